@@ -1,0 +1,107 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+// Targets stand in dependency order: C libraries, shared modules, services, tools, tests.
+// An arrow that is missing here fails the build (`make check` runs with explicit imports required).
+
+let package = Package(
+    name: "smartspec-gateway",
+    products: [
+        .executable(name: "auth", targets: ["Auth"]),
+        .executable(name: "ledger", targets: ["Ledger"]),
+        .executable(name: "llm-proxy", targets: ["LLMProxy"]),
+        .executable(name: "billing", targets: ["Billing"]),
+        .executable(name: "provider-simulator", targets: ["ProviderSimulator"]),
+    ],
+    targets: [
+        // C libraries: a module map and a shim each, imported by exactly one Swift module.
+        .systemLibrary(name: "CLinux", path: "Shared/C/CLinux"),
+        .systemLibrary(name: "CHTTPParser", path: "Shared/C/CHTTPParser", providers: [.apt(["libhttp-parser-dev"])]),
+        .systemLibrary(name: "CSodium", path: "Shared/C/CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "COpenSSL", path: "Shared/C/COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "COpenSSLTLS", path: "Shared/C/COpenSSLTLS", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CCurl", path: "Shared/C/CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CPostgres", path: "Shared/C/CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CRabbitMQ", path: "Shared/C/CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
+
+        // Values and bytes: no I/O.
+        .target(name: "JSON", path: "Shared/JSON"),
+        .target(name: "Contracts", dependencies: ["JSON"], path: "Shared/Contracts"),
+        .target(name: "Configuration", path: "Shared/Configuration"),
+        .target(name: "Crypto", dependencies: ["COpenSSL", "CSodium"], path: "Shared/Crypto"),
+
+        // Runtime.
+        .target(name: "EventLoop", dependencies: ["CLinux"], path: "Shared/EventLoop"),
+        .target(name: "Telemetry", dependencies: ["JSON"], path: "Shared/Telemetry"),
+        .target(name: "Lifecycle", dependencies: ["EventLoop", "Telemetry"], path: "Shared/Lifecycle"),
+
+        // Wires.
+        .target(name: "HTTPWire", dependencies: ["CHTTPParser"], path: "Shared/HTTPWire"),
+        .target(name: "HTTP", dependencies: ["EventLoop", "HTTPWire", "JSON", "Telemetry"], path: "Shared/HTTP"),
+        .target(name: "TLS", dependencies: ["COpenSSLTLS"], path: "Shared/TLS"),
+        .target(name: "UpstreamClient", dependencies: ["EventLoop", "HTTPWire", "TLS", "Telemetry"], path: "Shared/UpstreamClient"),
+        .target(name: "HTTPClient", dependencies: ["CCurl", "EventLoop", "Telemetry"], path: "Shared/HTTPClient"),
+        .target(name: "Postgres", dependencies: ["Contracts", "CPostgres", "EventLoop", "Telemetry"], path: "Shared/Postgres"),
+        .target(name: "AMQP", dependencies: ["CRabbitMQ", "EventLoop", "Telemetry"], path: "Shared/AMQP"),
+        .target(
+            name: "Outbox", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Postgres", "Telemetry"], path: "Shared/Outbox",
+            exclude: ["Migrations"]),
+
+        // What every service starts with.
+        .target(
+            name: "Identity", dependencies: ["AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "JSON", "Outbox", "Telemetry"],
+            path: "Shared/Identity"),
+        .target(
+            name: "Bootstrap",
+            dependencies: [
+                "AMQP", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPClient", "Lifecycle", "Outbox", "Postgres", "Telemetry",
+            ],
+            path: "Shared/Bootstrap"),
+
+        // Services: none imports another.
+        .executableTarget(
+            name: "Auth",
+            dependencies: [
+                "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "Identity", "JSON", "Lifecycle",
+                "Outbox", "Postgres", "Telemetry",
+            ],
+            path: "Services/auth", exclude: ["Migrations"]),
+        .executableTarget(
+            name: "Ledger",
+            dependencies: [
+                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "Identity", "JSON", "Lifecycle", "Outbox",
+                "Postgres", "Telemetry",
+            ],
+            path: "Services/ledger", exclude: ["Migrations"]),
+        .executableTarget(
+            name: "LLMProxy",
+            dependencies: [
+                "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
+                "Lifecycle", "Outbox", "Postgres", "Telemetry", "UpstreamClient",
+            ],
+            path: "Services/llm-proxy", exclude: ["Migrations"]),
+        .executableTarget(
+            name: "Billing",
+            dependencies: [
+                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "Identity", "JSON", "Lifecycle", "Outbox",
+                "Postgres", "Telemetry",
+            ],
+            path: "Services/billing", exclude: ["Migrations"]),
+
+        // Simulators.
+        .executableTarget(
+            name: "ProviderSimulator", dependencies: ["Configuration", "EventLoop", "HTTP", "JSON", "Lifecycle", "Telemetry"],
+            path: "Tests/Simulators/provider"),
+    ]
+)
+
+for target in package.targets where target.type != .system {
+    target.swiftSettings = [
+        .swiftLanguageMode(.v6),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        .treatAllWarnings(as: .error),
+    ]
+}

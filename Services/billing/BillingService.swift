@@ -1,0 +1,4 @@
+@main
+struct BillingService {
+    static func main() {}
+}

@@ -1,0 +1,4 @@
+@main
+struct LedgerService {
+    static func main() {}
+}

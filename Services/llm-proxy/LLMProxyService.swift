@@ -1,0 +1,4 @@
+@main
+struct LLMProxyService {
+    static func main() {}
+}

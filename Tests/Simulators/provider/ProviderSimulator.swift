@@ -1,0 +1,4 @@
+@main
+struct ProviderSimulator {
+    static func main() {}
+}
