@@ -92,6 +92,78 @@ let package = Package(
         .executableTarget(
             name: "ProviderSimulator", dependencies: ["Configuration", "EventLoop", "HTTP", "JSON", "Lifecycle", "Telemetry"],
             path: "Tests/Simulators/provider"),
+
+        // Tests mirror the tree.
+        .target(name: "TestSupport", dependencies: ["Contracts", "EventLoop", "Postgres"], path: "Tests/Support"),
+        .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"], path: "Tests/Shared/EventLoop"),
+        .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"], path: "Tests/Shared/JSON"),
+        .testTarget(name: "ContractsTests", dependencies: ["Contracts", "JSON", "TestSupport"], path: "Tests/Shared/Contracts"),
+        .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"], path: "Tests/Shared/Configuration"),
+        .testTarget(name: "CryptoTests", dependencies: ["Crypto", "EventLoop", "TestSupport"], path: "Tests/Shared/Crypto"),
+        .testTarget(
+            name: "TelemetryTests", dependencies: ["Telemetry", "JSON", "EventLoop", "TestSupport"], path: "Tests/Shared/Telemetry"),
+        .testTarget(
+            name: "LifecycleTests", dependencies: ["Lifecycle", "EventLoop", "Telemetry", "TestSupport"], path: "Tests/Shared/Lifecycle"),
+        .testTarget(name: "HTTPWireTests", dependencies: ["HTTPWire", "TestSupport"], path: "Tests/Shared/HTTPWire"),
+        .testTarget(
+            name: "HTTPTests", dependencies: ["HTTP", "EventLoop", "HTTPWire", "JSON", "Telemetry", "TestSupport"],
+            path: "Tests/Shared/HTTP"),
+        .testTarget(
+            name: "UpstreamClientTests",
+            dependencies: ["UpstreamClient", "EventLoop", "HTTP", "HTTPWire", "TLS", "Telemetry", "TestSupport"],
+            path: "Tests/Shared/UpstreamClient"),
+        .testTarget(
+            name: "HTTPClientTests", dependencies: ["HTTPClient", "EventLoop", "HTTP", "Telemetry", "TestSupport"],
+            path: "Tests/Shared/HTTPClient"),
+        .testTarget(
+            name: "PostgresTests", dependencies: ["Postgres", "Contracts", "EventLoop", "Telemetry", "TestSupport"],
+            path: "Tests/Shared/Postgres"),
+        .testTarget(
+            name: "AMQPTests", dependencies: ["AMQP", "EventLoop", "Telemetry", "Contracts", "TestSupport"], path: "Tests/Shared/AMQP"),
+        .testTarget(
+            name: "OutboxTests",
+            dependencies: ["Outbox", "AMQP", "Contracts", "EventLoop", "JSON", "Postgres", "Telemetry", "TestSupport"],
+            path: "Tests/Shared/Outbox"),
+        .testTarget(
+            name: "IdentityTests",
+            dependencies: ["Identity", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "JSON", "Telemetry", "TestSupport"],
+            path: "Tests/Shared/Identity"),
+        .testTarget(
+            name: "BootstrapTests",
+            dependencies: ["Bootstrap", "Configuration", "EventLoop", "HTTP", "HTTPClient", "Telemetry", "TestSupport"],
+            path: "Tests/Shared/Bootstrap"),
+        .testTarget(
+            name: "AuthTests",
+            dependencies: [
+                "Auth", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Outbox", "Postgres",
+                "Telemetry", "TestSupport",
+            ],
+            path: "Tests/Services/auth"),
+        .testTarget(
+            name: "LedgerTests",
+            dependencies: [
+                "Ledger", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Outbox", "Postgres",
+                "Telemetry", "TestSupport",
+            ],
+            path: "Tests/Services/ledger"),
+        .testTarget(
+            name: "LLMProxyTests",
+            dependencies: [
+                "LLMProxy", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Outbox", "Postgres",
+                "Telemetry", "TestSupport",
+            ],
+            path: "Tests/Services/llm-proxy"),
+        .testTarget(
+            name: "BillingTests",
+            dependencies: [
+                "Billing", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Outbox", "Postgres",
+                "Telemetry", "TestSupport",
+            ],
+            path: "Tests/Services/billing"),
+        .testTarget(name: "ArchitectureTests", dependencies: ["TestSupport"], path: "Tests/Architecture"),
+        .testTarget(
+            name: "SystemTests", dependencies: ["Contracts", "EventLoop", "HTTPClient", "JSON", "Postgres", "TestSupport"],
+            path: "Tests/System"),
     ]
 )
 

@@ -9,11 +9,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* The loop that owns the calling thread. Only the EventLoop module imports this header, so there is one copy. */
-static __thread void *clinux_thread_loop;
-
-static inline void *clinux_thread_loop_get(void) { return clinux_thread_loop; }
-static inline void clinux_thread_loop_set(void *loop) { clinux_thread_loop = loop; }
+/* The loop that owns the calling thread. Only the EventLoop module imports this header, so there is one slot a thread. */
+static inline void **clinux_thread_loop_slot(void) {
+    static __thread void *slot;
+    return &slot;
+}
+static inline void *clinux_thread_loop_get(void) { return *clinux_thread_loop_slot(); }
+static inline void clinux_thread_loop_set(void *loop) { *clinux_thread_loop_slot() = loop; }
 
 /* epoll_event is packed on x86-64: filled here so that Swift never takes the address of a packed field. */
 static inline int clinux_epoll_ctl(int epoll, int operation, int fd, uint32_t events, uint64_t token) {
