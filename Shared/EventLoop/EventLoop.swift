@@ -254,9 +254,9 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
 }
 
 /// Where a descriptor stands; the raw value is epoll's.
-package struct Readiness: OptionSet, Sendable {
-    package let rawValue: UInt32
-    package init(rawValue: UInt32) { self.rawValue = rawValue }
+public struct Readiness: OptionSet, Sendable {
+    public let rawValue: UInt32
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
 
     package static let readable = Readiness(rawValue: 0x001)
     package static let writable = Readiness(rawValue: 0x004)
@@ -266,11 +266,13 @@ package struct Readiness: OptionSet, Sendable {
 }
 
 /// Owns a descriptor on a loop. Subclasses are confined to the loop's thread.
-package class IOHandler {
+///
+/// `open`, and so public: a `package` class cannot be subclassed in another module.
+open class IOHandler {
     /// Looked at once a second; `.never` switches it off.
     package final var deadline: MonotonicInstant = .never
 
     package init() {}
-    package func ready(_ events: Readiness) {}
-    package func deadlineReached() {}
+    open func ready(_ events: Readiness) {}
+    open func deadlineReached() {}
 }
