@@ -1,3 +1,305 @@
 import Testing
 
 @testable import JSON
+
+private func object(_ text: String) throws(JSONError) -> JSONObject { try JSONObject(Array(text.utf8)) }
+
+struct JSONObjectTests {
+    @Test func `members are read with their types`() throws {
+        let json = try object(
+            #" {"s":"a\"b\\\u0041\ud83d\ude00ก","i":-42,"d":1.50e+3,"t":true,"f":false,"n":null,"o":{"x":[1]},"a":[1,"b",{}]} "#)
+        #expect(try json.string("s") == "a\"b\\A😀ก")
+        #expect(try json.integer("i") == -42)
+        #expect(try json.decimalText("d") == "1.50e+3")
+        #expect(try json.bool("t"))
+        #expect(try !json.bool("f"))
+        #expect(!json.has("n") && json.member("n") != nil)
+        #expect(try json.object("o").array("x").first?.integer == 1)
+        #expect(try json.array("a").count == 3)
+        #expect(json.members.map(\.name) == ["s", "i", "d", "t", "f", "n", "o", "a"])
+        #expect(json.raw("o").map { String(decoding: $0, as: UTF8.self) } == #"{"x":[1]}"#)
+    }
+
+    @Test func `absent and null are nil for optional members and missing for required ones`() throws {
+        let json = try object(#"{"n":null}"#)
+        #expect(try json.optionalString("n") == nil)
+        #expect(try json.optionalInteger("absent") == nil)
+        #expect(throws: JSONError.missing("n")) { try json.string("n") }
+        #expect(throws: JSONError.missing("absent")) { try json.object("absent") }
+    }
+
+    @Test func `a member of another type is refused by name`() throws {
+        let json = try object(#"{"s":"x","i":1.0,"e":1e3,"big":9223372036854775808,"small":-9223372036854775808}"#)
+        #expect(throws: JSONError.wrongType("s", expected: "an integer")) { try json.integer("s") }
+        #expect(throws: JSONError.wrongType("i", expected: "an integer")) { try json.integer("i") }
+        #expect(throws: JSONError.wrongType("e", expected: "an integer")) { try json.integer("e") }
+        #expect(throws: JSONError.wrongType("big", expected: "an integer")) { try json.integer("big") }
+        #expect(try json.integer("small") == .min)
+        #expect(throws: JSONError.wrongType("i", expected: "a string")) { try json.optionalString("i") }
+    }
+
+    @Test func `a name that stands twice is refused even when written differently`() {
+        #expect(throws: JSONError.duplicateKey("a")) { try object(#"{"a":1,"b":2,"a":3}"#) }
+        #expect(throws: JSONError.duplicateKey("a")) { try object(#"{"a":1,"\u0061":3}"#) }
+        let many = (0..<100).map { #""k\#($0)":1"# }
+        #expect(throws: JSONError.duplicateKey("k7")) { try object("{" + (many + [#""k7":2"#]).joined(separator: ",") + "}") }
+    }
+
+    @Test func `nesting is bound`() throws {
+        let fits = String(repeating: "[", count: 63) + String(repeating: "]", count: 63)
+        _ = try object(#"{"a":\#(fits)}"#)
+        #expect(throws: JSONError.depth) { try object(#"{"a":[\#(fits)]}"#) }
+        #expect(throws: JSONError.depth) { try object(#"{"a":"# + String(repeating: "[", count: 1_000_000)) }
+        #expect(throws: JSONError.depth) { try JSONValue(Array(String(repeating: "{\"a\":", count: 100_000).utf8)) }
+    }
+
+    @Test(
+        arguments: [
+            #"{"a":01}"#, #"{"a":+1}"#, #"{"a":1.}"#, #"{"a":.5}"#, #"{"a":1e}"#, #"{"a":1e+}"#, #"{"a":-}"#, #"{"a":0x1}"#, #"{"a":NaN}"#,
+            #"{"a":Infinity}"#, #"{"a":tru}"#, #"{"a":True}"#, #"{"a":nulll}"#, #"{"a":1,}"#, #"{,"a":1}"#, #"{"a" 1}"#, #"{"a":}"#,
+            #"{a:1}"#, #"{'a':1}"#, #"{"a":[1,]}"#, #"{"a":[,1]}"#, #"{"a":[1 2]}"#, #"{"a":1}{"b":2}"#, #"{"a":1} x"#, #"{"a":1}}"#,
+            #"{"a":"\x"}"#, #"{"a":"\u12"}"#, #"{"a":"\u12g4"}"#, #"{"a":"\ud800"}"#, #"{"a":"\udc00"}"#, #"{"a":"\ud800\ud800"}"#,
+            #"{"a":"\ud800x"}"#, #"{"a":"\ud800\n"}"#, "{\"a\":\"\u{1}\"}", "{\"a\":\"line\nbreak\"}", "{\"a\":\"tab\t\"}",
+            "{\"a\"\u{A0}:1}", "{\"a\":/*c*/1}", "{\"a\":1//c\n}", #"{"a"#, #"{"a\"#,
+        ]) func `what the grammar does not allow is refused`(_ text: String) {
+        #expect(throws: JSONError.self) { try object(text) }
+    }
+
+    @Test(arguments: ["", " ", "[]", "1", "\"{}\"", "null", "\u{FEFF}{}", "x{}"]) func `what is no object is refused`(_ text: String) {
+        #expect(throws: JSONError.notAnObject) { try object(text) }
+    }
+
+    @Test(
+        arguments: [
+            [0x80], [0xBF], [0xC0, 0x80], [0xC1, 0xBF], [0xC2], [0xE0, 0x80, 0x80], [0xE0, 0x9F, 0xBF], [0xED, 0xA0, 0x80],
+            [0xED, 0xBF, 0xBF], [0xE2, 0x82], [0xF0, 0x80, 0x80, 0x80], [0xF0, 0x8F, 0xBF, 0xBF], [0xF4, 0x90, 0x80, 0x80],
+            [0xF5, 0x80, 0x80, 0x80], [0xFF], [0xFE], [0xC3, 0x28], [0xF0, 0x9F, 0x98],
+        ] as [[UInt8]]) func `malformed UTF-8 is refused in names and values`(_ bytes: [UInt8]) {
+        for padding in 0..<10 {
+            let space = [UInt8](repeating: 0x61, count: padding)
+            #expect(throws: JSONError.self) { try JSONObject(Array("{\"a\":\"".utf8) + space + bytes + space + Array("\"}".utf8)) }
+            #expect(throws: JSONError.self) { try JSONObject(Array("{\"".utf8) + space + bytes + Array("\":1}".utf8)) }
+        }
+    }
+
+    @Test func `text cut at any byte is refused, never misread`() throws {
+        let whole = Array(#"{"model":"gpt","n":12,"s":"กé😀\ud83d\ude00\n","a":[true,{"b":null}],"f":-1.5e-7}"#.utf8)
+        _ = try JSONObject(whole)
+        for length in 0..<whole.count {
+            #expect(throws: JSONError.self, "cut at \(length)") { try JSONObject(Array(whole[..<length])) }
+        }
+    }
+
+    @Test func `huge numbers keep their characters`() throws {
+        let digits = String(repeating: "9", count: 10_000)
+        #expect(try object(#"{"n":-\#(digits).\#(digits)e\#(digits)}"#).decimalText("n") == "-\(digits).\(digits)e\(digits)")
+    }
+}
+
+struct JSONWriterTests {
+    @Test func `commas, names and escapes are right`() throws {
+        let bytes = JSONWriter.object { json in
+            json.field("text", "quote\" back\\ \n\t\r\u{8}\u{c}\u{1f}\u{7f} ก😀")
+            json.field("min", Int64.min)
+            json.field("none", String?.none)
+            json.field("price", raw: "2.50".utf8)
+            json.object("inner") { json in json.array("list") { $0.integer(0); $0.string(""); $0.bool(false); $0.null(); $0.array { _ in } } }
+            json.object("empty") { _ in }
+            json.field("end{[:", true)
+        }
+        #expect(
+            String(decoding: bytes, as: UTF8.self)
+                == #"{"text":"quote\" back\\ \n\t\r\b\f\u001f"# + "\u{7f}"
+                + #" ก😀","min":-9223372036854775808,"none":null,"price":2.50,"inner":{"list":[0,"",false,null,[]]},"empty":{},"end{[:":true}"#)
+        #expect(try JSONObject(bytes).string("text") == "quote\" back\\ \n\t\r\u{8}\u{c}\u{1f}\u{7f} ก😀")
+    }
+
+    @Test func `a string with bytes to escape at every offset reads back`() throws {
+        for length in 0..<40 {
+            for place in 0..<max(1, length) {
+                for special in ["\"", "\\", "\n", "\u{0}", "ก"] {
+                    var text = Array(repeating: "x", count: length)
+                    if length > 0 { text[place] = special }
+                    let bytes = JSONWriter.object { $0.field("s", text.joined()) }
+                    #expect(try JSONObject(bytes).string("s") == text.joined())
+                }
+            }
+        }
+    }
+}
+
+struct JSONSpliceTests {
+    @Test func `members are replaced, added and removed, and the rest keeps its bytes`() throws {
+        let json = try object(#" { "a" : 1.10 , "b":"x\u0041","c":[ 1, 2 ], "d":null }"#)
+        var splice = JSONSplice(json)
+        splice.set("b", raw: Array("true".utf8))
+        splice.remove("c")
+        splice.remove("absent")
+        splice.set("new", raw: Array("{}".utf8))
+        splice.set("new", raw: Array("[]".utf8))
+        #expect(String(decoding: splice.apply(), as: UTF8.self) == #"{"a" : 1.10,"b":true,"d":null,"new":[]}"#)
+        #expect(JSONSplice(json).apply() == json.bytes)
+    }
+
+    @Test func `an emptied object and an empty one are well-formed`() throws {
+        var emptied = JSONSplice(try object(#"{"a":1}"#))
+        emptied.remove("a")
+        #expect(emptied.apply() == Array("{}".utf8))
+        var filled = JSONSplice(try object("{}"))
+        filled.set("a", raw: [0x31])
+        #expect(filled.apply() == Array(#"{"a":1}"#.utf8))
+    }
+}
+
+struct JSONScanTests {
+    private func scan<R>(_ text: String, _ body: (JSONScan) -> R) -> R { Array(text.utf8).withUnsafeBytes { body(JSONScan($0)) } }
+
+    @Test func `usage is found at its own level only`() {
+        let answer = #"""
+            {"id":"c1","choices":[{"message":{"content":"\"usage\":{\"prompt_tokens\":1}","usage":{"prompt_tokens":2}}}],
+             "usage" : {"prompt_tokens": 11, "details":{"total_tokens":9,"cached_tokens":3}, "completion_tokens":7,"total_tokens":18}}
+            """#
+        scan(answer) { json in
+            #expect(json["usage"]?["prompt_tokens"]?.integer == 11)
+            #expect(json["usage"]?["completion_tokens"]?.integer == 7)
+            #expect(json["usage"]?["total_tokens"]?.integer == 18)
+            #expect(json["usage"]?["details"]?["cached_tokens"]?.integer == 3)
+            #expect(json["id"]?.string == "c1")
+            #expect(json["choices"]?.firstElement?["message"]?["content"]?.string == #""usage":{"prompt_tokens":1}"#)
+            #expect(json["prompt_tokens"] == nil)
+        }
+    }
+
+    @Test func `null and absent usage differ`() {
+        #expect(scan(#"{"usage":null}"#) { $0["usage"]?.isNull } == true)
+        #expect(scan(#"{"usages":1}"#) { $0["usage"] == nil })
+        #expect(scan(#"{"choices":[]}"#) { $0["choices"]?.firstElement == nil })
+    }
+
+    @Test func `contains finds text at the edges`() {
+        let bytes = Array("abcab".utf8)
+        bytes.withUnsafeBytes { bytes in
+            #expect(JSONScan.contains("abc", in: bytes) && JSONScan.contains("cab", in: bytes) && JSONScan.contains("abcab", in: bytes))
+            #expect(!JSONScan.contains("abcabc", in: bytes) && !JSONScan.contains("x", in: bytes) && !JSONScan.contains("bb", in: bytes))
+        }
+    }
+
+    @Test func `arbitrary bytes never trap the scanner nor the reader`() {
+        let seed = UInt64.random(in: .min ... .max)
+        var random = SplitMix(state: seed)
+        let alphabet = Array(#"{}[]":,\u0d8tfn1-.eE "#.utf8) + [0x80, 0xC3, 0xED, 0xF0, 0x0A]
+        for _ in 0..<20_000 {
+            let bytes = (0..<Int.random(in: 0...40, using: &random)).map { _ in alphabet.randomElement(using: &random)! }
+            bytes.withUnsafeBytes { bytes in
+                let json = JSONScan(bytes)
+                _ = json["u"]?["d"]?.integer
+                _ = json.firstElement?.string
+            }
+            if let value = try? JSONValue(bytes), case .object(let object) = value {
+                #expect(JSONSplice(object).apply() == bytes, "seed \(seed)")
+            }
+        }
+    }
+}
+
+struct JSONRoundTripTests {
+    indirect enum Tree: Equatable {
+        case string(String), number(String), bool(Bool), null
+        case object([(String, Tree)])
+        case array([Tree])
+
+        static func == (left: Tree, right: Tree) -> Bool {
+            switch (left, right) {
+            case (.string(let a), .string(let b)), (.number(let a), .number(let b)): Array(a.utf8) == Array(b.utf8)
+            case (.bool(let a), .bool(let b)): a == b
+            case (.null, .null): true
+            case (.object(let a), .object(let b)):
+                a.count == b.count && zip(a, b).allSatisfy { Array($0.0.utf8) == Array($1.0.utf8) && $0.1 == $1.1 }
+            case (.array(let a), .array(let b)): a == b
+            default: false
+            }
+        }
+
+        init(_ value: JSONValue) {
+            switch value {
+            case .string(let text): self = .string(text)
+            case .number(let text): self = .number(text)
+            case .bool(let bool): self = .bool(bool)
+            case .null: self = .null
+            case .array(let values): self = .array(values.map(Tree.init))
+            case .object(let object):
+                self = .object(
+                    object.members.map { member in
+                        (member.name, (try? JSONValue(Array(object.bytes[member.valueRange]))).map(Tree.init) ?? .string("unreadable"))
+                    })
+            }
+        }
+
+        init(random: inout SplitMix, depth: Int) {
+            switch Int.random(in: 0..<(depth > 5 ? 4 : 6), using: &random) {
+            case 0: self = .string(Self.text(&random))
+            case 1:
+                let fraction = Bool.random(using: &random) ? ".\(Int.random(in: 0...999, using: &random))" : ""
+                self = .number("\(Int64.random(in: .min ... .max, using: &random))\(fraction)")
+            case 2: self = .bool(Bool.random(using: &random))
+            case 3: self = .null
+            case 4:
+                self = .object(
+                    (0..<Int.random(in: 0..<5, using: &random)).map {
+                        ("\($0)" + Self.text(&random), Tree(random: &random, depth: depth + 1))
+                    })
+            default: self = .array((0..<Int.random(in: 0..<5, using: &random)).map { _ in Tree(random: &random, depth: depth + 1) })
+            }
+        }
+
+        static func text(_ random: inout SplitMix) -> String {
+            let ranges: [ClosedRange<UInt32>] = [0...0x7F, 0x20...0x7E, 0x80...0x7FF, 0x800...0xD7FF, 0xE000...0xFFFF, 0x10000...0x10FFFF]
+            var text = String.UnicodeScalarView()
+            for _ in 0..<Int.random(in: 0..<30, using: &random) {
+                text.append(Unicode.Scalar(UInt32.random(in: ranges.randomElement(using: &random)!, using: &random))!)
+            }
+            return String(text)
+        }
+
+        func write(_ json: inout JSONWriter) {
+            switch self {
+            case .string(let text): json.string(text)
+            case .number(let text): json.raw(text.utf8)
+            case .bool(let bool): json.bool(bool)
+            case .null: json.null()
+            case .object(let members):
+                json.object { json in
+                    for (name, value) in members {
+                        json.key(name)
+                        value.write(&json)
+                    }
+                }
+            case .array(let values): json.array { json in for value in values { value.write(&json) } }
+            }
+        }
+    }
+
+    @Test func `what is written reads back the same`() throws {
+        let seed = UInt64.random(in: .min ... .max)
+        var random = SplitMix(state: seed)
+        for _ in 0..<500 {
+            let tree = Tree(random: &random, depth: 0)
+            var writer = JSONWriter()
+            tree.write(&writer)
+            #expect(Tree(try JSONValue(writer.bytes)) == tree, "seed \(seed)")
+        }
+    }
+}
+
+/// Small and seedable: a failing run is repeated from its printed seed.
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+        return value ^ (value >> 31)
+    }
+}

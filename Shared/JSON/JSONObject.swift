@@ -1,0 +1,129 @@
+/// A strictly checked JSON object (RFC 8259) over its own bytes: one pass, members found by offset, nothing copied until asked.
+///
+/// Refused: anything before or after the object but white space, malformed UTF-8, lone surrogates, nesting beyond ``depthMax``
+/// and a top-level name that stands twice. Numbers stay text until somebody asks for an integer.
+package struct JSONObject: Sendable {
+    package typealias Kind = JSONKind
+
+    package struct Member: Sendable {
+        package let name: String
+        /// From the opening quote of the key to the end of the value.
+        package let range: Range<Int>
+        package let valueRange: Range<Int>
+        package let kind: Kind
+    }
+
+    /// Containers within containers; the object itself is the first.
+    package static let depthMax = 64
+
+    package let bytes: [UInt8]
+    /// In the order of the text.
+    package let members: [Member]
+
+    package init(_ bytes: [UInt8]) throws(JSONError) {
+        self.bytes = bytes
+        members = try bytes.withUnsafeBufferPointer { (buffer) throws(JSONError) in try Self.read(buffer) }
+    }
+
+    private static func read(_ buffer: UnsafeBufferPointer<UInt8>) throws(JSONError) -> [Member] {
+        guard !buffer.isEmpty else { throw .notAnObject }
+        var reader = JSONReader(buffer)
+        reader.skipSpace()
+        guard let first = reader.peek, first == 0x7B else { throw .notAnObject }
+        var members: [Member] = []
+        members.reserveCapacity(16)
+        var names: Set<String> = []
+        try reader.object(depth: 0) { (keyStart, keyEnd, value, kind) throws(JSONError) in
+            let name = JSONText.decode(buffer, keyStart..<keyEnd)
+            // A handful of names is compared faster than hashed; a hostile number of them must not be quadratic.
+            if members.count < 24 {
+                if members.contains(where: { $0.name == name }) { throw .duplicateKey(name) }
+            } else {
+                if names.isEmpty { names = Set(members.map(\.name)) }
+                if !names.insert(name).inserted { throw .duplicateKey(name) }
+            }
+            members.append(Member(name: name, range: keyStart..<value.upperBound, valueRange: value, kind: kind))
+        }
+        reader.skipSpace()
+        guard reader.at == reader.end else { throw .syntax(at: reader.at) }
+        return members
+    }
+
+    package func member(_ name: String) -> Member? { members.first { $0.name == name } }
+
+    /// Present and not null.
+    package func has(_ name: String) -> Bool { present(name) != nil }
+
+    /// The value's own bytes, null included; nil when the member is absent.
+    package func raw(_ name: String) -> ArraySlice<UInt8>? { member(name).map { bytes[$0.valueRange] } }
+
+    // MARK: Required members
+
+    package func string(_ name: String) throws(JSONError) -> String { try required(name, optionalString(name)) }
+
+    /// Refuses fractions, exponents and what does not fit 64 bits.
+    package func integer(_ name: String) throws(JSONError) -> Int64 { try required(name, optionalInteger(name)) }
+    package func bool(_ name: String) throws(JSONError) -> Bool { try required(name, optionalBool(name)) }
+
+    /// The number's own characters: exact, whatever its size.
+    package func decimalText(_ name: String) throws(JSONError) -> String { try required(name, optionalDecimalText(name)) }
+    package func object(_ name: String) throws(JSONError) -> JSONObject { try required(name, optionalObject(name)) }
+    package func array(_ name: String) throws(JSONError) -> [JSONValue] { try required(name, optionalArray(name)) }
+
+    // MARK: Optional members: absent and null are nil
+
+    package func optionalString(_ name: String) throws(JSONError) -> String? {
+        guard let range = try value(name, .string, "a string") else { return nil }
+        return bytes.withUnsafeBufferPointer { JSONText.decode($0, range) }
+    }
+
+    package func optionalInteger(_ name: String) throws(JSONError) -> Int64? {
+        guard let text = try value(name, .number, "an integer") else { return nil }
+        guard let integer = bytes.withUnsafeBufferPointer({ JSONText.integer($0, text) }) else {
+            throw .wrongType(name, expected: "an integer")
+        }
+        return integer
+    }
+
+    package func optionalBool(_ name: String) throws(JSONError) -> Bool? {
+        switch present(name)?.kind {
+        case nil: return nil
+        case .true: return true
+        case .false: return false
+        default: throw .wrongType(name, expected: "true or false")
+        }
+    }
+
+    package func optionalDecimalText(_ name: String) throws(JSONError) -> String? {
+        guard let range = try value(name, .number, "a number") else { return nil }
+        return String(decoding: bytes[range], as: UTF8.self)
+    }
+
+    package func optionalObject(_ name: String) throws(JSONError) -> JSONObject? {
+        guard let range = try value(name, .object, "an object") else { return nil }
+        return try JSONObject(Array(bytes[range]))
+    }
+
+    package func optionalArray(_ name: String) throws(JSONError) -> [JSONValue]? {
+        guard let range = try value(name, .array, "an array") else { return nil }
+        return try JSONValue.elements(Array(bytes[range]))
+    }
+
+    // MARK: Finding
+
+    private func present(_ name: String) -> Member? {
+        guard let member = member(name), member.kind != .null else { return nil }
+        return member
+    }
+
+    private func value(_ name: String, _ kind: Kind, _ expected: String) throws(JSONError) -> Range<Int>? {
+        guard let member = present(name) else { return nil }
+        guard member.kind == kind else { throw .wrongType(name, expected: expected) }
+        return member.valueRange
+    }
+
+    private func required<Value>(_ name: String, _ value: Value?) throws(JSONError) -> Value {
+        guard let value else { throw .missing(name) }
+        return value
+    }
+}

@@ -1,0 +1,143 @@
+import Glibc
+
+/// A JSON value inside bytes that somebody else wrote and nobody needs checked: the provider's answers on the hot path.
+///
+/// It finds members at exactly the level asked for, skipping what is nested, and never reads outside the buffer; on malformed
+/// or cut-off text it answers nil or something arbitrary, never traps. Names are compared byte for byte, so an escaped name is
+/// not found. Valid only while the buffer is.
+package struct JSONScan {
+    /// Starts at the value's first byte. Ends with the value, or, for the outermost one, with the buffer.
+    package let bytes: UnsafeRawBufferPointer
+
+    package init(_ bytes: UnsafeRawBufferPointer) {
+        var start = 0
+        while start < bytes.count, JSONBytes.isSpace(bytes[start]) { start += 1 }
+        self.bytes = UnsafeRawBufferPointer(rebasing: bytes[start...])
+    }
+
+    /// The first member of that name, when this is an object that has it.
+    package subscript(name: StaticString) -> JSONScan? {
+        var found: JSONScan?
+        forEachMember { key, value in
+            guard key.count == name.utf8CodeUnitCount, let start = key.baseAddress, memcmp(start, name.utf8Start, key.count) == 0
+            else { return true }
+            found = value
+            return false
+        }
+        return found
+    }
+
+    /// Calls `body` with each member's raw name (without quotes) and value until it answers false: several members, one pass.
+    package func forEachMember(_ body: (_ name: UnsafeRawBufferPointer, _ value: JSONScan) -> Bool) {
+        guard let base = bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count > 1, base[0] == 0x7B else { return }
+        let end = bytes.count
+        var at = Self.skipSpace(base, 1, end)
+        while at < end, base[at] == 0x22 {
+            let nameEnd = Self.skipString(base, at, end)
+            guard nameEnd <= end, nameEnd > at + 1 else { return }
+            let name = UnsafeRawBufferPointer(rebasing: bytes[at + 1..<nameEnd - 1])
+            at = Self.skipSpace(base, nameEnd, end)
+            guard at < end, base[at] == 0x3A else { return }
+            at = Self.skipSpace(base, at + 1, end)
+            let valueStart = at
+            at = Self.skipValue(base, at, end)
+            guard at > valueStart else { return }
+            guard body(name, JSONScan(UnsafeRawBufferPointer(rebasing: bytes[valueStart..<at]))) else { return }
+            at = Self.skipSpace(base, at, end)
+            guard at < end, base[at] == 0x2C else { return }
+            at = Self.skipSpace(base, at + 1, end)
+        }
+    }
+
+    /// The first element, when this is an array that has one.
+    package var firstElement: JSONScan? {
+        guard let base = bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count > 1, base[0] == 0x5B else { return nil }
+        let start = Self.skipSpace(base, 1, bytes.count)
+        let end = Self.skipValue(base, start, bytes.count)
+        return end > start ? JSONScan(UnsafeRawBufferPointer(rebasing: bytes[start..<end])) : nil
+    }
+
+    package var isNull: Bool { bytes.first == 0x6E }
+    package var isObject: Bool { bytes.first == 0x7B }
+
+    /// Nil unless it is a whole number that fits.
+    package var integer: Int64? {
+        bytes.isEmpty ? nil : JSONText.integer(bytes.bindMemory(to: UInt8.self), 0..<bytes.count)
+    }
+
+    /// Unescaped; nil unless this is a well-formed string.
+    package var string: String? {
+        guard bytes.first == 0x22 else { return nil }
+        return try? JSONValue(Array(bytes)).string
+    }
+
+    /// Whether the text stands anywhere: a cheap question before a scan.
+    package static func contains(_ text: StaticString, in bytes: UnsafeRawBufferPointer) -> Bool {
+        guard var at = bytes.baseAddress else { return false }
+        let length = text.utf8CodeUnitCount
+        let last = at + bytes.count - length
+        while at <= last {
+            guard let candidate = memchr(at, Int32(text.utf8Start[0]), last - at + 1) else { return false }
+            if memcmp(candidate, text.utf8Start, length) == 0 { return true }
+            at = UnsafeRawPointer(candidate) + 1
+        }
+        return false
+    }
+
+    // MARK: Skipping; every function answers an offset of at most `end`
+
+    @inline(__always)
+    private static func skipSpace(_ base: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Int {
+        var at = start
+        while at < end, JSONBytes.isSpace(base[at]) { at += 1 }
+        return at
+    }
+
+    /// From the opening quote to just behind the closing one; `end` when there is none.
+    @inline(__always)
+    private static func skipString(_ base: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Int {
+        var at = start + 1
+        while true {
+            while at + 8 <= end {
+                let mask = JSONBytes.quoteOrBackslash(JSONBytes.load(base, at))
+                guard mask == 0 else {
+                    at += mask.trailingZeroBitCount >> 3
+                    break
+                }
+                at += 8
+            }
+            guard at < end else { return end }
+            switch base[at] {
+            case 0x22: return at + 1
+            case 0x5C: at += 2
+            default: at += 1
+            }
+        }
+    }
+
+    /// Counts brackets without pairing their kinds: enough for text that is well-formed, harmless for text that is not.
+    private static func skipValue(_ base: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Int {
+        var at = start
+        var depth = 0
+        while at < end {
+            switch base[at] {
+            case 0x22:
+                at = skipString(base, at, end)
+                if depth == 0 { return at }
+            case 0x7B, 0x5B:
+                depth += 1
+                at += 1
+            case 0x7D, 0x5D:
+                if depth == 0 { return at }
+                depth -= 1
+                at += 1
+                if depth == 0 { return at }
+            case 0x2C where depth == 0, 0x20 where depth == 0, 0x0A where depth == 0, 0x0D where depth == 0, 0x09 where depth == 0:
+                return at
+            default:
+                at += 1
+            }
+        }
+        return end
+    }
+}
