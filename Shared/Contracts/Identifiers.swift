@@ -1,0 +1,61 @@
+/// An identity that crosses services. Each is its own type, so that two ids cannot be swapped at a call site.
+package protocol TypedID: Hashable, Comparable, Sendable, LosslessStringConvertible {
+    var rawValue: UUIDv7 { get }
+    init(rawValue: UUIDv7)
+}
+
+extension TypedID {
+    package static func make() -> Self { Self(rawValue: .make()) }
+
+    package init?(_ text: String) {
+        guard let uuid = UUIDv7(text) else { return nil }
+        self.init(rawValue: uuid)
+    }
+
+    package var description: String { rawValue.description }
+    package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// A person.
+package struct UserID: TypedID {
+    package let rawValue: UUIDv7
+    package init(rawValue: UUIDv7) { self.rawValue = rawValue }
+}
+
+/// An owner of credits. Every person has one account, which carries the person's id.
+package struct AccountID: TypedID {
+    package let rawValue: UUIDv7
+    package init(rawValue: UUIDv7) { self.rawValue = rawValue }
+    package init(_ user: UserID) { rawValue = user.rawValue }
+}
+
+/// One thing the ledger decides on, from hold to settlement; made by whoever asks, before asking, and kept over retries.
+package struct ChargeID: TypedID {
+    package let rawValue: UUIDv7
+    package init(rawValue: UUIDv7) { self.rawValue = rawValue }
+}
+
+/// A sign-in of a person on one device.
+package struct SessionID: TypedID {
+    package let rawValue: UUIDv7
+    package init(rawValue: UUIDv7) { self.rawValue = rawValue }
+}
+
+/// One AMQP message; the consumer's key for "seen before".
+package struct MessageID: TypedID {
+    package let rawValue: UUIDv7
+    package init(rawValue: UUIDv7) { self.rawValue = rawValue }
+}
+
+/// Everything that one HTTP request, webhook or timer set in motion.
+package struct ConversationID: TypedID {
+    package let rawValue: UUIDv7
+    package init(rawValue: UUIDv7) { self.rawValue = rawValue }
+}
+
+/// The public middle part of an API key `ssk_<id>_<secret>_<crc>`: ten base-62 characters, safe to log.
+package struct APIKeyID: Hashable, Sendable, CustomStringConvertible {
+    package let rawValue: String
+    package init(rawValue: String) { self.rawValue = rawValue }
+    package var description: String { rawValue }
+}

@@ -1,0 +1,168 @@
+package import JSON
+
+/// Asks the ledger to reserve credits before a model call. RPC: answered by ``HoldReply``.
+///
+/// Idempotent on `chargeID`: asked again with the same content, the first answer comes back; with other content, `conflict`.
+/// A refusal is final for its id: a new try needs a new id.
+package struct PlaceHold: Message {
+    package static let name = "hold.place.v1"
+    package static let exchange = Topology.ledgerRPC
+    package static let routingKey = "hold"
+
+    package var chargeID: ChargeID
+    package var accountID: AccountID
+    /// What the call is estimated to cost.
+    package var amount: Credits
+    /// The least that still buys a useful answer: the ledger grants between this and `amount`, as much as is available.
+    package var amountLeast: Credits
+    /// An interval, not a time, so that clocks need not agree; the ledger's database counts it from the decision.
+    package var timeToLiveMilliseconds: Int64
+    /// The replica that asks, for people who read the journal.
+    package var holder: String
+    package var apiKeyID: APIKeyID?
+
+    package init(
+        chargeID: ChargeID, accountID: AccountID, amount: Credits, amountLeast: Credits, timeToLiveMilliseconds: Int64, holder: String,
+        apiKeyID: APIKeyID?
+    ) {
+        self.chargeID = chargeID
+        self.accountID = accountID
+        self.amount = amount
+        self.amountLeast = amountLeast
+        self.timeToLiveMilliseconds = timeToLiveMilliseconds
+        self.holder = holder
+        self.apiKeyID = apiKeyID
+    }
+
+    package func encode(into json: inout JSONWriter) {
+        json.field("charge_id", chargeID)
+        json.field("account_id", accountID)
+        json.field("amount", nano: amount)
+        json.field("amount_least", nano: amountLeast)
+        json.field("time_to_live_ms", timeToLiveMilliseconds)
+        json.field("holder", holder)
+        json.field(optional: "api_key_id", apiKeyID?.rawValue)
+    }
+
+    package init(from json: JSONObject) throws {
+        chargeID = try json.id("charge_id")
+        accountID = try json.id("account_id")
+        amount = try json.nanoCredits("amount")
+        amountLeast = try json.nanoCredits("amount_least")
+        timeToLiveMilliseconds = try json.integer("time_to_live_ms")
+        holder = try json.string("holder")
+        apiKeyID = try json.optionalString("api_key_id").map(APIKeyID.init(rawValue:))
+    }
+}
+
+/// The ledger's answer to ``PlaceHold``.
+package struct HoldReply: Message {
+    package static let name = "hold.reply.v1"
+    package static let exchange = Topology.rpcReply
+
+    package enum Status: String, CaseIterable, Sendable {
+        case granted
+        /// Not even `amountLeast` is available. Final for this charge id.
+        case insufficientFunds = "insufficient_funds"
+        /// The charge was captured, voided or expired before the hold arrived. Final.
+        case alreadyResolved = "already_resolved"
+        /// The id is known with other content. Nothing was changed.
+        case conflict
+        /// A field is out of range. Nothing was changed.
+        case invalid
+    }
+
+    package var chargeID: ChargeID
+    package var status: Status
+    /// What is reserved: between `amountLeast` and `amount`; zero unless granted.
+    package var granted: Credits
+    /// What the account can still spend after this decision.
+    package var available: Credits
+    package var message: String?
+
+    package init(chargeID: ChargeID, status: Status, granted: Credits, available: Credits, message: String? = nil) {
+        self.chargeID = chargeID
+        self.status = status
+        self.granted = granted
+        self.available = available
+        self.message = message
+    }
+
+    package func encode(into json: inout JSONWriter) {
+        json.field("charge_id", chargeID)
+        json.field("status", status.rawValue)
+        json.field("granted", nano: granted)
+        json.field("available", nano: available)
+        json.field(optional: "message", message)
+    }
+
+    package init(from json: JSONObject) throws {
+        chargeID = try json.id("charge_id")
+        status = try json.oneOf("status")
+        granted = try json.nanoCredits("granted")
+        available = try json.nanoCredits("available")
+        message = try json.optionalString("message")
+    }
+}
+
+/// Drops a hold whose call cost nothing: it failed before its first token. Idempotent; a void that overtakes its hold wins.
+package struct VoidHold: Message {
+    package static let name = "hold.void.v1"
+    package static let exchange = Topology.ledgerCommands
+
+    package var chargeID: ChargeID
+    package var accountID: AccountID
+    package var reason: String
+
+    package init(chargeID: ChargeID, accountID: AccountID, reason: String) {
+        self.chargeID = chargeID
+        self.accountID = accountID
+        self.reason = reason
+    }
+
+    package func encode(into json: inout JSONWriter) {
+        json.field("charge_id", chargeID)
+        json.field("account_id", accountID)
+        json.field("reason", reason)
+    }
+
+    package init(from json: JSONObject) throws {
+        chargeID = try json.id("charge_id")
+        accountID = try json.id("account_id")
+        reason = try json.string("reason")
+    }
+}
+
+/// What a running call has used so far (RFC 8506's UPDATE): should its proxy die, the hold expires at this amount.
+///
+/// Cumulative: of several reports the largest counts, so order and duplicates do not matter. Also prolongs the hold.
+package struct ReportUsage: Message {
+    package static let name = "hold.report.v1"
+    package static let exchange = Topology.ledgerCommands
+
+    package var chargeID: ChargeID
+    package var accountID: AccountID
+    package var usedSoFar: Credits
+    package var timeToLiveMilliseconds: Int64
+
+    package init(chargeID: ChargeID, accountID: AccountID, usedSoFar: Credits, timeToLiveMilliseconds: Int64) {
+        self.chargeID = chargeID
+        self.accountID = accountID
+        self.usedSoFar = usedSoFar
+        self.timeToLiveMilliseconds = timeToLiveMilliseconds
+    }
+
+    package func encode(into json: inout JSONWriter) {
+        json.field("charge_id", chargeID)
+        json.field("account_id", accountID)
+        json.field("used_so_far", nano: usedSoFar)
+        json.field("time_to_live_ms", timeToLiveMilliseconds)
+    }
+
+    package init(from json: JSONObject) throws {
+        chargeID = try json.id("charge_id")
+        accountID = try json.id("account_id")
+        usedSoFar = try json.nanoCredits("used_so_far")
+        timeToLiveMilliseconds = try json.integer("time_to_live_ms")
+    }
+}

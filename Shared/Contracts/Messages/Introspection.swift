@@ -1,0 +1,150 @@
+package import JSON
+
+/// Asks auth whether an API key is valid and whose it is. RPC: answered by ``APIKeyReply``. The secret itself never travels.
+package struct IntrospectAPIKey: Message {
+    package static let name = "apikey.introspect.v1"
+    package static let exchange = Topology.authRPC
+    package static let routingKey = "introspect"
+
+    package var apiKeyID: APIKeyID
+    /// SHA-256 of the key's secret part, 64 lower-case hex digits.
+    package var secretSHA256: String
+
+    package init(apiKeyID: APIKeyID, secretSHA256: String) {
+        self.apiKeyID = apiKeyID
+        self.secretSHA256 = secretSHA256
+    }
+
+    package func encode(into json: inout JSONWriter) {
+        json.field("api_key_id", apiKeyID.rawValue)
+        json.field("secret_sha256", secretSHA256)
+    }
+
+    package init(from json: JSONObject) throws {
+        apiKeyID = APIKeyID(rawValue: try json.string("api_key_id"))
+        secretSHA256 = try json.string("secret_sha256")
+    }
+}
+
+/// Whose key it is; `active` false and nothing else for a key that is unknown, revoked, expired, wrong, or of a deactivated user.
+package struct APIKeyReply: Message {
+    package static let name = "apikey.reply.v1"
+    package static let exchange = Topology.rpcReply
+
+    package struct Owner: Sendable, Hashable {
+        package var userID: UserID
+        package var roles: [String]
+        package var scopes: [String]
+        package var plan: String
+        package var expiresAt: Instant?
+
+        package init(userID: UserID, roles: [String], scopes: [String], plan: String, expiresAt: Instant?) {
+            self.userID = userID
+            self.roles = roles
+            self.scopes = scopes
+            self.plan = plan
+            self.expiresAt = expiresAt
+        }
+    }
+
+    package var owner: Owner?
+
+    package init(owner: Owner?) { self.owner = owner }
+
+    package func encode(into json: inout JSONWriter) {
+        json.field("active", owner != nil)
+        guard let owner else { return }
+        json.field("user_id", owner.userID)
+        json.array("roles") { array in for role in owner.roles { array.string(role) } }
+        json.array("scopes") { array in for scope in owner.scopes { array.string(scope) } }
+        json.field("plan", owner.plan)
+        json.field(optional: "expires_at", owner.expiresAt?.microseconds)
+    }
+
+    package init(from json: JSONObject) throws {
+        guard try json.bool("active") else {
+            owner = nil
+            return
+        }
+        owner = Owner(
+            userID: try json.id("user_id"), roles: try json.strings("roles"), scopes: try json.strings("scopes"),
+            plan: try json.string("plan"), expiresAt: try json.optionalInstant("expires_at"))
+    }
+}
+
+/// Asks auth for the public keys that access tokens are signed with. RPC: answered by ``SigningKeysReply``.
+package struct QuerySigningKeys: Message {
+    package static let name = "signing-keys.query.v1"
+    package static let exchange = Topology.authRPC
+    package static let routingKey = "signing-keys"
+
+    package init() {}
+    package func encode(into json: inout JSONWriter) {}
+    package init(from json: JSONObject) throws {}
+}
+
+/// Every ES256 key that a valid token may carry (standby, current, retired), and the sessions revoked within a token's life.
+package struct SigningKeysReply: Message {
+    package static let name = "signing-keys.reply.v1"
+    package static let exchange = Topology.rpcReply
+
+    package struct Key: Sendable, Hashable {
+        /// RFC 7638 thumbprint.
+        package var keyID: String
+        /// Coordinates on P-256, base64url without padding (RFC 7518 §6.2.1).
+        package var x: String
+        package var y: String
+
+        package init(keyID: String, x: String, y: String) {
+            self.keyID = keyID
+            self.x = x
+            self.y = y
+        }
+    }
+
+    package var keys: [Key]
+    package var revokedSessions: [SessionRevoked]
+
+    package init(keys: [Key], revokedSessions: [SessionRevoked]) {
+        self.keys = keys
+        self.revokedSessions = revokedSessions
+    }
+
+    package func encode(into json: inout JSONWriter) {
+        json.array("keys") { array in
+            for key in keys {
+                array.object { object in
+                    object.field("kid", key.keyID)
+                    object.field("x", key.x)
+                    object.field("y", key.y)
+                }
+            }
+        }
+        json.array("revoked_sessions") { array in
+            for session in revokedSessions { array.object { session.encode(into: &$0) } }
+        }
+    }
+
+    package init(from json: JSONObject) throws {
+        keys = try json.objects("keys").map { key in
+            Key(keyID: try key.string("kid"), x: try key.string("x"), y: try key.string("y"))
+        }
+        revokedSessions = try json.objects("revoked_sessions").map(SessionRevoked.init(from:))
+    }
+}
+
+extension JSONObject {
+    fileprivate func strings(_ name: String) throws -> [String] {
+        try array(name).map { value in
+            guard case .string(let text) = value else { throw MessageError(field: name, expected: "an array of strings") }
+            return text
+        }
+    }
+
+    fileprivate func objects(_ name: String) throws -> [JSONObject] {
+        try array(name).map { value in
+            guard case .object(let object) = value else { throw MessageError(field: name, expected: "an array of objects") }
+            return object
+        }
+    }
+}

@@ -1,0 +1,71 @@
+package import JSON
+
+/// A person signed up. Published by auth in the transaction that made the user.
+package struct UserRegistered: Message {
+    package static let name = "user.registered.v1"
+    package static let exchange = Topology.authEvents
+
+    package var userID: UserID
+    package var email: String
+    package var plan: String
+    package var registeredAt: Instant
+
+    package init(userID: UserID, email: String, plan: String, registeredAt: Instant) {
+        self.userID = userID
+        self.email = email
+        self.plan = plan
+        self.registeredAt = registeredAt
+    }
+
+    package func encode(into json: inout JSONWriter) {
+        json.field("user_id", userID)
+        json.field("email", email)
+        json.field("plan", plan)
+        json.field("registered_at", registeredAt)
+    }
+
+    package init(from json: JSONObject) throws {
+        userID = try json.id("user_id")
+        email = try json.string("email")
+        plan = try json.string("plan")
+        registeredAt = try json.instant("registered_at")
+    }
+}
+
+/// An API key stopped being valid; every replica forgets it at once.
+package struct APIKeyRevoked: Message {
+    package static let name = "apikey.revoked.v1"
+    package static let exchange = Topology.authEvents
+
+    package var apiKeyID: APIKeyID
+
+    package init(apiKeyID: APIKeyID) { self.apiKeyID = apiKeyID }
+
+    package func encode(into json: inout JSONWriter) { json.field("api_key_id", apiKeyID.rawValue) }
+    package init(from json: JSONObject) throws { apiKeyID = APIKeyID(rawValue: try json.string("api_key_id")) }
+}
+
+/// A session ended before its tokens did: access tokens that carry this `sid` are refused until they would have expired anyway.
+package struct SessionRevoked: Message {
+    package static let name = "session.revoked.v1"
+    package static let exchange = Topology.authEvents
+
+    package var sessionID: SessionID
+    /// When the last access token of the session expires: the entry can be forgotten then.
+    package var tokensExpireAt: Instant
+
+    package init(sessionID: SessionID, tokensExpireAt: Instant) {
+        self.sessionID = sessionID
+        self.tokensExpireAt = tokensExpireAt
+    }
+
+    package func encode(into json: inout JSONWriter) {
+        json.field("session_id", sessionID)
+        json.field("tokens_expire_at", tokensExpireAt)
+    }
+
+    package init(from json: JSONObject) throws {
+        sessionID = try json.id("session_id")
+        tokensExpireAt = try json.instant("tokens_expire_at")
+    }
+}

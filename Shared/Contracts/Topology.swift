@@ -1,0 +1,120 @@
+/// The whole broker on one screen: what there is, who may write, who reads. `deploy/rabbitmq/definitions.json` is generated from it.
+///
+/// Services declare nothing durable; a replica declares only its own exclusive `<service>.inst.*` and `<service>.reply.*` queues.
+/// Commands are published `mandatory` and have no catch-all binding, so that a mistyped key is returned and not swallowed; events
+/// that nobody is bound to end in `ops.unrouted`.
+package enum Topology {
+    package static let virtualHost = "gw"
+
+    // MARK: Exchanges
+
+    /// Holds: asked by the proxies, answered by the ledger.
+    package static let ledgerRPC = Exchange(name: "ledger.rpc", kind: .direct)
+    /// Read-only questions about balances.
+    package static let ledgerQueries = Exchange(name: "ledger.query", kind: .direct)
+    /// Settlements, voids, usage reports (proxies) and purchases (billing): durable commands.
+    package static let ledgerCommands = Exchange(name: "ledger.cmd", kind: .topic)
+    /// API keys and signing keys: asked by every service, answered by auth.
+    package static let authRPC = Exchange(name: "auth.rpc", kind: .direct)
+    /// Where every RPC server answers; the routing key is the asker's exclusive queue.
+    package static let rpcReply = Exchange(name: "rpc.reply", kind: .direct)
+    package static let authEvents = Exchange(name: "auth.evt", kind: .topic)
+    package static let ledgerEvents = Exchange(name: "ledger.evt", kind: .topic)
+    package static let billingEvents = Exchange(name: "billing.evt", kind: .topic)
+    /// The broker's own safety net: messages that crash their consumer or cannot be parsed.
+    package static let deadLetters = Exchange(name: "dlx", kind: .direct)
+    /// Events that no queue is bound to.
+    package static let unrouted = Exchange(name: "unrouted", kind: .fanout)
+
+    package static let exchanges = [
+        ledgerRPC, ledgerQueries, ledgerCommands, authRPC, rpcReply, authEvents, ledgerEvents, billingEvents, deadLetters, unrouted,
+    ]
+
+    // MARK: Queues
+
+    package static let ledgerHolds = Queue(name: "ledger.rpc.hold", kind: .request, bindings: [Binding(ledgerRPC, "hold")])
+    package static let ledgerBalances = Queue(
+        name: "ledger.query.balance", kind: .request, bindings: [Binding(ledgerQueries, "balance")])
+    package static let ledgerCharges = Queue(
+        name: "ledger.cmd.charge", kind: .money, bindings: [Binding(ledgerCommands, "charge.#"), Binding(ledgerCommands, "hold.#")])
+    package static let ledgerPurchases = Queue(
+        name: "ledger.cmd.billing", kind: .money, bindings: [Binding(ledgerCommands, "purchase.#")])
+    package static let authRequests = Queue(
+        name: "auth.rpc.requests", kind: .request, bindings: [Binding(authRPC, "introspect"), Binding(authRPC, "signing-keys")])
+    package static let billingUsers = Queue(name: "billing.sub.auth", kind: .events, bindings: [Binding(authEvents, "user.#")])
+    /// Read by people: an event here means that a binding is missing.
+    package static let opsUnrouted = Queue(name: "ops.unrouted", kind: .unrouted, bindings: [Binding(unrouted, "")])
+
+    package static let queues = [
+        ledgerHolds, ledgerBalances, ledgerCharges, ledgerPurchases, authRequests, billingUsers, opsUnrouted,
+    ]
+
+    /// What each replica's exclusive queue listens to: revocations, which every replica must hear.
+    package static let revocations = [Binding(authEvents, "apikey.revoked.#"), Binding(authEvents, "session.revoked.#")]
+
+    // MARK: Who may do what
+
+    package static let services = [
+        BrokerUser(
+            name: "auth", writes: [authEvents, ledgerQueries, rpcReply], reads: [rpcReply, authEvents]),
+        BrokerUser(
+            name: "ledger", writes: [ledgerEvents, rpcReply, authRPC], reads: [rpcReply, authEvents]),
+        BrokerUser(
+            name: "llm-proxy", writes: [ledgerRPC, ledgerCommands, ledgerQueries, authRPC], reads: [rpcReply, authEvents, ledgerEvents],
+            commandKeys: [ledgerCommands: "^(charge|hold)\\."]),
+        BrokerUser(
+            name: "billing", writes: [ledgerCommands, billingEvents, authRPC], reads: [rpcReply, authEvents, ledgerEvents],
+            commandKeys: [ledgerCommands: "^purchase\\."]),
+    ]
+}
+
+package struct Exchange: Hashable, Sendable {
+    package enum Kind: String, Sendable { case direct, topic, fanout }
+
+    package let name: String
+    package let kind: Kind
+}
+
+package struct Binding: Hashable, Sendable {
+    package let exchange: Exchange
+    package let routingKey: String
+
+    package init(_ exchange: Exchange, _ routingKey: String) {
+        self.exchange = exchange
+        self.routingKey = routingKey
+    }
+}
+
+package struct Queue: Hashable, Sendable {
+    package enum Kind: Sendable {
+        /// Requests that wait seconds at most: classic, unmirrored, refuses when full so that the asker sheds load at once.
+        case request
+        /// Money: quorum, refuses when full, dead-letters at least once.
+        case money
+        /// Events: quorum, refuses when full (the sender's outbox keeps them), dead-letters at most once.
+        case events
+        /// Kept for people, oldest dropped first.
+        case unrouted
+    }
+
+    package let name: String
+    package let kind: Kind
+    package let bindings: [Binding]
+
+    /// Where the broker puts what this queue's consumer could not even parse, or crashed on 20 times.
+    package var deadLetterQueue: String? {
+        switch kind {
+        case .money, .events: name + ".dlq"
+        case .request, .unrouted: nil
+        }
+    }
+}
+
+/// A service's account at the broker. It reads its own queues (`<name>.*`) and the exchanges it binds to.
+package struct BrokerUser: Sendable {
+    package let name: String
+    package let writes: [Exchange]
+    package let reads: [Exchange]
+    /// Routing keys it may use on a shared topic exchange; a key outside is refused with 403.
+    package var commandKeys: [Exchange: String] = [:]
+}

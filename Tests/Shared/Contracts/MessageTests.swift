@@ -1,0 +1,100 @@
+import JSON
+import Testing
+
+@testable import Contracts
+
+/// Each message's wire form, letter by letter: a change here is a change of contract.
+struct MessageTests {
+    static let account = AccountID("0190b5a0-0000-7000-8000-000000000001")!
+    static let user = UserID("0190b5a0-0000-7000-8000-000000000001")!
+    static let charge = ChargeID("0190b5a0-0000-7000-8000-0000000000c1")!
+    static let session = SessionID("0190b5a0-0000-7000-8000-000000000051")!
+
+    static let callFacts = CallFacts(
+        model: "sim-fast", provider: "openai", promptTokens: 12, completionTokens: 34, isEstimated: false, end: .completed,
+        priceVersion: 3, costPicoUSD: 148_000_000, markupBasisPoints: 1_500, operation: "conversations.sendMessage",
+        apiKeyID: APIKeyID(rawValue: "abcdefghij"))
+
+    static let goldens: [(any Message, String)] = [
+        (
+            PlaceHold(
+                chargeID: charge, accountID: account, amount: Credits(nano: 5_000), amountLeast: Credits(nano: 1_000),
+                timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: nil),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_least":1000,"time_to_live_ms":60000,"holder":"llm-proxy-1"}"#
+        ),
+        (
+            HoldReply(chargeID: charge, status: .insufficientFunds, granted: .zero, available: Credits(nano: 7)),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","status":"insufficient_funds","granted":0,"available":7}"#
+        ),
+        (
+            VoidHold(chargeID: charge, accountID: account, reason: "provider answered 503"),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","reason":"provider answered 503"}"#
+        ),
+        (
+            ReportUsage(chargeID: charge, accountID: account, usedSoFar: Credits(nano: 42), timeToLiveMilliseconds: 60_000),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","used_so_far":42,"time_to_live_ms":60000}"#
+        ),
+        (
+            SettleCharge(chargeID: charge, accountID: account, amount: Credits(nano: 4_255_000), call: callFacts),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":4255000,"call":{"model":"sim-fast","provider":"openai","prompt_tokens":12,"completion_tokens":34,"estimated":false,"end":"completed","price_version":3,"cost_pico_usd":148000000,"markup_basis_points":1500,"operation":"conversations.sendMessage","api_key_id":"abcdefghij"}}"#
+        ),
+        (
+            PurchaseFulfilled(
+                chargeID: charge, accountID: account, kind: .planGrant, amount: Credits(whole: 10), description: "Free plan, 2026-11",
+                expiresAt: Instant(microseconds: 1_764_547_200_000_000)),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","kind":"plan_grant","amount":10000000000,"description":"Free plan, 2026-11","expires_at":1764547200000000}"#
+        ),
+        (QueryBalance(accountID: account), #"{"account_id":"0190b5a0-0000-7000-8000-000000000001"}"#),
+        (
+            BalanceReply(accountID: account, posted: Credits(nano: 9), held: Credits(nano: 4), available: Credits(nano: 5)),
+            #"{"account_id":"0190b5a0-0000-7000-8000-000000000001","posted":9,"held":4,"available":5}"#
+        ),
+        (
+            UserRegistered(
+                userID: user, email: "a@example.com", plan: "free", registeredAt: Instant(microseconds: 1_763_596_800_000_000)),
+            #"{"user_id":"0190b5a0-0000-7000-8000-000000000001","email":"a@example.com","plan":"free","registered_at":1763596800000000}"#
+        ),
+        (APIKeyRevoked(apiKeyID: APIKeyID(rawValue: "abcdefghij")), #"{"api_key_id":"abcdefghij"}"#),
+        (
+            SessionRevoked(sessionID: session, tokensExpireAt: Instant(microseconds: 5)),
+            #"{"session_id":"0190b5a0-0000-7000-8000-000000000051","tokens_expire_at":5}"#
+        ),
+        (
+            IntrospectAPIKey(apiKeyID: APIKeyID(rawValue: "abcdefghij"), secretSHA256: "00ff"),
+            #"{"api_key_id":"abcdefghij","secret_sha256":"00ff"}"#
+        ),
+        (APIKeyReply(owner: nil), #"{"active":false}"#),
+        (
+            APIKeyReply(owner: .init(userID: user, roles: ["user"], scopes: ["llm"], plan: "free", expiresAt: nil)),
+            #"{"active":true,"user_id":"0190b5a0-0000-7000-8000-000000000001","roles":["user"],"scopes":["llm"],"plan":"free"}"#
+        ),
+        (QuerySigningKeys(), "{}"),
+        (
+            SigningKeysReply(
+                keys: [.init(keyID: "k", x: "eA", y: "eQ")],
+                revokedSessions: [SessionRevoked(sessionID: session, tokensExpireAt: Instant(microseconds: 5))]),
+            #"{"keys":[{"kid":"k","x":"eA","y":"eQ"}],"revoked_sessions":[{"session_id":"0190b5a0-0000-7000-8000-000000000051","tokens_expire_at":5}]}"#
+        ),
+    ]
+
+    @Test(arguments: 0..<goldens.count)
+    func `a message is written and read as its golden JSON`(index: Int) throws {
+        let (message, golden) = Self.goldens[index]
+        #expect(String(decoding: message.encoded(), as: UTF8.self) == golden)
+        let read = try type(of: message).init(decoding: Array(golden.utf8))
+        #expect(read.encoded() == message.encoded())
+    }
+
+    @Test func `unknown fields are ignored, so that an old reader takes a newer message`() throws {
+        let newer = try VoidHold(
+            decoding: Array(
+                #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","since":{"v":2},"account_id":"0190b5a0-0000-7000-8000-000000000001","reason":"x"}"#
+                    .utf8))
+        #expect(newer.reason == "x")
+    }
+
+    @Test func `a malformed id names its field`() {
+        let error = #expect(throws: MessageError.self) { try QueryBalance(decoding: Array(#"{"account_id":"42"}"#.utf8)) }
+        #expect(error?.description == "account_id: expected a UUID")
+    }
+}
