@@ -20,10 +20,13 @@ package struct PlaceHold: Message {
     /// The replica that asks, for people who read the journal.
     package var holder: String
     package var apiKeyID: APIKeyID?
+    /// When credits are short only because running calls hold them: true asks for `awaiting_funds`, which decides nothing, so
+    /// that the proxy may ask again with the same id; false asks for a final refusal.
+    package var awaitsFunds: Bool
 
     package init(
         chargeID: ChargeID, accountID: AccountID, amount: Credits, amountLeast: Credits, timeToLiveMilliseconds: Int64, holder: String,
-        apiKeyID: APIKeyID?
+        apiKeyID: APIKeyID?, awaitsFunds: Bool = false
     ) {
         self.chargeID = chargeID
         self.accountID = accountID
@@ -32,6 +35,7 @@ package struct PlaceHold: Message {
         self.timeToLiveMilliseconds = timeToLiveMilliseconds
         self.holder = holder
         self.apiKeyID = apiKeyID
+        self.awaitsFunds = awaitsFunds
     }
 
     package func encode(into json: inout JSONWriter) {
@@ -42,6 +46,7 @@ package struct PlaceHold: Message {
         json.field("time_to_live_ms", timeToLiveMilliseconds)
         json.field("holder", holder)
         json.field(optional: "api_key_id", apiKeyID?.rawValue)
+        json.field("awaits_funds", awaitsFunds)
     }
 
     package init(from json: JSONObject) throws {
@@ -52,6 +57,7 @@ package struct PlaceHold: Message {
         timeToLiveMilliseconds = try json.integer("time_to_live_ms")
         holder = try json.string("holder")
         apiKeyID = try json.optionalString("api_key_id").map(APIKeyID.init(rawValue:))
+        awaitsFunds = try json.optionalBool("awaits_funds") ?? false
     }
 }
 
@@ -64,6 +70,9 @@ package struct HoldReply: Message {
         case granted
         /// Not even `amountLeast` is available. Final for this charge id.
         case insufficientFunds = "insufficient_funds"
+        /// Not enough now, but running calls hold credits that may come free (`posted - held < amountLeast <= posted`), and the
+        /// request said `awaitsFunds`. Nothing was decided or written: ask again with the same id.
+        case awaitingFunds = "awaiting_funds"
         /// The charge was captured, voided or expired before the hold arrived. Final.
         case alreadyResolved = "already_resolved"
         /// The id is known with other content. Nothing was changed.

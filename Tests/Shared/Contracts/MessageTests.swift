@@ -20,7 +20,7 @@ struct MessageTests {
             PlaceHold(
                 chargeID: charge, accountID: account, amount: Credits(nano: 5_000), amountLeast: Credits(nano: 1_000),
                 timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: nil),
-            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_least":1000,"time_to_live_ms":60000,"holder":"llm-proxy-1"}"#
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_least":1000,"time_to_live_ms":60000,"holder":"llm-proxy-1","awaits_funds":false}"#
         ),
         (
             HoldReply(chargeID: charge, status: .insufficientFunds, granted: .zero, available: Credits(nano: 7)),
