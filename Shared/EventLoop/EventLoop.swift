@@ -159,7 +159,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
         takeInbox()
         while !stopping {
             runJobs()
-            timers.fire(upTo: now)
+            while let action = timers.takeDue(at: now) { action() }
             let timeout = jobs.isEmpty ? timers.timeoutMilliseconds(from: .current(), atMost: 1_000) : 0
             let count = epoll_wait(epoll, events, Int32(Self.eventsPerTurnMax), timeout)
             now = .current()

@@ -31,14 +31,14 @@ struct TimerHeap {
         }
     }
 
-    /// Runs what is due; timers that those actions add for "now" wait for the next call.
-    mutating func fire(upTo now: MonotonicInstant) {
-        var due: [() -> Void] = []
+    /// The next action that is due, for the caller to run after this call has returned: actions add and cancel timers. One
+    /// that an earlier action cancelled does not come.
+    mutating func takeDue(at now: MonotonicInstant) -> (() -> Void)? {
         while let first = heap.first, first.at <= now {
             removeFirst()
-            if let action = actions.removeValue(forKey: first.id) { due.append(action) }
+            if let action = actions.removeValue(forKey: first.id) { return action }
         }
-        for action in due { action() }
+        return nil
     }
 
     /// Milliseconds until the next timer, rounded up so that it is due when epoll returns.
