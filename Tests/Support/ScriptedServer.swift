@@ -1,0 +1,176 @@
+package import EventLoop
+import Glibc
+import Synchronization
+
+/// A server of raw bytes on 127.0.0.1: every connection runs `script` on a thread of its own, so a test says exactly what the peer
+/// does and in which order. Blocking calls give up after ten seconds, so a broken test fails instead of hanging.
+package final class ScriptedServer: Sendable {
+    package let port: Int
+    private let listener: Int32
+    private let accepted = Mutex(0)
+
+    /// - Parameter script: gets the connection, numbered from 1. When it returns, the connection is closed.
+    package init(_ script: @escaping @Sendable (ScriptedPeer) -> Void) {
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        port = withUnsafeMutablePointer(to: &address) { [listener] pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                precondition(bind(listener, generic, length) == 0 && listen(listener, 256) == 0, "no free port")
+                getsockname(listener, generic, &length)
+            }
+            return Int(UInt16(bigEndian: pointer.pointee.sin_port))
+        }
+        signal(SIGPIPE, SIG_IGN)
+        spawnThread(name: "scripted") { [listener, weak self] in
+            while true {
+                let descriptor = accept(listener, nil, nil)
+                guard descriptor >= 0 else { return }
+                let number = self?.countOne() ?? 0
+                spawnThread(name: "scripted-\(number)") {
+                    let peer = ScriptedPeer(descriptor, number: number)
+                    script(peer)
+                    peer.close()
+                }
+            }
+        }
+    }
+
+    /// Running scripts go on to their end.
+    deinit {
+        shutdown(listener, Int32(SHUT_RDWR))
+        close(listener)
+    }
+
+    package var connections: Int { accepted.withLock { $0 } }
+
+    private func countOne() -> Int {
+        accepted.withLock {
+            $0 += 1
+            return $0
+        }
+    }
+}
+
+/// The server's end of one connection. Used by the script's thread alone.
+package final class ScriptedPeer {
+    package let number: Int
+    private var descriptor: Int32
+    private var unread: [UInt8] = []
+
+    fileprivate init(_ descriptor: Int32, number: Int) {
+        (self.descriptor, self.number) = (descriptor, number)
+        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    /// The next whole request (head, and a body of `Content-Length`), or nil when the client has hung up.
+    package func request() -> String? {
+        while true {
+            if let text = takeRequest() { return text }
+            var buffer = [UInt8](repeating: 0, count: 65_536)
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            guard count > 0 else { return nil }
+            unread.append(contentsOf: buffer[..<count])
+        }
+    }
+
+    private func takeRequest() -> String? {
+        let text = String(decoding: unread, as: UTF8.self)
+        guard let head = text.range(of: "\r\n\r\n") else { return nil }
+        var size = text[..<head.upperBound].utf8.count
+        for line in text[..<head.lowerBound].split(separator: "\r\n") where line.lowercased().hasPrefix("content-length:") {
+            size += Int(line.drop { $0 != ":" }.dropFirst().filter(\.isNumber)) ?? 0
+        }
+        guard unread.count >= size else { return nil }
+        defer { unread.removeFirst(size) }
+        return String(decoding: unread[..<size], as: UTF8.self)
+    }
+
+    /// False when the client is gone.
+    @discardableResult
+    package func send(_ text: String) -> Bool { send(Array(text.utf8)) }
+
+    @discardableResult
+    package func send(_ bytes: [UInt8]) -> Bool {
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { return false }
+            sent += count
+        }
+        return true
+    }
+
+    /// Waits until the client has closed its end; what it still sends is dropped. False after ten seconds.
+    package func waitForHangup() -> Bool {
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            if count == 0 || (count < 0 && errno != EAGAIN) { return true }
+            if count < 0 { return false }
+        }
+    }
+
+    /// Ends the connection with RST instead of FIN.
+    package func reset() {
+        var now = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
+        close()
+    }
+
+    fileprivate func close() {
+        guard descriptor >= 0 else { return }
+        Glibc.close(descriptor)
+        descriptor = -1
+    }
+}
+
+extension String {
+    fileprivate func range(of needle: String) -> Range<Index>? { ranges(of: needle).first }
+}
+
+/// A door that one thread or task opens and others wait at, for at most ten seconds.
+package final class Gate: Sendable {
+    private let opened = Mutex(false)
+    private let loop: EventLoop
+    private let waiters = Mutex<[Wait<Void>]>([])
+
+    package init(on loop: EventLoop) { self.loop = loop }
+
+    package func open() {
+        opened.withLock { $0 = true }
+        let waiting = waiters.withLock { waiting in
+            defer { waiting = [] }
+            return waiting
+        }
+        for waiter in waiting { waiter.succeed(()) }
+    }
+
+    package var isOpen: Bool { opened.withLock { $0 } }
+
+    /// For scripts: blocks the thread. False when nobody opened it.
+    package func waitBlocking() -> Bool {
+        let end = MonotonicInstant.current() + .seconds(10)
+        while !isOpen {
+            guard MonotonicInstant.current() < end else { return false }
+            poll(nil, 0, 1)
+        }
+        return true
+    }
+
+    /// For tasks on the loop.
+    package func wait() async throws {
+        let waiter = Wait<Void>(on: loop)
+        waiters.withLock { $0.append(waiter) }
+        if isOpen { waiter.succeed(()) }
+        try await waiter.value(within: .seconds(10), elseThrow: GateStayedShut())
+    }
+}
+
+package struct GateStayedShut: Error {}
