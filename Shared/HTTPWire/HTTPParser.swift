@@ -1,0 +1,325 @@
+import CHTTPParser
+import Glibc
+
+/// Takes body bytes as they are parsed. They lie in the read buffer: valid until the call returns.
+package protocol HTTPBodyReceiver: AnyObject {
+    func receive(_ bytes: UnsafeRawBufferPointer)
+}
+
+/// Cuts a byte stream into HTTP/1.x messages: http_parser's grammar plus the checks it leaves out, so that a message that
+/// could be read in two ways is refused (RFC 9112 §6.3, §11.2).
+///
+/// Feed it with ``parse(_:)`` and look at ``state`` after each call; at `.complete`, take what is needed and call ``next()``.
+/// An error is final. Confined to whoever owns it; a receiver may call ``stop()`` in the middle of a parse.
+package final class HTTPParser {
+    package enum Kind: Sendable { case request, response }
+
+    package enum State: Sendable {
+        case head
+        /// The head is complete, body bytes may follow.
+        case body
+        case complete
+    }
+
+    package struct Limits: Sendable {
+        package var headBytesMax: Int
+        package var fieldsMax: Int
+        package var targetBytesMax: Int
+        package var bodyBytesMax: Int
+
+        package init(headBytesMax: Int = 32 << 10, fieldsMax: Int = 128, targetBytesMax: Int = 8 << 10, bodyBytesMax: Int = .max) {
+            self.headBytesMax = headBytesMax
+            self.fieldsMax = fieldsMax
+            self.targetBytesMax = targetBytesMax
+            self.bodyBytesMax = bodyBytesMax
+        }
+    }
+
+    package let kind: Kind
+    package let limits: Limits
+    package private(set) var state = State.head
+
+    // Known once the state is past `.head`.
+    package fileprivate(set) var method = Method.other
+    package fileprivate(set) var status = 0
+    package fileprivate(set) var isHTTP11 = true
+    /// In origin form (`/path?query`) or `*`: an absolute-form target has lost its scheme and authority.
+    package fileprivate(set) var target: [UInt8] = []
+    package fileprivate(set) var headers = HeaderBlock()
+    /// Nil when the length is not declared: chunked, ended by close, or no body at all.
+    package fileprivate(set) var contentLength: Int?
+    package fileprivate(set) var isChunked = false
+    /// What version and `Connection` say about this message (RFC 9112 §9.3).
+    package fileprivate(set) var keepsAlive = false
+
+    /// Set before the head of a response to HEAD is parsed: no body follows whatever its fields say.
+    package var answersHead = false
+
+    /// Told of every body byte; owned by the caller, who outlives this parser's use.
+    package unowned(unsafe) var receiver: (any HTTPBodyReceiver)?
+
+    private let raw = UnsafeMutablePointer<http_parser>.allocate(capacity: 1)
+    private var scanner = HeadScanner()
+    fileprivate var failure: HTTPSyntaxError?
+    private var inValue = false
+    private var bodyCount = 0
+
+    package init(_ kind: Kind, limits: Limits = Limits()) {
+        self.kind = kind
+        self.limits = limits
+        http_parser_init(raw, kind == .request ? HTTP_REQUEST : HTTP_RESPONSE)
+        raw.pointee.data = Unmanaged.passUnretained(self).toOpaque()
+    }
+
+    deinit { raw.deallocate() }
+
+    /// True once a byte of the current message has been seen.
+    package var hasBegun: Bool { scanner.count > 0 }
+
+    /// Consumes bytes up to the next change of ``state``, and answers how many.
+    package func parse(_ input: UnsafeRawBufferPointer) throws(HTTPSyntaxError) -> Int {
+        switch state {
+        case .head:
+            let count = try scanner.scan(input)
+            try execute(UnsafeRawBufferPointer(rebasing: input[..<count]))
+            if scanner.count > limits.headBytesMax {
+                throw kind == .request && headers.isEmpty ? .targetTooLong : .headTooLarge
+            }
+            if scanner.isComplete, state == .head { throw .malformed("the head ends too early") }
+            return count
+        case .body:
+            return try execute(input)
+        case .complete:
+            return 0
+        }
+    }
+
+    /// The stream has ended: legal between messages and at the end of a response that close delimits.
+    package func finish() throws(HTTPSyntaxError) {
+        guard state == .body || hasBegun, state != .complete else { return }
+        try execute(UnsafeRawBufferPointer(start: nil, count: 0))
+        guard state == .complete else { throw .endedEarly }
+    }
+
+    /// Makes ready for the next message on the same connection.
+    package func next() {
+        precondition(state == .complete, "a message is still being parsed")
+        state = .head
+        scanner = HeadScanner()
+        headers = HeaderBlock()
+        target = []
+        (contentLength, isChunked, keepsAlive, bodyCount, inValue) = (nil, false, false, 0, false)
+        http_parser_init(raw, kind == .request ? HTTP_REQUEST : HTTP_RESPONSE)
+    }
+
+    /// Ends a parse from inside a receiver: ``parse(_:)`` throws `.stopped`.
+    package func stop() { failure = failure ?? .stopped }
+
+    @discardableResult
+    private func execute(_ bytes: UnsafeRawBufferPointer) throws(HTTPSyntaxError) -> Int {
+        let base = bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
+        if base == nil, state == .head, kind == .request { return 0 }
+        var nothing: CChar = 0
+        let used =
+            base.map { http_parser_execute(raw, Self.settings, $0, bytes.count) } ?? http_parser_execute(raw, Self.settings, &nothing, 0)
+        if let failure { throw failure }
+        let code = http_errno(rawValue: UInt32(chttp_error(raw)))
+        switch code {
+        case HPE_OK: break
+        case HPE_PAUSED: http_parser_pause(raw, 0)
+        case HPE_HEADER_OVERFLOW: throw .headTooLarge
+        case HPE_INVALID_EOF_STATE: throw .endedEarly
+        case HPE_INVALID_METHOD: throw .malformed("unknown method")
+        case HPE_INVALID_VERSION: throw .malformed("not an HTTP version")
+        case HPE_INVALID_HEADER_TOKEN: throw .malformed("a byte that no header field may hold")
+        case HPE_INVALID_CONTENT_LENGTH: throw .malformed("Content-Length is no number")
+        case HPE_UNEXPECTED_CONTENT_LENGTH: throw .malformed("more than one length")
+        case HPE_INVALID_TRANSFER_ENCODING: throw .malformed("unknown transfer coding")
+        case HPE_INVALID_CHUNK_SIZE: throw .malformed("chunk size is no number")
+        default: throw .malformed("not HTTP/1.1")
+        }
+        return used
+    }
+
+    // MARK: http_parser's callbacks: record, and answer non-zero to stop
+
+    // Written once, before the first parser is made, and read by the library only.
+    private nonisolated(unsafe) static let settings: UnsafeMutablePointer<http_parser_settings> = {
+        let settings = UnsafeMutablePointer<http_parser_settings>.allocate(capacity: 1)
+        chttp_settings(
+            settings,
+            { HTTPParser.of($0).target(UnsafeRawBufferPointer(start: $1, count: $2)) },
+            { HTTPParser.of($0).fieldName(UnsafeRawBufferPointer(start: $1, count: $2)) },
+            { HTTPParser.of($0).fieldValue(UnsafeRawBufferPointer(start: $1, count: $2)) },
+            { HTTPParser.of($0).headComplete() },
+            { HTTPParser.of($0).body(UnsafeRawBufferPointer(start: $1, count: $2)) },
+            { HTTPParser.of($0).messageComplete() })
+        return settings
+    }()
+
+    private static func of(_ raw: UnsafeMutablePointer<http_parser>?) -> HTTPParser {
+        Unmanaged<HTTPParser>.fromOpaque(raw!.pointee.data).takeUnretainedValue()
+    }
+
+    private func fail(_ error: HTTPSyntaxError) -> Int32 {
+        failure = failure ?? error
+        return -1
+    }
+
+    private func target(_ piece: UnsafeRawBufferPointer) -> Int32 {
+        target.append(contentsOf: piece)
+        return target.count > limits.targetBytesMax ? fail(.targetTooLong) : 0
+    }
+
+    private func fieldName(_ piece: UnsafeRawBufferPointer) -> Int32 {
+        if state == .body {
+            // Trailer fields would be a second place for what the head says. Nobody sends them to us; from a provider they
+            // are dropped.
+            return kind == .request ? fail(.malformed("trailer fields are not accepted")) : 0
+        }
+        if headers.isEmpty { headers.reserve(bytes: 512, fields: 16) }
+        if inValue || headers.isEmpty {
+            headers.endValue()
+            inValue = false
+            headers.beginName(piece)
+        } else {
+            headers.continueName(piece)
+        }
+        return headers.count > limits.fieldsMax ? fail(.headTooLarge) : 0
+    }
+
+    private func fieldValue(_ piece: UnsafeRawBufferPointer) -> Int32 {
+        if state == .body { return 0 }
+        inValue = true
+        headers.continueValue(piece)
+        return 0
+    }
+
+    private func headComplete() -> Int32 {
+        headers.endValue()
+        isHTTP11 = raw.pointee.http_minor == 1
+        guard raw.pointee.http_major == 1, raw.pointee.http_minor <= 1 else {
+            return fail(.malformed("only HTTP/1.0 and HTTP/1.1 are spoken"))
+        }
+        keepsAlive = http_should_keep_alive(raw) != 0
+        isChunked = chttp_is_chunked(raw) != 0
+        do throws(HTTPSyntaxError) {
+            let hostIndex = try checkFields()
+            if kind == .request {
+                method = Method(code: chttp_method(raw))
+                try checkTarget(hostIndex: hostIndex)
+            } else {
+                status = Int(chttp_status(raw))
+            }
+        } catch {
+            return fail(error)
+        }
+        if chttp_has_content_length(raw) != 0 {
+            guard raw.pointee.content_length <= UInt64(Int.max), Int(raw.pointee.content_length) <= limits.bodyBytesMax || answersHead
+            else {
+                return fail(.bodyTooLarge)
+            }
+            contentLength = Int(raw.pointee.content_length)
+        }
+        chttp_ignore_upgrade(raw)
+        state = .body
+        return kind == .response && answersHead ? 1 : 0
+    }
+
+    private func body(_ piece: UnsafeRawBufferPointer) -> Int32 {
+        bodyCount += piece.count
+        if bodyCount > limits.bodyBytesMax { return fail(.bodyTooLarge) }
+        receiver?.receive(piece)
+        return failure == nil ? 0 : -1
+    }
+
+    private func messageComplete() -> Int32 {
+        state = .complete
+        http_parser_pause(raw, 1)
+        return 0
+    }
+
+    // MARK: What http_parser lets through
+
+    /// Names are tokens; one framing, unambiguous; answers where the Host field is.
+    private func checkFields() throws(HTTPSyntaxError) -> Int? {
+        var host: Int?
+        var hasTransferEncoding = false
+        for index in 0..<headers.count {
+            // http_parser takes `Name :`, where a proxy in front might see another name (RFC 9112 §5.1).
+            guard headers.withName(at: index, Self.isToken) else { throw .malformed("a field name is no token") }
+            if headers.isNamed("host", at: index) {
+                guard host == nil else { throw .malformed("more than one Host") }
+                host = index
+            } else if headers.isNamed("transfer-encoding", at: index) {
+                let isPlain = headers.withValue(at: index) { Self.isChunked($0) }
+                guard isPlain, isChunked, !hasTransferEncoding else { throw .malformed("unknown transfer coding") }
+                hasTransferEncoding = true
+            }
+        }
+        if hasTransferEncoding {
+            guard chttp_has_content_length(raw) == 0 else { throw .malformed("both Content-Length and Transfer-Encoding") }
+            guard isHTTP11 else { throw .malformed("Transfer-Encoding in HTTP/1.0") }
+        }
+        if kind == .request, host == nil, isHTTP11 { throw .malformed("no Host") }
+        return host
+    }
+
+    private static func isToken(_ name: UnsafeRawBufferPointer) -> Bool {
+        guard !name.isEmpty else { return false }
+        for byte in name {
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: continue
+            case 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x5E...0x60, 0x7C, 0x7E: continue
+            default: return false
+            }
+        }
+        return true
+    }
+
+    private static func isChunked(_ value: UnsafeRawBufferPointer) -> Bool {
+        value.count == 7 && strncasecmp(value.baseAddress!.assumingMemoryBound(to: CChar.self), "chunked", 7) == 0
+    }
+
+    /// Origin form, `*` for OPTIONS, or absolute form whose authority is the Host's (RFC 9112 §3.2).
+    private func checkTarget(hostIndex: Int?) throws(HTTPSyntaxError) {
+        guard method != .connect else { throw .malformed("CONNECT is not served") }
+        for byte in target where byte <= 0x20 || byte >= 0x7F || byte == UInt8(ascii: "#") {
+            throw .malformed("a byte that no request target may hold")
+        }
+        if target.first == UInt8(ascii: "/") { return }
+        if target == [UInt8(ascii: "*")], method == .options { return }
+        for scheme in ["http://", "https://"] as [StaticString] {
+            let count = scheme.utf8CodeUnitCount
+            guard target.count > count, target.withUnsafeBytes({ strncasecmp($0.baseAddress!, scheme.utf8Start, count) == 0 }) else {
+                continue
+            }
+            let rest = target[count...]
+            let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
+            let authority = rest[..<end]
+            let sameHost = hostIndex.map { index in headers.value(at: index).elementsEqual(authority) } ?? true
+            guard !authority.isEmpty, sameHost else { throw .malformed("the target names another host than Host") }
+            target = (rest[end...].first == UInt8(ascii: "/") ? [] : [UInt8(ascii: "/")]) + rest[end...]
+            return
+        }
+        throw .malformed("the request target is no path")
+    }
+}
+
+extension Method {
+    /// http_parser's number for the method.
+    fileprivate init(code: Int32) {
+        switch UInt32(code) {
+        case HTTP_GET.rawValue: self = .get
+        case HTTP_HEAD.rawValue: self = .head
+        case HTTP_POST.rawValue: self = .post
+        case HTTP_PUT.rawValue: self = .put
+        case HTTP_PATCH.rawValue: self = .patch
+        case HTTP_DELETE.rawValue: self = .delete
+        case HTTP_OPTIONS.rawValue: self = .options
+        case HTTP_CONNECT.rawValue: self = .connect
+        case HTTP_TRACE.rawValue: self = .trace
+        default: self = .other
+        }
+    }
+}
