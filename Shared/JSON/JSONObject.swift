@@ -49,7 +49,10 @@ package struct JSONObject: Sendable {
         return members
     }
 
-    package func member(_ name: String) -> Member? { members.first { $0.name == name } }
+    package func member(_ name: String) -> Member? {
+        // Swift's == takes U+212A for "K": the count tells an ASCII name from what merely looks like it.
+        members.first { $0.name.utf8.count == name.utf8.count && $0.name == name }
+    }
 
     /// Present and not null.
     package func has(_ name: String) -> Bool { present(name) != nil }

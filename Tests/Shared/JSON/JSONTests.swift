@@ -61,7 +61,8 @@ struct JSONObjectTests {
             #"{"a":"\x"}"#, #"{"a":"\u12"}"#, #"{"a":"\u12g4"}"#, #"{"a":"\ud800"}"#, #"{"a":"\udc00"}"#, #"{"a":"\ud800\ud800"}"#,
             #"{"a":"\ud800x"}"#, #"{"a":"\ud800\n"}"#, "{\"a\":\"\u{1}\"}", "{\"a\":\"line\nbreak\"}", "{\"a\":\"tab\t\"}",
             "{\"a\"\u{A0}:1}", "{\"a\":/*c*/1}", "{\"a\":1//c\n}", #"{"a"#, #"{"a\"#,
-        ]) func `what the grammar does not allow is refused`(_ text: String) {
+        ]) func `what the grammar does not allow is refused`(_ text: String)
+    {
         #expect(throws: JSONError.self) { try object(text) }
     }
 
@@ -74,7 +75,8 @@ struct JSONObjectTests {
             [0x80], [0xBF], [0xC0, 0x80], [0xC1, 0xBF], [0xC2], [0xE0, 0x80, 0x80], [0xE0, 0x9F, 0xBF], [0xED, 0xA0, 0x80],
             [0xED, 0xBF, 0xBF], [0xE2, 0x82], [0xF0, 0x80, 0x80, 0x80], [0xF0, 0x8F, 0xBF, 0xBF], [0xF4, 0x90, 0x80, 0x80],
             [0xF5, 0x80, 0x80, 0x80], [0xFF], [0xFE], [0xC3, 0x28], [0xF0, 0x9F, 0x98],
-        ] as [[UInt8]]) func `malformed UTF-8 is refused in names and values`(_ bytes: [UInt8]) {
+        ] as [[UInt8]]) func `malformed UTF-8 is refused in names and values`(_ bytes: [UInt8])
+    {
         for padding in 0..<10 {
             let space = [UInt8](repeating: 0x61, count: padding)
             #expect(throws: JSONError.self) { try JSONObject(Array("{\"a\":\"".utf8) + space + bytes + space + Array("\"}".utf8)) }
@@ -103,14 +105,19 @@ struct JSONWriterTests {
             json.field("min", Int64.min)
             json.field("none", String?.none)
             json.field("price", raw: "2.50".utf8)
-            json.object("inner") { json in json.array("list") { $0.integer(0); $0.string(""); $0.bool(false); $0.null(); $0.array { _ in } } }
+            json.object("inner") { json in
+                json.array("list") {
+                    $0.integer(0); $0.string(""); $0.bool(false); $0.null(); $0.array { _ in }
+                }
+            }
             json.object("empty") { _ in }
             json.field("end{[:", true)
         }
         #expect(
             String(decoding: bytes, as: UTF8.self)
                 == #"{"text":"quote\" back\\ \n\t\r\b\f\u001f"# + "\u{7f}"
-                + #" ก😀","min":-9223372036854775808,"none":null,"price":2.50,"inner":{"list":[0,"",false,null,[]]},"empty":{},"end{[:":true}"#)
+                + #" ก😀","min":-9223372036854775808,"none":null,"price":2.50,"inner":{"list":[0,"",false,null,[]]},"empty":{},"end{[:":true}"#
+        )
         #expect(try JSONObject(bytes).string("text") == "quote\" back\\ \n\t\r\u{8}\u{c}\u{1f}\u{7f} ก😀")
     }
 
