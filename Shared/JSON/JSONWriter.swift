@@ -86,6 +86,14 @@ package struct JSONWriter: Sendable {
         bytes.append(0x22)
     }
 
+    /// Literals: no String is made.
+    package mutating func string(_ value: StaticString) {
+        separate()
+        bytes.append(0x22)
+        value.withUTF8Buffer { escape($0) }
+        bytes.append(0x22)
+    }
+
     package mutating func integer(_ value: Int64) {
         separate()
         if value >= 0, value < 10 {
