@@ -1,0 +1,106 @@
+/// An absolute URL taken apart (RFC 3986 §3): scheme, user, password, host, port, path and query. Prints without the password.
+package struct URLText: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// Lower case.
+    package let scheme: String
+    /// Percent-decoded.
+    package let user: String?
+    package let password: Secret?
+    /// Without the brackets of an IPv6 address. May be empty, as in `postgresql:///name`.
+    package let host: String
+    package let port: Int?
+    /// From the first slash on, as written; empty when there is none.
+    package let path: String
+    /// Without the question mark.
+    package let query: String?
+    private let whole: Secret
+
+    /// As written, with the password: for the library that connects, never for a log.
+    package func reveal() -> String { whole.reveal() }
+
+    package init?(_ text: String) {
+        guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }), let colon = text.firstIndex(of: ":") else { return nil }
+        let scheme = text[..<colon].lowercased()
+        guard scheme.first?.isLetter == true, scheme.allSatisfy({ $0.isLetter || $0.isNumber || "+-.".contains($0) }) else { return nil }
+        var rest = text[text.index(after: colon)...]
+        guard rest.hasPrefix("//") else { return nil }
+        rest = rest.dropFirst(2)
+
+        let authorityEnd = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
+        var authority = rest[..<authorityEnd]
+        rest = rest[authorityEnd...]
+        guard !rest.contains("#") else { return nil }
+
+        var user: String?
+        var password: String?
+        if let at = authority.lastIndex(of: "@") {
+            let parts = authority[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = Self.percentDecoded(parts[0]) else { return nil }
+            user = name
+            if parts.count == 2 {
+                guard let word = Self.percentDecoded(parts[1]) else { return nil }
+                password = word
+            }
+            authority = authority[authority.index(after: at)...]
+        }
+
+        var portText: Substring = ""
+        if authority.first == "[" {
+            guard let bracket = authority.firstIndex(of: "]") else { return nil }
+            host = String(authority[authority.index(after: authority.startIndex)..<bracket])
+            portText = authority[authority.index(after: bracket)...]
+            guard !host.isEmpty, portText.isEmpty || portText.first == ":" else { return nil }
+        } else {
+            let colon = authority.firstIndex(of: ":") ?? authority.endIndex
+            host = String(authority[..<colon])
+            portText = authority[colon...]
+            guard host.utf8.allSatisfy({ Self.isHostByte($0) }) else { return nil }
+        }
+        if portText.isEmpty {
+            port = nil
+        } else {
+            guard portText.dropFirst().allSatisfy({ $0.isASCII && $0.isNumber }), let number = Int(portText.dropFirst()),
+                (1...65_535).contains(number)
+            else { return nil }
+            port = number
+        }
+        let question = rest.firstIndex(of: "?")
+        path = String(rest[..<(question ?? rest.endIndex)])
+        query = question.map { String(rest[rest.index(after: $0)...]) }
+        self.scheme = scheme
+        self.user = user
+        self.password = password.map(Secret.init)
+        whole = Secret(text)
+    }
+
+    package var description: String {
+        let userText = user.map { $0 + (password == nil ? "" : ":<redacted>") + "@" } ?? ""
+        let hostText = host.contains(":") ? "[\(host)]" : host
+        return "\(scheme)://\(userText)\(hostText)\(port.map { ":\($0)" } ?? "")\(path)"
+    }
+
+    package var debugDescription: String { description }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+
+    private static func isHostByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
+        default: false
+        }
+    }
+
+    private static func percentDecoded(_ text: Substring) -> String? {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            guard byte == 0x25 else {
+                bytes.append(byte)
+                continue
+            }
+            let digits = String(decoding: rest.prefix(2), as: UTF8.self)
+            guard digits.count == 2, digits.allSatisfy(\.isHexDigit), let value = UInt8(digits, radix: 16) else { return nil }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+}
