@@ -1,0 +1,77 @@
+import Contracts
+
+/// Something the ledger is asked to do. The id is made by the asker before asking and kept for every repetition.
+struct Command: Equatable, Sendable {
+    let id: ChargeID
+    let account: AccountID
+    let action: Action
+    var context = Context()
+
+    enum Action: Equatable, Sendable {
+        /// Puts `amount` aside, or what there is down to `leastUseful`, for `timeToLive` from the ledger's own now.
+        case hold(amount: Credits, leastUseful: Credits, timeToLive: Duration)
+        /// Usage so far, cumulative. Keeps the running hold alive; decides what an expiry takes.
+        case report(used: Credits, timeToLive: Duration)
+        /// Ends the charge at its true cost, above or below the hold; with no hold a charge of what there is.
+        case settle(amount: Credits)
+        /// Ends the charge at nothing.
+        case void
+        /// A charge in one step, all or nothing.
+        case charge(amount: Credits)
+        /// Gives credits; an adjustment may also take them, all or nothing.
+        case grant(Grant, amount: Credits)
+    }
+
+    enum Grant: Sendable {
+        case purchase, planGrant, bonus, refund, adjustment, topup
+
+        var kind: Entry.Kind {
+            switch self {
+            case .purchase: .purchase
+            case .planGrant: .planGrant
+            case .bonus: .bonus
+            case .refund: .refund
+            case .adjustment: .adjustment
+            case .topup: .topup
+            }
+        }
+    }
+
+    /// FNV-1a over what the command would do: who, what, how much. Descriptions and traces may differ between repetitions.
+    var fingerprint: Int64 {
+        var hash = FNV1a()
+        hash.add(account.rawValue.high)
+        hash.add(account.rawValue.low)
+        switch action {
+        case .hold(let amount, let leastUseful, let timeToLive):
+            hash.add(1, amount, leastUseful)
+            hash.add(UInt64(bitPattern: timeToLive.milliseconds))
+        case .report(let used, _): hash.add(2, used)
+        case .settle(let amount): hash.add(3, amount)
+        case .void: hash.add(4)
+        case .charge(let amount): hash.add(5, amount)
+        case .grant(let grant, let amount): hash.add(UInt64(grant.kind.rawValue), amount)
+        }
+        return Int64(bitPattern: hash.value)
+    }
+}
+
+private struct FNV1a {
+    var value: UInt64 = 0xcbf2_9ce4_8422_2325
+
+    mutating func add(_ number: UInt64) {
+        for shift in stride(from: UInt64(0), to: 64, by: 8) {
+            value = (value ^ (number >> shift & 0xff)) &* 0x100_0000_01b3
+        }
+    }
+
+    mutating func add(_ tag: UInt64, _ amounts: Credits...) {
+        add(tag)
+        for amount in amounts { add(UInt64(bitPattern: amount.nano)) }
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, rounded down: the unit of a hold's time to live on the wire and in the table.
+    var milliseconds: Int64 { components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000 }
+}

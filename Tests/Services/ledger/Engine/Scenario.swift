@@ -1,0 +1,89 @@
+import Contracts
+
+@testable import Ledger
+
+/// A ledger in memory with a clock that the test moves.
+struct Scenario {
+    var state = LedgerState()
+    var now = Instant(microseconds: 1_800_000_000_000_000)
+    var journal: [Entry] = []
+    var limits = Limits()
+    private var random: SplitMix64
+    let account = AccountID.make()
+
+    init(balance: Int64 = 0, seed: UInt64 = 1) {
+        random = SplitMix64(seed: seed)
+        if balance > 0 { self.do(.grant(.purchase, amount: credits(balance))) }
+    }
+
+    mutating func id() -> ChargeID {
+        ChargeID(rawValue: .make(milliseconds: now.microseconds / 1_000, using: &random))
+    }
+
+    @discardableResult
+    mutating func `do`(_ action: Command.Action, on id: ChargeID? = nil, account: AccountID? = nil) -> Decision {
+        let command = Command(id: id ?? self.id(), account: account ?? self.account, action: action)
+        return apply([command])[0]
+    }
+
+    @discardableResult
+    mutating func apply(_ commands: [Command]) -> [Decision] {
+        let ruling = state.apply(commands, now: now, limits: limits)
+        state = ruling.state
+        journal += ruling.entries
+        return ruling.decisions
+    }
+
+    mutating func pass(_ duration: Duration) { now = now + duration }
+
+    /// Lets time's effects happen, as the sweep does.
+    mutating func sweep() { apply([]) }
+
+    var posted: Credits { state.accounts[account]?.posted ?? .zero }
+    var held: Credits { state.accounts[account]?.held ?? .zero }
+    var available: Credits { state.accounts[account]?.available ?? .zero }
+}
+
+func credits(_ whole: Int64) -> Credits { Credits(whole: whole) }
+
+func hold(_ amount: Int64, least: Int64? = nil, for timeToLive: Duration = .seconds(60)) -> Command.Action {
+    .hold(amount: credits(amount), leastUseful: credits(least ?? amount), timeToLive: timeToLive)
+}
+
+func settle(_ amount: Int64) -> Command.Action { .settle(amount: credits(amount)) }
+func report(_ used: Int64) -> Command.Action { .report(used: credits(used), timeToLive: .seconds(60)) }
+
+/// What a test about a rule wants to see of a decision.
+enum Seen: Hashable {
+    case applied(Int64)
+    case refused(Entry.Status)
+    case duplicate(Int64)
+    case conflict, superseded, noted
+    case invalid(Decision.Flaw)
+}
+
+func seen(_ decision: Decision) -> Seen {
+    switch decision {
+    case .decided(let entry):
+        entry.status == .applied ? .applied(entry.amount.nano / Credits.nanoPerCredit) : .refused(entry.status)
+    case .duplicate(let entry): .duplicate(entry.amount.nano / Credits.nanoPerCredit)
+    case .conflict: .conflict
+    case .superseded: .superseded
+    case .noted: .noted
+    case .invalid(let flaw): .invalid(flaw)
+    }
+}
+
+/// Sebastiano Vigna's SplitMix64: small, seedable, good enough to choose test cases.
+struct SplitMix64: RandomNumberGenerator {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+}
