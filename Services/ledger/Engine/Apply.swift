@@ -25,8 +25,8 @@ private struct Batch {
     mutating func decide(_ command: Command) -> Decision {
         if let flaw = flaw(in: command) { return .invalid(flaw) }
         switch command.action {
-        case .hold(let amount, let leastUseful, let timeToLive):
-            return hold(command, amount, leastUseful, min(timeToLive, limits.timeToLiveMax))
+        case .hold(let amount, let leastUseful, let timeToLive, let awaitsFunds):
+            return hold(command, amount, leastUseful, min(timeToLive, limits.timeToLiveMax), awaitsFunds)
         case .report(let used, let timeToLive): return report(command, used, min(timeToLive, limits.timeToLiveMax))
         case .settle(let amount): return settle(command, amount)
         case .void: return void(command)
@@ -37,7 +37,9 @@ private struct Batch {
 
     // MARK: Hold
 
-    private mutating func hold(_ command: Command, _ amount: Credits, _ leastUseful: Credits, _ timeToLive: Duration) -> Decision {
+    private mutating func hold(_ command: Command, _ amount: Credits, _ leastUseful: Credits, _ timeToLive: Duration, _ awaitsFunds: Bool)
+        -> Decision
+    {
         if let stored = entry(command.id, .opening) { return answer(command, from: stored) }
         var entry = Entry(of: command, .opening, .hold, requested: amount, at: now)
         if self.entry(command.id, .terminal) != nil {
@@ -49,6 +51,8 @@ private struct Batch {
                 entry.heldDelta = granted
                 state.holds[command.id] = OpenHold(
                     charge: command.id, account: command.account, amount: granted, expiresAt: now + timeToLive)
+            } else if awaitsFunds, account.posted + account.overdraft >= leastUseful {
+                return .awaitingFunds(available: account.available)
             } else {
                 entry.status = .insufficientFunds
             }
@@ -196,7 +200,7 @@ private struct Batch {
 
     private func flaw(in command: Command) -> Decision.Flaw? {
         switch command.action {
-        case .hold(let amount, let leastUseful, let timeToLive):
+        case .hold(let amount, let leastUseful, let timeToLive, _):
             if amount <= .zero { return .amountNotPositive }
             if amount > limits.amountMax { return .amountTooLarge }
             if leastUseful <= .zero || leastUseful > amount { return .leastUsefulOutOfRange }

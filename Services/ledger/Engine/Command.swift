@@ -9,7 +9,8 @@ struct Command: Equatable, Sendable {
 
     enum Action: Equatable, Sendable {
         /// Puts `amount` aside, or what there is down to `leastUseful`, for `timeToLive` from the ledger's own now.
-        case hold(amount: Credits, leastUseful: Credits, timeToLive: Duration)
+        /// With `awaitsFunds`, credits that other holds may free are a reason to decide nothing yet.
+        case hold(amount: Credits, leastUseful: Credits, timeToLive: Duration, awaitsFunds: Bool = false)
         /// Usage so far, cumulative. Keeps the running hold alive; decides what an expiry takes.
         case report(used: Credits, timeToLive: Duration)
         /// Ends the charge at its true cost, above or below the hold; with no hold a charge of what there is.
@@ -43,7 +44,7 @@ struct Command: Equatable, Sendable {
         hash.add(account.rawValue.high)
         hash.add(account.rawValue.low)
         switch action {
-        case .hold(let amount, let leastUseful, let timeToLive):
+        case .hold(let amount, let leastUseful, let timeToLive, _):
             hash.add(1, amount, leastUseful)
             hash.add(UInt64(bitPattern: timeToLive.milliseconds))
         case .report(let used, _): hash.add(2, used)

@@ -10,6 +10,8 @@ enum Decision: Equatable, Sendable {
     case conflict(Entry)
     /// The charge had ended in a way that makes this command pointless, as a void after the expiry.
     case superseded(Entry)
+    /// A hold short of credits that running calls may yet free: nothing is decided, so the same id may ask again.
+    case awaitingFunds(available: Credits)
     /// A report: taken, or too late to matter. Reports leave no entry of their own.
     case noted
     /// Refused by its own content; nothing is written, and no repetition will do better.
@@ -31,7 +33,7 @@ enum Decision: Equatable, Sendable {
     var entry: Entry? {
         switch self {
         case .decided(let entry), .duplicate(let entry), .conflict(let entry), .superseded(let entry): entry
-        case .noted, .invalid: nil
+        case .awaitingFunds, .noted, .invalid: nil
         }
     }
 }

@@ -67,6 +67,32 @@ struct HoldRulesTests {
         #expect(ledger.state == before)
     }
 
+    @Test func `a hold may wait for what running calls will free, and is decided when it asks again`() {
+        var ledger = Scenario(balance: 10)
+        let (running, waiting) = (ledger.id(), ledger.id())
+        ledger.do(hold(8), on: running)
+        let before = ledger.state
+        #expect(seen(ledger.do(hold(5, awaitsFunds: true), on: waiting)) == .awaiting(2))
+        #expect(ledger.state == before)
+        ledger.do(settle(3), on: running)
+        #expect(seen(ledger.do(hold(5, awaitsFunds: true), on: waiting)) == .applied(5))
+    }
+
+    @Test func `waiting is no use when the credits are not there at all`() {
+        var ledger = Scenario(balance: 10)
+        ledger.do(hold(8))
+        #expect(seen(ledger.do(hold(11, awaitsFunds: true))) == .refused(.insufficientFunds))
+    }
+
+    @Test func `a hold that waited in vain is refused for good when it no longer asks to wait`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(hold(8))
+        #expect(seen(ledger.do(hold(5, awaitsFunds: true), on: id)) == .awaiting(2))
+        #expect(seen(ledger.do(hold(5), on: id)) == .refused(.insufficientFunds))
+        #expect(seen(ledger.do(hold(5, awaitsFunds: true), on: id)) == .duplicate(0))
+    }
+
     @Test func `an account nobody has heard of can hold nothing`() {
         var ledger = Scenario(balance: 10)
         let stranger = AccountID.make()

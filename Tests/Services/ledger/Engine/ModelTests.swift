@@ -84,7 +84,8 @@ struct Model {
         case 0..<7:
             let most = amount(1...8)
             return .hold(
-                amount: most, leastUseful: Bool.random(using: &random) ? most : credits(1), timeToLive: timeToLive)
+                amount: most, leastUseful: Bool.random(using: &random) ? most : credits(1), timeToLive: timeToLive,
+                awaitsFunds: Bool.random(using: &random))
         case 7..<10: return .report(used: amount(0...9), timeToLive: timeToLive)
         case 10..<14: return .settle(amount: amount(0...9))
         case 14..<16: return .void

@@ -66,11 +66,14 @@ struct Oracle {
         func whole(_ amount: Credits) -> Int64 { amount.nano / Credits.nanoPerCredit }
 
         switch command.action {
-        case .hold(let amount, let least, let timeToLive):
+        case .hold(let amount, let least, let timeToLive, let awaitsFunds):
             if charge.given != nil { return .conflict }
             if let asked = charge.holdAsked {
                 let same = asked == (account, amount, least, timeToLive)
                 return same ? .duplicate(whole(charge.granted ?? .zero)) : .conflict
+            }
+            if awaitsFunds, charge.end == nil, exists(account), free(account) < least, posted(account) >= least {
+                return .awaiting(whole(free(account)))
             }
             charge.holdAsked = (account, amount, least, timeToLive)
             if charge.end != nil {

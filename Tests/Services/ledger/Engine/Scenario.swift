@@ -46,8 +46,8 @@ struct Scenario {
 
 func credits(_ whole: Int64) -> Credits { Credits(whole: whole) }
 
-func hold(_ amount: Int64, least: Int64? = nil, for timeToLive: Duration = .seconds(60)) -> Command.Action {
-    .hold(amount: credits(amount), leastUseful: credits(least ?? amount), timeToLive: timeToLive)
+func hold(_ amount: Int64, least: Int64? = nil, for timeToLive: Duration = .seconds(60), awaitsFunds: Bool = false) -> Command.Action {
+    .hold(amount: credits(amount), leastUseful: credits(least ?? amount), timeToLive: timeToLive, awaitsFunds: awaitsFunds)
 }
 
 func settle(_ amount: Int64) -> Command.Action { .settle(amount: credits(amount)) }
@@ -58,6 +58,7 @@ enum Seen: Hashable {
     case applied(Int64)
     case refused(Entry.Status)
     case duplicate(Int64)
+    case awaiting(Int64)
     case conflict, superseded, noted
     case invalid(Decision.Flaw)
 }
@@ -69,6 +70,7 @@ func seen(_ decision: Decision) -> Seen {
     case .duplicate(let entry): .duplicate(entry.amount.nano / Credits.nanoPerCredit)
     case .conflict: .conflict
     case .superseded: .superseded
+    case .awaitingFunds(let available): .awaiting(available.nano / Credits.nanoPerCredit)
     case .noted: .noted
     case .invalid(let flaw): .invalid(flaw)
     }
