@@ -1,0 +1,43 @@
+package import Contracts
+
+/// Who calls, as far as a service needs to know to decide.
+package struct Principal: Sendable, Hashable {
+    package enum Kind: Sendable, Hashable {
+        /// A person who signed in; the access token is the session's.
+        case session(SessionID)
+        case apiKey(APIKeyID)
+        /// One of our own servers, by name.
+        case service(String)
+    }
+
+    package var userID: UserID
+    package var kind: Kind
+    package var roles: [String]
+    /// Empty means: whatever the roles and the plan allow.
+    package var scopes: [String]
+    package var plan: String
+
+    package init(userID: UserID, kind: Kind, roles: [String], scopes: [String], plan: String) {
+        self.userID = userID
+        self.kind = kind
+        self.roles = roles
+        self.scopes = scopes
+        self.plan = plan
+    }
+
+    package var accountID: AccountID { AccountID(userID) }
+
+    /// An API key never administers, whoever owns it: a leaked key must not become an operator.
+    package var isAdmin: Bool {
+        guard case .session = kind else { return false }
+        return roles.contains("admin")
+    }
+
+    package var sessionID: SessionID? {
+        if case .session(let id) = kind { id } else { nil }
+    }
+
+    package var apiKeyID: APIKeyID? {
+        if case .apiKey(let id) = kind { id } else { nil }
+    }
+}

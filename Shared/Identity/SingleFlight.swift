@@ -1,0 +1,38 @@
+import EventLoop
+import Synchronization
+
+/// Lets many tasks that want the same answer at the same time share one question. Callable from any loop.
+final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+    struct Saturated: Error {}
+
+    private let flights = Mutex<[Key: [Wait<Value>]]>([:])
+    private let flightsMax: Int
+
+    init(flightsMax: Int) { self.flightsMax = flightsMax }
+
+    /// - Parameter ask: must end by itself within some time. It runs to its end even when everybody who waits has gone, because
+    ///   somebody new may have joined.
+    func value(for key: Key, _ ask: @escaping @Sendable () async throws -> Value) async throws -> Value {
+        guard let loop = EventLoop.current else { preconditionFailure("credentials are checked on a loop") }
+        let wait = Wait<Value>(on: loop)
+        let (isFirst, isRefused) = flights.withLock { flights in
+            if flights[key] != nil {
+                flights[key]?.append(wait)
+                return (false, false)
+            }
+            guard flights.count < flightsMax else { return (false, true) }
+            flights[key] = [wait]
+            return (true, false)
+        }
+        if isRefused { throw Saturated() }
+        if isFirst {
+            Task(executorPreference: loop) {
+                let result: Result<Value, any Error>
+                do { result = .success(try await ask()) } catch { result = .failure(error) }
+                let waiting = self.flights.withLock { $0.removeValue(forKey: key) ?? [] }
+                for wait in waiting { wait.resolve(result) }
+            }
+        }
+        return try await wait.value()
+    }
+}

@@ -1,0 +1,132 @@
+import Contracts
+import Crypto
+import Testing
+
+@testable import Identity
+
+@Suite struct IdentityStateTests {
+    private let now = Instant(microseconds: 1_800_000_000_000_000)
+    private let digest = sha256("credential")
+    private let keyID = APIKeyID(rawValue: "abcdefghij")
+    private let owner = APIKeyReply.Owner(userID: .make(), roles: ["user"], scopes: [], plan: "free", expiresAt: nil)
+
+    private func claims(session: SessionID = .make()) -> AccessTokenClaims {
+        AccessTokenClaims(
+            issuer: "i", audience: "a", userID: .make(), clientID: "web", sessionID: session, generation: 0, version: 0, tokenID: .make(),
+            issuedAt: now.seconds, expiresAt: now.seconds + 900, authenticatedAt: now.seconds, roles: [], scope: "", plan: "free")
+    }
+
+    @Test func `a token once verified is known until it expires`() {
+        let state = Subject()
+        let claims = claims()
+        #expect(state.findToken(digest, now: now) == .unknown(stale: nil))
+        #expect(state.learn(claims, digest: digest))
+        #expect(state.findToken(digest, now: now + .seconds(899)) == .known(claims.principal))
+        #expect(state.findToken(digest, now: now + .seconds(900)) == .refused(.expired))
+    }
+
+    @Test func `a revoked session refuses tokens known before and tokens that come later`() {
+        let state = Subject()
+        let claims = claims()
+        _ = state.learn(claims, digest: digest)
+        state.revoke(SessionRevoked(sessionID: claims.sessionID, tokensExpireAt: now + .seconds(900)), now: now)
+        #expect(state.findToken(digest, now: now) == .refused(.revoked))
+        #expect(!state.learn(self.claims(session: claims.sessionID), digest: sha256("another token of the session")))
+        #expect(state.learn(self.claims(), digest: sha256("another session")))
+    }
+
+    @Test func `an API key is trusted for a minute, then asked about, and stays usable for five if nobody answers`() {
+        let state = Subject()
+        let known = state.learn(keyID, owner: owner, digest: digest, now: now)
+        guard case .known(let principal) = known else {
+            Issue.record("\(known)")
+            return
+        }
+        #expect(principal.kind == .apiKey(keyID))
+        #expect(state.findAPIKey(digest, now: now + .seconds(59)) == known)
+        #expect(state.findAPIKey(digest, now: now + .seconds(60)) == .unknown(stale: principal))
+        #expect(state.findAPIKey(digest, now: now + .seconds(300)) == .unknown(stale: nil))
+    }
+
+    @Test func `a refused API key is refused for five seconds without asking`() {
+        let state = Subject()
+        #expect(state.learn(keyID, owner: nil, digest: digest, now: now) == .refused(.invalid))
+        #expect(state.findAPIKey(digest, now: now + .seconds(4)) == .refused(.invalid))
+        #expect(state.findAPIKey(digest, now: now + .seconds(5)) == .unknown(stale: nil))
+    }
+
+    @Test func `an answer that its key's revocation overtook is not believed`() {
+        let state = Subject()
+        state.revoke(keyID, now: now)
+        #expect(state.learn(keyID, owner: owner, digest: digest, now: now) == .refused(.revoked))
+        #expect(state.findAPIKey(digest, now: now) == .unknown(stale: nil))
+    }
+
+    @Test func `an API key that expires while cached is refused on time`() {
+        let state = Subject()
+        var owner = owner
+        owner.expiresAt = now + .seconds(10)
+        _ = state.learn(keyID, owner: owner, digest: digest, now: now)
+        #expect(state.findAPIKey(digest, now: now + .seconds(10)) == .refused(.expired))
+    }
+
+    @Test func `signing keys are asked for once in thirty seconds`() {
+        let state = Subject()
+        #expect(state.mayAskForKeys(now: now))
+        #expect(!state.mayAskForKeys(now: now + .seconds(29)))
+        #expect(state.mayAskForKeys(now: now + .seconds(30)))
+    }
+
+    @Test func `a key under a name that is not its thumbprint is not taken, and an empty answer changes nothing`() {
+        let state = Subject()
+        let pair = ES256KeyPair.generate().publicKey
+        let (x, y) = (Base64.url.encode(pair.x), Base64.url.encode(pair.y))
+        state.learn(SigningKeysReply(keys: [.init(keyID: pair.thumbprint, x: x, y: y)], revokedSessions: []), now: now)
+        #expect(Array(state.keys.keys) == [pair.thumbprint])
+        state.learn(SigningKeysReply(keys: [.init(keyID: "other", x: x, y: y)], revokedSessions: []), now: now)
+        #expect(Array(state.keys.keys) == [pair.thumbprint])
+    }
+
+    @Test func `the caches stay within their bounds`() {
+        var cache = BoundedCache<Int, Int>(countMax: 100)
+        for value in 0..<10_000 {
+            cache.insert(value, for: value)
+            #expect(cache.count <= 100)
+            let kept = value >= 7 ? cache.value(for: value - 7) : nil
+            #expect(value < 7 || kept == value - 7)
+        }
+        var set = ExpiringSet<Int>(countMax: 5_000)
+        for value in 0..<20_000 { set.insert(value, until: now + .seconds(value), now: now) }
+        #expect(set.count <= 5_000)
+        #expect(set.contains(19_999))
+    }
+
+    @Test func `what is used stays, what is not goes`() {
+        var cache = BoundedCache<Int, Int>(countMax: 10)
+        cache.insert(0, for: 0)
+        for value in 1...1_000 {
+            cache.insert(value, for: value)
+            let used = cache.value(for: 0)
+            #expect(used == 0)
+        }
+        let unused = cache.value(for: 1)
+        #expect(unused == nil)
+    }
+}
+
+/// A state behind a reference: `#expect` cannot call what mutates.
+private final class Subject {
+    private var state = IdentityState()
+
+    var keys: [String: ES256PublicKey] { state.keys }
+    func findToken(_ digest: SHA256Digest, now: Instant) -> IdentityState.Finding { state.findToken(digest, now: now) }
+    func findAPIKey(_ digest: SHA256Digest, now: Instant) -> IdentityState.Finding { state.findAPIKey(digest, now: now) }
+    func mayAskForKeys(now: Instant) -> Bool { state.mayAskForKeys(now: now) }
+    func learn(_ claims: AccessTokenClaims, digest: SHA256Digest) -> Bool { state.learn(claims, digest: digest) }
+    func learn(_ id: APIKeyID, owner: APIKeyReply.Owner?, digest: SHA256Digest, now: Instant) -> IdentityState.Finding {
+        state.learn(id, owner: owner, digest: digest, now: now)
+    }
+    func learn(_ snapshot: SigningKeysReply, now: Instant) { state.learn(snapshot, now: now) }
+    func revoke(_ session: SessionRevoked, now: Instant) { state.revoke(session, now: now) }
+    func revoke(_ key: APIKeyID, now: Instant) { state.revoke(key, now: now) }
+}
