@@ -1,0 +1,35 @@
+import Contracts
+
+/// What can be called now, and at which price: an immutable snapshot that every loop reads.
+struct Catalogue: Sendable {
+    struct Provider: Hashable, Sendable {
+        var name: String
+        /// Everything up to the path of a call: `https://api.openai.com/v1`.
+        var baseURL: String
+        /// The variable that holds its key; the key itself stays out of the database.
+        var apiKeyVariable: String
+    }
+
+    struct Model: Hashable, Sendable {
+        var id: String
+        var provider: Provider
+        /// The model's name at its provider.
+        var providerModel: String
+        var price: TokenPrice
+        var contextTokens: Int64
+        /// The hold for a caller who sets no bound: what an answer usually takes, not the most it can.
+        var usualOutputTokens: Int64
+        var createdAt: Instant
+    }
+
+    private(set) var models: [String: Model]
+    var tariff: Tariff
+
+    init(models: [Model], tariff: Tariff) {
+        self.models = Dictionary(uniqueKeysWithValues: models.map { ($0.id, $0) })
+        self.tariff = tariff
+    }
+
+    /// By id, as `GET /v1/models` lists them.
+    var sorted: [Model] { models.values.sorted { $0.id < $1.id } }
+}

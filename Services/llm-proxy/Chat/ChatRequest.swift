@@ -1,0 +1,76 @@
+import JSON
+
+/// What the gateway must know of a chat completion request; everything else passes through unread.
+struct ChatRequest: Sendable {
+    let json: JSONObject
+    let model: String
+    let isStreaming: Bool
+    /// `max_completion_tokens`, or the older `max_tokens`; nil when the caller left it to the model.
+    let outputTokensMax: Int64?
+    /// The member that carried it, so that a clamp goes where the caller looked.
+    let outputTokensMember: String
+    /// `n`: how many answers are generated, each paid for.
+    let answers: Int64
+    let wantsUsage: Bool
+
+    enum Refusal: Error, Equatable {
+        case malformed(String)
+        case invalid(param: String, message: String)
+    }
+
+    static let answersMax: Int64 = 128
+
+    init(body: [UInt8]) throws(Refusal) {
+        do {
+            json = try JSONObject(body)
+        } catch {
+            throw .malformed("\(error)")
+        }
+        model = try Self.member("model", "must be a string") { [json] () throws(JSONError) in try json.string("model") }
+        guard !model.isEmpty else { throw .invalid(param: "model", message: "model must not be empty.") }
+        guard let messages = json.member("messages"), messages.kind == .array else {
+            throw .invalid(param: "messages", message: "messages must be an array.")
+        }
+        isStreaming =
+            try Self.member("stream", "must be true or false") { [json] () throws(JSONError) in try json.optionalBool("stream") } ?? false
+        outputTokensMember = json.has("max_completion_tokens") ? "max_completion_tokens" : "max_tokens"
+        outputTokensMax = try Self.member(outputTokensMember, "must be an integer") { [json, outputTokensMember] () throws(JSONError) in
+            try json.optionalInteger(outputTokensMember)
+        }
+        if let outputTokensMax, !(1...10_000_000).contains(outputTokensMax) {
+            throw .invalid(param: outputTokensMember, message: "\(outputTokensMember) must be between 1 and 10000000.")
+        }
+        answers = try Self.member("n", "must be an integer") { [json] () throws(JSONError) in try json.optionalInteger("n") } ?? 1
+        guard (1...Self.answersMax).contains(answers) else {
+            throw .invalid(param: "n", message: "n must be between 1 and \(Self.answersMax).")
+        }
+        wantsUsage = try Self.member("stream_options", "must be an object") { [json] () throws(JSONError) in
+            try json.optionalObject("stream_options")?.optionalBool("include_usage") ?? false
+        }
+    }
+
+    private static func member<Value>(_ name: String, _ rule: String, _ read: () throws(JSONError) -> Value) throws(Refusal) -> Value {
+        do {
+            return try read()
+        } catch {
+            throw .invalid(param: name, message: "\(name) \(rule).")
+        }
+    }
+
+    /// The body as the provider gets it: usage is always asked for, and the answer's length is bound by what was held.
+    /// - Parameter outputTokens: a bound to set; nil leaves what the caller said.
+    func providerBody(outputTokens: Int64?) -> [UInt8] {
+        guard isStreaming && !wantsUsage || outputTokens != nil else { return json.bytes }
+        var splice = JSONSplice(json)
+        if isStreaming, !wantsUsage { splice.set("stream_options", raw: streamOptionsWithUsage) }
+        if let outputTokens { splice.set(outputTokensMember, raw: Array(String(outputTokens).utf8)) }
+        return splice.apply()
+    }
+
+    private var streamOptionsWithUsage: [UInt8] {
+        guard let options = try? json.optionalObject("stream_options") else { return Array(#"{"include_usage":true}"#.utf8) }
+        var splice = JSONSplice(options)
+        splice.set("include_usage", raw: Array("true".utf8))
+        return splice.apply()
+    }
+}

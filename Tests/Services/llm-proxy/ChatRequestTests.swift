@@ -1,0 +1,89 @@
+import Contracts
+import JSON
+import Testing
+
+@testable import LLMProxy
+
+struct ChatRequestTests {
+    static func request(_ text: String) throws(ChatRequest.Refusal) -> ChatRequest { try ChatRequest(body: Array(text.utf8)) }
+
+    @Test func `what the gateway needs is read`() throws {
+        let request = try Self.request(
+            #"{"model":"sim-fast","messages":[],"stream":true,"max_tokens":7,"n":2,"stream_options":{"include_usage":true}}"#)
+        #expect(request.model == "sim-fast")
+        #expect(request.isStreaming)
+        #expect(request.outputTokensMax == 7)
+        #expect(request.answers == 2)
+        #expect(request.wantsUsage)
+    }
+
+    @Test(arguments: [
+        (#"{"messages":[]}"#, "model"), (#"{"model":7,"messages":[]}"#, "model"), (#"{"model":"","messages":[]}"#, "model"),
+        (#"{"model":"m"}"#, "messages"), (#"{"model":"m","messages":{}}"#, "messages"),
+        (#"{"model":"m","messages":[],"stream":"yes"}"#, "stream"), (#"{"model":"m","messages":[],"max_tokens":0}"#, "max_tokens"),
+        (#"{"model":"m","messages":[],"max_tokens":1.5}"#, "max_tokens"),
+        (#"{"model":"m","messages":[],"max_completion_tokens":-1}"#, "max_completion_tokens"),
+        (#"{"model":"m","messages":[],"n":0}"#, "n"), (#"{"model":"m","messages":[],"stream_options":1}"#, "stream_options"),
+    ])
+    func `a bad member is refused by name`(text: String, param: String) {
+        let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(text) }
+        guard case .invalid(let named, _) = refusal else {
+            Issue.record("refused as \(String(describing: refusal))")
+            return
+        }
+        #expect(named == param)
+    }
+
+    @Test(arguments: ["", "[]", "{", #"{"model":"m","model":"n","messages":[]}"#, "\u{0}"])
+    func `what is no JSON object is refused`(text: String) {
+        let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(text) }
+        guard case .malformed = refusal else {
+            Issue.record("refused as \(String(describing: refusal))")
+            return
+        }
+    }
+
+    @Test func `the provider is always asked for usage of a stream; the rest passes through untouched`() throws {
+        let request = try Self.request(#"{"model":"m", "messages":[ ],"stream":true,"seed":1e2,"stream_options":{"x":[1]}}"#)
+        let body = try JSONObject(request.providerBody(outputTokens: nil))
+        #expect(try body.object("stream_options").bool("include_usage"))
+        #expect(try body.object("stream_options").array("x").count == 1)
+        #expect(try body.decimalText("seed") == "1e2")
+    }
+
+    @Test func `a body that needs no change is sent as it came`() throws {
+        let text = #"{ "model":"m","messages":[] , "temperature":0.70}"#
+        #expect(try Self.request(text).providerBody(outputTokens: nil) == Array(text.utf8))
+    }
+
+    @Test func `a clamp goes where the caller set the bound`() throws {
+        let newer = try Self.request(#"{"model":"m","messages":[],"max_completion_tokens":500}"#)
+        #expect(try JSONObject(newer.providerBody(outputTokens: 64)).integer("max_completion_tokens") == 64)
+        let unbound = try Self.request(#"{"model":"m","messages":[]}"#)
+        #expect(try JSONObject(unbound.providerBody(outputTokens: 64)).integer("max_tokens") == 64)
+    }
+
+    @Test func `an answer's usage gets the credits, exactly, and nothing else changes`() throws {
+        let answer = #"{"id":"x","usage":{"prompt_tokens":1,"completion_tokens":2},"extra":1.0}"#
+        let added = try #require(
+            AnswerUsage.adding(
+                used: Credits(nano: 1), remaining: Credits(whole: 9), usage: TokenUsage(promptTokens: 1, completionTokens: 2),
+                to: Array(answer.utf8)))
+        let usage = try JSONObject(added).object("usage")
+        #expect(try usage.decimalText("credits_used") == "0.000000001")
+        #expect(try usage.decimalText("credits_remaining") == "9")
+        #expect(try usage.integer("completion_tokens") == 2)
+        #expect(String(decoding: added, as: UTF8.self).contains(#""extra":1.0"#))
+    }
+
+    @Test func `prices in the providers file are exact, and a price too fine is refused by name`() throws {
+        func file(_ prompt: String) -> [UInt8] {
+            Array(
+                #"{"providers":[{"name":"p","base_url":"http://h/v1","api_key_variable":"K","models":[{"id":"m","prompt_usd_per_million":\#(prompt),"completion_usd_per_million":0.60,"context_tokens":1,"usual_output_tokens":1}]}]}"#
+                    .utf8)
+        }
+        #expect(try ProvidersFile(file("0.150001")).providers[0].models[0].prompt == PicoUSD(value: 150_001))
+        let refused = #expect(throws: ProvidersFile.Malformed.self) { try ProvidersFile(file("0.1500001")) }
+        #expect(refused?.description == "prompt_usd_per_million of m must be a decimal with at most 6 fraction digits, not 0.1500001")
+    }
+}

@@ -1,0 +1,82 @@
+import Testing
+
+@testable import LLMProxy
+
+struct StreamMeterTests {
+    static let start =
+        #"data: {"id":"1","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}"# + "\n\n"
+    static let hello = #"data: {"id":"1","choices":[{"index":0,"delta":{"content":"Hello \"usage\" there"}}]}"# + "\n\n"
+    static let finish = #"data: {"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"# + "\n\n"
+    static let usage = #"data: {"id":"1","choices":[],"usage":{"prompt_tokens":12,"completion_tokens":34,"total_tokens":46}}"# + "\n\n"
+    static let done = "data: [DONE]\n\n"
+
+    static func read(_ text: String, cutAt cuts: [Int]) -> (meter: StreamMeter, forwarded: String) {
+        var meter = StreamMeter()
+        var forwarded: [UInt8] = []
+        let bytes = Array(text.utf8)
+        var from = 0
+        for cut in cuts + [bytes.count] where cut > from {
+            bytes[from..<cut].withUnsafeBytes { part in meter.feed(part) { forwarded.append(contentsOf: $0) } }
+            from = cut
+        }
+        return (meter, String(decoding: forwarded, as: UTF8.self))
+    }
+
+    @Test func `wherever the stream is cut, usage is read and its event and the end are held back`() {
+        let stream = Self.start + Self.hello + Self.finish + Self.usage + Self.done
+        for cut in 0...stream.utf8.count {
+            let (meter, forwarded) = Self.read(stream, cutAt: [cut])
+            #expect(forwarded == Self.start + Self.hello + Self.finish, "cut at \(cut)")
+            #expect(meter.usage == TokenUsage(promptTokens: 12, completionTokens: 34))
+            #expect(meter.isDone)
+            #expect(meter.usageEvent.map { String(decoding: $0, as: UTF8.self) } == String(Self.usage.dropFirst(6).dropLast(2)))
+        }
+    }
+
+    @Test func `a stream byte by byte is forwarded as whole lines`() {
+        let stream = Self.start + Self.hello
+        let (meter, forwarded) = Self.read(stream, cutAt: Array(1..<stream.utf8.count))
+        #expect(forwarded == stream)
+        #expect(meter.contentEvents == 1)
+        #expect(!meter.isDone)
+    }
+
+    @Test func `carriage returns and comments pass, in events and at their ends`() {
+        let stream = ": keep-alive\r\n\r\n" + Self.hello.replacing("\n", with: "\r\n") + "data: [DONE]\r\n\r\n"
+        let (meter, forwarded) = Self.read(stream, cutAt: [])
+        #expect(forwarded == ": keep-alive\r\n\r\n" + Self.hello.replacing("\n", with: "\r\n"))
+        #expect(meter.isDone)
+    }
+
+    @Test func `usage beside choices is read and passed on`() {
+        let event = #"data: {"choices":[{"delta":{"content":"x"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"# + "\n\n"
+        let (meter, forwarded) = Self.read(event, cutAt: [])
+        #expect(forwarded == event)
+        #expect(meter.usage == TokenUsage(promptTokens: 1, completionTokens: 1))
+        #expect(meter.usageEvent == nil)
+    }
+
+    @Test func `without usage, what was delivered is counted: events, and four bytes a token`() {
+        let long = #"data: {"choices":[{"delta":{"content":"\#(String(repeating: "word", count: 10))"}}]}"# + "\n\n"
+        #expect(Self.read(Self.start + Self.hello + Self.hello, cutAt: []).meter.contentEvents == 2)
+        #expect(Self.read(long, cutAt: []).meter.outputTokensDelivered == 10)
+        #expect(Self.read(Self.start + Self.finish, cutAt: []).meter.outputTokensDelivered == 0)
+    }
+
+    @Test func `tool calls and reasoning are content too`() {
+        let tool = #"data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}}]}"# + "\n\n"
+        let thought = #"data: {"choices":[{"delta":{"reasoning_content":"so"}}]}"# + "\n\n"
+        #expect(Self.read(tool + thought, cutAt: []).meter.contentEvents == 2)
+    }
+
+    @Test(arguments: [
+        "data: {\"usage\":{\"prompt_tokens\":-5}}\n\n", "data: {\"usage\":\n\n", "data:\n\n", "usage\n",
+        "data: {\"choices\":[{\"delta\":{}]}\n\n",
+    ])
+    func `nonsense is passed on and counts for nothing`(text: String) {
+        let (meter, forwarded) = Self.read(text, cutAt: [])
+        #expect(forwarded == text)
+        #expect(meter.usage == nil)
+        #expect(meter.outputTokensDelivered == 0)
+    }
+}
