@@ -1,0 +1,44 @@
+# SmartSpec Gateway. Everything works on a Debian with Swift, git and make; what else is needed, it installs.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+SWIFT_SOURCES := Package.swift Services Shared Tests
+
+.PHONY: help run up down build test check format bench bench-ledger clean
+
+help: ## this list
+	@echo "make TARGET, where TARGET is"; sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 18
+	@echo; echo "Settings (ports, folders, provider keys): README.md. Verbs for one component: deploy/local/stack.sh"
+
+run: build ## the whole gateway on this machine, in the foreground; Ctrl-C stops all of it
+	@exec bash deploy/local/stack.sh run
+
+up: build ## the same in the background
+	@bash deploy/local/stack.sh up
+
+down: ## stops what `make up` started; the data stays
+	@bash deploy/local/stack.sh down
+
+build: ## installs missing packages and builds the release executables
+	@bash deploy/local/packages.sh
+	@bash deploy/local/build.sh -c release
+
+test: ## every test, against a real Postgres and RabbitMQ started for them
+	@bash deploy/local/test.sh $(ARGS)
+
+check: ## format, warnings, imports, architecture and scripts, as CI wants them
+	@bash deploy/local/check.sh
+
+format: ## formats the Swift sources
+	swift format -i --recursive $(SWIFT_SOURCES)
+
+bench: ## the proxy beside nginx, as a table of ratios
+	@bash deploy/local/packages.sh bench
+	@bash Tests/Benchmarks/proxy.sh
+
+bench-ledger: ## ledger operations beside pgbench on the same server
+	@bash deploy/local/packages.sh bench
+	@bash Tests/Benchmarks/ledger.sh
+
+clean: ## stops the local stack, deletes its data and everything built
+	@bash deploy/local/stack.sh delete
+	rm -rf .build

@@ -1,0 +1,89 @@
+# The Swift services, each with its own database role and broker user.
+
+SERVICES=(provider-simulator auth ledger billing llm-proxy-1 llm-proxy-2)
+
+# program_of COMPONENT: llm-proxy-2 is a second llm-proxy.
+program_of() { sed -E 's/-[0-9]+$//' <<<"$1"; }
+
+service_url() { printf 'http://127.0.0.1:%s' "$(port_of "$1")"; }
+
+# Copies what runs into the stack, so that a build or a closed home folder does not disturb running services.
+install_programs() {
+    local component program
+    for component in "${SERVICES[@]}"; do
+        has "$component" || continue
+        program=$(program_of "$component")
+        [[ -x $STACK_BIN/$program ]] || fail "$program is not built: run 'make build' ($(tidy "$STACK_BIN/$program") is missing)"
+        if [[ ! $STACK_DIR/bin/$program -nt $STACK_BIN/$program ]]; then
+            rm -f "$STACK_DIR/bin/$program"
+            install -m 755 "$STACK_BIN/$program" "$STACK_DIR/bin/$program"
+        fi
+    done
+    rm -rf "$STACK_DIR/share"
+    (cd "$PROJECT" && find Services Shared -path '*/Migrations/*.sql' -exec install -D -m 644 {} "$STACK_DIR/share/{}" \;)
+    mkdir -p "$STACK_DIR/share"
+}
+
+# service_environment COMPONENT: exports what it reads. The caller's own variables and local.env come first.
+service_environment() {
+    local program
+    program=$(program_of "$1")
+    if [[ -f $STACK_DIR/local.env ]]; then
+        set -a
+        # shellcheck source=/dev/null
+        source "$STACK_DIR/local.env"
+        set +a
+    fi
+    export HTTP_HOST=127.0.0.1 HTTP_PORT PUBLIC_URL
+    HTTP_PORT=$(port_of "$1")
+    [[ $program != provider-simulator ]] || return 0
+    export DATABASE_URL AMQP_URL MIGRATIONS_PATH MASTER_KEY
+    DATABASE_URL=$(database_url "$program")
+    AMQP_URL=$(broker_url "$program")
+    MIGRATIONS_PATH=Services/$program/Migrations
+    MASTER_KEY=$(secret master-key)
+    case $program in
+    auth)
+        export ADMIN_EMAIL ADMIN_PASSWORD
+        ADMIN_PASSWORD=$(secret admin-password)
+        ;;
+    llm-proxy)
+        if [[ -z ${OPENAI_API_KEY:-} ]]; then
+            export OPENAI_API_KEY=simulated OPENAI_BASE_URL
+            OPENAI_BASE_URL=${OPENAI_BASE_URL:-$(service_url provider-simulator)/v1}
+        fi
+        ;;
+    esac
+}
+
+# migrate PROGRAM: brings its schema up to date.
+migrate() {
+    (
+        cd "$STACK_DIR/share"
+        service_environment "$1"
+        "${AS_SERVICE[@]}" "$STACK_DIR/bin/$1" migrate >>"$LOG/$1-migrate.log" 2>&1 9>&-
+    ) || fail "$1: migration failed: $(last_words "$1-migrate")"
+}
+
+migrate_all() {
+    local component previous="" program
+    for component in "${SERVICES[@]}"; do
+        program=$(program_of "$component")
+        if has "$component" && [[ $program != provider-simulator && $program != "$previous" ]]; then migrate "$program"; fi
+        previous=$program
+    done
+}
+
+# launch_service COMPONENT: does not wait.
+launch_service() {
+    service_environment "$1"
+    cd "$STACK_DIR/share" || exit 1
+    launch "$1" "${AS_SERVICE[@]}" "$STACK_DIR/bin/$(program_of "$1")"
+}
+
+start_service() {
+    STARTED+=("$1")
+    (launch_service "$1")
+}
+
+await_service() { wait_ready "$1" 30 curl -sf --max-time 2 "$(service_url "$1")/readyz"; }

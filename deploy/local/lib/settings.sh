@@ -1,0 +1,66 @@
+# Everything a caller may set, with its default. What a stack was started with stays true for every later verb.
+
+CALLER_DIR=$PWD
+PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+
+# All state: data, logs, secrets, pids, stack.json.
+STACK_DIR=${STACK_DIR:-$PROJECT/.local}
+[[ $STACK_DIR == /* ]] || STACK_DIR=$PWD/$STACK_DIR
+
+ALL_COMPONENTS="postgres rabbitmq provider-simulator auth ledger billing llm-proxy-1 llm-proxy-2 edge"
+SETTING_NAMES="STACK_COMPONENTS STACK_BIN PUBLIC_URL ADMIN_EMAIL EDGE_PORT AUTH_PORT LEDGER_PORT BILLING_PORT LLM_PROXY_1_PORT
+LLM_PROXY_2_PORT PROVIDER_SIMULATOR_PORT POSTGRES_PORT BROKER_PORT BROKER_API_PORT BROKER_DIST_PORT BROKER_EPMD_PORT"
+
+# default_port NAME DEFAULT OFFSET: with PORT_BASE all ports of a stack stand together, so that several run side by side.
+default_port() {
+    local -n port=$1
+    if [[ -n ${PORT_BASE:-} ]]; then port=${port:-$((PORT_BASE + $3))}; else port=${port:-$2}; fi
+}
+
+apply_defaults() {
+    STACK_COMPONENTS=${STACK_COMPONENTS:-$ALL_COMPONENTS}
+    STACK_BIN=${STACK_BIN:-$PROJECT/.build/release} # where the executables were built
+    [[ $STACK_BIN == /* ]] || STACK_BIN=$CALLER_DIR/$STACK_BIN
+    default_port EDGE_PORT 8080 0
+    default_port AUTH_PORT 8101 1
+    default_port LEDGER_PORT 8102 2
+    default_port BILLING_PORT 8103 3
+    default_port LLM_PROXY_1_PORT 8111 11
+    default_port LLM_PROXY_2_PORT 8112 12
+    default_port PROVIDER_SIMULATOR_PORT 8190 20
+    default_port POSTGRES_PORT 15532 30
+    default_port BROKER_PORT 15772 31
+    default_port BROKER_API_PORT 15773 32
+    default_port BROKER_DIST_PORT 15774 33
+    default_port BROKER_EPMD_PORT 15775 34
+    PUBLIC_URL=${PUBLIC_URL:-http://127.0.0.1:$EDGE_PORT}
+    ADMIN_EMAIL=${ADMIN_EMAIL:-admin@smartspec.local}
+}
+
+save_settings() {
+    local name
+    for name in $SETTING_NAMES; do printf '%s=%q\n' "$name" "${!name}"; done >"$RUN/settings"
+}
+
+# shellcheck source=/dev/null
+load_settings() {
+    if [[ -f $RUN/settings ]]; then source "$RUN/settings"; fi
+    apply_defaults
+}
+
+# has COMPONENT: this stack contains it.
+has() { [[ " $STACK_COMPONENTS " == *" $1 "* ]]; }
+
+# port_of COMPONENT
+port_of() {
+    case $1 in
+    postgres) echo "$POSTGRES_PORT" ;;
+    rabbitmq) echo "$BROKER_PORT" ;;
+    epmd) echo "$BROKER_EPMD_PORT" ;;
+    *)
+        local name=${1//-/_}_port
+        name=${name^^}
+        echo "${!name}"
+        ;;
+    esac
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Every test against real servers: a private Postgres and RabbitMQ of their own, started for this run and gone after it.
+#
+#   test.sh [SWIFT TEST ARGUMENT...]     for example --filter LedgerTests
+#
+# What tests find in their environment:
+#   TEST_POSTGRES_URL    superuser, database postgres: each suite makes a database of its own
+#   TEST_AMQP_URL        administrator, vhost /: each suite makes a vhost of its own
+#   TEST_RABBITMQ_API    the management API, with user and password
+#   STACK_TOOL           stack.sh; with STACK_DIR under TEST_STACKS and a PORT_BASE of its own a system test runs whole stacks
+#   TEST_STACKS          the folder for their state; stacks left behind there are stopped at the end
+#   STACK_BIN            the executables such a stack runs
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+project=$(cd "$here/../.." && pwd)
+state=$(bash "$here/stack.sh" folder)/test
+servers=$state/servers
+
+stack() { STACK_DIR=$1 bash "$here/stack.sh" "${@:2}"; }
+
+# Stops what tests left running, and forgets it.
+clear_away() {
+    local folder
+    for folder in "$state"/stacks/* "$servers"; do
+        if [[ -e $folder ]]; then stack "$folder" delete 2>/dev/null || true; fi
+    done
+    rm -rf "$state"
+}
+
+# described KEY: a value of the servers' stack.json.
+described() { sed -nE "s/.*\"$1\": \"([^\"]*)\".*/\1/p" "$servers/stack.json" | head -n 1; }
+
+bash "$here/packages.sh" test
+bash "$here/build.sh" --build-tests
+
+clear_away
+trap 'clear_away' EXIT
+trap 'exit 130' INT TERM HUP
+mkdir -p "$state/stacks"
+PORT_BASE=${TEST_PORT_BASE:-17000} STACK_COMPONENTS="postgres rabbitmq" stack "$servers" up
+
+TEST_POSTGRES_URL=$(described superuser_url)
+TEST_AMQP_URL=$(described url)
+TEST_RABBITMQ_API=$(described api)
+export TEST_POSTGRES_URL=${TEST_POSTGRES_URL%/*}/postgres TEST_AMQP_URL=${TEST_AMQP_URL%/*}/ TEST_RABBITMQ_API
+export STACK_TOOL=$here/stack.sh TEST_STACKS=$state/stacks STACK_BIN=${STACK_BIN:-$project/.build/debug}
+
+cd "$project"
+swift test --skip-build "$@"
