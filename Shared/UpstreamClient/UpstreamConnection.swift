@@ -1,0 +1,410 @@
+import EventLoop
+import Glibc
+import HTTPWire
+import TLS
+
+/// One TCP (and TLS) connection of a pool, carrying one call at a time.
+///
+/// A turn of the loop reads once into the loop's scratch buffer and parses it; the body pieces are moved together inside that
+/// buffer, and the call gets them as one run *after* the parser has returned. So a sink that cancels its call does so with no
+/// parser frame on the stack, and a hundred small chunks in one read cost one call.
+final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
+    private enum Phase { case unconnected, connecting, handshaking, ready, closed }
+
+    private enum End {
+        case open
+        /// FIN, or close_notify under TLS.
+        case clean
+        case broken(String)
+
+        var isOpen: Bool { if case .open = self { true } else { false } }
+        var reason: String { if case .broken(let reason) = self { reason } else { "the server closed the connection" } }
+    }
+
+    private let pool: UpstreamPool
+    private let loop: EventLoop
+    private var phase = Phase.unconnected
+    private var descriptor: Int32 = -1
+    private var isWatched = false
+    private var interest: Readiness = []
+    private var candidates: ArraySlice<SocketAddress> = []
+    private var lastFailure = UpstreamError(.connectFailed, "no address")
+    private var tls: TLSSession?
+    private let parser: HTTPParser
+
+    // The call at hand.
+    private var call: UpstreamResponse?
+    private var sent = 0
+    private var isReused = false
+    private var hasAnswered = false
+    private var writeFailed = false
+    private var tlsWaitsForWritable = false
+    private var bodyStart: UnsafeMutableRawPointer?
+    private var bodyCount = 0
+
+    init(_ pool: UpstreamPool) {
+        self.pool = pool
+        loop = pool.loop
+        parser = HTTPParser(.response)
+        super.init()
+        parser.receiver = self
+    }
+
+    // MARK: Calls
+
+    /// Takes `call`; it is sent as soon as there is a connection.
+    func run(_ call: UpstreamResponse) {
+        self.call = call
+        call.connection = self
+        isReused = phase == .ready
+        (sent, hasAnswered, writeFailed) = (0, false, false)
+        parser.answersHead = call.isHead
+        if parser.state == .complete { parser.next() }
+        guard phase == .ready else { return }
+        deadline = loop.now + pool.configuration.firstByteWithin
+        flush()
+    }
+
+    /// The call has ended without this connection's doing. What its answer still holds is nobody's: the connection is closed.
+    func callGaveUp() {
+        call = nil
+        close()
+        pool.serveNext()
+    }
+
+    /// The call was paused, resumed or found a reader.
+    func interestChanged() {
+        guard phase == .ready, let call else { return }
+        if call.isPaused {
+            deadline = .never
+        } else if deadline == .never {
+            deadline = loop.now + pool.configuration.gapWithin
+        }
+        arm()
+        guard let tls, tls.pending > 0, !call.isFull else { return }
+        // Bytes that OpenSSL has decrypted already: epoll will not tell. Not now, as this may be running inside the sink.
+        loop.schedule(after: .zero) { [weak self] in
+            guard let self, phase == .ready, self.call?.isFull == false else { return }
+            receive()
+        }
+    }
+
+    private var hasUnsent: Bool { call.map { sent < $0.request.count && !writeFailed } ?? false }
+
+    private func complete(mayKeep: Bool) {
+        let call = call
+        self.call = nil
+        call?.connection = nil
+        if mayKeep {
+            deadline = loop.now + pool.configuration.idleWithin
+            arm()
+            pool.keep(self)
+        } else {
+            close()
+        }
+        call?.finish()
+        pool.serveNext()
+    }
+
+    private func fail(_ error: UpstreamError) {
+        let call = call
+        self.call = nil
+        close()
+        if let call {
+            call.connection = nil
+            // A kept connection that the server closed while our request was on its way: it has not answered, so once more.
+            if isReused, !hasAnswered, error.code == .closedEarly, !call.wasRetried {
+                call.wasRetried = true
+                pool.retry(call)
+            } else {
+                call.fail(error)
+            }
+        }
+        pool.serveNext()
+    }
+
+    func close() {
+        guard phase != .closed else { return }
+        if phase == .ready, call == nil { tls?.sayGoodbye() }
+        phase = .closed
+        deadline = .never
+        tls = nil
+        closeSocket()
+        pool.forget(self)
+    }
+
+    private func closeSocket() {
+        guard descriptor >= 0 else { return }
+        if isWatched { loop.unwatch(descriptor) }
+        Glibc.close(descriptor)
+        (descriptor, isWatched) = (-1, false)
+    }
+
+    // MARK: Connecting
+
+    func connect(to addresses: [SocketAddress]) {
+        guard phase == .unconnected else { return }
+        candidates = addresses[...]
+        connectNext()
+    }
+
+    func connectFailed(_ error: UpstreamError) {
+        guard phase == .unconnected else { return }
+        fail(error)
+    }
+
+    /// Addresses are tried in the resolver's order and share the connect deadline.
+    private func connectNext() {
+        while let address = candidates.popFirst() {
+            descriptor = address.connect()
+            if descriptor >= 0 {
+                phase = .connecting
+                deadline = loop.now + pool.configuration.connectWithin / (candidates.count + 1)
+                (isWatched, interest) = (true, .writable)
+                loop.watch(descriptor, for: interest, self)
+                return
+            }
+            lastFailure = UpstreamError(.connectFailed, "\(pool.origin): \(String(cString: strerror(errno)))")
+        }
+        fail(lastFailure)
+    }
+
+    private func finishConnecting() {
+        var cause: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &cause, &length)
+        guard cause == 0 else {
+            lastFailure = UpstreamError(.connectFailed, "\(pool.origin): \(String(cString: strerror(cause)))")
+            closeSocket()
+            return connectNext()
+        }
+        guard let context = pool.tls else { return begin() }
+        do throws(TLSError) {
+            tls = try context.session(over: descriptor, host: pool.origin.host)
+        } catch {
+            return fail(UpstreamError(.tlsFailed(error.description)))
+        }
+        phase = .handshaking
+        shakeHands()
+    }
+
+    private func shakeHands() {
+        guard let tls else { return }
+        switch tls.handshake() {
+        case .bytes: begin()
+        case .wantsReadable: setInterest(.readable)
+        case .wantsWritable: setInterest(.writable)
+        case .ended: fail(UpstreamError(.tlsFailed("the peer closed the connection")))
+        case .failed(let error): fail(UpstreamError(.tlsFailed(error.description)))
+        }
+    }
+
+    private func begin() {
+        phase = .ready
+        deadline = loop.now + pool.configuration.firstByteWithin
+        flush()
+    }
+
+    // MARK: The loop's side
+
+    override func ready(_ events: Readiness) {
+        switch phase {
+        case .connecting: finishConnecting()
+        case .handshaking: shakeHands()
+        case .ready:
+            if hasUnsent {
+                flush()
+                guard phase == .ready else { return }
+            }
+            if call?.isFull == true {
+                // Nothing is asked for, and epoll reports a dead connection all the same: out of the set until resume, so that
+                // it neither spins nor loses what the kernel still holds.
+                if !events.isDisjoint(with: [.error, .hangup]) { detach() }
+                return
+            }
+            if tlsWaitsForWritable || !events.isDisjoint(with: [.readable, .error, .hangup]) { receive() }
+        case .unconnected, .closed: break
+        }
+    }
+
+    override func deadlineReached() {
+        switch phase {
+        case .connecting where !candidates.isEmpty:
+            closeSocket()
+            connectNext()
+        case .unconnected, .connecting, .handshaking:
+            fail(UpstreamError(.timedOut(.connect), pool.origin.description))
+        case .ready where call == nil:
+            close()
+            pool.serveNext()
+        case .ready:
+            fail(UpstreamError(.timedOut(hasAnswered ? .gap : .firstByte), pool.origin.description))
+        case .closed: break
+        }
+    }
+
+    /// Asks epoll for what the state of the call and of the request needs.
+    private func arm() {
+        var wanted: Readiness = call?.isFull == true ? [] : .readable
+        if hasUnsent || tlsWaitsForWritable { wanted.insert(.writable) }
+        setInterest(wanted)
+    }
+
+    private func setInterest(_ wanted: Readiness) {
+        guard descriptor >= 0 else { return }
+        if !isWatched {
+            guard !wanted.isEmpty else { return }
+            (isWatched, interest) = (true, wanted)
+            loop.watch(descriptor, for: wanted, self)
+        } else if wanted != interest {
+            interest = wanted
+            loop.modify(descriptor, for: wanted)
+        }
+    }
+
+    private func detach() {
+        loop.unwatch(descriptor)
+        (isWatched, interest) = (false, [])
+    }
+
+    // MARK: Writing
+
+    /// One `send` for head and body together in the usual case.
+    private func flush() {
+        guard let call else { return arm() }
+        while hasUnsent {
+            switch call.request.withUnsafeBytes({ write(UnsafeRawBufferPointer(rebasing: $0[sent...])) }) {
+            case .bytes(let count): sent += count
+            case .wantsWritable: return arm()
+            case .wantsReadable: return setInterest(.readable)
+            // A server may answer and close without having read everything: what it said is found by reading.
+            case .ended, .failed: writeFailed = true
+            }
+        }
+        arm()
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer) -> TLSSession.Outcome {
+        if let tls { return tls.write(bytes) }
+        let count = send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+        if count >= 0 { return .bytes(count) }
+        return errno == EAGAIN || errno == EINTR ? .wantsWritable : .ended
+    }
+
+    // MARK: Reading
+
+    private func receive() {
+        var limit = loop.scratch.count
+        while true {
+            let (count, end) = fill(UnsafeMutableRawBufferPointer(rebasing: loop.scratch[..<limit]))
+            take(UnsafeRawBufferPointer(rebasing: loop.scratch[..<count]), end)
+            // A full buffer may leave the rest of a record inside OpenSSL.
+            guard phase == .ready, let tls, tls.pending > 0, call?.isFull != true else { return }
+            limit = tls.pending
+        }
+    }
+
+    private func fill(_ buffer: UnsafeMutableRawBufferPointer) -> (count: Int, end: End) {
+        guard let tls else {
+            let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+            if count > 0 { return (count, .open) }
+            if count == 0 { return (0, .clean) }
+            return (0, errno == EAGAIN || errno == EINTR ? .open : .broken(String(cString: strerror(errno))))
+        }
+        var count = 0
+        defer { if phase == .ready, tlsWaitsForWritable || interest.contains(.writable) { arm() } }
+        tlsWaitsForWritable = false
+        while count < buffer.count {
+            switch tls.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[count...])) {
+            case .bytes(let more): count += more
+            case .wantsReadable: return (count, .open)
+            case .wantsWritable:
+                tlsWaitsForWritable = true
+                return (count, .open)
+            case .ended: return (count, .clean)
+            case .failed(let error): return (count, .broken(error.description))
+            }
+        }
+        return (count, .open)
+    }
+
+    private func take(_ bytes: UnsafeRawBufferPointer, _ end: End) {
+        guard let call else {
+            // Idle: the server has closed, or speaks out of turn. A TLS session ticket is neither and reads as nothing.
+            if !bytes.isEmpty || !end.isOpen {
+                close()
+                pool.serveNext()
+            }
+            return
+        }
+        if !bytes.isEmpty { noteProgress(call) }
+        (bodyStart, bodyCount) = (nil, 0)
+        var failure: HTTPSyntaxError?
+        var isWhole = false
+        var used = 0
+        do throws(HTTPSyntaxError) {
+            (isWhole, used) = try parse(bytes, call)
+            if !isWhole, case .clean = end {
+                try parser.finish()
+                isWhole = parser.state == .complete
+            }
+        } catch {
+            failure = error
+        }
+        if bodyCount > 0, self.call === call { call.gotBody(UnsafeRawBufferPointer(start: bodyStart, count: bodyCount)) }
+        guard self.call === call else { return }  // cancelled by its own sink, or too large
+        if isWhole {
+            complete(mayKeep: parser.keepsAlive && end.isOpen && used == bytes.count && !hasUnsent && !writeFailed)
+        } else if let failure, failure != .endedEarly {
+            fail(UpstreamError(.malformed, "\(failure)"))
+        } else if !end.isOpen {
+            fail(UpstreamError(.closedEarly, end.reason))
+        } else if call.isFull {
+            arm()
+        }
+    }
+
+    private func noteProgress(_ call: UpstreamResponse) {
+        deadline = loop.now + pool.configuration.gapWithin
+        guard !hasAnswered else { return }
+        hasAnswered = true
+        // The request is kept for a retry until the first byte of an answer; from here on it is only memory.
+        if !hasUnsent { (call.request, sent) = ([], 0) }
+    }
+
+    /// Answers whether the final answer is whole, and how many bytes belong to it.
+    private func parse(_ bytes: UnsafeRawBufferPointer, _ call: UpstreamResponse) throws(HTTPSyntaxError) -> (Bool, Int) {
+        var used = 0
+        var wasHead = parser.state == .head
+        while used < bytes.count {
+            used += try parser.parse(UnsafeRawBufferPointer(rebasing: bytes[used...]))
+            if parser.state == .head { continue }
+            if wasHead {
+                if (100..<200).contains(parser.status) {
+                    // An interim answer (RFC 9110 §15.2). 101 was not asked for, so what follows it is not HTTP.
+                    guard parser.status != 101, parser.state == .complete else {
+                        throw .malformed("a switch of protocols nobody asked for")
+                    }
+                    parser.next()
+                    continue
+                }
+                wasHead = false
+                call.gotHead(status: parser.status, headers: parser.headers, contentLength: parser.contentLength)
+            }
+            if parser.state == .complete { return (true, used) }
+        }
+        return (false, used)
+    }
+
+    /// Called by the parser with pieces of the scratch buffer, front to back. The parser has read past a piece when it hands it
+    /// over, so moving it down to the end of the one before is safe.
+    func receive(_ piece: UnsafeRawBufferPointer) {
+        guard let start = bodyStart else {
+            bodyStart = UnsafeMutableRawPointer(mutating: piece.baseAddress)
+            bodyCount = piece.count
+            return
+        }
+        memmove(start + bodyCount, piece.baseAddress!, piece.count)
+        bodyCount += piece.count
+    }
+}

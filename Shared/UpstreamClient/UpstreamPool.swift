@@ -1,0 +1,190 @@
+package import EventLoop
+package import HTTPWire
+package import TLS
+
+/// Kept connections to one origin on one loop: the way to providers.
+///
+/// A call takes the connection used last, or opens one; above ``Configuration/connectionsMax`` it waits in line. A request
+/// leaves in one `send`; reads go to the caller without a copy. Confined to its loop.
+package final class UpstreamPool: @unchecked Sendable {
+    // @unchecked Sendable: confined to `loop`.
+
+    package struct Configuration: Sendable {
+        /// Open connections, busy and idle. One more call waits in line.
+        package var connectionsMax = 4_096
+        /// Idle connections kept for later; what exceeds it is closed.
+        package var idleMax = 256
+        /// Calls in line; one more is refused with `.saturated`.
+        package var waitingMax = 1_024
+        /// In line, then `.saturated`.
+        package var waitWithin = Duration.seconds(5)
+        // Deadlines below are looked at once a second, so up to a second late.
+        package var connectWithin = Duration.seconds(5)
+        package var firstByteWithin = Duration.seconds(120)
+        package var gapWithin = Duration.seconds(120)
+        /// Shorter than the idle time of the servers we call, or they close first.
+        package var idleWithin = Duration.seconds(55)
+
+        package init() {}
+    }
+
+    package let origin: Origin
+    let loop: EventLoop
+    let configuration: Configuration
+    let tls: TLSClientContext?
+    private let resolver: Resolver
+    private let hostLine: [UInt8]
+
+    private var connections: [ObjectIdentifier: UpstreamConnection] = [:]
+    private var idle: [UpstreamConnection] = []
+    private var waiting: [UpstreamResponse] = []
+    private var waitingFirst = 0
+    private var isClosed = false
+
+    /// - Parameter tls: for an `https` origin; share one between pools. Made here when nil.
+    /// - Throws: ``UpstreamError`` when TLS cannot be set up.
+    package init(
+        loop: EventLoop, origin: Origin, configuration: Configuration = Configuration(), tls: TLSClientContext? = nil
+    ) throws(UpstreamError) {
+        do throws(TLSError) {
+            if origin.scheme == .http {
+                self.tls = nil
+            } else if let tls {
+                self.tls = tls
+            } else {
+                self.tls = try TLSClientContext()
+            }
+        } catch {
+            throw UpstreamError(.tlsFailed(error.description))
+        }
+        (self.loop, self.origin, self.configuration) = (loop, origin, configuration)
+        resolver = Resolver(loop: loop, origin: origin)
+        hostLine = Array(" HTTP/1.1\r\nHost: \(origin.authority)\r\n".utf8)
+    }
+
+    package var openCount: Int { connections.count }
+    package var idleCount: Int { idle.count }
+    package var waitingCount: Int { waiting.count - waitingFirst }
+
+    /// Sends a request and waits for the head of its answer: ``begin(method:target:headers:body:)`` and then
+    /// ``UpstreamResponse/head()``. Cancelling the task cancels the call.
+    package func send(
+        method: StaticString, target: [UInt8], headers: HeaderBlock, body: [UInt8]
+    ) async throws(UpstreamError) -> UpstreamResponse {
+        let call = begin(method: method, target: target, headers: headers, body: body)
+        try await call.head()
+        return call
+    }
+
+    /// Sends a request at once when a connection is free. The call can be cancelled from here on, before its head has come.
+    /// - Parameters:
+    ///   - target: path and query, percent-encoded.
+    ///   - headers: hop-by-hop fields and `Host` are left out; `Content-Length` is written from `body`.
+    package func begin(method: StaticString, target: [UInt8], headers: HeaderBlock, body: [UInt8]) -> UpstreamResponse {
+        loop.preconditionCurrent()
+        let request = request(method, target, headers, body)
+        let call = UpstreamResponse(loop: loop, request: request, isHead: method.utf8CodeUnitCount == 4 && method.utf8Start.pointee == 0x48)
+        if isClosed {
+            call.fail(UpstreamError(.cancelled, "the pool is closed"))
+        } else if !target.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
+            call.fail(UpstreamError(.malformed, "a byte that no request target may hold"))
+        } else {
+            start(call)
+        }
+        return call
+    }
+
+    /// Closes what is idle and cancels what waits in line; running calls go on to their end and close theirs.
+    package func close() {
+        loop.preconditionCurrent()
+        isClosed = true
+        for connection in idle { connection.close() }
+        for call in waiting[waitingFirst...] { call.fail(UpstreamError(.cancelled, "the pool is closed")) }
+        (waiting, waitingFirst) = ([], 0)
+    }
+
+    private func request(_ method: StaticString, _ target: [UInt8], _ headers: HeaderBlock, _ body: [UInt8]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(1_024 + target.count + body.count)
+        bytes.append(method)
+        bytes.append(UInt8(ascii: " "))
+        bytes.append(contentsOf: target)
+        bytes.append(contentsOf: hostLine)
+        for index in 0..<headers.count where !headers.isHopByHop(at: index) && !headers.isNamed("host", at: index) {
+            headers.write(at: index, to: &bytes)
+        }
+        let isBodyless = body.isEmpty && (method.utf8Start.pointee == 0x47 || method.utf8Start.pointee == 0x48)  // GET, HEAD
+        if !isBodyless {
+            bytes.append("Content-Length: ")
+            bytes.append(decimal: body.count)
+            bytes.append("\r\n")
+        }
+        bytes.append("\r\n")
+        bytes.append(contentsOf: body)
+        return bytes
+    }
+
+    // MARK: Connections
+
+    private func start(_ call: UpstreamResponse) {
+        dropFinishedWaiters()
+        if let kept = idle.popLast() {
+            kept.run(call)
+        } else if connections.count < configuration.connectionsMax {
+            open(call)
+        } else if waitingCount < configuration.waitingMax {
+            waiting.append(call)
+            loop.schedule(after: configuration.waitWithin) { [weak call] in
+                guard let call, call.connection == nil else { return }
+                call.fail(UpstreamError(.saturated, "no connection within \(self.configuration.waitWithin)"))
+            }
+        } else {
+            call.fail(UpstreamError(.saturated, "\(configuration.waitingMax) calls wait already"))
+        }
+    }
+
+    private func open(_ call: UpstreamResponse) {
+        let connection = UpstreamConnection(self)
+        connections[ObjectIdentifier(connection)] = connection
+        connection.run(call)
+        resolver.addresses(within: configuration.connectWithin) { result in
+            switch result {
+            case .success(let addresses): connection.connect(to: addresses)
+            case .failure(let error): connection.connectFailed(error)
+            }
+        }
+    }
+
+    /// On a new connection, as an idle one may be as dead as the last. Its slot is the one just freed.
+    func retry(_ call: UpstreamResponse) { open(call) }
+
+    func keep(_ connection: UpstreamConnection) {
+        if isClosed || idle.count >= configuration.idleMax { return connection.close() }
+        idle.append(connection)
+    }
+
+    func forget(_ connection: UpstreamConnection) {
+        connections[ObjectIdentifier(connection)] = nil
+        if let index = idle.firstIndex(where: { $0 === connection }) { idle.remove(at: index) }
+    }
+
+    /// Gives the first calls in line whatever has become free.
+    func serveNext() {
+        dropFinishedWaiters()
+        while waitingFirst < waiting.count, !idle.isEmpty || connections.count < configuration.connectionsMax {
+            let call = waiting[waitingFirst]
+            waitingFirst += 1
+            dropFinishedWaiters()
+            start(call)
+        }
+    }
+
+    /// Calls that were cancelled or waited too long leave the line when they come to its front.
+    private func dropFinishedWaiters() {
+        while waitingFirst < waiting.count, waiting[waitingFirst].isOver { waitingFirst += 1 }
+        if waitingFirst == waiting.count || waitingFirst > 256 {
+            waiting.removeFirst(waitingFirst)
+            waitingFirst = 0
+        }
+    }
+}

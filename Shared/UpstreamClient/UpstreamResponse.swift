@@ -1,0 +1,161 @@
+import EventLoop
+package import HTTPWire
+
+/// One call: from ``UpstreamPool/begin(method:target:headers:body:)`` to the last byte of its answer. Confined to the pool's loop.
+///
+/// Exactly one task waits on it: first for ``head()``, then in ``pipe(_:)`` or ``collect(upTo:)``. A call that nobody waits for
+/// buffers at most 64 KiB and meets its gap deadline.
+package final class UpstreamResponse: @unchecked Sendable {
+    // @unchecked Sendable: confined to `loop`; what other threads may call goes through `loop.execute`.
+
+    /// Valid once ``head()`` has returned.
+    package private(set) var status = 0
+    /// Of the final answer; those of 1xx answers are dropped. Includes hop-by-hop fields.
+    package private(set) var headers = HeaderBlock()
+
+    private enum Outcome {
+        case running
+        case whole
+        case failed(UpstreamError)
+    }
+
+    private let loop: EventLoop
+    private var hasHead = false
+    private var outcome = Outcome.running
+    private var buffered: [UInt8] = []
+    private var sink: ((UnsafeRawBufferPointer) -> Void)?
+    private var collectedBytesMax: Int?
+    private var waiter: CheckedContinuation<Void, Never>?
+    private var waitsForHead = false
+
+    // The connection's side.
+    let isHead: Bool
+    /// Request line, fields and body as they go out; given back when the answer has begun.
+    var request: [UInt8]
+    var connection: UpstreamConnection?
+    var wasRetried = false
+    private(set) var isPaused = false
+
+    init(loop: EventLoop, request: [UInt8], isHead: Bool) {
+        (self.loop, self.request, self.isHead) = (loop, request, isHead)
+    }
+
+    var isOver: Bool { if case .running = outcome { false } else { true } }
+
+    /// True while more body bytes would only fill memory.
+    var isFull: Bool { isPaused || (sink == nil && collectedBytesMax == nil && buffered.count >= 65_536) }
+
+    // MARK: The caller's side
+
+    /// Waits for the status and the header fields.
+    package func head() async throws(UpstreamError) {
+        if !hasHead, !isOver { await wait(forHead: true) }
+        if !hasHead, case .failed(let error) = outcome { throw error }
+    }
+
+    /// The whole body, decoded from its chunks.
+    /// - Throws: `.tooLarge` as soon as it is known to be longer than `limit` bytes; the connection is closed then.
+    package func collect(upTo limit: Int) async throws(UpstreamError) -> [UInt8] {
+        loop.preconditionCurrent()
+        collectedBytesMax = limit
+        if buffered.count > limit { fail(UpstreamError(.tooLarge, "more than \(limit) bytes")) }
+        connection?.interestChanged()
+        if !isOver { await wait(forHead: false) }
+        if case .failed(let error) = outcome { throw error }
+        defer { buffered = [] }
+        return buffered
+    }
+
+    /// Hands every read to `sink` on the loop, as one run of body bytes without chunk framing, and returns after the last one.
+    /// The bytes are valid until `sink` returns. ``pause()`` and ``cancel()`` are legal inside it.
+    package func pipe(_ sink: @escaping (UnsafeRawBufferPointer) -> Void) async throws(UpstreamError) {
+        loop.preconditionCurrent()
+        if !buffered.isEmpty {
+            let first = buffered
+            buffered = []
+            first.withUnsafeBytes(sink)
+        }
+        if !isOver {
+            self.sink = sink
+            connection?.interestChanged()
+            await wait(forHead: false)
+            self.sink = nil
+        }
+        if case .failed(let error) = outcome { throw error }
+    }
+
+    /// Stops reading from the provider, and stops the gap deadline: the caller answers for the time until ``resume()``.
+    package func pause() {
+        loop.preconditionCurrent()
+        guard !isPaused else { return }
+        isPaused = true
+        connection?.interestChanged()
+    }
+
+    package func resume() {
+        loop.preconditionCurrent()
+        guard isPaused else { return }
+        isPaused = false
+        connection?.interestChanged()
+    }
+
+    /// Gives the call up: the connection is closed, the waiting task gets `.cancelled`. Nothing happens when the call is over.
+    package func cancel() {
+        loop.preconditionCurrent()
+        fail(UpstreamError(.cancelled))
+    }
+
+    private func wait(forHead: Bool) async {
+        waitsForHead = forHead
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                precondition(waiter == nil, "one task waits for a call")
+                // Cancelled before it began to wait: the handler has queued cancel() on this loop, which finds the waiter.
+                waiter = continuation
+            }
+        } onCancel: {
+            loop.execute { self.cancel() }
+        }
+    }
+
+    private func wake() {
+        guard let waiting = waiter else { return }
+        waiter = nil
+        waiting.resume()
+    }
+
+    // MARK: The connection's side
+
+    func gotHead(status: Int, headers: HeaderBlock, contentLength: Int?) {
+        self.status = status
+        self.headers = headers
+        hasHead = true
+        if let contentLength, let limit = collectedBytesMax, contentLength > limit {
+            fail(UpstreamError(.tooLarge, "more than \(limit) bytes"))
+        }
+        if waitsForHead { wake() }
+    }
+
+    func gotBody(_ bytes: UnsafeRawBufferPointer) {
+        if let sink { return sink(bytes) }
+        buffered.append(contentsOf: bytes)
+        if let limit = collectedBytesMax, buffered.count > limit { fail(UpstreamError(.tooLarge, "more than \(limit) bytes")) }
+    }
+
+    func finish() {
+        guard !isOver else { return }
+        outcome = .whole
+        wake()
+    }
+
+    /// Ends the call and, if it has one, its connection.
+    func fail(_ error: UpstreamError) {
+        guard !isOver else { return }
+        outcome = .failed(error)
+        request = []
+        let connection = connection
+        self.connection = nil
+        connection?.callGaveUp()
+        wake()
+    }
+}
