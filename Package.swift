@@ -117,7 +117,7 @@ let package = Package(
             path: "Tests/Shared/HTTPClient"),
         .testTarget(
             name: "PostgresTests", dependencies: ["Postgres", "Contracts", "EventLoop", "Telemetry", "TestSupport"],
-            path: "Tests/Shared/Postgres"),
+            path: "Tests/Shared/Postgres", exclude: ["Migrations"]),
         .testTarget(
             name: "AMQPTests", dependencies: ["AMQP", "EventLoop", "Telemetry", "Contracts", "TestSupport"], path: "Tests/Shared/AMQP"),
         .testTarget(

@@ -1,0 +1,113 @@
+import CPostgres
+
+/// A statement with its values, erased to what goes over the wire.
+struct Request {
+    /// The Swift type of a statement that is prepared once per connection; nil for BEGIN, COMMIT and ROLLBACK.
+    let key: ObjectIdentifier?
+    let sql: String
+    let name: String
+    let parameters: Parameters
+
+    init<S: Statement>(_ statement: S) {
+        var parameters = Parameters()
+        statement.bind(&parameters)
+        key = ObjectIdentifier(S.self)
+        sql = S.sql
+        name = "\(S.self)"
+        self.parameters = parameters
+    }
+
+    private init(control sql: String) {
+        key = nil
+        self.sql = sql
+        name = sql
+        parameters = Parameters()
+    }
+
+    static func begin(_ isolation: Isolation) -> Request { Request(control: isolation.begin) }
+    static let commit = Request(control: "COMMIT")
+    static let rollback = Request(control: "ROLLBACK")
+}
+
+/// What a transaction sees of the others (PostgreSQL manual 13.2).
+package enum Isolation: Sendable {
+    case readCommitted, repeatableRead, serializable, repeatableReadOnly
+
+    var begin: String {
+        switch self {
+        case .readCommitted: "BEGIN"
+        case .repeatableRead: "BEGIN ISOLATION LEVEL REPEATABLE READ"
+        case .serializable: "BEGIN ISOLATION LEVEL SERIALIZABLE"
+        case .repeatableReadOnly: "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+        }
+    }
+}
+
+/// Requests that went out behind each other with one sync at their end, and what has come back so far.
+///
+/// Everything after the first error is skipped by the server, up to the sync; so there is at most one error to keep.
+struct Batch {
+    enum Step {
+        case prepare(ObjectIdentifier, name: String)
+        case execute(name: String)
+        case commit
+    }
+
+    var steps: [Step]
+    let completion: (Result<[QueryResult], PostgresError>) -> Void
+    /// The step whose result comes next.
+    var cursor = 0
+    var results: [QueryResult] = []
+    var failure: PostgresError?
+
+    init(_ steps: [Step], completion: @escaping (Result<[QueryResult], PostgresError>) -> Void) {
+        self.steps = steps
+        self.completion = completion
+    }
+
+    /// True when losing the connection now leaves open whether the transaction was committed.
+    var commitIsUnknown: Bool {
+        if failure != nil, cursor <= steps.count, case .commit? = steps[..<cursor].last {
+            return true  // the COMMIT itself was answered by the error that ends the connection
+        }
+        guard failure == nil else { return false }
+        return steps[min(cursor, steps.count)...].contains { if case .commit = $0 { true } else { false } }
+    }
+}
+
+/// Owns a `PGresult`; decoded on the loop by the task that asked.
+final class QueryResult: @unchecked Sendable {
+    // @unchecked Sendable: libpq never touches a result it has handed out, and only the asking task reads it.
+    private let raw: OpaquePointer
+    private let statement: String
+
+    init(_ raw: OpaquePointer, statement: String) {
+        self.raw = raw
+        self.statement = statement
+    }
+
+    deinit { PQclear(raw) }
+
+    /// Rows touched by INSERT, UPDATE, DELETE, or given by SELECT.
+    var rowsAffected: Int { Int(String(cString: PQcmdTuples(raw))) ?? 0 }
+
+    var command: String { String(cString: PQcmdStatus(raw)) }
+
+    func rows<S: Statement>(_: S.Type) throws(PostgresError) -> [S.Output] {
+        let count = PQntuples(raw)
+        let columns = PQnfields(raw)
+        var rows: [S.Output] = []
+        rows.reserveCapacity(Int(count))
+        for index in 0..<count {
+            var reader = RowReader(raw, row: index, columns: columns)
+            do {
+                rows.append(try S.decode(&reader))
+            } catch {
+                var error = error
+                error.statement = statement
+                throw error
+            }
+        }
+        return rows
+    }
+}

@@ -1,0 +1,124 @@
+import EventLoop
+
+/// What a statement can be run on: a connection or a transaction. One statement or pipeline at a time.
+package protocol PostgresExecutor {
+    /// Sends `requests` in one round trip and gives their results, in order.
+    func send(_ batch: Outgoing) async throws -> Incoming
+}
+
+/// Statements on their way out; opaque outside this module.
+package struct Outgoing {
+    var requests: [Request] = []
+    mutating func append(_ statement: some Statement) { requests.append(Request(statement)) }
+}
+
+/// Their results; opaque outside this module.
+package struct Incoming {
+    var results: ArraySlice<QueryResult>
+    mutating func next<S: Statement>(_: S.Type) throws -> [S.Output] { try results.removeFirst().rows(S.self) }
+}
+
+extension PostgresExecutor {
+    package func query<S: Statement>(_ statement: S) async throws -> [S.Output] {
+        try await pipeline(statement)
+    }
+
+    /// - Throws: `PostgresError` code `rowMissing` when there is none.
+    package func one<S: Statement>(_ statement: S) async throws -> S.Output {
+        guard let row = try await first(statement) else { throw PostgresError(.rowMissing, "no row", statement: "\(S.self)") }
+        return row
+    }
+
+    package func first<S: Statement>(_ statement: S) async throws -> S.Output? {
+        try await query(statement).first
+    }
+
+    /// - Returns: rows inserted, updated, deleted, or selected.
+    @discardableResult
+    package func execute<S: Statement>(_ statement: S) async throws -> Int {
+        var batch = Outgoing()
+        batch.append(statement)
+        return try await send(batch).results.first?.rowsAffected ?? 0
+    }
+
+    /// Runs several statements in one round trip, in order. The first error skips the rest and, outside a transaction, undoes all.
+    package func pipeline<each S: Statement>(_ statements: repeat each S) async throws -> (repeat [(each S).Output]) {
+        var batch = Outgoing()
+        for statement in repeat each statements { batch.append(statement) }
+        var incoming = try await send(batch)
+        return (repeat try incoming.next((each S).self))
+    }
+
+    /// The same statement with other values, many times in one round trip. With `unnest` it would be one statement: prefer that.
+    package func pipeline<S: Statement>(_ statements: [S]) async throws -> [[S.Output]] {
+        guard !statements.isEmpty else { return [] }
+        var batch = Outgoing()
+        for statement in statements { batch.append(statement) }
+        var incoming = try await send(batch)
+        return try statements.map { _ in try incoming.next(S.self) }
+    }
+}
+
+/// A connection lent by the pool to one task, until the closure it was lent to returns.
+package final class PostgresConnection: PostgresExecutor {
+    let session: Session
+
+    init(_ session: Session) { self.session = session }
+
+    package func send(_ batch: Outgoing) async throws -> Incoming {
+        Incoming(results: try await session.run(batch.requests)[...])
+    }
+
+    /// Runs `body` in a transaction: commits when it returns, rolls back when it throws.
+    ///
+    /// BEGIN travels with the first statement; a body that runs none costs no round trip. Cancelling the task rolls back, except
+    /// once COMMIT is sent: then its answer is awaited and told.
+    /// - Throws: what `body` throws; ``PostgresError/Code/commitUnknown`` when the connection died on COMMIT.
+    package func transaction<Value>(
+        isolation: Isolation = .readCommitted, _ body: (PostgresTransaction) async throws -> Value
+    ) async throws -> Value {
+        let transaction = PostgresTransaction(session, isolation)
+        let value: Value
+        do {
+            value = try await body(transaction)
+        } catch {
+            await transaction.rollback()
+            throw error
+        }
+        try await transaction.commit()
+        return value
+    }
+
+    /// Runs a text of many statements by the simple protocol: migrations and test set-up only.
+    package func script(_ sql: String) async throws {
+        try await session.run(script: sql)
+    }
+}
+
+extension Session {
+    /// A cancelled task goes on at once; the batch runs to its end without it, and the pool waits for that.
+    func run(_ requests: [Request]) async throws -> [QueryResult] {
+        loop.preconditionCurrent()
+        try Task.checkCancellation()
+        let wait = Wait<[QueryResult]>(on: loop)
+        submit(requests) { wait.resolve($0.mapError { $0 }) }
+        return try await wait.value()
+    }
+
+    /// Like ``run(_:)``, but a cancelled task waits too: for COMMIT and ROLLBACK, whose outcome somebody must know.
+    /// Bounded by the server's statement timeout and by TCP's user timeout.
+    func runToEnd(_ requests: [Request]) async throws -> [QueryResult] {
+        loop.preconditionCurrent()
+        return try await withCheckedThrowingContinuation { continuation in
+            submit(requests) { continuation.resume(with: $0) }
+        }
+    }
+
+    func run(script sql: String) async throws {
+        loop.preconditionCurrent()
+        try Task.checkCancellation()
+        let wait = Wait<Void>(on: loop)
+        script(sql) { wait.resolve($0.mapError { $0 }) }
+        try await wait.value()
+    }
+}

@@ -1,0 +1,116 @@
+import Contracts
+import EventLoop
+import Postgres
+import Testing
+
+// The statements that the suites of this directory share.
+
+struct Echo<Value: PostgresValue>: Statement {
+    typealias Output = Value?
+    let value: Value?
+
+    static var sql: String { "SELECT $1" }
+    func bind(_ parameters: inout Parameters) { parameters.append(value) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Value? { try row.next() }
+}
+
+struct EchoArray<Value: PostgresValue>: Statement {
+    typealias Output = [Value]
+    let values: [Value]
+
+    static var sql: String { "SELECT $1" }
+    func bind(_ parameters: inout Parameters) { parameters.append(values) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> [Value] { try row.next() }
+}
+
+struct Unnest<Value: PostgresValue>: Statement {
+    typealias Output = Value?
+    let values: [Value?]
+
+    static var sql: String { "SELECT v FROM unnest($1) WITH ORDINALITY AS u (v, n) ORDER BY n" }
+    func bind(_ parameters: inout Parameters) { parameters.append(values) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Value? { try row.next() }
+}
+
+struct DivideTen: Statement {
+    typealias Output = Int64
+    let by: Int64
+
+    static let sql = "SELECT 10 / $1"
+    func bind(_ parameters: inout Parameters) { parameters.append(by) }
+}
+
+struct CreateNote: Statement {
+    let id: Int64
+    let text: String
+
+    static let sql = "INSERT INTO note (id, text) VALUES ($1, $2)"
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(id)
+        parameters.append(text)
+    }
+}
+
+struct CountNotes: Statement {
+    typealias Output = Int64
+    static let sql = "SELECT count(*) FROM note"
+}
+
+struct Sleep: Statement {
+    let seconds: Double
+    static let sql = "SELECT pg_sleep($1)"
+    func bind(_ parameters: inout Parameters) { parameters.append(seconds) }
+}
+
+struct BackendID: Statement {
+    typealias Output = Int32
+    static let sql = "SELECT pg_backend_pid()"
+}
+
+struct Terminate: Statement {
+    typealias Output = Bool
+    let backend: Int32
+    static let sql = "SELECT pg_terminate_backend($1)"
+    func bind(_ parameters: inout Parameters) { parameters.append(backend) }
+}
+
+struct IsAsleep: Statement {
+    typealias Output = Bool
+    let backend: Int32
+    static let sql = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep')"
+    func bind(_ parameters: inout Parameters) { parameters.append(backend) }
+}
+
+/// Kills a backend as soon as it is seen inside `pg_sleep`.
+func terminate(_ backend: Int32, onceAsleepOn pool: PostgresPool) async throws {
+    try await until { try await pool.one(IsAsleep(backend: backend)) }
+    #expect(try await pool.one(Terminate(backend: backend)))
+}
+
+/// Asks until the answer is yes, for at most ten seconds.
+func until(_ condition: () async throws -> Bool, sourceLocation: SourceLocation = #_sourceLocation) async throws {
+    let deadline = MonotonicInstant.current() + .seconds(10)
+    while MonotonicInstant.current() < deadline {
+        if try await condition() { return }
+        await Task.yield()
+    }
+    Issue.record("not within ten seconds", sourceLocation: sourceLocation)
+}
+
+struct ReadNullAsInteger: Statement {
+    typealias Output = Int64
+    static let sql = "SELECT NULL::bigint AS amount"
+}
+
+struct ReadTextAsInteger: Statement {
+    typealias Output = Int64
+    static let sql = "SELECT 'x'::text AS label"
+}
+
+struct ReadTwoOfOne: Statement {
+    static let sql = "SELECT 1::bigint"
+    static func decode(_ row: inout RowReader) throws(PostgresError) {
+        _ = try row.next(Int64.self)
+        _ = try row.next(Int64.self)
+    }
+}
