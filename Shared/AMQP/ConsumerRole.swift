@@ -1,0 +1,204 @@
+import EventLoop
+import Synchronization
+
+/// The consumer's side of its channel: deliveries out, settlements in.
+final class ConsumerRole: ChannelRole, @unchecked Sendable {
+    // @unchecked Sendable: `shared` is a Mutex; the rest is touched by the connection's thread only.
+    struct Settlement: Sendable {
+        enum Kind { case acknowledge(multiple: Bool), reject(requeue: Bool) }
+        var epoch: UInt64
+        var tag: UInt64
+        var kind: Kind
+    }
+
+    typealias Waiter = CheckedContinuation<[Delivery], any Error>
+
+    private struct Shared {
+        var ready = FIFO<Delivery>()
+        var waiters: [(id: UInt64, max: Int, waiter: Waiter)] = []
+        /// Cancelled before they came to wait.
+        var cancelledEarly: Set<UInt64> = []
+        var lastWaiterID: UInt64 = 0
+        var settlements: [Settlement] = []
+        var isStopped = false
+        var isReadyEmptyAndCancelled: Bool { ready.isEmpty && isStopped }
+    }
+
+    private let source: AMQPConsumer.Source
+    private let prefetch: Int
+    private let onConnected: @Sendable () -> Void
+    private let shared = Mutex(Shared())
+    private var received: [Delivery] = []
+    private var unsettled = UnsettledTags()
+    private var epoch: UInt64 = 0
+
+    private static let consumerTag = "consumer"
+
+    init(source: AMQPConsumer.Source, prefetch: Int, onConnected: @escaping @Sendable () -> Void) {
+        precondition((1...65_535).contains(prefetch), "prefetch is 1 to 65535")
+        self.source = source
+        self.prefetch = prefetch
+        self.onConnected = onConnected
+    }
+
+    // MARK: For callers, on any thread
+
+    func newWaiterID() -> UInt64 {
+        shared.withLock { shared in
+            shared.lastWaiterID += 1
+            return shared.lastWaiterID
+        }
+    }
+
+    func wait(_ id: UInt64, max: Int, _ waiter: Waiter) {
+        let answer: Result<[Delivery], any Error>? = shared.withLock { shared in
+            if shared.cancelledEarly.remove(id) != nil { return .failure(CancellationError()) }
+            if !shared.ready.isEmpty { return .success(shared.ready.popFirst(max)) }
+            if shared.isStopped { return .failure(ConsumeError.stopped) }
+            shared.waiters.append((id, max, waiter))
+            return nil
+        }
+        if let answer { waiter.resume(with: answer) }
+    }
+
+    func cancelWaiter(_ id: UInt64) {
+        let waiter: Waiter? = shared.withLock { shared in
+            guard let index = shared.waiters.firstIndex(where: { $0.id == id }) else {
+                shared.cancelledEarly.insert(id)
+                return nil
+            }
+            return shared.waiters.remove(at: index).waiter
+        }
+        waiter?.resume(throwing: CancellationError())
+    }
+
+    /// The cancellation may have come after the answer.
+    func forgetWaiter(_ id: UInt64) { _ = shared.withLock { $0.cancelledEarly.remove(id) } }
+
+    func add(_ settlement: Settlement) { shared.withLock { $0.settlements.append(settlement) } }
+
+    var hasWork: Bool { shared.withLock { !$0.settlements.isEmpty } }
+
+    // MARK: ChannelRole
+
+    func setUp(_ channel: Channel) throws(ConnectionFailure) {
+        epoch += 1
+        unsettled = UnsettledTags()
+        try channel.limitPrefetch(prefetch)
+        switch source {
+        case .queue(let queue): try channel.consume(queue: queue, consumer: Self.consumerTag, acknowledged: true)
+        case .exclusive(let prefix, let bindings):
+            let queue = "\(prefix).\(Instance.epochSuffix(epoch))"
+            try channel.declareExclusiveQueue(queue)
+            for binding in bindings { try channel.bind(queue: queue, exchange: binding.exchange, routingKey: binding.routingKey) }
+            try channel.consume(queue: queue, consumer: Self.consumerTag, acknowledged: true)
+        }
+    }
+
+    func opened() { onConnected() }
+
+    func pump(_ channel: Channel, now: MonotonicInstant) {
+        // Bounded by prefetch: nobody can settle more than was delivered.
+        for settlement in shared.withLock({ $0.settlements.take() }) where settlement.epoch == epoch {
+            switch settlement.kind {
+            case .acknowledge(let multiple):
+                // A tag the broker does not wait for closes the channel (406): acknowledging twice does nothing instead.
+                guard unsettled.settle(settlement.tag, multiple: multiple) else { continue }
+                channel.output.acknowledge(settlement.tag, multiple: multiple)
+            case .reject(let requeue):
+                guard unsettled.settle(settlement.tag, multiple: false) else { continue }
+                channel.output.reject(settlement.tag, requeue: requeue)
+            }
+        }
+    }
+
+    func received(_ event: Channel.Event, _ channel: Channel) throws(ConnectionFailure) {
+        switch event {
+        case .delivered(let tag, let redelivered, let exchange, let routingKey, let properties, let body):
+            unsettled.delivered(tag)
+            received.append(
+                Delivery(
+                    tag: tag, connectionEpoch: epoch, exchange: exchange, routingKey: routingKey, redelivered: redelivered, body: body,
+                    properties: properties))
+        case .consumerLost: throw ConnectionFailure(kind: .consumerLost, description: "the broker ended the subscription")
+        case .consumerCancelled:
+            batchEnded()
+            let waiters = shared.withLock { shared in
+                shared.isStopped = true
+                defer { shared.waiters = [] }
+                return shared.waiters
+            }
+            for waiter in waiters { waiter.waiter.resume(throwing: ConsumeError.stopped) }
+        default: break
+        }
+    }
+
+    /// Hands over what this read brought, to those who wait in the order they came.
+    func batchEnded() {
+        guard !received.isEmpty else { return }
+        let served: [(Waiter, [Delivery])] = shared.withLock { shared in
+            shared.ready.append(received.take())
+            var served: [(Waiter, [Delivery])] = []
+            while !shared.ready.isEmpty, !shared.waiters.isEmpty {
+                let next = shared.waiters.removeFirst()
+                served.append((next.waiter, shared.ready.popFirst(next.max)))
+            }
+            return served
+        }
+        for (waiter, deliveries) in served { waiter.resume(returning: deliveries) }
+    }
+
+    func blocked(_ isBlocked: Bool) {}
+    func expire(now: MonotonicInstant) -> MonotonicInstant { .never }
+
+    func lost(_ failure: ConnectionFailure) {
+        received = []
+        // Not handed out yet: the broker delivers them again.
+        shared.withLock { $0.ready = FIFO() }
+        unsettled = UnsettledTags()
+    }
+
+    func stopping(_ channel: Channel) { channel.output.cancel(consumer: Self.consumerTag) }
+
+    var isDrained: Bool { unsettled.isEmpty && shared.withLock { $0.isReadyEmptyAndCancelled && $0.settlements.isEmpty } }
+
+    func ended() {
+        let waiters = shared.withLock { shared in
+            shared.isStopped = true
+            defer { shared.waiters = [] }
+            return shared.waiters
+        }
+        for waiter in waiters { waiter.waiter.resume(throwing: ConsumeError.stopped) }
+    }
+}
+
+/// Which delivery tags of a channel are out. Tags come in order, from 1.
+struct UnsettledTags {
+    private var isSettled: [Bool] = []
+    private var head = 0
+    private var firstTag: UInt64 = 1
+
+    var isEmpty: Bool { head == isSettled.count }
+
+    mutating func delivered(_ tag: UInt64) {
+        precondition(tag == firstTag + UInt64(isSettled.count - head), "delivery tag \(tag) out of order")
+        isSettled.append(false)
+    }
+
+    /// False when there is nothing to settle.
+    mutating func settle(_ tag: UInt64, multiple: Bool) -> Bool {
+        guard tag >= firstTag, tag < firstTag + UInt64(isSettled.count - head) else { return false }
+        let index = head + Int(tag - firstTag)
+        guard !isSettled[index] else { return false }
+        for index in (multiple ? head : index)...index { isSettled[index] = true }
+        while head < isSettled.count, isSettled[head] {
+            head += 1
+            firstTag += 1
+        }
+        if head > 1_024 || head == isSettled.count {
+            isSettled.removeFirst(head)
+            head = 0
+        }
+        return true
+    }
+}

@@ -1,0 +1,86 @@
+/// Why a publish was not confirmed. Only `unroutable` and `invalid` are certain; after any other the broker may or may not have the
+/// message, and sending it again under the same message id is the right answer.
+package enum PublishError: Error, Equatable, Sendable {
+    /// Returned by the broker (basic.return): no queue is bound for this key. 312 NO_ROUTE.
+    case unroutable(code: Int, text: String)
+    /// Refused by the broker (basic.nack): the queue is full, or failed.
+    case nacked
+    case timedOut
+    case disconnected
+    /// The broker has a memory or disk alarm and takes nothing from this connection.
+    case blocked
+    /// More than `acceptedMax` wait already.
+    case saturated
+    /// The broker closed the channel, because of this message or one sent with it: 404 no such exchange, 403 refused.
+    case closed(code: Int, text: String)
+    case stopped
+}
+
+/// Why an RPC has no answer. The request may have been carried out after all of them except `unroutable`.
+package enum RPCError: Error, Equatable, Sendable {
+    case timedOut
+    case unroutable(code: Int, text: String)
+    case nacked
+    case disconnected
+    case blocked
+    case saturated
+    case closed(code: Int, text: String)
+    case stopped
+
+    init(_ error: PublishError) {
+        self =
+            switch error {
+            case .unroutable(let code, let text): .unroutable(code: code, text: text)
+            case .nacked: .nacked
+            case .timedOut: .timedOut
+            case .disconnected: .disconnected
+            case .blocked: .blocked
+            case .saturated: .saturated
+            case .closed(let code, let text): .closed(code: code, text: text)
+            case .stopped: .stopped
+            }
+    }
+}
+
+package enum ConsumeError: Error, Equatable, Sendable {
+    /// ``AMQPConsumer/stop(within:)`` was called and what had been received is handed out.
+    case stopped
+}
+
+/// What ended a channel or a connection.
+struct ConnectionFailure: Error, Sendable, CustomStringConvertible {
+    enum Kind: Sendable, Equatable {
+        case connectFailed
+        case loginRefused
+        case missedHeartbeats
+        /// The broker ended the subscription: the queue was deleted or its node went down.
+        case consumerLost
+        case socket
+        /// The broker closed the channel; the connection is still good.
+        case channelClosed(code: Int)
+        case connectionClosed(code: Int)
+        case protocolViolation
+
+        var name: String {
+            switch self {
+            case .connectFailed: "connect_failed"
+            case .loginRefused: "login_refused"
+            case .missedHeartbeats: "missed_heartbeats"
+            case .consumerLost: "consumer_lost"
+            case .socket: "socket"
+            case .channelClosed: "channel_closed"
+            case .connectionClosed: "connection_closed"
+            case .protocolViolation: "protocol_violation"
+            }
+        }
+    }
+
+    var kind: Kind
+    var description: String
+
+    /// What a publisher with unconfirmed messages is told.
+    var publishError: PublishError {
+        if case .channelClosed(let code) = kind { return .closed(code: code, text: description) }
+        return .disconnected
+    }
+}

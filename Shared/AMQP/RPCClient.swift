@@ -1,0 +1,76 @@
+import EventLoop
+import Glibc
+package import Telemetry
+
+/// Asks and waits for the answer: requests and replies travel over one connection of its own, so that neither waits behind
+/// anything else. Callable from any task on any loop; what is found out is told at once.
+///
+/// Replies come to an exclusive queue `<service>.reply.<instance>.<epoch>`, bound to the exchange `rpc.reply` by its own name.
+/// Requests are transient and expire in the queue with the caller's deadline.
+package final class RPCClient: Sendable {
+    private let role: RPCRole
+    private let thread: ChannelThread
+    private let configuration: AMQPConfiguration
+
+    package init(_ configuration: AMQPConfiguration, service: String, log: Logger) {
+        self.configuration = configuration
+        role = RPCRole(configuration, service: service)
+        thread = ChannelThread(configuration, role: role, log: ConnectionLog(configuration, log))
+    }
+
+    /// Keeps the connection, until ``stop(within:)`` or cancellation.
+    package func run() async { await thread.run() }
+
+    /// Refuses new calls, waits at most `limit` for the answers under way, closes the connection.
+    package func stop(within limit: Duration = .seconds(5)) async { await thread.stop(within: limit) }
+
+    package var isConnected: Bool { thread.isConnected }
+
+    /// Waits for the connection. False when `limit` passed first (late by at most one attempt to connect).
+    package func connected(within limit: Duration) async -> Bool { await thread.connected(within: limit) }
+
+    /// Replies that came after their caller had given up, counted for all clients of this connection name.
+    package var lateReplies: Int { role.lateReplies }
+
+    /// - Parameter messageID: names the request for its receiver; the same one again means the same request.
+    /// - Throws: at once when nobody listens, the queue is full, or there is no connection. Not cancelled with its task: `limit` bounds it.
+    package func call(
+        exchange: String, routingKey: String, type: String, body: [UInt8], headers: [(String, String)] = [], messageID: String,
+        within limit: Duration
+    ) async throws(RPCError) -> Delivery {
+        var properties = MessageProperties(
+            messageID: messageID, correlationID: messageID, type: type, appID: configuration.appID, timestamp: UInt64(time(nil)),
+            persistent: false, headers: headers)
+        properties.expirationMilliseconds = max(1, Int(limit.milliseconds))
+        let message = OutgoingMessage(exchange: exchange, routingKey: routingKey, body: body, properties: properties)
+        let result: Result<Delivery, RPCError> = await withCheckedContinuation { continuation in
+            if let refusal = role.accept(RPCRole.Call(message: message, deadline: .current() + limit, continuation: continuation)) {
+                continuation.resume(returning: .failure(RPCError(refusal)))
+            } else {
+                thread.wake()
+            }
+        }
+        return try result.get()
+    }
+}
+
+extension OutgoingMessage {
+    /// The answer to a request: through `rpc.reply` to the asker's own queue. Unroutable when the asker has gone.
+    package static func reply(
+        to request: Delivery, messageID: String, type: String, body: [UInt8], headers: [(String, String)] = []
+    ) -> OutgoingMessage {
+        let properties = MessageProperties(
+            messageID: messageID, correlationID: request.properties.correlationID, type: type, timestamp: UInt64(time(nil)),
+            persistent: false, headers: headers)
+        return OutgoingMessage(exchange: "rpc.reply", routingKey: request.properties.replyTo, body: body, properties: properties)
+    }
+}
+
+extension AMQPPublisher {
+    /// Sends the answer to a request and waits until the broker has it in the asker's queue.
+    package func reply(
+        to request: Delivery, messageID: String, type: String, body: [UInt8], headers: [(String, String)] = [], within limit: Duration
+    ) async throws(PublishError) {
+        try await publish(.reply(to: request, messageID: messageID, type: type, body: body, headers: headers), within: limit)
+    }
+}
