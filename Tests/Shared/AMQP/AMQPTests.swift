@@ -1,3 +1,57 @@
-import Testing
+import AMQP
+import Telemetry
+import TestSupport
 
-@testable import AMQP
+/// A message for a queue by its name, through the default exchange.
+func message(_ id: String, to queue: String, exchange: String = "", persistent: Bool = true) -> OutgoingMessage {
+    OutgoingMessage(
+        exchange: exchange, routingKey: queue, body: Array(#"{"n":"\#(id)"}"#.utf8),
+        properties: MessageProperties(messageID: id, type: "test.v1", persistent: persistent))
+}
+
+@discardableResult
+func withPublisher<Result: Sendable>(
+    _ broker: TestBroker, _ adjust: (inout AMQPConfiguration) -> Void = { _ in },
+    _ body: (AMQPPublisher) async throws -> Result
+) async throws -> Result {
+    var configuration = try AMQPConfiguration(url: broker.url, connectionName: "test:publisher")
+    adjust(&configuration)
+    let publisher = AMQPPublisher(configuration, log: log)
+    async let running: Void = publisher.run()
+    guard await publisher.connected(within: .seconds(10)) else { throw NotConnected() }
+    let result = try await body(publisher)
+    await publisher.stop()
+    await running
+    return result
+}
+
+@discardableResult
+func withConsumer<Result: Sendable>(
+    _ broker: TestBroker, _ source: AMQPConsumer.Source, prefetch: Int = 100, onConnected: @escaping @Sendable () -> Void = {},
+    _ body: (AMQPConsumer) async throws -> Result
+) async throws -> Result {
+    let consumer = AMQPConsumer(
+        try AMQPConfiguration(url: broker.url, connectionName: "test:consumer"), source: source, prefetch: prefetch, log: log,
+        onConnected: onConnected)
+    async let running: Void = consumer.run()
+    guard await consumer.connected(within: .seconds(10)) else { throw NotConnected() }
+    let result = try await body(consumer)
+    await consumer.stop(within: .milliseconds(500))
+    await running
+    return result
+}
+
+@discardableResult
+func withRPCClient<Result: Sendable>(_ broker: TestBroker, _ body: (RPCClient) async throws -> Result) async throws -> Result {
+    let client = RPCClient(try AMQPConfiguration(url: broker.url, connectionName: "test:rpc"), service: "test", log: log)
+    async let running: Void = client.run()
+    guard await client.connected(within: .seconds(10)) else { throw NotConnected() }
+    let result = try await body(client)
+    await client.stop(within: .milliseconds(500))
+    await running
+    return result
+}
+
+let log = Logger(service: "test", level: .error)
+
+struct NotConnected: Error {}

@@ -1,0 +1,173 @@
+import AMQP
+import TestSupport
+import Testing
+
+struct RPCTests {
+    @Test func `sixty-four calls at once each get their own answer`() async throws {
+        try await withEcho { broker, client in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for index in 0..<64 {
+                    group.addTask {
+                        for round in 0..<20 {
+                            let reply = try await client.call(
+                                exchange: "ledger.rpc", routingKey: "hold", type: "hold.v1", body: Array("\(index)/\(round)".utf8),
+                                messageID: "\(index)-\(round)", within: .seconds(5))
+                            #expect(String(decoding: reply.body, as: UTF8.self) == "\(index)/\(round)")
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+
+    @Test func `two calls with one message id get an answer each`() async throws {
+        try await withEcho { broker, client in
+            async let first = client.call(
+                exchange: "ledger.rpc", routingKey: "hold", type: "hold.v1", body: [1], messageID: "same", within: .seconds(5))
+            async let second = client.call(
+                exchange: "ledger.rpc", routingKey: "hold", type: "hold.v1", body: [2], messageID: "same", within: .seconds(5))
+            let bodies = try await [first.body, second.body]
+            #expect(bodies == [[1], [2]])
+        }
+    }
+
+    @Test func `a call nobody listens to is unroutable long before its deadline`() async throws {
+        try await TestBroker.with { broker in
+            try broker.declareExchange("ledger.rpc", type: "direct")
+            try await withRPCClient(broker) { client in
+                let started = ContinuousClock.now
+                await #expect(throws: RPCError.unroutable(code: 312, text: "NO_ROUTE")) { try await hold(client, within: .seconds(30)) }
+                #expect(ContinuousClock.now - started < .seconds(5))
+            }
+        }
+    }
+
+    @Test func `a full queue refuses a call at once`() async throws {
+        try await TestBroker.with { broker in
+            try declareHolds(broker, arguments: #""x-max-length":1,"x-overflow":"reject-publish""#)
+            try await withPublisher(broker) { publisher in
+                try await publisher.publish(message("in the way", to: "hold", exchange: "ledger.rpc"), within: .seconds(5))
+            }
+            try await withRPCClient(broker) { client in
+                let started = ContinuousClock.now
+                await #expect(throws: RPCError.nacked) { try await hold(client, within: .seconds(30)) }
+                #expect(ContinuousClock.now - started < .seconds(5))
+            }
+        }
+    }
+
+    @Test func `a reply after the deadline is counted and dropped`() async throws {
+        try await TestBroker.with { broker in
+            try declareHolds(broker)
+            try await withRPCClient(broker) { client in
+                let before = client.lateReplies
+                let call = Task { await outcome(client, within: .milliseconds(100)) }
+                try await withConsumer(broker, .queue("ledger.rpc.hold")) { server in
+                    let request = try await gather(1, from: server)[0]
+                    let failure = await call.value
+                    #expect(failure == .timedOut)
+                    try await withPublisher(broker) { publisher in
+                        try await publisher.reply(to: request, messageID: "r", type: "hold.reply.v1", body: [], within: .seconds(5))
+                    }
+                    server.ack(request)
+                }
+                // The reply was in our queue before the publisher's confirm; one more call drains it.
+                await #expect(throws: RPCError.timedOut) { try await hold(client, within: .milliseconds(50)) }
+                #expect(client.lateReplies == before + 1)
+            }
+        }
+    }
+
+    @Test func `a reply to an asker that has gone is unroutable`() async throws {
+        try await TestBroker.with { broker in
+            try declareHolds(broker)
+            try await withConsumer(broker, .queue("ledger.rpc.hold")) { server in
+                let request = try await withRPCClient(broker) { client in
+                    let call = Task { await outcome(client, within: .milliseconds(50)) }
+                    let request = try await gather(1, from: server)[0]
+                    let failure = await call.value
+                    #expect(failure == .timedOut)
+                    return request
+                }
+                try await withPublisher(broker) { publisher in
+                    await #expect(throws: PublishError.unroutable(code: 312, text: "NO_ROUTE")) {
+                        try await publisher.reply(to: request, messageID: "r", type: "hold.reply.v1", body: [], within: .seconds(5))
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func `calls under way fail when the connection goes, later ones succeed`() async throws {
+        try await withEcho { broker, client in
+            try broker.deleteQueue("ledger.rpc.hold")
+            try broker.declareQueue("ledger.rpc.hold.silent")
+            try broker.bind(queue: "ledger.rpc.hold.silent", exchange: "ledger.rpc", routingKey: "hold")
+            let call = Task { await outcome(client, within: .seconds(60)) }
+            try await broker.closeConnections(until: { !client.isConnected })
+            let failure = await call.value
+            #expect(failure == .disconnected)
+            #expect(await client.connected(within: .seconds(10)))
+            try broker.deleteQueue("ledger.rpc.hold.silent")
+            try declareHolds(broker)
+            try await hold(client, within: .seconds(20))
+        }
+    }
+}
+
+func declareHolds(_ broker: TestBroker, arguments: String = "") throws {
+    try broker.declareExchange("ledger.rpc", type: "direct")
+    try broker.declareQueue("ledger.rpc.hold", arguments: arguments)
+    try broker.bind(queue: "ledger.rpc.hold", exchange: "ledger.rpc", routingKey: "hold")
+}
+
+@discardableResult
+func hold(_ client: RPCClient, body: [UInt8] = [], within limit: Duration) async throws(RPCError) -> Delivery {
+    try await client.call(
+        exchange: "ledger.rpc", routingKey: "hold", type: "hold.v1", body: body, messageID: "\(UInt64.random(in: .min ... .max))",
+        within: limit)
+}
+
+/// How a call failed; nil when it did not.
+func outcome(_ client: RPCClient, within limit: Duration) async -> RPCError? {
+    do throws(RPCError) {
+        try await hold(client, within: limit)
+        return nil
+    } catch {
+        return error
+    }
+}
+
+/// A client, and a server that answers each request with its own body.
+func withEcho(_ body: (TestBroker, RPCClient) async throws -> Void) async throws {
+    try await TestBroker.with { broker in
+        try declareHolds(broker)
+        try await withPublisher(broker) { publisher in
+            try await withConsumer(broker, .queue("ledger.rpc.hold"), prefetch: 128) { server in
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await echo(server, publisher) }
+                    try await withRPCClient(broker) { client in try await body(broker, client) }
+                    group.cancelAll()
+                }
+            }
+        }
+    }
+}
+
+/// Until cancelled.
+func echo(_ server: AMQPConsumer, _ publisher: AMQPPublisher) async throws {
+    while true {
+        let requests: [Delivery]
+        do {
+            requests = try await server.next(max: 64)
+        } catch is CancellationError {
+            return
+        }
+        for request in requests {
+            // A publisher between two connections: the asker's deadline is the remedy.
+            try? publisher.send(.reply(to: request, messageID: "r", type: "hold.reply.v1", body: request.body), within: .seconds(5))
+        }
+        server.ack(requests.last!, multiple: true)
+    }
+}
