@@ -92,6 +92,10 @@ bring_up() {
 # Servers first, then what needs them; the services start together.
 start_missing() {
     local component new=()
+    for component in "${SERVICES[@]}"; do
+        if missing "$component"; then new+=("$component"); fi
+    done
+    if [[ ${#new[@]} -gt 0 ]]; then install_programs; fi
     if missing postgres; then
         say "starting postgres on port $POSTGRES_PORT"
         start_postgres
@@ -100,11 +104,7 @@ start_missing() {
         say "starting rabbitmq on port $BROKER_PORT (about 5 s)"
         start_rabbitmq
     fi
-    for component in "${SERVICES[@]}"; do
-        if missing "$component"; then new+=("$component"); fi
-    done
     if [[ ${#new[@]} -gt 0 ]]; then
-        install_programs
         say "migrating the database"
         migrate_all
         say "starting ${new[*]}"

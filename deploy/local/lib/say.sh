@@ -14,10 +14,8 @@ since() { printf '%d s' $((SECONDS - $1)); }
 
 # tidy PATH: the path as the caller would type it, relative to where they are.
 tidy() {
-    case $1 in
-    "$CALLER_DIR"/*) printf '%s' "${1#"$CALLER_DIR"/}" ;;
-    *) printf '%s' "$1" ;;
-    esac
+    local path=${1/#"$STACK_DIR"/"$STACK_LINK"}
+    printf '%s' "${path#"$CALLER_DIR"/}"
 }
 
 # json_string TEXT: the text as a JSON string.

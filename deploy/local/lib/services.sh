@@ -56,20 +56,22 @@ service_environment() {
     esac
 }
 
-# migrate PROGRAM: brings its schema up to date.
+# migrate COMPONENT: brings its schema up to date.
 migrate() {
+    local program
+    program=$(program_of "$1")
     (
-        cd "$STACK_DIR/share"
+        cd "$STACK_DIR/share" || exit 1
         service_environment "$1"
-        "${AS_SERVICE[@]}" "$STACK_DIR/bin/$1" migrate >>"$LOG/$1-migrate.log" 2>&1 9>&-
-    ) || fail "$1: migration failed: $(last_words "$1-migrate")"
+        "${AS_SERVICE[@]}" "$STACK_DIR/bin/$program" migrate >>"$LOG/$program-migrate.log" 2>&1 9>&-
+    ) || fail "$program: migration failed: $(last_words "$program-migrate")"
 }
 
 migrate_all() {
     local component previous="" program
     for component in "${SERVICES[@]}"; do
         program=$(program_of "$component")
-        if has "$component" && [[ $program != provider-simulator && $program != "$previous" ]]; then migrate "$program"; fi
+        if has "$component" && [[ $program != provider-simulator && $program != "$previous" ]]; then migrate "$component"; fi
         previous=$program
     done
 }
