@@ -89,18 +89,18 @@ bring_up() {
     if has edge && has auth; then show_address; fi
 }
 
-# Servers first, then what needs them; the services start together.
+# Servers first, then what needs them; the services start together. What runs already is only checked.
 start_missing() {
     local component new=()
     for component in "${SERVICES[@]}"; do
         if missing "$component"; then new+=("$component"); fi
     done
     if [[ ${#new[@]} -gt 0 ]]; then install_programs; fi
-    if missing postgres; then
+    if has postgres; then
         say "starting postgres on port $POSTGRES_PORT"
         start_postgres
     fi
-    if missing rabbitmq; then
+    if has rabbitmq; then
         say "starting rabbitmq on port $BROKER_PORT (about 5 s)"
         start_rabbitmq
     fi
@@ -109,9 +109,11 @@ start_missing() {
         migrate_all
         say "starting ${new[*]}"
         for component in "${new[@]}"; do start_service "$component"; done
-        for component in "${new[@]}"; do await_service "$component"; done
     fi
-    if missing edge; then
+    for component in "${SERVICES[@]}"; do
+        if has "$component"; then await_service "$component"; fi
+    done
+    if has edge; then
         say "starting edge on port $EDGE_PORT"
         start_edge
     fi

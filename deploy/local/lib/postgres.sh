@@ -18,6 +18,12 @@ database_url() {
 }
 
 start_postgres() {
+    if missing postgres; then launch_postgres; fi
+    wait_ready postgres 60 "$(postgres_tool pg_isready)" -q -h 127.0.0.1 -p "$POSTGRES_PORT"
+    create_roles
+}
+
+launch_postgres() {
     local data=$STACK_DIR/postgres server
     server=$(postgres_tool postgres)
     if [[ ! -f $data/PG_VERSION ]]; then create_cluster "$data"; fi
@@ -25,8 +31,6 @@ start_postgres() {
     own "$POSTGRES_USER" "$data"/{postgresql,pg_hba}.conf
     forget_dead_postmaster "$data"
     launch postgres "${AS_POSTGRES[@]}" "$server" -D "$data" -c port="$POSTGRES_PORT"
-    wait_ready postgres 60 "$(postgres_tool pg_isready)" -q -h 127.0.0.1 -p "$POSTGRES_PORT"
-    create_roles
 }
 
 create_cluster() {

@@ -12,6 +12,12 @@ broker_url() { printf 'amqp://%s:%s@127.0.0.1:%s/%s' "$1" "$(secret "amqp-$1")" 
 broker_api_url() { printf 'http://admin:%s@127.0.0.1:%s' "$(secret amqp-admin)" "$BROKER_API_PORT"; }
 
 start_rabbitmq() {
+    if missing rabbitmq; then launch_rabbitmq; fi
+    wait_ready rabbitmq 90 broker_api overview
+    import_definitions
+}
+
+launch_rabbitmq() {
     local data=$STACK_DIR/rabbitmq server=/usr/lib/rabbitmq/bin/rabbitmq-server
     [[ -x $server ]] || fail "rabbitmq-server is not installed: run deploy/local/packages.sh"
     configure_rabbitmq "$data"
@@ -26,8 +32,6 @@ start_rabbitmq() {
         RABBITMQ_PID_FILE="$data/pid" RABBITMQ_CONFIG_FILE="$data/rabbitmq.conf" RABBITMQ_ENABLED_PLUGINS_FILE="$data/plugins" \
         RABBITMQ_CONFIG_FILES="$data/none" RABBITMQ_ADVANCED_CONFIG_FILE="$data/none" RABBITMQ_CONF_ENV_FILE="$data/none" \
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}" "$server"
-    wait_ready rabbitmq 90 broker_api overview
-    import_definitions
 }
 
 configure_rabbitmq() {
