@@ -66,11 +66,16 @@ package struct Migrator {
 
     private func prepare(_ schema: String, on connection: PostgresConnection) async throws {
         try await connection.transaction { transaction in
-            // Two CREATE IF NOT EXISTS at once fail on the catalogue's unique index, hence the lock.
+            // Two CREATE IF NOT EXISTS at once fail on the catalogue's unique index, hence the lock. A service's role owns a schema
+            // and may not make any: CREATE SCHEMA IF NOT EXISTS would be refused even where the schema exists.
             try await transaction.script(
                 """
                 SELECT pg_advisory_xact_lock(hashtext('schema_migration'));
-                CREATE SCHEMA IF NOT EXISTS \(Self.quoted(schema));
+                DO $migrator$ BEGIN
+                    IF to_regnamespace('\(Self.quoted(schema).replacing("'", with: "''"))') IS NULL THEN
+                        CREATE SCHEMA \(Self.quoted(schema));
+                    END IF;
+                END $migrator$;
                 CREATE TABLE IF NOT EXISTS \(Self.quoted(schema)).schema_migration (
                     name       text        PRIMARY KEY,
                     checksum   bytea       NOT NULL,
