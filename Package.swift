@@ -94,7 +94,7 @@ let package = Package(
             path: "Tests/Simulators/provider"),
 
         // Tests mirror the tree.
-        .target(name: "TestSupport", dependencies: ["Contracts", "EventLoop", "Postgres"], path: "Tests/Support"),
+        .target(name: "TestSupport", dependencies: ["Contracts", "EventLoop", "Postgres", "Telemetry"], path: "Tests/Support"),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"], path: "Tests/Shared/EventLoop"),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"], path: "Tests/Shared/JSON"),
         .testTarget(name: "ContractsTests", dependencies: ["Contracts", "JSON", "TestSupport"], path: "Tests/Shared/Contracts"),

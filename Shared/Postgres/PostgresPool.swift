@@ -1,4 +1,5 @@
 package import EventLoop
+package import Telemetry
 
 /// A bounded set of connections to one database, on one loop.
 ///
@@ -35,6 +36,7 @@ package final class PostgresPool: @unchecked Sendable {
 
     package let loop: EventLoop
     private let configuration: Configuration
+    private let log: Logger
 
     private var idle: [Session] = []
     private var lent = 0
@@ -53,9 +55,10 @@ package final class PostgresPool: @unchecked Sendable {
         let wait: Wait<Session>
     }
 
-    package init(loop: EventLoop, configuration: Configuration) {
+    package init(loop: EventLoop, configuration: Configuration, log: Logger) {
         self.loop = loop
         self.configuration = configuration
+        self.log = log
     }
 
     /// True while a connection is open and the last attempt to open one did not fail.
@@ -205,10 +208,12 @@ package final class PostgresPool: @unchecked Sendable {
     }
 
     private func opened(_ session: Session) {
+        if failures > 0 { log.info("database connected again", ["attempts": .integer(failures + 1)]) }
         opening -= 1
         failures = 0
         lastFailure = nil
-        session.onDeath = { [self, unowned session] _ in
+        session.onDeath = { [self, unowned session] error in
+            log.warning("database connection lost", ["connections": .integer(connectionsOpen)], error: error)
             // A lent one is counted out when its borrower gives it back.
             if let index = idle.firstIndex(where: { $0 === session }) {
                 idle.remove(at: index)
@@ -225,6 +230,10 @@ package final class PostgresPool: @unchecked Sendable {
         failures += 1
         lastFailure = PostgresError(
             .connectFailed, error.message, sqlState: error.sqlState, cause: error.code == .connectFailed ? nil : error)
+        // Once when it begins, then now and then: an outage of an hour is not a thousand lines.
+        if failures == 1 || failures % 20 == 0 {
+            log.warning("database not reachable", ["attempts": .integer(failures)], error: lastFailure)
+        }
         settle()
     }
 

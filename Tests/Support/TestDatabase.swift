@@ -1,6 +1,7 @@
 package import EventLoop
 import FoundationEssentials
 package import Postgres
+package import Telemetry
 package import Testing
 
 /// A database of a suite's own: made out of `TEST_POSTGRES_URL` before its first test, migrated, dropped after its last.
@@ -30,6 +31,9 @@ package struct TestDatabase: Sendable {
     /// All database work of all suites happens on this loop; the tests' own work too, inside ``withPool(connectionsMax:_:)``.
     package static let loop = EventLoop.spawn(name: "test-postgres")
 
+    /// Quiet: tests look at errors, not at lines.
+    package static let log = Logger(service: "test", level: .error)
+
     package func configuration(connectionsMax: Int = 8) -> PostgresPool.Configuration {
         var configuration = PostgresPool.Configuration(url: url, applicationName: "test")
         configuration.connectionsMax = connectionsMax
@@ -48,7 +52,7 @@ package struct TestDatabase: Sendable {
         _ configuration: PostgresPool.Configuration, _ body: @escaping @Sendable (PostgresPool) async throws -> Value
     ) async throws -> Value {
         try await onLoop {
-            let pool = PostgresPool(loop: loop, configuration: configuration)
+            let pool = PostgresPool(loop: loop, configuration: configuration, log: log)
             let result: Result<Value, any Error>
             do { result = .success(try await body(pool)) } catch { result = .failure(error) }
             await pool.close()
