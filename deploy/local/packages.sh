@@ -6,7 +6,7 @@ set -euo pipefail
 # Any one of the names joined by | will do.
 run=(
     librabbitmq-dev libpq-dev libcurl4-openssl-dev libssl-dev libhttp-parser-dev libsodium-dev pkg-config
-    'postgresql|postgresql-[0-9]*' rabbitmq-server 'nginx-light|nginx-core|nginx-full|nginx-extras' curl
+    'postgresql|postgresql-[0-9]*' rabbitmq-server nginx curl
 )
 test=(python3-venv shellcheck)
 bench=(wrk)
@@ -37,9 +37,10 @@ fail() {
 
 # installed A|B: dpkg knows one of them as installed.
 installed() {
-    local names
+    local names states
     IFS='|' read -ra names <<<"$1"
-    dpkg-query -W -f='${db:Status-Status}\n' "${names[@]}" 2>/dev/null | grep -qx installed
+    states=$(dpkg-query -W -f=' ${db:Status-Status} ' "${names[@]}" 2>/dev/null || true)
+    [[ $states == *" installed "* ]]
 }
 
 install() {
@@ -55,8 +56,8 @@ install() {
     # shellcheck disable=SC2064
     trap "release_servers ${root[*]}; rm -f '$log'" EXIT
     trap 'exit 130' INT TERM
-    watch_progress "$begun" apt "${log}" "${root[@]}" apt-get update -qq
-    watch_progress "$begun" apt "${log}" "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    watch_progress "$begun" "apt-get update" "$log" "${root[@]}" apt-get update -qq
+    watch_progress "$begun" "apt-get install $*" "$log" "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
     printf 'installed in %d s\n' $((SECONDS - begun)) >&2
 }
@@ -70,11 +71,11 @@ watch_progress() {
     while kill -0 "$pid" 2>/dev/null; do
         sleep 0.2
         if [[ $SECONDS -ge $next ]]; then
-            printf '  %s: %d s\n' "$name" $((SECONDS - begun)) >&2
+            printf '  %s: %d s\n' "${name:0:40}" $((SECONDS - begun)) >&2
             next=$((SECONDS + 10))
         fi
     done
-    wait "$pid" || fail "$* failed: $(grep -E '^(E|dpkg|sudo):' "$log" | tail -n 1 || tail -n 1 "$log")"
+    wait "$pid" || fail "$name failed: $(grep -E '^(E|dpkg|sudo):' "$log" | tail -n 1 || tail -n 1 "$log")"
 }
 
 hold_servers() {
