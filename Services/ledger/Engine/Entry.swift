@@ -110,6 +110,7 @@ struct Context: Equatable, Sendable {
     var description: String?
     /// A JSON object: model, tokens, price version, operation.
     var metadata: String?
-    var traceID: String?
+    /// The 16 bytes of a W3C trace id.
+    var trace: UUIDv7?
     var conversation: ConversationID?
 }

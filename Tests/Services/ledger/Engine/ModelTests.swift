@@ -62,7 +62,8 @@ struct Model {
         self.random = random
     }
 
-    mutating func draw() -> [Command] {
+    /// - Parameter timeToLive: of all holds and reports; nil draws one each.
+    mutating func draw(timeToLive: Duration? = nil) -> [Command] {
         (0..<Int.random(in: 1...12, using: &random)).map { _ in
             let isNew = ids.isEmpty || Int.random(in: 0..<3, using: &random) == 0
             let id =
@@ -73,13 +74,13 @@ struct Model {
             // Mostly the account its id fell to first, so that ids and accounts seldom disagree.
             let usual = accounts[Int(id.rawValue.low % UInt64(accounts.count))]
             let account = Int.random(in: 0..<30, using: &random) == 0 ? accounts.randomElement(using: &random)! : usual
-            return Command(id: id, account: account, action: action())
+            return Command(id: id, account: account, action: action(timeToLive))
         }
     }
 
-    private mutating func action() -> Command.Action {
+    private mutating func action(_ fixed: Duration?) -> Command.Action {
         func amount(_ range: ClosedRange<Int64>) -> Credits { Credits(whole: Int64.random(in: range, using: &random)) }
-        let timeToLive = Duration.seconds(Int64.random(in: 1...30, using: &random))
+        let timeToLive = fixed ?? .seconds(Int64.random(in: 1...30, using: &random))
         switch Int.random(in: 0..<20, using: &random) {
         case 0..<7:
             let most = amount(1...8)

@@ -18,7 +18,6 @@ struct Oracle {
     enum End: Equatable { case captured, voided, expired, charged, refusedCharge }
 
     var charges: [ChargeID: Charge] = [:]
-    var order: [ChargeID] = []
     let timeToLiveMax: Duration
 
     func posted(_ account: AccountID) -> Credits {
@@ -38,6 +37,10 @@ struct Oracle {
             guard let asked = charge.holdAsked, asked.account == account, charge.end == nil else { return sum }
             return sum + (charge.granted ?? .zero)
         }
+    }
+
+    var running: [ChargeID] {
+        charges.filter { $0.value.granted != nil && $0.value.end == nil }.map(\.key).sorted()
     }
 
     func exists(_ account: AccountID) -> Bool {

@@ -1,0 +1,182 @@
+import Contracts
+import EventLoop
+import Postgres
+import Telemetry
+
+/// Turns commands that arrive one by one into batches: while one batch is with the database, the next gathers; no timer.
+///
+/// Confined to the store's loop. Whatever the database does, a command is answered when its decision is durable, and not before:
+/// a database that is away is waited for, a batch with a command that cannot be written is halved until that command stands alone.
+final class BatchRunner: @unchecked Sendable {
+    // @unchecked Sendable: confined to the store's loop.
+    private let store: LedgerStore
+    private let loop: EventLoop
+    private let log: Logger
+    private let commandsMax: Int
+    private var groups: [Group] = []
+    private var groupsTaken = 0
+    private var arrival: Wait<Void>?
+    private var stopping = false
+    private var unavailableSince: MonotonicInstant?
+
+    private let batchSize = Metrics.shared.histogram(
+        "ledger_batch_commands", help: "Commands decided in one transaction.", buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000])
+    private let batchSeconds = Metrics.shared.histogram("ledger_batch_seconds", help: "Duration of one transaction.")
+
+    private struct Group {
+        let commands: [Command]
+        let deadline: MonotonicInstant
+        let answer: Wait<[Verdict]>
+    }
+
+    /// - Parameter commandsMax: of one batch; a group is never torn, so one batch may hold a little more.
+    init(store: LedgerStore, log: Logger, commandsMax: Int = 1_000) {
+        self.store = store
+        loop = store.pool.loop
+        self.log = log
+        self.commandsMax = commandsMax
+    }
+
+    /// Queues `commands`, which are decided in their order, and answers when they are durable.
+    /// - Parameter deadline: when it passes before they are taken up, they are dropped undecided.
+    /// - Throws: only when the runner stops before they are decided.
+    func decide(_ commands: [Command], before deadline: MonotonicInstant = .never) async throws -> [Verdict] {
+        loop.preconditionCurrent()
+        guard !commands.isEmpty else { return [] }
+        guard !stopping else { throw CancellationError() }
+        let group = Group(commands: commands, deadline: deadline, answer: Wait(on: loop))
+        groups.append(group)
+        arrival?.succeed(())
+        return try await group.answer.value()
+    }
+
+    /// True while the last attempt to reach the database failed.
+    var isDatabaseAway: Bool { unavailableSince != nil }
+
+    /// Decides until ``stop()``.
+    /// - Throws: what is not the database's fault; everybody who waits is told first.
+    func run() async throws {
+        do {
+            while true {
+                while !groups.isEmpty { try await settle(take()) }
+                if stopping { return }
+                let wait = Wait<Void>(on: loop)
+                arrival = wait
+                defer { arrival = nil }
+                try await wait.value()
+            }
+        } catch {
+            stopping = true
+            for group in groups { group.answer.fail(error) }
+            groups = []
+            if error is CancellationError { return }
+            throw error
+        }
+    }
+
+    /// Lets ``run()`` end once everything that was queued is decided.
+    func stop() {
+        stopping = true
+        arrival?.succeed(())
+    }
+
+    private func take() -> [Group] {
+        var count = 0
+        let end = groups.firstIndex { group in
+            defer { count += group.commands.count }
+            return count > 0 && count + group.commands.count > commandsMax
+        }
+        let taken = Array(groups[..<(end ?? groups.endIndex)])
+        groups.removeFirst(taken.count)
+        return taken
+    }
+
+    private func settle(_ groups: [Group]) async throws {
+        do {
+            try await retrying(groups)
+        } catch {
+            for group in groups { group.answer.fail(error) }
+            throw error
+        }
+    }
+
+    /// Tries until the batch is decided. What has passed its deadline between two tries is dropped.
+    private func retrying(_ groups: [Group]) async throws {
+        var delay = Duration.milliseconds(50)
+        var waiting = groups
+        while true {
+            let now = MonotonicInstant.current()
+            for group in waiting where group.deadline <= now {
+                group.answer.succeed(group.commands.map { _ in .dropped })
+            }
+            waiting.removeAll { $0.deadline <= now }
+            guard !waiting.isEmpty else { return }
+            do {
+                let verdicts = try await decided(waiting.flatMap(\.commands)[...])
+                noteAvailable()
+                var rest = verdicts[...]
+                for group in waiting {
+                    group.answer.succeed(Array(rest.prefix(group.commands.count)))
+                    rest = rest.dropFirst(group.commands.count)
+                }
+                return
+            } catch let error as PostgresError where error.mayPass {
+                noteUnavailable(error)
+            }
+            try await loop.sleep(for: delay)
+            delay = min(delay * 2, .seconds(2))
+        }
+    }
+
+    /// Decides `commands` in one transaction; where that is refused for good, in two of half the size, down to the one at fault.
+    private func decided(_ commands: ArraySlice<Command>) async throws -> [Verdict] {
+        do {
+            let started = MonotonicInstant.current()
+            let decisions = try await decidedOnce(Array(commands))
+            batchSize.observe(Double(commands.count))
+            batchSeconds.observe(MonotonicInstant.current() - started)
+            return decisions.map(Verdict.decided)
+        } catch let error as PostgresError where !error.mayPass {
+            guard commands.count > 1 else { return [.failed(error)] }
+            let middle = commands.startIndex + commands.count / 2
+            return try await decided(commands[..<middle]) + decided(commands[middle...])
+        }
+    }
+
+    /// A charge that two ledgers begin at once under two accounts meets the journal's key: the second look finds it decided.
+    private func decidedOnce(_ commands: [Command]) async throws -> [Decision] {
+        do {
+            return try await store.decide(commands)
+        } catch let error as PostgresError where error.isRace {
+            return try await store.decide(commands)
+        }
+    }
+
+    private func noteUnavailable(_ error: PostgresError) {
+        guard unavailableSince == nil else { return }
+        unavailableSince = .current()
+        log.warning("waiting for the database", error: error)
+    }
+
+    private func noteAvailable() {
+        guard let since = unavailableSince else { return }
+        unavailableSince = nil
+        log.info("the database is back", ["away_ms": .milliseconds(MonotonicInstant.current() - since)])
+    }
+}
+
+/// What came of a command that was handed to the runner.
+enum Verdict: Sendable {
+    case decided(Decision)
+    /// The deadline passed first: nothing was decided and nothing will be.
+    case dropped
+    /// This command alone cannot be written, now or ever.
+    case failed(PostgresError)
+}
+
+extension PostgresError {
+    /// The same commands may succeed later; a lost COMMIT is asked for again, since every command carries its id.
+    fileprivate var mayPass: Bool { isRetriable || isDatabaseUnavailable }
+
+    fileprivate var isRace: Bool { sqlState == "23505" || sqlState == "40001" || sqlState == "40P01" }
+}

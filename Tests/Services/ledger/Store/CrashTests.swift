@@ -1,0 +1,85 @@
+import Contracts
+import EventLoop
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Ledger
+
+/// A process that dies at any moment of a batch, and the messages coming again to another one.
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
+struct CrashTests {
+    struct Killed: Error {}
+
+    @Test(arguments: FaultPoints.Point.allCases)
+    func `nothing is lost or doubled when a ledger dies`(at point: FaultPoints.Point) async throws {
+        let database = TestDatabase.current
+        try await withLedgers { ledgers in
+            let survivor = ledgers[0]
+            let account = try await survivor.account(10)
+            let (settled, voided, purchase) = (ChargeID.make(), ChargeID.make(), ChargeID.make())
+            try await survivor.do(hold(3), on: settled, account: account)
+            try await survivor.do(hold(3), on: voided, account: account)
+            let commands = [
+                Command(id: settled, account: account, action: settle(2)),
+                Command(id: voided, account: account, action: .void),
+                Command(id: purchase, account: account, action: .grant(.purchase, amount: credits(5))),
+                Command(id: .make(), account: account, action: hold(1)),
+            ]
+
+            let mortal = StoreUnderTest(
+                database, faults: FaultPoints { reached in if reached == point { throw Killed() } })
+            try await mortal.start()
+            await #expect(throws: Killed.self) { _ = try await mortal.runner.decide(commands) }
+            #expect(await mortal.stop() is Killed)
+
+            // Not acknowledged, so everything is delivered again, some of it twice.
+            let seen = try await survivor.do(commands + commands)
+            let first: [Seen] =
+                point == .afterCommit
+                ? [.duplicate(2), .duplicate(0), .duplicate(5), .duplicate(1)]
+                : [.applied(2), .applied(0), .applied(5), .applied(1)]
+            #expect(seen == first + [.duplicate(2), .duplicate(0), .duplicate(5), .duplicate(1)])
+            let row = try await survivor.store.balance(of: account)
+            #expect(row?.posted == credits(10 - 2 + 5))
+            #expect(row?.held == credits(1))
+        }
+    }
+
+    @Test func `a ledger that dies again and again in the middle of its work loses and doubles nothing`() async throws {
+        let database = TestDatabase.current
+        let seed = UInt64.random(in: 1...1_000_000_000)
+        print("CrashTests seed \(seed)")
+        try await withLedgers { ledgers in
+            let account = try await ledgers[0].account(1_000)
+            let random = Mutex(SplitMix64(seed: seed))
+            let faults = FaultPoints { _ in
+                if random.withLock({ Int.random(in: 0..<4, using: &$0) }) == 0 { throw Killed() }
+            }
+            var commands: [Command] = []
+            for index in 0..<60 {
+                let id = ChargeID.make()
+                commands.append(Command(id: id, account: account, action: hold(2)))
+                commands.append(Command(id: id, account: account, action: index % 3 == 0 ? .void : settle(1)))
+            }
+            var deaths = 0
+            var rest = commands[...]
+            while !rest.isEmpty {
+                let mortal = StoreUnderTest(database, faults: faults)
+                try await mortal.start()
+                do {
+                    // A prefetch of seven: what is answered is acknowledged, what is not comes again.
+                    while !rest.isEmpty {
+                        _ = try await mortal.runner.decide(Array(rest.prefix(7)))
+                        rest = rest.dropFirst(7)
+                    }
+                } catch is Killed { deaths += 1 }
+                await mortal.stop()
+            }
+            #expect(deaths > 0, "seed \(seed)")
+            let row = try await ledgers[0].store.balance(of: account)
+            #expect(row?.posted == credits(1_000 - 40), "seed \(seed)")
+            #expect(row?.held == .zero, "seed \(seed)")
+        }
+    }
+}

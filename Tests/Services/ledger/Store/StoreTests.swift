@@ -1,0 +1,197 @@
+import Contracts
+import EventLoop
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Ledger
+
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
+struct StoreTests {
+    @Test func `what was decided is there for another process`() async throws {
+        try await withLedgers(2) { ledgers in
+            let account = try await ledgers[0].account(10)
+            let id = ChargeID.make()
+            #expect(try await ledgers[0].do(hold(6), on: id, account: account) == .applied(6))
+            #expect(try await ledgers[1].do(hold(6), on: id, account: account) == .duplicate(6))
+            #expect(try await ledgers[1].do(settle(4), on: id, account: account) == .applied(4))
+            let row = try await ledgers[0].store.balance(of: account)
+            #expect(row?.posted == credits(6))
+            #expect(row?.held == .zero)
+            #expect(row?.seq == 3)
+        }
+    }
+
+    @Test func `of 200 holds at once with credit for 50, exactly 50 are granted`() async throws {
+        try await withLedgers(2) { ledgers in
+            let account = try await ledgers[0].account(50)
+            let seen = try await concurrently(200) { try await ledgers[$0 % 2].do(hold(1), account: account) }
+            #expect(seen.filter { $0 == .applied(1) }.count == 50)
+            #expect(seen.filter { $0 == .refused(.insufficientFunds) }.count == 150)
+            #expect(try await ledgers[0].store.balance(of: account)?.available == .zero)
+        }
+    }
+
+    @Test func `one purchase a hundred times from two processes is one grant`() async throws {
+        try await withLedgers(2) { ledgers in
+            let (account, id) = (AccountID.make(), ChargeID.make())
+            let seen = try await concurrently(100) {
+                try await ledgers[$0 % 2].do(.grant(.purchase, amount: credits(50)), on: id, account: account)
+            }
+            #expect(seen.filter { $0 == .applied(50) }.count == 1)
+            #expect(seen.filter { $0 == .duplicate(50) }.count == 99)
+            #expect(try await ledgers[0].store.balance(of: account)?.posted == credits(50))
+        }
+    }
+
+    @Test func `one id under two accounts at once belongs to one of them`() async throws {
+        try await withLedgers(2) { ledgers in
+            let accounts = [try await ledgers[0].account(10), try await ledgers[0].account(10)]
+            for _ in 0..<20 {
+                let id = ChargeID.make()
+                let seen = try await concurrently(2) { try await ledgers[$0].do(hold(1), on: id, account: accounts[$0]) }
+                #expect(Set(seen) == [.applied(1), .conflict] || seen == [.refused(.insufficientFunds), .conflict])
+                _ = try await concurrently(2) { try await ledgers[$0].do(.void, on: id, account: accounts[$0]) }
+            }
+        }
+    }
+
+    @Test func `of settle, void and another settle at once one ends the charge`() async throws {
+        try await withLedgers(2) { ledgers in
+            let account = try await ledgers[0].account(1_000)
+            for _ in 0..<25 {
+                let id = ChargeID.make()
+                try await ledgers[0].do(hold(6), on: id, account: account)
+                let actions: [Command.Action] = [settle(4), .void, settle(5), settle(4)]
+                let seen = try await concurrently(8) { try await ledgers[$0 % 2].do(actions[$0 / 2], on: id, account: account) }
+                let decided = seen.filter { if case .applied = $0 { true } else { false } }
+                #expect(decided.count == 1)
+            }
+            #expect(try await ledgers[0].store.balance(of: account)?.held == .zero)
+        }
+    }
+
+    @Test func `an expired hold is settled once at its last report, by sweep or by the next command`() async throws {
+        try await withLedgers(2) { ledgers in
+            let account = try await ledgers[0].account(1_000)
+            let brief = Duration.milliseconds(30)
+            var ids: [ChargeID] = []
+            for index in 0..<20 {
+                let id = ChargeID.make()
+                ids.append(id)
+                try await ledgers[0].do(hold(6, for: brief), on: id, account: account)
+                if index % 2 == 0 {
+                    try await ledgers[0].do(.report(used: credits(2), timeToLive: brief), on: id, account: account)
+                }
+            }
+            try await until("all holds are expired") {
+                try await ledgers[0].pool.withConnection { try await $0.one(CountUnexpired(account: account)) } == 0
+            }
+            _ = try await concurrently(6) { index in
+                if index % 2 == 0 {
+                    _ = try await ledgers[index % 2].store.sweepExpired()
+                } else {
+                    try await ledgers[1].do(hold(1), account: account)
+                }
+            }
+            let row = try await ledgers[0].store.balance(of: account)
+            #expect(row?.posted == credits(1_000 - 10 * 2))
+            #expect(row?.held == credits(3))
+            #expect(try await ledgers[1].do(settle(5), on: ids[0], account: account) == .applied(3))
+            #expect(try await ledgers[1].do(settle(5), on: ids[1], account: account) == .applied(5))
+        }
+    }
+
+    @Test func `a balance counts an expired hold as free before the sweep has come`() async throws {
+        try await withLedgers { ledgers in
+            let account = try await ledgers[0].account(10)
+            try await ledgers[0].do(hold(6, for: .milliseconds(1)), account: account)
+            try await until("the hold is expired") {
+                try await ledgers[0].store.balance(of: account)?.available == credits(10)
+            }
+        }
+    }
+
+    @Test func `a command that cannot be written fails alone`() async throws {
+        try await withLedgers { ledgers in
+            let account = try await ledgers[0].account(100)
+            var commands = (0..<40).map { _ in Command(id: .make(), account: account, action: hold(1)) }
+            // Postgres has no NUL in text: the one content that passes every check of ours and that the database refuses.
+            commands[17] = Command(id: .make(), account: account, action: hold(1), context: Context(description: "\0"))
+            let verdicts = try await ledgers[0].runner.decide(commands)
+            for (index, verdict) in verdicts.enumerated() {
+                switch verdict {
+                case .failed: #expect(index == 17)
+                case .decided(let decision): #expect(index != 17 && seen(decision) == .applied(1))
+                case .dropped: Issue.record("dropped without a deadline")
+                }
+            }
+            #expect(try await ledgers[0].store.balance(of: account)?.held == credits(39))
+        }
+    }
+
+    @Test func `a command whose deadline has passed has no effect`() async throws {
+        try await withLedgers { ledgers in
+            let account = try await ledgers[0].account(10)
+            let command = Command(id: .make(), account: account, action: hold(1))
+            let verdicts = try await ledgers[0].runner.decide([command], before: .init(nanoseconds: 1))
+            guard case .dropped = verdicts[0] else {
+                Issue.record("decided after its deadline")
+                return
+            }
+            #expect(try await ledgers[0].store.balance(of: account)?.held == .zero)
+        }
+    }
+
+    @Test func `the table itself refuses an overspent account`() async throws {
+        try await withLedgers { ledgers in
+            let account = try await ledgers[0].account(1)
+            let error = await #expect(throws: PostgresError.self) {
+                try await ledgers[0].pool.withConnection { try await $0.execute(Overspend(account: account)) }
+            }
+            #expect(error?.constraint == "account_never_overspent")
+        }
+    }
+
+    @Test func `the journal reaches from last month three months ahead`() async throws {
+        try await withLedgers { ledgers in
+            let start = try await ledgers[0].pool.withConnection { try await $0.one(ReadJournalStart()) }
+            #expect(start < Instant.now())
+            let months = try await ledgers[0].pool.withConnection { try await $0.one(CountPartitions()) }
+            #expect(months == 5)
+            let old = ChargeID(rawValue: UUIDv7(high: UInt64(start.microseconds / 1_000 - 1) << 16 | 0x7000, low: 1 << 63))
+            let account = try await ledgers[0].account(1)
+            #expect(try await ledgers[0].do(hold(1), on: old, account: account) == .invalid(.idOutOfRange))
+        }
+    }
+}
+
+/// Waits until `condition` holds; polls on the loop's own clock, with a deadline.
+func until(_ what: String, within limit: Duration = .seconds(10), _ condition: () async throws -> Bool) async throws {
+    let deadline = TestDatabase.loop.now + limit
+    while try await !condition() {
+        guard TestDatabase.loop.now < deadline else {
+            Issue.record("waited in vain until \(what)")
+            return
+        }
+        try await TestDatabase.loop.sleep(for: .milliseconds(5))
+    }
+}
+
+struct CountUnexpired: Statement {
+    typealias Output = Int64
+    let account: AccountID
+    static let sql = "SELECT count(*) FROM open_hold WHERE account_id = $1 AND expires_at > clock_timestamp()"
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
+}
+
+private struct CountPartitions: Statement {
+    typealias Output = Int64
+    static let sql = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'journal'::regclass"
+}
+
+private struct Overspend: Statement {
+    let account: AccountID
+    static let sql = "UPDATE account SET held = posted + 1 WHERE account_id = $1"
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
+}
