@@ -38,7 +38,8 @@ clear_away
 trap 'clear_away' EXIT
 trap 'exit 130' INT TERM HUP
 mkdir -p "$state/stacks"
-PORT_BASE=${TEST_PORT_BASE:-17000} STACK_COMPONENTS="postgres rabbitmq" stack "$servers" up
+# Without fsync a suite's database is made in half the time; a killed server loses nothing by it, only a killed machine would.
+PORT_BASE=${TEST_PORT_BASE:-17000} STACK_COMPONENTS="postgres rabbitmq" POSTGRES_OPTIONS="-c fsync=off" stack "$servers" up
 
 TEST_POSTGRES_URL=$(described superuser_url)
 TEST_AMQP_URL=$(described url)

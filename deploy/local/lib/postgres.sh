@@ -30,7 +30,8 @@ launch_postgres() {
     cp "$PROJECT"/deploy/postgres/{postgresql,pg_hba}.conf "$data/"
     own "$POSTGRES_USER" "$data"/{postgresql,pg_hba}.conf
     forget_dead_postmaster "$data"
-    launch postgres "${AS_POSTGRES[@]}" "$server" -D "$data" -c port="$POSTGRES_PORT"
+    # shellcheck disable=SC2086 # the options are words
+    launch postgres "${AS_POSTGRES[@]}" "$server" -D "$data" -c port="$POSTGRES_PORT" $POSTGRES_OPTIONS
 }
 
 create_cluster() {
