@@ -22,6 +22,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     private var handlers: [Registration?] = Array(repeating: nil, count: 256)
     private var generation: UInt32 = 0
     private var timers = TimerHeap()
+    private var flushes: [IOHandler] = []
     private var sweptAt: MonotonicInstant
     private var stopping = false
 
@@ -137,14 +138,36 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
         for action in actions { action() }
     }
 
-    /// Runs what is queued now; what those jobs enqueue waits for the next call, so that I/O and timers get their turn.
+    /// Runs what is queued, and what that enqueues, and so on for a few rounds: a task that resumes another on this loop costs
+    /// no system call between the two. What comes later waits for the next call, so that I/O and timers get their turn.
     private func runJobs() {
-        guard !jobs.isEmpty else { return }
-        swap(&jobs, &jobsRunning)
-        for job in jobsRunning {
-            job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+        var rounds = 0
+        while !jobs.isEmpty, rounds < Self.roundsPerCallMax {
+            rounds += 1
+            swap(&jobs, &jobsRunning)
+            for job in jobsRunning {
+                job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+            }
+            jobsRunning.removeAll(keepingCapacity: true)
         }
-        jobsRunning.removeAll(keepingCapacity: true)
+    }
+
+    private static let roundsPerCallMax = 16
+
+    /// Calls the handler's ``IOHandler/flushDue()`` once the event being handled, and the jobs it woke, are through: several
+    /// writes to one socket become one system call and none of them waits for other sockets' events.
+    package func flushSoon(_ handler: IOHandler) {
+        flushes.append(handler)
+    }
+
+    private func runFlushes() {
+        guard !flushes.isEmpty else { return }
+        var index = 0
+        while index < flushes.count {
+            flushes[index].flushDue()
+            index += 1
+        }
+        flushes.removeAll(keepingCapacity: true)
     }
 
     // MARK: The loop
@@ -160,6 +183,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
         while !stopping {
             runJobs()
             while let action = timers.takeDue(at: now) { action() }
+            runFlushes()
             let timeout = jobs.isEmpty ? timers.timeoutMilliseconds(from: .current(), atMost: 1_000) : 0
             let count = epoll_wait(epoll, events, Int32(Self.eventsPerTurnMax), timeout)
             now = .current()
@@ -181,6 +205,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
         if descriptor == UInt32.max {
             takeInbox()
             runJobs()
+            runFlushes()
             return
         }
         // A handler earlier in this turn may have closed the descriptor, and the kernel may have given its number to
@@ -190,6 +215,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
         else { return }
         registration.handler.ready(Readiness(rawValue: events))
         runJobs()
+        runFlushes()
     }
 
     private func sweepDeadlines() {
@@ -274,5 +300,7 @@ open class IOHandler {
 
     package init() {}
     open func ready(_ events: Readiness) {}
+    /// Called once for each ``EventLoop/flushSoon(_:)``.
+    open func flushDue() {}
     open func deadlineReached() {}
 }

@@ -27,3 +27,6 @@ static inline uint32_t clinux_epoll_events(const struct epoll_event *event) { re
 
 /* Shown by ps and top; at most 15 bytes. PR_SET_NAME is 15. */
 static inline void clinux_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+/* Glibc's overlay hides what needs _GNU_SOURCE. */
+int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
