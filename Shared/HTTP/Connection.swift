@@ -1,0 +1,470 @@
+import EventLoop
+import Glibc
+import HTTPWire
+
+/// One client's connection: reads requests, runs their handlers one after the other, writes the answers in that order.
+///
+/// It owns no buffer while it has nothing to send: reads go through the loop's scratch, answers through buffers the server
+/// keeps for all its connections.
+final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
+    // @unchecked Sendable: confined to its loop.
+
+    private enum Phase {
+        /// Waiting for a request, or in the middle of one.
+        case reading
+        /// A handler owns the exchange.
+        case answering
+        /// The answer has ended but waits for the client; the next request waits for that.
+        case flushing
+        /// The last answer is on its way out; nothing more is read.
+        case closing
+        /// We have said our last; what the client still sends is thrown away, so that no reset overtakes our answer.
+        case lingering
+        case closed
+    }
+
+    private enum Framing {
+        case none
+        case chunked
+        case untilClose
+        case length(left: Int)
+    }
+
+    let loop: EventLoop
+    private let server: HTTPServer
+    private let descriptor: Int32
+    private let parser: HTTPParser
+    private var phase = Phase.reading
+
+    // The request that is being read.
+    private var headSeen = false
+    private var body: [UInt8] = []
+    private var startedAt: MonotonicInstant
+    private var pending: [UInt8] = []
+    private var pendingOffset = 0
+    private var isPumping = false
+
+    // The answer that is being written.
+    private var exchange: Exchange?
+    private var keepsAlive = true
+    private var isHTTP11 = true
+    private var clientAskedToClose = false
+    private var framing = Framing.none
+    private var output: [UInt8] = []
+    private var outputOffset = 0
+    private var isFlushScheduled = false
+    private var isBlocked = false
+    private var interest: Readiness = [.readable, .peerClosed]
+
+    // Two clocks run at a time: the client owes us bytes, and owes us the taking of ours.
+    private var readDeadline = MonotonicInstant.never { didSet { deadline = min(readDeadline, writeDeadline) } }
+    private var writeDeadline = MonotonicInstant.never { didSet { deadline = min(readDeadline, writeDeadline) } }
+
+    private(set) lazy var peerAddress = TCP.peerAddress(of: descriptor)
+
+    /// Bytes read ahead of the request being answered; beyond it, reading stops until that is done.
+    private static let pendingMax = 64 << 10
+    /// Reads in one turn, so that one client cannot hold the others.
+    private static let readsPerTurnMax = 8
+
+    init(_ descriptor: Int32, server: HTTPServer) {
+        self.descriptor = descriptor
+        self.server = server
+        loop = server.loop
+        parser = HTTPParser(.request, limits: server.parserLimits)
+        startedAt = loop.now
+        super.init()
+        parser.receiver = self
+        readDeadline = loop.now + server.configuration.headWithin
+        loop.watch(descriptor, for: interest, self)
+    }
+
+    // MARK: Events
+
+    override func ready(_ events: Readiness) {
+        if events.contains(.writable) { flush() }
+        guard phase != .closed, !events.isDisjoint(with: [.readable, .peerClosed, .hangup, .error]) else { return }
+        if interest.contains(.readable) {
+            read()
+        } else {
+            closeNow()  // only a hang-up wakes us while we read nothing
+        }
+    }
+
+    override func deadlineReached() {
+        if writeDeadline <= loop.now {
+            TCP.resetOnClose(descriptor)
+            closeNow()
+        } else if phase == .reading, parser.hasBegun {
+            refuse(.requestTimeout)
+        } else {
+            closeNow()
+        }
+    }
+
+    /// The server is leaving: an idle connection goes at once, a busy one after its answer.
+    func drain() {
+        switch phase {
+        case .reading where !parser.hasBegun && pendingOffset == pending.count: closeNow()
+        default: keepsAlive = false
+        }
+    }
+
+    func closeForShutdown() { closeNow() }
+
+    // MARK: Reading
+
+    private func read() {
+        for _ in 0..<Self.readsPerTurnMax {
+            let count = recv(descriptor, loop.scratch.baseAddress, loop.scratch.count, 0)
+            guard count > 0 else {
+                if count < 0, errno == EAGAIN || errno == EINTR { return }
+                // The end of the client's sending is taken for its leaving, as proxies do.
+                return closeNow()
+            }
+            take(UnsafeRawBufferPointer(rebasing: loop.scratch[..<count]))
+            guard count == loop.scratch.count, phase != .closed, interest.contains(.readable) else { return }
+        }
+    }
+
+    private func take(_ bytes: UnsafeRawBufferPointer) {
+        switch phase {
+        case .reading:
+            let used = parse(bytes)
+            if used < bytes.count, phase == .reading { keep(bytes[used...]) }
+            pump()
+        case .answering, .flushing:
+            keep(bytes[...])
+        case .closing, .lingering, .closed:
+            break
+        }
+    }
+
+    private func keep(_ bytes: Slice<UnsafeRawBufferPointer>) {
+        pending.append(contentsOf: bytes)
+        updateInterest()
+    }
+
+    /// Starts the request that is complete, and goes on with bytes that were read ahead.
+    private func pump() {
+        guard !isPumping else { return }
+        isPumping = true
+        defer { isPumping = false }
+        while phase == .reading {
+            if parser.state == .complete {
+                start()
+            } else if pendingOffset < pending.count {
+                let (bytes, offset) = (pending, pendingOffset)
+                let used = bytes.withUnsafeBytes { parse(UnsafeRawBufferPointer(rebasing: $0[offset...])) }
+                pendingOffset += used
+            } else {
+                if !pending.isEmpty { (pending, pendingOffset) = ([], 0) }
+                return updateInterest()
+            }
+        }
+    }
+
+    /// Consumes up to the end of one request.
+    private func parse(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var offset = 0
+        do throws(HTTPSyntaxError) {
+            while offset < bytes.count, parser.state != .complete {
+                if !parser.hasBegun {
+                    startedAt = loop.now
+                    readDeadline = loop.now + server.configuration.headWithin
+                }
+                offset += try parser.parse(UnsafeRawBufferPointer(rebasing: bytes[offset...]))
+                if parser.state == .body, !headSeen {
+                    headSeen = true
+                    guard expectBody() else { return bytes.count }
+                }
+            }
+        } catch {
+            refuse(Problem(error, limits: parser.limits))
+            return bytes.count
+        }
+        return offset
+    }
+
+    private func expectBody() -> Bool {
+        readDeadline = loop.now + server.configuration.bodyWithin
+        if let length = parser.contentLength { body.reserveCapacity(min(length, 1 << 20)) }
+        guard parser.isHTTP11, let index = parser.headers.find("expect") else { return true }
+        let isContinue = parser.headers.withValue(at: index) { value in
+            value.count == 12 && strncasecmp(value.baseAddress!.assumingMemoryBound(to: CChar.self), "100-continue", 12) == 0
+        }
+        guard isContinue else {
+            refuse(.expectationFailed)
+            return false
+        }
+        reserveOutput()
+        output.append("HTTP/1.1 100 Continue\r\n\r\n")
+        scheduleFlush()
+        return true
+    }
+
+    func receive(_ bytes: UnsafeRawBufferPointer) { body.append(contentsOf: bytes) }
+
+    private func start() {
+        phase = .answering
+        readDeadline = .never
+        isHTTP11 = parser.isHTTP11
+        clientAskedToClose = !parser.keepsAlive
+        keepsAlive = parser.keepsAlive && !server.isDraining
+        let exchange = Exchange(connection: self, parser: parser, body: body, startedAt: startedAt)
+        self.exchange = exchange
+        body = []
+        headSeen = false
+        parser.next()
+        server.exchangeBegan()
+        let handler = server.handler
+        // Owned by the connection: it ends with the exchange, and a vanished client is told to the handler by `onClose`.
+        Task(executorPreference: loop) {
+            await handler(exchange)
+            exchange.handlerReturned()
+        }
+    }
+
+    /// Answers what could not become a request, and ends the connection: its position in the stream is unknown.
+    func refuse(_ problem: Problem) {
+        server.requestRefused(problem)
+        isHTTP11 = true
+        keepsAlive = false
+        clientAskedToClose = false
+        readDeadline = .never
+        let response = Response.problem(problem)
+        response.body.withUnsafeBytes { body in
+            writeAnswer(
+                response.status, standing: HeaderBlock(requestID: RequestID.make()), headers: response.headers, body: body, isHead: false)
+        }
+        phase = .closing
+        updateInterest()
+    }
+
+    // MARK: Writing
+
+    var buffered: Int { output.count - outputOffset }
+    private(set) var isCongested = false
+
+    func writeAnswer(_ status: Int, standing: HeaderBlock, headers: HeaderBlock, body: UnsafeRawBufferPointer, isHead: Bool) {
+        loop.preconditionCurrent()
+        reserveOutput()
+        writeHead(status, standing, headers)
+        if Status.hasBody(status) {
+            output.append("content-length: ")
+            output.append(decimal: body.count)
+            output.append("\r\n\r\n")
+            if !isHead { output.append(contentsOf: body) }
+        } else {
+            output.append("\r\n")
+        }
+        scheduleFlush()
+    }
+
+    func beginAnswer(_ status: Int, standing: HeaderBlock, headers: HeaderBlock, contentLength: Int?, isHead: Bool) {
+        loop.preconditionCurrent()
+        reserveOutput()
+        let hasBody = Status.hasBody(status)
+        if hasBody, contentLength == nil, !isHTTP11 { keepsAlive = false }
+        writeHead(status, standing, headers)
+        if !hasBody {
+            framing = .none
+        } else if let contentLength {
+            output.append("content-length: ")
+            output.append(decimal: contentLength)
+            output.append("\r\n")
+            framing = isHead ? .none : .length(left: contentLength)
+        } else if isHTTP11 {
+            output.append("transfer-encoding: chunked\r\n")
+            framing = isHead ? .none : .chunked
+        } else {
+            framing = isHead ? .none : .untilClose
+        }
+        output.append("\r\n")
+        scheduleFlush()
+    }
+
+    private func writeHead(_ status: Int, _ standing: HeaderBlock, _ headers: HeaderBlock) {
+        output.append("HTTP/1.1 ")
+        output.append(decimal: status)
+        output.append(" ")
+        output.append(Status.reason(status))
+        output.append("\r\n")
+        output.append(contentsOf: server.dateLine())
+        standing.writeEndToEnd(to: &output)
+        headers.writeEndToEnd(to: &output)
+        if !keepsAlive {
+            output.append("connection: close\r\n")
+        } else if !isHTTP11 {
+            output.append("connection: keep-alive\r\n")
+        }
+    }
+
+    func writeBody(_ bytes: UnsafeRawBufferPointer) {
+        loop.preconditionCurrent()
+        switch framing {
+        case .none:
+            return
+        case .chunked:
+            reserveOutput()
+            output.append(hex: bytes.count)
+            output.append("\r\n")
+            output.append(contentsOf: bytes)
+            output.append("\r\n")
+        case .untilClose:
+            reserveOutput()
+            output.append(contentsOf: bytes)
+        case .length(let left):
+            precondition(bytes.count <= left, "more body than was declared")
+            framing = .length(left: left - bytes.count)
+            reserveOutput()
+            output.append(contentsOf: bytes)
+        }
+        if buffered > server.configuration.highWater { isCongested = true }
+        scheduleFlush()
+    }
+
+    /// False when the body is shorter than was declared.
+    func endBody() -> Bool {
+        switch framing {
+        case .chunked:
+            reserveOutput()
+            output.append("0\r\n\r\n")
+            scheduleFlush()
+        case .length(let left):
+            guard left == 0 else { return false }
+        case .none, .untilClose:
+            break
+        }
+        framing = .none
+        return true
+    }
+
+    func answerEnded() {
+        exchange = nil
+        isCongested = false
+        server.exchangeEnded()
+        guard phase == .answering else { return }
+        if !keepsAlive {
+            phase = .closing
+            scheduleFlush()
+        } else if buffered > server.configuration.highWater {
+            phase = .flushing
+        } else {
+            awaitRequest()
+        }
+        updateInterest()
+    }
+
+    private func awaitRequest() {
+        phase = .reading
+        readDeadline = loop.now + server.configuration.idleWithin
+        pump()
+    }
+
+    func abort() {
+        exchange = nil
+        server.exchangeEnded()
+        // The end of an unframed body is the connection's end: only a reset says that it was not the proper one.
+        if case .untilClose = framing { TCP.resetOnClose(descriptor) } else { flush() }
+        closeNow()
+    }
+
+    private func reserveOutput() {
+        if output.capacity == 0 { server.takeBuffer(&output) }
+    }
+
+    private func scheduleFlush() {
+        guard !isFlushScheduled, !isBlocked, phase != .closed else { return }
+        isFlushScheduled = true
+        loop.flushSoon(self)
+    }
+
+    override func flushDue() { flush() }
+
+    private func flush() {
+        isFlushScheduled = false
+        guard phase != .closed, phase != .lingering else { return }
+        while outputOffset < output.count {
+            let count = output.withUnsafeBytes {
+                send(descriptor, $0.baseAddress! + outputOffset, $0.count - outputOffset, Int32(MSG_NOSIGNAL))
+            }
+            if count < 0 {
+                if errno == EINTR { continue }
+                guard errno == EAGAIN else { return closeNow() }
+                if !isBlocked { writeDeadline = loop.now + server.configuration.writeStallWithin }
+                isBlocked = true
+                if outputOffset > 64 << 10, outputOffset > output.count / 2 {
+                    output.removeSubrange(..<outputOffset)
+                    outputOffset = 0
+                }
+                return outputShrank()
+            }
+            outputOffset += count
+            if isBlocked { writeDeadline = loop.now + server.configuration.writeStallWithin }
+        }
+        if output.capacity > 0 {
+            server.returnBuffer(&output)
+            outputOffset = 0
+        }
+        if isBlocked {
+            isBlocked = false
+            writeDeadline = .never
+        }
+        if phase == .closing { return finishClosing() }
+        outputShrank()
+    }
+
+    private func outputShrank() {
+        if phase == .flushing, buffered <= server.configuration.lowWater { awaitRequest() }
+        if isCongested, buffered <= server.configuration.lowWater {
+            isCongested = false
+            exchange?.clientCaughtUp()
+        }
+        updateInterest()
+    }
+
+    private func updateInterest() {
+        guard phase != .closed else { return }
+        var wanted: Readiness = []
+        switch phase {
+        case .reading: wanted = [.readable, .peerClosed]
+        case .answering, .flushing:
+            wanted = pending.count - pendingOffset < Self.pendingMax ? [.readable, .peerClosed] : [.peerClosed]
+        case .lingering: wanted = [.readable]
+        case .closing, .closed: break
+        }
+        if isBlocked { wanted.insert(.writable) }
+        guard wanted != interest else { return }
+        interest = wanted
+        loop.modify(descriptor, for: wanted)
+    }
+
+    // MARK: Ending
+
+    private func finishClosing() {
+        if clientAskedToClose { return closeNow() }
+        phase = .lingering
+        shutdown(descriptor, Int32(SHUT_WR))
+        readDeadline = loop.now + server.configuration.lingerWithin
+        server.connectionLingers()
+        updateInterest()
+    }
+
+    private func closeNow() {
+        guard phase != .closed else { return }
+        let wasLingering = phase == .lingering
+        phase = .closed
+        (readDeadline, writeDeadline) = (.never, .never)
+        loop.unwatch(descriptor)
+        close(descriptor)
+        pending = []
+        if output.capacity > 0 { server.returnBuffer(&output) }
+        outputOffset = 0
+        server.connectionClosed(descriptor, wasLingering: wasLingering)
+        guard let exchange else { return }
+        self.exchange = nil
+        server.exchangeEnded()
+        exchange.clientVanished()
+    }
+}

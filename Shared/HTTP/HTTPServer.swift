@@ -1,0 +1,171 @@
+package import EventLoop
+import Glibc
+import HTTPWire
+package import Telemetry
+
+/// Accepts connections on one loop and hands their requests to one handler, one task a request on that loop.
+/// Once started it lives until it is drained.
+///
+/// A process with several loops has one server on each, all with `reusePort`.
+package final class HTTPServer: @unchecked Sendable {
+    // @unchecked Sendable: confined to `loop`; `start` and `drain` say so with a precondition.
+
+    package typealias Handler = @Sendable (Exchange) async -> Void
+
+    package let loop: EventLoop
+    package let configuration: HTTPServerConfiguration
+    /// The port that is listened on, once started.
+    package private(set) var port = 0
+    /// Requests whose answer has not ended.
+    package private(set) var inFlight = 0
+    package private(set) var isDraining = false
+
+    let handler: Handler
+    private let log: Logger
+    private let refusals = Metrics.shared.counter("http_refused_total", help: "Connections ended because of what came on them.")
+    let parserLimits: HTTPParser.Limits
+    private var acceptor: Acceptor?
+    private var connections: [Int32: Connection] = [:]
+    private var lingering = 0
+    private var drained: Wait<Void>?
+    private var buffers: [[UInt8]] = []
+    private var date = HTTPDate()
+
+    package init(loop: EventLoop, configuration: HTTPServerConfiguration, handler: @escaping Handler, log: Logger) {
+        self.loop = loop
+        self.configuration = configuration
+        self.handler = handler
+        self.log = log
+        parserLimits = configuration.parserLimits
+    }
+
+    /// - Throws: `SocketError`, for example when the port is taken.
+    package func start() throws(SocketError) {
+        loop.preconditionCurrent()
+        let listener = try TCP.listen(
+            host: configuration.host, port: configuration.port, backlog: configuration.backlog, reusePort: configuration.reusePort)
+        port = TCP.port(of: listener)
+        acceptor = Acceptor(listener, server: self)
+    }
+
+    /// Stops accepting, lets running requests end with `connection: close`, and returns when the last answer is out or after
+    /// `limit`; what still runs then is broken off. Idempotent.
+    package func drain(within limit: Duration) async {
+        loop.preconditionCurrent()
+        isDraining = true
+        acceptor?.stop()
+        acceptor = nil
+        for connection in connections.values { connection.drain() }
+        if connections.count > lingering {
+            let wait = drained ?? Wait<Void>(on: loop)
+            drained = wait
+            // Cancellation of the caller shortens the wait, nothing else.
+            try? await wait.value(within: limit, elseReturn: ())
+            drained = nil
+        }
+        for connection in connections.values { connection.closeForShutdown() }
+    }
+
+    // MARK: What connections report
+
+    var connectionCount: Int { connections.count }
+
+    func accepted(_ descriptor: Int32) {
+        guard connections.count < configuration.connectionsMax + Self.refusalsMax else {
+            TCP.resetOnClose(descriptor)
+            close(descriptor)
+            return
+        }
+        let connection = Connection(descriptor, server: self)
+        let isFull = connections.count >= configuration.connectionsMax
+        connections[descriptor] = connection
+        if isFull { connection.refuse(.overloaded()) }
+    }
+
+    /// Connections beyond `connectionsMax` that are being told so.
+    private static let refusalsMax = 256
+
+    func connectionLingers() {
+        lingering += 1
+        checkDrained()
+    }
+
+    func connectionClosed(_ descriptor: Int32, wasLingering: Bool) {
+        connections[descriptor] = nil
+        if wasLingering { lingering -= 1 }
+        checkDrained()
+    }
+
+    private func checkDrained() {
+        if isDraining, connections.count == lingering { drained?.succeed(()) }
+    }
+
+    func requestRefused(_ problem: Problem) {
+        refusals.add()
+        log.info(
+            "request refused", ["http.status": .integer(problem.status), "code": .string(problem.code), "reason": .string(problem.message)])
+    }
+
+    func exchangeBegan() { inFlight += 1 }
+    func exchangeEnded() { inFlight -= 1 }
+
+    // MARK: What connections share
+
+    /// Buffers kept for the next answer; more, or larger ones, are freed.
+    private static let buffersMax = 64
+    private static let bufferBytesMax = 64 << 10
+
+    func takeBuffer(_ buffer: inout [UInt8]) {
+        if let kept = buffers.popLast() { buffer = kept } else { buffer.reserveCapacity(2_048) }
+    }
+
+    func returnBuffer(_ buffer: inout [UInt8]) {
+        var returned: [UInt8] = []
+        swap(&returned, &buffer)
+        guard buffers.count < Self.buffersMax, returned.capacity <= Self.bufferBytesMax else { return }
+        returned.removeAll(keepingCapacity: true)
+        buffers.append(returned)
+    }
+
+    /// `date: …\r\n`, written anew when the second changes.
+    func dateLine() -> [UInt8] { date.line(now: loop.now) }
+}
+
+/// Owns the listening socket.
+private final class Acceptor: IOHandler {
+    private let listener: Int32
+    private let server: HTTPServer
+    private var isStopped = false
+
+    init(_ listener: Int32, server: HTTPServer) {
+        self.listener = listener
+        self.server = server
+        super.init()
+        server.loop.watch(listener, for: .readable, self)
+    }
+
+    override func ready(_ events: Readiness) {
+        for _ in 0..<64 {
+            if let descriptor = TCP.accept(listener) {
+                server.accepted(descriptor)
+                continue
+            }
+            // Out of descriptors the listener would stay readable: it rests until some have come back.
+            if errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM { rest() }
+            return
+        }
+    }
+
+    private func rest() {
+        server.loop.modify(listener, for: [])
+        server.loop.schedule(after: .milliseconds(100)) { [self] in
+            if !isStopped { server.loop.modify(listener, for: .readable) }
+        }
+    }
+
+    func stop() {
+        isStopped = true
+        server.loop.unwatch(listener)
+        close(listener)
+    }
+}

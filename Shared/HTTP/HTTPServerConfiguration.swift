@@ -1,0 +1,51 @@
+import HTTPWire
+
+/// Where a server listens and what it bears. Deadlines are looked at once a second.
+package struct HTTPServerConfiguration: Sendable {
+    package var host = "127.0.0.1"
+    /// 0 lets the kernel choose.
+    package var port = 0
+    package var backlog = 4_096
+    /// One listener a loop on the same port; the kernel spreads new connections over them.
+    package var reusePort = false
+
+    /// Beyond it: 431.
+    package var headBytesMax = 32 << 10
+    /// Beyond it: 431.
+    package var headersMax = 128
+    /// Beyond it: 414.
+    package var targetBytesMax = 8 << 10
+    /// Beyond it, declared or counted: 413.
+    package var bodyBytesMax = 16 << 20
+
+    /// From the first byte of a request (or the connection's opening) to the end of its head. Then: 408.
+    package var headWithin = Duration.seconds(10)
+    /// From the end of the head to the end of the body. Then: 408.
+    package var bodyWithin = Duration.seconds(60)
+    /// Between requests. Then: closed silently.
+    package var idleWithin = Duration.seconds(75)
+    /// Without the client taking a single byte of what waits for it. Then: reset.
+    package var writeStallWithin = Duration.seconds(30)
+    /// Between our last byte on a connection we end and the client's own end.
+    package var lingerWithin = Duration.seconds(2)
+
+    /// Bytes waiting for the client at which ``Exchange/isCongested`` turns true …
+    package var highWater = 256 << 10
+    /// … and at which ``Exchange/onDrain`` is called afterwards.
+    package var lowWater = 64 << 10
+
+    /// Beyond it: 503 `overloaded` and closed.
+    package var connectionsMax = 8_192
+
+    package init() {}
+
+    package init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+
+    var parserLimits: HTTPParser.Limits {
+        HTTPParser.Limits(
+            headBytesMax: headBytesMax, fieldsMax: headersMax, targetBytesMax: targetBytesMax, bodyBytesMax: bodyBytesMax)
+    }
+}

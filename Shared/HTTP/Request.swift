@@ -1,0 +1,124 @@
+package import HTTPWire
+package import JSON
+package import Telemetry
+
+/// A request in values, for handlers that answer in one piece.
+package struct Request: Sendable {
+    package let method: Method
+    /// As sent: not percent-decoded, without the query.
+    package let path: String
+    package let query: Query
+    package let headers: HeaderBlock
+    package let body: [UInt8]
+    package let pathParameters: PathParameters
+    /// The client's, or a new one; the answer carries it.
+    package let requestID: String
+    /// This request's span; `TraceContext.current` while the handler runs.
+    package let trace: TraceContext
+    /// The other end of the connection: the edge, where one stands in front.
+    package let peerAddress: String
+
+    /// For tests of handlers; servers make theirs from exchanges.
+    package init(
+        method: Method, path: String, query: Query? = nil, headers: HeaderBlock = [:], body: [UInt8] = [],
+        pathParameters: PathParameters = PathParameters(), requestID: String = RequestID.make(), trace: TraceContext = .new(),
+        peerAddress: String = ""
+    ) throws(Problem) {
+        self.method = method
+        self.path = path
+        if let query { self.query = query } else { self.query = try Query([]) }
+        self.headers = headers
+        self.body = body
+        self.pathParameters = pathParameters
+        self.requestID = requestID
+        self.trace = trace
+        self.peerAddress = peerAddress
+    }
+
+    init(_ exchange: Exchange, _ context: RequestContext) throws(Problem) {
+        try self.init(
+            method: exchange.method, path: exchange.path, query: Query(exchange.queryBytes), headers: exchange.headers,
+            body: exchange.body, pathParameters: context.pathParameters, requestID: context.requestID, trace: context.trace,
+            peerAddress: exchange.peerAddress)
+    }
+
+    /// The body as a checked JSON object.
+    /// - Throws: `Problem` 400 `invalid_json`.
+    package func json() throws(Problem) -> JSONObject {
+        do throws(JSONError) { return try JSONObject(body) } catch { throw Problem(error) }
+    }
+
+    /// The body as `application/x-www-form-urlencoded`.
+    package func form() throws(Problem) -> Query {
+        guard mediaType == "application/x-www-form-urlencoded" else {
+            throw .unsupportedMediaType(expected: "application/x-www-form-urlencoded")
+        }
+        return try Query(body)
+    }
+
+    /// `Content-Type` without its parameters, in lower case.
+    package var mediaType: String? {
+        headers.string(for: "content-type")?.prefix { $0 != ";" }.lowercased().split(separator: " ").first.map(String.init)
+    }
+
+    /// The value of one cookie (RFC 6265 §5.4); nil when it stands twice with different values.
+    package func cookie(_ name: String) -> String? {
+        var found: String?
+        for line in headers.strings(for: "cookie") {
+            for pair in line.split(separator: ";") {
+                let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                guard parts.count == 2, parts[0].trimmed == name else { continue }
+                let value = String(parts[1].trimmed)
+                guard found == nil || found == value else { return nil }
+                found = value
+            }
+        }
+        return found
+    }
+}
+
+/// What `{name}` in a route's pattern stood for, percent-decoded.
+package struct PathParameters: Sendable, ExpressibleByDictionaryLiteral {
+    private var pairs: [(name: String, value: String)]
+
+    package init() { pairs = [] }
+    package init(dictionaryLiteral elements: (String, String)...) { pairs = elements.map { ($0.0, $0.1) } }
+
+    mutating func add(_ name: String, _ value: String) { pairs.append((name, value)) }
+
+    /// The pattern names it, so it is there: another name is a mistake in the route.
+    package subscript(name: String) -> String {
+        guard let pair = pairs.first(where: { $0.name == name }) else { preconditionFailure("no {\(name)} in the route's pattern") }
+        return pair.value
+    }
+}
+
+/// What a router knows about an exchange.
+package struct RequestContext: Sendable {
+    package let requestID: String
+    package let trace: TraceContext
+    package let pathParameters: PathParameters
+    /// The route's pattern: a label for metrics.
+    package let pattern: String
+}
+
+extension Problem {
+    /// What a handler's look into a body throws: syntax is `invalid_json`, a missing or wrong member is named in `param`.
+    init(_ error: JSONError) {
+        self =
+            switch error {
+            case .missing(let name): .missingParameter(name)
+            case .wrongType(let name, _), .duplicateKey(let name): .invalidRequest("\(error)", param: name)
+            case .notAnObject, .syntax, .depth: .invalidJSON("The request body is no valid JSON object: \(error).")
+            }
+    }
+}
+
+extension Substring {
+    fileprivate var trimmed: Substring {
+        var text = self
+        while text.first == " " || text.first == "\t" { text.removeFirst() }
+        while text.last == " " || text.last == "\t" { text.removeLast() }
+        return text
+    }
+}

@@ -1,0 +1,44 @@
+package import HTTPWire
+package import JSON
+
+/// A whole answer, for handlers that have it in one piece.
+package struct Response: Sendable {
+    package var status: Int
+    package var headers: HeaderBlock
+    package var body: [UInt8]
+
+    package init(status: Int, headers: HeaderBlock = [:], body: [UInt8] = []) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+
+    /// `write` writes one value: `.json(200) { $0.object { $0.field("id", id) } }`.
+    package static func json(_ status: Int, headers: HeaderBlock = [:], _ write: (inout JSONWriter) -> Void) -> Response {
+        var writer = JSONWriter()
+        write(&writer)
+        var headers = headers
+        headers.add("content-type", "application/json")
+        return Response(status: status, headers: headers, body: writer.bytes)
+    }
+
+    package static func text(_ status: Int, _ text: String) -> Response {
+        Response(status: status, headers: ["content-type": "text/plain; charset=utf-8"], body: Array(text.utf8))
+    }
+
+    package static func html(_ status: Int, _ text: String) -> Response {
+        Response(status: status, headers: ["content-type": "text/html; charset=utf-8"], body: Array(text.utf8))
+    }
+
+    package static var noContent: Response { Response(status: 204) }
+
+    /// 303: the browser goes on with GET.
+    package static func seeOther(_ location: String) -> Response { Response(status: 303, headers: ["location": location]) }
+
+    package static func problem(_ problem: Problem) -> Response { problem.response }
+}
+
+extension Exchange {
+    package func respond(_ response: Response) { respond(response.status, headers: response.headers, body: response.body) }
+    package func respond(_ problem: Problem) { respond(problem.response) }
+}

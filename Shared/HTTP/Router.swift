@@ -1,0 +1,108 @@
+package import HTTPWire
+import JSON
+package import Telemetry
+
+/// Finds the handler of a request and gives every answer what all answers have: `x-request-id`, the error shape, one access
+/// log line, metrics, a server span in the caller's trace.
+///
+/// Unknown paths are 404, known ones asked with another method 405 with `Allow`; GET answers HEAD too. A `Problem` (or
+/// `JSONError`) a handler throws is its answer; anything else it throws is logged with its cause and answered with 500.
+package struct Router: Sendable {
+    package typealias Handler = @Sendable (Request) async throws -> Response
+    package typealias ExchangeHandler = @Sendable (Exchange, RequestContext) async -> Void
+
+    private struct Route: Sendable {
+        var handlers: [(method: Method, handler: ExchangeHandler)] = []
+        var metrics: RouteMetrics?
+
+        func handler(for method: Method) -> ExchangeHandler? {
+            if let found = handlers.first(where: { $0.method == method }) { return found.handler }
+            return method == .head ? handler(for: .get) : nil
+        }
+
+        var allow: String {
+            var methods = handlers.map(\.method.rawValue)
+            if methods.contains("GET"), !methods.contains("HEAD") { methods.append("HEAD") }
+            return methods.joined(separator: ", ")
+        }
+    }
+
+    private var routes = RouteTable<Route>()
+
+    package init() {}
+
+    /// - Parameter pattern: `/api/keys/{id}`; `{file...}` at the end takes the rest of the path.
+    package mutating func on(_ method: Method, _ pattern: String, _ handler: @escaping Handler) {
+        onExchange(method, pattern) { exchange, context in
+            do {
+                let request = try Request(exchange, context)
+                let response = try await TraceContext.$current.withValue(context.trace) { try await handler(request) }
+                exchange.respond(response)
+            } catch let problem as Problem {
+                exchange.respond(problem)
+            } catch let error as JSONError {
+                exchange.respond(Problem(error))
+            } catch {
+                exchange.failure = error
+                exchange.respond(.internalError)
+            }
+        }
+    }
+
+    /// For streaming and hot routes: the handler answers on the exchange itself.
+    package mutating func onExchange(_ method: Method, _ pattern: String, _ handler: @escaping ExchangeHandler) {
+        precondition(
+            routes[pattern, default: Route()].handler(for: method) == nil || method == .head, "\(method.rawValue) \(pattern) stands twice")
+        routes[pattern, default: Route()].handlers.append((method, handler))
+        if routes[pattern, default: Route()].metrics == nil { routes[pattern, default: Route()].metrics = RouteMetrics(pattern) }
+    }
+
+    /// What a server runs. The same router serves every loop.
+    package func handler(log: Logger, service: String) -> HTTPServer.Handler {
+        let routes = routes
+        let unmatched = RouteMetrics("(none)")
+        return { exchange in
+            let requestID = RequestID.of(exchange.headers)
+            exchange.standingHeaders.add(RequestID.header, requestID)
+            var metrics = unmatched
+            var pattern = "(none)"
+            let parent = exchange.headers.string(for: "traceparent").flatMap(TraceContext.init(traceparent:))
+            let trace = parent?.child() ?? .new()
+            switch routes.match(exchange.pathBytes) {
+            case .none: exchange.respond(.notFound)
+            case .malformed: exchange.respond(.invalidRequest("The path is not properly percent-encoded UTF-8."))
+            case .found(let route, let found, let parameters):
+                pattern = found
+                metrics = route.metrics ?? unmatched
+                if let handler = route.handler(for: exchange.method) {
+                    metrics.began()
+                    await handler(exchange, RequestContext(requestID: requestID, trace: trace, pathParameters: parameters, pattern: found))
+                    exchange.handlerReturned()
+                    metrics.ended()
+                } else {
+                    exchange.respond(.methodNotAllowed(allow: route.allow))
+                }
+            }
+            let duration = MonotonicClock.elapsed(since: exchange.startedAt)
+            metrics.observe(exchange.method, status: exchange.status, duration)
+            Self.logAccess(exchange, requestID, pattern, duration, trace, log)
+        }
+    }
+
+    private static func logAccess(
+        _ exchange: Exchange, _ requestID: String, _ pattern: String, _ duration: Duration, _ trace: TraceContext, _ log: Logger
+    ) {
+        // A client that left before its answer began has no status; nginx counts such as 499 and so do operators.
+        let status = exchange.status == 0 ? 499 : exchange.status
+        let fields: LogFields = [
+            "http.method": .string(exchange.method.rawValue), "http.route": .string(pattern), "http.status": .integer(status),
+            "duration_ms": .milliseconds(duration), "response.bytes": .integer(exchange.bodyBytesWritten),
+            "request.id": .string(requestID), "outcome": exchange.hasEnded ? "complete" : "broken",
+        ]
+        if let failure = exchange.failure {
+            log.error("request failed", fields, error: failure, trace: trace)
+        } else {
+            log.info("request", fields, trace: trace)
+        }
+    }
+}
