@@ -174,6 +174,7 @@ stop_started() {
     local index
     trap '' INT TERM HUP
     for ((index = ${#STARTED[@]} - 1; index >= 0; index--)); do stop_component "${STARTED[index]}"; done
+    if [[ -f $STACK_DIR/stack.json ]]; then write_description; fi
 }
 
 # A broker is done with its data within moments of SIGTERM and then idles for six seconds: it is given two.

@@ -12,5 +12,5 @@ launch_edge() {
     own "$SERVICE_USER" "$folder"
     for name in EDGE_PORT AUTH_PORT LEDGER_PORT BILLING_PORT LLM_PROXY_1_PORT LLM_PROXY_2_PORT; do ports+=("$name=${!name}"); done
     fill "$PROJECT/deploy/nginx/edge.conf.template" "${ports[@]}" >"$folder/edge.conf"
-    launch edge "${AS_SERVICE[@]}" "$server" -p "$folder" -c edge.conf -e stderr
+    launch edge true "${AS_SERVICE[@]}" "$server" -p "$folder" -c edge.conf -e stderr
 }

@@ -31,7 +31,7 @@ launch_postgres() {
     own "$POSTGRES_USER" "$data"/{postgresql,pg_hba}.conf
     forget_dead_postmaster "$data"
     # shellcheck disable=SC2086 # the options are words
-    launch postgres "${AS_POSTGRES[@]}" "$server" -D "$data" -c port="$POSTGRES_PORT" $POSTGRES_OPTIONS
+    launch postgres true "${AS_POSTGRES[@]}" "$server" -D "$data" -c port="$POSTGRES_PORT" $POSTGRES_OPTIONS
 }
 
 create_cluster() {

@@ -17,12 +17,16 @@ pid_of() {
     echo "$pid"
 }
 
-# launch NAME COMMAND...: starts it in a session of its own; output goes to log/NAME.log. The stack's lock (9) stays here.
+# launch NAME PREPARE COMMAND...: starts it in a session of its own, after PREPARE has set its environment and folder there.
+# Output goes to log/NAME.log. The stack's lock (9) stays here.
 launch() {
-    local name=$1 log=$LOG/$1.log pid
-    shift
+    local name=$1 prepare=$2 log=$LOG/$1.log pid
+    shift 2
     if [[ -f $log && $(stat -c %s "$log") -gt 50000000 ]]; then mv "$log" "$log.1"; fi
-    setsid "$@" >>"$log" 2>&1 </dev/null 9>&- &
+    (
+        "$prepare" "$name"
+        exec setsid "$@"
+    ) >>"$log" 2>&1 </dev/null 9>&- &
     pid=$!
     disown
     printf '%s %s\n' "$pid" "$(born "$pid")" >"$RUN/$name.pid"

@@ -22,11 +22,11 @@ launch_rabbitmq() {
     [[ -x $server ]] || fail "rabbitmq-server is not installed: run deploy/local/packages.sh"
     configure_rabbitmq "$data"
     if ! pid_of epmd >/dev/null; then
-        launch epmd "${AS_RABBITMQ[@]}" epmd -port "$BROKER_EPMD_PORT" -address 127.0.0.1
+        launch epmd true "${AS_RABBITMQ[@]}" epmd -port "$BROKER_EPMD_PORT" -address 127.0.0.1
         wait_ready epmd 10 port_taken "$BROKER_EPMD_PORT"
     fi
     # `detached` lets the start script become the server instead of staying its parent: the pid is the server's own.
-    launch rabbitmq "${AS_RABBITMQ[@]}" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$data/home" detached=1 \
+    launch rabbitmq true "${AS_RABBITMQ[@]}" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$data/home" detached=1 \
         ERL_EPMD_PORT="$BROKER_EPMD_PORT" ERL_EPMD_ADDRESS=127.0.0.1 RABBITMQ_DIST_PORT="$BROKER_DIST_PORT" \
         RABBITMQ_NODENAME=smartspec@localhost RABBITMQ_MNESIA_BASE="$data/mnesia" RABBITMQ_LOG_BASE="$data/log" \
         RABBITMQ_PID_FILE="$data/pid" RABBITMQ_CONFIG_FILE="$data/rabbitmq.conf" RABBITMQ_ENABLED_PLUGINS_FILE="$data/plugins" \

@@ -24,9 +24,11 @@ install_programs() {
     mkdir -p "$STACK_DIR/share"
 }
 
-# service_environment COMPONENT: exports what it reads. The caller's own variables and local.env come first.
+# service_environment COMPONENT: exports what it reads and enters the folder its relative paths start from.
+# The caller's own variables and local.env come first.
 service_environment() {
     local program
+    cd "$STACK_DIR/share" || exit 1
     program=$(program_of "$1")
     if [[ -f $STACK_DIR/local.env ]]; then
         set -a
@@ -61,7 +63,6 @@ migrate() {
     local program
     program=$(program_of "$1")
     (
-        cd "$STACK_DIR/share" || exit 1
         service_environment "$1"
         "${AS_SERVICE[@]}" "$STACK_DIR/bin/$program" migrate >>"$LOG/$program-migrate.log" 2>&1 9>&-
     ) || fail "$program: migration failed: $(last_words "$program-migrate")"
@@ -76,16 +77,7 @@ migrate_all() {
     done
 }
 
-# launch_service COMPONENT: does not wait.
-launch_service() {
-    service_environment "$1"
-    cd "$STACK_DIR/share" || exit 1
-    launch "$1" "${AS_SERVICE[@]}" "$STACK_DIR/bin/$(program_of "$1")"
-}
-
-start_service() {
-    STARTED+=("$1")
-    (launch_service "$1")
-}
+# start_service COMPONENT: does not wait.
+start_service() { launch "$1" service_environment "${AS_SERVICE[@]}" "$STACK_DIR/bin/$(program_of "$1")"; }
 
 await_service() { wait_ready "$1" 30 curl -sf --max-time 2 "$(service_url "$1")/readyz"; }
