@@ -75,7 +75,12 @@ unlock() { exec 9>&-; }
 
 bring_up() {
     local begun=$SECONDS
-    if something_runs; then load_settings; else apply_defaults; fi
+    if something_runs; then
+        load_settings
+    else
+        apply_defaults
+        rm -f "$SECRETS/openai-api-key" # it is the caller's, not ours to keep
+    fi
     trap 'stop_started' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
@@ -161,12 +166,18 @@ bring_down() {
 }
 
 stop_all() {
-    local component
     stop_component edge
-    for component in "${SERVICES[@]}"; do send "$component" TERM; done
-    for component in llm-proxy-2 llm-proxy-1 billing ledger auth provider-simulator rabbitmq epmd postgres; do
-        stop_component "$component"
-    done
+    stop_together llm-proxy-1 llm-proxy-2
+    stop_together billing ledger auth provider-simulator
+    stop_component rabbitmq
+    stop_component epmd
+    stop_component postgres
+}
+
+stop_together() {
+    local component
+    for component; do send "$component" TERM; done
+    for component; do stop_component "$component"; done
 }
 
 # After a failed start: what this command started, no more.
@@ -180,6 +191,7 @@ stop_started() {
 # A broker is done with its data within moments of SIGTERM and then idles for six seconds: it is given two.
 stop_component() {
     case $1 in
+    edge) stop_process edge QUIT 10 ;; # lets running answers finish
     postgres) stop_process postgres INT 30 ;;
     rabbitmq) stop_process rabbitmq TERM 2 ;;
     *) stop_process "$1" TERM 30 ;;

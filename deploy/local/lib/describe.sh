@@ -46,7 +46,7 @@ show_status() {
 # show_address: where it is, who may enter, and two lines to paste.
 show_address() {
     local model=sim-fast edge=http://127.0.0.1:$EDGE_PORT login
-    if [[ -n ${OPENAI_API_KEY:-} ]]; then model=gpt-4o-mini; fi
+    if [[ $(secret openai-api-key) != simulated ]]; then model=gpt-4o-mini; fi
     login="{\"email\":$(json_string "$ADMIN_EMAIL"),\"password\":$(json_string "$(secret admin-password)")}"
     cat <<TEXT
 

@@ -5,8 +5,10 @@ secret() { cat "$SECRETS/$1"; }
 
 # keep_secret NAME VALUE: keeps the value unless there is one.
 keep_secret() {
-    if [[ ! -s $SECRETS/$1 ]]; then (umask 077 && printf '%s' "$2" >"$SECRETS/$1"); fi
+    if [[ ! -s $SECRETS/$1 ]]; then put_secret "$1" "$2"; fi
 }
+
+put_secret() { (umask 077 && printf '%s' "$2" >"$SECRETS/$1"); }
 
 random_password() { head -c 18 /dev/urandom | base64 | tr '+/' 'Aa'; }
 
@@ -17,4 +19,5 @@ make_secrets() {
     keep_secret broker-cookie "$(random_password)"
     keep_secret master-key "$(head -c 32 /dev/urandom | base64)"
     keep_secret admin-password "${ADMIN_PASSWORD:-$(random_password)}"
+    keep_secret openai-api-key "${OPENAI_API_KEY:-simulated}"
 }

@@ -20,8 +20,13 @@ install_programs() {
         fi
     done
     rm -rf "$STACK_DIR/share"
-    (cd "$PROJECT" && find Services Shared -path '*/Migrations/*.sql' -exec install -D -m 644 {} "$STACK_DIR/share/{}" \;)
     mkdir -p "$STACK_DIR/share"
+    (cd "$PROJECT" && find Services Shared \( -path '*/Migrations/*.sql' -o -name openapi.json \) \
+        -exec install -D -m 644 {} "$STACK_DIR/share/{}" \;)
+    if has llm-proxy-1 || has llm-proxy-2; then
+        [[ -r $PROVIDERS_FILE ]] || fail "PROVIDERS_FILE: $PROVIDERS_FILE cannot be read"
+        install -m 644 "$PROVIDERS_FILE" "$STACK_DIR/share/providers.json"
+    fi
 }
 
 # service_environment COMPONENT: exports what it reads and enters the folder its relative paths start from.
@@ -36,7 +41,7 @@ service_environment() {
         source "$STACK_DIR/local.env"
         set +a
     fi
-    export HTTP_HOST=127.0.0.1 HTTP_PORT PUBLIC_URL
+    export HTTP_HOST=127.0.0.1 HTTP_PORT PUBLIC_URL SHUTDOWN_GRACE=${SHUTDOWN_GRACE:-10s}
     HTTP_PORT=$(port_of "$1")
     [[ $program != provider-simulator ]] || return 0
     export DATABASE_URL AMQP_URL MIGRATIONS_PATH MASTER_KEY
@@ -50,10 +55,8 @@ service_environment() {
         ADMIN_PASSWORD=$(secret admin-password)
         ;;
     llm-proxy)
-        if [[ -z ${OPENAI_API_KEY:-} ]]; then
-            export OPENAI_API_KEY=simulated OPENAI_BASE_URL
-            OPENAI_BASE_URL=${OPENAI_BASE_URL:-$(service_url provider-simulator)/v1}
-        fi
+        export PROVIDERS_FILE=providers.json OPENAI_BASE_URL OPENAI_API_KEY
+        OPENAI_API_KEY=$(secret openai-api-key)
         ;;
     esac
 }

@@ -8,7 +8,7 @@ STACK_DIR=${STACK_DIR:-$PROJECT/.local}
 [[ $STACK_DIR == /* ]] || STACK_DIR=$PWD/$STACK_DIR
 
 ALL_COMPONENTS="postgres rabbitmq provider-simulator auth ledger billing llm-proxy-1 llm-proxy-2 edge"
-SETTING_NAMES="STACK_COMPONENTS STACK_BIN PUBLIC_URL ADMIN_EMAIL POSTGRES_OPTIONS EDGE_PORT AUTH_PORT LEDGER_PORT BILLING_PORT LLM_PROXY_1_PORT
+SETTING_NAMES="STACK_COMPONENTS STACK_BIN PUBLIC_URL ADMIN_EMAIL OPENAI_BASE_URL PROVIDERS_FILE POSTGRES_OPTIONS EDGE_PORT AUTH_PORT LEDGER_PORT BILLING_PORT LLM_PROXY_1_PORT
 LLM_PROXY_2_PORT PROVIDER_SIMULATOR_PORT POSTGRES_PORT BROKER_PORT BROKER_API_PORT BROKER_DIST_PORT BROKER_EPMD_PORT"
 
 # default_port NAME DEFAULT OFFSET: with PORT_BASE all ports of a stack stand together, so that several run side by side.
@@ -36,6 +36,14 @@ apply_defaults() {
     default_port BROKER_EPMD_PORT 15775 34
     PUBLIC_URL=${PUBLIC_URL:-http://127.0.0.1:$EDGE_PORT}
     ADMIN_EMAIL=${ADMIN_EMAIL:-admin@smartspec.local}
+    # One key turns the real provider on; without it the simulator answers.
+    if [[ -n ${OPENAI_API_KEY:-} ]]; then
+        OPENAI_BASE_URL=${OPENAI_BASE_URL:-https://api.openai.com/v1}
+        PROVIDERS_FILE=${PROVIDERS_FILE:-$PROJECT/deploy/providers/openai.json}
+    else
+        OPENAI_BASE_URL=${OPENAI_BASE_URL:-http://127.0.0.1:$PROVIDER_SIMULATOR_PORT/v1}
+        PROVIDERS_FILE=${PROVIDERS_FILE:-$PROJECT/deploy/providers/simulator.json}
+    fi
 }
 
 save_settings() {
