@@ -54,7 +54,8 @@ let package = Package(
         .target(
             name: "Bootstrap",
             dependencies: [
-                "AMQP", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPClient", "Lifecycle", "Outbox", "Postgres", "Telemetry",
+                "AMQP", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "JSON", "Lifecycle", "Outbox",
+                "Postgres", "Telemetry",
             ],
             path: "Shared/Bootstrap"),
 
@@ -128,10 +129,15 @@ let package = Package(
             name: "IdentityTests",
             dependencies: ["Identity", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "JSON", "Telemetry", "TestSupport"],
             path: "Tests/Shared/Identity"),
+        .executableTarget(
+            name: "bootstrap-probe", dependencies: ["Bootstrap", "Configuration", "EventLoop", "HTTP", "HTTPWire", "Telemetry"],
+            path: "Tests/Shared/Bootstrap/Probe"),
         .testTarget(
             name: "BootstrapTests",
-            dependencies: ["Bootstrap", "Configuration", "EventLoop", "HTTP", "HTTPClient", "Telemetry", "TestSupport"],
-            path: "Tests/Shared/Bootstrap"),
+            dependencies: [
+                "Bootstrap", "Configuration", "EventLoop", "HTTPClient", "JSON", "Postgres", "Telemetry", "TestSupport", "bootstrap-probe",
+            ],
+            path: "Tests/Shared/Bootstrap", exclude: ["Probe"]),
         .testTarget(
             name: "AuthTests",
             dependencies: [

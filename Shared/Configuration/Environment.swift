@@ -101,9 +101,10 @@ package struct Environment: Sendable {
 
     // MARK: Addresses
 
-    /// An absolute URL of one of the schemes. What stands before the @ is never shown.
+    /// An absolute URL of one of the schemes, from `NAME` or the file that `NAME_FILE` names. It may hold a password: it is never
+    /// shown.
     package func url(_ name: String, schemes: [String], default fallback: String? = nil) throws(ConfigurationError) -> URLText {
-        guard let value = optionalString(name) ?? fallback else { throw .missing(name) }
+        guard let value = try optionalSecret(name)?.reveal() ?? fallback else { throw .missing(name) }
         guard let url = URLText(value), schemes.contains(url.scheme) else {
             throw .malformed(
                 name, found: nil, expected: "a URL such as " + schemes.map { "\($0)://host:port/path" }.joined(separator: " or "))
@@ -112,7 +113,7 @@ package struct Environment: Sendable {
     }
 
     package func optionalURL(_ name: String, schemes: [String]) throws(ConfigurationError) -> URLText? {
-        guard optionalString(name) != nil else { return nil }
+        guard try optionalSecret(name) != nil else { return nil }
         return try url(name, schemes: schemes)
     }
 

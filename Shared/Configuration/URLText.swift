@@ -5,7 +5,7 @@ package struct URLText: Sendable, Equatable, CustomStringConvertible, CustomDebu
     /// Percent-decoded.
     package let user: String?
     package let password: Secret?
-    /// Without the brackets of an IPv6 address. May be empty, as in `postgresql:///name`.
+    /// The first, when several are given. Without the brackets of an IPv6 address. May be empty, as in `postgresql:///name`.
     package let host: String
     package let port: Int?
     /// From the first slash on, as written; empty when there is none.
@@ -43,26 +43,13 @@ package struct URLText: Sendable, Equatable, CustomStringConvertible, CustomDebu
             authority = authority[authority.index(after: at)...]
         }
 
-        var portText: Substring = ""
-        if authority.first == "[" {
-            guard let bracket = authority.firstIndex(of: "]") else { return nil }
-            host = String(authority[authority.index(after: authority.startIndex)..<bracket])
-            portText = authority[authority.index(after: bracket)...]
-            guard !host.isEmpty, portText.isEmpty || portText.first == ":" else { return nil }
-        } else {
-            let colon = authority.firstIndex(of: ":") ?? authority.endIndex
-            host = String(authority[..<colon])
-            portText = authority[colon...]
-            guard host.utf8.allSatisfy({ Self.isHostByte($0) }) else { return nil }
+        // Several places of one service, as libpq and brokers' clients take them: the first is told, all are checked.
+        var places: [(host: String, port: Int?)] = []
+        for part in authority.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let place = Self.place(part) else { return nil }
+            places.append(place)
         }
-        if portText.isEmpty {
-            port = nil
-        } else {
-            guard portText.dropFirst().allSatisfy({ $0.isASCII && $0.isNumber }), let number = Int(portText.dropFirst()),
-                (1...65_535).contains(number)
-            else { return nil }
-            port = number
-        }
+        (host, port) = places[0]
         let question = rest.firstIndex(of: "?")
         path = String(rest[..<(question ?? rest.endIndex)])
         query = question.map { String(rest[rest.index(after: $0)...]) }
@@ -80,6 +67,27 @@ package struct URLText: Sendable, Equatable, CustomStringConvertible, CustomDebu
 
     package var debugDescription: String { description }
     package var customMirror: Mirror { Mirror(self, children: []) }
+
+    /// `host`, `host:port`, `[address]:port`.
+    private static func place(_ text: Substring) -> (host: String, port: Int?)? {
+        let host: Substring
+        var portText: Substring
+        if text.first == "[" {
+            guard let bracket = text.firstIndex(of: "]") else { return nil }
+            host = text[text.index(after: text.startIndex)..<bracket]
+            portText = text[text.index(after: bracket)...]
+            guard !host.isEmpty, portText.isEmpty || portText.first == ":" else { return nil }
+        } else {
+            let colon = text.firstIndex(of: ":") ?? text.endIndex
+            host = text[..<colon]
+            portText = text[colon...]
+            guard host.utf8.allSatisfy({ Self.isHostByte($0) }) else { return nil }
+        }
+        guard !portText.isEmpty else { return (String(host), nil) }
+        portText = portText.dropFirst()
+        guard portText.allSatisfy({ $0.isASCII && $0.isNumber }), let port = Int(portText), (1...65_535).contains(port) else { return nil }
+        return (String(host), port)
+    }
 
     private static func isHostByte(_ byte: UInt8) -> Bool {
         switch byte {

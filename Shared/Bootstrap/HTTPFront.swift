@@ -1,0 +1,51 @@
+import EventLoop
+import HTTP
+import Lifecycle
+import Synchronization
+import Telemetry
+
+/// The servers of all loops as one component: they start and drain together.
+final class HTTPFront: Sendable {
+    private let runtime: Runtime
+    private let routers: [Router]
+    private let servers = Mutex<[HTTPServer]>([])
+
+    /// - Parameter routers: one for each loop, in the loops' order.
+    init(runtime: Runtime, routers: [Router]) { (self.runtime, self.routers) = (runtime, routers) }
+
+    var component: Component {
+        let grace = runtime.configuration.shutdownGrace
+        let delay = runtime.configuration.shutdownDelay
+        return Component(
+            "http", stopWithin: delay + grace + .seconds(2), start: { try await self.start() },
+            stop: { await self.stop(after: delay, within: grace) })
+    }
+
+    private func start() async throws {
+        var settings = HTTPServerConfiguration(host: runtime.configuration.httpHost, port: runtime.configuration.httpPort)
+        settings.reusePort = routers.count > 1
+        for (loop, router) in zip(runtime.loops, routers) {
+            let handler = router.handler(log: runtime.log, service: runtime.service)
+            let server = HTTPServer(loop: loop, configuration: settings, handler: handler, log: runtime.log)
+            // A port the system chose for the first is everybody's.
+            settings.port = try await Task(executorPreference: loop) {
+                try server.start()
+                return server.port
+            }.value
+            servers.withLock { $0.append(server) }
+        }
+        runtime.log.info(
+            "listening", ["host": .string(settings.host), "port": .integer(settings.port), "loops": .integer(routers.count)])
+    }
+
+    private func stop(after delay: Duration, within grace: Duration) async {
+        runtime.readiness.drain()
+        // Still accepting: whoever balances load finds /readyz 503 first.
+        if delay > .zero { try? await runtime.loop.sleep(for: delay) }
+        await withTaskGroup(of: Void.self) { group in
+            for server in servers.withLock({ $0 }) {
+                group.addTask(executorPreference: server.loop) { await server.drain(within: grace) }
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+import Bootstrap
+import Configuration
+import EventLoop
+import HTTP
+import HTTPWire
+import Telemetry
+
+/// The smallest service: what `BootstrapTests` starts as a process of its own.
+@main
+struct Probe {
+    static func main() {
+        Runtime.main(service: "probe", port: 0, loops: .perCore) { runtime in
+            if try runtime.environment.bool("PROBE_DATABASE", default: false) { _ = try runtime.database() }
+            if try runtime.environment.bool("PROBE_BROKER", default: false) { _ = try runtime.publisher() }
+            runtime.serve { context in
+                context.loop.preconditionCurrent()
+                context.add("worker", run: { try await context.loop.sleep(for: .seconds(3_600)) })
+                var router = Router()
+                router.on(.get, "/loop") { _ in .text(200, EventLoop.current?.name ?? "none") }
+                router.on(.get, "/until-draining") { _ in
+                    context.log.info("waiting for the drain")
+                    while !runtime.readiness.isDraining { try await context.loop.sleep(for: .milliseconds(5)) }
+                    return .text(200, "finished")
+                }
+                return router
+            }
+        }
+    }
+}

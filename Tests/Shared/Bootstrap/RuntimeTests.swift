@@ -1,0 +1,176 @@
+import EventLoop
+import Glibc
+import HTTPClient
+import JSON
+import Postgres
+import Synchronization
+import TestSupport
+import Testing
+
+private let loop = EventLoop.spawn(name: "bootstrap-tests")
+
+/// One test after the other: they wait for a process on threads that other tests share.
+@Suite(.serialized)
+struct RuntimeTests {
+    private let client = HTTPClient(loop: loop)
+
+    private func get(_ port: Int64, _ path: String) async throws -> ClientResponse {
+        try await client.request(ClientRequest("GET", "http://127.0.0.1:\(port)\(path)"))
+    }
+
+    /// Asks until the answer has that status, for at most ten seconds.
+    private func answer(_ status: Int, _ port: Int64, _ path: String) async throws -> ClientResponse {
+        let client = client
+        return try await Task(executorPreference: loop) {
+            let end = MonotonicInstant.current() + .seconds(10)
+            while true {
+                let answer = try await client.request(ClientRequest("GET", "http://127.0.0.1:\(port)\(path)"))
+                if answer.status == status || MonotonicInstant.current() > end { return answer }
+                try await loop.sleep(for: .milliseconds(10))
+            }
+        }.value
+    }
+
+    @Test(
+        arguments: [
+            (["PROBE_DATABASE": "1"], "probe: DATABASE_URL is not set\n"),
+            (["PROBE_BROKER": "1"], "probe: AMQP_URL (or AMQP_URL_FILE) is not set\n"),
+            (["HTTP_PORT": "http"], "probe: HTTP_PORT is malformed 'http': expected a whole number from 0 to 65535\n"),
+            (
+                ["PROBE_DATABASE": "1", "DATABASE_URL": "postgresql://u:hunter2@h:port/x"],
+                "probe: DATABASE_URL is malformed: expected a URL such as postgresql://host:port/path or postgres://host:port/path\n"
+            ),
+            (["LOG_LEVEL": "loud"], "probe: LOG_LEVEL is malformed 'loud': expected one of debug, info, warning, error\n"),
+        ]) func `a missing or malformed variable is one line, and the process fails`(_ environment: [String: String], _ line: String) throws
+    {
+        let probe = try ProbeProcess(environment)
+        let (status, errors) = try probe.end()
+        #expect(status == 1 && errors == line)
+    }
+
+    @Test func `a malformed broker address does not show its password`() throws {
+        let probe = try ProbeProcess(["PROBE_BROKER": "1", "AMQP_URL": "http://u:hunter2@h/"])
+        let (status, errors) = try probe.end()
+        #expect(status == 1 && errors.hasPrefix("probe: AMQP_URL is malformed") && !errors.contains("hunter2"))
+        #expect(errors.split(separator: "\n").count == 1)
+    }
+
+    @Test func `an unknown argument is refused`() throws {
+        #expect(try ProbeProcess([:], arguments: ["migrat"]).end() == (64, "usage: probe [migrate]\n"))
+    }
+
+    @Test func `without dependencies it is ready, and answers about itself`() async throws {
+        let probe = try ProbeProcess(["LOOPS": "1"])
+        let port = try probe.port()
+        #expect(try await get(port, "/livez").status == 200)
+        #expect(try await answer(200, port, "/readyz").text == #"{"status":"ready","dependencies":{}}"#)
+        let metrics = try await String(decoding: get(port, "/metrics").body, as: UTF8.self)
+        #expect(metrics.contains("process_resident_memory_bytes") && metrics.contains("# TYPE"))
+        #expect(try await get(port, "/openapi.json").status == 404)
+        probe.signal(SIGINT)
+        #expect(try probe.end() == (0, ""))
+    }
+
+    @Test func `each loop has a router and a server of its own`() async throws {
+        let probe = try ProbeProcess(["LOOPS": "3"])
+        let port = try probe.port()
+        var seen: Set<String> = []
+        // The kernel spreads connections over the listeners: a client of its own each makes a new connection.
+        for _ in 0..<200 where seen.count < 3 {
+            let answer = try await HTTPClient(loop: loop).request(ClientRequest("GET", "http://127.0.0.1:\(port)/loop"))
+            seen.insert(String(decoding: answer.body, as: UTF8.self))
+        }
+        #expect(seen == ["probe", "probe-1", "probe-2"])
+        probe.signal(SIGTERM)
+        #expect(try probe.end() == (0, ""))
+    }
+
+    @Test func `it listens while database and broker are away, says so once, and is ready when they come`() async throws {
+        let api = try ManagementAPI(String(cString: try #require(getenv("TEST_RABBITMQ_API"))))
+        let name = "probe_\(UInt64.random(in: .min ... .max))"
+        let server = String(cString: try #require(getenv("TEST_POSTGRES_URL")))
+        let amqp = String(cString: try #require(getenv("TEST_AMQP_URL")))
+        let probe = try ProbeProcess([
+            "PROBE_DATABASE": "1", "PROBE_BROKER": "1", "LOOPS": "1", "DATABASE_URL": server.replacingLastPart(with: name),
+            "AMQP_URL": amqp.replacingLastPart(with: name),
+        ])
+        let port = try probe.port()
+        #expect(try probe.log("waiting for dependency")?.string("dependency") == "database")
+        #expect(try probe.log("waiting for dependency")?.string("dependency") == "broker:publish")
+        #expect(try await get(port, "/livez").status == 200)
+        let waiting = try await get(port, "/readyz")
+        #expect(waiting.status == 503)
+        #expect(
+            String(decoding: waiting.body, as: UTF8.self)
+                == #"{"status":"waiting","dependencies":{"database":"away","broker:publish":"away"}}"#)
+
+        try await administer(server, "CREATE DATABASE \(name)")
+        try api.call("PUT", "/vhosts/\(name)")
+        try api.call("PUT", "/permissions/\(name)/admin", body: #"{"configure":".*","write":".*","read":".*"}"#)
+        let ready = try await answer(200, port, "/readyz")
+        #expect(ready.status == 200)
+        _ = try probe.log("ready")
+        probe.signal(SIGTERM)
+        let (status, errors) = try probe.end()
+        #expect(status == 0 && errors == "")
+        try api.call("DELETE", "/vhosts/\(name)")
+        try await administer(server, "DROP DATABASE \(name) WITH (FORCE)")
+    }
+
+    @Test func `after SIGTERM it is not ready, and a running request ends before the process does`() async throws {
+        let probe = try ProbeProcess(["LOOPS": "1", "SHUTDOWN_DELAY": "300ms"])
+        let port = try probe.port()
+        _ = try await answer(200, port, "/readyz")
+        async let slow = get(port, "/until-draining")
+        _ = try probe.log("waiting for the drain")
+        probe.signal(SIGTERM)
+        #expect(try await answer(503, port, "/readyz").text == #"{"status":"draining","dependencies":{}}"#)
+        #expect(try await slow.body == Array("finished".utf8))
+        #expect(try probe.end() == (0, ""))
+    }
+
+    @Test func `a second signal ends it at once`() async throws {
+        let probe = try ProbeProcess(["LOOPS": "1", "SHUTDOWN_DELAY": "60s"])
+        _ = try probe.port()
+        probe.signal(SIGTERM)
+        _ = try probe.log("stopping")
+        probe.signal(SIGTERM)
+        #expect(try probe.end() == (128 + SIGTERM, ""))
+    }
+
+    @Test func `a port that is taken is one error and a failure`() throws {
+        let first = try ProbeProcess(["LOOPS": "1"])
+        let second = try ProbeProcess(["LOOPS": "1", "HTTP_PORT": "\(try first.port())"])
+        let line = try second.log("component does not start")
+        #expect(try line?.string("component") == "http")
+        #expect(try second.end().status == 1)
+    }
+
+    @Test func `spans reach the collector that is configured`() async throws {
+        let collected = Wait<String>(on: loop)
+        let collector = ScriptedServer { peer in
+            collected.succeed(peer.request() ?? "")
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        }
+        let probe = try ProbeProcess(["LOOPS": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:\(collector.port)/"])
+        _ = try await get(try probe.port(), "/loop")
+        probe.signal(SIGTERM)
+        #expect(try probe.end().status == 0)
+        let request = try await Task(executorPreference: loop) { try await collected.value(within: .seconds(10), elseReturn: "") }.value
+        #expect(request.hasPrefix("POST /v1/traces HTTP/1.1") && request.contains(#""service.name","value":{"stringValue":"probe"}"#))
+    }
+
+    private func administer(_ server: String, _ statement: String) async throws {
+        try await TestDatabase.withPool(PostgresPool.Configuration(url: server, applicationName: "test")) { pool in
+            try await pool.withConnection { try await $0.script(statement) }
+        }
+    }
+}
+
+extension String {
+    fileprivate func replacingLastPart(with name: String) -> String { self[...(lastIndex(of: "/") ?? startIndex)] + name }
+}
+
+extension ClientResponse {
+    fileprivate var text: String { String(decoding: body, as: UTF8.self) }
+}
