@@ -101,17 +101,20 @@ start_missing() {
         if missing "$component"; then new+=("$component"); fi
     done
     if [[ ${#new[@]} -gt 0 ]]; then install_programs; fi
+    if missing rabbitmq; then # the slowest, so it goes first and is awaited last
+        say "starting rabbitmq on port $BROKER_PORT (about 5 s)"
+        launch_rabbitmq
+    fi
     if has postgres; then
         say "starting postgres on port $POSTGRES_PORT"
         start_postgres
     fi
-    if has rabbitmq; then
-        say "starting rabbitmq on port $BROKER_PORT (about 5 s)"
-        start_rabbitmq
-    fi
     if [[ ${#new[@]} -gt 0 ]]; then
         say "migrating the database"
         migrate_all
+    fi
+    if has rabbitmq; then start_rabbitmq; fi
+    if [[ ${#new[@]} -gt 0 ]]; then
         say "starting ${new[*]}"
         for component in "${new[@]}"; do start_service "$component"; done
     fi
