@@ -39,7 +39,7 @@ main() {
     down | delete | status | start | stop | restart | kill)
         name_folders
         if [[ ! -d $RUN ]]; then
-            [[ $verb != delete ]] || rm -f "$STACK_DIR"
+            if [[ $verb == delete && -L $STACK_LINK ]]; then rm -f "$STACK_LINK"; fi
             say "nothing runs in $(tidy "$STACK_DIR")"
             return
         fi
