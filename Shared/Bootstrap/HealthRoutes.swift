@@ -10,9 +10,11 @@ extension Router {
         on(.get, "/readyz") { _ in
             let isReady = readiness.isReady
             return .json(isReady ? 200 : 503) { json in
-                json.field("status", isReady ? "ready" : readiness.isDraining ? "draining" : "waiting")
-                json.object("dependencies") { json in
-                    for (name, isThere) in readiness.states { json.field(name, isThere ? "there" : "away") }
+                json.object { json in
+                    json.field("status", isReady ? "ready" : readiness.isDraining ? "draining" : "waiting")
+                    json.object("dependencies") { json in
+                        for (name, isThere) in readiness.states { json.field(name, isThere ? "there" : "away") }
+                    }
                 }
             }
         }

@@ -16,7 +16,9 @@ struct Probe {
                 context.loop.preconditionCurrent()
                 context.add("worker", run: { try await context.loop.sleep(for: .seconds(3_600)) })
                 var router = Router()
-                router.on(.get, "/loop") { _ in .text(200, EventLoop.current?.name ?? "none") }
+                router.on(.get, "/loop") { _ in
+                    await Tracer.shared.withSpan("say the loop") { _ in .text(200, EventLoop.current?.name ?? "none") }
+                }
                 router.on(.get, "/until-draining") { _ in
                     context.log.info("waiting for the drain")
                     while !runtime.readiness.isDraining { try await context.loop.sleep(for: .milliseconds(5)) }
