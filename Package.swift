@@ -124,7 +124,7 @@ let package = Package(
         .testTarget(
             name: "OutboxTests",
             dependencies: ["Outbox", "AMQP", "Contracts", "EventLoop", "JSON", "Postgres", "Telemetry", "TestSupport"],
-            path: "Tests/Shared/Outbox"),
+            path: "Tests/Shared/Outbox", exclude: ["Migrations"]),
         .testTarget(
             name: "IdentityTests",
             dependencies: ["Identity", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "JSON", "Telemetry", "TestSupport"],

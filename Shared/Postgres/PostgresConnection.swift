@@ -3,17 +3,17 @@ import EventLoop
 /// What a statement can be run on: a connection or a transaction. One statement or pipeline at a time.
 package protocol PostgresExecutor {
     /// Sends `requests` in one round trip and gives their results, in order.
-    func send(_ batch: Outgoing) async throws -> Incoming
+    func send(_ batch: StatementBatch) async throws -> StatementResults
 }
 
 /// Statements on their way out; opaque outside this module.
-package struct Outgoing {
+package struct StatementBatch {
     var requests: [Request] = []
     mutating func append(_ statement: some Statement) { requests.append(Request(statement)) }
 }
 
 /// Their results; opaque outside this module.
-package struct Incoming {
+package struct StatementResults {
     var results: ArraySlice<QueryResult>
     mutating func next<S: Statement>(_: S.Type) throws -> [S.Output] { try results.removeFirst().rows(S.self) }
 }
@@ -36,14 +36,14 @@ extension PostgresExecutor {
     /// - Returns: rows inserted, updated, deleted, or selected.
     @discardableResult
     package func execute<S: Statement>(_ statement: S) async throws -> Int {
-        var batch = Outgoing()
+        var batch = StatementBatch()
         batch.append(statement)
         return try await send(batch).results.first?.rowsAffected ?? 0
     }
 
     /// Runs several statements in one round trip, in order. The first error skips the rest and, outside a transaction, undoes all.
     package func pipeline<each S: Statement>(_ statements: repeat each S) async throws -> (repeat [(each S).Output]) {
-        var batch = Outgoing()
+        var batch = StatementBatch()
         for statement in repeat each statements { batch.append(statement) }
         var incoming = try await send(batch)
         return (repeat try incoming.next((each S).self))
@@ -52,7 +52,7 @@ extension PostgresExecutor {
     /// The same statement with other values, many times in one round trip. With `unnest` it would be one statement: prefer that.
     package func pipeline<S: Statement>(_ statements: [S]) async throws -> [[S.Output]] {
         guard !statements.isEmpty else { return [] }
-        var batch = Outgoing()
+        var batch = StatementBatch()
         for statement in statements { batch.append(statement) }
         var incoming = try await send(batch)
         return try statements.map { _ in try incoming.next(S.self) }
@@ -65,8 +65,8 @@ package final class PostgresConnection: PostgresExecutor {
 
     init(_ session: Session) { self.session = session }
 
-    package func send(_ batch: Outgoing) async throws -> Incoming {
-        Incoming(results: try await session.run(batch.requests)[...])
+    package func send(_ batch: StatementBatch) async throws -> StatementResults {
+        StatementResults(results: try await session.run(batch.requests)[...])
     }
 
     /// Runs `body` in a transaction: commits when it returns, rolls back when it throws.

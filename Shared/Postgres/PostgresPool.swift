@@ -267,7 +267,7 @@ package final class PostgresPool: @unchecked Sendable {
 }
 
 extension PostgresPool: PostgresExecutor {
-    package func send(_ batch: Outgoing) async throws -> Incoming {
+    package func send(_ batch: StatementBatch) async throws -> StatementResults {
         try await withConnection { try await $0.send(batch) }
     }
 }

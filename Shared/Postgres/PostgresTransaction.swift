@@ -12,8 +12,8 @@ package final class PostgresTransaction: PostgresExecutor {
         self.isolation = isolation
     }
 
-    package func send(_ batch: Outgoing) async throws -> Incoming {
-        Incoming(results: try await send(batch.requests))
+    package func send(_ batch: StatementBatch) async throws -> StatementResults {
+        StatementResults(results: try await send(batch.requests))
     }
 
     private func send(_ requests: [Request]) async throws -> ArraySlice<QueryResult> {
@@ -37,7 +37,7 @@ package final class PostgresTransaction: PostgresExecutor {
     package func commit<each S: Statement>(_ statements: repeat each S) async throws -> (repeat [(each S).Output]) {
         var requests: [Request] = []
         for statement in repeat each statements { requests.append(Request(statement)) }
-        var incoming = Incoming(results: try await commit(after: requests))
+        var incoming = StatementResults(results: try await commit(after: requests))
         return (repeat try incoming.next((each S).self))
     }
 

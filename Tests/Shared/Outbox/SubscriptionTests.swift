@@ -1,0 +1,228 @@
+import AMQP
+import Contracts
+import EventLoop
+import Outbox
+import Postgres
+import Synchronization
+import Telemetry
+import TestSupport
+import Testing
+
+struct SubscriptionTests {
+    struct Broken: Error {}
+
+    private static let record = Subscription.on(UserRegistered.self, from: Stage.queue) { user, _, transaction in
+        try await transaction.execute(RecordEffect(text: user.email))
+    }
+
+    @Test func `a message delivered twice, at once and later, takes effect once`() async throws {
+        try await Stage.with { stage in
+            let metrics = Metrics()
+            try await stage.withRunner([Self.record], metrics: metrics) { runner in
+                try await stage.withPublisher { publisher in
+                    let twin = outgoing(message("twin"))
+                    _ = await publisher.publish(batch: Array(repeating: twin, count: 6), within: .seconds(5))
+                    try await publisher.publish(outgoing(message("other")), within: .seconds(5))
+                    let duplicates = metrics.counter("inbox_duplicates_total", help: "")
+                    try await until { duplicates.count == 5 }
+                    try await publisher.publish(twin, within: .seconds(5))
+                    try await until { duplicates.count == 6 }
+                    #expect(try await stage.effects().sorted() == ["other", "twin"])
+                }
+                await runner.stop()
+            }
+            // Nothing was left unacknowledged: a fresh reader gets only what is published now.
+            try await stage.withPublisher { publisher in
+                try await publisher.publish(outgoing(message("last")), within: .seconds(5))
+                let deliveries = try await stage.receive { !$0.isEmpty }
+                #expect(try deliveries.map { try UserRegistered(decoding: $0.body).email } == ["last"])
+            }
+        }
+    }
+
+    @Test func `a handler that fails leaves no claim and no effect, is tried again, and then parked`() async throws {
+        try await Stage.with { stage in
+            let attempts = Mutex<[Int]>([])
+            let failing = Subscription.on(UserRegistered.self, from: Stage.queue) { user, envelope, transaction in
+                try await transaction.execute(RecordEffect(text: user.email))
+                attempts.withLock { $0.append(envelope.attempt) }
+                throw Broken()
+            }
+            let delays: [Duration] = [.milliseconds(1), .milliseconds(1)]
+            try await stage.withRunner([failing]) {
+                $0.retryDelays = delays
+            } _: { _ in
+                try await stage.withPublisher { try await $0.publish(outgoing(message("x")), within: .seconds(5)) }
+                try await until { try await stage.deadLetters().first?.state == "parked" }
+            }
+            #expect(attempts.withLock { $0 } == [1, 2, 3])
+            let letters = try await stage.deadLetters()
+            #expect(letters.map(\.attempts) == [3])
+            #expect(letters.map(\.errorClass) == ["Broken"])
+            #expect(try await stage.effects() == [])
+            #expect(try await stage.pool.one(CountInbox()) == 0)
+
+            // A person mends the cause and asks for another go.
+            try await stage.pool.execute(Replay())
+            try await stage.withRunner([Self.record]) { _ in
+                try await until { try await stage.deadLetters().first?.state == "resolved" }
+            }
+            #expect(try await stage.effects() == ["x"])
+            #expect(try await stage.pool.one(CountInbox()) == 1)
+        }
+    }
+
+    @Test func `a conflict in the database is repeated at once and leaves no trace`() async throws {
+        try await Stage.with { stage in
+            let attempts = Mutex(0)
+            let conflicting = Subscription.on(UserRegistered.self, from: Stage.queue) { user, _, transaction in
+                try await transaction.execute(RecordEffect(text: user.email))
+                if attempts.withLock({
+                    $0 += 1; return $0
+                }) < 3 {
+                    _ = try await transaction.query(RaiseConflict())
+                }
+            }
+            try await stage.withRunner([conflicting]) {
+                $0.conflictPauses = Array(repeating: .milliseconds(1), count: 3)
+            } _: { _ in
+                try await stage.withPublisher { try await $0.publish(outgoing(message("x")), within: .seconds(5)) }
+                try await until { try await stage.effects() == ["x"] }
+            }
+            #expect(attempts.withLock { $0 } == 3)
+            #expect(try await stage.deadLetters().isEmpty)
+        }
+    }
+
+    @Test func `what a handler refuses, and what nobody subscribes to, is parked at once`() async throws {
+        try await Stage.with { stage in
+            let refusing = Subscription.on(UserRegistered.self, from: Stage.queue) { _, _, _ in
+                throw MessageRefused("unknown_account", "no such account")
+            }
+            try await stage.withRunner([refusing]) { _ in
+                try await stage.withPublisher { publisher in
+                    try await publisher.publish(outgoing(message("x")), within: .seconds(5))
+                    var other = outgoing(message("y"))
+                    other.properties.type = "user.unheard-of.v9"
+                    try await publisher.publish(other, within: .seconds(5))
+                    var stale = outgoing(message("z"))
+                    stale.properties.messageID = "018bcfe5-0000-7000-8000-000000000000"
+                    try await publisher.publish(stale, within: .seconds(5))
+                }
+                try await until { try await stage.deadLetters().count == 3 }
+            }
+            let letters = try await stage.deadLetters()
+            #expect(letters.allSatisfy { $0.state == "parked" && $0.attempts == 1 })
+            #expect(Set(letters.map(\.errorClass)) == ["unknown_account", "unknown_type", "id_out_of_range"])
+        }
+    }
+
+    @Test func `what cannot be read goes to the broker's dead letters`() async throws {
+        try await Stage.with { stage in
+            try await stage.withRunner([Self.record]) { _ in
+                try await stage.withPublisher { publisher in
+                    var garbled = outgoing(message("x"))
+                    garbled.body = Array("{".utf8)
+                    try await publisher.publish(garbled, within: .seconds(5))
+                    var nameless = outgoing(message("y"))
+                    nameless.properties.messageID = "17"
+                    try await publisher.publish(nameless, within: .seconds(5))
+                }
+                let dead = try await stage.receive(from: Stage.deadLetters) { $0.count == 2 }
+                #expect(dead.count == 2)
+            }
+            #expect(try await stage.deadLetters().isEmpty)
+        }
+    }
+
+    @Test func `what a handler sends names its message as the cause and stays in its conversation and trace`() async throws {
+        try await Stage.with { stage in
+            let answering = Subscription.on(UserRegistered.self, from: Stage.queue) { user, envelope, transaction in
+                #expect(TraceContext.current?.traceIDText == envelope.trace?.traceIDText)
+                try await Outbox.add(message("answer"), in: transaction)
+            }
+            let question = outgoing(message("question"))
+            try await stage.withRunner([answering]) { _ in
+                try await stage.withPublisher { try await $0.publish(question, within: .seconds(5)) }
+                try await until { try await stage.pool.one(CountUnsent()) == 1 }
+            }
+            let sent = try #require(Envelope(question.properties))
+            let journal = try await stage.pool.query(ReadJournal(conversation: sent.conversationID))
+            #expect(journal.map(\.kind) == ["handled", "sent"])
+            #expect(journal.map(\.messageID)[0] == sent.messageID)
+            #expect(journal.map(\.causationID) == [nil, sent.messageID])
+            #expect(journal.allSatisfy { $0.traceID == sent.trace?.traceIDText })
+        }
+    }
+
+    @Test func `while the database is away messages are kept, and each takes effect once when it is back`() async throws {
+        try await Stage.with { stage in
+            try await stage.withRunner([Self.record]) { _ in
+                try await stage.withPublisher { publisher in
+                    try await stage.outage {
+                        for number in 0..<30 { try await publisher.publish(outgoing(message("\(number)")), within: .seconds(5)) }
+                        let deadline = MonotonicInstant.current() + .milliseconds(500)
+                        try await until { MonotonicInstant.current() > deadline }
+                    }
+                    try await until { try await stage.effects().count >= 30 }
+                }
+            }
+            #expect(try await stage.effects().compactMap { Int($0) }.sorted() == Array(0..<30))
+            #expect(try await stage.deadLetters().isEmpty)
+        }
+    }
+}
+
+extension Stage {
+    /// Lets nobody into the database while `body` runs.
+    fileprivate func outage(_ body: () async throws -> Void) async throws {
+        var server = PostgresPool.Configuration(
+            url: database.url.replacing(database.name, with: "postgres"), applicationName: "test")
+        server.connectionsMax = 1
+        let name = database.name
+        let administrator = PostgresPool(loop: TestDatabase.loop, configuration: server, log: TestDatabase.log)
+        func allow(_ isAllowed: Bool) async throws {
+            try await administrator.withConnection { connection in
+                try await connection.script("ALTER DATABASE \(name) ALLOW_CONNECTIONS \(isAllowed)")
+                if !isAllowed {
+                    try await connection.script("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '\(name)'")
+                }
+            }
+        }
+        try await allow(false)
+        try await body()
+        try await allow(true)
+        await administrator.close()
+    }
+}
+
+private struct CountInbox: Statement {
+    typealias Output = Int64
+    static let sql = "SELECT count(*) FROM inbox"
+}
+
+private struct Replay: Statement {
+    static let sql = "UPDATE dead_letter SET state = 'replay', next_attempt_at = clock_timestamp()"
+}
+
+private struct RaiseConflict: Statement {
+    static let sql = "SELECT test_conflict()"
+}
+
+private struct ReadJournal: Statement {
+    struct Row: Sendable {
+        let kind: String
+        let messageID: MessageID
+        let causationID: MessageID?
+        let traceID: String?
+    }
+    let conversation: ConversationID
+
+    static let sql = "SELECT kind, message_id, causation_id, trace_id FROM v_journal WHERE conversation_id = $1 ORDER BY at"
+
+    func bind(_ parameters: inout Parameters) { parameters.append(conversation) }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Row {
+        Row(kind: try row.next(), messageID: try row.next(), causationID: try row.next(), traceID: try row.next())
+    }
+}
