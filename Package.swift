@@ -49,7 +49,7 @@ let package = Package(
 
         // What every service starts with.
         .target(
-            name: "Identity", dependencies: ["AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "JSON", "Outbox", "Telemetry"],
+            name: "Identity", dependencies: ["AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry"],
             path: "Shared/Identity"),
         .target(
             name: "Bootstrap",
@@ -63,8 +63,8 @@ let package = Package(
         .executableTarget(
             name: "Auth",
             dependencies: [
-                "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "Identity", "JSON", "Lifecycle",
-                "Outbox", "Postgres", "Telemetry",
+                "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
+                "Lifecycle", "Outbox", "Postgres", "Telemetry",
             ],
             path: "Services/auth", exclude: ["Migrations"]),
         .executableTarget(
@@ -127,7 +127,9 @@ let package = Package(
             path: "Tests/Shared/Outbox", exclude: ["Migrations"]),
         .testTarget(
             name: "IdentityTests",
-            dependencies: ["Identity", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "JSON", "Telemetry", "TestSupport"],
+            dependencies: [
+                "Identity", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry", "TestSupport",
+            ],
             path: "Tests/Shared/Identity"),
         .executableTarget(
             name: "bootstrap-probe", dependencies: ["Bootstrap", "Configuration", "EventLoop", "HTTP", "HTTPWire", "Telemetry"],

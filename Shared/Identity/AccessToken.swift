@@ -93,6 +93,13 @@ package enum AccessToken {
     package static let audience = "smartspec"
     package static let byteCountMax = 4_096
 
+    /// The `iss` of an installation at `PUBLIC_URL`: the URL without a slash at its end.
+    package static func issuer(publicURL: String) -> String {
+        var text = Substring(publicURL)
+        while text.last == "/" { text.removeLast() }
+        return String(text)
+    }
+
     package static func sign(_ claims: AccessTokenClaims, with key: ES256KeyPair, keyID: String) -> String {
         let header = JSONWriter.object { json in
             json.field("alg", "ES256")

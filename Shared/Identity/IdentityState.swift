@@ -39,7 +39,7 @@ struct IdentityState: Sendable {
     }
 
     private(set) var keys: [String: ES256PublicKey] = [:]
-    private var keysAskedAt: Instant?
+    private var keysMayBeAskedAt: Instant?
     private var tokens = BoundedCache<SHA256Digest, TokenEntry>(countMax: 100_000)
     private var apiKeys = BoundedCache<SHA256Digest, APIKeyEntry>(countMax: 100_000)
     private var refusals = BoundedCache<SHA256Digest, Instant>(countMax: 20_000)
@@ -71,10 +71,13 @@ struct IdentityState: Sendable {
 
     /// True once per cooldown; the caller then asks auth.
     mutating func mayAskForKeys(now: Instant) -> Bool {
-        if let keysAskedAt, now < keysAskedAt + Self.keysCooldown { return false }
-        keysAskedAt = now
+        if let keysMayBeAskedAt, now < keysMayBeAskedAt { return false }
+        keysMayBeAskedAt = now + Self.keysCooldown
         return true
     }
+
+    /// Auth did not answer: the next unknown key id may ask again after a second.
+    mutating func keysDidNotCome(now: Instant) { keysMayBeAskedAt = now + .seconds(1) }
 
     // MARK: Learning
 

@@ -1,0 +1,254 @@
+package import AMQP
+package import Contracts
+import Crypto
+import EventLoop
+package import HTTP
+package import HTTPWire
+import JSON
+import Synchronization
+package import Telemetry
+
+/// Tells who calls, from the `Authorization: Bearer` header (or `x-api-key`): an access token, verified here, or an API key.
+///
+/// A credential seen before is answered from memory by ``cached(_:)`` without suspending; ``principal(_:)`` asks auth for what is
+/// missing. Revocations reach every replica as events; what was missed while the broker was away is asked for after. When auth does
+/// not answer, tokens stay good until they expire (15 minutes at most) and API keys for five minutes after they were last asked about.
+///
+/// One for the whole process: callable from any loop.
+package final class Authenticator: Sendable {
+    private let source: any IdentitySource
+    private let feed: AMQPConsumer?
+    private let reconnections: AsyncStream<Void>
+    private let verifier: TokenVerifier
+    private let clock: @Sendable () -> Instant
+    private let log: Logger
+
+    private let state = Mutex(IdentityState())
+    private let keyFlights = SingleFlight<Int, Void>(flightsMax: 1)
+    private let introspections = SingleFlight<SHA256Digest, IdentityState.Finding>(flightsMax: 4_096)
+
+    /// - Parameters:
+    ///   - service: the AMQP user; names the exclusive queue `<service>.inst.<instance>.<epoch>`.
+    ///   - publicURL: `PUBLIC_URL` of the installation: the issuer of its tokens.
+    ///   - rpc: started and stopped by the caller.
+    package convenience init(service: String, publicURL: String, amqp: AMQPConfiguration, rpc: RPCClient, log: Logger) {
+        self.init(service: service, publicURL: publicURL, amqp: amqp, source: RemoteIdentitySource(rpc: rpc), log: log)
+    }
+
+    /// - Parameter amqp: nil for no event feed: revocations then come by ``revoke(_:)-(SessionRevoked)`` only.
+    package init(
+        service: String, publicURL: String, amqp: AMQPConfiguration?, source: any IdentitySource,
+        clock: @escaping @Sendable () -> Instant = Instant.now, log: Logger
+    ) {
+        self.source = source
+        self.verifier = TokenVerifier(issuer: AccessToken.issuer(publicURL: publicURL))
+        self.clock = clock
+        self.log = log
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        reconnections = stream
+        feed = amqp.map { amqp in
+            var configuration = amqp
+            configuration.connectionName = "\(service):revocations"
+            return AMQPConsumer(
+                configuration,
+                source: .exclusive(
+                    prefix: "\(service).inst.\(Instance.name)",
+                    bindings: Topology.revocations.map { ($0.exchange.name, $0.routingKey) }),
+                prefetch: 256, log: log, onConnected: { continuation.yield() })
+        }
+    }
+
+    // MARK: Asking
+
+    /// The answer if it is known, without suspending: about a microsecond. Nil says nothing; ask ``principal(_:)`` then.
+    package func cached(_ headers: HeaderBlock) -> Principal? {
+        Self.withCredential(in: headers) { credential in
+            if case .known(let principal) = find(credential, now: clock()).finding { principal } else { nil }
+        } ?? nil
+    }
+
+    /// - Throws: 401 with `WWW-Authenticate` for a credential that is missing, wrong, expired or revoked; 503 when only auth could
+    ///   tell and does not answer.
+    package func principal(_ headers: HeaderBlock) async throws(Problem) -> Principal {
+        let seen = Self.withCredential(in: headers) { credential in (Array(credential), find(credential, now: clock())) }
+        guard let (credential, (digest, isAPIKey, finding)) = seen else { throw .invalidAPIKey }
+        switch finding {
+        case .known(let principal): return principal
+        case .refused(let refusal): throw refusal.problem
+        case .unknown(let stale):
+            let answer = isAPIKey ? try await introspect(credential, digest, stale: stale) : try await verify(credential, digest)
+            switch answer {
+            case .known(let principal): return principal
+            case .refused(let refusal): throw refusal.problem
+            case .unknown: throw .unavailable("Credentials cannot be checked at the moment.")
+            }
+        }
+    }
+
+    /// The caller of a request: see ``principal(_:)``.
+    package func principal(_ request: Request) async throws(Problem) -> Principal { try await principal(request.headers) }
+
+    private typealias Seen = (digest: SHA256Digest, isAPIKey: Bool, finding: IdentityState.Finding)
+
+    private func find(_ credential: UnsafeRawBufferPointer, now: Instant) -> Seen {
+        let digest = sha256(credential)
+        let isAPIKey = credential.starts(with: APIKey.prefix.utf8)
+        return state.withLock { state in
+            (digest, isAPIKey, isAPIKey ? state.findAPIKey(digest, now: now) : state.findToken(digest, now: now))
+        }
+    }
+
+    // RFC 6750 §2.1; the scheme is case-insensitive (RFC 9110 §11.1). Anthropic's SDKs send the bare key as x-api-key.
+    private static func withCredential<Value>(in headers: HeaderBlock, _ body: (UnsafeRawBufferPointer) -> Value) -> Value? {
+        if let index = headers.find("authorization") {
+            return headers.withValue(at: index) { value in
+                guard value.count > 7, value[6] == UInt8(ascii: " "), isBearer(value) else { return nil }
+                return body(UnsafeRawBufferPointer(rebasing: value[7...]))
+            }
+        }
+        guard let index = headers.find("x-api-key") else { return nil }
+        return headers.withValue(at: index) { $0.isEmpty ? nil : body($0) }
+    }
+
+    private static func isBearer(_ value: UnsafeRawBufferPointer) -> Bool {
+        let word: StaticString = "bearer"
+        return word.withUTF8Buffer { word in word.indices.allSatisfy { value[$0] | 0x20 == word[$0] } }
+    }
+
+    // MARK: Tokens
+
+    private func verify(_ token: [UInt8], _ digest: SHA256Digest) async throws(Problem) -> IdentityState.Finding {
+        do {
+            return try learn(token, digest)
+        } catch .unknownKey {
+            let (mayAsk, hasKeys) = state.withLock { ($0.mayAskForKeys(now: clock()), !$0.keys.isEmpty) }
+            guard mayAsk || !hasKeys else { return .refused(.invalid) }
+            guard await refreshKeys() else { return .unknown(stale: nil) }
+            do { return try learn(token, digest) } catch { return .refused(error == .expired ? .expired : .invalid) }
+        } catch {
+            return .refused(error == .expired ? .expired : .invalid)
+        }
+    }
+
+    private func learn(_ token: [UInt8], _ digest: SHA256Digest) throws(TokenVerifier.Refusal) -> IdentityState.Finding {
+        let keys = state.withLock(\.keys)
+        // Outside the lock: a verification takes as long as a hundred look-ups.
+        let claims = try verifier.verify(token, keys: keys, now: clock())
+        let isGood = state.withLock { $0.learn(claims, digest: digest) }
+        return isGood ? .known(claims.principal) : .refused(.revoked)
+    }
+
+    /// False when auth did not answer: what is known stays.
+    private func refreshKeys() async -> Bool {
+        do {
+            try await keyFlights.value(for: 0) { [self] in
+                do {
+                    let snapshot = try await source.signingKeys()
+                    state.withLock { $0.learn(snapshot, now: clock()) }
+                } catch {
+                    state.withLock { $0.keysDidNotCome(now: clock()) }
+                    log.warning("signing keys not refreshed", error: error)
+                    throw error
+                }
+            }
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    // MARK: API keys
+
+    private func introspect(
+        _ text: [UInt8], _ digest: SHA256Digest, stale: Principal?
+    ) async throws(Problem) -> IdentityState.Finding {
+        guard let key = APIKey(text) else { return .refused(.invalid) }
+        do {
+            return try await introspections.value(for: digest) { [self] in
+                let question = IntrospectAPIKey(apiKeyID: key.id, secretSHA256: key.secretDigest.hexadecimal)
+                let owner = try await source.owner(of: question)
+                return state.withLock { $0.learn(key.id, owner: owner, digest: digest, now: clock()) }
+            }
+        } catch is SingleFlight<SHA256Digest, IdentityState.Finding>.Saturated {
+            throw .overloaded()
+        } catch {
+            log.warning("API key not introspected", ["api_key.id": .describing(key.id), "stale": .bool(stale != nil)], error: error)
+            return stale.map { .known($0) } ?? .unknown(stale: nil)
+        }
+    }
+
+    // MARK: Revocations
+
+    package func revoke(_ session: SessionRevoked) { state.withLock { $0.revoke(session, now: clock()) } }
+    package func revoke(_ key: APIKeyRevoked) { state.withLock { $0.revoke(key.apiKeyID, now: clock()) } }
+
+    /// Listens for revocations and keeps the keys fresh until cancelled or ``stop()``ped.
+    package func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.keepFresh() }
+            if let feed {
+                group.addTask { await feed.run() }
+                group.addTask { try await self.listen(to: feed) }
+                group.addTask { await self.catchUp() }
+            }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+
+    package func stop() async { await feed?.stop() }
+
+    /// True when revocations arrive.
+    package var isListening: Bool { feed?.isConnected ?? true }
+
+    /// After each (re)connection: bound first, snapshot second, so that nothing falls between them.
+    private func catchUp() async {
+        for await _ in reconnections {
+            state.withLock { $0.forgetAPIKeys() }
+            var isDone = await refreshKeys()
+            while !isDone, !Task.isCancelled {
+                try? await EventLoop.current?.sleep(for: .seconds(1))
+                isDone = await refreshKeys()
+            }
+        }
+    }
+
+    private func keepFresh() async throws {
+        while true {
+            let isDone = await refreshKeys()
+            try await EventLoop.current?.sleep(for: isDone ? IdentityState.keysFreshFor : .seconds(1))
+        }
+    }
+
+    private func listen(to feed: AMQPConsumer) async throws {
+        while true {
+            let deliveries: [Delivery]
+            do { deliveries = try await feed.next(max: 256) } catch ConsumeError.stopped { return }
+            for delivery in deliveries { hear(delivery) }
+            if let last = deliveries.last { feed.ack(last, multiple: true) }
+        }
+    }
+
+    private func hear(_ delivery: Delivery) {
+        do {
+            switch delivery.properties.type {
+            case SessionRevoked.name: revoke(try SessionRevoked(decoding: delivery.body))
+            case APIKeyRevoked.name: revoke(try APIKeyRevoked(decoding: delivery.body))
+            // A later version of us may publish more under the same keys.
+            default: log.debug("revocation of unknown type", ["message.type": .string(delivery.properties.type)])
+            }
+        } catch {
+            log.error("revocation not understood", ["message.type": .string(delivery.properties.type)], error: error)
+        }
+    }
+}
+
+extension IdentityState.Refusal {
+    fileprivate var problem: Problem {
+        switch self {
+        case .invalid: .invalidAPIKey
+        case .expired: .tokenExpired
+        case .revoked: .tokenRevoked
+        }
+    }
+}

@@ -1,0 +1,38 @@
+package import AMQP
+package import Contracts
+import Telemetry
+
+/// Where the truth about credentials is asked: auth itself reads its database, everybody else asks auth over the broker.
+package protocol IdentitySource: Sendable {
+    /// Ends by itself within seconds.
+    func signingKeys() async throws -> SigningKeysReply
+    /// Nil for a key that is not valid, whatever the reason. Ends by itself within seconds.
+    func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner?
+}
+
+/// Asks auth over `auth.rpc`.
+package struct RemoteIdentitySource: IdentitySource {
+    private let rpc: RPCClient
+    private let limit: Duration
+
+    package init(rpc: RPCClient, within limit: Duration = .seconds(2)) {
+        self.rpc = rpc
+        self.limit = limit
+    }
+
+    package func signingKeys() async throws -> SigningKeysReply {
+        try await call(QuerySigningKeys(), SigningKeysReply.self)
+    }
+
+    package func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? {
+        try await call(key, APIKeyReply.self).owner
+    }
+
+    private func call<Question: Message, Answer: Message>(_ question: Question, _: Answer.Type) async throws -> Answer {
+        let headers = TraceContext.current.map { [("traceparent", $0.child().traceparent)] } ?? []
+        let delivery = try await rpc.call(
+            exchange: Question.exchange.name, routingKey: Question.routingKey, type: Question.name, body: question.encoded(),
+            headers: headers, messageID: MessageID.make().description, within: limit)
+        return try Answer(decoding: delivery.body)
+    }
+}
