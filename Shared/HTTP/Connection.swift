@@ -75,19 +75,20 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         startedAt = loop.now
         super.init()
         parser.receiver = self
-        readDeadline = loop.now + server.configuration.headWithin
         loop.watch(descriptor, for: interest, self)
+        awaitHead()
     }
 
     // MARK: Events
 
     override func ready(_ events: Readiness) {
         if events.contains(.writable) { flush() }
-        guard phase != .closed, !events.isDisjoint(with: [.readable, .peerClosed, .hangup, .error]) else { return }
+        guard phase != .closed else { return }
         if interest.contains(.readable) {
-            read()
-        } else {
-            closeNow()  // only a hang-up wakes us while we read nothing
+            if !events.isDisjoint(with: [.readable, .peerClosed, .hangup, .error]) { read() }
+        } else if !events.isDisjoint(with: interest.union([.hangup, .error]).subtracting(.writable)) {
+            // While we read nothing only a hang-up ends the connection; a readable event may be one from before we stopped.
+            closeNow()
         }
     }
 
@@ -171,7 +172,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
             while offset < bytes.count, parser.state != .complete {
                 if !parser.hasBegun {
                     startedAt = loop.now
-                    readDeadline = loop.now + server.configuration.headWithin
+                    awaitHead()
                 }
                 offset += try parser.parse(UnsafeRawBufferPointer(rebasing: bytes[offset...]))
                 if parser.state == .body, !headSeen {
@@ -185,6 +186,8 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         }
         return offset
     }
+
+    private func awaitHead() { readDeadline = loop.now + server.configuration.headWithin }
 
     private func expectBody() -> Bool {
         readDeadline = loop.now + server.configuration.bodyWithin

@@ -1,7 +1,8 @@
 import Glibc
 
 /// A blocking socket that says exactly the bytes it is told to, and reads what comes back, each wait with a deadline.
-final class RawClient {
+final class RawClient: @unchecked Sendable {
+    // @unchecked Sendable: one task reads; another may send meanwhile, which touches the descriptor only.
     private let descriptor: Int32
 
     init(port: Int, receiveBuffer: Int? = nil) {

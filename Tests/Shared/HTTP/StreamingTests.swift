@@ -1,0 +1,219 @@
+import EventLoop
+import HTTP
+import HTTPWire
+import Synchronization
+import Testing
+
+/// Streams, slow readers, vanished clients.
+@Suite(.timeLimit(.minutes(1)))
+struct StreamingTests {
+    private static let piece = [UInt8](repeating: UInt8(ascii: "x"), count: 16 << 10)
+
+    /// Suspends a handler for as long as its client stays; says on `events` what it was told.
+    private static func waitForClose(_ exchange: Exchange, _ events: AsyncStream<String>.Continuation) async {
+        let gone = Wait<Void>(on: exchange.loop)
+        exchange.onClose = {
+            events.yield("closed")
+            gone.succeed(())
+        }
+        events.yield("waiting")
+        try? await gone.value()
+    }
+
+    @Test func `head, pieces and end written in one go arrive in one go`() async throws {
+        let server = try await TestServer { exchange in
+            exchange.begin(200, headers: ["content-type": "text/event-stream"])
+            exchange.write(Array("one".utf8))
+            exchange.write(Array("twotwotwotwotwotwo".utf8))
+            exchange.end()
+        }
+        let client = server.client()
+        client.send(get("/"))
+        client.read { !$0.received.isEmpty }
+        #expect(client.text.hasSuffix("transfer-encoding: chunked\r\n\r\n3\r\none\r\n12\r\ntwotwotwotwotwotwo\r\n0\r\n\r\n"))
+    }
+
+    @Test func `pieces written in different turns arrive at once each`() async throws {
+        let (steps, next) = AsyncStream.makeStream(of: Wait<Void>.self)
+        let server = try await TestServer { exchange in
+            exchange.begin(200)
+            for word in ["one", "two"] {
+                let go = Wait<Void>(on: exchange.loop)
+                next.yield(go)
+                try? await go.value()
+                exchange.write(Array(word.utf8))
+            }
+            exchange.end()
+        }
+        let client = server.client()
+        client.send(get("/"))
+        var step = steps.makeAsyncIterator()
+        for word in ["one", "two"] {
+            await step.next()?.succeed(())
+            client.read { $0.text.contains("\r\n\(word)\r\n") }
+            #expect(client.text.contains("\r\n\(word)\r\n"))
+        }
+        client.read { $0.text.hasSuffix("0\r\n\r\n") }
+        #expect(client.text.hasSuffix("0\r\n\r\n"))
+    }
+
+    @Test func `a slow reader holds the writer between the water marks and gets every byte`() async throws {
+        let pieces = 2_000  // 32 MB: more than the kernel buffers
+        let mostBuffered = Mutex(0)
+        let pauses = Mutex(0)
+        let server = try await TestServer { exchange in
+            exchange.begin(200, contentLength: pieces * Self.piece.count)
+            for _ in 0..<pieces {
+                exchange.write(Self.piece)
+                let buffered = exchange.buffered
+                mostBuffered.withLock { $0 = max($0, buffered) }
+                guard exchange.isCongested else { continue }
+                pauses.withLock { $0 += 1 }
+                guard (try? await exchange.drained()) == true else { return }
+            }
+            exchange.end()
+        }
+        let client = server.client(receiveBuffer: 64 << 10)
+        client.send(get("/"))
+        client.read { $0.received.count >= pieces * Self.piece.count + 100 }
+        let answer = try #require(client.answers.first)
+        #expect(answer.body.count == pieces * Self.piece.count)
+        #expect(pauses.withLock { $0 } > 10)
+        #expect(mostBuffered.withLock { $0 } <= HTTPServerConfiguration().highWater + Self.piece.count)
+    }
+
+    @Test func `a client that takes nothing is given up after the write stall`() async throws {
+        var configuration = HTTPServerConfiguration()
+        configuration.writeStallWithin = .milliseconds(100)
+        let (events, say) = AsyncStream.makeStream(of: String.self)
+        let server = try await TestServer(configuration) { exchange in
+            exchange.begin(200)
+            while !exchange.isClosed {
+                exchange.write(Self.piece)
+                if exchange.isCongested { _ = try? await exchange.drained() }
+            }
+            say.yield("given up")
+        }
+        let client = server.client(receiveBuffer: 4 << 10)
+        client.send(get("/"))
+        var iterator = events.makeAsyncIterator()
+        #expect(await iterator.next() == "given up")
+        #expect(client.readToEnd() == .reset)
+    }
+
+    @Test(arguments: ["leaves", "resets", "half-closes", "leaves after sending more than is read ahead"])
+    func `a vanished client is noticed while its handler waits`(how: String) async throws {
+        let (events, say) = AsyncStream.makeStream(of: String.self)
+        let server = try await TestServer { exchange in await Self.waitForClose(exchange, say) }
+        var client: RawClient? = server.client()
+        client?.send(get("/"))
+        var iterator = events.makeAsyncIterator()
+        #expect(await iterator.next() == "waiting")
+        switch how {
+        case "resets": client?.reset()
+        case "half-closes": client?.shutdownWrite()
+        case "leaves": client = nil
+        default:
+            client?.send([UInt8](repeating: UInt8(ascii: "x"), count: 100_000))
+            client = nil
+        }
+        #expect(await iterator.next() == "closed")
+        // The loop has closed the connection and counts the exchange no more.
+        let inFlight = await Task(executorPreference: server.loop) { server.server.inFlight }.value
+        #expect(inFlight == 0)
+    }
+
+    @Test func `an aborted chunked answer lacks its last chunk`() async throws {
+        let server = try await TestServer { exchange in
+            exchange.begin(200)
+            exchange.write(Array("part".utf8))
+            exchange.abort()
+        }
+        let client = server.client()
+        client.send(get("/"))
+        #expect(client.readToEnd() == .closed)
+        #expect(client.text.hasSuffix("4\r\npart\r\n"))
+    }
+
+    @Test func `an aborted answer that only close would end is reset`() async throws {
+        let server = try await TestServer { exchange in
+            exchange.begin(200)
+            exchange.write(Array("part".utf8))
+            exchange.abort()
+        }
+        let client = server.client()
+        client.send("GET / HTTP/1.0\r\n\r\n")
+        #expect(client.readToEnd() == .reset)
+    }
+
+    @Test func `an answer shorter than declared is broken off`() async throws {
+        let server = try await TestServer { exchange in
+            exchange.begin(200, contentLength: 10)
+            exchange.write(Array("short".utf8))
+            exchange.end()
+        }
+        let client = server.client()
+        client.send(get("/"))
+        #expect(client.readToEnd() == .closed)
+        #expect(client.text.hasSuffix("\r\n\r\nshort"))
+    }
+
+    @Test func `HTTP 1.0 gets its stream unframed and closed at the end`() async throws {
+        let server = try await TestServer { exchange in
+            exchange.begin(200)
+            exchange.write(Array("whole".utf8))
+            exchange.end()
+        }
+        let client = server.client()
+        client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        #expect(client.readToEnd() == .closed)
+        #expect(client.text.hasSuffix("connection: close\r\n\r\nwhole"))
+    }
+
+    @Test func `a handler that forgets to answer is answered for`() async throws {
+        let server = try await TestServer { exchange in if exchange.path == "/begun" { exchange.begin(200) } }
+        let (statuses, _, text) = server.say(get("/"), within: 300)
+        #expect(statuses == [500])
+        #expect(text.contains("internal_error"))
+        let begun = server.say(get("/begun"))
+        #expect(begun.end == .closed)
+        #expect(!begun.text.hasSuffix("0\r\n\r\n"))
+    }
+
+    @Test func `pipelined requests are handled one at a time and answered in order`() async throws {
+        let running = Mutex(0)
+        let mostRunning = Mutex(0)
+        let server = try await TestServer { exchange in
+            let now = running.withLock { count in
+                count += 1
+                return count
+            }
+            mostRunning.withLock { $0 = max($0, now) }
+            // Later requests would overtake earlier ones if they could.
+            try? await exchange.loop.sleep(for: .milliseconds(exchange.path == "/0" ? 20 : 1))
+            running.withLock { $0 -= 1 }
+            exchange.respond(200, body: Array(exchange.path.utf8))
+        }
+        let client = server.client()
+        client.send((0..<20).map { get("/\($0)") }.joined())
+        client.read { $0.answers.count == 20 }
+        #expect(client.answers.map { String(decoding: $0.body, as: UTF8.self) } == (0..<20).map { "/\($0)" })
+        #expect(mostRunning.withLock { $0 } == 1)
+    }
+
+    @Test func `thousands of pipelined requests to a client that reads late are all answered`() async throws {
+        let count = 5_000
+        let body = [UInt8](repeating: UInt8(ascii: "y"), count: 2_000)
+        let server = try await TestServer { exchange in exchange.respond(200, body: body) }
+        let client = server.client(receiveBuffer: 16 << 10)
+        let requests = String(repeating: get("/"), count: count)
+        // Written from a thread of its own: the server stops reading while nobody takes its answers.
+        spawnThread(name: "pipeline") { client.send(requests) }
+        var last = 0
+        client.read { client in
+            last = client.received.count
+            return last >= count * 2_000 + count * 80 && client.answers.count == count
+        }
+        #expect(client.answers.count == count)
+    }
+}
