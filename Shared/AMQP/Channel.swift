@@ -271,6 +271,16 @@ final class Channel {
         try output.flush(to: socket)
     }
 
+    /// Says goodbye if anybody listens; nothing is waited for.
+    func abandon(_ failure: ConnectionFailure) {
+        switch failure.kind {
+        case .connectFailed, .loginRefused, .missedHeartbeats, .socket, .protocolViolation: return
+        case .connectionClosed, .channelClosed: break  // close-ok waits in the output when it is owed
+        case .consumerLost, .setUpRefused: output.connectionClose()
+        }
+        try? output.flush(to: socket)
+    }
+
     /// Sends a heartbeat when due, and fails when the broker's have stopped.
     /// - Returns: when to look again.
     func beat(now: MonotonicInstant) throws(ConnectionFailure) -> MonotonicInstant {
@@ -295,7 +305,7 @@ final class Channel {
             case .channelClose:
                 let close = reply.reply.decoded.assumingMemoryBound(to: amqp_channel_close_t.self).pointee
                 throw ConnectionFailure(
-                    kind: .connectionClosed(code: Int(close.reply_code)), description: "\(what): \(String(close.reply_text))")
+                    kind: .setUpRefused(code: Int(close.reply_code)), description: "\(what): \(String(close.reply_text))")
             case .connectionClose:
                 let close = reply.reply.decoded.assumingMemoryBound(to: amqp_connection_close_t.self).pointee
                 throw ConnectionFailure(

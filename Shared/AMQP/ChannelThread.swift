@@ -104,7 +104,7 @@ final class ChannelThread: Sendable {
             }
             return false
         }
-        if neverRan { role.ended() } else { wake() }
+        if neverRan { finish() } else { wake() }
     }
 
     private func ended() async {
@@ -151,6 +151,10 @@ final class ChannelThread: Sendable {
                 if let delay { rest(for: delay) }
             }
         }
+        finish()
+    }
+
+    private func finish() {
         let (ending, connecting) = state.withLock { state in
             state.phase = .ended
             defer { (state.ending, state.connecting) = ([], []) }
@@ -179,7 +183,10 @@ final class ChannelThread: Sendable {
                 try exchange(channel)
                 return
             } catch {
-                guard case .channelClosed(let code) = error.kind else { throw error }
+                guard case .channelClosed(let code) = error.kind else {
+                    channel.abandon(error)
+                    throw error
+                }
                 disconnected(error)
                 log.channelClosed(code: code, error)
                 try channel.flush()

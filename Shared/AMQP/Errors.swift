@@ -56,6 +56,8 @@ struct ConnectionFailure: Error, Sendable, CustomStringConvertible {
         /// The broker ended the subscription: the queue was deleted or its node went down.
         case consumerLost
         case socket
+        /// A declaration was refused: 404 no such queue, 403 no right to it.
+        case setUpRefused(code: Int)
         /// The broker closed the channel; the connection is still good.
         case channelClosed(code: Int)
         case connectionClosed(code: Int)
@@ -67,6 +69,7 @@ struct ConnectionFailure: Error, Sendable, CustomStringConvertible {
             case .loginRefused: "login_refused"
             case .missedHeartbeats: "missed_heartbeats"
             case .consumerLost: "consumer_lost"
+            case .setUpRefused: "set_up_refused"
             case .socket: "socket"
             case .channelClosed: "channel_closed"
             case .connectionClosed: "connection_closed"
