@@ -155,7 +155,7 @@ func publishUntilConfirmed(_ message: OutgoingMessage, _ publisher: AMQPPublishe
         do throws(PublishError) {
             return try await publisher.publish(message, within: .seconds(5))
         } catch {
-            guard error == .disconnected else { throw error }
+            if case .unroutable = error { throw error }
         }
     }
     throw NotConnected()

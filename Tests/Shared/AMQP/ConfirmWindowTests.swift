@@ -1,0 +1,95 @@
+import EventLoop
+import Testing
+
+@testable import AMQP
+
+struct ConfirmWindowTests {
+    private func window(_ keys: [String]) -> ConfirmWindow<String> {
+        var window = ConfirmWindow<String>()
+        for (index, key) in keys.enumerated() {
+            let message = OutgoingMessage(exchange: "", routingKey: key, body: [], properties: MessageProperties(messageID: key, type: ""))
+            window.append(key, deadline: MonotonicInstant(nanoseconds: UInt64(index + 1) * 100), message)
+        }
+        return window
+    }
+
+    private func settled(_ window: inout ConfirmWindow<String>, _ tag: UInt64, multiple: Bool = false) -> [String] {
+        var tokens: [String] = []
+        window.settle(tag: tag, multiple: multiple) { token, _ in tokens.append(token) }
+        return tokens
+    }
+
+    @Test func `a multiple confirm settles what is open up to its tag, and nothing twice`() {
+        var window = window(["a", "b", "c", "d"])
+        var told = [settled(&window, 2), settled(&window, 3, multiple: true), settled(&window, 3, multiple: true)]
+        #expect(told == [["b"], ["a", "c"], []])
+        #expect(window.count == 1)
+        told = [settled(&window, 4)]
+        #expect(told == [["d"]])
+        #expect(window.count == 0)
+    }
+
+    @Test func `a return marks the oldest message alike, and only one`() {
+        var window = window(["a", "a", "b"])
+        window.markReturned(Channel.Returned(code: 312, text: "NO_ROUTE", exchange: "", routingKey: "a", messageID: "a"))
+        var returned: [Bool] = []
+        window.settle(tag: 3, multiple: true) { _, mark in returned.append(mark != nil) }
+        #expect(returned == [true, false, false])
+    }
+
+    @Test func `who gave up is not told again, and the tags still count`() {
+        var window = window(["a", "b", "c"])
+        var late: [String] = []
+        window.expire(now: MonotonicInstant(nanoseconds: 150)) { late.append($0) }
+        #expect(late == ["a"])
+        #expect(window.nextDeadline == MonotonicInstant(nanoseconds: 200))
+        let told = settled(&window, 2, multiple: true)
+        #expect(told == ["b"])
+        var lost: [String] = []
+        window.reset { token, _ in lost.append(token) }
+        #expect(lost == ["c"])
+        #expect(window.count == 0)
+    }
+
+    @Test func `random confirms settle each message exactly once`() {
+        let seed = UInt64.random(in: .min ... .max)
+        var random = SplitMix(state: seed)
+        var window = window((0..<10_000).map(String.init))
+        var open = Set(1...UInt64(10_000))
+        var told: [String] = []
+        while let tag = open.randomElement(using: &random) {
+            let multiple = Bool.random(using: &random) && Bool.random(using: &random)
+            told += settled(&window, tag, multiple: multiple)
+            if multiple { open = open.filter { $0 > tag } } else { open.remove(tag) }
+        }
+        #expect(told.count == 10_000 && Set(told).count == 10_000, "seed \(seed)")
+        #expect(window.count == 0, "seed \(seed)")
+    }
+}
+
+struct UnsettledTagsTests {
+    @Test func `tags are settled once, alone or with all before`() {
+        var tags = UnsettledTags()
+        for tag in UInt64(1)...5 { tags.delivered(tag) }
+        var settled = [(3, false), (3, true), (4, true), (1, false), (6, true)].map { tags.settle($0.0, multiple: $0.1) }
+        #expect(settled == [true, false, true, false, false])
+        #expect(!tags.isEmpty)
+        settled = [tags.settle(5, multiple: false)]
+        #expect(tags.isEmpty)
+        tags.delivered(6)
+        settled.append(tags.settle(6, multiple: true))
+        #expect(settled == [true, true])
+    }
+}
+
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
+        return value ^ value >> 31
+    }
+}

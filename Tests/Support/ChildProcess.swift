@@ -1,0 +1,43 @@
+package import Glibc
+
+/// A program a test runs, in a process group of its own, so that signals reach what it started too.
+package final class ChildProcess: Sendable {
+    package let id: pid_t
+
+    package struct Failure: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    /// - Parameters:
+    ///   - environment: all of it; nothing is inherited.
+    ///   - output: path of a file that gets stdout and stderr.
+    package init(_ program: String, _ arguments: [String], environment: [String: String], output: String) throws {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o644)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
+        let argv = ([program] + arguments).map { strdup($0) } + [nil]
+        let envp = environment.map { strdup("\($0)=\($1)") } + [nil]
+        defer { for pointer in argv + envp { free(pointer) } }
+        var id = pid_t()
+        let status = posix_spawn(&id, program, &actions, &attributes, argv, envp)
+        guard status == 0 else { throw Failure(description: "\(program): \(String(cString: strerror(status)))") }
+        self.id = id
+    }
+
+    package func signal(_ number: Int32) { kill(-id, number) }
+
+    /// Waits for the program's end (of itself or by a signal sent before).
+    @discardableResult
+    package func wait() -> Int32 {
+        var status: Int32 = 0
+        while waitpid(id, &status, 0) < 0, errno == EINTR {}
+        return status
+    }
+}
