@@ -7,7 +7,7 @@ package import JSON
 package protocol Message: Sendable {
     /// The wire name, for ever: AMQP `type`, and the routing key unless ``routingKey`` says otherwise.
     static var name: String { get }
-    static var exchange: Exchange { get }
+    static var exchange: Topology.Exchange { get }
     static var routingKey: String { get }
 
     func encode(into json: inout JSONWriter)

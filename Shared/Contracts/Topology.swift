@@ -68,18 +68,20 @@ package enum Topology {
     ]
 }
 
-package struct Exchange: Hashable, Sendable {
-    package enum Kind: String, Sendable { case direct, topic, fanout }
+extension Topology {
+    package struct Exchange: Hashable, Sendable {
+        package enum Kind: String, Sendable { case direct, topic, fanout }
 
-    package let name: String
-    package let kind: Kind
+        package let name: String
+        package let kind: Kind
+    }
 }
 
 package struct Binding: Hashable, Sendable {
-    package let exchange: Exchange
+    package let exchange: Topology.Exchange
     package let routingKey: String
 
-    package init(_ exchange: Exchange, _ routingKey: String) {
+    package init(_ exchange: Topology.Exchange, _ routingKey: String) {
         self.exchange = exchange
         self.routingKey = routingKey
     }
@@ -113,8 +115,8 @@ package struct Queue: Hashable, Sendable {
 /// A service's account at the broker. It reads its own queues (`<name>.*`) and the exchanges it binds to.
 package struct BrokerUser: Sendable {
     package let name: String
-    package let writes: [Exchange]
-    package let reads: [Exchange]
+    package let writes: [Topology.Exchange]
+    package let reads: [Topology.Exchange]
     /// Routing keys it may use on a shared topic exchange; a key outside is refused with 403.
-    package var commandKeys: [Exchange: String] = [:]
+    package var commandKeys: [Topology.Exchange: String] = [:]
 }

@@ -104,7 +104,7 @@ extension Topology {
 }
 
 extension JSONWriter {
-    fileprivate mutating func write(_ exchange: Exchange) {
+    fileprivate mutating func write(_ exchange: Topology.Exchange) {
         field("name", exchange.name)
         field("vhost", Topology.virtualHost)
         field("type", exchange.kind.rawValue)
