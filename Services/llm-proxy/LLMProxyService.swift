@@ -1,4 +1,76 @@
+import Bootstrap
+import Configuration
+import Contracts
+import EventLoop
+import FoundationEssentials
+import HTTP
+import Identity
+import Lifecycle
+import Outbox
+import Telemetry
+
+/// Sells model calls: knows the caller, holds what the call may cost, streams the answer through, charges what it used.
+///
+/// One loop a core shares the port; each has its own provider connections. The ways to the ledger and to auth are shared.
 @main
 struct LLMProxyService {
-    static func main() {}
+    static func main() {
+        Runtime.main(service: "llm-proxy", port: 8111, loops: .perCore) { runtime in try wire(runtime) }
+    }
+
+    private static func wire(_ runtime: Runtime) throws {
+        let settings = try ProxySettings(runtime.environment)
+        let file = try readProviders(settings.providersFile, runtime.environment)
+        let keys = try readKeys(of: file, runtime.environment)
+        let pool = try runtime.database()
+        let publisher = try runtime.publisher()
+        let requests = try runtime.rpcClient()
+        let relay = OutboxRelay(pool: pool, publisher: publisher, log: runtime.log)
+        runtime.add(Component("outbox", run: { try await relay.run() }))
+        let authenticator = Authenticator(
+            service: runtime.service, publicURL: runtime.configuration.publicURL.reveal(), amqp: try runtime.broker("revocations"),
+            rpc: requests, log: runtime.log)
+        runtime.add(Component("identity", run: { try await authenticator.run() }, stop: { await authenticator.stop() }))
+        runtime.require("revocations") { authenticator.isListening }
+
+        let catalogue = CurrentCatalogue(Catalogue(models: [], tariff: settings.tariff))
+        let keeper = CatalogueKeeper(
+            store: CatalogueStore(pool: pool), file: file, tariff: settings.tariff, catalogue: catalogue, loop: runtime.loop,
+            log: runtime.log)
+        runtime.add(Component("catalogue", run: { try await keeper.run() }))
+        runtime.require("catalogue") { !catalogue.current.models.isEmpty }
+
+        let ledger = LedgerMessages(
+            requests: requests, publisher: publisher, outbox: ChargeOutbox(pool: pool, loop: runtime.loop),
+            holder: "\(runtime.service):\(runtime.configuration.httpPort)", timing: settings.timing, log: runtime.log)
+        let topUpURL = runtime.configuration.publicURL.reveal() + "/plans"
+        runtime.serve { context in
+            routes(
+                ChatService(
+                    loop: context.loop, ledger: ledger, catalogue: catalogue, authenticator: authenticator, keys: keys,
+                    topUpURL: topUpURL, log: context.log))
+        }
+    }
+
+    private static func readProviders(_ path: String, _ environment: Environment) throws(ConfigurationError) -> ProvidersFile {
+        let bytes: Data
+        do {
+            bytes = try Data(contentsOf: URL(filePath: path))
+        } catch {
+            throw .malformed("PROVIDERS_FILE", found: path, expected: "a file that can be read")
+        }
+        do {
+            return try ProvidersFile(Array(bytes), variables: environment.optionalString)
+        } catch {
+            throw .malformed("PROVIDERS_FILE", found: path, expected: "a list of providers (\(error))")
+        }
+    }
+
+    private static func readKeys(of file: ProvidersFile, _ environment: Environment) throws(ConfigurationError) -> ProviderKeys {
+        var secrets: [String: Secret] = [:]
+        for (provider, _) in file.providers {
+            secrets[provider.apiKeyVariable] = try environment.optionalSecret(provider.apiKeyVariable)
+        }
+        return ProviderKeys(secrets)
+    }
 }

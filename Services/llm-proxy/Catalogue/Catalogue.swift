@@ -8,6 +8,16 @@ struct Catalogue: Sendable {
         var baseURL: String
         /// The variable that holds its key; the key itself stays out of the database.
         var apiKeyVariable: String
+
+        /// `https://host:port` and the path below it, without a slash at its end; nil when the URL is none.
+        var endpoint: (origin: Substring, path: Substring)? {
+            guard let scheme = ["http://", "https://"].first(where: baseURL.hasPrefix) else { return nil }
+            let rest = baseURL.dropFirst(scheme.count)
+            let host = rest.prefix { $0 != "/" }
+            guard !host.isEmpty, !host.contains("@"), !rest.contains("?"), !rest.contains("#") else { return nil }
+            let path = rest.dropFirst(host.count)
+            return (baseURL.prefix(scheme.count + host.count), path.hasSuffix("/") ? path.dropLast() : path)
+        }
     }
 
     struct Model: Hashable, Sendable {

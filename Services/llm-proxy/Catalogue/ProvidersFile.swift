@@ -3,6 +3,8 @@ import JSON
 
 /// The operator's list of providers, models and prices (`PROVIDERS_FILE`), in USD per million tokens as providers publish them.
 ///
+/// `base_url_variable` names an environment variable that, where it is set, stands for `base_url`; the key is always in a variable.
+///
 ///     {"providers": [{"name": "openai", "base_url": "https://api.openai.com/v1", "api_key_variable": "OPENAI_API_KEY",
 ///       "models": [{"id": "gpt-4o-mini", "prompt_usd_per_million": 0.15, "completion_usd_per_million": 0.60,
 ///                   "context_tokens": 128000, "usual_output_tokens": 1024}]}]}
@@ -19,11 +21,11 @@ struct ProvidersFile: Sendable {
     var providers: [(provider: Catalogue.Provider, models: [Model])]
 
     /// - Throws: ``Malformed`` naming what is wrong and where.
-    init(_ bytes: [UInt8]) throws(Malformed) {
+    init(_ bytes: [UInt8], variables: (String) -> String?) throws(Malformed) {
         do {
             providers = try JSONObject(bytes).array("providers").map { entry in
                 guard case .object(let object) = entry else { throw Malformed(reason: "providers must be objects") }
-                return try Self.provider(object)
+                return try Self.provider(object, variables)
             }
         } catch let malformed as Malformed {
             throw malformed
@@ -41,9 +43,14 @@ struct ProvidersFile: Sendable {
         var description: String { reason }
     }
 
-    private static func provider(_ json: JSONObject) throws -> (Catalogue.Provider, [Model]) {
+    private static func provider(_ json: JSONObject, _ variables: (String) -> String?) throws -> (Catalogue.Provider, [Model]) {
+        let override = try json.optionalString("base_url_variable").flatMap(variables)
         let provider = Catalogue.Provider(
-            name: try json.string("name"), baseURL: try json.string("base_url"), apiKeyVariable: try json.string("api_key_variable"))
+            name: try json.string("name"), baseURL: try override ?? json.string("base_url"),
+            apiKeyVariable: try json.string("api_key_variable"))
+        guard provider.endpoint != nil else {
+            throw Malformed(reason: "base_url of \(provider.name) must be http(s)://host[:port][/path], not \(provider.baseURL)")
+        }
         let models = try json.array("models").map { entry in
             guard case .object(let object) = entry else { throw Malformed(reason: "models of \(provider.name) must be objects") }
             return try model(object)

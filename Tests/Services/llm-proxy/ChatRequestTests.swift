@@ -1,4 +1,5 @@
 import Contracts
+import Foundation
 import JSON
 import Testing
 
@@ -82,8 +83,23 @@ struct ChatRequestTests {
                 #"{"providers":[{"name":"p","base_url":"http://h/v1","api_key_variable":"K","models":[{"id":"m","prompt_usd_per_million":\#(prompt),"completion_usd_per_million":0.60,"context_tokens":1,"usual_output_tokens":1}]}]}"#
                     .utf8)
         }
-        #expect(try ProvidersFile(file("0.150001")).providers[0].models[0].prompt == PicoUSD(value: 150_001))
-        let refused = #expect(throws: ProvidersFile.Malformed.self) { try ProvidersFile(file("0.1500001")) }
+        #expect(try ProvidersFile(file("0.150001"), variables: { _ in nil }).providers[0].models[0].prompt == PicoUSD(value: 150_001))
+        let refused = #expect(throws: ProvidersFile.Malformed.self) { try ProvidersFile(file("0.1500001"), variables: { _ in nil }) }
         #expect(refused?.description == "prompt_usd_per_million of m must be a decimal with at most 6 fraction digits, not 0.1500001")
+    }
+
+    @Test func `both provider lists that come with the product can be read, and a variable moves their address`() throws {
+        for name in ["simulator", "openai"] {
+            let url = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../deploy/providers/\(name).json")
+            let file = try ProvidersFile(Array(Data(contentsOf: url))) { $0 == "OPENAI_BASE_URL" ? "http://127.0.0.1:9/v1/" : nil }
+            let endpoint = try #require(file.providers[0].provider.endpoint)
+            #expect(endpoint == ("http://127.0.0.1:9", "/v1"))
+            #expect(file.providers[0].models.count > 3)
+        }
+    }
+
+    @Test(arguments: ["", "ftp://h", "http://", "https://user@h/v1", "http://h/v1?x=1"])
+    func `a provider's address that is none is refused`(baseURL: String) {
+        #expect(Catalogue.Provider(name: "p", baseURL: baseURL, apiKeyVariable: "K").endpoint == nil)
     }
 }

@@ -1,0 +1,252 @@
+import Contracts
+import EventLoop
+import HTTP
+import HTTPWire
+import Identity
+import JSON
+import Telemetry
+import UpstreamClient
+
+/// One chat completion, from the caller's credentials to a durable charge. Lives on the caller's loop.
+///
+/// From the moment a hold is granted every way out settles or voids it; should the process die first, the ledger lets the hold
+/// expire at what was last reported.
+final class ChatCall {
+    private let exchange: Exchange
+    private let service: ChatService
+    private let principal: Principal
+    private let request: ChatRequest
+    private let model: Catalogue.Model
+    private let tariff: Tariff
+    private let context: MessageContext
+    private let charge = ChargeID.make()
+    private let promptTokensMax: Int64
+
+    private var granted = Credits.zero
+    private var availableAfterHold = Credits.zero
+    private var meter = StreamMeter()
+    private var reports: TimerID?
+
+    /// - Throws: ``Problem`` for a request that cannot be served as it is.
+    init(_ exchange: Exchange, _ context: RequestContext, principal: Principal, service: ChatService) throws {
+        self.exchange = exchange
+        self.service = service
+        self.principal = principal
+        do throws(ChatRequest.Refusal) {
+            request = try ChatRequest(body: exchange.body)
+        } catch .malformed(let reason) {
+            throw Problem.invalidJSON("The body is not a JSON object: \(reason).")
+        } catch .invalid(let param, let message) {
+            throw Problem.invalidRequest(message, param: param)
+        }
+        let catalogue = service.catalogue.current
+        guard let model = catalogue.models[request.model] else { throw Problem.modelNotFound(request.model) }
+        self.model = model
+        tariff = catalogue.tariff
+        promptTokensMax = HoldEstimate.promptTokensMax(of: exchange.body)
+        self.context = MessageContext(
+            conversationID: ConversationID(context.requestID) ?? ConversationID(rawValue: charge.rawValue), trace: context.trace)
+    }
+
+    func run() async throws {
+        let outputBound = try await hold()
+        guard !exchange.isClosed else { return await void(because: "the caller hung up") }
+        reportWhileRunning()
+        defer { if let reports { service.loop.cancel(reports) } }
+        let answer: UpstreamResponse
+        do {
+            answer = try service.send(request.providerBody(outputTokens: outputBound), to: model.provider)
+        } catch {
+            await void(because: "no connection to the provider")
+            throw error
+        }
+        exchange.onClose = { answer.cancel() }
+        do throws(UpstreamError) {
+            try await answer.head()
+        } catch {
+            await void(because: "provider: \(error)")
+            throw service.problem(for: error, of: model.provider)
+        }
+        guard (200..<300).contains(answer.status) else { return try await refuse(answer) }
+        if request.isStreaming { await stream(answer) } else { try await collect(answer) }
+    }
+
+    // MARK: Before
+
+    /// - Returns: the bound of the answer's length that the provider must be given; nil leaves the caller's own.
+    private func hold() async throws -> Int64? {
+        let outputTokens = request.outputTokensMax ?? model.usualOutputTokens
+        guard
+            let estimate = HoldEstimate(
+                promptTokens: promptTokensMax, outputTokens: outputTokens, answers: request.answers, tariff: tariff, price: model.price)
+        else { throw Problem.invalidRequest("The call could cost more than can be counted.", param: request.outputTokensMember) }
+        let reply: HoldReply
+        do {
+            reply = try await service.ledger.place(
+                charge, for: principal.accountID, estimate, apiKey: principal.apiKeyID, on: service.loop, in: context)
+        } catch {
+            service.log.warning("ledger did not answer a hold", error: error, trace: context.trace)
+            throw Problem.ledgerUnavailable
+        }
+        switch reply.status {
+        case .granted: break
+        case .insufficientFunds, .awaitingFunds:
+            throw Problem.insufficientCredits(
+                balance: reply.available.description, required: estimate.amountLeast.description, topUpURL: service.topUpURL)
+        case .alreadyResolved, .conflict, .invalid:
+            service.log.error(
+                "the ledger refused a hold", ["status": .string(reply.status.rawValue), "reason": .string(reply.message ?? "")])
+            throw Problem.internalError
+        }
+        (granted, availableAfterHold) = (reply.granted, reply.available)
+        guard granted < estimate.amount else { return nil }
+        let affordable = HoldEstimate.outputTokens(
+            affordableWith: granted, promptTokens: promptTokensMax, upTo: outputTokens, answers: request.answers, tariff: tariff,
+            price: model.price)
+        exchange.standingHeaders.add("x-max-tokens-clamped", Int(affordable))
+        return affordable
+    }
+
+    private func reportWhileRunning() {
+        reports = service.loop.schedule(after: service.ledger.timing.reportEvery) { [self] in
+            service.ledger.report(charge, of: principal.accountID, usedSoFar: price(delivered) ?? .zero, in: context)
+            reportWhileRunning()
+        }
+    }
+
+    // MARK: In one piece
+
+    private func collect(_ answer: UpstreamResponse) async throws {
+        let body: [UInt8]
+        do throws(UpstreamError) {
+            body = try await answer.collect(upTo: service.answerBytesMax)
+        } catch {
+            // Nothing has reached the caller, so nothing is charged.
+            await void(because: "provider: \(error)")
+            throw service.problem(for: error, of: model.provider)
+        }
+        guard !exchange.isClosed else { return await void(because: "the caller hung up") }
+        let reported = body.withUnsafeBytes { JSONScan($0)["usage"].flatMap(TokenUsage.init) }
+        let usage = reported ?? TokenUsage(promptTokens: promptTokensLikely, completionTokens: Int64(body.count / 8))
+        guard usage.completionTokens > 0 else {
+            await void(because: "empty answer")
+            return respond(body, usage: usage, used: .zero)
+        }
+        guard let used = await settle(usage, isEstimated: reported == nil, end: .completed) else { throw Problem.ledgerUnavailable }
+        respond(body, usage: usage, used: used)
+    }
+
+    private func respond(_ body: [UInt8], usage: TokenUsage, used: Credits) {
+        var headers: HeaderBlock = ["content-type": "application/json"]
+        headers.add("x-provider", model.provider.name)
+        headers.add("x-credits-used", used.description)
+        headers.add("x-credits-remaining", remaining(after: used).description)
+        let answer = AnswerUsage.adding(used: used, remaining: remaining(after: used), usage: usage, to: body) ?? body
+        exchange.respond(200, headers: headers, body: answer)
+    }
+
+    // MARK: As a stream
+
+    private func stream(_ answer: UpstreamResponse) async {
+        var headers: HeaderBlock = ["content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"]
+        headers.add("x-accel-buffering", "no")
+        headers.add("x-provider", model.provider.name)
+        exchange.begin(200, headers: headers)
+        exchange.onDrain = { answer.resume() }
+        let keepAlive = KeepAlive(exchange, on: service.loop)
+        defer { keepAlive.stop() }
+        do throws(UpstreamError) {
+            try await answer.pipe { [self] bytes in
+                keepAlive.touch()
+                meter.feed(bytes) { exchange.write($0) }
+                if exchange.isCongested { answer.pause() }
+            }
+        } catch {
+            return await breakOff(because: error)
+        }
+        await finishStream()
+    }
+
+    /// The provider's answer is whole: it is paid for before the caller sees its end.
+    private func finishStream() async {
+        guard delivered.completionTokens > 0 else {
+            await void(because: "empty answer")
+            return endStream(used: .zero)
+        }
+        guard let used = await settle(delivered, isEstimated: meter.usage == nil, end: .completed) else {
+            return breakStream(with: .ledgerUnavailable)
+        }
+        endStream(used: used)
+    }
+
+    private func endStream(used: Credits) {
+        if request.wantsUsage, let event = meter.usageEvent,
+            let priced = AnswerUsage.adding(used: used, remaining: remaining(after: used), usage: delivered, to: event)
+        {
+            exchange.write(Array("data: ".utf8) + priced + Array("\n\n".utf8))
+        }
+        if meter.isDone { exchange.write(Array("data: [DONE]\n\n".utf8)) }
+        exchange.end()
+    }
+
+    /// The stream ended before the answer did: the caller left, or the provider failed. What was delivered is charged.
+    private func breakOff(because error: UpstreamError) async {
+        let end: CallFacts.End =
+            if exchange.isClosed { .clientGone } else if case .timedOut = error.code { .timedOut } else { .providerDied }
+        if delivered.completionTokens > 0 {
+            _ = await settle(delivered, isEstimated: meter.usage == nil, end: end)
+        } else {
+            await void(because: "\(end.rawValue) before the first token")
+        }
+        if !exchange.isClosed { breakStream(with: service.problem(for: error, of: model.provider)) }
+    }
+
+    /// An error event, and a connection that breaks: no reader can take what came for the whole answer.
+    private func breakStream(with problem: Problem) {
+        exchange.write(Array("data: ".utf8) + problem.body + Array("\n\n".utf8))
+        exchange.abort()
+    }
+
+    // MARK: After
+
+    /// The provider said no, before anything was generated.
+    private func refuse(_ answer: UpstreamResponse) async throws {
+        let body = (try? await answer.collect(upTo: 65_536)) ?? []
+        await void(because: "provider answered \(answer.status)")
+        throw service.problem(
+            forStatus: answer.status, body: body, retryAfter: answer.headers.string(for: "retry-after"), of: model.provider)
+    }
+
+    /// What is charged so far: as the provider says, else as counted.
+    private var delivered: TokenUsage {
+        meter.usage
+            ?? TokenUsage(
+                promptTokens: meter.contentEvents > 0 ? promptTokensLikely : 0, completionTokens: meter.outputTokensDelivered)
+    }
+
+    /// For a provider that never says: four bytes a token, as tokenizers do on average.
+    private var promptTokensLikely: Int64 { max(1, Int64(exchange.body.count / 4)) }
+
+    private func price(_ usage: TokenUsage) -> Credits? { tariff.credits(for: usage, at: model.price) }
+
+    private func remaining(after used: Credits) -> Credits { availableAfterHold + granted - used }
+
+    /// - Returns: what was charged; nil when the charge could not be made durable.
+    private func settle(_ usage: TokenUsage, isEstimated: Bool, end: CallFacts.End) async -> Credits? {
+        guard let used = price(usage), let cost = model.price.cost(of: usage) else {
+            service.log.error("usage beyond what can be priced", ["model": .string(model.id)], trace: context.trace)
+            return nil
+        }
+        let facts = CallFacts(
+            model: model.id, provider: model.provider.name, promptTokens: usage.promptTokens, completionTokens: usage.completionTokens,
+            isEstimated: isEstimated, end: end, priceVersion: model.price.version, costPicoUSD: cost.value,
+            markupBasisPoints: tariff.markupBasisPoints, operation: exchange.headers.string(for: "x-operation"),
+            apiKeyID: principal.apiKeyID)
+        let settlement = SettleCharge(chargeID: charge, accountID: principal.accountID, amount: used, call: facts)
+        return await service.ledger.settle(settlement, in: context) ? used : nil
+    }
+
+    private func void(because reason: String) async {
+        await service.ledger.void(charge, of: principal.accountID, because: reason, in: context)
+    }
+}

@@ -1,0 +1,128 @@
+import Configuration
+import EventLoop
+import HTTP
+import HTTPWire
+import Identity
+import JSON
+import Synchronization
+import Telemetry
+import UpstreamClient
+
+/// What the calls of one loop share: connections to providers, the way to the ledger, the catalogue.
+final class ChatService: @unchecked Sendable {
+    // @unchecked Sendable: confined to `loop`, like the pools it holds.
+
+    let loop: EventLoop
+    let ledger: LedgerMessages
+    let catalogue: CurrentCatalogue
+    let topUpURL: String
+    let answerBytesMax = 64 << 20
+    let log: Logger
+
+    let authenticator: Authenticator
+    private let keys: ProviderKeys
+    private var pools: [String: ProviderConnections] = [:]
+
+    init(
+        loop: EventLoop, ledger: LedgerMessages, catalogue: CurrentCatalogue, authenticator: Authenticator, keys: ProviderKeys,
+        topUpURL: String, log: Logger
+    ) {
+        self.loop = loop
+        self.ledger = ledger
+        self.catalogue = catalogue
+        self.authenticator = authenticator
+        self.keys = keys
+        self.topUpURL = topUpURL
+        self.log = log
+    }
+
+    /// `POST /v1/chat/completions`
+    func complete(_ exchange: Exchange, _ context: RequestContext) async {
+        do {
+            let principal =
+                if let known = authenticator.cached(exchange.headers) { known } else { try await authenticator.principal(exchange.headers) }
+            try await ChatCall(exchange, context, principal: principal, service: self).run()
+        } catch let problem as Problem {
+            exchange.respond(problem)
+        } catch {
+            log.error("chat call failed", error: error, trace: context.trace)
+            exchange.respond(.internalError)
+        }
+    }
+
+    // MARK: Providers
+
+    /// Starts a call; the answer can be cancelled from here on.
+    func send(_ body: [UInt8], to provider: Catalogue.Provider) throws -> UpstreamResponse {
+        let connections = try connections(to: provider)
+        return connections.pool.begin(
+            method: "POST", target: connections.chatTarget, headers: connections.headers, body: body)
+    }
+
+    private struct ProviderConnections {
+        var pool: UpstreamPool
+        var chatTarget: [UInt8]
+        var headers: HeaderBlock
+    }
+
+    private func connections(to provider: Catalogue.Provider) throws -> ProviderConnections {
+        if let known = pools[provider.name] { return known }
+        guard let key = keys[provider.apiKeyVariable] else { throw Problem.providerDisabled(provider.name) }
+        guard let endpoint = provider.endpoint, let origin = Origin(String(endpoint.origin)) else {
+            throw Problem.providerError(provider.name, "The address of the provider '\(provider.name)' cannot be read.")
+        }
+        var headers: HeaderBlock = ["content-type": "application/json", "accept": "application/json, text/event-stream"]
+        headers.add("authorization", "Bearer " + key.reveal())
+        let made = ProviderConnections(
+            pool: try UpstreamPool(loop: loop, origin: origin), chatTarget: Array((endpoint.path + "/chat/completions").utf8),
+            headers: headers)
+        pools[provider.name] = made
+        return made
+    }
+
+    // MARK: What a provider's failure is to the caller
+
+    func problem(for error: UpstreamError, of provider: Catalogue.Provider) -> Problem {
+        log.warning("provider failed", ["provider": .string(provider.name)], error: error)
+        switch error.code {
+        case .timedOut: return .providerTimeout(provider.name)
+        case .saturated: return .overloaded()
+        default: return .providerError(provider.name, "The provider '\(provider.name)' could not be reached or broke off.")
+        }
+    }
+
+    /// A refusal of the request itself is passed on; anything else is the provider's trouble, or ours with it.
+    func problem(forStatus status: Int, body: [UInt8], retryAfter: String?, of provider: Catalogue.Provider) -> Problem {
+        let error = (try? JSONObject(body).optionalObject("error")) ?? nil
+        let message = (try? error?.optionalString("message")) ?? nil
+        switch status {
+        case 400, 404, 413, 415, 422:
+            return .invalidRequest(
+                message ?? "The provider '\(provider.name)' refused the request.", param: (try? error?.optionalString("param")) ?? nil)
+        default:
+            var problem = Problem.providerError(
+                provider.name, "The provider '\(provider.name)' answered \(status).", upstreamStatus: status)
+            if let retryAfter, let seconds = Int(retryAfter), (0...3_600).contains(seconds) { problem.headers.add("retry-after", seconds) }
+            return problem
+        }
+    }
+}
+
+/// Provider keys by the name of their variable; read once at start, never printed.
+struct ProviderKeys: Sendable {
+    private let secrets: [String: Secret]
+
+    init(_ secrets: [String: Secret]) { self.secrets = secrets }
+
+    subscript(variable: String) -> Secret? { secrets[variable] }
+}
+
+/// The catalogue in force: replaced as a whole, read by every loop.
+final class CurrentCatalogue: Sendable {
+    private let snapshot: Mutex<Catalogue>
+
+    init(_ catalogue: Catalogue) { snapshot = Mutex(catalogue) }
+
+    var current: Catalogue { snapshot.withLock { $0 } }
+    func replace(with catalogue: Catalogue) { snapshot.withLock { $0 = catalogue } }
+}

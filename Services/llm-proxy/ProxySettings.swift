@@ -1,0 +1,55 @@
+import Configuration
+import Contracts
+
+/// What the proxy reads beside the common variables.
+///
+/// | variable | default | |
+/// |---|---|---|
+/// | `PROVIDERS_FILE` | required | providers, models and prices: see ``ProvidersFile`` |
+/// | the file's `api_key_variable`s | | a provider whose key is not set answers `provider_disabled` |
+/// | `PRICING_RULE` | `cost_plus` | or `per_token` |
+/// | `MARKUP_BASIS_POINTS` | 1500 | 0…100000, on the provider's cost |
+/// | `CREDITS_PER_USD` | 25 | decimal |
+/// | `WEB_LLM_CREDIT_PER_1K_TOKENS` | 1 | decimal, for `per_token` |
+/// | `WEB_LLM_MIN_CREDITS` | 0; 1 for `per_token` | decimal; the least a billable call costs |
+/// | `HOLD_TTL` | `60s` | 1s…10m: how long a hold outlives the last word of its proxy |
+/// | `HOLD_WITHIN` | `3s` | 100ms…30s, for the ledger's answer |
+/// | `FUNDS_WAIT` | `2s` | 0s…30s: how long a caller waits for credits that his other calls hold |
+/// | `CONFIRM_WITHIN` | `5s` | 100ms…30s, for the broker; then the outbox takes the charge |
+struct ProxySettings: Sendable {
+    let providersFile: String
+    let tariff: Tariff
+    let timing: LedgerMessages.Timing
+
+    init(_ environment: Environment) throws(ConfigurationError) {
+        providersFile = try environment.string("PROVIDERS_FILE")
+        tariff = try Self.tariff(environment)
+        timing = LedgerMessages.Timing(
+            holdWithin: try environment.duration("HOLD_WITHIN", default: .seconds(3), in: .milliseconds(100) ... .seconds(30)),
+            holdTimeToLive: try environment.duration("HOLD_TTL", default: .seconds(60), in: .seconds(1) ... .seconds(600)),
+            fundsWithin: try environment.duration("FUNDS_WAIT", default: .seconds(2), in: .zero ... .seconds(30)),
+            confirmWithin: try environment.duration("CONFIRM_WITHIN", default: .seconds(5), in: .milliseconds(100) ... .seconds(30)))
+    }
+
+    private static func tariff(_ environment: Environment) throws(ConfigurationError) -> Tariff {
+        let isPerToken = try environment.choice("PRICING_RULE", default: "cost_plus", of: ["cost_plus", "per_token"]) == "per_token"
+        let rule: Tariff.Rule =
+            isPerToken
+            ? .perToken(creditsPer1kTokens: try credits(environment, "WEB_LLM_CREDIT_PER_1K_TOKENS", default: Credits(whole: 1)))
+            : .costPlus(
+                markupBasisPoints: Int64(try environment.integer("MARKUP_BASIS_POINTS", default: 1_500, in: 0...100_000)),
+                creditsPerUSD: try credits(environment, "CREDITS_PER_USD", default: Credits(whole: 25)))
+        return Tariff(
+            rule: rule,
+            creditsMin: try credits(environment, "WEB_LLM_MIN_CREDITS", default: isPerToken ? Credits(whole: 1) : .zero))
+    }
+
+    private static func credits(_ environment: Environment, _ name: String, default fallback: Credits) throws(ConfigurationError) -> Credits
+    {
+        guard let text = environment.optionalString(name) else { return fallback }
+        guard let credits = Credits(decimal: text), credits >= .zero, credits <= Credits(whole: 1_000_000) else {
+            throw .malformed(name, found: text, expected: "a decimal from 0 to 1000000 with at most 9 fraction digits")
+        }
+        return credits
+    }
+}
