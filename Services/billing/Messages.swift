@@ -1,0 +1,22 @@
+import Contracts
+import Outbox
+import Postgres
+
+/// | message | from | what happens |
+/// |---|---|---|
+/// | `user.registered.v1` | auth | the plan's first credits become due: `purchase.fulfilled.v1` to the ledger |
+func subscriptions() -> [Subscription] {
+    [
+        .on(UserRegistered.self, from: Topology.billingUsers) { user, _, transaction in
+            try await grantFirstPeriod(to: user, in: transaction)
+        }
+    ]
+}
+
+/// Idempotent on person and period, for ever, beside the inbox's memory of two weeks.
+private func grantFirstPeriod(to user: UserRegistered, in transaction: PostgresTransaction) async throws {
+    guard let grant = firstGrant(for: user, chargeID: .make()), try await transaction.first(InsertPlanGrant(grant: grant)) != nil else {
+        return
+    }
+    try await Outbox.add(grant.fulfilment, orderingKey: user.userID.description, in: transaction)
+}

@@ -1,0 +1,41 @@
+import Contracts
+
+/// What a plan gives each month. The catalogue of SPEC §3 becomes rows with the Stripe step; until then the free plan is all there is.
+struct Plan: Hashable, Sendable {
+    var name: String
+    var displayName: String
+    var monthlyCredits: Credits
+
+    static let free = Plan(name: "free", displayName: "Free", monthlyCredits: Credits(whole: 10))
+}
+
+/// One period of a plan: 30 days from registration on, so that every period is worth the same.
+struct PlanPeriod: Hashable, Sendable {
+    var start: Instant
+    var end: Instant
+
+    static func first(startingAt start: Instant) -> PlanPeriod {
+        PlanPeriod(start: start, end: start + .seconds(30 * 86_400))
+    }
+}
+
+/// Decides what a new person is given.
+func firstGrant(for user: UserRegistered, chargeID: ChargeID) -> PlanGrant? {
+    guard user.plan == Plan.free.name else { return nil }
+    let period = PlanPeriod.first(startingAt: user.registeredAt)
+    return PlanGrant(userID: user.userID, plan: .free, period: period, chargeID: chargeID)
+}
+
+/// A month's credits of one person.
+struct PlanGrant: Hashable, Sendable {
+    var userID: UserID
+    var plan: Plan
+    var period: PlanPeriod
+    var chargeID: ChargeID
+
+    var fulfilment: PurchaseFulfilled {
+        PurchaseFulfilled(
+            chargeID: chargeID, accountID: AccountID(userID), kind: .planGrant, amount: plan.monthlyCredits,
+            description: "\(plan.displayName) plan: monthly credits", expiresAt: period.end)
+    }
+}
