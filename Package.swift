@@ -12,6 +12,7 @@ let package = Package(
         .executable(name: "llm-proxy", targets: ["LLMProxy"]),
         .executable(name: "billing", targets: ["Billing"]),
         .executable(name: "provider-simulator", targets: ["ProviderSimulator"]),
+        .executable(name: "bench", targets: ["Bench"]),
     ],
     targets: [
         // C libraries: a module map and a shim each, imported by exactly one Swift module.
@@ -94,6 +95,11 @@ let package = Package(
             name: "ProviderSimulator", dependencies: ["Configuration", "EventLoop", "HTTP", "JSON", "Lifecycle", "Telemetry"],
             path: "Tests/Simulators/provider"),
 
+        .executableTarget(
+            name: "Bench",
+            dependencies: ["AMQP", "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "JSON", "Telemetry", "UpstreamClient"],
+            path: "Tests/Benchmarks", exclude: ["ledger.sh", "proxy.sh", "stack.sh"]),
+
         // Tests mirror the tree.
         .target(name: "TestSupport", dependencies: ["Contracts", "EventLoop", "Postgres", "Telemetry"], path: "Tests/Support"),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"], path: "Tests/Shared/EventLoop"),
@@ -170,8 +176,11 @@ let package = Package(
             path: "Tests/Services/billing"),
         .testTarget(name: "ArchitectureTests", dependencies: ["TestSupport"], path: "Tests/Architecture"),
         .testTarget(
-            name: "SystemTests", dependencies: ["Contracts", "EventLoop", "HTTPClient", "JSON", "Postgres", "TestSupport"],
-            path: "Tests/System"),
+            name: "SystemTests",
+            dependencies: [
+                "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "JSON", "Postgres", "Telemetry", "TestSupport", "UpstreamClient",
+            ],
+            path: "Tests/System", exclude: ["openai_sdk.py"]),
     ]
 )
 

@@ -1,0 +1,57 @@
+import EventLoop
+import Foundation
+
+/// One run of wrk: what it prints, and what the measured process used meanwhile.
+struct WrkRun {
+    var perSecond = 0.0
+    var p50 = 0.0
+    var p99 = 0.0
+    var failed = 0
+    var cpuMicroseconds = 0.0
+
+    init(_ side: ProxyBench.Side, connections: Int, seconds: Int, key: String, body: String) throws {
+        let script = FileManager.default.temporaryDirectory.appending(path: "bench-\(UUID().uuidString).lua")
+        defer { try? FileManager.default.removeItem(at: script) }
+        try """
+        wrk.method = "POST"
+        wrk.headers["content-type"] = "application/json"
+        wrk.headers["authorization"] = "Bearer \(key)"
+        wrk.body = [[\(body)]]
+        done = function(summary, latency)
+          io.write(string.format("RESULT %d %d %f %f %d\\n", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+            summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
+        end
+        """.write(to: script, atomically: true, encoding: .utf8)
+        let before = try ProcessStats(pid: side.pid)
+        let output = try execute(
+            "/usr/bin/wrk",
+            ["-t1", "-c\(connections)", "-d\(seconds)s", "-s", script.path(percentEncoded: false), side.url + "/v1/chat/completions"])
+        let after = try ProcessStats(pid: side.pid)
+        guard let line = output.split(separator: "\n").first(where: { $0.hasPrefix("RESULT ") }) else {
+            throw BenchError(description: "wrk: \(output.suffix(500))")
+        }
+        let numbers = line.split(separator: " ").dropFirst().compactMap { Double($0) }
+        perSecond = numbers[0] / (numbers[1] / 1e6)
+        p50 = numbers[2] / 1e3
+        p99 = numbers[3] / 1e3
+        failed = Int(numbers[4])
+        cpuMicroseconds = Double((after.cpu - before.cpu).nanoseconds) / 1e3 / max(1, numbers[0])
+    }
+}
+
+/// Runs a program to its end; its output and errors together.
+func execute(_ program: String, _ arguments: [String], environment: [String: String] = [:]) throws -> String {
+    let process = Process()
+    process.executableURL = URL(filePath: program)
+    process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    process.standardError = pipe
+    try process.run()
+    let output = pipe.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    let text = String(decoding: output, as: UTF8.self)
+    guard process.terminationStatus == 0 else { throw BenchError(description: "\(program): \(text.suffix(1_000))") }
+    return text
+}

@@ -1,0 +1,17 @@
+# Sourced: brings up a stack for a benchmark, and takes it down when the benchmark ends.
+
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+tool=$project/deploy/local/stack.sh
+STACK_DIR=$(bash "$tool" folder)/bench
+export STACK_DIR PORT_BASE=${BENCH_PORT_BASE:-18000}
+
+bench() {
+    bash "$project/deploy/local/build.sh" -c release
+    bash "$tool" delete >/dev/null
+    mkdir -p "$STACK_DIR"
+    printf 'LOOPS=%s\n' "${BENCH_LOOPS:-1}" >"$STACK_DIR/local.env"
+    trap 'bash "$tool" delete >/dev/null' EXIT
+    trap 'exit 130' INT TERM HUP
+    bash "$tool" up
+    "$project/.build/release/bench" "$1" "$STACK_DIR/stack.json"
+}

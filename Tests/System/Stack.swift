@@ -1,0 +1,104 @@
+import EventLoop
+import Foundation
+import JSON
+import Testing
+
+/// The whole gateway, started by the same tool that `make run` uses, with executables and ports of its own.
+///
+/// Started once, by the first suite that asks; `make test` stops it at the end. Suites run one after the other, and each leaves
+/// every component running.
+struct Stack: Sendable {
+    enum Component: String, Sendable, CaseIterable {
+        case postgres, rabbitmq, auth, ledger, billing, edge
+        case simulator = "provider-simulator"
+        case proxy1 = "llm-proxy-1"
+        case proxy2 = "llm-proxy-2"
+    }
+
+    let directory: String
+    let tool: String
+
+    /// Short, so that a crash test need not wait a minute for a hold to expire.
+    static let holdTimeToLive = Duration.seconds(6)
+
+    static func shared() async throws -> Stack { try await starting.value }
+
+    private static let starting = Task {
+        let environment = ProcessInfo.processInfo.environment
+        guard let tool = environment["STACK_TOOL"], let stacks = environment["TEST_STACKS"] else {
+            throw Failure(description: "STACK_TOOL and TEST_STACKS are not set: run the tests by `make test`")
+        }
+        let stack = Stack(directory: stacks + "/system", tool: tool)
+        try FileManager.default.createDirectory(atPath: stack.directory, withIntermediateDirectories: true)
+        try "HOLD_TTL=6s\nLOG_LEVEL=info\n".write(toFile: stack.directory + "/local.env", atomically: true, encoding: .utf8)
+        try await stack.run("up")
+        return stack
+    }
+
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    // MARK: Verbs
+
+    func kill(_ component: Component) async throws { try await run("kill", component.rawValue) }
+    func start(_ component: Component) async throws { try await run("start", component.rawValue) }
+    func stop(_ component: Component) async throws { try await run("stop", component.rawValue) }
+
+    private func run(_ arguments: String...) async throws {
+        let result = try await Self.execute(
+            "/usr/bin/env", ["bash", tool] + arguments,
+            environment: ["STACK_DIR": directory, "PORT_BASE": "17100"])
+        guard result.status == 0 else {
+            throw Failure(description: "stack.sh \(arguments.joined(separator: " ")): \(result.output.suffix(2_000))")
+        }
+    }
+
+    /// Runs a program to its end, on a thread of its own. Output and errors together.
+    static func execute(
+        _ program: String, _ arguments: [String], environment: [String: String] = [:], clearingEnvironment: Bool = false
+    ) async throws -> (status: Int32, output: String) {
+        try await withCheckedThrowingContinuation { continuation in
+            spawnThread(name: "process") {
+                continuation.resume(
+                    with: Result {
+                        let process = Process()
+                        process.executableURL = URL(filePath: program)
+                        process.arguments = arguments
+                        let inherited = clearingEnvironment ? [:] : ProcessInfo.processInfo.environment
+                        process.environment = inherited.merging(environment) { $1 }
+                        // A file, not a pipe: servers that the tool starts inherit it, and a pipe would stay open with them.
+                        let log = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+                        try Data().write(to: log)
+                        defer { try? FileManager.default.removeItem(at: log) }
+                        let handle = try FileHandle(forWritingTo: log)
+                        process.standardOutput = handle
+                        process.standardError = handle
+                        process.standardInput = FileHandle.nullDevice
+                        try process.run()
+                        process.waitUntilExit()
+                        try handle.close()
+                        return (process.terminationStatus, try String(contentsOf: log, encoding: .utf8))
+                    })
+            }
+        }
+    }
+
+    // MARK: What stack.json says
+
+    func description() throws -> JSONObject {
+        try JSONObject(Array(Data(contentsOf: URL(filePath: directory + "/stack.json"))))
+    }
+
+    var edge: String { get throws { try description().string("edge") } }
+    var simulator: String { get throws { try description().string("provider_simulator") } }
+    var databaseURL: String { get throws { try description().object("database").string("superuser_url") } }
+    var adminEmail: String { get throws { try description().object("admin").string("email") } }
+    var adminPassword: String { get throws { try description().object("admin").string("password") } }
+
+    func url(of component: Component) throws -> String { try description().object("services").string(component.rawValue) }
+
+    func log(of component: Component) throws -> [String] {
+        try String(contentsOfFile: directory + "/log/\(component.rawValue).log", encoding: .utf8).components(separatedBy: "\n")
+    }
+}
