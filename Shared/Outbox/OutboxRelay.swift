@@ -64,10 +64,12 @@ package final class OutboxRelay: @unchecked Sendable {
 
     /// Callable from any thread; cheap when the relay is busy.
     package func wake() {
-        pool.loop.execute {
-            self.isWoken = true
-            self.sleeping?.succeed(())
-        }
+        if pool.loop.isCurrent { noteWork() } else { pool.loop.execute { self.noteWork() } }
+    }
+
+    private func noteWork() {
+        isWoken = true
+        sleeping?.succeed(())
     }
 
     // MARK: The relay
@@ -111,19 +113,20 @@ package final class OutboxRelay: @unchecked Sendable {
         // Without a broker the rows stay as they are: the fault is not theirs, so it must not count against them.
         guard publisher.isConnected else { return false }
         if looksFirst, try await !pool.one(HasDueMessages()) { return false }
-        var found = false
-        while try await sendBatch() { found = true }
-        return found
+        var found = 0
+        while try await sendBatch(&found) {}
+        return found > 0
     }
 
     /// - Returns: whether there may be more.
-    private func sendBatch() async throws -> Bool {
+    private func sendBatch(_ found: inout Int) async throws -> Bool {
         try await pool.transaction { transaction in
             let (_, due) = try await transaction.pipeline(ClaimPartitions(), TakeDueMessages(limit: Int64(configuration.batchMax)))
             guard !due.isEmpty else {
                 await transaction.rollback()
                 return false
             }
+            found += due.count
             var sent: [Int64] = []
             var failed: [(seq: Int64, reason: String)] = []
             var isDown = false
@@ -142,7 +145,8 @@ package final class OutboxRelay: @unchecked Sendable {
             if let first = failed.first {
                 log.error("messages refused by the broker", ["messages": .integer(failed.count), "reason": .string(first.reason)])
             }
-            return !isDown && !sent.isEmpty
+            // A batch that was not full leaves only what waits behind it in its keys; what comes now wakes the relay.
+            return !isDown && !sent.isEmpty && (due.count == configuration.batchMax || due.contains { $0.isKeyed })
         }
     }
 

@@ -13,6 +13,7 @@ struct DueMessage: Sendable {
     let traceparent: String
     let body: [UInt8]
     let createdAt: Instant
+    let isKeyed: Bool
 }
 
 struct HasDueMessages: Statement {
@@ -43,7 +44,7 @@ struct TakeDueMessages: Statement {
 
     static let sql = """
         SELECT o.seq, o.message_id, o.exchange, o.routing_key, o.type, o.conversation_id, o.causation_id, o.traceparent, o.body,
-            o.created_at
+            o.created_at, o.ordering_key IS NOT NULL
         FROM (
             SELECT *
             FROM outbox
@@ -66,7 +67,7 @@ struct TakeDueMessages: Statement {
         DueMessage(
             seq: try row.next(), id: try row.next(), exchange: try row.next(), routingKey: try row.next(), type: try row.next(),
             conversationID: try row.next(), causationID: try row.next(), traceparent: try row.next(), body: try row.next(),
-            createdAt: try row.next())
+            createdAt: try row.next(), isKeyed: try row.next())
     }
 }
 

@@ -60,6 +60,8 @@ final class Session: IOHandler, @unchecked Sendable {
             loop.schedule(after: .zero) { self.die(PostgresError(.connectFailed, self.lastMessage)) }
             return
         }
+        // Notices are the operator's business; libpq would print them to stderr.
+        PQsetNoticeProcessor(handle, { _, _ in }, nil)
         watch(.writable)
     }
 
@@ -78,8 +80,6 @@ final class Session: IOHandler, @unchecked Sendable {
         guard PQsetnonblocking(handle, 1) == 0, PQenterPipelineMode(handle) == 1 else {
             return die(PostgresError(.connectFailed, lastMessage))
         }
-        // Notices are the operator's business; libpq would print them to stderr.
-        PQsetNoticeProcessor(handle, { _, _ in }, nil)
         phase = .idle
         watch(.readable)
         if let connectTimer { loop.cancel(connectTimer) }
