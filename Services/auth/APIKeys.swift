@@ -1,0 +1,99 @@
+import Contracts
+import Crypto
+import HTTP
+import Identity
+import Outbox
+import Postgres
+import Telemetry
+
+/// API keys of people: made, listed, revoked, looked up.
+struct APIKeys: Sendable {
+    static let perUserMax: Int64 = 20
+    /// What a key may be restricted to; no scope at all means every one of them. There is no scope to administer.
+    static let knownScopes: Set<String> = ["llm", "credits", "models", "storage"]
+
+    let pool: PostgresPool
+    var clock: @Sendable () -> Instant = Instant.now
+    var onRevocation: @Sendable (APIKeyRevoked) -> Void = { _ in }
+
+    struct Order: Sendable {
+        var name: String
+        var scopes: [String]
+        var expiresAt: Instant?
+        var limit: Credits?
+    }
+
+    /// `key` is the only copy: it is shown now or never.
+    func create(
+        _ order: Order, for user: UserID, from session: SessionID, origin: Origin
+    ) async throws -> (record: APIKeyRecord, key: String) {
+        let now = clock()
+        let (key, text) = APIKey.make()
+        let record = APIKeyRecord(
+            id: key.id, name: order.name, last4: key.last4, scopes: order.scopes, limit: order.limit, createdAt: now,
+            expiresAt: order.expiresAt, lastUsedAt: nil)
+        try await pool.transaction { transaction in
+            let (active, count) = try await transaction.pipeline(LockUser(id: user), CountAPIKeys(userID: user))
+            guard active.first == true else { throw Problem.userDeactivated }
+            guard count.first ?? 0 < Self.perUserMax else {
+                throw Problem.conflict("There are \(Self.perUserMax) keys already; revoke one first.")
+            }
+            try await transaction.commit(
+                InsertAPIKey(record: record, secretSHA256: key.secretDigest.bytes, userID: user, sessionID: session),
+                Audit(event: .apiKeyCreated, userID: user, subject: key.id.description, origin: origin, now: now))
+        }
+        return (record, text)
+    }
+
+    func list(of user: UserID) async throws -> [APIKeyRecord] {
+        try await pool.withConnection { try await $0.query(ListAPIKeys(userID: user)) }
+    }
+
+    /// False for a key that is unknown, revoked already, or somebody else's.
+    func revoke(_ id: APIKeyID, of user: UserID, origin: Origin) async throws -> Bool {
+        let now = clock()
+        return try await pool.transaction { transaction in
+            guard try await transaction.first(RevokeAPIKey(id: id, userID: user, now: now)) != nil else { return false }
+            let message = APIKeyRevoked(apiKeyID: id)
+            try await Outbox.add(message, orderingKey: id.description, in: transaction)
+            try await transaction.execute(
+                Audit(event: .apiKeyRevoked, userID: user, subject: id.description, origin: origin, now: now))
+            transaction.onCommit { [onRevocation] in onRevocation(message) }
+            return true
+        }
+    }
+
+    /// Whose key it is; nil for one that is not good, whatever the reason.
+    func owner(of question: IntrospectAPIKey) async throws -> APIKeyReply.Owner? {
+        let now = clock()
+        guard let digest = SHA256Digest(hexadecimal: question.secretSHA256),
+            let found = try await pool.withConnection({ try await $0.first(FindAPIKey(id: question.apiKeyID)) }),
+            constantTimeEqual(found.secretSHA256, digest.bytes), found.user.isActive, found.expiresAt.map({ now < $0 }) ?? true
+        else { return nil }
+        _ = try await pool.withConnection { try await $0.execute(TouchAPIKey(id: question.apiKeyID, now: now)) }
+        return APIKeyReply.Owner(
+            userID: found.user.id, roles: found.user.roles, scopes: found.scopes, plan: found.user.plan, expiresAt: found.expiresAt)
+    }
+}
+
+/// Auth's own source of identities: its database.
+struct LocalIdentitySource: IdentitySource {
+    let accounts: Accounts
+    let keys: APIKeys
+
+    func signingKeys() async throws -> SigningKeysReply { try await accounts.signingKeysSnapshot() }
+    func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? { try await keys.owner(of: key) }
+}
+
+extension Accounts {
+    /// The published keys, and every session revoked so lately that a token of it may still be alive.
+    func signingKeysSnapshot() async throws -> SigningKeysReply {
+        let after = clock() + (.zero - gate.tokenLife - .seconds(60))
+        let revoked = try await pool.withConnection { try await $0.query(RevokedSessions(after: after)) }
+        return SigningKeysReply(
+            keys: keyring.published.map { id, key in
+                SigningKeysReply.Key(keyID: id, x: Base64.url.encode(key.x), y: Base64.url.encode(key.y))
+            },
+            revokedSessions: revoked.map { revocation(of: $0.id, at: $0.revokedAt) })
+    }
+}

@@ -1,0 +1,261 @@
+import Contracts
+import Crypto
+import EventLoop
+import HTTP
+import HTTPWire
+import Identity
+import Outbox
+import Postgres
+import Synchronization
+import Telemetry
+
+/// What a person can do with an account: register, sign in, refresh, sign out. Each change commits together with the event that
+/// tells the other services and the audit row that tells us.
+final class Accounts: Sendable {
+    let pool: PostgresPool
+    let passwords: Passwords
+    let keyring: SigningKeyring
+    let gate: MintGate
+    private let refreshKey: [UInt8]
+    /// Told of a revocation here, before the event has gone round.
+    private let onRevocation: @Sendable (SessionRevoked) -> Void
+    private let addresses = Mutex(AddressThrottle())
+    let clock: @Sendable () -> Instant
+
+    init(
+        pool: PostgresPool, passwords: Passwords, keyring: SigningKeyring, gate: MintGate, masterKey: MasterKey,
+        clock: @escaping @Sendable () -> Instant = Instant.now, onRevocation: @escaping @Sendable (SessionRevoked) -> Void = { _ in }
+    ) {
+        self.pool = pool
+        self.passwords = passwords
+        self.keyring = keyring
+        self.gate = gate
+        self.clock = clock
+        self.onRevocation = onRevocation
+        refreshKey = masterKey.derived(for: "refresh token v1")
+    }
+
+    /// What a client gets on every way in.
+    struct Issued: Sendable {
+        var accessToken: String
+        var expiresIn: Int64
+        var refreshToken: String
+        var user: User
+    }
+
+    static let freePlan = "free"
+    static let clientID = "web"
+
+    // MARK: Register
+
+    /// Nil when the address is taken, after the same work as for a free one.
+    func register(email: EmailAddress, password: String, fullName: String?, origin: Origin) async throws -> Issued? {
+        let now = clock()
+        let user = User(
+            id: .make(), email: email.text, fullName: fullName, role: .user, plan: Self.freePlan, isActive: true, tokenVersion: 0,
+            createdAt: now)
+        let sealed = try await passwords.seal(password, for: user.id)
+        let session = Session(of: user.id, clientID: Self.clientID, salt: randomBytes(16), now: now)
+        let claims = try gate.admit(user, session, now: now)
+        let isNew = try await pool.transaction { transaction in
+            guard try await transaction.first(InsertUser(user: user)) != nil else {
+                try await transaction.commit(
+                    Audit(event: .register, succeeded: false, subject: email.text, origin: origin, now: now))
+                return false
+            }
+            try await Outbox.add(
+                UserRegistered(userID: user.id, email: user.email, plan: user.plan, registeredAt: now), orderingKey: user.id.description,
+                in: transaction)
+            try await transaction.commit(
+                PutPassword(userID: user.id, sealed: sealed, now: now), InsertSession(session: session, origin: origin),
+                Audit(event: .register, userID: user.id, subject: session.id.description, origin: origin, now: now))
+            return true
+        }
+        return isNew ? try issue(claims, session, user) : nil
+    }
+
+    // MARK: Sign in
+
+    /// - Throws: `Problem`: 401 `invalid_credentials` for a wrong password and for an unknown address alike, 403 `user_deactivated` only
+    ///   after the right password, 429 after too many failures, 503 when too many passwords are being hashed.
+    func signIn(email text: String, password: String, origin: Origin) async throws -> Issued {
+        let now = clock()
+        if let ip = origin.ip, let wait = addresses.withLock({ $0.wait(ip, now: now) }) { throw Self.tooManyFailures(wait) }
+        // What is no address cannot be anybody's; it goes the same way nevertheless.
+        let email = EmailAddress(text)
+        let digest = sha256(email?.text ?? text).bytes
+        let found = try await pool.withConnection { connection in
+            try await connection.one(FindLogin(email: email ?? .nobody, digest: digest))
+        }
+        let wait = LoginThrottle.wait(failures: found.failures, lastFailedAt: found.lastFailedAt, now: now)
+        guard wait == .zero else { throw Self.tooManyFailures(wait) }
+
+        switch try await passwords.check(password, against: found.known.map { ($0.user.id, $0.sealedPassword) }) {
+        case .right(let needsRehash):
+            guard let user = found.known?.user else { preconditionFailure("only a known user has a right password") }
+            return try await signedIn(user, digest: digest, newPassword: needsRehash ? password : nil, origin: origin)
+        case .wrong:
+            if let ip = origin.ip { addresses.withLock { $0.failed(ip, now: now) } }
+            _ = try await pool.transaction { transaction in
+                try await transaction.commit(
+                    CountLoginFailure(digest: digest, now: now),
+                    Audit(event: .login, succeeded: false, userID: found.known?.user.id, origin: origin, now: now))
+            }
+            throw Problem.invalidCredentials
+        }
+    }
+
+    private func signedIn(_ user: User, digest: [UInt8], newPassword: String?, origin: Origin) async throws -> Issued {
+        let now = clock()
+        let session = Session(of: user.id, clientID: Self.clientID, salt: randomBytes(16), now: now)
+        let claims: AccessTokenClaims
+        do { claims = try gate.admit(user, session, now: now) } catch { throw Problem.userDeactivated }
+        let resealed: [UInt8]? = if let newPassword { try await passwords.seal(newPassword, for: user.id) } else { nil }
+        try await pool.transaction { transaction in
+            if let resealed { try await transaction.execute(PutPassword(userID: user.id, sealed: resealed, now: now)) }
+            try await transaction.commit(
+                InsertSession(session: session, origin: origin), ForgetLoginFailures(digest: digest),
+                Audit(event: .login, userID: user.id, subject: session.id.description, origin: origin, now: now))
+        }
+        return try issue(claims, session, user)
+    }
+
+    private static func tooManyFailures(_ wait: Duration) -> Problem {
+        .rateLimited("Too many failed attempts to sign in.", retryAfter: wait)
+    }
+
+    // MARK: Refresh
+
+    func refresh(_ text: String, origin: Origin) async throws -> Issued {
+        guard let token = RefreshToken(text) else { throw Self.noRefreshToken }
+        let now = clock()
+        let outcome: (claims: AccessTokenClaims, session: Session, user: User)? = try await pool.transaction { transaction in
+            let (_, found) = try await transaction.pipeline(LimitLockWait(), LockSession(id: token.sessionID))
+            guard let row = found.first else { throw Self.noRefreshToken }
+            switch RefreshDecision.decide(token, row.session, key: refreshKey, now: now) {
+            case .refuse: throw Self.noRefreshToken
+            case .over: throw Problem.tokenRevoked
+            case .rotate:
+                let next = row.session.rotated(now: now)
+                let claims = try Self.admit(gate, row.user, next, now: now)
+                try await transaction.commit(RotateSession(session: next))
+                return (claims, next, row.user)
+            case .repeatSuccessor:
+                return (try Self.admit(gate, row.user, row.session, now: now), row.session, row.user)
+            case .reuse:
+                try await revoke(row.session.id, of: row.user.id, as: .refreshReuse, origin: origin, now: now, in: transaction)
+                return nil
+            }
+        }
+        guard let outcome else { throw Problem.tokenRevoked }
+        return try issue(outcome.claims, outcome.session, outcome.user)
+    }
+
+    private static func admit(_ gate: MintGate, _ user: User, _ session: Session, now: Instant) throws -> AccessTokenClaims {
+        do throws(MintGate.Refusal) {
+            return try gate.admit(user, session, now: now)
+        } catch {
+            throw error == .userDeactivated ? Problem.userDeactivated : Problem.tokenRevoked
+        }
+    }
+
+    private static var noRefreshToken: Problem {
+        Problem(
+            401, "invalid_refresh_token", .authentication, "The refresh token is not valid; sign in again.",
+            headers: ["www-authenticate": "Bearer error=\"invalid_token\""])
+    }
+
+    // MARK: Sign out
+
+    /// Idempotent. Does not wait for the broker: the event goes out with the outbox.
+    func signOut(_ session: SessionID, origin: Origin) async throws {
+        let now = clock()
+        try await pool.transaction { transaction in
+            try await revoke(session, of: nil, as: .logout, origin: origin, now: now, in: transaction)
+        }
+    }
+
+    /// Whose session a refresh token is, if it is one: enough to end it.
+    func session(of text: String) async throws -> SessionID? {
+        guard let token = RefreshToken(text) else { return nil }
+        let found = try await pool.transaction { try await $0.first(LockSession(id: token.sessionID)) }
+        guard let found, token.isAuthentic(for: found.session, key: refreshKey) else { return nil }
+        return found.session.id
+    }
+
+    private func revoke(
+        _ session: SessionID, of user: UserID?, as event: Audit.Event, origin: Origin, now: Instant, in transaction: PostgresTransaction
+    ) async throws {
+        guard let owner = try await transaction.first(RevokeSession(id: session, now: now)) else { return }
+        let message = revocation(of: session, at: now)
+        try await Outbox.add(message, orderingKey: session.description, in: transaction)
+        try await transaction.execute(
+            Audit(event: event, userID: user ?? owner, subject: session.description, origin: origin, now: now))
+        transaction.onCommit { [onRevocation] in onRevocation(message) }
+    }
+
+    /// A minute longer than a token can live that was made just before: clocks of two replicas differ.
+    func revocation(of session: SessionID, at instant: Instant) -> SessionRevoked {
+        SessionRevoked(sessionID: session, tokensExpireAt: instant + gate.tokenLife + .seconds(60))
+    }
+
+    // MARK: The first administrator
+
+    /// Makes `email` an administrator with this password, unless there is one already. Idempotent; replicas take turns. Whoever had
+    /// registered the address before loses password and sessions: the operator's word counts, not the squatter's.
+    func bootstrapAdmin(email: EmailAddress, password: String) async throws -> Bool {
+        let now = clock()
+        let count = try await pool.withConnection { try await $0.one(CountAdmins()) }
+        guard count == 0 else { return false }
+        return try await pool.transaction { transaction in
+            try await transaction.execute(LockForBootstrap())
+            guard try await transaction.one(CountAdmins()) == 0 else { return false }
+            let user = User(
+                id: .make(), email: email.text, fullName: nil, role: .admin, plan: Self.freePlan, isActive: true, tokenVersion: 0,
+                createdAt: now)
+            var id = user.id
+            if try await transaction.first(InsertUser(user: user)) != nil {
+                try await Outbox.add(
+                    UserRegistered(userID: id, email: user.email, plan: user.plan, registeredAt: now), orderingKey: id.description,
+                    in: transaction)
+            } else {
+                id = try await transaction.one(PromoteToAdmin(email: email))
+                for session in try await transaction.query(RevokeSessions(userID: id, now: now)) {
+                    try await Outbox.add(revocation(of: session, at: now), orderingKey: session.description, in: transaction)
+                }
+            }
+            let sealed = try await passwords.seal(password, for: id)
+            try await transaction.commit(
+                PutPassword(userID: id, sealed: sealed, now: now),
+                Audit(event: .adminBootstrapped, userID: id, origin: .itself, now: now))
+            return true
+        }
+    }
+
+    /// Deletes what nobody will ask for again.
+    func sweep() async throws {
+        let before = clock() + .seconds(-86_400)
+        _ = try await pool.withConnection { try await $0.execute(SweepLoginFailures(before: before)) }
+    }
+
+    // MARK: Tokens
+
+    private func issue(_ claims: AccessTokenClaims, _ session: Session, _ user: User) throws -> Issued {
+        guard let token = keyring.sign(claims) else { throw Problem.unavailable("Tokens cannot be signed yet.") }
+        return Issued(
+            accessToken: token, expiresIn: claims.expiresAt - claims.issuedAt,
+            refreshToken: RefreshToken(of: session, key: refreshKey).text, user: user)
+    }
+}
+
+/// A locked session makes the next one wait two seconds, then 503: a refresh must not hang.
+struct LimitLockWait: Statement {
+    static let sql = "SELECT set_config('lock_timeout', '2s', true)"
+}
+
+extension EmailAddress {
+    /// Nobody can register it: the domain is reserved (RFC 2606).
+    static let nobody = EmailAddress(reserved: "nobody@invalid")
+
+    private init(reserved text: String) { self.text = text }
+}

@@ -1,0 +1,27 @@
+import Contracts
+import Identity
+
+/// The one gate that every token passes, whichever way its owner came. A rule that is added here holds for all of them.
+struct MintGate: Sendable {
+    enum Refusal: Error, Equatable {
+        case userDeactivated
+        case sessionOver
+        /// The session belongs to somebody else: a mistake of ours, caught.
+        case foreignSession
+    }
+
+    let issuer: String
+    let tokenLife: Duration
+
+    /// What the next access token of `session` says.
+    func admit(_ user: User, _ session: Session, now: Instant) throws(Refusal) -> AccessTokenClaims {
+        guard session.userID == user.id else { throw .foreignSession }
+        guard user.isActive else { throw .userDeactivated }
+        guard !session.isOver(at: now) else { throw .sessionOver }
+        return AccessTokenClaims(
+            issuer: issuer, audience: AccessToken.audience, userID: user.id, clientID: session.clientID, sessionID: session.id,
+            generation: session.generation, version: user.tokenVersion, tokenID: .make(), issuedAt: now.seconds,
+            expiresAt: min((now + tokenLife).seconds, session.absoluteExpiresAt.seconds),
+            authenticatedAt: session.authenticatedAt.seconds, roles: user.roles, scope: "", plan: user.plan)
+    }
+}

@@ -1,0 +1,52 @@
+import Configuration
+import Contracts
+import EventLoop
+import Identity
+import Synchronization
+import Telemetry
+
+/// Keeps signing keys and the first administrator as they should be: at the start as soon as the database is there, then every
+/// half minute.
+struct KeyCare: Sendable {
+    let keyring: SigningKeyring
+    let accounts: Accounts
+    let admin: (email: EmailAddress, password: Secret)?
+    let log: Logger
+
+    func run() async throws {
+        var hasAdmin = admin == nil
+        while true {
+            var isDone = false
+            do {
+                try await keyring.refresh(now: accounts.clock())
+                if !hasAdmin, let admin {
+                    if try await accounts.bootstrapAdmin(email: admin.email, password: admin.password.reveal()) {
+                        log.info("first administrator made", ["email": .string(admin.email.text)])
+                    }
+                    hasAdmin = true
+                }
+                try await accounts.sweep()
+                isDone = true
+            } catch let error as KeyUnusable {
+                // No retry makes it usable: an operator gave another MASTER_KEY than the one the database was sealed with.
+                throw error
+            } catch {
+                log.warning("signing keys not looked after", error: error)
+            }
+            try await EventLoop.current?.sleep(for: isDone ? .seconds(30) : .seconds(1))
+        }
+    }
+}
+
+/// Tells this process's own authenticator of what was just committed, before the event has gone round the broker.
+final class LocalRevocations: Sendable {
+    private let state = Mutex<Authenticator?>(nil)
+
+    var listener: Authenticator? {
+        get { state.withLock { $0 } }
+        set { state.withLock { $0 = newValue } }
+    }
+
+    func tell(_ session: SessionRevoked) { listener?.revoke(session) }
+    func tell(_ key: APIKeyRevoked) { listener?.revoke(key) }
+}

@@ -1,0 +1,77 @@
+import AMQP
+import Contracts
+import EventLoop
+import Identity
+import Telemetry
+
+/// Auth's answers over the broker: questions that come to `auth.rpc`.
+///
+/// A question is acknowledged once its answer is on the way; one that cannot be answered is dropped, because its asker's deadline
+/// passes long before a second try.
+struct QuestionServer: Sendable {
+    let consumer: AMQPConsumer
+    let publisher: AMQPPublisher
+    let source: any IdentitySource
+    let log: Logger
+
+    static let atOnceMax = 64
+
+    func run() async throws {
+        try await withThrowingDiscardingTaskGroup { group in
+            group.addTask { await consumer.run() }
+            while true {
+                let deliveries: [Delivery]
+                do { deliveries = try await consumer.next(max: Self.atOnceMax) } catch ConsumeError.stopped { break }
+                for delivery in deliveries { group.addTask { await answer(delivery) } }
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func answer(_ delivery: Delivery) async {
+        let trace = delivery.properties.header("traceparent").flatMap(TraceContext.init(traceparent:))?.child() ?? .new()
+        do {
+            switch delivery.properties.type {
+            case IntrospectAPIKey.name:
+                let owner = try await source.owner(of: IntrospectAPIKey(decoding: delivery.body))
+                try await reply(APIKeyReply(owner: owner), to: delivery, trace)
+            case QuerySigningKeys.name:
+                try await reply(try await source.signingKeys(), to: delivery, trace)
+            default:
+                throw MessageError(field: "type", expected: "\(IntrospectAPIKey.name) or \(QuerySigningKeys.name)")
+            }
+            consumer.ack(delivery)
+            log.debug("question answered", ["message.type": .string(delivery.properties.type)], trace: trace)
+        } catch {
+            consumer.reject(delivery, requeue: false)
+            log.warning("question not answered", ["message.type": .string(delivery.properties.type)], error: error, trace: trace)
+        }
+    }
+
+    private func reply<Answer: Message>(_ answer: Answer, to question: Delivery, _ trace: TraceContext) async throws {
+        try await publisher.reply(
+            to: question, messageID: MessageID.make().description, type: Answer.name, body: answer.encoded(),
+            headers: [("traceparent", trace.traceparent)], within: .seconds(2))
+    }
+}
+
+/// Asks the ledger what somebody has.
+struct BalanceSource: Sendable {
+    let rpc: RPCClient
+    let log: Logger
+
+    /// Nil when the ledger does not answer within half a second: a profile is worth showing without it.
+    func available(to account: AccountID) async -> Credits? {
+        do {
+            let question = QueryBalance(accountID: account)
+            let headers = TraceContext.current.map { [("traceparent", $0.child().traceparent)] } ?? []
+            let delivery = try await rpc.call(
+                exchange: QueryBalance.exchange.name, routingKey: QueryBalance.routingKey, type: QueryBalance.name,
+                body: question.encoded(), headers: headers, messageID: MessageID.make().description, within: .milliseconds(500))
+            return try BalanceReply(decoding: delivery.body).available
+        } catch {
+            log.warning("balance not known", ["user.id": .describing(account)], error: error)
+            return nil
+        }
+    }
+}

@@ -1,0 +1,313 @@
+import Contracts
+import Crypto
+import HTTP
+import HTTPWire
+import Identity
+import JSON
+import Postgres
+
+/// What auth serves.
+struct Routes: Sendable {
+    let accounts: Accounts
+    let keys: APIKeys
+    let authenticator: Authenticator
+    /// Nil when the ledger does not say.
+    let credits: @Sendable (AccountID) async -> Credits?
+    /// `PUBLIC_URL`, and the issuer of tokens.
+    let publicURL: String
+
+    func add(to router: inout Router) {
+        for path in ["/api/auth/register", "/register"] { router.on(.post, path, answering(register)) }
+        for path in ["/api/auth/login", "/login"] { router.on(.post, path, answering(login)) }
+        router.on(.post, "/api/auth/refresh", answering(refresh))
+        router.on(.post, "/api/auth/logout", answering(logout))
+        for path in ["/api/auth/me", "/me"] { router.on(.get, path, answering(me)) }
+        router.on(.post, "/api/keys", answering(createKey))
+        router.on(.get, "/api/keys", answering(listKeys))
+        router.on(.delete, "/api/keys/{id}", answering(revokeKey))
+        router.on(.get, "/.well-known/jwks.json") { _ in jwks }
+        router.on(.get, "/.well-known/oauth-authorization-server") { _ in metadata }
+        router.on(.get, "/.well-known/openid-configuration") { _ in metadata }
+    }
+
+    /// A database that is away or busy is our trouble, not the caller's: 503, try again.
+    private func answering(
+        _ handler: @escaping @Sendable (Request) async throws -> Response
+    ) -> @Sendable (Request) async throws -> Response {
+        { request in
+            do {
+                return try await handler(request)
+            } catch let error as PostgresError where error.isRetriable || error.isDatabaseUnavailable {
+                throw Problem.unavailable("Accounts cannot be reached at the moment.")
+            }
+        }
+    }
+
+    // MARK: Signing in
+
+    /// {email, password, full_name?} → 201 with tokens. 409 for a taken address, after the same work.
+    private func register(_ request: Request) async throws -> Response {
+        let body = try request.json()
+        guard let email = EmailAddress(try body.string("email")) else {
+            throw Problem.invalidRequest("email must be an address like name@example.com", param: "email")
+        }
+        let password = try body.string("password")
+        if let refusal = PasswordPolicy.refusal(of: password, for: email) {
+            throw Problem.invalidRequest(refusal.message, param: "password")
+        }
+        let fullName = try Self.fullName(try body.optionalString("full_name"))
+        guard let issued = try await accounts.register(email: email, password: password, fullName: fullName, origin: Origin(request))
+        else { throw Problem.emailTaken }
+        return answer(201, issued)
+    }
+
+    /// {email, password} → 200 with tokens.
+    private func login(_ request: Request) async throws -> Response {
+        let body = try request.json()
+        let email = try body.string("email")
+        let password = try body.string("password")
+        guard email.utf8.count <= 1_024, password.utf8.count <= PasswordPolicy.byteCount.upperBound else {
+            throw Problem.invalidCredentials
+        }
+        return answer(200, try await accounts.signIn(email: email, password: password, origin: Origin(request)))
+    }
+
+    /// {refresh_token} → 200 with new tokens; the old refresh token is good for another 30 seconds, with the same answer.
+    private func refresh(_ request: Request) async throws -> Response {
+        let token = try request.json().string("refresh_token")
+        return answer(200, try await accounts.refresh(token, origin: Origin(request)))
+    }
+
+    /// Ends the session of the bearer token, or of {refresh_token}. 204 also when it is over already.
+    private func logout(_ request: Request) async throws -> Response {
+        let body = request.body.isEmpty ? nil : try request.json()
+        if let token = try body?.optionalString("refresh_token") {
+            if let session = try await accounts.session(of: token) {
+                try await accounts.signOut(session, origin: Origin(request))
+            }
+        } else {
+            do {
+                let (_, session) = try await sessionCaller(request)
+                try await accounts.signOut(session, origin: Origin(request))
+            } catch let problem as Problem where problem.code == "token_revoked" || problem.code == "token_expired" {
+                return .noContent
+            }
+        }
+        return .noContent
+    }
+
+    private func me(_ request: Request) async throws -> Response {
+        let caller = try await authenticator.principal(request.headers)
+        async let available = credits(caller.accountID)
+        let found = try await accounts.pool.withConnection { connection in
+            try await connection.pipeline(
+                FindUser(id: caller.userID), LiveSessions(userID: caller.userID, now: accounts.clock()))
+        }
+        guard let user = found.0.first else { throw Problem.invalidAPIKey }
+        guard user.isActive else { throw Problem.userDeactivated }
+        let balance = await available
+        return .json(200, headers: Self.noStore) { json in
+            json.object { json in
+                Self.write(user, to: &json)
+                json.field("name", user.fullName)
+                json.field("created_at", user.createdAt.description)
+                if let balance { json.field("credits", raw: balance.description.utf8) } else { json.field("credits", nil as String?) }
+                json.object("auth") { json in
+                    json.field("type", caller.apiKeyID == nil ? "access_token" : "api_key")
+                    json.field("session_id", caller.sessionID?.description)
+                    json.field("api_key_id", caller.apiKeyID?.description)
+                }
+                // A key may leak; it must not tell where its owner signs in.
+                let sessions = caller.apiKeyID == nil ? found.1 : []
+                json.array("sessions") { array in
+                    for session in sessions { array.object { Self.write(session, current: caller.sessionID, to: &$0) } }
+                }
+            }
+        }
+    }
+
+    // MARK: API keys
+
+    /// {name, scopes?, expires_at?, limit?} → 201 with the key, this once. From a session only: a key must not make keys.
+    private func createKey(_ request: Request) async throws -> Response {
+        let (caller, session) = try await sessionCaller(request)
+        let order = try Self.order(request.json(), now: accounts.clock())
+        let (record, key) = try await keys.create(order, for: caller.userID, from: session, origin: Origin(request))
+        return .json(201, headers: Self.noStore) { json in
+            json.object { json in
+                Self.write(record, to: &json)
+                json.field("key", key)
+            }
+        }
+    }
+
+    private func listKeys(_ request: Request) async throws -> Response {
+        let (caller, _) = try await sessionCaller(request)
+        let records = try await keys.list(of: caller.userID)
+        return .json(200, headers: Self.noStore) { json in
+            json.object { json in
+                json.field("object", "list")
+                json.array("data") { array in for record in records { array.object { Self.write(record, to: &$0) } } }
+            }
+        }
+    }
+
+    /// 204; 404 for a key that is not the caller's, as for one that never was.
+    private func revokeKey(_ request: Request) async throws -> Response {
+        let (caller, _) = try await sessionCaller(request)
+        let id = APIKeyID(rawValue: request.pathParameters["id"])
+        guard id.rawValue.utf8.count == 10, id.rawValue.utf8.allSatisfy(Base62.isDigit),
+            try await keys.revoke(id, of: caller.userID, origin: Origin(request))
+        else { throw Problem.notFound("This key") }
+        return .noContent
+    }
+
+    private func sessionCaller(_ request: Request) async throws(Problem) -> (Principal, SessionID) {
+        let caller = try await authenticator.principal(request.headers)
+        guard let session = caller.sessionID else { throw Self.sessionRequired }
+        return (caller, session)
+    }
+
+    private static var sessionRequired: Problem {
+        Problem(403, "session_required", .permission, "This needs a signed-in person; an API key is not enough.")
+    }
+
+    // MARK: Keys and metadata
+
+    private var jwks: Response {
+        .json(200, headers: ["cache-control": "public, max-age=600"]) { json in
+            json.object { json in
+                json.array("keys") { array in
+                    for (id, key) in accounts.keyring.published {
+                        array.object { json in
+                            json.field("kty", "EC")
+                            json.field("crv", "P-256")
+                            json.field("x", Base64.url.encode(key.x))
+                            json.field("y", Base64.url.encode(key.y))
+                            json.field("kid", id)
+                            json.field("use", "sig")
+                            json.field("alg", "ES256")
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// RFC 8414 and OpenID discovery, as far as there is something to discover.
+    private var metadata: Response {
+        .json(200, headers: ["cache-control": "public, max-age=600"]) { json in
+            json.object { json in
+                json.field("issuer", publicURL)
+                json.field("jwks_uri", publicURL + "/.well-known/jwks.json")
+                json.array("response_types_supported") { _ in }
+                json.array("grant_types_supported") { _ in }
+                json.array("subject_types_supported") { $0.string("public") }
+                json.array("id_token_signing_alg_values_supported") { $0.string("ES256") }
+                json.array("scopes_supported") { array in for scope in APIKeys.knownScopes.sorted() { array.string(scope) } }
+            }
+        }
+    }
+}
+
+// MARK: Reading
+
+extension Routes {
+    private static func fullName(_ text: String?) throws(Problem) -> String? {
+        guard let text else { return nil }
+        let name = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        guard name.unicodeScalars.count <= 200, name.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) else {
+            throw .invalidRequest("full_name must have at most 200 characters and no control characters", param: "full_name")
+        }
+        return name.isEmpty ? nil : name
+    }
+
+    private static func order(_ body: JSONObject, now: Instant) throws -> APIKeys.Order {
+        guard let name = try fullName(try body.string("name")), name.unicodeScalars.count <= 64 else {
+            throw Problem.invalidRequest("name must have 1 to 64 characters", param: "name")
+        }
+        let scopes = try body.optionalArray("scopes")?.map { scope in
+            guard let scope = scope.string, APIKeys.knownScopes.contains(scope) else {
+                throw Problem.invalidRequest(
+                    "scopes must be of: " + APIKeys.knownScopes.sorted().joined(separator: ", "), param: "scopes")
+            }
+            return scope
+        }
+        let expiresAt = try body.optionalString("expires_at").map { text in
+            guard let instant = Instant(text), instant > now else {
+                throw Problem.invalidRequest("expires_at must be a time to come, like 2030-01-31T12:00:00Z", param: "expires_at")
+            }
+            return instant
+        }
+        let limit = try body.optionalDecimalText("limit").map { text in
+            guard let credits = Credits(decimal: text), credits > .zero else {
+                throw Problem.invalidRequest("limit must be a positive number of credits with at most 9 fraction digits", param: "limit")
+            }
+            return credits
+        }
+        return APIKeys.Order(name: name, scopes: Set(scopes ?? []).sorted(), expiresAt: expiresAt, limit: limit)
+    }
+}
+
+extension Origin {
+    /// The client's address: what the edge says, where the connection comes from our own network; else the connection's other end.
+    init(_ request: Request) {
+        let peer = request.peerAddress
+        let isEdge = ["127.", "10.", "192.168.", "172.", "::1", "fd"].contains { peer.hasPrefix($0) }
+        let forwarded = request.headers.string(for: "x-forwarded-for")?.split(separator: ",").last?.filter { $0 != " " }
+        let address = isEdge ? forwarded ?? peer : peer
+        ip = address.isEmpty || !Self.isPrintable(address) ? nil : String(address.prefix(64))
+        userAgent = request.headers.string(for: "user-agent").flatMap { Self.isPrintable($0) ? String($0.prefix(256)) : nil }
+    }
+
+    private static func isPrintable(_ text: String) -> Bool { text.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F } }
+}
+
+// MARK: Writing
+
+extension Routes {
+    /// RFC 6749 §5.1: what bears tokens is not stored on the way.
+    private static var noStore: HeaderBlock { ["cache-control": "no-store", "pragma": "no-cache"] }
+
+    private func answer(_ status: Int, _ issued: Accounts.Issued) -> Response {
+        .json(status, headers: Self.noStore) { json in
+            json.object { json in
+                json.field("access_token", issued.accessToken)
+                json.field("token_type", "Bearer")
+                json.field("expires_in", issued.expiresIn)
+                json.field("refresh_token", issued.refreshToken)
+                json.object("user") { Self.write(issued.user, to: &$0) }
+            }
+        }
+    }
+
+    private static func write(_ user: User, to json: inout JSONWriter) {
+        json.field("id", user.id.description)
+        json.field("email", user.email)
+        json.field("full_name", user.fullName)
+        json.field("role", user.role.rawValue)
+        json.field("plan", user.plan)
+    }
+
+    private static func write(_ session: LiveSessions.Output, current: SessionID?, to json: inout JSONWriter) {
+        json.field("id", session.id.description)
+        json.field("client_id", session.clientID)
+        json.field("current", session.id == current)
+        json.field("signed_in_at", session.signedInAt.description)
+        json.field("last_used_at", session.lastUsedAt.description)
+        json.field("ip", session.ip)
+        json.field("user_agent", session.userAgent)
+    }
+
+    private static func write(_ record: APIKeyRecord, to json: inout JSONWriter) {
+        json.field("id", record.id.rawValue)
+        json.field("object", "api_key")
+        json.field("name", record.name)
+        json.field("last4", record.last4)
+        json.array("scopes") { array in for scope in record.scopes { array.string(scope) } }
+        if let limit = record.limit { json.field("limit", raw: limit.description.utf8) } else { json.field("limit", nil as String?) }
+        json.field("created_at", record.createdAt.description)
+        json.field("expires_at", record.expiresAt?.description)
+        json.field("last_used_at", record.lastUsedAt?.description)
+    }
+}

@@ -1,0 +1,106 @@
+import Contracts
+import Crypto
+import Identity
+import Postgres
+import Synchronization
+import Telemetry
+
+/// The keys tokens are signed with, as this replica last saw them in the database. Private keys are sealed there under
+/// "signing_key/<id>" and open only in memory.
+final class SigningKeyring: Sendable {
+    private struct Loaded {
+        var current: (id: String, pair: ES256KeyPair)?
+        var published: [(id: String, key: ES256PublicKey)] = []
+    }
+
+    private let pool: PostgresPool
+    private let masterKey: MasterKey
+    private let schedule: SigningKeySchedule
+    private let log: Logger
+    private let loaded = Mutex(Loaded())
+
+    init(pool: PostgresPool, masterKey: MasterKey, tokenLife: Duration, log: Logger) {
+        self.pool = pool
+        self.masterKey = masterKey
+        schedule = SigningKeySchedule(tokenLife: tokenLife)
+        self.log = log
+    }
+
+    /// Nil until ``refresh(now:)`` has succeeded once.
+    func sign(_ claims: AccessTokenClaims) -> String? {
+        guard let (id, pair) = loaded.withLock(\.current) else { return nil }
+        return AccessToken.sign(claims, with: pair, keyID: id)
+    }
+
+    /// Standby, current and retired: all that a valid token may be signed with, now or soon.
+    var published: [(id: String, key: ES256PublicKey)] { loaded.withLock(\.published) }
+
+    /// Reads the keys and does what is due. Replicas that start at once take turns; one makes the keys, the others find them.
+    /// Loop only.
+    func refresh(now: Instant = .now()) async throws {
+        var records = try await pool.withConnection { try await $0.query(AllSigningKeys()) }
+        if !schedule.steps(records.map(\.key), now: now).isEmpty {
+            records = try await pool.transaction { transaction in
+                try await transaction.execute(LockSigningKeys())
+                let found = try await transaction.query(AllSigningKeys())
+                for step in schedule.steps(found.map(\.key), now: now) { try await perform(step, now: now, in: transaction) }
+                return try await transaction.query(AllSigningKeys())
+            }
+        }
+        try load(records)
+    }
+
+    private func perform(_ step: SigningKeySchedule.Step, now: Instant, in transaction: PostgresTransaction) async throws {
+        let subject: String
+        switch step {
+        case .make(let state):
+            let pair = ES256KeyPair.generate()
+            subject = pair.publicKey.thumbprint
+            try await transaction.execute(
+                InsertSigningKey(
+                    record: SigningKeyRecord(
+                        key: SigningKeySchedule.Key(id: subject, state: state, since: now), x: pair.publicKey.x, y: pair.publicKey.y,
+                        privateSealed: masterKey.seal(pair.privateDER, as: "signing_key/\(subject)"))))
+            log.info("signing key made", ["signing_key.id": .string(subject), "state": .string(state.rawValue)])
+        case .promote(let id):
+            subject = id
+            try await transaction.execute(RetireSigningKey(now: now))
+            try await transaction.execute(PromoteSigningKey(id: id, now: now))
+            log.info("signing key promoted", ["signing_key.id": .string(id)])
+        case .delete(let id):
+            subject = id
+            try await transaction.execute(DeleteSigningKey(id: id))
+            log.info("signing key deleted", ["signing_key.id": .string(id)])
+        }
+        try await transaction.execute(Audit(event: .signingKeyChanged, subject: subject, origin: .itself, now: now))
+    }
+
+    private func load(_ records: [SigningKeyRecord]) throws {
+        var fresh = Loaded()
+        for record in records {
+            guard let key = ES256PublicKey(x: record.x, y: record.y), key.thumbprint == record.key.id else {
+                throw KeyUnusable(id: record.key.id, reason: "its public half is damaged")
+            }
+            fresh.published.append((record.key.id, key))
+            guard record.key.state == .current else { continue }
+            let der: [UInt8]
+            do throws(MasterKey.Failure) {
+                der = try masterKey.open(record.privateSealed, as: "signing_key/\(record.key.id)")
+            } catch {
+                throw KeyUnusable(id: record.key.id, reason: "it does not open with MASTER_KEY \(masterKey.id): \(error)")
+            }
+            guard let pair = ES256KeyPair(privateDER: der), pair.publicKey == key else {
+                throw KeyUnusable(id: record.key.id, reason: "its halves do not belong together")
+            }
+            fresh.current = (record.key.id, pair)
+        }
+        loaded.withLock { $0 = fresh }
+    }
+}
+
+/// A signing key in the database that cannot be used: another MASTER_KEY, or a damaged row.
+struct KeyUnusable: Error, CustomStringConvertible {
+    let id: String
+    let reason: String
+    var description: String { "signing key \(id): \(reason)" }
+}

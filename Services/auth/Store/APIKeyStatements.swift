@@ -1,0 +1,132 @@
+import Contracts
+import Postgres
+
+/// One who makes keys waits for the other: the number of keys of a person is counted under this lock.
+struct LockUser: Statement {
+    static let sql = "SELECT active FROM users WHERE id = $1 FOR UPDATE"
+    typealias Output = Bool
+    var id: UserID
+    func bind(_ parameters: inout Parameters) { parameters.append(id) }
+}
+
+struct CountAPIKeys: Statement {
+    static let sql = "SELECT count(*) FROM api_key WHERE user_id = $1 AND revoked_at IS NULL"
+    typealias Output = Int64
+    var userID: UserID
+    func bind(_ parameters: inout Parameters) { parameters.append(userID) }
+}
+
+/// What is kept of a key: never the key.
+struct APIKeyRecord: Sendable, Equatable {
+    var id: APIKeyID
+    var name: String
+    var last4: String
+    var scopes: [String]
+    var limit: Credits?
+    var createdAt: Instant
+    var expiresAt: Instant?
+    var lastUsedAt: Instant?
+}
+
+struct InsertAPIKey: Statement {
+    static let sql = """
+        INSERT INTO api_key (id, user_id, secret_sha256, last4, name, scopes, spending_limit, created_at, created_by_session, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        """
+    var record: APIKeyRecord
+    var secretSHA256: [UInt8]
+    var userID: UserID
+    var sessionID: SessionID
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(record.id.rawValue)
+        parameters.append(userID)
+        parameters.append(secretSHA256)
+        parameters.append(record.last4)
+        parameters.append(record.name)
+        parameters.append(record.scopes)
+        parameters.append(record.limit)
+        parameters.append(record.createdAt)
+        parameters.append(sessionID)
+        parameters.append(record.expiresAt)
+    }
+}
+
+struct ListAPIKeys: Statement {
+    static let sql = """
+        SELECT id, name, last4, scopes, spending_limit, created_at, expires_at, last_used_at
+        FROM api_key
+        WHERE user_id = $1 AND revoked_at IS NULL
+        ORDER BY created_at DESC, id
+        """
+    var userID: UserID
+
+    func bind(_ parameters: inout Parameters) { parameters.append(userID) }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> APIKeyRecord {
+        APIKeyRecord(
+            id: APIKeyID(rawValue: try row.next()), name: try row.next(), last4: try row.next(), scopes: try row.next([String].self),
+            limit: try row.next(), createdAt: try row.next(), expiresAt: try row.next(), lastUsedAt: try row.next())
+    }
+}
+
+/// Answers nothing for a key that is unknown or somebody else's: the two are not told apart.
+struct RevokeAPIKey: Statement {
+    static let sql = """
+        UPDATE api_key
+        SET revoked_at = $3
+        WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL
+        RETURNING id
+        """
+    typealias Output = String
+    var id: APIKeyID
+    var userID: UserID
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(id.rawValue)
+        parameters.append(userID)
+        parameters.append(now)
+    }
+}
+
+struct FindAPIKey: Statement {
+    static let sql = """
+        SELECT api_key.secret_sha256, api_key.scopes, api_key.expires_at,
+            users.id, users.email, users.full_name, users.role, users.plan, users.active, users.token_version, users.created_at
+        FROM api_key
+        JOIN users ON users.id = api_key.user_id
+        WHERE api_key.id = $1 AND api_key.revoked_at IS NULL
+        """
+    struct Output: Sendable {
+        var secretSHA256: [UInt8]
+        var scopes: [String]
+        var expiresAt: Instant?
+        var user: User
+    }
+    var id: APIKeyID
+
+    func bind(_ parameters: inout Parameters) { parameters.append(id.rawValue) }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
+        Output(
+            secretSHA256: try row.next([UInt8].self), scopes: try row.next([String].self), expiresAt: try row.next(),
+            user: try row.nextUser())
+    }
+}
+
+/// "Last used" is good to five minutes: one write for all the requests in between.
+struct TouchAPIKey: Statement {
+    static let sql = """
+        UPDATE api_key
+        SET last_used_at = $2
+        WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2::timestamptz - interval '5 minutes')
+        """
+    var id: APIKeyID
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(id.rawValue)
+        parameters.append(now)
+    }
+}

@@ -1,0 +1,151 @@
+import Contracts
+import Postgres
+
+struct InsertSession: Statement {
+    static let sql = """
+        INSERT INTO session (id, user_id, client_id, salt, generation, authenticated_at, rotated_at, idle_expires_at,
+            absolute_expires_at, ip, user_agent)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        """
+    var session: Session
+    var origin: Origin
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(session.id)
+        parameters.append(session.userID)
+        parameters.append(session.clientID)
+        parameters.append(session.salt)
+        parameters.append(session.generation)
+        parameters.append(session.authenticatedAt)
+        parameters.append(session.rotatedAt)
+        parameters.append(session.idleExpiresAt)
+        parameters.append(session.absoluteExpiresAt)
+        parameters.append(origin.ip)
+        parameters.append(origin.userAgent)
+    }
+}
+
+/// The session and its owner. The row stays locked until the transaction ends: refresh and revocation of one session take turns.
+struct LockSession: Statement {
+    static let sql = """
+        SELECT session.id, session.user_id, session.client_id, session.salt, session.generation, session.authenticated_at,
+            session.rotated_at, session.idle_expires_at, session.absolute_expires_at, session.revoked_at IS NOT NULL,
+            users.id, users.email, users.full_name, users.role, users.plan, users.active, users.token_version, users.created_at
+        FROM session
+        JOIN users ON users.id = session.user_id
+        WHERE session.id = $1
+        FOR UPDATE OF session
+        """
+    struct Output: Sendable {
+        var session: Session
+        var user: User
+    }
+    var id: SessionID
+
+    func bind(_ parameters: inout Parameters) { parameters.append(id) }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
+        let session = Session(
+            id: try row.next(), userID: try row.next(), clientID: try row.next(), salt: try row.next([UInt8].self),
+            generation: try row.next(), authenticatedAt: try row.next(), rotatedAt: try row.next(), idleExpiresAt: try row.next(),
+            absoluteExpiresAt: try row.next(), isRevoked: try row.next())
+        return Output(session: session, user: try row.nextUser())
+    }
+}
+
+struct RotateSession: Statement {
+    static let sql = """
+        UPDATE session
+        SET generation = $2, rotated_at = $3, idle_expires_at = $4
+        WHERE id = $1
+        """
+    var session: Session
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(session.id)
+        parameters.append(session.generation)
+        parameters.append(session.rotatedAt)
+        parameters.append(session.idleExpiresAt)
+    }
+}
+
+/// Answers nothing for a session that is unknown or over already.
+struct RevokeSession: Statement {
+    static let sql = """
+        UPDATE session
+        SET revoked_at = $2
+        WHERE id = $1 AND revoked_at IS NULL
+        RETURNING user_id
+        """
+    var id: SessionID
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(id)
+        parameters.append(now)
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> UserID { try row.next() }
+}
+
+struct RevokeSessions: Statement {
+    static let sql = """
+        UPDATE session
+        SET revoked_at = $2
+        WHERE user_id = $1 AND revoked_at IS NULL
+        RETURNING id
+        """
+    var userID: UserID
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(userID)
+        parameters.append(now)
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> SessionID { try row.next() }
+}
+
+struct RevokedSessions: Statement {
+    static let sql = "SELECT id, revoked_at FROM session WHERE revoked_at > $1"
+    struct Output: Sendable {
+        var id: SessionID
+        var revokedAt: Instant
+    }
+    var after: Instant
+
+    func bind(_ parameters: inout Parameters) { parameters.append(after) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Output { Output(id: try row.next(), revokedAt: try row.next()) }
+}
+
+/// The sign-ins a person could still use, the last used first.
+struct LiveSessions: Statement {
+    static let sql = """
+        SELECT id, client_id, authenticated_at, rotated_at, ip, user_agent
+        FROM session
+        WHERE user_id = $1 AND revoked_at IS NULL AND idle_expires_at > $2 AND absolute_expires_at > $2
+        ORDER BY rotated_at DESC, id
+        LIMIT 100
+        """
+    struct Output: Sendable {
+        var id: SessionID
+        var clientID: String
+        var signedInAt: Instant
+        var lastUsedAt: Instant
+        var ip: String?
+        var userAgent: String?
+    }
+    var userID: UserID
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(userID)
+        parameters.append(now)
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
+        Output(
+            id: try row.next(), clientID: try row.next(), signedInAt: try row.next(), lastUsedAt: try row.next(), ip: try row.next(),
+            userAgent: try row.next())
+    }
+}
