@@ -145,7 +145,7 @@ let package = Package(
             dependencies: [
                 "Bootstrap", "Configuration", "EventLoop", "HTTPClient", "JSON", "Postgres", "Telemetry", "TestSupport", "bootstrap-probe",
             ],
-            path: "Tests/Shared/Bootstrap", exclude: ["Probe"]),
+            path: "Tests/Shared/Bootstrap", exclude: ["Migrations", "Probe"]),
         .testTarget(
             name: "AuthTests",
             dependencies: [

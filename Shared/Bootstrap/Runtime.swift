@@ -4,6 +4,7 @@ package import EventLoop
 package import HTTP
 package import HTTPClient
 package import Lifecycle
+package import Outbox
 package import Postgres
 import Synchronization
 package import Telemetry
@@ -111,6 +112,27 @@ package final class Runtime: Sendable {
         let consumer = AMQPConsumer(try broker(role), source: source, prefetch: prefetch, log: log, onConnected: onConnected)
         addBroker(role, run: { await consumer.run() }, stop: { await consumer.stop() }, isConnected: { consumer.isConnected })
         return consumer
+    }
+
+    /// Sends what the service's transactions put into the outbox. At the stop, what is due goes out once more.
+    package func outbox(_ pool: PostgresPool, _ publisher: AMQPPublisher) -> OutboxRelay {
+        let relay = OutboxRelay(pool: pool, publisher: publisher, log: log)
+        add(Component("outbox", on: pool.loop, run: { try await relay.run() }, stop: { await relay.stop() }))
+        return relay
+    }
+
+    /// Handles messages, each in a transaction of `pool`. Asked for after everything that handlers use.
+    @discardableResult
+    package func subscribe(
+        _ subscriptions: [Subscription], in pool: PostgresPool, configuration: SubscriptionRunner.Configuration = .init()
+    ) throws(ConfigurationError) -> SubscriptionRunner {
+        let runner = SubscriptionRunner(
+            pool: pool, amqp: try broker("events"), subscriptions: subscriptions, configuration: configuration, log: log)
+        add(
+            Component(
+                "subscriptions", on: pool.loop, stopWithin: .seconds(12), run: { try await runner.run() }, stop: { await runner.stop() }))
+        require("subscriptions", on: pool.loop) { runner.isReady }
+        return runner
     }
 
     private func addBroker(

@@ -160,6 +160,25 @@ struct RuntimeTests {
         #expect(request.hasPrefix("POST /v1/traces HTTP/1.1") && request.contains(#""service.name","value":{"stringValue":"probe"}"#))
     }
 
+    @Test func `migrate brings the schema up to date, and says what it did`() async throws {
+        let database = try await TestDatabase.create(schema: "probe", migrations: [])
+        let environment = [
+            "DATABASE_URL": database.url, "OUTBOX_MIGRATIONS_PATH": TestDatabase.packageRoot + "/Shared/Outbox/Migrations",
+            "MIGRATIONS_PATH": TestDatabase.packageRoot + "/Tests/Shared/Bootstrap/Migrations",
+        ]
+        let first = try ProbeProcess(environment, arguments: ["migrate"])
+        let line = try first.log("migrated")
+        #expect(try line?.string("schema") == "probe" && line?.string("applied").hasSuffix("0100_probe.sql") == true)
+        #expect(try first.end() == (0, ""))
+        let second = try ProbeProcess(environment, arguments: ["migrate"])
+        #expect(try second.log("migrated")?.string("applied") == "")
+        #expect(try second.end() == (0, ""))
+        try await database.drop()
+
+        let away = try ProbeProcess(environment, arguments: ["migrate"]).end()
+        #expect(away.status == 1 && away.errors.hasPrefix("probe: ") && away.errors.split(separator: "\n").count == 1)
+    }
+
     private func administer(_ server: String, _ statement: String) async throws {
         try await TestDatabase.withPool(PostgresPool.Configuration(url: server, applicationName: "test")) { pool in
             try await pool.withConnection { try await $0.script(statement) }
