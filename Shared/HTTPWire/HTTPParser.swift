@@ -223,7 +223,9 @@ package final class HTTPParser {
         }
         chttp_ignore_upgrade(raw)
         state = .body
-        return kind == .response && answersHead ? 1 : 0
+        // http_parser would wait for a body that these announce and never have (RFC 9112 §6.3, rule 1).
+        let isBodyless = answersHead || status == 304 || status == 204 || (100..<200).contains(status)
+        return kind == .response && isBodyless ? 1 : 0
     }
 
     private func body(_ piece: UnsafeRawBufferPointer) -> Int32 {
