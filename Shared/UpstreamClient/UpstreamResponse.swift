@@ -62,6 +62,7 @@ package final class UpstreamResponse: @unchecked Sendable {
         connection?.interestChanged()
         if !isOver { await wait(forHead: false) }
         if case .failed(let error) = outcome { throw error }
+        guard buffered.count <= limit else { throw UpstreamError(.tooLarge, "more than \(limit) bytes") }
         defer { buffered = [] }
         return buffered
     }
@@ -110,8 +111,13 @@ package final class UpstreamResponse: @unchecked Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 precondition(waiter == nil, "one task waits for a call")
-                // Cancelled before it began to wait: the handler has queued cancel() on this loop, which finds the waiter.
-                waiter = continuation
+                // The way here may lead through the loop's queue, so what is waited for can have come meanwhile. A cancellation
+                // cannot be missed: its handler queues cancel() behind this.
+                if isOver || (forHead && hasHead) {
+                    continuation.resume()
+                } else {
+                    waiter = continuation
+                }
             }
         } onCancel: {
             loop.execute { self.cancel() }

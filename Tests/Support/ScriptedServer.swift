@@ -11,7 +11,7 @@ package final class ScriptedServer: Sendable {
 
     /// - Parameter script: gets the connection, numbered from 1. When it returns, the connection is closed.
     package init(_ script: @escaping @Sendable (ScriptedPeer) -> Void) {
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
@@ -27,7 +27,12 @@ package final class ScriptedServer: Sendable {
         spawnThread(name: "scripted") { [listener, weak self] in
             while true {
                 let descriptor = accept(listener, nil, nil)
-                guard descriptor >= 0 else { return }
+                guard descriptor >= 0 else {
+                    // Closed by the thread that accepts: closed elsewhere, its number could be another test's by the next accept.
+                    close(listener)
+                    return
+                }
+                setCloseOnExec(descriptor)
                 let number = self?.countOne() ?? 0
                 spawnThread(name: "scripted-\(number)") {
                     let peer = ScriptedPeer(descriptor, number: number)
@@ -39,10 +44,7 @@ package final class ScriptedServer: Sendable {
     }
 
     /// Running scripts go on to their end.
-    deinit {
-        shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
-    }
+    deinit { shutdown(listener, Int32(SHUT_RDWR)) }
 
     package var connections: Int { accepted.withLock { $0 } }
 
@@ -105,6 +107,22 @@ package final class ScriptedPeer {
             sent += count
         }
         return true
+    }
+
+    /// Sends `bytes` over and over until the client has read nothing for 50 ms with every buffer full; answers how many went.
+    package func sendUntilBlocked(_ bytes: [UInt8]) -> Int {
+        var total = 0
+        var status = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        while poll(&status, 1, 50) == 1 {
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(
+                    descriptor, $0.baseAddress! + total % $0.count, $0.count - total % $0.count,
+                    Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+            }
+            guard count > 0 || errno == EAGAIN else { break }
+            total += max(0, count)
+        }
+        return total
     }
 
     /// Waits until the client has closed its end; what it still sends is dropped. False after ten seconds.

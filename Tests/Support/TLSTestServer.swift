@@ -1,49 +1,48 @@
-import Foundation
 import Glibc
 
 /// `openssl s_server` with its standard input and output as the application: one connection at a time, bytes as they are.
-package final class TLSTestServer: @unchecked Sendable {
-    // @unchecked Sendable: the process and its pipes are made once; each pipe end is used by one thread at a time.
+package final class TLSTestServer: Sendable {
     package let port: Int
-    private let process = Process()
-    private let toClient = Pipe()
-    private let fromClient = Pipe()
+    private let process: PipedProcess
 
     package init(_ certificate: TestCertificate, options: [String] = []) throws {
+        signal(SIGPIPE, SIG_IGN)
         port = Self.freePort()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments =
+        process = try PipedProcess(
             ["openssl", "s_server", "-quiet", "-accept", "127.0.0.1:\(port)", "-cert", certificate.certificate, "-key", certificate.key]
-            + options
-        process.standardInput = toClient
-        process.standardOutput = fromClient
-        process.standardError = FileHandle.nullDevice
-        try process.run()
+                + options)
         try waitUntilListening()
     }
 
     deinit { stop() }
 
     /// Kills the server: the client sees TCP end without TLS's closing alert.
-    package func stop() {
-        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
-        process.waitUntilExit()
+    package func stop() { process.kill() }
+
+    package func send(_ text: String) {
+        let bytes = Array(text.utf8)
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes.withUnsafeBytes { write(process.input, $0.baseAddress! + sent, $0.count - sent) }
+            guard count > 0 else { return }
+            sent += count
+        }
     }
 
-    package func send(_ text: String) throws { try toClient.fileHandleForWriting.write(contentsOf: Data(text.utf8)) }
-
-    /// Blocks until the client has sent `text`.
-    package func read(until text: String) throws -> String {
-        var got = Data()
-        while let more = try fromClient.fileHandleForReading.read(upToCount: 65_536), !more.isEmpty {
-            got.append(more)
-            if String(decoding: got, as: UTF8.self).hasSuffix(text) { break }
+    /// Blocks until the client has sent `text`, or the server has ended.
+    package func read(until text: String) -> String {
+        var got: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = Glibc.read(process.output, &buffer, buffer.count)
+            if count > 0 { got.append(contentsOf: buffer[..<count]) }
+            let all = String(decoding: got, as: UTF8.self)
+            if count <= 0 || all.hasSuffix(text) { return all }
         }
-        return String(decoding: got, as: UTF8.self)
     }
 
     private static func freePort() -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         defer { close(descriptor) }
         var address = loopback(port: 0)
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
@@ -67,7 +66,7 @@ package final class TLSTestServer: @unchecked Sendable {
     /// A connection that says nothing and closes is dropped by s_server, which then takes the next.
     private func waitUntilListening() throws {
         for _ in 0..<1_000 {
-            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
             defer { close(descriptor) }
             var address = Self.loopback(port: port)
             let status = withUnsafePointer(to: &address) { pointer in
@@ -78,6 +77,6 @@ package final class TLSTestServer: @unchecked Sendable {
             if status == 0 { return }
             poll(nil, 0, 10)
         }
-        throw OpenSSLFailed(arguments: "s_server", status: -1)
+        throw CommandFailed(["s_server"], ETIMEDOUT)
     }
 }

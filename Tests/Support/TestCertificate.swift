@@ -14,26 +14,14 @@ package final class TestCertificate: Sendable {
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         try "subjectAltName=\(names)\nbasicConstraints=critical,CA:TRUE\n"
             .write(to: directory.appending(path: "extensions"), atomically: true, encoding: .utf8)
-        try openssl("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=test -keyout key.pem -out request.pem")
-        try openssl("x509 -req -in request.pem -signkey key.pem -days \(days) -extfile extensions -out certificate.pem")
+        let path = { [directory] (name: String) in directory.appending(path: name).path }
+        try PipedProcess.run(
+            ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=test"]
+                + ["-keyout", key, "-out", path("request.pem")])
+        try PipedProcess.run(
+            ["openssl", "x509", "-req", "-in", path("request.pem"), "-signkey", key, "-days", "\(days)"]
+                + ["-extfile", path("extensions"), "-out", certificate])
     }
 
     deinit { try? FileManager.default.removeItem(at: directory) }
-
-    private func openssl(_ arguments: String) throws {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["openssl"] + arguments.split(separator: " ").map(String.init)
-        process.currentDirectoryURL = directory
-        process.standardError = FileHandle.nullDevice
-        process.standardOutput = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw OpenSSLFailed(arguments: arguments, status: process.terminationStatus) }
-    }
-}
-
-package struct OpenSSLFailed: Error {
-    package let arguments: String
-    package let status: Int32
 }

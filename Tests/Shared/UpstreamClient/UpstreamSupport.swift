@@ -1,0 +1,55 @@
+import EventLoop
+import HTTPWire
+import TestSupport
+import Testing
+import UpstreamClient
+
+let loop = EventLoop.spawn(name: "upstream-tests")
+
+/// Runs a test on the loop, where pools live.
+func onLoop(_ body: @escaping @Sendable () async throws -> Void) async throws {
+    try await Task(executorPreference: loop) { try await body() }.value
+}
+
+func pool(_ port: Int, on loop: EventLoop = loop, _ change: (inout UpstreamPool.Configuration) -> Void = { _ in }) throws -> UpstreamPool {
+    var configuration = UpstreamPool.Configuration()
+    change(&configuration)
+    return try UpstreamPool(loop: loop, origin: Origin(scheme: .http, host: "127.0.0.1", port: UInt16(port)), configuration: configuration)
+}
+
+extension UpstreamPool {
+    func get(_ path: String = "/") async throws(UpstreamError) -> UpstreamResponse {
+        try await send(method: "GET", target: Array(path.utf8), headers: [:], body: [])
+    }
+
+    /// Status and text of a whole answer.
+    func fetch(_ path: String = "/") async throws(UpstreamError) -> String {
+        let response = try await get(path)
+        return "\(response.status) \(String(decoding: try await response.collect(upTo: 1 << 20), as: UTF8.self))"
+    }
+
+    func failure(_ path: String = "/") async throws -> UpstreamError.Code {
+        let error = await #expect(throws: UpstreamError.self) { _ = try await fetch(path) }
+        return try #require(error).code
+    }
+}
+
+/// What a sink has seen. Touched on the loop only.
+final class Seen: @unchecked Sendable {
+    var bytes: [UInt8] = []
+    var calls = 0
+    var text: String { String(decoding: bytes, as: UTF8.self) }
+
+    func take(_ part: UnsafeRawBufferPointer) {
+        bytes.append(contentsOf: part)
+        calls += 1
+    }
+}
+
+/// Answers every request on the connection with 200 and its path.
+func echo(_ peer: ScriptedPeer) {
+    while let request = peer.request() {
+        let path = request.split(separator: " ")[1]
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: \(path.utf8.count)\r\n\r\n\(path)")
+    }
+}
