@@ -107,13 +107,16 @@ struct RuntimeTests {
         try await administer(server, "CREATE DATABASE \(name)")
         try api.call("PUT", "/vhosts/\(name)")
         try api.call("PUT", "/permissions/\(name)/admin", body: #"{"configure":".*","write":".*","read":".*"}"#)
-        let ready = try await answer(200, port, "/readyz")
-        #expect(ready.status == 200)
-        _ = try probe.log("ready")
-        probe.signal(SIGTERM)
-        let (status, errors) = try probe.end()
-        #expect(status == 0 && errors == "")
+        #expect(try await answer(200, port, "/readyz").status == 200)
+        #expect(try probe.log("ready") != nil)
+
         try api.call("DELETE", "/vhosts/\(name)")
+        #expect(
+            try await answer(503, port, "/readyz").text
+                == #"{"status":"waiting","dependencies":{"database":"there","broker:publish":"away"}}"#)
+        #expect(try probe.log("dependency is gone: waiting for it")?.string("dependency") == "broker:publish")
+        probe.signal(SIGTERM)
+        #expect(try probe.end() == (0, ""))
         try await administer(server, "DROP DATABASE \(name) WITH (FORCE)")
     }
 
