@@ -82,8 +82,9 @@ final class MessageHandling: @unchecked Sendable {
             } catch let error as PostgresError where error.sqlState == Inbox.outOfRange {
                 throw MessageRefused("id_out_of_range", "the id is older than what is remembered, or not of our time")
             }
-            if isNew { try await Envelope.$current.withValue(message.envelope) { try await work(message.envelope, transaction) } }
+            // Before the handler, which may commit together with its last statement.
             if isRetry { try await transaction.execute(ResolveDeadLetter(message: message)) }
+            if isNew { try await Envelope.$current.withValue(message.envelope) { try await work(message.envelope, transaction) } }
             return isNew ? .handled : .duplicate
         }
     }

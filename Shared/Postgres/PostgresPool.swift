@@ -10,8 +10,8 @@ package final class PostgresPool: @unchecked Sendable {
     // @unchecked Sendable: confined to its loop.
 
     package struct Configuration: Sendable {
-        /// A libpq URL, `postgresql://user:password@host:port/database?sslmode=verify-full`; a host name is looked up by libpq,
-        /// which blocks the loop for that long: give `hostaddr` where the resolver is slow.
+        /// A libpq URL, `postgresql://user:password@host:port/database?sslmode=verify-full`. Several hosts are tried in order until
+        /// one takes writes.
         package var url: String
         package var connectionsMax = 8
         package var connectWithin: Duration = .seconds(5)
@@ -37,9 +37,10 @@ package final class PostgresPool: @unchecked Sendable {
     package let loop: EventLoop
     private let configuration: Configuration
     private let log: Logger
+    private let metrics: PoolMetrics
 
     private var idle: [Session] = []
-    private var lent = 0
+    private var lent = 0 { didSet { metrics.used.add(Int64(lent - oldValue)) } }
     private var opening = 0
     private var waiters: [Waiter] = []
     private var failures = 0
@@ -55,10 +56,11 @@ package final class PostgresPool: @unchecked Sendable {
         let wait: Wait<Session>
     }
 
-    package init(loop: EventLoop, configuration: Configuration, log: Logger) {
+    package init(loop: EventLoop, configuration: Configuration, log: Logger, metrics: Metrics = .shared) {
         self.loop = loop
         self.configuration = configuration
         self.log = log
+        self.metrics = PoolMetrics(metrics)
     }
 
     /// True while a connection is open and the last attempt to open one did not fail.
@@ -134,6 +136,12 @@ package final class PostgresPool: @unchecked Sendable {
         guard waiters.count < configuration.waitersMax else {
             throw PostgresError(.poolSaturated, "\(waiters.count) tasks wait for a connection already")
         }
+        let since = MonotonicInstant.current()
+        metrics.pending.add(1)
+        defer {
+            metrics.pending.add(-1)
+            metrics.waitSeconds.observe(MonotonicInstant.current() - since)
+        }
         let wait = Wait<Session>(on: loop)
         let waiter = Waiter(id: ObjectIdentifier(wait), wait: wait)
         waiters.append(waiter)
@@ -145,6 +153,7 @@ package final class PostgresPool: @unchecked Sendable {
                     .poolTimedOut, "no connection within \(self.configuration.acquireWithin)", cause: self.lastFailure))
         } catch {
             waiters.removeAll { $0.id == waiter.id }
+            if (error as? PostgresError)?.code == .poolTimedOut { metrics.timeouts.add() }
             throw error
         }
     }
@@ -192,6 +201,18 @@ package final class PostgresPool: @unchecked Sendable {
 
     private func open() {
         opening += 1
+        // Ends by itself: a look-up, then the session's own time limit. It counts as `opening` until then.
+        Task(executorPreference: loop) { [self] in
+            do {
+                let addresses = try await HostLookup.options(for: configuration.url)
+                connect(options + addresses)
+            } catch {
+                openFailed(error as? PostgresError ?? PostgresError(.connectFailed, "host look-up is overloaded", cause: error))
+            }
+        }
+    }
+
+    private func connect(_ options: [(String, String)]) {
         let session = Session(loop: loop)
         session.connect(options, within: configuration.connectWithin) { [self] error in
             if let error { return openFailed(error) }
@@ -269,6 +290,21 @@ package final class PostgresPool: @unchecked Sendable {
 extension PostgresPool: PostgresExecutor {
     package func send(_ batch: StatementBatch) async throws -> StatementResults {
         try await withConnection { try await $0.send(batch) }
+    }
+}
+
+/// Of all pools of the process together.
+private struct PoolMetrics {
+    let used: Gauge
+    let pending: Gauge
+    let waitSeconds: Histogram
+    let timeouts: Counter
+
+    init(_ metrics: Metrics) {
+        used = metrics.gauge("db_client_connection_used", help: "Database connections lent to a task")
+        pending = metrics.gauge("db_client_connection_pending_requests", help: "Tasks that wait for a database connection")
+        waitSeconds = metrics.histogram("db_client_connection_wait_seconds", help: "How long those waited that found none idle")
+        timeouts = metrics.counter("db_client_connection_timeouts_total", help: "Tasks that got no database connection in time")
     }
 }
 

@@ -145,6 +145,29 @@ struct PoolTests {
         }
     }
 
+    @Test func `a host is found by name, and a name that does not exist is the reason told`() async throws {
+        var configuration = TestDatabase.current.configuration(connectionsMax: 1)
+        configuration.acquireWithin = .seconds(2)
+        configuration.url = configuration.url.replacing("@127.0.0.1:", with: "@localhost:")
+        try await TestDatabase.withPool(configuration) { pool async throws in
+            let ten = try await pool.one(DivideTen(by: 1))
+            #expect(ten == 10)
+        }
+        configuration.url = "postgresql://nobody@does-not-exist.invalid:5432/none"
+        try await TestDatabase.withPool(configuration) { pool async throws in
+            let error = await #expect(throws: PostgresError.self) { try await pool.one(DivideTen(by: 1)) }
+            let cause = error?.cause as? PostgresError
+            #expect(cause?.message.contains("cannot look up does-not-exist.invalid") == true)
+        }
+        configuration.url = "postgresql://nobody:hunter2@[::"
+        try await TestDatabase.withPool(configuration) { pool async throws in
+            let error = await #expect(throws: PostgresError.self) { try await pool.one(DivideTen(by: 1)) }
+            let text = error.map { "\($0)" } ?? ""
+            #expect(text.contains("malformed"))
+            #expect(!text.contains("hunter2"))
+        }
+    }
+
     @Test func `a running pool is ready, and again after its only connection was killed`() async throws {
         try await TestDatabase.current.withPool(connectionsMax: 1) { pool async throws in
             try await withThrowingTaskGroup(of: Void.self) { group in
