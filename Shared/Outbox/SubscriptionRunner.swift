@@ -31,6 +31,7 @@ package final class SubscriptionRunner: @unchecked Sendable {
     private let handling: MessageHandling
     private let subscriptions: [String: [String: Subscription]]
     private let consumers: [String: AMQPConsumer]
+    private var stopped: Wait<Void>?
 
     /// - Parameter amqp: whose connection name gets the queue's name appended: each queue has a connection of its own.
     package init(
@@ -62,13 +63,29 @@ package final class SubscriptionRunner: @unchecked Sendable {
     /// Runs until ``stop(within:)`` or cancellation; returns when nothing is being handled.
     package func run() async throws {
         pool.loop.preconditionCurrent()
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for consumer in consumers.values { group.addTask { await consumer.run() } }
-            group.addTask { try await self.retryDueMessages() }
-            try await withThrowingTaskGroup(of: Void.self) { receivers in
-                for (queue, consumer) in consumers { receivers.addTask { try await self.receive(from: queue, consumer) } }
-                try await receivers.waitForAll()
+        let over = Wait<Void>(on: pool.loop)
+        stopped = over
+        // A task that answers true ends the run.
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for consumer in consumers.values {
+                group.addTask {
+                    await consumer.run()
+                    return false
+                }
             }
+            group.addTask {
+                try await self.retryDueMessages()
+                return false
+            }
+            group.addTask {
+                try await self.receiveFromAll()
+                return true
+            }
+            group.addTask {
+                try await over.value()
+                return true
+            }
+            while let isOver = try await group.next(), !isOver {}
             group.cancelAll()
         }
     }
@@ -78,9 +95,18 @@ package final class SubscriptionRunner: @unchecked Sendable {
         await withDiscardingTaskGroup { group in
             for consumer in consumers.values { group.addTask { await consumer.stop(within: limit) } }
         }
+        // What is settled is done; what is not (the database may be away) is given up.
+        stopped?.succeed(())
     }
 
     // MARK: From the broker
+
+    private func receiveFromAll() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (queue, consumer) in consumers { group.addTask { try await self.receive(from: queue, consumer) } }
+            try await group.waitForAll()
+        }
+    }
 
     private func receive(from queue: String, _ consumer: AMQPConsumer) async throws {
         let slots = Slots(configuration.concurrencyMax, on: pool.loop)

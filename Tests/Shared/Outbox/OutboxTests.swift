@@ -91,7 +91,8 @@ struct OutboxTests {
                 let deliveries = try await stage.receive { Set($0.map(\.properties.messageID)).count == 2 }
                 #expect(try Set(deliveries.map { try UserRegistered(decoding: $0.body).email }) == ["before", "after"])
                 try await until { try await stage.pool.query(ReadOutbox())[1].attempts > 0 }
-                #expect(try await stage.pool.one(CountUnsent()) == 1)
+                // One whose confirm was lost with the channel is sent twice.
+                try await until { try await stage.pool.one(CountUnsent()) == 1 }
             }
         }
     }

@@ -67,7 +67,8 @@ struct Stage: Sendable {
 
     func withRunner(
         _ subscriptions: [Subscription], configure: (inout SubscriptionRunner.Configuration) -> Void = { _ in },
-        metrics: Metrics = Metrics(), _ body: @escaping @Sendable (SubscriptionRunner) async throws -> Void
+        metrics: Metrics = Metrics(), whenEnded: @escaping @Sendable () -> Void = {},
+        _ body: @escaping @Sendable (SubscriptionRunner) async throws -> Void
     ) async throws {
         var configuration = SubscriptionRunner.Configuration()
         configuration.retrySweepEvery = .milliseconds(20)
@@ -76,7 +77,10 @@ struct Stage: Sendable {
         let runner = SubscriptionRunner(
             pool: pool, amqp: try amqp("runner"), subscriptions: subscriptions, configuration: configuration, log: TestDatabase.log,
             metrics: metrics)
-        try await beside({ try? await runner.run() }) {
+        try await beside({
+            try? await runner.run()
+            whenEnded()
+        }) {
             try await until { runner.isReady }
             try await body(runner)
         }

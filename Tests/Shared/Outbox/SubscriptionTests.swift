@@ -171,6 +171,40 @@ struct SubscriptionTests {
             #expect(try await stage.deadLetters().isEmpty)
         }
     }
+
+    @Test func `a runner that is stopped in an outage leaves the message to the next one`() async throws {
+        try await Stage.with { stage in
+            try await stage.withPublisher { publisher in
+                try await stage.outage {
+                    let ended = Mutex(false)
+                    try await stage.withRunner([Self.record], whenEnded: { ended.withLock { $0 = true } }) { runner in
+                        try await publisher.publish(outgoing(message("x")), within: .seconds(5))
+                        await runner.stop(within: .milliseconds(300))
+                        try await until { ended.withLock { $0 } }
+                    }
+                }
+                try await stage.withRunner([Self.record]) { _ in
+                    try await until { try await stage.effects() == ["x"] }
+                }
+            }
+        }
+    }
+
+    @Test func `a connection lost during COMMIT is cleared up by the claim: one effect`() async throws {
+        try await Stage.with { stage in
+            let slow = Subscription.on(UserRegistered.self, from: Stage.queue) { user, _, transaction in
+                try await transaction.execute(RecordSlowly(text: user.email))
+            }
+            try await stage.withRunner([slow]) { _ in
+                try await stage.withPublisher { try await $0.publish(outgoing(message("x")), within: .seconds(5)) }
+                try await until { try await stage.pool.query(KillSleepers()) == [true] }
+                try await until { try await stage.effects() == ["x"] }
+            }
+            #expect(try await stage.effects() == ["x"])
+            #expect(try await stage.deadLetters().isEmpty)
+            #expect(try await stage.pool.one(CountInbox()) == 1)
+        }
+    }
 }
 
 extension Stage {
@@ -199,6 +233,22 @@ extension Stage {
 private struct CountInbox: Statement {
     typealias Output = Int64
     static let sql = "SELECT count(*) FROM inbox"
+}
+
+/// The first COMMIT after it sleeps.
+private struct RecordSlowly: Statement {
+    let text: String
+    static let sql = "INSERT INTO slow_effect (text) VALUES ($1)"
+    func bind(_ parameters: inout Parameters) { parameters.append(text) }
+}
+
+private struct KillSleepers: Statement {
+    typealias Output = Bool
+    static let sql = """
+        SELECT pg_terminate_backend(pid)
+        FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event = 'PgSleep'
+        """
 }
 
 private struct Replay: Statement {
