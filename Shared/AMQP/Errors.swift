@@ -81,6 +81,11 @@ struct ConnectionFailure: Error, Sendable, CustomStringConvertible {
     var kind: Kind
     var description: String
 
+    /// The channel is opened again at once, on the same connection: callers need not be sent away.
+    var isOfChannelOnly: Bool {
+        if case .channelClosed = kind { true } else { false }
+    }
+
     /// What a publisher with unconfirmed messages is told.
     var publishError: PublishError {
         if case .channelClosed(let code) = kind { return .closed(code: code, text: description) }

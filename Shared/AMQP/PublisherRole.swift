@@ -101,14 +101,15 @@ final class PublisherRole: ChannelRole, @unchecked Sendable {
 
     func lost(_ failure: ConnectionFailure) {
         let isStopped = shared.withLock { shared in
-            shared.gate.close()
+            if !failure.isOfChannelOnly { shared.gate.close() }
             return shared.gate == .stopped
         }
         let error = isStopped ? PublishError.stopped : failure.publishError
         window.reset { completion, returned in
             finish(completion, .failure(returned.map { .unroutable(code: $0.code, text: $0.text) } ?? error))
         }
-        dropWaiting(error)
+        // What was not written has no part in what closed the channel, and goes over the next.
+        if failure.isOfChannelOnly { batchEnded() } else { dropWaiting(error) }
     }
 
     func stopping(_ channel: Channel) { shared.withLock { $0.gate = .stopped } }

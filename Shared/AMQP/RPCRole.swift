@@ -132,7 +132,10 @@ final class RPCRole: ChannelRole, @unchecked Sendable {
     func blocked(_ isBlocked: Bool) {
         shared.withLock { $0.gate.block(isBlocked) }
         // Sent ones too: the broker does not read them before its alarm ends.
-        if isBlocked { failAll(.blocked) }
+        guard isBlocked else { return }
+        failPending(.blocked)
+        failWaiting(.blocked)
+        batchEnded()
     }
 
     func expire(now: MonotonicInstant) -> MonotonicInstant {
@@ -153,10 +156,14 @@ final class RPCRole: ChannelRole, @unchecked Sendable {
 
     func lost(_ failure: ConnectionFailure) {
         let isStopped = shared.withLock { shared in
-            shared.gate.close()
+            if !failure.isOfChannelOnly { shared.gate.close() }
             return shared.gate == .stopped
         }
-        failAll(isStopped ? .stopped : RPCError(failure.publishError))
+        let error = isStopped ? RPCError.stopped : RPCError(failure.publishError)
+        failPending(error)
+        // What was not written has no part in what closed the channel, and goes over the next.
+        if !failure.isOfChannelOnly { failWaiting(error) }
+        batchEnded()
         window.reset { _, _ in }
         nextDeadline = .never
     }
@@ -167,7 +174,7 @@ final class RPCRole: ChannelRole, @unchecked Sendable {
 
     func ended() {
         shared.withLock { $0.gate = .stopped }
-        failAll(.stopped)
+        failWaiting(.stopped)
     }
 
     // MARK:
@@ -177,12 +184,14 @@ final class RPCRole: ChannelRole, @unchecked Sendable {
         finish(call.continuation, .failure(error))
     }
 
-    private func failAll(_ error: RPCError) {
+    private func failPending(_ error: RPCError) {
         for call in pending.values { finish(call.continuation, .failure(error)) }
         pending.removeAll()
+    }
+
+    private func failWaiting(_ error: RPCError) {
         waiting.append(shared.withLock { $0.mailbox.take() })
         while let call = waiting.popFirst() { finish(call.continuation, .failure(error)) }
-        batchEnded()
     }
 
     private func finish(
