@@ -10,8 +10,9 @@ import Glibc
 final class Channel {
     var output = FrameWriter()
     let frameMax: Int
-    let socket: Int32
+    private let transport: Transport
     private(set) var lastReceived = MonotonicInstant.current()
+    var socket: Int32 { transport.socket }
     private let connection: amqp_connection_state_t
     private let heartbeat: Duration
     private var lastSent = MonotonicInstant.current()
@@ -38,7 +39,8 @@ final class Channel {
             throw ConnectionFailure(kind: .connectFailed, description: "out of memory")
         }
         do {
-            socket = try Self.connect(connection, configuration, host)
+            transport = try Transport(connection, configuration, host)
+            try Self.logIn(connection, configuration)
         } catch {
             amqp_destroy_connection(connection)
             throw error
@@ -51,41 +53,14 @@ final class Channel {
         try openChannel()
     }
 
-    private static func connect(
-        _ connection: amqp_connection_state_t, _ configuration: AMQPConfiguration, _ host: AMQPConfiguration.Host
-    ) throws(ConnectionFailure) -> Int32 {
-        guard !configuration.usesTLS else { throw ConnectionFailure(kind: .connectFailed, description: "amqps is not supported") }
-        guard let socket = amqp_tcp_socket_new(connection) else {
-            throw ConnectionFailure(kind: .connectFailed, description: "out of memory")
-        }
-        let limit = Int(configuration.connectWithin.milliseconds)
-        let status = crabbitmq_open(socket, host.name, Int32(host.port), limit)
-        guard status == AMQP_STATUS_OK.rawValue else {
-            throw ConnectionFailure(kind: .connectFailed, description: "connect \(host.name):\(host.port): \(text(status))")
-        }
-        let descriptor = amqp_get_sockfd(connection)
-        bound(descriptor, configuration)
-        crabbitmq_limit_calls(connection, limit)
+    private static func logIn(
+        _ connection: amqp_connection_state_t, _ configuration: AMQPConfiguration
+    ) throws(ConnectionFailure) {
+        crabbitmq_limit_calls(connection, Int(configuration.connectWithin.milliseconds))
         let reply = crabbitmq_login(
             connection, configuration.virtualHost, Int32(configuration.heartbeat.components.seconds),
             "\(configuration.connectionName):\(Instance.name)", configuration.user, configuration.password)
         try check(reply, "login as \(configuration.user) to \(configuration.virtualHost)", .loginRefused)
-        return descriptor
-    }
-
-    /// A peer that has gone must not hold us: neither while we send nor while we only listen.
-    private static func bound(_ socket: Int32, _ configuration: AMQPConfiguration) {
-        func set(_ level: Int32, _ option: Int32, _ value: Int32) {
-            var value = value
-            setsockopt(socket, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
-        }
-        let tcp = Int32(IPPROTO_TCP)
-        set(tcp, TCP_USER_TIMEOUT, Int32(configuration.stallWithin.milliseconds))
-        set(tcp, TCP_NODELAY, 1)
-        set(SOL_SOCKET, SO_KEEPALIVE, 1)
-        set(tcp, TCP_KEEPIDLE, 5)
-        set(tcp, TCP_KEEPINTVL, 5)
-        set(tcp, TCP_KEEPCNT, 3)
     }
 
     /// Opens channel 1 again after the broker closed it. What belonged to the old one (consumers, confirm mode) is gone.
@@ -138,12 +113,12 @@ final class Channel {
     private func flushBeforeCall() throws(ConnectionFailure) {
         let limit = MonotonicInstant.current() + .seconds(2)
         while true {
-            try output.flush(to: socket)
+            try output.flush(to: transport)
             guard output.pending > 0 else { return }
             guard MonotonicInstant.current() < limit else {
                 throw ConnectionFailure(kind: .socket, description: "the broker does not read")
             }
-            var descriptor = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
+            var descriptor = pollfd(fd: transport.socket, events: Int16(POLLOUT), revents: 0)
             poll(&descriptor, 1, 100)
         }
     }
@@ -268,7 +243,7 @@ final class Channel {
     func flush() throws(ConnectionFailure) {
         guard output.pending > 0 else { return }
         lastSent = .current()
-        try output.flush(to: socket)
+        try output.flush(to: transport)
     }
 
     /// Says goodbye if anybody listens; nothing is waited for.
@@ -278,7 +253,7 @@ final class Channel {
         case .connectionClosed, .channelClosed: break  // close-ok waits in the output when it is owed
         case .consumerLost, .setUpRefused: output.connectionClose()
         }
-        try? output.flush(to: socket)
+        try? output.flush(to: transport)
     }
 
     /// Sends a heartbeat when due, and fails when the broker's have stopped.

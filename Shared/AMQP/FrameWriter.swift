@@ -1,6 +1,3 @@
-import CRabbitMQ
-import Glibc
-
 /// Encodes what we send (AMQP 0-9-1 §4.2) and writes it without ever blocking.
 ///
 /// librabbitmq's own publish writes each frame at once and, when the peer does not read, waits without a limit
@@ -155,19 +152,15 @@ struct FrameWriter {
         for offset in 0..<4 { bytes[index + offset] = UInt8(truncatingIfNeeded: value >> UInt32(24 - 8 * offset)) }
     }
 
-    // MARK: Socket
+    // MARK: Transport
 
-    /// Sends what the socket takes now.
-    mutating func flush(to socket: Int32) throws(ConnectionFailure) {
+    /// Sends what the transport takes now.
+    mutating func flush(to transport: Transport) throws(ConnectionFailure) {
         while pending > 0 {
-            let count = bytes.withUnsafeBytes { raw in
-                send(socket, raw.baseAddress! + sent, raw.count - sent, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+            let count = try bytes.withUnsafeBufferPointer { all throws(ConnectionFailure) in
+                try transport.send(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(all)[sent...]))
             }
-            if count < 0 {
-                if errno == EINTR { continue }
-                if errno == EAGAIN { break }
-                throw ConnectionFailure(kind: .socket, description: "send: \(String(cString: strerror(errno)))")
-            }
+            if count == 0 { break }
             sent += count
         }
         if pending == 0 {

@@ -8,6 +8,8 @@ package final class PrivateBroker: @unchecked Sendable {
     // @unchecked Sendable: used by the one test that made it.
     package let url: String
     package let api: String
+    /// Answers when a certificate was given.
+    package let tlsURL: String
     private let directory: String
     private let environment: [String: String]
     private let epmd: ChildProcess
@@ -15,19 +17,22 @@ package final class PrivateBroker: @unchecked Sendable {
 
     private static let programs = "/usr/lib/rabbitmq/bin"
 
-    package static func with<Result>(_ body: (PrivateBroker) async throws -> Result) async throws -> Result {
-        let broker = try PrivateBroker()
+    package static func with<Result>(certificate: TestCertificate? = nil, _ body: (PrivateBroker) async throws -> Result) async throws
+        -> Result
+    {
+        let broker = try PrivateBroker(certificate)
         defer { broker.remove() }
         try broker.start()
         return try await body(broker)
     }
 
-    private init() throws {
+    private init(_ certificate: TestCertificate?) throws {
         var template = Array("\(P_tmpdir)/private-broker-XXXXXX".utf8CString)
         guard let path = mkdtemp(&template) else { throw ChildProcess.Failure(description: "mkdtemp: errno \(errno)") }
         directory = String(cString: path)
-        let ports = try freePorts(4)
+        let ports = try freePorts(5)
         url = "amqp://guest:guest@127.0.0.1:\(ports[0])/"
+        tlsURL = "amqps://guest:guest@localhost:\(ports[4])/"
         api = "http://guest:guest@127.0.0.1:\(ports[1])"
         environment = [
             // Makes the start script become the node instead of watching over it.
@@ -45,9 +50,19 @@ package final class PrivateBroker: @unchecked Sendable {
         // Node and rabbitmqctl would both make one, and may differ.
         try write(String(UInt64.random(in: .min ... .max), radix: 36), to: "\(directory)/.erlang.cookie")
         chmod("\(directory)/.erlang.cookie", 0o400)
-        try write("management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = \(ports[1])\n", to: "\(directory)/rabbitmq.conf")
+        var settings = ["management.tcp.ip = 127.0.0.1", "management.tcp.port = \(ports[1])"]
+        if let certificate {
+            // Copied because the node runs as another user.
+            try copy(certificate.certificate, to: "\(directory)/certificate.pem")
+            try copy(certificate.key, to: "\(directory)/key.pem")
+            settings += [
+                "listeners.ssl.1 = 127.0.0.1:\(ports[4])", "ssl_options.certfile = \(directory)/certificate.pem",
+                "ssl_options.keyfile = \(directory)/key.pem", "ssl_options.cacertfile = \(directory)/certificate.pem",
+            ]
+        }
+        try write(settings.joined(separator: "\n") + "\n", to: "\(directory)/rabbitmq.conf")
         if getuid() == 0, let account = getpwnam("rabbitmq") {
-            for file in ["", "/.erlang.cookie", "/plugins", "/rabbitmq.conf"] {
+            for file in ["", "/.erlang.cookie", "/plugins", "/rabbitmq.conf", "/certificate.pem", "/key.pem"] {
                 chown(directory + file, account.pointee.pw_uid, account.pointee.pw_gid)
             }
         }
@@ -81,7 +96,9 @@ package final class PrivateBroker: @unchecked Sendable {
 
     private func control(_ arguments: String...) throws {
         let status = try spawn("rabbitmqctl", arguments, log: "control.log").wait()
-        guard status == 0 else { throw ChildProcess.Failure(description: "rabbitmqctl \(arguments): \(read("control.log").suffix(2_000))") }
+        guard status == 0 else {
+            throw ChildProcess.Failure(description: "rabbitmqctl \(arguments): \(read("\(directory)/control.log").suffix(2_000))")
+        }
     }
 
     // MARK: Processes and files
@@ -101,13 +118,6 @@ package final class PrivateBroker: @unchecked Sendable {
         _ = try? ChildProcess("/bin/rm", ["-rf", directory], environment: [:], output: "/dev/null").wait()
     }
 
-    private func read(_ file: String) -> String {
-        guard let stream = fopen("\(directory)/\(file)", "r") else { return "" }
-        defer { fclose(stream) }
-        var bytes = [UInt8](repeating: 0, count: 1 << 16)
-        let count = fread(&bytes, 1, bytes.count, stream)
-        return String(decoding: bytes[..<count], as: UTF8.self)
-    }
 }
 
 private func write(_ text: String, to path: String) throws {
@@ -115,6 +125,16 @@ private func write(_ text: String, to path: String) throws {
     fputs(text, stream)
     fclose(stream)
 }
+
+private func read(_ path: String) -> String {
+    guard let stream = fopen(path, "r") else { return "" }
+    defer { fclose(stream) }
+    var bytes = [UInt8](repeating: 0, count: 1 << 16)
+    let count = fread(&bytes, 1, bytes.count, stream)
+    return String(decoding: bytes[..<count], as: UTF8.self)
+}
+
+private func copy(_ path: String, to other: String) throws { try write(read(path), to: other) }
 
 /// Free at this moment.
 private func freePorts(_ count: Int) throws -> [UInt16] {

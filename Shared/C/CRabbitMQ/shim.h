@@ -12,6 +12,8 @@
 #endif
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -65,4 +67,42 @@ static inline void crabbitmq_limit_calls(amqp_connection_state_t connection, lon
 static inline int crabbitmq_receive(amqp_connection_state_t connection, amqp_frame_t *frame) {
     struct timeval none = crabbitmq_time(0);
     return amqp_simple_wait_frame_noblock(connection, frame, &none);
+}
+
+/* The library keeps its SSL to itself, and its writes may wait without limit. Who is told of the handshake learns the SSL. */
+static inline void crabbitmq_tls_found(const SSL *tls, int where, int result) {
+    (void)where, (void)result;
+    SSL **found = SSL_CTX_get_app_data(SSL_get_SSL_CTX(tls));
+    if (found) *found = (SSL *)tls;
+}
+/* Connects with the peer's chain and name verified; `authorities` is a PEM file, or NULL for the system's. */
+static inline int crabbitmq_open_tls(amqp_socket_t *socket, const char *host, int port, long milliseconds, const char *authorities,
+                                     SSL **tls) {
+    SSL_CTX *context = amqp_ssl_socket_get_context(socket);
+    int status = AMQP_STATUS_OK;
+    if (authorities) status = amqp_ssl_socket_set_cacert(socket, authorities);
+    else if (SSL_CTX_set_default_verify_paths(context) != 1) status = AMQP_STATUS_SSL_ERROR;
+    if (status != AMQP_STATUS_OK) return status;
+    amqp_ssl_socket_set_verify_peer(socket, 1);
+    amqp_ssl_socket_set_verify_hostname(socket, 1);
+    amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST);
+    *tls = NULL;
+    SSL_CTX_set_app_data(context, tls);
+    SSL_CTX_set_info_callback(context, crabbitmq_tls_found);
+    status = crabbitmq_open(socket, host, port, milliseconds);
+    SSL_CTX_set_info_callback(context, NULL);
+    SSL_CTX_set_app_data(context, NULL);
+    if (status != AMQP_STATUS_OK) return status;
+    if (!*tls) return AMQP_STATUS_SSL_ERROR;
+    SSL_set_info_callback(*tls, NULL);
+    SSL_set_mode(*tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    return AMQP_STATUS_OK;
+}
+/* Bytes taken; 0 when the socket is full; -1 when the connection is broken. */
+static inline long crabbitmq_tls_send(SSL *tls, const void *bytes, size_t count) {
+    ERR_clear_error();
+    int sent = SSL_write(tls, bytes, count > 1 << 30 ? 1 << 30 : (int)count);
+    if (sent > 0) return sent;
+    int error = SSL_get_error(tls, sent);
+    return error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ ? 0 : -1;
 }

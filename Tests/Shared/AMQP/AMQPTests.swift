@@ -27,12 +27,12 @@ func withPublisher<Result: Sendable>(
 
 @discardableResult
 func withConsumer<Result: Sendable>(
-    _ broker: TestBroker, _ source: AMQPConsumer.Source, prefetch: Int = 100, onConnected: @escaping @Sendable () -> Void = {},
-    _ body: (AMQPConsumer) async throws -> Result
+    _ broker: TestBroker, _ source: AMQPConsumer.Source, _ adjust: (inout AMQPConfiguration) -> Void = { _ in }, prefetch: Int = 100,
+    onConnected: @escaping @Sendable () -> Void = {}, _ body: (AMQPConsumer) async throws -> Result
 ) async throws -> Result {
-    let consumer = AMQPConsumer(
-        try AMQPConfiguration(url: broker.url, connectionName: "test:consumer"), source: source, prefetch: prefetch, log: log,
-        onConnected: onConnected)
+    var configuration = try AMQPConfiguration(url: broker.url, connectionName: "test:consumer")
+    adjust(&configuration)
+    let consumer = AMQPConsumer(configuration, source: source, prefetch: prefetch, log: log, onConnected: onConnected)
     async let running: Void = consumer.run()
     guard await consumer.connected(within: .seconds(10)) else { throw NotConnected() }
     let result = try await body(consumer)
