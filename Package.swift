@@ -71,7 +71,8 @@ let package = Package(
         .executableTarget(
             name: "Ledger",
             dependencies: [
-                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "Identity", "JSON", "Lifecycle", "Outbox",
+                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Lifecycle",
+                "Outbox",
                 "Postgres", "Telemetry",
             ],
             path: "Services/ledger", exclude: ["Migrations"]),
@@ -156,7 +157,8 @@ let package = Package(
         .testTarget(
             name: "LedgerTests",
             dependencies: [
-                "Ledger", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Outbox", "Postgres",
+                "Ledger", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Outbox",
+                "Postgres",
                 "Telemetry", "TestSupport",
             ],
             path: "Tests/Services/ledger"),

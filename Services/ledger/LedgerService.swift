@@ -1,4 +1,79 @@
+import AMQP
+import Bootstrap
+import Configuration
+import Contracts
+import EventLoop
+import Identity
+import Lifecycle
+import Postgres
+import Telemetry
+
+/// Accounts, holds and the journal.
+///
+/// | variable | default | |
+/// |---|---|---|
+/// | `HOLD_TTL_MAX` | `10m` | 1s…1h; a hold asked for longer is cut to this |
+/// | `EXPIRY_SWEEP_INTERVAL` | `1s` | 50ms…1m between looks for expired holds |
+/// | `BATCH_COMMANDS_MAX` | `1000` | 1…5000 commands in one transaction |
+///
+/// and what every service reads (`CommonConfiguration`).
 @main
 struct LedgerService {
-    static func main() {}
+    static func main() {
+        Runtime.main(service: "ledger", port: 8102) { runtime in
+            let environment = runtime.environment
+            var limits = Limits()
+            limits.timeToLiveMax = try environment.duration("HOLD_TTL_MAX", default: .seconds(600), in: .seconds(1) ... .seconds(3_600))
+            let sweepInterval = try environment.duration(
+                "EXPIRY_SWEEP_INTERVAL", default: .seconds(1), in: .milliseconds(50) ... .seconds(60))
+            let commandsMax = try environment.integer("BATCH_COMMANDS_MAX", default: 1_000, in: 1...5_000)
+
+            let log = runtime.log
+            let pool = try runtime.database(connectionsMax: 6)
+            let store = LedgerStore(pool: pool, limits: limits)
+            let keeper = JournalKeeper(store: store, log: log)
+            let runner = BatchRunner(store: store, log: log, commandsMax: commandsMax)
+            let sweeper = Sweeper(store: store, interval: sweepInterval, log: log)
+            runtime.add(Component("journal", run: { try await keeper.run() }))
+            runtime.add(
+                Component(
+                    "batches",
+                    run: {
+                        try await keeper.prepared()
+                        try await runner.run()
+                    }, stop: { runner.stop() }))
+            runtime.add(Component("expiry", run: { try await sweeper.run() }))
+
+            let replies = try runtime.publisher("replies")
+            let messages = try LedgerMessages(runner: runner, store: store, replies: replies, log: log) { queue, prefetch in
+                try runtime.consumer(queue.name, from: .queue(queue.name), prefetch: prefetch)
+            }
+            for consumer in messages.consumers {
+                runtime.add(
+                    Component(
+                        consumer.name, stopWithin: .seconds(12), run: { try await consumer.run() },
+                        stop: { await consumer.stop(within: .seconds(10)) }))
+            }
+            let balances = messages.balances
+            runtime.add(
+                Component(
+                    "balances", stopWithin: .seconds(4), run: { try await balances.run() },
+                    stop: { await balances.stop(within: .seconds(3)) }))
+
+            let rpc = try runtime.rpcClient()
+            let authenticator = Authenticator(
+                service: "ledger", publicURL: runtime.configuration.publicURL.description, amqp: try runtime.broker("revocations"),
+                rpc: rpc,
+                log: log)
+            runtime.add(
+                Component(
+                    "identity", run: { try await authenticator.run() }, stop: { await authenticator.stop() }))
+            let topUpURL = "\(runtime.configuration.publicURL)/billing"
+            runtime.serve { _ in
+                Routes(
+                    store: store, runner: runner, authenticate: { try await authenticator.principal($0) }, topUpURL: topUpURL, log: log
+                ).router
+            }
+        }
+    }
 }

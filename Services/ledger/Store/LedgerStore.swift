@@ -67,7 +67,13 @@ final class LedgerStore: @unchecked Sendable {
 
     /// The account's row, with what has expired already counted as free; nil when there never was a grant.
     func balance(of account: AccountID) async throws -> Account? {
-        try await pool.withConnection { try await $0.first(ReadBalance(account: account)) }
+        try await balances(of: [account])[account]
+    }
+
+    func balances(of accounts: [AccountID]) async throws -> [AccountID: Account] {
+        guard !accounts.isEmpty else { return [:] }
+        let rows = try await pool.withConnection { try await $0.query(ReadBalances(accounts: accounts)) }
+        return Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0) })
     }
 }
 
@@ -122,19 +128,19 @@ struct ReadExpired: Statement {
 }
 
 /// What has expired counts as free, whether the sweep came by or not, except for the usage that was reported on it.
-struct ReadBalance: Statement {
-    let account: AccountID
+struct ReadBalances: Statement {
+    let accounts: [AccountID]
 
     static let sql = """
         SELECT
             a.account_id, a.posted, a.held - coalesce(sum(greatest(h.amount - h.reported, 0)), 0)::bigint, a.overdraft, a.seq
         FROM account AS a
         LEFT JOIN open_hold AS h ON h.account_id = a.account_id AND h.expires_at <= clock_timestamp()
-        WHERE a.account_id = $1
+        WHERE a.account_id = ANY($1::uuid[])
         GROUP BY a.account_id
         """
 
-    func bind(_ parameters: inout Parameters) { parameters.append(account) }
+    func bind(_ parameters: inout Parameters) { parameters.append(accounts) }
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Account {
         try Account(id: row.next(), posted: row.next(), held: row.next(), overdraft: row.next(), seq: row.next())

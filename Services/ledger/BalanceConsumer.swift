@@ -1,0 +1,52 @@
+import AMQP
+import Contracts
+import EventLoop
+import Postgres
+import Telemetry
+
+/// Answers questions about balances; reads only, so a question that cannot be answered now is dropped and asked again.
+final class BalanceConsumer: Sendable {
+    private let consumer: AMQPConsumer
+    private let store: LedgerStore
+    private let replies: AMQPPublisher
+    private let log: Logger
+
+    init(consumer: AMQPConsumer, store: LedgerStore, replies: AMQPPublisher, log: Logger) {
+        (self.consumer, self.store, self.replies, self.log) = (consumer, store, replies, log)
+    }
+
+    /// The consumer itself is run by the caller.
+    func run() async throws {
+        do {
+            while true { await answer(try await consumer.next(max: 500)) }
+        } catch ConsumeError.stopped {
+            return
+        }
+    }
+
+    func stop(within limit: Duration) async { await consumer.stop(within: limit) }
+
+    private func answer(_ deliveries: [Delivery]) async {
+        var asked: [(delivery: Delivery, account: AccountID)] = []
+        for delivery in deliveries {
+            do throws(Malformed) {
+                asked.append((delivery, try delivery.decode(QueryBalance.self).accountID))
+            } catch {
+                log.error("message refused", ["message.type": .string(delivery.properties.type)], error: error, trace: delivery.trace)
+            }
+        }
+        do {
+            let found = try await store.balances(of: Array(Set(asked.map(\.account))))
+            for (delivery, id) in asked {
+                let account = found[id] ?? Account(id: id)
+                let message = BalanceReply(accountID: id, posted: account.posted, held: account.held, available: account.available)
+                try replies.send(
+                    .reply(to: delivery, messageID: MessageID.make().description, type: BalanceReply.name, body: message.encoded()),
+                    within: .seconds(5))
+            }
+        } catch {
+            log.warning("balances not told", ["questions": .integer(asked.count)], error: error)
+        }
+        if let last = deliveries.last { consumer.ack(last, multiple: true) }
+    }
+}

@@ -1,0 +1,270 @@
+import AMQP
+import Contracts
+import EventLoop
+import Postgres
+import Telemetry
+
+/// What the ledger listens to. Every command is answered or acknowledged after its decision is durable, never before; the journal's
+/// key makes a second delivery harmless, so no inbox row is written on this path.
+struct LedgerMessages: Sendable {
+    let consumers: [CommandConsumer]
+    let balances: BalanceConsumer
+
+    init(runner: BatchRunner, store: LedgerStore, replies: AMQPPublisher, log: Logger, consumer: (Queue, Int) throws -> AMQPConsumer)
+        rethrows
+    {
+        consumers = [
+            CommandConsumer(.holds(replies), try consumer(Topology.ledgerHolds, 1_000), runner, log),
+            CommandConsumer(.commands("charges", chargeCommand), try consumer(Topology.ledgerCharges, 1_000), runner, log),
+            CommandConsumer(.commands("purchases", purchaseCommand), try consumer(Topology.ledgerPurchases, 200), runner, log),
+        ]
+        balances = BalanceConsumer(consumer: try consumer(Topology.ledgerBalances, 500), store: store, replies: replies, log: log)
+    }
+}
+
+private func chargeCommand(_ delivery: Delivery) throws(Malformed) -> Command {
+    switch delivery.properties.type {
+    case SettleCharge.name: Command(try delivery.decode(SettleCharge.self), from: delivery)
+    case VoidHold.name: Command(try delivery.decode(VoidHold.self), from: delivery)
+    case ReportUsage.name: Command(try delivery.decode(ReportUsage.self), from: delivery)
+    default: throw .unknownType(delivery.properties.type)
+    }
+}
+
+private func purchaseCommand(_ delivery: Delivery) throws(Malformed) -> Command {
+    Command(try delivery.decode(PurchaseFulfilled.self), from: delivery)
+}
+
+/// Takes whatever waits in one queue, has it decided, answers and acknowledges, and takes the next.
+final class CommandConsumer: Sendable {
+    enum Kind: Sendable {
+        /// Requests: each gets a reply, and one that cannot be read is dropped; its asker gives up by itself.
+        case holds(AMQPPublisher)
+        /// Durable commands: one that cannot take effect goes to the queue's dead letters.
+        case commands(String, @Sendable (Delivery) throws(Malformed) -> Command)
+    }
+
+    let name: String
+    private let kind: Kind
+    private let consumer: AMQPConsumer
+    private let runner: BatchRunner
+    private let log: Logger
+    private let outcomes: Outcomes
+
+    init(_ kind: Kind, _ consumer: AMQPConsumer, _ runner: BatchRunner, _ log: Logger) {
+        (self.kind, self.consumer, self.runner, self.log) = (kind, consumer, runner, log)
+        name =
+            switch kind {
+            case .holds: "holds"
+            case .commands(let name, _): name
+            }
+        outcomes = Outcomes(name)
+    }
+
+    /// The consumer itself is run by the caller. Returns after ``stop(within:)``, when everything received is settled.
+    func run() async throws {
+        do {
+            while true { try await settle(consumer.next(max: 1_000)) }
+        } catch ConsumeError.stopped {
+            return
+        } catch {
+            // What was received is not settled here any more: back to the queue with it, at once.
+            await consumer.stop(within: .zero)
+            throw error
+        }
+    }
+
+    func stop(within limit: Duration) async { await consumer.stop(within: limit) }
+
+    private func settle(_ deliveries: [Delivery]) async throws {
+        let received = MonotonicInstant.current()
+        var asked: [(delivery: Delivery, command: Command)] = []
+        asked.reserveCapacity(deliveries.count)
+        for delivery in deliveries {
+            do throws(Malformed) {
+                asked.append((delivery, try command(delivery)))
+            } catch {
+                outcomes.malformed.add()
+                log.error("message refused", fields(delivery), error: error, trace: delivery.trace)
+                consumer.reject(delivery, requeue: false)
+            }
+        }
+        let verdicts = try await decide(asked, received: received)
+        var last: Delivery?
+        for ((delivery, command), verdict) in zip(asked, verdicts) {
+            if conclude(delivery, command, verdict) { last = delivery } else { consumer.reject(delivery, requeue: false) }
+        }
+        // Whatever came before it is settled already: groups are worked on one after the other, in the queue's order.
+        if let last { consumer.ack(last, multiple: true) }
+    }
+
+    private func command(_ delivery: Delivery) throws(Malformed) -> Command {
+        switch kind {
+        case .holds: Command(try delivery.decode(PlaceHold.self), from: delivery)
+        case .commands(_, let read): try read(delivery)
+        }
+    }
+
+    private func decide(_ asked: [(delivery: Delivery, command: Command)], received: MonotonicInstant) async throws -> [Verdict] {
+        guard case .holds = kind else { return try await runner.decide(asked.map(\.command)) }
+        // The asker waits as long as the request may wait in the queue; a hold decided later would reserve for nobody.
+        let patience = asked.map(\.delivery.properties.expirationMilliseconds).filter { $0 > 0 }.max()
+        let deadline = patience.map { received + .milliseconds($0) } ?? .never
+        return try await runner.decide(asked.map(\.command), before: deadline)
+    }
+
+    /// - Returns: false when the message belongs to the dead letters.
+    private func conclude(_ delivery: Delivery, _ command: Command, _ verdict: Verdict) -> Bool {
+        let decision: Decision
+        switch verdict {
+        case .decided(let made): decision = made
+        case .dropped:
+            outcomes.dropped.add()
+            log.warning("request too old: dropped undecided", fields(delivery, command), trace: delivery.trace)
+            return true
+        case .failed(let error):
+            outcomes.failed.add()
+            log.error("command cannot be written", fields(delivery, command), error: error, trace: delivery.trace)
+            if case .holds(let replies) = kind {
+                reply(.invalid("the ledger cannot write this request", command), to: delivery, by: replies)
+            }
+            return isHold
+        }
+        outcomes.note(decision)
+        record(decision, delivery, command)
+        if case .holds(let replies) = kind {
+            reply(HoldReply(decision, to: command), to: delivery, by: replies)
+            return true
+        }
+        switch decision {
+        case .conflict, .invalid: return false
+        case .decided, .duplicate, .superseded, .awaitingFunds, .noted: return true
+        }
+    }
+
+    private var isHold: Bool { if case .holds = kind { true } else { false } }
+
+    private func reply(_ message: HoldReply, to delivery: Delivery, by replies: AMQPPublisher) {
+        let headers = delivery.trace.map { [("traceparent", $0.child().traceparent)] } ?? []
+        do {
+            // Not waited for: an asker that hears nothing asks again under the same id.
+            try replies.send(
+                .reply(
+                    to: delivery, messageID: MessageID.make().description, type: HoldReply.name, body: message.encoded(), headers: headers),
+                within: .seconds(5))
+        } catch {
+            log.warning("reply not sent", fields(delivery), error: error, trace: delivery.trace)
+        }
+    }
+
+    // MARK: What people see of it
+
+    private func record(_ decision: Decision, _ delivery: Delivery, _ command: Command) {
+        switch decision {
+        case .decided(let entry):
+            var fields = fields(delivery, command)
+            fields.append("kind", .string(entry.kind.name))
+            fields.append("status", .string(entry.status.name))
+            fields.append("credits", .describing(entry.amount))
+            fields.append("balance", .describing(entry.postedAfter - entry.heldAfter))
+            if entry.overage > .zero { fields.append("overage", .describing(entry.overage)) }
+            let isOdd = entry.overage > .zero || entry.kind == .lateCapture || entry.kind != .hold && entry.status != .applied
+            isOdd
+                ? log.warning("decided", fields, trace: delivery.trace)
+                : log.info("decided", fields, trace: delivery.trace)
+        case .conflict(let entry):
+            var fields = fields(delivery, command)
+            fields.append("stands", .string(entry.kind.name))
+            log.error("another command stands under this id: not applied", fields, trace: delivery.trace)
+        case .invalid(let flaw):
+            var fields = fields(delivery, command)
+            fields.append("flaw", .string(flaw.rawValue))
+            log.error("command refused", fields, trace: delivery.trace)
+        case .duplicate: log.info("decided before", fields(delivery, command), trace: delivery.trace)
+        case .superseded: log.warning("came after the end of its charge", fields(delivery, command), trace: delivery.trace)
+        case .awaitingFunds, .noted: log.debug("noted", fields(delivery, command), trace: delivery.trace)
+        }
+    }
+
+    private func fields(_ delivery: Delivery, _ command: Command? = nil) -> LogFields {
+        var fields: LogFields = [
+            "queue": .string(name), "message.type": .string(delivery.properties.type), "message.id": .string(delivery.properties.messageID),
+        ]
+        if let command {
+            fields.append("charge.id", .describing(command.id))
+            fields.append("account.id", .describing(command.account))
+        }
+        if delivery.redelivered { fields.append("redelivered", true) }
+        return fields
+    }
+}
+
+extension HoldReply {
+    /// What the asker is told; a repetition is told what the first was.
+    init(_ decision: Decision, to command: Command) {
+        switch decision {
+        case .decided(let entry), .duplicate(let entry):
+            let status: Status =
+                switch entry.status {
+                case .applied: .granted
+                case .insufficientFunds, .accountNotFound, .outOfRange: .insufficientFunds
+                case .alreadyResolved: .alreadyResolved
+                }
+            self.init(
+                chargeID: command.id, status: status, granted: entry.amount, available: max(.zero, entry.postedAfter - entry.heldAfter))
+        case .awaitingFunds(let available):
+            self.init(chargeID: command.id, status: .awaitingFunds, granted: .zero, available: available)
+        case .conflict:
+            self.init(chargeID: command.id, status: .conflict, granted: .zero, available: .zero)
+        case .superseded:
+            self.init(chargeID: command.id, status: .alreadyResolved, granted: .zero, available: .zero)
+        case .invalid(let flaw): self = .invalid(flaw.rawValue, command)
+        case .noted: self = .invalid("not a hold", command)
+        }
+    }
+
+    fileprivate static func invalid(_ message: String, _ command: Command) -> HoldReply {
+        HoldReply(chargeID: command.id, status: .invalid, granted: .zero, available: .zero, message: message)
+    }
+}
+
+extension Entry.Kind {
+    /// Of the decision itself, for logs and metrics; ``type`` is what it means for the balance.
+    var name: String {
+        switch self {
+        case .hold: "hold"
+        case .capture: "capture"
+        case .void: "void"
+        case .expire: "expire"
+        case .lateCapture: "late_capture"
+        case .charge: "charge"
+        case .purchase, .planGrant, .bonus, .refund, .adjustment, .topup: type
+        }
+    }
+}
+
+/// Counters of one queue.
+private struct Outcomes: Sendable {
+    let applied, refused, duplicate, conflict, superseded, awaiting, noted, invalid, malformed, dropped, failed: Counter
+
+    init(_ queue: String) {
+        func counter(_ outcome: String) -> Counter {
+            Metrics.shared.counter("ledger_commands_total", help: "Commands by outcome.", labels: ["queue": queue, "outcome": outcome])
+        }
+        (applied, refused, duplicate, conflict) = (counter("applied"), counter("refused"), counter("duplicate"), counter("conflict"))
+        (superseded, awaiting, noted, invalid) = (counter("superseded"), counter("awaiting"), counter("noted"), counter("invalid"))
+        (malformed, dropped, failed) = (counter("malformed"), counter("dropped"), counter("failed"))
+    }
+
+    func note(_ decision: Decision) {
+        switch decision {
+        case .decided(let entry): (entry.status == .applied ? applied : refused).add()
+        case .duplicate: duplicate.add()
+        case .conflict: conflict.add()
+        case .superseded: superseded.add()
+        case .awaitingFunds: awaiting.add()
+        case .noted: noted.add()
+        case .invalid: invalid.add()
+        }
+    }
+}

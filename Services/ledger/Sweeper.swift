@@ -1,0 +1,46 @@
+import EventLoop
+import Postgres
+import Telemetry
+
+/// Settles expired holds that no command came by to settle. Only tidiness depends on its punctuality: for every decision a hold is
+/// expired from its very moment on.
+final class Sweeper: @unchecked Sendable {
+    // @unchecked Sendable: confined to the store's loop.
+    private let store: LedgerStore
+    private let interval: Duration
+    private let log: Logger
+    private var isFailing = false
+    private let expired = Metrics.shared.counter("ledger_holds_swept_total", help: "Expired holds that the sweep came to.")
+
+    init(store: LedgerStore, interval: Duration, log: Logger) {
+        (self.store, self.interval, self.log) = (store, interval, log)
+    }
+
+    /// Until cancelled.
+    func run() async throws {
+        while true {
+            await sweep()
+            try await store.pool.loop.sleep(for: interval)
+        }
+    }
+
+    private func sweep() async {
+        do {
+            var count = 0
+            while true {
+                let due = try await store.sweepExpired(limit: Self.holdsPerBatch)
+                count += due
+                if due < Self.holdsPerBatch { break }
+            }
+            if count > 0 { log.info("expired holds settled", ["holds": .integer(count)]) }
+            expired.add(Int64(count))
+            isFailing = false
+        } catch {
+            // Once for each time it begins to fail: the pool's own log says when the database goes and comes.
+            if !isFailing { log.warning("expired holds not settled", error: error) }
+            isFailing = true
+        }
+    }
+
+    private static let holdsPerBatch = 500
+}

@@ -1,0 +1,169 @@
+import AMQP
+import Contracts
+import EventLoop
+import Postgres
+import Telemetry
+import TestSupport
+import Testing
+
+@testable import Ledger
+
+private let log = Logger(service: "ledger-test", level: .error)
+
+extension TestBroker {
+    /// A virtual host with the money queues and the exchanges around them, as the topology declares them.
+    static func withTopology(_ body: (TestBroker) async throws -> Void) async throws {
+        try await with { broker in
+            for exchange in Topology.exchanges { try broker.declareExchange(exchange.name, type: exchange.kind.rawValue) }
+            for queue in [Topology.ledgerHolds, Topology.ledgerCharges, Topology.ledgerPurchases, Topology.ledgerBalances] {
+                var arguments = #""x-queue-type":"\#(queue.kind == .money ? "quorum" : "classic")""#
+                if let deadLetters = queue.deadLetterQueue {
+                    arguments += #","x-dead-letter-exchange":"dlx","x-dead-letter-routing-key":"\#(queue.name)","x-delivery-limit":20"#
+                    try broker.declareQueue(deadLetters)
+                    try broker.bind(queue: deadLetters, exchange: Topology.deadLetters.name, routingKey: queue.name)
+                }
+                try broker.declareQueue(queue.name, arguments: arguments)
+                for binding in queue.bindings {
+                    try broker.bind(queue: queue.name, exchange: binding.exchange.name, routingKey: binding.routingKey)
+                }
+            }
+            try await body(broker)
+        }
+    }
+}
+
+/// One ledger process without its HTTP side: what it listens to, its runner and its pool.
+final class LedgerUnderTest: @unchecked Sendable {
+    // @unchecked Sendable: used on the test loop only.
+    let ledger: StoreUnderTest
+    private let messages: LedgerMessages
+    private let replies: AMQPPublisher
+    private let connections: [AMQPConsumer]
+    private var tasks: [Task<Void, Never>] = []
+
+    init(_ database: TestDatabase, _ broker: TestBroker, faults: FaultPoints = FaultPoints()) throws {
+        ledger = StoreUnderTest(database, faults: faults)
+        replies = AMQPPublisher(try AMQPConfiguration(url: broker.url, connectionName: "ledger:replies"), log: log)
+        var connections: [AMQPConsumer] = []
+        messages = try LedgerMessages(runner: ledger.runner, store: ledger.store, replies: replies, log: log) { queue, prefetch in
+            let connection = AMQPConsumer(
+                try AMQPConfiguration(url: broker.url, connectionName: "ledger:\(queue.name)"), source: .queue(queue.name),
+                prefetch: prefetch, log: log)
+            connections.append(connection)
+            return connection
+        }
+        self.connections = connections
+    }
+
+    func start() async throws {
+        try await ledger.start()
+        let (replies, messages) = (replies, messages)
+        let loop = TestDatabase.loop
+        tasks.append(Task(executorPreference: loop) { await replies.run() })
+        for connection in connections { tasks.append(Task(executorPreference: loop) { await connection.run() }) }
+        for consumer in messages.consumers {
+            // An error here is the death that a test has arranged: the connection goes with it.
+            tasks.append(Task(executorPreference: loop) { try? await consumer.run() })
+        }
+        tasks.append(Task(executorPreference: loop) { try? await messages.balances.run() })
+        let connected = await replies.connected(within: .seconds(10))
+        #expect(connected)
+    }
+
+    /// As a process ends that is asked to.
+    func stop() async {
+        for consumer in messages.consumers { await consumer.stop(within: .seconds(2)) }
+        await messages.balances.stop(within: .seconds(1))
+        await replies.stop()
+        for task in tasks { await task.value }
+        await ledger.stop()
+    }
+
+    /// As a process ends that is not asked: nothing is finished, nothing acknowledged.
+    func kill() async {
+        for consumer in messages.consumers { await consumer.stop(within: .zero) }
+        await messages.balances.stop(within: .zero)
+        await replies.stop(within: .zero)
+        for task in tasks { task.cancel() }
+        for task in tasks { await task.value }
+        await ledger.stop()
+    }
+}
+
+/// A proxy and a billing service as the ledger sees them.
+final class Peers: Sendable {
+    let rpc: RPCClient
+    let publisher: AMQPPublisher
+
+    init(_ broker: TestBroker) throws {
+        rpc = RPCClient(try AMQPConfiguration(url: broker.url, connectionName: "llm-proxy:rpc"), service: "llm-proxy", log: log)
+        publisher = AMQPPublisher(try AMQPConfiguration(url: broker.url, connectionName: "llm-proxy:publisher"), log: log)
+    }
+
+    func hold(
+        _ amount: Int64, least: Int64? = nil, on id: ChargeID = .make(), account: AccountID, within limit: Duration = .seconds(10)
+    ) async throws -> HoldReply {
+        let message = PlaceHold(
+            chargeID: id, accountID: account, amount: credits(amount), amountLeast: credits(least ?? amount),
+            timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: nil)
+        return try await ask(message, HoldReply.self, id: id.description, within: limit)
+    }
+
+    func balance(of account: AccountID) async throws -> BalanceReply {
+        try await ask(QueryBalance(accountID: account), BalanceReply.self, id: MessageID.make().description, within: .seconds(10))
+    }
+
+    private func ask<Question: Message, Answer: Message>(
+        _ message: Question, _: Answer.Type, id: String, within limit: Duration
+    ) async throws -> Answer {
+        let reply = try await rpc.call(
+            exchange: Question.exchange.name, routingKey: Question.routingKey, type: Question.name, body: message.encoded(), messageID: id,
+            within: limit)
+        #expect(reply.properties.type == Answer.name)
+        return try Answer(decoding: reply.body)
+    }
+
+    func send<M: Message>(_ message: M) async throws { try await send(M.exchange, M.routingKey, M.name, message.encoded()) }
+
+    func send(_ exchange: Topology.Exchange, _ routingKey: String, _ type: String, _ body: [UInt8]) async throws {
+        try await publisher.publish(
+            OutgoingMessage(
+                exchange: exchange.name, routingKey: routingKey, body: body,
+                properties: MessageProperties(messageID: MessageID.make().description, type: type)),
+            within: .seconds(10))
+    }
+
+    func settle(_ amount: Int64, on id: ChargeID, account: AccountID) async throws {
+        try await send(SettleCharge(chargeID: id, accountID: account, amount: credits(amount), call: .sample))
+    }
+
+    func grant(_ amount: Int64, on id: ChargeID = .make(), account: AccountID) async throws {
+        try await send(
+            PurchaseFulfilled(
+                chargeID: id, accountID: account, kind: .purchase, amount: credits(amount), description: "50 credits", expiresAt: nil))
+    }
+}
+
+extension CallFacts {
+    static let sample = CallFacts(
+        model: "sim-fast", provider: "simulator", promptTokens: 10, completionTokens: 20, isEstimated: false, end: .completed,
+        priceVersion: 1, costPicoUSD: 90_000_000, markupBasisPoints: 1_500, operation: nil, apiKeyID: nil)
+}
+
+/// `count` ledgers on one broker and one database, and their peers; audited at the end.
+func withBrokeredLedgers(
+    _ count: Int = 1, _ body: @escaping @Sendable (Peers, TestBroker, [LedgerUnderTest]) async throws -> Void
+) async throws {
+    let database = TestDatabase.current
+    try await TestBroker.withTopology { broker in
+        try await TestDatabase.onLoop {
+            let ledgers = try (0..<count).map { _ in try LedgerUnderTest(database, broker) }
+            for ledger in ledgers { try await ledger.start() }
+            let result: Result<Void, any Error>
+            do { result = .success(try await withPeers(broker) { try await body($0, broker, ledgers) }) } catch { result = .failure(error) }
+            for ledger in ledgers { await ledger.stop() }
+            try await withLedgers { _ in }
+            try result.get()
+        }
+    }
+}

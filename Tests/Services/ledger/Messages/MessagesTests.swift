@@ -1,0 +1,129 @@
+import AMQP
+import Contracts
+import EventLoop
+import Telemetry
+import TestSupport
+import Testing
+
+@testable import Ledger
+
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
+struct MessagesTests {
+    @Test func `a call is granted, held, settled and asked about over the broker`() async throws {
+        try await withBrokeredLedgers { peers, _, _ in
+            let (account, id) = (AccountID.make(), ChargeID.make())
+            try await peers.grant(10, account: account)
+            try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
+            let reply = try await peers.hold(6, on: id, account: account)
+            #expect(reply.status == .granted)
+            #expect(reply.granted == credits(6))
+            #expect(reply.available == credits(4))
+            try await peers.settle(2, on: id, account: account)
+            try await until("the charge is settled") { try await peers.balance(of: account).posted == credits(8) }
+            #expect(try await peers.balance(of: account).held == .zero)
+        }
+    }
+
+    @Test func `an account nobody has heard of has nothing and gets nothing`() async throws {
+        try await withBrokeredLedgers { peers, _, _ in
+            let stranger = AccountID.make()
+            #expect(try await peers.balance(of: stranger).available == .zero)
+            let reply = try await peers.hold(1, account: stranger)
+            #expect(reply.status == .insufficientFunds)
+        }
+    }
+
+    @Test func `two ledgers on the same queues grant 200 holds at once exactly what there is`() async throws {
+        try await withBrokeredLedgers(2) { peers, _, _ in
+            let account = AccountID.make()
+            try await peers.grant(50, account: account)
+            try await until("the grant is there") { try await peers.balance(of: account).available == credits(50) }
+            let replies = try await concurrently(200) { _ in try await peers.hold(1, account: account) }
+            #expect(replies.filter { $0.status == .granted }.count == 50)
+            #expect(replies.filter { $0.status == .insufficientFunds }.count == 150)
+        }
+    }
+
+    @Test func `the same hold eight times at once is one hold with eight equal answers`() async throws {
+        try await withBrokeredLedgers(2) { peers, _, _ in
+            let account = AccountID.make()
+            try await peers.grant(50, account: account)
+            try await until("the grant is there") { try await peers.balance(of: account).available == credits(50) }
+            for _ in 0..<5 {
+                let id = ChargeID.make()
+                let replies = try await concurrently(8) { _ in try await peers.hold(2, on: id, account: account) }
+                #expect(replies.allSatisfy { $0.status == .granted && $0.granted == credits(2) })
+            }
+            #expect(try await peers.balance(of: account).held == credits(10))
+        }
+    }
+
+    @Test func `the same purchase a hundred times from eight senders is one grant`() async throws {
+        try await withBrokeredLedgers(2) { peers, _, _ in
+            let (account, id) = (AccountID.make(), ChargeID.make())
+            _ = try await concurrently(8) { _ in
+                for _ in 0..<13 { try await peers.grant(50, on: id, account: account) }
+            }
+            // A later purchase is behind all of them in the queue, and only then is anything sure.
+            try await peers.grant(1, account: account)
+            try await until("the last purchase is there") { try await peers.balance(of: account).posted == credits(51) }
+        }
+    }
+
+    @Test func `other content under a known id, and what cannot be read, end in the dead letters and disturb nobody`() async throws {
+        try await withBrokeredLedgers { peers, broker, _ in
+            let (account, id) = (AccountID.make(), ChargeID.make())
+            try await peers.grant(10, on: id, account: account)
+            try await peers.grant(11, on: id, account: account)
+            let commands = Topology.ledgerCommands
+            let good = SettleCharge(chargeID: .make(), accountID: account, amount: credits(1), call: .sample)
+            try await peers.send(commands, SettleCharge.name, SettleCharge.name, Array("not json".utf8))
+            try await peers.send(commands, SettleCharge.name, SettleCharge.name, Array(#"{"charge_id":"17"}"#.utf8))
+            try await peers.send(commands, SettleCharge.name, PurchaseFulfilled.name, good.encoded())
+            try await peers.send(commands, SettleCharge.name, "", good.encoded())
+            try await peers.send(commands, SettleCharge.name, SettleCharge.name, [UInt8](repeating: 0x20, count: 70_000) + good.encoded())
+            try await peers.settle(-1, on: .make(), account: account)
+            try await peers.send(
+                VoidHold(chargeID: .make(), accountID: account, reason: "text that Postgres has no character for: \0"))
+            try await peers.send(good)
+            try await until("the good one is settled") { try await peers.balance(of: account).posted == credits(9) }
+
+            let refused = try await deadLetters(of: Topology.ledgerCharges, broker, count: 7)
+            #expect(refused == 7)
+            let conflicts = try await deadLetters(of: Topology.ledgerPurchases, broker, count: 1)
+            #expect(conflicts == 1)
+        }
+    }
+
+    @Test func `a malformed hold is dropped and the ones beside it are answered`() async throws {
+        try await withBrokeredLedgers { peers, _, _ in
+            let account = AccountID.make()
+            try await peers.grant(10, account: account)
+            try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
+            try await peers.send(Topology.ledgerRPC, "hold", PlaceHold.name, Array("{}".utf8))
+            let zero = try await peers.hold(0, account: account)
+            #expect(zero.status == .invalid)
+            #expect(zero.message == "amount_not_positive")
+            let id = ChargeID.make()
+            #expect(try await peers.hold(1, on: id, account: account).status == .granted)
+            #expect(try await peers.hold(2, on: id, account: account).status == .conflict)
+        }
+    }
+
+    private func deadLetters(of queue: Queue, _ broker: TestBroker, count: Int) async throws -> Int {
+        let name = try #require(queue.deadLetterQueue)
+        let consumer = AMQPConsumer(
+            try AMQPConfiguration(url: broker.url, connectionName: "test:dlq"), source: .queue(name), prefetch: 100,
+            log: Logger(service: "test", level: .error))
+        async let running: Void = consumer.run()
+        var found = 0
+        while found < count {
+            let deliveries = try await consumer.next(max: 100)
+            for delivery in deliveries { consumer.ack(delivery) }
+            found += deliveries.count
+        }
+        await consumer.stop(within: .milliseconds(200))
+        await running
+        return found
+    }
+}
