@@ -93,7 +93,7 @@ let package = Package(
 
         // Simulators.
         .executableTarget(
-            name: "ProviderSimulator", dependencies: ["Configuration", "EventLoop", "HTTP", "JSON", "Lifecycle", "Telemetry"],
+            name: "ProviderSimulator", dependencies: ["Configuration", "EventLoop", "HTTP", "HTTPWire", "JSON", "Lifecycle", "Telemetry"],
             path: "Tests/Simulators/provider"),
 
         .executableTarget(

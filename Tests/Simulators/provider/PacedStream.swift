@@ -1,0 +1,50 @@
+import EventLoop
+import HTTP
+
+/// Sends a stream's pieces on the beat: the n-th at n / rate after the start, so that lateness does not add up.
+///
+/// One timer a piece and no task, so thousands of streams cost what their bytes cost. A client that does not read is not
+/// waited for: its pieces pile up in the connection, whose write deadline ends it.
+final class PacedStream: @unchecked Sendable {
+    // @unchecked Sendable: confined to the exchange's loop.
+    private let exchange: Exchange
+    private let completion: Completion
+    private let pieces: Int
+    private let startedAt = MonotonicInstant.current()
+    private let ended: Wait<Void>
+    private var sent = 0
+    private var event: [UInt8] = []
+    private var timer: TimerID?
+
+    init(_ exchange: Exchange, _ completion: Completion, pieces: Int) {
+        (self.exchange, self.completion, self.pieces) = (exchange, completion, pieces)
+        ended = Wait(on: exchange.loop)
+    }
+
+    /// Returns after the last piece, or when the client has gone.
+    func run() async throws {
+        let outer = exchange.onClose
+        exchange.onClose = { [self] in
+            outer?()
+            if let timer { exchange.loop.cancel(timer) }
+            ended.succeed(())
+        }
+        defer { exchange.onClose = outer }
+        scheduleNext()
+        try await ended.value()
+    }
+
+    private func scheduleNext() {
+        guard sent < pieces else {
+            ended.succeed(())
+            return
+        }
+        let due = startedAt + .nanoseconds(Int64(sent + 1) * 1_000_000_000 / Int64(completion.scenario.perSecond))
+        timer = exchange.loop.schedule(after: max(.zero, due - .current())) { [self] in
+            completion.event(sent, into: &event)
+            exchange.write(event)
+            sent += 1
+            scheduleNext()
+        }
+    }
+}

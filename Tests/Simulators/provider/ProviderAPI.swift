@@ -1,0 +1,143 @@
+import EventLoop
+import HTTP
+import HTTPWire
+import JSON
+
+/// The simulator's routes. Works on exchanges: it shares the machine with what it measures.
+final class ProviderAPI: Sendable {
+    private let statistics = Statistics()
+
+    func serve(_ exchange: Exchange) async {
+        switch (exchange.method, exchange.path) {
+        case (.post, "/v1/chat/completions"): await complete(exchange)
+        case (.get, "/v1/models"):
+            guard isAuthorised(exchange) else { return refuse(exchange, 401, "invalid_request_error", "invalid_api_key") }
+            answer(exchange) { json in
+                json.field("object", "list")
+                json.array("data") { list in
+                    for model in Scenario.models {
+                        list.object { entry in
+                            entry.field("id", model)
+                            entry.field("object", "model")
+                            entry.field("created", 1_750_000_000)
+                            entry.field("owned_by", "simulator")
+                        }
+                    }
+                }
+            }
+        case (.get, "/stats"):
+            answer(exchange) { json in
+                let counts = statistics.counts
+                json.field("calls", counts.finished + counts.aborted + counts.active)
+                json.field("finished", counts.finished)
+                json.field("aborted", counts.aborted)
+                json.field("active", counts.active)
+            }
+        case (.post, "/reset"):
+            statistics.reset()
+            exchange.respond(204)
+        default: refuse(exchange, 404, "invalid_request_error", "unknown_url")
+        }
+    }
+
+    private func isAuthorised(_ exchange: Exchange) -> Bool {
+        guard let index = exchange.headers.find("authorization") else { return false }
+        let value = exchange.headers.value(at: index)
+        return value.count > 7 && value.starts(with: "Bearer ".utf8)
+    }
+
+    private func answer(_ exchange: Exchange, _ write: (inout JSONWriter) -> Void) {
+        exchange.respond(200, headers: Self.json, body: JSONWriter.object(write))
+    }
+
+    private func refuse(_ exchange: Exchange, _ status: Int, _ type: String, _ code: String, message: String? = nil) {
+        var headers = Self.json
+        if status == 429 { headers.add("retry-after", "1") }
+        let body = JSONWriter.object { json in
+            json.object("error") { error in
+                error.field("message", message ?? "The simulator was asked for \(status) \(code).")
+                error.field("type", type)
+                error.field("param", nil as String?)
+                error.field("code", code)
+            }
+        }
+        exchange.respond(status, headers: headers, body: body)
+    }
+
+    private static let json: HeaderBlock = ["content-type": "application/json"]
+    private static let events: HeaderBlock = ["content-type": "text/event-stream", "cache-control": "no-cache"]
+
+    // MARK: Completions
+
+    private func complete(_ exchange: Exchange) async {
+        let call = statistics.begin()
+        exchange.onClose = { call.abort() }
+        defer { exchange.isClosed && !exchange.hasEnded ? call.abort() : call.finish() }
+        guard isAuthorised(exchange) else { return refuse(exchange, 401, "invalid_request_error", "invalid_api_key") }
+        do {
+            let request = try ChatRequest(exchange.body)
+            guard var scenario = Scenario(model: request.model) else {
+                return refuse(exchange, 404, "invalid_request_error", "model_not_found")
+            }
+            if !exchange.queryBytes.isEmpty { try scenario.apply(Query(exchange.queryBytes)) }
+            if scenario.firstByteMilliseconds > 0 { try await pause(exchange, .milliseconds(scenario.firstByteMilliseconds)) }
+            let completion = Completion(request, scenario)
+            switch scenario.fate {
+            case .refuses(let status, let type, let code): refuse(exchange, status, type, code)
+            case .hangs: try await pause(exchange, .seconds(3_600))
+            case .dies: try await die(exchange, completion, call)
+            case .answers where request.streams: try await stream(exchange, completion, pieces: completion.pieces, isWhole: true)
+            case .answers: exchange.respond(200, headers: Self.json, body: completion.body)
+            }
+        } catch {
+            if exchange.status == 0, !exchange.isClosed {
+                refuse(exchange, 400, "invalid_request_error", "invalid_json", message: "\(error)")
+            }
+        }
+    }
+
+    /// Half of the answer, time for it to leave, and no end.
+    private func die(_ exchange: Exchange, _ completion: Completion, _ call: Statistics.Call) async throws {
+        if completion.request.streams {
+            try await stream(exchange, completion, pieces: completion.pieces / 2, isWhole: false)
+        } else {
+            let body = completion.body
+            exchange.begin(200, headers: Self.json, contentLength: body.count)
+            exchange.write(Array(body[..<(body.count / 2)]))
+        }
+        try await pause(exchange, .milliseconds(20))
+        guard !exchange.isClosed else { return }
+        call.finish()
+        exchange.abort()
+    }
+
+    private func stream(_ exchange: Exchange, _ completion: Completion, pieces: Int, isWhole: Bool) async throws {
+        exchange.begin(200, headers: Self.events)
+        exchange.write(completion.firstEvent)
+        if completion.scenario.perSecond > 0 {
+            try await PacedStream(exchange, completion, pieces: pieces).run()
+        } else {
+            var event: [UInt8] = []
+            for index in 0..<pieces {
+                completion.event(index, into: &event)
+                exchange.write(event)
+                if exchange.isCongested, try await !exchange.drained() { return }
+            }
+        }
+        guard isWhole, !exchange.isClosed else { return }
+        exchange.write(completion.lastEvents)
+        exchange.end()
+    }
+
+    /// Waits, but not for a client that has gone.
+    private func pause(_ exchange: Exchange, _ time: Duration) async throws {
+        let wait = Wait<Void>(on: exchange.loop)
+        let outer = exchange.onClose
+        defer { exchange.onClose = outer }
+        exchange.onClose = {
+            outer?()
+            wait.succeed(())
+        }
+        try await wait.value(within: time, elseReturn: ())
+    }
+}

@@ -1,0 +1,54 @@
+import HTTP
+
+/// What a model of the simulator does.
+///
+/// A piece is what one streamed chunk carries, and counts as one completion token.
+struct Scenario: Sendable {
+    enum Fate: Sendable {
+        case answers
+        /// Drops the connection in the middle of its answer.
+        case dies
+        /// Reads the request and never says anything.
+        case hangs
+        case refuses(status: Int, type: String, code: String)
+    }
+
+    var fate = Fate.answers
+    var pieces = 64
+    var pieceBytes = 16
+    /// Zero: as fast as the client reads.
+    var perSecond = 0
+    var firstByteMilliseconds = 0
+    var sendsUsage = true
+
+    static let models = [
+        "sim-fast", "sim-burst", "sim-paced", "sim-slow-first", "sim-dies", "sim-no-usage", "sim-429", "sim-500", "sim-503", "sim-hangs",
+        "sim-huge",
+    ]
+
+    init?(model: some StringProtocol) {
+        switch model {
+        case "sim-fast": break
+        // Events of about 250 bytes.
+        case "sim-burst": (pieces, pieceBytes) = (200, 80)
+        case "sim-paced": (pieces, pieceBytes, perSecond) = (200, 80, 20)
+        case "sim-slow-first": firstByteMilliseconds = 3_000
+        case "sim-dies": (fate, pieces, perSecond) = (.dies, 20, 100)
+        case "sim-no-usage": sendsUsage = false
+        case "sim-429": fate = .refuses(status: 429, type: "requests", code: "rate_limit_exceeded")
+        case "sim-500": fate = .refuses(status: 500, type: "server_error", code: "internal_error")
+        case "sim-503": fate = .refuses(status: 503, type: "server_error", code: "overloaded")
+        case "sim-hangs": fate = .hangs
+        case "sim-huge": (pieces, pieceBytes) = (20_000, 80)
+        default: return nil
+        }
+    }
+
+    /// Knobs for tests: `?chunks=`, `?chunk_bytes=`, `?per_second=`, `?first_byte_ms=`.
+    mutating func apply(_ query: Query) throws(Problem) {
+        pieces = try query.integer("chunks", default: pieces, in: 0...1_000_000)
+        pieceBytes = try query.integer("chunk_bytes", default: pieceBytes, in: 1...100_000)
+        perSecond = try query.integer("per_second", default: perSecond, in: 0...10_000)
+        firstByteMilliseconds = try query.integer("first_byte_ms", default: firstByteMilliseconds, in: 0...600_000)
+    }
+}
