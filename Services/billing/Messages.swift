@@ -14,7 +14,7 @@ func subscriptions() -> [Subscription] {
 }
 
 /// Idempotent on person and period, for ever, beside the inbox's memory of two weeks.
-private func grantFirstPeriod(to user: UserRegistered, in transaction: PostgresTransaction) async throws {
+func grantFirstPeriod(to user: UserRegistered, in transaction: PostgresTransaction) async throws {
     guard let grant = firstGrant(for: user, chargeID: .make()), try await transaction.first(InsertPlanGrant(grant: grant)) != nil else {
         return
     }
