@@ -5,7 +5,7 @@ struct Request {
     /// The Swift type of a statement that is prepared once per connection; nil for BEGIN, COMMIT and ROLLBACK.
     let key: ObjectIdentifier?
     let sql: String
-    let name: String
+    let origin: Origin
     let parameters: Parameters
 
     init<S: Statement>(_ statement: S) {
@@ -13,20 +13,33 @@ struct Request {
         statement.bind(&parameters)
         key = ObjectIdentifier(S.self)
         sql = S.sql
-        name = "\(S.self)"
+        origin = .statement(S.self)
         self.parameters = parameters
     }
 
     private init(control sql: String) {
         key = nil
         self.sql = sql
-        name = sql
+        origin = .control(sql)
         parameters = Parameters()
     }
 
     static func begin(_ isolation: Isolation) -> Request { Request(control: isolation.begin) }
     static let commit = Request(control: "COMMIT")
     static let rollback = Request(control: "ROLLBACK")
+}
+
+/// What errors name; its text is made only when there is one.
+enum Origin {
+    case statement(any Statement.Type)
+    case control(String)
+
+    var name: String {
+        switch self {
+        case .statement(let type): "\(type)"
+        case .control(let sql): sql
+        }
+    }
 }
 
 /// What a transaction sees of the others (PostgreSQL manual 13.2).
@@ -48,8 +61,8 @@ package enum Isolation: Sendable {
 /// Everything after the first error is skipped by the server, up to the sync; so there is at most one error to keep.
 struct Batch {
     enum Step {
-        case prepare(ObjectIdentifier, name: String)
-        case execute(name: String)
+        case prepare(ObjectIdentifier, Origin)
+        case execute(Origin)
         case commit
     }
 
@@ -79,11 +92,11 @@ struct Batch {
 final class QueryResult: @unchecked Sendable {
     // @unchecked Sendable: libpq never touches a result it has handed out, and only the asking task reads it.
     private let raw: OpaquePointer
-    private let statement: String
+    private let origin: Origin
 
-    init(_ raw: OpaquePointer, statement: String) {
+    init(_ raw: OpaquePointer, _ origin: Origin) {
         self.raw = raw
-        self.statement = statement
+        self.origin = origin
     }
 
     deinit { PQclear(raw) }
@@ -104,7 +117,7 @@ final class QueryResult: @unchecked Sendable {
                 rows.append(try S.decode(&reader))
             } catch {
                 var error = error
-                error.statement = statement
+                error.statement = origin.name
                 throw error
             }
         }

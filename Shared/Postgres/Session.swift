@@ -148,7 +148,7 @@ final class Session: IOHandler, @unchecked Sendable {
         for request in requests {
             guard let key = request.key else {
                 guard PQsendQueryParams(handle, request.sql, 0, nil, nil, nil, nil, 1) == 1 else { return refuse(completion) }
-                batch.steps.append(request.sql == Request.commit.sql ? .commit : .execute(name: request.name))
+                batch.steps.append(request.sql == Request.commit.sql ? .commit : .execute(request.origin))
                 continue
             }
             var plan = prepared[key] ?? preparing[key]
@@ -157,14 +157,14 @@ final class Session: IOHandler, @unchecked Sendable {
                 guard PQsendPrepare(handle, made.name, request.sql, Int32(made.types.count), made.types) == 1 else {
                     return refuse(completion)
                 }
-                batch.steps.append(.prepare(key, name: request.name))
+                batch.steps.append(.prepare(key, request.origin))
                 preparing[key] = made
                 plan = made
             }
             guard let plan else { return }
-            precondition(plan.types == request.parameters.types, "\(request.name) binds other types than the first time")
+            precondition(plan.types == request.parameters.types, "\(request.origin.name) binds other types than the first time")
             guard send(request.parameters, to: plan.name) else { return refuse(completion) }
-            batch.steps.append(.execute(name: request.name))
+            batch.steps.append(.execute(request.origin))
         }
         guard PQpipelineSync(handle) == 1 else { return refuse(completion) }
         batch.results.reserveCapacity(requests.count)
@@ -328,8 +328,8 @@ final class Session: IOHandler, @unchecked Sendable {
             case .prepare(let key, _):
                 prepared[key] = preparingTypes[key]
                 PQclear(result)
-            case .execute(let name): batch.results.append(QueryResult(result, statement: name))
-            case .commit: batch.results.append(QueryResult(result, statement: Request.commit.sql))
+            case .execute(let origin): batch.results.append(QueryResult(result, origin))
+            case .commit: batch.results.append(QueryResult(result, Request.commit.origin))
             }
         case PGRES_PIPELINE_ABORTED:
             batch.cursor += 1
@@ -337,7 +337,7 @@ final class Session: IOHandler, @unchecked Sendable {
         default:
             let name =
                 switch step {
-                case .prepare(_, let name), .execute(let name): name
+                case .prepare(_, let origin), .execute(let origin): origin.name
                 case .commit: Request.commit.sql
                 }
             // Without an SQLSTATE it is libpq speaking of the connection: no answer to this step.
