@@ -25,5 +25,6 @@ extension Router {
             guard let openAPI else { throw Problem.notFound }
             return Response(status: 200, headers: ["content-type": "application/json"], body: openAPI)
         }
+        for pattern in ["/livez", "/readyz", "/metrics"] { makeQuiet(pattern) }
     }
 }

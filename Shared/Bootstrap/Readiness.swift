@@ -34,10 +34,14 @@ package final class Readiness: Sendable {
 
     func drain() { draining.store(true, ordering: .relaxed) }
 
+    /// What comes within the first second was not waited for.
+    private static let patience = Duration.seconds(1)
+
     func run(on loop: EventLoop) async throws {
+        let began = MonotonicInstant.current()
         var hasBeenReady = false
         while true {
-            await look()
+            await look(isPatient: MonotonicInstant.current() - began < Self.patience)
             if !hasBeenReady, isReady {
                 hasBeenReady = true
                 log.info("ready")
@@ -46,10 +50,10 @@ package final class Readiness: Sendable {
         }
     }
 
-    private func look() async {
+    private func look(isPatient: Bool) async {
         for (index, dependency) in dependencies.withLock({ $0 }).enumerated() {
             let isThere = await Task(executorPreference: dependency.loop) { dependency.check() }.value
-            guard isThere != dependency.isThere else { continue }
+            guard isThere != dependency.isThere, isThere || !isPatient else { continue }
             dependencies.withLock { $0[index].isThere = isThere }
             let fields: LogFields = ["dependency": .string(dependency.name)]
             switch (dependency.isThere, isThere) {

@@ -14,6 +14,7 @@ package struct Router: Sendable {
     private struct Route: Sendable {
         var handlers: [(method: Method, handler: ExchangeHandler)] = []
         var metrics: RouteMetrics?
+        var isQuiet = false
 
         func handler(for method: Method) -> ExchangeHandler? {
             if let found = handlers.first(where: { $0.method == method }) { return found.handler }
@@ -66,6 +67,7 @@ package struct Router: Sendable {
             exchange.standingHeaders.add(RequestID.header, requestID)
             var metrics = unmatched
             var pattern = "(none)"
+            var isQuiet = false
             let parent = exchange.headers.string(for: "traceparent").flatMap(TraceContext.init(traceparent:))
             let trace = parent?.child() ?? .new()
             switch routes.match(exchange.pathBytes) {
@@ -74,6 +76,7 @@ package struct Router: Sendable {
             case .found(let route, let found, let parameters):
                 pattern = found
                 metrics = route.metrics ?? unmatched
+                isQuiet = route.isQuiet
                 if let handler = route.handler(for: exchange.method) {
                     metrics.began()
                     await handler(exchange, RequestContext(requestID: requestID, trace: trace, pathParameters: parameters, pattern: found))
@@ -85,12 +88,17 @@ package struct Router: Sendable {
             }
             let duration = MonotonicClock.elapsed(since: exchange.startedAt)
             metrics.observe(exchange.method, status: exchange.status, duration)
-            Self.logAccess(exchange, requestID, pattern, duration, trace, log)
+            Self.logAccess(exchange, requestID, pattern, duration, trace, log, isQuiet: isQuiet)
+            if !isQuiet { Self.recordSpan(exchange, pattern, duration, trace, parent) }
         }
     }
 
+    /// Keeps a route that is asked every few seconds out of the traces, and its successes out of the log unless its level is debug.
+    package mutating func makeQuiet(_ pattern: String) { routes[pattern, default: Route()].isQuiet = true }
+
     private static func logAccess(
-        _ exchange: Exchange, _ requestID: String, _ pattern: String, _ duration: Duration, _ trace: TraceContext, _ log: Logger
+        _ exchange: Exchange, _ requestID: String, _ pattern: String, _ duration: Duration, _ trace: TraceContext, _ log: Logger,
+        isQuiet: Bool
     ) {
         // A client that left before its answer began has no status; nginx counts such as 499 and so do operators.
         let status = exchange.status == 0 ? 499 : exchange.status
@@ -101,8 +109,23 @@ package struct Router: Sendable {
         ]
         if let failure = exchange.failure {
             log.error("request failed", fields, error: failure, trace: trace)
+        } else if isQuiet {
+            log.debug("request", fields, trace: trace)
         } else {
             log.info("request", fields, trace: trace)
         }
+    }
+
+    /// OpenTelemetry's HTTP server span: named by the route, failed when the status is 5xx.
+    private static func recordSpan(
+        _ exchange: Exchange, _ pattern: String, _ duration: Duration, _ trace: TraceContext, _ parent: TraceContext?
+    ) {
+        Tracer.shared.record(
+            "\(exchange.method.rawValue) \(pattern)", kind: .server, context: trace, parent: parent, took: duration,
+            attributes: [
+                "http.request.method": .string(exchange.method.rawValue), "http.route": .string(pattern),
+                "url.path": .string(exchange.path),
+                "http.response.status_code": .integer(exchange.status), "network.peer.address": .string(exchange.peerAddress),
+            ], failure: exchange.status >= 500 ? "status \(exchange.status)" : nil)
     }
 }

@@ -39,6 +39,23 @@ package final class Tracer: Sendable {
         return Span(context: context, record: SpanRecord(data, exporter))
     }
 
+    /// A span that has ended just now, for whoever carried its context along anyway. One atomic load when nothing is exported.
+    ///
+    /// - Parameter failure: marks the span as failed; must hold no secret.
+    package func record(
+        _ name: @autoclosure () -> String, kind: SpanKind, context: TraceContext, parent: TraceContext?, took duration: Duration,
+        attributes: @autoclosure () -> LogFields, failure: String? = nil
+    ) {
+        guard recording.load(ordering: .acquiring), context.isSampled, let exporter = exporter.withLock({ $0 }) else { return }
+        var data = SpanData(name: name(), kind: kind, context: context, parentSpanID: parent?.spanID, links: [])
+        let (seconds, attoseconds) = duration.components
+        data.endedAt = data.startedAt
+        data.startedAt = WallClock(microseconds: data.endedAt.microseconds - seconds * 1_000_000 - attoseconds / 1_000_000_000_000)
+        data.attributes = attributes().pairs
+        data.failure = failure
+        exporter.add(data)
+    }
+
     /// Runs `body` inside a span, as the current context; an error thrown becomes the span's status.
     package func withSpan<Value>(
         _ name: @autoclosure () -> String, kind: SpanKind = .internal, parent: TraceContext? = TraceContext.current,
@@ -76,7 +93,7 @@ struct SpanData: Sendable {
     let context: TraceContext
     let parentSpanID: UInt64?
     let links: [TraceContext]
-    let startedAt = WallClock.now()
+    var startedAt = WallClock.now()
     var endedAt = WallClock(microseconds: 0)
     var attributes: [(String, LogValue)] = []
     var failure: String?

@@ -160,6 +160,7 @@ struct RuntimeTests {
         probe.signal(SIGTERM)
         #expect(try probe.end().status == 0)
         let request = try await Task(executorPreference: loop) { try await collected.value(within: .seconds(10), elseReturn: "") }.value
+        #expect(request.contains(#""name":"GET /loop","kind":2"#))
         #expect(request.hasPrefix("POST /v1/traces HTTP/1.1") && request.contains(#""service.name","value":{"stringValue":"probe"}"#))
     }
 
