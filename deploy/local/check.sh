@@ -8,7 +8,7 @@ bash deploy/local/packages.sh test
 step() { printf 'check: %s\n' "$*" >&2; }
 
 step "scripts"
-git ls-files '*.sh' .ci/run | xargs shellcheck
+find .ci deploy Tests \( -name '*.sh' -o -path .ci/run \) -exec shellcheck {} +
 
 step "format"
 swift format lint --recursive --strict Package.swift Services Shared Tests
