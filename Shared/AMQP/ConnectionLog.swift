@@ -53,30 +53,3 @@ struct ConnectionLog: Sendable {
         log.info("broker takes messages again")
     }
 }
-
-/// How publishes ended.
-struct PublishMetrics: Sendable {
-    private let confirmed: Counter
-    private let returned: Counter
-    private let nacked: Counter
-    private let timedOut: Counter
-    private let lost: Counter
-
-    init(role: String) {
-        func counter(_ result: String) -> Counter {
-            Metrics.shared.counter("amqp_publish_total", help: "Publishes by outcome.", labels: ["role": role, "result": result])
-        }
-        (confirmed, returned, nacked) = (counter("acked"), counter("returned"), counter("nacked"))
-        (timedOut, lost) = (counter("timeout"), counter("lost"))
-    }
-
-    func count(_ result: Result<Void, PublishError>) {
-        switch result {
-        case .success: confirmed.add()
-        case .failure(.unroutable): returned.add()
-        case .failure(.nacked): nacked.add()
-        case .failure(.timedOut): timedOut.add()
-        case .failure: lost.add()
-        }
-    }
-}

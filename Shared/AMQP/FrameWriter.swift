@@ -14,15 +14,19 @@ struct FrameWriter {
 
     // MARK: Methods
 
-    /// - Parameter frameMax: as negotiated; a longer body is cut into several frames.
-    mutating func publish(_ message: borrowing OutgoingMessage, userID: String, expirationMilliseconds: Int, frameMax: Int) {
+    /// - Parameters:
+    ///   - sender: whose user, and whose app id where the message has none, are written.
+    ///   - frameMax: as negotiated; a longer body is cut into several frames.
+    mutating func publish(
+        _ message: borrowing OutgoingMessage, from sender: AMQPConfiguration, expirationMilliseconds: Int, frameMax: Int
+    ) {
         method(.basicPublish) { frame in
             frame.short(0)
             frame.shortString(message.exchange)
             frame.shortString(message.routingKey)
             frame.byte(message.mandatory ? 1 : 0)
         }
-        header(message.properties, bodyCount: message.body.count, userID: userID, expirationMilliseconds: expirationMilliseconds)
+        header(message.properties, bodyCount: message.body.count, from: sender, expirationMilliseconds: expirationMilliseconds)
         var start = 0
         while start < message.body.count {
             let end = min(message.body.count, start + frameMax - 8)
@@ -68,7 +72,9 @@ struct FrameWriter {
 
     // MARK: Properties
 
-    private mutating func header(_ properties: MessageProperties, bodyCount: Int, userID: String, expirationMilliseconds: Int) {
+    private mutating func header(
+        _ properties: MessageProperties, bodyCount: Int, from sender: AMQPConfiguration, expirationMilliseconds: Int
+    ) {
         frame(type: 2) { frame in
             frame.short(60)
             frame.short(0)
@@ -97,8 +103,8 @@ struct FrameWriter {
                 frame.long64(properties.timestamp)
             }
             text(properties.type, 5)
-            text(userID, 4)
-            text(properties.appID, 3)
+            text(sender.user, 4)
+            text(properties.appID.isEmpty ? sender.appID : properties.appID, 3)
             frame.bytes[flags] = UInt8(set >> 8)
             frame.bytes[flags + 1] = UInt8(set & 0xFF)
         }

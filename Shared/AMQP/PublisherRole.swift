@@ -1,5 +1,6 @@
 import EventLoop
 import Synchronization
+import Telemetry
 
 /// The publisher's side of its channel: mailbox in, confirms out.
 final class PublisherRole: ChannelRole, @unchecked Sendable {
@@ -55,7 +56,7 @@ final class PublisherRole: ChannelRole, @unchecked Sendable {
                 continue
             }
             channel.output.publish(
-                next.message, userID: configuration.user, expirationMilliseconds: next.message.properties.expirationMilliseconds,
+                next.message, from: configuration, expirationMilliseconds: next.message.properties.expirationMilliseconds,
                 frameMax: channel.frameMax)
             window.append(next.completion, deadline: next.deadline, next.message)
         }
@@ -89,6 +90,7 @@ final class PublisherRole: ChannelRole, @unchecked Sendable {
         window.expire(now: now) { finish($0, .failure(.timedOut)) }
         expireWaiting(now)
         batchEnded()
+        metrics.unconfirmed.set(Int64(window.count))
         return min(window.nextDeadline, waiting.isEmpty ? .never : waitingSeenAt + .milliseconds(20))
     }
 

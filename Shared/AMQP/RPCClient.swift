@@ -10,10 +10,10 @@ package import Telemetry
 package final class RPCClient: Sendable {
     private let role: RPCRole
     private let thread: ChannelThread
-    private let configuration: AMQPConfiguration
+    private let metrics: RPCMetrics
 
     package init(_ configuration: AMQPConfiguration, service: String, log: Logger) {
-        self.configuration = configuration
+        metrics = RPCMetrics(role: configuration.connectionName)
         role = RPCRole(configuration, service: service)
         thread = ChannelThread(configuration, role: role, log: ConnectionLog(configuration, log))
     }
@@ -39,17 +39,19 @@ package final class RPCClient: Sendable {
         within limit: Duration
     ) async throws(RPCError) -> Delivery {
         var properties = MessageProperties(
-            messageID: messageID, correlationID: messageID, type: type, appID: configuration.appID, timestamp: UInt64(time(nil)),
+            messageID: messageID, correlationID: messageID, type: type, timestamp: UInt64(time(nil)),
             persistent: false, headers: headers)
         properties.expirationMilliseconds = max(1, Int(limit.milliseconds))
         let message = OutgoingMessage(exchange: exchange, routingKey: routingKey, body: body, properties: properties)
+        let started = MonotonicInstant.current()
         let result: Result<Delivery, RPCError> = await withCheckedContinuation { continuation in
-            if let refusal = role.accept(RPCRole.Call(message: message, deadline: .current() + limit, continuation: continuation)) {
+            if let refusal = role.accept(RPCRole.Call(message: message, deadline: started + limit, continuation: continuation)) {
                 continuation.resume(returning: .failure(RPCError(refusal)))
             } else {
                 thread.wake()
             }
         }
+        metrics.observe(result, MonotonicInstant.current() - started)
         return try result.get()
     }
 }

@@ -90,7 +90,7 @@ final class RPCRole: ChannelRole, @unchecked Sendable {
             }
             call.message.properties.replyTo = replyQueue
             channel.output.publish(
-                call.message, userID: configuration.user, expirationMilliseconds: max(1, Int(remaining.milliseconds)),
+                call.message, from: configuration, expirationMilliseconds: max(1, Int(remaining.milliseconds)),
                 frameMax: channel.frameMax)
             pending[correlation] = Pending(deadline: call.deadline, continuation: call.continuation)
             window.append(correlation, deadline: .never, call.message)
