@@ -36,6 +36,7 @@ final class ProviderAPI: Sendable {
         case (.post, "/reset"):
             statistics.reset()
             exchange.respond(204)
+        case (.get, "/livez"), (.get, "/readyz"): answer(exchange) { $0.field("status", "ready") }
         default: refuse(exchange, 404, "invalid_request_error", "unknown_url")
         }
     }

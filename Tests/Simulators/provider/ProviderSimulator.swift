@@ -9,6 +9,7 @@ import Telemetry
 ///
 /// - `POST /v1/chat/completions`, `GET /v1/models`: with any `Authorization: Bearer`.
 /// - `GET /stats`: `{calls, finished, aborted, active}`; `POST /reset` sets the first three to zero.
+/// - `GET /livez`, `GET /readyz`: 200.
 ///
 /// Environment:
 /// - `PORT`, else `HTTP_PORT`: 8190; 1...65535.
