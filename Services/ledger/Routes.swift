@@ -34,7 +34,7 @@ struct Routes: Sendable {
     @Sendable func balance(_ request: Request) async throws -> Response {
         let caller = try await authenticate(request)
         let account = try await reading { try await store.balance(of: caller.accountID) } ?? Account(id: caller.accountID)
-        return .json(200) { json in
+        return .object(200) { json in
             json.field("balance", credits: account.posted)
             json.field("held", credits: account.held)
             json.field("available", credits: account.available)
@@ -61,7 +61,7 @@ struct Routes: Sendable {
             try await store.history(
                 of: account, kinds: kinds, before: cursor, offset: cursor == nil ? (page - 1) * limit : 0, limit: limit)
         }
-        return .json(200) { json in
+        return .object(200) { json in
             json.array("transactions") { json in
                 for line in found.lines { json.object { line.encode(into: &$0) } }
             }
@@ -122,7 +122,7 @@ struct Routes: Sendable {
                     "account.id": .describing(entry.account), "charge.id": .describing(entry.charge), "type": .string(entry.kind.type),
                     "credits": .describing(entry.postedDelta), "admin.id": .describing(administrator.userID),
                 ], trace: request.trace)
-            return .json(isNew ? 201 : 200) { json in
+            return .object(isNew ? 201 : 200) { json in
                 json.object("transaction") { json in
                     HistoryLine(entry: entry, description: adjustment.reason, metadata: nil).encode(into: &json)
                 }
@@ -150,7 +150,7 @@ struct Routes: Sendable {
         for finding in audit.findings {
             log.error("the journal and the tables part", ["check": .string(finding.check), "detail": .string(finding.detail)])
         }
-        return .json(200) { json in
+        return .object(200) { json in
             json.field("consistent", audit.findings.isEmpty)
             json.field("accounts", audit.accounts)
             json.field("entries", audit.entries)

@@ -22,6 +22,11 @@ package struct Response: Sendable {
         return Response(status: status, headers: headers, body: writer.bytes)
     }
 
+    /// A JSON object; `write` writes its members.
+    package static func object(_ status: Int, headers: HeaderBlock = [:], _ write: (inout JSONWriter) -> Void) -> Response {
+        json(status, headers: headers) { $0.object(write) }
+    }
+
     package static func text(_ status: Int, _ text: String) -> Response {
         Response(status: status, headers: ["content-type": "text/plain; charset=utf-8"], body: Array(text.utf8))
     }

@@ -56,7 +56,7 @@ extension SystemTests {
             try await Gateway.run { gateway in
                 let answer = try await gateway.get("/api/admin/credits/audit", token: try await gateway.adminToken())
                 try gateway.expect(answer, 200)
-                #expect(try JSONObject(answer.body).bool("ok"), "\(String(decoding: answer.body, as: UTF8.self))")
+                #expect(try JSONObject(answer.body).bool("consistent"), "\(String(decoding: answer.body, as: UTF8.self))")
             }
         }
     }
