@@ -32,15 +32,16 @@ package final class BlockingPool: Sendable {
 
     private struct State {
         var waiting: [@Sendable () -> Void] = []
+        var unfinished = 0
     }
 
     private let state = Mutex(State())
     private let wakeups = DispatchlessSemaphore()
-    private let queueMax: Int
+    private let unfinishedMax: Int
 
     /// - Parameter queueMax: jobs waiting beyond those running; one more is refused with ``Overloaded``.
     package init(name: String, threads: Int, queueMax: Int) {
-        self.queueMax = queueMax
+        unfinishedMax = threads + queueMax
         for index in 0..<threads {
             spawnThread(name: "\(name)-\(index)") { [self] in
                 while true {
@@ -55,8 +56,14 @@ package final class BlockingPool: Sendable {
     package func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
             let accepted = state.withLock { state in
-                guard state.waiting.count < queueMax else { return false }
-                state.waiting.append { continuation.resume(with: Result(catching: body)) }
+                guard state.unfinished < unfinishedMax else { return false }
+                state.unfinished += 1
+                state.waiting.append { [self] in
+                    let result = Result(catching: body)
+                    // Before the caller goes on: it may come back with the next job at once.
+                    self.state.withLock { $0.unfinished -= 1 }
+                    continuation.resume(with: result)
+                }
                 return true
             }
             if accepted { wakeups.signal() } else { continuation.resume(throwing: Overloaded()) }

@@ -1,3 +1,189 @@
+import Glibc
+import Synchronization
 import Testing
 
 @testable import EventLoop
+
+@Suite(.timeLimit(.minutes(1)))
+struct EventLoopTests {
+    private let loop = EventLoop.spawn(name: "test-loop")
+
+    private func onLoop<Value: Sendable>(_ body: @escaping @Sendable (EventLoop) async throws -> Value) async throws -> Value {
+        let loop = loop
+        return try await Task(executorPreference: loop) { try await body(loop) }.value
+    }
+
+    @Test func `a task that prefers the loop runs on its thread, before and after a wait`() async throws {
+        let places = try await onLoop { loop in
+            let before = loop.isCurrent && EventLoop.current === loop
+            try await loop.sleep(for: .milliseconds(1))
+            return [before, loop.isCurrent]
+        }
+        #expect(places == [true, true])
+        #expect(!loop.isCurrent)
+    }
+
+    @Test func `what several threads execute runs on the loop, each thread's in its order`() async throws {
+        let (threads, each) = (4, 5_000)
+        let seen = Mutex<[[Int]]>(Array(repeating: [], count: threads))
+        let done = Wait<Void>(on: loop)
+        let left = Atomic(threads * each)
+        let loop = loop
+        for thread in 0..<threads {
+            spawnThread(name: "sender-\(thread)") {
+                for number in 0..<each {
+                    loop.execute {
+                        loop.preconditionCurrent()
+                        seen.withLock { $0[thread].append(number) }
+                        if left.subtract(1, ordering: .relaxed).newValue == 0 { done.succeed(()) }
+                    }
+                }
+            }
+        }
+        try await done.value()
+        #expect(seen.withLock { $0 } == Array(repeating: Array(0..<each), count: threads))
+    }
+
+    @Test func `timers fire by time, then by order of scheduling, and never early`() async throws {
+        let order = try await onLoop { loop in
+            let start = MonotonicInstant.current()
+            let fired = Mutex<[String]>([])
+            let done = Wait<Void>(on: loop)
+            for (name, delay) in [("late", 20), ("early", 5), ("early too", 5)] {
+                loop.schedule(after: .milliseconds(delay)) {
+                    let isEarly = MonotonicInstant.current() - start < .milliseconds(delay)
+                    fired.withLock { $0.append(isEarly ? "\(name) came early" : name) }
+                    if name == "late" { done.succeed(()) }
+                }
+            }
+            try await done.value()
+            return fired.withLock { $0 }
+        }
+        #expect(order == ["early", "early too", "late"])
+    }
+
+    @Test func `a timer cancelled by another of the same moment does not fire`() async throws {
+        let fired = try await onLoop { loop in
+            let fired = Mutex<[String]>([])
+            let second = Mutex<TimerID?>(nil)
+            loop.schedule(after: .milliseconds(2)) {
+                fired.withLock { $0.append("first") }
+                if let timer = second.withLock({ $0 }) { loop.cancel(timer) }
+            }
+            second.withLock { $0 = loop.schedule(after: .milliseconds(2)) { fired.withLock { $0.append("second") } } }
+            try await loop.sleep(for: .milliseconds(10))
+            return fired.withLock { $0 }
+        }
+        #expect(fired == ["first"])
+    }
+
+    @Test func `a sleep ends at once when its task is cancelled`() async throws {
+        let loop = loop
+        let sleeper = Task(executorPreference: loop) { try await loop.sleep(for: .seconds(3_600)) }
+        sleeper.cancel()
+        await #expect(throws: CancellationError.self) { try await sleeper.value }
+    }
+
+    @Test func `a flush comes once the event and the tasks it woke are through`() async throws {
+        final class Reader: IOHandler {
+            let loop: EventLoop
+            let descriptor: Int32
+            var log: [String] = []
+            let done: Wait<[String]>
+            init(_ loop: EventLoop, _ descriptor: Int32, _ done: Wait<[String]>) {
+                (self.loop, self.descriptor, self.done) = (loop, descriptor, done)
+            }
+            override func ready(_ events: Readiness) {
+                loop.unwatch(descriptor)
+                log.append("event")
+                loop.flushSoon(self)
+                // Confined to the loop, like this handler.
+                nonisolated(unsafe) let handler = self
+                let loop = loop
+                Task(executorPreference: loop) {
+                    handler.log.append("task")
+                    loop.flushSoon(handler)
+                }
+            }
+            override func flushDue() {
+                log.append("flush")
+                if log.count == 4 { done.succeed(log) }
+            }
+        }
+        let log = try await onLoop { loop in
+            var ends: [Int32] = [0, 0]
+            pipe(&ends)
+            defer { ends.forEach { close($0) } }
+            let done = Wait<[String]>(on: loop)
+            loop.watch(ends[0], for: .readable, Reader(loop, ends[0], done))
+            _ = write(ends[1], "x", 1)
+            return try await done.value()
+        }
+        #expect(log == ["event", "task", "flush", "flush"])
+    }
+
+    @Test func `an event for a closed descriptor does not reach the one that got its number`() async throws {
+        final class Closer: IOHandler {
+            let loop: EventLoop
+            var others: [Int32] = []
+            var replaced = false
+            let stranger: Stranger
+            init(_ loop: EventLoop, _ stranger: Stranger) { (self.loop, self.stranger) = (loop, stranger) }
+            override func ready(_ events: Readiness) {
+                // Both pipes are readable in this turn: whichever comes first closes them and takes their numbers again.
+                guard !replaced else { return }
+                replaced = true
+                for descriptor in others {
+                    loop.unwatch(descriptor)
+                    close(descriptor)
+                }
+                var ends: [Int32] = [0, 0]
+                pipe(&ends)
+                stranger.numbersReused = Set(ends).isSubset(of: Set(others))
+                loop.watch(ends[0], for: .readable, stranger)
+            }
+        }
+        final class Stranger: IOHandler {
+            var events = 0
+            var numbersReused = false
+            override func ready(_ events: Readiness) { self.events += 1 }
+        }
+        let (events, reused) = try await onLoop { loop in
+            let stranger = Stranger()
+            let closer = Closer(loop, stranger)
+            var writers: [Int32] = []
+            for _ in 0..<2 {
+                var ends: [Int32] = [0, 0]
+                pipe(&ends)
+                closer.others.append(ends[0])
+                writers.append(ends[1])
+                _ = write(ends[1], "x", 1)
+            }
+            for descriptor in closer.others { loop.watch(descriptor, for: .readable, closer) }
+            try await loop.sleep(for: .milliseconds(20))
+            return (stranger.events, stranger.numbersReused)
+        }
+        #expect(events == 0)
+        // Other suites open descriptors too; mostly the lowest free numbers are ours.
+        withKnownIssue("another test took the number", isIntermittent: true) { #expect(reused) }
+    }
+
+    @Test func `a passed deadline is told once`() async throws {
+        final class Late: IOHandler {
+            var told = 0
+            override func deadlineReached() { told += 1 }
+        }
+        let told = try await onLoop { loop in
+            var ends: [Int32] = [0, 0]
+            pipe(&ends)
+            let late = Late()
+            late.deadline = loop.now + .milliseconds(10)
+            loop.watch(ends[0], for: .readable, late)
+            try await loop.sleep(for: .milliseconds(2_100))
+            loop.unwatch(ends[0])
+            ends.forEach { close($0) }
+            return late.told
+        }
+        #expect(told == 1)
+    }
+}
