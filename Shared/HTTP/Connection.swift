@@ -60,7 +60,13 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     private var readDeadline = MonotonicInstant.never { didSet { deadline = min(readDeadline, writeDeadline) } }
     private var writeDeadline = MonotonicInstant.never { didSet { deadline = min(readDeadline, writeDeadline) } }
 
-    private(set) lazy var peerAddress = TCP.peerAddress(of: descriptor)
+    private var knownPeerAddress: String?
+
+    /// Asked of the kernel once; not after the close, when the descriptor's number may be another client's.
+    var peerAddress: String {
+        if knownPeerAddress == nil, phase != .closed { knownPeerAddress = TCP.peerAddress(of: descriptor) }
+        return knownPeerAddress ?? ""
+    }
 
     /// Bytes read ahead of the request being answered; beyond it, reading stops until that is done.
     private static let pendingMax = 64 << 10
@@ -187,10 +193,10 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         return offset
     }
 
-    private func awaitHead() { readDeadline = loop.now + server.configuration.headWithin }
+    private func awaitHead() { readDeadline = loop.now.advanced(by: server.deadlines.head) }
 
     private func expectBody() -> Bool {
-        readDeadline = loop.now + server.configuration.bodyWithin
+        readDeadline = loop.now.advanced(by: server.deadlines.body)
         if let length = parser.contentLength { body.reserveCapacity(min(length, 1 << 20)) }
         guard parser.isHTTP11, let index = parser.headers.find("expect") else { return true }
         let isContinue = parser.headers.withValue(at: index) { value in
@@ -361,7 +367,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
 
     private func awaitRequest() {
         phase = .reading
-        readDeadline = loop.now + server.configuration.idleWithin
+        readDeadline = loop.now.advanced(by: server.deadlines.idle)
         pump()
     }
 
@@ -395,7 +401,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
             if count < 0 {
                 if errno == EINTR { continue }
                 guard errno == EAGAIN else { return closeNow() }
-                if !isBlocked { writeDeadline = loop.now + server.configuration.writeStallWithin }
+                if !isBlocked { writeDeadline = loop.now.advanced(by: server.deadlines.writeStall) }
                 isBlocked = true
                 if outputOffset > 64 << 10, outputOffset > output.count / 2 {
                     output.removeSubrange(..<outputOffset)
@@ -404,7 +410,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
                 return outputShrank()
             }
             outputOffset += count
-            if isBlocked { writeDeadline = loop.now + server.configuration.writeStallWithin }
+            if isBlocked { writeDeadline = loop.now.advanced(by: server.deadlines.writeStall) }
         }
         if output.capacity > 0 {
             server.returnBuffer(&output)
@@ -449,7 +455,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         if clientAskedToClose { return closeNow() }
         phase = .lingering
         shutdown(descriptor, Int32(SHUT_WR))
-        readDeadline = loop.now + server.configuration.lingerWithin
+        readDeadline = loop.now.advanced(by: server.deadlines.linger)
         server.connectionLingers()
         updateInterest()
     }

@@ -36,9 +36,12 @@ package final class Exchange: @unchecked Sendable {
 
     /// What a handler threw that was no `Problem`: logged with the access line.
     var failure: (any Error)?
+    private let origin: Connection
+    /// Nil once the answer has ended.
     private var connection: Connection?
 
     init(connection: Connection, parser: HTTPParser, body: [UInt8], startedAt: MonotonicInstant) {
+        origin = connection
         self.connection = connection
         loop = connection.loop
         method = parser.method
@@ -63,8 +66,8 @@ package final class Exchange: @unchecked Sendable {
 
     package var query: String { String(decoding: queryBytes, as: UTF8.self) }
 
-    /// The other end of the connection (the edge, where one stands in front); empty once it has gone.
-    package var peerAddress: String { connection?.peerAddress ?? "" }
+    /// The other end of the connection (the edge, where one stands in front); empty when it is first asked for after it has gone.
+    package var peerAddress: String { origin.peerAddress }
 
     // MARK: The answer
 

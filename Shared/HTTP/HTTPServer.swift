@@ -24,6 +24,7 @@ package final class HTTPServer: @unchecked Sendable {
     private let log: Logger
     private let refusals = Metrics.shared.counter("http_refused_total", help: "Connections ended because of what came on them.")
     let parserLimits: HTTPParser.Limits
+    let deadlines: HTTPDeadlines
     private var acceptor: Acceptor?
     private var connections: [Int32: Connection] = [:]
     private var lingering = 0
@@ -37,6 +38,7 @@ package final class HTTPServer: @unchecked Sendable {
         self.handler = handler
         self.log = log
         parserLimits = configuration.parserLimits
+        deadlines = configuration.deadlines
     }
 
     /// - Throws: `SocketError`, for example when the port is taken.

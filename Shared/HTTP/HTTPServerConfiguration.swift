@@ -1,3 +1,4 @@
+import EventLoop
 import HTTPWire
 
 /// Where a server listens and what it bears. Deadlines are looked at once a second.
@@ -44,8 +45,28 @@ package struct HTTPServerConfiguration: Sendable {
         self.port = port
     }
 
+    var deadlines: HTTPDeadlines {
+        HTTPDeadlines(
+            head: UInt64(headWithin.nanoseconds), body: UInt64(bodyWithin.nanoseconds), idle: UInt64(idleWithin.nanoseconds),
+            writeStall: UInt64(writeStallWithin.nanoseconds), linger: UInt64(lingerWithin.nanoseconds))
+    }
+
     var parserLimits: HTTPParser.Limits {
         HTTPParser.Limits(
             headBytesMax: headBytesMax, fieldsMax: headersMax, targetBytesMax: targetBytesMax, bodyBytesMax: bodyBytesMax)
     }
+}
+
+/// The configured times in nanoseconds: `Duration` divides 128-bit numbers each time it is added to a clock.
+struct HTTPDeadlines: Sendable {
+    let head: UInt64
+    let body: UInt64
+    let idle: UInt64
+    let writeStall: UInt64
+    let linger: UInt64
+}
+
+extension MonotonicInstant {
+    @inline(__always)
+    func advanced(by nanoseconds: UInt64) -> MonotonicInstant { MonotonicInstant(nanoseconds: self.nanoseconds &+ nanoseconds) }
 }

@@ -1,4 +1,3 @@
-import EventLoop
 import HTTPWire
 import Synchronization
 import Telemetry
@@ -7,7 +6,12 @@ import Telemetry
 final class RouteMetrics: Sendable {
     private let pattern: String
     private let inFlight: Gauge
-    private let series = Mutex<[Int: Series]>([:])
+    private let series = Mutex<[Key: Series]>([:])
+
+    private struct Key: Hashable {
+        let method: Method
+        let statusClass: Int
+    }
 
     private struct Series: Sendable {
         let requests: Counter
@@ -23,8 +27,8 @@ final class RouteMetrics: Sendable {
     func ended() { inFlight.add(-1) }
 
     /// Labels: pattern, method, class of the status; a client that left without one is class `gone`.
-    func observe(_ method: Method, status: Int, _ duration: Duration) {
-        let key = method.hashValue &* 8 &+ status / 100
+    func observe(_ method: Method, status: Int, seconds: Double) {
+        let key = Key(method: method, statusClass: status / 100)
         let found = series.withLock { series in
             if let known = series[key] { return known }
             let labels: KeyValuePairs = [
@@ -38,10 +42,6 @@ final class RouteMetrics: Sendable {
             return made
         }
         found.requests.add()
-        found.duration.observe(duration)
+        found.duration.observe(seconds)
     }
-}
-
-enum MonotonicClock {
-    static func elapsed(since start: MonotonicInstant) -> Duration { MonotonicInstant.current() - start }
 }

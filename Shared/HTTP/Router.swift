@@ -1,3 +1,4 @@
+import EventLoop
 package import HTTPWire
 import JSON
 package import Telemetry
@@ -86,8 +87,8 @@ package struct Router: Sendable {
                     exchange.respond(.methodNotAllowed(allow: route.allow))
                 }
             }
-            let duration = MonotonicClock.elapsed(since: exchange.startedAt)
-            metrics.observe(exchange.method, status: exchange.status, duration)
+            let duration = MonotonicInstant.current() - exchange.startedAt
+            metrics.observe(exchange.method, status: exchange.status, seconds: Double(duration.nanoseconds) / 1e9)
             Self.logAccess(exchange, requestID, pattern, duration, trace, log, isQuiet: isQuiet)
             if !isQuiet { Self.recordSpan(exchange, pattern, duration, trace, parent) }
         }
@@ -102,6 +103,7 @@ package struct Router: Sendable {
     ) {
         // A client that left before its answer began has no status; nginx counts such as 499 and so do operators.
         let status = exchange.status == 0 ? 499 : exchange.status
+        guard exchange.failure != nil || log.level <= (isQuiet ? .debug : .info) else { return }
         let fields: LogFields = [
             "http.method": .string(exchange.method.rawValue), "http.route": .string(pattern), "http.status": .integer(status),
             "duration_ms": .milliseconds(duration), "response.bytes": .integer(exchange.bodyBytesWritten),
