@@ -124,6 +124,10 @@ let package = Package(
             name: "HTTPClientTests", dependencies: ["HTTPClient", "EventLoop", "HTTP", "Telemetry", "TestSupport"],
             path: "Tests/Shared/HTTPClient"),
         .testTarget(
+            name: "ProviderSimulatorTests",
+            dependencies: ["ProviderSimulator", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry", "UpstreamClient"],
+            path: "Tests/Simulators/providerTests"),
+        .testTarget(
             name: "PostgresTests", dependencies: ["Postgres", "Contracts", "EventLoop", "Telemetry", "TestSupport"],
             path: "Tests/Shared/Postgres", exclude: ["Migrations"]),
         .testTarget(

@@ -1,0 +1,169 @@
+import EventLoop
+import HTTP
+import HTTPWire
+import JSON
+import Telemetry
+import Testing
+import UpstreamClient
+
+@testable import ProviderSimulator
+
+private let loop = EventLoop.spawn(name: "provider-tests")
+
+/// The simulator's promises: the tests of everything that calls providers stand on them.
+struct ProviderSimulatorTests {
+    /// A simulator of its own on a free port, and a client to it.
+    final class Stage: @unchecked Sendable {
+        // @unchecked Sendable: confined to `loop`.
+        let pool: UpstreamPool
+        private let server: HTTPServer
+
+        init() throws {
+            server = HTTPServer(
+                loop: loop, configuration: HTTPServerConfiguration(), handler: ProviderAPI().serve,
+                log: Logger(service: "simulator", level: .error))
+            try server.start()
+            pool = try UpstreamPool(loop: loop, origin: Origin(scheme: .http, host: "127.0.0.1", port: UInt16(server.port)))
+        }
+
+        func begin(_ model: String, _ more: String = "", knobs: String = "", content: String = "hello") -> UpstreamResponse {
+            let body = #"{"model":"\#(model)","messages":[{"role":"user","content":"\#(content)"}]\#(more)}"#
+            return pool.begin(
+                method: "POST", target: Array("/v1/chat/completions\(knobs)".utf8), headers: ["authorization": "Bearer k"],
+                body: Array(body.utf8))
+        }
+
+        func chat(
+            _ model: String, _ more: String = "", knobs: String = "", content: String = "hello"
+        ) async throws(UpstreamError) -> (status: Int, body: [UInt8]) {
+            let call = begin(model, more, knobs: knobs, content: content)
+            let body = try await call.collect(upTo: 16 << 20)
+            return (call.status, body)
+        }
+
+        /// The JSON of each event; `[DONE]` must be the last.
+        func events(_ model: String, _ more: String = "", knobs: String = "") async throws -> [JSONObject] {
+            let text = String(decoding: try await chat(model, #","stream":true\#(more)"#, knobs: knobs).body, as: UTF8.self)
+            var events = text.split(separator: "\n\n").map { $0.dropFirst("data: ".count) }
+            #expect(events.popLast() == "[DONE]")
+            return try events.map { try JSONObject(Array($0.utf8)) }
+        }
+
+        func statistics() async throws -> JSONObject {
+            let call = pool.begin(method: "GET", target: Array("/stats".utf8), headers: [:], body: [])
+            return try JSONObject(try await call.collect(upTo: 1_024))
+        }
+
+        deinit { Task(executorPreference: loop) { [server] in await server.drain(within: .zero) } }
+    }
+
+    func onLoop(_ body: @escaping @Sendable (Stage) async throws -> Void) async throws {
+        try await Task(executorPreference: loop) { try await body(Stage()) }.value
+    }
+
+    private func reason(_ answer: JSONObject) throws -> String? {
+        try answer.array("choices").first?.object?.optionalString("finish_reason")
+    }
+
+    @Test func `usage can be computed by hand`() async throws {
+        try await onLoop { stage in
+            let answer = try JSONObject(try await stage.chat("sim-fast", #","max_tokens":7"#, content: "123456789").body)
+            let usage = try answer.object("usage")
+            #expect(try usage.integer("prompt_tokens") == 3)
+            #expect(try usage.integer("completion_tokens") == 7)
+            #expect(try usage.integer("total_tokens") == 10)
+            #expect(try reason(answer) == "length")
+            let whole = try JSONObject(try await stage.chat("sim-fast").body)
+            #expect(try reason(whole) == "stop")
+            #expect(try whole.object("usage").integer("completion_tokens") == 64)
+        }
+    }
+
+    @Test func `a stream has a role, its pieces, a reason, and usage when asked`() async throws {
+        try await onLoop { stage in
+            let events = try await stage.events("sim-fast", #","stream_options":{"include_usage":true},"max_tokens":5"#)
+            #expect(events.count == 8, "role, five pieces, reason, usage")
+            let first = try events[0].array("choices").first?.object
+            #expect(try first?.object("delta").string("role") == "assistant")
+            #expect(try reason(events[6]) == "length")
+            #expect(try events[7].array("choices").isEmpty)
+            #expect(try events[7].object("usage").integer("completion_tokens") == 5)
+            let unasked = try await stage.events("sim-fast", #","max_tokens":5"#)
+            #expect(unasked.count == 7)
+            #expect(!unasked.contains { $0.has("usage") })
+            let silent = try await stage.events("sim-no-usage", #","stream_options":{"include_usage":true},"max_tokens":5"#)
+            #expect(!silent.contains { $0.has("usage") })
+        }
+    }
+
+    @Test(arguments: ["", #","stream":true"#])
+    func `a model that dies never ends its answer`(_ more: String) async throws {
+        try await onLoop { stage in
+            let error = await #expect(throws: UpstreamError.self) { _ = try await stage.chat("sim-dies", more) }
+            #expect(error?.code == .closedEarly)
+        }
+    }
+
+    @Test(arguments: [("sim-429", 429), ("sim-500", 500), ("sim-503", 503), ("no-such-model", 404)])
+    func `a refusal has OpenAI's shape`(_ model: String, _ status: Int) async throws {
+        try await onLoop { stage in
+            let call = stage.begin(model)
+            let body = try await call.collect(upTo: 4_096)
+            #expect(call.status == status)
+            #expect(call.headers.string(for: "retry-after") == (status == 429 ? "1" : nil))
+            let names = try JSONObject(body).object("error").members.map(\.name)
+            #expect(names == ["message", "type", "param", "code"])
+        }
+    }
+
+    @Test func `a call without a key is refused`() async throws {
+        try await onLoop { stage in
+            let call = stage.pool.begin(method: "GET", target: Array("/v1/models".utf8), headers: [:], body: [])
+            try await call.head()
+            #expect(call.status == 401)
+        }
+    }
+
+    @Test func `paced pieces keep their beat`() async throws {
+        try await onLoop { stage in
+            let start = MonotonicInstant.current()
+            let events = try await stage.events("sim-paced", knobs: "?chunks=10&per_second=100")
+            #expect(events.count == 12)
+            #expect(MonotonicInstant.current() - start >= .milliseconds(95))
+        }
+    }
+
+    @Test func `every call is counted by how it ended`() async throws {
+        try await onLoop { stage in
+            _ = try await stage.chat("sim-fast")
+            let hanging = stage.begin("sim-hangs")
+            let streaming = stage.begin("sim-paced", #","stream":true"#)
+            try await streaming.head()
+            try await expect(stage, finished: 1, aborted: 0, active: 2)
+            hanging.cancel()
+            streaming.cancel()
+            try await expect(stage, finished: 1, aborted: 2, active: 0)
+        }
+    }
+
+    /// Looks until the counters are as expected, for at most five seconds: a hang-up takes a turn to arrive.
+    private func expect(_ stage: Stage, finished: Int64, aborted: Int64, active: Int64) async throws {
+        for _ in 0..<1_000 {
+            let counts = try await stage.statistics()
+            let now = [try counts.integer("finished"), try counts.integer("aborted"), try counts.integer("active")]
+            #expect(try counts.integer("calls") == now.reduce(0, +))
+            if now == [finished, aborted, active] { return }
+            try await loop.sleep(for: .milliseconds(5))
+        }
+        Issue.record("the counters never were \(finished), \(aborted), \(active)")
+    }
+
+    @Test func `a huge answer is megabytes`() async throws {
+        try await onLoop { stage in
+            let streamed = try await stage.chat("sim-huge", #","stream":true"#).body.count
+            let whole = try await stage.chat("sim-huge").body.count
+            #expect(streamed > 3 << 20)
+            #expect(whole > 1 << 20)
+        }
+    }
+}
