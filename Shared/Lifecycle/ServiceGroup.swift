@@ -1,5 +1,6 @@
 package import EventLoop
 import Glibc
+import Synchronization
 package import Telemetry
 
 /// Starts components in order, runs them side by side, stops them in reverse order, each within its time.
@@ -23,6 +24,7 @@ package final class ServiceGroup: Sendable {
     private let log: Logger
     private let events: AsyncStream<Event>
     private let happened: AsyncStream<Event>.Continuation
+    private let stopping = Atomic<Bool>(false)
 
     package init(loop: EventLoop, components: [Component], log: Logger) {
         (self.loop, self.components, self.log) = (loop, components, log)
@@ -65,11 +67,15 @@ package final class ServiceGroup: Sendable {
 
     private func runTask(_ component: Component) -> Task<Void, Never>? {
         guard let run = component.run else { return nil }
-        return Task(executorPreference: component.loop ?? loop) { [happened] in
+        return Task(executorPreference: component.loop ?? loop) { [self] in
             do {
                 try await run()
                 happened.yield(.ended(component.name, nil))
             } catch {
+                // The first event decides; an error that comes while stopping would be told to nobody.
+                if stopping.load(ordering: .relaxed), !(error is CancellationError) {
+                    log.warning("component failed while stopping", ["component": .string(component.name)], error: error)
+                }
                 happened.yield(.ended(component.name, error))
             }
         }
@@ -92,6 +98,7 @@ package final class ServiceGroup: Sendable {
     // MARK: Stopping
 
     private func stop(_ running: [Running]) async {
+        stopping.store(true, ordering: .relaxed)
         for one in running.reversed() {
             let name = one.component.name
             guard await stop(one) else {
