@@ -46,7 +46,9 @@ wait_ready() {
 
 # last_words NAME: the last line of its log, and where the log is.
 last_words() {
-    printf '%s (%s)' "$(tail -n 20 "$LOG/$1.log" 2>/dev/null | grep -v '^[[:space:]]*$' | tail -n 1)" "$(tidy "$LOG/$1.log")"
+    local line
+    line=$(tail -n 20 "$LOG/$1.log" 2>/dev/null | grep -v '^[[:space:]]*$' | tail -n 1) || line="it wrote nothing"
+    printf '%s (%s)' "$line" "$(tidy "$LOG/$1.log")"
 }
 
 # send NAME SIGNAL: to the process; the edge's workers outlive a killed master, so there the whole session gets it.

@@ -43,6 +43,7 @@ service_environment() {
     fi
     export HTTP_HOST=127.0.0.1 HTTP_PORT PUBLIC_URL SHUTDOWN_GRACE=${SHUTDOWN_GRACE:-10s}
     HTTP_PORT=$(port_of "$1")
+    unset PORT
     [[ $program != provider-simulator ]] || return 0
     export DATABASE_URL AMQP_URL MIGRATIONS_PATH MASTER_KEY
     DATABASE_URL=$(database_url "$program")
@@ -83,4 +84,8 @@ migrate_all() {
 # start_service COMPONENT: does not wait.
 start_service() { launch "$1" service_environment "${AS_SERVICE[@]}" "$STACK_DIR/bin/$(program_of "$1")"; }
 
-await_service() { wait_ready "$1" 30 curl -sf --max-time 2 "$(service_url "$1")/readyz"; }
+await_service() {
+    local path=/readyz
+    if [[ $1 == provider-simulator ]]; then path=/stats; fi # it stands for somebody else's server
+    wait_ready "$1" 30 curl -sf --max-time 2 "$(service_url "$1")$path"
+}
