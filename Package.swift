@@ -154,8 +154,8 @@ let package = Package(
         .testTarget(
             name: "AuthTests",
             dependencies: [
-                "Auth", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Outbox", "Postgres",
-                "Telemetry", "TestSupport",
+                "Auth", "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON",
+                "Outbox", "Postgres", "Telemetry", "TestSupport",
             ],
             path: "Tests/Services/auth"),
         .testTarget(

@@ -16,6 +16,7 @@ final class Accounts: Sendable {
     let passwords: Passwords
     let keyring: SigningKeyring
     let gate: MintGate
+    private let log: Logger
     private let refreshKey: [UInt8]
     /// Told of a revocation here, before the event has gone round.
     private let onRevocation: @Sendable (SessionRevoked) -> Void
@@ -23,13 +24,14 @@ final class Accounts: Sendable {
     let clock: @Sendable () -> Instant
 
     init(
-        pool: PostgresPool, passwords: Passwords, keyring: SigningKeyring, gate: MintGate, masterKey: MasterKey,
+        pool: PostgresPool, passwords: Passwords, keyring: SigningKeyring, gate: MintGate, masterKey: MasterKey, log: Logger,
         clock: @escaping @Sendable () -> Instant = Instant.now, onRevocation: @escaping @Sendable (SessionRevoked) -> Void = { _ in }
     ) {
         self.pool = pool
         self.passwords = passwords
         self.keyring = keyring
         self.gate = gate
+        self.log = log
         self.clock = clock
         self.onRevocation = onRevocation
         refreshKey = masterKey.derived(for: "refresh token v1")
@@ -71,7 +73,9 @@ final class Accounts: Sendable {
                 Audit(event: .register, userID: user.id, subject: session.id.description, origin: origin, now: now))
             return true
         }
-        return isNew ? try issue(claims, session, user) : nil
+        guard isNew else { return nil }
+        log.info("user registered", ["user.id": .describing(user.id)])
+        return try issue(claims, session, user)
     }
 
     // MARK: Sign in
@@ -80,7 +84,7 @@ final class Accounts: Sendable {
     ///   after the right password, 429 after too many failures, 503 when too many passwords are being hashed.
     func signIn(email text: String, password: String, origin: Origin) async throws -> Issued {
         let now = clock()
-        if let ip = origin.ip, let wait = addresses.withLock({ $0.wait(ip, now: now) }) { throw Self.tooManyFailures(wait) }
+        if let ip = origin.throttledIP, let wait = addresses.withLock({ $0.wait(ip, now: now) }) { throw Self.tooManyFailures(wait) }
         // What is no address cannot be anybody's; it goes the same way nevertheless.
         let email = EmailAddress(text)
         let digest = sha256(email?.text ?? text).bytes
@@ -95,7 +99,7 @@ final class Accounts: Sendable {
             guard let user = found.known?.user else { preconditionFailure("only a known user has a right password") }
             return try await signedIn(user, digest: digest, newPassword: needsRehash ? password : nil, origin: origin)
         case .wrong:
-            if let ip = origin.ip { addresses.withLock { $0.failed(ip, now: now) } }
+            if let ip = origin.throttledIP { addresses.withLock { $0.failed(ip, now: now) } }
             _ = try await pool.transaction { transaction in
                 try await transaction.commit(
                     CountLoginFailure(digest: digest, now: now),
@@ -147,7 +151,10 @@ final class Accounts: Sendable {
                 return nil
             }
         }
-        guard let outcome else { throw Problem.tokenRevoked }
+        guard let outcome else {
+            log.warning("refresh token used twice: its session was ended", ["session.id": .describing(token.sessionID)])
+            throw Problem.tokenRevoked
+        }
         return try issue(outcome.claims, outcome.session, outcome.user)
     }
 

@@ -36,7 +36,7 @@ struct AuthService {
             let revocations = LocalRevocations()
             let accounts = Accounts(
                 pool: pool, passwords: passwords, keyring: keyring, gate: MintGate(issuer: publicURL, tokenLife: settings.tokenLife),
-                masterKey: settings.masterKey, onRevocation: { revocations.tell($0) })
+                masterKey: settings.masterKey, log: log, onRevocation: { revocations.tell($0) })
             let keys = APIKeys(pool: pool, onRevocation: { revocations.tell($0) })
             let source = LocalIdentitySource(accounts: accounts, keys: keys)
             let authenticator = Authenticator(

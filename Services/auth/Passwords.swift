@@ -13,18 +13,21 @@ final class Passwords: Sendable {
     private let masterKey: MasterKey
     /// Checked when there is no such user, so that an unknown address costs what a known one does.
     private let nobody: String
-    private let computed = Metrics.shared.counter(
-        "auth_password_hashes_total", help: "Argon2id computations, for known and unknown users alike")
+    private let computed: Counter
 
-    init(masterKey: MasterKey, hashing: PasswordHashing = .standard, threads: Int = 2, queueMax: Int = 64) {
+    init(
+        masterKey: MasterKey, hashing: PasswordHashing = .standard, threads: Int = 2, queueMax: Int = 64,
+        metrics: Metrics = .shared
+    ) {
         self.masterKey = masterKey
         self.hashing = hashing
+        computed = metrics.counter("auth_password_hashes_total", help: "Argon2id computations, for known and unknown users alike")
         pool = BlockingPool(name: "argon2", threads: threads, queueMax: queueMax)
         guard let nobody = hashing.hash(randomBytes(16)) else { preconditionFailure("not enough memory for one password hash") }
         self.nobody = nobody
     }
 
-    /// Argon2id computations so far in this process.
+    /// Argon2id computations so far.
     var hashesComputed: Int64 { computed.count }
 
     /// What is stored of a new password.

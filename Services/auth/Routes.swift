@@ -25,16 +25,19 @@ struct Routes: Sendable {
         router.on(.post, "/api/keys", answering(createKey))
         router.on(.get, "/api/keys", answering(listKeys))
         router.on(.delete, "/api/keys/{id}", answering(revokeKey))
-        router.on(.get, "/.well-known/jwks.json") { _ in jwks }
+        router.on(.get, "/.well-known/jwks.json", answering { _ in try jwks })
         router.on(.get, "/.well-known/oauth-authorization-server") { _ in metadata }
         router.on(.get, "/.well-known/openid-configuration") { _ in metadata }
     }
+
+    static let bodyBytesMax = 8_192
 
     /// A database that is away or busy is our trouble, not the caller's: 503, try again.
     private func answering(
         _ handler: @escaping @Sendable (Request) async throws -> Response
     ) -> @Sendable (Request) async throws -> Response {
         { request in
+            guard request.body.count <= Self.bodyBytesMax else { throw Problem.payloadTooLarge(limit: Self.bodyBytesMax) }
             do {
                 return try await handler(request)
             } catch let error as PostgresError where error.isRetriable || error.isDatabaseUnavailable {
@@ -175,6 +178,14 @@ struct Routes: Sendable {
     // MARK: Keys and metadata
 
     private var jwks: Response {
+        get throws(Problem) {
+            // An empty set would be cached for ten minutes.
+            guard !accounts.keyring.published.isEmpty else { throw .unavailable("There are no signing keys yet.") }
+            return published
+        }
+    }
+
+    private var published: Response {
         .json(200, headers: ["cache-control": "public, max-age=600"]) { json in
             json.object { json in
                 json.array("keys") { array in
@@ -253,12 +264,15 @@ extension Origin {
     /// The client's address: what the edge says, where the connection comes from our own network; else the connection's other end.
     init(_ request: Request) {
         let peer = request.peerAddress
-        let isEdge = ["127.", "10.", "192.168.", "172.", "::1", "fd"].contains { peer.hasPrefix($0) }
+        let isEdge = Self.ownNetworks.contains { peer.hasPrefix($0) }
         let forwarded = request.headers.string(for: "x-forwarded-for")?.split(separator: ",").last?.filter { $0 != " " }
         let address = isEdge ? forwarded ?? peer : peer
         ip = address.isEmpty || !Self.isPrintable(address) ? nil : String(address.prefix(64))
         userAgent = request.headers.string(for: "user-agent").flatMap { Self.isPrintable($0) ? String($0.prefix(256)) : nil }
     }
+
+    // Loopback, RFC 1918, RFC 4193.
+    private static let ownNetworks = ["127.", "::1", "10.", "192.168.", "fc", "fd"] + (16..<32).map { "172.\($0)." }
 
     private static func isPrintable(_ text: String) -> Bool { text.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F } }
 }

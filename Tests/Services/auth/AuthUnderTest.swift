@@ -1,0 +1,226 @@
+import AMQP
+import Contracts
+import Crypto
+import EventLoop
+import HTTP
+import HTTPClient
+import Identity
+import JSON
+import Outbox
+import Postgres
+import Synchronization
+import Telemetry
+import TestSupport
+import Testing
+
+@testable import Auth
+
+/// Auth on a real server, database and, where given, broker; on the loop of the test database.
+final class AuthUnderTest: Sendable {
+    let pool: PostgresPool
+    let accounts: Accounts
+    let keys: APIKeys
+    let passwords: Passwords
+    let authenticator: Authenticator
+    let clock: TestClock
+    private let client: HTTPClient
+    private let base: String
+
+    static let publicURL = "https://gateway.example"
+    static let log = Logger(service: "auth", level: .error)
+    static let masterKey = MasterKey(base64: Base64.standard.encode([UInt8](repeating: 7, count: 32)))!
+
+    /// - Parameter broker: nil: events stay in the outbox, and nobody can ask over the broker.
+    static func with<Value: Sendable>(
+        broker: TestBroker? = nil, hashing: PasswordHashing = PasswordHashing(passes: 1, memoryKiB: 64), hashThreads: Int = 2,
+        hashQueueMax: Int = 64, credits: Credits? = nil,
+        _ body: @escaping @Sendable (AuthUnderTest) async throws -> Value
+    ) async throws -> Value {
+        try await TestDatabase.current.withPool { pool in
+            let auth = try await AuthUnderTest(
+                pool: pool, broker: broker, hashing: hashing, hashThreads: hashThreads, hashQueueMax: hashQueueMax, credits: credits)
+            let server = HTTPServer(
+                loop: pool.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0), handler: auth.router,
+                log: log)
+            try server.start()
+            let running = Running(auth: auth, port: server.port)
+            let result: Result<Value, any Error>
+            do { result = .success(try await running.run(broker: broker, body)) } catch { result = .failure(error) }
+            await server.drain(within: .seconds(5))
+            running.auth.client.close()
+            return try result.get()
+        }
+    }
+
+    private let router: HTTPServer.Handler
+
+    private init(
+        pool: PostgresPool, broker: TestBroker?, hashing: PasswordHashing, hashThreads: Int, hashQueueMax: Int, credits: Credits?
+    ) async throws {
+        self.pool = pool
+        let clock = TestClock()
+        self.clock = clock
+        let tokenLife: Duration = .seconds(900)
+        let keyring = SigningKeyring(pool: pool, masterKey: Self.masterKey, tokenLife: tokenLife, log: Self.log)
+        try await keyring.refresh()
+        passwords = Passwords(
+            masterKey: Self.masterKey, hashing: hashing, threads: hashThreads, queueMax: hashQueueMax,
+            metrics: Metrics())
+        let revocations = LocalRevocations()
+        accounts = Accounts(
+            pool: pool, passwords: passwords, keyring: keyring,
+            gate: MintGate(issuer: Self.publicURL, tokenLife: tokenLife), masterKey: Self.masterKey, log: Self.log, clock: { clock.now },
+            onRevocation: { revocations.tell($0) })
+        keys = APIKeys(pool: pool, clock: { clock.now }, onRevocation: { revocations.tell($0) })
+        authenticator = Authenticator(
+            service: "auth", publicURL: Self.publicURL, amqp: nil, source: LocalIdentitySource(accounts: accounts, keys: keys),
+            clock: { clock.now }, log: Self.log)
+        revocations.listener = authenticator
+        var router = Router()
+        Routes(
+            accounts: accounts, keys: keys, authenticator: authenticator, credits: { _ in credits }, publicURL: Self.publicURL
+        ).add(to: &router)
+        self.router = router.handler(log: Logger(service: "auth", level: .error), service: "auth")
+        client = HTTPClient(loop: pool.loop)
+        base = ""
+    }
+
+    private init(_ other: AuthUnderTest, port: Int) {
+        pool = other.pool
+        accounts = other.accounts
+        keys = other.keys
+        passwords = other.passwords
+        authenticator = other.authenticator
+        clock = other.clock
+        client = other.client
+        router = other.router
+        base = "http://127.0.0.1:\(port)"
+    }
+
+    private struct Running {
+        let auth: AuthUnderTest
+
+        init(auth: AuthUnderTest, port: Int) { self.auth = AuthUnderTest(auth, port: port) }
+
+        func run<Value: Sendable>(
+            broker: TestBroker?, _ body: @escaping @Sendable (AuthUnderTest) async throws -> Value
+        ) async throws -> Value {
+            guard let broker else { return try await body(auth) }
+            let publisher = AMQPPublisher(try AMQPConfiguration(url: broker.url, connectionName: "auth:publish"), log: log)
+            let requests = AMQPConsumer(
+                try AMQPConfiguration(url: broker.url, connectionName: "auth:requests"), source: .queue(Topology.authRequests.name),
+                prefetch: 64, log: log)
+            let questions = QuestionServer(
+                consumer: requests, publisher: publisher, source: LocalIdentitySource(accounts: auth.accounts, keys: auth.keys), log: log)
+            let relay = OutboxRelay(pool: auth.pool, publisher: publisher, log: log)
+            return try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await publisher.run() }
+                group.addTask { try await questions.run() }
+                group.addTask { try await relay.run() }
+                defer { group.cancelAll() }
+                #expect(await publisher.connected(within: .seconds(10)))
+                return try await body(auth)
+            }
+        }
+    }
+
+    // MARK: Asking over HTTP
+
+    struct Answer: Sendable {
+        var status: Int
+        var headers: [(name: String, value: String)]
+        var body: [UInt8]
+
+        func json() throws -> JSONObject { try JSONObject(body) }
+        func string(_ name: String) throws -> String { try json().string(name) }
+        func header(_ name: String) -> String? { headers.first { $0.name.lowercased() == name }?.value }
+
+        /// The code of an answer in the contract's error shape, or what is wrong with the shape.
+        var errorCode: String {
+            guard let error = try? json().object("error"), error.has("message"), error.has("type"), let code = try? error.string("code"),
+                error.member("param") != nil
+            else { return "not in the shape: \(String(decoding: body.prefix(200), as: UTF8.self))" }
+            return code
+        }
+        var errorParam: String? { try? json().object("error").optionalString("param") }
+    }
+
+    func ask(
+        _ method: String, _ path: String, _ body: String? = nil, token: String? = nil, headers: [(name: String, value: String)] = []
+    ) async throws -> Answer {
+        var headers = headers
+        if let token { headers.append(("authorization", "Bearer \(token)")) }
+        if body != nil { headers.append(("content-type", "application/json")) }
+        let answer = try await client.request(ClientRequest(method, base + path, headers: headers, body: body.map { Array($0.utf8) }))
+        return Answer(status: answer.status, headers: answer.headers, body: answer.body)
+    }
+
+    struct Member: Sendable {
+        var id: UserID
+        var email: String
+        var accessToken: String
+        var refreshToken: String
+        var session: SessionID
+    }
+
+    /// How often a session was refreshed, as the database has it.
+    func generation(of session: SessionID) async throws -> Int64 {
+        try await pool.transaction { try await $0.one(LockSession(id: session)).session.generation }
+    }
+
+    static let password = "a password that is long enough"
+
+    func register(_ email: String? = nil) async throws -> Member {
+        let email = email ?? "user-\(UUIDv7.make())@example.com"
+        let answer = try await ask("POST", "/api/auth/register", Self.credentials(email))
+        guard answer.status == 201 else { throw Unexpected(answer: answer) }
+        return try member(answer)
+    }
+
+    func member(_ answer: Answer) throws -> Member {
+        let json = try answer.json()
+        let token = try json.string("access_token")
+        let claims = try TokenVerifier(issuer: Self.publicURL).verify(
+            Array(token.utf8), keys: Dictionary(uniqueKeysWithValues: accounts.keyring.published.map { ($0.id, $0.key) }), now: clock.now)
+        return Member(
+            id: claims.userID, email: try json.object("user").string("email"), accessToken: token,
+            refreshToken: try json.string("refresh_token"), session: claims.sessionID)
+    }
+
+    static func credentials(_ email: String, _ password: String = password) -> String {
+        String(
+            decoding: JSONWriter.object { json in
+                json.field("email", email)
+                json.field("password", password)
+            }, as: UTF8.self)
+    }
+
+    struct Unexpected: Error, CustomStringConvertible {
+        let answer: Answer
+        var description: String { "\(answer.status) \(String(decoding: answer.body, as: UTF8.self))" }
+    }
+}
+
+final class TestClock: Sendable {
+    private let offset = Mutex(Duration.zero)
+    var now: Instant { Instant.now() + offset.withLock { $0 } }
+    func advance(_ duration: Duration) { offset.withLock { $0 += duration } }
+}
+
+/// Waits until `condition` holds, on the loop of the test database.
+func until(_ what: Comment, within limit: Duration = .seconds(10), _ condition: () async throws -> Bool) async throws {
+    let deadline = MonotonicInstant.current() + limit
+    while try await !condition() {
+        guard MonotonicInstant.current() < deadline else {
+            Issue.record(what)
+            return
+        }
+        try await TestDatabase.loop.sleep(for: .milliseconds(2))
+    }
+}
+
+extension Trait where Self == TestDatabase.Trait {
+    static var authDatabase: TestDatabase.Trait {
+        .database(schema: "auth", migrations: "Shared/Outbox/Migrations", "Services/auth/Migrations")
+    }
+}

@@ -1,0 +1,143 @@
+import AMQP
+import Contracts
+import EventLoop
+import HTTP
+import HTTPWire
+import Identity
+import JSON
+import TestSupport
+import Testing
+
+@testable import Auth
+
+/// Auth as the other services meet it: over the broker only. One test at a time: the relay of one would send the others' events.
+@Suite(.authDatabase, .serialized) struct BrokerTests {
+    private static let otherLoop = EventLoop.spawn(name: "test-other-service")
+
+    /// A virtual host with all of the topology, auth on it, and another service's authenticator on a loop of its own.
+    private func withOtherService(
+        _ body: @escaping @Sendable (AuthUnderTest, OtherService) async throws -> Void
+    ) async throws {
+        try await TestBroker.with { broker in
+            try broker.declareTopology()
+            try await AuthUnderTest.with(broker: broker) { auth in
+                let other = try OtherService(url: broker.url, loop: Self.otherLoop)
+                let running = Task(executorPreference: Self.otherLoop) { try await other.run() }
+                defer { running.cancel() }
+                try await until("the other service hears revocations") { other.authenticator.isListening }
+                try await body(auth, other)
+            }
+        }
+    }
+
+    @Test func `another service knows a token without asking, and refuses it within a second of the sign-out`() async throws {
+        try await withOtherService { auth, other in
+            let member = try await auth.register()
+            let principal = try await other.principal(member.accessToken)
+            #expect(principal.userID == member.id)
+            #expect(principal.kind == .session(member.session))
+            #expect(await other.refusal(member.accessToken) == nil)
+            let out = try await auth.ask("POST", "/api/auth/logout", token: member.accessToken)
+            #expect(out.status == 204)
+            try await until("the other service refuses the token", within: .seconds(1)) {
+                await other.refusal(member.accessToken) == "token_revoked"
+            }
+        }
+    }
+
+    @Test func `another service asks about an API key once, and refuses it within a second of its revocation`() async throws {
+        try await withOtherService { auth, other in
+            let member = try await auth.register()
+            let made = try await auth.ask("POST", "/api/keys", #"{"name":"k","scopes":["llm"]}"#, token: member.accessToken)
+            let (id, text) = (try made.string("id"), try made.string("key"))
+            let principal = try await other.principal(text)
+            #expect(principal.userID == member.id)
+            #expect(principal.kind == .apiKey(APIKeyID(rawValue: id)))
+            #expect(principal.scopes == ["llm"])
+            let gone = try await auth.ask("DELETE", "/api/keys/\(id)", token: member.accessToken)
+            #expect(gone.status == 204)
+            try await until("the other service refuses the key", within: .seconds(1)) { await other.refusal(text) == "token_revoked" }
+            let unknown = await other.refusal(APIKey.make().text)
+            #expect(unknown == "invalid_api_key")
+        }
+    }
+
+    @Test func `registering tells the billing queue, once, with the request's trace`() async throws {
+        try await TestBroker.with { broker in
+            try broker.declareTopology()
+            try await AuthUnderTest.with(broker: broker) { auth in
+                let consumer = AMQPConsumer(
+                    try AMQPConfiguration(url: broker.url, connectionName: "test:billing"), source: .queue(Topology.billingUsers.name),
+                    prefetch: 10, log: AuthUnderTest.log)
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { await consumer.run() }
+                    defer { group.cancelAll() }
+                    let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+                    let answer = try await auth.ask(
+                        "POST", "/api/auth/register", AuthUnderTest.credentials("told@example.com"),
+                        headers: [("traceparent", "00-\(trace)-00f067aa0ba902b7-01")])
+                    let member = try auth.member(answer)
+                    var delivery = try #require(try await consumer.next(max: 1).first)
+                    // What an earlier test did not wait for may come first.
+                    while try UserRegistered(decoding: delivery.body).userID != member.id {
+                        delivery = try #require(try await consumer.next(max: 1).first)
+                    }
+                    let event = try UserRegistered(decoding: delivery.body)
+                    #expect((event.email, event.plan) == ("told@example.com", "free"))
+                    #expect(delivery.properties.type == UserRegistered.name)
+                    #expect(delivery.properties.header("traceparent")?.contains(trace) == true)
+                }
+            }
+        }
+    }
+}
+
+/// What ledger, billing and llm-proxy are made of, as far as credentials go.
+private final class OtherService: Sendable {
+    let authenticator: Authenticator
+    private let rpc: RPCClient
+    private let loop: EventLoop
+
+    init(url: String, loop: EventLoop) throws {
+        self.loop = loop
+        let amqp = try AMQPConfiguration(url: url, connectionName: "other:rpc")
+        rpc = RPCClient(amqp, service: "other", log: AuthUnderTest.log)
+        authenticator = Authenticator(service: "other", publicURL: AuthUnderTest.publicURL, amqp: amqp, rpc: rpc, log: AuthUnderTest.log)
+    }
+
+    func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await self.rpc.run() }
+            group.addTask { try await self.authenticator.run() }
+            try await group.next()
+        }
+    }
+
+    func principal(_ credential: String) async throws -> Principal {
+        try await Task(executorPreference: loop) { [authenticator] in
+            try await authenticator.principal(["authorization": "Bearer \(credential)"])
+        }.value
+    }
+
+    func refusal(_ credential: String) async -> String? {
+        await Task(executorPreference: loop) { [authenticator] () -> String? in
+            do throws(Problem) {
+                _ = try await authenticator.principal(["authorization": "Bearer \(credential)"])
+                return nil
+            } catch {
+                return error.code
+            }
+        }.value
+    }
+}
+
+extension TestBroker {
+    /// All exchanges, queues and bindings, without the policies that bound them.
+    func declareTopology() throws {
+        for exchange in Topology.exchanges { try declareExchange(exchange.name, type: exchange.kind.rawValue) }
+        for queue in Topology.queues {
+            try declareQueue(queue.name)
+            for binding in queue.bindings { try bind(queue: queue.name, exchange: binding.exchange.name, routingKey: binding.routingKey) }
+        }
+    }
+}

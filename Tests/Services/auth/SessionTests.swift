@@ -1,0 +1,185 @@
+import Contracts
+import Crypto
+import Identity
+import JSON
+import TestSupport
+import Testing
+
+@testable import Auth
+
+@Suite(.authDatabase) struct SessionTests {
+    private func refresh(_ auth: AuthUnderTest, _ token: String) async throws -> AuthUnderTest.Answer {
+        try await auth.ask("POST", "/api/auth/refresh", #"{"refresh_token":"\#(token)"}"#)
+    }
+
+    @Test func `a refresh gives new tokens of the same session`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            let answer = try await refresh(auth, member.refreshToken)
+            #expect(answer.status == 200)
+            #expect(answer.header("cache-control") == "no-store")
+            let next = try auth.member(answer)
+            #expect(next.session == member.session)
+            #expect(next.refreshToken != member.refreshToken)
+            let last = try await refresh(auth, next.refreshToken)
+            #expect(last.status == 200)
+        }
+    }
+
+    @Test func `fifty refreshes of one token at once make one step and the same answer`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            let answers = try await withThrowingTaskGroup(of: AuthUnderTest.Answer.self) { group in
+                for _ in 0..<50 { group.addTask { try await refresh(auth, member.refreshToken) } }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(answers.allSatisfy { $0.status == 200 })
+            #expect(try Set(answers.map { try $0.string("refresh_token") }).count == 1)
+            let generation = try await auth.generation(of: member.session)
+            #expect(generation == 1)
+        }
+    }
+
+    @Test func `a used token is good for thirty seconds, then it ends its session and no other`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            let elsewhere = try auth.member(try await auth.ask("POST", "/api/auth/login", AuthUnderTest.credentials(member.email)))
+            let next = try auth.member(try await refresh(auth, member.refreshToken))
+            auth.clock.advance(.seconds(29))
+            let again = try await refresh(auth, member.refreshToken)
+            #expect(try again.string("refresh_token") == next.refreshToken)
+            auth.clock.advance(.seconds(2))
+            let reuse = try await refresh(auth, member.refreshToken)
+            #expect((reuse.status, reuse.errorCode) == (401, "token_revoked"))
+            let victim = try await refresh(auth, next.refreshToken)
+            #expect((victim.status, victim.errorCode) == (401, "token_revoked"))
+            let me = try await auth.ask("GET", "/api/auth/me", token: next.accessToken)
+            #expect((me.status, me.errorCode) == (401, "token_revoked"))
+            let other = try await refresh(auth, elsewhere.refreshToken)
+            #expect(other.status == 200)
+            let events = try await auth.outboxCount("session.revoked.v1", about: member.session.description)
+            #expect(events == 1)
+        }
+    }
+
+    @Test func `a forged, cut or foreign token is refused and ends nothing`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            let session = Session(of: member.id, clientID: "web", salt: randomBytes(16), now: auth.clock.now)
+            let forged = Session(
+                id: member.session, userID: member.id, clientID: "web", salt: session.salt, generation: 0,
+                authenticatedAt: session.authenticatedAt, rotatedAt: session.rotatedAt, idleExpiresAt: session.idleExpiresAt,
+                absoluteExpiresAt: session.absoluteExpiresAt, isRevoked: false)
+            let hostile = [
+                "", "x", String(member.refreshToken.dropLast()), member.accessToken, String(repeating: "a", count: 5_000),
+                RefreshToken(of: forged, key: randomBytes(32)).text, RefreshToken(of: session, key: randomBytes(32)).text,
+            ]
+            for token in hostile {
+                let answer = try await refresh(auth, token)
+                #expect((answer.status, answer.errorCode) == (401, "invalid_refresh_token"))
+            }
+            let missing = try await auth.ask("POST", "/api/auth/refresh", "{}")
+            #expect((missing.status, missing.errorCode, missing.errorParam) == (400, "missing_parameter", "refresh_token"))
+            let honest = try await refresh(auth, member.refreshToken)
+            #expect(honest.status == 200)
+        }
+    }
+
+    @Test func `a session that was not used for thirty days is over`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            auth.clock.advance(.seconds(30 * 86_400))
+            let answer = try await refresh(auth, member.refreshToken)
+            #expect((answer.status, answer.errorCode) == (401, "token_revoked"))
+        }
+    }
+
+    @Test func `after signing out neither token works, and signing out again is 204`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            for _ in 0..<2 {
+                let answer = try await auth.ask("POST", "/api/auth/logout", token: member.accessToken)
+                #expect(answer.status == 204)
+            }
+            let me = try await auth.ask("GET", "/api/auth/me", token: member.accessToken)
+            #expect((me.status, me.errorCode) == (401, "token_revoked"))
+            let answer = try await refresh(auth, member.refreshToken)
+            #expect((answer.status, answer.errorCode) == (401, "token_revoked"))
+            let events = try await auth.outboxCount("session.revoked.v1", about: member.session.description)
+            #expect(events == 1)
+            let nobody = try await auth.ask("POST", "/api/auth/logout")
+            #expect(nobody.status == 401)
+        }
+    }
+
+    @Test func `the refresh token alone signs out too`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            let body = #"{"refresh_token":"\#(member.refreshToken)"}"#
+            let first = try await auth.ask("POST", "/api/auth/logout", body)
+            #expect(first.status == 204)
+            let me = try await auth.ask("GET", "/api/auth/me", token: member.accessToken)
+            #expect(me.status == 401)
+            let garbage = try await auth.ask("POST", "/api/auth/logout", #"{"refresh_token":"x"}"#)
+            #expect(garbage.status == 204)
+        }
+    }
+
+    @Test func `no token lives after a sign-out, in whichever order it meets refreshes`() async throws {
+        try await AuthUnderTest.with { auth in
+            for _ in 0..<10 {
+                let member = try await auth.register()
+                let refreshed = try await withThrowingTaskGroup(of: AuthUnderTest.Answer?.self) { group in
+                    for index in 0..<6 {
+                        group.addTask {
+                            if index == 3 {
+                                _ = try await auth.ask("POST", "/api/auth/logout", token: member.accessToken)
+                                return nil
+                            }
+                            return try await refresh(auth, member.refreshToken)
+                        }
+                    }
+                    return try await group.reduce(into: [AuthUnderTest.Answer]()) { if let answer = $1 { $0.append(answer) } }
+                }
+                for answer in refreshed where answer.status == 200 {
+                    let next = try auth.member(answer)
+                    let me = try await auth.ask("GET", "/api/auth/me", token: next.accessToken)
+                    #expect(me.status == 401)
+                    let again = try await refresh(auth, next.refreshToken)
+                    #expect(again.status == 401)
+                }
+            }
+        }
+    }
+
+    @Test func `an access token expires to the second`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            auth.clock.advance(.seconds(901))
+            let me = try await auth.ask("GET", "/api/auth/me", token: member.accessToken)
+            #expect((me.status, me.errorCode) == (401, "token_expired"))
+        }
+    }
+
+    @Test func `the keys that tokens are signed with are published, and the metadata leads to them`() async throws {
+        try await AuthUnderTest.with { auth in
+            let jwks = try await auth.ask("GET", "/.well-known/jwks.json")
+            #expect(jwks.status == 200)
+            #expect(jwks.header("cache-control") == "public, max-age=600")
+            let keys = try jwks.json().array("keys").compactMap(\.object)
+            #expect(keys.count == 2)
+            for key in keys {
+                #expect(try key.string("kty") == "EC" && key.string("crv") == "P-256" && key.string("alg") == "ES256")
+                #expect(key.member("d") == nil)
+                let x = try Base64.url.decode(key.string("x")) ?? []
+                let y = try Base64.url.decode(key.string("y")) ?? []
+                #expect(try ES256PublicKey(x: x, y: y)?.thumbprint == key.string("kid"))
+            }
+            for path in ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"] {
+                let metadata = try await auth.ask("GET", path).json()
+                #expect(try metadata.string("issuer") == AuthUnderTest.publicURL)
+                #expect(try metadata.string("jwks_uri") == AuthUnderTest.publicURL + "/.well-known/jwks.json")
+            }
+        }
+    }
+}

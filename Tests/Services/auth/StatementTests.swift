@@ -1,0 +1,84 @@
+import Contracts
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Auth
+
+@Suite(.authDatabase) struct StatementTests {
+    /// Prepares on the server, which checks names, types and parameters.
+    @Test func `every statement fits the schema`() async throws {
+        try await TestDatabase.current.withPool(connectionsMax: 1) { pool in
+            let now = Instant.now()
+            let user = AccountRulesTests.user(now)
+            let session = Session(of: user.id, clientID: "web", salt: [UInt8](repeating: 1, count: 16), now: now)
+            let digest = [UInt8](repeating: 2, count: 32)
+            let email = try #require(EmailAddress("a@example.com"))
+            let key = APIKeyRecord(
+                id: APIKeyID(rawValue: "abcdefghij"), name: "n", last4: "wxyz", scopes: ["llm"], limit: Credits(whole: 1), createdAt: now,
+                expiresAt: now, lastUsedAt: nil)
+            let signingKey = SigningKeyRecord(
+                key: SigningKeySchedule.Key(id: "k", state: .current, since: now), x: digest, y: digest, privateSealed: [1])
+            try await pool.transaction { transaction in
+                #expect(try await transaction.first(InsertUser(user: user)) == user.id)
+                #expect(try await transaction.first(InsertUser(user: user)) == nil)
+                #expect(try await transaction.one(FindUser(id: user.id)).email == user.email)
+                try await transaction.execute(PutPassword(userID: user.id, sealed: [1], now: now))
+                try await transaction.execute(PutPassword(userID: user.id, sealed: [2], now: now))
+                try await transaction.execute(CountLoginFailure(digest: digest, now: now))
+                try await transaction.execute(CountLoginFailure(digest: digest, now: now))
+                let login = try await transaction.one(FindLogin(email: email, digest: digest))
+                #expect(login.failures == 2)
+                #expect(login.known?.sealedPassword == [2])
+                #expect(try await transaction.one(FindLogin(email: .nobody, digest: digest)).known == nil)
+                try await transaction.execute(CountLoginFailure(digest: digest, now: now + .seconds(86_401)))
+                #expect(try await transaction.one(FindLogin(email: email, digest: digest)).failures == 1)
+                try await transaction.execute(SweepLoginFailures(before: now))
+                try await transaction.execute(ForgetLoginFailures(digest: digest))
+                try await transaction.execute(LockForBootstrap())
+                #expect(try await transaction.one(CountAdmins()) == 0)
+                #expect(try await transaction.first(PromoteToAdmin(email: email)) == user.id)
+
+                try await transaction.execute(InsertSession(session: session, origin: .itself))
+                try await transaction.execute(LimitLockWait())
+                #expect(try await transaction.one(LockSession(id: session.id)).session.salt == session.salt)
+                try await transaction.execute(RotateSession(session: session.rotated(now: now)))
+                #expect(try await transaction.query(LiveSessions(userID: user.id, now: now)).map(\.id) == [session.id])
+                #expect(try await transaction.first(RevokeSession(id: session.id, now: now)) == user.id)
+                #expect(try await transaction.query(RevokeSessions(userID: user.id, now: now)).isEmpty)
+                #expect(try await transaction.query(RevokedSessions(after: now + .seconds(-1))).map(\.id) == [session.id])
+
+                #expect(try await transaction.one(LockUser(id: user.id)))
+                try await transaction.execute(
+                    InsertAPIKey(record: key, secretSHA256: digest, userID: user.id, sessionID: session.id))
+                #expect(try await transaction.one(CountAPIKeys(userID: user.id)) == 1)
+                #expect(try await transaction.query(ListAPIKeys(userID: user.id)).first?.limit == Credits(whole: 1))
+                #expect(try await transaction.one(FindAPIKey(id: key.id)).scopes == ["llm"])
+                #expect(try await transaction.execute(TouchAPIKey(id: key.id, now: now)) == 1)
+                #expect(try await transaction.execute(TouchAPIKey(id: key.id, now: now + .seconds(299))) == 0)
+                #expect(try await transaction.execute(TouchAPIKey(id: key.id, now: now + .seconds(301))) == 1)
+                #expect(try await transaction.first(RevokeAPIKey(id: key.id, userID: .make(), now: now)) == nil)
+                #expect(try await transaction.first(RevokeAPIKey(id: key.id, userID: user.id, now: now)) == "abcdefghij")
+
+                try await transaction.execute(LockSigningKeys())
+                try await transaction.execute(InsertSigningKey(record: signingKey))
+                #expect(try await transaction.query(AllSigningKeys()).map(\.key.id) == ["k"])
+                try await transaction.execute(RetireSigningKey(now: now))
+                try await transaction.execute(PromoteSigningKey(id: "k", now: now))
+                try await transaction.execute(DeleteSigningKey(id: "k"))
+                try await transaction.execute(Audit(event: .login, userID: user.id, origin: .itself, now: now))
+            }
+        }
+    }
+
+    @Test func `audit rows cannot be changed or removed`() async throws {
+        try await TestDatabase.current.withPool(connectionsMax: 1) { pool in
+            _ = try await pool.transaction { try await $0.commit(Audit(event: .login, origin: .itself, now: .now())) }
+            for statement in ["UPDATE audit SET outcome = 'failure'", "DELETE FROM audit"] {
+                await #expect(throws: PostgresError.self) {
+                    try await pool.withConnection { try await $0.script(statement) }
+                }
+            }
+        }
+    }
+}
