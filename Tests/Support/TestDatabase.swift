@@ -38,6 +38,9 @@ package struct TestDatabase: Sendable {
         var configuration = PostgresPool.Configuration(url: url, applicationName: "test")
         configuration.connectionsMax = connectionsMax
         configuration.searchPath = schema
+        // All suites share the loop and the machine: being slow is not what they test.
+        configuration.acquireWithin = .seconds(30)
+        configuration.connectWithin = .seconds(30)
         return configuration
     }
 
@@ -106,6 +109,8 @@ package struct TestDatabase: Sendable {
         var configuration = PostgresPool.Configuration(url: server, applicationName: "test")
         configuration.connectionsMax = 1
         configuration.statementTimeout = .seconds(60)
+        configuration.acquireWithin = .seconds(30)
+        configuration.connectWithin = .seconds(30)
         try await withPool(configuration) { pool in try await pool.withConnection { try await body($0) } }
     }
 

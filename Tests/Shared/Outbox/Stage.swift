@@ -55,6 +55,13 @@ struct Stage: Sendable {
         }
     }
 
+    /// A pool that gives up waiting soon, as in an outage.
+    func withImpatientPool(_ body: @escaping @Sendable (PostgresPool) async throws -> Void) async throws {
+        var configuration = database.configuration()
+        configuration.acquireWithin = .milliseconds(50)
+        try await TestDatabase.withPool(configuration, body)
+    }
+
     func withRelay(
         configuration: OutboxRelay.Configuration = .init(), _ body: @escaping @Sendable (OutboxRelay) async throws -> Void
     ) async throws {
@@ -67,7 +74,7 @@ struct Stage: Sendable {
 
     func withRunner(
         _ subscriptions: [Subscription], configure: (inout SubscriptionRunner.Configuration) -> Void = { _ in },
-        metrics: Metrics = Metrics(), whenEnded: @escaping @Sendable () -> Void = {},
+        metrics: Metrics = Metrics(), pool: PostgresPool? = nil, whenEnded: @escaping @Sendable () -> Void = {},
         _ body: @escaping @Sendable (SubscriptionRunner) async throws -> Void
     ) async throws {
         var configuration = SubscriptionRunner.Configuration()
@@ -75,7 +82,8 @@ struct Stage: Sendable {
         configuration.outagePauseMax = .milliseconds(100)
         configure(&configuration)
         let runner = SubscriptionRunner(
-            pool: pool, amqp: try amqp("runner"), subscriptions: subscriptions, configuration: configuration, log: TestDatabase.log,
+            pool: pool ?? self.pool, amqp: try amqp("runner"), subscriptions: subscriptions, configuration: configuration,
+            log: TestDatabase.log,
             metrics: metrics)
         try await beside({
             try? await runner.run()

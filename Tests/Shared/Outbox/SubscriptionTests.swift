@@ -157,14 +157,16 @@ struct SubscriptionTests {
 
     @Test func `while the database is away messages are kept, and each takes effect once when it is back`() async throws {
         try await Stage.with { stage in
-            try await stage.withRunner([Self.record]) { _ in
-                try await stage.withPublisher { publisher in
-                    try await stage.outage {
-                        for number in 0..<30 { try await publisher.publish(outgoing(message("\(number)")), within: .seconds(5)) }
-                        let deadline = MonotonicInstant.current() + .milliseconds(500)
-                        try await until { MonotonicInstant.current() > deadline }
+            try await stage.withImpatientPool { pool in
+                try await stage.withRunner([Self.record], pool: pool) { _ in
+                    try await stage.withPublisher { publisher in
+                        try await stage.outage {
+                            for number in 0..<30 { try await publisher.publish(outgoing(message("\(number)")), within: .seconds(5)) }
+                            let deadline = MonotonicInstant.current() + .milliseconds(500)
+                            try await until { MonotonicInstant.current() > deadline }
+                        }
+                        try await until { try await stage.effects().count >= 30 }
                     }
-                    try await until { try await stage.effects().count >= 30 }
                 }
             }
             #expect(try await stage.effects().compactMap { Int($0) }.sorted() == Array(0..<30))
@@ -177,10 +179,12 @@ struct SubscriptionTests {
             try await stage.withPublisher { publisher in
                 try await stage.outage {
                     let ended = Mutex(false)
-                    try await stage.withRunner([Self.record], whenEnded: { ended.withLock { $0 = true } }) { runner in
-                        try await publisher.publish(outgoing(message("x")), within: .seconds(5))
-                        await runner.stop(within: .milliseconds(300))
-                        try await until { ended.withLock { $0 } }
+                    try await stage.withImpatientPool { pool in
+                        try await stage.withRunner([Self.record], pool: pool, whenEnded: { ended.withLock { $0 = true } }) { runner in
+                            try await publisher.publish(outgoing(message("x")), within: .seconds(5))
+                            await runner.stop(within: .milliseconds(300))
+                            try await until { ended.withLock { $0 } }
+                        }
                     }
                 }
                 try await stage.withRunner([Self.record]) { _ in
