@@ -23,6 +23,7 @@ STARTED=() # what this command started, for the case that it fails
 
 main() {
     local verb=${1:-}
+    drop_copied_link
     case $verb in
     up | run)
         lay_out

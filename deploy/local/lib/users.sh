@@ -20,15 +20,23 @@ own() {
 lay_out() {
     if [[ ! -e $STACK_DIR ]]; then
         if [[ $EUID == 0 && ! -L $STACK_DIR ]] && ! reachable "$(dirname "$STACK_DIR")"; then
-            local home
-            home=/var/lib/smartspec/$(cksum <<<"$STACK_DIR" | cut -d' ' -f1)
-            mkdir -p "$home" "$(dirname "$STACK_DIR")"
-            ln -s "$home" "$STACK_DIR"
+            mkdir -p "$(open_home)" "$(dirname "$STACK_DIR")"
+            ln -s "$(open_home)" "$STACK_DIR"
         fi
         mkdir -p "$(readlink -m "$STACK_DIR")"
     fi
     mkdir -p "$STACK_DIR"/{log,run,bin,share}
     (umask 077 && mkdir -p "$STACK_DIR/secrets")
+}
+
+# open_home: where the state lies when STACK_DIR itself cannot hold it.
+open_home() { printf '/var/lib/smartspec/%s' "$(cksum <<<"$STACK_DIR" | cut -d' ' -f1)"; }
+
+# A copied project brings a copied link: it would lead to the other one's state.
+drop_copied_link() {
+    if [[ -L $STACK_DIR && $(readlink "$STACK_DIR") == /var/lib/smartspec/* && $(readlink "$STACK_DIR") != "$(open_home)" ]]; then
+        rm -f "$STACK_DIR"
+    fi
 }
 
 # reachable PATH: an unprivileged user can enter the nearest folder of PATH that exists.
