@@ -18,6 +18,7 @@ import Telemetry
 @main
 struct ProviderSimulator {
     static func main() {
+        Signals.takeOver()
         let environment = Environment.process()
         do throws(ConfigurationError) {
             let fallback = try environment.integer("HTTP_PORT", default: 8190, in: 1...65_535)
