@@ -71,6 +71,21 @@ struct MigratorTests {
         }
     }
 
+    @Test func `a role that owns its schema and may nothing else can migrate it`() async throws {
+        try await withDirectories { directories, pool in
+            let role = directories.schema
+            try directories.write(1, "0001_a.sql", "CREATE TABLE a (n bigint);")
+            try await pool.withConnection { connection in
+                try await connection.script("CREATE ROLE \(role) LOGIN; CREATE SCHEMA \(role) AUTHORIZATION \(role)")
+            }
+            var configuration = TestDatabase.current.configuration(connectionsMax: 1)
+            configuration.url = configuration.url.replacing("postgres@", with: "\(role)@")
+            let applied = try await TestDatabase.withPool(configuration) { try await directories.migrate($0) }
+            #expect(applied == ["0001_a.sql"])
+            try await pool.withConnection { try await $0.script("DROP OWNED BY \(role); DROP ROLE \(role)") }
+        }
+    }
+
     @Test func `names that are not numbered, stand twice or cannot be read are refused`() async throws {
         try await withDirectories { directories, pool in
             try directories.write(1, "1_a.sql", "")
