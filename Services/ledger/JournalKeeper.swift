@@ -18,6 +18,9 @@ final class JournalKeeper: @unchecked Sendable {
     /// Returns when the months are there. Awaited once, by the batch runner's start.
     func prepared() async throws { try await first.value() }
 
+    /// Ends the wait of ``prepared()``: the service stops before the database came.
+    func giveUp() { first.fail(CancellationError()) }
+
     /// Until cancelled.
     func run() async throws {
         var delay = Duration.milliseconds(50)

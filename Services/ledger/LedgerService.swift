@@ -41,7 +41,11 @@ struct LedgerService {
                     run: {
                         try await keeper.prepared()
                         try await runner.run()
-                    }, stop: { runner.stop() }))
+                    },
+                    stop: {
+                        keeper.giveUp()
+                        runner.stop()
+                    }))
             runtime.add(Component("expiry", run: { try await sweeper.run() }))
 
             let replies = try runtime.publisher("replies")
@@ -52,7 +56,7 @@ struct LedgerService {
                 runtime.add(
                     Component(
                         consumer.name, stopWithin: .seconds(12), run: { try await consumer.run() },
-                        stop: { await consumer.stop(within: .seconds(10)) }))
+                        stop: { await consumer.stop(within: runner.isDatabaseAway ? .zero : .seconds(10)) }))
             }
             let balances = messages.balances
             runtime.add(

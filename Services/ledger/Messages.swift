@@ -81,6 +81,12 @@ final class CommandConsumer: Sendable {
         var asked: [(delivery: Delivery, command: Command)] = []
         asked.reserveCapacity(deliveries.count)
         for delivery in deliveries {
+            guard !isForNobody(delivery) else {
+                outcomes.dropped.add()
+                log.warning("request too old: dropped undecided", fields(delivery), trace: delivery.trace)
+                consumer.reject(delivery, requeue: false)
+                continue
+            }
             do throws(Malformed) {
                 asked.append((delivery, try command(delivery)))
             } catch {
@@ -97,6 +103,16 @@ final class CommandConsumer: Sendable {
         // Whatever came before it is settled already: groups are worked on one after the other, in the queue's order.
         if let last { consumer.ack(last, multiple: true) }
     }
+
+    /// A request that waited here, behind a database that was away, longer than its asker did. The sender's clock may differ from
+    /// ours by a few seconds; the queue itself drops by the exact time.
+    private func isForNobody(_ delivery: Delivery) -> Bool {
+        let (sent, patience) = (delivery.properties.timestamp, delivery.properties.expirationMilliseconds)
+        guard isHold, sent > 0, patience > 0 else { return false }
+        return Instant.now().seconds > Int64(clamping: sent) + Int64(patience) / 1_000 + Self.clockDifferenceSeconds
+    }
+
+    private static let clockDifferenceSeconds: Int64 = 5
 
     private func command(_ delivery: Delivery) throws(Malformed) -> Command {
         switch kind {

@@ -188,12 +188,6 @@ struct Routes: Sendable {
     }
 }
 
-extension Response {
-    fileprivate static func object(_ status: Int, _ write: (inout JSONWriter) -> Void) -> Response {
-        .json(status) { $0.object(write) }
-    }
-}
-
 /// What an administrator asks for.
 struct Adjustment: Sendable {
     let user: UserID

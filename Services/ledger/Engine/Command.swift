@@ -46,7 +46,7 @@ struct Command: Equatable, Sendable {
         switch action {
         case .hold(let amount, let leastUseful, let timeToLive, _):
             hash.add(1, amount, leastUseful)
-            hash.add(UInt64(bitPattern: timeToLive.milliseconds))
+            hash.add(UInt64(bitPattern: timeToLive.wholeMilliseconds))
         case .report(let used, _): hash.add(2, used)
         case .settle(let amount): hash.add(3, amount)
         case .void: hash.add(4)
@@ -74,5 +74,5 @@ private struct FNV1a {
 
 extension Duration {
     /// Whole milliseconds, rounded down: the unit of a hold's time to live on the wire and in the table.
-    var milliseconds: Int64 { components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000 }
+    var wholeMilliseconds: Int64 { components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000 }
 }

@@ -110,6 +110,26 @@ struct MessagesTests {
         }
     }
 
+    @Test func `a hold nobody waits for any more is dropped without effect`() async throws {
+        try await withBrokeredLedgers { peers, _, _ in
+            let account = AccountID.make()
+            try await peers.grant(10, account: account)
+            try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
+            let message = PlaceHold(
+                chargeID: .make(), accountID: account, amount: credits(1), amountLeast: credits(1), timeToLiveMilliseconds: 60_000,
+                holder: "llm-proxy-1", apiKeyID: nil)
+            var properties = MessageProperties(
+                messageID: message.chargeID.description, type: PlaceHold.name, timestamp: UInt64(Instant.now().seconds - 30))
+            properties.expirationMilliseconds = 2_000
+            try await peers.publisher.publish(
+                OutgoingMessage(
+                    exchange: PlaceHold.exchange.name, routingKey: PlaceHold.routingKey, body: message.encoded(), properties: properties),
+                within: .seconds(10))
+            // Behind it in the queue.
+            #expect(try await peers.hold(2, account: account).available == credits(8))
+        }
+    }
+
     private func deadLetters(of queue: Queue, _ broker: TestBroker, count: Int) async throws -> Int {
         let name = try #require(queue.deadLetterQueue)
         let consumer = AMQPConsumer(
