@@ -67,7 +67,7 @@ let package = Package(
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
                 "Lifecycle", "Outbox", "Postgres", "Telemetry",
             ],
-            path: "Services/auth", exclude: ["Migrations"]),
+            path: "Services/auth", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
             name: "Ledger",
             dependencies: [

@@ -47,11 +47,9 @@ struct AuthService {
             let relay = OutboxRelay(pool: pool, publisher: publisher, log: log)
             runtime.add(Component("outbox", run: { try await relay.run() }, stop: { await relay.stop() }))
             let rpc = try runtime.rpcClient()
-            runtime.add(
-                Component(
-                    "signing keys", run: { try await KeyCare(keyring: keyring, accounts: accounts, admin: settings.admin, log: log).run() })
-            )
-            runtime.require("signing keys") { !keyring.published.isEmpty }
+            let care = KeyCare(keyring: keyring, accounts: accounts, admin: settings.admin, log: log)
+            runtime.add(Component("signing keys", run: { try await care.run() }))
+            runtime.require("signing keys") { care.isReady }
             runtime.add(Component("authenticator", run: { try await authenticator.run() }, stop: { await authenticator.stop() }))
             let requests = AMQPConsumer(
                 try runtime.broker("requests"), source: .queue(Topology.authRequests.name), prefetch: QuestionServer.atOnceMax, log: log)

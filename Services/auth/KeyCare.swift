@@ -7,11 +7,22 @@ import Telemetry
 
 /// Keeps signing keys and the first administrator as they should be: at the start as soon as the database is there, then every
 /// half minute.
-struct KeyCare: Sendable {
-    let keyring: SigningKeyring
-    let accounts: Accounts
-    let admin: (email: EmailAddress, password: Secret)?
-    let log: Logger
+final class KeyCare: Sendable {
+    private let keyring: SigningKeyring
+    private let accounts: Accounts
+    private let admin: (email: EmailAddress, password: Secret)?
+    private let log: Logger
+    private let ready = Atomic(false)
+
+    init(keyring: SigningKeyring, accounts: Accounts, admin: (email: EmailAddress, password: Secret)?, log: Logger) {
+        self.keyring = keyring
+        self.accounts = accounts
+        self.admin = admin
+        self.log = log
+    }
+
+    /// True once tokens can be signed and the administrator can sign in.
+    var isReady: Bool { ready.load(ordering: .relaxed) }
 
     func run() async throws {
         var hasAdmin = admin == nil
@@ -27,6 +38,7 @@ struct KeyCare: Sendable {
                 }
                 try await accounts.sweep()
                 isDone = true
+                ready.store(true, ordering: .relaxed)
             } catch let error as KeyUnusable {
                 // No retry makes it usable: an operator gave another MASTER_KEY than the one the database was sealed with.
                 throw error

@@ -204,7 +204,7 @@ package final class Authenticator: Sendable {
     /// After each (re)connection: bound first, snapshot second, so that nothing falls between them.
     private func catchUp() async {
         for await _ in reconnections {
-            state.withLock { $0.forgetAPIKeys() }
+            state.withLock { $0.heardNothing(until: clock()) }
             var isDone = await refreshKeys()
             while !isDone, !Task.isCancelled {
                 try? await EventLoop.current?.sleep(for: .seconds(1))

@@ -30,9 +30,4 @@ struct BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         young.removeValue(forKey: key)
         old.removeValue(forKey: key)
     }
-
-    mutating func removeAll() {
-        young = [:]
-        old = [:]
-    }
 }

@@ -33,13 +33,13 @@ struct IdentityState: Sendable {
     private struct APIKeyEntry: Sendable {
         var principal: Principal
         var id: APIKeyID
-        var freshUntil: Instant
-        var staleUntil: Instant
+        var askedAt: Instant
         var expiresAt: Instant?
     }
 
     private(set) var keys: [String: ES256PublicKey] = [:]
     private var keysMayBeAskedAt: Instant?
+    private var heardAllSince = Instant(microseconds: .min)
     private var tokens = BoundedCache<SHA256Digest, TokenEntry>(countMax: 100_000)
     private var apiKeys = BoundedCache<SHA256Digest, APIKeyEntry>(countMax: 100_000)
     private var refusals = BoundedCache<SHA256Digest, Instant>(countMax: 20_000)
@@ -62,8 +62,9 @@ struct IdentityState: Sendable {
         if let entry = apiKeys.value(for: digest) {
             if revokedKeys.contains(entry.id) { return .refused(.revoked) }
             if let expiresAt = entry.expiresAt, now >= expiresAt { return .refused(.expired) }
-            if now < entry.freshUntil { return .known(entry.principal) }
-            return .unknown(stale: now < entry.staleUntil ? entry.principal : nil)
+            let isFresh = entry.askedAt >= heardAllSince && now < entry.askedAt + Self.apiKeyFreshFor
+            if isFresh { return .known(entry.principal) }
+            return .unknown(stale: now < entry.askedAt + Self.apiKeyStaleFor ? entry.principal : nil)
         }
         if let until = refusals.value(for: digest), now < until { return .refused(.invalid) }
         return .unknown(stale: nil)
@@ -100,8 +101,7 @@ struct IdentityState: Sendable {
             userID: owner.userID, kind: .apiKey(id), roles: owner.roles, scopes: owner.scopes, plan: owner.plan)
         apiKeys.insert(
             APIKeyEntry(
-                principal: principal, id: id, freshUntil: now + Self.apiKeyFreshFor, staleUntil: now + Self.apiKeyStaleFor,
-                expiresAt: owner.expiresAt),
+                principal: principal, id: id, askedAt: now, expiresAt: owner.expiresAt),
             for: digest)
         return .known(principal)
     }
@@ -127,8 +127,9 @@ struct IdentityState: Sendable {
         revokedKeys.insert(key, until: now + Self.revokedKeyFor, now: now)
     }
 
-    /// After a time without events nothing is known about keys revoked in it: each is asked about again.
-    mutating func forgetAPIKeys() { apiKeys.removeAll() }
+    /// After a time without events nothing is known about keys revoked in it: each is asked about again, and used meanwhile only
+    /// if auth does not answer.
+    mutating func heardNothing(until now: Instant) { heardAllSince = now }
 }
 
 /// Members that are forgotten some time after their end. Full, it forgets the members that end first.

@@ -48,6 +48,18 @@ import Testing
         #expect(state.findAPIKey(digest, now: now + .seconds(300)) == .unknown(stale: nil))
     }
 
+    @Test func `after a time without events an API key is asked about again, and used meanwhile only if nobody answers`() {
+        let state = Subject()
+        guard case .known(let principal) = state.learn(keyID, owner: owner, digest: digest, now: now) else {
+            Issue.record("not learnt")
+            return
+        }
+        state.heardNothing(until: now + .seconds(1))
+        #expect(state.findAPIKey(digest, now: now + .seconds(2)) == .unknown(stale: principal))
+        _ = state.learn(keyID, owner: owner, digest: digest, now: now + .seconds(2))
+        #expect(state.findAPIKey(digest, now: now + .seconds(3)) == .known(principal))
+    }
+
     @Test func `a refused API key is refused for five seconds without asking`() {
         let state = Subject()
         #expect(state.learn(keyID, owner: nil, digest: digest, now: now) == .refused(.invalid))
@@ -128,5 +140,6 @@ private final class Subject {
     }
     func learn(_ snapshot: SigningKeysReply, now: Instant) { state.learn(snapshot, now: now) }
     func revoke(_ session: SessionRevoked, now: Instant) { state.revoke(session, now: now) }
+    func heardNothing(until now: Instant) { state.heardNothing(until: now) }
     func revoke(_ key: APIKeyID, now: Instant) { state.revoke(key, now: now) }
 }
