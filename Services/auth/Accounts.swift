@@ -239,10 +239,14 @@ final class Accounts: Sendable {
         }
     }
 
-    /// Deletes what nobody will ask for again.
+    /// Deletes what nobody will ask for again: failures after a day, sessions a month after their end, so that a late refresh is
+    /// told from a forged one.
     func sweep() async throws {
-        let before = clock() + .seconds(-86_400)
-        _ = try await pool.withConnection { try await $0.execute(SweepLoginFailures(before: before)) }
+        let now = clock()
+        _ = try await pool.withConnection { connection in
+            try await connection.pipeline(
+                SweepLoginFailures(before: now + .seconds(-86_400)), SweepSessions(endedBefore: now + .seconds(-30 * 86_400)))
+        }
     }
 
     // MARK: Tokens

@@ -45,7 +45,7 @@ private struct FetchedDigest: @unchecked Sendable {
     static let sha256 = FetchedDigest(pointer: EVP_MD_fetch(nil, "SHA256", nil)!)
 }
 
-/// About 100 ns plus 0.6 ns a byte where the CPU has SHA extensions. Callable from any thread.
+/// About 0.4 µs for an access token of 600 bytes where the CPU has SHA extensions. Callable from any thread.
 package func sha256(_ bytes: UnsafeRawBufferPointer) -> SHA256Digest {
     var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
     withUnsafeMutableBytes(of: &words) { out in

@@ -118,6 +118,23 @@ struct RevokedSessions: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Output { Output(id: try row.next(), revokedAt: try row.next()) }
 }
 
+/// A thousand at most: a backlog goes in steps that lock nothing for long.
+struct SweepSessions: Statement {
+    static let sql = """
+        DELETE FROM session
+        WHERE id IN (
+            SELECT id
+            FROM session
+            WHERE idle_expires_at < $1
+            ORDER BY idle_expires_at
+            LIMIT 1000
+            FOR UPDATE SKIP LOCKED
+        )
+        """
+    var endedBefore: Instant
+    func bind(_ parameters: inout Parameters) { parameters.append(endedBefore) }
+}
+
 /// The sign-ins a person could still use, the last used first.
 struct LiveSessions: Statement {
     static let sql = """

@@ -48,6 +48,9 @@ import Testing
                 #expect(try await transaction.query(RevokeSessions(userID: user.id, now: now)).isEmpty)
                 #expect(try await transaction.query(RevokedSessions(after: now + .seconds(-1))).map(\.id) == [session.id])
 
+                try await transaction.execute(SweepSessions(endedBefore: now))
+                #expect(try await transaction.query(RevokedSessions(after: now + .seconds(-1))).count == 1)
+
                 #expect(try await transaction.one(LockUser(id: user.id)))
                 try await transaction.execute(
                     InsertAPIKey(record: key, secretSHA256: digest, userID: user.id, sessionID: session.id))
