@@ -14,7 +14,7 @@ umask 022
 ulimit -n "$(ulimit -Hn)"
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-for part in say template settings users process secrets postgres rabbitmq services edge describe; do
+for part in say template settings users process secrets postgres rabbitmq services edge describe up down; do
     # shellcheck source=/dev/null
     source "$here/lib/$part.sh"
 done
@@ -31,6 +31,7 @@ main() {
         lock
         bring_up
         if [[ $verb == run ]]; then stay; fi
+        trap - EXIT
         ;;
     folder)
         lay_out
@@ -74,140 +75,6 @@ lock() {
 
 unlock() { exec 9>&-; }
 
-bring_up() {
-    local begun=$SECONDS
-    if something_runs; then
-        load_settings
-    else
-        apply_defaults
-        rm -f "$SECRETS/openai-api-key" # it is the caller's, not ours to keep
-    fi
-    trap 'stop_started' EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
-    check_ports "$STACK_COMPONENTS"
-    save_settings
-    make_secrets
-    start_missing
-    write_description
-    trap - EXIT INT TERM HUP
-    say "ready after $(since "$begun")"
-    if has edge && has auth; then show_address; fi
-}
-
-# Servers first, then what needs them; the services start together. What runs already is only checked.
-start_missing() {
-    local component new=()
-    for component in "${SERVICES[@]}"; do
-        if missing "$component"; then new+=("$component"); fi
-    done
-    if [[ ${#new[@]} -gt 0 ]]; then install_programs; fi
-    if missing rabbitmq; then # the slowest, so it goes first and is awaited last
-        say "starting rabbitmq on port $BROKER_PORT (about 5 s)"
-        launch_rabbitmq
-    fi
-    if has postgres; then
-        say "starting postgres on port $POSTGRES_PORT"
-        start_postgres
-    fi
-    if [[ ${#new[@]} -gt 0 ]]; then
-        say "migrating the database"
-        migrate_all
-    fi
-    if has rabbitmq; then start_rabbitmq; fi
-    if [[ ${#new[@]} -gt 0 ]]; then
-        say "starting ${new[*]}"
-        for component in "${new[@]}"; do start_service "$component"; done
-    fi
-    for component in "${SERVICES[@]}"; do
-        if has "$component"; then await_service "$component"; fi
-    done
-    if has edge; then
-        say "starting edge on port $EDGE_PORT"
-        start_edge
-    fi
-}
-
-# missing COMPONENT: it belongs to the stack and does not run.
-missing() { has "$1" && ! pid_of "$1" >/dev/null; }
-
-something_runs() {
-    local component
-    for component in $ALL_COMPONENTS; do
-        if pid_of "$component" >/dev/null; then return 0; fi
-    done
-    return 1
-}
-
-# check_ports COMPONENTS: those that do not run yet find their ports free.
-check_ports() {
-    local component variable
-    for component in $1; do
-        missing "$component" || continue
-        case $component in
-        postgres) variable=POSTGRES_PORT ;;
-        rabbitmq)
-            need_port "$BROKER_API_PORT" "rabbitmq's management" BROKER_API_PORT
-            need_port "$BROKER_DIST_PORT" "rabbitmq's distribution" BROKER_DIST_PORT
-            pid_of epmd >/dev/null || need_port "$BROKER_EPMD_PORT" epmd BROKER_EPMD_PORT
-            variable=BROKER_PORT
-            ;;
-        *)
-            variable=${component//-/_}_port
-            variable=${variable^^}
-            ;;
-        esac
-        need_port "$(port_of "$component")" "$component" "$variable"
-    done
-}
-
-# Stops in the reverse order of starting: nobody loses what it needs while it finishes its work.
-bring_down() {
-    say "stopping"
-    stop_all
-    rm -f "$STACK_DIR/stack.json"
-    say "stopped"
-}
-
-stop_all() {
-    stop_component edge
-    stop_together llm-proxy-1 llm-proxy-2
-    stop_together billing ledger auth provider-simulator
-    stop_component rabbitmq
-    stop_component epmd
-    stop_component postgres
-}
-
-stop_together() {
-    local component
-    for component; do send "$component" TERM; done
-    for component; do stop_component "$component"; done
-}
-
-# After a failed start: what this command started, no more.
-stop_started() {
-    local index
-    trap '' INT TERM HUP
-    for ((index = ${#STARTED[@]} - 1; index >= 0; index--)); do stop_component "${STARTED[index]}"; done
-    if [[ -f $STACK_DIR/stack.json ]]; then write_description; fi
-}
-
-# A broker is done with its data within moments of SIGTERM and then idles for six seconds: it is given two.
-stop_component() {
-    case $1 in
-    edge) stop_process edge QUIT 10 ;; # lets running answers finish
-    postgres) stop_process postgres INT 30 ;;
-    rabbitmq) stop_process rabbitmq TERM 2 ;;
-    *) stop_process "$1" TERM 30 ;;
-    esac
-}
-
-delete_data() {
-    unlock
-    rm -rf "${STACK_DIR:?}"
-    if [[ -L $STACK_LINK ]]; then rm -f "$STACK_LINK"; fi
-}
-
 one_component() {
     local verb=$1 component=$2
     has "$component" || fail "no component $component in this stack; there is: $STACK_COMPONENTS"
@@ -247,8 +114,8 @@ start_component() {
 stay() {
     local component named=" "
     unlock
-    trap 'leave' EXIT
     trap 'exit 0' INT TERM HUP
+    trap 'leave' EXIT
     say "Ctrl-C stops everything"
     while something_runs; do
         for component in $STACK_COMPONENTS; do
@@ -260,6 +127,7 @@ stay() {
         sleep 1 &
         wait $! || true
     done
+    exit 0
 }
 
 leave() {
