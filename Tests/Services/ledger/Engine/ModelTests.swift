@@ -12,7 +12,7 @@ struct ModelTests {
         let seed = setting("LEDGER_MODEL_SEED") ?? UInt64.random(in: 1...1_000_000_000)
         print("ModelTests seed \(seed)")
         var model = Model(seed: seed)
-        for step in 0..<Int(setting("LEDGER_MODEL_STEPS") ?? 1_500) {
+        for step in 0..<Int(setting("LEDGER_MODEL_STEPS") ?? 1_000) {
             if let difference = model.step() {
                 Issue.record("seed \(seed), batch \(step): \(difference)")
                 return

@@ -7,6 +7,9 @@ import Testing
 
 @testable import Ledger
 
+/// Errors only: what a test provokes on purpose it also counts.
+let silent = Logger(service: "ledger-test", level: .error)
+
 /// One ledger process as far as the database is concerned: a pool and a runner of its own, on the test loop.
 final class StoreUnderTest: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
@@ -16,10 +19,9 @@ final class StoreUnderTest: @unchecked Sendable {
     private var running: Task<Result<Void, any Error>, Never>?
 
     init(_ database: TestDatabase, limits: Limits = Limits(), faults: FaultPoints = FaultPoints(), commandsMax: Int = 1_000) {
-        let log = Logger(service: "ledger-test", level: .error)
-        pool = PostgresPool(loop: TestDatabase.loop, configuration: database.configuration(connectionsMax: 2), log: log)
+        pool = PostgresPool(loop: TestDatabase.loop, configuration: database.configuration(connectionsMax: 2), log: silent)
         store = LedgerStore(pool: pool, limits: limits, faults: faults)
-        runner = BatchRunner(store: store, log: log, commandsMax: commandsMax)
+        runner = BatchRunner(store: store, log: silent, commandsMax: commandsMax)
     }
 
     func start() async throws {

@@ -13,7 +13,7 @@ import Testing
     .database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized,
     .enabled(if: getenv("LEDGER_MEASURE") != nil))
 struct ThroughputMeasurement {
-    @Test(arguments: [(1, 64), (1_000, 1), (1_000, 64), (1_000, 1_024), (1_000, 4_096)])
+    @Test(arguments: [(1_000, 1), (1, 64), (1_000, 64), (1_000, 1_024), (1_000, 4_096)])
     func `operations on the database path`(accounts: Int, clients: Int) async throws {
         try await withLedgers { ledgers in
             let ledger = ledgers[0]

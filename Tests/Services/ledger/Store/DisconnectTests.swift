@@ -1,0 +1,69 @@
+import Contracts
+import EventLoop
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Ledger
+
+/// Connections that are cut anywhere, COMMIT included: every command is decided all the same, and once.
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
+struct DisconnectTests {
+    @Test func `holds and settlements lose and double nothing while their connections are cut`() async throws {
+        try await withLedgers(2) { ledgers in
+            let account = try await ledgers[0].account(1_000)
+            let done = DoneFlag()
+            async let cuts = Self.cutConnections(until: done)
+            let clients = 20
+            let rounds = 12
+            let seen = try await concurrently(clients) { client in
+                var seen: [Seen] = []
+                for round in 0..<rounds {
+                    let id = ChargeID.make()
+                    let ledger = ledgers[(client + round) % 2]
+                    // A commit whose answer is lost is asked for again, and then told as a repetition.
+                    seen += try await ledger.do([Command(id: id, account: account, action: hold(2))])
+                    seen += try await ledger.do([Command(id: id, account: account, action: client % 4 == 0 ? .void : settle(1))])
+                }
+                return seen
+            }
+            done.isDone = true
+            #expect(try await cuts > 0)
+            for decision in seen.joined() {
+                switch decision {
+                case .applied, .duplicate: break
+                default: Issue.record("\(decision)")
+                }
+            }
+            let row = try await ledgers[0].store.balance(of: account)
+            #expect(row?.posted == credits(Int64(1_000 - clients * 3 / 4 * rounds)))
+            #expect(row?.held == .zero)
+        }
+    }
+
+    /// - Returns: how many connections were cut.
+    private static func cutConnections(until done: DoneFlag) async throws -> Int64 {
+        let pool = PostgresPool(
+            loop: TestDatabase.loop, configuration: TestDatabase.current.configuration(connectionsMax: 1), log: silent)
+        var count: Int64 = 0
+        while !done.isDone {
+            count += try await pool.withConnection { try await $0.one(CutConnections()) }
+            try await TestDatabase.loop.sleep(for: .milliseconds(25))
+        }
+        await pool.close()
+        return count
+    }
+}
+
+/// Confined to the test loop.
+private final class DoneFlag: @unchecked Sendable { var isDone = false }
+
+private struct CutConnections: Statement {
+    typealias Output = Int64
+
+    static let sql = """
+        SELECT count(pg_terminate_backend(pid))
+        FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+        """
+}
