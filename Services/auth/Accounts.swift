@@ -17,6 +17,7 @@ final class Accounts: Sendable {
     let keyring: SigningKeyring
     let gate: MintGate
     private let log: Logger
+    private let metrics = AuthMetrics()
     private let refreshKey: [UInt8]
     /// Told of a revocation here, before the event has gone round.
     private let onRevocation: @Sendable (SessionRevoked) -> Void
@@ -74,6 +75,7 @@ final class Accounts: Sendable {
             return true
         }
         guard isNew else { return nil }
+        metrics.registrations.add()
         log.info("user registered", ["user.id": .describing(user.id)])
         return try issue(claims, session, user)
     }
@@ -84,7 +86,7 @@ final class Accounts: Sendable {
     ///   after the right password, 429 after too many failures, 503 when too many passwords are being hashed.
     func signIn(email text: String, password: String, origin: Origin) async throws -> Issued {
         let now = clock()
-        if let ip = origin.throttledIP, let wait = addresses.withLock({ $0.wait(ip, now: now) }) { throw Self.tooManyFailures(wait) }
+        if let ip = origin.throttledIP, let wait = addresses.withLock({ $0.wait(ip, now: now) }) { throw tooManyFailures(wait) }
         // What is no address cannot be anybody's; it goes the same way nevertheless.
         let email = EmailAddress(text)
         let digest = sha256(email?.text ?? text).bytes
@@ -92,7 +94,7 @@ final class Accounts: Sendable {
             try await connection.one(FindLogin(email: email ?? .nobody, digest: digest))
         }
         let wait = LoginThrottle.wait(failures: found.failures, lastFailedAt: found.lastFailedAt, now: now)
-        guard wait == .zero else { throw Self.tooManyFailures(wait) }
+        guard wait == .zero else { throw tooManyFailures(wait) }
 
         switch try await passwords.check(password, against: found.known.map { ($0.user.id, $0.sealedPassword) }) {
         case .right(let needsRehash):
@@ -105,6 +107,7 @@ final class Accounts: Sendable {
                     CountLoginFailure(digest: digest, now: now),
                     Audit(event: .login, succeeded: false, userID: found.known?.user.id, origin: origin, now: now))
             }
+            metrics.signInsFailed.add()
             throw Problem.invalidCredentials
         }
     }
@@ -121,24 +124,26 @@ final class Accounts: Sendable {
                 InsertSession(session: session, origin: origin), ForgetLoginFailures(digest: digest),
                 Audit(event: .login, userID: user.id, subject: session.id.description, origin: origin, now: now))
         }
+        metrics.signInsSucceeded.add()
         return try issue(claims, session, user)
     }
 
-    private static func tooManyFailures(_ wait: Duration) -> Problem {
-        .rateLimited("Too many failed attempts to sign in.", retryAfter: wait)
+    private func tooManyFailures(_ wait: Duration) -> Problem {
+        metrics.signInsThrottled.add()
+        return .rateLimited("Too many failed attempts to sign in.", retryAfter: wait)
     }
 
     // MARK: Refresh
 
     func refresh(_ text: String, origin: Origin) async throws -> Issued {
-        guard let token = RefreshToken(text) else { throw Self.noRefreshToken }
+        guard let token = RefreshToken(text) else { throw refused(Self.noRefreshToken) }
         let now = clock()
         let outcome: (claims: AccessTokenClaims, session: Session, user: User)? = try await pool.transaction { transaction in
             let (_, found) = try await transaction.pipeline(LimitLockWait(), LockSession(id: token.sessionID))
-            guard let row = found.first else { throw Self.noRefreshToken }
+            guard let row = found.first else { throw refused(Self.noRefreshToken) }
             switch RefreshDecision.decide(token, row.session, key: refreshKey, now: now) {
-            case .refuse: throw Self.noRefreshToken
-            case .over: throw Problem.tokenRevoked
+            case .refuse: throw refused(Self.noRefreshToken)
+            case .over: throw refused(.tokenRevoked)
             case .rotate:
                 let next = row.session.rotated(now: now)
                 let claims = try Self.admit(gate, row.user, next, now: now)
@@ -152,10 +157,17 @@ final class Accounts: Sendable {
             }
         }
         guard let outcome else {
+            metrics.refreshesReused.add()
             log.warning("refresh token used twice: its session was ended", ["session.id": .describing(token.sessionID)])
             throw Problem.tokenRevoked
         }
+        metrics.refreshesSucceeded.add()
         return try issue(outcome.claims, outcome.session, outcome.user)
+    }
+
+    private func refused(_ problem: Problem) -> Problem {
+        metrics.refreshesRefused.add()
+        return problem
     }
 
     private static func admit(_ gate: MintGate, _ user: User, _ session: Session, now: Instant) throws -> AccessTokenClaims {

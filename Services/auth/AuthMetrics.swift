@@ -1,0 +1,28 @@
+import Telemetry
+
+/// What operators watch: a rise of failures or reuse is an attack, or a client that lost its tokens.
+struct AuthMetrics: Sendable {
+    let registrations: Counter
+    let signInsSucceeded: Counter
+    let signInsFailed: Counter
+    let signInsThrottled: Counter
+    let refreshesSucceeded: Counter
+    let refreshesRefused: Counter
+    let refreshesReused: Counter
+
+    init(_ metrics: Metrics = .shared) {
+        func signIns(_ outcome: String) -> Counter {
+            metrics.counter("auth_sign_ins_total", help: "Attempts to sign in with a password.", labels: ["outcome": outcome])
+        }
+        func refreshes(_ outcome: String) -> Counter {
+            metrics.counter("auth_refreshes_total", help: "Refresh tokens presented.", labels: ["outcome": outcome])
+        }
+        registrations = metrics.counter("auth_registrations_total", help: "People who registered.")
+        signInsSucceeded = signIns("success")
+        signInsFailed = signIns("failure")
+        signInsThrottled = signIns("throttled")
+        refreshesSucceeded = refreshes("success")
+        refreshesRefused = refreshes("refused")
+        refreshesReused = refreshes("reused")
+    }
+}
