@@ -9,6 +9,7 @@
 #   TEST_RABBITMQ_API    the management API, with user and password
 #   STACK_TOOL           stack.sh; with STACK_DIR under TEST_STACKS and a PORT_BASE of its own a system test runs whole stacks
 #   TEST_STACKS          the folder for their state; stacks left behind there are stopped at the end
+#   TEST_STACK_PORT_BASE the first of their ports: a hundred above TEST_PORT_BASE (17000), where the servers above have theirs
 #   STACK_BIN            the executables such a stack runs
 set -euo pipefail
 
@@ -39,13 +40,14 @@ trap 'clear_away' EXIT
 trap 'exit 130' INT TERM HUP
 mkdir -p "$state/stacks"
 # Without fsync a suite's database is made in half the time; a killed server loses nothing by it, only a killed machine would.
-PORT_BASE=${TEST_PORT_BASE:-17000} STACK_COMPONENTS="postgres rabbitmq" POSTGRES_OPTIONS="-c fsync=off" stack "$servers" up
+first_port=${TEST_PORT_BASE:-17000}
+PORT_BASE=$first_port STACK_COMPONENTS="postgres rabbitmq" POSTGRES_OPTIONS="-c fsync=off" stack "$servers" up
 
 TEST_POSTGRES_URL=$(described superuser_url)
 TEST_AMQP_URL=$(described url)
 TEST_RABBITMQ_API=$(described api)
 export TEST_POSTGRES_URL=${TEST_POSTGRES_URL%/*}/postgres TEST_AMQP_URL=${TEST_AMQP_URL%/*}/ TEST_RABBITMQ_API
-export STACK_TOOL=$here/stack.sh TEST_STACKS=$state/stacks STACK_BIN=${STACK_BIN:-$project/.build/debug}
+export STACK_TOOL=$here/stack.sh TEST_STACKS=$state/stacks TEST_STACK_PORT_BASE=$((first_port + 100)) STACK_BIN=${STACK_BIN:-$project/.build/debug}
 
 cd "$project"
 swift test --skip-build "$@"
