@@ -15,7 +15,8 @@ struct HistoryLine: Sendable {
     let description: String?
     let metadata: JSONText?
 
-    func encode(into json: inout JSONWriter) {
+    /// - Parameter isForOwner: hides who adjusted and under which key.
+    func encode(into json: inout JSONWriter, isForOwner: Bool) {
         json.field("id", entry.charge)
         json.field("seq", entry.seq)
         json.field("type", entry.kind.type)
@@ -25,8 +26,18 @@ struct HistoryLine: Sendable {
         json.field("description", description)
         if entry.kind == .lateCapture || entry.kind == .expire { json.field("flag", entry.kind.name) }
         if entry.overage > .zero { json.field("overage", credits: entry.overage) }
-        if let metadata { json.field("metadata", raw: metadata.bytes) } else { json.key("metadata"); json.null() }
+        json.key("metadata")
+        if let shown = isForOwner ? metadataForOwner : metadata?.bytes { json.raw(shown) } else { json.null() }
         json.field("created_at", entry.at.description)
+    }
+
+    private var metadataForOwner: [UInt8]? {
+        guard let metadata, let object = try? JSONObject(metadata.bytes) else { return nil }
+        guard object.has("admin_id") else { return metadata.bytes }
+        var splice = JSONSplice(object)
+        splice.remove("admin_id")
+        splice.remove("idempotency_key")
+        return splice.apply()
     }
 }
 

@@ -45,11 +45,11 @@ struct Routes: Sendable {
     }
 
     @Sendable func history(_ request: Request) async throws -> Response {
-        try await history(of: authenticate(request).accountID, request)
+        try await history(of: authenticate(request).accountID, request, isForOwner: true)
     }
 
     /// By `page` and `limit`, or by `cursor` as the page before gave it; `type` filters, several separated by commas.
-    private func history(of account: AccountID, _ request: Request) async throws -> Response {
+    private func history(of account: AccountID, _ request: Request, isForOwner: Bool) async throws -> Response {
         let limit = try request.query.integer("limit", default: 20, in: 1...100)
         let page = try request.query.integer("page", default: 1, in: 1...10_000)
         let kinds = try kinds(request.query.optionalString("type"))
@@ -63,7 +63,7 @@ struct Routes: Sendable {
         }
         return .object(200) { json in
             json.array("transactions") { json in
-                for line in found.lines { json.object { line.encode(into: &$0) } }
+                for line in found.lines { json.object { line.encode(into: &$0, isForOwner: isForOwner) } }
             }
             if cursor == nil { json.field("page", page) }
             json.field("limit", limit)
@@ -93,7 +93,7 @@ struct Routes: Sendable {
         guard let user = UserID(try request.query.string("user_id")) else {
             throw Problem.invalidRequest("Expected a UUID.", param: "user_id")
         }
-        return try await history(of: AccountID(user), request)
+        return try await history(of: AccountID(user), request, isForOwner: false)
     }
 
     /// {user_id, type: topup|refund|bonus|adjustment, amount, reason, idempotency_key}: 201 when it is done now, 200 when it was done
@@ -124,7 +124,7 @@ struct Routes: Sendable {
                 ], trace: request.trace)
             return .object(isNew ? 201 : 200) { json in
                 json.object("transaction") { json in
-                    HistoryLine(entry: entry, description: adjustment.reason, metadata: nil).encode(into: &json)
+                    HistoryLine(entry: entry, description: adjustment.reason, metadata: nil).encode(into: &json, isForOwner: false)
                 }
                 json.field("balance", credits: entry.postedAfter)
             }

@@ -66,7 +66,7 @@ final class LedgerUnderTest: @unchecked Sendable {
             tasks.append(Task(executorPreference: loop) { try? await consumer.run() })
         }
         tasks.append(Task(executorPreference: loop) { try? await messages.balances.run() })
-        let connected = await replies.connected(within: .seconds(10))
+        let connected = await replies.connected(within: .seconds(30))
         #expect(connected)
     }
 

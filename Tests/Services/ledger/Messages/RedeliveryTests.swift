@@ -132,8 +132,8 @@ func withPeers(_ broker: TestBroker, _ body: (Peers) async throws -> Void) async
     let peers = try Peers(broker)
     async let answering: Void = peers.rpc.run()
     async let publishing: Void = peers.publisher.run()
-    let isConnected = await peers.rpc.connected(within: .seconds(10))
-    let isPublishing = await peers.publisher.connected(within: .seconds(10))
+    let isConnected = await peers.rpc.connected(within: .seconds(30))
+    let isPublishing = await peers.publisher.connected(within: .seconds(30))
     #expect(isConnected && isPublishing)
     let result: Result<Void, any Error>
     do { result = .success(try await body(peers)) } catch { result = .failure(error) }

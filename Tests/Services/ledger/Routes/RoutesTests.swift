@@ -87,6 +87,12 @@ struct RoutesTests {
             #expect(eight.filter { $0 == 201 }.count == 1)
             #expect(eight.filter { $0 == 200 }.count == 7)
             #expect(try await server.ask("GET", "/v1/credits", as: person).json?.text(of: "balance") == "51")
+
+            // Who did it is for administrators to see.
+            let own = try await server.lines("/api/credits/history", as: person)
+            #expect(own.objects.map { $0.text(of: "metadata") } == ["{}", "{}"])
+            let theirs = try await server.lines("/api/admin/credits/history?user_id=\(person.userID)", as: admin)
+            #expect(try theirs.objects[0].object("metadata").string("admin_id") == admin.userID.description)
         }
     }
 
