@@ -1,6 +1,7 @@
 import AMQP
 import Contracts
 import EventLoop
+import Postgres
 import Telemetry
 import TestSupport
 import Testing
@@ -110,6 +111,32 @@ struct MessagesTests {
         }
     }
 
+    @Test func `what one request set in motion is found by its conversation and its trace`() async throws {
+        try await withBrokeredLedgers { peers, _, ledgers in
+            let (account, id) = (AccountID.make(), ChargeID.make())
+            let (conversation, trace) = (ConversationID.make(), TraceContext.new())
+            try await peers.grant(10, account: account)
+            try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
+            let headers = [("traceparent", trace.traceparent), ("x-conversation-id", conversation.description)]
+            let message = PlaceHold(
+                chargeID: id, accountID: account, amount: credits(1), amountLeast: credits(1), timeToLiveMilliseconds: 60_000,
+                holder: "llm-proxy-1", apiKeyID: nil)
+            let reply = try await peers.rpc.call(
+                exchange: PlaceHold.exchange.name, routingKey: PlaceHold.routingKey, type: PlaceHold.name, body: message.encoded(),
+                headers: headers, messageID: id.description, within: .seconds(10))
+            #expect(reply.trace?.traceIDText == trace.traceIDText)
+            let settlement = SettleCharge(chargeID: id, accountID: account, amount: credits(1), call: .sample)
+            try await peers.publisher.publish(
+                OutgoingMessage(
+                    exchange: SettleCharge.exchange.name, routingKey: SettleCharge.routingKey, body: settlement.encoded(),
+                    properties: MessageProperties(messageID: MessageID.make().description, type: SettleCharge.name, headers: headers)),
+                within: .seconds(10))
+            try await until("the charge is settled") { try await peers.balance(of: account).posted == credits(9) }
+            let flow = try await ledgers[0].ledger.pool.withConnection { try await $0.query(ReadFlow(conversation: conversation)) }
+            #expect(flow == ["hold.place.v1 \(trace.traceIDText)", "charge.settle.v1 \(trace.traceIDText)"])
+        }
+    }
+
     @Test func `a hold nobody waits for any more is dropped without effect`() async throws {
         try await withBrokeredLedgers { peers, _, _ in
             let account = AccountID.make()
@@ -146,4 +173,11 @@ struct MessagesTests {
         await running
         return found
     }
+}
+
+private struct ReadFlow: Statement {
+    typealias Output = String
+    let conversation: ConversationID
+    static let sql = "SELECT type || ' ' || trace_id FROM v_journal WHERE conversation_id = $1 ORDER BY at"
+    func bind(_ parameters: inout Parameters) { parameters.append(conversation) }
 }
