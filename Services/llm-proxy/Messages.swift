@@ -109,9 +109,10 @@ struct ChargeOutbox: Sendable {
     let loop: EventLoop
 
     func keep(_ message: OutboxMessage) async throws {
-        try await withTaskExecutorPreference(loop) {
+        // A task of its own on the pool's loop, awaited here: the transaction must not end with a caller who hangs up.
+        try await Task(executorPreference: loop) {
             try await pool.transaction { try await Outbox.add([message], in: $0) }
-        }
+        }.value
     }
 }
 

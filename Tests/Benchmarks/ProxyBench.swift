@@ -38,7 +38,7 @@ struct ProxyBench {
 
     /// About 2 KB, as a short conversation is.
     private static let unaryBody =
-        #"{"model":"sim-fast","max_tokens":64,"messages":[{"role":"user","content":"\#(String(repeating: "lorem ipsum ", count: 160))"}]}"#
+        #"{"model":"sim-fast","max_tokens":250,"messages":[{"role":"user","content":"\#(String(repeating: "lorem ipsum ", count: 160))"}]}"#
 
     private func unary(_ sides: [Side], _ account: BenchAccount) async throws {
         print("Unary calls, `sim-fast`, wrk with one thread:\n")

@@ -1,6 +1,7 @@
 import EventLoop
 import Foundation
 import JSON
+import TestSupport
 import Testing
 
 /// The whole gateway, started by the same tool that `make run` uses, with executables and ports of its own.
@@ -54,7 +55,7 @@ struct Stack: Sendable {
         }
     }
 
-    /// Runs a program to its end, on a thread of its own. Output and errors together.
+    /// Runs a program to its end, waiting on a thread of its own. Output and errors together.
     static func execute(
         _ program: String, _ arguments: [String], environment: [String: String] = [:], clearingEnvironment: Bool = false
     ) async throws -> (status: Int32, output: String) {
@@ -62,23 +63,14 @@ struct Stack: Sendable {
             spawnThread(name: "process") {
                 continuation.resume(
                     with: Result {
-                        let process = Process()
-                        process.executableURL = URL(filePath: program)
-                        process.arguments = arguments
-                        let inherited = clearingEnvironment ? [:] : ProcessInfo.processInfo.environment
-                        process.environment = inherited.merging(environment) { $1 }
                         // A file, not a pipe: servers that the tool starts inherit it, and a pipe would stay open with them.
                         let log = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-                        try Data().write(to: log)
                         defer { try? FileManager.default.removeItem(at: log) }
-                        let handle = try FileHandle(forWritingTo: log)
-                        process.standardOutput = handle
-                        process.standardError = handle
-                        process.standardInput = FileHandle.nullDevice
-                        try process.run()
-                        process.waitUntilExit()
-                        try handle.close()
-                        return (process.terminationStatus, try String(contentsOf: log, encoding: .utf8))
+                        let inherited = clearingEnvironment ? [:] : ProcessInfo.processInfo.environment
+                        let child = try ChildProcess(
+                            program, arguments, environment: inherited.merging(environment) { $1 }, output: log.path(percentEncoded: false))
+                        let status = child.wait()
+                        return (status >> 8 & 0xFF, try String(contentsOf: log, encoding: .utf8))
                     })
             }
         }

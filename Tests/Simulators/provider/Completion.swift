@@ -17,7 +17,10 @@ struct Completion {
         pieces = min(scenario.pieces, request.maxTokens ?? .max)
         let number = Self.count.add(1, ordering: .relaxed).newValue
         let object = request.streams ? "chat.completion.chunk" : "chat.completion"
-        let head = #"{"id":"chatcmpl-sim\#(number)","object":"\#(object)","created":1750000000,"model":"\#(request.model)","choices":["#
+        // Events of about 250 bytes, as OpenAI's are.
+        let head =
+            #"{"id":"chatcmpl-simulated\#(number)","object":"\#(object)","created":1750000000,"model":"\#(request.model)","#
+            + #""service_tier":"default","system_fingerprint":"fp_simulated00","choices":["#
         opening = Array(((request.streams ? "data: " : "") + head).utf8)
         // With usage asked for, every event but the last says that it has none.
         closing = Array((request.includesUsage && scenario.sendsUsage ? #"],"usage":null}"# : "]}").utf8) + Array("\n\n".utf8)
@@ -69,7 +72,7 @@ struct Completion {
     private static let text = Array(String(repeating: "the quick brown fox jumps over the lazy dog and ", count: 2_100).utf8)
 
     private func appendPiece(_ index: Int, to bytes: inout [UInt8]) {
-        let start = index * 7 % 48
+        let start = index * scenario.pieceBytes % 48
         bytes.append(contentsOf: Self.text[start..<(start + scenario.pieceBytes)])
     }
 }

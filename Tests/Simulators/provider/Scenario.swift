@@ -2,7 +2,7 @@ import HTTP
 
 /// What a model of the simulator does.
 ///
-/// A piece is what one streamed chunk carries, and counts as one completion token.
+/// A piece is what one streamed chunk carries, and counts as one completion token; four bytes, as tokens of English have.
 struct Scenario: Sendable {
     enum Fate: Sendable {
         case answers
@@ -14,8 +14,8 @@ struct Scenario: Sendable {
     }
 
     var fate = Fate.answers
-    var pieces = 64
-    var pieceBytes = 16
+    var pieces = 250
+    var pieceBytes = 4
     /// Zero: as fast as the client reads.
     var perSecond = 0
     var firstByteMilliseconds = 0
@@ -29,9 +29,8 @@ struct Scenario: Sendable {
     init?(model: some StringProtocol) {
         switch model {
         case "sim-fast": break
-        // Events of about 250 bytes.
-        case "sim-burst": (pieces, pieceBytes) = (200, 80)
-        case "sim-paced": (pieces, pieceBytes, perSecond) = (200, 80, 20)
+        case "sim-burst": pieces = 200
+        case "sim-paced": (pieces, perSecond) = (200, 20)
         case "sim-slow-first": firstByteMilliseconds = 3_000
         case "sim-dies": (fate, pieces, perSecond) = (.dies, 20, 100)
         case "sim-no-usage": sendsUsage = false

@@ -75,7 +75,7 @@ struct ProviderSimulatorTests {
             #expect(try reason(answer) == "length")
             let whole = try JSONObject(try await stage.chat("sim-fast").body)
             #expect(try reason(whole) == "stop")
-            #expect(try whole.object("usage").integer("completion_tokens") == 64)
+            #expect(try whole.object("usage").integer("completion_tokens") == 250)
         }
     }
 
