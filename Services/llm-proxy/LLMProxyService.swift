@@ -6,7 +6,6 @@ import FoundationEssentials
 import HTTP
 import Identity
 import Lifecycle
-import Outbox
 import Telemetry
 
 /// Sells model calls: knows the caller, holds what the call may cost, streams the answer through, charges what it used.
@@ -25,8 +24,7 @@ struct LLMProxyService {
         let pool = try runtime.database()
         let publisher = try runtime.publisher()
         let requests = try runtime.rpcClient()
-        let relay = OutboxRelay(pool: pool, publisher: publisher, log: runtime.log)
-        runtime.add(Component("outbox", run: { try await relay.run() }))
+        _ = runtime.outbox(pool, publisher)
         let authenticator = Authenticator(
             service: runtime.service, publicURL: runtime.configuration.publicURL.reveal(), amqp: try runtime.broker("revocations"),
             rpc: requests, log: runtime.log)

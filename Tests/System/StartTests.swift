@@ -1,5 +1,7 @@
 import Foundation
 import HTTPClient
+import JSON
+import TestSupport
 import Testing
 
 extension SystemTests {
@@ -40,30 +42,46 @@ extension SystemTests {
             #expect(!run.output.contains("hush"))
         }
 
-        @Test func `while the broker or the database is away a service is alive, not ready, and says so; then it is ready again`()
-            async throws
-        {
+        @Test(arguments: [(Stack.Component.rabbitmq, "broker"), (.postgres, "database")])
+        func `started while its broker or its database is away, a service lives, says so, and is ready when it is there`(
+            server: Stack.Component, word: String
+        ) async throws {
             try await Gateway.run { gateway in
-                let ledger = try gateway.stack.url(of: .ledger)
+                let stack = gateway.stack
+                let port = 17_190
                 func status(_ path: String) async throws -> Int {
-                    try await gateway.client.request(ClientRequest("GET", ledger + path)).status
+                    try await gateway.client.request(ClientRequest("GET", "http://127.0.0.1:\(port)\(path)")).status
                 }
-                for (server, word) in [(Stack.Component.rabbitmq, "broker"), (.postgres, "database")] {
-                    try await gateway.stack.stop(server)
-                    try await gateway.stack.stop(.ledger)
-                    let stack = gateway.stack
-                    async let starting: Void = stack.start(.ledger)
-                    try await gateway.until("the ledger listens without its \(word)") {
-                        (try? await status("/livez")) == 200
-                    }
+                try await stack.stop(server)
+                let log = stack.directory + "/second-ledger-\(word).log"
+                let ledger = try ChildProcess(
+                    try Self.program("ledger"), [],
+                    environment: [
+                        "DATABASE_URL": try stack.description().object("database").string("ledger"),
+                        "AMQP_URL": try stack.description().object("broker").string("ledger"), "HTTP_PORT": "\(port)",
+                        "PUBLIC_URL": try stack.edge,
+                    ], output: log)
+                do {
+                    try await gateway.until("it listens without its \(word)") { (try? await status("/livez")) == 200 }
                     #expect(try await status("/readyz") == 503)
                     try await gateway.until("it says so") {
-                        try gateway.stack.log(of: .ledger).suffix(300).contains { $0.contains(word) && $0.contains("waiting for dependency") }
+                        try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n")
+                            .contains { $0.contains(word) && $0.contains("waiting for dependency") }
                     }
-                    try await gateway.stack.start(server)
-                    try? await starting
-                    try await gateway.until("it is ready", within: .seconds(40)) { (try? await status("/readyz")) == 200 }
+                    try await stack.start(server)
+                    try await gateway.until("it is ready", within: .seconds(40)) { try await status("/readyz") == 200 }
+                    // The ledger that was running when its server went is ready again too.
+                    let other = try stack.url(of: .ledger)
+                    try await gateway.until("the other is ready again", within: .seconds(40)) {
+                        try await gateway.client.request(ClientRequest("GET", other + "/readyz")).status == 200
+                    }
+                } catch {
+                    ledger.signal(SIGKILL)
+                    ledger.wait()
+                    throw error
                 }
+                ledger.signal(SIGTERM)
+                #expect(ledger.wait() == 0, "it leaves properly")
             }
         }
     }
