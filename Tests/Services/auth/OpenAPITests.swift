@@ -11,7 +11,8 @@ import Testing
         let paths = try JSONObject(Array(file)).object("paths")
         #expect(paths.members.count >= 12)
         try await AuthUnderTest.with { auth in
-            for path in paths.members {
+            // The runtime serves its own routes, which this router does not have.
+            for path in paths.members where !["/livez", "/readyz", "/metrics", "/openapi.json"].contains(path.name) {
                 for method in try paths.object(path.name).members {
                     let target = path.name.replacing("{id}", with: "abcdefghij")
                     let answer = try await auth.ask(method.name.uppercased(), target, method.name == "post" ? "{}" : nil)
