@@ -28,9 +28,12 @@ final class Sweeper: @unchecked Sendable {
         do {
             var count = 0
             while true {
-                let due = try await store.sweepExpired(limit: Self.holdsPerBatch)
-                count += due
-                if due < Self.holdsPerBatch { break }
+                let sweep = try await store.sweepExpired(limit: Self.holdsPerBatch)
+                count += sweep.due
+                for (account, error) in sweep.failed {
+                    log.error("expired hold cannot be settled", ["account.id": .describing(account)], error: error)
+                }
+                if sweep.due < Self.holdsPerBatch || !sweep.failed.isEmpty { break }
             }
             if count > 0 { log.info("expired holds settled", ["holds": .integer(count)]) }
             expired.add(Int64(count))

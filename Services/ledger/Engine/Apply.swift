@@ -63,7 +63,8 @@ private struct Batch {
     }
 
     private mutating func report(_ command: Command, _ used: Credits, _ timeToLive: Duration) -> Decision {
-        guard var hold = state.holds[command.id] else { return .noted }
+        // A hold of an account that this batch does not touch may stand here expired.
+        guard var hold = state.holds[command.id], hold.expiresAt > now else { return .noted }
         guard hold.account == command.account else { return misaddressed(command) }
         hold.reported = max(hold.reported, used)
         hold.expiresAt = max(hold.expiresAt, now + timeToLive)

@@ -57,12 +57,29 @@ final class LedgerStore: @unchecked Sendable {
         return ruling.decisions
     }
 
-    /// Settles holds that have expired, oldest first.
-    /// - Returns: how many were due, at most `limit`: the sweep goes on while it is `limit`.
-    func sweepExpired(limit: Int = 500) async throws -> Int {
+    /// Settles holds that have expired, oldest first. An account whose row cannot be written holds up no other.
+    func sweepExpired(limit: Int = 500) async throws -> Sweep {
         let due = try await pool.withConnection { try await $0.query(ReadExpired(limit: limit)) }
-        if !due.isEmpty { _ = try await decide([], expiring: due) }
-        return due.count
+        var sweep = Sweep(due: due.count)
+        guard !due.isEmpty else { return sweep }
+        do {
+            _ = try await decide([], expiring: due)
+        } catch let error as PostgresError where !error.isRetriable && !error.isDatabaseUnavailable {
+            for account in Set(due) {
+                do {
+                    _ = try await decide([], expiring: [account])
+                } catch let error as PostgresError where !error.isRetriable && !error.isDatabaseUnavailable {
+                    sweep.failed[account] = error
+                }
+            }
+        }
+        return sweep
+    }
+
+    struct Sweep {
+        /// Holds that were due, at most as many as asked for.
+        var due: Int
+        var failed: [AccountID: PostgresError] = [:]
     }
 
     /// The account's row, with what has expired already counted as free; nil when there never was a grant.

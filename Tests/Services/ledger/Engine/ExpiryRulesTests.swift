@@ -108,6 +108,19 @@ struct ExpiryRulesTests {
         #expect(ledger.posted == credits(8))
     }
 
+    @Test func `a report to the wrong account is a conflict while the hold runs and too late after`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        let stranger = AccountID.make()
+        ledger.do(hold(6), on: id)
+        #expect(seen(ledger.do(report(2), on: id, account: stranger)) == .conflict)
+        ledger.pass(.seconds(61))
+        // What the store loads for the stranger: the hold by its id, and not the account it belongs to.
+        let command = Command(id: id, account: stranger, action: report(2))
+        let slice = ledger.state.slice(for: [command], now: ledger.now)
+        #expect(slice.apply([command], now: ledger.now).decisions == [.noted])
+    }
+
     @Test func `the hold again after its expiry answers with the first and holds nothing`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()

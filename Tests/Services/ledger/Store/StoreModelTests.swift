@@ -30,14 +30,14 @@ struct StoreModelTests {
                     try await ledgers[0].pool.withConnection { _ = try await $0.execute(LetExpire(charge: charge)) }
                     model.oracle.charges[charge]?.expiresAt = Instant(microseconds: 0)
                     model.oracle.tick(model.now)
-                    while try await ledgers[1].store.sweepExpired() > 0 {}
+                    while try await ledgers[1].store.sweepExpired().due > 0 {}
                 }
             }
         }
     }
 }
 
-private struct LetExpire: Statement {
+struct LetExpire: Statement {
     let charge: ChargeID
     static let sql = "UPDATE open_hold SET expires_at = clock_timestamp() WHERE charge_id = $1"
     func bind(_ parameters: inout Parameters) { parameters.append(charge) }

@@ -103,6 +103,27 @@ struct StoreTests {
         }
     }
 
+    @Test func `an account that cannot be written holds up no other account's expiry`() async throws {
+        try await withLedgers { ledgers in
+            let (sound, broken) = (try await ledgers[0].account(10), try await ledgers[0].account(10))
+            for account in [broken, sound] {
+                let id = ChargeID.make()
+                try await ledgers[0].do(hold(6), on: id, account: account)
+                try await ledgers[0].pool.withConnection { _ = try await $0.execute(LetExpire(charge: id)) }
+            }
+            try await ledgers[0].pool.withConnection { try await $0.script("UPDATE account SET held = 0 WHERE account_id = '\(broken)'") }
+            let sweep = try await ledgers[0].store.sweepExpired()
+            #expect(Array(sweep.failed.keys) == [broken])
+            #expect(sweep.failed[broken]?.constraint == "account_held_not_negative")
+            #expect(try await ledgers[0].store.balance(of: sound)?.held == .zero)
+
+            try await ledgers[0].pool.withConnection {
+                try await $0.script("UPDATE account SET held = 6000000000 WHERE account_id = '\(broken)'")
+            }
+            #expect(try await ledgers[0].store.sweepExpired().failed.isEmpty)
+        }
+    }
+
     @Test func `a balance counts an expired hold as free before the sweep has come`() async throws {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(10)
