@@ -18,19 +18,29 @@ pid_of() {
 }
 
 # launch NAME PREPARE COMMAND...: starts it in a session of its own, after PREPARE has set its environment and folder there.
-# Output goes to log/NAME.log. The stack's lock (9) stays here.
+# Output goes to log/NAME.log.
 launch() {
     local name=$1 prepare=$2 log=$LOG/$1.log pid
     shift 2
     if [[ -f $log && $(stat -c %s "$log") -gt 50000000 ]]; then mv "$log" "$log.1"; fi
     (
         "$prepare" "$name"
+        close_inherited
         exec setsid "$@"
-    ) >>"$log" 2>&1 </dev/null 9>&- &
+    ) >>"$log" 2>&1 </dev/null &
     pid=$!
     disown
     printf '%s %s\n' "$pid" "$(born "$pid")" >"$RUN/$name.pid"
     STARTED+=("$name")
+}
+
+# Nothing but input, output and errors goes on to a server: not our lock, and not what our caller watches to learn that we ended.
+close_inherited() {
+    local fd
+    for fd in "/proc/$BASHPID/fd"/*; do
+        fd=${fd##*/}
+        if [[ $fd -gt 2 ]]; then exec {fd}>&-; fi
+    done
 }
 
 # wait_ready NAME SECONDS COMMAND...: until the command succeeds; fails at once when the process ends first.
