@@ -75,7 +75,7 @@ let package = Package(
                 "Outbox",
                 "Postgres", "Telemetry",
             ],
-            path: "Services/ledger", exclude: ["Migrations"]),
+            path: "Services/ledger", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
             name: "LLMProxy",
             dependencies: [
