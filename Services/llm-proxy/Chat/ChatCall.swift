@@ -21,6 +21,7 @@ final class ChatCall {
     private let context: MessageContext
     private let charge = ChargeID.make()
     private let promptTokensMax: Int64
+    private let operation: String?
 
     private var granted = Credits.zero
     private var availableAfterHold = Credits.zero
@@ -34,6 +35,7 @@ final class ChatCall {
         self.principal = principal
         do throws(ChatRequest.Refusal) {
             request = try ChatRequest(body: exchange.body)
+            operation = try ChatRequest.operation(exchange.headers.string(for: "x-operation"))
         } catch .malformed(let reason) {
             throw Problem.invalidJSON("The body is not a JSON object: \(reason).")
         } catch .invalid(let param, let message) {
@@ -41,6 +43,7 @@ final class ChatCall {
         }
         let catalogue = service.catalogue.current
         guard let model = catalogue.models[request.model] else { throw Problem.modelNotFound(request.model) }
+        try service.requireWay(to: model.provider)
         self.model = model
         tariff = catalogue.tariff
         promptTokensMax = HoldEstimate.promptTokensMax(of: exchange.body)
@@ -55,12 +58,14 @@ final class ChatCall {
         defer { if let reports { service.loop.cancel(reports) } }
         let answer: UpstreamResponse
         do {
-            answer = try service.send(request.providerBody(outputTokens: outputBound), to: model.provider)
+            answer = try service.send(request.providerBody(model: model.providerModel, outputTokens: outputBound), to: model.provider)
         } catch {
             await void(because: "no connection to the provider")
             throw error
         }
         exchange.onClose = { answer.cancel() }
+        let longest = service.loop.schedule(after: Self.longest) { answer.cancel() }
+        defer { service.loop.cancel(longest) }
         do throws(UpstreamError) {
             try await answer.head()
         } catch {
@@ -71,6 +76,9 @@ final class ChatCall {
         if request.isStreaming { await stream(answer) } else { try await collect(answer) }
     }
 
+    /// A provider that trickles for ever meets no deadline between two reads.
+    private static let longest = Duration.seconds(3_600)
+
     // MARK: Before
 
     /// - Returns: the bound of the answer's length that the provider must be given; nil leaves the caller's own.
@@ -79,7 +87,7 @@ final class ChatCall {
         guard
             let estimate = HoldEstimate(
                 promptTokens: promptTokensMax, outputTokens: outputTokens, answers: request.answers, tariff: tariff, price: model.price)
-        else { throw Problem.invalidRequest("The call could cost more than can be counted.", param: request.outputTokensMember) }
+        else { throw Problem.invalidRequest("The call could cost more than can be counted.", param: request.outputTokensMembers[0]) }
         let reply: HoldReply
         do {
             reply = try await service.ledger.place(
@@ -109,7 +117,7 @@ final class ChatCall {
 
     private func reportWhileRunning() {
         reports = service.loop.schedule(after: service.ledger.timing.reportEvery) { [self] in
-            service.ledger.report(charge, of: principal.accountID, usedSoFar: price(delivered) ?? .zero, in: context)
+            service.ledger.report(charge, of: principal.accountID, usedSoFar: price(delivered.usage) ?? granted, in: context)
             reportWhileRunning()
         }
     }
@@ -127,12 +135,12 @@ final class ChatCall {
         }
         guard !exchange.isClosed else { return await void(because: "the caller hung up") }
         let reported = body.withUnsafeBytes { JSONScan($0)["usage"].flatMap(TokenUsage.init) }
-        let usage = reported ?? TokenUsage(promptTokens: promptTokensLikely, completionTokens: Int64(body.count / 8))
+        let (usage, isEstimated) = AnswerUsage.delivered(in: body, reported: reported, promptTokens: promptTokensLikely)
         guard usage.completionTokens > 0 else {
             await void(because: "empty answer")
             return respond(body, usage: usage, used: .zero)
         }
-        guard let used = await settle(usage, isEstimated: reported == nil, end: .completed) else { throw Problem.ledgerUnavailable }
+        guard let used = await settle(usage, isEstimated: isEstimated, end: .completed) else { throw Problem.ledgerUnavailable }
         respond(body, usage: usage, used: used)
     }
 
@@ -169,11 +177,13 @@ final class ChatCall {
 
     /// The provider's answer is whole: it is paid for before the caller sees its end.
     private func finishStream() async {
-        guard delivered.completionTokens > 0 else {
+        meter.finish { exchange.write($0) }
+        let (usage, isEstimated) = delivered
+        guard usage.completionTokens > 0 else {
             await void(because: "empty answer")
             return endStream(used: .zero)
         }
-        guard let used = await settle(delivered, isEstimated: meter.usage == nil, end: .completed) else {
+        guard let used = await settle(usage, isEstimated: isEstimated, end: .completed) else {
             return breakStream(with: .ledgerUnavailable)
         }
         endStream(used: used)
@@ -181,7 +191,7 @@ final class ChatCall {
 
     private func endStream(used: Credits) {
         if request.wantsUsage, let event = meter.usageEvent,
-            let priced = AnswerUsage.adding(used: used, remaining: remaining(after: used), usage: delivered, to: event)
+            let priced = AnswerUsage.adding(used: used, remaining: remaining(after: used), usage: delivered.usage, to: event)
         {
             exchange.write(Array("data: ".utf8) + priced + Array("\n\n".utf8))
         }
@@ -193,8 +203,9 @@ final class ChatCall {
     private func breakOff(because error: UpstreamError) async {
         let end: CallFacts.End =
             if exchange.isClosed { .clientGone } else if case .timedOut = error.code { .timedOut } else { .providerDied }
-        if delivered.completionTokens > 0 {
-            _ = await settle(delivered, isEstimated: meter.usage == nil, end: end)
+        let (usage, isEstimated) = delivered
+        if usage.completionTokens > 0 {
+            _ = await settle(usage, isEstimated: isEstimated, end: end)
         } else {
             await void(because: "\(end.rawValue) before the first token")
         }
@@ -211,36 +222,37 @@ final class ChatCall {
 
     /// The provider said no, before anything was generated.
     private func refuse(_ answer: UpstreamResponse) async throws {
-        let body = (try? await answer.collect(upTo: 65_536)) ?? []
         await void(because: "provider answered \(answer.status)")
+        let patience = service.loop.schedule(after: .seconds(10)) { answer.cancel() }
+        defer { service.loop.cancel(patience) }
+        let body = (try? await answer.collect(upTo: 65_536)) ?? []
         throw service.problem(
             forStatus: answer.status, body: body, retryAfter: answer.headers.string(for: "retry-after"), of: model.provider)
     }
 
-    /// What is charged so far: as the provider says, else as counted.
-    private var delivered: TokenUsage {
-        meter.usage
-            ?? TokenUsage(
-                promptTokens: meter.contentEvents > 0 ? promptTokensLikely : 0, completionTokens: meter.outputTokensDelivered)
+    private var delivered: (usage: TokenUsage, isEstimated: Bool) { meter.delivered(promptTokens: promptTokensLikely) }
+
+    /// For a provider that never says: four bytes a token, as tokenizers do on average. Pictures inside are no text.
+    private var promptTokensLikely: Int64 { max(1, min(promptTokensMax, Int64(exchange.body.count / 4))) }
+
+    /// - Returns: nil beyond what the ledger takes in one charge.
+    private func price(_ usage: TokenUsage) -> Credits? {
+        tariff.credits(for: usage, at: model.price).flatMap { $0 <= HoldEstimate.amountMax ? $0 : nil }
     }
-
-    /// For a provider that never says: four bytes a token, as tokenizers do on average.
-    private var promptTokensLikely: Int64 { max(1, Int64(exchange.body.count / 4)) }
-
-    private func price(_ usage: TokenUsage) -> Credits? { tariff.credits(for: usage, at: model.price) }
 
     private func remaining(after used: Credits) -> Credits { availableAfterHold + granted - used }
 
     /// - Returns: what was charged; nil when the charge could not be made durable.
     private func settle(_ usage: TokenUsage, isEstimated: Bool, end: CallFacts.End) async -> Credits? {
-        guard let used = price(usage), let cost = model.price.cost(of: usage) else {
-            service.log.error("usage beyond what can be priced", ["model": .string(model.id)], trace: context.trace)
-            return nil
-        }
+        let priced = price(usage)
+        // A charge that could not be counted would be lost: what was held is what is surely owed.
+        if priced == nil { service.log.error("usage beyond what can be priced", ["model": .string(model.id)], trace: context.trace) }
+        let used = priced ?? granted
         let facts = CallFacts(
             model: model.id, provider: model.provider.name, promptTokens: usage.promptTokens, completionTokens: usage.completionTokens,
-            isEstimated: isEstimated, end: end, priceVersion: model.price.version, costPicoUSD: cost.value,
-            markupBasisPoints: tariff.markupBasisPoints, operation: exchange.headers.string(for: "x-operation"),
+            isEstimated: isEstimated, end: end, priceVersion: model.price.version,
+            costPicoUSD: model.price.cost(of: usage)?.value ?? .max,
+            markupBasisPoints: tariff.markupBasisPoints, operation: operation,
             apiKeyID: principal.apiKeyID)
         let settlement = SettleCharge(chargeID: charge, accountID: principal.accountID, amount: used, call: facts)
         return await service.ledger.settle(settlement, in: context) ? used : nil

@@ -5,10 +5,11 @@ struct ChatRequest: Sendable {
     let json: JSONObject
     let model: String
     let isStreaming: Bool
-    /// `max_completion_tokens`, or the older `max_tokens`; nil when the caller left it to the model.
+    /// `max_completion_tokens` or the older `max_tokens`, the larger where both stand, since providers differ in which one they obey;
+    /// nil when the caller left it to the model.
     let outputTokensMax: Int64?
-    /// The member that carried it, so that a clamp goes where the caller looked.
-    let outputTokensMember: String
+    /// The members that carried it, so that a clamp goes wherever a provider may look.
+    let outputTokensMembers: [String]
     /// `n`: how many answers are generated, each paid for.
     let answers: Int64
     let wantsUsage: Bool
@@ -33,13 +34,17 @@ struct ChatRequest: Sendable {
         }
         isStreaming =
             try Self.member("stream", "must be true or false") { [json] () throws(JSONError) in try json.optionalBool("stream") } ?? false
-        outputTokensMember = json.has("max_completion_tokens") ? "max_completion_tokens" : "max_tokens"
-        outputTokensMax = try Self.member(outputTokensMember, "must be an integer") { [json, outputTokensMember] () throws(JSONError) in
-            try json.optionalInteger(outputTokensMember)
+        var bounds: [(member: String, tokens: Int64)] = []
+        for name in ["max_completion_tokens", "max_tokens"] {
+            let bound = try Self.member(name, "must be an integer") { [json] () throws(JSONError) in try json.optionalInteger(name) }
+            guard let bound else { continue }
+            guard (1...10_000_000).contains(bound) else {
+                throw .invalid(param: name, message: "\(name) must be between 1 and 10000000.")
+            }
+            bounds.append((name, bound))
         }
-        if let outputTokensMax, !(1...10_000_000).contains(outputTokensMax) {
-            throw .invalid(param: outputTokensMember, message: "\(outputTokensMember) must be between 1 and 10000000.")
-        }
+        outputTokensMax = bounds.map(\.tokens).max()
+        outputTokensMembers = bounds.isEmpty ? ["max_tokens"] : bounds.map(\.member)
         answers = try Self.member("n", "must be an integer") { [json] () throws(JSONError) in try json.optionalInteger("n") } ?? 1
         guard (1...Self.answersMax).contains(answers) else {
             throw .invalid(param: "n", message: "n must be between 1 and \(Self.answersMax).")
@@ -57,13 +62,28 @@ struct ChatRequest: Sendable {
         }
     }
 
-    /// The body as the provider gets it: usage is always asked for, and the answer's length is bound by what was held.
+    /// What the caller says the call is for (`x-operation`). It travels with the charge, so it must not be able to make one too large.
+    static func operation(_ header: String?) throws(Refusal) -> String? {
+        guard let header, !header.isEmpty else { return nil }
+        guard header.utf8.count <= 100, header.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+            throw .invalid(param: "x-operation", message: "x-operation must be at most 100 printable ASCII characters.")
+        }
+        return header
+    }
+
+    /// The body as the provider gets it: the model by the provider's name for it, usage always asked for, and the answer's length
+    /// bound by what was held.
     /// - Parameter outputTokens: a bound to set; nil leaves what the caller said.
-    func providerBody(outputTokens: Int64?) -> [UInt8] {
-        guard isStreaming && !wantsUsage || outputTokens != nil else { return json.bytes }
+    func providerBody(model providerModel: String, outputTokens: Int64?) -> [UInt8] {
+        guard isStreaming && !wantsUsage || outputTokens != nil || providerModel != model else { return json.bytes }
         var splice = JSONSplice(json)
+        if providerModel != model {
+            var name = JSONWriter()
+            name.string(providerModel)
+            splice.set("model", raw: name.bytes)
+        }
         if isStreaming, !wantsUsage { splice.set("stream_options", raw: streamOptionsWithUsage) }
-        if let outputTokens { splice.set(outputTokensMember, raw: Array(String(outputTokens).utf8)) }
+        if let outputTokens { for name in outputTokensMembers { splice.set(name, raw: Array(String(outputTokens).utf8)) } }
         return splice.apply()
     }
 

@@ -21,7 +21,7 @@ final class ChatService: @unchecked Sendable {
 
     let authenticator: Authenticator
     private let keys: ProviderKeys
-    private var pools: [String: ProviderConnections] = [:]
+    private var pools: [Catalogue.Provider: ProviderConnections] = [:]
 
     init(
         loop: EventLoop, ledger: LedgerMessages, catalogue: CurrentCatalogue, authenticator: Authenticator, keys: ProviderKeys,
@@ -52,6 +52,9 @@ final class ChatService: @unchecked Sendable {
 
     // MARK: Providers
 
+    /// - Throws: when there is no way to `provider`: better known before credits are held.
+    func requireWay(to provider: Catalogue.Provider) throws { _ = try connections(to: provider) }
+
     /// Starts a call; the answer can be cancelled from here on.
     func send(_ body: [UInt8], to provider: Catalogue.Provider) throws -> UpstreamResponse {
         let connections = try connections(to: provider)
@@ -66,7 +69,7 @@ final class ChatService: @unchecked Sendable {
     }
 
     private func connections(to provider: Catalogue.Provider) throws -> ProviderConnections {
-        if let known = pools[provider.name] { return known }
+        if let known = pools[provider] { return known }
         guard let key = keys[provider.apiKeyVariable] else { throw Problem.providerDisabled(provider.name) }
         guard let endpoint = provider.endpoint, let origin = Origin(String(endpoint.origin)) else {
             throw Problem.providerError(provider.name, "The address of the provider '\(provider.name)' cannot be read.")
@@ -76,7 +79,7 @@ final class ChatService: @unchecked Sendable {
         let made = ProviderConnections(
             pool: try UpstreamPool(loop: loop, origin: origin), chatTarget: Array((endpoint.path + "/chat/completions").utf8),
             headers: headers)
-        pools[provider.name] = made
+        pools[provider] = made
         return made
     }
 

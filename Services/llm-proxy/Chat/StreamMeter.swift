@@ -16,6 +16,8 @@ struct StreamMeter {
     private(set) var contentEvents: Int64 = 0
     private(set) var contentBytes: Int64 = 0
 
+    /// How much of the content the last word on usage can speak of.
+    private var contentEventsAtUsage: Int64 = 0
     private var partialLine: [UInt8] = []
     private var withholdsBlankLine = false
 
@@ -24,6 +26,28 @@ struct StreamMeter {
 
     /// Tokens delivered, for an answer whose usage never came: one an event at least, and one for four bytes at least.
     var outputTokensDelivered: Int64 { max(contentEvents, (contentBytes + 3) / 4) }
+
+    /// What is charged so far: as the provider says, if it speaks of all that was delivered and does not call content nothing; else
+    /// as counted.
+    /// - Parameter promptTokens: the estimate, for a provider that does not say.
+    func delivered(promptTokens: Int64) -> (usage: TokenUsage, isEstimated: Bool) {
+        if let usage, contentEventsAtUsage == contentEvents, usage.completionTokens > 0 || contentEvents == 0 { return (usage, false) }
+        guard contentEvents > 0 else { return (TokenUsage(promptTokens: 0, completionTokens: 0), true) }
+        let reported = usage ?? TokenUsage(promptTokens: 0, completionTokens: 0)
+        return (
+            TokenUsage(
+                promptTokens: reported.promptTokens > 0 ? reported.promptTokens : promptTokens,
+                completionTokens: max(reported.completionTokens, outputTokensDelivered)), true
+        )
+    }
+
+    /// The stream has ended: what came after the last line end is a line too.
+    mutating func finish(forward: (UnsafeRawBufferPointer) -> Void) {
+        guard !partialLine.isEmpty else { return }
+        let line = partialLine
+        partialLine = []
+        line.withUnsafeBytes { if !withholds(line: $0) { forward($0) } }
+    }
 
     /// Takes what arrived and hands on, in order, what may go to the caller now.
     mutating func feed(_ bytes: UnsafeRawBufferPointer, forward: (UnsafeRawBufferPointer) -> Void) {
@@ -101,6 +125,7 @@ struct StreamMeter {
             }
             return true
         }
+        if carriesUsage { contentEventsAtUsage = contentEvents }
         guard carriesUsage, !carriesChoices else { return false }
         usageEvent = Array(data)
         withholdsBlankLine = true
@@ -124,12 +149,16 @@ struct StreamMeter {
 }
 
 extension TokenUsage {
-    /// The `usage` member of an OpenAI-shaped answer; nil when it is null or says nothing.
+    /// More than the longest answers a request may ask for: who reports it does not know what was used.
+    static let reportedMax: Int64 = 10_000_000 * ChatRequest.answersMax
+
+    /// The `usage` member of an OpenAI-shaped answer; nil when it is null, says nothing, or nothing that can be.
     init?(_ usage: JSONScan) {
         guard usage.isObject else { return nil }
         let prompt = usage["prompt_tokens"]?.integer
         let completion = usage["completion_tokens"]?.integer
-        guard prompt != nil || completion != nil, (prompt ?? 0) >= 0, (completion ?? 0) >= 0 else { return nil }
+        let possible = 0...Self.reportedMax
+        guard prompt != nil || completion != nil, possible.contains(prompt ?? 0), possible.contains(completion ?? 0) else { return nil }
         self.init(promptTokens: prompt ?? 0, completionTokens: completion ?? 0)
     }
 }

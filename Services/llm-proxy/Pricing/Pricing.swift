@@ -53,9 +53,9 @@ struct Tariff: Hashable, Sendable {
         switch rule {
         case .costPlus(let markupBasisPoints, let creditsPerUSD):
             guard let cost = price.cost(of: usage) else { return nil }
-            return atLeastMinimum(
-                Int128(cost.value) * Int128(10_000 + markupBasisPoints) * Int128(creditsPerUSD.nano),
-                over: 10_000 * Int128(PicoUSD.perUSD))
+            let (price, overflow) = Int128(cost.value)
+                .multipliedReportingOverflow(by: Int128(10_000 + markupBasisPoints) * Int128(creditsPerUSD.nano))
+            return overflow ? nil : atLeastMinimum(price, over: 10_000 * Int128(PicoUSD.perUSD))
         case .perToken(let creditsPer1kTokens):
             let tokens = Int128(usage.promptTokens) + Int128(usage.completionTokens)
             return atLeastMinimum(tokens * Int128(creditsPer1kTokens.nano), over: 1_000)
@@ -70,6 +70,7 @@ struct Tariff: Hashable, Sendable {
     }
 
     private func atLeastMinimum(_ numerator: Int128, over denominator: Int128) -> Credits? {
+        guard numerator <= Int128(Int64.max) * denominator else { return nil }
         let roundedUp = (numerator + denominator - 1) / denominator
         guard let nano = Int64(exactly: roundedUp) else { return nil }
         return max(Credits(nano: nano), creditsMin)

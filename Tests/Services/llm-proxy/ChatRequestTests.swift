@@ -46,7 +46,7 @@ struct ChatRequestTests {
 
     @Test func `the provider is always asked for usage of a stream; the rest passes through untouched`() throws {
         let request = try Self.request(#"{"model":"m", "messages":[ ],"stream":true,"seed":1e2,"stream_options":{"x":[1]}}"#)
-        let body = try JSONObject(request.providerBody(outputTokens: nil))
+        let body = try JSONObject(request.providerBody(model: "m", outputTokens: nil))
         #expect(try body.object("stream_options").bool("include_usage"))
         #expect(try body.object("stream_options").array("x").count == 1)
         #expect(try body.decimalText("seed") == "1e2")
@@ -54,14 +54,60 @@ struct ChatRequestTests {
 
     @Test func `a body that needs no change is sent as it came`() throws {
         let text = #"{ "model":"m","messages":[] , "temperature":0.70}"#
-        #expect(try Self.request(text).providerBody(outputTokens: nil) == Array(text.utf8))
+        #expect(try Self.request(text).providerBody(model: "m", outputTokens: nil) == Array(text.utf8))
     }
 
     @Test func `a clamp goes where the caller set the bound`() throws {
         let newer = try Self.request(#"{"model":"m","messages":[],"max_completion_tokens":500}"#)
-        #expect(try JSONObject(newer.providerBody(outputTokens: 64)).integer("max_completion_tokens") == 64)
+        #expect(try JSONObject(newer.providerBody(model: "m", outputTokens: 64)).integer("max_completion_tokens") == 64)
         let unbound = try Self.request(#"{"model":"m","messages":[]}"#)
-        #expect(try JSONObject(unbound.providerBody(outputTokens: 64)).integer("max_tokens") == 64)
+        #expect(try JSONObject(unbound.providerBody(model: "m", outputTokens: 64)).integer("max_tokens") == 64)
+    }
+
+    @Test func `of two bounds the larger is held for, and a clamp goes into both`() throws {
+        let both = try Self.request(#"{"model":"m","messages":[],"max_completion_tokens":1,"max_tokens":90000}"#)
+        #expect(both.outputTokensMax == 90_000)
+        let clamped = try JSONObject(both.providerBody(model: "m", outputTokens: 64))
+        #expect(try clamped.integer("max_completion_tokens") == 64)
+        #expect(try clamped.integer("max_tokens") == 64)
+    }
+
+    @Test func `the provider is asked for the model by its own name`() throws {
+        let request = try Self.request(#"{"model":"m","messages":[]}"#)
+        #expect(try JSONObject(request.providerBody(model: "vendor/\"m\"", outputTokens: nil)).string("model") == #"vendor/"m""#)
+    }
+
+    @Test(arguments: [String(repeating: "x", count: 101), "caf\u{E9}", "\u{FFFD}", "a\tb"])
+    func `an operation that would swell the charge is refused`(header: String) {
+        #expect(throws: ChatRequest.Refusal.self) { try ChatRequest.operation(header) }
+    }
+
+    @Test func `an operation is optional`() throws {
+        #expect(try ChatRequest.operation("pmItems.enhanceWithContext") == "pmItems.enhanceWithContext")
+        #expect(try ChatRequest.operation("") == nil)
+        #expect(try ChatRequest.operation(nil) == nil)
+    }
+
+    @Test(
+        arguments: [
+            // As reported; reported as nothing; not reported; no answer at all.
+            (#"{"choices":[{"message":{"role":"assistant","content":"12345678"}}]}"#, 7, 5, 7, 5, false),
+            (#"{"choices":[{"message":{"role":"assistant","content":"12345678"}}]}"#, 7, 0, 7, 2, true),
+            (
+                #"{"choices":[{"message":{"content":"12345678"}},{"message":{"content":null,"tool_calls":[12345678]}}]}"#, nil, 0, 99, 4,
+                true
+            ),
+            (#"{"error":{"message":"a long story about why there is no answer"}}"#, nil, 0, 0, 0, true),
+            (#"{"choices":[{"message":{"role":"assistant","content":"","annotations":[]}}]}"#, 7, 0, 7, 0, false),
+            ("<html>not an answer</html>", nil, 0, 0, 0, true),
+        ] as [(String, Int64?, Int64, Int64, Int64, Bool)])
+    func `an answer is charged as reported, else as counted, and not at all when there is none`(
+        answer: String, reportedPrompt: Int64?, reportedCompletion: Int64, prompt: Int64, completion: Int64, isEstimated: Bool
+    ) {
+        let reported = reportedPrompt.map { TokenUsage(promptTokens: $0, completionTokens: reportedCompletion) }
+        let delivered = AnswerUsage.delivered(in: Array(answer.utf8), reported: reported, promptTokens: 99)
+        #expect(delivered.usage == TokenUsage(promptTokens: prompt, completionTokens: completion))
+        #expect(delivered.isEstimated == isEstimated)
     }
 
     @Test func `an answer's usage gets the credits, exactly, and nothing else changes`() throws {

@@ -63,6 +63,31 @@ struct StreamMeterTests {
         #expect(Self.read(Self.start + Self.finish, cutAt: []).meter.outputTokensDelivered == 0)
     }
 
+    @Test func `the last line needs no end`() {
+        for stream in [Self.hello + Self.usage + Self.done.dropLast(2), Self.hello + Self.usage.dropLast(2)] {
+            var (meter, forwarded) = Self.read(stream, cutAt: [])
+            meter.finish { forwarded += String(decoding: $0, as: UTF8.self) }
+            #expect(forwarded == Self.hello)
+            #expect(meter.usage == TokenUsage(promptTokens: 12, completionTokens: 34))
+            #expect(meter.isDone == stream.hasSuffix("[DONE]"))
+        }
+    }
+
+    @Test func `usage that calls content nothing, or came before it, gives way to the count`() {
+        let zeros = Self.usage.replacing("12", with: "0").replacing("34", with: "0")
+        func charged(_ stream: String) -> (TokenUsage, Bool) { Self.read(stream, cutAt: []).meter.delivered(promptTokens: 99) }
+        #expect(charged(Self.hello + Self.usage) == (TokenUsage(promptTokens: 12, completionTokens: 34), false))
+        #expect(charged(Self.hello + zeros) == (TokenUsage(promptTokens: 99, completionTokens: 6), true))
+        #expect(charged(Self.usage.replacing("34", with: "0") + Self.hello) == (TokenUsage(promptTokens: 12, completionTokens: 6), true))
+        #expect(charged(Self.start + zeros) == (TokenUsage(promptTokens: 0, completionTokens: 0), false))
+        #expect(charged(Self.start) == (TokenUsage(promptTokens: 0, completionTokens: 0), true))
+    }
+
+    @Test func `usage that no answer can have is not believed`() {
+        let absurd = Self.usage.replacing("34", with: "9000000000000000000")
+        #expect(Self.read(Self.hello + absurd, cutAt: []).meter.usage == nil)
+    }
+
     @Test func `tool calls and reasoning are content too`() {
         let tool = #"data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}}]}"# + "\n\n"
         let thought = #"data: {"choices":[{"delta":{"reasoning_content":"so"}}]}"# + "\n\n"
