@@ -35,7 +35,8 @@ struct LedgerMessages: Sendable {
     let log: Logger
 
     /// Asks for a hold; while the account's own calls hold what is missing, again with the same id.
-    /// - Throws: when the ledger does not answer. Whether it decided is then unknown, so the hold is voided.
+    /// - Throws: when the ledger does not answer. Where it may have decided all the same, the hold is voided. What a full queue refused
+    /// is not: an overload must not cost a durable message for each call it sheds.
     func place(
         _ charge: ChargeID, for account: AccountID, _ estimate: HoldEstimate, apiKey: APIKeyID?, on loop: EventLoop,
         in context: MessageContext
@@ -54,6 +55,8 @@ struct LedgerMessages: Sendable {
                     headers: [("traceparent", context.trace.traceparent), ("x-conversation-id", context.conversationID.description)],
                     messageID: MessageID.make().description, within: timing.holdWithin)
                 reply = try HoldReply(decoding: delivery.body)
+            } catch let error as RPCError where error.neverArrived {
+                throw error
             } catch {
                 await void(charge, of: account, because: "the ledger did not answer", in: context)
                 throw error

@@ -16,7 +16,7 @@ package enum PublishError: Error, Equatable, Sendable {
     case stopped
 }
 
-/// Why an RPC has no answer. The request may have been carried out after all of them except `unroutable`.
+/// Why an RPC has no answer. The request may have been carried out after all of them that are not ``neverArrived``.
 package enum RPCError: Error, Equatable, Sendable {
     case timedOut
     case unroutable(code: Int, text: String)
@@ -26,6 +26,14 @@ package enum RPCError: Error, Equatable, Sendable {
     case saturated
     case closed(code: Int, text: String)
     case stopped
+
+    /// No queue took the request: nobody will carry it out.
+    package var neverArrived: Bool {
+        switch self {
+        case .unroutable, .nacked, .saturated: true
+        case .timedOut, .disconnected, .blocked, .closed, .stopped: false
+        }
+    }
 
     init(_ error: PublishError) {
         self =

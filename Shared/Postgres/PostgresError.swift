@@ -65,17 +65,20 @@ package struct PostgresError: Error, Sendable, CustomStringConvertible {
     package var isDatabaseUnavailable: Bool {
         switch code {
         case .connectionLost, .connectFailed, .poolTimedOut, .poolSaturated, .commitUnknown: true
-        case .server: sqlState.map { $0.hasPrefix("08") || $0.hasPrefix("57P0") || $0 == "25006" || $0 == "53300" } ?? false
+        case .server: sqlState.map { $0.hasPrefix("08") || $0.hasPrefix("57P0") || Self.ofTheServer.contains($0) } ?? false
         default: false
         }
     }
 
     private static func isRetriable(sqlState: String) -> Bool {
         switch sqlState {
-        case "40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "25006", "53300": true
-        default: sqlState.hasPrefix("08")
+        case "40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03": true
+        default: sqlState.hasPrefix("08") || ofTheServer.contains(sqlState)
         }
     }
+
+    /// Read-only after a failover, full disk, too many connections, I/O error: no statement is at fault, so none may be given up for it.
+    private static let ofTheServer: Set<String> = ["25006", "53100", "53300", "58030"]
 
     package func isViolation(of constraint: String) -> Bool { self.constraint == constraint }
 

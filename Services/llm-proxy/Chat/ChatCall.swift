@@ -73,7 +73,9 @@ final class ChatCall {
             throw service.problem(for: error, of: model.provider)
         }
         guard (200..<300).contains(answer.status) else { return try await refuse(answer) }
-        if request.isStreaming { await stream(answer) } else { try await collect(answer) }
+        // A provider may not stream what it was asked to; its JSON is then no event, and would go through unmetered.
+        let isJSON = answer.headers.string(for: "content-type")?.lowercased().hasPrefix("application/json") ?? false
+        if request.isStreaming, !isJSON { await stream(answer) } else { try await collect(answer) }
     }
 
     /// A provider that trickles for ever meets no deadline between two reads.
@@ -240,7 +242,7 @@ final class ChatCall {
         tariff.credits(for: usage, at: model.price).flatMap { $0 <= HoldEstimate.amountMax ? $0 : nil }
     }
 
-    private func remaining(after used: Credits) -> Credits { availableAfterHold + granted - used }
+    private func remaining(after used: Credits) -> Credits { max(.zero, availableAfterHold + granted - used) }
 
     /// - Returns: what was charged; nil when the charge could not be made durable.
     private func settle(_ usage: TokenUsage, isEstimated: Bool, end: CallFacts.End) async -> Credits? {
