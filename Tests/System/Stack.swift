@@ -49,7 +49,7 @@ struct Stack: Sendable {
     private func run(_ arguments: String...) async throws {
         let result = try await Self.execute(
             "/usr/bin/env", ["bash", tool] + arguments,
-            environment: ["STACK_DIR": directory, "PORT_BASE": "17100"])
+            environment: ["STACK_DIR": directory, "PORT_BASE": ProcessInfo.processInfo.environment["TEST_STACK_PORT_BASE"] ?? "17100"])
         guard result.status == 0 else {
             throw Failure(description: "stack.sh \(arguments.joined(separator: " ")): \(result.output.suffix(2_000))")
         }

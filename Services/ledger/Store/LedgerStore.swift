@@ -31,8 +31,9 @@ final class LedgerStore: @unchecked Sendable {
         let granted = Set(commands.filter(\.mayOpenAccount).map(\.account)).sorted()
         let ruling = try await pool.transaction { transaction in
             if !granted.isEmpty { try await transaction.execute(OpenAccounts(ids: granted)) }
-            let (locked, now, entries, holds) = try await transaction.pipeline(
-                LockAccounts(ids: touched), ReadClock(), ReadEntries(ids: charges), ReadHolds(charges: charges, accounts: touched))
+            let (_, locked, now, entries, holds) = try await transaction.pipeline(
+                PlanOnce(), LockAccounts(ids: touched), ReadClock(), ReadEntries(ids: charges),
+                ReadHolds(charges: charges, accounts: touched))
             try faults.hit(.afterLock)
 
             // A row at seq 0 is a lock and not yet an account: a command before the first grant of its batch must not see it.
