@@ -3,7 +3,12 @@ import CRabbitMQ
 extension MessageProperties {
     /// Copies out of the library's buffers.
     init(_ raw: amqp_basic_properties_t) {
-        func text(_ flag: Int32, _ bytes: amqp_bytes_t) -> String { raw._flags & UInt32(flag) == 0 ? "" : String(bytes) }
+        func text(_ flag: Int32, _ bytes: amqp_bytes_t) -> String {
+            guard raw._flags & UInt32(flag) != 0 else { return "" }
+            let text = String(bytes)
+            // Bytes that are no UTF-8 grow when they are repaired; too long to be sent back in a reply, they name nothing.
+            return text.utf8.count <= 255 ? text : ""
+        }
         messageID = text(AMQP_BASIC_MESSAGE_ID_FLAG, raw.message_id)
         correlationID = text(AMQP_BASIC_CORRELATION_ID_FLAG, raw.correlation_id)
         type = text(AMQP_BASIC_TYPE_FLAG, raw.type)
