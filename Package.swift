@@ -82,14 +82,14 @@ let package = Package(
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
                 "Lifecycle", "Outbox", "Postgres", "Telemetry", "UpstreamClient",
             ],
-            path: "Services/llm-proxy", exclude: ["Migrations"]),
+            path: "Services/llm-proxy", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
             name: "Billing",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "Identity", "JSON", "Lifecycle", "Outbox",
                 "Postgres", "Telemetry",
             ],
-            path: "Services/billing", exclude: ["Migrations"]),
+            path: "Services/billing", exclude: ["Migrations", "openapi.json"]),
 
         // Simulators.
         .executableTarget(
