@@ -203,7 +203,8 @@ struct JSONScanTests {
                 _ = json.firstElement?.string
             }
             if let value = try? JSONValue(bytes), case .object(let object) = value {
-                #expect(JSONSplice(object).apply() == bytes, "seed \(seed)")
+                // White space around the value is not the object's.
+                #expect(JSONSplice(object).apply() == object.bytes, "seed \(seed)")
             }
         }
     }
