@@ -68,6 +68,21 @@ extension SystemTests {
             }
         }
 
+        @Test func `a registration is one trace through auth, billing and ledger: messages, log lines and journal row`() async throws {
+            try await Gateway.run { gateway in
+                let trace = "0af7651916cd43dd8448eb21" + UUIDv7.make().description.suffix(8)
+                let account = try await gateway.register(trace: trace)
+                #expect(try await gateway.grantTraces(of: account) == [trace])
+                #expect(try await gateway.messagesSent(by: "auth", in: trace) == ["user.registered.v1"])
+                #expect(try await gateway.messagesSent(by: "billing", in: trace) == ["purchase.fulfilled.v1"])
+                for service in [Stack.Component.auth, .billing, .ledger] {
+                    try await gateway.until("\(service.rawValue) has logged it") {
+                        try gateway.stack.log(of: service).contains { $0.contains(trace) }
+                    }
+                }
+            }
+        }
+
         @Test func `a stream without usage asked for shows none, and one whose provider never says is charged by what was delivered`()
             async throws
         {

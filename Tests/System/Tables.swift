@@ -15,6 +15,14 @@ extension Gateway {
     /// What an account was charged, in the order of its chain: captures, expiries, late captures.
     func charges(of account: Account) async throws -> [Charge] { try await database.query(ChargesOf(account: account.id)) }
 
+    /// The trace that an account's grants were written in.
+    func grantTraces(of account: Account) async throws -> [String?] { try await database.query(GrantTraces(account: account.id)) }
+
+    /// Types of the messages that a service sent through its outbox in a trace.
+    func messagesSent(by service: String, in trace: String) async throws -> [String] {
+        try await database.query(MessagesSent(service: service, trace: trace))
+    }
+
     func openHolds(of account: Account? = nil) async throws -> Int64 {
         try await database.first(OpenHolds(account: account?.id)) ?? 0
     }
@@ -83,5 +91,32 @@ private struct BooksOf: Statement {
         Gateway.Books(
             journal: Credits(nano: try row.next()), posted: Credits(nano: try row.next()), held: Credits(nano: try row.next()),
             lowest: Credits(nano: try row.next()), chargedTwice: try row.next())
+    }
+}
+
+private struct GrantTraces: Statement {
+    static let sql = "SELECT replace(trace_id::text, '-', '') FROM ledger.journal WHERE account_id = $1 AND kind = 21"
+    var account: AccountID
+
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> String? { try row.next(String?.self) }
+}
+
+private struct MessagesSent: Statement {
+    static let sql = """
+        SELECT type
+        FROM (
+            SELECT 'auth' AS service, type, traceparent FROM auth.outbox
+            UNION ALL
+            SELECT 'billing', type, traceparent FROM billing.outbox) AS sent
+        WHERE service = $1 AND split_part(traceparent, '-', 2) = $2
+        """
+    typealias Output = String
+    var service: String
+    var trace: String
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(service)
+        parameters.append(trace)
     }
 }
