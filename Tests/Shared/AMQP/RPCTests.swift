@@ -102,7 +102,8 @@ struct RPCTests {
             try broker.deleteQueue("ledger.rpc.hold")
             try broker.declareQueue("ledger.rpc.hold.silent")
             try broker.bind(queue: "ledger.rpc.hold.silent", exchange: "ledger.rpc", routingKey: "hold")
-            let call = Task { await outcome(client, within: .seconds(60)) }
+            // Immediate: asked on the connection that is about to go, not on the one after it.
+            let call = Task.immediate { await outcome(client, within: .seconds(60)) }
             try await broker.closeConnections(until: { !client.isConnected })
             let failure = await call.value
             #expect(failure == .disconnected)

@@ -76,10 +76,11 @@ struct MigratorTests {
             let role = directories.schema
             try directories.write(1, "0001_a.sql", "CREATE TABLE a (n bigint);")
             try await pool.withConnection { connection in
-                try await connection.script("CREATE ROLE \(role) LOGIN; CREATE SCHEMA \(role) AUTHORIZATION \(role)")
+                try await connection.script("CREATE ROLE \(role) LOGIN PASSWORD 'migrator'; CREATE SCHEMA \(role) AUTHORIZATION \(role)")
             }
             var configuration = TestDatabase.current.configuration(connectionsMax: 1)
-            configuration.url = configuration.url.replacing("postgres@", with: "\(role)@")
+            let host = configuration.url.drop { $0 != "@" }
+            configuration.url = "postgresql://\(role):migrator" + host
             let applied = try await TestDatabase.withPool(configuration) { try await directories.migrate($0) }
             #expect(applied == ["0001_a.sql"])
             try await pool.withConnection { try await $0.script("DROP OWNED BY \(role); DROP ROLE \(role)") }
