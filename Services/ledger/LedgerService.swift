@@ -14,6 +14,7 @@ import Telemetry
 /// |---|---|---|
 /// | `HOLD_TTL_MAX` | `10m` | 1s…1h; a hold asked for longer is cut to this |
 /// | `EXPIRY_SWEEP_INTERVAL` | `1s` | 50ms…1m between looks for expired holds |
+/// | `EXPIRY_GRACE` | `15s` | 0s…10m after an outage (and the start) in which no hold expires, to read what waits in the queue |
 /// | `BATCH_COMMANDS_MAX` | `1000` | 1…5000 commands in one transaction |
 ///
 /// and what every service reads (`CommonConfiguration`).
@@ -26,14 +27,15 @@ struct LedgerService {
             limits.timeToLiveMax = try environment.duration("HOLD_TTL_MAX", default: .seconds(600), in: .seconds(1) ... .seconds(3_600))
             let sweepInterval = try environment.duration(
                 "EXPIRY_SWEEP_INTERVAL", default: .seconds(1), in: .milliseconds(50) ... .seconds(60))
+            let expiry = ExpiryGate(
+                grace: try environment.duration("EXPIRY_GRACE", default: .seconds(15), in: .zero ... .seconds(600)))
             let commandsMax = try environment.integer("BATCH_COMMANDS_MAX", default: 1_000, in: 1...5_000)
 
             let log = runtime.log
             let pool = try runtime.database(connectionsMax: 6)
-            let store = LedgerStore(pool: pool, limits: limits)
+            let store = LedgerStore(pool: pool, limits: limits, expiry: expiry)
             let keeper = JournalKeeper(store: store, log: log)
-            let runner = BatchRunner(store: store, log: log, commandsMax: commandsMax)
-            let sweeper = Sweeper(store: store, interval: sweepInterval, log: log)
+            let runner = BatchRunner(store: store, expiry: expiry, log: log, commandsMax: commandsMax)
             runtime.add(Component("journal", run: { try await keeper.run() }))
             runtime.add(
                 Component(
@@ -46,7 +48,6 @@ struct LedgerService {
                         keeper.giveUp()
                         runner.stop()
                     }))
-            runtime.add(Component("expiry", run: { try await sweeper.run() }))
 
             let replies = try runtime.publisher("replies")
             let messages = try LedgerMessages(runner: runner, store: store, replies: replies, log: log) { queue, prefetch in
@@ -58,6 +59,10 @@ struct LedgerService {
                         consumer.name, stopWithin: .seconds(12), run: { try await consumer.run() },
                         stop: { await consumer.stop(within: runner.isDatabaseAway ? .zero : .seconds(10)) }))
             }
+            let consumers = messages.consumers
+            let sweeper = Sweeper(
+                store: store, interval: sweepInterval, expiry: expiry, isHearing: { consumers.allSatisfy(\.isConnected) }, log: log)
+            runtime.add(Component("expiry", run: { try await sweeper.run() }))
             let balances = messages.balances
             runtime.add(
                 Component(

@@ -76,6 +76,8 @@ final class CommandConsumer: Sendable {
 
     func stop(within limit: Duration) async { await consumer.stop(within: limit) }
 
+    var isConnected: Bool { consumer.isConnected }
+
     private func settle(_ deliveries: [Delivery]) async throws {
         let received = MonotonicInstant.current()
         var asked: [(delivery: Delivery, command: Command)] = []

@@ -8,18 +8,21 @@ final class Sweeper: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
     private let store: LedgerStore
     private let interval: Duration
+    private let expiry: ExpiryGate
+    private let isHearing: @Sendable () -> Bool
     private let log: Logger
     private var isFailing = false
     private let expired = Metrics.shared.counter("ledger_holds_swept_total", help: "Expired holds that the sweep came to.")
 
-    init(store: LedgerStore, interval: Duration, log: Logger) {
-        (self.store, self.interval, self.log) = (store, interval, log)
+    /// - Parameter isHearing: false while reports and settlements cannot come in.
+    init(store: LedgerStore, interval: Duration, expiry: ExpiryGate, isHearing: @escaping @Sendable () -> Bool, log: Logger) {
+        (self.store, self.interval, self.expiry, self.isHearing, self.log) = (store, interval, expiry, isHearing, log)
     }
 
     /// Until cancelled.
     func run() async throws {
         while true {
-            await sweep()
+            if isHearing() { await sweep() } else { expiry.outage() }
             try await store.pool.loop.sleep(for: interval)
         }
     }
@@ -33,7 +36,7 @@ final class Sweeper: @unchecked Sendable {
                 for (account, error) in sweep.failed {
                     log.error("expired hold cannot be settled", ["account.id": .describing(account)], error: error)
                 }
-                if sweep.due < Self.holdsPerBatch || !sweep.failed.isEmpty { break }
+                if sweep.due < Self.holdsPerBatch || !sweep.failed.isEmpty || !expiry.isOpen { break }
             }
             if count > 0 { log.info("expired holds settled", ["holds": .integer(count)]) }
             expired.add(Int64(count))

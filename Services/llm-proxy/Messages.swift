@@ -97,7 +97,10 @@ struct LedgerMessages: Sendable {
                 "publish not confirmed, keeping the message in the outbox", ["message.type": .string(type(of: message).name)], error: error)
         }
         do {
-            try await outbox.keep(OutboxMessage(message, id: id, orderingKey: account.description, conversationID: context.conversationID))
+            let kept = TraceContext.$current.withValue(context.trace) {
+                OutboxMessage(message, id: id, orderingKey: account.description, conversationID: context.conversationID)
+            }
+            try await outbox.keep(kept)
             return true
         } catch {
             log.error("a charge could not be made durable", ["message.type": .string(type(of: message).name)], error: error)

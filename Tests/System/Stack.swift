@@ -31,7 +31,7 @@ struct Stack: Sendable {
         }
         let stack = Stack(directory: stacks + "/system", tool: tool)
         try FileManager.default.createDirectory(atPath: stack.directory, withIntermediateDirectories: true)
-        try "HOLD_TTL=6s\nLOG_LEVEL=info\n".write(toFile: stack.directory + "/local.env", atomically: true, encoding: .utf8)
+        try "HOLD_TTL=6s\nEXPIRY_GRACE=3s\n".write(toFile: stack.directory + "/local.env", atomically: true, encoding: .utf8)
         try await stack.run("up")
         return stack
     }

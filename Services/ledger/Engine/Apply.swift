@@ -5,10 +5,12 @@ extension LedgerState {
     /// through the balances and holds it leaves behind, so a batch equals its commands one by one.
     ///
     /// Holds that have expired by `now` are settled before the first command is looked at: they never cause a refusal.
-    /// - Parameter now: the database's clock; no other clock counts.
-    func apply(_ commands: [Command], now: Instant, limits: Limits = Limits()) -> Ruling {
-        var ruling = Batch(state: self, now: now, limits: limits)
-        ruling.expireHolds()
+    /// - Parameters:
+    ///   - now: the database's clock; no other clock counts.
+    ///   - expires: false while an outage is made up for: then a hold whose time is over lives on, until its call is heard of.
+    func apply(_ commands: [Command], now: Instant, limits: Limits = Limits(), expires: Bool = true) -> Ruling {
+        var ruling = Batch(state: self, now: now, limits: limits, expires: expires)
+        if expires { ruling.expireHolds() }
         var decisions: [Decision] = []
         decisions.reserveCapacity(commands.count)
         for command in commands { decisions.append(ruling.decide(command)) }
@@ -20,6 +22,7 @@ private struct Batch {
     var state: LedgerState
     let now: Instant
     let limits: Limits
+    let expires: Bool
     var written: [Entry] = []
 
     mutating func decide(_ command: Command) -> Decision {
@@ -64,7 +67,7 @@ private struct Batch {
 
     private mutating func report(_ command: Command, _ used: Credits, _ timeToLive: Duration) -> Decision {
         // A hold of an account that this batch does not touch may stand here expired.
-        guard var hold = state.holds[command.id], hold.expiresAt > now else { return .noted }
+        guard var hold = state.holds[command.id], hold.expiresAt > now || !expires else { return .noted }
         guard hold.account == command.account else { return misaddressed(command) }
         hold.reported = max(hold.reported, used)
         hold.expiresAt = max(hold.expiresAt, now + timeToLive)

@@ -11,6 +11,7 @@ final class BatchRunner: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
     private let store: LedgerStore
     private let loop: EventLoop
+    private let expiry: ExpiryGate
     private let log: Logger
     private let commandsMax: Int
     private var groups: [Group] = []
@@ -30,8 +31,9 @@ final class BatchRunner: @unchecked Sendable {
     }
 
     /// - Parameter commandsMax: of one batch; a group is never torn, so one batch may hold a little more.
-    init(store: LedgerStore, log: Logger, commandsMax: Int = 1_000) {
+    init(store: LedgerStore, expiry: ExpiryGate = ExpiryGate(grace: .zero), log: Logger, commandsMax: Int = 1_000) {
         self.store = store
+        self.expiry = expiry
         loop = store.pool.loop
         self.log = log
         self.commandsMax = commandsMax
@@ -153,6 +155,7 @@ final class BatchRunner: @unchecked Sendable {
     }
 
     private func noteUnavailable(_ error: PostgresError) {
+        expiry.outage()
         guard unavailableSince == nil else { return }
         unavailableSince = .current()
         log.warning("waiting for the database", error: error)
@@ -175,8 +178,13 @@ enum Verdict: Sendable {
 }
 
 extension PostgresError {
-    /// The same commands may succeed later; a lost COMMIT is asked for again, since every command carries its id.
-    fileprivate var mayPass: Bool { isRetriable || isDatabaseUnavailable }
+    /// The same commands may succeed later; a lost COMMIT is asked for again, since every command carries its id. What the server
+    /// lacks is not the commands' fault: memory, a right, a table, a partition (which has no constraint's name).
+    fileprivate var mayPass: Bool {
+        guard !isRetriable, !isDatabaseUnavailable else { return true }
+        guard let sqlState else { return false }
+        return ["42", "53", "58"].contains(sqlState.prefix(2)) || sqlState == "23514" && constraint == nil
+    }
 
     fileprivate var isRace: Bool { sqlState == "23505" || sqlState == "40001" || sqlState == "40P01" }
 }

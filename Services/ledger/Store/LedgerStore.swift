@@ -8,11 +8,15 @@ final class LedgerStore: @unchecked Sendable {
     // @unchecked Sendable: confined to the pool's loop, as the pool itself.
     let pool: PostgresPool
     private var limits: Limits
+    private let expiry: ExpiryGate
     private let faults: FaultPoints
 
-    init(pool: PostgresPool, limits: Limits = Limits(), faults: FaultPoints = FaultPoints()) {
+    init(
+        pool: PostgresPool, limits: Limits = Limits(), expiry: ExpiryGate = ExpiryGate(grace: .zero), faults: FaultPoints = FaultPoints()
+    ) {
         self.pool = pool
         self.limits = limits
+        self.expiry = expiry
         self.faults = faults
     }
 
@@ -42,7 +46,7 @@ final class LedgerStore: @unchecked Sendable {
                 accounts: Dictionary(uniqueKeysWithValues: accounts),
                 holds: Dictionary(uniqueKeysWithValues: holds.map { ($0.charge, $0) }),
                 entries: Dictionary(uniqueKeysWithValues: entries.map { ($0.key, $0) }))
-            let ruling = state.apply(commands, now: now[0], limits: limits)
+            let ruling = state.apply(commands, now: now[0], limits: limits, expires: expiry.isOpen)
             let write = WriteBatch(entries: ruling.entries, changes: Changes(from: state, to: ruling.state))
             guard !write.isEmpty else { return ruling }
             if faults.isArmed {
@@ -58,8 +62,10 @@ final class LedgerStore: @unchecked Sendable {
         return ruling.decisions
     }
 
-    /// Settles holds that have expired, oldest first. An account whose row cannot be written holds up no other.
+    /// Settles holds that have expired, oldest first; none while an outage is made up for. An account whose row cannot be written
+    /// holds up no other.
     func sweepExpired(limit: Int = 500) async throws -> Sweep {
+        guard expiry.isOpen else { return Sweep(due: 0) }
         let due = try await pool.withConnection { try await $0.query(ReadExpired(limit: limit)) }
         var sweep = Sweep(due: due.count)
         guard !due.isEmpty else { return sweep }

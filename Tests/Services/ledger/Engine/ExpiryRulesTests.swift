@@ -139,4 +139,36 @@ struct ExpiryRulesTests {
         ledger.sweep()
         #expect(ledger.journal.suffix(2).map(\.charge) == [sooner, later])
     }
+
+    @Test func `after an outage a hold lives on until its queued report and settlement are heard`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(hold(8), on: id)
+        ledger.pass(.seconds(600))
+        ledger.expires = false
+        ledger.sweep()
+        // What is held is still not for others.
+        #expect(seen(ledger.do(hold(5))) == .refused(.insufficientFunds))
+        ledger.do(report(7), on: id)
+        #expect(seen(ledger.do(settle(8), on: id)) == .applied(8))
+        ledger.expires = true
+        ledger.sweep()
+        #expect(ledger.posted == credits(2))
+        #expect(ledger.journal.filter { $0.kind == .expire || $0.kind == .lateCapture }.isEmpty)
+    }
+
+    @Test func `a hold whose call is not heard of after an outage expires when that is made up for`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(hold(8), on: id)
+        ledger.do(report(3), on: id)
+        ledger.pass(.seconds(600))
+        ledger.expires = false
+        ledger.sweep()
+        #expect(ledger.held == credits(8))
+        ledger.expires = true
+        ledger.sweep()
+        #expect(ledger.held == .zero)
+        #expect(ledger.posted == credits(7))
+    }
 }

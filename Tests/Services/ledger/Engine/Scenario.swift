@@ -8,6 +8,8 @@ struct Scenario {
     var now = Instant(microseconds: 1_800_000_000_000_000)
     var journal: [Entry] = []
     var limits = Limits()
+    /// False: an outage is being made up for.
+    var expires = true
     private var random: SplitMix64
     let account = AccountID.make()
 
@@ -28,7 +30,7 @@ struct Scenario {
 
     @discardableResult
     mutating func apply(_ commands: [Command]) -> [Decision] {
-        let ruling = state.apply(commands, now: now, limits: limits)
+        let ruling = state.apply(commands, now: now, limits: limits, expires: expires)
         state = ruling.state
         journal += ruling.entries
         return ruling.decisions
