@@ -104,7 +104,7 @@ struct ProxyBench {
             ratios.append(
                 "\(label): chunks/s \(rounded(chunks("llm-proxy") / chunks("nginx"))), CPU a chunk "
                     + "\(rounded(median("llm-proxy", \.cpuPerChunk) / median("nginx", \.cpuPerChunk))), memory a stream "
-                    + rounded(memory("llm-proxy") / memory("nginx")))
+                    + (memory("nginx") < 1 ? "not measurable" : rounded(memory("llm-proxy") / memory("nginx"))))
         }
         table.print()
         print("\nRatios, llm-proxy / nginx: \(ratios.joined(separator: "; ")).")
