@@ -1,6 +1,10 @@
 -- One login role per service that owns one schema and can reach nothing else.
 -- Run by the superuser with psql variables auth_password, ledger_password, llm_proxy_password, billing_password; safe to run again.
 
+-- Neither a slow nor a failing statement may put a password into the server's log.
+SET log_min_duration_statement = -1;
+SET log_min_error_statement = panic;
+
 SELECT format('CREATE ROLE %I LOGIN', name)
 FROM unnest(ARRAY['auth', 'ledger', 'llm_proxy', 'billing']) AS name
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)

@@ -45,14 +45,14 @@ service_environment() {
     HTTP_PORT=$(port_of "$1")
     unset PORT
     [[ $program != provider-simulator ]] || return 0
-    export DATABASE_URL AMQP_URL MIGRATIONS_PATH MASTER_KEY
+    export DATABASE_URL AMQP_URL MIGRATIONS_PATH
     DATABASE_URL=$(database_url "$program")
     AMQP_URL=$(broker_url "$program")
     MIGRATIONS_PATH=Services/$program/Migrations
-    MASTER_KEY=$(secret master-key)
     case $program in
     auth)
-        export ADMIN_EMAIL ADMIN_PASSWORD
+        export ADMIN_EMAIL ADMIN_PASSWORD MASTER_KEY
+        MASTER_KEY=$(secret master-key)
         ADMIN_PASSWORD=$(secret admin-password)
         ;;
     llm-proxy)
