@@ -41,12 +41,25 @@ final class Gateway: @unchecked Sendable {
         return try await Task(executorPreference: loop) {
             let gateway = try Gateway(stack, on: loop)
             let result: Result<Value, any Error>
-            do { result = .success(try await body(gateway)) } catch { result = .failure(error) }
+            do {
+                try await gateway.everythingIsReady()
+                result = .success(try await body(gateway))
+            } catch {
+                result = .failure(error)
+            }
             await gateway.database.close()
             gateway.client.close()
             gateway.streams.close()
             return try result.get()
         }.value
+    }
+
+    /// A test before this one may have taken something away: services find it again by themselves, each in its time.
+    private func everythingIsReady() async throws {
+        for service in [Stack.Component.auth, .ledger, .billing, .proxy1, .proxy2] {
+            let probe = ClientRequest("GET", try stack.url(of: service) + "/readyz")
+            try await until("\(service.rawValue) is ready", within: .seconds(60)) { (try? await client.request(probe).status) == 200 }
+        }
     }
 
     // MARK: People

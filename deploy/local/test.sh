@@ -50,4 +50,5 @@ export TEST_POSTGRES_URL=${TEST_POSTGRES_URL%/*}/postgres TEST_AMQP_URL=${TEST_A
 export STACK_TOOL=$here/stack.sh TEST_STACKS=$state/stacks TEST_STACK_PORT_BASE=$((first_port + 100)) STACK_BIN=${STACK_BIN:-$project/.build/debug}
 
 cd "$project"
-swift test --skip-build "$@"
+# One test at a time: two cores also carry Postgres, RabbitMQ and whole stacks, and a deadline missed for want of a core says nothing.
+swift test --skip-build --no-parallel "$@"

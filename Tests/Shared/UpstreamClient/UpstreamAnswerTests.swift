@@ -161,11 +161,15 @@ struct UpstreamAnswerTests {
     }
 
     @Test func `an answer that comes before the request was read is still the answer`() async throws {
+        // Until the test has looked, the server reads nothing: the request cannot be out before its answer is in.
+        let hasLooked = Gate(on: loop)
         let server = ScriptedServer { peer in
             peer.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
+            _ = hasLooked.waitBlocking()
             _ = peer.waitForHangup()
         }
         try await onLoop {
+            defer { hasLooked.open() }
             let pool = try pool(server.port)
             let body = [UInt8](repeating: 1, count: 64 << 20)
             let response = try await pool.send(method: "POST", target: [UInt8(ascii: "/")], headers: [:], body: body)
