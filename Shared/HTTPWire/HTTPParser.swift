@@ -60,6 +60,7 @@ package final class HTTPParser {
 
     private let raw = UnsafeMutablePointer<http_parser>.allocate(capacity: 1)
     private var scanner = HeadScanner()
+    private var chunks = ChunkScanner()
     fileprivate var failure: HTTPSyntaxError?
     private var inValue = false
     private var bodyCount = 0
@@ -81,14 +82,17 @@ package final class HTTPParser {
         switch state {
         case .head:
             let count = try scanner.scan(input)
-            try execute(UnsafeRawBufferPointer(rebasing: input[..<count]))
+            let used = try execute(UnsafeRawBufferPointer(rebasing: input[..<count]))
             if scanner.count > limits.headBytesMax {
                 throw kind == .request && headers.isEmpty ? .targetTooLong : .headTooLarge
             }
-            if scanner.isComplete, state == .head { throw .malformed("the head ends too early") }
+            // http_parser is built lenient: it takes CR CR for the end of a head.
+            guard scanner.isComplete == (state != .head), used == count else { throw .malformed("no agreement on where the head ends") }
             return count
         case .body:
-            return try execute(input)
+            let used = try execute(input)
+            if isChunked, kind == .request { try chunks.scan(UnsafeRawBufferPointer(rebasing: input[..<used])) }
+            return used
         case .complete:
             return 0
         }
@@ -106,6 +110,7 @@ package final class HTTPParser {
         precondition(state == .complete, "a message is still being parsed")
         state = .head
         scanner = HeadScanner()
+        chunks = ChunkScanner()
         headers = HeaderBlock()
         target = []
         (contentLength, isChunked, keepsAlive, bodyCount, inValue) = (nil, false, false, 0, false)

@@ -141,6 +141,22 @@ struct HTTPParserTests {
         #expect(parse(.response, [bytes]).messages == ["200 [Transfer-Encoding=chunked] ok keep=true"])
     }
 
+    @Test(arguments: [
+        "GET / HTTP/1.1\r\nHost: t\r\n\r\r\n",
+        "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\rHELLO\r\n",
+        "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloXX0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\rXhello\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5;a=\nb\r\nhello\r\n0\r\n\r\n",
+    ])
+    func `line ends that http_parser takes for granted are looked at`(request: String) {
+        for cut in [Array(request.utf8).count, 1] {
+            let bytes = Array(request.utf8)
+            let pieces = stride(from: 0, to: bytes.count, by: cut).map { Array(bytes[$0..<min($0 + cut, bytes.count)]) }
+            let parsed = parse(.request, pieces)
+            #expect(parsed.error != nil && parsed.messages.isEmpty, "\(parsed)")
+        }
+    }
+
     @Test func `a damaged request is never taken for two nor takes the parser down`() {
         let seed = UInt64.random(in: .min ... .max)
         var state = seed
