@@ -148,6 +148,11 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     }
 
     private func keep(_ bytes: Slice<UnsafeRawBufferPointer>) {
+        // A client that never lets its pipeline run dry must not keep what it sent hours ago.
+        if pendingOffset > Self.pendingMax {
+            pending.removeSubrange(..<pendingOffset)
+            pendingOffset = 0
+        }
         pending.append(contentsOf: bytes)
         updateInterest()
     }
