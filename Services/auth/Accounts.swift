@@ -119,6 +119,7 @@ final class Accounts: Sendable {
         do { claims = try gate.admit(user, session, now: now) } catch { throw Problem.userDeactivated }
         let resealed: [UInt8]? = if let newPassword { try await passwords.seal(newPassword, for: user.id) } else { nil }
         try await pool.transaction { transaction in
+            guard try await transaction.first(ConfirmUser(user: user)) == true else { throw Problem.invalidCredentials }
             if let resealed { try await transaction.execute(PutPassword(userID: user.id, sealed: resealed, now: now)) }
             try await transaction.commit(
                 InsertSession(session: session, origin: origin), ForgetLoginFailures(digest: digest),
@@ -221,7 +222,7 @@ final class Accounts: Sendable {
     // MARK: The first administrator
 
     /// Makes `email` an administrator with this password, unless there is one already. Idempotent; replicas take turns. Whoever had
-    /// registered the address before loses password and sessions: the operator's word counts, not the squatter's.
+    /// registered the address before loses password, sessions and keys: the operator's word counts, not the squatter's.
     func bootstrapAdmin(email: EmailAddress, password: String) async throws -> Bool {
         let now = clock()
         let count = try await pool.withConnection { try await $0.one(CountAdmins()) }
@@ -241,6 +242,9 @@ final class Accounts: Sendable {
                 id = try await transaction.one(PromoteToAdmin(email: email))
                 for session in try await transaction.query(RevokeSessions(userID: id, now: now)) {
                     try await Outbox.add(revocation(of: session, at: now), orderingKey: session.description, in: transaction)
+                }
+                for key in try await transaction.query(RevokeAPIKeys(userID: id, now: now)) {
+                    try await Outbox.add(APIKeyRevoked(apiKeyID: APIKeyID(rawValue: key)), orderingKey: key, in: transaction)
                 }
             }
             let sealed = try await passwords.seal(password, for: id)

@@ -90,6 +90,18 @@ struct RevokeAPIKey: Statement {
     }
 }
 
+struct RevokeAPIKeys: Statement {
+    static let sql = "UPDATE api_key SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL RETURNING id"
+    typealias Output = String
+    var userID: UserID
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(userID)
+        parameters.append(now)
+    }
+}
+
 struct FindAPIKey: Statement {
     static let sql = """
         SELECT api_key.secret_sha256, api_key.scopes, api_key.expires_at,

@@ -36,6 +36,19 @@ struct FindUser: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> User { try row.nextUser() }
 }
 
+/// Whether a person is still whom the password was checked for. The row stays as it is until the transaction ends, so that no
+/// session begins beside a change that ends them all.
+struct ConfirmUser: Statement {
+    static let sql = "SELECT active AND token_version = $2 FROM users WHERE id = $1 FOR SHARE"
+    typealias Output = Bool
+    var user: User
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(user.id)
+        parameters.append(user.tokenVersion)
+    }
+}
+
 /// What a sign-in looks at, in one row that is there whether or not anybody has the address.
 struct FindLogin: Statement {
     static let sql = """

@@ -102,6 +102,7 @@ import Testing
         try await AuthUnderTest.with { auth in
             let squatter = try await auth.register("squatted@example.com")
             let email = try #require(EmailAddress("squatted@example.com"))
+            let key = try await auth.ask("POST", "/api/keys", #"{"name":"mine"}"#, token: squatter.accessToken).string("key")
             let made = try await auth.accounts.bootstrapAdmin(email: email, password: "operator's word")
             #expect(made)
             let theirs = try await auth.ask("POST", "/api/auth/login", AuthUnderTest.credentials(squatter.email))
@@ -110,6 +111,8 @@ import Testing
             #expect(refresh.status == 401)
             let events = try await auth.outboxCount("session.revoked.v1", about: squatter.session.description)
             #expect(events == 1)
+            let keyed = try await auth.ask("GET", "/api/auth/me", token: key)
+            #expect(keyed.status == 401)
             try await auth.pool.withConnection { try await $0.script("UPDATE users SET role = 'user'") }
         }
     }

@@ -57,11 +57,13 @@ import Testing
                 #expect(try await transaction.one(CountAPIKeys(userID: user.id)) == 1)
                 #expect(try await transaction.query(ListAPIKeys(userID: user.id)).first?.limit == Credits(whole: 1))
                 #expect(try await transaction.one(FindAPIKey(id: key.id)).scopes == ["llm"])
+                #expect(try await transaction.one(ConfirmUser(user: user)) == false)
                 #expect(try await transaction.execute(TouchAPIKey(id: key.id, now: now)) == 1)
                 #expect(try await transaction.execute(TouchAPIKey(id: key.id, now: now + .seconds(299))) == 0)
                 #expect(try await transaction.execute(TouchAPIKey(id: key.id, now: now + .seconds(301))) == 1)
                 #expect(try await transaction.first(RevokeAPIKey(id: key.id, userID: .make(), now: now)) == nil)
                 #expect(try await transaction.first(RevokeAPIKey(id: key.id, userID: user.id, now: now)) == "abcdefghij")
+                #expect(try await transaction.query(RevokeAPIKeys(userID: user.id, now: now)).isEmpty)
 
                 try await transaction.execute(LockSigningKeys())
                 try await transaction.execute(InsertSigningKey(record: signingKey))
