@@ -33,6 +33,7 @@ struct Routes: Sendable {
     /// {balance, held, available, currency, plan, lots}
     @Sendable func balance(_ request: Request) async throws -> Response {
         let caller = try await authenticate(request)
+        try caller.require("credits")
         let account = try await reading { try await store.balance(of: caller.accountID) } ?? Account(id: caller.accountID)
         return .object(200) { json in
             json.field("balance", credits: account.posted)
@@ -45,7 +46,9 @@ struct Routes: Sendable {
     }
 
     @Sendable func history(_ request: Request) async throws -> Response {
-        try await history(of: authenticate(request).accountID, request, isForOwner: true)
+        let caller = try await authenticate(request)
+        try caller.require("credits")
+        return try await history(of: caller.accountID, request, isForOwner: true)
     }
 
     /// By `page` and `limit`, or by `cursor` as the page before gave it; `type` filters, several separated by commas.

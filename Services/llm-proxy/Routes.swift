@@ -20,7 +20,7 @@ func routes(_ chat: ChatService) -> Router {
 
 extension ChatService {
     func listModels(_ request: Request) async throws -> Response {
-        _ = try await authenticator.principal(request)
+        try await authenticator.principal(request).require("models")
         let catalogue = catalogue.current
         return .json(200) { json in
             json.object { list in
@@ -31,7 +31,7 @@ extension ChatService {
     }
 
     func showModel(_ request: Request) async throws -> Response {
-        _ = try await authenticator.principal(request)
+        try await authenticator.principal(request).require("models")
         let catalogue = catalogue.current
         let id = request.pathParameters["id"]
         guard let model = catalogue.models[id] else { throw Problem.modelNotFound(id) }

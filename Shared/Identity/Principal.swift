@@ -1,4 +1,5 @@
 package import Contracts
+package import HTTP
 
 /// Who calls, as far as a service needs to know to decide.
 package struct Principal: Sendable, Hashable {
@@ -31,6 +32,11 @@ package struct Principal: Sendable, Hashable {
     package var isAdmin: Bool {
         guard case .session = kind else { return false }
         return roles.contains("admin")
+    }
+
+    /// - Throws: 403 `insufficient_scope` for a credential that is restricted to other things than `scope`.
+    package func require(_ scope: String) throws(Problem) {
+        guard scopes.isEmpty || scopes.contains(scope) else { throw .insufficientScope(scope) }
     }
 
     package var sessionID: SessionID? {

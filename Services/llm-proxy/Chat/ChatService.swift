@@ -41,6 +41,7 @@ final class ChatService: @unchecked Sendable {
         do {
             let principal =
                 if let known = authenticator.cached(exchange.headers) { known } else { try await authenticator.principal(exchange.headers) }
+            try principal.require("llm")
             try await ChatCall(exchange, context, principal: principal, service: self).run()
         } catch let problem as Problem {
             exchange.respond(problem)
