@@ -90,26 +90,36 @@ final class Accounts: Sendable {
         // What is no address cannot be anybody's; it goes the same way nevertheless.
         let email = EmailAddress(text)
         let digest = sha256(email?.text ?? text).bytes
-        let found = try await pool.withConnection { connection in
-            try await connection.one(FindLogin(email: email ?? .nobody, digest: digest))
-        }
-        let wait = LoginThrottle.wait(failures: found.failures, lastFailedAt: found.lastFailedAt, now: now)
-        guard wait == .zero else { throw tooManyFailures(wait) }
-
-        switch try await passwords.check(password, against: found.known.map { ($0.user.id, $0.sealedPassword) }) {
+        let found = try await welcomedLogin(email, digest, now: now)
+        let verdict = try await passwords.check(password, against: found.known.map { ($0.user.id, $0.sealedPassword) })
+        // Many guesses at once have all been welcome: those that come out after the fifth failure learn nothing either.
+        _ = try await welcomedLogin(email, digest, now: clock())
+        switch verdict {
         case .right(let needsRehash):
             guard let user = found.known?.user else { preconditionFailure("only a known user has a right password") }
             return try await signedIn(user, digest: digest, newPassword: needsRehash ? password : nil, origin: origin)
         case .wrong:
             if let ip = origin.throttledIP { addresses.withLock { $0.failed(ip, now: now) } }
-            _ = try await pool.transaction { transaction in
+            let failures = try await pool.transaction { transaction in
+                let failures = try await transaction.one(CountLoginFailure(digest: digest, now: now))
                 try await transaction.commit(
-                    CountLoginFailure(digest: digest, now: now),
                     Audit(event: .login, succeeded: false, userID: found.known?.user.id, origin: origin, now: now))
+                return failures
             }
             metrics.signInsFailed.add()
+            let isOvertaken = failures > found.failures + 1 && failures > LoginThrottle.freeFailures
+            guard !isOvertaken else { throw tooManyFailures(LoginThrottle.delay(after: failures)) }
             throw Problem.invalidCredentials
         }
+    }
+
+    private func welcomedLogin(_ email: EmailAddress?, _ digest: [UInt8], now: Instant) async throws -> FindLogin.Output {
+        let found = try await pool.withConnection { connection in
+            try await connection.one(FindLogin(email: email ?? .nobody, digest: digest))
+        }
+        let wait = LoginThrottle.wait(failures: found.failures, lastFailedAt: found.lastFailedAt, now: now)
+        guard wait == .zero else { throw tooManyFailures(wait) }
+        return found
     }
 
     private func signedIn(_ user: User, digest: [UInt8], newPassword: String?, origin: Origin) async throws -> Issued {

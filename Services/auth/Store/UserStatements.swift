@@ -111,7 +111,9 @@ struct CountLoginFailure: Statement {
                 ELSE login_failure.failures + 1
             END,
             last_failed_at = excluded.last_failed_at
+        RETURNING failures
         """
+    typealias Output = Int64
     var digest: [UInt8]
     var now: Instant
 

@@ -121,6 +121,21 @@ import Testing
         }
     }
 
+    @Test func `forty guesses at once learn no more than a few in turn`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                for number in 0..<40 {
+                    let guess = AuthUnderTest.credentials(member.email, "wrong password \(number)")
+                    group.addTask { try await auth.ask("POST", "/api/auth/login", guess).status }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(statuses.count { $0 == 401 } < 15)
+            #expect(statuses.allSatisfy { $0 == 401 || $0 == 429 })
+        }
+    }
+
     @Test func `a client address that fails fifty times waits, and only that one`() async throws {
         try await AuthUnderTest.with { auth in
             func attempt(from address: String) async throws -> Int {
