@@ -31,7 +31,7 @@ struct BrokerFaultTests {
                             }
                         }
                     }
-                    #expect(confirmed.count >= 100)
+                    #expect(confirmed.count >= 500)
                     #expect(failures.allSatisfy { $0 == .disconnected })
                     #expect(!failures.isEmpty)
 
