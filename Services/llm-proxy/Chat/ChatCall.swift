@@ -100,10 +100,10 @@ final class ChatCall {
         }
         switch reply.status {
         case .granted: break
-        case .insufficientFunds, .awaitingFunds:
+        case .insufficientFunds, .awaitingFunds, .limitReached:
             throw Problem.insufficientCredits(
                 balance: reply.available.description, required: estimate.amountLeast.description, topUpURL: service.topUpURL)
-        case .alreadyResolved, .conflict, .invalid:
+        case .alreadyResolved, .conflict, .invalid, .notHeld:
             service.log.error(
                 "the ledger refused a hold", ["status": .string(reply.status.rawValue), "reason": .string(reply.message ?? "")])
             throw Problem.internalError

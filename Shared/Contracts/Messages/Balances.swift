@@ -47,3 +47,65 @@ package struct BalanceReply: Message {
         available = try json.nanoCredits("available")
     }
 }
+
+/// The balance fell below the level its owner asked to be told of. Once per crossing: told again only after it has been at or above it.
+package struct BalanceLow: Message {
+    package static let name = "balance.low.v1"
+    package static let exchange = Topology.ledgerEvents
+
+    package var accountID: AccountID
+    /// Settled credits, running calls not subtracted.
+    package var balance: Credits
+    package var level: Credits
+    package var at: Instant
+
+    package init(accountID: AccountID, balance: Credits, level: Credits, at: Instant) {
+        self.accountID = accountID
+        self.balance = balance
+        self.level = level
+        self.at = at
+    }
+
+    package func encode(into json: inout JSONWriter) {
+        json.field("account_id", accountID)
+        json.field("balance", nano: balance)
+        json.field("level", nano: level)
+        json.field("at", at)
+    }
+
+    package init(from json: JSONObject) throws {
+        accountID = try json.id("account_id")
+        balance = try json.nanoCredits("balance")
+        level = try json.nanoCredits("level")
+        at = try json.instant("at")
+    }
+}
+
+/// Nothing is left, or a call was refused that the account could not pay even with no other running. Once, until credits come in.
+package struct BalanceExhausted: Message {
+    package static let name = "balance.exhausted.v1"
+    package static let exchange = Topology.ledgerEvents
+
+    package var accountID: AccountID
+    /// Settled credits, running calls not subtracted.
+    package var balance: Credits
+    package var at: Instant
+
+    package init(accountID: AccountID, balance: Credits, at: Instant) {
+        self.accountID = accountID
+        self.balance = balance
+        self.at = at
+    }
+
+    package func encode(into json: inout JSONWriter) {
+        json.field("account_id", accountID)
+        json.field("balance", nano: balance)
+        json.field("at", at)
+    }
+
+    package init(from json: JSONObject) throws {
+        accountID = try json.id("account_id")
+        balance = try json.nanoCredits("balance")
+        at = try json.instant("at")
+    }
+}

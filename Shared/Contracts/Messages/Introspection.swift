@@ -37,8 +37,13 @@ package struct APIKeyReply: Message {
         package var scopes: [String]
         package var plan: String
         package var expiresAt: Instant?
+        /// What this key may spend.
+        package var limits: SpendingLimits?
 
-        package init(userID: UserID, roles: [String], scopes: [String], plan: String, expiresAt: Instant?) {
+        package init(
+            userID: UserID, roles: [String], scopes: [String], plan: String, expiresAt: Instant?, limits: SpendingLimits? = nil
+        ) {
+            self.limits = limits
             self.userID = userID
             self.roles = roles
             self.scopes = scopes
@@ -59,6 +64,7 @@ package struct APIKeyReply: Message {
         json.array("scopes") { array in for scope in owner.scopes { array.string(scope) } }
         json.field("plan", owner.plan)
         json.field(optional: "expires_at", owner.expiresAt?.microseconds)
+        json.field(optional: "limits", owner.limits)
     }
 
     package init(from json: JSONObject) throws {
@@ -68,7 +74,8 @@ package struct APIKeyReply: Message {
         }
         owner = Owner(
             userID: try json.id("user_id"), roles: try json.strings("roles"), scopes: try json.strings("scopes"),
-            plan: try json.string("plan"), expiresAt: try json.optionalInstant("expires_at"))
+            plan: try json.string("plan"), expiresAt: try json.optionalInstant("expires_at"),
+            limits: try json.optionalSpendingLimits("limits"))
     }
 }
 

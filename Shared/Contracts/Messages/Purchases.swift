@@ -50,3 +50,59 @@ package struct PurchaseFulfilled: Message {
         expiresAt = try json.optionalInstant("expires_at")
     }
 }
+
+/// How much of a grant is taken back, because its payment was refunded or disputed. A target and not a step: `target` is what should be
+/// taken back in all, so that repeated and reordered news of refunds, failed refunds and won disputes add up to the right thing.
+///
+/// Idempotent on `chargeID`. The ledger takes (or gives back) the difference to what it took before; of several the highest `version`
+/// counts. It may come before the grant itself. The balance may go below zero by it.
+package struct PurchaseReversed: Message {
+    package static let name = "purchase.reversed.v1"
+    package static let exchange = Topology.ledgerCommands
+
+    package enum Reason: String, CaseIterable, Sendable { case refund, dispute }
+
+    /// Of this reversal.
+    package var chargeID: ChargeID
+    package var accountID: AccountID
+    /// Of the ``PurchaseFulfilled`` that gave the credits.
+    package var grantID: ChargeID
+    /// Cumulative; zero undoes every earlier reversal.
+    package var target: Credits
+    /// Rises with each statement about the same grant.
+    package var version: Int64
+    package var reason: Reason
+    package var description: String
+
+    package init(
+        chargeID: ChargeID, accountID: AccountID, grantID: ChargeID, target: Credits, version: Int64, reason: Reason, description: String
+    ) {
+        self.chargeID = chargeID
+        self.accountID = accountID
+        self.grantID = grantID
+        self.target = target
+        self.version = version
+        self.reason = reason
+        self.description = description
+    }
+
+    package func encode(into json: inout JSONWriter) {
+        json.field("charge_id", chargeID)
+        json.field("account_id", accountID)
+        json.field("grant_id", grantID)
+        json.field("target", nano: target)
+        json.field("version", version)
+        json.field("reason", reason.rawValue)
+        json.field("description", description)
+    }
+
+    package init(from json: JSONObject) throws {
+        chargeID = try json.id("charge_id")
+        accountID = try json.id("account_id")
+        grantID = try json.id("grant_id")
+        target = try json.nanoCredits("target")
+        version = try json.integer("version")
+        reason = try json.oneOf("reason")
+        description = try json.string("description")
+    }
+}

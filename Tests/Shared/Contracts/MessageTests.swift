@@ -23,6 +23,25 @@ struct MessageTests {
             #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_least":1000,"time_to_live_ms":60000,"holder":"llm-proxy-1","awaits_funds":false}"#
         ),
         (
+            PlaceHold(
+                chargeID: charge, accountID: account, amount: Credits(nano: 5_000), amountLeast: Credits(nano: 1_000),
+                timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: APIKeyID(rawValue: "abcdefghij"),
+                keyLimits: SpendingLimits(daily: Credits(nano: 1), monthly: Credits(nano: 30))),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_least":1000,"time_to_live_ms":60000,"holder":"llm-proxy-1","api_key_id":"abcdefghij","awaits_funds":false,"key_limits":{"daily":1,"monthly":30}}"#
+        ),
+        (
+            ExtendHold(
+                chargeID: charge, accountID: account, step: 2, amount: Credits(nano: 500), amountLeast: Credits(nano: 100),
+                usedSoFar: Credits(nano: 4_800), timeToLiveMilliseconds: 60_000),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","step":2,"amount":500,"amount_least":100,"used_so_far":4800,"time_to_live_ms":60000}"#
+        ),
+        (
+            HoldReply(
+                chargeID: charge, status: .limitReached, granted: .zero, available: Credits(nano: 7),
+                limit: .init(scope: .apiKey, period: .day, resetsAt: Instant(microseconds: 9))),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","status":"limit_reached","granted":0,"available":7,"limit":{"scope":"api_key","period":"day","resets_at":9}}"#
+        ),
+        (
             HoldReply(chargeID: charge, status: .insufficientFunds, granted: .zero, available: Credits(nano: 7)),
             #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","status":"insufficient_funds","granted":0,"available":7}"#
         ),
@@ -43,6 +62,20 @@ struct MessageTests {
                 chargeID: charge, accountID: account, kind: .planGrant, amount: Credits(whole: 10), description: "Free plan, 2026-11",
                 expiresAt: Instant(microseconds: 1_764_547_200_000_000)),
             #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","kind":"plan_grant","amount":10000000000,"description":"Free plan, 2026-11","expires_at":1764547200000000}"#
+        ),
+        (
+            PurchaseReversed(
+                chargeID: charge, accountID: account, grantID: ChargeID("0190b5a0-0000-7000-8000-0000000000c0")!, target: Credits(whole: 5),
+                version: 2, reason: .dispute, description: "Dispute lost"),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","grant_id":"0190b5a0-0000-7000-8000-0000000000c0","target":5000000000,"version":2,"reason":"dispute","description":"Dispute lost"}"#
+        ),
+        (
+            BalanceLow(accountID: account, balance: Credits(nano: 4), level: Credits(nano: 5), at: Instant(microseconds: 9)),
+            #"{"account_id":"0190b5a0-0000-7000-8000-000000000001","balance":4,"level":5,"at":9}"#
+        ),
+        (
+            BalanceExhausted(accountID: account, balance: .zero, at: Instant(microseconds: 9)),
+            #"{"account_id":"0190b5a0-0000-7000-8000-000000000001","balance":0,"at":9}"#
         ),
         (QueryBalance(accountID: account), #"{"account_id":"0190b5a0-0000-7000-8000-000000000001"}"#),
         (
@@ -67,6 +100,12 @@ struct MessageTests {
         (
             APIKeyReply(owner: .init(userID: user, roles: ["user"], scopes: ["llm"], plan: "free", expiresAt: nil)),
             #"{"active":true,"user_id":"0190b5a0-0000-7000-8000-000000000001","roles":["user"],"scopes":["llm"],"plan":"free"}"#
+        ),
+        (
+            APIKeyReply(
+                owner: .init(
+                    userID: user, roles: [], scopes: [], plan: "pro", expiresAt: nil, limits: SpendingLimits(monthly: Credits(nano: 30)))),
+            #"{"active":true,"user_id":"0190b5a0-0000-7000-8000-000000000001","roles":[],"scopes":[],"plan":"pro","limits":{"monthly":30}}"#
         ),
         (QuerySigningKeys(), "{}"),
         (
