@@ -108,14 +108,14 @@ private struct AccountOffJournal: Check {
         """
 }
 
-/// No entry ever left an account below its overdraft.
+/// No entry took an account below its overdraft, but for clawbacks and charges that came after their hold had expired.
 private struct Overspent: Check {
     static let name = "overspent"
     static let sql = """
         SELECT account_id, j.charge_id, j.seq, format('posted %s, held %s, overdraft %s', j.posted_after, j.held_after, a.overdraft)
         FROM journal AS j
         JOIN account AS a USING (account_id)
-        WHERE j.seq > 0 AND j.posted_after - j.held_after < -a.overdraft
+        WHERE j.seq > 0 AND j.posted_after - j.held_after < -a.overdraft AND j.posted_delta - j.held_delta < 0 AND j.kind NOT IN (6, 26)
         ORDER BY account_id, j.seq
         LIMIT 1
         """
@@ -139,8 +139,11 @@ private struct HoldOffJournal: Check {
     static let sql = """
         SELECT h.account_id, h.charge_id, NULL::bigint, format('open hold of %s, journal has %s', h.amount, coalesce(j.amount::text, 'none'))
         FROM open_hold AS h
-        LEFT JOIN journal AS j
-            ON j.charge_id = h.charge_id AND j.step = 0 AND j.kind = 1 AND j.status = 0 AND j.account_id = h.account_id
+        LEFT JOIN LATERAL (
+            SELECT sum(held_delta)::bigint AS amount
+            FROM journal
+            WHERE charge_id = h.charge_id AND step < 10000 AND kind IN (1, 2) AND account_id = h.account_id
+        ) AS j ON true
         WHERE j.amount IS DISTINCT FROM h.amount
             OR EXISTS (SELECT FROM journal AS ended WHERE ended.charge_id = h.charge_id AND ended.step = 10000)
         ORDER BY h.account_id, h.charge_id
@@ -168,8 +171,11 @@ private struct EndedTwice: Check {
     static let sql = """
         SELECT ended.account_id, ended.charge_id, ended.seq, format('released %s of a hold of %s', -ended.held_delta, hold.held_delta)
         FROM journal AS ended
-        LEFT JOIN journal AS hold
-            ON hold.charge_id = ended.charge_id AND hold.step = 0 AND hold.kind = 1 AND hold.seq < ended.seq
+        LEFT JOIN LATERAL (
+            SELECT sum(held_delta)::bigint AS held_delta
+            FROM journal
+            WHERE charge_id = ended.charge_id AND step < 10000 AND kind IN (1, 2) AND seq < ended.seq
+        ) AS hold ON true
         WHERE ended.step >= 10000 AND ended.seq > 0
             AND (
                 ended.step = 10000 AND -ended.held_delta <> coalesce(hold.held_delta, 0)

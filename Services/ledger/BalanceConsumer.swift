@@ -36,9 +36,9 @@ final class BalanceConsumer: Sendable {
             }
         }
         do {
-            let found = try await store.balances(of: Array(Set(asked.map(\.account))))
+            let found = try await store.standings(of: Array(Set(asked.map(\.account))))
             for (delivery, id) in asked {
-                let account = found[id] ?? Account(id: id)
+                let account = found[id]?.account ?? Account(id: id)
                 let message = BalanceReply(accountID: id, posted: account.posted, held: account.held, available: account.available)
                 try replies.send(
                     .reply(to: delivery, messageID: MessageID.make().description, type: BalanceReply.name, body: message.encoded()),

@@ -11,17 +11,30 @@ extension Command {
             id: message.chargeID, account: message.accountID,
             action: .hold(
                 amount: message.amount, leastUseful: message.amountLeast,
-                timeToLive: .milliseconds(message.timeToLiveMilliseconds), awaitsFunds: message.awaitsFunds),
+                timeToLive: .milliseconds(message.timeToLiveMilliseconds), awaitsFunds: message.awaitsFunds, keyLimits: message.keyLimits),
+            key: message.apiKeyID,
             context: Context(delivery) { json in
                 json.field("holder", message.holder)
                 json.field(optional: "api_key_id", message.apiKeyID?.rawValue)
             })
     }
 
-    init(_ message: SettleCharge, from delivery: Delivery) {
+    init(_ message: ExtendHold, from delivery: Delivery) {
         self.init(
-            id: message.chargeID, account: message.accountID, action: .settle(amount: message.amount),
-            context: Context(delivery, description: message.call.model) { message.call.encode(into: &$0) })
+            id: message.chargeID, account: message.accountID,
+            action: .extend(
+                step: message.step, amount: message.amount, leastUseful: message.amountLeast, used: message.usedSoFar,
+                timeToLive: .milliseconds(message.timeToLiveMilliseconds)),
+            context: Context(delivery))
+    }
+
+    init(_ message: SettleCharge, from delivery: Delivery) {
+        let call = message.call
+        self.init(
+            id: message.chargeID, account: message.accountID, action: .settle(amount: message.amount), key: call.apiKeyID,
+            context: Context(delivery, description: call.model) { call.encode(into: &$0) })
+        context.usage = Usage(
+            model: call.model, operation: call.operation, promptTokens: call.promptTokens, completionTokens: call.completionTokens)
     }
 
     init(_ message: VoidHold, from delivery: Delivery) {
@@ -44,9 +57,20 @@ extension Command {
             case .bonus: .bonus
             }
         self.init(
-            id: message.chargeID, account: message.accountID, action: .grant(grant, amount: message.amount),
+            id: message.chargeID, account: message.accountID,
+            action: .grant(grant, amount: message.amount, expiresAt: message.expiresAt),
             context: Context(delivery, description: message.description) { json in
                 if let expiresAt = message.expiresAt { json.field("expires_at", expiresAt.description) }
+            })
+    }
+
+    init(_ message: PurchaseReversed, from delivery: Delivery) {
+        self.init(
+            id: message.chargeID, account: message.accountID,
+            action: .reverse(grant: message.grantID, target: message.target, version: message.version),
+            context: Context(delivery, description: message.description) { json in
+                json.field("grant_id", message.grantID)
+                json.field("reason", message.reason.rawValue)
             })
     }
 }

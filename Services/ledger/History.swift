@@ -41,6 +41,17 @@ struct HistoryLine: Sendable {
     }
 }
 
+extension Lot {
+    func encode(into json: inout JSONWriter) {
+        json.field("id", id)
+        json.field("type", kind.type)
+        json.field("amount", credits: amount)
+        json.field("remaining", credits: remaining)
+        json.field("granted_at", grantedAt.description)
+        json.field("expires_at", expiresAt?.description)
+    }
+}
+
 extension JSONWriter {
     /// A JSON number in credits, exact.
     mutating func field(_ name: String, credits: Credits) { field(name, raw: Array(credits.description.utf8)) }

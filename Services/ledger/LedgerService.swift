@@ -15,6 +15,7 @@ import Telemetry
 /// | `HOLD_TTL_MAX` | `10m` | 1s…1h; a hold asked for longer is cut to this |
 /// | `EXPIRY_SWEEP_INTERVAL` | `1s` | 50ms…1m between looks for expired holds |
 /// | `EXPIRY_GRACE` | `15s` | 0s…10m after an outage (and the start) in which no hold expires, to read what waits in the queue |
+/// | `LOW_BALANCE_LEVEL` | `1` | credits, 0…1000000; below it an account that set no level of its own is told `balance.low`; 0: never |
 /// | `BATCH_COMMANDS_MAX` | `1000` | 1…5000 commands in one transaction |
 ///
 /// and what every service reads (`CommonConfiguration`).
@@ -25,6 +26,8 @@ struct LedgerService {
             let environment = runtime.environment
             var limits = Limits()
             limits.timeToLiveMax = try environment.duration("HOLD_TTL_MAX", default: .seconds(600), in: .seconds(1) ... .seconds(3_600))
+            let level = try environment.integer("LOW_BALANCE_LEVEL", default: 1, in: 0...1_000_000)
+            limits.lowBalanceLevel = level > 0 ? Credits(whole: Int64(level)) : nil
             let sweepInterval = try environment.duration(
                 "EXPIRY_SWEEP_INTERVAL", default: .seconds(1), in: .milliseconds(50) ... .seconds(60))
             let expiry = ExpiryGate(
@@ -48,6 +51,8 @@ struct LedgerService {
                         keeper.giveUp()
                         runner.stop()
                     }))
+
+            _ = runtime.outbox(pool, try runtime.publisher("events"))
 
             let replies = try runtime.publisher("replies")
             let messages = try LedgerMessages(runner: runner, store: store, replies: replies, log: log) { queue, prefetch in

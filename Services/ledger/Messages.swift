@@ -32,7 +32,19 @@ private func chargeCommand(_ delivery: Delivery) throws(Malformed) -> Command {
 }
 
 private func purchaseCommand(_ delivery: Delivery) throws(Malformed) -> Command {
-    Command(try delivery.decode(PurchaseFulfilled.self), from: delivery)
+    switch delivery.properties.type {
+    case PurchaseFulfilled.name: Command(try delivery.decode(PurchaseFulfilled.self), from: delivery)
+    case PurchaseReversed.name: Command(try delivery.decode(PurchaseReversed.self), from: delivery)
+    default: throw .unknownType(delivery.properties.type)
+    }
+}
+
+private func holdCommand(_ delivery: Delivery) throws(Malformed) -> Command {
+    switch delivery.properties.type {
+    case PlaceHold.name: Command(try delivery.decode(PlaceHold.self), from: delivery)
+    case ExtendHold.name: Command(try delivery.decode(ExtendHold.self), from: delivery)
+    default: throw .unknownType(delivery.properties.type)
+    }
 }
 
 /// Takes whatever waits in one queue, has it decided, answers and acknowledges, and takes the next.
@@ -118,7 +130,7 @@ final class CommandConsumer: Sendable {
 
     private func command(_ delivery: Delivery) throws(Malformed) -> Command {
         switch kind {
-        case .holds: Command(try delivery.decode(PlaceHold.self), from: delivery)
+        case .holds: try holdCommand(delivery)
         case .commands(_, let read): try read(delivery)
         }
     }
@@ -186,7 +198,7 @@ final class CommandConsumer: Sendable {
             fields.append("credits", .describing(entry.amount))
             fields.append("balance", .describing(entry.postedAfter - entry.heldAfter))
             if entry.overage > .zero { fields.append("overage", .describing(entry.overage)) }
-            let isOdd = entry.overage > .zero || entry.kind == .lateCapture || entry.kind != .hold && entry.status != .applied
+            let isOdd = entry.overage > .zero || entry.kind == .lateCapture || !entry.kind.isHold && entry.status != .applied
             isOdd
                 ? log.warning("decided", fields, trace: delivery.trace)
                 : log.info("decided", fields, trace: delivery.trace)
@@ -226,10 +238,13 @@ extension HoldReply {
                 switch entry.status {
                 case .applied: .granted
                 case .insufficientFunds, .accountNotFound, .outOfRange: .insufficientFunds
-                case .alreadyResolved: .alreadyResolved
+                case .accountDailyLimit, .accountMonthlyLimit, .keyDailyLimit, .keyMonthlyLimit: .limitReached
+                case .alreadyResolved, .superseded: .alreadyResolved
+                case .holdNotFound: .notHeld
                 }
             self.init(
-                chargeID: command.id, status: status, granted: entry.amount, available: max(.zero, entry.postedAfter - entry.heldAfter))
+                chargeID: command.id, status: status, granted: entry.amount, available: max(.zero, entry.postedAfter - entry.heldAfter),
+                limit: entry.limit)
         case .awaitingFunds(let available):
             self.init(chargeID: command.id, status: .awaitingFunds, granted: .zero, available: available)
         case .conflict:
@@ -251,12 +266,14 @@ extension Entry.Kind {
     var name: String {
         switch self {
         case .hold: "hold"
+        case .extend: "extend"
         case .capture: "capture"
         case .void: "void"
         case .expire: "expire"
         case .lateCapture: "late_capture"
         case .charge: "charge"
-        case .purchase, .planGrant, .bonus, .refund, .adjustment, .topup: type
+        case .purchase, .planGrant, .bonus, .refund, .adjustment, .topup, .clawback: type
+        case .lotExpiry: "lot_expiry"
         }
     }
 }

@@ -34,14 +34,17 @@ struct Routes: Sendable {
     @Sendable func balance(_ request: Request) async throws -> Response {
         let caller = try await authenticate(request)
         try caller.require("credits")
-        let account = try await reading { try await store.balance(of: caller.accountID) } ?? Account(id: caller.accountID)
+        let standing = try await reading { try await store.standing(of: caller.accountID, lots: true) }
+        let account = standing?.account ?? Account(id: caller.accountID)
         return .object(200) { json in
             json.field("balance", credits: account.posted)
             json.field("held", credits: account.held)
             json.field("available", credits: account.available)
             json.field("currency", "credits")
             json.field("plan", caller.plan)
-            json.array("lots") { _ in }
+            json.array("lots") { json in
+                for lot in standing?.lots ?? [] { json.object { lot.encode(into: &$0) } }
+            }
         }
     }
 

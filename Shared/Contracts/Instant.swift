@@ -66,6 +66,24 @@ extension Instant: CustomStringConvertible {
         self.init(microseconds: (days * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000_000 + fraction)
     }
 
+    // MARK: The calendar of UTC
+
+    /// Whole days since 1970.
+    package var day: Int64 { microseconds.quotient(flooredBy: 86_400_000_000) }
+
+    /// Whole months since January 1970.
+    package var month: Int64 {
+        let (year, month, _) = Self.civil(fromDays: day)
+        return (year - 1_970) * 12 + month - 1
+    }
+
+    package static func startOf(day: Int64) -> Instant { Instant(microseconds: day * 86_400_000_000) }
+
+    package static func startOf(month: Int64) -> Instant {
+        let years = month.quotient(flooredBy: 12)
+        return startOf(day: days(fromCivil: 1_970 + years, month - years * 12 + 1, 1))
+    }
+
     private static func padded(_ value: Int64, _ width: Int) -> String {
         let digits = String(value)
         return String(repeating: "0", count: max(0, width - digits.count)) + digits

@@ -1,6 +1,6 @@
 import Contracts
 
-/// What one owner of credits has. `posted - held` is what can be spent; it never falls below `-overdraft`.
+/// What one owner of credits has. `posted - held` is what can be spent; it never falls below `-(overdraft + owed)`.
 struct Account: Equatable, Sendable {
     let id: AccountID
     /// Everything granted minus everything charged.
@@ -9,13 +9,37 @@ struct Account: Equatable, Sendable {
     var held: Credits = .zero
     /// How far below zero an operator lets this account go.
     var overdraft: Credits = .zero
+    /// How far beyond the overdraft the account was pushed by what may do so: a clawback, or a charge that came after its hold
+    /// expired. Nothing else raises it; whatever comes in lowers it first.
+    var owed: Credits = .zero
     /// The number of the last journal entry that changed this row: gap-free from 1.
     var seq: Int64 = 0
+    /// When the next lot that may have credits left expires; nil when none does.
+    var lotsExpireAt: Instant?
+    var limits = SpendingLimits()
+    var spending = Spending()
+    /// Some API key of the account has limits of its own: its spending is counted apart.
+    var countsKeys = false
+    /// The owner is told when the balance falls below it; nil leaves it to the service's default.
+    var lowBalanceLevel: Credits?
+    var alerted = Alerted.nothing
+
+    /// Only a grant opens an account. A row that was never granted anything is a lock, or a place to keep limits in.
+    var isOpen: Bool { seq > 0 }
 
     var balance: Credits { posted - held }
 
     /// What a hold or a charge may take now.
     var available: Credits { max(.zero, posted - held + overdraft) }
+
+    /// What the owner was told last, so that each crossing is told once.
+    enum Alerted: Int16, Comparable, Sendable {
+        case nothing = 0
+        case low = 1
+        case exhausted = 2
+
+        static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    }
 }
 
 /// Credits put aside for one running call. The row exists from the hold to its one terminal step.
@@ -29,4 +53,6 @@ struct OpenHold: Equatable, Sendable {
     var reported: Credits = .zero
     /// Moved on by each report. From this moment on the hold is expired for every decision, whenever the sweep comes by.
     var expiresAt: Instant
+    /// The API key it counts against; nil for none, or one without limits.
+    var key: APIKeyID?
 }

@@ -5,12 +5,17 @@ struct Command: Equatable, Sendable {
     let id: ChargeID
     let account: AccountID
     let action: Action
+    /// The API key the call came with.
+    var key: APIKeyID?
     var context = Context()
 
     enum Action: Equatable, Sendable {
         /// Puts `amount` aside, or what there is down to `leastUseful`, for `timeToLive` from the ledger's own now.
-        /// With `awaitsFunds`, credits that other holds may free are a reason to decide nothing yet.
-        case hold(amount: Credits, leastUseful: Credits, timeToLive: Duration, awaitsFunds: Bool = false)
+        /// With `awaitsFunds`, credits that other holds may free are a reason to decide nothing yet. `keyLimits` are those of the API key.
+        case hold(
+            amount: Credits, leastUseful: Credits, timeToLive: Duration, awaitsFunds: Bool = false, keyLimits: SpendingLimits? = nil)
+        /// Adds `amount`, or what there is down to `leastUseful`, to the running hold; also a report. Known by its step.
+        case extend(step: Int64, amount: Credits, leastUseful: Credits, used: Credits, timeToLive: Duration)
         /// Usage so far, cumulative. Keeps the running hold alive; decides what an expiry takes.
         case report(used: Credits, timeToLive: Duration)
         /// Ends the charge at its true cost, above or below the hold; with no hold a charge of what there is.
@@ -19,8 +24,19 @@ struct Command: Equatable, Sendable {
         case void
         /// A charge in one step, all or nothing.
         case charge(amount: Credits)
-        /// Gives credits; an adjustment may also take them, all or nothing.
-        case grant(Grant, amount: Credits)
+        /// Gives credits, which end at `expiresAt`; an adjustment may also take them, all or nothing.
+        case grant(Grant, amount: Credits, expiresAt: Instant? = nil)
+        /// Takes a grant back, or gives it back, until `target` of it is taken; of several the highest version counts.
+        case reverse(grant: ChargeID, target: Credits, version: Int64)
+    }
+
+    /// Where the decision stands within its charge.
+    var step: Step {
+        switch action {
+        case .hold, .grant, .reverse, .report: .opening
+        case .extend(let step, _, _, _, _): Step(rawValue: Int16(clamping: step))
+        case .settle, .void, .charge: .terminal
+        }
     }
 
     enum Grant: Sendable {
@@ -44,14 +60,22 @@ struct Command: Equatable, Sendable {
         hash.add(account.rawValue.high)
         hash.add(account.rawValue.low)
         switch action {
-        case .hold(let amount, let leastUseful, let timeToLive, _):
+        case .hold(let amount, let leastUseful, let timeToLive, _, _):
             hash.add(1, amount, leastUseful)
             hash.add(UInt64(bitPattern: timeToLive.wholeMilliseconds))
+        case .extend(_, let amount, let leastUseful, _, _): hash.add(6, amount, leastUseful)
         case .report(let used, _): hash.add(2, used)
         case .settle(let amount): hash.add(3, amount)
         case .void: hash.add(4)
         case .charge(let amount): hash.add(5, amount)
-        case .grant(let grant, let amount): hash.add(UInt64(grant.kind.rawValue), amount)
+        case .grant(let grant, let amount, let expiresAt):
+            hash.add(UInt64(grant.kind.rawValue), amount)
+            if let expiresAt { hash.add(UInt64(bitPattern: expiresAt.microseconds)) }
+        case .reverse(let grant, let target, let version):
+            hash.add(UInt64(Entry.Kind.clawback.rawValue), target)
+            hash.add(grant.rawValue.high)
+            hash.add(grant.rawValue.low)
+            hash.add(UInt64(bitPattern: version))
         }
         return Int64(bitPattern: hash.value)
     }

@@ -23,6 +23,9 @@ enum Decision: Equatable, Sendable {
         case amountTooLarge = "amount_too_large"
         case leastUsefulOutOfRange = "least_useful_out_of_range"
         case timeToLiveNotPositive = "time_to_live_not_positive"
+        case stepOutOfRange = "step_out_of_range"
+        case versionNotPositive = "version_not_positive"
+        case limitNegative = "limit_negative"
         /// The id is not a UUIDv7 of the time the journal covers.
         case idOutOfRange = "id_out_of_range"
         /// The journal knows an applied hold that has neither ended nor is open: the auditor's business.
@@ -49,4 +52,6 @@ struct Limits: Sendable {
     var journalStart = Instant(microseconds: 0)
     /// How far ahead of the ledger the clock of an asker may be.
     var clockAhead: Duration = .seconds(300)
+    /// Below which an account that set no level of its own is told; nil: not told.
+    var lowBalanceLevel: Credits?
 }

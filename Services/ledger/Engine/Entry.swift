@@ -20,6 +20,10 @@ struct Entry: Equatable, Sendable {
     /// Of the command's content; tells a repetition from another command under the same id.
     let fingerprint: Int64
     let at: Instant
+    /// The lot that a grant made, an expiry or a clawback took from.
+    var grant: ChargeID?
+    /// Of a grant: when what is left of it expires.
+    var expiresAt: Instant?
     var context = Context()
 
     /// What was used but could not be taken, because nothing was left.
@@ -36,16 +40,21 @@ struct EntryKey: Hashable, Sendable {
 /// The place of a decision within its charge; with the charge id the journal's primary key.
 ///
 /// Everything that can end a charge shares ``terminal``, so the key itself lets only one of them in.
-/// Steps 1 to 9,999 are kept for extending a running hold.
-enum Step: Int16, Sendable {
-    case opening = 0
-    case terminal = 10_000
-    case late = 10_001
+/// Steps 1 to 9,999 extend a running hold.
+struct Step: RawRepresentable, Hashable, Sendable {
+    let rawValue: Int16
+
+    static let opening = Step(rawValue: 0)
+    static let terminal = Step(rawValue: 10_000)
+    static let late = Step(rawValue: 10_001)
+
+    static let extensions: ClosedRange<Int64> = 1...9_999
 }
 
 extension Entry {
     enum Kind: Int16, Sendable, CaseIterable {
         case hold = 1
+        case extend = 2
         case capture = 3
         case void = 4
         case expire = 5
@@ -57,6 +66,9 @@ extension Entry {
         case refund = 23
         case adjustment = 24
         case topup = 25
+        case clawback = 26
+        /// What was left of a lot when its time was over.
+        case lotExpiry = 27
 
         /// Takes credits for something that was used.
         var charges: Bool {
@@ -66,10 +78,24 @@ extension Entry {
             }
         }
 
+        /// Asks for credits before they are used: a refusal is an everyday answer.
+        var isHold: Bool { self == .hold || self == .extend }
+
+        /// A grant that was paid for, which spending leaves for last.
+        var isPaid: Bool {
+            switch self {
+            case .bonus, .planGrant: false
+            default: true
+            }
+        }
+
+        /// May push the balance below zero.
+        var mayOwe: Bool { self == .clawback || self == .lateCapture }
+
         /// How people see it in their history (SPEC §2).
         var type: String {
             switch self {
-            case .hold: "hold"
+            case .hold, .extend: "hold"
             case .void: "void"
             case .capture, .expire, .lateCapture, .charge: "usage"
             case .purchase: "purchase"
@@ -78,6 +104,8 @@ extension Entry {
             case .refund: "refund"
             case .adjustment: "adjustment"
             case .topup: "topup"
+            case .clawback: "clawback"
+            case .lotExpiry: "expiry"
             }
         }
 
@@ -92,6 +120,14 @@ extension Entry {
         case alreadyResolved = 3
         /// The balance would leave the range of the unit.
         case outOfRange = 4
+        case accountDailyLimit = 5
+        case accountMonthlyLimit = 6
+        case keyDailyLimit = 7
+        case keyMonthlyLimit = 8
+        /// There was no hold to extend.
+        case holdNotFound = 9
+        /// A reversal that is older than one already applied.
+        case superseded = 10
 
         var name: String {
             switch self {
@@ -100,6 +136,12 @@ extension Entry {
             case .accountNotFound: "account_not_found"
             case .alreadyResolved: "already_resolved"
             case .outOfRange: "out_of_range"
+            case .accountDailyLimit: "account_daily_limit"
+            case .accountMonthlyLimit: "account_monthly_limit"
+            case .keyDailyLimit: "key_daily_limit"
+            case .keyMonthlyLimit: "key_monthly_limit"
+            case .holdNotFound: "hold_not_found"
+            case .superseded: "superseded"
             }
         }
     }
@@ -113,4 +155,6 @@ struct Context: Equatable, Sendable {
     /// The 16 bytes of a W3C trace id.
     var trace: UUIDv7?
     var conversation: ConversationID?
+    /// The part of `metadata` that is added up.
+    var usage: Usage?
 }

@@ -23,7 +23,9 @@ struct LockAccounts: Statement {
     let ids: [AccountID]
 
     static let sql = """
-        SELECT account_id, posted, held, overdraft, seq
+        SELECT
+            account_id, posted, held, overdraft, owed, seq, lots_expire_at, daily_limit, monthly_limit, spent_at, spent_day, spent_month,
+            counts_keys, low_balance_level, alerted
         FROM account
         WHERE account_id = ANY($1::uuid[])
         ORDER BY account_id
@@ -31,9 +33,36 @@ struct LockAccounts: Statement {
         """
 
     func bind(_ parameters: inout Parameters) { parameters.append(ids) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Account { try Account(&row) }
+}
 
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> Account {
-        try Account(id: row.next(), posted: row.next(), held: row.next(), overdraft: row.next(), seq: row.next())
+/// The same without the lock.
+struct ReadAccounts: Statement {
+    let ids: [AccountID]
+
+    static let sql = """
+        SELECT
+            account_id, posted, held, overdraft, owed, seq, lots_expire_at, daily_limit, monthly_limit, spent_at, spent_day, spent_month,
+            counts_keys, low_balance_level, alerted
+        FROM account
+        WHERE account_id = ANY($1::uuid[])
+        """
+
+    func bind(_ parameters: inout Parameters) { parameters.append(ids) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Account { try Account(&row) }
+}
+
+extension Account {
+    /// Reads the columns of ``LockAccounts``.
+    init(_ row: inout RowReader) throws(PostgresError) {
+        try self.init(
+            id: row.next(), posted: row.next(), held: row.next(), overdraft: row.next(), owed: row.next(), seq: row.next(),
+            lotsExpireAt: row.next(Instant?.self))
+        limits = try SpendingLimits(daily: row.next(Credits?.self), monthly: row.next(Credits?.self))
+        spending = try Spending(at: row.next(), day: row.next(), month: row.next())
+        countsKeys = try row.next()
+        lowBalanceLevel = try row.next(Credits?.self)
+        alerted = try Alerted(row: row.next())
     }
 }
 
@@ -77,7 +106,7 @@ extension Entry {
     /// Reads the columns of ``ReadEntries``.
     init(_ row: inout RowReader) throws(PostgresError) {
         let charge: ChargeID = try row.next()
-        let step = try Step(row: row.next())
+        let step = try Step(rawValue: row.next())
         let account: AccountID = try row.next()
         let seq: Int64 = try row.next()
         let kind = try Kind(row: row.next())
@@ -96,9 +125,9 @@ extension Entry {
 }
 
 extension RawRepresentable where RawValue == Int16 {
-    fileprivate init(row value: Int16) throws(PostgresError) {
+    init(row value: Int16) throws(PostgresError) {
         guard let known = Self(rawValue: value) else {
-            throw PostgresError(.typeMismatch, "the journal holds \(value) where a \(Self.self) was expected")
+            throw PostgresError(.typeMismatch, "the ledger's tables hold \(value) where a \(Self.self) was expected")
         }
         self = known
     }
@@ -110,11 +139,11 @@ struct ReadHolds: Statement {
     let accounts: [AccountID]
 
     static let sql = """
-        SELECT charge_id, account_id, amount, reported, expires_at
+        SELECT charge_id, account_id, amount, reported, expires_at, api_key_id
         FROM open_hold
         WHERE charge_id = ANY($1::uuid[])
         UNION
-        SELECT charge_id, account_id, amount, reported, expires_at
+        SELECT charge_id, account_id, amount, reported, expires_at, api_key_id
         FROM open_hold
         WHERE account_id = ANY($2::uuid[]) AND expires_at <= clock_timestamp()
         """
@@ -125,80 +154,8 @@ struct ReadHolds: Statement {
     }
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> OpenHold {
-        try OpenHold(charge: row.next(), account: row.next(), amount: row.next(), reported: row.next(), expiresAt: row.next())
-    }
-}
-
-/// All that a batch changes, in one statement. No row is touched twice in it, since parts of one statement do not see each other.
-struct WriteBatch: Statement {
-    let entries: [Entry]
-    let changes: Changes
-
-    static let sql = """
-        WITH
-            written AS (
-                INSERT INTO journal (
-                    charge_id, step, account_id, seq, kind, status, requested, amount, posted_delta, held_delta, posted_after,
-                    held_after, fingerprint, decided_at, trace_id, conversation_id, description, metadata)
-                SELECT *
-                FROM unnest(
-                    $1::uuid[], $2::smallint[], $3::uuid[], $4::bigint[], $5::smallint[], $6::smallint[], $7::bigint[], $8::bigint[],
-                    $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::timestamptz[], $15::uuid[],
-                    $16::uuid[], $17::text[], $18::jsonb[])
-            ),
-            changed AS (
-                UPDATE account
-                SET posted = new.posted, held = new.held, seq = new.seq
-                FROM unnest($19::uuid[], $20::bigint[], $21::bigint[], $22::bigint[]) AS new (account_id, posted, held, seq)
-                WHERE account.account_id = new.account_id AND account.seq < new.seq
-                RETURNING 1
-            ),
-            put AS (
-                INSERT INTO open_hold (charge_id, account_id, amount, reported, expires_at)
-                SELECT * FROM unnest($23::uuid[], $24::uuid[], $25::bigint[], $26::bigint[], $27::timestamptz[])
-                ON CONFLICT (charge_id) DO UPDATE
-                SET amount = excluded.amount, reported = excluded.reported, expires_at = excluded.expires_at
-            ),
-            deleted AS (
-                DELETE FROM open_hold
-                WHERE charge_id = ANY($28::uuid[])
-                RETURNING 1
-            )
-        SELECT
-            expect_rows('accounts changed', (SELECT count(*) FROM changed), $29),
-            expect_rows('holds ended', (SELECT count(*) FROM deleted), $30)
-        """
-
-    func bind(_ parameters: inout Parameters) {
-        parameters.append(entries.map(\.charge))
-        parameters.append(entries.map(\.step.rawValue))
-        parameters.append(entries.map(\.account))
-        parameters.append(entries.map(\.seq))
-        parameters.append(entries.map(\.kind.rawValue))
-        parameters.append(entries.map(\.status.rawValue))
-        parameters.append(entries.map(\.requested))
-        parameters.append(entries.map(\.amount))
-        parameters.append(entries.map(\.postedDelta))
-        parameters.append(entries.map(\.heldDelta))
-        parameters.append(entries.map(\.postedAfter))
-        parameters.append(entries.map(\.heldAfter))
-        parameters.append(entries.map(\.fingerprint))
-        parameters.append(entries.map(\.at))
-        parameters.append(entries.map(\.context.trace))
-        parameters.append(entries.map(\.context.conversation))
-        parameters.append(entries.map(\.context.description))
-        parameters.append(entries.map { $0.context.metadata.map(JSONText.init) })
-        parameters.append(changes.accounts.map(\.id))
-        parameters.append(changes.accounts.map(\.posted))
-        parameters.append(changes.accounts.map(\.held))
-        parameters.append(changes.accounts.map(\.seq))
-        parameters.append(changes.holdsPut.map(\.charge))
-        parameters.append(changes.holdsPut.map(\.account))
-        parameters.append(changes.holdsPut.map(\.amount))
-        parameters.append(changes.holdsPut.map(\.reported))
-        parameters.append(changes.holdsPut.map(\.expiresAt))
-        parameters.append(changes.holdsDeleted)
-        parameters.append(changes.accounts.count)
-        parameters.append(changes.holdsDeleted.count)
+        try OpenHold(
+            charge: row.next(), account: row.next(), amount: row.next(), reported: row.next(), expiresAt: row.next(),
+            key: row.next(String?.self).map(APIKeyID.init(rawValue:)))
     }
 }

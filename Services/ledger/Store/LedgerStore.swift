@@ -1,4 +1,5 @@
 import Contracts
+import Outbox
 import Postgres
 
 /// Runs batches of commands against Postgres: one transaction and two round trips each, whatever their size.
@@ -26,40 +27,50 @@ final class LedgerStore: @unchecked Sendable {
         limits.journalStart = try await pool.withConnection { try await $0.one(ReadJournalStart()) }
     }
 
-    /// Decides and writes `commands` in their order, durably, all or (when it throws) none; settles the expired holds of their
-    /// accounts and of `accounts` on the way.
+    /// Decides and writes `commands` in their order, durably, all or (when it throws) none; settles the expired holds and lots of their
+    /// accounts and of `accounts` on the way. Two round trips; a third where lots or the sums of API keys matter.
     /// - Throws: `PostgresError`; after any, the same commands may be sent again.
     func decide(_ commands: [Command], expiring accounts: [AccountID] = []) async throws -> [Decision] {
         let charges = Array(Set(commands.map(\.id)))
         let touched = Array(Set(commands.map(\.account)).union(accounts)).sorted()
-        let granted = Set(commands.filter(\.mayOpenAccount).map(\.account)).sorted()
+        let granted = Set(commands.filter(\.movesLots).map(\.account)).sorted()
         let ruling = try await pool.transaction { transaction in
+            try faults.hit(.beforeLock)
             if !granted.isEmpty { try await transaction.execute(OpenAccounts(ids: granted)) }
             let (_, locked, now, entries, holds) = try await transaction.pipeline(
                 PlanOnce(), LockAccounts(ids: touched), ReadClock(), ReadEntries(ids: charges),
                 ReadHolds(charges: charges, accounts: touched))
             try faults.hit(.afterLock)
 
-            // A row at seq 0 is a lock and not yet an account: a command before the first grant of its batch must not see it.
-            let accounts = locked.lazy.filter { $0.seq > 0 }.map { ($0.id, $0) }
-            let state = LedgerState(
-                accounts: Dictionary(uniqueKeysWithValues: accounts),
+            var state = LedgerState(
+                accounts: Dictionary(uniqueKeysWithValues: locked.map { ($0.id, $0) }),
                 holds: Dictionary(uniqueKeysWithValues: holds.map { ($0.charge, $0) }),
                 entries: Dictionary(uniqueKeysWithValues: entries.map { ($0.key, $0) }))
+            try await transaction.readLotsAndKeys(into: &state, for: commands, now: now[0])
             let ruling = state.apply(commands, now: now[0], limits: limits, expires: expiry.isOpen)
-            let write = WriteBatch(entries: ruling.entries, changes: Changes(from: state, to: ruling.state))
-            guard !write.isEmpty else { return ruling }
-            if faults.isArmed {
-                try await transaction.execute(write)
-                try faults.hit(.afterWrite)
-                try await transaction.commit()
-            } else {
-                try await transaction.commit(write)
-            }
+            try await write(ruling, from: state, in: transaction)
             return ruling
         }
         try faults.hit(.afterCommit)
         return ruling.decisions
+    }
+
+    private func write(_ ruling: Ruling, from state: LedgerState, in transaction: PostgresTransaction) async throws {
+        let changes = Changes(from: state, to: ruling.state)
+        let write = WriteBatch(ruling.entries, changes)
+        let seldom = WriteLotsAndKeys(lots: changes.lots, keys: changes.keys)
+        let alerts = AddToOutbox(ruling.alerts.map(\.message))
+        if !ruling.alerts.isEmpty { Outbox.wakeRelay(after: transaction) }
+        if faults.isArmed {
+            _ = try await transaction.pipeline(write, seldom, alerts)
+            try faults.hit(.afterWrite)
+            try await transaction.commit()
+        } else if seldom.isEmpty, ruling.alerts.isEmpty {
+            guard !write.isEmpty else { return }
+            try await transaction.commit(write)
+        } else {
+            try await transaction.commit(write, seldom, alerts)
+        }
     }
 
     /// Settles holds that have expired, oldest first; none while an outage is made up for. An account whose row cannot be written
@@ -89,34 +100,70 @@ final class LedgerStore: @unchecked Sendable {
         var failed: [AccountID: PostgresError] = [:]
     }
 
-    /// The account's row, with what has expired already counted as free; nil when there never was a grant.
-    func balance(of account: AccountID) async throws -> Account? {
-        try await balances(of: [account])[account]
-    }
-
-    func balances(of accounts: [AccountID]) async throws -> [AccountID: Account] {
+    /// How accounts stand now, by the same rules as decisions: what has expired is settled, whether a sweep came by or not. Reads only.
+    /// - Parameter lots: false leaves out the lots where they do not matter.
+    /// - Returns: nothing for an account that never had a grant.
+    func standings(of accounts: [AccountID], lots: Bool = false) async throws -> [AccountID: Standing] {
         guard !accounts.isEmpty else { return [:] }
-        let rows = try await pool.withConnection { try await $0.query(ReadBalances(accounts: accounts)) }
-        return Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0) })
+        let state = try await pool.transaction(isolation: .repeatableReadOnly) { transaction in
+            let (rows, now, holds) = try await transaction.pipeline(
+                ReadAccounts(ids: accounts), ReadClock(), ReadHolds(charges: [], accounts: accounts))
+            var state = LedgerState(
+                accounts: Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0) }),
+                holds: Dictionary(uniqueKeysWithValues: holds.map { ($0.charge, $0) }))
+            try await transaction.readLotsAndKeys(into: &state, for: [], now: now[0], lotsOf: lots ? accounts : [])
+            return state.apply([], now: now[0], limits: limits, expires: expiry.isOpen).state
+        }
+        var standings: [AccountID: Standing] = [:]
+        for account in state.accounts.values where account.isOpen {
+            var book = state.books[account.id]
+            book?.settle(at: account.posted)
+            standings[account.id] = Standing(account: account, lots: book?.inBurnOrder.filter { $0.remaining > .zero } ?? [])
+        }
+        return standings
+    }
+
+    func standing(of account: AccountID, lots: Bool = false) async throws -> Standing? {
+        try await standings(of: [account], lots: lots)[account]
     }
 }
 
-extension WriteBatch {
-    /// Reports can come to nothing, and repetitions do.
-    fileprivate var isEmpty: Bool {
-        entries.isEmpty && changes.accounts.isEmpty && changes.holdsPut.isEmpty && changes.holdsDeleted.isEmpty
+/// An account as its owner sees it.
+struct Standing: Sendable {
+    var account: Account
+    /// Those with credits left, in the order in which they burn.
+    var lots: [Lot]
+}
+
+extension PostgresTransaction {
+    fileprivate func readLotsAndKeys(
+        into state: inout LedgerState, for commands: [Command], now: Instant, lotsOf accounts: [AccountID] = []
+    ) async throws {
+        let withLots = state.accountsWhoseLotsMatter(to: commands, now: now).union(accounts)
+        let withKeys = state.accountsWhoseKeysMatter
+        guard !withLots.isEmpty || !withKeys.isEmpty else { return }
+        let (lots, keys) = try await pipeline(
+            ReadLots(accounts: Array(withLots), named: commands.compactMap(\.lot)), ReadKeys(accounts: Array(withKeys)))
+        for account in withLots { state.books[account] = LotBook() }
+        for lot in lots { state.books[lot.account]?.lots[lot.id] = lot }
+        for key in keys { state.keys[key.id] = key }
     }
 }
 
-extension Command {
-    fileprivate var mayOpenAccount: Bool {
-        if case .grant = action { true } else { false }
+extension BalanceAlert {
+    fileprivate var message: OutboxMessage {
+        switch what {
+        case .low(let level):
+            OutboxMessage(BalanceLow(accountID: account, balance: balance, level: level, at: at), orderingKey: account.description)
+        case .exhausted:
+            OutboxMessage(BalanceExhausted(accountID: account, balance: balance, at: at), orderingKey: account.description)
+        }
     }
 }
 
 /// Moments of a batch at which tests make the process fail.
 struct FaultPoints: Sendable {
-    enum Point: Sendable, CaseIterable { case afterLock, afterWrite, afterCommit }
+    enum Point: Sendable, CaseIterable { case beforeLock, afterLock, afterWrite, afterCommit }
 
     var action: (@Sendable (Point) throws -> Void)?
 
@@ -136,37 +183,28 @@ struct ReadJournalStart: Statement {
     static let sql = "SELECT journal_start()"
 }
 
+/// Whose holds are over, and whose lots, unless running holds keep all of what is left.
 struct ReadExpired: Statement {
     let limit: Int
 
     static let sql = """
-        SELECT account_id
-        FROM open_hold
-        WHERE expires_at <= clock_timestamp()
-        ORDER BY expires_at
-        LIMIT $1
+        (
+            SELECT account_id
+            FROM open_hold
+            WHERE expires_at <= clock_timestamp()
+            ORDER BY expires_at
+            LIMIT $1
+        )
+        UNION ALL
+        (
+            SELECT account_id
+            FROM account
+            WHERE lots_expire_at <= clock_timestamp() AND posted > held
+            ORDER BY lots_expire_at
+            LIMIT $1
+        )
         """
 
     func bind(_ parameters: inout Parameters) { parameters.append(limit) }
     static func decode(_ row: inout RowReader) throws(PostgresError) -> AccountID { try row.next() }
-}
-
-/// What has expired counts as free, whether the sweep came by or not, except for the usage that was reported on it.
-struct ReadBalances: Statement {
-    let accounts: [AccountID]
-
-    static let sql = """
-        SELECT
-            a.account_id, a.posted, a.held - coalesce(sum(greatest(h.amount - h.reported, 0)), 0)::bigint, a.overdraft, a.seq
-        FROM account AS a
-        LEFT JOIN open_hold AS h ON h.account_id = a.account_id AND h.expires_at <= clock_timestamp()
-        WHERE a.account_id = ANY($1::uuid[])
-        GROUP BY a.account_id
-        """
-
-    func bind(_ parameters: inout Parameters) { parameters.append(accounts) }
-
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> Account {
-        try Account(id: row.next(), posted: row.next(), held: row.next(), overdraft: row.next(), seq: row.next())
-    }
 }

@@ -85,16 +85,19 @@ struct ExpiryRulesTests {
         #expect(ledger.posted == credits(9))
     }
 
-    @Test func `a late settlement never takes the balance below zero`() {
+    @Test func `a late settlement takes what its hold had put aside, below zero if need be, and no more`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
         ledger.pass(.seconds(61))
         ledger.do(hold(9))
-        let late = ledger.do(settle(6), on: id)
-        #expect(seen(late) == .applied(1))
-        #expect(late.entry?.overage == credits(5))
+        let late = ledger.do(settle(8), on: id)
+        #expect(seen(late) == .applied(6))
+        #expect(late.entry?.overage == credits(2))
+        #expect(ledger.posted - ledger.held == credits(-5))
         #expect(ledger.available == .zero)
+        ledger.do(.grant(.purchase, amount: credits(7)))
+        #expect(ledger.available == credits(2))
     }
 
     @Test func `void and report after the expiry change nothing`() {

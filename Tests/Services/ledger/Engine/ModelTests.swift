@@ -134,7 +134,8 @@ struct Model {
             if entry.seq != (before?.seq ?? 0) + 1 { return "a gap in the chain before \(entry)" }
             if entry.postedAfter != (before?.postedAfter ?? .zero) + entry.postedDelta { return "posted does not follow at \(entry)" }
             if entry.heldAfter != (before?.heldAfter ?? .zero) + entry.heldDelta { return "held does not follow at \(entry)" }
-            if entry.postedAfter < entry.heldAfter { return "overspent at \(entry)" }
+            let lowered = entry.postedDelta < entry.heldDelta && !entry.kind.mayOwe
+            if entry.postedAfter < entry.heldAfter, lowered { return "overspent at \(entry)" }
             tails[entry.account] = entry
         }
         for account in state.accounts.values {
@@ -153,10 +154,18 @@ extension LedgerState {
     func slice(for commands: [Command], now: Instant) -> LedgerState {
         let ids = Set(commands.map(\.id))
         let accountIDs = Set(commands.map(\.account))
-        return LedgerState(
+        var slice = LedgerState(
             accounts: accounts.filter { accountIDs.contains($0.key) },
             holds: holds.filter { ids.contains($0.key) || accountIDs.contains($0.value.account) && $0.value.expiresAt <= now },
             entries: entries.filter { ids.contains($0.key.charge) })
+        let named = Set(commands.compactMap(\.lot))
+        for account in slice.accountsWhoseLotsMatter(to: commands, now: now) {
+            slice.books[account] = LotBook(
+                lots: (books[account]?.lots ?? [:]).filter { $0.value.remaining > .zero || named.contains($0.key) })
+        }
+        let counting = slice.accountsWhoseKeysMatter
+        slice.keys = keys.filter { counting.contains($0.key.account) }
+        return slice
     }
 
     /// What the store writes.
@@ -165,6 +174,8 @@ extension LedgerState {
         for account in changes.accounts { accounts[account.id] = account }
         for hold in changes.holdsPut { holds[hold.charge] = hold }
         for id in changes.holdsDeleted { holds[id] = nil }
+        for lot in changes.lots { books[lot.account, default: LotBook()].lots[lot.id] = lot }
+        for key in changes.keys { keys[key.id] = key }
         for entry in ruling.entries { entries[entry.key] = entry }
     }
 }

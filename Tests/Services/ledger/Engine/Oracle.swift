@@ -55,7 +55,7 @@ struct Oracle {
             .sorted { ($0.value.expiresAt, $0.key.rawValue) < ($1.value.expiresAt, $1.key.rawValue) }
         for (id, charge) in due {
             let account = charge.holdAsked!.account
-            let took = min(charge.reported, free(account) + charge.granted!)
+            let took = min(charge.reported, max(charge.granted!, free(account) + charge.granted!))
             charges[id]!.end = (account, .expired, charge.reported, took)
         }
     }
@@ -69,14 +69,15 @@ struct Oracle {
         func whole(_ amount: Credits) -> Int64 { amount.nano / Credits.nanoPerCredit }
 
         switch command.action {
-        case .hold(let amount, let least, let timeToLive, let awaitsFunds):
+        case .extend, .reverse: preconditionFailure("not asked of this oracle")
+        case .hold(let amount, let least, let timeToLive, let awaitsFunds, _):
             if charge.given != nil { return .conflict }
             if let asked = charge.holdAsked {
                 let same = asked == (account, amount, least, timeToLive)
                 return same ? .duplicate(whole(charge.granted ?? .zero)) : .conflict
             }
             if awaitsFunds, charge.end == nil, exists(account), free(account) < least, posted(account) >= least {
-                return .awaiting(whole(free(account)))
+                return .awaiting(whole(max(.zero, free(account))))
             }
             charge.holdAsked = (account, amount, least, timeToLive)
             if charge.end != nil {
@@ -107,7 +108,7 @@ struct Oracle {
                 case .voided, .charged, .refusedCharge: return .conflict
                 case .expired:
                     if let late = charge.late { return late.asked == amount ? .duplicate(whole(late.took)) : .conflict }
-                    let took = min(amount - end.took, free(account))
+                    let took = min(amount - end.took, max(free(account), (charge.granted ?? .zero) - end.took))
                     charge.late = (amount, took)
                     return .applied(whole(took))
                 }
@@ -118,7 +119,8 @@ struct Oracle {
                 charge.end = (account, .captured, amount, .zero)
                 return .refused(.accountNotFound)
             }
-            let took = min(amount, free(account) + (charge.granted ?? .zero))
+            let put = charge.granted ?? .zero
+            let took = min(amount, max(put, free(account) + put))
             charge.end = (account, .captured, amount, took)
             return .applied(whole(took))
 
@@ -149,7 +151,7 @@ struct Oracle {
             charge.end = (account, .charged, amount, amount)
             return .applied(whole(amount))
 
-        case .grant(let grant, let amount):
+        case .grant(let grant, let amount, _):
             if let given = charge.given {
                 let same = given.account == account && given.grant == grant && given.asked == amount
                 return same ? .duplicate(whole(given.gave)) : .conflict

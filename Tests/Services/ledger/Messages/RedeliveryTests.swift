@@ -42,7 +42,7 @@ struct RedeliveryTests {
                     let entries = try await survivor.ledger.pool.withConnection { try await $0.one(CountEntries(account: account)) }
                     return entries == 41
                 }
-                let row = try #require(try await survivor.ledger.store.balance(of: account))
+                let row = try #require(try await survivor.ledger.store.standing(of: account)?.account)
                 let taken = try await survivor.ledger.pool.withConnection { try await $0.one(SumTaken(account: account)) }
                 #expect(row.posted == credits(100) - taken)
                 await survivor.stop()
@@ -89,7 +89,7 @@ struct RedeliveryTests {
                     }
                     let reader = StoreUnderTest(database)
                     try await until("everything is settled", within: .seconds(60)) {
-                        try await reader.store.balance(of: account)?.posted == credits(1_000 - 200)
+                        try await reader.store.standing(of: account)?.account.posted == credits(1_000 - 200)
                     }
                     finished.raise()
                     _ = try await (first, second)

@@ -40,7 +40,7 @@ struct CrashTests {
                 ? [.duplicate(2), .duplicate(0), .duplicate(5), .duplicate(1)]
                 : [.applied(2), .applied(0), .applied(5), .applied(1)]
             #expect(seen == first + [.duplicate(2), .duplicate(0), .duplicate(5), .duplicate(1)])
-            let row = try await survivor.store.balance(of: account)
+            let row = try await survivor.store.standing(of: account)?.account
             #expect(row?.posted == credits(10 - 2 + 5))
             #expect(row?.held == credits(1))
         }
@@ -77,7 +77,7 @@ struct CrashTests {
                 await mortal.stop()
             }
             #expect(deaths > 0, "seed \(seed)")
-            let row = try await ledgers[0].store.balance(of: account)
+            let row = try await ledgers[0].store.standing(of: account)?.account
             #expect(row?.posted == credits(1_000 - 40), "seed \(seed)")
             #expect(row?.held == .zero, "seed \(seed)")
         }

@@ -35,7 +35,7 @@ struct DisconnectTests {
                 default: Issue.record("\(decision)")
                 }
             }
-            let row = try await ledgers[0].store.balance(of: account)
+            let row = try await ledgers[0].store.standing(of: account)?.account
             #expect(row?.posted == credits(Int64(1_000 - clients * 3 / 4 * rounds)))
             #expect(row?.held == .zero)
         }

@@ -21,7 +21,7 @@ struct StoreModelTests {
                 #expect(found == expected, "seed \(seed), batch \(step)")
                 guard found == expected else { return }
                 for account in Set(commands.map(\.account)) {
-                    let row = try await ledgers[0].store.balance(of: account)
+                    let row = try await ledgers[0].store.standing(of: account)?.account
                     #expect((row?.posted ?? .zero) == model.oracle.posted(account), "seed \(seed), batch \(step)")
                     #expect((row?.held ?? .zero) == model.oracle.held(account), "seed \(seed), batch \(step)")
                 }

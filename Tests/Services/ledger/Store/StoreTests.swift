@@ -15,7 +15,7 @@ struct StoreTests {
             #expect(try await ledgers[0].do(hold(6), on: id, account: account) == .applied(6))
             #expect(try await ledgers[1].do(hold(6), on: id, account: account) == .duplicate(6))
             #expect(try await ledgers[1].do(settle(4), on: id, account: account) == .applied(4))
-            let row = try await ledgers[0].store.balance(of: account)
+            let row = try await ledgers[0].store.standing(of: account)?.account
             #expect(row?.posted == credits(6))
             #expect(row?.held == .zero)
             #expect(row?.seq == 3)
@@ -28,7 +28,7 @@ struct StoreTests {
             let seen = try await concurrently(200) { try await ledgers[$0 % 2].do(hold(1), account: account) }
             #expect(seen.filter { $0 == .applied(1) }.count == 50)
             #expect(seen.filter { $0 == .refused(.insufficientFunds) }.count == 150)
-            #expect(try await ledgers[0].store.balance(of: account)?.available == .zero)
+            #expect(try await ledgers[0].store.standing(of: account)?.account.available == .zero)
         }
     }
 
@@ -40,7 +40,7 @@ struct StoreTests {
             }
             #expect(seen.filter { $0 == .applied(50) }.count == 1)
             #expect(seen.filter { $0 == .duplicate(50) }.count == 99)
-            #expect(try await ledgers[0].store.balance(of: account)?.posted == credits(50))
+            #expect(try await ledgers[0].store.standing(of: account)?.account.posted == credits(50))
         }
     }
 
@@ -67,7 +67,7 @@ struct StoreTests {
                 let decided = seen.filter { if case .applied = $0 { true } else { false } }
                 #expect(decided.count == 1)
             }
-            #expect(try await ledgers[0].store.balance(of: account)?.held == .zero)
+            #expect(try await ledgers[0].store.standing(of: account)?.account.held == .zero)
         }
     }
 
@@ -95,7 +95,7 @@ struct StoreTests {
                     try await ledgers[1].do(hold(1), account: account)
                 }
             }
-            let row = try await ledgers[0].store.balance(of: account)
+            let row = try await ledgers[0].store.standing(of: account)?.account
             #expect(row?.posted == credits(1_000 - 10 * 2))
             #expect(row?.held == credits(3))
             #expect(try await ledgers[1].do(settle(5), on: ids[0], account: account) == .applied(3))
@@ -115,7 +115,7 @@ struct StoreTests {
             let sweep = try await ledgers[0].store.sweepExpired()
             #expect(Array(sweep.failed.keys) == [broken])
             #expect(sweep.failed[broken]?.constraint == "account_held_not_negative")
-            #expect(try await ledgers[0].store.balance(of: sound)?.held == .zero)
+            #expect(try await ledgers[0].store.standing(of: sound)?.account.held == .zero)
 
             try await ledgers[0].pool.withConnection {
                 try await $0.script("UPDATE account SET held = 6000000000 WHERE account_id = '\(broken)'")
@@ -129,7 +129,7 @@ struct StoreTests {
             let account = try await ledgers[0].account(10)
             try await ledgers[0].do(hold(6, for: .milliseconds(1)), account: account)
             try await until("the hold is expired") {
-                try await ledgers[0].store.balance(of: account)?.available == credits(10)
+                try await ledgers[0].store.standing(of: account)?.account.available == credits(10)
             }
         }
     }
@@ -148,7 +148,7 @@ struct StoreTests {
                 case .dropped: Issue.record("dropped without a deadline")
                 }
             }
-            #expect(try await ledgers[0].store.balance(of: account)?.held == credits(39))
+            #expect(try await ledgers[0].store.standing(of: account)?.account.held == credits(39))
         }
     }
 
@@ -161,7 +161,7 @@ struct StoreTests {
                 Issue.record("decided after its deadline")
                 return
             }
-            #expect(try await ledgers[0].store.balance(of: account)?.held == .zero)
+            #expect(try await ledgers[0].store.standing(of: account)?.account.held == .zero)
         }
     }
 

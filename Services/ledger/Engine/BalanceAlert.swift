@@ -1,0 +1,40 @@
+import Contracts
+
+/// A crossing that the account's owner is told of, once.
+struct BalanceAlert: Equatable, Sendable {
+    enum What: Equatable, Sendable {
+        case low(level: Credits)
+        case exhausted
+    }
+
+    let account: AccountID
+    let what: What
+    let balance: Credits
+    let at: Instant
+}
+
+extension Account {
+    /// What is to be told after the balance changed, and what counts as told from now on.
+    mutating func crossing(at now: Instant, defaultLevel: Credits?) -> BalanceAlert? {
+        let level = lowBalanceLevel ?? defaultLevel
+        let state: Alerted = posted <= .zero ? .exhausted : level.map { posted < $0 } == true ? .low : .nothing
+        return turn(to: state, at: now, level: level)
+    }
+
+    /// A call was refused that could not be paid even if no other were running.
+    mutating func ranOut(at now: Instant) -> BalanceAlert? { turn(to: .exhausted, at: now, level: nil) }
+
+    /// Credits came in: what lies below the balance now can be told anew.
+    mutating func rearm(defaultLevel: Credits?) {
+        let level = lowBalanceLevel ?? defaultLevel
+        guard posted > .zero else { return }
+        alerted = level.map { posted < $0 } == true ? .low : .nothing
+    }
+
+    private mutating func turn(to state: Alerted, at now: Instant, level: Credits?) -> BalanceAlert? {
+        guard state > alerted else { return nil }
+        alerted = state
+        let what: BalanceAlert.What = if state == .low, let level { .low(level: level) } else { .exhausted }
+        return BalanceAlert(account: id, what: what, balance: posted, at: now)
+    }
+}

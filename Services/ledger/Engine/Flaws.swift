@@ -1,0 +1,45 @@
+import Contracts
+
+extension Command {
+    /// What is wrong with the command itself, whatever the accounts say.
+    func flaw(_ limits: Limits, at now: Instant) -> Decision.Flaw? {
+        switch action {
+        case .hold(let amount, let leastUseful, let timeToLive, _, let keyLimits):
+            if let flaw = Self.flaw(inPositive: amount, limits) { return flaw }
+            if leastUseful <= .zero || leastUseful > amount { return .leastUsefulOutOfRange }
+            if timeToLive <= .zero { return .timeToLiveNotPositive }
+            if let keyLimits, (keyLimits.daily ?? .zero) < .zero || (keyLimits.monthly ?? .zero) < .zero { return .limitNegative }
+        case .extend(let step, let amount, let leastUseful, let used, let timeToLive):
+            if !Step.extensions.contains(step) { return .stepOutOfRange }
+            if let flaw = Self.flaw(inPositive: amount, limits) ?? Self.flaw(inUsage: used, limits) { return flaw }
+            if leastUseful <= .zero || leastUseful > amount { return .leastUsefulOutOfRange }
+            if timeToLive <= .zero { return .timeToLiveNotPositive }
+        case .report(let used, let timeToLive):
+            if let flaw = Self.flaw(inUsage: used, limits) { return flaw }
+            if timeToLive <= .zero { return .timeToLiveNotPositive }
+        case .settle(let amount):
+            if let flaw = Self.flaw(inUsage: amount, limits) { return flaw }
+        case .charge(let amount):
+            if let flaw = Self.flaw(inPositive: amount, limits) { return flaw }
+        case .grant(.adjustment, let amount, _):
+            if amount == .zero { return .amountNotPositive }
+            if amount > limits.amountMax || amount < -limits.amountMax { return .amountTooLarge }
+        case .grant(_, let amount, _):
+            if let flaw = Self.flaw(inPositive: amount, limits) { return flaw }
+        case .reverse(_, let target, let version):
+            if let flaw = Self.flaw(inUsage: target, limits) { return flaw }
+            if version <= 0 { return .versionNotPositive }
+        case .void: break
+        }
+        let made = Instant(microseconds: id.rawValue.milliseconds * 1_000)
+        return made < limits.journalStart || made > now + limits.clockAhead ? .idOutOfRange : nil
+    }
+
+    private static func flaw(inPositive amount: Credits, _ limits: Limits) -> Decision.Flaw? {
+        amount <= .zero ? .amountNotPositive : amount > limits.amountMax ? .amountTooLarge : nil
+    }
+
+    private static func flaw(inUsage amount: Credits, _ limits: Limits) -> Decision.Flaw? {
+        amount < .zero ? .amountNegative : amount > limits.amountMax ? .amountTooLarge : nil
+    }
+}

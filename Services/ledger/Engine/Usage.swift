@@ -1,0 +1,63 @@
+import Contracts
+
+/// What a command says about the call it is for; goes into the rollups.
+struct Usage: Equatable, Sendable {
+    var model: String?
+    var operation: String?
+    var promptTokens: Int64 = 0
+    var completionTokens: Int64 = 0
+}
+
+/// The sums that people's charts are made of: written in the batch of the entries they add up, so they equal the journal at every
+/// moment.
+struct UsageRow: Equatable, Sendable {
+    /// A quarter of an hour: every time zone's days are made of them.
+    struct Key: Hashable, Sendable {
+        let account: AccountID
+        let quarter: Instant
+        let type: String
+        let model: String
+        let operation: String
+    }
+
+    let key: Key
+    var entries: Int64 = 0
+    /// Of the balance: below zero for what was spent.
+    var credits: Credits = .zero
+    var overage: Credits = .zero
+    var promptTokens: Int64 = 0
+    var completionTokens: Int64 = 0
+
+    static let quarter: Int64 = 900_000_000
+    /// Of a model's or an operation's name; what is longer is counted under its beginning.
+    static let nameScalarsMax = 200
+
+    /// One row a key, in a fixed order.
+    static func of(_ entries: [Entry]) -> [UsageRow] {
+        var rows: [Key: UsageRow] = [:]
+        for entry in entries where entry.isCounted {
+            let usage = entry.context.usage
+            let key = Key(
+                account: entry.account, quarter: Instant(microseconds: entry.at.microseconds / quarter * quarter), type: entry.kind.type,
+                model: name(usage?.model), operation: name(usage?.operation))
+            var row = rows[key] ?? UsageRow(key: key)
+            row.entries += 1
+            row.credits += entry.postedDelta
+            row.overage += entry.overage
+            row.promptTokens += usage?.promptTokens ?? 0
+            row.completionTokens += usage?.completionTokens ?? 0
+            rows[key] = row
+        }
+        return Array(rows.values)
+    }
+
+    private static func name(_ text: String?) -> String {
+        guard let text else { return "" }
+        return String(String.UnicodeScalarView(text.unicodeScalars.prefix(nameScalarsMax)))
+    }
+}
+
+extension Entry {
+    /// Usage that cost nothing is usage too.
+    var isCounted: Bool { status == .applied && (kind.charges || postedDelta != .zero) }
+}

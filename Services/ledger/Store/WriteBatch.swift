@@ -1,0 +1,189 @@
+import Contracts
+import Postgres
+
+/// What every batch changes, in one statement. No row is touched twice in it, since parts of one statement do not see each other.
+struct WriteBatch: Statement {
+    let entries: [Entry]
+    let changes: Changes
+    let usage: [UsageRow]
+
+    init(_ entries: [Entry], _ changes: Changes) {
+        (self.entries, self.changes, usage) = (entries, changes, UsageRow.of(entries))
+    }
+
+    static let sql = """
+        WITH
+            written AS (
+                INSERT INTO journal (
+                    charge_id, step, account_id, seq, kind, status, requested, amount, posted_delta, held_delta, posted_after,
+                    held_after, fingerprint, decided_at, grant_id, expires_at, trace_id, conversation_id, description, metadata)
+                SELECT *
+                FROM unnest(
+                    $1::uuid[], $2::smallint[], $3::uuid[], $4::bigint[], $5::smallint[], $6::smallint[], $7::bigint[], $8::bigint[],
+                    $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::timestamptz[], $15::uuid[],
+                    $16::timestamptz[], $17::uuid[], $18::uuid[], $19::text[], $20::jsonb[])
+            ),
+            changed AS (
+                UPDATE account
+                SET posted = new.posted, held = new.held, owed = new.owed, seq = new.seq, lots_expire_at = new.lots_expire_at,
+                    spent_at = new.spent_at, spent_day = new.spent_day, spent_month = new.spent_month, counts_keys = new.counts_keys,
+                    alerted = new.alerted
+                FROM unnest(
+                    $21::uuid[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::timestamptz[], $27::timestamptz[],
+                    $28::bigint[], $29::bigint[], $30::boolean[], $31::smallint[])
+                    AS new (
+                        account_id, posted, held, owed, seq, lots_expire_at, spent_at, spent_day, spent_month, counts_keys, alerted)
+                WHERE account.account_id = new.account_id AND account.seq <= new.seq
+                RETURNING 1
+            ),
+            put AS (
+                INSERT INTO open_hold (charge_id, account_id, amount, reported, expires_at, api_key_id)
+                SELECT * FROM unnest($32::uuid[], $33::uuid[], $34::bigint[], $35::bigint[], $36::timestamptz[], $37::text[])
+                ON CONFLICT (charge_id) DO UPDATE
+                SET amount = excluded.amount, reported = excluded.reported, expires_at = excluded.expires_at
+            ),
+            deleted AS (
+                DELETE FROM open_hold
+                WHERE charge_id = ANY($38::uuid[])
+                RETURNING 1
+            ),
+            used AS (
+                INSERT INTO usage_quarter AS sum (
+                    account_id, quarter, type, model, operation, entries, credits, overage, prompt_tokens, completion_tokens)
+                SELECT *
+                FROM unnest(
+                    $39::uuid[], $40::timestamptz[], $41::text[], $42::text[], $43::text[], $44::bigint[], $45::bigint[], $46::bigint[],
+                    $47::bigint[], $48::bigint[])
+                ON CONFLICT (account_id, quarter, type, model, operation) DO UPDATE
+                SET entries = sum.entries + excluded.entries, credits = sum.credits + excluded.credits,
+                    overage = sum.overage + excluded.overage, prompt_tokens = sum.prompt_tokens + excluded.prompt_tokens,
+                    completion_tokens = sum.completion_tokens + excluded.completion_tokens
+            )
+        SELECT
+            expect_rows('accounts changed', (SELECT count(*) FROM changed), $49),
+            expect_rows('holds ended', (SELECT count(*) FROM deleted), $50)
+        """
+
+    func bind(_ parameters: inout Parameters) {
+        bindEntries(&parameters)
+        bindAccounts(&parameters)
+        parameters.append(changes.holdsPut.map(\.charge))
+        parameters.append(changes.holdsPut.map(\.account))
+        parameters.append(changes.holdsPut.map(\.amount))
+        parameters.append(changes.holdsPut.map(\.reported))
+        parameters.append(changes.holdsPut.map(\.expiresAt))
+        parameters.append(changes.holdsPut.map { $0.key?.rawValue })
+        parameters.append(changes.holdsDeleted)
+        bindUsage(&parameters)
+        parameters.append(changes.accounts.count)
+        parameters.append(changes.holdsDeleted.count)
+    }
+
+    private func bindEntries(_ parameters: inout Parameters) {
+        parameters.append(entries.map(\.charge))
+        parameters.append(entries.map(\.step.rawValue))
+        parameters.append(entries.map(\.account))
+        parameters.append(entries.map(\.seq))
+        parameters.append(entries.map(\.kind.rawValue))
+        parameters.append(entries.map(\.status.rawValue))
+        parameters.append(entries.map(\.requested))
+        parameters.append(entries.map(\.amount))
+        parameters.append(entries.map(\.postedDelta))
+        parameters.append(entries.map(\.heldDelta))
+        parameters.append(entries.map(\.postedAfter))
+        parameters.append(entries.map(\.heldAfter))
+        parameters.append(entries.map(\.fingerprint))
+        parameters.append(entries.map(\.at))
+        parameters.append(entries.map(\.grant))
+        parameters.append(entries.map(\.expiresAt))
+        parameters.append(entries.map(\.context.trace))
+        parameters.append(entries.map(\.context.conversation))
+        parameters.append(entries.map(\.context.description))
+        parameters.append(entries.map { $0.context.metadata.map(JSONText.init) })
+    }
+
+    private func bindAccounts(_ parameters: inout Parameters) {
+        let accounts = changes.accounts
+        parameters.append(accounts.map(\.id))
+        parameters.append(accounts.map(\.posted))
+        parameters.append(accounts.map(\.held))
+        parameters.append(accounts.map(\.owed))
+        parameters.append(accounts.map(\.seq))
+        parameters.append(accounts.map(\.lotsExpireAt))
+        parameters.append(accounts.map(\.spending.at))
+        parameters.append(accounts.map(\.spending.day))
+        parameters.append(accounts.map(\.spending.month))
+        parameters.append(accounts.map(\.countsKeys))
+        parameters.append(accounts.map(\.alerted.rawValue))
+    }
+
+    private func bindUsage(_ parameters: inout Parameters) {
+        parameters.append(usage.map(\.key.account))
+        parameters.append(usage.map(\.key.quarter))
+        parameters.append(usage.map(\.key.type))
+        parameters.append(usage.map(\.key.model))
+        parameters.append(usage.map(\.key.operation))
+        parameters.append(usage.map(\.entries))
+        parameters.append(usage.map(\.credits))
+        parameters.append(usage.map(\.overage))
+        parameters.append(usage.map(\.promptTokens))
+        parameters.append(usage.map(\.completionTokens))
+    }
+
+    /// Reports can come to nothing, and repetitions do.
+    var isEmpty: Bool { entries.isEmpty && changes.accounts.isEmpty && changes.holdsPut.isEmpty && changes.holdsDeleted.isEmpty }
+}
+
+/// What few batches change: lots, and the sums of keys that have limits.
+struct WriteLotsAndKeys: Statement {
+    let lots: [Lot]
+    let keys: [KeySpending]
+
+    static let sql = """
+        WITH
+            lots AS (
+                INSERT INTO credit_grant (
+                    account_id, grant_id, kind, amount, remaining, expired, reversed, reversal_target, reversal_version, expires_at,
+                    granted_at)
+                SELECT *
+                FROM unnest(
+                    $1::uuid[], $2::uuid[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+                    $9::bigint[], $10::timestamptz[], $11::timestamptz[])
+                ON CONFLICT (account_id, grant_id) DO UPDATE
+                SET kind = excluded.kind, amount = excluded.amount, remaining = excluded.remaining, expired = excluded.expired,
+                    reversed = excluded.reversed, reversal_target = excluded.reversal_target,
+                    reversal_version = excluded.reversal_version, expires_at = excluded.expires_at, granted_at = excluded.granted_at
+            )
+        INSERT INTO key_spending (account_id, api_key_id, daily_limit, monthly_limit, held, spent_at, spent_day, spent_month)
+        SELECT *
+        FROM unnest(
+            $12::uuid[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[], $17::timestamptz[], $18::bigint[], $19::bigint[])
+        ON CONFLICT (account_id, api_key_id) DO UPDATE
+        SET daily_limit = excluded.daily_limit, monthly_limit = excluded.monthly_limit, held = excluded.held, spent_at = excluded.spent_at,
+            spent_day = excluded.spent_day, spent_month = excluded.spent_month
+        """
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(lots.map(\.account))
+        parameters.append(lots.map(\.id))
+        parameters.append(lots.map(\.kind.rawValue))
+        parameters.append(lots.map(\.amount))
+        parameters.append(lots.map(\.remaining))
+        parameters.append(lots.map(\.expired))
+        parameters.append(lots.map(\.reversed))
+        parameters.append(lots.map(\.reversalTarget))
+        parameters.append(lots.map(\.reversalVersion))
+        parameters.append(lots.map(\.expiresAt))
+        parameters.append(lots.map(\.grantedAt))
+        parameters.append(keys.map(\.id.account))
+        parameters.append(keys.map(\.id.key.rawValue))
+        parameters.append(keys.map(\.limits.daily))
+        parameters.append(keys.map(\.limits.monthly))
+        parameters.append(keys.map(\.held))
+        parameters.append(keys.map(\.spending.at))
+        parameters.append(keys.map(\.spending.day))
+        parameters.append(keys.map(\.spending.month))
+    }
+
+    var isEmpty: Bool { lots.isEmpty && keys.isEmpty }
+}
