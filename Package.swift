@@ -50,7 +50,8 @@ let package = Package(
 
         // What every service starts with.
         .target(
-            name: "Identity", dependencies: ["AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry"],
+            name: "Identity",
+            dependencies: ["AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry"],
             path: "Shared/Identity"),
         .target(
             name: "Bootstrap",
@@ -139,7 +140,8 @@ let package = Package(
         .testTarget(
             name: "IdentityTests",
             dependencies: [
-                "Identity", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry", "TestSupport",
+                "Identity", "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry",
+                "TestSupport",
             ],
             path: "Tests/Shared/Identity"),
         .executableTarget(

@@ -18,7 +18,7 @@ import Telemetry
 /// | `LOW_BALANCE_LEVEL` | `1` | credits, 0…1000000; below it an account that set no level of its own is told `balance.low`; 0: never |
 /// | `BATCH_COMMANDS_MAX` | `1000` | 1…5000 commands in one transaction |
 ///
-/// and what every service reads (`CommonConfiguration`).
+/// and what every service reads (`CommonConfiguration`), and the tokens of our own servers (`ServiceTokens`).
 @main
 struct LedgerService {
     static func main() {
@@ -76,9 +76,8 @@ struct LedgerService {
 
             let rpc = try runtime.rpcClient()
             let authenticator = Authenticator(
-                service: "ledger", publicURL: runtime.configuration.publicURL.description, amqp: try runtime.broker("revocations"),
-                rpc: rpc,
-                log: log)
+                service: "ledger", publicURL: runtime.configuration.publicURL.description,
+                serviceTokens: try ServiceTokens(environment), amqp: try runtime.broker("revocations"), rpc: rpc, log: log)
             runtime.add(
                 Component(
                     "identity", run: { try await authenticator.run() }, stop: { await authenticator.stop() }))

@@ -8,7 +8,8 @@ import JSON
 import Synchronization
 package import Telemetry
 
-/// Tells who calls, from the `Authorization: Bearer` header (or `x-api-key`): an access token, verified here, or an API key.
+/// Tells who calls, from the `Authorization: Bearer` header (or `x-api-key`): an access token, verified here, an API key, or the token
+/// of a server of ours, where the service lets those in.
 ///
 /// A credential seen before is answered from memory by ``cached(_:)`` without suspending; ``principal(_:)`` asks auth for what is
 /// missing. Revocations reach every replica as events; what was missed while the broker was away is asked for after. When auth does
@@ -20,6 +21,7 @@ package final class Authenticator: Sendable {
     private let feed: AMQPConsumer?
     private let reconnections: AsyncStream<Void>
     private let verifier: TokenVerifier
+    private let serviceTokens: ServiceTokens
     private let clock: @Sendable () -> Instant
     private let log: Logger
 
@@ -30,17 +32,23 @@ package final class Authenticator: Sendable {
     /// - Parameters:
     ///   - service: the AMQP user; names the exclusive queue `<service>.inst.<instance>.<epoch>`.
     ///   - publicURL: `PUBLIC_URL` of the installation: the issuer of its tokens.
+    ///   - serviceTokens: the servers that are let in; none unless the service says so, because it must know whom it charges then.
     ///   - rpc: started and stopped by the caller.
-    package convenience init(service: String, publicURL: String, amqp: AMQPConfiguration, rpc: RPCClient, log: Logger) {
-        self.init(service: service, publicURL: publicURL, amqp: amqp, source: RemoteIdentitySource(rpc: rpc), log: log)
+    package convenience init(
+        service: String, publicURL: String, serviceTokens: ServiceTokens = .none, amqp: AMQPConfiguration, rpc: RPCClient, log: Logger
+    ) {
+        self.init(
+            service: service, publicURL: publicURL, serviceTokens: serviceTokens, amqp: amqp, source: RemoteIdentitySource(rpc: rpc),
+            log: log)
     }
 
     /// - Parameter amqp: nil for no event feed: revocations then come by ``revoke(_:)-(SessionRevoked)`` only.
     package init(
-        service: String, publicURL: String, amqp: AMQPConfiguration?, source: any IdentitySource,
+        service: String, publicURL: String, serviceTokens: ServiceTokens = .none, amqp: AMQPConfiguration?, source: any IdentitySource,
         clock: @escaping @Sendable () -> Instant = Instant.now, log: Logger
     ) {
         self.source = source
+        self.serviceTokens = serviceTokens
         self.verifier = TokenVerifier(issuer: AccessToken.issuer(publicURL: publicURL))
         self.clock = clock
         self.log = log
@@ -63,15 +71,19 @@ package final class Authenticator: Sendable {
     /// The answer if it is known, without suspending: 0.3 µs for an API key, 0.6 µs for a token. Nil says nothing; ask ``principal(_:)`` then.
     package func cached(_ headers: HeaderBlock) -> Principal? {
         Self.withCredential(in: headers) { credential in
-            if case .known(let principal) = find(credential, now: clock()).finding { principal } else { nil }
+            let digest = sha256(credential)
+            if let service = serviceTokens.name(of: digest) { return try? Principal(service: service, onBehalfOf: headers) }
+            return if case .known(let principal) = find(credential, digest, now: clock()).finding { principal } else { nil }
         } ?? nil
     }
 
-    /// - Throws: 401 with `WWW-Authenticate` for a credential that is missing, wrong, expired or revoked; 503 when only auth could
-    ///   tell and does not answer.
+    /// - Throws: 401 with `WWW-Authenticate` for a credential that is missing, wrong, expired or revoked; 400 for a service token
+    ///   that names no user; 503 when only auth could tell and does not answer.
     package func principal(_ headers: HeaderBlock) async throws(Problem) -> Principal {
-        let seen = Self.withCredential(in: headers) { credential in (Array(credential), find(credential, now: clock())) }
-        guard let (credential, (digest, isAPIKey, finding)) = seen else { throw .invalidAPIKey }
+        guard let credential = Self.withCredential(in: headers, Array.init) else { throw .invalidAPIKey }
+        let digest = sha256(credential)
+        if let service = serviceTokens.name(of: digest) { return try Principal(service: service, onBehalfOf: headers) }
+        let (isAPIKey, finding) = credential.withUnsafeBytes { find($0, digest, now: clock()) }
         switch finding {
         case .known(let principal): return principal
         case .refused(let refusal): throw refusal.problem
@@ -88,13 +100,12 @@ package final class Authenticator: Sendable {
     /// The caller of a request: see ``principal(_:)``.
     package func principal(_ request: Request) async throws(Problem) -> Principal { try await principal(request.headers) }
 
-    private typealias Seen = (digest: SHA256Digest, isAPIKey: Bool, finding: IdentityState.Finding)
-
-    private func find(_ credential: UnsafeRawBufferPointer, now: Instant) -> Seen {
-        let digest = sha256(credential)
+    private func find(
+        _ credential: UnsafeRawBufferPointer, _ digest: SHA256Digest, now: Instant
+    ) -> (isAPIKey: Bool, finding: IdentityState.Finding) {
         let isAPIKey = credential.starts(with: APIKey.prefix.utf8)
         return state.withLock { state in
-            (digest, isAPIKey, isAPIKey ? state.findAPIKey(digest, now: now) : state.findToken(digest, now: now))
+            (isAPIKey, isAPIKey ? state.findAPIKey(digest, now: now) : state.findToken(digest, now: now))
         }
     }
 

@@ -16,6 +16,7 @@ package struct Principal: Sendable, Hashable {
     package var roles: [String]
     /// Empty means: whatever the roles and the plan allow.
     package var scopes: [String]
+    /// Empty for one of our own servers: it knows its user by id only.
     package var plan: String
 
     package init(userID: UserID, kind: Kind, roles: [String], scopes: [String], plan: String) {
@@ -28,7 +29,7 @@ package struct Principal: Sendable, Hashable {
 
     package var accountID: AccountID { AccountID(userID) }
 
-    /// An API key never administers, whoever owns it: a leaked key must not become an operator.
+    /// Only a person who signed in administers: a leaked API key or service token must not become an operator.
     package var isAdmin: Bool {
         guard case .session = kind else { return false }
         return roles.contains("admin")
@@ -45,5 +46,10 @@ package struct Principal: Sendable, Hashable {
 
     package var apiKeyID: APIKeyID? {
         if case .apiKey(let id) = kind { id } else { nil }
+    }
+
+    /// The name of the server of ours that calls, for `userID`.
+    package var service: String? {
+        if case .service(let name) = kind { name } else { nil }
     }
 }
