@@ -20,7 +20,7 @@ struct APIKeys: Sendable {
         var name: String
         var scopes: [String]
         var expiresAt: Instant?
-        var limit: Credits?
+        var limits: SpendingLimits
     }
 
     /// `key` is the only copy: it is shown now or never.
@@ -30,7 +30,7 @@ struct APIKeys: Sendable {
         let now = clock()
         let (key, text) = APIKey.make()
         let record = APIKeyRecord(
-            id: key.id, name: order.name, last4: key.last4, scopes: order.scopes, limit: order.limit, createdAt: now,
+            id: key.id, name: order.name, last4: key.last4, scopes: order.scopes, limits: order.limits, createdAt: now,
             expiresAt: order.expiresAt, lastUsedAt: nil)
         try await pool.transaction { transaction in
             let (active, count) = try await transaction.pipeline(LockUser(id: user), CountAPIKeys(userID: user))
@@ -72,7 +72,8 @@ struct APIKeys: Sendable {
         else { return nil }
         _ = try await pool.withConnection { try await $0.execute(TouchAPIKey(id: question.apiKeyID, now: now)) }
         return APIKeyReply.Owner(
-            userID: found.user.id, roles: found.user.roles, scopes: found.scopes, plan: found.user.plan, expiresAt: found.expiresAt)
+            userID: found.user.id, roles: found.user.roles, scopes: found.scopes, plan: found.user.plan, expiresAt: found.expiresAt,
+            limits: found.limits.isUnlimited ? nil : found.limits)
     }
 }
 

@@ -114,7 +114,7 @@ struct Routes: Sendable {
                 Self.write(user, to: &json)
                 json.field("name", user.fullName)
                 json.field("created_at", user.createdAt.description)
-                if let balance { json.field("credits", raw: balance.description.utf8) } else { json.field("credits", nil as String?) }
+                json.field("credits", credits: balance)
                 json.object("auth") { json in
                     json.field("type", caller.apiKeyID == nil ? "access_token" : "api_key")
                     json.field("session_id", caller.sessionID?.description)
@@ -131,7 +131,7 @@ struct Routes: Sendable {
 
     // MARK: API keys
 
-    /// {name, scopes?, expires_at?, limit?} → 201 with the key, this once. From a session only: a key must not make keys.
+    /// {name, scopes?, expires_at?, limit?, daily_limit?} → 201 with the key, this once. From a session only: a key must not make keys.
     private func createKey(_ request: Request) async throws -> Response {
         let (caller, session) = try await sessionCaller(request)
         let order = try Self.order(request.json(), now: accounts.clock())
@@ -250,13 +250,16 @@ extension Routes {
             }
             return instant
         }
-        let limit = try body.optionalDecimalText("limit").map { text in
-            guard let credits = Credits(decimal: text), credits > .zero else {
-                throw Problem.invalidRequest("limit must be a positive number of credits with at most 9 fraction digits", param: "limit")
-            }
-            return credits
+        let limits = SpendingLimits(daily: try limit("daily_limit", in: body), monthly: try limit("limit", in: body))
+        return APIKeys.Order(name: name, scopes: Set(scopes ?? []).sorted(), expiresAt: expiresAt, limits: limits)
+    }
+
+    private static func limit(_ name: String, in body: JSONObject) throws -> Credits? {
+        guard let text = try body.optionalDecimalText(name) else { return nil }
+        guard let credits = Credits(decimal: text), credits > .zero else {
+            throw Problem.invalidRequest("\(name) must be a positive number of credits with at most 9 fraction digits", param: name)
         }
-        return APIKeys.Order(name: name, scopes: Set(scopes ?? []).sorted(), expiresAt: expiresAt, limit: limit)
+        return credits
     }
 }
 
@@ -319,9 +322,17 @@ extension Routes {
         json.field("name", record.name)
         json.field("last4", record.last4)
         json.array("scopes") { array in for scope in record.scopes { array.string(scope) } }
-        if let limit = record.limit { json.field("limit", raw: limit.description.utf8) } else { json.field("limit", nil as String?) }
+        json.field("limit", credits: record.limits.monthly)
+        json.field("daily_limit", credits: record.limits.daily)
         json.field("created_at", record.createdAt.description)
         json.field("expires_at", record.expiresAt?.description)
         json.field("last_used_at", record.lastUsedAt?.description)
+    }
+}
+
+extension JSONWriter {
+    /// A number, exact; null where there is none.
+    fileprivate mutating func field(_ name: String, credits: Credits?) {
+        if let credits { field(name, raw: credits.description.utf8) } else { field(name, nil as String?) }
     }
 }

@@ -98,7 +98,7 @@ struct IdentityState: Sendable {
         }
         guard !revokedKeys.contains(id) else { return .refused(.revoked) }
         let principal = Principal(
-            userID: owner.userID, kind: .apiKey(id), roles: owner.roles, scopes: owner.scopes, plan: owner.plan)
+            userID: owner.userID, kind: .apiKey(id), roles: owner.roles, scopes: owner.scopes, plan: owner.plan, keyLimits: owner.limits)
         apiKeys.insert(
             APIKeyEntry(
                 principal: principal, id: id, askedAt: now, expiresAt: owner.expiresAt),

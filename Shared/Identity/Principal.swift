@@ -18,13 +18,16 @@ package struct Principal: Sendable, Hashable {
     package var scopes: [String]
     /// Empty for one of our own servers: it knows its user by id only.
     package var plan: String
+    /// What the API key may spend; nil: as much as its owner, and for everything that is no key.
+    package var keyLimits: SpendingLimits?
 
-    package init(userID: UserID, kind: Kind, roles: [String], scopes: [String], plan: String) {
+    package init(userID: UserID, kind: Kind, roles: [String], scopes: [String], plan: String, keyLimits: SpendingLimits? = nil) {
         self.userID = userID
         self.kind = kind
         self.roles = roles
         self.scopes = scopes
         self.plan = plan
+        self.keyLimits = keyLimits
     }
 
     package var accountID: AccountID { AccountID(userID) }

@@ -22,7 +22,7 @@ struct APIKeyRecord: Sendable, Equatable {
     var name: String
     var last4: String
     var scopes: [String]
-    var limit: Credits?
+    var limits: SpendingLimits
     var createdAt: Instant
     var expiresAt: Instant?
     var lastUsedAt: Instant?
@@ -30,8 +30,9 @@ struct APIKeyRecord: Sendable, Equatable {
 
 struct InsertAPIKey: Statement {
     static let sql = """
-        INSERT INTO api_key (id, user_id, secret_sha256, last4, name, scopes, spending_limit, created_at, created_by_session, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        INSERT INTO api_key
+            (id, user_id, secret_sha256, last4, name, scopes, daily_spending_limit, spending_limit, created_at, created_by_session, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         """
     var record: APIKeyRecord
     var secretSHA256: [UInt8]
@@ -45,7 +46,8 @@ struct InsertAPIKey: Statement {
         parameters.append(record.last4)
         parameters.append(record.name)
         parameters.append(record.scopes)
-        parameters.append(record.limit)
+        parameters.append(record.limits.daily)
+        parameters.append(record.limits.monthly)
         parameters.append(record.createdAt)
         parameters.append(sessionID)
         parameters.append(record.expiresAt)
@@ -54,7 +56,7 @@ struct InsertAPIKey: Statement {
 
 struct ListAPIKeys: Statement {
     static let sql = """
-        SELECT id, name, last4, scopes, spending_limit, created_at, expires_at, last_used_at
+        SELECT id, name, last4, scopes, daily_spending_limit, spending_limit, created_at, expires_at, last_used_at
         FROM api_key
         WHERE user_id = $1 AND revoked_at IS NULL
         ORDER BY created_at DESC, id
@@ -66,7 +68,7 @@ struct ListAPIKeys: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> APIKeyRecord {
         APIKeyRecord(
             id: APIKeyID(rawValue: try row.next()), name: try row.next(), last4: try row.next(), scopes: try row.next([String].self),
-            limit: try row.next(), createdAt: try row.next(), expiresAt: try row.next(), lastUsedAt: try row.next())
+            limits: try row.nextSpendingLimits(), createdAt: try row.next(), expiresAt: try row.next(), lastUsedAt: try row.next())
     }
 }
 
@@ -104,7 +106,7 @@ struct RevokeAPIKeys: Statement {
 
 struct FindAPIKey: Statement {
     static let sql = """
-        SELECT api_key.secret_sha256, api_key.scopes, api_key.expires_at,
+        SELECT api_key.secret_sha256, api_key.scopes, api_key.expires_at, api_key.daily_spending_limit, api_key.spending_limit,
             users.id, users.email, users.full_name, users.role, users.plan, users.active, users.token_version, users.created_at
         FROM api_key
         JOIN users ON users.id = api_key.user_id
@@ -114,6 +116,7 @@ struct FindAPIKey: Statement {
         var secretSHA256: [UInt8]
         var scopes: [String]
         var expiresAt: Instant?
+        var limits: SpendingLimits
         var user: User
     }
     var id: APIKeyID
@@ -123,7 +126,14 @@ struct FindAPIKey: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
         Output(
             secretSHA256: try row.next([UInt8].self), scopes: try row.next([String].self), expiresAt: try row.next(),
-            user: try row.nextUser())
+            limits: try row.nextSpendingLimits(), user: try row.nextUser())
+    }
+}
+
+extension RowReader {
+    /// `daily_spending_limit`, `spending_limit` (the monthly one).
+    fileprivate mutating func nextSpendingLimits() throws(PostgresError) -> SpendingLimits {
+        SpendingLimits(daily: try next(), monthly: try next())
     }
 }
 

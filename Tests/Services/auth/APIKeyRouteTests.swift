@@ -16,7 +16,7 @@ import Testing
             let member = try await auth.register()
             let made = try await auth.ask(
                 "POST", "/api/keys",
-                #"{"name":" my  laptop ","scopes":["llm","llm"],"expires_at":"2099-01-31T12:00:00Z","limit":2.5}"#,
+                #"{"name":" my  laptop ","scopes":["llm","llm"],"expires_at":"2099-01-31T12:00:00Z","limit":2.5,"daily_limit":0.000000001}"#,
                 token: member.accessToken)
             #expect(made.status == 201)
             #expect(made.header("cache-control") == "no-store")
@@ -27,6 +27,7 @@ import Testing
             #expect(try json.string("name") == "my laptop")
             #expect(try json.string("last4") == key.last4)
             #expect(try json.decimalText("limit") == "2.5")
+            #expect(try json.decimalText("daily_limit") == "0.000000001")
             #expect(try json.array("scopes").compactMap(\.string) == ["llm"])
 
             let listed = try await auth.ask("GET", "/api/keys", token: member.accessToken)
@@ -34,6 +35,8 @@ import Testing
             #expect(records.count == 1)
             #expect(try records.first?.string("id") == key.id.rawValue)
             #expect(records.first?.member("key") == nil)
+            #expect(try records.first?.decimalText("limit") == "2.5")
+            #expect(try records.first?.decimalText("daily_limit") == "0.000000001")
 
             let me = try await auth.ask("GET", "/api/auth/me", token: text)
             #expect(me.status == 200)
@@ -98,6 +101,8 @@ import Testing
             (#"{"name":"k","expires_at":"2001-01-01T00:00:00Z"}"#, "expires_at"), (#"{"name":"k","expires_at":"tomorrow"}"#, "expires_at"),
             (#"{"name":"k","limit":0}"#, "limit"), (#"{"name":"k","limit":-1}"#, "limit"), (#"{"name":"k","limit":1e3}"#, "limit"),
             (#"{"name":"k","limit":0.0000000001}"#, "limit"), (#"{"name":"k","limit":99999999999999999999}"#, "limit"),
+            (#"{"name":"k","limit":"2"}"#, "limit"), (#"{"name":"k","limit":1,"daily_limit":0}"#, "daily_limit"),
+            (#"{"name":"k","daily_limit":-0.5}"#, "daily_limit"), (#"{"name":"k","daily_limit":0.1234567891}"#, "daily_limit"),
         ])
     func `an order for a key that makes no sense is 400 and names the field`(body: String, param: String) async throws {
         try await AuthUnderTest.with { auth in

@@ -62,6 +62,23 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        (#"{"name":"k"}"#, nil), (#"{"name":"k","limit":30}"#, SpendingLimits(monthly: Credits(whole: 30))),
+        (#"{"name":"k","limit":null,"daily_limit":1.5}"#, SpendingLimits(daily: Credits(nano: 1_500_000_000))),
+        (#"{"name":"k","limit":30,"daily_limit":1}"#, SpendingLimits(daily: Credits(whole: 1), monthly: Credits(whole: 30))),
+    ])
+    func `another service knows what a key may spend, and knows it by heart`(order: String, limits: SpendingLimits?) async throws {
+        try await withOtherService { auth, other in
+            let member = try await auth.register()
+            let text = try await auth.ask("POST", "/api/keys", order, token: member.accessToken).string("key")
+            let principal = try await other.principal(text)
+            #expect(principal.keyLimits == limits)
+            #expect(other.authenticator.cached(["authorization": "Bearer \(text)"]) == principal)
+            let person = try await other.principal(member.accessToken)
+            #expect(person.keyLimits == nil)
+        }
+    }
+
     @Test func `registering tells the billing queue, once, with the request's trace`() async throws {
         try await TestBroker.with { broker in
             try broker.declareTopology()

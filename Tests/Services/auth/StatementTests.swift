@@ -15,7 +15,8 @@ import Testing
             let digest = [UInt8](repeating: 2, count: 32)
             let email = try #require(EmailAddress("a@example.com"))
             let key = APIKeyRecord(
-                id: APIKeyID(rawValue: "abcdefghij"), name: "n", last4: "wxyz", scopes: ["llm"], limit: Credits(whole: 1), createdAt: now,
+                id: APIKeyID(rawValue: "abcdefghij"), name: "n", last4: "wxyz", scopes: ["llm"],
+                limits: SpendingLimits(daily: Credits(nano: 1), monthly: Credits(whole: 1)), createdAt: now,
                 expiresAt: now, lastUsedAt: nil)
             let signingKey = SigningKeyRecord(
                 key: SigningKeySchedule.Key(id: "k", state: .current, since: now), x: digest, y: digest, privateSealed: [1])
@@ -55,8 +56,10 @@ import Testing
                 try await transaction.execute(
                     InsertAPIKey(record: key, secretSHA256: digest, userID: user.id, sessionID: session.id))
                 #expect(try await transaction.one(CountAPIKeys(userID: user.id)) == 1)
-                #expect(try await transaction.query(ListAPIKeys(userID: user.id)).first?.limit == Credits(whole: 1))
-                #expect(try await transaction.one(FindAPIKey(id: key.id)).scopes == ["llm"])
+                #expect(try await transaction.query(ListAPIKeys(userID: user.id)).first?.limits == key.limits)
+                let found = try await transaction.one(FindAPIKey(id: key.id))
+                #expect(found.scopes == ["llm"])
+                #expect(found.limits == key.limits)
                 #expect(try await transaction.one(ConfirmUser(user: user)) == false)
                 #expect(try await transaction.execute(TouchAPIKey(id: key.id, now: now)) == 1)
                 #expect(try await transaction.execute(TouchAPIKey(id: key.id, now: now + .seconds(299))) == 0)
