@@ -171,8 +171,8 @@ let package = Package(
         .testTarget(
             name: "LLMProxyTests",
             dependencies: [
-                "LLMProxy", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Outbox", "Postgres",
-                "Telemetry", "TestSupport",
+                "LLMProxy", "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Outbox",
+                "Postgres", "Telemetry", "TestSupport", "UpstreamClient",
             ],
             path: "Tests/Services/llm-proxy"),
         .testTarget(

@@ -1,6 +1,7 @@
 import AMQP
 import Contracts
 import EventLoop
+import Identity
 import Outbox
 import Postgres
 import Telemetry
@@ -10,6 +11,7 @@ import Telemetry
 /// | message | how | when |
 /// |---|---|---|
 /// | `hold.place.v1` | RPC | before a call |
+/// | `hold.extend.v1` | RPC | before a stream uses up its hold |
 /// | `charge.settle.v1` | confirmed, else outbox | after a call that is paid for, before its answer ends |
 /// | `hold.void.v1` | confirmed, else outbox | after a call that costs nothing |
 /// | `hold.report.v1` | sent and forgotten | every few seconds of a long call |
@@ -38,33 +40,52 @@ struct LedgerMessages: Sendable {
     /// - Throws: when the ledger does not answer. Where it may have decided all the same, the hold is voided. What a full queue refused
     /// is not: an overload must not cost a durable message for each call it sheds.
     func place(
-        _ charge: ChargeID, for account: AccountID, _ estimate: HoldEstimate, apiKey: APIKeyID?, on loop: EventLoop,
-        in context: MessageContext
+        _ charge: ChargeID, for caller: Principal, _ estimate: HoldEstimate, on loop: EventLoop, in context: MessageContext
     ) async throws -> HoldReply {
         let asksUntil = MonotonicInstant.current() + timing.fundsWithin
         var pause = Duration.milliseconds(20)
         while true {
             let isLast = MonotonicInstant.current() + pause >= asksUntil
             let question = PlaceHold(
-                chargeID: charge, accountID: account, amount: estimate.amount, amountLeast: estimate.amountLeast,
-                timeToLiveMilliseconds: Int64(timing.holdTimeToLive.milliseconds), holder: holder, apiKeyID: apiKey, awaitsFunds: !isLast)
+                chargeID: charge, accountID: caller.accountID, amount: estimate.amount, amountLeast: estimate.amountLeast,
+                timeToLiveMilliseconds: Int64(timing.holdTimeToLive.milliseconds), holder: holder, apiKeyID: caller.apiKeyID,
+                awaitsFunds: !isLast, keyLimits: caller.keyLimits)
             let reply: HoldReply
             do {
-                let delivery = try await requests.call(
-                    exchange: PlaceHold.exchange.name, routingKey: PlaceHold.routingKey, type: PlaceHold.name, body: question.encoded(),
-                    headers: [("traceparent", context.trace.traceparent), ("x-conversation-id", context.conversationID.description)],
-                    messageID: MessageID.make().description, within: timing.holdWithin)
-                reply = try HoldReply(decoding: delivery.body)
+                reply = try await ask(question, in: context)
             } catch let error as RPCError where error.neverArrived {
                 throw error
             } catch {
-                await void(charge, of: account, because: "the ledger did not answer", in: context)
+                await void(charge, of: caller.accountID, because: "the ledger did not answer", in: context)
                 throw error
             }
             guard reply.status == .awaitingFunds else { return reply }
             try await loop.sleep(for: pause)
             pause = min(pause * 2, .milliseconds(250))
         }
+    }
+
+    /// Asks for more on a running hold; again, once, if no answer comes. The step makes both one question.
+    /// - Throws: when the ledger does not answer twice. The hold is at least as large as it was.
+    func extend(_ question: ExtendHold, on loop: EventLoop, in context: MessageContext) async throws -> HoldReply {
+        let asked = MonotonicInstant.current()
+        do {
+            return try await ask(question, in: context)
+        } catch {
+            log.warning(
+                "ledger did not answer an extend, asking again", ["step": .integer(question.step)], error: error, trace: context.trace)
+        }
+        // What failed at once gets a moment to come back.
+        try await loop.sleep(for: min(.seconds(1), max(.zero, timing.holdWithin - (MonotonicInstant.current() - asked))))
+        return try await ask(question, in: context)
+    }
+
+    private func ask<Question: Message>(_ question: Question, in context: MessageContext) async throws -> HoldReply {
+        let delivery = try await requests.call(
+            exchange: Question.exchange.name, routingKey: Question.routingKey, type: Question.name, body: question.encoded(),
+            headers: [("traceparent", context.trace.traceparent), ("x-conversation-id", context.conversationID.description)],
+            messageID: MessageID.make().description, within: timing.holdWithin)
+        return try HoldReply(decoding: delivery.body)
     }
 
     /// Makes a charge durable: confirmed by the broker, or committed to the outbox.

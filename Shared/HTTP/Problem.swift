@@ -142,14 +142,26 @@ extension Problem {
             headers: ["x-should-retry": "false"])
     }
 
-    /// - Parameters:
-    ///   - limit: which one: `daily`, `monthly`, `key`.
-    ///   - resetsAt: ISO 8601; nil when it never does.
-    package static func spendingLimitReached(limit: String, amount: String, resetsAt: String?) -> Problem {
-        Problem(
-            402, "spending_limit_reached", .insufficientCredits, "Your \(limit) spending limit of \(amount) credits is reached.",
-            fields: [("limit", .text(limit)), ("limit_amount", .number(amount))] + (resetsAt.map { [("resets_at", .text($0))] } ?? []),
-            headers: ["x-should-retry": "false"])
+    package enum LimitPeriod: String, Sendable { case daily, monthly }
+    package enum LimitOwner: String, Sendable {
+        case account
+        case apiKey = "api_key"
+    }
+
+    /// There are credits, but somebody said not to spend them.
+    /// - Parameter resetsAt: ISO 8601.
+    package static func spendingLimitReached(_ period: LimitPeriod, of owner: LimitOwner, resetsAt: String) -> Problem {
+        let whose =
+            switch owner {
+            case .account: "your account"
+            case .apiKey: "this API key"
+            }
+        return Problem(
+            402, "spending_limit_reached", .insufficientCredits,
+            "The \(period.rawValue) spending limit of \(whose) is reached. It begins anew at \(resetsAt).",
+            fields: [
+                ("limit", .text(period.rawValue)), ("limit_of", .text(owner.rawValue)), ("resets_at", .text(resetsAt)),
+            ], headers: ["x-should-retry": "false"])
     }
 }
 

@@ -7,11 +7,13 @@ import JSON
 import Telemetry
 import UpstreamClient
 
-/// One chat completion, from the caller's credentials to a durable charge. Lives on the caller's loop.
+/// One chat completion, from the caller's credentials to a durable charge.
 ///
 /// From the moment a hold is granted every way out settles or voids it; should the process die first, the ledger lets the hold
 /// expire at what was last reported.
-final class ChatCall {
+final class ChatCall: @unchecked Sendable {
+    // @unchecked Sendable: confined to the caller's loop, where its tasks run too.
+
     private let exchange: Exchange
     private let service: ChatService
     private let principal: Principal
@@ -27,6 +29,14 @@ final class ChatCall {
     private var availableAfterHold = Credits.zero
     private var meter = StreamMeter()
     private var reports: TimerID?
+
+    /// While an answer streams through.
+    private var runningHold: RunningHold?
+    /// The question for more that is under way.
+    private var extending: Task<Void, Never>?
+    /// What the caller is told where the hold ends before the answer does.
+    private var refusal = Problem.internalError
+    private var isCut = false
 
     /// - Throws: ``Problem`` for a request that cannot be served as it is.
     init(_ exchange: Exchange, _ context: RequestContext, principal: Principal, service: ChatService) throws {
@@ -92,29 +102,34 @@ final class ChatCall {
         else { throw Problem.invalidRequest("The call could cost more than can be counted.", param: request.outputTokensMembers[0]) }
         let reply: HoldReply
         do {
-            reply = try await service.ledger.place(
-                charge, for: principal.accountID, estimate, apiKey: principal.apiKeyID, on: service.loop, in: context)
+            reply = try await service.ledger.place(charge, for: principal, estimate, on: service.loop, in: context)
         } catch {
             service.log.warning("ledger did not answer a hold", error: error, trace: context.trace)
             throw Problem.ledgerUnavailable
         }
-        switch reply.status {
-        case .granted: break
-        case .insufficientFunds, .awaitingFunds, .limitReached:
-            throw Problem.insufficientCredits(
-                balance: reply.available.description, required: estimate.amountLeast.description, topUpURL: service.topUpURL)
-        case .alreadyResolved, .conflict, .invalid, .notHeld:
-            service.log.error(
-                "the ledger refused a hold", ["status": .string(reply.status.rawValue), "reason": .string(reply.message ?? "")])
-            throw Problem.internalError
-        }
+        guard reply.status == .granted else { throw refusal(of: reply, required: estimate.amountLeast) }
         (granted, availableAfterHold) = (reply.granted, reply.available)
-        guard granted < estimate.amount else { return nil }
+        refusal = reply.refusal(required: estimate.amount, topUpURL: service.topUpURL)
+        guard granted < estimate.amount else {
+            follow(request.outputTokensMax == nil ? .none : .callers)
+            return nil
+        }
+        follow(.ours)
         let affordable = HoldEstimate.outputTokens(
             affordableWith: granted, promptTokens: promptTokensMax, upTo: outputTokens, answers: request.answers, tariff: tariff,
             price: model.price)
         exchange.standingHeaders.add("x-max-tokens-clamped", Int(affordable))
         return affordable
+    }
+
+    private func refusal(of reply: HoldReply, required: Credits) -> Problem {
+        let problem = reply.refusal(required: required, topUpURL: service.topUpURL)
+        if problem.status >= 500 {
+            service.log.error(
+                "the ledger refused a hold", ["status": .string(reply.status.rawValue), "reason": .string(reply.message ?? "")],
+                trace: context.trace)
+        }
+        return problem
     }
 
     private func reportWhileRunning() {
@@ -162,24 +177,36 @@ final class ChatCall {
         headers.add("x-accel-buffering", "no")
         headers.add("x-provider", model.provider.name)
         exchange.begin(200, headers: headers)
-        exchange.onDrain = { answer.resume() }
+        exchange.onDrain = { [self] in if !meter.isUncovered { answer.resume() } }
         let keepAlive = KeepAlive(exchange, on: service.loop)
-        defer { keepAlive.stop() }
+        defer {
+            keepAlive.stop()
+            runningHold = nil
+        }
         do throws(UpstreamError) {
             try await answer.pipe { [self] bytes in
                 keepAlive.touch()
                 meter.feed(bytes) { exchange.write($0) }
-                if exchange.isCongested { answer.pause() }
+                extendIfNeeded(answer)
+                if exchange.isCongested || meter.isUncovered { answer.pause() }
             }
+            meter.finish { exchange.write($0) }
+            extendIfNeeded(answer)
+            while meter.isUncovered, let asking = extending { await asking.value }
         } catch {
-            return await breakOff(because: error)
+            return if isCut { await cutOff() } else { await breakOff(because: error) }
         }
-        await finishStream()
+        if isCut {
+            await cutOff()
+        } else if meter.isUncovered {
+            await breakOff(because: UpstreamError(.cancelled))
+        } else {
+            await finishStream()
+        }
     }
 
     /// The provider's answer is whole: it is paid for before the caller sees its end.
     private func finishStream() async {
-        meter.finish { exchange.write($0) }
         let (usage, isEstimated) = delivered
         guard usage.completionTokens > 0 else {
             await void(because: "empty answer")
@@ -191,13 +218,28 @@ final class ChatCall {
         endStream(used: used)
     }
 
+    /// More credits were not to be had: what was delivered is charged, and the caller told why there is no more.
+    private func cutOff() async {
+        service.log.info(
+            "stream cut: its hold was not extended", ["charge.id": .describing(charge), "code": .string(refusal.code)], trace: context.trace
+        )
+        let (usage, isEstimated) = delivered
+        if usage.completionTokens > 0 {
+            _ = await settle(usage, isEstimated: isEstimated, end: .holdExhausted)
+        } else {
+            await void(because: "hold exhausted before the first token")
+        }
+        write(event: refusal.body)
+        exchange.end()
+    }
+
     private func endStream(used: Credits) {
         if request.wantsUsage, let event = meter.usageEvent,
             let priced = AnswerUsage.adding(used: used, remaining: remaining(after: used), usage: delivered.usage, to: event)
         {
-            exchange.write(Array("data: ".utf8) + priced + Array("\n\n".utf8))
+            write(event: priced)
         }
-        if meter.isDone { exchange.write(Array("data: [DONE]\n\n".utf8)) }
+        if meter.isDone { write(event: Array("[DONE]".utf8)) }
         exchange.end()
     }
 
@@ -216,8 +258,73 @@ final class ChatCall {
 
     /// An error event, and a connection that breaks: no reader can take what came for the whole answer.
     private func breakStream(with problem: Problem) {
-        exchange.write(Array("data: ".utf8) + problem.body + Array("\n\n".utf8))
+        write(event: problem.body)
         exchange.abort()
+    }
+
+    private func write(event data: [UInt8]) { exchange.write(Array("data: ".utf8) + data + Array("\n\n".utf8)) }
+
+    // MARK: A stream longer than its hold
+
+    private func follow(_ bound: RunningHold.Bound) {
+        guard request.isStreaming else { return }
+        let hold = RunningHold(
+            granted: granted, bound: bound, promptTokens: promptTokensMax, answers: request.answers,
+            usualOutputTokens: model.usualOutputTokens, tariff: tariff, price: model.price)
+        runningHold = hold
+        meter.coverage = hold.coverage
+    }
+
+    /// After each read: asks for more while the answer goes on, and ends it when what is here is not paid for and never will be.
+    private func extendIfNeeded(_ answer: UpstreamResponse) {
+        if let more = runningHold?.next(delivered: meter.outputTokens, isUsedUp: meter.isUncovered) {
+            extending = Task(executorPreference: service.loop) { [self] in
+                await extend(by: more, answer)
+                extending = nil
+                guard let hold = runningHold, !exchange.isClosed else { return }
+                meter.cover(hold.coverage) { exchange.write($0) }
+                extendIfNeeded(answer)
+                if !meter.isUncovered, !exchange.isCongested { answer.resume() }
+            }
+        }
+        if meter.isUncovered, runningHold?.isFinal ?? false { cut(answer) }
+    }
+
+    private func extend(by more: RunningHold.Extension, _ answer: UpstreamResponse) async {
+        let question = ExtendHold(
+            chargeID: charge, accountID: principal.accountID, step: more.step, amount: more.amount, amountLeast: more.amountLeast,
+            usedSoFar: price(delivered.usage) ?? granted,
+            timeToLiveMilliseconds: Int64(service.ledger.timing.holdTimeToLive.milliseconds))
+        let reply: HoldReply
+        do {
+            reply = try await service.ledger.extend(question, on: service.loop, in: context)
+        } catch {
+            service.log.warning("ledger did not answer an extend twice", error: error, trace: context.trace)
+            return holdIsFinal(because: .ledgerUnavailable)
+        }
+        switch reply.status {
+        case .granted:
+            availableAfterHold = reply.available
+            granted += reply.granted
+            runningHold?.extended(by: reply.granted)
+        case .insufficientFunds, .awaitingFunds, .limitReached, .conflict, .invalid:
+            holdIsFinal(because: refusal(of: reply, required: more.amountLeast))
+        case .notHeld, .alreadyResolved:
+            // The ledger has not heard of us for longer than the hold lives: nothing is paid for any more.
+            service.log.error("the hold of a running stream is gone", ["charge.id": .describing(charge)], trace: context.trace)
+            holdIsFinal(because: .ledgerUnavailable)
+            if runningHold != nil { cut(answer) }
+        }
+    }
+
+    private func holdIsFinal(because problem: Problem) {
+        refusal = problem
+        runningHold?.refused()
+    }
+
+    private func cut(_ answer: UpstreamResponse) {
+        isCut = true
+        answer.cancel()
     }
 
     // MARK: After

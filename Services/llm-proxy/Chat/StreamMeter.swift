@@ -4,34 +4,67 @@ import JSON
 /// Reads a provider's event stream as it passes through, cut anywhere, and holds back its end.
 ///
 /// Whole lines go on at once; the usage event and `[DONE]` stay here until the charge is safe, so that a caller who saw the end
-/// of an answer knows that it is paid for. What was delivered is counted for the case that usage never arrives.
+/// of an answer knows that it is paid for. What was delivered is counted for the case that usage never arrives. An event with content
+/// that the hold does not pay for stays here too, uncounted, with all that follows, until ``cover(_:forward:)`` says it does.
 struct StreamMeter {
-    /// As the provider reported it, in whichever event came last.
-    private(set) var usage: TokenUsage?
     /// The provider said that the answer is whole.
     private(set) var isDone = false
     /// The event that carries nothing but usage, without its line end; for callers who asked for it.
     private(set) var usageEvent: [UInt8]?
-    /// Events with content, and its bytes: text, tool calls, reasoning.
-    private(set) var contentEvents: Int64 = 0
-    private(set) var contentBytes: Int64 = 0
-
-    /// How much of the content the last word on usage can speak of.
-    private var contentEventsAtUsage: Int64 = 0
+    private var count = Count()
+    /// Set before the first byte; later by ``cover(_:forward:)``.
+    var coverage = Coverage()
+    /// From the first event on that is not paid for.
+    private var uncovered: [UInt8] = []
+    private var hasEnded = false
     private var partialLine: [UInt8] = []
     private var withholdsBlankLine = false
 
     /// Longer than any event a provider sends; a longer line is passed on unread.
     static let lineBytesMax = 1 << 20
 
+    /// How far an answer may go.
+    struct Coverage {
+        var outputTokens = Int64.max
+        /// What is counted against it: events and bytes, as they would be charged; or events alone, of which each is a token at least,
+        /// where the provider was told to stop at ``outputTokens`` and only what is surely beyond shall be stopped.
+        var countsEventsOnly = false
+    }
+
+    /// What went to the caller.
+    fileprivate struct Count {
+        var usage: TokenUsage?
+        var contentEvents: Int64 = 0
+        var contentBytes: Int64 = 0
+        /// How much of the content the last word on usage can speak of.
+        var contentEventsAtUsage: Int64 = 0
+
+        var isUsageCurrent: Bool { contentEventsAtUsage == contentEvents }
+        var outputTokensDelivered: Int64 { max(contentEvents, (contentBytes + 3) / 4) }
+
+        func outputTokens(countingEventsOnly: Bool) -> Int64 {
+            let counted = countingEventsOnly ? contentEvents : outputTokensDelivered
+            guard let reported = usage?.completionTokens, reported > 0 else { return counted }
+            return isUsageCurrent ? reported : max(reported, counted)
+        }
+    }
+
+    /// As the provider reported it, in whichever event came last.
+    var usage: TokenUsage? { count.usage }
+    /// Events with content: text, tool calls, reasoning.
+    var contentEvents: Int64 { count.contentEvents }
     /// Tokens delivered, for an answer whose usage never came: one an event at least, and one for four bytes at least.
-    var outputTokensDelivered: Int64 { max(contentEvents, (contentBytes + 3) / 4) }
+    var outputTokensDelivered: Int64 { count.outputTokensDelivered }
+    /// What counts against ``Coverage/outputTokens``.
+    var outputTokens: Int64 { count.outputTokens(countingEventsOnly: coverage.countsEventsOnly) }
+    /// Something is here that the hold does not pay for.
+    var isUncovered: Bool { !uncovered.isEmpty }
 
     /// What is charged so far: as the provider says, if it speaks of all that was delivered and does not call content nothing; else
     /// as counted.
     /// - Parameter promptTokens: the estimate, for a provider that does not say.
     func delivered(promptTokens: Int64) -> (usage: TokenUsage, isEstimated: Bool) {
-        if let usage, contentEventsAtUsage == contentEvents, usage.completionTokens > 0 || contentEvents == 0 { return (usage, false) }
+        if let usage, count.isUsageCurrent, usage.completionTokens > 0 || contentEvents == 0 { return (usage, false) }
         guard contentEvents > 0 else { return (TokenUsage(promptTokens: 0, completionTokens: 0), true) }
         let reported = usage ?? TokenUsage(promptTokens: 0, completionTokens: 0)
         return (
@@ -43,14 +76,26 @@ struct StreamMeter {
 
     /// The stream has ended: what came after the last line end is a line too.
     mutating func finish(forward: (UnsafeRawBufferPointer) -> Void) {
-        guard !partialLine.isEmpty else { return }
+        hasEnded = true
+        guard !isUncovered, !partialLine.isEmpty else { return }
         let line = partialLine
         partialLine = []
-        line.withUnsafeBytes { if !withholds(line: $0) { forward($0) } }
+        take(line, forward)
+    }
+
+    /// Lets the answer go so far; what waited for it goes on now.
+    mutating func cover(_ coverage: Coverage, forward: (UnsafeRawBufferPointer) -> Void) {
+        self.coverage = coverage
+        guard isUncovered else { return }
+        let waiting = uncovered
+        uncovered = []
+        waiting.withUnsafeBytes { feed($0, forward: forward) }
+        if hasEnded { finish(forward: forward) }
     }
 
     /// Takes what arrived and hands on, in order, what may go to the caller now.
     mutating func feed(_ bytes: UnsafeRawBufferPointer, forward: (UnsafeRawBufferPointer) -> Void) {
+        guard !isUncovered else { return uncovered.append(contentsOf: bytes) }
         var rest = bytes
         if !partialLine.isEmpty {
             guard let end = Self.lineEnd(in: rest) else { return keepPartial(rest, forward) }
@@ -58,21 +103,32 @@ struct StreamMeter {
             rest = UnsafeRawBufferPointer(rebasing: rest[end...])
             let line = partialLine
             partialLine.removeAll(keepingCapacity: true)
-            line.withUnsafeBytes { if !withholds(line: $0) { forward($0) } }
+            take(line, forward)
+            guard !isUncovered else { return uncovered.append(contentsOf: rest) }
         }
         // Lines that go on are forwarded together: `unsent` is where they begin.
         var unsent = 0
         var at = 0
         while let length = Self.lineEnd(in: UnsafeRawBufferPointer(rebasing: rest[at...])) {
             let line = UnsafeRawBufferPointer(rebasing: rest[at..<at + length])
-            if withholds(line: line) {
+            let fate = read(line: line)
+            if fate != .goesOn {
                 if at > unsent { forward(UnsafeRawBufferPointer(rebasing: rest[unsent..<at])) }
                 unsent = at + length
             }
+            guard fate != .isUncovered else { return uncovered.append(contentsOf: rest[at...]) }
             at += length
         }
         if at > unsent { forward(UnsafeRawBufferPointer(rebasing: rest[unsent..<at])) }
         if at < rest.count { keepPartial(UnsafeRawBufferPointer(rebasing: rest[at...]), forward) }
+    }
+
+    private mutating func take(_ line: [UInt8], _ forward: (UnsafeRawBufferPointer) -> Void) {
+        switch line.withUnsafeBytes({ read(line: $0) }) {
+        case .goesOn: line.withUnsafeBytes(forward)
+        case .isHeldBack: break
+        case .isUncovered: uncovered = line
+        }
     }
 
     private mutating func keepPartial(_ bytes: UnsafeRawBufferPointer, _ forward: (UnsafeRawBufferPointer) -> Void) {
@@ -87,18 +143,26 @@ struct StreamMeter {
         return UnsafeRawPointer(newline) - base + 1
     }
 
+    private enum Fate {
+        case goesOn
+        /// For the end, or for good.
+        case isHeldBack
+        /// Nothing of it was counted: it will be read again.
+        case isUncovered
+    }
+
     /// Reads one whole line, its end included.
-    private mutating func withholds(line: UnsafeRawBufferPointer) -> Bool {
+    private mutating func read(line: UnsafeRawBufferPointer) -> Fate {
         if line.count <= 2, line.allSatisfy({ $0 == 0x0A || $0 == 0x0D }) {
             defer { withholdsBlankLine = false }
-            return withholdsBlankLine
+            return withholdsBlankLine ? .isHeldBack : .goesOn
         }
         withholdsBlankLine = false
-        guard let data = Self.data(of: line) else { return false }
+        guard let data = Self.data(of: line) else { return .goesOn }
         if data.starts(with: "[DONE]".utf8) {
             isDone = true
             withholdsBlankLine = true
-            return true
+            return .isHeldBack
         }
         return read(event: data)
     }
@@ -112,27 +176,35 @@ struct StreamMeter {
         return UnsafeRawBufferPointer(rebasing: line[start..<end])
     }
 
-    private mutating func read(event data: UnsafeRawBufferPointer) -> Bool {
+    private mutating func read(event data: UnsafeRawBufferPointer) -> Fate {
+        var next = count
         var carriesUsage = false
         var carriesChoices = false
         JSONScan(data).forEachMember { name, value in
             if name.elementsEqual("usage".utf8), let usage = TokenUsage(value) {
-                self.usage = usage
+                next.usage = usage
                 carriesUsage = true
             } else if name.elementsEqual("choices".utf8), let choice = value.firstElement {
                 carriesChoices = true
-                count(choice)
+                next.add(choice)
             }
             return true
         }
-        if carriesUsage { contentEventsAtUsage = contentEvents }
-        guard carriesUsage, !carriesChoices else { return false }
+        if carriesUsage { next.contentEventsAtUsage = next.contentEvents }
+        let hasContent = next.contentEvents > count.contentEvents
+        guard !hasContent || next.outputTokens(countingEventsOnly: coverage.countsEventsOnly) <= coverage.outputTokens else {
+            return .isUncovered
+        }
+        count = next
+        guard carriesUsage, !carriesChoices else { return .goesOn }
         usageEvent = Array(data)
         withholdsBlankLine = true
-        return true
+        return .isHeldBack
     }
+}
 
-    private mutating func count(_ choice: JSONScan) {
+extension StreamMeter.Count {
+    fileprivate mutating func add(_ choice: JSONScan) {
         guard let delta = choice["delta"] else { return }
         var bytes = 0
         delta.forEachMember { name, value in

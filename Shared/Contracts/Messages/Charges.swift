@@ -42,6 +42,8 @@ package struct CallFacts: Sendable, Hashable {
         case clientGone = "client_gone"
         case providerDied = "provider_died"
         case timedOut = "timed_out"
+        /// A stream came to the end of its hold, and the hold could not be extended.
+        case holdExhausted = "hold_exhausted"
     }
 
     package var model: String

@@ -63,6 +63,76 @@ struct StreamMeterTests {
         #expect(Self.read(Self.start + Self.finish, cutAt: []).meter.outputTokensDelivered == 0)
     }
 
+    // MARK: Coverage
+
+    /// One token each.
+    static func tokens(_ range: Range<Int>) -> String {
+        range.map { #"data: {"choices":[{"index":0,"delta":{"content":"\#($0 % 10)"}}]}"# + "\n\n" }.joined()
+    }
+
+    @Test func `wherever the stream is cut, what is not paid for stays, uncounted, and goes on when it is`() {
+        let answer = Self.start + Self.tokens(0..<6) + Self.finish
+        let stream = answer + Self.usage + Self.done
+        let covered = Self.start + Self.tokens(0..<3)
+        for cut in 0...stream.utf8.count {
+            var meter = StreamMeter()
+            meter.coverage.outputTokens = 3
+            var forwarded: [UInt8] = []
+            for part in [Array(stream.utf8)[..<cut], Array(stream.utf8)[cut...]] {
+                Array(part).withUnsafeBytes { part in meter.feed(part) { forwarded.append(contentsOf: $0) } }
+            }
+            meter.finish { forwarded.append(contentsOf: $0) }
+            #expect(String(decoding: forwarded, as: UTF8.self) == covered, "cut at \(cut)")
+            #expect(meter.isUncovered)
+            #expect(meter.outputTokens == 3)
+            #expect(meter.delivered(promptTokens: 7).usage == TokenUsage(promptTokens: 7, completionTokens: 3))
+            #expect(!meter.isDone && meter.usage == nil)
+
+            meter.cover(.init(outputTokens: 5)) { forwarded.append(contentsOf: $0) }
+            #expect(String(decoding: forwarded, as: UTF8.self) == Self.start + Self.tokens(0..<5))
+            #expect(meter.isUncovered)
+            meter.cover(.init(outputTokens: 6)) { forwarded.append(contentsOf: $0) }
+            #expect(String(decoding: forwarded, as: UTF8.self) == answer)
+            #expect(!meter.isUncovered)
+            #expect(meter.isDone)
+            #expect(meter.usage == TokenUsage(promptTokens: 12, completionTokens: 34))
+        }
+    }
+
+    @Test func `a last line without an end waits for its coverage too`() {
+        var meter = StreamMeter()
+        meter.coverage.outputTokens = 1
+        var forwarded = ""
+        let stream = Array((Self.tokens(0..<2).dropLast(2)).utf8)
+        stream.withUnsafeBytes { part in meter.feed(part) { forwarded += String(decoding: $0, as: UTF8.self) } }
+        #expect(!meter.isUncovered)
+        meter.finish { forwarded += String(decoding: $0, as: UTF8.self) }
+        #expect(meter.isUncovered)
+        meter.cover(.init(outputTokens: 2)) { forwarded += String(decoding: $0, as: UTF8.self) }
+        #expect(forwarded == String(decoding: stream, as: UTF8.self))
+        #expect(meter.outputTokens == 2)
+    }
+
+    @Test func `what a provider reports on the way counts for what it was told to be`() {
+        func covered(_ text: String, _ coverage: StreamMeter.Coverage) -> Bool {
+            var meter = StreamMeter()
+            meter.coverage = coverage
+            Array(text.utf8).withUnsafeBytes { part in meter.feed(part) { _ in } }
+            return !meter.isUncovered
+        }
+        let word = String(repeating: "w", count: 40)
+        let event = #"data: {"choices":[{"delta":{"content":"\#(word)"}}]}"# + "\n\n"
+        let reported = #"data: {"choices":[{"delta":{"content":"\#(word)"}}],"usage":{"prompt_tokens":1,"completion_tokens":4}}"# + "\n\n"
+        // Ten tokens by its bytes, one by its event, four by the provider's word.
+        #expect(!covered(event, .init(outputTokens: 9)))
+        #expect(covered(event, .init(outputTokens: 10)))
+        #expect(covered(event, .init(outputTokens: 1, countsEventsOnly: true)))
+        #expect(!covered(event + event, .init(outputTokens: 1, countsEventsOnly: true)))
+        #expect(!covered(reported, .init(outputTokens: 3)))
+        #expect(covered(reported, .init(outputTokens: 4)))
+        #expect(!covered(reported, .init(outputTokens: 3, countsEventsOnly: true)))
+    }
+
     @Test func `the last line needs no end`() {
         for stream in [Self.hello + Self.usage + Self.done.dropLast(2), Self.hello + Self.usage.dropLast(2)] {
             var (meter, forwarded) = Self.read(stream, cutAt: [])

@@ -1,0 +1,317 @@
+import AMQP
+import Configuration
+import Contracts
+import EventLoop
+import HTTP
+import HTTPWire
+import Identity
+import JSON
+import Postgres
+import Telemetry
+import TestSupport
+import Testing
+import UpstreamClient
+
+@testable import LLMProxy
+
+/// The proxy's calls on a real server, broker and database, between a ledger and a provider that do what the test says.
+///
+/// A prompt costs nothing here, an output token a thousandth of a credit, and an answer usually takes a hundred.
+final class ProxyUnderTest: @unchecked Sendable {
+    // @unchecked Sendable: used on the test loop only, as are the ledger, the provider and the callers.
+
+    let ledger: ScriptedLedger
+    let provider: ScriptedProvider
+    private let identities: KnownKeys
+    private let pool: UpstreamPool
+
+    static let tokenPrice = Credits(nano: 1_000_000)
+    static func tokens(_ count: Int64) -> Credits { Credits(nano: count * tokenPrice.nano) }
+    static let log = Logger(service: "llm-proxy", level: .error)
+
+    /// - Parameter holdWithin: how long the ledger has for an answer.
+    static func with(
+        holdWithin: Duration = .seconds(10), _ body: @escaping @Sendable (ProxyUnderTest) async throws -> Void
+    ) async throws {
+        try await TestBroker.with { broker in
+            // Whatever the routing keys are: one queue for questions, one for commands.
+            for (exchange, queue) in [(Topology.ledgerRPC, "questions"), (Topology.ledgerCommands, "commands")] {
+                try broker.declareExchange(exchange.name, type: "topic")
+                try broker.declareQueue(queue)
+                try broker.bind(queue: queue, exchange: exchange.name, routingKey: "#")
+            }
+            try await TestDatabase.current.withPool { database in
+                try await run(broker, database, holdWithin, body)
+            }
+        }
+    }
+
+    private static func run(
+        _ broker: TestBroker, _ database: PostgresPool, _ holdWithin: Duration,
+        _ body: @escaping @Sendable (ProxyUnderTest) async throws -> Void
+    ) async throws {
+        func amqp(_ name: String) throws -> AMQPConfiguration { try AMQPConfiguration(url: broker.url, connectionName: name) }
+        let ledger = ScriptedLedger(
+            questions: AMQPConsumer(try amqp("ledger:questions"), source: .queue("questions"), prefetch: 100, log: log),
+            commands: AMQPConsumer(try amqp("ledger:commands"), source: .queue("commands"), prefetch: 100, log: log),
+            replies: AMQPPublisher(try amqp("ledger:replies"), log: log))
+        let requests = RPCClient(try amqp("llm-proxy:rpc"), service: "llm-proxy", log: log)
+        let publisher = AMQPPublisher(try amqp("llm-proxy:publisher"), log: log)
+        let provider = ScriptedProvider()
+        let providerServer = try server(provider.router, on: database.loop)
+        let identities = KnownKeys()
+        let chat = ChatService(
+            loop: database.loop,
+            ledger: LedgerMessages(
+                requests: requests, publisher: publisher, outbox: ChargeOutbox(pool: database, loop: database.loop),
+                holder: "llm-proxy:test",
+                timing: .init(
+                    holdWithin: holdWithin, holdTimeToLive: .seconds(600), fundsWithin: .zero, confirmWithin: .seconds(10)),
+                log: log),
+            catalogue: CurrentCatalogue(catalogue(providerPort: providerServer.port)),
+            authenticator: Authenticator(service: "test", publicURL: "https://gateway.example", amqp: nil, source: identities, log: log),
+            keys: ProviderKeys(["KEY": Secret("provider-key")]), topUpURL: "https://gateway.example/plans", log: log)
+        let proxyServer = try server(routes(chat), on: database.loop)
+        let proxy = try ProxyUnderTest(ledger, provider, identities, on: database.loop, port: proxyServer.port)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await requests.run() }
+            group.addTask { await publisher.run() }
+            group.addTask { try await ledger.run() }
+            defer { group.cancelAll() }
+            #expect(await requests.connected(within: .seconds(30)))
+            #expect(await publisher.connected(within: .seconds(30)))
+            #expect(await ledger.replies.connected(within: .seconds(30)))
+            try await body(proxy)
+        }
+        proxy.pool.close()
+        for server in [proxyServer, providerServer] { await server.drain(within: .seconds(5)) }
+    }
+
+    private static func server(_ router: Router, on loop: EventLoop) throws -> HTTPServer {
+        let server = HTTPServer(
+            loop: loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0),
+            handler: router.handler(log: log, service: "test"), log: log)
+        try server.start()
+        return server
+    }
+
+    private static func catalogue(providerPort: Int) -> Catalogue {
+        let model = Catalogue.Model(
+            id: "m", provider: .init(name: "scripted", baseURL: "http://127.0.0.1:\(providerPort)/v1", apiKeyVariable: "KEY"),
+            providerModel: "m", price: TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 1_000_000_000)),
+            contextTokens: 100_000, usualOutputTokens: 100, createdAt: .now())
+        return Catalogue(
+            models: [model],
+            tariff: Tariff(rule: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), creditsMin: .zero))
+    }
+
+    private init(
+        _ ledger: ScriptedLedger, _ provider: ScriptedProvider, _ identities: KnownKeys, on loop: EventLoop, port: Int
+    ) throws {
+        self.ledger = ledger
+        self.provider = provider
+        self.identities = identities
+        pool = try UpstreamPool(loop: loop, origin: try #require(Origin("http://127.0.0.1:\(port)")))
+    }
+
+    // MARK: Callers
+
+    /// Sends a call and reads its answer as it comes.
+    /// - Parameter members: further members of the body: `,"max_tokens":10`.
+    func call(_ members: String = "", stream: Bool = true, limits: SpendingLimits? = nil) -> Caller {
+        let body = #"{"model":"m","stream":\#(stream),"messages":[{"role":"user","content":"Say something."}]\#(members)}"#
+        return Caller(pool, key: identities.add(limits: limits), body: body)
+    }
+}
+
+/// One who calls, and what came back so far.
+final class Caller: @unchecked Sendable {
+    private let call: UpstreamResponse
+    private(set) var bytes: [UInt8] = []
+    private(set) var isOver = false
+    /// Nil for an answer that came to a proper end.
+    private(set) var failure: UpstreamError?
+
+    init(_ pool: UpstreamPool, key: String, body: String) {
+        var headers: HeaderBlock = ["content-type": "application/json"]
+        headers.add("authorization", "Bearer " + key)
+        let call = pool.begin(method: "POST", target: Array("/v1/chat/completions".utf8), headers: headers, body: Array(body.utf8))
+        self.call = call
+        Task(executorPreference: TestDatabase.loop) {
+            do throws(UpstreamError) {
+                try await call.head()
+                try await call.pipe { self.bytes.append(contentsOf: $0) }
+            } catch {
+                self.failure = error
+            }
+            self.isOver = true
+        }
+    }
+
+    var status: Int { call.status }
+    var headers: HeaderBlock { call.headers }
+    var text: String { String(decoding: bytes, as: UTF8.self) }
+    /// Events with content, of one token each.
+    var tokens: Int { text.matches(of: /"content":"/).count }
+    var events: [Substring] { text.split(separator: "\n\n").filter { $0.hasPrefix("data: ") }.map { $0.dropFirst(6) } }
+    var isDone: Bool { events.last == "[DONE]" }
+
+    /// The error object of a refusal, or of the last event.
+    func error() throws -> JSONObject { try JSONObject(status == 200 ? Array((events.last ?? "").utf8) : bytes).object("error") }
+
+    func hangUp() { call.cancel() }
+}
+
+/// Keys of people, each of a person of its own.
+private final class KnownKeys: IdentitySource, @unchecked Sendable {
+    private var owners: [APIKeyID: APIKeyReply.Owner] = [:]
+
+    func add(limits: SpendingLimits?) -> String {
+        let (key, text) = APIKey.make()
+        owners[key.id] = APIKeyReply.Owner(userID: .make(), roles: ["user"], scopes: [], plan: "free", expiresAt: nil, limits: limits)
+        return text
+    }
+
+    func signingKeys() async throws -> SigningKeysReply { SigningKeysReply(keys: [], revokedSessions: []) }
+    func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? { owners[key.apiKeyID] }
+}
+
+// MARK: The ledger
+
+/// Answers as the test says, everything granted unless told otherwise, and remembers what it heard.
+final class ScriptedLedger: @unchecked Sendable {
+    private(set) var holds: [PlaceHold] = []
+    private(set) var extends: [ExtendHold] = []
+    private(set) var settlements: [SettleCharge] = []
+    private(set) var voids: [VoidHold] = []
+    private(set) var replied = 0
+
+    var answerHold: @Sendable (PlaceHold) -> HoldReply = { granted($0.amount, to: $0.chargeID) }
+    /// Nil: no answer.
+    var answerExtend: @Sendable (ExtendHold) async -> HoldReply? = { granted($0.amount, to: $0.chargeID) }
+
+    static let available = Credits(whole: 5)
+    static func granted(_ amount: Credits, to charge: ChargeID) -> HoldReply {
+        HoldReply(chargeID: charge, status: .granted, granted: amount, available: available)
+    }
+    static func refused(_ status: HoldReply.Status, _ charge: ChargeID, limit: HoldReply.Limit? = nil) -> HoldReply {
+        HoldReply(chargeID: charge, status: status, granted: .zero, available: Credits(nano: 7), limit: limit)
+    }
+
+    fileprivate let replies: AMQPPublisher
+    private let questions: AMQPConsumer
+    private let commands: AMQPConsumer
+
+    fileprivate init(questions: AMQPConsumer, commands: AMQPConsumer, replies: AMQPPublisher) {
+        (self.questions, self.commands, self.replies) = (questions, commands, replies)
+    }
+
+    fileprivate func run() async throws {
+        try await withThrowingDiscardingTaskGroup { group in
+            group.addTask { await self.replies.run() }
+            group.addTask { await self.questions.run() }
+            group.addTask { await self.commands.run() }
+            group.addTask { while true { for delivery in try await self.commands.next(max: 100) { try self.hear(delivery) } } }
+            while true {
+                for delivery in try await questions.next(max: 100) { group.addTask { try await self.answer(delivery) } }
+            }
+        }
+    }
+
+    private func hear(_ delivery: Delivery) throws {
+        switch delivery.properties.type {
+        case SettleCharge.name: settlements.append(try SettleCharge(decoding: delivery.body))
+        case VoidHold.name: voids.append(try VoidHold(decoding: delivery.body))
+        default: break
+        }
+        commands.ack(delivery)
+    }
+
+    private func answer(_ delivery: Delivery) async throws {
+        let reply: HoldReply?
+        if delivery.properties.type == PlaceHold.name {
+            let question = try PlaceHold(decoding: delivery.body)
+            holds.append(question)
+            reply = answerHold(question)
+        } else {
+            let question = try ExtendHold(decoding: delivery.body)
+            extends.append(question)
+            reply = await answerExtend(question)
+        }
+        if let reply {
+            try await replies.reply(
+                to: delivery, messageID: MessageID.make().description, type: HoldReply.name, body: reply.encoded(), within: .seconds(10))
+        }
+        questions.ack(delivery)
+        replied += 1
+    }
+}
+
+// MARK: The provider
+
+/// Streams what the test sends.
+final class ScriptedProvider: @unchecked Sendable {
+    private(set) var calls: [ProviderCall] = []
+
+    fileprivate var router: Router {
+        var router = Router()
+        router.onExchange(.post, "/v1/chat/completions") { exchange, _ in
+            let call = ProviderCall(exchange)
+            self.calls.append(call)
+            await call.ended()
+        }
+        return router
+    }
+}
+
+final class ProviderCall: @unchecked Sendable {
+    let body: JSONObject?
+    private let exchange: Exchange
+    private let end = Wait<Void>(on: TestDatabase.loop)
+
+    fileprivate init(_ exchange: Exchange) {
+        self.exchange = exchange
+        body = try? JSONObject(exchange.body)
+        exchange.onClose = { [end] in end.succeed(()) }
+    }
+
+    var isCancelled: Bool { exchange.isClosed }
+
+    /// Events with the texts, in one piece: what is sent at once may be read at once.
+    func send(_ texts: [String], thenEnd usage: Int? = nil) {
+        var events = texts.map { #"data: {"choices":[{"index":0,"delta":{"content":"\#($0)"}}]}"# + "\n\n" }.joined()
+        if let usage {
+            events += #"data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":\#(usage),"total_tokens":9}}"# + "\n\n"
+            events += "data: [DONE]\n\n"
+        }
+        if exchange.status == 0 { exchange.begin(200, headers: ["content-type": "text/event-stream"]) }
+        exchange.write(Array(events.utf8))
+        guard usage != nil else { return }
+        exchange.end()
+        end.succeed(())
+    }
+
+    /// Tokens of one event and one character each.
+    func send(tokens: Int, thenEnd usage: Int? = nil) { send([String](repeating: "x", count: tokens), thenEnd: usage) }
+
+    func answer(_ body: String) {
+        exchange.respond(200, headers: ["content-type": "application/json"], body: Array(body.utf8))
+        end.succeed(())
+    }
+
+    fileprivate func ended() async { try? await end.value() }
+}
+
+/// Waits until `condition` holds.
+func until(_ what: Comment, within limit: Duration = .seconds(20), _ condition: () throws -> Bool) async throws {
+    let deadline = MonotonicInstant.current() + limit
+    while try !condition() {
+        guard MonotonicInstant.current() < deadline else {
+            Issue.record(what)
+            throw NotInTime(what: "\(what)")
+        }
+        try await TestDatabase.loop.sleep(for: .milliseconds(2))
+    }
+}
+
+struct NotInTime: Error { let what: String }

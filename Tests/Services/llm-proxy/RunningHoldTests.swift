@@ -1,0 +1,117 @@
+import Contracts
+import Testing
+
+@testable import LLMProxy
+
+/// A prompt costs nothing here, an output token a thousandth of a credit: 1,000,000 nano-credits.
+struct RunningHoldTests {
+    private static let tariff = Tariff(
+        rule: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), creditsMin: .zero)
+    private static let price = TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 1_000_000_000))
+
+    private static func tokens(_ count: Int64) -> Credits { Credits(nano: count * 1_000_000) }
+
+    private func hold(
+        _ count: Int64, bound: RunningHold.Bound = .none, answers: Int64 = 1, usual: Int64 = 100, tariff: Tariff = tariff,
+        price: TokenPrice = price
+    ) -> RunningHold {
+        RunningHold(
+            granted: Self.tokens(count), bound: bound, promptTokens: 50, answers: answers, usualOutputTokens: usual, tariff: tariff,
+            price: price)
+    }
+
+    @Test func `more is asked for when less than a quarter of the usual answer is left, once`() {
+        var hold = hold(100)
+        #expect(hold.outputTokens == 100)
+        #expect(hold.next(delivered: 75, isUsedUp: false) == nil)
+        let asked = hold.next(delivered: 76, isUsedUp: false)
+        #expect(asked == RunningHold.Extension(step: 1, amount: Self.tokens(100), amountLeast: Self.tokens(64)))
+        #expect(hold.next(delivered: 90, isUsedUp: false) == nil)
+        #expect(hold.next(delivered: 100, isUsedUp: true) == nil)
+    }
+
+    @Test func `of a long usual answer 256 tokens are left when more is asked for`() {
+        var hold = hold(4_000, usual: 4_000)
+        #expect(hold.next(delivered: 3_744, isUsedUp: false) == nil)
+        #expect(hold.next(delivered: 3_745, isUsedUp: false)?.amount == Self.tokens(4_000))
+    }
+
+    @Test func `steps count up, and a long answer takes few of them`() {
+        var hold = hold(100)
+        var steps: [Int64] = []
+        for delivered in 0..<Int64(100_000) {
+            guard let asked = hold.next(delivered: delivered, isUsedUp: false) else { continue }
+            steps.append(asked.step)
+            #expect(asked.amount >= asked.amountLeast && asked.amountLeast > .zero)
+            hold.extended(by: asked.amount)
+            #expect(hold.outputTokens > delivered + 64)
+        }
+        #expect(steps == Array(1...Int64(steps.count)))
+        #expect(steps.count < 20)
+    }
+
+    @Test func `a part of what was asked for is used up, then more is asked for`() {
+        var hold = hold(100)
+        #expect(hold.next(delivered: 80, isUsedUp: false) != nil)
+        hold.extended(by: Self.tokens(64))
+        #expect(hold.outputTokens == 164)
+        #expect(hold.next(delivered: 139, isUsedUp: false) == nil)
+        #expect(hold.next(delivered: 140, isUsedUp: false)?.step == 2)
+    }
+
+    @Test func `refused once it asks no more`() {
+        var hold = hold(100)
+        #expect(hold.next(delivered: 80, isUsedUp: false) != nil)
+        #expect(!hold.isFinal)
+        hold.refused()
+        #expect(hold.isFinal)
+        #expect(hold.next(delivered: 100, isUsedUp: true) == nil)
+        #expect(hold.outputTokens == 100)
+    }
+
+    @Test func `where the caller bound the answer, only a provider that goes beyond is paid for with more`() {
+        var hold = hold(100, bound: .callers)
+        #expect(hold.coverage.countsEventsOnly)
+        #expect(hold.next(delivered: 100, isUsedUp: false) == nil)
+        #expect(hold.next(delivered: 100, isUsedUp: true)?.amount == Self.tokens(100))
+    }
+
+    @Test func `where we bound it to what there was, nothing is asked for`() {
+        var hold = hold(70, bound: .ours)
+        #expect(hold.isFinal)
+        #expect(hold.next(delivered: 70, isUsedUp: true) == nil)
+    }
+
+    @Test func `several answers count together, and each has its share of the next slice`() {
+        var hold = hold(300, answers: 3)
+        #expect(hold.outputTokens == 300)
+        #expect(hold.next(delivered: 225, isUsedUp: false) == nil)
+        #expect(
+            hold.next(delivered: 226, isUsedUp: false)
+                == RunningHold.Extension(step: 1, amount: Self.tokens(300), amountLeast: Self.tokens(192)))
+    }
+
+    @Test func `the prompt is paid for before the answer`() {
+        let price = TokenPrice(version: 1, prompt: PicoUSD(value: 1_000_000_000), completion: Self.price.completion)
+        #expect(hold(150, price: price).outputTokens == 100)
+    }
+
+    @Test func `a model that costs nothing, or no more than the minimum, asks for nothing`() {
+        let free = TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 0))
+        var gratis = hold(1, price: free)
+        #expect(gratis.next(delivered: 9_000_000, isUsedUp: false) == nil)
+        let flat = Tariff(rule: Self.tariff.rule, creditsMin: Credits(whole: 1))
+        var minimal = hold(1_000, tariff: flat)
+        #expect(minimal.outputTokens == 1_000)
+        #expect(minimal.next(delivered: 900, isUsedUp: false) == nil)
+    }
+
+    @Test func `what could not be charged is not asked for`() {
+        let dear = TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 1_000_000_000_000_000))
+        var hold = RunningHold(
+            granted: HoldEstimate.amountMax, bound: .none, promptTokens: 1, answers: 1, usualOutputTokens: 1_000_000, tariff: Self.tariff,
+            price: dear)
+        #expect(hold.next(delivered: hold.outputTokens, isUsedUp: true) == nil)
+        #expect(hold.isFinal)
+    }
+}
