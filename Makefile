@@ -35,7 +35,7 @@ bench: ## the proxy beside nginx, as a table of ratios
 	@bash deploy/local/packages.sh bench
 	@bash Tests/Benchmarks/proxy.sh
 
-bench-ledger: ## ledger operations beside pgbench on the same server
+bench-ledger: ## the ledger, with and without RabbitMQ, beside pgbench on the same server
 	@bash deploy/local/packages.sh bench
 	@bash Tests/Benchmarks/ledger.sh
 

@@ -4,7 +4,7 @@ import Foundation
 /// Side by side, in one run, as ratios: the proxy beside nginx, the ledger beside pgbench.
 ///
 ///     bench proxy STACK_JSON     the stack must run; its first llm-proxy is measured, nginx is started here
-///     bench ledger STACK_JSON    the same stack's ledger, through the broker, and pgbench on the same Postgres
+///     bench ledger STACK_JSON    the same stack's ledger, its database path, and pgbench on the same Postgres
 ///
 /// Run by `make bench` and `make bench-ledger`. Every measurement alternates between the two sides; what is printed are medians.
 @main

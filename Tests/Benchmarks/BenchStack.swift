@@ -4,8 +4,11 @@ import JSON
 /// Where the measured stack is, as its stack.json says.
 struct BenchStack: Sendable {
     let json: JSONObject
+    /// Where its state lies.
+    let folder: String
 
     init(_ path: String) throws {
+        folder = URL(filePath: path).deletingLastPathComponent().path(percentEncoded: false)
         json = try JSONObject(Array(Data(contentsOf: URL(filePath: path))))
     }
 
@@ -14,6 +17,16 @@ struct BenchStack: Sendable {
     func service(_ name: String) throws -> String { try json.object("services").string(name) }
     func pid(_ component: String) throws -> Int32 { Int32(try json.object("pids").integer(component)) }
     func database(_ name: String) throws -> String { try json.object("database").string(name) }
+    func superuserURL(database name: String) throws -> String {
+        let url = try database("superuser_url")
+        return url[..<(url.lastIndex(of: "/") ?? url.endIndex)] + "/" + name
+    }
+
+    /// An empty one.
+    func createDatabase(_ name: String) throws {
+        _ = try query(try superuserURL(database: "postgres"), "DROP DATABASE IF EXISTS \(name)", "CREATE DATABASE \(name)")
+    }
+
     func broker(_ name: String) throws -> String { try json.object("broker").string(name) }
     var admin: (email: String, password: String) {
         get throws { (try json.object("admin").string("email"), try json.object("admin").string("password")) }
@@ -24,14 +37,19 @@ struct BenchStack: Sendable {
 struct ProcessStats: Sendable {
     /// User and system time since its start.
     var cpu: Duration
+    /// And that of its children which have ended.
+    var cpuWithChildren: Duration
     var residentKB: Int
 
     init(pid: Int32) throws {
         let stat = try String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)
         // The name in parentheses may hold spaces: fields are counted from behind it.
         let fields = stat[stat.index(after: stat.lastIndex(of: ")") ?? stat.startIndex)...].split(separator: " ")
-        let ticks = (Int(fields[11]) ?? 0) + (Int(fields[12]) ?? 0)
-        cpu = .milliseconds(ticks * 1_000 / sysconf(Int32(_SC_CLK_TCK)))
+        func time(_ fields: some Sequence<Substring>) -> Duration {
+            .milliseconds(fields.reduce(0) { $0 + (Int($1) ?? 0) } * 1_000 / sysconf(Int32(_SC_CLK_TCK)))
+        }
+        cpu = time(fields[11...12])
+        cpuWithChildren = time(fields[11...14])
         let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
         let resident = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
         residentKB = resident.flatMap { Int($0.split(whereSeparator: { !$0.isNumber }).first ?? "") } ?? 0

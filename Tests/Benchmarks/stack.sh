@@ -5,6 +5,7 @@ tool=$project/deploy/local/stack.sh
 STACK_DIR=$(bash "$tool" folder)/bench
 export STACK_DIR PORT_BASE=${BENCH_PORT_BASE:-18000}
 
+# bench SUBJECT [COMPONENTS]: all components where none are named.
 bench() {
     bash "$project/deploy/local/build.sh" -c release
     bash "$tool" delete >/dev/null
@@ -12,6 +13,7 @@ bench() {
     printf 'LOOPS=%s\n' "${BENCH_LOOPS:-1}" >"$STACK_DIR/local.env"
     trap 'bash "$tool" delete >/dev/null' EXIT
     trap 'exit 130' INT TERM HUP
-    bash "$tool" up
-    "$project/.build/release/bench" "$1" "$STACK_DIR/stack.json"
+    STACK_COMPONENTS=${2:-} bash "$tool" up
+    cd "$project" || exit
+    .build/release/bench "$1" "$STACK_DIR/stack.json"
 }
