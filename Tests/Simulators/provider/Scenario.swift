@@ -23,7 +23,7 @@ struct Scenario: Sendable {
 
     static let models = [
         "sim-fast", "sim-burst", "sim-paced", "sim-slow-first", "sim-dies", "sim-no-usage", "sim-429", "sim-500", "sim-503", "sim-hangs",
-        "sim-huge",
+        "sim-huge", "sim-long",
     ]
 
     init?(model: some StringProtocol) {
@@ -38,6 +38,7 @@ struct Scenario: Sendable {
         case "sim-500": fate = .refuses(status: 500, type: "server_error", code: "internal_error")
         case "sim-503": fate = .refuses(status: 503, type: "server_error", code: "overloaded")
         case "sim-hangs": fate = .hangs
+        case "sim-long": pieces = 3_000
         case "sim-huge": (pieces, pieceBytes) = (20_000, 80)
         default: return nil
         }
