@@ -122,7 +122,9 @@ final class Gateway: @unchecked Sendable {
 
     // MARK: Calls
 
-    func get(_ path: String, token: String?) async throws -> ClientResponse { try await request("GET", path, token, nil) }
+    func get(_ path: String, token: String?, headers: [(name: String, value: String)] = []) async throws -> ClientResponse {
+        try await request("GET", path, token, nil, headers)
+    }
 
     func post(_ path: String, token: String?, _ body: String, headers: [(name: String, value: String)] = []) async throws -> ClientResponse
     {

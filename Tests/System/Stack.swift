@@ -22,6 +22,9 @@ struct Stack: Sendable {
     /// Short, so that a crash test need not wait a minute for a hold to expire.
     static let holdTimeToLive = Duration.seconds(6)
 
+    /// Of the server `web-gateway`.
+    static let serviceToken = "a-service-token-of-this-test-stack-only"
+
     static func shared() async throws -> Stack { try await starting.value }
 
     private static let starting = Task {
@@ -31,7 +34,8 @@ struct Stack: Sendable {
         }
         let stack = Stack(directory: stacks + "/system", tool: tool)
         try FileManager.default.createDirectory(atPath: stack.directory, withIntermediateDirectories: true)
-        try "HOLD_TTL=6s\nEXPIRY_GRACE=3s\n".write(toFile: stack.directory + "/local.env", atomically: true, encoding: .utf8)
+        try "HOLD_TTL=6s\nEXPIRY_GRACE=3s\nWEB_GATEWAY_TOKEN=\(serviceToken)\n".write(
+            toFile: stack.directory + "/local.env", atomically: true, encoding: .utf8)
         try await stack.run("up")
         return stack
     }
