@@ -1,18 +1,23 @@
 import EventLoop
 package import Telemetry
 
-/// Receives from one queue over a connection of its own. Callable from any task on any loop.
+/// Receives from one queue, or several, over a connection of its own. Callable from any task on any loop.
 ///
-/// At most `prefetch` deliveries are out and unsettled: that bounds memory here. After a lost connection the broker delivers again
-/// what was not acknowledged; each loss counts as a failed delivery of every one of them (delivery-limit), so prefetch no more
-/// than is worked on.
+/// At most `prefetch` deliveries of each queue are out and unsettled: that bounds memory here. After a lost connection the broker
+/// delivers again what was not acknowledged; each loss counts as a failed delivery of every one of them (delivery-limit), so prefetch
+/// no more than is worked on.
+///
+/// Of a queue with `x-single-active-consumer` one subscriber gets everything and the others wait for its end: connected is then not yet
+/// receiving, and nothing tells the difference.
 package final class AMQPConsumer: Sendable {
     package enum Source: Sendable {
-        /// A durable queue the broker's definitions declare.
-        case queue(String)
+        /// Durable queues the broker's definitions declare. Their deliveries come mixed, those of each queue in its order.
+        case queues([String])
         /// A queue of this connection alone, declared anew as `<prefix>.<epoch>` after each connect, then bound, then consumed. What is
         /// published while disconnected is lost to it.
         case exclusive(prefix: String, bindings: [(exchange: String, routingKey: String)])
+
+        package static func queue(_ name: String) -> Source { .queues([name]) }
     }
 
     private let role: ConsumerRole
@@ -31,8 +36,8 @@ package final class AMQPConsumer: Sendable {
     /// Keeps the subscription, until ``stop(within:)`` or cancellation.
     package func run() async { await thread.run() }
 
-    /// Ends the subscription, waits at most `limit` until all that was received is handed out and settled, closes the connection.
-    /// What is not settled by then is delivered again, to somebody.
+    /// Hands out no more, waits at most `limit` until what was handed out is settled, closes the connection. The rest, and what is not
+    /// settled by then, is delivered again in its order, to somebody.
     package func stop(within limit: Duration = .seconds(10)) async { await thread.stop(within: limit) }
 
     package var isConnected: Bool { thread.isConnected }
@@ -40,8 +45,8 @@ package final class AMQPConsumer: Sendable {
     /// Waits for the subscription. False when `limit` passed first (late by at most one attempt to connect).
     package func connected(within limit: Duration) async -> Bool { await thread.connected(within: limit) }
 
-    /// Waits until at least one delivery is there, then gives all that wait, up to `max`, in the queue's order.
-    /// - Throws: ``ConsumeError/stopped`` after ``stop(within:)``, when all has been handed out; `CancellationError`.
+    /// Waits until at least one delivery is there, then gives all that wait, up to `max`, in the order in which they came.
+    /// - Throws: ``ConsumeError/stopped`` after ``stop(within:)``; `CancellationError`.
     package func next(max: Int) async throws -> [Delivery] {
         let id = role.newWaiterID()
         defer { role.forgetWaiter(id) }
@@ -52,7 +57,7 @@ package final class AMQPConsumer: Sendable {
         }
     }
 
-    /// Done with the delivery; with `multiple` also with all before it. Nothing is waited for: an acknowledgement that does not
+    /// Done with the delivery; with `multiple` also with all that came before it, of whichever queue. Nothing is waited for: an acknowledgement that does not
     /// reach the broker means one more delivery.
     package func ack(_ delivery: Delivery, multiple: Bool = false) {
         settle(ConsumerRole.Settlement(epoch: delivery.connectionEpoch, tag: delivery.tag, kind: .acknowledge(multiple: multiple)))

@@ -136,7 +136,6 @@ final class Channel {
         case delivered(tag: UInt64, redelivered: Bool, exchange: String, routingKey: String, MessageProperties, [UInt8])
         /// The broker ended the subscription: the queue was deleted or its node went down.
         case consumerLost
-        case consumerCancelled
         case blocked(reason: String)
         case unblocked
     }
@@ -217,7 +216,6 @@ final class Channel {
                 returned: Returned(
                     code: Int(back.reply_code), text: String(back.reply_text), exchange: exchange, routingKey: key))
         case .basicCancel: return .consumerLost
-        case .basicCancelOK: return .consumerCancelled
         case .connectionBlocked: return .blocked(reason: String(arguments(amqp_connection_blocked_t.self).reason))
         case .connectionUnblocked: return .unblocked
         case .channelClose:

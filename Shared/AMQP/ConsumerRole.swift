@@ -21,7 +21,14 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
         var lastWaiterID: UInt64 = 0
         var settlements: [Settlement] = []
         var isStopped = false
-        var isReadyEmptyAndCancelled: Bool { ready.isEmpty && isStopped }
+
+        /// Those who wait, to be told so.
+        mutating func stop() -> [Waiter] {
+            isStopped = true
+            ready = FIFO()
+            defer { waiters = [] }
+            return waiters.map(\.waiter)
+        }
     }
 
     private let source: AMQPConsumer.Source
@@ -31,8 +38,8 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
     private var received: [Delivery] = []
     private var unsettled = UnsettledTags()
     private var epoch: UInt64 = 0
-
-    private static let consumerTag = "consumer"
+    /// At the stop, the first that was not handed out: it and what comes after it is the next consumer's.
+    private var firstLeft: UInt64 = 0
 
     init(source: AMQPConsumer.Source, prefetch: Int, onConnected: @escaping @Sendable () -> Void) {
         precondition((1...65_535).contains(prefetch), "prefetch is 1 to 65535")
@@ -86,12 +93,15 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
         unsettled = UnsettledTags()
         try channel.limitPrefetch(prefetch)
         switch source {
-        case .queue(let queue): try channel.consume(queue: queue, consumer: Self.consumerTag, acknowledged: true)
+        case .queues(let queues):
+            for (index, queue) in queues.enumerated() {
+                try channel.consume(queue: queue, consumer: "consumer-\(index)", acknowledged: true)
+            }
         case .exclusive(let prefix, let bindings):
             let queue = "\(prefix).\(Instance.epochSuffix(epoch))"
             try channel.declareExclusiveQueue(queue)
             for binding in bindings { try channel.bind(queue: queue, exchange: binding.exchange, routingKey: binding.routingKey) }
-            try channel.consume(queue: queue, consumer: Self.consumerTag, acknowledged: true)
+            try channel.consume(queue: queue, consumer: "consumer", acknowledged: true)
         }
     }
 
@@ -118,17 +128,10 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
             unsettled.delivered(tag)
             received.append(
                 Delivery(
-                    tag: tag, connectionEpoch: epoch, exchange: exchange, routingKey: routingKey, redelivered: redelivered, body: body,
+                    tag: tag, connectionEpoch: epoch, exchange: exchange, routingKey: routingKey, redelivered: redelivered,
+                    receivedAt: channel.lastReceived, body: body,
                     properties: properties))
         case .consumerLost: throw ConnectionFailure(kind: .consumerLost, description: "the broker ended the subscription")
-        case .consumerCancelled:
-            batchEnded()
-            let waiters = shared.withLock { shared in
-                shared.isStopped = true
-                defer { shared.waiters = [] }
-                return shared.waiters
-            }
-            for waiter in waiters { waiter.waiter.resume(throwing: ConsumeError.stopped) }
         default: break
         }
     }
@@ -137,7 +140,9 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
     func batchEnded() {
         guard !received.isEmpty else { return }
         let served: [(Waiter, [Delivery])] = shared.withLock { shared in
-            shared.ready.append(received.take())
+            let received = received.take()
+            guard !shared.isStopped else { return [] }
+            shared.ready.append(received)
             var served: [(Waiter, [Delivery])] = []
             while !shared.ready.isEmpty, !shared.waiters.isEmpty {
                 let next = shared.waiters.removeFirst()
@@ -158,17 +163,21 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
         unsettled = UnsettledTags()
     }
 
-    func stopping(_ channel: Channel) { channel.output.cancel(consumer: Self.consumerTag) }
+    /// Only the end of the connection gives everything back to its queue in order: a subscription that is cancelled while deliveries are
+    /// out makes the broker feed the next consumer at once, with what comes after them.
+    func stopping(_ channel: Channel) {
+        let waiters = shared.withLock { shared in
+            firstLeft = shared.ready.first?.tag ?? unsettled.next
+            return shared.stop()
+        }
+        for waiter in waiters { waiter.resume(throwing: ConsumeError.stopped) }
+    }
 
-    var isDrained: Bool { unsettled.isEmpty && shared.withLock { $0.isReadyEmptyAndCancelled && $0.settlements.isEmpty } }
+    var isDrained: Bool { unsettled.first >= firstLeft && !hasWork }
 
     func ended() {
-        let waiters = shared.withLock { shared in
-            shared.isStopped = true
-            defer { shared.waiters = [] }
-            return shared.waiters
-        }
-        for waiter in waiters { waiter.waiter.resume(throwing: ConsumeError.stopped) }
+        let waiters = shared.withLock { $0.stop() }
+        for waiter in waiters { waiter.resume(throwing: ConsumeError.stopped) }
     }
 }
 
@@ -176,24 +185,25 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
 struct UnsettledTags {
     private var isSettled: [Bool] = []
     private var head = 0
-    private var firstTag: UInt64 = 1
-
-    var isEmpty: Bool { head == isSettled.count }
+    /// The first that is not settled.
+    private(set) var first: UInt64 = 1
+    /// The one to come.
+    var next: UInt64 { first + UInt64(isSettled.count - head) }
 
     mutating func delivered(_ tag: UInt64) {
-        precondition(tag == firstTag + UInt64(isSettled.count - head), "delivery tag \(tag) out of order")
+        precondition(tag == next, "delivery tag \(tag) out of order")
         isSettled.append(false)
     }
 
     /// False when there is nothing to settle.
     mutating func settle(_ tag: UInt64, multiple: Bool) -> Bool {
-        guard tag >= firstTag, tag < firstTag + UInt64(isSettled.count - head) else { return false }
-        let index = head + Int(tag - firstTag)
+        guard tag >= first, tag < next else { return false }
+        let index = head + Int(tag - first)
         guard !isSettled[index] else { return false }
         for index in (multiple ? head : index)...index { isSettled[index] = true }
         while head < isSettled.count, isSettled[head] {
             head += 1
-            firstTag += 1
+            first += 1
         }
         if head > 1_024 || head == isSettled.count {
             isSettled.removeFirst(head)

@@ -51,7 +51,7 @@ package enum RPCError: Error, Equatable, Sendable {
 }
 
 package enum ConsumeError: Error, Equatable, Sendable {
-    /// ``AMQPConsumer/stop(within:)`` was called and what had been received is handed out.
+    /// ``AMQPConsumer/stop(within:)`` was called: nothing more is handed out.
     case stopped
 }
 

@@ -49,13 +49,6 @@ struct FrameWriter {
         }
     }
 
-    mutating func cancel(consumer: String) {
-        method(.basicCancel) { frame in
-            frame.shortString(consumer)
-            frame.byte(0)
-        }
-    }
-
     mutating func channelCloseOK() { method(.channelCloseOK) { _ in } }
     mutating func connectionCloseOK() { method(.connectionCloseOK, channel: 0) { _ in } }
 
@@ -188,7 +181,6 @@ enum Method: UInt32 {
     case channelClose = 0x0014_0028
     case channelCloseOK = 0x0014_0029
     case basicCancel = 0x003C_001E
-    case basicCancelOK = 0x003C_001F
     case basicPublish = 0x003C_0028
     case basicReturn = 0x003C_0032
     case basicDeliver = 0x003C_003C

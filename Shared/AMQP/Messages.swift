@@ -1,3 +1,5 @@
+package import EventLoop
+
 /// The properties of a message that we use (AMQP 0-9-1, class basic). Empty text means absent.
 ///
 /// Text other than header values is at most 255 bytes of UTF-8: a longer one is a programming error and traps when sent.
@@ -71,6 +73,8 @@ package struct Delivery: Sendable {
     package let exchange: String
     package let routingKey: String
     package let redelivered: Bool
+    /// When it came out of the socket; the broker's own limits (expiration, message-ttl) count no longer from then on.
+    package let receivedAt: MonotonicInstant
     package var body: [UInt8]
     package var properties: MessageProperties
 }

@@ -182,6 +182,8 @@ struct FIFO<Element> {
         if isEmpty { (elements, head) = (more, 0) } else { elements += more }
     }
 
+    var first: Element? { isEmpty ? nil : elements[head] }
+
     mutating func popFirst() -> Element? {
         guard head < elements.count else { return nil }
         defer {

@@ -111,7 +111,7 @@ final class RPCRole: ChannelRole, @unchecked Sendable {
                 .success(
                     Delivery(
                         tag: tag, connectionEpoch: epoch, exchange: exchange, routingKey: routingKey, redelivered: redelivered,
-                        body: body, properties: properties)))
+                        receivedAt: channel.lastReceived, body: body, properties: properties)))
         case .returned(let returned):
             // Comes before the ack: no need to wait for that.
             fail(returned.correlationID, .unroutable(code: returned.code, text: returned.text))

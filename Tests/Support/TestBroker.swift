@@ -72,6 +72,13 @@ package struct TestBroker: Sendable {
         try api.call("POST", "/bindings/\(virtualHost)/e/\(exchange)/q/\(queue)", body: #"{"routing_key":"\#(routingKey)"}"#)
     }
 
+    /// - Parameter definition: the inside of a JSON object.
+    package func declarePolicy(_ name: String, pattern: String, definition: String) throws {
+        try api.call(
+            "PUT", "/policies/\(virtualHost)/\(name)", body: #"{"pattern":"\#(pattern)","apply-to":"queues","definition":{\#(definition)}}"#
+        )
+    }
+
     package func deleteQueue(_ name: String) throws { try api.call("DELETE", "/queues/\(virtualHost)/\(name)") }
 
     package func deleteExchange(_ name: String) throws { try api.call("DELETE", "/exchanges/\(virtualHost)/\(name)") }

@@ -94,26 +94,27 @@ struct ConsumerTests {
         }
     }
 
-    @Test func `a stop hands out what was received, then says so`() async throws {
-        try await filled(with: 4) { broker in
+    @Test func `a stop waits for what was handed out, and leaves the rest to the next in order`() async throws {
+        try await filled(with: 6) { broker in
             let consumer = AMQPConsumer(
-                try AMQPConfiguration(url: broker.url, connectionName: "test:consumer"), source: .queue("work"), prefetch: 10, log: log)
+                try AMQPConfiguration(url: broker.url, connectionName: "test:consumer"), source: .queue("work"), prefetch: 4, log: log)
             async let running: Void = consumer.run()
-            let first = try await gather(1, max: 1, from: consumer)
-            async let stopping: Void = consumer.stop(within: .seconds(10))
-            var ids = first.map(\.properties.messageID)
-            consumer.ack(first[0])
-            await #expect(throws: ConsumeError.stopped) {
-                while true {
-                    for delivery in try await consumer.next(max: 1) {
-                        ids.append(delivery.properties.messageID)
-                        consumer.ack(delivery)
-                    }
-                }
+            var out = try await gather(2, max: 2, from: consumer)
+            let hasStopped = Mutex(false)
+            let stopping = Task {
+                await consumer.stop(within: .seconds(10))
+                hasStopped.withLock { $0 = true }
             }
-            await stopping
+            do { while true { out += try await consumer.next(max: 1) } } catch ConsumeError.stopped {}
+            for delivery in out.dropLast() { consumer.ack(delivery) }
+            #expect(!hasStopped.withLock { $0 })
+            consumer.ack(out.last!)
+            await stopping.value
             await running
-            #expect(ids == Array(["0", "1", "2", "3"].prefix(ids.count)))
+            try await withConsumer(broker, .queue("work")) { next in
+                let rest = try await gather(6 - out.count, from: next)
+                #expect((out + rest).map(\.properties.messageID) == ["0", "1", "2", "3", "4", "5"])
+            }
         }
     }
 
