@@ -66,7 +66,7 @@ struct BalanceSource: Sendable {
             let question = QueryBalance(accountID: account)
             let headers = TraceContext.current.map { [("traceparent", $0.child().traceparent)] } ?? []
             let delivery = try await rpc.call(
-                exchange: QueryBalance.exchange.name, routingKey: QueryBalance.routingKey, type: QueryBalance.name,
+                exchange: QueryBalance.exchange.name, routingKey: question.routingKey, type: QueryBalance.name,
                 body: question.encoded(), headers: headers, messageID: MessageID.make().description, within: .milliseconds(500))
             return try BalanceReply(decoding: delivery.body).available
         } catch {

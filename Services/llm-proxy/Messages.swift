@@ -82,7 +82,7 @@ struct LedgerMessages: Sendable {
 
     private func ask<Question: Message>(_ question: Question, in context: MessageContext) async throws -> HoldReply {
         let delivery = try await requests.call(
-            exchange: Question.exchange.name, routingKey: Question.routingKey, type: Question.name, body: question.encoded(),
+            exchange: Question.exchange.name, routingKey: question.routingKey, type: Question.name, body: question.encoded(),
             headers: [("traceparent", context.trace.traceparent), ("x-conversation-id", context.conversationID.description)],
             messageID: MessageID.make().description, within: timing.holdWithin)
         return try HoldReply(decoding: delivery.body)
@@ -155,7 +155,8 @@ extension OutgoingMessage {
             messageID: id, conversationID: context.conversationID, causationID: nil, type: M.name, sender: "", trace: context.trace.child(),
             sentAt: .now())
         self.init(
-            exchange: M.exchange.name, routingKey: M.routingKey, body: message.encoded(), properties: envelope.properties(from: "llm-proxy")
+            exchange: M.exchange.name, routingKey: message.routingKey, body: message.encoded(),
+            properties: envelope.properties(from: "llm-proxy")
         )
     }
 }

@@ -8,7 +8,8 @@ package protocol Message: Sendable {
     /// The wire name, for ever: AMQP `type`, and the routing key unless ``routingKey`` says otherwise.
     static var name: String { get }
     static var exchange: Topology.Exchange { get }
-    static var routingKey: String { get }
+    /// By which the exchange finds the queue. Not the type's alone: what the ledger shards goes to the shard of its account.
+    var routingKey: String { get }
 
     func encode(into json: inout JSONWriter)
 
@@ -17,7 +18,7 @@ package protocol Message: Sendable {
 }
 
 extension Message {
-    package static var routingKey: String { name }
+    package var routingKey: String { Self.name }
 
     package func encoded() -> [UInt8] {
         var json = JSONWriter()

@@ -32,22 +32,26 @@ package enum Topology {
 
     // MARK: Queues
 
-    package static let ledgerHolds = Queue(name: "ledger.rpc.hold", kind: .request, bindings: [Binding(ledgerRPC, "hold")])
+    /// How many pairs of queues share the ledger's accounts (``AccountID/shard``). One replica at a time consumes each, so that replicas
+    /// never meet on an account's row and its messages keep their order.
+    package static let shards = 4
+
+    package static let ledgerHolds = Queue.shards(of: "ledger.rpc.hold", kind: .request) { [Binding(ledgerRPC, "hold.\($0)")] }
+    package static let ledgerCharges = Queue.shards(of: "ledger.cmd.charge", kind: .money) {
+        [Binding(ledgerCommands, "charge.*.*.\($0)"), Binding(ledgerCommands, "hold.*.*.\($0)")]
+    }
+    package static let ledgerPurchases = Queue(
+        name: "ledger.cmd.billing", kind: .money, isSingleActive: true, bindings: [Binding(ledgerCommands, "purchase.#")])
     package static let ledgerBalances = Queue(
         name: "ledger.query.balance", kind: .request, bindings: [Binding(ledgerQueries, "balance")])
-    package static let ledgerCharges = Queue(
-        name: "ledger.cmd.charge", kind: .money, bindings: [Binding(ledgerCommands, "charge.#"), Binding(ledgerCommands, "hold.#")])
-    package static let ledgerPurchases = Queue(
-        name: "ledger.cmd.billing", kind: .money, bindings: [Binding(ledgerCommands, "purchase.#")])
     package static let authRequests = Queue(
         name: "auth.rpc.requests", kind: .request, bindings: [Binding(authRPC, "introspect"), Binding(authRPC, "signing-keys")])
     package static let billingUsers = Queue(name: "billing.sub.auth", kind: .events, bindings: [Binding(authEvents, "user.#")])
     /// Read by people: an event here means that a binding is missing.
     package static let opsUnrouted = Queue(name: "ops.unrouted", kind: .unrouted, bindings: [Binding(unrouted, "")])
 
-    package static let queues = [
-        ledgerHolds, ledgerBalances, ledgerCharges, ledgerPurchases, authRequests, billingUsers, opsUnrouted,
-    ]
+    package static let queues =
+        ledgerHolds + ledgerCharges + [ledgerPurchases, ledgerBalances, authRequests, billingUsers, opsUnrouted]
 
     /// What each replica's exclusive queue listens to: revocations, which every replica must hear.
     package static let revocations = [Binding(authEvents, "apikey.revoked.#"), Binding(authEvents, "session.revoked.#")]
@@ -100,13 +104,37 @@ package struct Queue: Hashable, Sendable {
     }
 
     package let name: String
+    /// What shards have in common, their policy and their dead letters; any other queue is a flow by itself.
+    package let flow: String
     package let kind: Kind
+    /// Of several consumers the first to come gets everything; when it goes, the next goes on with what it left unsettled.
+    package let isSingleActive: Bool
     package let bindings: [Binding]
 
-    /// Where the broker puts what this queue's consumer could not even parse, or crashed on 20 times.
-    package var deadLetterQueue: String? {
+    package init(name: String, flow: String? = nil, kind: Kind, isSingleActive: Bool = false, bindings: [Binding]) {
+        self.name = name
+        self.flow = flow ?? name
+        self.kind = kind
+        self.isSingleActive = isSingleActive
+        self.bindings = bindings
+    }
+
+    /// `<flow>.0`, `<flow>.1` and so on: one for each shard of the ledger's accounts.
+    static func shards(of flow: String, kind: Kind, bindings: (Int) -> [Binding]) -> [Queue] {
+        (0..<Topology.shards).map { shard in
+            Queue(name: "\(flow).\(shard)", flow: flow, kind: kind, isSingleActive: true, bindings: bindings(shard))
+        }
+    }
+
+    /// Where the broker puts what this queue's consumer could not even parse, or crashed on ``deliveryLimit`` times.
+    package var deadLetterQueue: String? { deliveryLimit == nil ? nil : flow + ".dlq" }
+
+    /// A crash counts for every message that was out and unsettled. So the limit leaves the ledger time to tell the guilty from the
+    /// innocent (its `CommandConsumer` does), and people time to come: with a restart every five minutes, 50 deaths take four hours.
+    package var deliveryLimit: Int64? {
         switch kind {
-        case .money, .events: name + ".dlq"
+        case .money: 50
+        case .events: 20
         case .request, .unrouted: nil
         }
     }

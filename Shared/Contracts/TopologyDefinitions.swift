@@ -3,7 +3,8 @@ import JSON
 extension Topology {
     /// RabbitMQ's definitions file (`POST /api/definitions`), with `${NAME_AMQP_PASSWORD}` where a password goes.
     ///
-    /// Legal on 3.10 and on 4.x: policies and not arguments, `apply-to: queues`, positive delivery limits, no mirroring.
+    /// Legal on 3.10 and on 4.x: policies and not arguments (but for what no policy can set), `apply-to: queues`, positive delivery
+    /// limits, no mirroring.
     package static func definitions() -> [UInt8] {
         var json = JSONWriter(reserving: 16_384)
         json.object { root in
@@ -11,14 +12,15 @@ extension Topology {
             root.array("exchanges") { list in for exchange in exchanges { list.object { $0.write(exchange) } } }
             root.array("queues") { list in
                 for queue in queues {
-                    list.object { $0.write(queue: queue.name, type: queue.kind == .request ? "classic" : "quorum") }
-                    if let deadLetters = queue.deadLetterQueue { list.object { $0.write(queue: deadLetters, type: "quorum") } }
+                    let type = queue.kind == .request ? "classic" : "quorum"
+                    list.object { $0.write(queue: queue.name, type: type, isSingleActive: queue.isSingleActive) }
                 }
+                for flow in flows { if let name = flow.deadLetterQueue { list.object { $0.write(queue: name, type: "quorum") } } }
             }
             root.array("bindings") { list in
-                for queue in queues {
-                    for binding in queue.bindings { list.object { $0.write(binding, to: queue.name) } }
-                    if let name = queue.deadLetterQueue { list.object { $0.write(Binding(deadLetters, queue.name), to: name) } }
+                for queue in queues { for binding in queue.bindings { list.object { $0.write(binding, to: queue.name) } } }
+                for flow in flows {
+                    if let name = flow.deadLetterQueue { list.object { $0.write(Binding(deadLetters, flow.flow), to: name) } }
                 }
             }
             root.array("policies") { list in
@@ -64,8 +66,14 @@ extension Topology {
         var definition: [(String, Value)]
     }
 
+    /// The first queue of each flow, which stands for all of them.
+    private static var flows: [Queue] {
+        var seen: Set<String> = []
+        return queues.filter { seen.insert($0.flow).inserted }
+    }
+
     private static var policies: [Policy] {
-        queues.compactMap(policy(for:)) + [
+        flows.map(policy(for:)) + [
             Policy(
                 name: "dead-letters", pattern: "\\.dlq$",
                 definition: [("max-length", .number(500_000)), ("overflow", .text("reject-publish")), ("delivery-limit", .number(50))]),
@@ -82,20 +90,22 @@ extension Topology {
     }
 
     private static func policy(for queue: Queue) -> Policy {
+        let pattern = "^" + escaped(queue.flow) + (queue.name == queue.flow ? "$" : "\\.[0-9]+$")
         var definition: [(String, Policy.Value)] = []
         switch queue.kind {
         case .request:
             definition = [("message-ttl", .number(5_000)), ("max-length", .number(5_000)), ("overflow", .text("reject-publish"))]
         case .money, .events:
             definition = [
-                ("dead-letter-exchange", .text(deadLetters.name)), ("dead-letter-routing-key", .text(queue.name)),
-                ("overflow", .text("reject-publish")), ("delivery-limit", .number(20)), ("max-length", .number(1_000_000)),
+                ("dead-letter-exchange", .text(deadLetters.name)), ("dead-letter-routing-key", .text(queue.flow)),
+                ("overflow", .text("reject-publish")), ("max-length", .number(1_000_000)),
             ]
+            if let limit = queue.deliveryLimit { definition.append(("delivery-limit", .number(limit))) }
             if queue.kind == .money { definition.append(("dead-letter-strategy", .text("at-least-once"))) }
         case .unrouted:
             definition = [("max-length", .number(100_000)), ("overflow", .text("drop-head"))]
         }
-        return Policy(name: queue.name, pattern: "^" + escaped(queue.name) + "$", definition: definition)
+        return Policy(name: queue.flow, pattern: pattern, definition: definition)
     }
 
     static func escaped(_ name: String) -> String {
@@ -114,12 +124,15 @@ extension JSONWriter {
         object("arguments") { _ in }
     }
 
-    fileprivate mutating func write(queue name: String, type: String) {
+    fileprivate mutating func write(queue name: String, type: String, isSingleActive: Bool = false) {
         field("name", name)
         field("vhost", Topology.virtualHost)
         field("durable", true)
         field("auto_delete", false)
-        object("arguments") { $0.field("x-queue-type", type) }
+        object("arguments") { arguments in
+            arguments.field("x-queue-type", type)
+            if isSingleActive { arguments.field("x-single-active-consumer", true) }
+        }
     }
 
     fileprivate mutating func write(_ binding: Binding, to queue: String) {

@@ -31,7 +31,7 @@ package struct RemoteIdentitySource: IdentitySource {
     private func call<Question: Message, Answer: Message>(_ question: Question, _: Answer.Type) async throws -> Answer {
         let headers = TraceContext.current.map { [("traceparent", $0.child().traceparent)] } ?? []
         let delivery = try await rpc.call(
-            exchange: Question.exchange.name, routingKey: Question.routingKey, type: Question.name, body: question.encoded(),
+            exchange: Question.exchange.name, routingKey: question.routingKey, type: Question.name, body: question.encoded(),
             headers: headers, messageID: MessageID.make().description, within: limit)
         return try Answer(decoding: delivery.body)
     }

@@ -48,12 +48,12 @@ package struct OutboxMessage: Sendable {
         self.id = id
         self.orderingKey = orderingKey
         exchange = M.exchange.name
-        routingKey = M.routingKey
+        routingKey = message.routingKey
         type = M.name
         self.conversationID = cause?.conversationID ?? conversationID ?? ConversationID(rawValue: id.rawValue)
         causationID = cause?.messageID
         // The producer's span ends here: the relay sends in batches that belong to no single trace.
-        let span = Tracer.shared.start("publish \(M.exchange.name):\(M.routingKey)", kind: .producer)
+        let span = Tracer.shared.start("publish \(M.exchange.name):\(routingKey)", kind: .producer)
         span.set("messaging.system", "rabbitmq")
         span.set("messaging.message.id", .describing(id))
         span.end()

@@ -1,3 +1,4 @@
+import Contracts
 import EventLoop
 import HTTPClient
 import JSON
@@ -13,8 +14,12 @@ struct Backlog {
         defer { client.close() }
         let api = try stack.broker("api")
         for _ in 0..<300 {
-            let answer = try await client.request(ClientRequest("GET", api + "/api/queues/gw/ledger.cmd.charge"))
-            if try JSONObject(answer.body).optionalInteger("messages") == 0 { return }
+            var isEmpty = true
+            for queue in Topology.ledgerCharges where isEmpty {
+                let answer = try await client.request(ClientRequest("GET", api + "/api/queues/gw/" + queue.name))
+                isEmpty = try JSONObject(answer.body).optionalInteger("messages") == 0
+            }
+            if isEmpty { return }
             try await loop.sleep(for: .milliseconds(200))
         }
         throw BenchError(description: "the ledger does not catch up")

@@ -4,7 +4,7 @@ package import JSON
 package struct QueryBalance: Message {
     package static let name = "balance.query.v1"
     package static let exchange = Topology.ledgerQueries
-    package static let routingKey = "balance"
+    package var routingKey: String { "balance" }
 
     package var accountID: AccountID
 

@@ -7,7 +7,7 @@ package import JSON
 package struct PlaceHold: Message {
     package static let name = "hold.place.v1"
     package static let exchange = Topology.ledgerRPC
-    package static let routingKey = "hold"
+    package var routingKey: String { "hold.\(accountID.shard)" }
 
     package var chargeID: ChargeID
     package var accountID: AccountID
@@ -74,7 +74,7 @@ package struct PlaceHold: Message {
 package struct ExtendHold: Message {
     package static let name = "hold.extend.v1"
     package static let exchange = Topology.ledgerRPC
-    package static let routingKey = PlaceHold.routingKey
+    package var routingKey: String { "hold.\(accountID.shard)" }
 
     package var chargeID: ChargeID
     package var accountID: AccountID
@@ -216,6 +216,7 @@ package struct HoldReply: Message {
 package struct VoidHold: Message {
     package static let name = "hold.void.v1"
     package static let exchange = Topology.ledgerCommands
+    package var routingKey: String { "\(Self.name).\(accountID.shard)" }
 
     package var chargeID: ChargeID
     package var accountID: AccountID
@@ -246,6 +247,7 @@ package struct VoidHold: Message {
 package struct ReportUsage: Message {
     package static let name = "hold.report.v1"
     package static let exchange = Topology.ledgerCommands
+    package var routingKey: String { "\(Self.name).\(accountID.shard)" }
 
     package var chargeID: ChargeID
     package var accountID: AccountID

@@ -4,7 +4,7 @@ package import JSON
 package struct IntrospectAPIKey: Message {
     package static let name = "apikey.introspect.v1"
     package static let exchange = Topology.authRPC
-    package static let routingKey = "introspect"
+    package var routingKey: String { "introspect" }
 
     package var apiKeyID: APIKeyID
     /// SHA-256 of the key's secret part, 64 lower-case hex digits.
@@ -83,7 +83,7 @@ package struct APIKeyReply: Message {
 package struct QuerySigningKeys: Message {
     package static let name = "signing-keys.query.v1"
     package static let exchange = Topology.authRPC
-    package static let routingKey = "signing-keys"
+    package var routingKey: String { "signing-keys" }
 
     package init() {}
     package func encode(into json: inout JSONWriter) {}

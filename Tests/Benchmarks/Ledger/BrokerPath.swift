@@ -51,7 +51,7 @@ final class BrokerPath: Sendable {
                 chargeID: .make(), accountID: account, kind: .purchase, amount: Credits(whole: 1_000_000), description: "bench",
                 expiresAt: nil)
             return OutgoingMessage(
-                exchange: PurchaseFulfilled.exchange.name, routingKey: PurchaseFulfilled.routingKey, body: grant.encoded(),
+                exchange: PurchaseFulfilled.exchange.name, routingKey: grant.routingKey, body: grant.encoded(),
                 properties: properties(PurchaseFulfilled.name))
         }
         for result in await billing.publish(batch: grants, within: .seconds(30)) { try result.get() }
@@ -134,7 +134,7 @@ final class BrokerPath: Sendable {
             chargeID: charge, accountID: account, amount: Credits(nano: 2_000), amountLeast: Credits(nano: 1_000),
             timeToLiveMilliseconds: 60_000, holder: "bench", apiKeyID: nil)
         let answer = try? await requests.call(
-            exchange: PlaceHold.exchange.name, routingKey: PlaceHold.routingKey, type: PlaceHold.name, body: hold.encoded(),
+            exchange: PlaceHold.exchange.name, routingKey: hold.routingKey, type: PlaceHold.name, body: hold.encoded(),
             headers: Self.headers(), messageID: MessageID.make().description, within: .seconds(5))
         return answer.flatMap { try? HoldReply(decoding: $0.body) }
     }
@@ -145,7 +145,7 @@ final class BrokerPath: Sendable {
             priceVersion: 1, costPicoUSD: 50_000_000, markupBasisPoints: 1_500, operation: nil, apiKeyID: nil)
         let settlement = SettleCharge(chargeID: charge, accountID: account, amount: Credits(nano: 1_500), call: facts)
         let message = OutgoingMessage(
-            exchange: SettleCharge.exchange.name, routingKey: SettleCharge.routingKey, body: settlement.encoded(),
+            exchange: SettleCharge.exchange.name, routingKey: settlement.routingKey, body: settlement.encoded(),
             properties: Self.properties(SettleCharge.name, headers: Self.headers()))
         do {
             try await publisher.publish(message, within: .seconds(5))

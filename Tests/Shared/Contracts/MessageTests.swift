@@ -15,11 +15,21 @@ struct MessageTests {
         priceVersion: 3, costPicoUSD: 148_000_000, markupBasisPoints: 1_500, operation: "conversations.sendMessage",
         apiKeyID: APIKeyID(rawValue: "abcdefghij"))
 
+    static func hold(_ account: AccountID) -> PlaceHold {
+        PlaceHold(
+            chargeID: charge, accountID: account, amount: Credits(nano: 5_000), amountLeast: Credits(nano: 1_000),
+            timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: nil)
+    }
+
+    static func extend(_ account: AccountID) -> ExtendHold {
+        ExtendHold(
+            chargeID: charge, accountID: account, step: 2, amount: Credits(nano: 500), amountLeast: Credits(nano: 100),
+            usedSoFar: Credits(nano: 4_800), timeToLiveMilliseconds: 60_000)
+    }
+
     static let goldens: [(any Message, String)] = [
         (
-            PlaceHold(
-                chargeID: charge, accountID: account, amount: Credits(nano: 5_000), amountLeast: Credits(nano: 1_000),
-                timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: nil),
+            hold(account),
             #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_least":1000,"time_to_live_ms":60000,"holder":"llm-proxy-1","awaits_funds":false}"#
         ),
         (
@@ -30,9 +40,7 @@ struct MessageTests {
             #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_least":1000,"time_to_live_ms":60000,"holder":"llm-proxy-1","api_key_id":"abcdefghij","awaits_funds":false,"key_limits":{"daily":1,"monthly":30}}"#
         ),
         (
-            ExtendHold(
-                chargeID: charge, accountID: account, step: 2, amount: Credits(nano: 500), amountLeast: Credits(nano: 100),
-                usedSoFar: Credits(nano: 4_800), timeToLiveMilliseconds: 60_000),
+            extend(account),
             #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","step":2,"amount":500,"amount_least":100,"used_so_far":4800,"time_to_live_ms":60000}"#
         ),
         (

@@ -239,7 +239,7 @@ import Testing
     private func publish<Event: Message>(_ event: Event, by publisher: AMQPPublisher) async throws {
         let properties = MessageProperties(messageID: MessageID.make().description, type: Event.name)
         let message = OutgoingMessage(
-            exchange: Event.exchange.name, routingKey: Event.routingKey, body: event.encoded(), properties: properties)
+            exchange: Event.exchange.name, routingKey: event.routingKey, body: event.encoded(), properties: properties)
         try await publisher.publish(message, within: .seconds(5))
     }
 

@@ -156,7 +156,7 @@ func outgoing(_ message: UserRegistered, id: MessageID = .make()) -> OutgoingMes
     let envelope = Envelope(
         messageID: id, conversationID: .make(), causationID: nil, type: UserRegistered.name, sender: "", trace: .new(), sentAt: .now())
     return OutgoingMessage(
-        exchange: "auth.evt", routingKey: UserRegistered.routingKey, body: message.encoded(), properties: envelope.properties(from: "test"))
+        exchange: "auth.evt", routingKey: message.routingKey, body: message.encoded(), properties: envelope.properties(from: "test"))
 }
 
 struct RecordEffect: Statement {

@@ -11,24 +11,31 @@ import Testing
 private let log = Logger(service: "ledger-test", level: .error)
 
 extension TestBroker {
-    /// A virtual host with the money queues and the exchanges around them, as the topology declares them.
+    /// A virtual host as the definitions file makes it: every exchange, queue, binding and policy.
     static func withTopology(_ body: (TestBroker) async throws -> Void) async throws {
-        try await with { broker in
-            for exchange in Topology.exchanges { try broker.declareExchange(exchange.name, type: exchange.kind.rawValue) }
-            for queue in [Topology.ledgerHolds, Topology.ledgerCharges, Topology.ledgerPurchases, Topology.ledgerBalances] {
-                var arguments = #""x-queue-type":"\#(queue.kind == .money ? "quorum" : "classic")""#
-                if let deadLetters = queue.deadLetterQueue {
-                    arguments += #","x-dead-letter-exchange":"dlx","x-dead-letter-routing-key":"\#(queue.name)","x-delivery-limit":20"#
-                    try broker.declareQueue(deadLetters)
-                    try broker.bind(queue: deadLetters, exchange: Topology.deadLetters.name, routingKey: queue.name)
-                }
-                try broker.declareQueue(queue.name, arguments: arguments)
-                for binding in queue.bindings {
-                    try broker.bind(queue: queue.name, exchange: binding.exchange.name, routingKey: binding.routingKey)
-                }
-            }
-            try await body(broker)
+        try await with(definitions: String(decoding: Topology.definitions(), as: UTF8.self), body)
+    }
+
+    /// Waits for at least `count` dead letters of the queue's flow and takes what is there.
+    /// - Throws: `ConsumeError.stopped` when they do not come in thirty seconds.
+    func deadLetters(of queue: Queue, count: Int) async throws -> [Delivery] {
+        let name = try #require(queue.deadLetterQueue)
+        let consumer = AMQPConsumer(
+            try AMQPConfiguration(url: url, connectionName: "test:dlq"), source: .queue(name), prefetch: 1_000, log: log)
+        async let running: Void = consumer.run()
+        let patience = Task(executorPreference: TestDatabase.loop) {
+            try await TestDatabase.loop.sleep(for: .seconds(30))
+            await consumer.stop(within: .zero)
         }
+        defer { patience.cancel() }
+        var found: [Delivery] = []
+        while found.count < count {
+            found += try await consumer.next(max: 1_000)
+            consumer.ack(found.last!, multiple: true)
+        }
+        await consumer.stop(within: .seconds(1))
+        await running
+        return found
     }
 }
 
@@ -45,15 +52,17 @@ final class LedgerUnderTest: @unchecked Sendable {
         ledger = StoreUnderTest(database, faults: faults)
         replies = AMQPPublisher(try AMQPConfiguration(url: broker.url, connectionName: "ledger:replies"), log: log)
         var connections: [AMQPConsumer] = []
-        messages = try LedgerMessages(runner: ledger.runner, store: ledger.store, replies: replies, log: log) { queue, prefetch in
+        messages = try LedgerMessages(runner: ledger.runner, store: ledger.store, replies: replies, log: log) { queues, prefetch in
             let connection = AMQPConsumer(
-                try AMQPConfiguration(url: broker.url, connectionName: "ledger:\(queue.name)"), source: .queue(queue.name),
+                try AMQPConfiguration(url: broker.url, connectionName: "ledger:\(queues[0].flow)"), source: .queues(queues.map(\.name)),
                 prefetch: prefetch, log: log)
             connections.append(connection)
             return connection
         }
         self.connections = connections
     }
+
+    var isConnected: Bool { connections.allSatisfy(\.isConnected) }
 
     func start() async throws {
         try await ledger.start()
@@ -113,17 +122,17 @@ final class Peers: Sendable {
         try await ask(QueryBalance(accountID: account), BalanceReply.self, id: MessageID.make().description, within: .seconds(10))
     }
 
-    private func ask<Question: Message, Answer: Message>(
+    func ask<Question: Message, Answer: Message>(
         _ message: Question, _: Answer.Type, id: String, within limit: Duration
     ) async throws -> Answer {
         let reply = try await rpc.call(
-            exchange: Question.exchange.name, routingKey: Question.routingKey, type: Question.name, body: message.encoded(), messageID: id,
+            exchange: Question.exchange.name, routingKey: message.routingKey, type: Question.name, body: message.encoded(), messageID: id,
             within: limit)
         #expect(reply.properties.type == Answer.name)
         return try Answer(decoding: reply.body)
     }
 
-    func send<M: Message>(_ message: M) async throws { try await send(M.exchange, M.routingKey, M.name, message.encoded()) }
+    func send<M: Message>(_ message: M) async throws { try await send(M.exchange, message.routingKey, M.name, message.encoded()) }
 
     func send(_ exchange: Topology.Exchange, _ routingKey: String, _ type: String, _ body: [UInt8]) async throws {
         try await publisher.publish(
