@@ -12,6 +12,7 @@ final class Sweeper: @unchecked Sendable {
     private let isHearing: @Sendable () -> Bool
     private let log: Logger
     private var isFailing = false
+    private var looksDeaf = 0
     private let expired = Metrics.shared.counter("ledger_holds_swept_total", help: "Expired holds that the sweep came to.")
 
     /// - Parameter isHearing: false while reports and settlements cannot come in.
@@ -22,10 +23,24 @@ final class Sweeper: @unchecked Sendable {
     /// Until cancelled.
     func run() async throws {
         while true {
-            if isHearing() { await sweep() } else { expiry.outage() }
+            if isHearing() {
+                looksDeaf = 0
+                await sweep()
+            } else {
+                expiry.outage()
+                noteDeaf()
+            }
             try await store.pool.loop.sleep(for: interval)
         }
     }
+
+    /// Once for each time, and not for the moment that a start or a reconnection takes.
+    private func noteDeaf() {
+        looksDeaf += 1
+        if looksDeaf == Self.looksUntilDeaf { log.warning("no hold expires while a command queue is out of reach") }
+    }
+
+    private static let looksUntilDeaf = 3
 
     private func sweep() async {
         do {

@@ -59,40 +59,27 @@ struct MessagesTests {
         }
     }
 
-    @Test func `the same purchase a hundred times from eight senders is one grant`() async throws {
-        try await withBrokeredLedgers(2) { peers, _, _ in
-            let (account, id) = (AccountID.make(), ChargeID.make())
-            _ = try await concurrently(8) { _ in
-                for _ in 0..<13 { try await peers.grant(50, on: id, account: account) }
-            }
-            // A later purchase is behind all of them in the queue, and only then is anything sure.
-            try await peers.grant(1, account: account)
-            try await until("the last purchase is there") { try await peers.balance(of: account).posted == credits(51) }
-        }
-    }
-
     @Test func `other content under a known id, and what cannot be read, end in the dead letters and disturb nobody`() async throws {
         try await withBrokeredLedgers { peers, broker, _ in
             let (account, id) = (AccountID.make(), ChargeID.make())
             try await peers.grant(10, on: id, account: account)
             try await peers.grant(11, on: id, account: account)
-            let commands = Topology.ledgerCommands
+            try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
             let good = SettleCharge(chargeID: .make(), accountID: account, amount: credits(1), call: .sample)
-            try await peers.send(commands, SettleCharge.name, SettleCharge.name, Array("not json".utf8))
-            try await peers.send(commands, SettleCharge.name, SettleCharge.name, Array(#"{"charge_id":"17"}"#.utf8))
-            try await peers.send(commands, SettleCharge.name, PurchaseFulfilled.name, good.encoded())
-            try await peers.send(commands, SettleCharge.name, "", good.encoded())
-            try await peers.send(commands, SettleCharge.name, SettleCharge.name, [UInt8](repeating: 0x20, count: 70_000) + good.encoded())
+            let (commands, key) = (Topology.ledgerCommands, good.routingKey)
+            try await peers.send(commands, key, SettleCharge.name, Array("not json".utf8))
+            try await peers.send(commands, key, SettleCharge.name, Array(#"{"charge_id":"17"}"#.utf8))
+            try await peers.send(commands, key, PurchaseFulfilled.name, good.encoded())
+            try await peers.send(commands, key, "", good.encoded())
+            try await peers.send(commands, key, SettleCharge.name, [UInt8](repeating: 0x20, count: 70_000) + good.encoded())
             try await peers.settle(-1, on: .make(), account: account)
             try await peers.send(
                 VoidHold(chargeID: .make(), accountID: account, reason: "text that Postgres has no character for: \0"))
             try await peers.send(good)
             try await until("the good one is settled") { try await peers.balance(of: account).posted == credits(9) }
 
-            let refused = try await deadLetters(of: Topology.ledgerCharges, broker, count: 7)
-            #expect(refused == 7)
-            let conflicts = try await deadLetters(of: Topology.ledgerPurchases, broker, count: 1)
-            #expect(conflicts == 1)
+            #expect(try await broker.deadLetters(of: Topology.ledgerCharges[0], count: 7).count == 7)
+            #expect(try await broker.deadLetters(of: Topology.ledgerPurchases, count: 1).count == 1)
         }
     }
 
@@ -101,7 +88,7 @@ struct MessagesTests {
             let account = AccountID.make()
             try await peers.grant(10, account: account)
             try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
-            try await peers.send(Topology.ledgerRPC, "hold", PlaceHold.name, Array("{}".utf8))
+            try await peers.send(Topology.ledgerRPC, "hold.\(account.shard)", PlaceHold.name, Array("{}".utf8))
             let zero = try await peers.hold(0, account: account)
             #expect(zero.status == .invalid)
             #expect(zero.message == "amount_not_positive")
@@ -122,13 +109,13 @@ struct MessagesTests {
                 chargeID: id, accountID: account, amount: credits(1), amountLeast: credits(1), timeToLiveMilliseconds: 60_000,
                 holder: "llm-proxy-1", apiKeyID: nil)
             let reply = try await peers.rpc.call(
-                exchange: PlaceHold.exchange.name, routingKey: PlaceHold.routingKey, type: PlaceHold.name, body: message.encoded(),
+                exchange: PlaceHold.exchange.name, routingKey: message.routingKey, type: PlaceHold.name, body: message.encoded(),
                 headers: headers, messageID: id.description, within: .seconds(10))
             #expect(reply.trace?.traceIDText == trace.traceIDText)
             let settlement = SettleCharge(chargeID: id, accountID: account, amount: credits(1), call: .sample)
             try await peers.publisher.publish(
                 OutgoingMessage(
-                    exchange: SettleCharge.exchange.name, routingKey: SettleCharge.routingKey, body: settlement.encoded(),
+                    exchange: SettleCharge.exchange.name, routingKey: settlement.routingKey, body: settlement.encoded(),
                     properties: MessageProperties(messageID: MessageID.make().description, type: SettleCharge.name, headers: headers)),
                 within: .seconds(10))
             try await until("the charge is settled") { try await peers.balance(of: account).posted == credits(9) }
@@ -137,41 +124,64 @@ struct MessagesTests {
         }
     }
 
-    @Test func `a hold nobody waits for any more is dropped without effect`() async throws {
+    @Test func `a hold that waited here longer than its asker is dropped without effect`() async throws {
+        let database = TestDatabase.current
         try await withBrokeredLedgers { peers, _, _ in
             let account = AccountID.make()
             try await peers.grant(10, account: account)
             try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
-            let message = PlaceHold(
-                chargeID: .make(), accountID: account, amount: credits(1), amountLeast: credits(1), timeToLiveMilliseconds: 60_000,
-                holder: "llm-proxy-1", apiKeyID: nil)
-            var properties = MessageProperties(
-                messageID: message.chargeID.description, type: PlaceHold.name, timestamp: UInt64(Instant.now().seconds - 30))
-            properties.expirationMilliseconds = 2_000
-            try await peers.publisher.publish(
-                OutgoingMessage(
-                    exchange: PlaceHold.exchange.name, routingKey: PlaceHold.routingKey, body: message.encoded(), properties: properties),
-                within: .seconds(10))
-            // Behind it in the queue.
-            #expect(try await peers.hold(2, account: account).available == credits(8))
+            let other = StoreUnderTest(database)
+            let first = try await other.pool.transaction { transaction in
+                _ = try await transaction.query(LockAccount(account: account))
+                let first = Task { try await peers.hold(1, account: account) }
+                try await until("the ledger waits for the row") { try await transaction.one(CountLockWaits()) > 0 }
+                await #expect(throws: RPCError.timedOut) {
+                    try await peers.hold(3, account: account, within: .milliseconds(300))
+                }
+                // The ledger counts from when it came in, which was a moment later.
+                try await TestDatabase.loop.sleep(for: .seconds(1))
+                return first
+            }
+            #expect(try await first.value.status == .granted)
+            #expect(try await peers.hold(2, account: account).available == credits(7))
+            await other.pool.close()
         }
     }
 
-    private func deadLetters(of queue: Queue, _ broker: TestBroker, count: Int) async throws -> Int {
-        let name = try #require(queue.deadLetterQueue)
-        let consumer = AMQPConsumer(
-            try AMQPConfiguration(url: broker.url, connectionName: "test:dlq"), source: .queue(name), prefetch: 100,
-            log: Logger(service: "test", level: .error))
-        async let running: Void = consumer.run()
-        var found = 0
-        while found < count {
-            let deliveries = try await consumer.next(max: 100)
-            for delivery in deliveries { consumer.ack(delivery) }
-            found += deliveries.count
+    @Test func `a hold is decided whatever its asker's clock says`() async throws {
+        try await withBrokeredLedgers { peers, _, _ in
+            let account = AccountID.make()
+            try await peers.grant(10, account: account)
+            try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
+            for hours in [-24, 24] as [Int64] {
+                let message = PlaceHold(
+                    chargeID: .make(), accountID: account, amount: credits(1), amountLeast: credits(1), timeToLiveMilliseconds: 60_000,
+                    holder: "llm-proxy-1", apiKeyID: nil)
+                var properties = MessageProperties(
+                    messageID: message.chargeID.description, type: PlaceHold.name,
+                    timestamp: UInt64(Instant.now().seconds + hours * 3_600))
+                properties.expirationMilliseconds = 5_000
+                try await peers.publisher.publish(
+                    OutgoingMessage(
+                        exchange: PlaceHold.exchange.name, routingKey: message.routingKey, body: message.encoded(), properties: properties),
+                    within: .seconds(10))
+            }
+            // Behind them in the queue.
+            #expect(try await peers.hold(2, account: account).available == credits(6))
         }
-        await consumer.stop(within: .milliseconds(200))
-        await running
-        return found
+    }
+
+    @Test func `a key without its shard is returned to its sender`() async throws {
+        try await withBrokeredLedgers { peers, _, _ in
+            for key in [SettleCharge.name, "\(SettleCharge.name).\(Topology.shards)", "\(SettleCharge.name).0.0"] {
+                await #expect(throws: PublishError.unroutable(code: 312, text: "NO_ROUTE")) {
+                    try await peers.send(Topology.ledgerCommands, key, SettleCharge.name, [])
+                }
+            }
+            await #expect(throws: PublishError.unroutable(code: 312, text: "NO_ROUTE")) {
+                try await peers.send(Topology.ledgerRPC, "hold", PlaceHold.name, [])
+            }
+        }
     }
 }
 
@@ -180,4 +190,16 @@ private struct ReadFlow: Statement {
     let conversation: ConversationID
     static let sql = "SELECT type || ' ' || trace_id FROM v_journal WHERE conversation_id = $1 ORDER BY at"
     func bind(_ parameters: inout Parameters) { parameters.append(conversation) }
+}
+
+private struct LockAccount: Statement {
+    typealias Output = Int64
+    let account: AccountID
+    static let sql = "SELECT seq FROM account WHERE account_id = $1 FOR UPDATE"
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
+}
+
+private struct CountLockWaits: Statement {
+    typealias Output = Int64
+    static let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 }

@@ -61,7 +61,7 @@ struct RedeliveryTests {
                 let random = Mutex(SplitMix64(seed: seed))
                 let deaths = Mutex(0)
                 let faults = FaultPoints { _ in
-                    guard random.withLock({ Int.random(in: 0..<5, using: &$0) }) == 0 else { return }
+                    guard random.withLock({ Int.random(in: 0..<10, using: &$0) }) == 0 else { return }
                     deaths.withLock { $0 += 1 }
                     throw Killed()
                 }

@@ -1,0 +1,149 @@
+import AMQP
+import Contracts
+import EventLoop
+import Telemetry
+import TestSupport
+import Testing
+
+@testable import Ledger
+
+/// What no service of ours sends: each is refused by name, set aside where somebody may want it back, and disturbs nothing else.
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
+struct BadInputTests {
+    private static let tooMuch = credits(1_000_000_001)
+    private static let endless = Credits(nano: .max)
+
+    @Test func `a hold of an impossible amount or time is refused by name`() async throws {
+        try await withBrokeredLedgers { peers, _, _ in
+            let account = try await richAccount(peers)
+            typealias Case = (amount: Credits, least: Credits, timeToLive: Int64, flaw: String)
+            let cases: [Case] = [
+                (.zero, .zero, 60_000, "amount_not_positive"), (credits(-1), credits(-1), 60_000, "amount_not_positive"),
+                (Credits(nano: .min), Credits(nano: .min), 60_000, "amount_not_positive"),
+                (Self.tooMuch, credits(1), 60_000, "amount_too_large"), (Self.endless, Self.endless, 60_000, "amount_too_large"),
+                (credits(1), credits(2), 60_000, "least_useful_out_of_range"), (credits(1), .zero, 60_000, "least_useful_out_of_range"),
+                (credits(1), Credits(nano: .min), 60_000, "least_useful_out_of_range"),
+                (credits(1), credits(1), 0, "time_to_live_not_positive"), (credits(1), credits(1), .min, "time_to_live_not_positive"),
+            ]
+            for bad in cases {
+                let hold = PlaceHold(
+                    chargeID: .make(), accountID: account, amount: bad.amount, amountLeast: bad.least,
+                    timeToLiveMilliseconds: bad.timeToLive, holder: "llm-proxy-1", apiKeyID: nil)
+                let reply = try await peers.ask(hold, HoldReply.self, id: hold.chargeID.description, within: .seconds(10))
+                #expect(reply.status == .invalid && reply.message == bad.flaw, "\(bad): \(reply)")
+            }
+            // Cut to the longest allowed, and no overflow on the way.
+            let long = PlaceHold(
+                chargeID: .make(), accountID: account, amount: credits(1), amountLeast: credits(1), timeToLiveMilliseconds: .max,
+                holder: "llm-proxy-1", apiKeyID: nil)
+            #expect(try await peers.ask(long, HoldReply.self, id: long.chargeID.description, within: .seconds(10)).status == .granted)
+            let early = PlaceHold(
+                chargeID: ChargeID("00000000-0000-7000-8000-000000000001")!, accountID: account, amount: credits(1),
+                amountLeast: credits(1), timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: nil)
+            let reply = try await peers.ask(early, HoldReply.self, id: early.chargeID.description, within: .seconds(10))
+            #expect(reply.status == .invalid && reply.message == "id_out_of_range")
+            #expect(try await peers.balance(of: account).available == credits(99))
+        }
+    }
+
+    @Test func `a hold that cannot be read is dropped, and those beside it are answered`() async throws {
+        try await withBrokeredLedgers { peers, _, _ in
+            let account = try await richAccount(peers)
+            let malformed = outcome("malformed", of: "holds")
+            for body in Self.unreadable {
+                try await peers.send(Topology.ledgerRPC, "hold.\(account.shard)", PlaceHold.name, body)
+            }
+            let settlement = SettleCharge(chargeID: .make(), accountID: account, amount: credits(1), call: .sample)
+            try await peers.send(Topology.ledgerRPC, "hold.\(account.shard)", SettleCharge.name, settlement.encoded())
+            let reply = try await peers.hold(1, account: account)
+            #expect(reply.status == .granted && reply.available == credits(99))
+            #expect(outcome("malformed", of: "holds") - malformed == Int64(Self.unreadable.count + 1))
+        }
+    }
+
+    @Test func `durable commands that cannot take effect end in the dead letters, and those beside them take effect`() async throws {
+        try await withBrokeredLedgers { peers, broker, _ in
+            let account = try await richAccount(peers)
+            let before = (outcome("invalid", of: "charges"), outcome("malformed", of: "charges"))
+            let commands = Topology.ledgerCommands
+            var refused: [ChargeID] = []
+            for amount in [credits(-1), Credits(nano: .min), Self.tooMuch, Self.endless] {
+                refused += [.make(), .make()]
+                try await peers.send(SettleCharge(chargeID: refused[refused.count - 2], accountID: account, amount: amount, call: .sample))
+                try await peers.send(
+                    ReportUsage(
+                        chargeID: refused[refused.count - 1], accountID: account, usedSoFar: amount, timeToLiveMilliseconds: 60_000))
+            }
+            refused.append(.make())
+            try await peers.send(
+                ReportUsage(chargeID: refused.last!, accountID: account, usedSoFar: .zero, timeToLiveMilliseconds: 0))
+            let good = SettleCharge(chargeID: .make(), accountID: account, amount: credits(1), call: .sample)
+            for body in Self.unreadable { try await peers.send(commands, good.routingKey, SettleCharge.name, body) }
+            // The right key and another message's type, or a type nobody knows.
+            for type in [PurchaseFulfilled.name, HoldReply.name, "charge.settle.v9", ""] {
+                try await peers.send(commands, good.routingKey, type, good.encoded())
+            }
+            try await peers.send(good)
+            // Settling nothing is no mistake, nor is an account nobody knows: decided, kept, no dead letter.
+            try await peers.settle(0, on: .make(), account: account)
+            try await peers.settle(1, on: .make(), account: AccountID.make())
+            try await until("the good one is settled") { try await peers.balance(of: account).posted == credits(99) }
+
+            let dead = try await broker.deadLetters(of: Topology.ledgerCharges[0], count: refused.count + Self.unreadable.count + 4)
+            #expect(dead.count == refused.count + Self.unreadable.count + 4)
+            #expect(dead.allSatisfy { $0.properties.header("x-first-death-reason") == "rejected" })
+            #expect(outcome("invalid", of: "charges") - before.0 == Int64(refused.count))
+            #expect(outcome("malformed", of: "charges") - before.1 == Int64(Self.unreadable.count + 4))
+            #expect(try await peers.balance(of: account).available == credits(99))
+        }
+    }
+
+    @Test func `purchases of nothing, of less and of too much grant nothing`() async throws {
+        try await withBrokeredLedgers { peers, broker, _ in
+            let account = try await richAccount(peers)
+            let invalid = outcome("invalid", of: "purchases")
+            let amounts = [Credits.zero, credits(-1), Credits(nano: .min), Self.tooMuch, Self.endless]
+            for amount in amounts { try await peers.send(purchase(amount, for: account)) }
+            for body in Self.unreadable {
+                try await peers.send(Topology.ledgerCommands, PurchaseFulfilled.name, PurchaseFulfilled.name, body)
+            }
+            // Each possible, but not all of them: the balance has a bound, and the one above it is refused for good.
+            for _ in 0..<4 { try await peers.send(purchase(credits(1_000_000_000), for: account)) }
+            try await peers.grant(1, account: account)
+            try await until("the last is there") { try await peers.balance(of: account).posted == credits(3_000_000_101) }
+            let dead = try await broker.deadLetters(of: Topology.ledgerPurchases, count: amounts.count + Self.unreadable.count)
+            #expect(dead.count == amounts.count + Self.unreadable.count)
+            #expect(outcome("invalid", of: "purchases") - invalid == Int64(amounts.count))
+        }
+    }
+
+    // MARK:
+
+    /// No JSON, JSON of another shape, numbers outside 64 bits or with a fraction, a text for a number, and more than 64 KB.
+    private static let unreadable: [[UInt8]] = {
+        let ids = #""charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001""#
+        let bodies = [
+            "", "not json", "[]", "{}", #"{"charge_id":"17"}"#, "{\(ids)}", #"{\#(ids),"amount":"1"}"#, #"{\#(ids),"amount":1.5}"#,
+            #"{\#(ids),"amount":9223372036854775808}"#, #"{\#(ids),"amount":-9223372036854775809}"#, #"{\#(ids),"amount":1e30}"#,
+            #"{\#(ids),"amount":null}"#, "{\(ids)", String(repeating: "[", count: 20_000),
+        ]
+        return bodies.map { Array($0.utf8) } + [[0xFF, 0xFE, 0x00], Array("{\(ids)}".utf8) + [UInt8](repeating: 0x20, count: 70_000)]
+    }()
+
+    private func richAccount(_ peers: Peers) async throws -> AccountID {
+        let account = AccountID.make()
+        try await peers.grant(100, account: account)
+        try await until("the grant is there") { try await peers.balance(of: account).available == credits(100) }
+        return account
+    }
+
+    private func purchase(_ amount: Credits, for account: AccountID) -> PurchaseFulfilled {
+        PurchaseFulfilled(
+            chargeID: .make(), accountID: account, kind: .purchase, amount: amount, description: "odd", expiresAt: nil)
+    }
+}
+
+/// The ledger's counter, whose process this is.
+func outcome(_ outcome: String, of queue: String) -> Int64 {
+    Metrics.shared.counter("ledger_commands_total", help: "Commands by outcome.", labels: ["queue": queue, "outcome": outcome]).count
+}

@@ -1,0 +1,99 @@
+import AMQP
+import Contracts
+import EventLoop
+import Postgres
+import Synchronization
+import Telemetry
+import TestSupport
+import Testing
+
+@testable import Ledger
+
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
+struct PoisonTests {
+    @Test func `a message that kills every ledger that reads it is set aside alone, and the hundred around it are decided`() async throws {
+        let database = TestDatabase.current
+        try await TestBroker.withTopology { broker in
+            try await TestDatabase.onLoop {
+                let account = AccountID.make()
+                let charges = (0..<101).map { _ in ChargeID.make() }
+                let poison = charges[50]
+                try await withPeers(broker) { peers in
+                    for id in charges { try await peers.settle(1, on: id, account: account) }
+                }
+                let setAside = Flag()
+                let dead = Task {
+                    let dead = try await broker.deadLetters(of: Topology.ledgerCharges[0], count: 1)
+                    setAside.raise()
+                    return dead
+                }
+                var deaths = 0
+                while !setAside.isRaised {
+                    let mortal = try MortalLedger(database, broker, poison: poison)
+                    try await mortal.start()
+                    try await until("it dies, or what kills is gone") { mortal.isDying || setAside.isRaised }
+                    if mortal.isDying { deaths += 1 }
+                    await mortal.kill()
+                }
+                #expect(try await dead.value.map { try SettleCharge(decoding: $0.body).chargeID } == [poison])
+                #expect(Int64(deaths) == Topology.ledgerCharges[0].deliveryLimit! + 1)
+
+                let reader = StoreUnderTest(database)
+                let decided = try await reader.pool.withConnection { try await $0.query(ReadCharges(account: account)) }
+                #expect(Set(decided) == Set(charges).subtracting([poison]))
+                await reader.pool.close()
+            }
+        }
+        try await withLedgers { _ in }
+    }
+}
+
+/// A ledger that listens to charges alone, and dies in the middle of the batch with `poison`.
+private final class MortalLedger: @unchecked Sendable {
+    // @unchecked Sendable: used on the test loop only.
+    private struct Killed: Error {}
+
+    private let ledger: StoreUnderTest
+    private let connection: AMQPConsumer
+    private let consumer: CommandConsumer
+    private let hasRead = Flag()
+    private var tasks: [Task<Void, Never>] = []
+
+    init(_ database: TestDatabase, _ broker: TestBroker, poison: ChargeID) throws {
+        let hasRead = hasRead
+        ledger = StoreUnderTest(database, faults: FaultPoints { _ in if hasRead.isRaised { throw Killed() } })
+        connection = AMQPConsumer(
+            try AMQPConfiguration(url: broker.url, connectionName: "ledger:mortal"), source: .queues(Topology.ledgerCharges.map(\.name)),
+            prefetch: 250, log: silent)
+        let kind = CommandConsumer.Kind.commands("mortal") { delivery throws(Malformed) in
+            let message = try delivery.decode(SettleCharge.self)
+            if message.chargeID == poison { hasRead.raise() }
+            return Command(message, from: delivery)
+        }
+        consumer = CommandConsumer(kind, connection, ledger.runner, silent)
+    }
+
+    var isDying: Bool { hasRead.isRaised }
+
+    func start() async throws {
+        try await ledger.start()
+        let (connection, consumer) = (connection, consumer)
+        tasks = [
+            Task(executorPreference: TestDatabase.loop) { await connection.run() },
+            Task(executorPreference: TestDatabase.loop) { try? await consumer.run() },
+        ]
+    }
+
+    func kill() async {
+        await consumer.stop(within: .zero)
+        for task in tasks { await task.value }
+        await ledger.stop()
+    }
+}
+
+private struct ReadCharges: Statement {
+    let account: AccountID
+    static let sql = "SELECT charge_id FROM journal WHERE account_id = $1"
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> ChargeID { try row.next() }
+}
