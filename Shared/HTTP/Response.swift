@@ -6,6 +6,8 @@ package struct Response: Sendable {
     package var status: Int
     package var headers: HeaderBlock
     package var body: [UInt8]
+    /// Instead of `body`; see ``stream(_:headers:_:)``.
+    package private(set) var stream: (@Sendable (BodyWriter) async throws -> Void)?
 
     package init(status: Int, headers: HeaderBlock = [:], body: [UInt8] = []) {
         self.status = status
@@ -35,6 +37,16 @@ package struct Response: Sendable {
         Response(status: status, headers: ["content-type": "text/html; charset=utf-8"], body: Array(text.utf8))
     }
 
+    /// An answer of any length: `makeBody` runs once the head is sent, not for HEAD. When it throws, the connection is broken, so that
+    /// no reader takes the part for the whole.
+    package static func stream(
+        _ status: Int, headers: HeaderBlock = [:], _ makeBody: @escaping @Sendable (BodyWriter) async throws -> Void
+    ) -> Response {
+        var response = Response(status: status, headers: headers)
+        response.stream = makeBody
+        return response
+    }
+
     package static var noContent: Response { Response(status: 204) }
 
     /// 303: the browser goes on with GET.
@@ -44,6 +56,10 @@ package struct Response: Sendable {
 }
 
 extension Exchange {
-    package func respond(_ response: Response) { respond(response.status, headers: response.headers, body: response.body) }
+    package func respond(_ response: Response) {
+        precondition(response.stream == nil, "a streamed answer is what a handler returns, not what it responds with")
+        respond(response.status, headers: response.headers, body: response.body)
+    }
+
     package func respond(_ problem: Problem) { respond(problem.response) }
 }

@@ -38,8 +38,7 @@ package struct Router: Sendable {
         onExchange(method, pattern) { exchange, context in
             do {
                 let request = try Request(exchange, context)
-                let response = try await TraceContext.$current.withValue(context.trace) { try await handler(request) }
-                exchange.respond(response)
+                try await TraceContext.$current.withValue(context.trace) { await exchange.send(try await handler(request)) }
             } catch let problem as Problem {
                 exchange.respond(problem)
             } catch let error as JSONError {

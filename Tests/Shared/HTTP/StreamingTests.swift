@@ -123,6 +123,71 @@ struct StreamingTests {
         #expect(inFlight == 0)
     }
 
+    @Test func `a streamed response is as long as it is, and for HEAD nothing of it is made`() async throws {
+        let made = Mutex(0)
+        let server = try await TestServer { router in
+            router.on(.get, "/") { _ in
+                .stream(200, headers: ["content-type": "text/csv"]) { body in
+                    for _ in 0..<1_000 {
+                        made.withLock { $0 += 1 }
+                        try await body.write(Self.piece)
+                    }
+                }
+            }
+        }
+        let client = server.client(receiveBuffer: 64 << 10)
+        client.send("HEAD / HTTP/1.1\r\nHost: test\r\n\r\n")
+        client.read { !$0.answers.isEmpty }
+        #expect(client.statuses == [200])
+        #expect(made.withLock { $0 } == 0)
+        client.send(get("/", "Connection: close\r\n"))
+        #expect(client.readToEnd() == .closed)
+        #expect(client.text.contains("content-type: text/csv"))
+        #expect(client.received.count { $0 == UInt8(ascii: "x") } >= 1_000 * Self.piece.count)
+        #expect(client.text.hasSuffix("\r\n0\r\n\r\n"))
+    }
+
+    @Test func `a client that hangs up ends the making of a streamed response`() async throws {
+        let (events, say) = AsyncStream.makeStream(of: String.self)
+        let server = try await TestServer { router in
+            router.on(.get, "/") { _ in
+                .stream(200) { body in
+                    do {
+                        while true { try await body.write(Self.piece) }
+                    } catch {
+                        say.yield("\(error)")
+                        throw error
+                    }
+                }
+            }
+        }
+        var client: RawClient? = server.client(receiveBuffer: 4 << 10)
+        client?.send(get("/"))
+        client?.read { $0.received.count > 1_000 }
+        client = nil
+        var iterator = events.makeAsyncIterator()
+        #expect(await iterator.next() == "ClientGone()")
+        let inFlight = await Task(executorPreference: server.loop) { server.server.inFlight }.value
+        #expect(inFlight == 0)
+    }
+
+    @Test func `a streamed response that cannot be made to its end lacks its last chunk`() async throws {
+        struct Broken: Error {}
+        let server = try await TestServer { router in
+            router.on(.get, "/") { _ in
+                .stream(200) { body in
+                    try await body.write(Array("part".utf8))
+                    throw Broken()
+                }
+            }
+        }
+        let client = server.client()
+        client.send(get("/"))
+        _ = client.readToEnd()
+        #expect(client.statuses == [200])
+        #expect(!client.text.hasSuffix("0\r\n\r\n"))
+    }
+
     @Test func `an aborted chunked answer lacks its last chunk`() async throws {
         let server = try await TestServer { exchange in
             exchange.begin(200)
