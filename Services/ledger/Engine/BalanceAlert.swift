@@ -31,6 +31,13 @@ extension Account {
         alerted = level.map { posted < $0 } == true ? .low : .nothing
     }
 
+    /// Another level is no crossing: what lies below it already is not told, what lies above it can be.
+    mutating func setLowBalanceLevel(_ level: Credits?, defaultLevel: Credits?) {
+        lowBalanceLevel = level
+        guard alerted != .exhausted else { return }
+        alerted = (level ?? defaultLevel).map { posted < $0 } == true ? .low : .nothing
+    }
+
     private mutating func turn(to state: Alerted, at now: Instant, level: Credits?) -> BalanceAlert? {
         guard state > alerted else { return nil }
         alerted = state

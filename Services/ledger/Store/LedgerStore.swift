@@ -8,7 +8,7 @@ import Postgres
 final class LedgerStore: @unchecked Sendable {
     // @unchecked Sendable: confined to the pool's loop, as the pool itself.
     let pool: PostgresPool
-    private var limits: Limits
+    private(set) var limits: Limits
     private let expiry: ExpiryGate
     private let faults: FaultPoints
 
@@ -105,15 +105,7 @@ final class LedgerStore: @unchecked Sendable {
     /// - Returns: nothing for an account that never had a grant.
     func standings(of accounts: [AccountID], lots: Bool = false) async throws -> [AccountID: Standing] {
         guard !accounts.isEmpty else { return [:] }
-        let state = try await pool.transaction(isolation: .repeatableReadOnly) { transaction in
-            let (rows, now, holds) = try await transaction.pipeline(
-                ReadAccounts(ids: accounts), ReadClock(), ReadHolds(charges: [], accounts: accounts))
-            var state = LedgerState(
-                accounts: Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0) }),
-                holds: Dictionary(uniqueKeysWithValues: holds.map { ($0.charge, $0) }))
-            try await transaction.readLotsAndKeys(into: &state, for: [], now: now[0], lotsOf: lots ? accounts : [])
-            return state.apply([], now: now[0], limits: limits, expires: expiry.isOpen).state
-        }
+        let (state, _) = try await state(of: accounts, lots: lots)
         var standings: [AccountID: Standing] = [:]
         for account in state.accounts.values where account.isOpen {
             var book = state.books[account.id]
@@ -121,6 +113,19 @@ final class LedgerStore: @unchecked Sendable {
             standings[account.id] = Standing(account: account, lots: book?.inBurnOrder.filter { $0.remaining > .zero } ?? [])
         }
         return standings
+    }
+
+    /// What a batch would see of these accounts now, and its time.
+    func state(of accounts: [AccountID], lots: Bool = false) async throws -> (state: LedgerState, now: Instant) {
+        try await pool.transaction(isolation: .repeatableReadOnly) { transaction in
+            let (rows, now, holds) = try await transaction.pipeline(
+                ReadAccounts(ids: accounts), ReadClock(), ReadHolds(charges: [], accounts: accounts))
+            var state = LedgerState(
+                accounts: Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0) }),
+                holds: Dictionary(uniqueKeysWithValues: holds.map { ($0.charge, $0) }))
+            try await transaction.readLotsAndKeys(into: &state, for: [], now: now[0], lotsOf: lots ? accounts : [])
+            return (state.apply([], now: now[0], limits: limits, expires: expiry.isOpen).state, now[0])
+        }
     }
 
     func standing(of account: AccountID, lots: Bool = false) async throws -> Standing? {

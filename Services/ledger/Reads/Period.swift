@@ -1,0 +1,98 @@
+import Contracts
+import Postgres
+import Synchronization
+
+/// From its first moment up to, and without, its last.
+struct Period: Equatable, Sendable {
+    var from: Instant
+    var to: Instant
+
+    /// What the rollups can answer for: bounds moved outward to whole quarters of an hour, of which every time zone's days are made.
+    var inQuarters: Period {
+        let quarter = UsageRow.quarter
+        return Period(
+            from: Instant(microseconds: from.microseconds / quarter * quarter),
+            to: Instant(microseconds: (to.microseconds + quarter - 1) / quarter * quarter))
+    }
+}
+
+/// A period as people ask for it, in moments or in days of a time zone. A day at its end belongs to it; a moment does not.
+struct AskedPeriod: Sendable {
+    enum Bound: Sendable {
+        case moment(Instant)
+        /// `2026-11-20`, a day that exists.
+        case day(String)
+    }
+
+    var from: Bound?
+    var to: Bound?
+    /// The IANA name of a zone that Postgres knows.
+    var zone: String
+
+    var isUnbounded: Bool { from == nil && to == nil }
+}
+
+extension LedgerStore {
+    /// Days become moments by the database's calendar and clock. A bound that is missing: to the end of today; from the beginning of
+    /// the 30th day, counted back from the end.
+    func period(_ asked: AskedPeriod) async throws -> Period {
+        try await pool.withConnection { try await $0.one(ReadPeriod(asked: asked)) }
+    }
+}
+
+struct ReadPeriod: Statement {
+    let asked: AskedPeriod
+
+    static let sql = """
+        WITH ending AS (
+            SELECT coalesce($3, (coalesce($4::date, (clock_timestamp() AT TIME ZONE $5)::date) + 1)::timestamp AT TIME ZONE $5) AS at
+        )
+        SELECT
+            coalesce(
+                $1,
+                $2::date::timestamp AT TIME ZONE $5,
+                (((at - interval '1 microsecond') AT TIME ZONE $5)::date - 29)::timestamp AT TIME ZONE $5),
+            at
+        FROM ending
+        """
+
+    func bind(_ parameters: inout Parameters) {
+        Self.append(asked.from, to: &parameters)
+        Self.append(asked.to, to: &parameters)
+        parameters.append(asked.zone)
+    }
+
+    private static func append(_ bound: AskedPeriod.Bound?, to parameters: inout Parameters) {
+        var moment: Instant?
+        var day: String?
+        switch bound {
+        case .moment(let at): moment = at
+        case .day(let text): day = text
+        case nil: break
+        }
+        parameters.append(moment)
+        parameters.append(day)
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Period { try Period(from: row.next(), to: row.next()) }
+}
+
+/// The IANA names that Postgres knows. `AT TIME ZONE` alone would not do: it also takes `X+3`, and means three hours west by it.
+///
+/// Postgres reads a folder of files to list them, so it is asked once.
+final class TimeZoneNames: Sendable {
+    private let names = Mutex<Set<String>?>(nil)
+
+    func contains(_ name: String, _ pool: PostgresPool) async throws -> Bool {
+        if name == "UTC" { return true }
+        if let known = names.withLock({ $0 }) { return known.contains(name) }
+        let read = Set(try await pool.withConnection { try await $0.query(ReadTimeZoneNames()) })
+        names.withLock { $0 = read }
+        return read.contains(name)
+    }
+}
+
+struct ReadTimeZoneNames: Statement {
+    typealias Output = String
+    static let sql = "SELECT name FROM pg_timezone_names"
+}

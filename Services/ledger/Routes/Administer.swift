@@ -1,0 +1,134 @@
+import Contracts
+import HTTP
+import Identity
+import JSON
+import Postgres
+import Telemetry
+
+extension Routes {
+    /// {user_id, type: topup|refund|bonus|adjustment, amount, reason, idempotency_key, expires_at?}: once for its key.
+    @Sendable func adjust(_ request: Request) async throws -> Response {
+        let administrator = try await administrator(request)
+        let adjustment = try Adjustment(request.json())
+        let posting = try await post(source: "admin", ref: adjustment.idempotencyKey) {
+            adjustment.command($0, by: administrator.userID, trace: request.trace)
+        }
+        switch posting {
+        case .posted(let line), .alreadyPosted(let line):
+            let isNew = if case .posted = posting { true } else { false }
+            log.info(
+                isNew ? "credits adjusted" : "credits adjusted before",
+                [
+                    "account.id": .describing(line.entry.account), "charge.id": .describing(line.entry.charge),
+                    "type": .string(line.entry.kind.type), "credits": .describing(line.entry.postedDelta),
+                    "admin.id": .describing(administrator.userID),
+                ], trace: request.trace)
+        case .refused, .conflict, .invalid: break
+        }
+        return try answer(posting)
+    }
+
+    /// {accounts, balance, held, owed}, now; what changed over a period, by type and day, as ``usageSummary(_:)`` and
+    /// ``dailyUsage(_:)`` tell it of one account.
+    @Sendable func totals(_ request: Request) async throws -> Response {
+        _ = try await administrator(request)
+        let period = try await usagePeriod(request.query)
+        let (totals, types, days) = try await store.pool.withConnection { connection in
+            try await connection.pipeline(
+                ReadTotals(), UsageByType(scope: OfEverybody(), period: period.covered),
+                UsageByDay(scope: OfEverybody(), period: period.covered, zone: period.zone))
+        }
+        return .object(200) { json in
+            json.field("accounts", totals[0].accounts)
+            json.field("balance", decimal: totals[0].balance)
+            json.field("held", decimal: totals[0].held)
+            json.field("owed", decimal: totals[0].owed)
+            period.encode(into: &json)
+            json.encode(types)
+            json.encode(days: days)
+        }
+    }
+
+    /// Recomputes everything from the journal; 200 also when something is wrong: `consistent` tells.
+    @Sendable func audit(_ request: Request) async throws -> Response {
+        _ = try await administrator(request)
+        let audit = try await Audit.run(on: store.pool)
+        for finding in audit.findings {
+            log.error("the journal and the tables part", ["check": .string(finding.check), "detail": .string(finding.detail)])
+        }
+        return .object(200) { json in
+            json.field("consistent", audit.findings.isEmpty)
+            json.field("accounts", audit.accounts)
+            json.field("entries", audit.entries)
+            json.field("open_holds", audit.holds)
+            json.field("balance", credits: audit.posted)
+            json.field("held", credits: audit.held)
+            json.array("findings") { json in
+                for finding in audit.findings {
+                    json.object { json in
+                        json.field("check", finding.check)
+                        json.field("account_id", finding.account?.description)
+                        json.field("charge_id", finding.charge?.description)
+                        json.field("seq", finding.seq)
+                        json.field("detail", finding.detail)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What an administrator asks for.
+private struct Adjustment: Sendable {
+    let user: UserID
+    let grant: Command.Grant
+    let amount: Credits
+    let reason: String
+    let idempotencyKey: String
+    let expiresAt: Instant?
+
+    init(_ json: JSONObject) throws {
+        guard let user = UserID(try json.string("user_id")) else { throw Problem.invalidRequest("Expected a UUID.", param: "user_id") }
+        amount = try json.credits("amount")
+        let type = try json.string("type")
+        switch type {
+        case "topup": grant = .topup
+        case "refund": grant = .refund
+        case "bonus": grant = .bonus
+        case "adjustment": grant = .adjustment
+        default: throw Problem.invalidRequest("Expected topup, refund, bonus or adjustment.", param: "type")
+        }
+        guard grant == .adjustment ? amount != .zero : amount > .zero else {
+            throw Problem.invalidRequest(
+                grant == .adjustment ? "An adjustment of nothing is none." : "A \(type) is more than nothing; an adjustment may take.",
+                param: "amount")
+        }
+        self.user = user
+        reason = try json.text("reason", lengthMax: 500)
+        idempotencyKey = try json.text("idempotency_key", lengthMax: 200)
+        expiresAt = try Self.expiry(json, of: grant)
+    }
+
+    private static func expiry(_ json: JSONObject, of grant: Command.Grant) throws -> Instant? {
+        guard let text = try json.optionalString("expires_at") else { return nil }
+        guard grant == .topup || grant == .bonus else {
+            throw Problem.invalidRequest("Only a topup or a bonus expires.", param: "expires_at")
+        }
+        guard let at = Instant(timeWithOffset: text), at > .now(), at < .startOf(month: 230 * 12) else {
+            throw Problem.invalidRequest("Expected a moment to come, like 2027-01-31T00:00:00Z, before the year 2200.", param: "expires_at")
+        }
+        return at
+    }
+
+    func command(_ charge: ChargeID, by administrator: UserID, trace: TraceContext) -> Command {
+        let metadata = JSONWriter.object { json in
+            json.field("admin_id", administrator)
+            json.field("idempotency_key", idempotencyKey)
+        }
+        return Command(
+            id: charge, account: AccountID(user), action: .grant(grant, amount: amount, expiresAt: expiresAt),
+            context: Context(
+                description: reason, metadata: String(decoding: metadata, as: UTF8.self),
+                trace: UUIDv7(high: trace.traceHigh, low: trace.traceLow)))
+    }
+}

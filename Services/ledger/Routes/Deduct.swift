@@ -1,0 +1,119 @@
+import Contracts
+import HTTP
+import HTTPWire
+import Identity
+import JSON
+import Postgres
+import Telemetry
+
+extension Routes {
+    /// {user_id, amount, description, idempotency_key, operation?, metadata?}, from servers of ours: charges the user for something other
+    /// than a model call. All or nothing, once for its key.
+    @Sendable func deduct(_ request: Request) async throws -> Response {
+        let caller = try await authenticate(request.namingItsUser())
+        guard let service = caller.service else { throw Problem.insufficientScope("deduct") }
+        let deduction = try Deduction(request.json())
+        guard deduction.user == nil || deduction.user == caller.userID else {
+            throw Problem.invalidRequest("x-on-behalf-of names somebody else.", param: "user_id")
+        }
+        if let metadata = deduction.metadata { try await check(metadata) }
+        let posting = try await post(source: "deduct:\(service)", ref: deduction.idempotencyKey) {
+            deduction.command($0, from: caller.accountID, by: service, trace: request.trace)
+        }
+        switch posting {
+        case .posted(let line), .alreadyPosted(let line):
+            let isNew = if case .posted = posting { true } else { false }
+            log.info(
+                isNew ? "credits deducted" : "credits deducted before",
+                [
+                    "account.id": .describing(line.entry.account), "charge.id": .describing(line.entry.charge),
+                    "credits": .describing(line.entry.amount), "service": .string(service),
+                ], trace: request.trace)
+        case .refused(let entry):
+            log.info(
+                "credits not deducted",
+                [
+                    "account.id": .describing(entry.account), "charge.id": .describing(entry.charge), "status": .string(entry.status.name),
+                    "service": .string(service),
+                ], trace: request.trace)
+        case .conflict, .invalid: break
+        }
+        return try answer(posting)
+    }
+
+    /// Valid JSON may still be nothing that Postgres keeps: a NUL character, a number of a million digits. Found out before the command is
+    /// one of many in a batch.
+    private func check(_ metadata: JSONText) async throws {
+        do {
+            _ = try await store.pool.withConnection {
+                try await $0.query(ReadAsJSON(text: String(decoding: metadata.bytes, as: UTF8.self)))
+            }
+        } catch let error as PostgresError where error.sqlState?.hasPrefix("22") == true {
+            throw Problem.invalidRequest(
+                "This object cannot be stored: a NUL character or an endless number stands in it.", param: "metadata")
+        }
+    }
+}
+
+/// What a server asks for.
+private struct Deduction: Sendable {
+    let user: UserID?
+    let amount: Credits
+    let description: String
+    let idempotencyKey: String
+    let operation: String?
+    let metadata: JSONText?
+
+    static let metadataBytesMax = 8 << 10
+
+    init(_ json: JSONObject) throws {
+        user = try json.optionalString("user_id").map { text in
+            guard let user = UserID(text) else { throw Problem.invalidRequest("Expected a UUID.", param: "user_id") }
+            return user
+        }
+        amount = try json.credits("amount")
+        guard amount > .zero else { throw Problem.invalidRequest("A deduction is more than nothing.", param: "amount") }
+        description = try json.text("description", lengthMax: 500)
+        idempotencyKey = try json.text("idempotency_key", lengthMax: 200)
+        operation = try json.optionalText("operation", lengthMax: UsageRow.nameScalarsMax)
+        metadata = try json.optionalObject("metadata").map { JSONText($0.bytes) }
+        guard metadata.map({ $0.bytes.count <= Self.metadataBytesMax }) ?? true else {
+            throw Problem.invalidRequest("Expected at most \(Self.metadataBytesMax) bytes.", param: "metadata")
+        }
+    }
+
+    /// The caller's own metadata stands inside, where it cannot be taken for what the ledger itself reads.
+    func command(_ charge: ChargeID, from account: AccountID, by service: String, trace: TraceContext) -> Command {
+        let known = JSONWriter.object { json in
+            json.field("service", service)
+            json.field("idempotency_key", idempotencyKey)
+            if let operation { json.field("operation", operation) }
+            if let metadata { json.field("metadata", raw: metadata.bytes) }
+        }
+        return Command(
+            id: charge, account: account, action: .charge(amount: amount),
+            context: Context(
+                description: description, metadata: String(decoding: known, as: UTF8.self),
+                trace: UUIDv7(high: trace.traceHigh, low: trace.traceLow), usage: Usage(operation: operation)))
+    }
+}
+
+extension Request {
+    /// A server may name its user in the body; whoever authenticates looks for it in `x-on-behalf-of`.
+    fileprivate func namingItsUser() throws(Problem) -> Request {
+        guard !headers.contains("x-on-behalf-of"), let named = try? JSONObject(body).optionalString("user_id"), UserID(named) != nil
+        else { return self }
+        var headers = headers
+        headers.add("x-on-behalf-of", named)
+        return try Request(
+            method: method, path: path, query: query, headers: headers, body: body, pathParameters: pathParameters, requestID: requestID,
+            trace: trace, peerAddress: peerAddress)
+    }
+}
+
+struct ReadAsJSON: Statement {
+    typealias Output = Bool
+    let text: String
+    static let sql = "SELECT $1::jsonb IS NOT NULL"
+    func bind(_ parameters: inout Parameters) { parameters.append(text) }
+}

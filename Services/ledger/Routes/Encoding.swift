@@ -1,0 +1,70 @@
+import Contracts
+import JSON
+import Postgres
+
+// How the ledger's values look outside.
+
+extension JSONWriter {
+    /// A JSON number in credits, exact; nil writes null.
+    mutating func field(_ name: String, credits: Credits?) { field(name, decimal: credits?.description) }
+
+    /// `decimal` is a JSON number's own characters.
+    mutating func field(_ name: String, decimal: String?) { field(name, raw: Array((decimal ?? "null").utf8)) }
+}
+
+extension HistoryLine {
+    /// - Parameter isForOwner: hides who adjusted, and under which key.
+    func encode(into json: inout JSONWriter, isForOwner: Bool) {
+        json.field("id", entry.charge)
+        json.field("seq", entry.seq)
+        json.field("type", entry.kind.type)
+        json.field("amount", credits: entry.postedDelta)
+        json.field("balance_before", credits: entry.postedAfter - entry.postedDelta)
+        json.field("balance_after", credits: entry.postedAfter)
+        json.field("description", description)
+        if let flag { json.field("flag", flag) }
+        if entry.overage > .zero { json.field("overage", credits: entry.overage) }
+        if let expiresAt = entry.expiresAt { json.field("expires_at", expiresAt.description) }
+        json.key("metadata")
+        if let shown = isForOwner ? metadataForOwner : metadata?.bytes { json.raw(shown) } else { json.null() }
+        json.field("created_at", entry.at.description)
+    }
+
+    /// A charge that no ordinary settlement made.
+    var flag: String? { entry.kind == .lateCapture || entry.kind == .expire ? entry.kind.name : nil }
+
+    /// What the entry knows of the call behind it.
+    var call: JSONObject? { metadata.flatMap { try? JSONObject($0.bytes) } }
+
+    private var metadataForOwner: [UInt8]? {
+        guard let call else { return nil }
+        var splice = JSONSplice(call)
+        splice.remove("admin_id")
+        splice.remove("idempotency_key")
+        return splice.apply()
+    }
+}
+
+extension Lot {
+    func encode(into json: inout JSONWriter) {
+        json.field("id", id)
+        json.field("type", kind.type)
+        json.field("amount", credits: amount)
+        json.field("remaining", credits: remaining)
+        json.field("granted_at", grantedAt.description)
+        json.field("expires_at", expiresAt?.description)
+    }
+}
+
+extension UsageSums {
+    /// Of usage: what was used is above zero here, though it lowered balances.
+    func encodeUsage(into json: inout JSONWriter) {
+        json.field("credits_used", decimal: used)
+        json.field("charges", entries)
+        json.field("prompt_tokens", promptTokens)
+        json.field("completion_tokens", completionTokens)
+        json.field("overage", decimal: overage)
+    }
+
+    private var used: String { credits == "0" ? credits : credits.hasPrefix("-") ? String(credits.dropFirst()) : "-" + credits }
+}

@@ -1,0 +1,91 @@
+import Contracts
+import HTTP
+import HTTPWire
+import JSON
+
+extension Routes {
+    /// All of what a filter lets through as one file, newest first, read and sent in pieces: however long it is, a piece of it is all that
+    /// is in memory, and a client that hangs up ends it. Should the database go away on the way, the file breaks off unmistakably.
+    func historyExport(of account: AccountID, _ query: Query) async throws -> Response {
+        for name in ["page", "limit", "cursor"] where try query.filled(name) != nil {
+            throw Problem.invalidRequest("An export has no pages: it is everything.", param: name)
+        }
+        let filter = try await historyFilter(query)
+        let store = store
+        let name = "transactions-\(Instant.now().description.prefix(10)).csv"
+        return .stream(
+            200,
+            headers: ["content-type": "text/csv; charset=utf-8; header=present", "content-disposition": "attachment; filename=\"\(name)\""]
+        ) { body in
+            var head = CSV()
+            head.row(HistoryLine.csvColumns.map(CSV.Cell.plain))
+            try await body.write(head.bytes)
+            try await store.exportHistory(of: account, filter) { lines in
+                var rows = CSV()
+                for line in lines { rows.row(line.csvCells) }
+                try await body.write(rows.bytes)
+            }
+        }
+    }
+}
+
+extension HistoryLine {
+    static let csvColumns = [
+        "created_at", "id", "type", "amount", "balance_before", "balance_after", "description", "model", "operation", "prompt_tokens",
+        "completion_tokens", "overage", "flag", "expires_at",
+    ]
+
+    var csvCells: [CSV.Cell] {
+        let call = call
+        func text(_ name: String) -> CSV.Cell { .text((try? call?.optionalString(name)) ?? "") }
+        func number(_ name: String) -> CSV.Cell { .plain((try? call?.optionalInteger(name)).map(String.init) ?? "") }
+        return [
+            .plain(entry.at.description), .plain(entry.charge.description), .plain(entry.kind.type),
+            .plain(entry.postedDelta.description), .plain((entry.postedAfter - entry.postedDelta).description),
+            .plain(entry.postedAfter.description), .text(description ?? ""), text("model"), text("operation"), number("prompt_tokens"),
+            number("completion_tokens"), .plain(entry.overage > .zero ? entry.overage.description : ""), .plain(flag ?? ""),
+            .plain(entry.expiresAt?.description ?? ""),
+        ]
+    }
+}
+
+/// RFC 4180, UTF-8.
+struct CSV {
+    enum Cell {
+        /// Of our own making: numbers, times, names of types.
+        case plain(String)
+        /// Somebody else's words. A spreadsheet would run them as a formula if they begin like one, so an apostrophe goes before.
+        case text(String)
+    }
+
+    private(set) var bytes: [UInt8] = []
+
+    mutating func row(_ cells: [Cell]) {
+        for (index, cell) in cells.enumerated() {
+            if index > 0 { bytes.append(UInt8(ascii: ",")) }
+            switch cell {
+            case .plain(let text): append(text)
+            case .text(let text):
+                let isFormula = text.unicodeScalars.first.map(Self.formulaStarts.contains) ?? false
+                append(isFormula ? "'" + text : text)
+            }
+        }
+        bytes.append(contentsOf: "\r\n".utf8)
+    }
+
+    /// OWASP, CSV Injection: the wide forms too.
+    private static let formulaStarts: Set<Unicode.Scalar> = [
+        "=", "+", "-", "@", "\t", "\r", "\n", "\u{FF1D}", "\u{FF0B}", "\u{FF0D}", "\u{FF20}",
+    ]
+
+    private mutating func append(_ text: String) {
+        let needsQuotes = text.utf8.contains { [0x22, 0x2C, 0x0A, 0x0D].contains($0) } || text.hasPrefix(" ") || text.hasSuffix(" ")
+        guard needsQuotes else { return bytes.append(contentsOf: text.utf8) }
+        bytes.append(0x22)
+        for byte in text.utf8 {
+            if byte == 0x22 { bytes.append(0x22) }
+            bytes.append(byte)
+        }
+        bytes.append(0x22)
+    }
+}

@@ -1,0 +1,80 @@
+import Contracts
+import HTTP
+import Identity
+import JSON
+
+extension Routes {
+    @Sendable func history(_ request: Request) async throws -> Response {
+        try await history(of: reader(request).accountID, request.query, isForOwner: true)
+    }
+
+    @Sendable func anyHistory(_ request: Request) async throws -> Response {
+        _ = try await administrator(request)
+        return try await history(of: request.query.account(), request.query, isForOwner: false)
+    }
+
+    private func history(of account: AccountID, _ query: Query, isForOwner: Bool) async throws -> Response {
+        switch try query.filled("format") ?? "json" {
+        case "json": try await historyPage(of: account, query, isForOwner: isForOwner)
+        case "csv": try await historyExport(of: account, query)
+        default: throw Problem.invalidRequest("Expected json or csv.", param: "format")
+        }
+    }
+
+    /// By `page` and `limit`, or by `cursor` as the page before gave it: any depth at the same cost.
+    func historyPage(of account: AccountID, _ query: Query, isForOwner: Bool) async throws -> Response {
+        let limit = try query.integer("limit", default: 20, in: 1...100)
+        let page = try query.integer("page", default: 1, in: 1...10_000)
+        let cursor = try query.filled("cursor").map { text in
+            guard let seq = Int64(text), seq > 0 else { throw Problem.invalidRequest("This cursor is none of ours.", param: "cursor") }
+            return seq
+        }
+        let filter = try await historyFilter(query)
+        let found = try await store.history(
+            of: account, filter, before: cursor, offset: cursor == nil ? (page - 1) * limit : 0, limit: limit)
+        return .object(200) { json in
+            json.array("transactions") { json in
+                for line in found.lines { json.object { line.encode(into: &$0, isForOwner: isForOwner) } }
+            }
+            if cursor == nil { json.field("page", page) }
+            json.field("limit", limit)
+            json.field("total", found.total)
+            json.field("total_is_exact", found.total != nil && found.isTotalExact)
+            json.field("has_more", found.nextCursor != nil)
+            json.field("next_cursor", found.nextCursor.map(String.init))
+        }
+    }
+
+    /// `type` (several separated by commas), `from`, `to`, `tz`, `q`.
+    func historyFilter(_ query: Query) async throws -> HistoryFilter {
+        var filter = HistoryFilter(kinds: try kinds(query), text: try searched(query))
+        let asked = try AskedPeriod(query)
+        guard !asked.isUnbounded || asked.zone != "UTC" else { return filter }
+        // An end that was not asked for must not come before the beginning that was.
+        let bounded = AskedPeriod(from: asked.from, to: asked.to ?? .moment(.startOf(month: 330 * 12)), zone: asked.zone)
+        let period = try await period(bounded)
+        if asked.from != nil { filter.from = period.from }
+        if asked.to != nil { filter.to = period.to }
+        return filter
+    }
+
+    private func kinds(_ query: Query) throws(Problem) -> [Entry.Kind] {
+        var kinds: [Entry.Kind] = []
+        for type in try query.filled("type")?.split(separator: ",", omittingEmptySubsequences: false) ?? [] {
+            let named = Entry.Kind.of(type: String(type))
+            guard !named.isEmpty, type != "hold", type != "void" else {
+                throw .invalidRequest("There are no transactions of the type '\(type)'.", param: "type")
+            }
+            kinds += named
+        }
+        return kinds
+    }
+
+    private func searched(_ query: Query) throws(Problem) -> String {
+        let text = try query.filled("q") ?? ""
+        guard text.unicodeScalars.count <= 200, !text.unicodeScalars.contains(where: \.isControl) else {
+            throw .invalidRequest("Expected at most 200 characters, no control characters.", param: "q")
+        }
+        return text
+    }
+}

@@ -1,0 +1,76 @@
+import Contracts
+import EventLoop
+import HTTP
+import JSON
+import Postgres
+
+/// What came of a command that came over HTTP.
+enum Posting: Sendable {
+    case posted(HistoryLine)
+    /// The same was asked for before, under the same key: what was written then.
+    case alreadyPosted(HistoryLine)
+    /// Now, or when it was asked for the first time: a refusal is the answer for its key too.
+    case refused(Entry)
+    /// The key stands for something else.
+    case conflict
+    case invalid(Decision.Flaw)
+}
+
+extension Routes {
+    /// Has `command` decided under the charge id that stands for `source`'s `ref`: once, however often it is asked for.
+    func post(source: String, ref: String, _ command: (ChargeID) -> Command) async throws -> Posting {
+        let charge = try await store.chargeID(source: source, ref: ref)
+        let decision: Decision
+        switch try await runner.decide([command(charge)], before: .current() + .seconds(10))[0] {
+        case .decided(let made): decision = made
+        case .dropped: throw Problem.ledgerUnavailable
+        case .failed(let error): throw error
+        }
+        switch decision {
+        case .decided(let entry), .duplicate(let entry):
+            guard entry.status == .applied else { return .refused(entry) }
+            let line = try await store.pool.withConnection { try await $0.one(ReadLine(key: entry.key)) }
+            if case .decided = decision { return .posted(line) }
+            return .alreadyPosted(line)
+        case .conflict: return .conflict
+        case .invalid(let flaw): return .invalid(flaw)
+        case .superseded, .awaitingFunds, .noted: preconditionFailure("a grant or a charge is decided, known or refused")
+        }
+    }
+
+    /// 201 when it is done now, 200 when it was done before, and otherwise why not.
+    func answer(_ posting: Posting) throws -> Response {
+        switch posting {
+        case .posted(let line): return answer(201, line)
+        case .alreadyPosted(let line): return answer(200, line)
+        case .refused(let entry): throw problem(of: entry)
+        case .conflict: throw Problem.idempotencyConflict
+        // The key was used in a month that the journal has dropped since: nobody knows any more what for.
+        case .invalid(.idOutOfRange): throw Problem.idempotencyConflict
+        case .invalid(let flaw): throw Problem.invalidRequest("Refused: \(flaw.rawValue).", param: "amount")
+        }
+    }
+
+    private func answer(_ status: Int, _ line: HistoryLine) -> Response {
+        .object(status) { json in
+            json.object("transaction") { line.encode(into: &$0, isForOwner: false) }
+            json.field("balance", credits: line.entry.postedAfter)
+            json.field("available", credits: max(.zero, line.entry.postedAfter - line.entry.heldAfter))
+        }
+    }
+
+    private func problem(of entry: Entry) -> Problem {
+        if let limit = entry.limit {
+            return .spendingLimitReached(
+                limit.period == .day ? .daily : .monthly, of: limit.scope == .account ? .account : .apiKey,
+                resetsAt: limit.resetsAt.description)
+        }
+        switch entry.status {
+        case .insufficientFunds, .accountNotFound:
+            return .insufficientCredits(
+                balance: (entry.postedAfter - entry.heldAfter).description, required: max(entry.requested, -entry.requested).description,
+                topUpURL: topUpURL)
+        default: return .invalidRequest("Refused: \(entry.status.name).", param: "amount")
+        }
+    }
+}
