@@ -44,7 +44,7 @@ final class LedgerStore: @unchecked Sendable {
 
             var state = LedgerState(
                 accounts: Dictionary(uniqueKeysWithValues: locked.map { ($0.id, $0) }),
-                holds: Dictionary(uniqueKeysWithValues: holds.map { ($0.charge, $0) }),
+                holds: Dictionary(holds.map { ($0.charge, $0) }) { first, _ in first },
                 entries: Dictionary(uniqueKeysWithValues: entries.map { ($0.key, $0) }))
             try await transaction.readLotsAndKeys(into: &state, for: commands, now: now[0])
             let ruling = state.apply(commands, now: now[0], limits: limits, expires: expiry.isOpen)
@@ -118,11 +118,11 @@ final class LedgerStore: @unchecked Sendable {
     /// What a batch would see of these accounts now, and its time.
     func state(of accounts: [AccountID], lots: Bool = false) async throws -> (state: LedgerState, now: Instant) {
         try await pool.transaction(isolation: .repeatableReadOnly) { transaction in
-            let (rows, now, holds) = try await transaction.pipeline(
-                ReadAccounts(ids: accounts), ReadClock(), ReadHolds(charges: [], accounts: accounts))
+            let (_, rows, now, holds) = try await transaction.pipeline(
+                PlanOnce(), ReadAccounts(ids: accounts), ReadClock(), ReadHolds(charges: [], accounts: accounts))
             var state = LedgerState(
                 accounts: Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0) }),
-                holds: Dictionary(uniqueKeysWithValues: holds.map { ($0.charge, $0) }))
+                holds: Dictionary(holds.map { ($0.charge, $0) }) { first, _ in first })
             try await transaction.readLotsAndKeys(into: &state, for: [], now: now[0], lotsOf: lots ? accounts : [])
             return (state.apply([], now: now[0], limits: limits, expires: expiry.isOpen).state, now[0])
         }
