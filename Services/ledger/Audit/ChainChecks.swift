@@ -1,66 +1,9 @@
-import Contracts
 import Postgres
 
-/// Recomputes every account and hold from the journal, and names the first row where truth and table part.
-///
-/// Reads one snapshot; the services go on meanwhile. Cost: a pass over the journal.
-struct Audit: Sendable {
-    var accounts: Int64
-    var entries: Int64
-    var holds: Int64
-    var posted: Credits
-    var held: Credits
-    var findings: [Finding]
-
-    struct Finding: Sendable, Equatable {
-        let check: String
-        let account: AccountID?
-        let charge: ChargeID?
-        let seq: Int64?
-        let detail: String
-    }
-
-    static func run(on pool: PostgresPool) async throws -> Audit {
-        try await pool.transaction(isolation: .repeatableReadOnly) { transaction in
-            let (totals, chain, tails, overspent, held, unheld, unended, twice) = try await transaction.pipeline(
-                Totals(), BrokenChain(), AccountOffJournal(), Overspent(), HeldOffHolds(), HoldOffJournal(), HoldWithoutRow(), EndedTwice())
-            var audit = totals[0]
-            audit.findings = chain + tails + overspent + held + unheld + unended + twice
-            return audit
-        }
-    }
-}
-
-/// A check answers with the first row it finds wrong, in the order of accounts and their chains.
-private protocol Check: Statement where Output == Audit.Finding {
-    static var name: String { get }
-}
-
-extension Check {
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> Audit.Finding {
-        try Audit.Finding(
-            check: name, account: row.next(AccountID?.self), charge: row.next(ChargeID?.self), seq: row.next(Int64?.self),
-            detail: row.next())
-    }
-}
-
-private struct Totals: Statement {
-    static let sql = """
-        SELECT
-            (SELECT count(*) FROM account),
-            (SELECT count(*) FROM journal),
-            (SELECT count(*) FROM open_hold),
-            (SELECT coalesce(sum(posted), 0)::bigint FROM account),
-            (SELECT coalesce(sum(held), 0)::bigint FROM account)
-        """
-
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> Audit {
-        try Audit(accounts: row.next(), entries: row.next(), holds: row.next(), posted: row.next(), held: row.next(), findings: [])
-    }
-}
+// Accounts and holds against the journal.
 
 /// Each entry follows from the one before it: no gap, no jump.
-private struct BrokenChain: Check {
+struct BrokenChain: AuditCheck {
     static let name = "chain"
     static let sql = """
         SELECT
@@ -70,13 +13,14 @@ private struct BrokenChain: Check {
                 seq, seq_before, posted_after, posted_before, posted_delta, held_after, held_before, held_delta)
         FROM (
             SELECT
-                *,
-                lag(seq, 1, 0::bigint) OVER chain AS seq_before,
-                lag(posted_after, 1, 0::bigint) OVER chain AS posted_before,
-                lag(held_after, 1, 0::bigint) OVER chain AS held_before
-            FROM journal
-            WHERE seq > 0
-            WINDOW chain AS (PARTITION BY account_id ORDER BY seq)
+                account_id, j.charge_id, j.seq, j.posted_delta, j.held_delta, j.posted_after, j.held_after,
+                lag(j.seq, 1, coalesce(o.seq, 0)) OVER chain AS seq_before,
+                lag(j.posted_after, 1, coalesce(o.posted, 0)) OVER chain AS posted_before,
+                lag(j.held_after, 1, coalesce(o.held, 0)) OVER chain AS held_before
+            FROM journal AS j
+            LEFT JOIN account_opening AS o USING (account_id)
+            WHERE j.seq > coalesce(o.seq, 0)
+            WINDOW chain AS (PARTITION BY account_id ORDER BY j.seq)
         ) AS entry
         WHERE seq <> seq_before + 1
             OR posted_after <> posted_before + posted_delta
@@ -87,29 +31,37 @@ private struct BrokenChain: Check {
 }
 
 /// Each account is where its journal adds up to.
-private struct AccountOffJournal: Check {
+struct AccountOffJournal: AuditCheck {
     static let name = "account"
     static let sql = """
         SELECT
-            a.account_id, NULL::uuid, a.seq,
+            account_id, NULL::uuid, a.seq,
             format(
                 'account has seq %s posted %s held %s, journal has seq %s posted %s held %s',
                 a.seq, a.posted, a.held, coalesce(j.seq, 0), coalesce(j.posted, 0), coalesce(j.held, 0))
         FROM account AS a
         FULL JOIN (
-            SELECT account_id, max(seq) AS seq, sum(posted_delta) AS posted, sum(held_delta) AS held
-            FROM journal
-            WHERE seq > 0
-            GROUP BY account_id
+            SELECT
+                account_id, coalesce(later.seq, o.seq) AS seq, coalesce(o.posted, 0) + coalesce(later.posted, 0) AS posted,
+                coalesce(o.held, 0) + coalesce(later.held, 0) AS held
+            FROM account_opening AS o
+            FULL JOIN (
+                SELECT account_id, max(j.seq) AS seq, sum(j.posted_delta) AS posted, sum(j.held_delta) AS held
+                FROM journal AS j
+                LEFT JOIN account_opening AS o USING (account_id)
+                WHERE j.seq > coalesce(o.seq, 0)
+                GROUP BY account_id
+            ) AS later USING (account_id)
         ) AS j USING (account_id)
         WHERE (coalesce(a.seq, -1), a.posted, a.held) IS DISTINCT FROM (coalesce(j.seq, 0), coalesce(j.posted, 0), coalesce(j.held, 0))
-        ORDER BY 1
+        ORDER BY account_id
         LIMIT 1
         """
 }
 
-/// No entry took an account below its overdraft, but for clawbacks and charges that came after their hold had expired.
-private struct Overspent: Check {
+/// No entry took an account below its overdraft, or further below, but for clawbacks and charges that came after their hold had
+/// expired. The journal does not keep the overdraft: today's counts.
+struct Overspent: AuditCheck {
     static let name = "overspent"
     static let sql = """
         SELECT account_id, j.charge_id, j.seq, format('posted %s, held %s, overdraft %s', j.posted_after, j.held_after, a.overdraft)
@@ -121,7 +73,20 @@ private struct Overspent: Check {
         """
 }
 
-private struct HeldOffHolds: Check {
+/// What an account owes is how far it stands below its overdraft. Every entry keeps to that: those that may raise it set it so, and
+/// where ``Overspent`` finds nothing the others only come up from there.
+struct Owed: AuditCheck {
+    static let name = "owed"
+    static let sql = """
+        SELECT account_id, NULL::uuid, seq, format('owed %s with posted %s, held %s, overdraft %s', owed, posted, held, overdraft)
+        FROM account
+        WHERE owed <> greatest(0, held - posted - overdraft)
+        ORDER BY account_id
+        LIMIT 1
+        """
+}
+
+struct HeldOffHolds: AuditCheck {
     static let name = "held"
     static let sql = """
         SELECT account_id, NULL::uuid, a.seq, format('account holds %s, its open holds %s', a.held, coalesce(h.amount, 0))
@@ -134,7 +99,7 @@ private struct HeldOffHolds: Check {
 }
 
 /// Each open hold was granted, for this amount, and has not ended.
-private struct HoldOffJournal: Check {
+struct HoldOffJournal: AuditCheck {
     static let name = "hold"
     static let sql = """
         SELECT h.account_id, h.charge_id, NULL::bigint, format('open hold of %s, journal has %s', h.amount, coalesce(j.amount::text, 'none'))
@@ -152,7 +117,7 @@ private struct HoldOffJournal: Check {
 }
 
 /// Each granted hold is open or has ended.
-private struct HoldWithoutRow: Check {
+struct HoldWithoutRow: AuditCheck {
     static let name = "hold_missing"
     static let sql = """
         SELECT j.account_id, j.charge_id, j.seq, 'granted, neither open nor ended'
@@ -166,10 +131,10 @@ private struct HoldWithoutRow: Check {
 }
 
 /// What ends a hold gives back exactly what the hold took; a late settlement stands only behind an expiry.
-private struct EndedTwice: Check {
+struct ReleaseOffHold: AuditCheck {
     static let name = "release"
     static let sql = """
-        SELECT ended.account_id, ended.charge_id, ended.seq, format('released %s of a hold of %s', -ended.held_delta, hold.held_delta)
+        SELECT ended.account_id, ended.charge_id, ended.seq, format('released %s of a hold of %s', -ended.held_delta, coalesce(hold.held_delta, 0))
         FROM journal AS ended
         LEFT JOIN LATERAL (
             SELECT sum(held_delta)::bigint AS held_delta
