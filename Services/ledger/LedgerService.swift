@@ -17,12 +17,13 @@ import Telemetry
 /// | `EXPIRY_GRACE` | `15s` | 0s…10m after an outage (and the start) in which no hold expires, to read what waits in the queue |
 /// | `LOW_BALANCE_LEVEL` | `1` | credits, 0…1000000; below it an account that set no level of its own is told `balance.low`; 0: never |
 /// | `BATCH_COMMANDS_MAX` | `1000` | 1…5000 commands in one transaction |
+/// | `AUDIT_AT` | `03:30` | hour and minute of UTC of the nightly audit; `off`: none |
 ///
 /// and what every service reads (`CommonConfiguration`), and the tokens of our own servers (`ServiceTokens`).
 @main
 struct LedgerService {
     static func main() {
-        Runtime.main(service: "ledger", port: 8102) { runtime in
+        Runtime.main(service: "ledger", port: 8102, commands: [auditCommand]) { runtime in
             let environment = runtime.environment
             var limits = Limits()
             limits.timeToLiveMax = try environment.duration("HOLD_TTL_MAX", default: .seconds(600), in: .seconds(1) ... .seconds(3_600))
@@ -33,6 +34,7 @@ struct LedgerService {
             let expiry = ExpiryGate(
                 grace: try environment.duration("EXPIRY_GRACE", default: .seconds(15), in: .zero ... .seconds(600)))
             let commandsMax = try environment.integer("BATCH_COMMANDS_MAX", default: 1_000, in: 1...5_000)
+            let auditTime = try auditTime(environment)
 
             let log = runtime.log
             let pool = try runtime.database(connectionsMax: 6)
@@ -81,12 +83,30 @@ struct LedgerService {
             runtime.add(
                 Component(
                     "identity", run: { try await authenticator.run() }, stop: { await authenticator.stop() }))
+            // A loop and connections of its own: see Auditor.
+            let auditLoop = EventLoop.spawn(name: "audit")
+            let auditor = Auditor(pool: try runtime.database(connectionsMax: 2, on: auditLoop, name: "audit database"), log: log)
+            if let auditTime {
+                let nightly = NightlyAudit(auditor, at: auditTime, log: log)
+                runtime.add(Component("audit", on: auditLoop, run: { try await nightly.run() }))
+            }
+
             let topUpURL = "\(runtime.configuration.publicURL)/billing"
             runtime.serve { _ in
                 Routes(
-                    store: store, runner: runner, authenticate: { try await authenticator.principal($0) }, topUpURL: topUpURL, log: log
+                    store: store, runner: runner, auditor: auditor, authenticate: { try await authenticator.principal($0) },
+                    topUpURL: topUpURL, log: log
                 ).router
             }
         }
+    }
+
+    private static func auditTime(_ environment: Environment) throws(ConfigurationError) -> TimeOfDay? {
+        let text = environment.string("AUDIT_AT", default: "03:30")
+        guard text != "off" else { return nil }
+        guard let time = TimeOfDay(text) else {
+            throw .malformed("AUDIT_AT", found: text, expected: "an hour and minute of UTC such as 03:30, or off")
+        }
+        return time
     }
 }

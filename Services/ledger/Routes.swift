@@ -11,6 +11,7 @@ import Telemetry
 struct Routes: Sendable {
     let store: LedgerStore
     let runner: BatchRunner
+    let auditor: Auditor
     let authenticate: @Sendable (Request) async throws -> Principal
     /// Where a person buys more.
     let topUpURL: String

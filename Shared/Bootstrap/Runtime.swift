@@ -58,12 +58,11 @@ package final class Runtime: Sendable {
         readiness.require(name, on: loop ?? self.loop, check)
     }
 
-    /// A pool on the main loop; `DATABASE_URL`.
-    package func database(connectionsMax: Int = 8) throws(ConfigurationError) -> PostgresPool {
-        try database(connectionsMax: connectionsMax, on: loop, name: "database")
-    }
-
-    fileprivate func database(connectionsMax: Int, on loop: EventLoop, name: String) throws(ConfigurationError) -> PostgresPool {
+    /// A pool on `loop`, by default the main one; `DATABASE_URL`.
+    package func database(
+        connectionsMax: Int = 8, on loop: EventLoop? = nil, name: String = "database"
+    ) throws(ConfigurationError) -> PostgresPool {
+        let loop = loop ?? self.loop
         var settings = PostgresPool.Configuration(url: try databaseURL(), applicationName: service)
         settings.connectionsMax = connectionsMax
         let pool = PostgresPool(loop: loop, configuration: settings, log: log)

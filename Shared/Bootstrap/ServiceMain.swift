@@ -7,45 +7,84 @@ import Postgres
 import Telemetry
 
 extension Runtime {
+    /// What a service's executable can do instead of serving: `<service> <name> …`.
+    package struct Command: Sendable {
+        package typealias Body = @Sendable (Runtime, _ arguments: [String]) async throws -> Int32?
+
+        let name: String
+        let parameters: String
+        let statusOfFailure: Int32
+        let body: Body
+
+        /// - Parameters:
+        ///   - parameters: as the usage line shows them.
+        ///   - statusOfFailure: the exit status when `body` throws, or a variable is missing or malformed.
+        ///   - body: gets the arguments behind the name, on the main loop; returns the exit status, nil for arguments that it does
+        ///     not understand. What it asks of the runtime is made but not run: a pool opens connections on demand.
+        package init(_ name: String, parameters: String = "", statusOfFailure: Int32 = 1, _ body: @escaping Body) {
+            (self.name, self.parameters, self.statusOfFailure, self.body) = (name, parameters, statusOfFailure, body)
+        }
+
+        fileprivate var usage: String { parameters.isEmpty ? name : "\(name) \(parameters)" }
+    }
+
     /// The whole of a service's `main`: reads the configuration, calls `wire` on the main loop, runs what it asked for until
     /// SIGTERM, and ends the process.
     ///
-    /// `<service> migrate` brings the service's schema up to date instead. A missing or malformed variable is one line on standard
-    /// error and exit status 1, whenever `wire` finds it.
+    /// `<service> migrate` brings the service's schema up to date instead, `<service> <command>` runs one of `commands`; their log lines go to
+    /// standard error, but those of `migrate`. A missing or malformed variable is one line on standard error and exit status 1, whenever
+    /// `wire` finds it.
     ///
     /// - Parameters:
     ///   - schema: of the service in the database; its name with underscores by default.
     ///   - port: what `HTTP_PORT` is when it is not set.
     package static func main(
-        service: String, schema: String? = nil, port: Int, loops: Loops = .one,
+        service: String, schema: String? = nil, port: Int, loops: Loops = .one, commands: [Command] = [],
         wire: @escaping @Sendable (Runtime) async throws -> Void
     ) -> Never {
         Signals.takeOver()
-        let arguments = CommandLine.arguments.dropFirst()
-        guard arguments.isEmpty || arguments == ["migrate"] else {
-            StandardError.line("usage: \(service) [migrate]")
-            exit(64)
-        }
+        let schema = schema ?? String(service.map { $0 == "-" ? "_" : $0 })
+        let migrate = Command("migrate") { runtime, arguments in arguments.isEmpty ? try await runtime.migrate(schema: schema) : nil }
+        let commands = [migrate] + commands
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        let command = commands.first { $0.name == arguments.first }
+        let usage = "usage: \(service) [\(commands.map(\.usage).joined(separator: " | "))]"
+        guard arguments.isEmpty || command != nil else { refuse(usage) }
         let environment = Environment.process()
         let configuration: CommonConfiguration
         do {
             configuration = try CommonConfiguration(environment, service: service, port: port, loops: loops)
         } catch {
-            fail(service, error)
+            fail(service, error, status: command?.statusOfFailure ?? ExitStatus.failure.rawValue)
         }
-        let log = Logger(service: service, level: configuration.logLevel)
+        // What a command prints is for people, or for the next program.
+        let prints = command.map { $0.name != migrate.name } ?? false
+        let log = Logger(
+            service: service, level: configuration.logLevel, output: prints ? LogOutput(descriptor: STDERR_FILENO) : .standard)
         Metrics.shared.addProcessMetrics()
         EventLoop.runMain(name: service) { main in
             let loops = [main] + (1..<max(1, configuration.loops)).map { EventLoop.spawn(name: "\(service)-\($0)") }
             let runtime = Runtime(service: service, environment: environment, configuration: configuration, log: log, loops: loops)
-            let result =
-                arguments.isEmpty
-                ? await runtime.runService(wire)
-                : await runtime.migrate(schema: schema ?? String(service.map { $0 == "-" ? "_" : $0 }))
+            let status: Int32?
+            if let command {
+                status = await runtime.run(command, Array(arguments.dropFirst()))
+            } else {
+                status = await runtime.runService(wire).rawValue
+            }
+            guard let status else { refuse(usage) }
             log.flush()
-            exit(result.rawValue)
+            exit(status)
         }
         preconditionFailure("the main loop ends with the process")
+    }
+
+    private func run(_ command: Command, _ arguments: [String]) async -> Int32? {
+        do {
+            return try await command.body(self, arguments)
+        } catch {
+            StandardError.line("\(service): \(error)")
+            return command.statusOfFailure
+        }
     }
 
     private func runService(_ wire: @Sendable (Runtime) async throws -> Void) async -> ExitStatus {
@@ -66,24 +105,24 @@ extension Runtime {
         }
     }
 
-    private func migrate(schema: String) async -> ExitStatus {
-        do {
-            var settings = PostgresPool.Configuration(url: try databaseURL(), applicationName: "\(service) migrate")
-            settings.connectionsMax = 1
-            let pool = PostgresPool(loop: loop, configuration: settings, log: log)
-            let applied = try await Migrator(pool: pool).migrate(directories: configuration.migrationPaths, schema: schema)
-            await pool.close()
-            log.info("migrated", ["schema": .string(schema), "applied": .string(applied.joined(separator: " "))])
-            return .success
-        } catch {
-            StandardError.line("\(service): \(error)")
-            return .failure
-        }
+    private func migrate(schema: String) async throws -> Int32 {
+        var settings = PostgresPool.Configuration(url: try databaseURL(), applicationName: "\(service) migrate")
+        settings.connectionsMax = 1
+        let pool = PostgresPool(loop: loop, configuration: settings, log: log)
+        let applied = try await Migrator(pool: pool).migrate(directories: configuration.migrationPaths, schema: schema)
+        await pool.close()
+        log.info("migrated", ["schema": .string(schema), "applied": .string(applied.joined(separator: " "))])
+        return ExitStatus.success.rawValue
+    }
+
+    private static func refuse(_ usage: String) -> Never {
+        StandardError.line(usage)
+        _exit(64)
     }
 
     /// The loop may be running: the process is left as it is.
-    private static func fail(_ service: String, _ error: ConfigurationError) -> Never {
+    private static func fail(_ service: String, _ error: ConfigurationError, status: Int32 = ExitStatus.failure.rawValue) -> Never {
         StandardError.line("\(service): \(error)")
-        _exit(ExitStatus.failure.rawValue)
+        _exit(status)
     }
 }

@@ -56,7 +56,19 @@ struct RuntimeTests {
     }
 
     @Test func `an unknown argument is refused`() throws {
-        #expect(try ProbeProcess([:], arguments: ["migrat"]).end() == (64, "usage: probe [migrate]\n"))
+        let usage = "usage: probe [migrate | fail WITH STATUS]\n"
+        for arguments in [["migrat"], ["migrate", "now"], ["fail"], ["fail", "with", "grace"]] {
+            #expect(try ProbeProcess([:], arguments: arguments).end() == (64, usage), "\(arguments)")
+        }
+    }
+
+    @Test func `a command prints to standard output, logs to standard error, and says how it ended`() throws {
+        let probe = try ProbeProcess([:], arguments: ["fail", "with", "7"])
+        #expect(try probe.nextLine() == "failing")
+        let (status, errors) = try probe.end()
+        #expect(status == 7 && errors.contains(#""message":"failing as told""#))
+        #expect(try ProbeProcess([:], arguments: ["fail", "with", "0"]).end().status == 2)
+        #expect(try ProbeProcess(["LOG_LEVEL": "loud"], arguments: ["fail", "with", "7"]).end().status == 2)
     }
 
     @Test func `without dependencies it is ready, and answers about itself`() async throws {

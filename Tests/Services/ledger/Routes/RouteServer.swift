@@ -51,8 +51,8 @@ final class RouteServer: @unchecked Sendable {
     func start() throws {
         let log = Logger(service: "ledger-test", level: .error)
         let routes = Routes(
-            store: ledger.store, runner: ledger.runner, authenticate: { [self] in try principal($0) }, topUpURL: "http://gateway/billing",
-            log: log)
+            store: ledger.store, runner: ledger.runner, auditor: Auditor(pool: ledger.pool, log: silent),
+            authenticate: { [self] in try principal($0) }, topUpURL: "http://gateway/billing", log: log)
         let server = HTTPServer(
             loop: TestDatabase.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0),
             handler: routes.router.handler(log: log, service: "ledger"), log: log)

@@ -9,7 +9,14 @@ import Telemetry
 @main
 struct Probe {
     static func main() {
-        Runtime.main(service: "probe", port: 0, loops: .perCore) { runtime in
+        let fail = Runtime.Command("fail", parameters: "WITH STATUS", statusOfFailure: 2) { runtime, arguments in
+            guard arguments.first == "with", let status = arguments.last.flatMap({ Int32($0) }) else { return nil }
+            runtime.log.info("failing as told")
+            print("failing")
+            guard status > 0 else { throw CancellationError() }
+            return status
+        }
+        Runtime.main(service: "probe", port: 0, loops: .perCore, commands: [fail]) { runtime in
             if try runtime.environment.bool("PROBE_DATABASE", default: false) { _ = try runtime.database() }
             if try runtime.environment.bool("PROBE_BROKER", default: false) { _ = try runtime.publisher() }
             runtime.serve { context in

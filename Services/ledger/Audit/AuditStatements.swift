@@ -1,0 +1,77 @@
+import Contracts
+import JSON
+import Postgres
+
+/// True for one ledger: the others find it claimed or run.
+struct ClaimAudit: Statement {
+    typealias Output = Bool
+    let due: Instant
+
+    static let sql = """
+        SELECT pg_try_advisory_xact_lock(hashtextextended('nightly audit', 0)) AND NOT EXISTS (SELECT FROM audit_run WHERE due >= $1)
+        """
+
+    func bind(_ parameters: inout Parameters) { parameters.append(due) }
+}
+
+/// Forgets those of more than a year ago.
+struct KeepAuditRun: Statement {
+    let run: AuditRun
+
+    static let sql = """
+        WITH forgotten AS (DELETE FROM audit_run WHERE started < $2 - interval '400 days')
+        INSERT INTO audit_run (due, started, finished, accounts, entries, open_holds, posted, held, findings)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        """
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(run.due)
+        parameters.append(run.started)
+        parameters.append(run.finished)
+        parameters.append(run.audit.accounts)
+        parameters.append(run.audit.entries)
+        parameters.append(run.audit.holds)
+        parameters.append(run.audit.posted)
+        parameters.append(run.audit.held)
+        var json = JSONWriter()
+        json.array { json in
+            for finding in run.audit.findings { json.object { finding.encode(into: &$0) } }
+        }
+        parameters.append(JSONText(json.bytes))
+    }
+}
+
+struct ReadLastAuditRun: Statement {
+    static let sql = """
+        SELECT due, started, finished, accounts, entries, open_holds, posted, held, findings
+        FROM audit_run
+        ORDER BY audit_run_id DESC
+        LIMIT 1
+        """
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> AuditRun {
+        let (due, started, finished) = try (row.next(Instant?.self), row.next(Instant.self), row.next(Instant.self))
+        var audit = try Audit(
+            accounts: row.next(), entries: row.next(), holds: row.next(), posted: row.next(), held: row.next(), findings: [])
+        let findings = try row.next(JSONText.self)
+        do {
+            audit.findings = try (JSONValue(findings.bytes).array ?? []).compactMap(\.object).map(Audit.Finding.init)
+        } catch {
+            throw PostgresError(.typeMismatch, "the findings of an audit cannot be read", cause: error)
+        }
+        return AuditRun(due: due, started: started, finished: finished, audit: audit)
+    }
+}
+
+struct ReadAuditSummary: Statement {
+    static let sql = """
+        SELECT
+            (SELECT max(due) FROM audit_run),
+            coalesce((SELECT jsonb_array_length(findings) FROM audit_run ORDER BY audit_run_id DESC LIMIT 1), 0)::bigint,
+            (SELECT max(finished) FROM audit_run WHERE findings = '[]')
+        """
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> AuditSummary {
+        try AuditSummary(lastDue: row.next(Instant?.self), findings: row.next(), lastSuccess: row.next(Instant?.self))
+    }
+}

@@ -1,0 +1,72 @@
+import Contracts
+import EventLoop
+import Postgres
+import Telemetry
+
+/// Audits the ledger once a day. Of several ledgers one does; all of them tell what was found last.
+///
+/// | metric | |
+/// |---|---|
+/// | `ledger_audit_findings` | of the last audit, whoever asked for it |
+/// | `ledger_audit_last_success_seconds` | Unix time of the end of the last that found nothing; 0: never yet |
+final class NightlyAudit: @unchecked Sendable {
+    // @unchecked Sendable: confined to the auditor's loop.
+    private let auditor: Auditor
+    private let time: TimeOfDay
+    private let interval: Duration
+    private let now: @Sendable () -> Instant
+    private let log: Logger
+    private var isFailing = false
+    private let findings = Metrics.shared.gauge("ledger_audit_findings", help: "Findings of the last audit.")
+    private let lastSuccess = Metrics.shared.gauge(
+        "ledger_audit_last_success_seconds", help: "Unix time of the end of the last audit that found nothing.")
+
+    /// - Parameters:
+    ///   - interval: between two looks at the clock, and at what other ledgers found.
+    init(
+        _ auditor: Auditor, at time: TimeOfDay, interval: Duration = .seconds(60), now: @escaping @Sendable () -> Instant = Instant.now,
+        log: Logger
+    ) {
+        (self.auditor, self.time, self.interval, self.now, self.log) = (auditor, time, interval, now, log)
+    }
+
+    /// Until cancelled. What was missed while no ledger ran is made up for once; a new ledger's first audit comes with its first night.
+    func run() async throws {
+        let begun = now()
+        while true {
+            do {
+                try await look(since: begun)
+                isFailing = false
+            } catch let error as PostgresError {
+                if !isFailing { log.warning("the ledger could not be audited", error: error) }
+                isFailing = true
+            }
+            try await auditor.pool.loop.sleep(for: interval)
+        }
+    }
+
+    private func look(since begun: Instant) async throws {
+        let due = time.last(before: now())
+        var summary = try await auditor.summary()
+        if due > summary.lastDue ?? begun, try await auditor.run(due: due) != nil { summary = try await auditor.summary() }
+        findings.set(summary.findings)
+        lastSuccess.set(summary.lastSuccess?.seconds ?? 0)
+    }
+}
+
+/// An hour and minute of UTC.
+struct TimeOfDay: Equatable, Sendable {
+    let minutes: Int64
+
+    /// Reads `03:30`.
+    init?(_ text: String) {
+        guard text.utf8.count == 5, let moment = Instant("1970-01-01T\(text):00Z") else { return nil }
+        minutes = moment.seconds / 60
+    }
+
+    /// The last moment of that time which is not after `now`.
+    func last(before now: Instant) -> Instant {
+        let today = Instant.startOf(day: now.day) + .seconds(minutes * 60)
+        return today <= now ? today : Instant.startOf(day: now.day - 1) + .seconds(minutes * 60)
+    }
+}

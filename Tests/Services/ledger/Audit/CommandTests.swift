@@ -1,0 +1,79 @@
+import Contracts
+import Glibc
+import JSON
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Ledger
+
+/// The executable itself, as an operator runs it.
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
+struct CommandTests {
+    @Test func `ledger audit says by its status whether the ledger is consistent`() async throws {
+        try await withLedgers { ledgers in
+            let people = try await People(in: ledgers[0])
+            let clean = try LedgerProcess("audit").end()
+            #expect(clean.status == 0)
+            #expect(clean.output.hasSuffix("consistent\n"))
+
+            try await ledgers[0].pool.withConnection {
+                try await $0.script("UPDATE account SET posted = posted + 1 WHERE account_id = '\(people.caller)'")
+            }
+            let damaged = try LedgerProcess("audit").end()
+            #expect(damaged.status == 1)
+            #expect(damaged.output.contains("account: account \(people.caller), seq 8: account has seq 8"))
+            let json = try LedgerProcess("audit", "--json").end()
+            #expect(json.status == 1)
+            let report = try JSONObject(Array(json.output.utf8))
+            #expect(try report.bool("consistent") == false)
+            #expect(try report.array("findings").first?.object?.string("account_id") == people.caller.description)
+            #expect(try await Auditor(pool: ledgers[0].pool, log: silent).last()?.audit.findings.count == 1)
+
+            try await ledgers[0].pool.withConnection {
+                try await $0.script("UPDATE account SET posted = posted - 1 WHERE account_id = '\(people.caller)'")
+            }
+        }
+    }
+
+    @Test func `an audit that cannot be run is neither consistent nor not`() throws {
+        #expect(try LedgerProcess("audit", database: nil).end() == (2, "ledger: DATABASE_URL is not set\n"))
+        #expect(try LedgerProcess("audit", database: "postgresql://nobody@127.0.0.1:1/nowhere").end().status == 2)
+        #expect(try LedgerProcess("audit", environment: ["LOG_LEVEL": "loud"]).end().status == 2)
+        #expect(try LedgerProcess("audit", "--jsn").end().status == 64)
+    }
+}
+
+/// Standard error comes with standard output, but without its log lines.
+struct LedgerProcess {
+    private let child: ChildProcess
+    private let path: String
+
+    init(_ arguments: String..., database: String? = TestDatabase.current.ledgerURL, environment: [String: String] = [:]) throws {
+        let bundle = try #require(CommandLine.arguments.first { $0.contains(".xctest") })
+        let folder = bundle.split(separator: "/", omittingEmptySubsequences: false).prefix { !$0.contains(".xctest") }.joined(
+            separator: "/")
+        path = "/tmp/ledger-\(ChargeID.make()).out"
+        var environment = environment
+        environment["DATABASE_URL"] = database
+        child = try ChildProcess(folder + "/ledger", arguments, environment: environment, output: path)
+    }
+
+    func end() throws -> (status: Int32, output: String) {
+        let status = child.wait()
+        let file = try #require(fopen(path, "r"))
+        defer {
+            fclose(file)
+            unlink(path)
+        }
+        var bytes = [UInt8](repeating: 0, count: 1 << 16)
+        bytes.removeLast(bytes.count - fread(&bytes, 1, bytes.count, file))
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n").filter { !$0.hasPrefix(#"{"time""#) }
+        return (status >> 8 & 0xff, lines.map { $0 + "\n" }.joined())
+    }
+}
+
+extension TestDatabase {
+    /// For a process, which has no search path of the test's.
+    var ledgerURL: String { url + (url.contains("?") ? "&" : "?") + "options=-csearch_path%3D\(schema)" }
+}
