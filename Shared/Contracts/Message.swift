@@ -59,10 +59,15 @@ extension JSONObject {
     }
 
     package func nanoCredits(_ name: String) throws -> Credits { Credits(nano: try integer(name)) }
-    package func instant(_ name: String) throws -> Instant { Instant(microseconds: try integer(name)) }
+    package func instant(_ name: String) throws -> Instant { try instant(name, try integer(name)) }
+    package func optionalInstant(_ name: String) throws -> Instant? { try optionalInteger(name).map { try instant(name, $0) } }
 
-    package func optionalInstant(_ name: String) throws -> Instant? {
-        try optionalInteger(name).map(Instant.init(microseconds:))
+    /// Postgres and RFC 3339 have no words for more.
+    private func instant(_ name: String, _ microseconds: Int64) throws -> Instant {
+        guard (0...253_402_300_799_999_999).contains(microseconds) else {
+            throw MessageError(field: name, expected: "microseconds of the years 1970 to 9999")
+        }
+        return Instant(microseconds: microseconds)
     }
 
     package func oneOf<Value: RawRepresentable & CaseIterable>(_ name: String, as type: Value.Type = Value.self) throws -> Value

@@ -18,6 +18,14 @@ extension LedgerState {
         for command in commands { decisions.append(batch.decide(command)) }
         return Ruling(state: batch.state, decisions: decisions, entries: batch.written, alerts: batch.alerts)
     }
+
+    /// Settles the holds in it that are over, oldest first, and nothing else: for when there are more of them than one batch should
+    /// load. The lots of their accounts end only after all of them, since what a hold still takes burns a lot that is over first.
+    func expireHolds(now: Instant, limits: Limits = Limits()) -> Ruling {
+        var batch = Batch(state: self, now: now, limits: limits, expires: true)
+        batch.expireHolds()
+        return Ruling(state: batch.state, decisions: [], entries: batch.written, alerts: batch.alerts)
+    }
 }
 
 /// A ruling in the making.
@@ -65,7 +73,8 @@ struct Batch {
     }
 
     /// Applies the entry's deltas to its account, numbers it, and keeps it.
-    mutating func write(_ entry: Entry) -> Entry {
+    /// - Parameter chargedAt: of what the entry gives back.
+    mutating func write(_ entry: Entry, chargedAt: Instant? = nil) -> Entry {
         var entry = entry
         if var account = state.accounts[entry.account] {
             if entry.postedDelta != .zero || entry.heldDelta != .zero {
@@ -75,8 +84,10 @@ struct Batch {
                 entry.seq = account.seq
                 let short = max(.zero, -(account.posted - account.held + account.overdraft))
                 account.owed = entry.kind.mayOwe ? short : min(account.owed, short)
-                if entry.kind.charges { account.spending.add(entry.amount, at: now) }
-                if entry.postedDelta < .zero { note(account.crossing(at: now, defaultLevel: limits.lowBalanceLevel)) }
+                if entry.kind.charges { account.spending.add(entry.amount, at: now, chargedAt: chargedAt ?? now) }
+                if entry.postedDelta < .zero {
+                    note(account.crossing(from: account.posted - entry.postedDelta, at: now, defaultLevel: limits.lowBalanceLevel))
+                }
                 if entry.postedDelta > .zero { account.rearm(defaultLevel: limits.lowBalanceLevel) }
                 state.accounts[entry.account] = account
             }

@@ -43,9 +43,10 @@ enum Decision: Equatable, Sendable {
 
 /// The bounds of what a command may ask.
 struct Limits: Sendable {
-    /// 1,000,000,000 credits. Keeps every sum of the engine inside 64 bits.
+    /// Of one command. With ``balanceMax`` it keeps every sum of the engine inside 64 bits.
     var amountMax = Credits(whole: 1_000_000_000)
-    var balanceMax = Credits(whole: 4_000_000_000)
+    /// No balance gets further from zero than this, above or below.
+    var balanceMax = Credits.countedMax
     /// A longer time to live is cut to this.
     var timeToLiveMax: Duration = .seconds(600)
     /// Ids made before this have no partition in the journal.

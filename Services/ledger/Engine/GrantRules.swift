@@ -56,12 +56,17 @@ extension Batch {
             entry.status = .superseded
             return .decided(write(entry))
         }
-        lot.reversalVersion = version
-        lot.reversalTarget = target
         // What expired is with the owner no more.
         let reversed = min(target, lot.amount - lot.expired)
-        entry.amount = reversed - lot.reversed
-        entry.postedDelta = -entry.amount
+        let due = reversed - lot.reversed
+        guard account.posted - due <= limits.balanceMax, account.balance - due >= -limits.balanceMax else {
+            entry.status = .outOfRange
+            return .decided(write(entry))
+        }
+        lot.reversalVersion = version
+        lot.reversalTarget = target
+        entry.amount = due
+        entry.postedDelta = -due
         lot.reversed = reversed
         lot.remaining = max(.zero, lot.remaining - entry.amount)
         let written = write(entry)
@@ -99,7 +104,7 @@ extension Batch {
         settleBook(of: id)
     }
 
-    /// A lot that needs no look at the others, since it burns after all of them.
+    /// For credits that come back; the book has been settled before.
     mutating func addLot(of entry: Entry, _ amount: Credits) {
         put(
             Lot(
@@ -109,7 +114,7 @@ extension Batch {
 
     private mutating func put(_ lot: Lot) { state.books[lot.account, default: LotBook()].lots[lot.id] = lot }
 
-    private mutating func settleBook(of id: AccountID) {
+    mutating func settleBook(of id: AccountID) {
         guard let account = state.accounts[id] else { return }
         var book = state.books[id] ?? LotBook()
         book.settle(at: account.posted)

@@ -36,7 +36,7 @@ extension Batch {
     {
         if let stored = entry(command.id, command.step) { return answer(command, from: stored) }
         var entry = Entry(of: command, .extend, requested: amount, at: now)
-        if let hold = state.holds[command.id], hold.account != command.account { return misaddressed(command) }
+        if let stranger = strangerTo(command) { return .conflict(stranger) }
         guard var hold = running(command.id), let account = opened(command.account) else {
             entry.status = self.entry(command.id, .terminal) != nil ? .alreadyResolved : .holdNotFound
             return .decided(write(entry))
@@ -67,6 +67,14 @@ extension Batch {
         return .noted
     }
 
+    /// What stands under the command's id and is no hold of its account; judged by the journal alone, which says the same whether an
+    /// expired hold was swept or not.
+    private func strangerTo(_ command: Command) -> Entry? {
+        guard let stored = entry(command.id, .opening) ?? entry(command.id, .terminal) else { return nil }
+        let isHold = stored.step == .terminal || stored.kind == .hold
+        return isHold && stored.account == command.account ? nil : stored
+    }
+
     /// A hold of an account that this batch does not touch may stand here expired.
     private func running(_ charge: ChargeID) -> OpenHold? {
         state.holds[charge].flatMap { $0.expiresAt > now || !expires ? $0 : nil }
@@ -91,11 +99,14 @@ extension Batch {
 
     // MARK: Limits
 
+    /// Of the account's limits and the key's; the one that leaves least now need not be the one that would without holds.
     func tightestLimit(of account: Account, _ key: KeySpending?) -> SpendingLimit? {
         let own = SpendingLimit.tightest(of: account.limits, .account, spent: account.spending, held: account.held, at: now)
         let keys = key.flatMap { SpendingLimit.tightest(of: $0.limits, .apiKey, spent: $0.spending, held: $0.held, at: now) }
         guard let own, let keys else { return own ?? keys }
-        return own.room <= keys.room ? own : keys
+        var tightest = own.room <= keys.room ? own : keys
+        tightest.roomWithoutHolds = min(own.roomWithoutHolds, keys.roomWithoutHolds)
+        return tightest
     }
 
     /// The key's sums, if it has limits or had when it was last used; nil for a key that is not counted.
@@ -104,8 +115,7 @@ extension Batch {
         let limited = keyLimits.map { !$0.isUnlimited } ?? false
         guard limited || state.keys[id] != nil else { return nil }
         var key = state.keys[id] ?? KeySpending(id: id)
-        key.limits = SpendingLimits(
-            daily: keyLimits?.daily.map { min($0, limits.balanceMax) }, monthly: keyLimits?.monthly.map { min($0, limits.balanceMax) })
+        key.limits = keyLimits ?? SpendingLimits()
         return key
     }
 

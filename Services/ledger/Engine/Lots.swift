@@ -42,10 +42,10 @@ struct LotBook: Equatable, Sendable {
 
     var inBurnOrder: [Lot] { lots.values.sorted { $0.burnsBefore($1) } }
 
-    /// Burns what was spent since the last time, so that the lots add up to what the account has.
+    /// Burns what was spent since the last time, so that the lots add up to what the account has. Lots that add up to less are no
+    /// doing of ours: they stay as they are, and are the auditor's business.
     mutating func settle(at posted: Credits) {
         var spent = total - max(.zero, posted)
-        precondition(spent >= .zero, "the lots of an account add up to less than its balance")
         guard spent > .zero else { return }
         for lot in inBurnOrder where lot.remaining > .zero {
             let burned = min(spent, lot.remaining)

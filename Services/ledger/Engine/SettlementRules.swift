@@ -9,7 +9,7 @@ extension Batch {
             return settleLate(command, amount, after: ended)
         }
         if let refusal = refusalToEnd(command) { return refusal }
-        return .decided(end(Entry(of: command, .capture, requested: amount, at: now)))
+        return .decided(end(Entry(of: command, .capture, requested: amount, at: now), key: command.key))
     }
 
     mutating func void(_ command: Command) -> Decision {
@@ -60,19 +60,23 @@ extension Batch {
             return .decided(write(entry))
         }
         let putAside = max(.zero, -expiry.heldDelta - expiry.amount)
-        take(min(entry.requested, max(putAside, account.balance + account.overdraft)), into: &entry)
-        let counted = command.key.flatMap { state.keys[KeySpending.ID(account: account.id, key: $0)] }
-        countSpent(entry.amount, released: .zero, of: counted)
-        // What goes back has left its lot long ago: it becomes a lot of its own, which burns last.
-        if entry.amount < .zero { entry.grant = command.id }
-        let written = write(entry)
-        if entry.amount < .zero { addLot(of: written, -entry.amount) }
+        let due = min(entry.requested, max(putAside, account.balance + account.overdraft))
+        take(min(max(due, account.posted - limits.balanceMax), account.balance + limits.balanceMax), into: &entry)
+        let chargedAt = entry.amount < .zero ? expiry.at : now
+        countSpent(entry.amount, chargedAt: chargedAt, released: .zero, of: counted(command.key, account))
+        guard entry.amount < .zero else { return .decided(write(entry)) }
+        // What goes back has left its lot long ago: it becomes a lot of its own.
+        settleBook(of: account.id)
+        entry.grant = command.id
+        let written = write(entry, chargedAt: chargedAt)
+        addLot(of: written, -entry.amount)
         expireLots(of: entry.account)
         return .decided(written)
     }
 
     /// Releases the hold if there is one, takes what was used as far as credits reach, and writes the entry.
-    private mutating func end(_ entry: Entry) -> Entry {
+    /// - Parameter key: the API key that counts it, where no hold says so: it overtook its hold, or the key had no limits then.
+    private mutating func end(_ entry: Entry, key: APIKeyID? = nil) -> Entry {
         var entry = entry
         guard let account = opened(entry.account) else {
             entry.status = .accountNotFound
@@ -83,8 +87,7 @@ extension Batch {
         entry.heldDelta = -released
         // What was put aside is there whatever a clawback left of the rest.
         take(min(entry.requested, max(released, account.balance + account.overdraft + released, .zero)), into: &entry)
-        let counted = hold?.key.flatMap { state.keys[KeySpending.ID(account: account.id, key: $0)] }
-        countSpent(entry.amount, released: released, of: counted)
+        countSpent(entry.amount, chargedAt: now, released: hold?.key == nil ? .zero : released, of: counted(hold?.key ?? key, account))
         let written = write(entry)
         // What the hold kept from expiring expires when the hold lets go of it.
         expireLots(of: entry.account)
@@ -96,10 +99,14 @@ extension Batch {
         entry.postedDelta = -amount
     }
 
-    private mutating func countSpent(_ amount: Credits, released: Credits, of key: KeySpending?) {
+    private func counted(_ key: APIKeyID?, _ account: Account) -> KeySpending? {
+        key.flatMap { state.keys[KeySpending.ID(account: account.id, key: $0)] }
+    }
+
+    private mutating func countSpent(_ amount: Credits, chargedAt: Instant, released: Credits, of key: KeySpending?) {
         guard var key else { return }
         key.held -= released
-        key.spending.add(amount, at: now)
+        key.spending.add(amount, at: now, chargedAt: chargedAt)
         state.keys[key.id] = key
     }
 

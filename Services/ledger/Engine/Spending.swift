@@ -1,5 +1,10 @@
 import Contracts
 
+extension Credits {
+    /// 4,000,000,000 credits. What a limit or a sum of spending has beyond it makes no difference: no balance is larger.
+    static let countedMax = Credits(whole: 4_000_000_000)
+}
+
 /// What was charged in the current day and the current month of UTC.
 struct Spending: Equatable, Sendable {
     /// When last counted: tells which day and which month the sums are of.
@@ -12,11 +17,13 @@ struct Spending: Equatable, Sendable {
         Spending(at: now, day: at.day == now.day ? day : .zero, month: at.month == now.month ? month : .zero)
     }
 
-    /// - Parameter amount: below zero for what is given back.
-    mutating func add(_ amount: Credits, at now: Instant) {
+    /// - Parameters:
+    ///   - amount: below zero for what is given back: that lowers only the sums in which it was counted.
+    ///   - chargedAt: of what is given back.
+    mutating func add(_ amount: Credits, at now: Instant, chargedAt: Instant) {
         self = current(at: now)
-        day += amount
-        month += amount
+        if chargedAt.day == now.day { day = min(max(.zero, day + amount), .countedMax) }
+        if chargedAt.month == now.month { month = min(max(.zero, month + amount), .countedMax) }
     }
 }
 
@@ -40,20 +47,20 @@ struct SpendingLimit: Equatable, Sendable {
     let period: HoldReply.Limit.Period
     /// What it leaves for new holds, running ones counted as spent. Can be below zero.
     let room: Credits
-    /// What it would leave if no other hold were running.
-    let roomWithoutHolds: Credits
+    /// What would be left for new holds, by every limit, if none were running.
+    var roomWithoutHolds: Credits
 
     /// The limit that leaves least.
     static func tightest(
         of limits: SpendingLimits, _ scope: HoldReply.Limit.Scope, spent: Spending, held: Credits, at now: Instant
     ) -> SpendingLimit? {
         let spent = spent.current(at: now)
-        let daily = limits.daily.map {
-            SpendingLimit(scope: scope, period: .day, room: $0 - spent.day - held, roomWithoutHolds: $0 - spent.day)
+        func left(of limit: Credits, _ period: HoldReply.Limit.Period, _ spent: Credits) -> SpendingLimit {
+            let left = min(limit, .countedMax) - spent
+            return SpendingLimit(scope: scope, period: period, room: left - held, roomWithoutHolds: left)
         }
-        let monthly = limits.monthly.map {
-            SpendingLimit(scope: scope, period: .month, room: $0 - spent.month - held, roomWithoutHolds: $0 - spent.month)
-        }
+        let daily = limits.daily.map { left(of: $0, .day, spent.day) }
+        let monthly = limits.monthly.map { left(of: $0, .month, spent.month) }
         guard let daily, let monthly else { return daily ?? monthly }
         return daily.room <= monthly.room ? daily : monthly
     }

@@ -32,7 +32,10 @@ struct UsageRow: Equatable, Sendable {
     /// Of a model's or an operation's name; what is longer is counted under its beginning.
     static let nameScalarsMax = 200
 
-    /// One row a key, in a fixed order.
+    /// Of one call; what a provider says beyond it is not believed.
+    static let tokensMax: Int64 = 1_000_000_000_000
+
+    /// One row a key. What would leave 64 bits is counted up to their end.
     static func of(_ entries: [Entry]) -> [UsageRow] {
         var rows: [Key: UsageRow] = [:]
         for entry in entries where entry.isCounted {
@@ -42,18 +45,27 @@ struct UsageRow: Equatable, Sendable {
                 model: name(usage?.model), operation: name(usage?.operation))
             var row = rows[key] ?? UsageRow(key: key)
             row.entries += 1
-            row.credits += entry.postedDelta
-            row.overage += entry.overage
-            row.promptTokens += usage?.promptTokens ?? 0
-            row.completionTokens += usage?.completionTokens ?? 0
+            row.credits = row.credits.adding(upTo64Bits: entry.postedDelta)
+            row.overage = row.overage.adding(upTo64Bits: entry.overage)
+            row.promptTokens += tokens(usage?.promptTokens)
+            row.completionTokens += tokens(usage?.completionTokens)
             rows[key] = row
         }
         return Array(rows.values)
     }
 
+    private static func tokens(_ count: Int64?) -> Int64 { min(max(0, count ?? 0), tokensMax) }
+
     private static func name(_ text: String?) -> String {
         guard let text else { return "" }
         return String(String.UnicodeScalarView(text.unicodeScalars.prefix(nameScalarsMax)))
+    }
+}
+
+extension Credits {
+    fileprivate func adding(upTo64Bits other: Credits) -> Credits {
+        let (sum, overflowed) = nano.addingReportingOverflow(other.nano)
+        return overflowed ? Credits(nano: nano < 0 ? .min : .max) : Credits(nano: sum)
     }
 }
 

@@ -58,6 +58,8 @@ extension Account {
         try self.init(
             id: row.next(), posted: row.next(), held: row.next(), overdraft: row.next(), owed: row.next(), seq: row.next(),
             lotsExpireAt: row.next(Instant?.self))
+        // An operator may write anything into the table; the engine's sums have room for this much.
+        overdraft = min(overdraft, .countedMax)
         limits = try SpendingLimits(daily: row.next(Credits?.self), monthly: row.next(Credits?.self))
         spending = try Spending(at: row.next(), day: row.next(), month: row.next())
         countsKeys = try row.next()

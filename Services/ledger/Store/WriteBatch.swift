@@ -61,8 +61,11 @@ struct WriteBatch: Statement {
                     unnest($39::uuid[]), unnest($40::timestamptz[]), unnest($41::text[]), unnest($42::text[]), unnest($43::text[]),
                     unnest($44::bigint[]), unnest($45::bigint[]), unnest($46::bigint[]), unnest($47::bigint[]), unnest($48::bigint[])
                 ON CONFLICT (account_id, quarter, type, model, operation) DO UPDATE
-                SET entries = sum.entries + excluded.entries, credits = sum.credits + excluded.credits,
-                    overage = sum.overage + excluded.overage, prompt_tokens = sum.prompt_tokens + excluded.prompt_tokens,
+                -- Nothing that is only added up for people may keep a charge from being written.
+                SET entries = sum.entries + excluded.entries,
+                    credits = least(greatest(sum.credits::numeric + excluded.credits, -9223372036854775808), 9223372036854775807)::bigint,
+                    overage = least(sum.overage::numeric + excluded.overage, 9223372036854775807)::bigint,
+                    prompt_tokens = sum.prompt_tokens + excluded.prompt_tokens,
                     completion_tokens = sum.completion_tokens + excluded.completion_tokens
             )
         SELECT

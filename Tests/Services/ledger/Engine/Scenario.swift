@@ -7,6 +7,7 @@ struct Scenario {
     var state = LedgerState()
     var now = Instant(microseconds: 1_800_000_000_000_000)
     var journal: [Entry] = []
+    var alerts: [BalanceAlert] = []
     var limits = Limits()
     /// False: an outage is being made up for.
     var expires = true
@@ -23,8 +24,11 @@ struct Scenario {
     }
 
     @discardableResult
-    mutating func `do`(_ action: Command.Action, on id: ChargeID? = nil, account: AccountID? = nil) -> Decision {
-        let command = Command(id: id ?? self.id(), account: account ?? self.account, action: action)
+    mutating func `do`(
+        _ action: Command.Action, on id: ChargeID? = nil, account: AccountID? = nil, key: APIKeyID? = nil, usage: Usage? = nil
+    ) -> Decision {
+        var command = Command(id: id ?? self.id(), account: account ?? self.account, action: action, key: key)
+        command.context.usage = usage
         return apply([command])[0]
     }
 
@@ -33,6 +37,7 @@ struct Scenario {
         let ruling = state.apply(commands, now: now, limits: limits, expires: expires)
         state = ruling.state
         journal += ruling.entries
+        alerts += ruling.alerts
         return ruling.decisions
     }
 
@@ -44,6 +49,22 @@ struct Scenario {
     var posted: Credits { state.accounts[account]?.posted ?? .zero }
     var held: Credits { state.accounts[account]?.held ?? .zero }
     var available: Credits { state.accounts[account]?.available ?? .zero }
+
+    /// What the owner sets.
+    mutating func set(_ change: (inout Account) -> Void) { change(&state.accounts[account, default: Account(id: account)]) }
+
+    /// What is left of each lot in whole credits, in the order in which they burn; those with nothing left are not in it.
+    var lots: [Int64] {
+        var book = state.books[account] ?? LotBook()
+        book.settle(at: posted)
+        return book.inBurnOrder.map { $0.remaining.nano / Credits.nanoPerCredit }.filter { $0 != 0 }
+    }
+
+    func lot(_ grant: ChargeID) -> Lot? {
+        var book = state.books[account] ?? LotBook()
+        book.settle(at: posted)
+        return book.lots[grant]
+    }
 }
 
 func credits(_ whole: Int64) -> Credits { Credits(whole: whole) }
@@ -52,6 +73,20 @@ func hold(_ amount: Int64, least: Int64? = nil, for timeToLive: Duration = .seco
     .hold(amount: credits(amount), leastUseful: credits(least ?? amount), timeToLive: timeToLive, awaitsFunds: awaitsFunds)
 }
 
+func grant(_ kind: Command.Grant = .purchase, _ amount: Int64, until end: Instant? = nil) -> Command.Action {
+    .grant(kind, amount: credits(amount), expiresAt: end)
+}
+
+func reverse(_ grant: ChargeID, _ target: Int64, version: Int64) -> Command.Action {
+    .reverse(grant: grant, target: credits(target), version: version)
+}
+
+func extend(_ step: Int64 = 1, by amount: Int64, least: Int64? = nil, used: Int64 = 0, for time: Duration = .seconds(60)) -> Command.Action
+{
+    .extend(step: step, amount: credits(amount), leastUseful: credits(least ?? amount), used: credits(used), timeToLive: time)
+}
+
+func charge(_ amount: Int64) -> Command.Action { .charge(amount: credits(amount)) }
 func settle(_ amount: Int64) -> Command.Action { .settle(amount: credits(amount)) }
 func report(_ used: Int64) -> Command.Action { .report(used: credits(used), timeToLive: .seconds(60)) }
 

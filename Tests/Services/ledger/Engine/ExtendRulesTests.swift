@@ -1,0 +1,168 @@
+import Contracts
+import Testing
+
+@testable import Ledger
+
+struct ExtendRulesTests {
+    @Test func `an extend adds to the hold, and settling frees what is left of both`() {
+        var ledger = Scenario(balance: 20)
+        let id = ledger.id()
+        ledger.do(hold(6), on: id)
+        #expect(seen(ledger.do(extend(1, by: 5), on: id)) == .applied(5))
+        #expect(seen(ledger.do(extend(2, by: 4), on: id)) == .applied(4))
+        #expect(ledger.held == credits(15))
+        #expect(seen(ledger.do(settle(12), on: id)) == .applied(12))
+        #expect(ledger.held == .zero)
+        #expect(ledger.posted == credits(8))
+    }
+
+    @Test func `of 3 credits an extend gets what there is, down to the least useful`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(hold(7), on: id)
+        #expect(seen(ledger.do(extend(1, by: 9, least: 4), on: id)) == .refused(.insufficientFunds))
+        #expect(seen(ledger.do(extend(2, by: 9, least: 3), on: id)) == .applied(3))
+        #expect(ledger.held == credits(10))
+    }
+
+    @Test func `a refused extend leaves what is held as it was, is final for its step, and has reported all the same`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(hold(10), on: id)
+        ledger.pass(.seconds(59))
+        #expect(seen(ledger.do(extend(1, by: 1, used: 8), on: id)) == .refused(.insufficientFunds))
+        ledger.do(grant(.purchase, 100))
+        #expect(seen(ledger.do(extend(1, by: 1, used: 8), on: id)) == .duplicate(0))
+        ledger.pass(.seconds(59))
+        #expect(ledger.held == credits(10))
+        ledger.pass(.seconds(1))
+        ledger.sweep()
+        #expect(ledger.posted == credits(102))
+    }
+
+    @Test func `the same step again answers with the first, other content is a conflict, and steps come in any order`() {
+        var ledger = Scenario(balance: 20)
+        let id = ledger.id()
+        ledger.do(hold(6), on: id)
+        #expect(seen(ledger.do(extend(7, by: 5), on: id)) == .applied(5))
+        #expect(seen(ledger.do(extend(7, by: 5, used: 3), on: id)) == .duplicate(5))
+        #expect(seen(ledger.do(extend(7, by: 4), on: id)) == .conflict)
+        #expect(seen(ledger.do(extend(2, by: 4), on: id)) == .applied(4))
+        #expect(ledger.held == credits(15))
+    }
+
+    @Test func `there is nothing to extend before the hold, after a refused one, or after the end`() {
+        var ledger = Scenario(balance: 10)
+        let (early, refused, ended) = (ledger.id(), ledger.id(), ledger.id())
+        #expect(seen(ledger.do(extend(1, by: 1), on: early)) == .refused(.holdNotFound))
+        ledger.do(hold(4), on: early)
+        #expect(seen(ledger.do(extend(1, by: 1), on: early)) == .duplicate(0))
+        #expect(seen(ledger.do(extend(2, by: 1), on: early)) == .applied(1))
+        ledger.do(hold(50), on: refused)
+        #expect(seen(ledger.do(extend(1, by: 1), on: refused)) == .refused(.holdNotFound))
+        ledger.do(hold(2), on: ended)
+        ledger.do(settle(1), on: ended)
+        #expect(seen(ledger.do(extend(1, by: 1), on: ended)) == .refused(.alreadyResolved))
+    }
+
+    @Test func `an extend prolongs the hold and raises what an expiry takes`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(hold(4), on: id)
+        ledger.pass(.seconds(50))
+        ledger.do(extend(1, by: 2, used: 3), on: id)
+        ledger.pass(.seconds(50))
+        ledger.sweep()
+        #expect(ledger.held == credits(6))
+        ledger.pass(.seconds(10))
+        ledger.sweep()
+        #expect(ledger.posted == credits(7))
+        #expect(ledger.journal.last?.heldDelta == credits(-6))
+    }
+
+    @Test func `an extend that comes at the moment of expiry is too late`() {
+        var ledger = Scenario(balance: 10)
+        let (id, other) = (ledger.id(), ledger.id())
+        ledger.do(hold(4), on: id)
+        ledger.do(hold(4), on: other)
+        ledger.pass(.seconds(60) - .microseconds(1))
+        #expect(seen(ledger.do(extend(1, by: 1), on: other)) == .applied(1))
+        ledger.pass(.microseconds(1))
+        #expect(seen(ledger.do(extend(1, by: 1), on: id)) == .refused(.alreadyResolved))
+    }
+
+    @Test func `while an outage is made up for a hold that is over can still be extended`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(hold(4), on: id)
+        ledger.pass(.seconds(600))
+        ledger.expires = false
+        #expect(seen(ledger.do(extend(1, by: 2), on: id)) == .applied(2))
+        ledger.expires = true
+        ledger.sweep()
+        #expect(ledger.held == credits(6))
+    }
+
+    @Test func `another account's extend is a conflict, whether the hold runs, is over, is swept or is another thing`() {
+        var ledger = Scenario(balance: 10)
+        let (id, granted, ended) = (ledger.id(), ledger.id(), ledger.id())
+        let stranger = AccountID.make()
+        func attempt(_ id: ChargeID) -> Seen {
+            // What the store loads for the stranger: the hold by its id, and not the account it belongs to.
+            let command = Command(id: id, account: stranger, action: extend(1, by: 1))
+            return seen(ledger.state.slice(for: [command], now: ledger.now).slice.apply([command], now: ledger.now).decisions[0])
+        }
+        ledger.do(hold(4), on: id)
+        ledger.do(grant(.purchase, 5), on: granted)
+        ledger.do(settle(1), on: ended)
+        #expect(attempt(id) == .conflict)
+        ledger.pass(.seconds(60))
+        #expect(attempt(id) == .conflict)
+        ledger.sweep()
+        #expect(attempt(id) == .conflict)
+        #expect(attempt(granted) == .conflict)
+        #expect(attempt(ended) == .conflict)
+        #expect(seen(ledger.do(extend(1, by: 1), on: granted)) == .conflict)
+    }
+
+    @Test func `an extend is held to the limits like a hold, and the key's as they were at its hold`() {
+        var ledger = Scenario(balance: 100)
+        let key = APIKeyID(rawValue: "key-1")
+        let id = ledger.id()
+        let limits = SpendingLimits(daily: credits(10))
+        ledger.do(.hold(amount: credits(6), leastUseful: credits(6), timeToLive: .seconds(60), keyLimits: limits), on: id, key: key)
+        #expect(seen(ledger.do(extend(1, by: 5), on: id)) == .refused(.keyDailyLimit))
+        #expect(seen(ledger.do(extend(2, by: 5, least: 1), on: id)) == .applied(4))
+        #expect(ledger.state.keys.values.first?.held == credits(10))
+        ledger.set { $0.limits.monthly = credits(10) }
+        #expect(seen(ledger.do(extend(3, by: 1), on: id)) == .refused(.accountMonthlyLimit))
+    }
+
+    @Test func `a hold grows to the largest amount of a command and no further`() {
+        var ledger = Scenario(balance: 1_000_000_000)
+        ledger.do(grant(.topup, 1_000_000_000))
+        let id = ledger.id()
+        ledger.do(hold(1_000_000_000), on: id)
+        let one = Credits(nano: 1)
+        #expect(
+            seen(ledger.do(.extend(step: 1, amount: one, leastUseful: one, used: .zero, timeToLive: .seconds(1)), on: id))
+                == .refused(.outOfRange))
+    }
+
+    @Test(
+        arguments: [
+            (extend(0, by: 1), Decision.Flaw.stepOutOfRange), (extend(10_000, by: 1), .stepOutOfRange),
+            (extend(.max, by: 1), .stepOutOfRange),
+            (extend(.min, by: 1), .stepOutOfRange), (extend(by: 0), .amountNotPositive), (extend(by: 2, least: 3), .leastUsefulOutOfRange),
+            (extend(by: 2, least: 0), .leastUsefulOutOfRange), (extend(by: 1, used: -1), .amountNegative),
+            (extend(by: 1, for: .zero), .timeToLiveNotPositive), (extend(by: 1_000_000_001), .amountTooLarge),
+        ] as [(Command.Action, Decision.Flaw)])
+    func `bad content is refused by name and leaves no trace`(action: Command.Action, flaw: Decision.Flaw) {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(hold(4), on: id)
+        let before = ledger.state
+        #expect(seen(ledger.do(action, on: id)) == .invalid(flaw))
+        #expect(ledger.state == before)
+    }
+}

@@ -1,0 +1,381 @@
+import Contracts
+
+@testable import Ledger
+
+/// Commands drawn by a seed, put to the engine and to the oracle: several accounts and API keys, ids used again, batches of any size,
+/// time passing in steps from nothing to a month, limits and alert levels that change between batches.
+struct Model {
+    var random: SplitMix64
+    var state = LedgerState()
+    var journal: [Entry] = []
+    var usage: [UsageRow.Key: UsageRow] = [:]
+    var alerts: [BalanceAlert] = []
+    var oracle: Oracle
+    var now: Instant
+    let accounts: [AccountID]
+    /// Of each account two, one of which mostly has limits.
+    let keys = [APIKeyID(rawValue: "key-1"), APIKeyID(rawValue: "key-2")]
+    private var keyLimits: [KeySpending.ID: SpendingLimits] = [:]
+    private var charges: [ChargeID] = []
+    /// Of grants, some of which have not come yet.
+    private var grants: [ChargeID] = []
+
+    static let limits: Limits = {
+        var limits = Limits()
+        limits.lowBalanceLevel = credits(3)
+        return limits
+    }()
+
+    init(seed: UInt64, now: Instant = Instant(microseconds: 1_800_000_000_000_000)) {
+        var random = SplitMix64(seed: seed)
+        let accounts = (0..<5).map { _ in
+            AccountID(rawValue: .make(milliseconds: now.microseconds / 1_000 - 86_400_000, using: &random))
+        }
+        (self.accounts, self.now) = (accounts, now)
+        oracle = Oracle(limits: Self.limits)
+        // One account may go below zero from the beginning.
+        oracle.settings[accounts[0]] = Oracle.Settings(overdraft: credits(4))
+        state.accounts[accounts[0]] = Account(id: accounts[0], overdraft: credits(4))
+        self.random = random
+    }
+
+    // MARK: Drawing
+
+    private mutating func chance(_ one: Int, in many: Int) -> Bool { Int.random(in: 0..<many, using: &random) < one }
+    private mutating func amount(_ range: ClosedRange<Int64>) -> Credits { credits(Int64.random(in: range, using: &random)) }
+
+    /// Mostly seconds; at times the last moment of a day or a month, or the first of the next.
+    mutating func passTime(until end: Instant = Instant(microseconds: .max)) {
+        let next: Instant =
+            switch Int.random(in: 0..<40, using: &random) {
+            case 0..<33: now + .milliseconds(Int64.random(in: 0...9_000, using: &random))
+            case 33..<35: now + .seconds(Int64.random(in: 10...900, using: &random))
+            case 35: now + .seconds(Int64.random(in: 3_600...100_000, using: &random))
+            case 36: .startOf(day: now.day + 1) + .microseconds(-1)
+            case 37: .startOf(day: now.day + 1)
+            case 38: .startOf(month: now.month + 1) + .microseconds(-1)
+            default: .startOf(month: now.month + 1)
+            }
+        now = next < end ? max(now, next) : min(now + .seconds(1), end)
+    }
+
+    /// What an owner may set any time.
+    mutating func changeSettings() -> AccountID? {
+        guard chance(1, in: 6) else { return nil }
+        let account = accounts.randomElement(using: &random)!
+        if chance(1, in: 3) {
+            oracle.settings[account, default: .init()].level = chance(1, in: 3) ? nil : amount(0...12)
+        } else {
+            oracle.settings[account, default: .init()].limits = drawLimits()
+        }
+        return account
+    }
+
+    private mutating func drawLimits() -> SpendingLimits {
+        SpendingLimits(daily: chance(1, in: 2) ? amount(0...60) : nil, monthly: chance(1, in: 2) ? amount(10...150) : nil)
+    }
+
+    mutating func draw() -> [Command] { (0..<Int.random(in: 1...12, using: &random)).map { _ in drawOne() } }
+
+    private mutating func drawOne() -> Command {
+        switch Int.random(in: 0..<100, using: &random) {
+        case 0..<78: return drawAboutCharge()
+        case 78..<92: return drawGrant()
+        case 92..<97: return drawReversal()
+        default:
+            let amount = amount(-9...9)
+            let id = newID()
+            return Command(
+                id: id, account: account(of: id), action: .grant(.adjustment, amount: amount == .zero ? credits(1) : amount, expiresAt: nil)
+            )
+        }
+    }
+
+    /// Mostly a hold first, and then anything in any order.
+    private mutating func drawAboutCharge() -> Command {
+        let known = chance(7, in: 10) ? charges.suffix(8).randomElement(using: &random) : nil
+        let id = known ?? newID()
+        if known == nil { charges.append(id) }
+        let key = (id.rawValue.low >> 8) % 3 == 2 ? nil : keys[Int((id.rawValue.low >> 8) % 3)]
+        var command = Command(id: id, account: account(of: id), action: .void, key: key)
+        let timeToLive = Duration.seconds(Int64.random(in: 5...90, using: &random))
+        let most = amount(1...9)
+        let least = Bool.random(using: &random) ? most : credits(1)
+        switch Int.random(in: known == nil ? 0..<50 : 30..<100, using: &random) {
+        case 0..<40:
+            var limitsOfKey: SpendingLimits?
+            if let key { limitsOfKey = drawLimits(of: KeySpending.ID(account: command.account, key: key)) }
+            let awaits = Bool.random(using: &random)
+            return command.asking(
+                .hold(amount: most, leastUseful: least, timeToLive: timeToLive, awaitsFunds: awaits, keyLimits: limitsOfKey))
+        case 40..<44: return Command(id: id, account: command.account, action: .charge(amount: most))
+        case 44..<50: return command
+        case 50..<62: return command.asking(.report(used: amount(0...9), timeToLive: timeToLive))
+        case 62..<78:
+            let step = Int64.random(in: 1...3, using: &random)
+            return command.asking(.extend(step: step, amount: most, leastUseful: least, used: amount(0...9), timeToLive: timeToLive))
+        default:
+            let model = chance(1, in: 4) ? nil : "model-\(Int.random(in: 0..<3, using: &random))"
+            command.context.usage = Usage(
+                model: model, operation: chance(1, in: 2) ? "chat" : nil, promptTokens: Int64.random(in: 0...99, using: &random),
+                completionTokens: Int64.random(in: 0...99, using: &random))
+            return command.asking(.settle(amount: amount(0...14)))
+        }
+    }
+
+    private mutating func drawGrant() -> Command {
+        let id = drawGrantID()
+        let kind = [Command.Grant.purchase, .planGrant, .bonus, .topup].randomElement(using: &random)!
+        return Command(id: id, account: account(of: id), action: .grant(kind, amount: amount(3...40), expiresAt: drawEnd()))
+    }
+
+    /// Of a grant that came, that will come, or that nobody ever hears of.
+    private mutating func drawReversal() -> Command {
+        let grant = drawGrantID()
+        let repeated = chance(1, in: 6) ? charges.suffix(6).randomElement(using: &random) : nil
+        let action = Command.Action.reverse(
+            grant: grant, target: amount(0...45), version: Int64.random(in: 1...6, using: &random))
+        return Command(id: repeated ?? newID(), account: account(of: grant), action: action)
+    }
+
+    private mutating func drawGrantID() -> ChargeID {
+        if chance(2, in: 5), let known = grants.suffix(8).randomElement(using: &random) { return known }
+        let id = newID()
+        grants.append(id)
+        return id
+    }
+
+    private mutating func newID() -> ChargeID { ChargeID(rawValue: .make(milliseconds: now.microseconds / 1_000, using: &random)) }
+
+    /// Mostly the account that the id belongs to, so that ids and accounts seldom disagree.
+    private mutating func account(of id: ChargeID) -> AccountID {
+        chance(1, in: 30) ? accounts.randomElement(using: &random)! : accounts[Int(id.rawValue.low % UInt64(accounts.count))]
+    }
+
+    private mutating func drawLimits(of id: KeySpending.ID) -> SpendingLimits? {
+        if chance(1, in: 8) { keyLimits[id] = chance(1, in: 4) ? nil : drawLimits() }
+        return keyLimits[id]
+    }
+
+    private mutating func drawEnd() -> Instant? {
+        switch Int.random(in: 0..<8, using: &random) {
+        case 0..<3: nil
+        case 3..<5: now + .seconds(Int64.random(in: 1...200, using: &random))
+        case 5: now + .seconds(Int64.random(in: 200...200_000, using: &random))
+        case 6: .startOf(day: now.day + 1)
+        default: chance(1, in: 4) ? now + .seconds(-1) : .startOf(month: now.month + 1)
+        }
+    }
+
+    // MARK: Both sides
+
+    /// One batch on both sides, the engine seeing only the rows that the store would load; returns the first difference.
+    mutating func step() -> String? {
+        passTime()
+        if let account = changeSettings() {
+            let settings = oracle.settings[account]!
+            state.accounts[account, default: Account(id: account)].limits = settings.limits
+            state.accounts[account]!.lowBalanceLevel = settings.level
+        }
+        oracle.expires = !chance(1, in: 25)
+        let commands = draw()
+        let (decisions, told) = decide(commands)
+        let expected = answers(to: commands)
+        for (index, command) in commands.enumerated() where seen(decisions[index]) != expected.decisions[index] {
+            return "\(command): engine \(seen(decisions[index])), oracle \(expected.decisions[index])"
+        }
+        for account in Set(commands.map(\.account)) {
+            if told.filter({ $0.account == account }) != expected.alerts[account] {
+                return "\(account): engine tells \(told), oracle \(expected.alerts[account] ?? [])"
+            }
+            if let difference = difference(of: account) { return "\(account): \(difference)" }
+        }
+        return brokenInvariant()
+    }
+
+    /// The engine's, over as many turns as the store would need for the holds that are over.
+    private mutating func decide(_ commands: [Command]) -> ([Decision], [BalanceAlert]) {
+        var told: [BalanceAlert] = []
+        while true {
+            let (slice, isPart) = state.slice(for: commands, now: now, expires: oracle.expires, expiredMax: 3)
+            let ruling =
+                isPart
+                ? slice.expireHolds(now: now, limits: Self.limits)
+                : slice.apply(commands, now: now, limits: Self.limits, expires: oracle.expires)
+            journal += ruling.entries
+            for row in UsageRow.of(ruling.entries) { usage[row.key, default: UsageRow(key: row.key)].add(row) }
+            told += ruling.alerts
+            state.merge(slice, ruling)
+            if !isPart { return (ruling.decisions, told) }
+        }
+    }
+
+    /// What a sweep of everything has the oracle tell.
+    mutating func sweep() -> [AccountID: [BalanceAlert]] {
+        let before = accounts.map { oracle.memory($0).alerts.count }
+        oracle.tick(now, Set(accounts))
+        let alerts = zip(accounts, before).map { ($0, Array(oracle.memory($0).alerts.dropFirst($1))) }
+        return Dictionary(uniqueKeysWithValues: alerts)
+    }
+
+    /// The oracle's.
+    mutating func answers(to commands: [Command]) -> (decisions: [Seen], alerts: [AccountID: [BalanceAlert]]) {
+        let touched = Set(commands.map(\.account))
+        let before = Dictionary(uniqueKeysWithValues: touched.map { ($0, oracle.memory($0).alerts.count) })
+        oracle.tick(now, touched)
+        let decisions = commands.map { oracle.decide($0) }
+        let alerts = touched.map { ($0, Array(oracle.memory($0).alerts.dropFirst(before[$0]!))) }
+        return (decisions, Dictionary(uniqueKeysWithValues: alerts))
+    }
+
+    /// Of one account's rows.
+    private func difference(of id: AccountID) -> String? {
+        let memory = oracle.memory(id)
+        let row = state.accounts[id] ?? Account(id: id)
+        var book = state.books[id] ?? LotBook()
+        book.settle(at: row.posted)
+        let keys = state.keys.values.filter { $0.id.account == id }
+        return memory.difference(
+            from: row, lots: Array(book.lots.values), keys: keys, limits: oracle.keyLimits, overdraft: oracle.settings[id]?.overdraft,
+            now: now)
+    }
+
+    /// The rollups against the list of what was counted; slow, so for the end of a run.
+    func differenceOfUsage() -> String? {
+        var expected: [UsageRow.Key: UsageRow] = [:]
+        for counted in oracle.counted {
+            let quarter = counted.at.microseconds - counted.at.microseconds % (15 * 60 * 1_000_000)
+            let key = UsageRow.Key(
+                account: counted.account, quarter: Instant(microseconds: quarter), type: counted.type, model: counted.usage?.model ?? "",
+                operation: counted.usage?.operation ?? "")
+            var row = expected[key] ?? UsageRow(key: key)
+            row.entries += 1
+            row.credits += counted.credits
+            row.overage += counted.overage
+            row.promptTokens += counted.usage?.promptTokens ?? 0
+            row.completionTokens += counted.usage?.completionTokens ?? 0
+            expected[key] = row
+        }
+        for key in Set(usage.keys).union(expected.keys) where usage[key] != expected[key] {
+            return "usage: engine \(String(describing: usage[key])), oracle \(String(describing: expected[key]))"
+        }
+        return nil
+    }
+
+    /// I1 to I6 of docs/ledger.md over everything written so far.
+    private func brokenInvariant() -> String? {
+        var keys: Set<EntryKey> = []
+        var tails: [AccountID: Entry] = [:]
+        for entry in journal {
+            if !keys.insert(entry.key).inserted { return "two entries at \(entry.key)" }
+            guard entry.seq > 0 else {
+                if entry.postedDelta != .zero || entry.heldDelta != .zero { return "an entry off the chain moves credits: \(entry)" }
+                continue
+            }
+            let before = tails[entry.account]
+            if entry.seq != (before?.seq ?? 0) + 1 { return "a gap in the chain before \(entry)" }
+            if entry.postedAfter != (before?.postedAfter ?? .zero) + entry.postedDelta { return "posted does not follow at \(entry)" }
+            if entry.heldAfter != (before?.heldAfter ?? .zero) + entry.heldDelta { return "held does not follow at \(entry)" }
+            let lowered = entry.postedDelta < entry.heldDelta && !entry.kind.mayOwe
+            let overdraft = oracle.settings[entry.account]?.overdraft ?? .zero
+            if entry.postedAfter + overdraft < entry.heldAfter, lowered { return "overspent at \(entry)" }
+            tails[entry.account] = entry
+        }
+        for account in state.accounts.values {
+            let open = state.holds.values.filter { $0.account == account.id }.reduce(Credits.zero) { $0 + $1.amount }
+            if account.held != open { return "\(account.id) holds \(account.held), its open holds \(open)" }
+            if let tail = tails[account.id], tail.seq != account.seq || tail.postedAfter != account.posted {
+                return "\(account.id) is not where its journal ends"
+            }
+        }
+        return nil
+    }
+}
+
+extension OracleMemory {
+    /// Between what happened and the rows that an account, its lots and its API keys came to.
+    func difference(
+        from row: Account, lots found: [Lot], keys: [KeySpending], limits: [KeySpending.ID: SpendingLimits], overdraft: Credits?,
+        now: Instant
+    ) -> String? {
+        let (posted, held) = (posted, held)
+        if row.posted != posted || row.held != held {
+            return "engine has \(row.posted) and holds \(row.held), oracle \(posted) and \(held)"
+        }
+        let owed = max(.zero, held - posted - (overdraft ?? .zero))
+        if row.owed != owed { return "engine is owed \(row.owed), oracle \(owed)" }
+
+        for lot in lots {
+            let same = found.first { $0.id == lot.id }
+            let parts = [same?.remaining, same?.expired, same?.reversed]
+            if parts != [lot.remaining, lot.ended, lot.takenBack] { return "lot: engine \(String(describing: same)), oracle \(lot)" }
+        }
+        if found.reduce(.zero, { $0 + $1.remaining }) != max(.zero, posted) { return "the lots do not add up to the balance" }
+
+        let spent = row.spending.current(at: now)
+        let expected = (self.spent(inDayOf: now), self.spent(inMonthOf: now))
+        if (spent.day, spent.month) != expected { return "engine counts \(spent.day) and \(spent.month), oracle \(expected)" }
+        for id in limits.keys where id.account == account && !keys.contains(where: { $0.id == id }) { return "\(id.key) is not counted" }
+        for key in keys {
+            let spent = key.spending.current(at: now)
+            let (day, month) = (self.spent(key.id.key, inDayOf: now), self.spent(key.id.key, inMonthOf: now))
+            if (spent.day, spent.month, key.held) != (day, month, self.held(by: key.id.key)) {
+                return "\(key): oracle counts \(day) and \(month), holds \(self.held(by: key.id.key))"
+            }
+            if key.limits != limits[key.id] { return "\(key): oracle has \(String(describing: limits[key.id]))" }
+        }
+        return nil
+    }
+}
+
+extension Command {
+    fileprivate func asking(_ action: Action) -> Command { Command(id: id, account: account, action: action, key: key, context: context) }
+}
+
+extension UsageRow {
+    /// As `ON CONFLICT DO UPDATE` adds them.
+    mutating func add(_ other: UsageRow) {
+        entries += other.entries
+        credits += other.credits
+        overage += other.overage
+        promptTokens += other.promptTokens
+        completionTokens += other.completionTokens
+    }
+}
+
+extension LedgerState {
+    /// What the store reads for these commands. Of the holds that are over it takes no more than `expiredMax` at a time: then it settles
+    /// those first, and nothing else.
+    func slice(for commands: [Command], now: Instant, expires: Bool = true, expiredMax: Int = .max) -> (slice: LedgerState, isPart: Bool) {
+        let ids = Set(commands.map(\.id))
+        let accountIDs = Set(commands.map(\.account))
+        let due = holds.values.filter { expires && accountIDs.contains($0.account) && $0.expiresAt <= now }
+            .sorted { ($0.expiresAt, $0.charge.rawValue) < ($1.expiresAt, $1.charge.rawValue) }
+            .prefix(expiredMax)
+        let isPart = due.count == expiredMax
+        var slice = LedgerState(
+            accounts: accounts.filter { accountIDs.contains($0.key) },
+            holds: isPart ? [:] : holds.filter { ids.contains($0.key) },
+            entries: entries.filter { ids.contains($0.key.charge) })
+        for hold in due { slice.holds[hold.charge] = hold }
+        let named = Set(commands.compactMap(\.lot))
+        for account in slice.accountsWhoseLotsMatter(to: commands, now: now) {
+            slice.books[account] = LotBook(
+                lots: (books[account]?.lots ?? [:]).filter { $0.value.remaining > .zero || named.contains($0.key) })
+        }
+        let counting = slice.accountsWhoseKeysMatter
+        slice.keys = keys.filter { counting.contains($0.key.account) }
+        return (slice, isPart)
+    }
+
+    /// What the store writes.
+    mutating func merge(_ before: LedgerState, _ ruling: Ruling) {
+        let changes = Changes(from: before, to: ruling.state)
+        for account in changes.accounts { accounts[account.id] = account }
+        for hold in changes.holdsPut { holds[hold.charge] = hold }
+        for id in changes.holdsDeleted { holds[id] = nil }
+        for lot in changes.lots { books[lot.account, default: LotBook()].lots[lot.id] = lot }
+        for key in changes.keys { keys[key.id] = key }
+        for entry in ruling.entries { entries[entry.key] = entry }
+    }
+}

@@ -1,0 +1,177 @@
+import Contracts
+import Testing
+
+@testable import Ledger
+
+struct ReversalRulesTests {
+    @Test func `a reversal takes back what it states, from its own lot first`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(grant(.bonus, 20), on: id)
+        #expect(seen(ledger.do(reverse(id, 15, version: 1))) == .applied(15))
+        #expect(ledger.lots == [5, 10])
+        #expect(ledger.lot(id)?.reversed == credits(15))
+        #expect(ledger.journal.last?.grant == id)
+    }
+
+    @Test func `what its own lot has no more it takes from the others in their order, then from nothing`() {
+        var ledger = Scenario(balance: 4)
+        let id = ledger.id()
+        ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(60)), on: id)
+        ledger.do(grant(.bonus, 3))
+        ledger.do(charge(8))
+        #expect(ledger.lots == [2, 3, 4])
+        ledger.do(reverse(id, 6, version: 1))
+        #expect(ledger.lots == [3])
+        ledger.do(reverse(id, 10, version: 2))
+        #expect(ledger.posted == credits(-1))
+        #expect(ledger.state.accounts[ledger.account]?.owed == credits(1))
+        #expect(seen(ledger.do(hold(1))) == .refused(.insufficientFunds))
+        ledger.do(grant(.purchase, 3))
+        #expect(ledger.available == credits(2))
+        #expect(ledger.state.accounts[ledger.account]?.owed == .zero)
+    }
+
+    @Test func `a target is a total: said again it takes nothing, raised the difference, lowered it gives back`() {
+        var ledger = Scenario()
+        let id = ledger.id()
+        ledger.do(grant(.purchase, 20), on: id)
+        #expect(seen(ledger.do(reverse(id, 5, version: 1))) == .applied(5))
+        #expect(seen(ledger.do(reverse(id, 5, version: 2))) == .applied(0))
+        #expect(seen(ledger.do(reverse(id, 12, version: 3))) == .applied(7))
+        #expect(seen(ledger.do(reverse(id, 0, version: 4))) == .applied(-12))
+        #expect(ledger.posted == credits(20))
+        #expect(ledger.lots == [20])
+    }
+
+    @Test func `of several the highest version counts, in whatever order they come`() {
+        var ledger = Scenario()
+        let id = ledger.id()
+        ledger.do(grant(.purchase, 20), on: id)
+        #expect(seen(ledger.do(reverse(id, 3, version: 7))) == .applied(3))
+        #expect(seen(ledger.do(reverse(id, 20, version: 6))) == .refused(.superseded))
+        #expect(seen(ledger.do(reverse(id, 20, version: 7))) == .refused(.superseded))
+        #expect(ledger.posted == credits(17))
+    }
+
+    @Test func `the same reversal again is answered as the first time, and other content under its id is a conflict`() {
+        var ledger = Scenario()
+        let (id, reversal) = (ledger.id(), ledger.id())
+        ledger.do(grant(.purchase, 20), on: id)
+        #expect(seen(ledger.do(reverse(id, 5, version: 1), on: reversal)) == .applied(5))
+        #expect(seen(ledger.do(reverse(id, 5, version: 1), on: reversal)) == .duplicate(5))
+        #expect(seen(ledger.do(reverse(id, 6, version: 1), on: reversal)) == .conflict)
+        #expect(seen(ledger.do(reverse(id, 5, version: 2), on: reversal)) == .conflict)
+        #expect(seen(ledger.do(reverse(ledger.id(), 5, version: 1), on: reversal)) == .conflict)
+        #expect(seen(ledger.do(reverse(id, 5, version: 1), on: id)) == .conflict)
+        #expect(ledger.posted == credits(15))
+    }
+
+    @Test func `a reversal that comes before its grant waits for it, and the highest version waits`() {
+        var ledger = Scenario()
+        let id = ledger.id()
+        #expect(seen(ledger.do(reverse(id, 20, version: 1))) == .applied(0))
+        #expect(seen(ledger.do(reverse(id, 4, version: 3))) == .applied(0))
+        #expect(seen(ledger.do(reverse(id, 9, version: 2))) == .refused(.superseded))
+        #expect(ledger.available == .zero)
+        #expect(seen(ledger.do(grant(.purchase, 20), on: id)) == .applied(16))
+        #expect(ledger.posted == credits(16))
+        #expect(seen(ledger.do(reverse(id, 0, version: 4))) == .applied(-4))
+        #expect(ledger.lots == [20])
+    }
+
+    @Test func `a grant that was taken back whole before it came opens no account, and opens it when that is undone`() {
+        var ledger = Scenario()
+        let id = ledger.id()
+        ledger.do(reverse(id, 50, version: 1))
+        #expect(seen(ledger.do(grant(.purchase, 20), on: id)) == .applied(0))
+        #expect(seen(ledger.do(hold(1))) == .refused(.accountNotFound))
+        #expect(seen(ledger.do(reverse(id, 0, version: 2))) == .applied(-20))
+        #expect(seen(ledger.do(hold(20))) == .applied(20))
+    }
+
+    @Test func `more than was granted cannot be taken back`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(grant(.purchase, 20), on: id)
+        #expect(seen(ledger.do(reverse(id, 500, version: 1))) == .applied(20))
+        #expect(ledger.posted == credits(10))
+    }
+
+    @Test func `what a lot's end took is not taken back again`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(grant(.planGrant, 20, until: ledger.now + .seconds(60)), on: id)
+        ledger.do(charge(5))
+        ledger.pass(.seconds(60))
+        ledger.sweep()
+        #expect(ledger.lot(id)?.expired == credits(15))
+        #expect(seen(ledger.do(reverse(id, 20, version: 1))) == .applied(5))
+        #expect(ledger.posted == credits(5))
+    }
+
+    @Test func `what is given back to a lot that is over ends at once`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(grant(.planGrant, 20, until: ledger.now + .seconds(60)), on: id)
+        ledger.do(reverse(id, 8, version: 1))
+        ledger.pass(.seconds(60))
+        ledger.sweep()
+        #expect(ledger.posted == credits(10))
+        #expect(seen(ledger.do(reverse(id, 0, version: 2))) == .applied(-8))
+        #expect(ledger.posted == credits(10))
+        #expect(ledger.lot(id)?.expired == credits(20))
+    }
+
+    @Test func `a running hold keeps what it put aside, and what it frees makes good what is owed`() {
+        var ledger = Scenario()
+        let (id, call) = (ledger.id(), ledger.id())
+        ledger.do(grant(.purchase, 10), on: id)
+        ledger.do(hold(8), on: call)
+        ledger.do(reverse(id, 10, version: 1))
+        #expect(ledger.posted == .zero)
+        #expect(ledger.state.accounts[ledger.account]?.owed == credits(8))
+        #expect(seen(ledger.do(extend(1, by: 1), on: call)) == .refused(.insufficientFunds))
+        #expect(seen(ledger.do(settle(9), on: call)) == .applied(8))
+        #expect(ledger.posted == credits(-8))
+        #expect(ledger.state.accounts[ledger.account]?.owed == credits(8))
+    }
+
+    @Test func `a won dispute after all was spent gives back credits that can be spent`() {
+        var ledger = Scenario()
+        let id = ledger.id()
+        ledger.do(grant(.purchase, 10), on: id)
+        ledger.do(charge(10))
+        ledger.do(reverse(id, 10, version: 1))
+        #expect(ledger.posted == credits(-10))
+        #expect(seen(ledger.do(reverse(id, 0, version: 2))) == .applied(-10))
+        #expect(ledger.posted == .zero)
+        #expect(ledger.lots == [])
+        #expect(ledger.state.accounts[ledger.account]?.owed == .zero)
+    }
+
+    @Test func `a reversal under another account waits there and takes nothing`() {
+        var ledger = Scenario()
+        let id = ledger.id()
+        let stranger = AccountID.make()
+        ledger.do(grant(.purchase, 10), on: id)
+        #expect(seen(ledger.do(reverse(id, 10, version: 1), account: stranger)) == .applied(0))
+        #expect(ledger.posted == credits(10))
+        #expect(ledger.state.accounts[stranger]?.isOpen == false)
+    }
+
+    @Test(
+        arguments: [
+            (-1, 1, Decision.Flaw.amountNegative), (1_000_000_001, 1, .amountTooLarge), (1, 0, .versionNotPositive),
+            (1, -1, .versionNotPositive),
+        ]
+            as [(Int64, Int64, Decision.Flaw)])
+    func `bad content is refused by name and leaves no trace`(target: Int64, version: Int64, flaw: Decision.Flaw) {
+        var ledger = Scenario()
+        let id = ledger.id()
+        ledger.do(grant(.purchase, 10), on: id)
+        let before = ledger.state
+        #expect(seen(ledger.do(reverse(id, target, version: version))) == .invalid(flaw))
+        #expect(ledger.state == before)
+    }
+}
