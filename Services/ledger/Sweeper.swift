@@ -1,9 +1,10 @@
+import Contracts
 import EventLoop
 import Postgres
 import Telemetry
 
-/// Settles expired holds that no command came by to settle. Only tidiness depends on its punctuality: for every decision a hold is
-/// expired from its very moment on.
+/// Settles expired holds and lots that no command came by to settle. Only tidiness depends on its punctuality: for every decision they
+/// are expired from their very moment on.
 final class Sweeper: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
     private let store: LedgerStore
@@ -12,8 +13,10 @@ final class Sweeper: @unchecked Sendable {
     private let isHearing: @Sendable () -> Bool
     private let log: Logger
     private var isFailing = false
+    /// Until when.
+    private var failing: [AccountID: MonotonicInstant] = [:]
     private var looksDeaf = 0
-    private let expired = Metrics.shared.counter("ledger_holds_swept_total", help: "Expired holds that the sweep came to.")
+    private let expired = Metrics.shared.counter("ledger_expired_swept_total", help: "Expired holds and lots that the sweep settled.")
 
     /// - Parameter isHearing: false while reports and settlements cannot come in.
     init(store: LedgerStore, interval: Duration, expiry: ExpiryGate, isHearing: @escaping @Sendable () -> Bool, log: Logger) {
@@ -42,26 +45,35 @@ final class Sweeper: @unchecked Sendable {
 
     private static let looksUntilDeaf = 3
 
-    private func sweep() async {
+    /// Until nothing is due that can be settled now.
+    func sweep() async {
+        let now = MonotonicInstant.current()
+        failing = failing.filter { $0.value > now }
         do {
-            var count = 0
-            while true {
-                let sweep = try await store.sweepExpired(limit: Self.holdsPerBatch)
-                count += sweep.due
+            var settled = 0
+            var passedOver: [AccountID] = []
+            while failing.count + passedOver.count < Self.passedOverMax {
+                let sweep = try await store.sweepExpired(limit: Self.limit, except: failing.keys + passedOver)
+                settled += sweep.settled
+                passedOver += sweep.passedOver
                 for (account, error) in sweep.failed {
-                    log.error("expired hold cannot be settled", ["account.id": .describing(account)], error: error)
+                    log.error("what has expired cannot be settled", ["account.id": .describing(account)], error: error)
+                    failing[account] = now + Self.untilTriedAgain
                 }
-                if sweep.due < Self.holdsPerBatch || !sweep.failed.isEmpty || !expiry.isOpen { break }
+                guard sweep.mayBeMore else { break }
             }
-            if count > 0 { log.info("expired holds settled", ["holds": .integer(count)]) }
-            expired.add(Int64(count))
+            if settled > 0 { log.info("expired holds and lots settled", ["entries": .integer(settled)]) }
+            expired.add(Int64(settled))
             isFailing = false
         } catch {
             // Once for each time it begins to fail: the pool's own log says when the database goes and comes.
-            if !isFailing { log.warning("expired holds not settled", error: error) }
+            if !isFailing { log.warning("what has expired is not settled", error: error) }
             isFailing = true
         }
     }
 
-    private static let holdsPerBatch = 500
+    private static let limit = 500
+    /// Accounts that cannot be written or are locked are left alone for a while. So many are no accident: then the sweep rests.
+    private static let passedOverMax = 1_000
+    private static let untilTriedAgain = Duration.seconds(60)
 }

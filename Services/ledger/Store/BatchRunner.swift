@@ -6,7 +6,8 @@ import Telemetry
 /// Turns commands that arrive one by one into batches: while one batch is with the database, the next gathers; no timer.
 ///
 /// Confined to the store's loop. Whatever the database does, a command is answered when its decision is durable, and not before:
-/// a database that is away is waited for, a batch with a command that cannot be written is halved until that command stands alone.
+/// a database that is away is waited for, a batch with a command that cannot be written is halved until that command stands alone, and
+/// an account that keeps its batch waiting past the statement's time, again and again, is set apart from the others.
 final class BatchRunner: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
     private let store: LedgerStore
@@ -82,8 +83,9 @@ final class BatchRunner: @unchecked Sendable {
         arrival?.succeed(())
     }
 
-    private func take() -> [Group] {
-        var count = 0
+    /// - Parameter already: commands that the batch has.
+    private func take(besides already: Int = 0) -> [Group] {
+        var count = already
         let end = groups.firstIndex { group in
             defer { count += group.commands.count }
             return count > 0 && count + group.commands.count > commandsMax
@@ -106,6 +108,7 @@ final class BatchRunner: @unchecked Sendable {
     private func retrying(_ groups: [Group]) async throws {
         var delay = Duration.milliseconds(50)
         var waiting = groups
+        var timeouts = 0
         while true {
             let now = MonotonicInstant.current()
             for group in waiting where group.deadline <= now {
@@ -114,7 +117,8 @@ final class BatchRunner: @unchecked Sendable {
             waiting.removeAll { $0.deadline <= now }
             guard !waiting.isEmpty else { return }
             do {
-                let verdicts = try await decided(waiting.flatMap(\.commands)[...])
+                let commands = waiting.flatMap(\.commands)
+                let verdicts = timeouts < Self.timeoutsMax ? try await decided(commands[...]) : try await decidedApart(commands)
                 noteAvailable()
                 var rest = verdicts[...]
                 for group in waiting {
@@ -124,11 +128,53 @@ final class BatchRunner: @unchecked Sendable {
                 return
             } catch let error as PostgresError where error.mayPass {
                 noteUnavailable(error)
+                if error.isTimeout {
+                    timeouts += 1
+                    // Whoever came meanwhile waits for no account but his own.
+                    waiting += take(besides: waiting.reduce(0) { $0 + $1.commands.count })
+                }
             }
             try await loop.sleep(for: delay)
             delay = min(delay * 2, .seconds(2))
         }
     }
+
+    /// So often a batch may run out of time before its accounts are tried apart.
+    private static let timeoutsMax = 3
+
+    /// Decides what can be decided of `commands` while some of their accounts run out of time: their locks are with somebody else, or
+    /// their rows are out of all proportion. Those commands fail.
+    /// - Throws: the time-out, when no account gets through: then it is the database, which is waited for.
+    private func decidedApart(_ commands: [Command]) async throws -> [Verdict] {
+        var verdicts = [Verdict?](repeating: nil, count: commands.count)
+        var stuck: [AccountID: PostgresError] = [:]
+        var isAnyDecided = false
+        var parts = [Set(commands.map(\.account)).sorted()[...]]
+        while let accounts = parts.popLast() {
+            let members = Set(accounts)
+            let part = commands.indices.filter { members.contains(commands[$0].account) }
+            do {
+                for (index, verdict) in zip(part, try await decided(part.map { commands[$0] }[...])) { verdicts[index] = verdict }
+                isAnyDecided = true
+            } catch let error as PostgresError where error.isTimeout {
+                if accounts.count > 1 {
+                    let middle = accounts.startIndex + accounts.count / 2
+                    parts += [accounts[middle...], accounts[..<middle]]
+                } else {
+                    stuck[accounts[accounts.startIndex]] = error
+                    if !isAnyDecided, stuck.count >= Self.stuckMax || parts.isEmpty { throw error }
+                }
+            }
+        }
+        return commands.indices.map { index in
+            if let verdict = verdicts[index] { return verdict }
+            guard let error = stuck[commands[index].account] else { preconditionFailure("a part was neither decided nor stuck") }
+            return .failed(error)
+        }
+    }
+
+    /// With no other getting through, so many stuck accounts are enough to say that it is not they.
+    private static let stuckMax = 3
 
     /// Decides `commands` in one transaction; where that is refused for good, in two of half the size, down to the one at fault.
     private func decided(_ commands: ArraySlice<Command>) async throws -> [Verdict] {
@@ -171,20 +217,24 @@ final class BatchRunner: @unchecked Sendable {
 /// What came of a command that was handed to the runner.
 enum Verdict: Sendable {
     case decided(Decision)
-    /// The deadline passed first: nothing was decided and nothing will be.
+    /// The deadline passed before an answer was there, and none will come. If the database went away at the COMMIT, the decision may be
+    /// written nevertheless: whoever asks again with the same id is told.
     case dropped
-    /// This command alone cannot be written, now or ever.
+    /// This command alone cannot be written, now or ever; or its account alone could not be worked on in time, try after try.
     case failed(PostgresError)
 }
 
 extension PostgresError {
     /// The same commands may succeed later; a lost COMMIT is asked for again, since every command carries its id. What the server
     /// lacks is not the commands' fault: memory, a right, a table, a partition (which has no constraint's name).
-    fileprivate var mayPass: Bool {
+    var mayPass: Bool {
         guard !isRetriable, !isDatabaseUnavailable else { return true }
         guard let sqlState else { return false }
         return ["42", "53", "58"].contains(sqlState.prefix(2)) || sqlState == "23514" && constraint == nil
     }
+
+    /// `statement_timeout` or `lock_timeout`.
+    fileprivate var isTimeout: Bool { sqlState == "57014" || sqlState == "55P03" }
 
     fileprivate var isRace: Bool { sqlState == "23505" || sqlState == "40001" || sqlState == "40P01" }
 }

@@ -36,6 +36,16 @@ struct LockAccounts: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Account { try Account(&row) }
 }
 
+/// The same for the sweep, without those that somebody works on: who does also settles what has expired there.
+struct LockFreeAccounts: Statement {
+    let ids: [AccountID]
+
+    static let sql = LockAccounts.sql + " SKIP LOCKED"
+
+    func bind(_ parameters: inout Parameters) { parameters.append(ids) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Account { try Account(&row) }
+}
+
 /// The same without the lock.
 struct ReadAccounts: Statement {
     let ids: [AccountID]
@@ -135,31 +145,45 @@ extension RawRepresentable where RawValue == Int16 {
     }
 }
 
-/// The holds that the commands name, and those of the touched accounts that have expired; one that is both comes twice.
+/// The holds that the commands name; and of the touched accounts' holds those that have expired, the oldest first.
 ///
 /// A statement's time is no earlier than a clock read before it, and unlike the clock it can bound an index.
 struct ReadHolds: Statement {
     let charges: [ChargeID]
     let accounts: [AccountID]
+    /// Of the expired ones. As many say that there may be more.
+    let expiredMax: Int
+
+    /// A hold can be both named and expired, and is then read twice.
+    struct Row: Sendable {
+        let hold: OpenHold
+        let isNamed: Bool
+    }
 
     static let sql = """
-        SELECT charge_id, account_id, amount, reported, expires_at, api_key_id
+        SELECT charge_id, account_id, amount, reported, expires_at, api_key_id, true
         FROM open_hold
         WHERE charge_id = ANY($1::uuid[])
         UNION ALL
-        SELECT charge_id, account_id, amount, reported, expires_at, api_key_id
-        FROM open_hold
-        WHERE account_id = ANY($2::uuid[]) AND expires_at <= statement_timestamp()
+        (
+            SELECT charge_id, account_id, amount, reported, expires_at, api_key_id, false
+            FROM open_hold
+            WHERE account_id = ANY($2::uuid[]) AND expires_at <= statement_timestamp()
+            ORDER BY expires_at, charge_id
+            LIMIT $3
+        )
         """
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(charges)
         parameters.append(accounts)
+        parameters.append(expiredMax)
     }
 
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> OpenHold {
-        try OpenHold(
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Row {
+        let hold = try OpenHold(
             charge: row.next(), account: row.next(), amount: row.next(), reported: row.next(), expiresAt: row.next(),
             key: row.next(String?.self).map(APIKeyID.init(rawValue:)))
+        return try Row(hold: hold, isNamed: row.next())
     }
 }

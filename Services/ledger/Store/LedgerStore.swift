@@ -11,14 +11,18 @@ final class LedgerStore: @unchecked Sendable {
     private(set) var limits: Limits
     private let expiry: ExpiryGate
     private let faults: FaultPoints
+    private let expiredMax: Int
 
+    /// - Parameter expiredMax: of the expired holds that one transaction settles.
     init(
-        pool: PostgresPool, limits: Limits = Limits(), expiry: ExpiryGate = ExpiryGate(grace: .zero), faults: FaultPoints = FaultPoints()
+        pool: PostgresPool, limits: Limits = Limits(), expiry: ExpiryGate = ExpiryGate(grace: .zero), faults: FaultPoints = FaultPoints(),
+        expiredMax: Int = 1_000
     ) {
         self.pool = pool
         self.limits = limits
         self.expiry = expiry
         self.faults = faults
+        self.expiredMax = expiredMax
     }
 
     /// Makes the journal's coming months and learns how far it goes back. At start, then daily.
@@ -28,31 +32,62 @@ final class LedgerStore: @unchecked Sendable {
     }
 
     /// Decides and writes `commands` in their order, durably, all or (when it throws) none; settles the expired holds and lots of their
-    /// accounts and of `accounts` on the way. Two round trips; a third where lots or the sums of API keys matter.
+    /// accounts on the way. Two round trips; a third where lots or the sums of API keys matter. Accounts with more expired holds than
+    /// one transaction settles have all of them settled first, in transactions of their own.
     /// - Throws: `PostgresError`; after any, the same commands may be sent again.
-    func decide(_ commands: [Command], expiring accounts: [AccountID] = []) async throws -> [Decision] {
+    func decide(_ commands: [Command]) async throws -> [Decision] {
+        while true {
+            let accounts = Set(commands.map(\.account)).sorted()
+            let (ruling, isPart) = try await decideOnce(commands, on: accounts, waits: true)
+            if !isPart { return ruling.decisions }
+        }
+    }
+
+    /// - Parameter waits: for accounts that another transaction has locked; else they are left out.
+    /// - Returns: also whether only expired holds were settled, because there are so many.
+    private func decideOnce(
+        _ commands: [Command], on touched: [AccountID], waits: Bool
+    ) async throws -> (ruling: Ruling, isPart: Bool) {
         let charges = Array(Set(commands.map(\.id)))
-        let touched = Array(Set(commands.map(\.account)).union(accounts)).sorted()
         let granted = Set(commands.filter(\.movesLots).map(\.account)).sorted()
-        let ruling = try await pool.transaction { transaction in
+        let expires = expiry.isOpen
+        let decided = try await pool.transaction { transaction in
             try faults.hit(.beforeLock)
             if !granted.isEmpty { try await transaction.execute(OpenAccounts(ids: granted)) }
-            let (_, locked, now, entries, holds) = try await transaction.pipeline(
-                PlanOnce(), LockAccounts(ids: touched), ReadClock(), ReadEntries(ids: charges),
-                ReadHolds(charges: charges, accounts: touched))
+            let (locked, now, entries, holds) = try await lock(touched, charges, waits, expires, in: transaction)
             try faults.hit(.afterLock)
 
+            let isPart = holds.count { !$0.isNamed } >= expiredMax
+            let used = isPart ? holds.filter { !$0.isNamed } : holds
             var state = LedgerState(
                 accounts: Dictionary(uniqueKeysWithValues: locked.map { ($0.id, $0) }),
-                holds: Dictionary(holds.map { ($0.charge, $0) }) { first, _ in first },
+                holds: Dictionary(used.map { ($0.hold.charge, $0.hold) }) { first, _ in first },
                 entries: Dictionary(uniqueKeysWithValues: entries.map { ($0.key, $0) }))
-            try await transaction.readLotsAndKeys(into: &state, for: commands, now: now[0])
-            let ruling = state.apply(commands, now: now[0], limits: limits, expires: expiry.isOpen)
+            try await transaction.readLotsAndKeys(into: &state, for: commands, now: now)
+            let ruling =
+                isPart
+                ? state.expireHolds(now: now, limits: limits) : state.apply(commands, now: now, limits: limits, expires: expires)
             try await write(ruling, from: state, in: transaction)
-            return ruling
+            return (ruling, isPart)
         }
         try faults.hit(.afterCommit)
-        return ruling.decisions
+        return decided
+    }
+
+    private func lock(
+        _ accounts: [AccountID], _ charges: [ChargeID], _ waits: Bool, _ expires: Bool, in transaction: PostgresTransaction
+    ) async throws -> ([Account], Instant, [Entry], [ReadHolds.Row]) {
+        // While nothing expires, what is over need not be looked at.
+        let reading = ReadHolds(charges: charges, accounts: expires ? accounts : [], expiredMax: expiredMax)
+        let entries = ReadEntries(ids: charges)
+        if waits {
+            let (_, locked, now, known, holds) = try await transaction.pipeline(
+                PlanOnce(), LockAccounts(ids: accounts), ReadClock(), entries, reading)
+            return (locked, now[0], known, holds)
+        }
+        let (_, locked, now, known, holds) = try await transaction.pipeline(
+            PlanOnce(), LockFreeAccounts(ids: accounts), ReadClock(), entries, reading)
+        return (locked, now[0], known, holds)
     }
 
     private func write(_ ruling: Ruling, from state: LedgerState, in transaction: PostgresTransaction) async throws {
@@ -73,34 +108,48 @@ final class LedgerStore: @unchecked Sendable {
         }
     }
 
-    /// Settles holds that have expired, oldest first; none while an outage is made up for. An account whose row cannot be written
-    /// holds up no other.
-    func sweepExpired(limit: Int = 500) async throws -> Sweep {
-        guard expiry.isOpen else { return Sweep(due: 0) }
-        let due = try await pool.withConnection { try await $0.query(ReadExpired(limit: limit)) }
-        var sweep = Sweep(due: due.count)
-        guard !due.isEmpty else { return sweep }
-        do {
-            _ = try await decide([], expiring: due)
-        } catch let error as PostgresError where !error.isRetriable && !error.isDatabaseUnavailable {
-            for account in Set(due) {
-                do {
-                    _ = try await decide([], expiring: [account])
-                } catch let error as PostgresError where !error.isRetriable && !error.isDatabaseUnavailable {
-                    sweep.failed[account] = error
-                }
-            }
-        }
+    /// Settles what has expired, holds and then lots, the oldest first: at most `limit` holds and the lots of at most `limit` accounts.
+    /// None while an outage is made up for. An account that is locked is passed over, and one that cannot be written holds up no other.
+    /// - Parameter except: accounts that are not to be tried.
+    func sweepExpired(limit: Int = 500, except: [AccountID] = []) async throws -> Sweep {
+        var sweep = Sweep()
+        guard expiry.isOpen else { return sweep }
+        let due = try await pool.withConnection { try await $0.query(ReadExpired(limit: limit, except: except)) }
+        sweep.mayBeMore = due.count { $0.isHold } >= limit || due.count { !$0.isHold } >= limit
+        try await settle(Set(due.map(\.account)).sorted()[...], for: &sweep)
         return sweep
     }
 
-    struct Sweep {
-        /// Holds that were due, at most as many as asked for.
-        var due: Int
-        var failed: [AccountID: PostgresError] = [:]
+    private func settle(_ accounts: ArraySlice<AccountID>, for sweep: inout Sweep) async throws {
+        guard let first = accounts.first else { return }
+        do {
+            let (ruling, isPart) = try await decideOnce([], on: Array(accounts), waits: false)
+            sweep.mayBeMore = sweep.mayBeMore || isPart
+            sweep.settled += ruling.entries.count
+            sweep.passedOver += accounts.filter { ruling.state.accounts[$0] == nil }
+        } catch let error as PostgresError where !error.mayPass {
+            guard accounts.count > 1 else {
+                sweep.failed[first] = error
+                return
+            }
+            let middle = accounts.startIndex + accounts.count / 2
+            try await settle(accounts[..<middle], for: &sweep)
+            try await settle(accounts[middle...], for: &sweep)
+        }
     }
 
-    /// How accounts stand now, by the same rules as decisions: what has expired is settled, whether a sweep came by or not. Reads only.
+    struct Sweep {
+        /// Holds and lots.
+        var settled = 0
+        /// Somebody else was at work on them.
+        var passedOver: [AccountID] = []
+        var failed: [AccountID: PostgresError] = [:]
+        /// The limit was reached.
+        var mayBeMore = false
+    }
+
+    /// How accounts stand now, by the same rules as decisions: what has expired counts as settled, whether a sweep came by or not. Reads
+    /// only, unless there are so many expired holds that they are better settled first.
     /// - Parameter lots: false leaves out the lots where they do not matter.
     /// - Returns: nothing for an account that never had a grant.
     func standings(of accounts: [AccountID], lots: Bool = false) async throws -> [AccountID: Standing] {
@@ -117,15 +166,21 @@ final class LedgerStore: @unchecked Sendable {
 
     /// What a batch would see of these accounts now, and its time.
     func state(of accounts: [AccountID], lots: Bool = false) async throws -> (state: LedgerState, now: Instant) {
-        try await pool.transaction(isolation: .repeatableReadOnly) { transaction in
+        let expires = expiry.isOpen
+        let found: (LedgerState, Instant)? = try await pool.transaction(isolation: .repeatableReadOnly) { transaction in
             let (_, rows, now, holds) = try await transaction.pipeline(
-                PlanOnce(), ReadAccounts(ids: accounts), ReadClock(), ReadHolds(charges: [], accounts: accounts))
+                PlanOnce(), ReadAccounts(ids: accounts), ReadClock(),
+                ReadHolds(charges: [], accounts: expires ? accounts : [], expiredMax: expiredMax))
+            guard holds.count < expiredMax else { return nil }
             var state = LedgerState(
                 accounts: Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0) }),
-                holds: Dictionary(holds.map { ($0.charge, $0) }) { first, _ in first })
+                holds: Dictionary(uniqueKeysWithValues: holds.map { ($0.hold.charge, $0.hold) }))
             try await transaction.readLotsAndKeys(into: &state, for: [], now: now[0], lotsOf: lots ? accounts : [])
-            return (state.apply([], now: now[0], limits: limits, expires: expiry.isOpen).state, now[0])
+            return (state.apply([], now: now[0], limits: limits, expires: expires).state, now[0])
         }
+        if let found { return found }
+        while try await decideOnce([], on: accounts.sorted(), waits: true).isPart {}
+        return try await state(of: accounts, lots: lots)
     }
 
     func standing(of account: AccountID, lots: Bool = false) async throws -> Standing? {
@@ -191,25 +246,35 @@ struct ReadJournalStart: Statement {
 /// Whose holds are over, and whose lots, unless running holds keep all of what is left.
 struct ReadExpired: Statement {
     let limit: Int
+    let except: [AccountID]
+
+    struct Row: Sendable {
+        let account: AccountID
+        let isHold: Bool
+    }
 
     static let sql = """
         (
-            SELECT account_id
+            SELECT account_id, true
             FROM open_hold
-            WHERE expires_at <= clock_timestamp()
+            WHERE expires_at <= statement_timestamp() AND account_id <> ALL($2::uuid[])
             ORDER BY expires_at
             LIMIT $1
         )
         UNION ALL
         (
-            SELECT account_id
+            SELECT account_id, false
             FROM account
-            WHERE lots_expire_at <= clock_timestamp() AND posted > held
+            WHERE lots_expire_at <= statement_timestamp() AND posted > held AND account_id <> ALL($2::uuid[])
             ORDER BY lots_expire_at
             LIMIT $1
         )
         """
 
-    func bind(_ parameters: inout Parameters) { parameters.append(limit) }
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> AccountID { try row.next() }
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(limit)
+        parameters.append(except)
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Row { try Row(account: row.next(), isHold: row.next()) }
 }

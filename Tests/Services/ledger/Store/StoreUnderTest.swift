@@ -18,9 +18,17 @@ final class StoreUnderTest: @unchecked Sendable {
     let runner: BatchRunner
     private var running: Task<Result<Void, any Error>, Never>?
 
-    init(_ database: TestDatabase, limits: Limits = Limits(), faults: FaultPoints = FaultPoints(), commandsMax: Int = 1_000) {
-        pool = PostgresPool(loop: TestDatabase.loop, configuration: database.configuration(connectionsMax: 2), log: silent)
-        store = LedgerStore(pool: pool, limits: limits, faults: faults)
+    /// - Parameters:
+    ///   - expiredMax: of the expired holds that one transaction settles.
+    ///   - configure: changes how it connects.
+    init(
+        _ database: TestDatabase, limits: Limits = Limits(), faults: FaultPoints = FaultPoints(), commandsMax: Int = 1_000,
+        expiredMax: Int = 1_000, configure: (inout PostgresPool.Configuration) -> Void = { _ in }
+    ) {
+        var configuration = database.configuration(connectionsMax: 2)
+        configure(&configuration)
+        pool = PostgresPool(loop: TestDatabase.loop, configuration: configuration, log: silent)
+        store = LedgerStore(pool: pool, limits: limits, faults: faults, expiredMax: expiredMax)
         runner = BatchRunner(store: store, log: silent, commandsMax: commandsMax)
     }
 
@@ -69,12 +77,15 @@ final class StoreUnderTest: @unchecked Sendable {
 
 /// Runs `body` on the test loop with `count` ledgers at one database, then audits the database.
 func withLedgers(
-    _ count: Int = 1, limits: Limits = Limits(), commandsMax: Int = 1_000,
+    _ count: Int = 1, limits: Limits = Limits(), commandsMax: Int = 1_000, expiredMax: Int = 1_000,
+    configure: @escaping @Sendable (inout PostgresPool.Configuration) -> Void = { _ in },
     _ body: @escaping @Sendable ([StoreUnderTest]) async throws -> Void
 ) async throws {
     let database = TestDatabase.current
     try await TestDatabase.onLoop {
-        let ledgers = (0..<count).map { _ in StoreUnderTest(database, limits: limits, commandsMax: commandsMax) }
+        let ledgers = (0..<count).map { _ in
+            StoreUnderTest(database, limits: limits, commandsMax: commandsMax, expiredMax: expiredMax, configure: configure)
+        }
         for ledger in ledgers { try await ledger.start() }
         let result: Result<Void, any Error>
         do { result = .success(try await body(ledgers)) } catch { result = .failure(error) }
