@@ -14,11 +14,11 @@ struct BalanceAlert: Equatable, Sendable {
 }
 
 extension Account {
-    /// What is to be told after the balance fell, and what counts as told from now on.
+    /// What is to be told after the balance fell from `before`, and what counts as told from now on. Low is told where it falls through
+    /// the level that is in force, whatever the level was before.
     mutating func crossing(from before: Credits, at now: Instant, defaultLevel: Credits?) -> BalanceAlert? {
         let level = lowBalanceLevel ?? defaultLevel
-        // The level was lowered since: what was told was about another one.
-        if alerted == .low, level.map({ before >= $0 }) ?? true { alerted = .nothing }
+        if alerted != .exhausted { alerted = level.map { before < $0 } == true ? .low : .nothing }
         let state: Alerted = posted <= .zero ? .exhausted : level.map { posted < $0 } == true ? .low : .nothing
         return turn(to: state, at: now, level: level)
     }
@@ -26,11 +26,11 @@ extension Account {
     /// A call was refused that could not be paid even if no other were running.
     mutating func ranOut(at now: Instant) -> BalanceAlert? { turn(to: .exhausted, at: now, level: nil) }
 
-    /// Credits came in: what lies below the balance now can be told anew. What was not told yet does not count as told.
+    /// Credits came in: what lies below the balance now can be told anew.
     mutating func rearm(defaultLevel: Credits?) {
         let level = lowBalanceLevel ?? defaultLevel
         guard posted > .zero else { return }
-        alerted = min(alerted, level.map { posted < $0 } == true ? .low : .nothing)
+        alerted = level.map { posted < $0 } == true ? .low : .nothing
     }
 
     /// Another level is no crossing: what lies below it already is not told, what lies above it can be.

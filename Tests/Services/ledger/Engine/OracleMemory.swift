@@ -168,7 +168,7 @@ struct OracleMemory {
     var alerts: [BalanceAlert] {
         var alerts: [BalanceAlert] = []
         var balance = Credits.zero
-        var (isLowTold, isExhaustedTold) = (false, false)
+        var isExhaustedTold = false
 
         for fact in facts {
             let (before, change) = (balance, fact.what.change)
@@ -180,19 +180,15 @@ struct OracleMemory {
             let wasBelow = fact.level.map { before < $0 } ?? false
             if case .ranOut = fact.what {
                 if !isExhaustedTold { tell(.exhausted) }
-                (isLowTold, isExhaustedTold) = (true, true)
+                isExhaustedTold = true
             } else if change > .zero, balance > .zero {
                 isExhaustedTold = false
-                if !isBelow { isLowTold = false }
-            } else if change < .zero {
-                // A level that was lowered, or given up for a while: what was told was about another one.
-                if !wasBelow, !isExhaustedTold { isLowTold = false }
+            } else if change < .zero, !isExhaustedTold {
                 if balance <= .zero {
-                    if !isExhaustedTold { tell(.exhausted) }
-                    (isLowTold, isExhaustedTold) = (true, true)
-                } else if isBelow, !isLowTold, let level = fact.level {
+                    tell(.exhausted)
+                    isExhaustedTold = true
+                } else if isBelow, !wasBelow, let level = fact.level {
                     tell(.low(level: level))
-                    isLowTold = true
                 }
             }
         }

@@ -16,6 +16,12 @@ struct BatchPlanTests {
         }
     }
 
+    @Test func `an account's expired holds are found among its own`() async throws {
+        let plans = try await plans { [PlanOnce()] }
+        #expect(plans[2].contains { $0.contains("open_hold_account") })
+        #expect(!plans.joined().contains { $0.contains("open_hold_expiry") })
+    }
+
     @Test func `left alone, Postgres would read some of them as a whole`() async throws {
         let plans = try await plans { [] }
         #expect(plans.joined().contains { $0.contains("Seq Scan") })
@@ -29,7 +35,7 @@ struct BatchPlanTests {
                 let (accounts, charges) = ([AccountID.make()], [ChargeID.make()])
                 let (locks, entries, holds, writes) = try await transaction.pipeline(
                     Explain(LockAccounts(ids: accounts)), Explain(ReadEntries(ids: charges)),
-                    Explain(ReadHolds(charges: charges, accounts: accounts)),
+                    Explain(ReadHolds(charges: charges, accounts: accounts, expiredMax: 1_000)),
                     Explain(WriteBatch([], Changes(from: LedgerState(), to: LedgerState()))))
                 return [locks, entries, holds, writes]
             }
