@@ -56,7 +56,7 @@ struct LotModel {
     mutating func step() {
         now = now + .milliseconds(Int64.random(in: 0...9_000, using: &random))
         let commands = (0..<Int.random(in: 1...8, using: &random)).map { _ in draw() }
-        let slice = state.slice(for: commands, now: now)
+        let slice = state.slice(for: commands, now: now).slice
         let ruling = slice.apply(commands, now: now, expires: Int.random(in: 0..<10, using: &random) > 0)
         journal += ruling.entries
         state.merge(slice, ruling)

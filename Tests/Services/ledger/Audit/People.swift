@@ -78,7 +78,7 @@ struct People: Sendable {
         try await ledger.do(hold(6), on: call, account: account)
         try await ledger.do(report(used), on: call, account: account)
         try await ledger.pool.withConnection { _ = try await $0.execute(LetExpire(charge: call)) }
-        while try await ledger.store.sweepExpired().due > 0 {}
+        while try await ledger.store.sweepExpired().settled > 0 {}
     }
 
     private func keyCalls(_ ledger: StoreUnderTest) async throws {

@@ -1,4 +1,5 @@
 import Contracts
+import JSON
 
 @testable import Ledger
 
@@ -329,7 +330,20 @@ extension OracleMemory {
 }
 
 extension Command {
-    fileprivate func asking(_ action: Action) -> Command { Command(id: id, account: account, action: action, key: key, context: context) }
+    /// With what its message would leave in the journal.
+    fileprivate func asking(_ action: Action) -> Command {
+        var command = Command(id: id, account: account, action: action, key: key, context: context)
+        var json = JSONWriter()
+        json.object { json in
+            json.field(optional: "api_key_id", key?.rawValue)
+            json.field(optional: "model", context.usage?.model)
+            json.field(optional: "operation", context.usage?.operation)
+            json.field(optional: "prompt_tokens", context.usage?.promptTokens)
+            json.field(optional: "completion_tokens", context.usage?.completionTokens)
+        }
+        command.context.metadata = String(decoding: json.bytes, as: UTF8.self)
+        return command
+    }
 }
 
 extension UsageRow {

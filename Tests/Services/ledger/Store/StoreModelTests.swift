@@ -24,7 +24,7 @@ struct StoreModelTests {
             var model = Model(seed: seed, now: start)
             try await pool.withConnection { _ = try await $0.execute(SetOverdraft(account: model.accounts[0], overdraft: credits(4))) }
             var told: [AccountID: [BalanceAlert]] = [:]
-            for step in 0..<200 {
+            for step in 0..<300 {
                 // No further than the journal has months for.
                 model.passTime(until: .startOf(month: start.month + 3))
                 let now = model.now
@@ -85,6 +85,7 @@ private let ownClock = """
     INSERT INTO ledger.own_clock VALUES (pg_catalog.clock_timestamp());
     CREATE FUNCTION ledger.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT at FROM ledger.own_clock';
     CREATE FUNCTION ledger.statement_timestamp() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM ledger.own_clock';
+    ALTER TABLE ledger.key_spending ALTER COLUMN counted_from SET DEFAULT ledger.clock_timestamp();
     """
 
 private struct SetClock: Statement {
