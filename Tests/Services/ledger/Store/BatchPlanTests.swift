@@ -27,6 +27,17 @@ struct BatchPlanTests {
         #expect(plans.joined().contains { $0.contains("Seq Scan") })
     }
 
+    /// What finds the expired holds by an index must not miss one that expired while the batch waited for its accounts.
+    @Test func `a statement's time is no earlier than the clock read before it, in one pipeline and after a wait`() async throws {
+        let (clock, time) = try await TestDatabase.current.withPool { pool in
+            try await pool.transaction { transaction in
+                let (_, clock, time) = try await transaction.pipeline(WaitAMoment(), ReadClock(), ReadStatementTime())
+                return (clock[0], time[0])
+            }
+        }
+        #expect(time >= clock)
+    }
+
     private func plans(after settings: @escaping @Sendable () -> [PlanOnce]) async throws -> [[String]] {
         try await TestDatabase.current.withPool { pool in
             try await pool.transaction { transaction in
@@ -51,4 +62,13 @@ private struct Explain<Explained: Statement>: Statement {
 
     static var sql: String { "EXPLAIN " + Explained.sql }
     func bind(_ parameters: inout Parameters) { statement.bind(&parameters) }
+}
+
+private struct WaitAMoment: Statement {
+    static let sql = "SELECT pg_sleep(0.05)"
+}
+
+private struct ReadStatementTime: Statement {
+    typealias Output = Instant
+    static let sql = "SELECT statement_timestamp()"
 }
