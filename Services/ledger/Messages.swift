@@ -178,7 +178,7 @@ final class CommandConsumer: Sendable {
         case .decided(let made): decision = made
         case .dropped:
             outcomes.dropped.add()
-            log.warning("request too old: dropped undecided", fields(delivery, command), trace: delivery.trace)
+            log.warning("request too old: not answered", fields(delivery, command), trace: delivery.trace)
             return true
         case .failed(let error):
             outcomes.failed.add()

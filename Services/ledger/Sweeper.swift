@@ -12,6 +12,7 @@ final class Sweeper: @unchecked Sendable {
     private let expiry: ExpiryGate
     private let isHearing: @Sendable () -> Bool
     private let log: Logger
+    private let limit: Int
     private var isFailing = false
     /// Until when.
     private var failing: [AccountID: MonotonicInstant] = [:]
@@ -19,8 +20,11 @@ final class Sweeper: @unchecked Sendable {
     private let expired = Metrics.shared.counter("ledger_expired_swept_total", help: "Expired holds and lots that the sweep settled.")
 
     /// - Parameter isHearing: false while reports and settlements cannot come in.
-    init(store: LedgerStore, interval: Duration, expiry: ExpiryGate, isHearing: @escaping @Sendable () -> Bool, log: Logger) {
+    init(
+        store: LedgerStore, interval: Duration, expiry: ExpiryGate, isHearing: @escaping @Sendable () -> Bool, log: Logger, limit: Int = 500
+    ) {
         (self.store, self.interval, self.expiry, self.isHearing, self.log) = (store, interval, expiry, isHearing, log)
+        self.limit = limit
     }
 
     /// Until cancelled.
@@ -53,7 +57,7 @@ final class Sweeper: @unchecked Sendable {
             var settled = 0
             var passedOver: [AccountID] = []
             while failing.count + passedOver.count < Self.passedOverMax {
-                let sweep = try await store.sweepExpired(limit: Self.limit, except: failing.keys + passedOver)
+                let sweep = try await store.sweepExpired(limit: limit, except: failing.keys + passedOver)
                 settled += sweep.settled
                 passedOver += sweep.passedOver
                 for (account, error) in sweep.failed {
@@ -72,7 +76,6 @@ final class Sweeper: @unchecked Sendable {
         }
     }
 
-    private static let limit = 500
     /// Accounts that cannot be written or are locked are left alone for a while. So many are no accident: then the sweep rests.
     private static let passedOverMax = 1_000
     private static let untilTriedAgain = Duration.seconds(60)

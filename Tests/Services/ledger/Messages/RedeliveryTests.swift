@@ -51,6 +51,40 @@ struct RedeliveryTests {
         try await withLedgers { _ in }
     }
 
+    @Test func `what a ledger decided just before it died counts once, whether its acknowledgement got out or not`() async throws {
+        let database = TestDatabase.current
+        try await TestBroker.withTopology { broker in
+            try await TestDatabase.onLoop {
+                let account = AccountID.make()
+                try await withPeers(broker) { peers in
+                    let mortal = try LedgerUnderTest(database, broker)
+                    try await mortal.start()
+                    try await peers.grant(100, account: account)
+                    let reader = StoreUnderTest(database)
+                    func entries() async throws -> Int64 {
+                        try await reader.pool.withConnection { try await $0.one(CountEntries(account: account)) }
+                    }
+                    try await until("the grant is there") { try await entries() == 1 }
+                    for _ in 0..<40 { try await peers.settle(1, on: .make(), account: account) }
+                    // Written, and at this moment acknowledged, on the way, or neither.
+                    try await until("all is decided") { try await entries() == 41 }
+                    await mortal.kill()
+
+                    let survivor = try LedgerUnderTest(database, broker)
+                    try await survivor.start()
+                    // Behind in the queue whatever comes again.
+                    try await peers.settle(1, on: .make(), account: account)
+                    try await until("the survivor is at work") { try await entries() > 41 }
+                    #expect(try await entries() == 42)
+                    #expect(try await reader.row(account)?.posted == credits(59))
+                    await survivor.stop()
+                    await reader.stop()
+                }
+            }
+        }
+        try await withLedgers { _ in }
+    }
+
     @Test func `ledgers that die again and again in the middle of a stream of commands lose and double nothing`() async throws {
         let database = TestDatabase.current
         let seed = UInt64.random(in: 1...1_000_000_000)

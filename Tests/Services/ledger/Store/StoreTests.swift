@@ -165,6 +165,27 @@ struct StoreTests {
         }
     }
 
+    @Test func `sums for people that are full keep no charge from being written`() async throws {
+        try await withLedgers { ledgers in
+            let account = try await ledgers[0].account(10)
+            let full = "UPDATE usage_quarter SET overage = 9223372036854775807, credits = -9223372036854775808 WHERE type = 'usage'"
+            try await ledgers[0].do(settle(1), account: account)
+            try await ledgers[0].pool.script("\(full) AND account_id = '\(account)'")
+            #expect(try await ledgers[0].do(settle(20), account: account) == .applied(9))
+            try await ledgers[0].pool.script(
+                "UPDATE usage_quarter SET overage = 11000000000, credits = -10000000000 WHERE account_id = '\(account)' AND type = 'usage'")
+        }
+    }
+
+    @Test func `an overdraft as large as the table takes it works, as far as the engine counts`() async throws {
+        try await withLedgers { ledgers in
+            let account = try await ledgers[0].account(10)
+            try await ledgers[0].pool.script("UPDATE account SET overdraft = 9223372036854775807 WHERE account_id = '\(account)'")
+            #expect(try await ledgers[0].do(hold(1_000_000_000), account: account) == .applied(1_000_000_000))
+            #expect(try await ledgers[0].row(account)?.available == credits(3_000_000_010))
+        }
+    }
+
     @Test func `the table itself refuses an overspent account`() async throws {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(1)
