@@ -48,7 +48,7 @@ package struct BalanceReply: Message {
     }
 }
 
-/// The balance fell below the level its owner asked to be told of. Once per crossing: told again only after it has been at or above it.
+/// The balance fell through the level its owner asked to be told of. Once per crossing: told again only after it has been at or above it.
 package struct BalanceLow: Message {
     package static let name = "balance.low.v1"
     package static let exchange = Topology.ledgerEvents

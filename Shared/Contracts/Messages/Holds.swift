@@ -70,7 +70,7 @@ package struct PlaceHold: Message {
 /// Asks for more on a running hold before it is used up, and reports usage and prolongs like ``ReportUsage`` (RFC 8506's UPDATE). RPC:
 /// answered by ``HoldReply``, whose `granted` is what this step added.
 ///
-/// Idempotent on (`chargeID`, `step`). A refusal is final for its step and leaves the hold as it was.
+/// Idempotent on (`chargeID`, `step`). A refusal is final for its step and leaves what is held as it was; the report counts.
 package struct ExtendHold: Message {
     package static let name = "hold.extend.v1"
     package static let exchange = Topology.ledgerRPC
