@@ -9,7 +9,7 @@ write_description() {
             printf '{\n  "edge": "http://127.0.0.1:%s",\n' "$EDGE_PORT"
             printf '  "admin": {"email": %s, "password": %s},\n' "$(json_string "$ADMIN_EMAIL")" "$(json_string "$(secret admin-password)")"
             printf '  "provider_simulator": "%s",\n' "$(service_url provider-simulator)"
-            printf '  "services": {%s},\n' "$(for component in auth ledger billing llm-proxy-1 llm-proxy-2; do
+            printf '  "services": {%s},\n' "$(for component in auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2; do
                 member "$component" "\"$(service_url "$component")\""
             done | paste -sd, -)"
             printf '  "database": {%s},\n' "$({

@@ -1,8 +1,8 @@
 # The Swift services, each with its own database role and broker user.
 
-SERVICES=(provider-simulator auth ledger billing llm-proxy-1 llm-proxy-2)
+SERVICES=(provider-simulator auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2)
 
-# program_of COMPONENT: llm-proxy-2 is a second llm-proxy.
+# program_of COMPONENT: llm-proxy-2 is a second llm-proxy, ledger-2 a second ledger.
 program_of() { sed -E 's/-[0-9]+$//' <<<"$1"; }
 
 service_url() { printf 'http://127.0.0.1:%s' "$(port_of "$1")"; }

@@ -7,8 +7,9 @@ PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 STACK_DIR=${STACK_DIR:-$PROJECT/.local}
 [[ $STACK_DIR == /* ]] || STACK_DIR=$PWD/$STACK_DIR
 
-ALL_COMPONENTS="postgres rabbitmq provider-simulator auth ledger billing llm-proxy-1 llm-proxy-2 edge"
-SETTING_NAMES="STACK_COMPONENTS STACK_BIN PUBLIC_URL ADMIN_EMAIL OPENAI_BASE_URL PROVIDERS_FILE POSTGRES_OPTIONS EDGE_PORT AUTH_PORT LEDGER_PORT BILLING_PORT LLM_PROXY_1_PORT
+ALL_COMPONENTS="postgres rabbitmq provider-simulator auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2 edge"
+USUAL_COMPONENTS=${ALL_COMPONENTS/ ledger-2/} # a second ledger only where STACK_COMPONENTS names it
+SETTING_NAMES="STACK_COMPONENTS STACK_BIN PUBLIC_URL ADMIN_EMAIL OPENAI_BASE_URL PROVIDERS_FILE POSTGRES_OPTIONS EDGE_PORT AUTH_PORT LEDGER_PORT LEDGER_2_PORT BILLING_PORT LLM_PROXY_1_PORT
 LLM_PROXY_2_PORT PROVIDER_SIMULATOR_PORT POSTGRES_PORT BROKER_PORT BROKER_API_PORT BROKER_DIST_PORT BROKER_EPMD_PORT"
 
 # default_port NAME DEFAULT OFFSET: with PORT_BASE all ports of a stack stand together, so that several run side by side.
@@ -18,7 +19,7 @@ default_port() {
 }
 
 apply_defaults() {
-    STACK_COMPONENTS=${STACK_COMPONENTS:-$ALL_COMPONENTS}
+    STACK_COMPONENTS=${STACK_COMPONENTS:-$USUAL_COMPONENTS}
     STACK_BIN=${STACK_BIN:-$PROJECT/.build/release} # where the executables were built
     [[ $STACK_BIN == /* ]] || STACK_BIN=$CALLER_DIR/$STACK_BIN
     POSTGRES_OPTIONS=${POSTGRES_OPTIONS:-} # as on its command line: "-c fsync=off"
@@ -26,6 +27,7 @@ apply_defaults() {
     default_port AUTH_PORT 8101 1
     default_port LEDGER_PORT 8102 2
     default_port BILLING_PORT 8103 3
+    default_port LEDGER_2_PORT 8104 4
     default_port LLM_PROXY_1_PORT 8111 11
     default_port LLM_PROXY_2_PORT 8112 12
     default_port PROVIDER_SIMULATOR_PORT 8190 20
