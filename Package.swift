@@ -14,6 +14,7 @@ let package = Package(
         .executable(name: "provider-simulator", targets: ["ProviderSimulator"]),
         .executable(name: "bench", targets: ["Bench"]),
         .executable(name: "ledger-store-load", targets: ["LedgerStoreLoad"]),
+        .executable(name: "soak", targets: ["Soak"]),
     ],
     targets: [
         // C libraries: a module map and a shim each, imported by exactly one Swift module.
@@ -107,6 +108,10 @@ let package = Package(
             name: "LedgerStoreLoad", dependencies: ["Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry"],
             path: "Tests/Benchmarks/StoreLoad"),
 
+        .executableTarget(
+            name: "Soak", dependencies: ["AMQP", "Contracts", "EventLoop", "HTTPClient", "JSON", "Postgres", "Telemetry"],
+            path: "Tests/Soak", exclude: ["soak.sh"]),
+
         // Tests mirror the tree.
         .target(name: "TestSupport", dependencies: ["Contracts", "EventLoop", "Postgres", "Telemetry"], path: "Tests/Support"),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"], path: "Tests/Shared/EventLoop"),
@@ -187,6 +192,7 @@ let package = Package(
                 "Telemetry", "TestSupport",
             ],
             path: "Tests/Services/billing"),
+        .testTarget(name: "SoakTests", dependencies: ["Soak", "Contracts", "EventLoop"], path: "Tests/SoakTests"),
         .testTarget(name: "ArchitectureTests", dependencies: ["TestSupport"], path: "Tests/Architecture"),
         .testTarget(
             name: "SystemTests",

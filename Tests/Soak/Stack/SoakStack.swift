@@ -1,0 +1,75 @@
+import Foundation
+import JSON
+
+/// Postgres, RabbitMQ and two ledgers on the same database and queues, and auth for the auditor's sake; started by the tool that `make run`
+/// uses.
+struct SoakStack: Sendable {
+    enum Component: String, Sendable, CaseIterable {
+        case postgres, rabbitmq, auth, ledger
+        case ledger2 = "ledger-2"
+
+        static let ledgers = [ledger, ledger2]
+    }
+
+    /// Where its state lies: data, logs, `stack.json`.
+    let directory: String
+    /// `deploy/local/stack.sh`
+    let tool: String
+    /// The first of its ports.
+    let portBase: String
+
+    /// For the outages of a soak, which are short.
+    static let expiryGrace = Duration.seconds(2)
+
+    func up() async throws {
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        let settings = "EXPIRY_GRACE=\(Self.expiryGrace.components.seconds)s\nEXPIRY_SWEEP_INTERVAL=200ms\n"
+        try settings.write(toFile: directory + "/local.env", atomically: true, encoding: .utf8)
+        try await run("up")
+    }
+
+    func delete() async throws { try await run("delete") }
+    func start(_ component: Component) async throws { try await run("start", component.rawValue) }
+    /// SIGTERM, or what the component takes for it; SIGKILL when it does not end within its time.
+    func stop(_ component: Component) async throws { try await run("stop", component.rawValue) }
+    func kill(_ component: Component) async throws { try await run("kill", component.rawValue) }
+
+    func signal(_ component: Component, _ number: Int32) throws {
+        guard Foundation.kill(try pid(of: component), number) == 0 else {
+            throw SoakError(description: "no signal \(number) to \(component.rawValue): \(String(cString: strerror(errno)))")
+        }
+    }
+
+    func pid(of component: Component) throws -> Int32 {
+        Int32(try description().object("pids").integer(component.rawValue))
+    }
+
+    /// - Parameter verb: and what it is for.
+    private func run(_ verb: String...) async throws {
+        let (status, output) = try await Program.run(
+            ["bash", tool] + verb,
+            environment: [
+                "STACK_DIR": directory, "PORT_BASE": portBase,
+                "STACK_COMPONENTS": Component.allCases.map(\.rawValue).joined(separator: " "),
+            ])
+        guard status == 0 else { throw SoakError(description: "stack.sh \(verb.joined(separator: " ")): \(output.suffix(2_000))") }
+        if output.contains("did not stop within") { throw SoakError(description: "stack.sh \(verb.joined(separator: " ")): \(output)") }
+    }
+
+    // MARK: What stack.json says
+
+    private func description() throws -> JSONObject {
+        try JSONObject(Array(Data(contentsOf: URL(filePath: directory + "/stack.json"))))
+    }
+
+    var databaseURL: String { get throws { try description().object("database").string("superuser_url") } }
+    func url(of component: Component) throws -> String { try description().object("services").string(component.rawValue) }
+    /// - Parameter user: `url` is the administrator's.
+    func broker(_ user: String) throws -> String { try description().object("broker").string(user) }
+    var admin: (email: String, password: String) {
+        get throws {
+            let admin = try description().object("admin")
+            return (try admin.string("email"), try admin.string("password"))
+        }
+    }
+}

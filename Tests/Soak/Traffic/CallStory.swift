@@ -1,0 +1,176 @@
+import Contracts
+
+/// One call to a model as its proxy tells it to the ledger, from the hold to the end; drawn before it begins, so that what the ledger
+/// answers changes nothing in what is drawn after.
+struct CallStory: Sendable {
+    enum Step: Sendable {
+        case report
+        case extend(Credits, least: Credits)
+    }
+
+    enum End: Sendable { case settle, void, abandon }
+
+    let hold: Ask
+    let key: CallerKey?
+    private let amount: Credits
+    private let timeToLive: Duration
+    /// Waits for each answer as a proxy does; otherwise everything is sent when it comes to it, in any order.
+    private let isOrderly: Bool
+    private let patience: Duration
+    /// When the same hold is asked again.
+    private let holdAgain: [Duration]
+    /// The same id with another amount, sent at that time.
+    private let otherHold: (Ask, Duration)?
+    private let steps: [(Step, used: Credits, pause: Duration, copies: [Duration])]
+    private let end: End
+    private let cost: Credits
+    private let endPause: Duration
+    private let endCopies: [Duration]
+    /// A second end with other content.
+    private let otherEnd: (Ask, Duration)?
+    /// What is done about a hold without an answer.
+    private let voidsUnanswered: Bool
+    private let settlesRefused: Bool
+
+    init(of customer: inout Customer) {
+        let id = ChargeID.make()
+        let account = customer.account
+        key = customer.drawKey()
+        var dice = customer.dice.split()
+        amount = dice.credits(customer.habit.price)
+        let least = dice.chance(60) ? dice.share(of: amount, percent: 1...60) + Credits(nano: 1) : amount
+        end = dice.pick([(70, .settle), (12, .void), (18, .abandon)])
+        // What is left to itself lives for a short time, so that a soak's quiet points are soon quiet.
+        let isShort = end == .abandon || dice.chance(30)
+        timeToLive = isShort ? dice.milliseconds(600...4_000) : dice.milliseconds(8_000...60_000)
+        let awaitsFunds = dice.chance(25)
+        hold = Ask(
+            id: id, account: account,
+            action: .hold(amount: amount, least: least, timeToLive: timeToLive, awaitsFunds: awaitsFunds, key: key))
+        isOrderly = dice.chance(70)
+        patience = dice.milliseconds(500...3_000)
+        holdAgain = dice.chance(20) ? (0..<Int.random(in: 1...2, using: &dice)).map { _ in dice.milliseconds(0...5_000) } : []
+        otherHold =
+            dice.chance(3)
+            ? (
+                Ask(
+                    id: id, account: account,
+                    action: .hold(
+                        amount: amount + Credits(nano: 1), least: least, timeToLive: timeToLive, awaitsFunds: awaitsFunds, key: key)),
+                dice.milliseconds(0...3_000)
+            ) : nil
+        var used = Credits.zero
+        var steps: [(Step, used: Credits, pause: Duration, copies: [Duration])] = []
+        for _ in 0..<dice.pick([(45, 0), (25, 1), (15, 2), (10, 3), (5, 5)]) {
+            used += dice.share(of: amount, percent: 1...40)
+            let extra = dice.credits(customer.habit.price)
+            let step: Step = dice.chance(30) ? .extend(extra, least: dice.share(of: extra, percent: 10...100) + Credits(nano: 1)) : .report
+            steps.append((step, used, dice.milliseconds(50...900), dice.copies()))
+        }
+        self.steps = steps
+        cost = dice.pick([
+            (8, .zero), (72, dice.share(of: amount, percent: 1...100)), (12, amount), (8, dice.share(of: amount, percent: 100...300)),
+        ])
+        // Now and then the settlement comes after the hold has expired.
+        endPause = isShort && dice.chance(40) ? timeToLive + dice.milliseconds(100...2_500) : dice.milliseconds(0...1_200)
+        endCopies = dice.copies()
+        voidsUnanswered = !isShort || dice.chance(70)
+        settlesRefused = key == nil && dice.chance(8)
+        otherEnd = Self.drawOtherEnd(id, customer, cost, key, &dice)
+    }
+
+    private static func drawOtherEnd(
+        _ id: ChargeID, _ customer: Customer, _ cost: Credits, _ key: CallerKey?, _ dice: inout Dice
+    ) -> (Ask, Duration)? {
+        guard dice.chance(5) else { return nil }
+        let (account, action): (AccountID, Ask.Action) = dice.pick([
+            (50, (customer.account, .settle(amount: cost + Credits(nano: 1), key: key))),
+            (35, (customer.account, .void)),
+            (15, (customer.stranger, .settle(amount: cost, key: nil))),
+        ])
+        return (Ask(id: id, account: account, action: action), dice.milliseconds(0...4_000))
+    }
+
+    // MARK: Playing
+
+    func play(on driver: Driver) async {
+        await withDiscardingTaskGroup { group in
+            for pause in holdAgain { group.addTask { _ = await driver.ask(hold, within: patience, after: pause) } }
+            if let (other, pause) = otherHold { group.addTask { _ = await driver.ask(other, within: patience, after: pause) } }
+            if let (other, pause) = otherEnd { group.addTask { await driver.send(other, after: pause) } }
+            if isOrderly { await playInOrder(on: driver, &group) } else { playAtOnce(on: driver, &group) }
+        }
+    }
+
+    private func playInOrder(on driver: Driver, _ group: inout DiscardingTaskGroup) async {
+        var reply = await driver.ask(hold, within: patience)
+        for _ in 0..<5 where reply == nil || reply?.status == .awaitingFunds {
+            await driver.pause(for: .milliseconds(250))
+            reply = await driver.ask(hold, within: patience)
+        }
+        switch reply?.status {
+        case .granted: break
+        case nil, .awaitingFunds:
+            if voidsUnanswered { send(.void, endCopies, on: driver, &group) }
+            return
+        case .conflict:
+            // Another hold of this story stands.
+            send(.void, endCopies, on: driver, &group)
+            return
+        default:
+            if settlesRefused { send(.settle(amount: cost, key: key), endCopies, on: driver, &group) }
+            return
+        }
+        for number in steps.indices {
+            await driver.pause(for: steps[number].pause)
+            let step = ask(number)
+            if step.isRequest {
+                if await driver.ask(step, within: patience) == nil { _ = await driver.ask(step, within: patience) }
+            } else {
+                for pause in steps[number].copies { group.addTask { await driver.send(step, after: pause) } }
+            }
+        }
+        await driver.pause(for: endPause)
+        if let ending { send(ending, endCopies, on: driver, &group) }
+    }
+
+    private func playAtOnce(on driver: Driver, _ group: inout DiscardingTaskGroup) {
+        group.addTask { _ = await driver.ask(hold, within: patience, after: endPause / 2) }
+        for number in steps.indices {
+            let step = ask(number)
+            for pause in steps[number].copies {
+                group.addTask {
+                    if step.isRequest {
+                        _ = await driver.ask(step, within: patience, after: pause + steps[number].pause)
+                    } else {
+                        await driver.send(step, after: pause + steps[number].pause)
+                    }
+                }
+            }
+        }
+        if let ending { send(ending, endCopies.map { $0 + steps.reduce(.zero) { $0 + $1.pause } / 2 }, on: driver, &group) }
+    }
+
+    private func send(_ action: Ask.Action, _ pauses: [Duration], on driver: Driver, _ group: inout DiscardingTaskGroup) {
+        let ask = Ask(id: hold.id, account: hold.account, action: action)
+        for pause in pauses { group.addTask { await driver.send(ask, after: pause) } }
+    }
+
+    private func ask(_ number: Int) -> Ask {
+        let action: Ask.Action =
+            switch steps[number].0 {
+            case .report: .report(used: steps[number].used, timeToLive: timeToLive)
+            case .extend(let extra, let least):
+                .extend(step: Int64(number + 1), amount: extra, least: min(least, extra), used: steps[number].used, timeToLive: timeToLive)
+            }
+        return Ask(id: hold.id, account: hold.account, action: action)
+    }
+
+    private var ending: Ask.Action? {
+        switch end {
+        case .settle: .settle(amount: cost, key: key)
+        case .void: .void
+        case .abandon: nil
+        }
+    }
+}

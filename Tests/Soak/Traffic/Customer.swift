@@ -1,0 +1,122 @@
+import Contracts
+
+/// An account and the way it is used.
+struct Customer: Sendable {
+    enum Habit: CaseIterable, Sendable {
+        /// Always enough credits: what it is charged is exactly what was used.
+        case rich
+        /// Lives from hand to mouth: clamped and refused holds, overage, calls that wait for funds.
+        case scarce
+        /// Credits that end within seconds.
+        case expiring
+        /// Buys and wants its money back.
+        case disputed
+        /// API keys with limits of their own; some accounts too.
+        case limited
+        /// Calls long before it has ever bought anything.
+        case late
+        /// One account under many calls at once.
+        case hot
+
+        var customers: Int {
+            switch self {
+            case .rich, .disputed: 6
+            case .scarce, .expiring: 8
+            case .limited: 5
+            case .late: 2
+            case .hot: 1
+            }
+        }
+
+        /// Mean time between two stories of one account.
+        var pace: Duration { self == .hot ? .milliseconds(120) : .milliseconds(500) }
+
+        /// What one call costs, in credits.
+        var price: ClosedRange<Double> {
+            switch self {
+            case .rich: 0.01...3
+            case .scarce, .disputed: 0.5...9
+            case .expiring, .limited, .late: 0.1...4
+            case .hot: 0.01...0.8
+            }
+        }
+
+        /// What one grant gives, in credits.
+        var grant: ClosedRange<Double> {
+            switch self {
+            case .rich: 10...500
+            case .scarce: 1...18
+            case .expiring: 0.5...20
+            case .disputed: 1...40
+            case .limited: 20...200
+            case .late, .hot: 0.5...10
+            }
+        }
+
+        var storyWeights: [(weight: Int, Story)] {
+            switch self {
+            case .rich, .limited: [(95, .call), (5, .grant)]
+            case .scarce, .late: [(85, .call), (15, .grant)]
+            case .expiring, .disputed: [(65, .call), (35, .grant)]
+            case .hot: [(94, .call), (6, .grant)]
+            }
+        }
+    }
+
+    enum Story: Sendable { case call, grant }
+
+    let account: AccountID
+    let habit: Habit
+    /// Somebody else's account, for asks that name the wrong one.
+    let stranger: AccountID
+    var dice: Dice
+    /// Counts keys: each is used for a while and then replaced, since its limit is soon reached.
+    private var calls = 0
+
+    /// All of a soak's customers, the same for the same dice.
+    static func all(_ dice: inout Dice) -> [Customer] {
+        let accounts = Habit.allCases.flatMap { habit in (0..<habit.customers).map { _ in (AccountID.make(), habit) } }
+        return accounts.map { Customer(account: $0, habit: $1, stranger: accounts[0].0, dice: dice.split()) }
+    }
+
+    private init(account: AccountID, habit: Habit, stranger: AccountID, dice: Dice) {
+        (self.account, self.habit, self.stranger, self.dice) = (account, habit, stranger, dice)
+    }
+
+    /// What it starts with.
+    var initialGrant: Credits? {
+        switch habit {
+        case .rich: Credits(whole: 20_000)
+        case .limited: Credits(whole: 1_000)
+        case .scarce, .disputed, .hot: Credits(whole: 20)
+        case .expiring, .late: nil
+        }
+    }
+
+    /// Its own spending limits, which only some have.
+    mutating func drawLimits() -> SpendingLimits? {
+        guard habit == .limited, dice.chance(60) else { return nil }
+        return SpendingLimits(daily: dice.credits(20...200), monthly: dice.chance(50) ? dice.credits(20...200) : nil)
+    }
+
+    /// The pause before its next story.
+    mutating func drawPause() -> Duration {
+        let mean = Int(habit.pace.components.attoseconds / 1_000_000_000_000_000)
+        return dice.milliseconds(0...2 * mean)
+    }
+
+    mutating func drawStory() -> Story { dice.pick(habit.storyWeights) }
+
+    mutating func drawKey() -> CallerKey? {
+        guard habit == .limited else { return nil }
+        calls += 1
+        guard dice.chance(85) else { return nil }
+        // The limits follow from the key, as auth would have them.
+        let number = calls / 25
+        var limits = Dice(account.rawValue.low &+ UInt64(number))
+        return CallerKey(
+            id: APIKeyID(rawValue: "\(account.description.suffix(6))\(number)"),
+            limits: SpendingLimits(
+                daily: limits.chance(70) ? limits.credits(1...25) : nil, monthly: limits.chance(50) ? limits.credits(1...30) : nil))
+    }
+}

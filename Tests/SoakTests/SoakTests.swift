@@ -1,0 +1,28 @@
+import EventLoop
+import Foundation
+import Testing
+
+@testable import Soak
+
+/// The short form of `make soak-ledger`.
+struct SoakTests {
+    @Test func `two ledgers keep every promise while they, Postgres and RabbitMQ die under them`() async throws {
+        let environment = ProcessInfo.processInfo.environment
+        let tool = try #require(environment["STACK_TOOL"], "run the tests by `make test`")
+        let stacks = try #require(environment["TEST_STACKS"])
+        let portBase = try #require(environment["TEST_STACK_PORT_BASE"].flatMap { Int($0) }) + 50
+        let seed = environment["SOAK_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 1...999_999_999)
+        print("soak: seed \(seed)")
+        let loop = EventLoop.spawn(name: "soak")
+        defer { loop.stop() }
+        var plan = SoakPlan(
+            seed: seed, time: .seconds(30), stack: SoakStack(directory: stacks + "/soak", tool: tool, portBase: "\(portBase)"))
+        plan.calm = .seconds(6)
+        let run = plan
+        let report = try await Task(executorPreference: loop) { try await SoakRun.run(run, on: loop) { print("soak: \($0)") } }.value
+        print("soak: \(report.summary)")
+        try await run.stack.delete()
+        #expect(report.differences.isEmpty, "seed \(seed): \(report.differences.prefix(20).map(\.description).joined(separator: "\n"))")
+        #expect(report.faults.values.reduce(0, +) >= 3 && report.commands > 1_000)
+    }
+}
