@@ -38,7 +38,8 @@ struct LedgerService {
 
             let log = runtime.log
             let pool = try runtime.database(connectionsMax: 6)
-            let store = LedgerStore(pool: pool, limits: limits, expiry: expiry)
+            let reads = try runtime.database(connectionsMax: 3, statementTimeout: .seconds(5), name: "reading database")
+            let store = LedgerStore(pool: pool, reads: reads, limits: limits, expiry: expiry)
             let keeper = JournalKeeper(store: store, log: log)
             let runner = BatchRunner(store: store, expiry: expiry, log: log, commandsMax: commandsMax)
             runtime.add(Component("journal", run: { try await keeper.run() }))
@@ -91,11 +92,12 @@ struct LedgerService {
                 runtime.add(Component("audit", on: auditLoop, run: { try await nightly.run() }))
             }
 
+            let slots = ReadSlots(loop: runtime.loop)
             let topUpURL = "\(runtime.configuration.publicURL)/billing"
             runtime.serve { _ in
                 Routes(
-                    store: store, runner: runner, auditor: auditor, authenticate: { try await authenticator.principal($0) },
-                    topUpURL: topUpURL, log: log
+                    store: store, runner: runner, auditor: auditor, slots: slots,
+                    authenticate: { try await authenticator.principal($0) }, topUpURL: topUpURL, log: log
                 ).router
             }
         }

@@ -12,6 +12,7 @@ struct Routes: Sendable {
     let store: LedgerStore
     let runner: BatchRunner
     let auditor: Auditor
+    let slots: ReadSlots
     let authenticate: @Sendable (Request) async throws -> Principal
     /// Where a person buys more.
     let topUpURL: String

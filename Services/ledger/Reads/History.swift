@@ -49,7 +49,7 @@ extension LedgerStore {
 
         // One line more than asked for tells whether there is another page.
         let slice = ChainSlice(account: account, filter: filter, start: start, end: end, limit: limit + 1, offset: offset)
-        let (lines, total) = try await pool.withConnection { connection in
+        let (lines, total) = try await reads.withConnection { connection in
             cursor == nil ? try await connection.linesAndCount(slice) : (try await connection.lines(slice), nil)
         }
         let page = Array(lines.prefix(limit))
@@ -75,7 +75,7 @@ extension LedgerStore {
     }
 
     private func stretch(of account: AccountID, _ filter: HistoryFilter) async throws -> ChainStretch {
-        try await pool.withConnection { try await $0.one(FindStretch(account: account, from: filter.from, to: filter.to)) }
+        try await reads.withConnection { try await $0.one(FindStretch(account: account, from: filter.from, to: filter.to)) }
     }
 }
 

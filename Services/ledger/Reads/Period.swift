@@ -36,7 +36,7 @@ extension LedgerStore {
     /// Days become moments by the database's calendar and clock. A bound that is missing: to the end of today; from the beginning of
     /// the 30th day, counted back from the end.
     func period(_ asked: AskedPeriod) async throws -> Period {
-        try await pool.withConnection { try await $0.one(ReadPeriod(asked: asked)) }
+        try await reads.withConnection { try await $0.one(ReadPeriod(asked: asked)) }
     }
 }
 

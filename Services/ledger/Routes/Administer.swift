@@ -31,12 +31,14 @@ extension Routes {
     /// {accounts, balance, held, owed}, now; what changed over a period, by type and day, as ``usageSummary(_:)`` and
     /// ``dailyUsage(_:)`` tell it of one account.
     @Sendable func totals(_ request: Request) async throws -> Response {
-        _ = try await administrator(request)
+        let administrator = try await administrator(request)
         let period = try await usagePeriod(request.query)
-        let (totals, types, days) = try await store.pool.withConnection { connection in
-            try await connection.pipeline(
-                ReadTotals(), UsageByType(scope: OfEverybody(), period: period.covered),
-                UsageByDay(scope: OfEverybody(), period: period.covered, zone: period.zone))
+        let (totals, types, days) = try await slots.during(administrator.accountID) {
+            try await store.reads.withConnection { connection in
+                try await connection.pipeline(
+                    ReadTotals(), UsageByType(scope: OfEverybody(), period: period.covered),
+                    UsageByDay(scope: OfEverybody(), period: period.covered, zone: period.zone))
+            }
         }
         return .object(200) { json in
             json.field("accounts", totals[0].accounts)

@@ -6,7 +6,8 @@ import JSON
 extension Routes {
     /// All of what a filter lets through as one file, newest first, read and sent in pieces: however long it is, a piece of it is all that
     /// is in memory, and a client that hangs up ends it. Should the database go away on the way, the file breaks off unmistakably.
-    func historyExport(of account: AccountID, _ query: Query) async throws -> Response {
+    /// - Parameter slot: held until the last piece is sent, or nobody is there to take it.
+    func historyExport(of account: AccountID, _ query: Query, _ slot: ReadSlot) async throws -> Response {
         for name in ["page", "limit", "cursor"] where try query.filled(name) != nil {
             throw Problem.invalidRequest("An export has no pages: it is everything.", param: name)
         }
@@ -17,6 +18,7 @@ extension Routes {
             200,
             headers: ["content-type": "text/csv; charset=utf-8; header=present", "content-disposition": "attachment; filename=\"\(name)\""]
         ) { body in
+            defer { withExtendedLifetime(slot) {} }
             var head = CSV()
             head.row(HistoryLine.csvColumns.map(CSV.Cell.plain))
             try await body.write(head.bytes)

@@ -5,18 +5,20 @@ import JSON
 
 extension Routes {
     @Sendable func history(_ request: Request) async throws -> Response {
-        try await history(of: reader(request).accountID, request.query, isForOwner: true)
+        let caller = try await reader(request)
+        return try await history(of: caller.accountID, request.query, by: caller, isForOwner: true)
     }
 
     @Sendable func anyHistory(_ request: Request) async throws -> Response {
-        _ = try await administrator(request)
-        return try await history(of: request.query.account(), request.query, isForOwner: false)
+        let administrator = try await administrator(request)
+        return try await history(of: request.query.account(), request.query, by: administrator, isForOwner: false)
     }
 
-    private func history(of account: AccountID, _ query: Query, isForOwner: Bool) async throws -> Response {
+    private func history(of account: AccountID, _ query: Query, by caller: Principal, isForOwner: Bool) async throws -> Response {
         switch try query.filled("format") ?? "json" {
-        case "json": try await historyPage(of: account, query, isForOwner: isForOwner)
-        case "csv": try await historyExport(of: account, query)
+        case "json":
+            try await slots.during(caller.accountID) { try await historyPage(of: account, query, isForOwner: isForOwner) }
+        case "csv": try await historyExport(of: account, query, slots.take(for: caller.accountID))
         default: throw Problem.invalidRequest("Expected json or csv.", param: "format")
         }
     }

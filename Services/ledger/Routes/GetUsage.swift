@@ -10,32 +10,42 @@ import Postgres
 /// `to` say what it covers.
 extension Routes {
     @Sendable func usageSummary(_ request: Request) async throws -> Response {
-        let scope = OfAccount(id: try await reader(request).accountID)
-        return try await usageSummary(scope, usagePeriod(request.query))
+        let caller = try await reader(request)
+        return try await slots.during(caller.accountID) {
+            try await usageSummary(OfAccount(id: caller.accountID), usagePeriod(request.query))
+        }
     }
 
     @Sendable func dailyUsage(_ request: Request) async throws -> Response {
-        let scope = OfAccount(id: try await reader(request).accountID)
-        return try await dailyUsage(scope, usagePeriod(request.query))
+        let caller = try await reader(request)
+        return try await slots.during(caller.accountID) {
+            try await dailyUsage(OfAccount(id: caller.accountID), usagePeriod(request.query))
+        }
     }
 
     @Sendable func usageByModel(_ request: Request) async throws -> Response {
-        let scope = OfAccount(id: try await reader(request).accountID)
-        return try await usageByName(ByModel.self, scope, request.query)
+        let caller = try await reader(request)
+        return try await slots.during(caller.accountID) {
+            try await usageByName(ByModel.self, OfAccount(id: caller.accountID), request.query)
+        }
     }
 
     @Sendable func usageByOperation(_ request: Request) async throws -> Response {
-        let scope = OfAccount(id: try await reader(request).accountID)
-        return try await usageByName(ByOperation.self, scope, request.query)
+        let caller = try await reader(request)
+        return try await slots.during(caller.accountID) {
+            try await usageByName(ByOperation.self, OfAccount(id: caller.accountID), request.query)
+        }
     }
 
     /// Everybody's, or one user's with `user_id`: `by` model (the default), operation, day or type.
     @Sendable func everybodysUsage(_ request: Request) async throws -> Response {
-        _ = try await administrator(request)
-        if try request.query.filled("user_id") != nil {
-            return try await usage(OfAccount(id: request.query.account()), request.query)
+        let administrator = try await administrator(request)
+        return try await slots.during(administrator.accountID) {
+            if try request.query.filled("user_id") != nil {
+                return try await usage(OfAccount(id: request.query.account()), request.query)
+            }
+            return try await usage(OfEverybody(), request.query)
         }
-        return try await usage(OfEverybody(), request.query)
     }
 
     private func usage(_ scope: some UsageScope, _ query: Query) async throws -> Response {
@@ -49,7 +59,7 @@ extension Routes {
     }
 
     private func usageSummary(_ scope: some UsageScope, _ period: UsagePeriod) async throws -> Response {
-        let types = try await store.pool.withConnection { try await $0.query(UsageByType(scope: scope, period: period.covered)) }
+        let types = try await store.reads.withConnection { try await $0.query(UsageByType(scope: scope, period: period.covered)) }
         return .object(200) { json in
             period.encode(into: &json)
             json.encode(types)
@@ -57,7 +67,7 @@ extension Routes {
     }
 
     private func dailyUsage(_ scope: some UsageScope, _ period: UsagePeriod) async throws -> Response {
-        let rows = try await store.pool.withConnection {
+        let rows = try await store.reads.withConnection {
             try await $0.query(UsageByDay(scope: scope, period: period.covered, zone: period.zone))
         }
         return .object(200) { json in
@@ -70,7 +80,7 @@ extension Routes {
     private func usageByName<Group: UsageGroup>(_: Group.Type, _ scope: some UsageScope, _ query: Query) async throws -> Response {
         let limit = try query.integer("limit", default: 100, in: 1...1_000)
         let period = try await usagePeriod(query)
-        let (names, types) = try await store.pool.withConnection { connection in
+        let (names, types) = try await store.reads.withConnection { connection in
             try await connection.pipeline(
                 UsageByName<_, Group>(scope: scope, period: period.covered, limit: limit),
                 UsageByType(scope: scope, period: period.covered))

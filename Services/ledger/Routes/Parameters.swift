@@ -63,7 +63,7 @@ extension AskedPeriod {
 extension Routes {
     /// - Throws: 400 for an unknown zone or a period that ends before it begins.
     func period(_ asked: AskedPeriod) async throws -> Period {
-        guard try await zones.contains(asked.zone, store.pool) else {
+        guard try await zones.contains(asked.zone, store.reads) else {
             throw Problem.invalidRequest("Expected the IANA name of a time zone, like Europe/Berlin.", param: "tz")
         }
         let period = try await store.period(asked)

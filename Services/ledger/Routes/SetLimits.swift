@@ -31,7 +31,7 @@ extension Routes {
 
     /// Limits and what counts against them, as a hold would find them now.
     func settings(of id: AccountID) async throws -> Settings {
-        let (state, now) = try await store.state(of: [id])
+        let (state, now) = try await store.state(of: [id], over: store.reads)
         return Settings(
             account: state.accounts[id] ?? Account(id: id),
             keys: state.keys.values.sorted { $0.id.key.rawValue < $1.id.key.rawValue }, now: now)

@@ -43,7 +43,7 @@ extension Routes {
     private func procedure(_ name: String, for caller: Result<Principal, any Error>, input: JSONObject?) async throws -> [UInt8] {
         switch name {
         case "credits.balance": try await balance(of: caller.get()).body
-        case "credits.history": try await historyPage(of: caller.get().accountID, query(input), isForOwner: true).body
+        case "credits.history": try await historyPage(of: caller.get(), query(input))
         default: throw Problem(404, "not_found", .invalidRequest, "No procedure found on path \"\(name)\"")
         }
     }
@@ -51,6 +51,10 @@ extension Routes {
     private static func input(_ query: Query) throws(Problem) -> JSONObject {
         let text = try query.filled("input") ?? "{}"
         do throws(JSONError) {
+    private func historyPage(of caller: Principal, _ query: Query) async throws -> [UInt8] {
+        try await slots.during(caller.accountID) { try await historyPage(of: caller.accountID, query, isForOwner: true).body }
+    }
+
             return try JSONObject(Array((text == "null" ? "{}" : text).utf8))
         } catch {
             throw .invalidJSON("The input is no valid JSON object: \(error).")

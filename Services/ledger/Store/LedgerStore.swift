@@ -8,17 +8,22 @@ import Postgres
 final class LedgerStore: @unchecked Sendable {
     // @unchecked Sendable: confined to the pool's loop, as the pool itself.
     let pool: PostgresPool
+    /// What pages are read over, so that no search keeps a connection from a decision. On the same loop.
+    let reads: PostgresPool
     private(set) var limits: Limits
     private let expiry: ExpiryGate
     private let faults: FaultPoints
     private let expiredMax: Int
 
-    /// - Parameter expiredMax: of the expired holds that one transaction settles.
+    /// - Parameters:
+    ///   - reads: `pool` by default.
+    ///   - expiredMax: of the expired holds that one transaction settles.
     init(
-        pool: PostgresPool, limits: Limits = Limits(), expiry: ExpiryGate = ExpiryGate(grace: .zero), faults: FaultPoints = FaultPoints(),
-        expiredMax: Int = 1_000
+        pool: PostgresPool, reads: PostgresPool? = nil, limits: Limits = Limits(), expiry: ExpiryGate = ExpiryGate(grace: .zero),
+        faults: FaultPoints = FaultPoints(), expiredMax: Int = 1_000
     ) {
         self.pool = pool
+        self.reads = reads ?? pool
         self.limits = limits
         self.expiry = expiry
         self.faults = faults
@@ -150,11 +155,13 @@ final class LedgerStore: @unchecked Sendable {
 
     /// How accounts stand now, by the same rules as decisions: what has expired counts as settled, whether a sweep came by or not. Reads
     /// only, unless there are so many expired holds that they are better settled first.
-    /// - Parameter lots: false leaves out the lots where they do not matter.
+    /// - Parameters:
+    ///   - lots: false leaves out the lots where they do not matter.
+    ///   - pool: what is read over; the one of the decisions by default.
     /// - Returns: nothing for an account that never had a grant.
-    func standings(of accounts: [AccountID], lots: Bool = false) async throws -> [AccountID: Standing] {
+    func standings(of accounts: [AccountID], lots: Bool = false, over pool: PostgresPool? = nil) async throws -> [AccountID: Standing] {
         guard !accounts.isEmpty else { return [:] }
-        let (state, _) = try await state(of: accounts, lots: lots)
+        let (state, _) = try await state(of: accounts, lots: lots, over: pool)
         var standings: [AccountID: Standing] = [:]
         for account in state.accounts.values where account.isOpen {
             var book = state.books[account.id]
@@ -165,9 +172,11 @@ final class LedgerStore: @unchecked Sendable {
     }
 
     /// What a batch would see of these accounts now, and its time.
-    func state(of accounts: [AccountID], lots: Bool = false) async throws -> (state: LedgerState, now: Instant) {
+    func state(
+        of accounts: [AccountID], lots: Bool = false, over pool: PostgresPool? = nil
+    ) async throws -> (state: LedgerState, now: Instant) {
         let expires = expiry.isOpen
-        let found: (LedgerState, Instant)? = try await pool.transaction(isolation: .repeatableReadOnly) { transaction in
+        let found: (LedgerState, Instant)? = try await (pool ?? self.pool).transaction(isolation: .repeatableReadOnly) { transaction in
             let (_, rows, now, holds) = try await transaction.pipeline(
                 PlanOnce(), ReadAccounts(ids: accounts), ReadClock(),
                 ReadHolds(charges: [], accounts: expires ? accounts : [], expiredMax: expiredMax))
@@ -180,11 +189,12 @@ final class LedgerStore: @unchecked Sendable {
         }
         if let found { return found }
         while try await decideOnce([], on: accounts.sorted(), waits: true).isPart {}
-        return try await state(of: accounts, lots: lots)
+        return try await state(of: accounts, lots: lots, over: pool)
     }
 
+    /// As a page shows it.
     func standing(of account: AccountID, lots: Bool = false) async throws -> Standing? {
-        try await standings(of: [account], lots: lots)[account]
+        try await standings(of: [account], lots: lots, over: reads)[account]
     }
 }
 

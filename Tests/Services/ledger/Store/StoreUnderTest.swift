@@ -14,6 +14,7 @@ let silent = Logger(service: "ledger-test", level: .error)
 final class StoreUnderTest: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
     let pool: PostgresPool
+    let reads: PostgresPool
     let store: LedgerStore
     let runner: BatchRunner
     private var running: Task<Result<Void, any Error>, Never>?
@@ -28,7 +29,8 @@ final class StoreUnderTest: @unchecked Sendable {
         var configuration = database.configuration(connectionsMax: 2)
         configure(&configuration)
         pool = PostgresPool(loop: TestDatabase.loop, configuration: configuration, log: silent)
-        store = LedgerStore(pool: pool, limits: limits, faults: faults, expiredMax: expiredMax)
+        reads = PostgresPool(loop: TestDatabase.loop, configuration: configuration, log: silent)
+        store = LedgerStore(pool: pool, reads: reads, limits: limits, faults: faults, expiredMax: expiredMax)
         runner = BatchRunner(store: store, log: silent, commandsMax: commandsMax)
     }
 
@@ -49,6 +51,7 @@ final class StoreUnderTest: @unchecked Sendable {
         runner.stop()
         let ended = await running?.value
         await pool.close()
+        await reads.close()
         if case .failure(let error) = ended { return error }
         return nil
     }

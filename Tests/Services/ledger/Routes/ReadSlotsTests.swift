@@ -1,0 +1,83 @@
+import Contracts
+import EventLoop
+import HTTP
+import Identity
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Ledger
+
+extension RoutesTests {
+    @Test func `whoever reads keeps no connection from a decision, and the other way round`() async throws {
+        try await withServer { server in
+            let person = server.person()
+            let web = server.service("web", for: person)
+            try await server.ledger.do(.grant(.purchase, amount: credits(10)), account: person.accountID)
+            try await server.ledger.reads.withAll(2) {
+                let answer = try await server.ask(
+                    "POST", "/api/credits/deduct", as: web,
+                    #"{"amount":1,"description":"x","idempotency_key":"\#(person.userID)"}"#, onBehalfOf: person.userID)
+                #expect(answer.status == 201)
+            }
+            try await server.ledger.pool.withAll(2) {
+                for (method, path) in Self.forEverybody {
+                    let answer = try await server.ask(method, path, as: person)
+                    #expect(answer.status == 200, "\(path)")
+                }
+                let export = try await server.ask("GET", "/api/credits/history?format=csv", as: person)
+                #expect(export.status == 200)
+            }
+        }
+    }
+
+    @Test func `of one caller two reads run at once, and more are told to come again`() async throws {
+        try await withServer { server in
+            let (person, other) = (server.person(), server.person())
+            var held = [try await server.slots.take(for: person.accountID), try await server.slots.take(for: person.accountID)]
+            for path in ["history", "history?format=csv", "usage/summary", "usage/daily", "usage/models", "usage/operations"] {
+                let refused = try await server.ask("GET", "/api/credits/\(path)", as: person)
+                #expect(refused.status == 429, "\(path)")
+                #expect(refused.code == "rate_limited")
+                #expect(refused.header("retry-after") == "1")
+            }
+            #expect(try await server.ask("GET", "/api/trpc/credits.history", as: person).status == 429)
+            #expect(try await server.ask("GET", "/v1/credits", as: person).status == 200)
+            #expect(try await server.ask("GET", "/api/credits/history", as: other).status == 200)
+            held.removeLast()
+            // An export gives its slot back when it is read, and when nobody reads it.
+            for method in ["GET", "HEAD", "GET"] {
+                #expect(try await server.ask(method, "/api/credits/history?format=csv", as: person).status == 200)
+            }
+            #expect(try await server.ask("GET", "/api/credits/history", as: person).status == 200)
+            withExtendedLifetime(held) {}
+        }
+    }
+
+    @Test func `who waits for a slot gets the next that is free, and the line has an end`() async throws {
+        try await TestDatabase.onLoop {
+            let slots = ReadSlots(loop: TestDatabase.loop, patience: .seconds(60))
+            let account = AccountID.make()
+            let statuses = try await concurrently(30) { _ in
+                do {
+                    // Those that run yield to all others first, so that all have come before any slot is given back.
+                    return try await slots.during(account) {
+                        for _ in 0..<100 { await Task.yield() }
+                        return 200
+                    }
+                } catch let problem as Problem { return problem.status }
+            }
+            #expect(statuses.count { $0 == 200 } == ReadSlots.runningMax + ReadSlots.waitingMax)
+            #expect(statuses.count { $0 == 429 } == 20)
+            #expect(try await slots.during(account) { true })
+        }
+    }
+}
+
+extension PostgresPool {
+    /// Runs `body` while somebody else has all `count` connections.
+    func withAll(_ count: Int, _ body: () async throws -> Void) async throws {
+        guard count > 0 else { return try await body() }
+        try await withConnection { _ in try await withAll(count - 1, body) }
+    }
+}
