@@ -10,13 +10,12 @@ extension Routes {
     /// {user_id, amount, description, idempotency_key, operation?, metadata?}, from servers of ours: charges the user for something other
     /// than a model call. All or nothing, once for its key.
     @Sendable func deduct(_ request: Request) async throws -> Response {
-        let caller = try await authenticate(request.namingItsUser())
+        let caller = try await deductor(request)
         guard let service = caller.service else { throw Problem.insufficientScope("deduct") }
         let deduction = try Deduction(request.json())
         guard deduction.user == nil || deduction.user == caller.userID else {
             throw Problem.invalidRequest("x-on-behalf-of names somebody else.", param: "user_id")
         }
-        if let metadata = deduction.metadata { try await check(metadata) }
         let posting = try await post(source: "deduct:\(service)", ref: deduction.idempotencyKey) {
             deduction.command($0, from: caller.accountID, by: service, trace: request.trace)
         }
@@ -41,16 +40,13 @@ extension Routes {
         return try answer(posting)
     }
 
-    /// Valid JSON may still be nothing that Postgres keeps: a NUL character, a number of a million digits. Found out before the command is
-    /// one of many in a batch.
-    private func check(_ metadata: JSONText) async throws {
+    /// Where nobody is named, what is wrong with the body is said first: it may be why.
+    private func deductor(_ request: Request) async throws -> Principal {
         do {
-            _ = try await store.pool.withConnection {
-                try await $0.query(ReadAsJSON(text: String(decoding: metadata.bytes, as: UTF8.self)))
-            }
-        } catch let error as PostgresError where error.sqlState?.hasPrefix("22") == true {
-            throw Problem.invalidRequest(
-                "This object cannot be stored: a NUL character or an endless number stands in it.", param: "metadata")
+            return try await authenticate(request.namingItsUser())
+        } catch let problem as Problem where problem.param == "x-on-behalf-of" && !request.headers.contains("x-on-behalf-of") {
+            _ = try Deduction(request.json())
+            throw problem
         }
     }
 }
@@ -76,9 +72,12 @@ private struct Deduction: Sendable {
         description = try json.text("description", lengthMax: 500)
         idempotencyKey = try json.text("idempotency_key", lengthMax: 200)
         operation = try json.optionalText("operation", lengthMax: UsageRow.nameScalarsMax)
-        metadata = try json.optionalObject("metadata").map { JSONText($0.bytes) }
-        guard metadata.map({ $0.bytes.count <= Self.metadataBytesMax }) ?? true else {
-            throw Problem.invalidRequest("Expected at most \(Self.metadataBytesMax) bytes.", param: "metadata")
+        metadata = try json.optionalObject("metadata").map { object in
+            guard object.bytes.count <= Self.metadataBytesMax else {
+                throw Problem.invalidRequest("Expected at most \(Self.metadataBytesMax) bytes.", param: "metadata")
+            }
+            try CallersJSON.check(object, param: "metadata")
+            return JSONText(object.bytes)
         }
     }
 
@@ -109,11 +108,4 @@ extension Request {
             method: method, path: path, query: query, headers: headers, body: body, pathParameters: pathParameters, requestID: requestID,
             trace: trace, peerAddress: peerAddress)
     }
-}
-
-struct ReadAsJSON: Statement {
-    typealias Output = Bool
-    let text: String
-    static let sql = "SELECT $1::jsonb IS NOT NULL"
-    func bind(_ parameters: inout Parameters) { parameters.append(text) }
 }

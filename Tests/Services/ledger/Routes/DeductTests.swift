@@ -135,7 +135,10 @@ extension RoutesTests {
         ("description", #""\#(String(repeating: "x", count: 501))""#), ("idempotency_key", ""), ("idempotency_key", #""""#),
         ("idempotency_key", #""e\#(String(repeating: "\u{0301}", count: 200))""#), ("operation", #""""#), ("operation", "7"),
         ("operation", #""\#(String(repeating: "x", count: 201))""#), ("metadata", "[]"), ("metadata", #""x""#),
-        ("metadata", #"{"a":"\u0000"}"#), ("metadata", #"{"a":1e200000}"#),
+        ("metadata", #"{"a":"\u0000"}"#), ("metadata", #"{"a\u0000":1}"#), ("metadata", #"{"a":1e200000}"#),
+        ("metadata", #"{"a":[{"b":1e131071}]}"#), ("metadata", #"{"a":-1E-301}"#), ("metadata", #"{"a":1e+99999999999999999999}"#),
+        ("metadata", #"{"a":0.\#(String(repeating: "1", count: 39))}"#),
+        ("metadata", #"{"a":[\#(Array(repeating: "1e300", count: 60).joined(separator: ","))]}"#),
         ("metadata", #"{"a":"\#(String(repeating: "x", count: 8_190))"}"#),
         ("user_id", #""17""#), ("user_id", "17"),
     ])
@@ -161,9 +164,12 @@ extension RoutesTests {
             #expect(long.status == 413)
             #expect(long.code == "payload_too_large")
             for body in ["", "[]", "{", "{}{}"] {
-                let answer = try await server.ask("POST", "/api/credits/deduct", as: web, body, onBehalfOf: person.userID)
-                #expect(answer.status == 400)
-                #expect(answer.code == "invalid_json")
+                for user in [person.userID, nil] {
+                    let answer = try await server.ask("POST", "/api/credits/deduct", as: web, body, onBehalfOf: user)
+                    #expect(answer.status == 400)
+                    #expect(answer.code == "invalid_json")
+                }
+                #expect(try await server.ask("POST", "/api/credits/deduct", as: nil, body).status == 401)
             }
         }
     }
