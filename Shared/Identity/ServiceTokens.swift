@@ -14,7 +14,8 @@ import HTTPWire
 /// | `SERVICE_TOKENS` | none | further ones: `name=token,name=token` |
 ///
 /// or from files, as every secret. A token has at least 32 characters, all of them visible ASCII and no comma; a name is of a to z,
-/// digits and dashes. To change a token without a pause give the new one a second name first.
+/// digits and dashes. A name may have several tokens: to change one without a pause, add the new one under the same name first. Under
+/// another name it would be another server, whose idempotency keys are its own: what was deducted would be deducted again.
 package struct ServiceTokens: Sendable {
     /// For a service that lets none in.
     package static let none = ServiceTokens(tokens: [])
@@ -30,8 +31,8 @@ package struct ServiceTokens: Sendable {
                 throw .malformed(variable, found: nil, expected: "tokens of at least 32 visible ASCII characters, without commas")
             }
             let digest = sha256(token).bytes
-            guard !known.contains(where: { $0.name == name || $0.digest == digest }) else {
-                throw ConfigurationError(variable: variable, problem: "names '\(name)' or its token a second time")
+            guard !known.contains(where: { $0.digest == digest }) else {
+                throw ConfigurationError(variable: variable, problem: "has the token of '\(name)' a second time")
             }
             known.append((name, digest))
         }

@@ -31,6 +31,15 @@ import Testing
         #expect(ServiceTokens.none.name(of: sha256("")) == nil)
     }
 
+    /// Idempotency keys are kept by name, so a new token must not need a new one.
+    @Test func `a server has two tokens under its one name while the first is replaced by the second`() throws {
+        let tokens = try ServiceTokens(
+            Environment(["WEB_GATEWAY_TOKEN": Self.web, "SERVICE_TOKENS": "web-gateway=\(Self.batch),batch=\(Self.mcp),batch=\(Self.web)2"])
+        )
+        for token in [Self.web, Self.batch] { #expect(tokens.name(of: sha256(token)) == "web-gateway") }
+        for token in [Self.mcp, Self.web + "2"] { #expect(tokens.name(of: sha256(token)) == "batch") }
+    }
+
     @Test func `a token may come from a file`() throws {
         let file = FileManager.default.temporaryDirectory.appending(path: "token-\(UUIDv7.make())")
         try Data("\(Self.web)\n".utf8).write(to: file)
@@ -44,7 +53,7 @@ import Testing
         ("MCP_SERVER_TOKEN", String(repeating: "m", count: 32) + " "), ("WEB_GATEWAY_TOKEN", String(repeating: "ß", count: 32)),
         ("WEB_GATEWAY_TOKEN", String(repeating: "w", count: 32) + ","), ("SERVICE_TOKENS", String(repeating: "t", count: 40)),
         ("SERVICE_TOKENS", "a=short"), ("SERVICE_TOKENS", "=" + web), ("SERVICE_TOKENS", "A=" + web), ("SERVICE_TOKENS", "a=\(web),"),
-        ("SERVICE_TOKENS", "a=\(web), b=\(mcp)"), ("SERVICE_TOKENS", "a=\(web),a=\(mcp)"), ("SERVICE_TOKENS", "a=\(web),b=\(web)"),
+        ("SERVICE_TOKENS", "a=\(web), b=\(mcp)"), ("SERVICE_TOKENS", "a=\(web),a=\(web)"), ("SERVICE_TOKENS", "a=\(web),b=\(web)"),
         ("SERVICE_TOKENS", "\(String(repeating: "n", count: 41))=\(web)"),
     ])
     func `what is too short, malformed or there twice is refused by its variable's name, and not shown`(name: String, value: String) {
