@@ -58,7 +58,7 @@ extension LedgerStore {
     }
 
     /// Everything that `filter` lets through, newest first, in pieces of bounded size; as of now, whatever comes meanwhile. Between two
-    /// pieces no connection is held.
+    /// pieces no connection is held. `take` is asked after each look, also one that found nothing: it may know that nobody listens.
     func exportHistory(
         of account: AccountID, _ filter: HistoryFilter, linesMax: Int = 500, window: Int64 = 20_000,
         _ take: ([HistoryLine]) async throws -> Void
@@ -68,8 +68,8 @@ extension LedgerStore {
         while end > stretch.start {
             let start = filter.isWithoutUsage ? stretch.start : max(stretch.start, end - window)
             let slice = ChainSlice(account: account, filter: filter, start: start, end: end, limit: linesMax, offset: 0)
-            let lines = try await pool.withConnection { try await $0.lines(slice) }
-            if !lines.isEmpty { try await take(lines) }
+            let lines = try await reads.withConnection { try await $0.lines(slice) }
+            try await take(lines)
             end = lines.count == linesMax ? lines[linesMax - 1].entry.seq : start
         }
     }

@@ -11,7 +11,7 @@ struct ChainStretch: Equatable, Sendable {
 /// halving: some twenty looks into the index by place, and none by time is needed on the table that every call writes to.
 ///
 /// The stretch is wider by ``clockStep`` at both ends, because a clock that was set back may have made times fall a little; the lines
-/// themselves are compared with the exact bounds. Entries whose month was dropped count as before any time.
+/// themselves are compared with the exact bounds. A place whose month was dropped is as early as the next lower one that is there.
 struct FindStretch: Statement {
     let account: AccountID
     let from: Instant?
@@ -34,7 +34,8 @@ struct FindStretch: Statement {
                 LEFT JOIN LATERAL (
                     SELECT decided_at
                     FROM journal
-                    WHERE account_id = $1 AND seq > 0 AND seq = (low + high) / 2
+                    WHERE account_id = $1 AND seq > 0 AND seq > low AND seq <= (low + high) / 2
+                    ORDER BY seq DESC
                     LIMIT 1
                 ) AS entry ON true
                 WHERE bound IS NOT NULL AND high - low > 1

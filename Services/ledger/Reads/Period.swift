@@ -45,16 +45,28 @@ struct ReadPeriod: Statement {
 
     static let sql = """
         WITH ending AS (
-            SELECT coalesce($3, (coalesce($4::date, (clock_timestamp() AT TIME ZONE $5)::date) + 1)::timestamp AT TIME ZONE $5) AS at
+            SELECT coalesce($3, \(start(of: "coalesce($4::date, (clock_timestamp() AT TIME ZONE $5)::date) + 1"))) AS at
         )
         SELECT
-            coalesce(
-                $1,
-                $2::date::timestamp AT TIME ZONE $5,
-                (((at - interval '1 microsecond') AT TIME ZONE $5)::date - 29)::timestamp AT TIME ZONE $5),
+            coalesce($1, \(start(of: "$2::date")), \(start(of: "((at - interval '1 microsecond') AT TIME ZONE $5)::date - 29"))),
             at
         FROM ending
         """
+
+    /// The first moment of a day. Where clocks are put back over midnight there are two midnights, and Postgres means the later. A day that a
+    /// zone left out has no moment, and begins with the next.
+    private static func start(of day: String) -> String {
+        """
+        (
+            SELECT coalesce(min(moment) FILTER (WHERE (moment AT TIME ZONE $5)::date = day), max(moment))
+            FROM (SELECT \(day)) AS asked (day),
+                LATERAL (
+                    SELECT (day::timestamp AT TIME ZONE $5) - earlier
+                    FROM unnest(ARRAY[interval '0', interval '30 minutes', interval '1 hour']) AS earlier
+                ) AS tried (moment)
+        )
+        """
+    }
 
     func bind(_ parameters: inout Parameters) {
         Self.append(asked.from, to: &parameters)

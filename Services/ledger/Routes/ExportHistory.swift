@@ -23,6 +23,7 @@ extension Routes {
             head.row(HistoryLine.csvColumns.map(CSV.Cell.plain))
             try await body.write(head.bytes)
             try await store.exportHistory(of: account, filter) { lines in
+                // Also without rows: a piece of nothing is not sent, but tells whether the client has hung up.
                 var rows = CSV()
                 for line in lines { rows.row(line.csvCells) }
                 try await body.write(rows.bytes)

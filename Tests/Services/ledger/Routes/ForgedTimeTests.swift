@@ -181,6 +181,63 @@ struct ForgedTimeTests {
         }
     }
 
+    @Test func `a day whose midnight comes twice begins at the first`() async throws {
+        try await withUnauditedServer { server in
+            let person = server.person()
+            for (zone, day, from, to) in [
+                ("Atlantic/Azores", "2026-10-25", "2026-10-25T00:00:00", "2026-10-26T01:00:00"),
+                ("America/Havana", "2026-11-01", "2026-11-01T04:00:00", "2026-11-02T05:00:00"),
+                ("America/Santiago", "2026-09-06", "2026-09-06T04:00:00", "2026-09-07T03:00:00"),
+                ("Europe/Berlin", "2026-10-25", "2026-10-24T22:00:00", "2026-10-25T23:00:00"),
+                ("Australia/Lord_Howe", "2026-04-05", "2026-04-04T13:00:00", "2026-04-05T13:30:00"),
+                ("Pacific/Apia", "2011-12-31", "2011-12-30T10:00:00", "2011-12-31T10:00:00"),
+            ] {
+                let asked = try await server.object("/api/credits/usage/summary?from=\(day)&to=\(day)&tz=\(zone)", as: person)
+                #expect(try asked.string("from") == from + ".000000Z", "\(zone)")
+                #expect(try asked.string("to") == to + ".000000Z", "\(zone)")
+            }
+            // The day before ends where the day begins; the 30 days before an end begin with a midnight too.
+            let before = try await server.object(
+                "/api/credits/usage/summary?from=2026-10-24&to=2026-10-24&tz=Atlantic/Azores", as: person)
+            #expect(try before.string("to") == "2026-10-25T00:00:00.000000Z")
+            let month = try await server.object("/api/credits/usage/summary?to=2026-11-23&tz=Atlantic/Azores", as: person)
+            #expect(try month.string("from") == "2026-10-25T00:00:00.000000Z")
+        }
+    }
+
+    @Test func `entries of a month that was dropped hide none of the others`() async throws {
+        try await withUnauditedServer { server in
+            let person = server.person()
+            try await server.fill(person.accountID, entries: 64, perHour: "60.0")
+            // Calls that began in the month before and ended among those of the next.
+            try await server.tamper("DELETE FROM journal WHERE account_id = '\(person.accountID)' AND seq IN (17, 24, 32, 33, 48, 56, 60)")
+            for minute in [10, 20, 30, 31, 45, 55] {
+                let bound = "2026-10-01T00:\(minute):00Z"
+                let places = try await server.lines("/api/credits/history?limit=100&from=\(bound)", as: person).objects
+                let expected = try await server.times(person.accountID, "decided_at >= '\(bound)'")
+                #expect(try places.map { try $0.string("created_at") } == expected, "\(minute)")
+            }
+        }
+    }
+
+    @Test func `an export asks after every look whether anybody listens`() async throws {
+        try await withUnauditedServer { server in
+            struct Gone: Error {}
+            let account = server.person().accountID
+            try await server.fill(account, entries: 40, perHour: "60.0")
+            var filter = HistoryFilter()
+            filter.text = "nothing has this"
+            nonisolated(unsafe) var looks = 0
+            await #expect(throws: Gone.self) {
+                try await server.ledger.store.exportHistory(of: account, filter, window: 10) { _ in
+                    looks += 1
+                    if looks == 2 { throw Gone() }
+                }
+            }
+            #expect(looks == 2)
+        }
+    }
+
     @Test func `moments within a quarter are moved outward, and the answer says so`() async throws {
         try await withUnauditedServer { server in
             let person = server.person()
