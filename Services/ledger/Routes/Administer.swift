@@ -10,6 +10,9 @@ extension Routes {
     @Sendable func adjust(_ request: Request) async throws -> Response {
         let administrator = try await administrator(request)
         let adjustment = try Adjustment(request.json())
+        if let end = adjustment.expiresAt, end <= .now(), try await !store.isDecided(source: "admin", ref: adjustment.idempotencyKey) {
+            throw Adjustment.badExpiry
+        }
         let posting = try await post(source: "admin", ref: adjustment.idempotencyKey) {
             adjustment.command($0, by: administrator.userID, trace: request.trace)
         }
@@ -102,10 +105,13 @@ private struct Adjustment: Sendable {
         guard grant == .topup || grant == .bonus else {
             throw Problem.invalidRequest("Only a topup or a bonus expires.", param: "expires_at")
         }
-        guard let at = Instant(timeWithOffset: text), at > .now(), at < .startOf(month: 230 * 12) else {
-            throw Problem.invalidRequest("Expected a moment to come, like 2027-01-31T00:00:00Z, before the year 2200.", param: "expires_at")
-        }
+        guard let at = Instant(timeWithOffset: text), at < .startOf(month: 230 * 12) else { throw badExpiry }
         return at
+    }
+
+    /// A moment that has passed is one too, unless the adjustment was made before it did.
+    static var badExpiry: Problem {
+        .invalidRequest("Expected a moment to come, like 2027-01-31T00:00:00Z, before the year 2200.", param: "expires_at")
     }
 
     func command(_ charge: ChargeID, by administrator: UserID, trace: TraceContext) -> Command {

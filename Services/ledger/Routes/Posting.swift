@@ -33,6 +33,10 @@ extension Routes {
             if case .decided = decision { return .posted(line) }
             return .alreadyPosted(line)
         case .conflict: return .conflict
+        // The key was used in a month that the journal has dropped since: nobody knows any more what for.
+        case .invalid(.idOutOfRange) where charge.rawValue.milliseconds * 1_000 < store.limits.journalStart.microseconds: return .conflict
+        // The database's clock was ahead when the key was first seen; what its id says is still to come.
+        case .invalid(.idOutOfRange): throw Problem.ledgerUnavailable
         case .invalid(let flaw): return .invalid(flaw)
         case .superseded, .awaitingFunds, .noted: preconditionFailure("a grant or a charge is decided, known or refused")
         }
@@ -45,8 +49,6 @@ extension Routes {
         case .alreadyPosted(let line): return answer(200, line)
         case .refused(let entry): throw problem(of: entry)
         case .conflict: throw Problem.idempotencyConflict
-        // The key was used in a month that the journal has dropped since: nobody knows any more what for.
-        case .invalid(.idOutOfRange): throw Problem.idempotencyConflict
         case .invalid(let flaw): throw Problem.invalidRequest("Refused: \(flaw.rawValue).", param: "amount")
         }
     }

@@ -107,6 +107,49 @@ extension RoutesTests {
         }
     }
 
+    @Test func `a bonus that has ended since is still answered as the first time, and a new one that has ended is refused`() async throws {
+        try await withServer { server in
+            let (admin, person) = (server.person(isAdmin: true), server.person())
+            let key = UserID.make().description
+            let end = Instant("2026-01-31T00:00:00Z")!
+            @Sendable func adjust(_ amount: Int) async throws -> Answer {
+                try await server.ask(
+                    "POST", "/api/admin/credits/adjust", as: admin,
+                    #"{"user_id":"\#(person.userID)","type":"bonus","amount":\#(amount),"reason":"x","idempotency_key":"\#(key)","expires_at":"\#(end)"}"#
+                )
+            }
+            let early = try await adjust(5)
+            #expect(early.status == 400)
+            #expect(early.param == "expires_at")
+            // As it was when the end was to come.
+            let charge = try await server.ledger.store.chargeID(source: "admin", ref: key)
+            try await server.ledger.do(.grant(.bonus, amount: credits(5), expiresAt: end), on: charge, account: person.accountID)
+            #expect(try await adjust(5).status == 200)
+            #expect(try await adjust(6).code == "idempotency_conflict")
+        }
+    }
+
+    @Test func `a key's id has the database's time, and one that is still to come is waited for`() async throws {
+        try await withServer { server in
+            let (admin, person) = (server.person(isAdmin: true), server.person())
+            let before = Instant.now()
+            let made = try await server.ledger.store.chargeID(source: "test", ref: UserID.make().description)
+            #expect(abs(made.rawValue.milliseconds - before.microseconds / 1_000) < 60_000)
+            #expect(made.description[made.description.index(made.description.startIndex, offsetBy: 14)] == "7")
+
+            let key = UserID.make().description
+            let ahead = UUIDv7(
+                high: UInt64(before.microseconds / 1_000 + 3_600_000) << 16 | 0x7001,
+                low: 0x8000_0000_0000_0000 | UInt64.random(in: 0...0xFFFF_FFFF))
+            try await server.tamper("INSERT INTO external_ref (source, ref, charge_id) VALUES ('admin', '\(key)', '\(ahead)')")
+            let answer = try await server.ask(
+                "POST", "/api/admin/credits/adjust", as: admin,
+                #"{"user_id":"\#(person.userID)","type":"bonus","amount":5,"reason":"x","idempotency_key":"\#(key)"}"#)
+            #expect(answer.status == 503)
+            #expect(answer.header("retry-after") != nil)
+        }
+    }
+
     @Test func `the audit finds nothing in what the ledger wrote, and names the row that somebody else changed`() async throws {
         try await withServer { server in
             let (admin, person) = (server.person(isAdmin: true), server.person())
