@@ -57,7 +57,8 @@ struct CSV {
     enum Cell {
         /// Of our own making: numbers, times, names of types.
         case plain(String)
-        /// Somebody else's words. A spreadsheet would run them as a formula if they begin like one, so an apostrophe goes before.
+        /// Somebody else's words, always in quotes. A spreadsheet would run them as a formula if they begin like one, so an apostrophe goes
+        /// before; also within, where one that separates cells by semicolons or tabs begins a new cell whatever the quotes say.
         case text(String)
     }
 
@@ -68,9 +69,7 @@ struct CSV {
             if index > 0 { bytes.append(UInt8(ascii: ",")) }
             switch cell {
             case .plain(let text): append(text)
-            case .text(let text):
-                let isFormula = text.unicodeScalars.first.map(Self.formulaStarts.contains) ?? false
-                append(isFormula ? "'" + text : text)
+            case .text(let text): append(Self.withoutFormulas(text), inQuotes: true)
             }
         }
         bytes.append(contentsOf: "\r\n".utf8)
@@ -81,9 +80,29 @@ struct CSV {
         "=", "+", "-", "@", "\t", "\r", "\n", "\u{FF1D}", "\u{FF0B}", "\u{FF0D}", "\u{FF20}",
     ]
 
-    private mutating func append(_ text: String) {
-        let needsQuotes = text.utf8.contains { [0x22, 0x2C, 0x0A, 0x0D].contains($0) } || text.hasPrefix(" ") || text.hasSuffix(" ")
-        guard needsQuotes else { return bytes.append(contentsOf: text.utf8) }
+    private static let separators: Set<Unicode.Scalar> = [";", "\t", "\r", "\n"]
+
+    /// Spaces and quotes are passed over: a cell may still be a formula behind them.
+    private static func withoutFormulas(_ text: String) -> String {
+        var output = String.UnicodeScalarView()
+        var isAtStart = true
+        for scalar in text.unicodeScalars {
+            if isAtStart, formulaStarts.contains(scalar) {
+                output.append("'")
+                isAtStart = false
+            } else if scalar != " ", scalar != "\"" {
+                isAtStart = false
+            }
+            output.append(scalar)
+            if separators.contains(scalar) { isAtStart = true }
+        }
+        return String(output)
+    }
+
+    private mutating func append(_ text: String, inQuotes: Bool = false) {
+        guard inQuotes || text.utf8.contains(where: { [0x22, 0x2C, 0x0A, 0x0D].contains($0) }) else {
+            return bytes.append(contentsOf: text.utf8)
+        }
         bytes.append(0x22)
         for byte in text.utf8 {
             if byte == 0x22 { bytes.append(0x22) }
