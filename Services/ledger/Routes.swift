@@ -38,9 +38,9 @@ struct Routes: Sendable {
         router.on(.post, "/api/admin/credits/adjust", answering(adjust))
         router.on(.get, "/api/admin/credits/audit", answering(audit))
 
-        router.on(.get, "/api/trpc/credits.balance", answering(procedures))
-        router.on(.get, "/api/trpc/credits.history", answering(procedures))
-        router.on(.get, "/api/trpc/{procedures}", answering(procedures))
+        router.on(.get, "/api/trpc/credits.balance", refusing: Self.refusedProcedures, answering(procedures))
+        router.on(.get, "/api/trpc/credits.history", refusing: Self.refusedProcedures, answering(procedures))
+        router.on(.get, "/api/trpc/{procedures}", refusing: Self.refusedProcedures, answering(procedures))
         return router
     }
 

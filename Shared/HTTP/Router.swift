@@ -33,19 +33,24 @@ package struct Router: Sendable {
 
     package init() {}
 
-    /// - Parameter pattern: `/api/keys/{id}`; `{file...}` at the end takes the rest of the path.
-    package mutating func on(_ method: Method, _ pattern: String, _ handler: @escaping Handler) {
+    /// - Parameters:
+    ///   - pattern: `/api/keys/{id}`; `{file...}` at the end takes the rest of the path.
+    ///   - refusal: how a problem is told here, where it is not in the one shape of ours.
+    package mutating func on(
+        _ method: Method, _ pattern: String, refusing refusal: (@Sendable (Problem) -> Response)? = nil, _ handler: @escaping Handler
+    ) {
+        let told = refusal ?? \.response
         onExchange(method, pattern) { exchange, context in
             do {
                 let request = try Request(exchange, context)
                 try await TraceContext.$current.withValue(context.trace) { await exchange.send(try await handler(request)) }
             } catch let problem as Problem {
-                exchange.respond(problem)
+                exchange.respond(told(problem))
             } catch let error as JSONError {
-                exchange.respond(Problem(error))
+                exchange.respond(told(Problem(error)))
             } catch {
                 exchange.failure = error
-                exchange.respond(.internalError)
+                exchange.respond(told(.internalError))
             }
         }
     }

@@ -38,6 +38,9 @@ extension Routes {
         return isBatch ? Self.answer(answers) : Self.answer(answers[0])
     }
 
+    /// What is refused before a procedure is called: a query that is none, for example.
+    static func refusedProcedures(_ problem: Problem) -> Response { RPCError(problem, path: nil).response }
+
     private static let batchMax = 10
 
     private func procedure(_ name: String, for caller: Result<Principal, any Error>, input: JSONObject?) async throws -> [UInt8] {
@@ -48,13 +51,13 @@ extension Routes {
         }
     }
 
-    private static func input(_ query: Query) throws(Problem) -> JSONObject {
-        let text = try query.filled("input") ?? "{}"
-        do throws(JSONError) {
     private func historyPage(of caller: Principal, _ query: Query) async throws -> [UInt8] {
         try await slots.during(caller.accountID) { try await historyPage(of: caller.accountID, query, isForOwner: true).body }
     }
 
+    private static func input(_ query: Query) throws(Problem) -> JSONObject {
+        let text = try query.filled("input") ?? "{}"
+        do throws(JSONError) {
             return try JSONObject(Array((text == "null" ? "{}" : text).utf8))
         } catch {
             throw .invalidJSON("The input is no valid JSON object: \(error).")
@@ -71,7 +74,11 @@ extension Routes {
             case .string(let value): text = value
             case .number(let value): text = value
             case .bool(let value): text = "\(value)"
-            case .array(let values): text = values.compactMap(\.string).joined(separator: ",")
+            case .array(let values):
+                text = try values.map { value in
+                    guard let name = value.string else { throw Problem.invalidRequest("Expected strings.", param: member.name) }
+                    return name
+                }.joined(separator: ",")
             case .object: throw Problem.invalidRequest("Expected no object.", param: member.name)
             }
             pairs.append("\(PercentEncoding.encode(member.name))=\(PercentEncoding.encode(text))")
@@ -86,12 +93,14 @@ extension Routes {
         }
     }
 
-    /// Whose calls came to different ends is 207.
+    /// Whose calls came to different ends is 207. Where they came to one, its headers say what they say of a single call.
     private static func answer(_ all: [Result<[UInt8], RPCError>]) -> Response {
         let statuses = Set(all.map(\.status))
-        return .json(statuses.count == 1 ? statuses.first ?? 200 : 207) { json in
+        var response = Response.json(statuses.count == 1 ? statuses.first ?? 200 : 207) { json in
             json.array { json in for one in all { one.encode(into: &json) } }
         }
+        if statuses.count == 1, case .failure(let error) = all.first { response.headers.add(error.problem.headers) }
+        return response
     }
 }
 

@@ -65,6 +65,8 @@ extension RoutesTests {
         ("credits.history?input=%7B", "PARSE_ERROR", -32_700, 400), ("credits.history?input=%5B%5D", "PARSE_ERROR", -32_700, 400),
         ("credits.history?input=%7B%22limit%22%3A%7B%7D%7D", "BAD_REQUEST", -32_600, 400),
         ("credits.history?input=%7B%22limit%22%3A1.5%7D", "BAD_REQUEST", -32_600, 400),
+        ("credits.history?input=%7B%22type%22%3A%5B%22usage%22%2C7%5D%7D", "BAD_REQUEST", -32_600, 400),
+        ("credits.history?input=%G0", "BAD_REQUEST", -32_600, 400), ("a,b?batch=1&x=%", "BAD_REQUEST", -32_600, 400),
         ("credits.history?batch=1&input=%7B%220%22%3A7%7D", "BAD_REQUEST", -32_600, 400),
         ("credits.nothing", "NOT_FOUND", -32_004, 404), ("credits.balance,credits.history", "NOT_FOUND", -32_004, 404),
     ])
@@ -92,6 +94,7 @@ extension RoutesTests {
                     == #"{"code":"UNAUTHORIZED","httpStatus":401,"path":"credits.balance","reason":"invalid_api_key","param":null}"#)
             let batch = try await server.ask("GET", "/api/trpc/credits.balance,credits.history?batch=1", as: nil)
             #expect(batch.status == 401)
+            #expect(batch.header("www-authenticate") == answer.header("www-authenticate"))
             #expect(try JSONValue(batch.body).array?.count == 2)
             let key = server.key(of: server.person(), scopes: ["llm"])
             let forbidden = try await server.ask("GET", "/api/trpc/credits.history", as: key)
