@@ -68,6 +68,8 @@ struct LedgerService {
                         stop: { await consumer.stop(within: runner.isDatabaseAway ? .zero : .seconds(10)) }))
             }
             let consumers = messages.consumers
+            let handOver = HandOver(runner: runner, consumers: consumers, log: log)
+            runtime.add(Component("hand-over", run: { try await handOver.run() }))
             let sweeper = Sweeper(
                 store: store, interval: sweepInterval, expiry: expiry, isHearing: { consumers.allSatisfy(\.isConnected) }, log: log)
             runtime.add(Component("expiry", run: { try await sweeper.run() }))

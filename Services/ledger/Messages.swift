@@ -92,6 +92,9 @@ final class CommandConsumer: Sendable {
 
     func stop(within limit: Duration) async { await consumer.stop(within: limit) }
 
+    /// See ``HandOver``.
+    func setSuspended(_ isSuspended: Bool) { consumer.setSuspended(isSuspended) }
+
     var isConnected: Bool { consumer.isConnected }
 
     /// What waits is decided together. But a delivery that came back often was out each time a ledger died, and so were those beside it;

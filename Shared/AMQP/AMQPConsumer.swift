@@ -40,6 +40,10 @@ package final class AMQPConsumer: Sendable {
     /// settled by then, is delivered again in its order, to somebody.
     package func stop(within limit: Duration = .seconds(10)) async { await thread.stop(within: limit) }
 
+    /// While true there is no connection: what is out goes back to its queues, in order, and on to the next subscriber; what is settled
+    /// of it later is not heard. Afterwards this one subscribes anew, behind the others.
+    package func setSuspended(_ isSuspended: Bool) { thread.setSuspended(isSuspended) }
+
     package var isConnected: Bool { thread.isConnected }
 
     /// Waits for the subscription. False when `limit` passed first (late by at most one attempt to connect).

@@ -46,6 +46,7 @@ final class ChannelThread: Sendable {
     private struct State {
         var phase = Phase.idle
         var drainUntil = MonotonicInstant.never
+        var isSuspended = false
         var ending: [CheckedContinuation<Void, Never>] = []
         var isConnected = false
         var connecting: [(until: MonotonicInstant, CheckedContinuation<Bool, Never>)] = []
@@ -107,6 +108,15 @@ final class ChannelThread: Sendable {
         if neverRan { finish() } else { wake() }
     }
 
+    /// While true the connection is closed, undrained, and none is made.
+    func setSuspended(_ isSuspended: Bool) {
+        let isNew = state.withLock { state in
+            defer { state.isSuspended = isSuspended }
+            return state.isSuspended != isSuspended
+        }
+        if isNew { wake() }
+    }
+
     private func ended() async {
         await withCheckedContinuation { continuation in
             let hasEnded = state.withLock { state in
@@ -138,6 +148,10 @@ final class ChannelThread: Sendable {
         var failures = 0
         var hostIndex = Int.random(in: 0..<configuration.hosts.count)
         while !isStopping {
+            if orders.isSuspended {
+                rest(for: .milliseconds(100))
+                continue
+            }
             let started = MonotonicInstant.current()
             do throws(ConnectionFailure) {
                 let channel = try Channel(configuration, host: configuration.hosts[hostIndex])
@@ -171,7 +185,14 @@ final class ChannelThread: Sendable {
         return .nanoseconds(Int64.random(in: 0...limit.nanoseconds))
     }
 
-    private var isStopping: Bool { state.withLock { $0.phase == .stopping } }
+    /// What the thread was told from outside.
+    private struct Orders: Equatable {
+        var isStopping: Bool
+        var isSuspended: Bool
+    }
+
+    private var orders: Orders { state.withLock { Orders(isStopping: $0.phase == .stopping, isSuspended: $0.isSuspended) } }
+    private var isStopping: Bool { orders.isStopping }
 
     /// Serves the role until the connection is lost (throws) or closed in good order (returns). A channel the broker closed is
     /// opened again on the same connection.
@@ -219,21 +240,24 @@ final class ChannelThread: Sendable {
             role.batchEnded()
             now = .current()
             var next = min(role.expire(now: now), try channel.beat(now: now))
-            let (isStopping, drainUntil) = state.withLock { ($0.phase == .stopping, $0.drainUntil) }
-            if isStopping {
+            let orders = orders
+            if orders.isStopping {
+                let drainUntil = state.withLock { $0.drainUntil }
                 if !toldToStop {
                     toldToStop = true
                     role.stopping(channel)
                 }
                 if role.isDrained || now >= drainUntil { return close(channel) }
                 next = min(next, drainUntil)
+            } else if orders.isSuspended {
+                return close(channel)
             }
-            readable = try sleep(channel, until: next, isStopping: isStopping)
+            readable = try sleep(channel, until: next, while: orders)
         }
     }
 
     /// Sleeps until the socket, a caller or the clock has something. Returns whether there is input.
-    private func sleep(_ channel: Channel, until: MonotonicInstant, isStopping: Bool) throws(ConnectionFailure) -> Bool {
+    private func sleep(_ channel: Channel, until: MonotonicInstant, while orders: Orders) throws(ConnectionFailure) -> Bool {
         if channel.hasBufferedInput { return true }
         let interest = Int16(POLLIN) | (channel.output.pending > 0 ? Int16(POLLOUT) : 0)
         return withUnsafeTemporaryAllocation(of: pollfd.self, capacity: 2) { descriptors in
@@ -241,7 +265,7 @@ final class ChannelThread: Sendable {
             descriptors[1] = pollfd(fd: wakeup, events: Int16(POLLIN), revents: 0)
             isAsleep.store(true, ordering: .sequentiallyConsistent)
             // A caller that saw the flag still down has added to the mailbox before: look once more, then sleep.
-            let isIdle = !role.hasWork && isStopping == self.isStopping
+            let isIdle = !role.hasWork && orders == self.orders
             poll(descriptors.baseAddress, 2, isIdle ? milliseconds(until: until) : 0)
             isAsleep.store(false, ordering: .sequentiallyConsistent)
             if descriptors[1].revents != 0 { clearWakeup() }
@@ -278,7 +302,7 @@ final class ChannelThread: Sendable {
 
     /// connection.close and its answer, within a second.
     private func close(_ channel: Channel) {
-        disconnected(ConnectionFailure(kind: .connectionClosed(code: 200), description: "stopped"))
+        disconnected(ConnectionFailure(kind: .connectionClosed(code: 200), description: "closed by us"))
         log.closed()
         channel.output.connectionClose()
         let until = MonotonicInstant.current() + .seconds(1)

@@ -135,6 +135,30 @@ package final class ScriptedPeer {
         }
     }
 
+    /// Carries bytes both ways between the client and `port` of this machine, until one of them hangs up or the wire is cut.
+    package func forward(to port: Int, isCut: () -> Bool) {
+        guard !isCut() else { return }
+        let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        defer { Glibc.close(server) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        address.sin_port = UInt16(port).bigEndian
+        let status = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(server, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+        }
+        guard status == 0 else { return }
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while !isCut() {
+            var ends = [pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: server, events: Int16(POLLIN), revents: 0)]
+            guard poll(&ends, 2, 20) >= 0 else { return }
+            for (from, to) in [(0, 1), (1, 0)] where ends[from].revents != 0 {
+                let count = recv(ends[from].fd, &buffer, buffer.count, 0)
+                guard count > 0, Glibc.send(ends[to].fd, buffer, count, Int32(MSG_NOSIGNAL)) == count else { return }
+            }
+        }
+    }
+
     /// Ends the connection with RST instead of FIN.
     package func reset() {
         var now = linger(l_onoff: 1, l_linger: 0)

@@ -11,7 +11,7 @@ import Telemetry
 final class BatchRunner: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
     private let store: LedgerStore
-    private let loop: EventLoop
+    let loop: EventLoop
     private let expiry: ExpiryGate
     private let log: Logger
     private let commandsMax: Int
@@ -20,6 +20,8 @@ final class BatchRunner: @unchecked Sendable {
     private var arrival: Wait<Void>?
     private var stopping = false
     private var unavailableSince: MonotonicInstant?
+    /// Of these times the one in which no server answered, or none that can be written to.
+    private var unreachableSince: MonotonicInstant?
 
     private let batchSize = Metrics.shared.histogram(
         "ledger_batch_commands", help: "Commands decided in one transaction.", buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000])
@@ -56,6 +58,11 @@ final class BatchRunner: @unchecked Sendable {
     /// True while the last attempt to reach the database failed.
     var isDatabaseAway: Bool { unavailableSince != nil }
 
+    /// A database that answers, even that it ran out of time or lacks a table, is reached.
+    func isDatabaseUnreachable(for duration: Duration) -> Bool {
+        unreachableSince.map { MonotonicInstant.current() - $0 >= duration } ?? false
+    }
+
     /// Decides until ``stop()``.
     /// - Throws: what is not the database's fault; everybody who waits is told first.
     func run() async throws {
@@ -63,10 +70,12 @@ final class BatchRunner: @unchecked Sendable {
             while true {
                 while !groups.isEmpty { try await settle(take()) }
                 if stopping { return }
+                if isDatabaseAway { try await look() }
+                guard groups.isEmpty, !stopping else { continue }
                 let wait = Wait<Void>(on: loop)
                 arrival = wait
                 defer { arrival = nil }
-                try await wait.value()
+                if isDatabaseAway { try await wait.value(within: .milliseconds(500), elseReturn: ()) } else { try await wait.value() }
             }
         } catch {
             stopping = true
@@ -81,6 +90,17 @@ final class BatchRunner: @unchecked Sendable {
     func stop() {
         stopping = true
         arrival?.succeed(())
+    }
+
+    /// With nothing left to decide, and nothing coming in, nobody else would see that the database is back.
+    private func look() async throws {
+        let started = MonotonicInstant.current()
+        do {
+            _ = try await store.pool.one(ReadClock())
+            noteAvailable()
+        } catch let error as PostgresError {
+            noteUnavailable(error, since: started)
+        }
     }
 
     /// - Parameter already: commands that the batch has.
@@ -127,7 +147,7 @@ final class BatchRunner: @unchecked Sendable {
                 }
                 return
             } catch let error as PostgresError where error.mayPass {
-                noteUnavailable(error)
+                noteUnavailable(error, since: now)
                 if error.isTimeout {
                     timeouts += 1
                     // Whoever came meanwhile waits for no account but his own.
@@ -200,16 +220,18 @@ final class BatchRunner: @unchecked Sendable {
         }
     }
 
-    private func noteUnavailable(_ error: PostgresError) {
+    /// - Parameter started: when the attempt began.
+    private func noteUnavailable(_ error: PostgresError, since started: MonotonicInstant) {
         expiry.outage()
+        unreachableSince = error.isDatabaseUnavailable ? unreachableSince ?? started : nil
         guard unavailableSince == nil else { return }
-        unavailableSince = .current()
+        unavailableSince = started
         log.warning("waiting for the database", error: error)
     }
 
     private func noteAvailable() {
         guard let since = unavailableSince else { return }
-        unavailableSince = nil
+        (unavailableSince, unreachableSince) = (nil, nil)
         log.info("the database is back", ["away_ms": .milliseconds(MonotonicInstant.current() - since)])
     }
 }

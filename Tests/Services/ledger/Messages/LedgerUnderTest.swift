@@ -47,9 +47,13 @@ final class LedgerUnderTest: @unchecked Sendable {
     private let replies: AMQPPublisher
     private let connections: [AMQPConsumer]
     private var tasks: [Task<Void, Never>] = []
+    private var handOver: Task<Void, any Error>?
 
-    init(_ database: TestDatabase, _ broker: TestBroker, faults: FaultPoints = FaultPoints()) throws {
-        ledger = StoreUnderTest(database, faults: faults)
+    init(
+        _ database: TestDatabase, _ broker: TestBroker, faults: FaultPoints = FaultPoints(),
+        configure: (inout PostgresPool.Configuration) -> Void = { _ in }
+    ) throws {
+        ledger = StoreUnderTest(database, faults: faults, configure: configure)
         replies = AMQPPublisher(try AMQPConfiguration(url: broker.url, connectionName: "ledger:replies"), log: log)
         var connections: [AMQPConsumer] = []
         messages = try LedgerMessages(runner: ledger.runner, store: ledger.store, replies: replies, log: log) { queues, prefetch in
@@ -63,6 +67,8 @@ final class LedgerUnderTest: @unchecked Sendable {
     }
 
     var isConnected: Bool { connections.allSatisfy(\.isConnected) }
+    /// As the sweeper is told.
+    var isHearing: Bool { messages.consumers.allSatisfy(\.isConnected) }
 
     func start() async throws {
         try await ledger.start()
@@ -75,12 +81,15 @@ final class LedgerUnderTest: @unchecked Sendable {
             tasks.append(Task(executorPreference: loop) { try? await consumer.run() })
         }
         tasks.append(Task(executorPreference: loop) { try? await messages.balances.run() })
+        let handOver = HandOver(runner: ledger.runner, consumers: messages.consumers, log: log)
+        self.handOver = Task(executorPreference: loop) { try await handOver.run() }
         let connected = await replies.connected(within: .seconds(30))
         #expect(connected)
     }
 
     /// As a process ends that is asked to.
     func stop() async {
+        handOver?.cancel()
         for consumer in messages.consumers { await consumer.stop(within: .seconds(2)) }
         await messages.balances.stop(within: .seconds(1))
         await replies.stop()
@@ -90,6 +99,7 @@ final class LedgerUnderTest: @unchecked Sendable {
 
     /// As a process ends that is not asked: nothing is finished, nothing acknowledged.
     func kill() async {
+        handOver?.cancel()
         for consumer in messages.consumers { await consumer.stop(within: .zero) }
         await messages.balances.stop(within: .zero)
         await replies.stop(within: .zero)
