@@ -116,18 +116,19 @@ final class BatchRunner: @unchecked Sendable {
     }
 
     private func settle(_ groups: [Group]) async throws {
+        var waiting = groups
         do {
-            try await retrying(groups)
+            try await settle(&waiting)
         } catch {
-            for group in groups { group.answer.fail(error) }
+            for group in waiting { group.answer.fail(error) }
             throw error
         }
     }
 
     /// Tries until the batch is decided. What has passed its deadline between two tries is dropped.
-    private func retrying(_ groups: [Group]) async throws {
+    /// - Parameter waiting: those without an answer yet; others may join.
+    private func settle(_ waiting: inout [Group]) async throws {
         var delay = Duration.milliseconds(50)
-        var waiting = groups
         var timeouts = 0
         while true {
             let now = MonotonicInstant.current()

@@ -147,8 +147,8 @@ extension RawRepresentable where RawValue == Int16 {
 
 /// The holds that the commands name; and of the touched accounts' holds those that have expired, the oldest first.
 ///
-/// A statement's time is no earlier than a clock read before it, and unlike the clock it can bound an index. One account after the
-/// other, so that its own index is read: from the one by time alone everybody's expired holds would be.
+/// A statement's time is no earlier than a clock read before it, and unlike the clock it can bound an index: that by
+/// time, in which hardly a hold is over. An account's own index would be asked once for each account, expired holds or not.
 struct ReadHolds: Statement {
     let charges: [ChargeID]
     let accounts: [AccountID]
@@ -167,15 +167,10 @@ struct ReadHolds: Statement {
         WHERE charge_id = ANY($1::uuid[])
         UNION ALL
         (
-            SELECT due.*, false
-            FROM unnest($2::uuid[]) AS account (id), LATERAL (
-                SELECT charge_id, account_id, amount, reported, expires_at, api_key_id
-                FROM open_hold
-                WHERE account_id = account.id AND expires_at <= statement_timestamp()
-                ORDER BY expires_at, charge_id
-                LIMIT $3
-            ) AS due
-            ORDER BY due.expires_at, due.charge_id
+            SELECT charge_id, account_id, amount, reported, expires_at, api_key_id, false
+            FROM open_hold
+            WHERE account_id = ANY($2::uuid[]) AND expires_at <= statement_timestamp()
+            ORDER BY expires_at, charge_id
             LIMIT $3
         )
         """

@@ -135,6 +135,20 @@ struct LotRulesTests {
         #expect(ledger.lot(id)?.remaining == credits(3))
     }
 
+    @Test func `a give-back in the batch that finds its hold expired forgets no other lot's end`() {
+        var ledger = Scenario()
+        let id = ledger.id()
+        ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(90)))
+        ledger.do(hold(8, for: .seconds(30)), on: id)
+        ledger.do(.report(used: credits(8), timeToLive: .seconds(30)), on: id)
+        ledger.pass(.seconds(31))
+        ledger.do(settle(3), on: id)
+        #expect(ledger.state.accounts[ledger.account]?.lotsExpireAt != nil)
+        ledger.pass(.seconds(60))
+        ledger.sweep()
+        #expect(ledger.lots == [5])
+    }
+
     @Test func `a give-back pays for nothing that was spent before it, even in the batch that brought another lot`() {
         // Ids drawn so that the charge's is smaller than the grant's, which comes in the same microsecond.
         var ledger = Scenario()

@@ -7,10 +7,10 @@ import Testing
 /// The engine against the oracle. `LEDGER_MODEL_SEED` repeats a run; `LEDGER_MODEL_STEPS` makes it longer.
 struct ModelTests {
     @Test func `the engine and the oracle agree on everything that was ever asked`() {
-        let seed = setting("LEDGER_MODEL_SEED") ?? UInt64.random(in: 1...1_000_000_000)
+        let seed = modelSetting("LEDGER_MODEL_SEED") ?? UInt64.random(in: 1...1_000_000_000)
         print("ModelTests seed \(seed)")
         // Many short lives rather than one long: the oracle's work grows with the square of what happened.
-        var left = Int(setting("LEDGER_MODEL_STEPS") ?? 1_000)
+        var left = Int(modelSetting("LEDGER_MODEL_STEPS") ?? 3_000)
         var life: UInt64 = 0
         while left > 0 {
             var model = Model(seed: seed + life)
@@ -30,7 +30,7 @@ struct ModelTests {
     }
 
     @Test func `a batch equals its commands one by one`() {
-        let seed = setting("LEDGER_MODEL_SEED") ?? UInt64.random(in: 1...1_000_000_000)
+        let seed = modelSetting("LEDGER_MODEL_SEED") ?? UInt64.random(in: 1...1_000_000_000)
         print("ModelTests seed \(seed)")
         var model = Model(seed: seed)
         for step in 0..<300 {
@@ -55,9 +55,10 @@ struct ModelTests {
             }
         }
     }
-
-    private func setting(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }
 }
+
+/// From the environment: repeats or lengthens a run.
+func modelSetting(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }
 
 extension LedgerState {
     /// With every book as of the balance: when it was last looked at is nobody's business.

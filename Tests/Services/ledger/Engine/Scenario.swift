@@ -32,10 +32,15 @@ struct Scenario {
         return apply([command])[0]
     }
 
+    /// The engine sees what the store would load for these commands, and what the store would write is kept.
     @discardableResult
     mutating func apply(_ commands: [Command]) -> [Decision] {
-        let ruling = state.apply(commands, now: now, limits: limits, expires: expires)
-        state = ruling.state
+        let slice = state.slice(for: commands, now: now, expires: expires).slice
+        return keep(slice, slice.apply(commands, now: now, limits: limits, expires: expires))
+    }
+
+    private mutating func keep(_ before: LedgerState, _ ruling: Ruling) -> [Decision] {
+        state.merge(before, ruling)
         journal += ruling.entries
         alerts += ruling.alerts
         return ruling.decisions
@@ -44,7 +49,7 @@ struct Scenario {
     mutating func pass(_ duration: Duration) { now = now + duration }
 
     /// Lets time's effects happen, as the sweep does.
-    mutating func sweep() { apply([]) }
+    mutating func sweep() { _ = keep(state, state.apply([], now: now, limits: limits, expires: expires)) }
 
     var posted: Credits { state.accounts[account]?.posted ?? .zero }
     var held: Credits { state.accounts[account]?.held ?? .zero }

@@ -1,5 +1,6 @@
 import Contracts
 import EventLoop
+import Postgres
 import Synchronization
 import TestSupport
 import Testing
@@ -43,6 +44,54 @@ struct CrashTests {
             let row = try await survivor.store.standing(of: account)?.account
             #expect(row?.posted == credits(10 - 2 + 5))
             #expect(row?.held == credits(1))
+        }
+    }
+
+    @Test(arguments: FaultPoints.Point.allCases)
+    func `extends, lots, reversals, limits and alerts are written with their batch or not at all`(at point: FaultPoints.Point) async throws
+    {
+        let database = TestDatabase.current
+        var limits = Limits()
+        limits.lowBalanceLevel = credits(10)
+        let low = limits
+        try await withLedgers(limits: low) { ledgers in
+            let survivor = ledgers[0]
+            let account = try await survivor.account(10)
+            let (call, bought, key) = (ChargeID.make(), ChargeID.make(), APIKeyID(rawValue: "key-1"))
+            try await survivor.do(grant(.purchase, 20), on: bought, account: account)
+            try await survivor.do(grant(.planGrant, 30, until: Instant.now() + .seconds(600)), account: account)
+            try await survivor.do(hold(3), on: call, account: account)
+            // The plan's time is over: the next batch ends its lot.
+            try await survivor.pool.script(
+                """
+                UPDATE credit_grant SET expires_at = now() WHERE account_id = '\(account)' AND kind = 21;
+                UPDATE account SET lots_expire_at = now() WHERE account_id = '\(account)';
+                UPDATE journal SET expires_at = now() WHERE account_id = '\(account)' AND kind = 21
+                """)
+            let limited = Command.Action.hold(
+                amount: credits(2), leastUseful: credits(2), timeToLive: .seconds(60), keyLimits: SpendingLimits(daily: credits(5)))
+            let commands = [
+                Command(id: call, account: account, action: extend(1, by: 4)),
+                Command(id: .make(), account: account, action: reverse(bought, 15, version: 1)),
+                Command(id: .make(), account: account, action: limited, key: key),
+                Command(id: .make(), account: account, action: charge(6)),
+            ]
+            let mortal = StoreUnderTest(
+                database, limits: low, faults: FaultPoints { reached in if reached == point { throw Killed() } })
+            try await mortal.start()
+            await #expect(throws: Killed.self) { _ = try await mortal.runner.decide(commands) }
+            #expect(await mortal.stop() is Killed)
+            _ = try await survivor.do(commands + commands)
+
+            let standing = try await survivor.store.standing(of: account, lots: true)
+            // The plan's thirty are gone, fifteen are taken back, six spent.
+            #expect(standing?.account.posted == credits(10 + 20 - 15 - 6))
+            #expect(standing?.account.held == credits(3 + 4 + 2))
+            #expect(standing?.lots.map(\.remaining) == [4, 5].map(credits))
+            let told = try await survivor.pool.withConnection { try await $0.query(ReadTold(account: account)) }
+            #expect(told.map(\.what) == [.low(level: credits(10))])
+            let keys = try await survivor.pool.withConnection { try await $0.query(ReadKeys(accounts: [account])) }
+            #expect(keys.map(\.held) == [credits(2)])
         }
     }
 

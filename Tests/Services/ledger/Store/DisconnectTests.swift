@@ -12,8 +12,8 @@ struct DisconnectTests {
     @Test func `holds and settlements lose and double nothing while their connections are cut`() async throws {
         try await withLedgers(2) { ledgers in
             let account = try await ledgers[0].account(1_000)
-            let done = DoneFlag()
-            async let cuts = Self.cutConnections(until: done)
+            let progress = Progress()
+            async let cuts = Self.cutConnections(while: progress)
             let clients = 20
             let rounds = 12
             let seen = try await concurrently(clients) { client in
@@ -24,10 +24,11 @@ struct DisconnectTests {
                     // A commit whose answer is lost is asked for again, and then told as a repetition.
                     seen += try await ledger.do([Command(id: id, account: account, action: hold(2))])
                     seen += try await ledger.do([Command(id: id, account: account, action: client % 4 == 0 ? .void : settle(1))])
+                    progress.rounds += 1
                 }
                 return seen
             }
-            done.isDone = true
+            progress.isDone = true
             #expect(try await cuts > 0)
             for decision in seen.joined() {
                 switch decision {
@@ -41,22 +42,28 @@ struct DisconnectTests {
         }
     }
 
+    /// Every 25 ms, but never twice without progress between: on a busy machine nothing would ever come to its end.
     /// - Returns: how many connections were cut.
-    private static func cutConnections(until done: DoneFlag) async throws -> Int64 {
+    private static func cutConnections(while progress: Progress) async throws -> Int64 {
         let pool = PostgresPool(
             loop: TestDatabase.loop, configuration: TestDatabase.current.configuration(connectionsMax: 1), log: silent)
         var count: Int64 = 0
-        while !done.isDone {
+        while !progress.isDone {
             count += try await pool.withConnection { try await $0.one(CutConnections()) }
+            let rounds = progress.rounds
             try await TestDatabase.loop.sleep(for: .milliseconds(25))
+            while progress.rounds == rounds, !progress.isDone { try await TestDatabase.loop.sleep(for: .milliseconds(2)) }
         }
         await pool.close()
         return count
     }
 }
 
-/// Confined to the test loop.
-private final class DoneFlag: @unchecked Sendable { var isDone = false }
+private final class Progress: @unchecked Sendable {
+    // @unchecked Sendable: confined to the test loop.
+    var rounds = 0
+    var isDone = false
+}
 
 private struct CutConnections: Statement {
     typealias Output = Int64

@@ -13,7 +13,7 @@ import Testing
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"))
 struct StoreModelTests {
     @Test func `Postgres and the oracle agree on everything that was ever asked`() async throws {
-        let seed = UInt64.random(in: 1...1_000_000_000)
+        let seed = modelSetting("LEDGER_MODEL_SEED") ?? UInt64.random(in: 1...1_000_000_000)
         print("StoreModelTests seed \(seed)")
         let start = Instant.now()
         try await TestDatabase.current.withPool { pool in
@@ -24,7 +24,7 @@ struct StoreModelTests {
             var model = Model(seed: seed, now: start)
             try await pool.withConnection { _ = try await $0.execute(SetOverdraft(account: model.accounts[0], overdraft: credits(4))) }
             var told: [AccountID: [BalanceAlert]] = [:]
-            for step in 0..<300 {
+            for step in 0..<Int(modelSetting("LEDGER_MODEL_STEPS") ?? 300) {
                 // No further than the journal has months for.
                 model.passTime(until: .startOf(month: start.month + 3))
                 let now = model.now
@@ -57,7 +57,7 @@ struct StoreModelTests {
             for row in try await pool.withConnection({ try await $0.query(ReadUsage()) }) { model.usage[row.key] = row }
             #expect(model.differenceOfUsage() == nil, "seed \(seed)")
             for account in model.accounts {
-                let sent = try await pool.withConnection { try await $0.query(ReadAlerts(account: account)) }
+                let sent = try await pool.withConnection { try await $0.query(ReadTold(account: account)) }
                 #expect(sent == told[account] ?? [], "seed \(seed)")
             }
         }
@@ -153,7 +153,7 @@ private struct ReadUsage: Statement {
 }
 
 /// What waits in the outbox for one account's owner.
-private struct ReadAlerts: Statement {
+struct ReadTold: Statement {
     typealias Output = BalanceAlert
     let account: AccountID
     static let sql = "SELECT type, body FROM outbox WHERE ordering_key = $1 ORDER BY seq"

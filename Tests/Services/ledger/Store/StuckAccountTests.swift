@@ -51,6 +51,35 @@ struct StuckAccountTests {
         }
     }
 
+    @Test func `whoever joined a batch that was waiting is told when the runner ends`() async throws {
+        let database = TestDatabase.current
+        try await TestDatabase.onLoop {
+            struct Killed: Error {}
+            let attempts = Mutex(0)
+            let isMortal = Flag()
+            let faults = FaultPoints { point in
+                guard point == .beforeLock else { return }
+                attempts.withLock { $0 += 1 }
+                if isMortal.isRaised { throw Killed() }
+            }
+            let ledger = StoreUnderTest(database, faults: faults) { $0.statementTimeout = .milliseconds(200) }
+            try await ledger.start()
+            let stuck = try await ledger.account(10)
+            try await withLock(on: stuck) {
+                let first = Task(executorPreference: TestDatabase.loop) { try await ledger.do(hold(1), account: stuck) }
+                try await until("the batch ran out of time") { ledger.runner.isDatabaseAway }
+                let second = Task(executorPreference: TestDatabase.loop) { try await ledger.do(hold(1), account: stuck) }
+                let tried = attempts.withLock { $0 }
+                try await until("the second one joined it") { attempts.withLock { $0 } >= tried + 2 }
+                isMortal.raise()
+                await #expect(throws: Killed.self) { _ = try await first.value }
+                await #expect(throws: Killed.self) { _ = try await second.value }
+            }
+            #expect(await ledger.stop() is Killed)
+        }
+        try await withLedgers { _ in }
+    }
+
     @Test func `where no account gets through it is the database, which is waited for`() async throws {
         let database = TestDatabase.current
         try await TestDatabase.onLoop {
