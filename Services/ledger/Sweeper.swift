@@ -70,6 +70,8 @@ final class Sweeper: @unchecked Sendable {
             expired.add(Int64(settled))
             isFailing = false
         } catch {
+            // Should no batch be under way here, nobody else notices that the database is away, and reports wait.
+            expiry.outage()
             // Once for each time it begins to fail: the pool's own log says when the database goes and comes.
             if !isFailing { log.warning("what has expired is not settled", error: error) }
             isFailing = true

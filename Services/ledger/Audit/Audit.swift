@@ -33,12 +33,14 @@ struct Audit: Sendable {
     static func run(in transaction: PostgresTransaction, openingsOf month: JournalMonth? = nil) async throws -> Audit {
         try await transaction.execute(TakeTime())
         var audit = try await transaction.one(Totals())
-        let (chain, accounts, overspent, owed) = try await transaction.pipeline(BrokenChain(), AccountOffJournal(), Overspent(), Owed())
+        let (chain, accounts, overspent, overcharged, owed) = try await transaction.pipeline(
+            BrokenChain(), AccountOffJournal(), Overspent(), Overcharged(), Owed())
         let (held, hold, missing, release) = try await transaction.pipeline(
             HeldOffHolds(), HoldOffJournal(), HoldWithoutRow(), ReleaseOffHold())
         let (usage, spent, keyHeld, keySpent) = try await transaction.pipeline(
             UsageOffJournal(), SpentOffJournal(), KeyHeldOffHolds(), KeySpentOffJournal())
-        audit.findings = chain + accounts + overspent + owed + held + hold + missing + release + usage + spent + keyHeld + keySpent
+        audit.findings =
+            chain + accounts + overspent + overcharged + owed + held + hold + missing + release + usage + spent + keyHeld + keySpent
         audit.findings += try await LotAudit.run(in: transaction, openingsOf: month)
         return audit
     }

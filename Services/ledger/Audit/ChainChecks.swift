@@ -73,6 +73,25 @@ struct Overspent: AuditCheck {
         """
 }
 
+/// A charge takes what its entry says, never more than was used. One that came after its hold had expired goes below zero for no more
+/// than the hold had put aside.
+struct Overcharged: AuditCheck {
+    static let name = "overcharged"
+    static let sql = """
+        SELECT j.account_id, j.charge_id, j.seq, format('took %s of %s, balance moved %s', j.amount, j.requested, j.posted_delta)
+        FROM journal AS j
+        JOIN account AS a USING (account_id)
+        LEFT JOIN journal AS expiry ON j.kind = 6 AND expiry.charge_id = j.charge_id AND expiry.step = 10000
+        WHERE j.seq > 0 AND j.kind IN (3, 4, 5, 6, 7)
+            AND (
+                j.posted_delta <> -j.amount OR j.amount > j.requested
+                OR j.kind = 6 AND j.amount > greatest(
+                    -expiry.held_delta - expiry.amount, j.posted_after - j.posted_delta - j.held_after + a.overdraft, 0))
+        ORDER BY j.account_id, j.seq
+        LIMIT 1
+        """
+}
+
 /// What an account owes is how far it stands below its overdraft. Every entry keeps to that: those that may raise it set it so, and
 /// where ``Overspent`` finds nothing the others only come up from there.
 struct Owed: AuditCheck {

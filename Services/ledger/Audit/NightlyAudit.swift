@@ -17,6 +17,8 @@ final class NightlyAudit: @unchecked Sendable {
     private let now: @Sendable () -> Instant
     private let log: Logger
     private var isFailing = false
+    /// A failed audit is not begun again before; it may have held a snapshot for an hour.
+    private var restsUntil: Instant?
     private let findings = Metrics.shared.gauge("ledger_audit_findings", help: "Findings of the last audit.")
     private let lastSuccess = Metrics.shared.gauge(
         "ledger_audit_last_success_seconds", help: "Unix time of the end of the last audit that found nothing.")
@@ -35,15 +37,21 @@ final class NightlyAudit: @unchecked Sendable {
         let begun = now()
         while true {
             do {
-                try await look(since: begun)
-                isFailing = false
+                if restsUntil.map({ $0 <= now() }) ?? true {
+                    try await look(since: begun)
+                    (restsUntil, isFailing) = (nil, false)
+                }
             } catch let error as PostgresError {
-                if !isFailing { log.warning("the ledger could not be audited", error: error) }
+                let isAway = error.isDatabaseUnavailable
+                if !isAway || !isFailing { log.warning("the ledger could not be audited", error: error) }
                 isFailing = true
+                if !isAway { restsUntil = now() + Self.rest }
             }
             try await auditor.pool.loop.sleep(for: interval)
         }
     }
+
+    private static let rest = Duration.seconds(6 * 3_600)
 
     private func look(since begun: Instant) async throws {
         let due = time.last(before: now())

@@ -9,7 +9,7 @@ struct LedgerState: Equatable, Sendable {
     var entries: [EntryKey: Entry] = [:]
     /// The lots with credits left, and those that commands name, of the accounts in ``accountsWhoseLotsMatter(to:now:)``.
     var books: [AccountID: LotBook] = [:]
-    /// The spending of all counted keys of the accounts in ``accountsWhoseKeysMatter``.
+    /// The spending of the keys that commands and holds name, of the accounts in ``accountsWhoseKeysMatter``.
     var keys: [KeySpending.ID: KeySpending] = [:]
 }
 

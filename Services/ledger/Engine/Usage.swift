@@ -18,6 +18,12 @@ struct UsageRow: Equatable, Sendable {
         let type: String
         let model: String
         let operation: String
+
+        /// Names are told apart by their bytes, as the table does: Swift takes an accented letter and its two halves for the same.
+        static func == (left: Self, right: Self) -> Bool {
+            left.account == right.account && left.quarter == right.quarter && left.type == right.type
+                && left.model.utf8.elementsEqual(right.model.utf8) && left.operation.utf8.elementsEqual(right.operation.utf8)
+        }
     }
 
     let key: Key

@@ -32,9 +32,8 @@ extension Routes {
     /// Limits and what counts against them, as a hold would find them now.
     func settings(of id: AccountID) async throws -> Settings {
         let (state, now) = try await store.state(of: [id], over: store.reads)
-        return Settings(
-            account: state.accounts[id] ?? Account(id: id),
-            keys: state.keys.values.sorted { $0.id.key.rawValue < $1.id.key.rawValue }, now: now)
+        let keys = try await store.countedKeys(of: id).map { state.keys[$0.id] ?? $0 }
+        return Settings(account: state.accounts[id] ?? Account(id: id), keys: keys, now: now)
     }
 
     private func answer(_ settings: Settings) -> Response {

@@ -116,6 +116,8 @@ final class BatchRunner: @unchecked Sendable {
     }
 
     private func settle(_ groups: [Group]) async throws {
+        expiry.deciding()
+        defer { expiry.decided() }
         var waiting = groups
         do {
             try await settle(&waiting)
@@ -257,7 +259,7 @@ extension PostgresError {
     }
 
     /// `statement_timeout` or `lock_timeout`.
-    fileprivate var isTimeout: Bool { sqlState == "57014" || sqlState == "55P03" }
+    var isTimeout: Bool { sqlState == "57014" || sqlState == "55P03" }
 
     fileprivate var isRace: Bool { sqlState == "23505" || sqlState == "40001" || sqlState == "40P01" }
 }

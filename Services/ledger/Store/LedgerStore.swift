@@ -132,7 +132,7 @@ final class LedgerStore: @unchecked Sendable {
             sweep.mayBeMore = sweep.mayBeMore || isPart
             sweep.settled += ruling.entries.count
             sweep.passedOver += accounts.filter { ruling.state.accounts[$0] == nil }
-        } catch let error as PostgresError where !error.mayPass {
+        } catch let error as PostgresError where !error.mayPass || error.isTimeout {
             guard accounts.count > 1 else {
                 sweep.failed[first] = error
                 return
@@ -192,6 +192,11 @@ final class LedgerStore: @unchecked Sendable {
         return try await state(of: accounts, lots: lots, over: pool)
     }
 
+    /// API keys of the account that have limits, the hundred used last, without what has expired since.
+    func countedKeys(of account: AccountID) async throws -> [KeySpending] {
+        try await reads.withConnection { try await $0.query(ReadKeysUsedLast(account: account)) }
+    }
+
     /// As a page shows it.
     func standing(of account: AccountID, lots: Bool = false) async throws -> Standing? {
         try await standings(of: [account], lots: lots, over: reads)[account]
@@ -212,11 +217,12 @@ extension PostgresTransaction {
         let withLots = state.accountsWhoseLotsMatter(to: commands, now: now).union(accounts)
         let withKeys = state.accountsWhoseKeysMatter
         guard !withLots.isEmpty || !withKeys.isEmpty else { return }
-        let (lots, keys) = try await pipeline(
-            ReadLots(accounts: Array(withLots), named: commands.compactMap(\.lot)), ReadKeys(accounts: Array(withKeys)))
+        let keys = Set(commands.compactMap(\.key)).union(state.holds.values.compactMap(\.key))
+        let (lots, spending) = try await pipeline(
+            ReadLots(accounts: Array(withLots), named: commands.compactMap(\.lot)), ReadKeys(accounts: Array(withKeys), keys: Array(keys)))
         for account in withLots { state.books[account] = LotBook() }
         for lot in lots { state.books[lot.account]?.lots[lot.id] = lot }
-        for key in keys { state.keys[key.id] = key }
+        for key in spending { state.keys[key.id] = key }
     }
 }
 

@@ -26,22 +26,47 @@ struct ReadLots: Statement {
     }
 }
 
-/// The sums of all counted keys of these accounts.
+/// The sums of these keys, as far as they are counted.
 struct ReadKeys: Statement {
     let accounts: [AccountID]
+    let keys: [APIKeyID]
 
     static let sql = """
         SELECT account_id, api_key_id, daily_limit, monthly_limit, held, spent_at, spent_day, spent_month
         FROM key_spending
-        WHERE account_id = ANY($1::uuid[])
+        WHERE account_id = ANY($1::uuid[]) AND api_key_id = ANY($2::text[])
         """
 
-    func bind(_ parameters: inout Parameters) { parameters.append(accounts) }
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(accounts)
+        parameters.append(keys.map(\.rawValue))
+    }
 
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> KeySpending {
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> KeySpending { try KeySpending(&row) }
+}
+
+/// Those of one account that were used last.
+struct ReadKeysUsedLast: Statement {
+    let account: AccountID
+
+    static let sql = """
+        SELECT account_id, api_key_id, daily_limit, monthly_limit, held, spent_at, spent_day, spent_month
+        FROM key_spending
+        WHERE account_id = $1
+        ORDER BY spent_at DESC, api_key_id
+        LIMIT 100
+        """
+
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> KeySpending { try KeySpending(&row) }
+}
+
+extension KeySpending {
+    /// Reads the columns of ``ReadKeys``.
+    fileprivate init(_ row: inout RowReader) throws(PostgresError) {
         let id = try KeySpending.ID(account: row.next(), key: APIKeyID(rawValue: row.next()))
         let limits = try SpendingLimits(daily: row.next(Credits?.self), monthly: row.next(Credits?.self))
-        return try KeySpending(
+        self = try KeySpending(
             id: id, limits: limits, held: row.next(), spending: Spending(at: row.next(), day: row.next(), month: row.next()))
     }
 }

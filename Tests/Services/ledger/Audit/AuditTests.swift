@@ -89,6 +89,12 @@ extension Damage {
         Damage("an account out of nothing", { "INSERT INTO account (account_id, posted) VALUES ('\($0.nobody)', 1)" }) {
             [Named("account", $0.nobody, seq: 0)]
         },
+        Damage(
+            "a charge of more than was used",
+            { "UPDATE journal SET requested = amount - 1 WHERE charge_id = '\($0.call)' AND step = 10000" }
+        ) {
+            [Named("overcharged", $0.caller, $0.call, seq: 3)]
+        },
         Damage("an account that has gone", { "DELETE FROM account WHERE account_id = '\($0.receiver)'" }) {
             [Named("account", $0.receiver)]
         },

@@ -378,7 +378,8 @@ extension LedgerState {
                 lots: (books[account]?.lots ?? [:]).filter { $0.value.remaining > .zero || named.contains($0.key) })
         }
         let counting = slice.accountsWhoseKeysMatter
-        slice.keys = keys.filter { counting.contains($0.key.account) }
+        let namedKeys = Set(commands.compactMap(\.key)).union(slice.holds.values.compactMap(\.key))
+        slice.keys = keys.filter { counting.contains($0.key.account) && namedKeys.contains($0.key.key) }
         return (slice, isPart)
     }
 

@@ -31,6 +31,13 @@ struct UsageRollupTests {
         #expect(next?.credits == credits(-2))
     }
 
+    @Test func `names are told apart by their bytes, as the table does`() {
+        var ledger = Scenario(balance: 100)
+        ledger.do(settle(3), usage: usage("caf\u{e9}"))
+        ledger.do(settle(4), usage: usage("cafe\u{301}"))
+        #expect(UsageRow.of(ledger.journal).count { $0.key.type == "usage" } == 2)
+    }
+
     @Test func `a settlement, whatever became of its charge, adds up to what was taken in all`() {
         var ledger = Scenario(balance: 100)
         let (settled, late, back) = (ledger.id(), ledger.id(), ledger.id())

@@ -90,7 +90,7 @@ struct CrashTests {
             #expect(standing?.lots.map(\.remaining) == [4, 5].map(credits))
             let told = try await survivor.pool.withConnection { try await $0.query(ReadTold(account: account)) }
             #expect(told.map(\.what) == [.low(level: credits(10))])
-            let keys = try await survivor.pool.withConnection { try await $0.query(ReadKeys(accounts: [account])) }
+            let keys = try await survivor.pool.withConnection { try await $0.query(ReadKeysUsedLast(account: account)) }
             #expect(keys.map(\.held) == [credits(2)])
         }
     }

@@ -33,7 +33,7 @@ struct ExpiredHoldsTests {
             for account in accounts { try await ledgers[0].expireHolds(250, of: account) }
             let ending = try await ledgers[0].account(1)
             try await ledgers[0].do(
-                .grant(.planGrant, amount: credits(5), expiresAt: Instant.now() + .milliseconds(1)), account: ending)
+                .grant(.planGrant, amount: credits(5), expiresAt: Instant.now() + .seconds(2)), account: ending)
             try await until("the lot is over") { try await ledgers[0].isDue(ending) }
             await ledgers[0].sweeper(limit: 30).sweep()
             for account in accounts {

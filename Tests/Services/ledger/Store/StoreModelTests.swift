@@ -68,7 +68,7 @@ struct StoreModelTests {
         let (rows, lots, keys) = try await pool.withConnection { connection in
             (
                 try await connection.query(ReadAccounts(ids: [id])), try await connection.query(ReadAllLots(account: id)),
-                try await connection.query(ReadKeys(accounts: [id]))
+                try await connection.query(ReadKeysUsedLast(account: id))
             )
         }
         let row = rows.first ?? Account(id: id)
