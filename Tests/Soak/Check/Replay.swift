@@ -47,10 +47,11 @@ struct Replay {
         var month = Credits.zero
         var at = Instant(microseconds: 0)
 
-        mutating func add(_ amount: Credits, at now: Instant) {
+        /// - Parameter chargedAt: what is given back makes room only in the day and the month it was charged in.
+        mutating func add(_ amount: Credits, at now: Instant, chargedAt: Instant) {
             self = current(at: now)
-            day += amount
-            month += amount
+            if chargedAt.day == now.day { day += amount }
+            if chargedAt.month == now.month { month += amount }
         }
 
         func current(at now: Instant) -> Spent {
@@ -125,12 +126,13 @@ struct Replay {
     /// What the account is after an entry of its chain.
     private mutating func apply(_ row: Row) {
         (posted, held, seq) = (row.postedAfter, row.heldAfter, row.seq)
-        applyToHolds(row)
-        if row.kind.charges { spent.add(row.amount, at: row.at) }
+        let chargedAt = row.amount < .zero ? checker.row(row.charge, Row.terminal)?.at ?? row.at : row.at
+        applyToHolds(row, chargedAt)
+        if row.kind.charges { spent.add(row.amount, at: row.at, chargedAt: chargedAt) }
         applyToLots(row)
     }
 
-    private mutating func applyToHolds(_ row: Row) {
+    private mutating func applyToHolds(_ row: Row, _ chargedAt: Instant) {
         let ask = checker.ask(behind: row)
         switch (row.kind, ask?.action) {
         case (.hold, .hold(_, _, let timeToLive, _, let key)):
@@ -144,13 +146,18 @@ struct Replay {
             if let key = hold.key { keys[key.id]?.held += row.amount }
             holds[row.charge] = hold
         case (.capture, _), (.void, _), (.expire, _):
-            guard let hold = holds.removeValue(forKey: row.charge), let key = hold.key else { return }
-            keys[key.id]?.held -= hold.amount
-            keys[key.id]?.spent.add(row.amount, at: row.at)
-        case (.lateCapture, .settle(_, let key)):
-            if let key { keys[key.id]?.spent.add(row.amount, at: row.at) }
+            let hold = holds.removeValue(forKey: row.charge)
+            if let key = hold?.key { keys[key.id]?.held += row.heldDelta }
+            if let key = hold?.key ?? settledKey(ask) { keys[key.id]?.spent.add(row.amount, at: row.at, chargedAt: chargedAt) }
+        case (.lateCapture, _):
+            if let key = settledKey(ask) { keys[key.id]?.spent.add(row.amount, at: row.at, chargedAt: chargedAt) }
         default: break
         }
+    }
+
+    /// A key counts from its first granted hold: that, and whatever is settled in its name from then on.
+    private func settledKey(_ ask: Ask?) -> CallerKey? {
+        if case .settle(_, let key) = ask?.action { key } else { nil }
     }
 
     private func isEverProlonged(_ charge: ChargeID) -> Bool { checker.book.asks[charge]?.contains { $0.used != nil } == true }

@@ -28,6 +28,8 @@ struct CallStory: Sendable {
     private let endCopies: [Duration]
     /// A second end with other content.
     private let otherEnd: (Ask, Duration)?
+    /// The same id in another account's name, when the hold is decided: which of the two came first is then known.
+    private let strangersEnd: Ask?
     /// What is done about a hold without an answer.
     private let voidsUnanswered: Bool
     private let settlesRefused: Bool
@@ -76,19 +78,14 @@ struct CallStory: Sendable {
         endCopies = dice.copies()
         voidsUnanswered = !isShort || dice.chance(70)
         settlesRefused = key == nil && dice.chance(8)
-        otherEnd = Self.drawOtherEnd(id, customer, cost, key, &dice)
+        otherEnd = Self.drawOtherEnd(hold, cost, key, &dice)
+        strangersEnd = dice.chance(2) ? Ask(id: id, account: customer.stranger, action: .settle(amount: cost, key: nil)) : nil
     }
 
-    private static func drawOtherEnd(
-        _ id: ChargeID, _ customer: Customer, _ cost: Credits, _ key: CallerKey?, _ dice: inout Dice
-    ) -> (Ask, Duration)? {
-        guard dice.chance(5) else { return nil }
-        let (account, action): (AccountID, Ask.Action) = dice.pick([
-            (50, (customer.account, .settle(amount: cost + Credits(nano: 1), key: key))),
-            (35, (customer.account, .void)),
-            (15, (customer.stranger, .settle(amount: cost, key: nil))),
-        ])
-        return (Ask(id: id, account: account, action: action), dice.milliseconds(0...4_000))
+    private static func drawOtherEnd(_ hold: Ask, _ cost: Credits, _ key: CallerKey?, _ dice: inout Dice) -> (Ask, Duration)? {
+        guard dice.chance(4) else { return nil }
+        let action: Ask.Action = dice.chance(60) ? .settle(amount: cost + Credits(nano: 1), key: key) : .void
+        return (Ask(id: hold.id, account: hold.account, action: action), dice.milliseconds(0...4_000))
     }
 
     // MARK: Playing
@@ -107,6 +104,9 @@ struct CallStory: Sendable {
         for _ in 0..<5 where reply == nil || reply?.status == .awaitingFunds {
             await driver.pause(for: .milliseconds(250))
             reply = await driver.ask(hold, within: patience)
+        }
+        if let strangersEnd, let reply, reply.status != .awaitingFunds {
+            group.addTask { await driver.send(strangersEnd, after: .zero) }
         }
         switch reply?.status {
         case .granted: break
