@@ -33,7 +33,9 @@ final class JournalKeeper: @unchecked Sendable {
                 isFailing = false
             } catch {
                 if !isFailing, (error as? PostgresError)?.isDatabaseUnavailable != true {
-                    log.error("the journal's months cannot be made: is the schema migrated?", error: error)
+                    (error as? PostgresError)?.sqlState == "55P03"
+                        ? log.warning("the journal's months are made later: somebody holds a lock", error: error)
+                        : log.error("the journal's months cannot be made: is the schema migrated?", error: error)
                     isFailing = true
                 }
                 delay = min(delay * 2, .seconds(5))

@@ -23,7 +23,7 @@ import Telemetry
 @main
 struct LedgerService {
     static func main() {
-        Runtime.main(service: "ledger", port: 8102, commands: [auditCommand]) { runtime in
+        Runtime.main(service: "ledger", port: 8102, commands: [auditCommand, detachMonthCommand]) { runtime in
             let environment = runtime.environment
             var limits = Limits()
             limits.timeToLiveMax = try environment.duration("HOLD_TTL_MAX", default: .seconds(600), in: .seconds(1) ... .seconds(3_600))

@@ -31,7 +31,7 @@ struct Audit: Sendable {
     ///   - transaction: one that keeps its snapshot.
     ///   - month: see ``LotAudit``.
     static func run(in transaction: PostgresTransaction, openingsOf month: JournalMonth? = nil) async throws -> Audit {
-        try await transaction.execute(TakeTime())
+        try await transaction.execute(Prepare())
         var audit = try await transaction.one(Totals())
         let (chain, accounts, overspent, overcharged, owed) = try await transaction.pipeline(
             BrokenChain(), AccountOffJournal(), Overspent(), Overcharged(), Owed())
@@ -61,10 +61,12 @@ extension AuditCheck {
     }
 }
 
-/// A pass over a large journal takes longer than a statement of the hot path may, and sorts more.
-private struct TakeTime: Statement {
+/// A pass over a large journal takes longer than a statement of the hot path may, and sorts more. No month leaves the journal meanwhile.
+private struct Prepare: Statement {
     static let sql = """
-        SELECT set_config('statement_timeout', '1h', true), set_config('work_mem', '64MB', true), set_config('cursor_tuple_fraction', '1', true)
+        SELECT
+            set_config('statement_timeout', '1h', true), set_config('work_mem', '64MB', true), set_config('cursor_tuple_fraction', '1', true),
+            pg_advisory_xact_lock_shared(hashtextextended('journal audit', 0))
         """
 }
 

@@ -20,10 +20,9 @@ extension AuditRun {
 
     /// Lines of text.
     var text: String {
-        let seconds = Double((finished - started) / .milliseconds(1)) / 1_000
         var lines = [
             "\(audit.accounts) accounts with \(audit.posted) credits, \(audit.held) of them held by \(audit.holds) open holds",
-            "\(audit.entries) journal entries looked at in \(seconds) s, as of \(started)",
+            "\(audit.entries) journal entries looked at in \((finished - started).wholeMilliseconds) ms, as of \(started)",
             audit.findings.isEmpty
                 ? "consistent" : "NOT CONSISTENT: the first row of each check where journal and tables part (amounts in nano-credits)",
         ]

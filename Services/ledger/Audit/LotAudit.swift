@@ -9,7 +9,7 @@ struct LotAudit {
     private var standings: CursorReader<FetchStandings>
     /// Of a month that is to leave: the last entry that each account has in it.
     private var cutoffs: CursorReader<FetchCutoffs>?
-    private var openings: [(account: AccountID, lot: LotRow)] = []
+    private var openings: [(account: AccountID, lot: LotReplay.OpenedLot)] = []
     private var findings: [Audit.Finding] = []
 
     /// - Parameter month: writes down the lots of each account as they were after its last entry in it (`lot_opening`).
@@ -43,22 +43,22 @@ struct LotAudit {
     }
 
     private mutating func replay(_ account: AccountID) async throws {
-        var (posted, held): (Int64, Int64) = (0, 0)
-        var (before, table): ([LotRow], [LotRow]) = ([], [])
+        var opening: LotReplay.Opening?
+        var table: [LotRow] = []
         var lotsExpireAt: Instant?
         while let standing = try await standings.next(of: account) {
             switch standing.what {
-            case .opening(let openingPosted, let openingHeld): (posted, held) = (openingPosted, openingHeld)
-            case .openingLot(let lot): before.append(lot)
+            case .opening(let begun): opening = begun
+            case .openingLot(let lot): opening?.lots.append(lot)
             case .lot(let lot): table.append(lot)
             case .account(let next): lotsExpireAt = next
             }
         }
         let cutoff = try await cutoffs?.next(of: account)?.seq
-        var replay = LotReplay(account: account, posted: posted, held: held, lots: before)
+        var replay = LotReplay(account: account, from: opening)
         while let entry = try await entries.next(of: account) {
             if entry.seq == 0 { replay.note(entry) } else { note(replay.follow(entry)) }
-            if entry.seq == cutoff { openings += replay.rows(besides: table).map { (account, $0) } }
+            if entry.seq == cutoff { openings += replay.opened(besides: table).map { (account, $0) } }
         }
         if openings.count >= Self.openingsPerWrite { try await writeOpenings() }
         for finding in replay.compare(with: table, lotsExpireAt: lotsExpireAt) { note(finding) }
@@ -119,7 +119,7 @@ private struct DeclareEntries: Statement {
         FROM journal AS j
         LEFT JOIN account_opening AS o USING (account_id)
         WHERE j.seq > coalesce(o.seq, 0)
-            OR j.seq = 0 AND j.grant_id IS NOT NULL AND j.status = 0 AND j.decided_at > coalesce(o.at, '-infinity')
+            OR j.seq = 0 AND j.grant_id IS NOT NULL AND j.status = 0
         ORDER BY account_id, j.seq, j.decided_at, j.charge_id
         """
 }
@@ -139,8 +139,8 @@ private struct FetchEntries: Statement {
 
 private struct LotStanding: InAccountOrder {
     enum What: Sendable {
-        case opening(posted: Int64, held: Int64)
-        case openingLot(LotRow)
+        case opening(LotReplay.Opening)
+        case openingLot(LotReplay.OpenedLot)
         case lot(LotRow)
         case account(lotsExpireAt: Instant?)
     }
@@ -154,20 +154,21 @@ private struct DeclareStandings: Statement {
         DECLARE audited_standing NO SCROLL CURSOR FOR
         SELECT
             account_id, 0::smallint AS what, account_id AS grant_id, 0::smallint AS kind, posted AS amount, held AS remaining,
-            0::bigint AS expired, 0::bigint AS reversed, NULL::bigint AS reversal_target, NULL::timestamptz AS expires_at, at AS granted_at
+            0::bigint AS expired, 0::bigint AS reversed, NULL::bigint AS reversal_target, NULL::timestamptz AS reversal_at,
+            NULL::timestamptz AS expires_at, at AS granted_at
         FROM account_opening
         UNION ALL
-        SELECT account_id, 1::smallint, grant_id, kind, amount, remaining, expired, reversed, reversal_target, expires_at, granted_at
+        SELECT account_id, 1::smallint, grant_id, kind, amount, remaining, expired, reversed, reversal_target, reversal_at, expires_at, granted_at
         FROM lot_opening
         UNION ALL
         SELECT
-            account_id, 2::smallint, grant_id, kind, amount, remaining, expired, reversed, CASE WHEN reversal_version > 0 THEN reversal_target END,
-            expires_at, granted_at
+            account_id, 2::smallint, grant_id, kind, amount, remaining, expired, reversed,
+            CASE WHEN reversal_version > 0 THEN reversal_target END, NULL, expires_at, granted_at
         FROM credit_grant
         UNION ALL
-        SELECT account_id, 3::smallint, account_id, 0::smallint, 0, 0, 0, 0, NULL, lots_expire_at, spent_at
+        SELECT account_id, 3::smallint, account_id, 0::smallint, 0, 0, 0, 0, NULL, NULL, lots_expire_at, spent_at
         FROM account
-        ORDER BY account_id
+        ORDER BY account_id, what
         """
 }
 
@@ -180,14 +181,14 @@ private struct FetchStandings: Statement {
         let (id, kind): (ChargeID, Int16) = try (row.next(), row.next())
         let (amount, remaining): (Int64, Int64) = try (row.next(), row.next())
         let (expired, reversed): (Int64, Int64) = try (row.next(), row.next())
-        let target = try row.next(Int64?.self)
+        let (target, targetAt) = try (row.next(Int64?.self), row.next(Instant?.self))
         let (expiresAt, grantedAt): (Instant?, Instant) = try (row.next(Instant?.self), row.next())
-        if what == 0 { return LotStanding(account: account, what: .opening(posted: amount, held: remaining)) }
+        if what == 0 { return LotStanding(account: account, what: .opening(.init(posted: amount, held: remaining))) }
         if what == 3 { return LotStanding(account: account, what: .account(lotsExpireAt: expiresAt)) }
         let lot = try LotRow(
             id: id, kind: Entry.Kind(row: kind), amount: amount, remaining: remaining, expired: expired, reversed: reversed,
             reversalTarget: target, expiresAt: expiresAt, grantedAt: grantedAt)
-        return LotStanding(account: account, what: what == 1 ? .openingLot(lot) : .lot(lot))
+        return LotStanding(account: account, what: what == 1 ? .openingLot(.init(row: lot, reversalAt: targetAt)) : .lot(lot))
     }
 }
 
@@ -225,32 +226,33 @@ private struct FetchCutoffs: Statement {
 /// An account's earlier opening makes way.
 private struct WriteLotOpenings: Statement {
     let accounts: [AccountID]
-    let lots: [LotRow]
+    let lots: [LotReplay.OpenedLot]
 
     static let sql = """
         INSERT INTO lot_opening (
-            account_id, grant_id, kind, amount, remaining, expired, reversed, reversal_target, expires_at, granted_at)
+            account_id, grant_id, kind, amount, remaining, expired, reversed, reversal_target, reversal_at, expires_at, granted_at)
         SELECT *
         FROM unnest(
             $1::uuid[], $2::uuid[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-            $9::timestamptz[], $10::timestamptz[])
+            $9::timestamptz[], $10::timestamptz[], $11::timestamptz[])
         ON CONFLICT (account_id, grant_id) DO UPDATE
         SET kind = excluded.kind, amount = excluded.amount, remaining = excluded.remaining, expired = excluded.expired,
-            reversed = excluded.reversed, reversal_target = excluded.reversal_target, expires_at = excluded.expires_at,
-            granted_at = excluded.granted_at
+            reversed = excluded.reversed, reversal_target = excluded.reversal_target, reversal_at = excluded.reversal_at,
+            expires_at = excluded.expires_at, granted_at = excluded.granted_at
         """
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(accounts)
-        parameters.append(lots.map(\.id))
-        parameters.append(lots.map(\.kind.rawValue))
-        parameters.append(lots.map(\.amount))
-        parameters.append(lots.map(\.remaining))
-        parameters.append(lots.map(\.expired))
-        parameters.append(lots.map(\.reversed))
-        parameters.append(lots.map(\.reversalTarget))
-        parameters.append(lots.map(\.expiresAt))
-        parameters.append(lots.map(\.grantedAt))
+        parameters.append(lots.map(\.row.id))
+        parameters.append(lots.map(\.row.kind.rawValue))
+        parameters.append(lots.map(\.row.amount))
+        parameters.append(lots.map(\.row.remaining))
+        parameters.append(lots.map(\.row.expired))
+        parameters.append(lots.map(\.row.reversed))
+        parameters.append(lots.map(\.row.reversalTarget))
+        parameters.append(lots.map(\.reversalAt))
+        parameters.append(lots.map(\.row.expiresAt))
+        parameters.append(lots.map(\.row.grantedAt))
     }
 }
 

@@ -60,23 +60,39 @@ struct LotReplay {
     private var held: Int64
     private var last: LotEntry?
 
-    /// - Parameters:
-    ///   - posted, held, lots: where the account's chain begins, if its older months have left.
-    init(account: AccountID, posted: Int64 = 0, held: Int64 = 0, lots: [LotRow] = []) {
-        (self.account, self.posted, self.held) = (account, posted, held)
-        for lot in lots { put(lot) }
-        if !lots.isEmpty { burnedSinceLook = nil }
+    /// Where the account's chain begins, if its older months have left.
+    struct Opening: Sendable {
+        var posted: Int64
+        var held: Int64
+        var lots: [OpenedLot] = []
+    }
+
+    struct OpenedLot: Sendable {
+        var row: LotRow
+        /// When its last reversal was decided.
+        var reversalAt: Instant?
+    }
+
+    init(account: AccountID, from opening: Opening? = nil) {
+        self.account = account
+        (posted, held) = (opening?.posted ?? 0, opening?.held ?? 0)
+        guard let opening else { return }
+        burnedSinceLook = nil
+        for lot in opening.lots {
+            put(lot.row)
+            if let target = lot.row.reversalTarget, let at = lot.reversalAt { targets[lot.row.id] = (at, [target]) }
+        }
     }
 
     /// The lots as they are now, in no order.
     /// - Parameter table: says which target stands where the journal leaves several possible.
-    func rows(besides table: [LotRow]) -> [LotRow] {
+    func opened(besides table: [LotRow]) -> [OpenedLot] {
         let known = Dictionary(uniqueKeysWithValues: table.map { ($0.id, $0.reversalTarget) })
         return lots.values.map { lot in
             var row = lot
-            let possible = targets[lot.id]?.amounts ?? []
-            row.reversalTarget = possible.first { $0 == known[lot.id] } ?? possible.last ?? lot.reversalTarget
-            return row
+            guard let target = targets[lot.id] else { return OpenedLot(row: row) }
+            row.reversalTarget = target.amounts.first { $0 == known[lot.id] } ?? target.amounts.last
+            return OpenedLot(row: row, reversalAt: target.at)
         }
     }
 

@@ -156,6 +156,8 @@ final class BatchRunner: @unchecked Sendable {
                     // Whoever came meanwhile waits for no account but his own.
                     waiting += take(besides: waiting.reduce(0) { $0 + $1.commands.count })
                 }
+                // A month left the journal, or one was not made in time: learn where it begins now, and the next try refuses those ids.
+                if error.lacksMonth { try? await store.prepareJournal() }
             }
             try await loop.sleep(for: delay)
             delay = min(delay * 2, .seconds(2))
@@ -255,11 +257,13 @@ extension PostgresError {
     var mayPass: Bool {
         guard !isRetriable, !isDatabaseUnavailable else { return true }
         guard let sqlState else { return false }
-        return ["42", "53", "58"].contains(sqlState.prefix(2)) || sqlState == "23514" && constraint == nil
+        return ["42", "53", "58"].contains(sqlState.prefix(2)) || lacksMonth
     }
 
     /// `statement_timeout` or `lock_timeout`.
     var isTimeout: Bool { sqlState == "57014" || sqlState == "55P03" }
+
+    fileprivate var lacksMonth: Bool { sqlState == "23514" && constraint == nil }
 
     fileprivate var isRace: Bool { sqlState == "23505" || sqlState == "40001" || sqlState == "40P01" }
 }

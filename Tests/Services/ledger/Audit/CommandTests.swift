@@ -42,6 +42,19 @@ struct CommandTests {
         #expect(try LedgerProcess("audit", environment: ["LOG_LEVEL": "loud"]).end().status == 2)
         #expect(try LedgerProcess("audit", "--jsn").end().status == 64)
     }
+
+    @Test func `ledger detach-month says whether the month may leave, and why not`() throws {
+        let now = JournalMonth(of: Instant.now())
+        // A fresh journal begins with the month before this one.
+        let first = JournalMonth(index: now.index - 1)
+        #expect(
+            try LedgerProcess("detach-month", "2020-01", "--dry-run").end() == (1, "refused: the journal begins with \(first)\n"))
+        #expect(
+            try LedgerProcess("detach-month", first.description).end() == (1, "refused: the running month and the 2 before it stay\n"))
+        for arguments in [[], ["2020-13"], ["2020-01", "--dry"], ["January"]] {
+            #expect(try LedgerProcess(["detach-month"] + arguments).end().status == 64, "\(arguments)")
+        }
+    }
 }
 
 /// Standard error comes with standard output, but without its log lines.
@@ -50,6 +63,10 @@ struct LedgerProcess {
     private let path: String
 
     init(_ arguments: String..., database: String? = TestDatabase.current.ledgerURL, environment: [String: String] = [:]) throws {
+        try self.init(arguments, database: database, environment: environment)
+    }
+
+    init(_ arguments: [String], database: String? = TestDatabase.current.ledgerURL, environment: [String: String] = [:]) throws {
         let bundle = try #require(CommandLine.arguments.first { $0.contains(".xctest") })
         let folder = bundle.split(separator: "/", omittingEmptySubsequences: false).prefix { !$0.contains(".xctest") }.joined(
             separator: "/")

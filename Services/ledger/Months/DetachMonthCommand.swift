@@ -1,0 +1,42 @@
+import Bootstrap
+import Postgres
+
+/// `ledger detach-month 2026-05 [--dry-run]`: see ``MonthDetachment``. Status 0: done, or possible; 1: refused; 2: it could not be run.
+let detachMonthCommand = Runtime.Command("detach-month", parameters: "YYYY-MM [--dry-run]", statusOfFailure: 2) { runtime, arguments in
+    guard let month = arguments.first.flatMap(JournalMonth.init), arguments.count == 1 || arguments.dropFirst() == ["--dry-run"] else {
+        return nil
+    }
+    let pool = try runtime.database(connectionsMax: 1)
+    let outcome = try await MonthDetachment(pool: pool).run(month, isDryRun: arguments.count > 1)
+    await pool.close()
+    print(outcome.text(month))
+    if case .refused = outcome { return 1 }
+    return 0
+}
+
+extension MonthDetachment.Outcome {
+    /// For people.
+    func text(_ month: JournalMonth) -> String {
+        switch self {
+        case .detached(let entries, let accounts):
+            "detached: \(entries) entries; later audits begin where \(accounts) accounts stood. Archive "
+                + "journal_\(month.description.replacing("-", with: "_")), then drop it."
+        case .possible(let entries, let accounts): "can be detached: \(entries) entries of \(accounts) accounts"
+        case .refused(let refusal): "refused: \(refusal.text)"
+        }
+    }
+}
+
+extension MonthDetachment.Refusal {
+    fileprivate var text: String {
+        switch self {
+        case .notTheOldest(let oldest): "the journal begins with \(oldest)"
+        case .tooRecent: "the running month and the \(MonthDetachment.monthsKept - 1) before it stay"
+        case .openHolds(let holds): "\(holds) of its holds are open"
+        case .findings(let findings):
+            "the audit found something: " + findings.map { "\($0.check) \($0.detail)" }.joined(separator: "; ")
+        case .writtenMeanwhile: "somebody wrote into it meanwhile; try again"
+        case .busy: "somebody reads the journal all the time (an audit, a backup): try again later"
+        }
+    }
+}
