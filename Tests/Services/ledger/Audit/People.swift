@@ -84,10 +84,12 @@ struct People: Sendable {
     private func keyCalls(_ ledger: StoreUnderTest) async throws {
         try await ledger.do(.grant(.purchase, amount: credits(50)), account: keyOwner)
         // Not counted: the key had no limit yet.
-        let before = ChargeID.make()
-        _ = try await ledger.do([keyHold(before, limit: nil)])
+        let (before, named) = (ChargeID.make(), ChargeID.make())
+        for id in [before, named] { _ = try await ledger.do([keyHold(id, limit: nil)]) }
         _ = try await ledger.do([keyHold(keyCall, limit: 20)])
         try await ledger.do(settle(2), on: before, account: keyOwner)
+        // Counted: its settlement names the key.
+        _ = try await ledger.do([keySettlement(named, 1)])
         try await ledger.do(settle(3), on: keyCall, account: keyOwner)
         _ = try await ledger.do([keyHold(.make(), limit: 20)])
     }
@@ -99,6 +101,12 @@ struct People: Sendable {
                 amount: credits(5), leastUseful: credits(5), timeToLive: .seconds(600),
                 keyLimits: limit.map { SpendingLimits(monthly: credits($0)) }),
             key: APIKeyID(rawValue: "key0000001"), context: Context(metadata: #"{"api_key_id":"key0000001"}"#))
+    }
+
+    private func keySettlement(_ id: ChargeID, _ amount: Int64) -> Command {
+        Command(
+            id: id, account: keyOwner, action: settle(amount), key: APIKeyID(rawValue: "key0000001"),
+            context: Context(metadata: #"{"api_key_id":"key0000001"}"#))
     }
 
     private func used(_ amount: Int64, on id: ChargeID, _ account: AccountID) -> Command {
