@@ -62,12 +62,7 @@ struct CrashTests {
             try await survivor.do(grant(.planGrant, 30, until: Instant.now() + .seconds(600)), account: account)
             try await survivor.do(hold(3), on: call, account: account)
             // The plan's time is over: the next batch ends its lot.
-            try await survivor.pool.script(
-                """
-                UPDATE credit_grant SET expires_at = now() WHERE account_id = '\(account)' AND kind = 21;
-                UPDATE account SET lots_expire_at = now() WHERE account_id = '\(account)';
-                UPDATE journal SET expires_at = now() WHERE account_id = '\(account)' AND kind = 21
-                """)
+            try await survivor.endLots(of: account)
             let limited = Command.Action.hold(
                 amount: credits(2), leastUseful: credits(2), timeToLive: .seconds(60), keyLimits: SpendingLimits(daily: credits(5)))
             let commands = [

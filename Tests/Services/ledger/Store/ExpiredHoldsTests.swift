@@ -19,6 +19,23 @@ struct ExpiredHoldsTests {
         }
     }
 
+    @Test func `while others' holds are settled in parts no lot ends before the holds that still take from it`() async throws {
+        try await withLedgers(expiredMax: 10) { ledgers in
+            let (many, one) = (try await ledgers[0].account(30), try await ledgers[0].account(5))
+            let call = ChargeID.make()
+            try await ledgers[0].do(grant(.planGrant, 10, until: Instant.now() + .seconds(600)), account: one)
+            try await ledgers[0].expireHolds(30, of: many)
+            try await ledgers[0].do(hold(4), on: call, account: one)
+            try await ledgers[0].do(report(4), on: call, account: one)
+            try await ledgers[0].pool.script("UPDATE open_hold SET expires_at = now() WHERE account_id = '\(one)'")
+            try await ledgers[0].endLots(of: one)
+            _ = try await ledgers[0].do([many, one].map { Command(id: .make(), account: $0, action: hold(1)) })
+            // The call took four of the plan's ten, so six were left to end, and what was bought is whole.
+            let standing = try await ledgers[0].store.standing(of: one, lots: true)
+            #expect(standing?.lots.map(\.remaining) == [credits(5)])
+        }
+    }
+
     @Test func `its balance counts them all as free`() async throws {
         try await withLedgers(expiredMax: 100) { ledgers in
             let account = try await ledgers[0].account(1_000)
@@ -32,9 +49,8 @@ struct ExpiredHoldsTests {
             let accounts = [try await ledgers[0].account(500), try await ledgers[0].account(500)]
             for account in accounts { try await ledgers[0].expireHolds(250, of: account) }
             let ending = try await ledgers[0].account(1)
-            try await ledgers[0].do(
-                .grant(.planGrant, amount: credits(5), expiresAt: Instant.now() + .seconds(2)), account: ending)
-            try await until("the lot is over") { try await ledgers[0].isDue(ending) }
+            try await ledgers[0].do(grant(.planGrant, 5, until: Instant.now() + .seconds(600)), account: ending)
+            try await ledgers[0].endLots(of: ending)
             await ledgers[0].sweeper(limit: 30).sweep()
             for account in accounts {
                 #expect(try await ledgers[0].row(account)?.held == .zero)
@@ -94,8 +110,14 @@ extension StoreUnderTest {
         try await pool.withConnection { try await $0.query(ReadAccounts(ids: [account])) }.first
     }
 
-    fileprivate func isDue(_ account: AccountID) async throws -> Bool {
-        try await pool.withConnection { try await $0.query(ReadExpired(limit: 100, except: [])) }.contains { $0.account == account }
+    /// Lets the time of the account's lots be over, those that have an end.
+    func endLots(of account: AccountID) async throws {
+        try await pool.script(
+            """
+            UPDATE credit_grant SET expires_at = now() WHERE account_id = '\(account)' AND expires_at IS NOT NULL;
+            UPDATE journal SET expires_at = now() WHERE account_id = '\(account)' AND expires_at IS NOT NULL;
+            UPDATE account SET lots_expire_at = now() WHERE account_id = '\(account)'
+            """)
     }
 
     func sweeper(limit: Int) -> Sweeper {

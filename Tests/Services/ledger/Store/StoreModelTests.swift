@@ -44,7 +44,8 @@ struct StoreModelTests {
                 var touched = Set(commands.map(\.account))
                 if step % 5 == 0 {
                     for (account, alerts) in model.sweep() { told[account, default: []] += alerts }
-                    while try await ledgers[(step + 1) % 2].store.sweepExpired(limit: 2).mayBeMore {}
+                    var sweep: LedgerStore.Sweep
+                    repeat { sweep = try await ledgers[(step + 1) % 2].store.sweepExpired(limit: 2) } while sweep.settled > 0
                     touched = Set(model.accounts)
                 }
                 for account in touched {
