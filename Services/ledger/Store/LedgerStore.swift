@@ -41,28 +41,34 @@ final class LedgerStore: @unchecked Sendable {
     /// one transaction settles have all of them settled first, in transactions of their own.
     /// - Throws: `PostgresError`; after any, the same commands may be sent again.
     func decide(_ commands: [Command]) async throws -> [Decision] {
+        let accounts = Set(commands.map(\.account)).sorted()
+        var hasBegun = false
         while true {
-            let accounts = Set(commands.map(\.account)).sorted()
-            let (ruling, isPart) = try await decideOnce(commands, on: accounts, waits: true)
+            // Begun is finished, even if it takes so long that the gate takes it for an outage: a hold that is over causes no refusal.
+            let (ruling, isPart) = try await decideOnce(commands, on: accounts, waits: true, expires: hasBegun ? true : nil)
             if !isPart { return ruling.decisions }
+            hasBegun = true
         }
     }
 
-    /// - Parameter waits: for accounts that another transaction has locked; else they are left out.
+    /// - Parameters:
+    ///   - waits: for accounts that another transaction has locked; else they are left out.
+    ///   - known: whether what is over expires; nil asks the gate, once the locks are there.
     /// - Returns: also whether only expired holds were settled, because there are so many.
     private func decideOnce(
-        _ commands: [Command], on touched: [AccountID], waits: Bool
+        _ commands: [Command], on touched: [AccountID], waits: Bool, expires known: Bool? = nil
     ) async throws -> (ruling: Ruling, isPart: Bool) {
         let charges = Array(Set(commands.map(\.id)))
         let granted = Set(commands.filter(\.movesLots).map(\.account)).sorted()
-        let expires = expiry.isOpen
+        let mayExpire = known ?? expiry.isOpen
         let decided = try await pool.transaction { transaction in
             try faults.hit(.beforeLock)
             if !granted.isEmpty { try await transaction.execute(OpenAccounts(ids: granted)) }
-            let (locked, now, entries, holds) = try await lock(touched, charges, waits, expires, in: transaction)
+            let (locked, now, entries, holds) = try await lock(touched, charges, waits, mayExpire, in: transaction)
             try faults.hit(.afterLock)
 
-            let isPart = holds.count { !$0.isNamed } >= expiredMax
+            let expires = known ?? (mayExpire && expiry.isOpen)
+            let isPart = expires && holds.count { !$0.isNamed } >= expiredMax
             let used = isPart ? holds.filter { !$0.isNamed } : holds
             var state = LedgerState(
                 accounts: Dictionary(uniqueKeysWithValues: locked.map { ($0.id, $0) }),
@@ -80,10 +86,10 @@ final class LedgerStore: @unchecked Sendable {
     }
 
     private func lock(
-        _ accounts: [AccountID], _ charges: [ChargeID], _ waits: Bool, _ expires: Bool, in transaction: PostgresTransaction
+        _ accounts: [AccountID], _ charges: [ChargeID], _ waits: Bool, _ mayExpire: Bool, in transaction: PostgresTransaction
     ) async throws -> ([Account], Instant, [Entry], [ReadHolds.Row]) {
         // While nothing expires, what is over need not be looked at.
-        let reading = ReadHolds(charges: charges, accounts: expires ? accounts : [], expiredMax: expiredMax)
+        let reading = ReadHolds(charges: charges, accounts: mayExpire ? accounts : [], expiredMax: expiredMax)
         let entries = ReadEntries(ids: charges)
         if waits {
             let (_, locked, now, known, holds) = try await transaction.pipeline(

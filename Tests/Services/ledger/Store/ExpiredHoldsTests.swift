@@ -36,6 +36,40 @@ struct ExpiredHoldsTests {
         }
     }
 
+    @Test func `settling them is no outage, however long it takes`() async throws {
+        try await withGate(closingAt: .afterCommit) { mortal, account in
+            let seen = try await mortal.do(hold(300), account: account)
+            #expect(seen == .applied(300))
+        }
+    }
+
+    @Test func `an outage that shows while a batch waits for its locks keeps its holds from expiring`() async throws {
+        try await withGate(closingAt: .afterLock) { mortal, account in
+            let seen = try await mortal.do(hold(300), account: account)
+            #expect(seen == .refused(.insufficientFunds))
+        }
+    }
+
+    /// An account with 300 credits and as many expired holds, and a ledger that settles 100 at a time and whose gate closes at a point.
+    private func withGate(
+        closingAt point: FaultPoints.Point, _ body: @escaping @Sendable (StoreUnderTest, AccountID) async throws -> Void
+    ) async throws {
+        let database = TestDatabase.current
+        try await withLedgers { ledgers in
+            let account = try await ledgers[0].account(300)
+            try await ledgers[0].expireHolds(300, of: account)
+            // Open, until a batch begins that takes no time to be too long.
+            let gate = ExpiryGate(grace: .zero, stall: .zero)
+            let faults = FaultPoints { if $0 == point { gate.deciding() } }
+            let ledger = StoreUnderTest(database, expiry: gate, faults: faults, expiredMax: 100)
+            try await ledger.start()
+            let result: Result<Void, any Error>
+            do { result = .success(try await body(ledger, account)) } catch { result = .failure(error) }
+            await ledger.stop()
+            try result.get()
+        }
+    }
+
     @Test func `its balance counts them all as free`() async throws {
         try await withLedgers(expiredMax: 100) { ledgers in
             let account = try await ledgers[0].account(1_000)

@@ -20,17 +20,19 @@ final class StoreUnderTest: @unchecked Sendable {
     private var running: Task<Result<Void, any Error>, Never>?
 
     /// - Parameters:
+    ///   - expiry: the store's; the runner tells another.
     ///   - expiredMax: of the expired holds that one transaction settles.
     ///   - configure: changes how it connects.
     init(
-        _ database: TestDatabase, limits: Limits = Limits(), faults: FaultPoints = FaultPoints(), commandsMax: Int = 1_000,
-        expiredMax: Int = 1_000, configure: (inout PostgresPool.Configuration) -> Void = { _ in }
+        _ database: TestDatabase, limits: Limits = Limits(), expiry: ExpiryGate = ExpiryGate(grace: .zero),
+        faults: FaultPoints = FaultPoints(), commandsMax: Int = 1_000, expiredMax: Int = 1_000,
+        configure: (inout PostgresPool.Configuration) -> Void = { _ in }
     ) {
         var configuration = database.configuration(connectionsMax: 2)
         configure(&configuration)
         pool = PostgresPool(loop: TestDatabase.loop, configuration: configuration, log: silent)
         reads = PostgresPool(loop: TestDatabase.loop, configuration: configuration, log: silent)
-        store = LedgerStore(pool: pool, reads: reads, limits: limits, faults: faults, expiredMax: expiredMax)
+        store = LedgerStore(pool: pool, reads: reads, limits: limits, expiry: expiry, faults: faults, expiredMax: expiredMax)
         runner = BatchRunner(store: store, log: silent, commandsMax: commandsMax)
     }
 
