@@ -10,8 +10,9 @@ extension Command {
         self.init(
             id: message.chargeID, account: message.accountID,
             action: .hold(
-                amount: message.amount, leastUseful: message.amountLeast,
-                timeToLive: .milliseconds(message.timeToLiveMilliseconds), awaitsFunds: message.awaitsFunds, keyLimits: message.keyLimits),
+                amount: message.amounts.most, leastUseful: message.amounts.least,
+                timeToLive: .milliseconds(message.timeToLiveMilliseconds), awaitsFunds: !message.amounts.isLastQuestion,
+                keyLimits: message.keyLimits),
             key: message.apiKeyID,
             context: Context(delivery) { json in
                 json.field("holder", message.holder)
@@ -23,7 +24,7 @@ extension Command {
         self.init(
             id: message.chargeID, account: message.accountID,
             action: .extend(
-                step: message.step, amount: message.amount, leastUseful: message.amountLeast, used: message.usedSoFar,
+                step: message.step, amount: message.amounts.most, leastUseful: message.amounts.least, used: message.usedSoFar,
                 timeToLive: .milliseconds(message.timeToLiveMilliseconds)),
             context: Context(delivery))
     }

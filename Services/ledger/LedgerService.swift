@@ -58,8 +58,8 @@ struct LedgerService {
             _ = runtime.outbox(pool, try runtime.publisher("events"))
 
             let replies = try runtime.publisher("replies")
-            let messages = try LedgerMessages(runner: runner, store: store, replies: replies, log: log) { queues, prefetch in
-                try runtime.consumer(queues[0].flow, from: .queues(queues.map(\.name)), prefetch: prefetch)
+            let messages = try LedgerMessages(runner: runner, store: store, replies: replies, log: log) { queue, prefetch in
+                try runtime.consumer(queue.name, from: .queue(queue.name), prefetch: prefetch)
             }
             for consumer in messages.consumers {
                 runtime.add(

@@ -7,22 +7,22 @@ import Telemetry
 /// What the ledger listens to. Every command is answered or acknowledged after its decision is durable, never before; the journal's
 /// key makes a second delivery harmless, so no inbox row is written on this path.
 ///
-/// Every replica subscribes to every shard of the command queues and the broker feeds one of them (single active consumer); the others
-/// stand by. Questions about balances go to all in turn.
+/// Every replica subscribes to the command queues and the broker feeds one of them (single active consumer); the others stand by.
+/// Questions about balances go to all in turn.
 struct LedgerMessages: Sendable {
     let consumers: [CommandConsumer]
     let balances: BalanceConsumer
 
-    /// - Parameter consumer: makes a consumer of some queues, with so many unsettled deliveries of each.
-    init(runner: BatchRunner, store: LedgerStore, replies: AMQPPublisher, log: Logger, consumer: ([Queue], Int) throws -> AMQPConsumer)
+    /// - Parameter consumer: makes a consumer of a queue, with at most so many unsettled deliveries.
+    init(runner: BatchRunner, store: LedgerStore, replies: AMQPPublisher, log: Logger, consumer: (Queue, Int) throws -> AMQPConsumer)
         rethrows
     {
         consumers = [
             CommandConsumer(.holds(replies), try consumer(Topology.ledgerHolds, 250), runner, log),
             CommandConsumer(.commands("charges", chargeCommand), try consumer(Topology.ledgerCharges, 250), runner, log),
-            CommandConsumer(.commands("purchases", purchaseCommand), try consumer([Topology.ledgerPurchases], 200), runner, log),
+            CommandConsumer(.commands("purchases", purchaseCommand), try consumer(Topology.ledgerPurchases, 200), runner, log),
         ]
-        balances = BalanceConsumer(consumer: try consumer([Topology.ledgerBalances], 500), store: store, replies: replies, log: log)
+        balances = BalanceConsumer(consumer: try consumer(Topology.ledgerBalances, 500), store: store, replies: replies, log: log)
     }
 }
 

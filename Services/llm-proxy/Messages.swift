@@ -47,9 +47,11 @@ struct LedgerMessages: Sendable {
         while true {
             let isLast = MonotonicInstant.current() + pause >= asksUntil
             let question = PlaceHold(
-                chargeID: charge, accountID: caller.accountID, amount: estimate.amount, amountLeast: estimate.amountLeast,
-                timeToLiveMilliseconds: Int64(timing.holdTimeToLive.milliseconds), holder: holder, apiKeyID: caller.apiKeyID,
-                awaitsFunds: !isLast, keyLimits: caller.keyLimits)
+                chargeID: charge, accountID: caller.accountID,
+                amounts: HoldAmounts(
+                    most: estimate.amount, usual: estimate.amountLeast, least: estimate.amountLeast, isLastQuestion: isLast),
+                takesShare: false, timeToLiveMilliseconds: Int64(timing.holdTimeToLive.milliseconds), holder: holder,
+                apiKeyID: caller.apiKeyID, keyLimits: caller.keyLimits)
             let reply: HoldReply
             do {
                 reply = try await ask(question, in: context)

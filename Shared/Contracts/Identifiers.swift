@@ -27,17 +27,6 @@ package struct AccountID: TypedID {
     package let rawValue: UUIDv7
     package init(rawValue: UUIDv7) { self.rawValue = rawValue }
     package init(_ user: UserID) { rawValue = user.rawValue }
-
-    /// Which of the ledger's queues carry this account's messages: FNV-1a (32 bits) over the 16 bytes of the id, modulo ``Topology/shards``.
-    package var shard: Int {
-        var hash: UInt32 = 2_166_136_261
-        for word in [rawValue.high, rawValue.low] {
-            for shift in stride(from: 56, through: 0, by: -8) {
-                hash = (hash ^ (UInt32(truncatingIfNeeded: word >> UInt64(shift)) & 0xFF)) &* 16_777_619
-            }
-        }
-        return Int(hash % UInt32(Topology.shards))
-    }
 }
 
 /// One thing the ledger decides on, from hold to settlement; made by whoever asks, before asking, and kept over retries.

@@ -8,7 +8,7 @@ package protocol Message: Sendable {
     /// The wire name, for ever: AMQP `type`, and the routing key unless ``routingKey`` says otherwise.
     static var name: String { get }
     static var exchange: Topology.Exchange { get }
-    /// By which the exchange finds the queue. Not the type's alone: what the ledger shards goes to the shard of its account.
+    /// The key by which the exchange finds the queue.
     var routingKey: String { get }
 
     func encode(into json: inout JSONWriter)

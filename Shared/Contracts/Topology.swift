@@ -32,14 +32,13 @@ package enum Topology {
 
     // MARK: Queues
 
-    /// How many pairs of queues share the ledger's accounts (``AccountID/shard``). One replica at a time consumes each, so that replicas
-    /// never meet on an account's row and its messages keep their order.
-    package static let shards = 4
-
-    package static let ledgerHolds = Queue.shards(of: "ledger.rpc.hold", kind: .request) { [Binding(ledgerRPC, "hold.\($0)")] }
-    package static let ledgerCharges = Queue.shards(of: "ledger.cmd.charge", kind: .money) {
-        [Binding(ledgerCommands, "charge.*.*.\($0)"), Binding(ledgerCommands, "hold.*.*.\($0)")]
-    }
+    // One ledger at a time consumes each of the three queues that change accounts: its messages keep their order, and ledgers seldom
+    // meet on an account's row.
+    package static let ledgerHolds = Queue(
+        name: "ledger.rpc.hold", kind: .request, isSingleActive: true, bindings: [Binding(ledgerRPC, "hold")])
+    package static let ledgerCharges = Queue(
+        name: "ledger.cmd.charge", kind: .money, isSingleActive: true,
+        bindings: [Binding(ledgerCommands, "charge.*.*"), Binding(ledgerCommands, "hold.*.*")])
     package static let ledgerPurchases = Queue(
         name: "ledger.cmd.billing", kind: .money, isSingleActive: true, bindings: [Binding(ledgerCommands, "purchase.#")])
     package static let ledgerBalances = Queue(
@@ -50,8 +49,9 @@ package enum Topology {
     /// Read by people: an event here means that a binding is missing.
     package static let opsUnrouted = Queue(name: "ops.unrouted", kind: .unrouted, bindings: [Binding(unrouted, "")])
 
-    package static let queues =
-        ledgerHolds + ledgerCharges + [ledgerPurchases, ledgerBalances, authRequests, billingUsers, opsUnrouted]
+    package static let queues = [
+        ledgerHolds, ledgerCharges, ledgerPurchases, ledgerBalances, authRequests, billingUsers, opsUnrouted,
+    ]
 
     /// What each replica's exclusive queue listens to: revocations, which every replica must hear.
     package static let revocations = [Binding(authEvents, "apikey.revoked.#"), Binding(authEvents, "session.revoked.#")]
@@ -62,10 +62,11 @@ package enum Topology {
         BrokerUser(
             name: "auth", writes: [authEvents, ledgerQueries, rpcReply], reads: [rpcReply, authEvents]),
         BrokerUser(
-            name: "ledger", writes: [ledgerEvents, rpcReply, authRPC], reads: [rpcReply, authEvents]),
+            name: "ledger", writes: [ledgerEvents, ledgerCommands, rpcReply, authRPC], reads: [rpcReply, authEvents],
+            commandKeys: [ledgerCommands: "^hold\\.expire\\."]),
         BrokerUser(
             name: "llm-proxy", writes: [ledgerRPC, ledgerCommands, ledgerQueries, authRPC], reads: [rpcReply, authEvents, ledgerEvents],
-            commandKeys: [ledgerCommands: "^(charge|hold)\\."]),
+            commandKeys: [ledgerCommands: "^(charge|hold\\.(void|report))\\."]),
         BrokerUser(
             name: "billing", writes: [ledgerCommands, billingEvents, authRPC], reads: [rpcReply, authEvents, ledgerEvents],
             commandKeys: [ledgerCommands: "^purchase\\."]),
@@ -104,33 +105,23 @@ package struct Queue: Hashable, Sendable {
     }
 
     package let name: String
-    /// What shards have in common, their policy and their dead letters; any other queue is a flow by itself.
-    package let flow: String
     package let kind: Kind
     /// Of several consumers the first to come gets everything; when it goes, the next goes on with what it left unsettled.
     package let isSingleActive: Bool
     package let bindings: [Binding]
 
-    package init(name: String, flow: String? = nil, kind: Kind, isSingleActive: Bool = false, bindings: [Binding]) {
+    package init(name: String, kind: Kind, isSingleActive: Bool = false, bindings: [Binding]) {
         self.name = name
-        self.flow = flow ?? name
         self.kind = kind
         self.isSingleActive = isSingleActive
         self.bindings = bindings
     }
 
-    /// `<flow>.0`, `<flow>.1` and so on: one for each shard of the ledger's accounts.
-    static func shards(of flow: String, kind: Kind, bindings: (Int) -> [Binding]) -> [Queue] {
-        (0..<Topology.shards).map { shard in
-            Queue(name: "\(flow).\(shard)", flow: flow, kind: kind, isSingleActive: true, bindings: bindings(shard))
-        }
-    }
-
     /// Where the broker puts what this queue's consumer could not even parse, or crashed on ``deliveryLimit`` times.
-    package var deadLetterQueue: String? { deliveryLimit == nil ? nil : flow + ".dlq" }
+    package var deadLetterQueue: String? { deliveryLimit == nil ? nil : name + ".dlq" }
 
-    /// A crash counts for every message that was out and unsettled. So the limit leaves the ledger time to tell the guilty from the
-    /// innocent (its `CommandConsumer` does), and people time to come: with a restart every five minutes, 50 deaths take four hours.
+    /// A crash counts for every message that was out and unsettled. So the limit leaves the ledger time to tell the poison
+    /// message from the others (its `CommandConsumer` does), and an operator time to react: with a restart every five minutes, 50 deaths take four hours.
     package var deliveryLimit: Int64? {
         switch kind {
         case .money: 50

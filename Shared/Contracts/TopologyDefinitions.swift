@@ -15,12 +15,12 @@ extension Topology {
                     let type = queue.kind == .request ? "classic" : "quorum"
                     list.object { $0.write(queue: queue.name, type: type, isSingleActive: queue.isSingleActive) }
                 }
-                for flow in flows { if let name = flow.deadLetterQueue { list.object { $0.write(queue: name, type: "quorum") } } }
+                for queue in queues { if let name = queue.deadLetterQueue { list.object { $0.write(queue: name, type: "quorum") } } }
             }
             root.array("bindings") { list in
                 for queue in queues { for binding in queue.bindings { list.object { $0.write(binding, to: queue.name) } } }
-                for flow in flows {
-                    if let name = flow.deadLetterQueue { list.object { $0.write(Binding(deadLetters, flow.flow), to: name) } }
+                for queue in queues {
+                    if let name = queue.deadLetterQueue { list.object { $0.write(Binding(deadLetters, queue.name), to: name) } }
                 }
             }
             root.array("policies") { list in
@@ -66,14 +66,8 @@ extension Topology {
         var definition: [(String, Value)]
     }
 
-    /// The first queue of each flow, which stands for all of them.
-    private static var flows: [Queue] {
-        var seen: Set<String> = []
-        return queues.filter { seen.insert($0.flow).inserted }
-    }
-
     private static var policies: [Policy] {
-        flows.map(policy(for:)) + [
+        queues.map(policy(for:)) + [
             Policy(
                 name: "dead-letters", pattern: "\\.dlq$",
                 definition: [("max-length", .number(500_000)), ("overflow", .text("reject-publish")), ("delivery-limit", .number(50))]),
@@ -90,14 +84,14 @@ extension Topology {
     }
 
     private static func policy(for queue: Queue) -> Policy {
-        let pattern = "^" + escaped(queue.flow) + (queue.name == queue.flow ? "$" : "\\.[0-9]+$")
+        let pattern = "^" + escaped(queue.name) + "$"
         var definition: [(String, Policy.Value)] = []
         switch queue.kind {
         case .request:
             definition = [("message-ttl", .number(5_000)), ("max-length", .number(5_000)), ("overflow", .text("reject-publish"))]
         case .money, .events:
             definition = [
-                ("dead-letter-exchange", .text(deadLetters.name)), ("dead-letter-routing-key", .text(queue.flow)),
+                ("dead-letter-exchange", .text(deadLetters.name)), ("dead-letter-routing-key", .text(queue.name)),
                 ("overflow", .text("reject-publish")), ("max-length", .number(1_000_000)),
             ]
             if let limit = queue.deliveryLimit { definition.append(("delivery-limit", .number(limit))) }
@@ -105,7 +99,7 @@ extension Topology {
         case .unrouted:
             definition = [("max-length", .number(100_000)), ("overflow", .text("drop-head"))]
         }
-        return Policy(name: queue.flow, pattern: pattern, definition: definition)
+        return Policy(name: queue.name, pattern: pattern, definition: definition)
     }
 
     static func escaped(_ name: String) -> String {

@@ -21,7 +21,6 @@ struct DocumentationTests {
         for file in try SourceTree.swift(in: "Shared/Contracts") {
             let text = file.lines.joined(separator: "\n")
             names += text.matches(of: /(?:Exchange|Queue)\(\s*name: "([^"\\]+)"/).map(\.output.1)
-            names += text.matches(of: /Queue\.shards\(of: "([^"]+)"/).map { $0.output.1 + ".<n>" }
             names += text.matches(of: /static let name = "([^"]+)"/).map(\.output.1)
         }
         #expect(names.count >= 30)

@@ -38,6 +38,8 @@ CREATE TABLE session (
 );
 
 CREATE INDEX session_of_user ON session (user_id) WHERE revoked_at IS NULL;
+-- For the deletion of expired sessions, in small steps, without reading the live ones.
+CREATE INDEX session_end ON session (idle_expires_at);
 CREATE INDEX session_revoked ON session (revoked_at) WHERE revoked_at IS NOT NULL;
 
 CREATE TABLE signing_key (
@@ -63,7 +65,8 @@ CREATE TABLE api_key (
     last4              text        NOT NULL CONSTRAINT api_key_last4_length CHECK (length(last4) = 4),
     name               text        NOT NULL CONSTRAINT api_key_name_length CHECK (length(name) BETWEEN 1 AND 64),
     scopes             text[]      NOT NULL,
-    spending_limit     bigint      NULL CONSTRAINT api_key_limit_positive CHECK (spending_limit > 0),
+    spending_limit     bigint      NULL CONSTRAINT api_key_limit_positive CHECK (spending_limit > 0),  -- a month
+    daily_spending_limit bigint    NULL CONSTRAINT api_key_daily_limit_positive CHECK (daily_spending_limit > 0),
     created_at         timestamptz NOT NULL,
     created_by_session uuid        NOT NULL,
     expires_at         timestamptz NULL,

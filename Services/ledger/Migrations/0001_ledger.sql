@@ -1,22 +1,37 @@
--- What the promise rests on: accounts, the journal of every decision, open holds, and the ids of the outside world.
+-- The ledger: accounts, the journal of every decision, open holds, lots, limits, usage, audits.
 -- Amounts are nano-credits. Only this database's clock counts.
 
 CREATE TABLE account (
-    account_id uuid PRIMARY KEY,
-    posted     bigint NOT NULL DEFAULT 0,  -- granted minus charged
-    held       bigint NOT NULL DEFAULT 0,  -- sum of the open holds
-    overdraft  bigint NOT NULL DEFAULT 0,
-    seq        bigint NOT NULL DEFAULT 0,  -- last entry of the account's chain in the journal
+    account_id        uuid        PRIMARY KEY,
+    posted            bigint      NOT NULL DEFAULT 0,  -- granted minus charged
+    held              bigint      NOT NULL DEFAULT 0,  -- sum of the open holds
+    overdraft         bigint      NOT NULL DEFAULT 0,
+    owed              bigint      NOT NULL DEFAULT 0,  -- below the overdraft, by a clawback or a late charge
+    seq               bigint      NOT NULL DEFAULT 0,  -- last entry of the account's chain in the journal
+    lots_expire_at    timestamptz,                     -- when the next lot with credits left may expire
+    daily_limit       bigint,
+    monthly_limit     bigint,
+    spent_at          timestamptz NOT NULL DEFAULT 'epoch',  -- tells which day and month (UTC) the sums are of
+    spent_day         bigint      NOT NULL DEFAULT 0,
+    spent_month       bigint      NOT NULL DEFAULT 0,
+    counts_keys       boolean     NOT NULL DEFAULT false,    -- has rows in key_spending
+    low_balance_level bigint,
+    alerted           smallint    NOT NULL DEFAULT 0,  -- the last alert: 1 low, 2 exhausted
     CONSTRAINT account_held_not_negative CHECK (held >= 0),
     CONSTRAINT account_overdraft_not_negative CHECK (overdraft >= 0),
-    CONSTRAINT account_never_overspent CHECK (posted - held >= -overdraft)
+    CONSTRAINT account_owed_not_negative CHECK (owed >= 0),
+    CONSTRAINT account_limits_not_negative CHECK (daily_limit >= 0 AND monthly_limit >= 0),
+    CONSTRAINT account_never_overspent CHECK (posted - held >= -(overdraft + owed))
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
--- Append-only truth: one row for each decision, refusals too. Partitioned by the id, which is time (UUIDv7): so the key that
--- keeps a message from being applied twice holds over all months, and an old month leaves in one DROP.
+-- For the sweep. The column seldom changes, so updates of the balance stay in their page.
+CREATE INDEX account_lots_due ON account (lots_expire_at) WHERE lots_expire_at IS NOT NULL;
+
+-- Append-only truth: one row for each decision that changed something, and for each refused charge and grant. Partitioned by the id,
+-- which is time (UUIDv7): the key that keeps a message from being applied twice holds over all months, and an old month leaves in one step.
 CREATE TABLE journal (
     charge_id       uuid        NOT NULL,
-    step            smallint    NOT NULL,  -- 0 opening, 10000 the end, 10001 settled after its expiry
+    step            smallint    NOT NULL,  -- 0 the first row, 1 to 9999 an extension, 10000 the end of a hold, 10001 a settlement after its expiry
     account_id      uuid        NOT NULL,
     seq             bigint      NOT NULL,  -- gap-free per account; 0: changed nothing
     kind            smallint    NOT NULL,
@@ -33,6 +48,8 @@ CREATE TABLE journal (
     conversation_id uuid,
     description     text,
     metadata        jsonb,
+    grant_id        uuid,                  -- the lot an entry made, let expire or took back
+    expires_at      timestamptz,           -- of a grant: its end
     CONSTRAINT journal_once PRIMARY KEY (charge_id, step),
     CONSTRAINT journal_refusal_moves_nothing CHECK (status = 0 OR (posted_delta = 0 AND held_delta = 0)),
     CONSTRAINT journal_chain CHECK ((seq > 0) = (posted_delta <> 0 OR held_delta <> 0))
@@ -40,19 +57,116 @@ CREATE TABLE journal (
 
 -- History pages and the auditor's replay.
 CREATE INDEX journal_account_chain ON journal (account_id, seq) WHERE seq > 0;
--- What one request or webhook set in motion.
+-- The few entries that are no usage, found among the many that are.
+CREATE INDEX journal_grants ON journal (account_id, seq) WHERE kind >= 20;
+-- All that one request or webhook set in motion.
 CREATE INDEX journal_conversation ON journal (conversation_id) WHERE conversation_id IS NOT NULL;
 
 CREATE TABLE open_hold (
     charge_id  uuid        CONSTRAINT open_hold_once PRIMARY KEY,
     account_id uuid        NOT NULL,
     amount     bigint      NOT NULL CONSTRAINT open_hold_amount_positive CHECK (amount > 0),
-    reported   bigint      NOT NULL DEFAULT 0,  -- usage so far; what an expiry takes
-    expires_at timestamptz NOT NULL
+    reported   bigint      NOT NULL DEFAULT 0,      -- usage so far; an expiry takes it
+    expires_at timestamptz NOT NULL,                -- the sweep looks from then on
+    is_overdue boolean     NOT NULL DEFAULT false,  -- an expiry found it overdue once; the next one ends it
+    api_key_id text                                 -- the key it counts against, if that has limits
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
+-- For the sweep. Reports leave the column alone while half of the time is left, so that most of them stay in their page.
 CREATE INDEX open_hold_expiry ON open_hold (expires_at);
-CREATE INDEX open_hold_account ON open_hold (account_id, expires_at);
+
+-- A lot for each grant. `remaining` is as of the account's last look at its lots: what was spent since burned them in their order
+-- (soonest end first, given before paid, oldest first), and their sum minus the account's balance says how much that was.
+CREATE TABLE credit_grant (
+    account_id       uuid        NOT NULL,
+    grant_id         uuid        NOT NULL,  -- the charge id of the grant
+    kind             smallint    NOT NULL,  -- 26: a reversal that waits for its grant
+    amount           bigint      NOT NULL,
+    remaining        bigint      NOT NULL,
+    expired          bigint      NOT NULL DEFAULT 0,
+    reversed         bigint      NOT NULL DEFAULT 0,  -- taken back by refunds and disputes
+    reversal_target  bigint      NOT NULL DEFAULT 0,  -- of what should be
+    reversal_version bigint      NOT NULL DEFAULT 0,
+    expires_at       timestamptz,
+    granted_at       timestamptz NOT NULL,
+    CONSTRAINT credit_grant_once PRIMARY KEY (account_id, grant_id),
+    CONSTRAINT credit_grant_within_amount CHECK (remaining BETWEEN 0 AND amount AND expired >= 0 AND reversed BETWEEN 0 AND amount)
+);
+
+CREATE INDEX credit_grant_live ON credit_grant (account_id) WHERE remaining > 0;
+
+-- API keys with limits of their own, counted from their first hold under them.
+CREATE TABLE key_spending (
+    account_id    uuid        NOT NULL,
+    api_key_id    text        NOT NULL,
+    daily_limit   bigint,
+    monthly_limit bigint,
+    held          bigint      NOT NULL,
+    spent_at      timestamptz NOT NULL,
+    spent_day     bigint      NOT NULL,
+    spent_month   bigint      NOT NULL,
+    counted_from  timestamptz NOT NULL DEFAULT clock_timestamp(),  -- the first hold under a limit came right before
+    CONSTRAINT key_spending_once PRIMARY KEY (account_id, api_key_id),
+    CONSTRAINT key_spending_held_not_negative CHECK (held >= 0)
+) WITH (fillfactor = 60);
+
+-- Every quarter of an hour's sums: any time zone's days are made of them.
+CREATE TABLE usage_quarter (
+    account_id        uuid        NOT NULL,
+    quarter           timestamptz NOT NULL,
+    type              text        NOT NULL,
+    model             text        NOT NULL,  -- '': none
+    operation         text        NOT NULL,  -- '': none
+    entries           bigint      NOT NULL,
+    credits           bigint      NOT NULL,  -- change of the balance: below zero for usage
+    overage           bigint      NOT NULL,  -- used and not collected
+    prompt_tokens     bigint      NOT NULL,
+    completion_tokens bigint      NOT NULL,
+    CONSTRAINT usage_quarter_once PRIMARY KEY (account_id, quarter, type, model, operation)
+) WITH (fillfactor = 70);
+
+-- Everybody's sums over a time, for administrators.
+CREATE INDEX usage_quarter_time ON usage_quarter USING brin (quarter);
+
+-- Results of audits: the nightly ones and those that were asked for.
+CREATE TABLE audit_run (
+    audit_run_id bigint      GENERATED ALWAYS AS IDENTITY CONSTRAINT audit_run_once PRIMARY KEY,
+    due          timestamptz CONSTRAINT audit_run_due_once UNIQUE,  -- when it was due; null: asked for
+    started      timestamptz NOT NULL,
+    finished     timestamptz NOT NULL,
+    accounts     bigint      NOT NULL,
+    entries      bigint      NOT NULL,
+    open_holds   bigint      NOT NULL,
+    posted       bigint      NOT NULL,
+    held         bigint      NOT NULL,
+    findings     jsonb       NOT NULL
+);
+
+-- Where an account's chain begins for the auditor: after its last entry in the months that have left the journal. Entries up to
+-- `seq` are not looked at any more, wherever they are; sums are not compared for times up to `at`.
+CREATE TABLE account_opening (
+    account_id uuid        CONSTRAINT account_opening_once PRIMARY KEY,
+    seq        bigint      NOT NULL,
+    posted     bigint      NOT NULL,
+    held       bigint      NOT NULL,
+    at         timestamptz NOT NULL  -- of the last decision that may have left, refusals too
+);
+
+-- The account's lots as they were then, everything spent until then burned.
+CREATE TABLE lot_opening (
+    account_id      uuid        NOT NULL,
+    grant_id        uuid        NOT NULL,
+    kind            smallint    NOT NULL,
+    amount          bigint      NOT NULL,
+    remaining       bigint      NOT NULL,
+    expired         bigint      NOT NULL,
+    reversed        bigint      NOT NULL,
+    reversal_target bigint,
+    reversal_at     timestamptz,  -- when the lot's last reversal was decided
+    expires_at      timestamptz,
+    granted_at      timestamptz NOT NULL,
+    CONSTRAINT lot_opening_once PRIMARY KEY (account_id, grant_id)
+);
 
 -- Ids of other systems (Stripe's payment intents and refunds), for ever: what they caused in the journal.
 CREATE TABLE external_ref (
@@ -69,8 +183,9 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 $$;
 
 -- Makes the month partitions from last month to `months_ahead` ahead. Called at start and daily; cheap when there is nothing to do.
+-- A month is made next to the journal and then attached, so that reads and writes of the other months go on.
 CREATE FUNCTION create_journal_partitions(months_ahead integer) RETURNS integer
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
 DECLARE
     this_month timestamp := date_trunc('month', now() AT TIME ZONE 'UTC');
     month      timestamp;
@@ -83,8 +198,9 @@ BEGIN
         CONTINUE WHEN to_regclass(partition) IS NOT NULL;
         PERFORM pg_advisory_xact_lock(hashtextextended('create_journal_partitions', 0));
         CONTINUE WHEN to_regclass(partition) IS NOT NULL;
+        EXECUTE format('CREATE TABLE %I (LIKE journal INCLUDING ALL)', partition);
         EXECUTE format(
-            'CREATE TABLE %I PARTITION OF journal FOR VALUES FROM (%L) TO (%L)',
+            'ALTER TABLE journal ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
             partition,
             uuid_floor(month AT TIME ZONE 'UTC'),
             uuid_floor((month + interval '1 month') AT TIME ZONE 'UTC'));
@@ -103,6 +219,30 @@ LANGUAGE sql STABLE AS $$
     WHERE i.inhparent = 'journal'::regclass
 $$;
 
+-- Takes the oldest month off the journal; its table stays. What was read of it beforehand still holds if it has as many entries, since
+-- none is ever changed. Whoever writes into that month waits meanwhile; the others only for the last step, which waits itself for
+-- those that read the journal just then, two seconds at most: audits, which read long, it does not even begin to wait for.
+CREATE FUNCTION detach_journal_month(month timestamptz, entries_read bigint) RETURNS void
+LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
+DECLARE
+    partition text := 'journal_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM');
+    entries   bigint;
+BEGIN
+    IF month <> journal_start() THEN
+        RAISE EXCEPTION 'the journal begins %', journal_start() USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('journal audit', 0)) THEN
+        RAISE EXCEPTION 'an audit reads the journal' USING ERRCODE = 'lock_not_available';
+    END IF;
+    EXECUTE format('LOCK TABLE %I IN SHARE MODE', partition);
+    EXECUTE format('SELECT count(*) FROM %I', partition) INTO entries;
+    IF entries <> entries_read THEN
+        RAISE EXCEPTION '% has % entries, % were read', partition, entries, entries_read USING ERRCODE = 'serialization_failure';
+    END IF;
+    EXECUTE format('ALTER TABLE journal DETACH PARTITION %I', partition);
+END
+$$;
+
 -- Ends a transaction whose statement did not touch what it must have touched.
 CREATE FUNCTION expect_rows(what text, actual bigint, expected bigint) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -113,22 +253,60 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION journal_kind(kind smallint) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE kind
+        WHEN 1 THEN 'hold' WHEN 2 THEN 'extend' WHEN 3 THEN 'capture' WHEN 4 THEN 'void' WHEN 5 THEN 'expire' WHEN 6 THEN 'late_capture'
+        WHEN 7 THEN 'charge' WHEN 20 THEN 'purchase' WHEN 21 THEN 'plan_grant' WHEN 22 THEN 'bonus' WHEN 23 THEN 'refund'
+        WHEN 24 THEN 'adjustment' WHEN 25 THEN 'topup' WHEN 26 THEN 'clawback' WHEN 27 THEN 'lot_expiry'
+    END
+$$;
+
+CREATE FUNCTION journal_status(status smallint) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE status
+        WHEN 0 THEN 'applied' WHEN 1 THEN 'insufficient_funds' WHEN 2 THEN 'account_not_found' WHEN 3 THEN 'already_resolved'
+        WHEN 4 THEN 'out_of_range' WHEN 5 THEN 'account_daily_limit' WHEN 6 THEN 'account_monthly_limit' WHEN 7 THEN 'key_daily_limit'
+        WHEN 8 THEN 'key_monthly_limit' WHEN 9 THEN 'hold_not_found' WHEN 10 THEN 'superseded'
+    END
+$$;
+
 -- For people: the journal with names and whole credits.
 CREATE VIEW journal_readable AS
 SELECT
-    decided_at, account_id, seq, charge_id, step,
-    CASE kind
-        WHEN 1 THEN 'hold' WHEN 3 THEN 'capture' WHEN 4 THEN 'void' WHEN 5 THEN 'expire' WHEN 6 THEN 'late_capture'
-        WHEN 7 THEN 'charge' WHEN 20 THEN 'purchase' WHEN 21 THEN 'plan_grant' WHEN 22 THEN 'bonus' WHEN 23 THEN 'refund'
-        WHEN 24 THEN 'adjustment' WHEN 25 THEN 'topup'
-    END AS kind,
-    CASE status
-        WHEN 0 THEN 'applied' WHEN 1 THEN 'insufficient_funds' WHEN 2 THEN 'account_not_found' WHEN 3 THEN 'already_resolved'
-        WHEN 4 THEN 'out_of_range'
-    END AS status,
+    decided_at, account_id, seq, charge_id, step, journal_kind(kind) AS kind, journal_status(status) AS status,
     requested / 1e9 AS requested, amount / 1e9 AS amount, posted_delta / 1e9 AS posted_delta, held_delta / 1e9 AS held_delta,
     posted_after / 1e9 AS posted_after, held_after / 1e9 AS held_after,
-    replace(trace_id::text, '-', '') AS trace_id, conversation_id, description, metadata
+    replace(trace_id::text, '-', '') AS trace_id, conversation_id, description, metadata, grant_id, expires_at
 FROM journal;
+
+-- The ledger's decisions belong to a request's flow like the messages of the other services. The hot path writes no inbox row, because
+-- the journal has every decision.
+DO $$ BEGIN
+    EXECUTE format($view$
+        CREATE OR REPLACE VIEW v_journal (
+            at, service, kind, message_id, conversation_id, causation_id, trace_id, type, destination, status, error) AS
+        SELECT coalesce(sent_at, created_at), %1$L, 'sent', message_id, conversation_id, causation_id, substr(traceparent, 4, 32),
+            type, exchange || ':' || routing_key,
+            CASE WHEN sent_at IS NOT NULL THEN 'sent' WHEN attempts = 0 THEN 'pending' ELSE 'failing' END, last_error
+        FROM outbox
+        UNION ALL
+        SELECT handled_at, %1$L, 'handled', message_id, conversation_id, causation_id, trace_id, type, consumer, 'handled', NULL
+        FROM inbox
+        UNION ALL
+        SELECT last_failed_at, %1$L, 'failed', message_id, conversation_id, causation_id, substr(traceparent, 4, 32), type, consumer,
+            state, error_class || ': ' || error_message
+        FROM dead_letter
+        UNION ALL
+        SELECT decided_at, %1$L, 'handled', NULL::uuid, conversation_id, NULL::uuid, replace(trace_id::text, '-', ''),
+            CASE kind
+                WHEN 1 THEN 'hold.place.v1' WHEN 2 THEN 'hold.extend.v1' WHEN 3 THEN 'charge.settle.v1' WHEN 4 THEN 'hold.void.v1'
+                WHEN 5 THEN 'hold expired' WHEN 6 THEN 'charge.settle.v1' WHEN 7 THEN 'charge' WHEN 20 THEN 'purchase.fulfilled.v1'
+                WHEN 21 THEN 'purchase.fulfilled.v1' WHEN 26 THEN 'purchase.reversed.v1' WHEN 27 THEN 'lot expired' ELSE 'grant'
+            END,
+            'charge ' || charge_id, 'handled', nullif(journal_status(status), 'applied')
+        FROM journal
+    $view$, current_schema());
+END $$;
 
 SELECT create_journal_partitions(3);

@@ -292,7 +292,8 @@ final class ChatCall: @unchecked Sendable {
 
     private func extend(by more: RunningHold.Extension, _ answer: UpstreamResponse) async {
         let question = ExtendHold(
-            chargeID: charge, accountID: principal.accountID, step: more.step, amount: more.amount, amountLeast: more.amountLeast,
+            chargeID: charge, accountID: principal.accountID, step: more.step,
+            amounts: HoldAmounts(most: more.amount, usual: more.amountLeast, least: more.amountLeast),
             usedSoFar: price(delivered.usage) ?? granted,
             timeToLiveMilliseconds: Int64(service.ledger.timing.holdTimeToLive.milliseconds))
         let reply: HoldReply
@@ -307,7 +308,7 @@ final class ChatCall: @unchecked Sendable {
             availableAfterHold = reply.available
             granted += reply.granted
             runningHold?.extended(by: reply.granted)
-        case .insufficientFunds, .awaitingFunds, .limitReached, .conflict, .invalid:
+        case .insufficientFunds, .awaitingFunds, .limitReached, .conflict, .invalid, .busy:
             holdIsFinal(because: refusal(of: reply, required: more.amountLeast))
         case .notHeld, .alreadyResolved:
             // The ledger has not heard of us for longer than the hold lives: nothing is paid for any more.

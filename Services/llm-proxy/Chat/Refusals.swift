@@ -12,7 +12,7 @@ extension HoldReply {
                 resetsAt: limit.resetsAt.description)
         case (.granted, _), (.insufficientFunds, _), (.awaitingFunds, _), (.limitReached, nil):
             .insufficientCredits(balance: available.description, required: required.description, topUpURL: topUpURL)
-        case (.notHeld, _), (.alreadyResolved, _), (.conflict, _), (.invalid, _):
+        case (.notHeld, _), (.alreadyResolved, _), (.conflict, _), (.invalid, _), (.busy, _):
             .internalError
         }
     }

@@ -7,7 +7,6 @@ package import JSON
 package struct SettleCharge: Message {
     package static let name = "charge.settle.v1"
     package static let exchange = Topology.ledgerCommands
-    package var routingKey: String { "\(Self.name).\(accountID.shard)" }
 
     package var chargeID: ChargeID
     package var accountID: AccountID

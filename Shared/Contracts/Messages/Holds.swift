@@ -2,100 +2,125 @@ package import JSON
 
 /// Asks the ledger to reserve credits before a model call. RPC: answered by ``HoldReply``.
 ///
-/// Idempotent on `chargeID`: asked again with the same content, the first answer comes back; with other content, `conflict`.
-/// A refusal is final for its id: a new try needs a new id.
+/// Idempotent on `chargeID`: a hold that was granted answers the same question again. A refusal is final for its id and leaves no row:
+/// a refused id is not asked again. Only `awaiting_funds` and `busy` may be followed by the same id.
 package struct PlaceHold: Message {
     package static let name = "hold.place.v1"
     package static let exchange = Topology.ledgerRPC
-    package var routingKey: String { "hold.\(accountID.shard)" }
+    package var routingKey: String { "hold" }
 
     package var chargeID: ChargeID
     package var accountID: AccountID
-    /// What the call is estimated to cost.
-    package var amount: Credits
-    /// The least that still buys a useful answer: the ledger grants between this and `amount`, as much as is available.
-    package var amountLeast: Credits
+    package var amounts: HoldAmounts
+    /// True if the caller set no limit for the answer: the hold then takes a share of what is available. A quarter if the account has no
+    /// other hold, else a sixteenth; never less than `amounts.usual`, or all there is.
+    package var takesShare: Bool
     /// An interval, not a time, so that clocks need not agree; the ledger's database counts it from the decision.
     package var timeToLiveMilliseconds: Int64
     /// The replica that asks, for people who read the journal.
     package var holder: String
     package var apiKeyID: APIKeyID?
-    /// When credits are short only because running calls hold them: true asks for `awaiting_funds`, which decides nothing, so
-    /// that the proxy may ask again with the same id; false asks for a final refusal.
-    package var awaitsFunds: Bool
     /// What `apiKeyID` may spend, as auth says; the account's own limits the ledger knows itself. A key's spending is counted from its
     /// first hold that carries limits.
     package var keyLimits: SpendingLimits?
 
     package init(
-        chargeID: ChargeID, accountID: AccountID, amount: Credits, amountLeast: Credits, timeToLiveMilliseconds: Int64, holder: String,
-        apiKeyID: APIKeyID?, awaitsFunds: Bool = false, keyLimits: SpendingLimits? = nil
+        chargeID: ChargeID, accountID: AccountID, amounts: HoldAmounts, takesShare: Bool = false, timeToLiveMilliseconds: Int64,
+        holder: String, apiKeyID: APIKeyID?, keyLimits: SpendingLimits? = nil
     ) {
         self.chargeID = chargeID
         self.accountID = accountID
-        self.amount = amount
-        self.amountLeast = amountLeast
+        self.amounts = amounts
+        self.takesShare = takesShare
         self.timeToLiveMilliseconds = timeToLiveMilliseconds
         self.holder = holder
         self.apiKeyID = apiKeyID
-        self.awaitsFunds = awaitsFunds
         self.keyLimits = keyLimits
     }
 
     package func encode(into json: inout JSONWriter) {
         json.field("charge_id", chargeID)
         json.field("account_id", accountID)
-        json.field("amount", nano: amount)
-        json.field("amount_least", nano: amountLeast)
+        amounts.encode(into: &json)
+        json.field("takes_share", takesShare)
         json.field("time_to_live_ms", timeToLiveMilliseconds)
         json.field("holder", holder)
         json.field(optional: "api_key_id", apiKeyID?.rawValue)
-        json.field("awaits_funds", awaitsFunds)
         json.field(optional: "key_limits", keyLimits)
     }
 
     package init(from json: JSONObject) throws {
         chargeID = try json.id("charge_id")
         accountID = try json.id("account_id")
-        amount = try json.nanoCredits("amount")
-        amountLeast = try json.nanoCredits("amount_least")
+        amounts = try HoldAmounts(from: json)
+        takesShare = try json.bool("takes_share")
         timeToLiveMilliseconds = try json.integer("time_to_live_ms")
         holder = try json.string("holder")
         apiKeyID = try json.optionalString("api_key_id").map(APIKeyID.init(rawValue:))
-        awaitsFunds = try json.optionalBool("awaits_funds") ?? false
         keyLimits = try json.optionalSpendingLimits("key_limits")
+    }
+}
+
+/// The credits that a hold or an extension asks for, from the most it can use to the least that is of use.
+package struct HoldAmounts: Sendable, Hashable {
+    /// The most: for a hold the upper bound of the call's price.
+    package var most: Credits
+    /// The price of the model's usual answer, or of the caller's limit if that is less. While other holds of the account keep the rest,
+    /// the ledger grants this or more, or nothing yet.
+    package var usual: Credits
+    /// The price of the least useful answer. Granted when no other hold keeps the rest, or on the last question.
+    package var least: Credits
+    /// True for the last question of a caller that has waited: takes what there is, down to `least`.
+    package var isLastQuestion: Bool
+
+    /// Takes `least <= usual <= most`, all above zero; the ledger refuses others as invalid.
+    package init(most: Credits, usual: Credits, least: Credits, isLastQuestion: Bool = false) {
+        self.most = most
+        self.usual = usual
+        self.least = least
+        self.isLastQuestion = isLastQuestion
+    }
+
+    func encode(into json: inout JSONWriter) {
+        json.field("amount", nano: most)
+        json.field("amount_usual", nano: usual)
+        json.field("amount_least", nano: least)
+        json.field("is_last_question", isLastQuestion)
+    }
+
+    init(from json: JSONObject) throws {
+        most = try json.nanoCredits("amount")
+        usual = try json.nanoCredits("amount_usual")
+        least = try json.nanoCredits("amount_least")
+        isLastQuestion = try json.bool("is_last_question")
     }
 }
 
 /// Asks for more on a running hold before it is used up, and reports usage and prolongs like ``ReportUsage`` (RFC 8506's UPDATE). RPC:
 /// answered by ``HoldReply``, whose `granted` is what this step added.
 ///
-/// Idempotent on (`chargeID`, `step`). A refusal is final for its step and leaves what is held as it was; the report counts.
+/// Idempotent on (`chargeID`, `step`). A refusal leaves what is held as it was, and leaves no row; the report counts.
 package struct ExtendHold: Message {
     package static let name = "hold.extend.v1"
     package static let exchange = Topology.ledgerRPC
-    package var routingKey: String { "hold.\(accountID.shard)" }
+    package var routingKey: String { "hold" }
 
     package var chargeID: ChargeID
     package var accountID: AccountID
     /// 1, 2, … 9999: counted by the asker for this charge.
     package var step: Int64
     /// On top of what is held.
-    package var amount: Credits
-    /// The least that is of use; the ledger adds between this and `amount`.
-    package var amountLeast: Credits
+    package var amounts: HoldAmounts
     package var usedSoFar: Credits
     package var timeToLiveMilliseconds: Int64
 
     package init(
-        chargeID: ChargeID, accountID: AccountID, step: Int64, amount: Credits, amountLeast: Credits, usedSoFar: Credits,
-        timeToLiveMilliseconds: Int64
+        chargeID: ChargeID, accountID: AccountID, step: Int64, amounts: HoldAmounts, usedSoFar: Credits, timeToLiveMilliseconds: Int64
     ) {
         self.chargeID = chargeID
         self.accountID = accountID
         self.step = step
-        self.amount = amount
-        self.amountLeast = amountLeast
+        self.amounts = amounts
         self.usedSoFar = usedSoFar
         self.timeToLiveMilliseconds = timeToLiveMilliseconds
     }
@@ -104,8 +129,7 @@ package struct ExtendHold: Message {
         json.field("charge_id", chargeID)
         json.field("account_id", accountID)
         json.field("step", step)
-        json.field("amount", nano: amount)
-        json.field("amount_least", nano: amountLeast)
+        amounts.encode(into: &json)
         json.field("used_so_far", nano: usedSoFar)
         json.field("time_to_live_ms", timeToLiveMilliseconds)
     }
@@ -114,8 +138,7 @@ package struct ExtendHold: Message {
         chargeID = try json.id("charge_id")
         accountID = try json.id("account_id")
         step = try json.integer("step")
-        amount = try json.nanoCredits("amount")
-        amountLeast = try json.nanoCredits("amount_least")
+        amounts = try HoldAmounts(from: json)
         usedSoFar = try json.nanoCredits("used_so_far")
         timeToLiveMilliseconds = try json.integer("time_to_live_ms")
     }
@@ -128,29 +151,33 @@ package struct HoldReply: Message {
 
     package enum Status: String, CaseIterable, Sendable {
         case granted
-        /// Not even `amountLeast` is available. Final for this charge id.
+        /// The balance would not pay `least` even with no other call running (402). Final; nothing was written.
         case insufficientFunds = "insufficient_funds"
-        /// Not enough now, but running calls hold credits that may come free (`posted - held < amountLeast <= posted`), and the
-        /// request said `awaitsFunds`. Nothing was decided or written: ask again with the same id.
+        /// Other holds keep what is missing. Nothing was decided or written, on the last question too: the same id may ask again.
         case awaitingFunds = "awaiting_funds"
-        /// A spending limit leaves less than `amountLeast`: see `limit`. Final for this charge id.
+        /// A spending limit would not leave `least` even with no other call running: see `limit`. Final; nothing was written.
         case limitReached = "limit_reached"
-        /// There is no hold to extend. Final for this step.
+        /// There is no hold to extend. Nothing was written.
         case notHeld = "not_held"
-        /// The charge was captured, voided or expired before the hold arrived. Final.
+        /// The charge was captured, voided or expired before this question. Nothing was written.
         case alreadyResolved = "already_resolved"
         /// The id is known with other content. Nothing was changed.
         case conflict
         /// A field is out of range. Nothing was changed.
         case invalid
+        /// The question was not decided and will not be: the account could not be locked in time, or the broker delivered the question a
+        /// second time. It needs no void; the same id may ask again.
+        case busy
     }
 
     package var chargeID: ChargeID
     package var status: Status
-    /// What is reserved: between `amountLeast` and `amount`; zero unless granted.
+    /// What is reserved: between `least` and `most`; zero unless granted.
     package var granted: Credits
-    /// What the account can still spend after this decision.
+    /// What the balance leaves after this decision, limits not counted. Shown to people.
     package var available: Credits
+    /// What the balance with its overdraft and every limit leave for the next hold after this decision.
+    package var spendable: Credits
     package var message: String?
     /// With `limit_reached`: which limit stood in the way.
     package var limit: Limit?
@@ -176,13 +203,15 @@ package struct HoldReply: Message {
     }
 
     package init(
-        chargeID: ChargeID, status: Status, granted: Credits, available: Credits, message: String? = nil, limit: Limit? = nil
+        chargeID: ChargeID, status: Status, granted: Credits = .zero, available: Credits = .zero, spendable: Credits = .zero,
+        message: String? = nil, limit: Limit? = nil
     ) {
         self.limit = limit
         self.chargeID = chargeID
         self.status = status
         self.granted = granted
         self.available = available
+        self.spendable = spendable
         self.message = message
     }
 
@@ -191,6 +220,7 @@ package struct HoldReply: Message {
         json.field("status", status.rawValue)
         json.field("granted", nano: granted)
         json.field("available", nano: available)
+        json.field("spendable", nano: spendable)
         json.field(optional: "message", message)
         guard let limit else { return }
         json.object("limit") { json in
@@ -205,6 +235,7 @@ package struct HoldReply: Message {
         status = try json.oneOf("status")
         granted = try json.nanoCredits("granted")
         available = try json.nanoCredits("available")
+        spendable = try json.nanoCredits("spendable")
         message = try json.optionalString("message")
         limit = try json.optionalObject("limit").map { limit in
             Limit(scope: try limit.oneOf("scope"), period: try limit.oneOf("period"), resetsAt: try limit.instant("resets_at"))
@@ -212,11 +243,37 @@ package struct HoldReply: Message {
     }
 }
 
+/// Ends a hold that is overdue, from the ledger's own sweep, in the order of its account's messages.
+///
+/// The first that finds the hold overdue marks it and grants `EXPIRY_GRACE` for reports still on their way; the second ends it at the
+/// largest report. It changes nothing about a hold that is not overdue, so duplicates are harmless.
+package struct ExpireHold: Message {
+    package static let name = "hold.expire.v1"
+    package static let exchange = Topology.ledgerCommands
+
+    package var chargeID: ChargeID
+    package var accountID: AccountID
+
+    package init(chargeID: ChargeID, accountID: AccountID) {
+        self.chargeID = chargeID
+        self.accountID = accountID
+    }
+
+    package func encode(into json: inout JSONWriter) {
+        json.field("charge_id", chargeID)
+        json.field("account_id", accountID)
+    }
+
+    package init(from json: JSONObject) throws {
+        chargeID = try json.id("charge_id")
+        accountID = try json.id("account_id")
+    }
+}
+
 /// Drops a hold whose call cost nothing: it failed before its first token. Idempotent; a void that overtakes its hold wins.
 package struct VoidHold: Message {
     package static let name = "hold.void.v1"
     package static let exchange = Topology.ledgerCommands
-    package var routingKey: String { "\(Self.name).\(accountID.shard)" }
 
     package var chargeID: ChargeID
     package var accountID: AccountID
@@ -247,7 +304,6 @@ package struct VoidHold: Message {
 package struct ReportUsage: Message {
     package static let name = "hold.report.v1"
     package static let exchange = Topology.ledgerCommands
-    package var routingKey: String { "\(Self.name).\(accountID.shard)" }
 
     package var chargeID: ChargeID
     package var accountID: AccountID

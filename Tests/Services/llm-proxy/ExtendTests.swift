@@ -31,10 +31,10 @@ struct ExtendTests {
             let gate = Wait<Void>(on: TestDatabase.loop)
             proxy.ledger.answerExtend = { question in
                 try? await gate.value()
-                return Ledger.granted(question.amount, to: question.chargeID)
+                return Ledger.granted(question.amounts.most, to: question.chargeID)
             }
             let (caller, provider) = try await started(proxy)
-            #expect(proxy.ledger.holds[0].amount == tokens(100))
+            #expect(proxy.ledger.holds[0].amounts.most == tokens(100))
             provider.send(tokens: 75)
             try await until("all of it is there") { caller.tokens == 75 }
             #expect(proxy.ledger.extends.isEmpty)
@@ -43,7 +43,7 @@ struct ExtendTests {
             let asked = proxy.ledger.extends[0]
             #expect(asked.chargeID == proxy.ledger.holds[0].chargeID)
             #expect(asked.accountID == proxy.ledger.holds[0].accountID)
-            #expect((asked.step, asked.amount, asked.amountLeast, asked.usedSoFar) == (1, tokens(100), tokens(64), tokens(76)))
+            #expect((asked.step, asked.amounts.most, asked.amounts.least, asked.usedSoFar) == (1, tokens(100), tokens(64), tokens(76)))
             #expect(asked.timeToLiveMilliseconds == 600_000)
 
             provider.send(tokens: 4)
@@ -77,7 +77,7 @@ struct ExtendTests {
             let steps = proxy.ledger.extends
             #expect(steps.map(\.step) == Array(1...Int64(steps.count)))
             #expect(steps.count > 3)
-            let held = steps.reduce(proxy.ledger.holds[0].amount) { $0 + $1.amount }
+            let held = steps.reduce(proxy.ledger.holds[0].amounts.most) { $0 + $1.amounts.most }
             #expect(held >= charge.amount)
             let usage = try JSONObject(Array(caller.events[caller.events.count - 2].utf8)).object("usage")
             #expect(try usage.decimalText("credits_used") == "2.001")
@@ -174,7 +174,7 @@ struct ExtendTests {
         try await ProxyUnderTest.with(holdWithin: .milliseconds(400)) { proxy in
             let ledger = proxy.ledger
             ledger.answerExtend = { [unowned ledger] question in
-                ledger.extends.count == 1 ? nil : Ledger.granted(question.amount, to: question.chargeID)
+                ledger.extends.count == 1 ? nil : Ledger.granted(question.amounts.most, to: question.chargeID)
             }
             let (caller, provider) = try await started(proxy)
             provider.send(tokens: 120, thenEnd: 120)
@@ -205,7 +205,7 @@ struct ExtendTests {
             let gate = Wait<Void>(on: TestDatabase.loop)
             proxy.ledger.answerExtend = { question in
                 try? await gate.value()
-                return Ledger.granted(question.amount, to: question.chargeID)
+                return Ledger.granted(question.amounts.most, to: question.chargeID)
             }
             let (caller, provider) = try await started(proxy)
             provider.send(tokens: 130)
@@ -224,7 +224,7 @@ struct ExtendTests {
     @Test func `an answer that the caller bound is never extended, however long its tokens are`() async throws {
         try await ProxyUnderTest.with { proxy in
             let (caller, provider) = try await started(proxy, #","max_tokens":70"#)
-            #expect(proxy.ledger.holds[0].amount == tokens(70))
+            #expect(proxy.ledger.holds[0].amounts.most == tokens(70))
             provider.send([String](repeating: "incomprehensibility", count: 70), thenEnd: 70)
             let charge = try await ended(caller, proxy)
             #expect(caller.isDone)

@@ -186,9 +186,9 @@ final class ScriptedLedger: @unchecked Sendable {
     private(set) var voids: [VoidHold] = []
     private(set) var replied = 0
 
-    var answerHold: @Sendable (PlaceHold) -> HoldReply = { granted($0.amount, to: $0.chargeID) }
+    var answerHold: @Sendable (PlaceHold) -> HoldReply = { granted($0.amounts.most, to: $0.chargeID) }
     /// Nil: no answer.
-    var answerExtend: @Sendable (ExtendHold) async -> HoldReply? = { granted($0.amount, to: $0.chargeID) }
+    var answerExtend: @Sendable (ExtendHold) async -> HoldReply? = { granted($0.amounts.most, to: $0.chargeID) }
 
     static let available = Credits(whole: 5)
     static func granted(_ amount: Credits, to charge: ChargeID) -> HoldReply {

@@ -17,41 +17,49 @@ struct MessageTests {
 
     static func hold(_ account: AccountID) -> PlaceHold {
         PlaceHold(
-            chargeID: charge, accountID: account, amount: Credits(nano: 5_000), amountLeast: Credits(nano: 1_000),
+            chargeID: charge, accountID: account,
+            amounts: HoldAmounts(most: Credits(nano: 5_000), usual: Credits(nano: 1_000), least: Credits(nano: 1_000)),
             timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: nil)
     }
 
     static func extend(_ account: AccountID) -> ExtendHold {
         ExtendHold(
-            chargeID: charge, accountID: account, step: 2, amount: Credits(nano: 500), amountLeast: Credits(nano: 100),
+            chargeID: charge, accountID: account, step: 2,
+            amounts: HoldAmounts(most: Credits(nano: 500), usual: Credits(nano: 100), least: Credits(nano: 100)),
             usedSoFar: Credits(nano: 4_800), timeToLiveMilliseconds: 60_000)
     }
 
     static let goldens: [(any Message, String)] = [
         (
             hold(account),
-            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_least":1000,"time_to_live_ms":60000,"holder":"llm-proxy-1","awaits_funds":false}"#
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_usual":1000,"amount_least":1000,"is_last_question":false,"takes_share":false,"time_to_live_ms":60000,"holder":"llm-proxy-1"}"#
         ),
         (
             PlaceHold(
-                chargeID: charge, accountID: account, amount: Credits(nano: 5_000), amountLeast: Credits(nano: 1_000),
-                timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: APIKeyID(rawValue: "abcdefghij"),
+                chargeID: charge, accountID: account,
+                amounts: HoldAmounts(
+                    most: Credits(nano: 5_000), usual: Credits(nano: 2_000), least: Credits(nano: 1_000), isLastQuestion: true),
+                takesShare: true, timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: APIKeyID(rawValue: "abcdefghij"),
                 keyLimits: SpendingLimits(daily: Credits(nano: 1), monthly: Credits(nano: 30))),
-            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_least":1000,"time_to_live_ms":60000,"holder":"llm-proxy-1","api_key_id":"abcdefghij","awaits_funds":false,"key_limits":{"daily":1,"monthly":30}}"#
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_usual":2000,"amount_least":1000,"is_last_question":true,"takes_share":true,"time_to_live_ms":60000,"holder":"llm-proxy-1","api_key_id":"abcdefghij","key_limits":{"daily":1,"monthly":30}}"#
         ),
         (
             extend(account),
-            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","step":2,"amount":500,"amount_least":100,"used_so_far":4800,"time_to_live_ms":60000}"#
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","step":2,"amount":500,"amount_usual":100,"amount_least":100,"is_last_question":false,"used_so_far":4800,"time_to_live_ms":60000}"#
         ),
         (
             HoldReply(
                 chargeID: charge, status: .limitReached, granted: .zero, available: Credits(nano: 7),
                 limit: .init(scope: .apiKey, period: .day, resetsAt: Instant(microseconds: 9))),
-            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","status":"limit_reached","granted":0,"available":7,"limit":{"scope":"api_key","period":"day","resets_at":9}}"#
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","status":"limit_reached","granted":0,"available":7,"spendable":0,"limit":{"scope":"api_key","period":"day","resets_at":9}}"#
         ),
         (
             HoldReply(chargeID: charge, status: .insufficientFunds, granted: .zero, available: Credits(nano: 7)),
-            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","status":"insufficient_funds","granted":0,"available":7}"#
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","status":"insufficient_funds","granted":0,"available":7,"spendable":0}"#
+        ),
+        (
+            ExpireHold(chargeID: charge, accountID: account),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001"}"#
         ),
         (
             VoidHold(chargeID: charge, accountID: account, reason: "provider answered 503"),

@@ -25,36 +25,22 @@ struct TopologyTests {
         }
     }
 
-    @Test func `what the ledger shards reaches the queue of its account's shard, whichever that is`() {
-        var random = SplitMix(state: 7)
-        var seen: Set<Int> = []
-        for _ in 0..<200 {
-            let account = AccountID(rawValue: UUIDv7.make(milliseconds: 1_763_596_800_000, using: &random))
-            seen.insert(account.shard)
-            let (hold, extend) = (MessageTests.hold(account), MessageTests.extend(account))
-            #expect(Self.queues(PlaceHold.exchange, hold.routingKey) == ["ledger.rpc.hold.\(account.shard)"])
-            #expect(hold.routingKey == extend.routingKey)
-            let charge = MessageTests.charge
-            let durable: [any Message] = [
-                SettleCharge(chargeID: charge, accountID: account, amount: .zero, call: MessageTests.callFacts),
-                VoidHold(chargeID: charge, accountID: account, reason: ""),
-                ReportUsage(chargeID: charge, accountID: account, usedSoFar: .zero, timeToLiveMilliseconds: 1),
-            ]
-            for message in durable {
-                #expect(Self.queues(type(of: message).exchange, message.routingKey) == ["ledger.cmd.charge.\(account.shard)"])
-            }
-        }
-        #expect(seen == Set(0..<Topology.shards))
-    }
-
-    @Test func `a command without its shard, or for one that does not exist, reaches nobody`() {
-        for key in ["charge.settle.v1", "charge.settle.v1.\(Topology.shards)", "hold.void.v1", "charge.settle.0", "hold.void.v1.0.0"] {
+    @Test func `a mistyped command reaches no queue`() {
+        for key in ["charge.settle", "charge.settle.v1.0", "holds.void.v1", "settle"] {
             #expect(Self.queues(Topology.ledgerCommands, key) == [], "\(key)")
         }
-        for key in ["hold", "hold.\(Topology.shards)"] { #expect(Self.queues(Topology.ledgerRPC, key) == [], "\(key)") }
+        #expect(Self.queues(Topology.ledgerRPC, "holds") == [])
     }
 
-    @Test func `one policy and one dead-letter queue serve all shards of a flow, and nothing else`() throws {
+    @Test func `only the ledger may ask for expiries`() throws {
+        for user in Topology.services where user.writes.contains(Topology.ledgerCommands) {
+            let keys = try Regex(#require(user.commandKeys[Topology.ledgerCommands]))
+            let mayExpire = try keys.firstMatch(in: ExpireHold.name) != nil
+            #expect(mayExpire == (user.name == "ledger"), "\(user.name)")
+        }
+    }
+
+    @Test func `each queue has one policy of its own, and a queue of money or events has its dead letters`() throws {
         let json = try #require(try JSONSerialization.jsonObject(with: Data(Topology.definitions())) as? [String: [[String: Any]]])
         let policies = try #require(json["policies"])
         for queue in Topology.queues {
@@ -63,7 +49,7 @@ struct TopologyTests {
                 let pattern = try Regex(#require(policy["pattern"] as? String))
                 if try pattern.firstMatch(in: queue.name) != nil { matching.append(policy["name"] as? String) }
             }
-            #expect(matching == [queue.flow], "\(queue.name)")
+            #expect(matching == [queue.name], "\(queue.name)")
         }
         let names = try #require(json["queues"]).compactMap { $0["name"] as? String }
         #expect(names.filter { $0.hasSuffix(".dlq") } == ["ledger.cmd.charge.dlq", "ledger.cmd.billing.dlq", "billing.sub.auth.dlq"])
@@ -73,7 +59,7 @@ struct TopologyTests {
         let commands = Topology.queues.filter {
             $0.bindings.contains { [Topology.ledgerRPC, Topology.ledgerCommands].contains($0.exchange) }
         }
-        #expect(commands.count == 2 * Topology.shards + 1)
+        #expect(commands.count == 3)
         #expect(commands.allSatisfy { $0.isSingleActive })
     }
 

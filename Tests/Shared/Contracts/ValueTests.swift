@@ -61,29 +61,6 @@ struct UUIDv7Tests {
     }
 }
 
-struct ShardTests {
-    /// Computed by another program that agrees with FNV's published vectors, and never to change: messages under way depend on it.
-    @Test(
-        arguments: [
-            ("00000000-0000-0000-0000-000000000000", 1), ("0190b5a0-0000-7000-8000-000000000001", 2),
-            ("0190b5a0-0000-7000-8000-000000000002", 3), ("0190b5a0-0000-7000-8000-000000000003", 0),
-            ("0190b5a0-0000-7000-8000-0000000000ff", 0), ("123e4567-e89b-12d3-a456-426614174000", 0),
-            ("ffffffff-ffff-ffff-ffff-ffffffffffff", 1),
-        ] as [(String, Int)])
-    func `an account's shard is the same for ever and everywhere`(account: String, shard: Int) {
-        #expect(AccountID(account)?.shard == shard)
-    }
-
-    @Test func `accounts spread evenly`() {
-        var random = SplitMix(state: 11)
-        var counts = [Int](repeating: 0, count: Topology.shards)
-        for index in 0..<40_000 {
-            counts[AccountID(rawValue: UUIDv7.make(milliseconds: 1_763_596_800_000 + Int64(index), using: &random)).shard] += 1
-        }
-        #expect(counts.allSatisfy { (9_500...10_500).contains($0) }, "\(counts)")
-    }
-}
-
 struct InstantTests {
     @Test(
         arguments: [

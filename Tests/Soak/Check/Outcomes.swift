@@ -92,7 +92,7 @@ extension Checker {
             case .limitReached: stored.status.isLimit && said.limit.map { stored.status == Self.status(of: $0) } == true
             case .alreadyResolved: stored.status == .alreadyResolved
             case .notHeld: stored.status == .holdNotFound
-            case .invalid, .conflict, .awaitingFunds: false
+            case .invalid, .conflict, .awaitingFunds, .busy: false
             }
         guard agrees else { return "the journal has \(stored.status) \(stored.amount)" }
         let available = max(.zero, stored.postedAfter - stored.heldAfter)

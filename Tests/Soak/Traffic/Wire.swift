@@ -20,7 +20,7 @@ final class Wire: Sendable {
         requests = RPCClient(try broker("llm-proxy", "rpc"), service: "llm-proxy", log: log)
         charges = AMQPPublisher(try broker("llm-proxy", "charges"), log: log)
         purchases = AMQPPublisher(try broker("billing", "purchases"), log: log)
-        deadLetters = try Set((Topology.ledgerCharges + [Topology.ledgerPurchases]).compactMap(\.deadLetterQueue)).map { queue in
+        deadLetters = try [Topology.ledgerCharges, Topology.ledgerPurchases].compactMap(\.deadLetterQueue).map { queue in
             AMQPConsumer(try broker("url", queue), source: .queue(queue), prefetch: 100, log: log)
         }
     }
@@ -78,11 +78,13 @@ extension Ask {
         switch action {
         case .hold(let amount, let least, let timeToLive, let awaitsFunds, let key):
             PlaceHold(
-                chargeID: id, accountID: account, amount: amount, amountLeast: least, timeToLiveMilliseconds: timeToLive.wholeMilliseconds,
-                holder: "soak", apiKeyID: key?.id, awaitsFunds: awaitsFunds, keyLimits: key?.limits)
+                chargeID: id, accountID: account,
+                amounts: HoldAmounts(most: amount, usual: least, least: least, isLastQuestion: !awaitsFunds),
+                timeToLiveMilliseconds: timeToLive.wholeMilliseconds, holder: "soak", apiKeyID: key?.id, keyLimits: key?.limits)
         case .extend(let step, let amount, let least, let used, let timeToLive):
             ExtendHold(
-                chargeID: id, accountID: account, step: step, amount: amount, amountLeast: least, usedSoFar: used,
+                chargeID: id, accountID: account, step: step, amounts: HoldAmounts(most: amount, usual: least, least: least),
+                usedSoFar: used,
                 timeToLiveMilliseconds: timeToLive.wholeMilliseconds)
         case .report(let used, let timeToLive):
             ReportUsage(

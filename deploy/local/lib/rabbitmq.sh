@@ -14,9 +14,7 @@ broker_api_url() { printf 'http://admin:%s@127.0.0.1:%s' "$(secret amqp-admin)" 
 start_rabbitmq() {
     if missing rabbitmq; then launch_rabbitmq; fi
     wait_ready rabbitmq 90 broker_api overview
-    refuse_ledger_without_shards
     import_definitions
-    retire_queues_without_shards
 }
 
 launch_rabbitmq() {
@@ -69,71 +67,4 @@ import_definitions() {
     broker_api permissions/gw/admin -X PUT -H 'content-type: application/json' \
         -d '{"configure":".*","write":".*","read":".*"}' >"$LOG/definitions.log" 2>&1 ||
         fail "rabbitmq: no rights for its administrator: $(last_words definitions)"
-}
-
-# Before the ledger had shards, one queue took all holds and one all charges. They would stay bound, and nobody would read them.
-WITHOUT_SHARDS="ledger.rpc.hold ledger.cmd.charge"
-
-has_queue() { broker_api "queues/gw/$1" >/dev/null 2>&1; }
-
-# queue_counts QUEUE COLUMN: as the broker counted at most five seconds ago; after its start nothing for as long.
-queue_counts() { broker_api "queues/gw/$1?columns=$2" | sed -nE "s/.*\"$2\":([0-9]+).*/\1/p"; }
-
-refuse_ledger_without_shards() {
-    local queue deadline=$((SECONDS + 20))
-    for queue in $WITHOUT_SHARDS; do
-        has_queue "$queue" || continue
-        until [[ $(queue_counts "$queue" consumers) == 0 ]]; do
-            [[ $SECONDS -lt $deadline ]] || fail "a ledger from before the shards still reads $queue: stop everything first (docs/runbook.md, From before the shards)"
-            sleep 0.5
-        done
-    done
-}
-
-retire_queues_without_shards() {
-    if has_queue ledger.rpc.hold; then delete_queue ledger.rpc.hold; fi # what it had is seconds old, and asked for again
-    if has_queue ledger.cmd.charge; then retire_charges; fi
-}
-
-delete_queue() { broker_api "queues/gw/$1" -X DELETE >"$LOG/definitions.log" 2>&1 || fail "rabbitmq: $1 stays: $(last_words definitions)"; }
-
-# What waits moves to one of the shards, whichever (that is a matter of speed only): rejected, it is passed on by the broker itself, which
-# lets go of it when the shard has it. The queue goes at the start that finds it empty.
-retire_charges() {
-    local queue=ledger.cmd.charge key taken deadline=$((SECONDS + 20))
-    for key in charge hold; do
-        if broker_api "bindings/gw/e/ledger.cmd/q/$queue" | grep -q "\"routing_key\":\"$key.#\""; then
-            broker_api "bindings/gw/e/ledger.cmd/q/$queue/$key.%2523" -X DELETE >"$LOG/definitions.log" 2>&1 ||
-                fail "rabbitmq: $queue stays bound: $(last_words definitions)"
-        fi
-    done
-    broker_api "policies/gw/$queue.moved" -X PUT -H 'content-type: application/json' -d '{
-        "pattern": "^ledger\\.cmd\\.charge$", "apply-to": "queues", "priority": 30, "definition": {
-            "dead-letter-exchange": "ledger.cmd", "dead-letter-routing-key": "charge.settle.v1.0",
-            "dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}}' >"$LOG/definitions.log" 2>&1 ||
-        fail "rabbitmq: $queue cannot be emptied: $(last_words definitions)"
-    taken=$(take_all "$queue")
-    until [[ -n $(queue_counts "$queue" messages) ]]; do
-        [[ $SECONDS -lt $deadline ]] || fail "rabbitmq does not count what is in $queue"
-        sleep 0.5
-    done
-    if [[ $taken == none && $(queue_counts "$queue" messages) == 0 ]]; then
-        delete_queue "$queue"
-        broker_api "policies/gw/$queue.moved" -X DELETE >/dev/null
-    else
-        say "what waited in $queue moves to $queue.0; the next start removes the empty queue"
-    fi
-}
-
-# take_all QUEUE: rejects everything; prints whether there was some or none.
-take_all() {
-    local answer found=none
-    while true; do
-        answer=$(broker_api "queues/gw/$1/get" -X POST -H 'content-type: application/json' \
-            -d '{"count": 1000, "ackmode": "reject_requeue_false", "encoding": "base64", "truncate": 1}') ||
-            fail "rabbitmq: $1 cannot be emptied: $answer"
-        if [[ $answer == "[]" ]]; then break; fi
-        found=some
-    done
-    echo "$found"
 }

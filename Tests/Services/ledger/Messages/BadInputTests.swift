@@ -27,19 +27,21 @@ struct BadInputTests {
             ]
             for bad in cases {
                 let hold = PlaceHold(
-                    chargeID: .make(), accountID: account, amount: bad.amount, amountLeast: bad.least,
+                    chargeID: .make(), accountID: account, amounts: HoldAmounts(most: bad.amount, usual: bad.least, least: bad.least),
                     timeToLiveMilliseconds: bad.timeToLive, holder: "llm-proxy-1", apiKeyID: nil)
                 let reply = try await peers.ask(hold, HoldReply.self, id: hold.chargeID.description, within: .seconds(10))
                 #expect(reply.status == .invalid && reply.message == bad.flaw, "\(bad): \(reply)")
             }
             // Cut to the longest allowed, and no overflow on the way.
             let long = PlaceHold(
-                chargeID: .make(), accountID: account, amount: credits(1), amountLeast: credits(1), timeToLiveMilliseconds: .max,
+                chargeID: .make(), accountID: account, amounts: HoldAmounts(most: credits(1), usual: credits(1), least: credits(1)),
+                timeToLiveMilliseconds: .max,
                 holder: "llm-proxy-1", apiKeyID: nil)
             #expect(try await peers.ask(long, HoldReply.self, id: long.chargeID.description, within: .seconds(10)).status == .granted)
             let early = PlaceHold(
-                chargeID: ChargeID("00000000-0000-7000-8000-000000000001")!, accountID: account, amount: credits(1),
-                amountLeast: credits(1), timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: nil)
+                chargeID: ChargeID("00000000-0000-7000-8000-000000000001")!, accountID: account,
+                amounts: HoldAmounts(most: credits(1), usual: credits(1), least: credits(1)), timeToLiveMilliseconds: 60_000,
+                holder: "llm-proxy-1", apiKeyID: nil)
             let reply = try await peers.ask(early, HoldReply.self, id: early.chargeID.description, within: .seconds(10))
             #expect(reply.status == .invalid && reply.message == "id_out_of_range")
             #expect(try await peers.balance(of: account).available == credits(99))
@@ -51,10 +53,10 @@ struct BadInputTests {
             let account = try await richAccount(peers)
             let malformed = outcome("malformed", of: "holds")
             for body in Self.unreadable {
-                try await peers.send(Topology.ledgerRPC, "hold.\(account.shard)", PlaceHold.name, body)
+                try await peers.send(Topology.ledgerRPC, "hold", PlaceHold.name, body)
             }
             let settlement = SettleCharge(chargeID: .make(), accountID: account, amount: credits(1), call: .sample)
-            try await peers.send(Topology.ledgerRPC, "hold.\(account.shard)", SettleCharge.name, settlement.encoded())
+            try await peers.send(Topology.ledgerRPC, "hold", SettleCharge.name, settlement.encoded())
             let reply = try await peers.hold(1, account: account)
             #expect(reply.status == .granted && reply.available == credits(99))
             #expect(outcome("malformed", of: "holds") - malformed == Int64(Self.unreadable.count + 1))
@@ -89,7 +91,7 @@ struct BadInputTests {
             try await peers.settle(1, on: .make(), account: AccountID.make())
             try await until("the good one is settled") { try await peers.balance(of: account).posted == credits(99) }
 
-            let dead = try await broker.deadLetters(of: Topology.ledgerCharges[0], count: refused.count + Self.unreadable.count + 4)
+            let dead = try await broker.deadLetters(of: Topology.ledgerCharges, count: refused.count + Self.unreadable.count + 4)
             #expect(dead.count == refused.count + Self.unreadable.count + 4)
             #expect(dead.allSatisfy { $0.properties.header("x-first-death-reason") == "rejected" })
             #expect(outcome("invalid", of: "charges") - before.0 == Int64(refused.count))

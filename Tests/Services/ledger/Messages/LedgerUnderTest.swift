@@ -56,9 +56,9 @@ final class LedgerUnderTest: @unchecked Sendable {
         ledger = StoreUnderTest(database, faults: faults, configure: configure)
         replies = AMQPPublisher(try AMQPConfiguration(url: broker.url, connectionName: "ledger:replies"), log: log)
         var connections: [AMQPConsumer] = []
-        messages = try LedgerMessages(runner: ledger.runner, store: ledger.store, replies: replies, log: log) { queues, prefetch in
+        messages = try LedgerMessages(runner: ledger.runner, store: ledger.store, replies: replies, log: log) { queue, prefetch in
             let connection = AMQPConsumer(
-                try AMQPConfiguration(url: broker.url, connectionName: "ledger:\(queues[0].flow)"), source: .queues(queues.map(\.name)),
+                try AMQPConfiguration(url: broker.url, connectionName: "ledger:\(queue.name)"), source: .queue(queue.name),
                 prefetch: prefetch, log: log)
             connections.append(connection)
             return connection
@@ -123,7 +123,8 @@ final class Peers: Sendable {
         _ amount: Int64, least: Int64? = nil, on id: ChargeID = .make(), account: AccountID, within limit: Duration = .seconds(10)
     ) async throws -> HoldReply {
         let message = PlaceHold(
-            chargeID: id, accountID: account, amount: credits(amount), amountLeast: credits(least ?? amount),
+            chargeID: id, accountID: account,
+            amounts: HoldAmounts(most: credits(amount), usual: credits(least ?? amount), least: credits(least ?? amount)),
             timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: nil)
         return try await ask(message, HoldReply.self, id: id.description, within: limit)
     }

@@ -23,7 +23,7 @@ struct PoisonTests {
                 }
                 let setAside = Flag()
                 let dead = Task {
-                    let dead = try await broker.deadLetters(of: Topology.ledgerCharges[0], count: 1)
+                    let dead = try await broker.deadLetters(of: Topology.ledgerCharges, count: 1)
                     setAside.raise()
                     return dead
                 }
@@ -36,7 +36,7 @@ struct PoisonTests {
                     await mortal.kill()
                 }
                 #expect(try await dead.value.map { try SettleCharge(decoding: $0.body).chargeID } == [poison])
-                #expect(Int64(deaths) == Topology.ledgerCharges[0].deliveryLimit! + 1)
+                #expect(Int64(deaths) == Topology.ledgerCharges.deliveryLimit! + 1)
 
                 let reader = StoreUnderTest(database)
                 let decided = try await reader.pool.withConnection { try await $0.query(ReadCharges(account: account)) }
@@ -63,7 +63,7 @@ private final class MortalLedger: @unchecked Sendable {
         let hasRead = hasRead
         ledger = StoreUnderTest(database, faults: FaultPoints { _ in if hasRead.isRaised { throw Killed() } })
         connection = AMQPConsumer(
-            try AMQPConfiguration(url: broker.url, connectionName: "ledger:mortal"), source: .queues(Topology.ledgerCharges.map(\.name)),
+            try AMQPConfiguration(url: broker.url, connectionName: "ledger:mortal"), source: .queue(Topology.ledgerCharges.name),
             prefetch: 250, log: silent)
         let kind = CommandConsumer.Kind.commands("mortal") { delivery throws(Malformed) in
             let message = try delivery.decode(SettleCharge.self)

@@ -193,7 +193,8 @@ private struct Said: Sendable {
             sayings.append(
                 .hold(
                     PlaceHold(
-                        chargeID: id, accountID: account, amount: estimate, amountLeast: credits(1), timeToLiveMilliseconds: 600_000,
+                        chargeID: id, accountID: account, amounts: HoldAmounts(most: estimate, usual: credits(1), least: credits(1)),
+                        timeToLiveMilliseconds: 600_000,
                         holder: "llm-proxy-1", apiKeyID: nil)))
         }
         for _ in 0..<Int.random(in: 0...3, using: &random) {
