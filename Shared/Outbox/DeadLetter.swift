@@ -79,7 +79,8 @@ struct SaveDeadLetter: Statement {
 
 /// Takes one due message and counts the attempt before it is made: a handler that brings the process down runs out of attempts too.
 ///
-/// Until the attempt is over the row is not due again for five minutes: nobody else takes it, and a crash does not lose it.
+/// The row is due again after five minutes: until then no other replica takes it, and a crash does not lose it.
+/// Rows with an ordering key are left to the service, which replays them in order.
 struct TakeDueDeadLetter: Statement {
     let consumers: [String]
 
@@ -91,6 +92,7 @@ struct TakeDueDeadLetter: Statement {
             SELECT message_id, consumer
             FROM dead_letter
             WHERE state IN ('retry', 'replay')
+                AND ordering_key IS NULL
                 AND next_attempt_at <= clock_timestamp()
                 AND consumer = ANY ($1)
             ORDER BY next_attempt_at

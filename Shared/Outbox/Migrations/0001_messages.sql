@@ -115,11 +115,16 @@ CREATE TABLE dead_letter (
     first_failed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     last_failed_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     next_attempt_at timestamptz,
+    -- Order of arrival. It is the order of commit too for rows of one key, if each writer holds a lock on what the key names.
+    seq             bigint      NOT NULL GENERATED ALWAYS AS IDENTITY,
+    -- Rows of one key are replayed in the order of seq by the service itself. NULL: the retry sweep takes the row, in any order.
+    ordering_key    text,
     CONSTRAINT dead_letter_pkey PRIMARY KEY (message_id, consumer),
     CONSTRAINT dead_letter_due_check CHECK (state NOT IN ('retry', 'replay') OR next_attempt_at IS NOT NULL)
 );
 
-CREATE INDEX dead_letter_due ON dead_letter (next_attempt_at) WHERE state IN ('retry', 'replay');
+CREATE INDEX dead_letter_due ON dead_letter (next_attempt_at) WHERE state IN ('retry', 'replay') AND ordering_key IS NULL;
+CREATE INDEX dead_letter_ordered ON dead_letter (ordering_key, seq) WHERE state = 'replay' AND ordering_key IS NOT NULL;
 CREATE INDEX dead_letter_parked ON dead_letter (consumer, error_class) WHERE state = 'parked';
 
 -- "Where is message X": every message this service sent, handled or failed to handle.

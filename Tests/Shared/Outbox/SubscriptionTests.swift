@@ -72,6 +72,19 @@ struct SubscriptionTests {
         }
     }
 
+    @Test func `the retry sweep leaves rows with an ordering key to their service`() async throws {
+        try await Stage.with { stage in
+            // The keyed row is due first: a sweep that takes keyed rows handles it before the other.
+            try await stage.pool.execute(AddDeadLetter(text: "keyed", orderingKey: "a"))
+            try await stage.pool.execute(AddDeadLetter(text: "free", orderingKey: nil))
+            try await stage.withRunner([Self.record]) { _ in
+                try await until { try await stage.effects().contains("free") }
+            }
+            #expect(try await stage.effects() == ["free"])
+            #expect(try await Set(stage.deadLetters().map(\.state)) == ["replay", "resolved"])
+        }
+    }
+
     @Test func `a conflict in the database is repeated at once and leaves no trace`() async throws {
         try await Stage.with { stage in
             let attempts = Mutex(0)
@@ -257,6 +270,28 @@ private struct KillSleepers: Statement {
 
 private struct Replay: Statement {
     static let sql = "UPDATE dead_letter SET state = 'replay', next_attempt_at = clock_timestamp()"
+}
+
+private struct AddDeadLetter: Statement {
+    let text: String
+    let orderingKey: String?
+
+    static let sql = """
+        INSERT INTO dead_letter (
+            message_id, consumer, exchange, routing_key, type, source, conversation_id, body, attempts, error_class, error_message, state,
+            next_attempt_at, ordering_key)
+        VALUES ($1, $2, 'auth.evt', $3, $4, 'auth', $1, $5, 1, 'Broken', '', 'replay', clock_timestamp(), $6)
+        """
+
+    func bind(_ parameters: inout Parameters) {
+        let message = message(text)
+        parameters.append(MessageID.make())
+        parameters.append(Stage.queue.name)
+        parameters.append(message.routingKey)
+        parameters.append(UserRegistered.name)
+        parameters.append(message.encoded())
+        parameters.append(orderingKey)
+    }
 }
 
 private struct RaiseConflict: Statement {
