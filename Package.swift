@@ -105,7 +105,7 @@ let package = Package(
             path: "Tests/Benchmarks", exclude: ["ledger.sh", "proxy.sh", "stack.sh", "StoreLoad"]),
         // The ledger's engine and store once more, reached through links: a release build hides a module's internals from others.
         .executableTarget(
-            name: "LedgerStoreLoad", dependencies: ["Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry"],
+            name: "LedgerStoreLoad", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry"],
             path: "Tests/Benchmarks/StoreLoad"),
 
         .executableTarget(

@@ -3,8 +3,7 @@ import Telemetry
 
 /// Gives the command queues to another ledger while this one cannot reach the database.
 ///
-/// The broker feeds whoever is connected, and would keep settlements here, unread, while a ledger that can decide lets their holds
-/// expire. So after ``patience`` the connections are closed, which gives everything back in order, and made again, to stand by, when the
+/// The broker feeds a consumer as long as it is connected, and would keep settlements here, unread. So after ``patience`` the connections are closed, which gives everything back in order, and made again, to stand by, when the
 /// database answers. Without another ledger the queues keep what they have. What was taken in before may be decided here all the same,
 /// and a second time there: the journal's key makes that harmless.
 final class HandOver: Sendable {

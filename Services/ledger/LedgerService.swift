@@ -14,7 +14,7 @@ import Telemetry
 /// |---|---|---|
 /// | `HOLD_TTL_MAX` | `10m` | 1s…1h; a hold asked for longer is cut to this |
 /// | `EXPIRY_SWEEP_INTERVAL` | `1s` | 50ms…1m between looks for expired holds |
-/// | `EXPIRY_GRACE` | `15s` | 0s…10m after an outage (and the start) in which no hold expires, to read what waits in the queue |
+/// | `EXPIRY_GRACE` | `30s` | 1s…10m between the expiry that marks an overdue hold and the one that ends it: a proxy's longest reconnection (15 s + 5 s), one report (5 s), and 5 s more |
 /// | `LOW_BALANCE_LEVEL` | `1` | credits, 0…1000000; below it an account that set no level of its own is told `balance.low`; 0: never |
 /// | `BATCH_COMMANDS_MAX` | `1000` | 1…5000 commands in one transaction |
 /// | `AUDIT_AT` | `03:30` | hour and minute of UTC of the nightly audit; `off`: none |
@@ -31,17 +31,16 @@ struct LedgerService {
             limits.lowBalanceLevel = level > 0 ? Credits(whole: Int64(level)) : nil
             let sweepInterval = try environment.duration(
                 "EXPIRY_SWEEP_INTERVAL", default: .seconds(1), in: .milliseconds(50) ... .seconds(60))
-            let expiry = ExpiryGate(
-                grace: try environment.duration("EXPIRY_GRACE", default: .seconds(15), in: .zero ... .seconds(600)))
+            limits.expiryGrace = try environment.duration("EXPIRY_GRACE", default: .seconds(30), in: .seconds(1) ... .seconds(600))
             let commandsMax = try environment.integer("BATCH_COMMANDS_MAX", default: 1_000, in: 1...5_000)
             let auditTime = try auditTime(environment)
 
             let log = runtime.log
             let pool = try runtime.database(connectionsMax: 6)
             let reads = try runtime.database(connectionsMax: 3, statementTimeout: .seconds(5), name: "reading database")
-            let store = LedgerStore(pool: pool, reads: reads, limits: limits, expiry: expiry)
+            let store = LedgerStore(pool: pool, reads: reads, limits: limits)
             let keeper = JournalKeeper(store: store, log: log)
-            let runner = BatchRunner(store: store, expiry: expiry, log: log, commandsMax: commandsMax)
+            let runner = BatchRunner(store: store, log: log, commandsMax: commandsMax)
             runtime.add(Component("journal", run: { try await keeper.run() }))
             runtime.add(
                 Component(
@@ -55,7 +54,8 @@ struct LedgerService {
                         runner.stop()
                     }))
 
-            _ = runtime.outbox(pool, try runtime.publisher("events"))
+            let events = try runtime.publisher("events")
+            _ = runtime.outbox(pool, events)
 
             let replies = try runtime.publisher("replies")
             let messages = try LedgerMessages(runner: runner, store: store, replies: replies, log: log) { queue, prefetch in
@@ -65,13 +65,12 @@ struct LedgerService {
                 runtime.add(
                     Component(
                         consumer.name, stopWithin: .seconds(12), run: { try await consumer.run() },
-                        stop: { await consumer.stop(within: runner.isDatabaseAway ? .zero : .seconds(10)) }))
+                        stop: { await consumer.stop(within: runner.isDatabaseAway ? .zero : .seconds(runner.hasLines ? 2 : 10)) }))
             }
             let consumers = messages.consumers
             let handOver = HandOver(runner: runner, consumers: consumers, log: log)
             runtime.add(Component("hand-over", run: { try await handOver.run() }))
-            let sweeper = Sweeper(
-                store: store, interval: sweepInterval, expiry: expiry, isHearing: { consumers.allSatisfy(\.isConnected) }, log: log)
+            let sweeper = Sweeper(store: store, runner: runner, publisher: events, interval: sweepInterval, log: log)
             runtime.add(Component("expiry", run: { try await sweeper.run() }))
             let balances = messages.balances
             runtime.add(

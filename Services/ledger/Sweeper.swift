@@ -1,84 +1,153 @@
+import AMQP
 import Contracts
 import EventLoop
+import Outbox
 import Postgres
 import Telemetry
 
-/// Settles expired holds and lots that no command came by to settle. Only tidiness depends on its punctuality: for every decision they
-/// are expired from their very moment on.
+/// Asks for the expiry of overdue holds, and for the end of expired lots that no command came by to end.
+///
+/// A hold's expiry is a message in the queue of its account's settlements and reports (``ExpireHold``), so that they are decided before
+/// it. Any ledger may ask; duplicates are harmless. Without a broker no hold expires.
 final class Sweeper: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
     private let store: LedgerStore
+    private let runner: BatchRunner
+    private let publisher: AMQPPublisher
     private let interval: Duration
-    private let expiry: ExpiryGate
-    private let isHearing: @Sendable () -> Bool
     private let log: Logger
-    private let limit: Int
     private var isFailing = false
-    /// Until when.
-    private var failing: [AccountID: MonotonicInstant] = [:]
-    private var looksDeaf = 0
-    private let expired = Metrics.shared.counter("ledger_expired_swept_total", help: "Expired holds and lots that the sweep settled.")
+    /// When each hold and each account was asked for last.
+    private var askedHolds: [ChargeID: MonotonicInstant] = [:]
+    private var askedAccounts: [AccountID: MonotonicInstant] = [:]
+    /// Holds that expire before were looked at.
+    private var mark = Instant(microseconds: 0)
+    private var looksFromStart = MonotonicInstant.current()
+    private let asked = Metrics.shared.counter("ledger_expiries_asked_total", help: "Expiries of holds that the sweep asked for.")
 
-    /// - Parameter isHearing: false while reports and settlements cannot come in.
-    init(
-        store: LedgerStore, interval: Duration, expiry: ExpiryGate, isHearing: @escaping @Sendable () -> Bool, log: Logger, limit: Int = 500
-    ) {
-        (self.store, self.interval, self.expiry, self.isHearing, self.log) = (store, interval, expiry, isHearing, log)
-        self.limit = limit
+    /// Of one sweep.
+    static let holdsMax = 500
+    /// A hold or an account is asked for at most once in this time.
+    static let askEvery = Duration.seconds(10)
+    /// A look begins this much before the last one: a batch that took its time then may be committed now.
+    static let overlap = Duration.seconds(120)
+    /// The time between two looks at all holds. In between, dead rows of ended holds, which a long snapshot keeps from being vacuumed, are
+    /// not read.
+    static let fromStartEvery = Duration.seconds(600)
+
+    init(store: LedgerStore, runner: BatchRunner, publisher: AMQPPublisher, interval: Duration, log: Logger) {
+        (self.store, self.runner, self.publisher, self.interval, self.log) = (store, runner, publisher, interval, log)
     }
 
-    /// Until cancelled.
+    /// Sweeps until cancelled.
     func run() async throws {
         while true {
-            if isHearing() {
-                looksDeaf = 0
-                await sweep()
-            } else {
-                expiry.outage()
-                noteDeaf()
+            do {
+                try await sweepHolds()
+                try await sweepLots()
+                isFailing = false
+            } catch let error as PostgresError {
+                if !isFailing { log.warning("sweep failed", error: error) }
+                isFailing = true
             }
             try await store.pool.loop.sleep(for: interval)
         }
     }
 
-    /// Once for each time, and not for the moment that a start or a reconnection takes.
-    private func noteDeaf() {
-        looksDeaf += 1
-        if looksDeaf == Self.looksUntilDeaf { log.warning("no hold expires while a command queue is out of reach") }
-    }
-
-    private static let looksUntilDeaf = 3
-
-    /// Until nothing is due that can be settled now.
-    func sweep() async {
+    /// Publishes an expiry for each hold that is due.
+    func sweepHolds() async throws {
+        guard publisher.isConnected else { return }
         let now = MonotonicInstant.current()
-        failing = failing.filter { $0.value > now }
-        do {
-            var settled = 0
-            var passedOver: [AccountID] = []
-            while failing.count + passedOver.count < Self.passedOverMax {
-                let sweep = try await store.sweepExpired(limit: limit, except: failing.keys + passedOver)
-                settled += sweep.settled
-                passedOver += sweep.passedOver
-                for (account, error) in sweep.failed {
-                    log.error("what has expired cannot be settled", ["account.id": .describing(account)], error: error)
-                    failing[account] = now + Self.untilTriedAgain
-                }
-                guard sweep.mayBeMore else { break }
+        askedHolds = askedHolds.filter { now - $0.value < Self.askEvery }
+        if looksFromStart <= now { (mark, looksFromStart) = (Instant(microseconds: 0), now + Self.fromStartEvery) }
+        let (clock, due) = try await store.pool.pipeline(
+            ReadClock(), ReadOverdueHolds(since: mark, except: Array(askedHolds.keys), limit: Self.holdsMax))
+        for hold in due {
+            let message = ExpireHold(chargeID: hold.charge, accountID: hold.account)
+            do {
+                try publisher.send(OutgoingMessage(message, from: log.service), within: .seconds(5))
+            } catch {
+                return log.warning("expiry not asked for", error: error)
             }
-            if settled > 0 { log.info("expired holds and lots settled", ["entries": .integer(settled)]) }
-            expired.add(Int64(settled))
-            isFailing = false
-        } catch {
-            // Should no batch be under way here, nobody else notices that the database is away, and reports wait.
-            expiry.outage()
-            // Once for each time it begins to fail: the pool's own log says when the database goes and comes.
-            if !isFailing { log.warning("what has expired is not settled", error: error) }
-            isFailing = true
+            askedHolds[hold.charge] = now
         }
+        asked.add(Int64(due.count))
+        // A hold that was asked for stays overdue, or moves ahead of the clock.
+        if askedHolds.isEmpty, let clock = clock.first { mark = clock + (Duration.zero - Self.overlap) }
     }
 
-    /// Accounts that cannot be written or are locked are left alone for a while. So many are no accident: then the sweep rests.
-    private static let passedOverMax = 1_000
-    private static let untilTriedAgain = Duration.seconds(60)
+    /// Has the expired lots of some accounts ended, unless running holds keep them.
+    func sweepLots() async throws {
+        let now = MonotonicInstant.current()
+        askedAccounts = askedAccounts.filter { now - $0.value < Self.askEvery }
+        let due = try await store.pool.query(ReadAccountsWithExpiredLots(except: Array(askedAccounts.keys), limit: Self.holdsMax))
+        for account in due { askedAccounts[account] = now }
+        runner.submit(
+            due.map { account in
+                WaitingCommand(Command(id: .make(), account: account, action: .expireLots), deadline: now + Self.askEvery) { [log] in
+                    guard case .failed(let error) = $0 else { return }
+                    log.error("expired lots cannot be ended", ["account.id": .describing(account)], error: error)
+                }
+            })
+    }
+}
+
+extension OutgoingMessage {
+    /// A message that begins a conversation of its own.
+    fileprivate init<M: Message>(_ message: M, from service: String) {
+        let id = MessageID.make()
+        let envelope = Envelope(
+            messageID: id, conversationID: ConversationID(rawValue: id.rawValue), causationID: nil, type: M.name, sender: "", trace: nil,
+            sentAt: .now())
+        self.init(
+            exchange: M.exchange.name, routingKey: message.routingKey, body: message.encoded(),
+            properties: envelope.properties(from: service))
+    }
+}
+
+/// Holds whose time is over, the oldest first.
+struct ReadOverdueHolds: Statement {
+    let since: Instant
+    let except: [ChargeID]
+    let limit: Int
+
+    static let sql = """
+        SELECT charge_id, account_id
+        FROM open_hold
+        WHERE expires_at >= $1 AND expires_at <= statement_timestamp() AND charge_id <> ALL($2::uuid[])
+        ORDER BY expires_at
+        LIMIT $3
+        """
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(since)
+        parameters.append(except)
+        parameters.append(limit)
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> (charge: ChargeID, account: AccountID) {
+        try (row.next(), row.next())
+    }
+}
+
+/// Accounts whose lots have expired and are not kept by running holds.
+struct ReadAccountsWithExpiredLots: Statement {
+    typealias Output = AccountID
+    let except: [AccountID]
+    let limit: Int
+
+    static let sql = """
+        SELECT account_id
+        FROM account
+        WHERE lots_expire_at <= statement_timestamp() AND posted > held AND account_id <> ALL($1::uuid[])
+        ORDER BY lots_expire_at
+        LIMIT $2
+        """
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(except)
+        parameters.append(limit)
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> AccountID { try row.next() }
 }

@@ -267,6 +267,12 @@ extension Problem {
             503, "provider_disabled", .server, "The provider '\(provider)' is switched off.", fields: [("provider", .text(provider))],
             retryAfter: .seconds(60))
     }
+    /// The account has the credits, but running calls hold them. The same request may succeed when they end.
+    package static var creditsHeld: Problem {
+        Problem(
+            503, "credits_held", .server, "Running calls hold the credits that this request needs. Try again when they end.",
+            retryAfter: .seconds(2))
+    }
     package static var ledgerUnavailable: Problem {
         Problem(503, "ledger_unavailable", .server, "Credits cannot be checked at the moment.", retryAfter: .seconds(2))
     }

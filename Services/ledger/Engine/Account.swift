@@ -42,17 +42,17 @@ struct Account: Equatable, Sendable {
     }
 }
 
-/// Credits put aside for one running call. The row exists from the hold to its one terminal step.
-///
-/// A lease will be a hold too: granted to a replica instead of a call, reported and settled the same way.
+/// Credits put aside for one running call. The row exists from the hold to the one end of its charge.
 struct OpenHold: Equatable, Sendable {
     let charge: ChargeID
     let account: AccountID
     var amount: Credits
     /// Usage so far as last reported: cumulative, never falls. An expired hold is settled at this.
     var reported: Credits = .zero
-    /// Moved on by each report. From this moment on the hold is expired for every decision, whenever the sweep comes by.
+    /// From this moment on the sweep asks for the hold's expiry. Until an expiry has ended it, the hold counts as held for every decision.
     var expiresAt: Instant
+    /// An expiry has found the hold overdue once. The next one ends it, unless a report comes in between.
+    var isOverdue = false
     /// The API key it counts against; nil for none, or one without limits.
     var key: APIKeyID?
 }

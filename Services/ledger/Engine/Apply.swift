@@ -1,30 +1,19 @@
 import Contracts
 
 extension LedgerState {
-    /// The ledger's rules. Pure: the same state, commands and time give the same ruling; no command affects another except
+    /// Applies the ledger's rules. Pure: the same state, commands and time give the same ruling; no command affects another except
     /// through the balances and holds it leaves behind, so a batch equals its commands one by one.
     ///
-    /// Holds that have expired by `now` are settled before the first command is looked at, then lots: a hold that is over never causes a
-    /// refusal, a credit that is over is never spent.
-    /// - Parameters:
-    ///   - now: the database's clock; no other clock counts.
-    ///   - expires: false while an outage is made up for: then a hold whose time is over lives on, until its call is heard of.
-    func apply(_ commands: [Command], now: Instant, limits: Limits = Limits(), expires: Bool = true) -> Ruling {
-        var batch = Batch(state: self, now: now, limits: limits, expires: expires)
-        if expires { batch.expireHolds() }
+    /// Lots that have expired by `now` end before the first command is decided: an expired credit is never spent. Holds end by commands
+    /// only.
+    /// - Parameter now: the database's clock; no other clock counts.
+    func apply(_ commands: [Command], now: Instant, limits: Limits = Limits()) -> Ruling {
+        var batch = Batch(state: self, now: now, limits: limits)
         batch.expireLots()
         var decisions: [Decision] = []
         decisions.reserveCapacity(commands.count)
         for command in commands { decisions.append(batch.decide(command)) }
         return Ruling(state: batch.state, decisions: decisions, entries: batch.written, alerts: batch.alerts)
-    }
-
-    /// Settles the holds in it that are over, oldest first, and nothing else: for when there are more of them than one batch should
-    /// load. The lots of their accounts end only after all of them, since what a hold still takes burns a lot that is over first.
-    func expireHolds(now: Instant, limits: Limits = Limits()) -> Ruling {
-        var batch = Batch(state: self, now: now, limits: limits, expires: true)
-        batch.expireHolds()
-        return Ruling(state: batch.state, decisions: [], entries: batch.written, alerts: batch.alerts)
     }
 }
 
@@ -33,21 +22,21 @@ struct Batch {
     var state: LedgerState
     let now: Instant
     let limits: Limits
-    let expires: Bool
     private(set) var written: [Entry] = []
     private(set) var alerts: [BalanceAlert] = []
 
-    init(state: LedgerState, now: Instant, limits: Limits, expires: Bool) {
-        (self.state, self.now, self.limits, self.expires) = (state, now, limits, expires)
+    init(state: LedgerState, now: Instant, limits: Limits) {
+        (self.state, self.now, self.limits) = (state, now, limits)
     }
 
     mutating func decide(_ command: Command) -> Decision {
         if let flaw = command.flaw(limits, at: now) { return .invalid(flaw) }
         switch command.action {
-        case .hold(let amount, let leastUseful, let timeToLive, let awaitsFunds, let keyLimits):
-            return hold(command, amount, leastUseful, timeToLive, awaitsFunds, keyLimits)
-        case .extend(_, let amount, let leastUseful, let used, let timeToLive):
-            return extend(command, amount, leastUseful, used, timeToLive)
+        case .hold(let amounts, let takesShare, let timeToLive, let keyLimits):
+            return hold(command, amounts, takesShare, timeToLive, keyLimits)
+        case .extend(let step, let amounts, let used, let timeToLive): return extend(command, step, amounts, used, timeToLive)
+        case .expire: return expire(command)
+        case .expireLots: return .noted
         case .report(let used, let timeToLive): return report(command, used, timeToLive)
         case .settle(let amount): return settle(command, amount)
         case .void: return void(command)
@@ -60,6 +49,11 @@ struct Batch {
     // MARK: The journal
 
     func entry(_ charge: ChargeID, _ step: Step) -> Entry? { state.entries[EntryKey(charge: charge, step: step)] }
+
+    /// The entry that ended the charge: at step 0 if nothing was held for it before.
+    func ended(_ charge: ChargeID) -> Entry? {
+        entry(charge, .terminal) ?? entry(charge, .opening).flatMap { $0.kind.endsCharge ? $0 : nil }
+    }
 
     /// Nil for an account that was never granted anything.
     func opened(_ id: AccountID) -> Account? { state.accounts[id].flatMap { $0.isOpen ? $0 : nil } }
@@ -105,9 +99,9 @@ struct Batch {
 }
 
 extension Entry {
-    init(of command: Command, _ kind: Kind, requested: Credits, at now: Instant, step: Step? = nil) {
+    init(of command: Command, _ kind: Kind, requested: Credits, at now: Instant, step: Step = .opening) {
         self.init(
-            charge: command.id, step: step ?? command.step, account: command.account, kind: kind, requested: requested,
+            charge: command.id, step: step, account: command.account, kind: kind, requested: requested,
             fingerprint: command.fingerprint, at: now, context: command.context)
     }
 }

@@ -23,8 +23,11 @@ extension Account {
         return turn(to: state, at: now, level: level)
     }
 
-    /// A call was refused that could not be paid even if no other were running.
-    mutating func ranOut(at now: Instant) -> BalanceAlert? { turn(to: .exhausted, at: now, level: nil) }
+    /// Notes that a call was refused which the account could not pay with no other call running. One call that is too dear for a full
+    /// account does not exhaust it: only an account that is low already is exhausted by that.
+    mutating func ranOut(at now: Instant) -> BalanceAlert? {
+        alerted == .low ? turn(to: .exhausted, at: now, level: nil) : nil
+    }
 
     /// Credits came in: what lies below the balance now can be told anew.
     mutating func rearm(defaultLevel: Credits?) {

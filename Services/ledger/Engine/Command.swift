@@ -8,16 +8,22 @@ struct Command: Equatable, Sendable {
     /// The API key the call came with.
     var key: APIKeyID?
     var context = Context()
+    /// The broker delivered this question before. It is answered from its row or not at all: the first answer may have been a refusal,
+    /// which leaves no row.
+    var isRedelivered = false
 
     enum Action: Equatable, Sendable {
-        /// Puts `amount` aside, or what there is down to `leastUseful`, for `timeToLive` from the ledger's own now.
-        /// With `awaitsFunds`, credits that other holds may free are a reason to decide nothing yet. `keyLimits` are those of the API key.
-        case hold(
-            amount: Credits, leastUseful: Credits, timeToLive: Duration, awaitsFunds: Bool = false, keyLimits: SpendingLimits? = nil)
-        /// Adds `amount`, or what there is down to `leastUseful`, to the running hold; also a report. Known by its step.
-        case extend(step: Int64, amount: Credits, leastUseful: Credits, used: Credits, timeToLive: Duration)
+        /// Puts credits aside for `timeToLive` from the ledger's own now. `takesShare` leaves some for other calls
+        /// (``PlaceHold/takesShare``). `keyLimits` are those of the API key.
+        case hold(HoldAmounts, takesShare: Bool = false, timeToLive: Duration, keyLimits: SpendingLimits? = nil)
+        /// Adds credits to the running hold; also a report. Known by its step.
+        case extend(step: Int64, HoldAmounts, used: Credits, timeToLive: Duration)
         /// Usage so far, cumulative. Keeps the running hold alive; decides what an expiry takes.
         case report(used: Credits, timeToLive: Duration)
+        /// Marks an overdue hold, or ends one that was marked before (``ExpireHold``).
+        case expire
+        /// Ends the account's expired lots, as every batch does with the accounts it touches.
+        case expireLots
         /// Ends the charge at its true cost, above or below the hold; with no hold a charge of what there is.
         case settle(amount: Credits)
         /// Ends the charge at nothing.
@@ -28,15 +34,6 @@ struct Command: Equatable, Sendable {
         case grant(Grant, amount: Credits, expiresAt: Instant? = nil)
         /// Takes a grant back, or gives it back, until `target` of it is taken; of several the highest version counts.
         case reverse(grant: ChargeID, target: Credits, version: Int64)
-    }
-
-    /// Where the decision stands within its charge.
-    var step: Step {
-        switch action {
-        case .hold, .grant, .reverse, .report: .opening
-        case .extend(let step, _, _, _, _): Step(rawValue: Int16(clamping: step))
-        case .settle, .void, .charge: .terminal
-        }
     }
 
     enum Grant: Sendable {
@@ -60,11 +57,13 @@ struct Command: Equatable, Sendable {
         hash.add(account.rawValue.high)
         hash.add(account.rawValue.low)
         switch action {
-        case .hold(let amount, let leastUseful, let timeToLive, _, _):
-            hash.add(1, amount, leastUseful)
+        case .hold(let amounts, _, let timeToLive, _):
+            hash.add(1, amounts.most, amounts.usual, amounts.least)
             hash.add(UInt64(bitPattern: timeToLive.wholeMilliseconds))
-        case .extend(_, let amount, let leastUseful, _, _): hash.add(6, amount, leastUseful)
+        case .extend(_, let amounts, _, _): hash.add(6, amounts.most, amounts.usual, amounts.least)
         case .report(let used, _): hash.add(2, used)
+        case .expire: hash.add(7)
+        case .expireLots: hash.add(8)
         case .settle(let amount): hash.add(3, amount)
         case .void: hash.add(4)
         case .charge(let amount): hash.add(5, amount)

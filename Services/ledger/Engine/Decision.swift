@@ -1,18 +1,22 @@
 import Contracts
 
-/// What became of one command.
+/// The outcome of one command.
 enum Decision: Equatable, Sendable {
-    /// Written now, applied or refused: see the entry's status.
-    case decided(Entry)
+    /// Written now, applied or refused: see the entry's status. `spendable` is set for holds and extensions.
+    case decided(Entry, spendable: Credits = .zero)
     /// The same command was decided before: the stored answer, nothing changed.
     case duplicate(Entry)
-    /// Another command stands under this id: nothing changed, somebody made a mistake.
+    /// Another command stands under this id: nothing changed, its sender made a mistake.
     case conflict(Entry)
     /// The charge had ended in a way that makes this command pointless, as a void after the expiry.
     case superseded(Entry)
-    /// A hold short of credits that running calls may yet free: nothing is decided, so the same id may ask again.
-    case awaitingFunds(available: Credits)
-    /// A report: taken, or too late to matter. Reports leave no entry of their own.
+    /// A hold or an extension that is refused. Final, and without an entry.
+    case refused(Refusal)
+    /// Other holds keep credits that are missing: nothing is decided, so the same id may ask again.
+    case awaitingFunds(Funds)
+    /// A redelivered question without a row: nothing is decided.
+    case undecided
+    /// A report or an expiry: taken, or too late to matter. They leave no entry of their own.
     case noted
     /// Refused by its own content; nothing is written, and no repetition will do better.
     case invalid(Flaw)
@@ -21,7 +25,7 @@ enum Decision: Equatable, Sendable {
         case amountNotPositive = "amount_not_positive"
         case amountNegative = "amount_negative"
         case amountTooLarge = "amount_too_large"
-        case leastUsefulOutOfRange = "least_useful_out_of_range"
+        case amountsOutOfOrder = "amounts_out_of_order"
         case timeToLiveNotPositive = "time_to_live_not_positive"
         case stepOutOfRange = "step_out_of_range"
         case versionNotPositive = "version_not_positive"
@@ -35,10 +39,25 @@ enum Decision: Equatable, Sendable {
     /// The entry that answers the command, whenever it was written.
     var entry: Entry? {
         switch self {
-        case .decided(let entry), .duplicate(let entry), .conflict(let entry), .superseded(let entry): entry
-        case .awaitingFunds, .noted, .invalid: nil
+        case .decided(let entry, _), .duplicate(let entry), .conflict(let entry), .superseded(let entry): entry
+        case .refused, .awaitingFunds, .undecided, .noted, .invalid: nil
         }
     }
+}
+
+/// The reason why a hold or an extension is refused for good.
+enum Refusal: Equatable, Sendable {
+    /// Credits and overdraft would not pay the least amount with no other call running.
+    case insufficientFunds(Funds)
+    case accountNotFound
+    /// A spending limit would not leave the least amount with no other call running.
+    case limit(HoldReply.Limit, Funds)
+    /// The charge ended before this question.
+    case alreadyResolved
+    /// There is no hold to extend.
+    case notHeld
+    /// The hold would leave the range of the unit.
+    case outOfRange
 }
 
 /// The bounds of what a command may ask.
@@ -49,10 +68,12 @@ struct Limits: Sendable {
     var balanceMax = Credits.countedMax
     /// A longer time to live is cut to this.
     var timeToLiveMax: Duration = .seconds(600)
+    /// The time between the expiry that marks an overdue hold and the one that may end it.
+    var expiryGrace: Duration = .seconds(30)
     /// Ids made before this have no partition in the journal.
     var journalStart = Instant(microseconds: 0)
     /// How far ahead of the ledger the clock of an asker may be.
     var clockAhead: Duration = .seconds(300)
-    /// Below which an account that set no level of its own is told; nil: not told.
+    /// The level below which an account that set none of its own is alerted; nil: no alert.
     var lowBalanceLevel: Credits?
 }

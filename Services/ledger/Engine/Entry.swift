@@ -1,6 +1,7 @@
 import Contracts
 
-/// One decision, written once and never changed. Refusals are entries too: the stored answer to every repetition.
+/// One decision, written once and never changed: the stored answer to every repetition. Refused charges and grants are entries too;
+/// refused holds and extensions are not.
 struct Entry: Equatable, Sendable {
     let charge: ChargeID
     let step: Step
@@ -39,8 +40,9 @@ struct EntryKey: Hashable, Sendable {
 
 /// The place of a decision within its charge; with the charge id the journal's primary key.
 ///
-/// Everything that can end a charge shares ``terminal``, so the key itself lets only one of them in.
-/// Steps 1 to 9,999 extend a running hold.
+/// The first entry that moves credits or ends a charge has ``opening``, whatever its kind: one id used under two accounts meets at the
+/// key. All that can end a charge with a hold shares ``terminal``, so the key lets one of them in. Steps 1 to 9,999 extend a running
+/// hold. An end is known by its kind, not by its step.
 struct Step: RawRepresentable, Hashable, Sendable {
     let rawValue: Int16
 
@@ -78,8 +80,13 @@ extension Entry {
             }
         }
 
-        /// Asks for credits before they are used: a refusal is an everyday answer.
-        var isHold: Bool { self == .hold || self == .extend }
+        /// Ends its charge. ``lateCapture`` comes after such an end.
+        var endsCharge: Bool {
+            switch self {
+            case .capture, .void, .expire, .charge: true
+            default: false
+            }
+        }
 
         /// A grant that was paid for, which spending leaves for last.
         var isPaid: Bool {
@@ -116,16 +123,10 @@ extension Entry {
         case applied = 0
         case insufficientFunds = 1
         case accountNotFound = 2
-        /// A hold that arrived after the end of its charge.
-        case alreadyResolved = 3
         /// The balance would leave the range of the unit.
         case outOfRange = 4
         case accountDailyLimit = 5
         case accountMonthlyLimit = 6
-        case keyDailyLimit = 7
-        case keyMonthlyLimit = 8
-        /// There was no hold to extend.
-        case holdNotFound = 9
         /// A reversal that is older than one already applied.
         case superseded = 10
 
@@ -134,13 +135,9 @@ extension Entry {
             case .applied: "applied"
             case .insufficientFunds: "insufficient_funds"
             case .accountNotFound: "account_not_found"
-            case .alreadyResolved: "already_resolved"
             case .outOfRange: "out_of_range"
             case .accountDailyLimit: "account_daily_limit"
             case .accountMonthlyLimit: "account_monthly_limit"
-            case .keyDailyLimit: "key_daily_limit"
-            case .keyMonthlyLimit: "key_monthly_limit"
-            case .holdNotFound: "hold_not_found"
             case .superseded: "superseded"
             }
         }

@@ -4,15 +4,13 @@ extension Command {
     /// What is wrong with the command itself, whatever the accounts say.
     func flaw(_ limits: Limits, at now: Instant) -> Decision.Flaw? {
         switch action {
-        case .hold(let amount, let leastUseful, let timeToLive, _, let keyLimits):
-            if let flaw = Self.flaw(inPositive: amount, limits) { return flaw }
-            if leastUseful <= .zero || leastUseful > amount { return .leastUsefulOutOfRange }
+        case .hold(let amounts, _, let timeToLive, let keyLimits):
+            if let flaw = Self.flaw(in: amounts, limits) { return flaw }
             if timeToLive <= .zero { return .timeToLiveNotPositive }
             if let keyLimits, (keyLimits.daily ?? .zero) < .zero || (keyLimits.monthly ?? .zero) < .zero { return .limitNegative }
-        case .extend(let step, let amount, let leastUseful, let used, let timeToLive):
+        case .extend(let step, let amounts, let used, let timeToLive):
             if !Step.extensions.contains(step) { return .stepOutOfRange }
-            if let flaw = Self.flaw(inPositive: amount, limits) ?? Self.flaw(inUsage: used, limits) { return flaw }
-            if leastUseful <= .zero || leastUseful > amount { return .leastUsefulOutOfRange }
+            if let flaw = Self.flaw(in: amounts, limits) ?? Self.flaw(inUsage: used, limits) { return flaw }
             if timeToLive <= .zero { return .timeToLiveNotPositive }
         case .report(let used, let timeToLive):
             if let flaw = Self.flaw(inUsage: used, limits) { return flaw }
@@ -29,10 +27,17 @@ extension Command {
         case .reverse(_, let target, let version):
             if let flaw = Self.flaw(inUsage: target, limits) { return flaw }
             if version <= 0 { return .versionNotPositive }
-        case .void: break
+        case .void, .expire: break
+        // Made by the ledger for an account, not for a charge: its id is never written.
+        case .expireLots: return nil
         }
         let made = Instant(microseconds: id.rawValue.milliseconds * 1_000)
         return made < limits.journalStart || made > now + limits.clockAhead ? .idOutOfRange : nil
+    }
+
+    private static func flaw(in amounts: HoldAmounts, _ limits: Limits) -> Decision.Flaw? {
+        if let flaw = flaw(inPositive: amounts.most, limits) { return flaw }
+        return .zero < amounts.least && amounts.least <= amounts.usual && amounts.usual <= amounts.most ? nil : .amountsOutOfOrder
     }
 
     private static func flaw(inPositive amount: Credits, _ limits: Limits) -> Decision.Flaw? {

@@ -6,6 +6,8 @@ extension Batch {
         var entry = Entry(of: command, grant.kind, requested: amount, at: now)
         let account = state.accounts[command.account] ?? Account(id: command.account)
         if amount < .zero, account.available < -amount {
+            let funds = Funds(account, [])
+            guard funds.availableAlone < -amount else { return .awaitingFunds(funds) }
             entry.status = .insufficientFunds
             return .decided(write(entry))
         }
@@ -78,7 +80,7 @@ extension Batch {
 
     // MARK: Lots
 
-    /// What is over and not kept by a running hold goes.
+    /// Expires every due lot, except credits that open holds reserve.
     mutating func expireLots() {
         for account in state.accounts.keys.sorted() { expireLots(of: account) }
     }

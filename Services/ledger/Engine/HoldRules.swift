@@ -2,115 +2,98 @@ import Contracts
 
 extension Batch {
     mutating func hold(
-        _ command: Command, _ amount: Credits, _ leastUseful: Credits, _ timeToLive: Duration, _ awaitsFunds: Bool,
-        _ keyLimits: SpendingLimits?
+        _ command: Command, _ amounts: HoldAmounts, _ takesShare: Bool, _ timeToLive: Duration, _ keyLimits: SpendingLimits?
     ) -> Decision {
-        if let stored = entry(command.id, .opening) { return answer(command, from: stored) }
-        var entry = Entry(of: command, .hold, requested: amount, at: now)
-        if self.entry(command.id, .terminal) != nil {
-            entry.status = .alreadyResolved
-        } else if let account = opened(command.account) {
-            let key = keyCounted(command, keyLimits)
-            let limit = tightestLimit(of: account, key)
-            let granted = min(amount, account.available, limit?.room ?? amount)
-            if granted >= leastUseful {
-                entry.amount = granted
-                entry.heldDelta = granted
-                state.holds[command.id] = OpenHold(
-                    charge: command.id, account: account.id, amount: granted, expiresAt: now + bounded(timeToLive), key: key?.id.key)
-                countHeld(granted, of: key)
-            } else if awaitsFunds, account.posted + account.overdraft >= leastUseful,
-                limit.map({ $0.roomWithoutHolds >= leastUseful }) ?? true
-            {
-                return .awaitingFunds(available: account.available)
-            } else {
-                refuse(&entry, leastUseful, account, limit)
-            }
-        } else {
-            entry.status = .accountNotFound
+        if let stored = entry(command.id, .opening) {
+            return stored.kind.endsCharge && stored.account == command.account
+                ? .refused(.alreadyResolved) : answer(command, from: stored)
         }
-        return .decided(write(entry))
+        guard !command.isRedelivered else { return .undecided }
+        guard let account = opened(command.account) else { return .refused(.accountNotFound) }
+        let key = keyCounted(command, keyLimits)
+        let funds = Funds(account, spendingLimits(of: account, key))
+        guard let granted = funds.granted(amounts, takesShare: takesShare) else { return refuse(amounts.least, account, funds) }
+        var entry = Entry(of: command, .hold, requested: amounts.most, at: now)
+        entry.amount = granted
+        entry.heldDelta = granted
+        state.holds[command.id] = OpenHold(
+            charge: command.id, account: account.id, amount: granted, expiresAt: now + bounded(timeToLive), key: key?.id.key)
+        countHeld(granted, of: key)
+        return .decided(write(entry), spendable: funds.spendable - granted)
     }
 
-    mutating func extend(_ command: Command, _ amount: Credits, _ leastUseful: Credits, _ used: Credits, _ timeToLive: Duration) -> Decision
-    {
-        if let stored = entry(command.id, command.step) { return answer(command, from: stored) }
-        var entry = Entry(of: command, .extend, requested: amount, at: now)
+    mutating func extend(
+        _ command: Command, _ step: Int64, _ amounts: HoldAmounts, _ used: Credits, _ timeToLive: Duration
+    ) -> Decision {
+        let step = Step(rawValue: Int16(clamping: step))
+        if let stored = entry(command.id, step) { return answer(command, from: stored) }
         if let stranger = strangerTo(command) { return .conflict(stranger) }
-        guard var hold = running(command.id), let account = opened(command.account) else {
-            entry.status = self.entry(command.id, .terminal) != nil ? .alreadyResolved : .holdNotFound
-            return .decided(write(entry))
+        guard var hold = state.holds[command.id], let account = opened(command.account) else {
+            return .refused(ended(command.id) == nil ? .notHeld : .alreadyResolved)
         }
-        hold.report(used, until: now + bounded(timeToLive))
-        let key = hold.key.flatMap { state.keys[KeySpending.ID(account: account.id, key: $0)] }
-        let limit = tightestLimit(of: account, key)
-        let granted = min(amount, account.available, limit?.room ?? amount)
-        if hold.amount + amount > limits.amountMax {
-            entry.status = .outOfRange
-        } else if granted >= leastUseful {
-            hold.amount += granted
-            entry.amount = granted
-            entry.heldDelta = granted
-            countHeld(granted, of: key)
-        } else {
-            refuse(&entry, leastUseful, account, limit)
-        }
+        guard !command.isRedelivered else { return .undecided }
+        hold.report(used, for: bounded(timeToLive), at: now)
         state.holds[command.id] = hold
-        return .decided(write(entry))
+        guard hold.amount + amounts.most <= limits.amountMax else { return .refused(.outOfRange) }
+        let key = hold.key.flatMap { state.keys[KeySpending.ID(account: account.id, key: $0)] }
+        let funds = Funds(account, spendingLimits(of: account, key), own: hold.amount)
+        guard let granted = funds.granted(amounts, takesShare: false) else { return refuse(amounts.least, account, funds) }
+        var entry = Entry(of: command, .extend, requested: amounts.most, at: now, step: step)
+        entry.amount = granted
+        entry.heldDelta = granted
+        state.holds[command.id]?.amount += granted
+        countHeld(granted, of: key)
+        return .decided(write(entry), spendable: funds.spendable - granted)
     }
 
     mutating func report(_ command: Command, _ used: Credits, _ timeToLive: Duration) -> Decision {
-        guard var hold = running(command.id) else { return .noted }
+        guard var hold = state.holds[command.id] else { return .noted }
         guard hold.account == command.account else { return misaddressed(command) }
-        hold.report(used, until: now + bounded(timeToLive))
+        hold.report(used, for: bounded(timeToLive), at: now)
         state.holds[command.id] = hold
         return .noted
     }
 
-    /// What stands under the command's id and is no hold of its account; judged by the journal alone, which says the same whether an
-    /// expired hold was swept or not.
-    private func strangerTo(_ command: Command) -> Entry? {
-        guard let stored = entry(command.id, .opening) ?? entry(command.id, .terminal) else { return nil }
-        let isHold = stored.step == .terminal || stored.kind == .hold
-        return isHold && stored.account == command.account ? nil : stored
+    /// Marks an overdue hold and gives its proxy ``Limits/expiryGrace`` to report; ends it at the largest report if it was marked before.
+    /// A hold that is not overdue stays as it is.
+    mutating func expire(_ command: Command) -> Decision {
+        guard var hold = state.holds[command.id], hold.account == command.account, hold.expiresAt <= now else { return .noted }
+        guard hold.isOverdue else {
+            hold.isOverdue = true
+            hold.expiresAt = now + limits.expiryGrace
+            state.holds[command.id] = hold
+            return .noted
+        }
+        return .decided(end(Entry(of: command, .expire, requested: hold.reported, at: now, step: .terminal)))
     }
 
-    /// A hold of an account that this batch does not touch may stand here expired.
-    private func running(_ charge: ChargeID) -> OpenHold? {
-        state.holds[charge].flatMap { $0.expiresAt > now || !expires ? $0 : nil }
+    /// The entry under the command's id that is no hold of its account.
+    private func strangerTo(_ command: Command) -> Entry? {
+        guard let stored = entry(command.id, .opening) else { return nil }
+        return (stored.kind == .hold || stored.kind.endsCharge) && stored.account == command.account ? nil : stored
     }
 
     private func bounded(_ timeToLive: Duration) -> Duration { min(timeToLive, limits.timeToLiveMax) }
 
-    /// Short of both credits and limit: what cannot be paid whatever the limit is told first.
-    private mutating func refuse(_ entry: inout Entry, _ leastUseful: Credits, _ account: Account, _ limit: SpendingLimit?) {
-        if let limit, account.available >= leastUseful {
-            entry.status = limit.status
-        } else {
-            refuseForFunds(&entry, leastUseful, account)
-        }
-    }
-
-    mutating func refuseForFunds(_ entry: inout Entry, _ needed: Credits, _ account: Account) {
-        entry.status = .insufficientFunds
-        guard account.posted + account.overdraft < needed else { return }
+    /// Refuses what could not be paid with no other hold open; all else waits for other holds to end.
+    mutating func refuse(_ least: Credits, _ account: Account, _ funds: Funds) -> Decision {
+        guard funds.spendableAlone < least else { return .awaitingFunds(funds) }
+        if let limit = funds.limitAlone, funds.availableAlone >= least { return .refused(.limit(limit.reply(at: now), funds)) }
         note(state.accounts[account.id]?.ranOut(at: now))
+        return .refused(.insufficientFunds(funds))
     }
 
     // MARK: Limits
 
-    /// Of the account's limits and the key's; the one that leaves least now need not be the one that would without holds.
-    func tightestLimit(of account: Account, _ key: KeySpending?) -> SpendingLimit? {
-        let own = SpendingLimit.tightest(of: account.limits, .account, spent: account.spending, held: account.held, at: now)
-        let keys = key.flatMap { SpendingLimit.tightest(of: $0.limits, .apiKey, spent: $0.spending, held: $0.held, at: now) }
-        guard let own, let keys else { return own ?? keys }
-        var tightest = own.room <= keys.room ? own : keys
-        tightest.roomWithoutHolds = min(own.roomWithoutHolds, keys.roomWithoutHolds)
-        return tightest
+    /// All limits that count for the account and, if it is counted, the key.
+    func spendingLimits(of account: Account, _ key: KeySpending?) -> [SpendingLimit] {
+        let own = SpendingLimit.of(account.limits, .account, spent: account.spending, held: account.held, at: now)
+        guard let key else { return own }
+        return own + SpendingLimit.of(key.limits, .apiKey, spent: key.spending, held: key.held, at: now)
     }
 
     /// The key's sums, if it has limits or had when it was last used; nil for a key that is not counted.
-    private mutating func keyCounted(_ command: Command, _ keyLimits: SpendingLimits?) -> KeySpending? {
+    private func keyCounted(_ command: Command, _ keyLimits: SpendingLimits?) -> KeySpending? {
         guard let id = command.key.map({ KeySpending.ID(account: command.account, key: $0) }) else { return nil }
         let limited = keyLimits.map { !$0.isUnlimited } ?? false
         guard limited || state.keys[id] != nil else { return nil }
@@ -128,8 +111,11 @@ extension Batch {
 }
 
 extension OpenHold {
-    fileprivate mutating func report(_ used: Credits, until expiry: Instant) {
+    /// Takes a report. The expiry moves only when half of its time is gone, so that most reports change no indexed column.
+    fileprivate mutating func report(_ used: Credits, for timeToLive: Duration, at now: Instant) {
         reported = max(reported, used)
-        expiresAt = max(expiresAt, expiry)
+        guard isOverdue || expiresAt - now < timeToLive / 2 else { return }
+        isOverdue = false
+        expiresAt = max(expiresAt, now + timeToLive)
     }
 }

@@ -3,7 +3,7 @@ import Contracts
 /// All that a batch of commands can see and change: read under lock before, written as a whole after.
 struct LedgerState: Equatable, Sendable {
     var accounts: [AccountID: Account] = [:]
-    /// The holds the commands name, and every expired one of the accounts they touch.
+    /// The holds that the commands name.
     var holds: [ChargeID: OpenHold] = [:]
     /// What is decided already about the charges the commands name.
     var entries: [EntryKey: Entry] = [:]
@@ -19,7 +19,6 @@ extension LedgerState {
     func accountsWhoseLotsMatter(to commands: [Command], now: Instant) -> Set<AccountID> {
         var ids = Set(commands.lazy.filter(\.movesLots).map(\.account))
         for account in accounts.values where account.lotsExpireAt.map({ $0 <= now }) == true { ids.insert(account.id) }
-        for hold in holds.values where hold.expiresAt <= now { ids.insert(hold.account) }
         for entry in entries.values where entry.kind == .expire { ids.insert(entry.account) }
         return ids
     }
@@ -31,7 +30,7 @@ extension Command {
     var movesLots: Bool {
         switch action {
         case .grant, .reverse: true
-        case .hold, .extend, .report, .settle, .void, .charge: false
+        case .hold, .extend, .report, .expire, .expireLots, .settle, .void, .charge: false
         }
     }
 
@@ -40,7 +39,7 @@ extension Command {
         switch action {
         case .grant: id
         case .reverse(let grant, _, _): grant
-        case .hold, .extend, .report, .settle, .void, .charge: nil
+        case .hold, .extend, .report, .expire, .expireLots, .settle, .void, .charge: nil
         }
     }
 }
@@ -50,7 +49,7 @@ struct Ruling: Sendable {
     var state: LedgerState
     /// One for each command, in the order of the commands.
     var decisions: [Decision]
-    /// New journal entries in the order they were decided, those of expired holds and lots first.
+    /// New journal entries in the order they were decided, those of expired lots first.
     var entries: [Entry]
     var alerts: [BalanceAlert]
 }

@@ -3,56 +3,46 @@ import Contracts
 extension Batch {
     mutating func settle(_ command: Command, _ amount: Credits) -> Decision {
         if let late = entry(command.id, .late) { return answer(command, from: late) }
-        if let ended = entry(command.id, .terminal) {
+        if let ended = ended(command.id) {
             guard ended.kind == .expire else { return answer(command, from: ended) }
             guard ended.account == command.account else { return .conflict(ended) }
             return settleLate(command, amount, after: ended)
         }
         if let refusal = refusalToEnd(command) { return refusal }
-        return .decided(end(Entry(of: command, .capture, requested: amount, at: now), key: command.key))
+        return .decided(end(Entry(of: command, .capture, requested: amount, at: now, step: endStep(of: command)), key: command.key))
     }
 
     mutating func void(_ command: Command) -> Decision {
-        if let ended = entry(command.id, .terminal) {
+        if let ended = ended(command.id) {
             guard ended.kind == .expire, ended.account == command.account else { return answer(command, from: ended) }
             return .superseded(ended)
         }
         if let refusal = refusalToEnd(command) { return refusal }
-        return .decided(end(Entry(of: command, .void, requested: .zero, at: now)))
+        return .decided(end(Entry(of: command, .void, requested: .zero, at: now, step: endStep(of: command))))
     }
 
+    /// Charges in one step, all or nothing. Credits that other holds keep are waited for; a refusal is written and stands for its id.
     mutating func charge(_ command: Command, _ amount: Credits) -> Decision {
-        if let stored = entry(command.id, .terminal) { return answer(command, from: stored) }
-        // A running hold is settled, never charged beside: the id belongs to another kind of charge.
-        if let opening = entry(command.id, .opening) { return .conflict(opening) }
+        // A hold under this id belongs to another kind of charge: a conflict, as its fingerprint differs.
+        if let stored = entry(command.id, .opening) { return answer(command, from: stored) }
         var entry = Entry(of: command, .charge, requested: amount, at: now)
         guard let account = opened(command.account) else { return .decided(end(entry)) }
-        let limit = tightestLimit(of: account, nil)
-        if account.available < amount {
-            refuseForFunds(&entry, amount, account)
-        } else if let limit, limit.room < amount {
-            entry.status = limit.status
-        } else {
-            return .decided(end(entry))
+        let funds = Funds(account, spendingLimits(of: account, nil))
+        guard funds.spendable < amount else { return .decided(end(entry)) }
+        switch refuse(amount, account, funds) {
+        case .refused(.limit(let limit, _)): entry.status = limit.period == .day ? .accountDailyLimit : .accountMonthlyLimit
+        case .refused: entry.status = .insufficientFunds
+        case let undecided: return undecided
         }
         return .decided(write(entry))
     }
 
-    /// Settles every hold that is expired by now at the usage last reported, oldest first.
-    mutating func expireHolds() {
-        let expired = state.holds.values.filter { $0.expiresAt <= now }
-            .sorted { ($0.expiresAt, $0.charge.rawValue) < ($1.expiresAt, $1.charge.rawValue) }
-        for hold in expired where state.accounts[hold.account] != nil {
-            let entry = Entry(
-                charge: hold.charge, step: .terminal, account: hold.account, kind: .expire, requested: hold.reported, fingerprint: 0,
-                at: now)
-            _ = end(entry)
-        }
-    }
+    /// The step of an end: after its hold, or the first step of a charge without one.
+    private func endStep(of command: Command) -> Step { entry(command.id, .opening) == nil ? .opening : .terminal }
 
-    /// The service was given and the provider paid: what the expiry did not take is taken now; what it took too much goes back.
+    /// Charges the difference to what the expiry took, or gives it back: the service was given and the provider paid.
     ///
-    /// What the hold had put aside for this call is owed even if it was spent on others meanwhile: so far the balance may go below zero.
+    /// The amount that the hold had put aside is owed even if other calls spent it meanwhile: that far the balance may go below zero.
     private mutating func settleLate(_ command: Command, _ amount: Credits, after expiry: Entry) -> Decision {
         var entry = Entry(of: command, .lateCapture, requested: amount - expiry.amount, at: now, step: .late)
         guard let account = opened(command.account) else {
@@ -65,7 +55,7 @@ extension Batch {
         let chargedAt = entry.amount < .zero ? expiry.at : now
         countSpent(entry.amount, chargedAt: chargedAt, released: .zero, of: counted(command.key, account))
         guard entry.amount < .zero else { return .decided(write(entry)) }
-        // What goes back has left its lot long ago: it becomes a lot of its own.
+        // Credits that go back left their lot before: they become a lot of their own.
         settleBook(of: account.id)
         entry.grant = command.id
         let written = write(entry, chargedAt: chargedAt)
@@ -74,9 +64,9 @@ extension Batch {
         return .decided(written)
     }
 
-    /// Releases the hold if there is one, takes what was used as far as credits reach, and writes the entry.
+    /// Ends a charge: releases its hold if there is one, takes what was used as far as credits reach, and writes the entry.
     /// - Parameter key: the API key that counts it, where no hold says so: it overtook its hold, or the key had no limits then.
-    private mutating func end(_ entry: Entry, key: APIKeyID? = nil) -> Entry {
+    mutating func end(_ entry: Entry, key: APIKeyID? = nil) -> Entry {
         var entry = entry
         guard let account = opened(entry.account) else {
             entry.status = .accountNotFound
@@ -85,11 +75,11 @@ extension Batch {
         let hold = state.holds.removeValue(forKey: entry.charge)
         let released = hold?.amount ?? .zero
         entry.heldDelta = -released
-        // What was put aside is there whatever a clawback left of the rest.
+        // The held amount is there even if a clawback took the rest.
         take(min(entry.requested, max(released, account.balance + account.overdraft + released, .zero)), into: &entry)
         countSpent(entry.amount, chargedAt: now, released: hold?.key == nil ? .zero : released, of: counted(hold?.key ?? key, account))
         let written = write(entry)
-        // What the hold kept from expiring expires when the hold lets go of it.
+        // Credits that the hold kept from expiring expire now.
         expireLots(of: entry.account)
         return written
     }
@@ -110,13 +100,12 @@ extension Batch {
         state.keys[key.id] = key
     }
 
-    /// Why a charge that has not ended cannot be ended by this command.
+    /// The reason why a charge that has not ended cannot be ended by this command.
     private func refusalToEnd(_ command: Command) -> Decision? {
         if let hold = state.holds[command.id] {
             return hold.account == command.account ? nil : misaddressed(command)
         }
         guard let opening = entry(command.id, .opening) else { return nil }
-        guard opening.kind == .hold, opening.account == command.account else { return .conflict(opening) }
-        return opening.status == .applied ? .invalid(.holdMissing) : nil
+        return opening.kind == .hold && opening.account == command.account ? .invalid(.holdMissing) : .conflict(opening)
     }
 }

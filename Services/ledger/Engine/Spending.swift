@@ -41,50 +41,70 @@ struct KeySpending: Equatable, Sendable {
     var spending = Spending()
 }
 
-/// A limit that stands in the way of a hold: whose, and for which time.
+/// One spending limit of an account or of an API key, and how much of it is left.
 struct SpendingLimit: Equatable, Sendable {
     let scope: HoldReply.Limit.Scope
     let period: HoldReply.Limit.Period
-    /// What it leaves for new holds, running ones counted as spent. Can be below zero.
-    let room: Credits
-    /// What would be left for new holds, by every limit, if none were running.
-    var roomWithoutHolds: Credits
+    /// The limit less what was spent. Can be below zero.
+    let left: Credits
+    /// What running holds keep of it.
+    let held: Credits
 
-    /// The limit that leaves least.
-    static func tightest(
-        of limits: SpendingLimits, _ scope: HoldReply.Limit.Scope, spent: Spending, held: Credits, at now: Instant
-    ) -> SpendingLimit? {
+    static func of(
+        _ limits: SpendingLimits, _ scope: HoldReply.Limit.Scope, spent: Spending, held: Credits, at now: Instant
+    ) -> [SpendingLimit] {
         let spent = spent.current(at: now)
-        func left(of limit: Credits, _ period: HoldReply.Limit.Period, _ spent: Credits) -> SpendingLimit {
-            let left = min(limit, .countedMax) - spent
-            return SpendingLimit(scope: scope, period: period, room: left - held, roomWithoutHolds: left)
+        var all: [SpendingLimit] = []
+        if let daily = limits.daily {
+            all.append(SpendingLimit(scope: scope, period: .day, left: min(daily, .countedMax) - spent.day, held: held))
         }
-        let daily = limits.daily.map { left(of: $0, .day, spent.day) }
-        let monthly = limits.monthly.map { left(of: $0, .month, spent.month) }
-        guard let daily, let monthly else { return daily ?? monthly }
-        return daily.room <= monthly.room ? daily : monthly
+        if let monthly = limits.monthly {
+            all.append(SpendingLimit(scope: scope, period: .month, left: min(monthly, .countedMax) - spent.month, held: held))
+        }
+        return all
     }
 
-    /// How the refusal is written in the journal.
-    var status: Entry.Status {
-        switch (scope, period) {
-        case (.account, .day): .accountDailyLimit
-        case (.account, .month): .accountMonthlyLimit
-        case (.apiKey, .day): .keyDailyLimit
-        case (.apiKey, .month): .keyMonthlyLimit
-        }
+    /// As a refused caller is answered.
+    func reply(at now: Instant) -> HoldReply.Limit {
+        HoldReply.Limit(
+            scope: scope, period: period, resetsAt: period == .day ? .startOf(day: now.day + 1) : .startOf(month: now.month + 1))
     }
 }
 
-extension Entry {
-    /// The limit that refused this, and when it begins anew.
-    var limit: HoldReply.Limit? {
-        switch status {
-        case .accountDailyLimit: .init(scope: .account, period: .day, resetsAt: .startOf(day: at.day + 1))
-        case .accountMonthlyLimit: .init(scope: .account, period: .month, resetsAt: .startOf(month: at.month + 1))
-        case .keyDailyLimit: .init(scope: .apiKey, period: .day, resetsAt: .startOf(day: at.day + 1))
-        case .keyMonthlyLimit: .init(scope: .apiKey, period: .month, resetsAt: .startOf(month: at.month + 1))
-        case .applied, .insufficientFunds, .accountNotFound, .alreadyResolved, .outOfRange, .holdNotFound, .superseded: nil
-        }
+/// What an account can put aside or pay, by its credits and by every limit that counts.
+struct Funds: Equatable, Sendable {
+    /// What credits and overdraft leave; limits not counted.
+    let available: Credits
+    /// What credits, overdraft and every limit leave.
+    let spendable: Credits
+    /// What credits and overdraft would leave with no other hold open.
+    let availableAlone: Credits
+    /// The limit that would leave the least with no other hold open.
+    let limitAlone: SpendingLimit?
+    /// Other holds of the account are open.
+    let othersHold: Bool
+    private let own: Credits
+
+    /// - Parameter own: the amount of the hold that asks for more; it stays held.
+    init(_ account: Account, _ limits: [SpendingLimit], own: Credits = .zero) {
+        available = account.available
+        spendable = max(.zero, limits.reduce(account.available) { min($0, $1.left - $1.held) })
+        availableAlone = account.posted + account.overdraft - own
+        limitAlone = limits.min { $0.left < $1.left }
+        othersHold = account.held > own
+        self.own = own
+    }
+
+    /// What would be spendable with no other hold open. Can be below zero.
+    var spendableAlone: Credits { limitAlone.map { min(availableAlone, $0.left - own) } ?? availableAlone }
+
+    /// How much of what is asked for can be granted now (SPEC §2); nil if other holds keep the rest, or nothing will do.
+    ///
+    /// While other holds are open the asker waits for the usual amount, or for all that there will be if that is less.
+    func granted(_ amounts: HoldAmounts, takesShare: Bool) -> Credits? {
+        let share = Credits(nano: spendable.nano / (othersHold ? 16 : 4))
+        let granted = min(takesShare ? min(amounts.most, max(share, amounts.usual)) : amounts.most, spendable)
+        let insistsOn = othersHold && !amounts.isLastQuestion ? max(amounts.least, min(amounts.usual, spendableAlone)) : amounts.least
+        return granted >= insistsOn ? granted : nil
     }
 }

@@ -265,9 +265,9 @@ $$;
 CREATE FUNCTION journal_status(status smallint) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE status
-        WHEN 0 THEN 'applied' WHEN 1 THEN 'insufficient_funds' WHEN 2 THEN 'account_not_found' WHEN 3 THEN 'already_resolved'
-        WHEN 4 THEN 'out_of_range' WHEN 5 THEN 'account_daily_limit' WHEN 6 THEN 'account_monthly_limit' WHEN 7 THEN 'key_daily_limit'
-        WHEN 8 THEN 'key_monthly_limit' WHEN 9 THEN 'hold_not_found' WHEN 10 THEN 'superseded'
+        WHEN 0 THEN 'applied' WHEN 1 THEN 'insufficient_funds' WHEN 2 THEN 'account_not_found'
+        WHEN 4 THEN 'out_of_range' WHEN 5 THEN 'account_daily_limit' WHEN 6 THEN 'account_monthly_limit'
+        WHEN 10 THEN 'superseded'
     END
 $$;
 

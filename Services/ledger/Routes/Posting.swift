@@ -4,12 +4,12 @@ import HTTP
 import JSON
 import Postgres
 
-/// What came of a command that came over HTTP.
+/// The outcome of a command that came over HTTP.
 enum Posting: Sendable {
     case posted(HistoryLine)
-    /// The same was asked for before, under the same key: what was written then.
+    /// The same command was applied before, under the same key.
     case alreadyPosted(HistoryLine)
-    /// Now, or when it was asked for the first time: a refusal is the answer for its key too.
+    /// Refused now or before: a refusal stands for its key.
     case refused(Entry)
     /// The key stands for something else.
     case conflict
@@ -21,13 +21,13 @@ extension Routes {
     func post(source: String, ref: String, _ command: (ChargeID) -> Command) async throws -> Posting {
         let charge = try await store.chargeID(source: source, ref: ref)
         let decision: Decision
-        switch try await runner.decide([command(charge)], before: .current() + .seconds(10))[0] {
+        switch try await runner.decide(command(charge)) {
         case .decided(let made): decision = made
-        case .dropped: throw Problem.ledgerUnavailable
+        case .undecided, .unknown, .givenBack, .kept: throw Problem.ledgerUnavailable
         case .failed(let error): throw error
         }
         switch decision {
-        case .decided(let entry), .duplicate(let entry):
+        case .decided(let entry, _), .duplicate(let entry):
             guard entry.status == .applied else { return .refused(entry) }
             let line = try await store.pool.withConnection { try await $0.one(ReadLine(key: entry.key)) }
             if case .decided = decision { return .posted(line) }
@@ -38,7 +38,8 @@ extension Routes {
         // The database's clock was ahead when the key was first seen; what its id says is still to come.
         case .invalid(.idOutOfRange): throw Problem.ledgerUnavailable
         case .invalid(let flaw): return .invalid(flaw)
-        case .superseded, .awaitingFunds, .noted: preconditionFailure("a grant or a charge is decided, known or refused")
+        case .awaitingFunds: throw Problem.creditsHeld
+        case .superseded, .refused, .undecided, .noted: preconditionFailure("a grant or a charge is decided, duplicate or awaits funds")
         }
     }
 
@@ -62,12 +63,11 @@ extension Routes {
     }
 
     private func problem(of entry: Entry) -> Problem {
-        if let limit = entry.limit {
-            return .spendingLimitReached(
-                limit.period == .day ? .daily : .monthly, of: limit.scope == .account ? .account : .apiKey,
-                resetsAt: limit.resetsAt.description)
-        }
         switch entry.status {
+        case .accountDailyLimit:
+            return .spendingLimitReached(.daily, of: .account, resetsAt: Instant.startOf(day: entry.at.day + 1).description)
+        case .accountMonthlyLimit:
+            return .spendingLimitReached(.monthly, of: .account, resetsAt: Instant.startOf(month: entry.at.month + 1).description)
         case .insufficientFunds, .accountNotFound:
             return .insufficientCredits(
                 balance: (entry.postedAfter - entry.heldAfter).description, required: max(entry.requested, -entry.requested).description,

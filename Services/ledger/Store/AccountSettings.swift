@@ -14,7 +14,7 @@ extension LedgerStore {
     func changeSettings(of id: AccountID, _ change: (inout AccountSettings) -> Void) async throws {
         try await pool.transaction { transaction in
             try await transaction.execute(OpenAccounts(ids: [id]))
-            var account = try await transaction.one(LockAccounts(ids: [id]))
+            var account = try await transaction.one(LockAccount(id: id))
             var settings = AccountSettings(limits: account.limits, lowBalanceLevel: account.lowBalanceLevel)
             change(&settings)
             account.limits = settings.limits

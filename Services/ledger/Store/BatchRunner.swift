@@ -1,3 +1,4 @@
+import AMQP
 import Contracts
 import EventLoop
 import Postgres
@@ -5,18 +6,21 @@ import Telemetry
 
 /// Turns commands that arrive one by one into batches: while one batch is with the database, the next gathers; no timer.
 ///
-/// Confined to the store's loop. Whatever the database does, a command is answered when its decision is durable, and not before:
-/// a database that is away is waited for, a batch with a command that cannot be written is halved until that command stands alone, and
-/// an account that keeps its batch waiting past the statement's time, again and again, is set apart from the others.
+/// A batch decides the commands of the accounts that it can lock at once. The commands of a locked account wait in a line of their own
+/// (``AccountLines``) and hold up no other account. Holds go before durable commands. Confined to the store's loop.
+///
+/// Every command is answered when its decision is durable, and not before. An unavailable database is waited for. A batch that one of its
+/// accounts or commands holds up is halved until that one stands alone.
 final class BatchRunner: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
-    private let store: LedgerStore
     let loop: EventLoop
-    private let expiry: ExpiryGate
+    private let store: LedgerStore
     private let log: Logger
     private let commandsMax: Int
-    private var groups: [Group] = []
-    private var groupsTaken = 0
+    private let lines: AccountLines
+    private var holds: [WaitingCommand] = []
+    private var durable: [WaitingCommand] = []
+    private var apart: [Group] = []
     private var arrival: Wait<Void>?
     private var stopping = false
     private var unavailableSince: MonotonicInstant?
@@ -27,72 +31,120 @@ final class BatchRunner: @unchecked Sendable {
         "ledger_batch_commands", help: "Commands decided in one transaction.", buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000])
     private let batchSeconds = Metrics.shared.histogram("ledger_batch_seconds", help: "Duration of one transaction.")
 
+    /// Commands that are decided in a batch of their own.
     private struct Group {
-        let commands: [Command]
-        let deadline: MonotonicInstant
-        let answer: Wait<[Verdict]>
+        let commands: [WaitingCommand]
+        let tried: Wait<Void>
     }
 
-    /// - Parameter commandsMax: of one batch; a group is never torn, so one batch may hold a little more.
-    init(store: LedgerStore, expiry: ExpiryGate = ExpiryGate(grace: .zero), log: Logger, commandsMax: Int = 1_000) {
+    /// - Parameters:
+    ///   - commandsMax: of one batch.
+    ///   - lines: for the commands of locked accounts; with the usual bounds by default.
+    init(store: LedgerStore, log: Logger, commandsMax: Int = 1_000, lines: AccountLines? = nil) {
         self.store = store
-        self.expiry = expiry
         loop = store.pool.loop
         self.log = log
         self.commandsMax = commandsMax
+        self.lines = lines ?? AccountLines(store: store, log: log, commandsMax: commandsMax)
     }
 
-    /// Queues `commands`, which are decided in their order, and answers when they are durable.
-    /// - Parameter deadline: when it passes before they are taken up, they are dropped undecided.
-    /// - Throws: only when the runner stops before they are decided.
-    func decide(_ commands: [Command], before deadline: MonotonicInstant = .never) async throws -> [Verdict] {
+    // MARK: Commands come in
+
+    /// Queues `commands`; each is answered by its own callback. Those of one account are decided in their order.
+    func submit(_ commands: [WaitingCommand]) {
         loop.preconditionCurrent()
-        guard !commands.isEmpty else { return [] }
-        guard !stopping else { throw CancellationError() }
-        let group = Group(commands: commands, deadline: deadline, answer: Wait(on: loop))
-        groups.append(group)
+        guard !stopping else { return commands.forEach { $0.answer(.givenBack) } }
+        for command in commands where !lines.take(command) {
+            if command.isDurable { durable.append(command) } else { holds.append(command) }
+        }
         arrival?.succeed(())
-        return try await group.answer.value()
     }
+
+    /// Decides `commands` in a batch of their own. Returns when they are answered, or wait in the lines of locked accounts.
+    func decideApart(_ commands: [WaitingCommand]) async throws {
+        loop.preconditionCurrent()
+        guard !stopping else { throw CancellationError() }
+        let group = Group(commands: commands.filter { !lines.take($0) }, tried: Wait(on: loop))
+        guard !group.commands.isEmpty else { return }
+        apart.append(group)
+        arrival?.succeed(())
+        try await group.tried.value()
+    }
+
+    /// Decides one command that came over HTTP.
+    func decide(_ command: Command, within patience: Duration = .seconds(10)) async throws -> Verdict {
+        let wait = Wait<Verdict>(on: loop)
+        submit([WaitingCommand(command, deadline: .current() + patience) { wait.succeed($0) }])
+        return try await wait.value()
+    }
+
+    // MARK: The state of the database
 
     /// True while the last attempt to reach the database failed.
     var isDatabaseAway: Bool { unavailableSince != nil }
 
-    /// A database that answers, even that it ran out of time or lacks a table, is reached.
+    /// True while commands wait for locked accounts.
+    var hasLines: Bool { !lines.isEmpty }
+
+    /// Returns whether no database answered for so long. One that answers, even that it ran out of time or lacks a table, is reached.
     func isDatabaseUnreachable(for duration: Duration) -> Bool {
         unreachableSince.map { MonotonicInstant.current() - $0 >= duration } ?? false
     }
 
+    // MARK: Running
+
     /// Decides until ``stop()``.
-    /// - Throws: what is not the database's fault; everybody who waits is told first.
+    /// - Throws: errors that are not the database's fault; every waiting command is given back first.
     func run() async throws {
+        defer { giveBackAll() }
         do {
-            while true {
-                while !groups.isEmpty { try await settle(take()) }
-                if stopping { return }
-                if isDatabaseAway { try await look() }
-                guard groups.isEmpty, !stopping else { continue }
-                let wait = Wait<Void>(on: loop)
-                arrival = wait
-                defer { arrival = nil }
-                if isDatabaseAway { try await wait.value(within: .milliseconds(500), elseReturn: ()) } else { try await wait.value() }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                let lines = lines
+                group.addTask(executorPreference: loop) { try await lines.run() }
+                group.addTask(executorPreference: loop) { try await self.dropOverdue() }
+                try await decideAll()
+                group.cancelAll()
             }
-        } catch {
-            stopping = true
-            for group in groups { group.answer.fail(error) }
-            groups = []
-            if error is CancellationError { return }
-            throw error
+        } catch is CancellationError {
+            return
         }
     }
 
-    /// Lets ``run()`` end once everything that was queued is decided.
+    /// Lets ``run()`` end once the queued commands are decided. Commands that wait for locked accounts are given back.
     func stop() {
         stopping = true
         arrival?.succeed(())
     }
 
-    /// With nothing left to decide, and nothing coming in, nobody else would see that the database is back.
+    private func decideAll() async throws {
+        while true {
+            while let group = apart.first {
+                apart.removeFirst()
+                defer { group.tried.succeed(()) }
+                try await settle(group.commands)
+            }
+            if !holds.isEmpty || !durable.isEmpty {
+                try await settle(take())
+                continue
+            }
+            if stopping { return }
+            if isDatabaseAway { try await look() }
+            guard holds.isEmpty, durable.isEmpty, apart.isEmpty, !stopping else { continue }
+            let wait = Wait<Void>(on: loop)
+            arrival = wait
+            defer { arrival = nil }
+            if isDatabaseAway { try await wait.value(within: .milliseconds(500), elseReturn: ()) } else { try await wait.value() }
+        }
+    }
+
+    private func giveBackAll() {
+        stopping = true
+        for group in apart { group.tried.fail(CancellationError()) }
+        for command in holds + durable + apart.flatMap(\.commands) + lines.removeAll() { command.answer(.givenBack) }
+        (holds, durable, apart) = ([], [], [])
+    }
+
+    /// Asks the database for its time, because no command comes by to find it available again.
     private func look() async throws {
         let started = MonotonicInstant.current()
         do {
@@ -103,121 +155,107 @@ final class BatchRunner: @unchecked Sendable {
         }
     }
 
-    /// - Parameter already: commands that the batch has.
-    private func take(besides already: Int = 0) -> [Group] {
-        var count = already
-        let end = groups.firstIndex { group in
-            defer { count += group.commands.count }
-            return count > 0 && count + group.commands.count > commandsMax
-        }
-        let taken = Array(groups[..<(end ?? groups.endIndex)])
-        groups.removeFirst(taken.count)
-        return taken
+    private func take() -> [WaitingCommand] {
+        let first = holds.prefix(commandsMax)
+        let rest = durable.prefix(commandsMax - first.count)
+        holds.removeFirst(first.count)
+        durable.removeFirst(rest.count)
+        return Array(first) + rest
     }
 
-    private func settle(_ groups: [Group]) async throws {
-        expiry.deciding()
-        defer { expiry.decided() }
-        var waiting = groups
+    /// Answers questions whose askers give up soon, while they wait for their batch or for a lock.
+    private func dropOverdue() async throws {
+        while true {
+            try await loop.sleep(for: .milliseconds(100))
+            let now = MonotonicInstant.current()
+            let overdue = holds.filter { $0.deadline <= now }
+            holds.removeAll { $0.deadline <= now }
+            for command in overdue + lines.removeOverdue(now) { command.answer(.undecided) }
+        }
+    }
+
+    // MARK: One batch
+
+    /// Tries until every command is answered or waits in a line.
+    private func settle(_ commands: [WaitingCommand]) async throws {
         do {
-            try await settle(&waiting)
+            try await persevere(commands)
         } catch {
-            for group in waiting { group.answer.fail(error) }
+            for command in commands { command.answer(.givenBack) }
             throw error
         }
     }
 
-    /// Tries until the batch is decided. What has passed its deadline between two tries is dropped.
-    /// - Parameter waiting: those without an answer yet; others may join.
-    private func settle(_ waiting: inout [Group]) async throws {
+    private func persevere(_ commands: [WaitingCommand]) async throws {
+        var waiting = commands
         var delay = Duration.milliseconds(50)
-        var timeouts = 0
+        var losses = 0
+        var mayBeWritten = false
         while true {
             let now = MonotonicInstant.current()
-            for group in waiting where group.deadline <= now {
-                group.answer.succeed(group.commands.map { _ in .dropped })
-            }
+            for command in waiting where command.deadline <= now { command.answer(mayBeWritten ? .unknown : .undecided) }
             waiting.removeAll { $0.deadline <= now }
             guard !waiting.isEmpty else { return }
-            do {
-                let commands = waiting.flatMap(\.commands)
-                let verdicts = timeouts < Self.timeoutsMax ? try await decided(commands[...]) : try await decidedApart(commands)
-                noteAvailable()
-                var rest = verdicts[...]
-                for group in waiting {
-                    group.answer.succeed(Array(rest.prefix(group.commands.count)))
-                    rest = rest.dropFirst(group.commands.count)
-                }
-                return
-            } catch let error as PostgresError where error.mayPass {
-                noteUnavailable(error, since: now)
-                if error.isTimeout {
-                    timeouts += 1
-                    // Whoever came meanwhile waits for no account but his own.
-                    waiting += take(besides: waiting.reduce(0) { $0 + $1.commands.count })
-                }
-                // A month left the journal, or one was not made in time: learn where it begins now, and the next try refuses those ids.
-                if error.lacksMonth { try? await store.prepareJournal() }
-            }
+            guard let (left, error) = try await attempt(waiting, losses: losses) else { return noteAvailable() }
+            waiting = left
+            mayBeWritten = mayBeWritten || error.sqlState == nil
+            losses = error.code == .connectionLost || error.code == .commitUnknown ? losses + 1 : 0
+            noteUnavailable(error, since: now)
+            // A month left the journal, or one was not made in time: learn where it begins now, and the next try refuses those ids.
+            if error.lacksMonth { try? await store.prepareJournal() }
             try await loop.sleep(for: delay)
             delay = min(delay * 2, .seconds(2))
         }
     }
 
-    /// So often a batch may run out of time before its accounts are tried apart.
-    private static let timeoutsMax = 3
+    /// After so many lost connections in a row the batch itself is suspected, if the database answers otherwise.
+    private static let lossesMax = 6
 
-    /// Decides what can be decided of `commands` while some of their accounts run out of time: their locks are with somebody else, or
-    /// their rows are out of all proportion. Those commands fail.
-    /// - Throws: the time-out, when no account gets through: then it is the database, which is waited for.
-    private func decidedApart(_ commands: [Command]) async throws -> [Verdict] {
-        var verdicts = [Verdict?](repeating: nil, count: commands.count)
-        var stuck: [AccountID: PostgresError] = [:]
-        var isAnyDecided = false
-        var parts = [Set(commands.map(\.account)).sorted()[...]]
-        while let accounts = parts.popLast() {
-            let members = Set(accounts)
-            let part = commands.indices.filter { members.contains(commands[$0].account) }
-            do {
-                for (index, verdict) in zip(part, try await decided(part.map { commands[$0] }[...])) { verdicts[index] = verdict }
-                isAnyDecided = true
-            } catch let error as PostgresError where error.isTimeout {
-                if accounts.count > 1 {
-                    let middle = accounts.startIndex + accounts.count / 2
-                    parts += [accounts[middle...], accounts[..<middle]]
-                } else {
-                    stuck[accounts[accounts.startIndex]] = error
-                    if !isAnyDecided, stuck.count >= Self.stuckMax || parts.isEmpty { throw error }
-                }
-            }
-        }
-        return commands.indices.map { index in
-            if let verdict = verdicts[index] { return verdict }
-            guard let error = stuck[commands[index].account] else { preconditionFailure("a part was neither decided nor stuck") }
-            return .failed(error)
-        }
-    }
-
-    /// With no other getting through, so many stuck accounts are enough to say that it is not they.
-    private static let stuckMax = 3
-
-    /// Decides `commands` in one transaction; where that is refused for good, in two of half the size, down to the one at fault.
-    private func decided(_ commands: ArraySlice<Command>) async throws -> [Verdict] {
+    /// Decides `commands`, in two halves where one of them holds up the rest.
+    /// - Returns: nil when all are answered or wait in a line; else those to try again, because of an error that concerns all.
+    private func attempt(_ commands: [WaitingCommand], losses: Int) async throws -> (left: [WaitingCommand], error: PostgresError)? {
         do {
             let started = MonotonicInstant.current()
-            let decisions = try await decidedOnce(Array(commands))
+            let decisions = try await decided(commands.map(\.command))
             batchSize.observe(Double(commands.count))
             batchSeconds.observe(MonotonicInstant.current() - started)
-            return decisions.map(Verdict.decided)
-        } catch let error as PostgresError where !error.mayPass {
-            guard commands.count > 1 else { return [.failed(error)] }
-            let middle = commands.startIndex + commands.count / 2
-            return try await decided(commands[..<middle]) + decided(commands[middle...])
+            for (command, decision) in zip(commands, decisions) {
+                if let decision { command.answer(.decided(decision)) } else { lines.add(command) }
+            }
+            return nil
+        } catch let error as PostgresError {
+            switch await fault(of: error, losses: losses) {
+            case .database: return (commands, error)
+            case .account:
+                let accounts = Set(commands.map(\.command.account)).sorted()
+                guard accounts.count > 1 else {
+                    log.warning("account set aside", ["account.id": .describing(accounts[0])], error: error)
+                    commands.forEach(lines.add)
+                    return nil
+                }
+                let first = Set(accounts[..<(accounts.count / 2)])
+                return try await attempt(
+                    commands.filter { first.contains($0.command.account) }, commands.filter { !first.contains($0.command.account) }, losses)
+            case .command:
+                guard commands.count > 1 else {
+                    commands[0].answer(.failed(error))
+                    return nil
+                }
+                return try await attempt(Array(commands[..<(commands.count / 2)]), Array(commands[(commands.count / 2)...]), losses)
+            }
         }
     }
 
-    /// A charge that two ledgers begin at once under two accounts meets the journal's key: the second look finds it decided.
-    private func decidedOnce(_ commands: [Command]) async throws -> [Decision] {
+    private func attempt(
+        _ first: [WaitingCommand], _ second: [WaitingCommand], _ losses: Int
+    ) async throws -> (left: [WaitingCommand], error: PostgresError)? {
+        if let (left, error) = try await attempt(first, losses: losses) { return (left + second, error) }
+        return try await attempt(second, losses: losses)
+    }
+
+    /// Decides once more where two ledgers met: a charge that both begin under two accounts meets the journal's key, and the second look
+    /// finds it decided.
+    private func decided(_ commands: [Command]) async throws -> [Decision?] {
         do {
             return try await store.decide(commands)
         } catch let error as PostgresError where error.isRace {
@@ -225,45 +263,104 @@ final class BatchRunner: @unchecked Sendable {
         }
     }
 
+    private func fault(of error: PostgresError, losses: Int) async -> PostgresError.Fault {
+        guard error.code == .connectionLost, losses >= Self.lossesMax else { return error.fault }
+        return (try? await store.pool.one(ReadClock())) == nil ? .database : .account
+    }
+
     /// - Parameter started: when the attempt began.
     private func noteUnavailable(_ error: PostgresError, since started: MonotonicInstant) {
-        expiry.outage()
         unreachableSince = error.isDatabaseUnavailable ? unreachableSince ?? started : nil
         guard unavailableSince == nil else { return }
         unavailableSince = started
-        log.warning("waiting for the database", error: error)
+        log.warning("database unavailable", error: error)
     }
 
     private func noteAvailable() {
         guard let since = unavailableSince else { return }
         (unavailableSince, unreachableSince) = (nil, nil)
-        log.info("the database is back", ["away_ms": .milliseconds(MonotonicInstant.current() - since)])
+        log.info("database recovered", ["away_ms": .milliseconds(MonotonicInstant.current() - since)])
     }
 }
 
-/// What came of a command that was handed to the runner.
+/// A command on its way to its decision.
+struct WaitingCommand: Sendable {
+    var command: Command
+    /// When it passes, a command that was not taken up is answered ``Verdict/undecided``.
+    let deadline: MonotonicInstant
+    /// The message of a durable command, which can be kept as a row.
+    let message: DurableMessage?
+    let answer: Answer
+
+    var isDurable: Bool { message != nil }
+
+    init(
+        _ command: Command, deadline: MonotonicInstant = .never, message: DurableMessage? = nil,
+        _ answer: @escaping @Sendable (Verdict) -> Void
+    ) {
+        (self.command, self.deadline, self.message, self.answer) = (command, deadline, message, Answer(answer))
+    }
+
+    /// Calls back once, on the runner's loop, however often it is called.
+    final class Answer: @unchecked Sendable {
+        // @unchecked Sendable: confined to the runner's loop.
+        private var body: ((Verdict) -> Void)?
+
+        fileprivate init(_ body: @escaping @Sendable (Verdict) -> Void) { self.body = body }
+
+        func callAsFunction(_ verdict: Verdict) {
+            let body = self.body
+            self.body = nil
+            body?(verdict)
+        }
+    }
+}
+
+/// A message of a durable queue.
+struct DurableMessage: Sendable {
+    let delivery: Delivery
+    let queue: String
+}
+
+/// The outcome of a command that was handed to the runner.
 enum Verdict: Sendable {
     case decided(Decision)
-    /// The deadline passed before an answer was there, and none will come. If the database went away at the COMMIT, the decision may be
-    /// written nevertheless: whoever asks again with the same id is told.
-    case dropped
-    /// This command alone cannot be written, now or ever; or its account alone could not be worked on in time, try after try.
+    /// Nothing is decided, and nothing will be.
+    case undecided
+    /// The deadline passed after a try whose outcome is not known. The decision may be written.
+    case unknown
+    /// A durable command whose account is locked: it is a row now, and will be decided in its order.
+    case kept
+    /// This command alone cannot be written, now or ever.
     case failed(PostgresError)
+    /// The runner stops. Nothing is decided here; the broker delivers the message again.
+    case givenBack
 }
 
 extension PostgresError {
-    /// The same commands may succeed later; a lost COMMIT is asked for again, since every command carries its id. What the server
-    /// lacks is not the commands' fault: memory, a right, a table, a partition (which has no constraint's name).
-    var mayPass: Bool {
-        guard !isRetriable, !isDatabaseUnavailable else { return true }
-        guard let sqlState else { return false }
-        return ["42", "53", "58"].contains(sqlState.prefix(2)) || lacksMonth
+    /// What an error of a batch concerns.
+    enum Fault {
+        /// All commands: the same batch may succeed later.
+        case database
+        /// The commands of one account: its row or a key of it is locked, slow, or not readable by this version.
+        case account
+        /// One command: no repetition mends it.
+        case command
+    }
+
+    /// A lost COMMIT is asked for again, since every command carries its id. The server's lack of memory, a right, a table or a partition
+    /// (which has no constraint's name) is not the commands' fault.
+    var fault: Fault {
+        if isTimeout || isRace || code == .typeMismatch { return .account }
+        if isRetriable || isDatabaseUnavailable || lacksMonth { return .database }
+        guard let sqlState else { return .command }
+        return ["42", "53", "58"].contains(sqlState.prefix(2)) ? .database : .command
     }
 
     /// `statement_timeout` or `lock_timeout`.
     var isTimeout: Bool { sqlState == "57014" || sqlState == "55P03" }
 
-    fileprivate var lacksMonth: Bool { sqlState == "23514" && constraint == nil }
+    var lacksMonth: Bool { sqlState == "23514" && constraint == nil }
 
     fileprivate var isRace: Bool { sqlState == "23505" || sqlState == "40001" || sqlState == "40P01" }
 }

@@ -17,10 +17,20 @@ struct OpenAccounts: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(ids) }
 }
 
-/// Everything about an account is decided under its row lock, taken in the order of the ids: two batches never wait for each other in
-/// a circle.
-struct LockAccounts: Statement {
+/// Locks the accounts that no other transaction has locked, in the order of their ids. A missing account and a locked one look the same:
+/// ``ReadAccountsThere`` tells them apart.
+struct LockFreeAccounts: Statement {
     let ids: [AccountID]
+
+    static let sql = LockAccount.sql + " SKIP LOCKED"
+
+    func bind(_ parameters: inout Parameters) { parameters.append(ids) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Account { try Account(&row) }
+}
+
+/// Locks one account, behind the transactions that wait for it already.
+struct LockAccount: Statement {
+    let id: AccountID
 
     static let sql = """
         SELECT
@@ -32,21 +42,22 @@ struct LockAccounts: Statement {
         FOR NO KEY UPDATE
         """
 
-    func bind(_ parameters: inout Parameters) { parameters.append(ids) }
+    func bind(_ parameters: inout Parameters) { parameters.append([id]) }
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Account { try Account(&row) }
 }
 
-/// The same for the sweep, without those that somebody works on: who does also settles what has expired there.
-struct LockFreeAccounts: Statement {
+/// The accounts of these that exist.
+struct ReadAccountsThere: Statement {
+    typealias Output = AccountID
     let ids: [AccountID]
 
-    static let sql = LockAccounts.sql + " SKIP LOCKED"
+    static let sql = "SELECT account_id FROM account WHERE account_id = ANY($1::uuid[])"
 
     func bind(_ parameters: inout Parameters) { parameters.append(ids) }
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> Account { try Account(&row) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> AccountID { try row.next() }
 }
 
-/// The same without the lock.
+/// Reads accounts without a lock.
 struct ReadAccounts: Statement {
     let ids: [AccountID]
 
@@ -63,7 +74,7 @@ struct ReadAccounts: Statement {
 }
 
 extension Account {
-    /// Reads the columns of ``LockAccounts``.
+    /// Reads the columns of ``LockAccount``.
     init(_ row: inout RowReader) throws(PostgresError) {
         try self.init(
             id: row.next(), posted: row.next(), held: row.next(), overdraft: row.next(), owed: row.next(), seq: row.next(),
@@ -78,11 +89,20 @@ extension Account {
     }
 }
 
-/// Has the batch's statements planned once a connection and not once a batch, and by their indexes: planning the write took as long as
-/// running it (0.3 ms of a batch of one). The plans do not depend on the values, but on how full the tables are at that moment: made
-/// while few holds are open, they would read all of `open_hold` ever after, dead rows and all.
-struct PlanOnce: Statement {
-    static let sql = "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)"
+/// Bounds each wait for a lock in the transaction (SQLSTATE 55P03), and has its statements planned once a connection, by their indexes.
+///
+/// Planning the write took as long as running it (0.3 ms of a batch of one). The plans do not depend on the values, but on how full the
+/// tables are at that moment: made while few holds are open, they would read all of `open_hold` ever after, dead rows and all.
+struct BeginBatch: Statement {
+    let lockWithin: Duration
+
+    static let sql = """
+        SELECT
+            set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
+            set_config('lock_timeout', $1, true)
+        """
+
+    func bind(_ parameters: inout Parameters) { parameters.append("\(lockWithin.wholeMilliseconds)ms") }
 }
 
 /// The only clock: read after the locks are held, so that time passes in the order of decisions.
@@ -91,8 +111,8 @@ struct ReadClock: Statement {
     static let sql = "SELECT clock_timestamp()"
 }
 
-/// What is decided about these charges already. A statement of its own: one that also locked would read with the snapshot from
-/// before the wait, and miss what the lock's last owner wrote.
+/// The entries of these charges. A statement of its own: one that also locked would read with the snapshot from before the wait, and miss
+/// the entries that the lock's last owner wrote.
 struct ReadEntries: Statement {
     let ids: [ChargeID]
 
@@ -145,46 +165,21 @@ extension RawRepresentable where RawValue == Int16 {
     }
 }
 
-/// The holds that the commands name; and of the touched accounts' holds those that have expired, the oldest first.
-///
-/// A statement's time is no earlier than a clock read before it, and unlike the clock it can bound an index: that by
-/// time, in which hardly a hold is over. An account's own index would be asked once for each account, expired holds or not.
+/// The holds that the commands name.
 struct ReadHolds: Statement {
     let charges: [ChargeID]
-    let accounts: [AccountID]
-    /// Of the expired ones. As many say that there may be more.
-    let expiredMax: Int
-
-    /// A hold can be both named and expired, and is then read twice.
-    struct Row: Sendable {
-        let hold: OpenHold
-        let isNamed: Bool
-    }
 
     static let sql = """
-        SELECT charge_id, account_id, amount, reported, expires_at, api_key_id, true
+        SELECT charge_id, account_id, amount, reported, expires_at, is_overdue, api_key_id
         FROM open_hold
         WHERE charge_id = ANY($1::uuid[])
-        UNION ALL
-        (
-            SELECT charge_id, account_id, amount, reported, expires_at, api_key_id, false
-            FROM open_hold
-            WHERE account_id = ANY($2::uuid[]) AND expires_at <= statement_timestamp()
-            ORDER BY expires_at, charge_id
-            LIMIT $3
-        )
         """
 
-    func bind(_ parameters: inout Parameters) {
-        parameters.append(charges)
-        parameters.append(accounts)
-        parameters.append(expiredMax)
-    }
+    func bind(_ parameters: inout Parameters) { parameters.append(charges) }
 
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> Row {
-        let hold = try OpenHold(
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> OpenHold {
+        try OpenHold(
             charge: row.next(), account: row.next(), amount: row.next(), reported: row.next(), expiresAt: row.next(),
-            key: row.next(String?.self).map(APIKeyID.init(rawValue:)))
-        return try Row(hold: hold, isNamed: row.next())
+            isOverdue: row.next(), key: row.next(String?.self).map(APIKeyID.init(rawValue:)))
     }
 }

@@ -8,26 +8,22 @@ import Postgres
 final class LedgerStore: @unchecked Sendable {
     // @unchecked Sendable: confined to the pool's loop, as the pool itself.
     let pool: PostgresPool
-    /// What pages are read over, so that no search keeps a connection from a decision. On the same loop.
+    /// The pool that pages read over, so that no search keeps a connection from a decision. On the same loop.
     let reads: PostgresPool
     private(set) var limits: Limits
-    private let expiry: ExpiryGate
     private let faults: FaultPoints
-    private let expiredMax: Int
 
-    /// - Parameters:
-    ///   - reads: `pool` by default.
-    ///   - expiredMax: of the expired holds that one transaction settles.
-    init(
-        pool: PostgresPool, reads: PostgresPool? = nil, limits: Limits = Limits(), expiry: ExpiryGate = ExpiryGate(grace: .zero),
-        faults: FaultPoints = FaultPoints(), expiredMax: Int = 1_000
-    ) {
+    /// A batch waits this long for a row or a key that another transaction is writing. Longer waits are for ``decideInLine(_:of:rowsMax:)``.
+    static let lockWithin = Duration.milliseconds(200)
+    /// The time that one account's transaction waits in line for its row.
+    static let lineWithin = Duration.seconds(1)
+
+    /// - Parameter reads: `pool` by default.
+    init(pool: PostgresPool, reads: PostgresPool? = nil, limits: Limits = Limits(), faults: FaultPoints = FaultPoints()) {
         self.pool = pool
         self.reads = reads ?? pool
         self.limits = limits
-        self.expiry = expiry
         self.faults = faults
-        self.expiredMax = expiredMax
     }
 
     /// Makes the journal's coming months and learns how far it goes back. At start, then daily.
@@ -36,69 +32,71 @@ final class LedgerStore: @unchecked Sendable {
         limits.journalStart = try await pool.withConnection { try await $0.one(ReadJournalStart()) }
     }
 
-    /// Decides and writes `commands` in their order, durably, all or (when it throws) none; settles the expired holds and lots of their
-    /// accounts on the way. Two round trips; a third where lots or the sums of API keys matter. Accounts with more expired holds than
-    /// one transaction settles have all of them settled first, in transactions of their own.
+    /// Decides and writes `commands` in their order, durably, all or (when it throws) none. Two round trips; a third where lots or the sums
+    /// of API keys matter, or an account is missing or locked.
+    ///
+    /// - Returns: nil for the commands of an account that another transaction has locked, or that has earlier commands in rows
+    ///   (``KeptCommand``). They are undecided.
     /// - Throws: `PostgresError`; after any, the same commands may be sent again.
-    func decide(_ commands: [Command]) async throws -> [Decision] {
+    func decide(_ commands: [Command]) async throws -> [Decision?] {
         let accounts = Set(commands.map(\.account)).sorted()
-        var hasBegun = false
-        while true {
-            // Begun is finished, even if it takes so long that the gate takes it for an outage: a hold that is over causes no refusal.
-            let (ruling, isPart) = try await decideOnce(commands, on: accounts, waits: true, expires: hasBegun ? true : nil)
-            if !isPart { return ruling.decisions }
-            hasBegun = true
-        }
-    }
-
-    /// - Parameters:
-    ///   - waits: for accounts that another transaction has locked; else they are left out.
-    ///   - known: whether what is over expires; nil asks the gate, once the locks are there.
-    /// - Returns: also whether only expired holds were settled, because there are so many.
-    private func decideOnce(
-        _ commands: [Command], on touched: [AccountID], waits: Bool, expires known: Bool? = nil
-    ) async throws -> (ruling: Ruling, isPart: Bool) {
         let charges = Array(Set(commands.map(\.id)))
         let granted = Set(commands.filter(\.movesLots).map(\.account)).sorted()
-        let mayExpire = known ?? expiry.isOpen
-        let decided = try await pool.transaction { transaction in
+        faults.sees?(commands)
+        let decisions = try await pool.transaction { transaction in
             try faults.hit(.beforeLock)
-            if !granted.isEmpty { try await transaction.execute(OpenAccounts(ids: granted)) }
-            let (locked, now, entries, holds) = try await lock(touched, charges, waits, mayExpire, in: transaction)
+            let begin = BeginBatch(lockWithin: Self.lockWithin)
+            if !granted.isEmpty { _ = try await transaction.pipeline(begin, OpenAccounts(ids: granted)) }
+            let (_, locked, now, entries, holds, kept) = try await transaction.pipeline(
+                begin, LockFreeAccounts(ids: accounts), ReadClock(), ReadEntries(ids: charges), ReadHolds(charges: charges),
+                ReadAccountsKept(among: accounts))
             try faults.hit(.afterLock)
 
-            let expires = known ?? (mayExpire && expiry.isOpen)
-            let isPart = expires && holds.count { !$0.isNamed } >= expiredMax
-            let used = isPart ? holds.filter { !$0.isNamed } : holds
-            var state = LedgerState(
-                accounts: Dictionary(uniqueKeysWithValues: locked.map { ($0.id, $0) }),
-                holds: Dictionary(used.map { ($0.hold.charge, $0.hold) }) { first, _ in first },
-                entries: Dictionary(uniqueKeysWithValues: entries.map { ($0.key, $0) }))
-            try await transaction.readLotsAndKeys(into: &state, for: commands, now: now)
-            let ruling =
-                isPart
-                ? state.expireHolds(now: now, limits: limits) : state.apply(commands, now: now, limits: limits, expires: expires)
-            try await write(ruling, from: state, in: transaction)
-            return (ruling, isPart)
+            let missing = Set(accounts).subtracting(locked.map(\.id))
+            var skipped = Set(kept)
+            if !missing.isEmpty { skipped.formUnion(try await transaction.query(ReadAccountsThere(ids: Array(missing)))) }
+            let decided = commands.filter { !skipped.contains($0.account) }
+            let state = LedgerState(locked.filter { !skipped.contains($0.id) }, entries, holds)
+            var decisions = try await decide(decided, from: state, at: now[0], in: transaction)[...]
+            return commands.map { skipped.contains($0.account) ? nil : decisions.removeFirst() }
         }
         try faults.hit(.afterCommit)
-        return decided
+        return decisions
     }
 
-    private func lock(
-        _ accounts: [AccountID], _ charges: [ChargeID], _ waits: Bool, _ mayExpire: Bool, in transaction: PostgresTransaction
-    ) async throws -> ([Account], Instant, [Entry], [ReadHolds.Row]) {
-        // While nothing expires, what is over need not be looked at.
-        let reading = ReadHolds(charges: charges, accounts: mayExpire ? accounts : [], expiredMax: expiredMax)
-        let entries = ReadEntries(ids: charges)
-        if waits {
-            let (_, locked, now, known, holds) = try await transaction.pipeline(
-                PlanOnce(), LockAccounts(ids: accounts), ReadClock(), entries, reading)
-            return (locked, now[0], known, holds)
+    /// Decides one account's commands after those that wait in rows, and waits in line for its lock.
+    /// - Parameters:
+    ///   - rowsMax: at most so many rows are decided.
+    ///   - take: gives the commands, when the lock is there and no more rows are left.
+    /// - Returns: the decisions about the commands; nil if rows are left.
+    func decideInLine(of account: AccountID, rowsMax: Int, take: () -> [Command]) async throws -> [Decision]? {
+        try await pool.transaction { transaction in
+            let (_, locked, now, rows) = try await transaction.pipeline(
+                BeginBatch(lockWithin: Self.lineWithin), LockAccount(id: account), ReadClock(),
+                ReadKeptCommands(of: account, limit: rowsMax + 1))
+            let kept = Array(rows.prefix(rowsMax))
+            let all = kept.map(\.command) + (rows.count > rowsMax ? [] : take())
+            guard !all.isEmpty else { return [] }
+            let charges = Array(Set(all.map(\.id)))
+            let (entries, holds) = try await transaction.pipeline(ReadEntries(ids: charges), ReadHolds(charges: charges))
+            let decisions = try await decide(
+                all, from: LedgerState(locked, entries, holds), at: now[0], in: transaction, resolving: kept)
+            return rows.count > rowsMax ? nil : Array(decisions.dropFirst(kept.count))
         }
-        let (_, locked, now, known, holds) = try await transaction.pipeline(
-            PlanOnce(), LockFreeAccounts(ids: accounts), ReadClock(), entries, reading)
-        return (locked, now[0], known, holds)
+    }
+
+    private func decide(
+        _ commands: [Command], from locked: LedgerState, at now: Instant, in transaction: PostgresTransaction,
+        resolving kept: [KeptCommand] = []
+    ) async throws -> [Decision] {
+        var state = locked
+        try await transaction.readLotsAndKeys(into: &state, for: commands, now: now)
+        let ruling = state.apply(commands, now: now, limits: limits)
+        if !kept.isEmpty {
+            try await transaction.execute(ResolveKeptCommands(zip(kept, ruling.decisions).map { ($0, $1.isMistake) }))
+        }
+        try await write(ruling, from: state, in: transaction)
+        return ruling.decisions
     }
 
     private func write(_ ruling: Ruling, from state: LedgerState, in transaction: PostgresTransaction) async throws {
@@ -119,51 +117,10 @@ final class LedgerStore: @unchecked Sendable {
         }
     }
 
-    /// Settles what has expired, holds and then lots, the oldest first: at most `limit` holds and the lots of at most `limit` accounts.
-    /// None while an outage is made up for. An account that is locked is passed over, and one that cannot be written holds up no other.
-    /// - Parameter except: accounts that are not to be tried.
-    func sweepExpired(limit: Int = 500, except: [AccountID] = []) async throws -> Sweep {
-        var sweep = Sweep()
-        guard expiry.isOpen else { return sweep }
-        let due = try await pool.withConnection { try await $0.query(ReadExpired(limit: limit, except: except)) }
-        sweep.mayBeMore = due.count { $0.isHold } >= limit || due.count { !$0.isHold } >= limit
-        try await settle(Set(due.map(\.account)).sorted()[...], for: &sweep)
-        return sweep
-    }
-
-    private func settle(_ accounts: ArraySlice<AccountID>, for sweep: inout Sweep) async throws {
-        guard let first = accounts.first else { return }
-        do {
-            let (ruling, isPart) = try await decideOnce([], on: Array(accounts), waits: false)
-            sweep.mayBeMore = sweep.mayBeMore || isPart
-            sweep.settled += ruling.entries.count
-            sweep.passedOver += accounts.filter { ruling.state.accounts[$0] == nil }
-        } catch let error as PostgresError where !error.mayPass || error.isTimeout {
-            guard accounts.count > 1 else {
-                sweep.failed[first] = error
-                return
-            }
-            let middle = accounts.startIndex + accounts.count / 2
-            try await settle(accounts[..<middle], for: &sweep)
-            try await settle(accounts[middle...], for: &sweep)
-        }
-    }
-
-    struct Sweep {
-        /// Holds and lots.
-        var settled = 0
-        /// Somebody else was at work on them.
-        var passedOver: [AccountID] = []
-        var failed: [AccountID: PostgresError] = [:]
-        /// The limit was reached.
-        var mayBeMore = false
-    }
-
-    /// How accounts stand now, by the same rules as decisions: what has expired counts as settled, whether a sweep came by or not. Reads
-    /// only, unless there are so many expired holds that they are better settled first.
+    /// Reads how accounts stand now, by the same rules as decisions: expired lots count as gone, whether a sweep came by or not.
     /// - Parameters:
     ///   - lots: false leaves out the lots where they do not matter.
-    ///   - pool: what is read over; the one of the decisions by default.
+    ///   - pool: the pool to read over; the one of the decisions by default.
     /// - Returns: nothing for an account that never had a grant.
     func standings(of accounts: [AccountID], lots: Bool = false, over pool: PostgresPool? = nil) async throws -> [AccountID: Standing] {
         guard !accounts.isEmpty else { return [:] }
@@ -177,25 +134,17 @@ final class LedgerStore: @unchecked Sendable {
         return standings
     }
 
-    /// What a batch would see of these accounts now, and its time.
+    /// Reads what a batch would see of these accounts now, and its time.
     func state(
         of accounts: [AccountID], lots: Bool = false, over pool: PostgresPool? = nil
     ) async throws -> (state: LedgerState, now: Instant) {
-        let expires = expiry.isOpen
-        let found: (LedgerState, Instant)? = try await (pool ?? self.pool).transaction(isolation: .repeatableReadOnly) { transaction in
-            let (_, rows, now, holds) = try await transaction.pipeline(
-                PlanOnce(), ReadAccounts(ids: accounts), ReadClock(),
-                ReadHolds(charges: [], accounts: expires ? accounts : [], expiredMax: expiredMax))
-            guard holds.count < expiredMax else { return nil }
-            var state = LedgerState(
-                accounts: Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0) }),
-                holds: Dictionary(uniqueKeysWithValues: holds.map { ($0.hold.charge, $0.hold) }))
+        try await (pool ?? self.pool).transaction(isolation: .repeatableReadOnly) { transaction in
+            let (_, rows, now) = try await transaction.pipeline(
+                BeginBatch(lockWithin: Self.lockWithin), ReadAccounts(ids: accounts), ReadClock())
+            var state = LedgerState(rows, [], [])
             try await transaction.readLotsAndKeys(into: &state, for: [], now: now[0], lotsOf: lots ? accounts : [])
-            return (state.apply([], now: now[0], limits: limits, expires: expires).state, now[0])
+            return (state.apply([], now: now[0], limits: limits).state, now[0])
         }
-        if let found { return found }
-        while try await decideOnce([], on: accounts.sorted(), waits: true).isPart {}
-        return try await state(of: accounts, lots: lots, over: pool)
     }
 
     /// API keys of the account that have limits, the hundred used last, without what has expired since.
@@ -206,6 +155,15 @@ final class LedgerStore: @unchecked Sendable {
     /// As a page shows it.
     func standing(of account: AccountID, lots: Bool = false) async throws -> Standing? {
         try await standings(of: [account], lots: lots, over: reads)[account]
+    }
+}
+
+extension LedgerState {
+    fileprivate init(_ accounts: [Account], _ entries: [Entry], _ holds: [OpenHold]) {
+        self.init(
+            accounts: Dictionary(uniqueKeysWithValues: accounts.map { ($0.id, $0) }),
+            holds: Dictionary(uniqueKeysWithValues: holds.map { ($0.charge, $0) }),
+            entries: Dictionary(uniqueKeysWithValues: entries.map { ($0.key, $0) }))
     }
 }
 
@@ -248,6 +206,8 @@ struct FaultPoints: Sendable {
     enum Point: Sendable, CaseIterable { case beforeLock, afterLock, afterWrite, afterCommit }
 
     var action: (@Sendable (Point) throws -> Void)?
+    /// Sees the commands of each batch before its first point.
+    var sees: (@Sendable ([Command]) -> Void)?
 
     var isArmed: Bool { action != nil }
     func hit(_ point: Point) throws { try action?(point) }
@@ -263,40 +223,4 @@ struct CreateJournalPartitions: Statement {
 struct ReadJournalStart: Statement {
     typealias Output = Instant
     static let sql = "SELECT journal_start()"
-}
-
-/// Whose holds are over, and whose lots, unless running holds keep all of what is left.
-struct ReadExpired: Statement {
-    let limit: Int
-    let except: [AccountID]
-
-    struct Row: Sendable {
-        let account: AccountID
-        let isHold: Bool
-    }
-
-    static let sql = """
-        (
-            SELECT account_id, true
-            FROM open_hold
-            WHERE expires_at <= statement_timestamp() AND account_id <> ALL($2::uuid[])
-            ORDER BY expires_at
-            LIMIT $1
-        )
-        UNION ALL
-        (
-            SELECT account_id, false
-            FROM account
-            WHERE lots_expire_at <= statement_timestamp() AND posted > held AND account_id <> ALL($2::uuid[])
-            ORDER BY lots_expire_at
-            LIMIT $1
-        )
-        """
-
-    func bind(_ parameters: inout Parameters) {
-        parameters.append(limit)
-        parameters.append(except)
-    }
-
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> Row { try Row(account: row.next(), isHold: row.next()) }
 }

@@ -42,12 +42,13 @@ struct WriteBatch: Statement {
                 RETURNING 1
             ),
             put AS (
-                INSERT INTO open_hold (charge_id, account_id, amount, reported, expires_at, api_key_id)
+                INSERT INTO open_hold (charge_id, account_id, amount, reported, expires_at, api_key_id, is_overdue)
                 SELECT
                     unnest($32::uuid[]), unnest($33::uuid[]), unnest($34::bigint[]), unnest($35::bigint[]), unnest($36::timestamptz[]),
-                    unnest($37::text[])
+                    unnest($37::text[]), unnest($51::boolean[])
                 ON CONFLICT (charge_id) DO UPDATE
-                SET amount = excluded.amount, reported = excluded.reported, expires_at = excluded.expires_at
+                SET amount = excluded.amount, reported = excluded.reported, expires_at = excluded.expires_at,
+                    is_overdue = excluded.is_overdue
             ),
             deleted AS (
                 DELETE FROM open_hold
@@ -86,6 +87,7 @@ struct WriteBatch: Statement {
         bindUsage(&parameters)
         parameters.append(changes.accounts.count)
         parameters.append(changes.holdsDeleted.count)
+        parameters.append(changes.holdsPut.map(\.isOverdue))
     }
 
     private func bindEntries(_ parameters: inout Parameters) {

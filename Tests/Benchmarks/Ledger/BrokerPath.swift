@@ -131,7 +131,8 @@ final class BrokerPath: Sendable {
 
     private func hold(_ charge: ChargeID, of account: AccountID) async -> HoldReply? {
         let hold = PlaceHold(
-            chargeID: charge, accountID: account, amounts: HoldAmounts(most: Credits(nano: 2_000), usual: Credits(nano: 1_000), least: Credits(nano: 1_000)),
+            chargeID: charge, accountID: account,
+            amounts: HoldAmounts(most: Credits(nano: 2_000), usual: Credits(nano: 1_000), least: Credits(nano: 1_000)),
             timeToLiveMilliseconds: 60_000, holder: "bench", apiKeyID: nil)
         let answer = try? await requests.call(
             exchange: PlaceHold.exchange.name, routingKey: hold.routingKey, type: PlaceHold.name, body: hold.encoded(),

@@ -148,7 +148,7 @@ private final class Load: @unchecked Sendable {
     }
 
     private func decide(_ command: Command) async throws {
-        guard case .decided(.decided(let entry))? = try await runner.decide([command]).first else { throw Undecided() }
+        guard case .decided(.decided(let entry, _)) = try await runner.decide(command) else { throw Undecided() }
         decided += 1
         if entry.status != .applied { refused += 1 }
     }
@@ -189,7 +189,8 @@ extension Command {
     fileprivate static func hold(_ id: ChargeID, of account: AccountID) -> Command {
         Command(
             id: id, account: account,
-            action: .hold(amount: Credits(nano: 2_000), leastUseful: Credits(nano: 1_000), timeToLive: .seconds(60)),
+            action: .hold(
+                HoldAmounts(most: Credits(nano: 2_000), usual: Credits(nano: 1_000), least: Credits(nano: 1_000)), timeToLive: .seconds(60)),
             context: .asOfACall(metadata: #"{"holder":"llm-proxy-1"}"#))
     }
 

@@ -27,8 +27,8 @@ struct LotModel {
     mutating func step() -> (before: LedgerState, ruling: Ruling) {
         now = now + .milliseconds(Int64.random(in: 0...strideMax.wholeMilliseconds, using: &random))
         let commands = (0..<Int.random(in: 1...8, using: &random)).map { _ in draw() }
-        let slice = state.slice(for: commands, now: now).slice
-        let ruling = slice.apply(commands, now: now, expires: Int.random(in: 0..<10, using: &random) > 0)
+        let slice = state.slice(for: commands, now: now)
+        let ruling = slice.apply(commands, now: now)
         journal += ruling.entries
         state.merge(slice, ruling)
         return (slice, ruling)
@@ -69,8 +69,8 @@ struct LotModel {
             return Command(
                 id: id, account: owner(of: id),
                 action: .hold(
-                    amount: amount(2...9), leastUseful: credits(1), timeToLive: .milliseconds(Int64.random(in: 1...20_000, using: &random)))
-            )
+                    HoldAmounts(most: amount(2...9), usual: credits(1), least: credits(1)),
+                    timeToLive: .milliseconds(Int64.random(in: 1...20_000, using: &random))))
         case 13:
             let id = id()
             return Command(id: id, account: owner(of: id), action: .charge(amount: amount(1...6)))
@@ -78,9 +78,10 @@ struct LotModel {
             let hold = holds.suffix(12).randomElement(using: &random) ?? id()
             let actions: [Command.Action] = [
                 .settle(amount: amount(0...12)), .settle(amount: amount(0...12)), .void,
-                .report(used: amount(0...9), timeToLive: .seconds(2)),
+                .report(used: amount(0...9), timeToLive: .seconds(2)), .expire, .expire,
                 .extend(
-                    step: Int64.random(in: 1...3, using: &random), amount: amount(1...4), leastUseful: credits(1), used: amount(0...3),
+                    step: Int64.random(in: 1...3, using: &random),
+                    HoldAmounts(most: amount(1...4), usual: credits(1), least: credits(1)), used: amount(0...3),
                     timeToLive: .seconds(5)),
             ]
             return Command(id: hold, account: owner(of: hold), action: actions.randomElement(using: &random)!)

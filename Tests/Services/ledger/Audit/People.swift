@@ -65,8 +65,7 @@ struct People: Sendable {
         try await ledger.do(.grant(.bonus, amount: credits(5)), on: bonus, account: caller)
         try await ledger.do(hold(6), on: running, account: caller)
         try await ledger.do(
-            .extend(step: 1, amount: credits(2), leastUseful: credits(2), used: credits(1), timeToLive: .seconds(60)), on: running,
-            account: caller)
+            extend(1, by: 2, used: 1), on: running, account: caller)
         try await ledger.do(.charge(amount: credits(3)), on: charge, account: caller)
         _ = try await ledger.do([used(0, on: .make(), caller)])
         try await ledger.do(hold(1_000), account: caller)
@@ -78,7 +77,7 @@ struct People: Sendable {
         try await ledger.do(hold(6), on: call, account: account)
         try await ledger.do(report(used), on: call, account: account)
         try await ledger.pool.withConnection { _ = try await $0.execute(LetExpire(charge: call)) }
-        while try await ledger.store.sweepExpired().settled > 0 {}
+        try await ledger.expireOverdue(of: account)
     }
 
     private func keyCalls(_ ledger: StoreUnderTest) async throws {
@@ -97,9 +96,7 @@ struct People: Sendable {
     private func keyHold(_ id: ChargeID, limit: Int64?) -> Command {
         Command(
             id: id, account: keyOwner,
-            action: .hold(
-                amount: credits(5), leastUseful: credits(5), timeToLive: .seconds(600),
-                keyLimits: limit.map { SpendingLimits(monthly: credits($0)) }),
+            action: hold(5, for: .seconds(600), keyLimits: limit.map { SpendingLimits(monthly: credits($0)) }),
             key: APIKeyID(rawValue: "key0000001"), context: Context(metadata: #"{"api_key_id":"key0000001"}"#))
     }
 

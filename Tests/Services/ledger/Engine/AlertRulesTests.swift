@@ -67,27 +67,30 @@ struct AlertRulesTests {
         #expect(ledger.alerts.map(\.what) == [.exhausted, .exhausted])
     }
 
-    @Test func `a call that could not be paid with no other running tells exhausted, one that could with patience does not`() {
-        var ledger = scenario(balance: 10, level: nil)
+    @Test func `an account that is low is exhausted by a call that it could not pay with no other call running`() {
+        var ledger = scenario(balance: 10, level: 12)
+        ledger.do(charge(1))
+        #expect(ledger.alerts == [])
         ledger.do(hold(8))
         ledger.do(hold(5))
         #expect(ledger.alerts == [])
         ledger.do(hold(11))
-        #expect(ledger.alerts == [ledger.alert(.exhausted, 10)])
+        #expect(ledger.alerts == [ledger.alert(.exhausted, 9)])
         ledger.do(charge(12))
+        ledger.do(hold(11))
         #expect(ledger.alerts.count == 1)
         ledger.do(grant(.bonus, 1))
         ledger.do(charge(12))
         #expect(ledger.alerts.count == 2)
     }
 
-    @Test func `a refusal said again tells nothing again`() {
-        var ledger = scenario(balance: 10, level: nil)
-        let id = ledger.id()
-        ledger.do(hold(11), on: id)
-        ledger.do(grant(.bonus, 1))
-        ledger.do(hold(11), on: id)
-        #expect(ledger.alerts.count == 1)
+    @Test func `one call that is too dear does not exhaust an account that has much left`() {
+        var ledger = scenario(balance: 100, level: 5)
+        ledger.do(hold(115))
+        ledger.do(charge(115))
+        #expect(ledger.alerts == [])
+        ledger.do(charge(96))
+        #expect(ledger.alerts == [ledger.alert(.low(level: credits(5)), 4)])
     }
 
     @Test func `a refusal for a limit tells nothing`() {
@@ -146,9 +149,11 @@ struct AlertRulesTests {
             case 0: ledger.pass(.seconds(60))
             case 1: ledger.do(reverse(id, 8, version: 1))
             case 2:
-                ledger.do(hold(8, for: .seconds(30)), on: call)
+                ledger.do(hold(8, for: .seconds(10)), on: call)
                 ledger.do(.report(used: credits(8), timeToLive: .seconds(1)), on: call)
-                ledger.pass(.seconds(31))
+                ledger.pass(.seconds(11))
+                ledger.sweep()
+                ledger.pass(ledger.limits.expiryGrace)
             default: ledger.do(.grant(.adjustment, amount: credits(-8)))
             }
             ledger.sweep()

@@ -4,60 +4,89 @@ import Testing
 @testable import Ledger
 
 struct ExpiryRulesTests {
-    @Test func `an expired hold nobody reported on is free again`() {
+    @Test func `an overdue hold ends at the second expiry, a grace after the first`() {
         var ledger = Scenario(balance: 10)
-        ledger.do(hold(6, for: .seconds(60)))
+        let id = ledger.id()
+        ledger.do(hold(6, for: .seconds(60)), on: id)
         ledger.pass(.seconds(60) - .microseconds(1))
-        ledger.sweep()
+        #expect(seen(ledger.do(.expire, on: id)) == .noted)
+        ledger.pass(.microseconds(1))
+        for _ in 0..<3 { #expect(seen(ledger.do(.expire, on: id)) == .noted) }
+        ledger.pass(ledger.limits.expiryGrace - .microseconds(1))
+        #expect(seen(ledger.do(.expire, on: id)) == .noted)
         #expect(ledger.held == credits(6))
         ledger.pass(.microseconds(1))
-        ledger.sweep()
+        #expect(seen(ledger.do(.expire, on: id)) == .applied(0))
         #expect(ledger.held == .zero)
         #expect(ledger.posted == credits(10))
+        #expect(seen(ledger.do(.expire, on: id)) == .noted)
     }
 
-    @Test func `an expired hold is settled at the last reported usage, once`() {
+    @Test func `no time ends a hold without an expiry`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(hold(8), on: id)
+        ledger.pass(.seconds(86_400))
+        #expect(seen(ledger.do(hold(5))) == .awaiting(2))
+        #expect(seen(ledger.do(settle(7), on: id)) == .applied(7))
+        #expect(!ledger.journal.contains { $0.kind == .expire || $0.kind == .lateCapture })
+    }
+
+    @Test func `an expired hold is settled at the largest report, once`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
         ledger.do(report(3), on: id)
         ledger.do(report(2), on: id)
         ledger.pass(.seconds(61))
-        ledger.sweep()
-        ledger.sweep()
+        ledger.expire()
+        ledger.expire()
         #expect(ledger.posted == credits(7))
         #expect(ledger.held == .zero)
         #expect(ledger.journal.filter { $0.kind == .expire }.count == 1)
     }
 
-    @Test func `a report above the hold expires at what is there, and the rest is overage`() {
+    @Test func `a report above the hold expires at the credits that are there, and the rest is overage`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
         ledger.do(report(12), on: id)
         ledger.pass(.seconds(61))
-        ledger.sweep()
+        ledger.expire()
         #expect(ledger.posted == .zero)
         #expect(ledger.journal.last?.overage == credits(2))
     }
 
-    @Test func `a report keeps the hold alive`() {
+    @Test(arguments: [report(1), extend(by: 1, used: 1), extend(by: 100, used: 1)])
+    func `a report between two expiries keeps the hold, and so does an extension, granted or refused`(action: Command.Action) {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
-        for _ in 0..<5 {
-            ledger.pass(.seconds(59))
-            ledger.do(report(1), on: id)
-        }
-        #expect(ledger.held == credits(6))
-        #expect(seen(ledger.do(settle(5), on: id)) == .applied(5))
+        ledger.pass(.seconds(60))
+        ledger.do(.expire, on: id)
+        ledger.pass(.seconds(29))
+        ledger.do(action, on: id)
+        ledger.pass(.seconds(59))
+        ledger.do(.expire, on: id)
+        #expect(ledger.state.holds[id]?.isOverdue == false)
+        ledger.pass(.seconds(1))
+        ledger.expire()
+        #expect(ledger.held == .zero)
+        #expect(ledger.posted == credits(9))
     }
 
-    @Test func `an expired hold never causes a refusal, though the sweep has not come by`() {
+    @Test func `a report moves the expiry only when half of its time is gone`() {
         var ledger = Scenario(balance: 10)
-        ledger.do(hold(10))
-        ledger.pass(.seconds(60))
-        #expect(seen(ledger.do(hold(10))) == .applied(10))
+        let id = ledger.id()
+        ledger.do(hold(6), on: id)
+        let first = ledger.state.holds[id]?.expiresAt
+        ledger.pass(.seconds(30))
+        ledger.do(report(1), on: id)
+        #expect(ledger.state.holds[id]?.expiresAt == first)
+        #expect(ledger.state.holds[id]?.reported == credits(1))
+        ledger.pass(.microseconds(1))
+        ledger.do(report(2), on: id)
+        #expect(ledger.state.holds[id]?.expiresAt == ledger.now + .seconds(60))
     }
 
     @Test func `a settlement after the expiry charges the difference and is flagged as late`() {
@@ -66,6 +95,7 @@ struct ExpiryRulesTests {
         ledger.do(hold(6), on: id)
         ledger.do(report(2), on: id)
         ledger.pass(.seconds(61))
+        ledger.expire()
         let late = ledger.do(settle(5), on: id)
         #expect(seen(late) == .applied(3))
         #expect(late.entry?.kind == .lateCapture)
@@ -75,21 +105,23 @@ struct ExpiryRulesTests {
         #expect(ledger.posted == credits(5))
     }
 
-    @Test func `a late settlement below what the expiry took gives the difference back`() {
+    @Test func `a late settlement below the expiry's amount gives the difference back`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
         ledger.do(report(4), on: id)
         ledger.pass(.seconds(61))
+        ledger.expire()
         #expect(seen(ledger.do(settle(1), on: id)) == .applied(-3))
         #expect(ledger.posted == credits(9))
     }
 
-    @Test func `a late settlement takes what its hold had put aside, below zero if need be, and no more`() {
+    @Test func `a late settlement takes the amount that its hold had put aside, below zero if need be, and no more`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
         ledger.pass(.seconds(61))
+        ledger.expire()
         ledger.do(hold(9))
         let late = ledger.do(settle(8), on: id)
         #expect(seen(late) == .applied(6))
@@ -106,22 +138,22 @@ struct ExpiryRulesTests {
         ledger.do(hold(6), on: id)
         ledger.do(report(2), on: id)
         ledger.pass(.seconds(61))
+        ledger.expire()
         #expect(seen(ledger.do(report(5), on: id)) == .noted)
         #expect(seen(ledger.do(.void, on: id)) == .superseded)
         #expect(ledger.posted == credits(8))
     }
 
-    @Test func `a report to the wrong account is a conflict while the hold runs and too late after`() {
+    @Test func `an expiry or a report under another account changes nothing`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         let stranger = AccountID.make()
         ledger.do(hold(6), on: id)
         #expect(seen(ledger.do(report(2), on: id, account: stranger)) == .conflict)
         ledger.pass(.seconds(61))
-        // What the store loads for the stranger: the hold by its id, and not the account it belongs to.
-        let command = Command(id: id, account: stranger, action: report(2))
-        let slice = ledger.state.slice(for: [command], now: ledger.now).slice
-        #expect(slice.apply([command], now: ledger.now).decisions == [.noted])
+        let before = ledger.state
+        #expect(seen(ledger.do(.expire, on: id, account: stranger)) == .noted)
+        #expect(ledger.state == before)
     }
 
     @Test func `the hold again after its expiry answers with the first and holds nothing`() {
@@ -129,49 +161,8 @@ struct ExpiryRulesTests {
         let id = ledger.id()
         ledger.do(hold(6), on: id)
         ledger.pass(.seconds(61))
+        ledger.expire()
         #expect(seen(ledger.do(hold(6), on: id)) == .duplicate(6))
         #expect(ledger.held == .zero)
-    }
-
-    @Test func `holds expire oldest first`() {
-        var ledger = Scenario(balance: 10)
-        let (later, sooner) = (ledger.id(), ledger.id())
-        ledger.do(hold(5, for: .seconds(20)), on: later)
-        ledger.do(hold(5, for: .seconds(10)), on: sooner)
-        ledger.pass(.seconds(30))
-        ledger.sweep()
-        #expect(ledger.journal.suffix(2).map(\.charge) == [sooner, later])
-    }
-
-    @Test func `after an outage a hold lives on until its queued report and settlement are heard`() {
-        var ledger = Scenario(balance: 10)
-        let id = ledger.id()
-        ledger.do(hold(8), on: id)
-        ledger.pass(.seconds(600))
-        ledger.expires = false
-        ledger.sweep()
-        // What is held is still not for others.
-        #expect(seen(ledger.do(hold(5))) == .refused(.insufficientFunds))
-        ledger.do(report(7), on: id)
-        #expect(seen(ledger.do(settle(8), on: id)) == .applied(8))
-        ledger.expires = true
-        ledger.sweep()
-        #expect(ledger.posted == credits(2))
-        #expect(ledger.journal.filter { $0.kind == .expire || $0.kind == .lateCapture }.isEmpty)
-    }
-
-    @Test func `a hold whose call is not heard of after an outage expires when that is made up for`() {
-        var ledger = Scenario(balance: 10)
-        let id = ledger.id()
-        ledger.do(hold(8), on: id)
-        ledger.do(report(3), on: id)
-        ledger.pass(.seconds(600))
-        ledger.expires = false
-        ledger.sweep()
-        #expect(ledger.held == credits(8))
-        ledger.expires = true
-        ledger.sweep()
-        #expect(ledger.held == .zero)
-        #expect(ledger.posted == credits(7))
     }
 }

@@ -25,19 +25,46 @@ struct ExtendRulesTests {
         #expect(ledger.held == credits(10))
     }
 
-    @Test func `a refused extend leaves what is held as it was, is final for its step, and has reported all the same`() {
+    @Test func `an extend waits for credits that other holds keep, as a hold does`() {
+        var ledger = Scenario(balance: 10)
+        let (id, other) = (ledger.id(), ledger.id())
+        ledger.do(hold(3), on: id)
+        ledger.do(hold(5), on: other)
+        let before = ledger.state
+        #expect(seen(ledger.do(extend(1, by: 6, usual: 4, least: 1), on: id)) == .awaiting(2))
+        #expect(ledger.state == before)
+        // Its own hold stays held: with nothing else running there would be seven.
+        #expect(seen(ledger.do(extend(1, by: 9, least: 8), on: id)) == .refused(.insufficientFunds))
+        #expect(seen(ledger.do(extend(1, by: 6, usual: 4, least: 1, isLast: true), on: id)) == .applied(2))
+        ledger.do(.void, on: other)
+        #expect(seen(ledger.do(extend(2, by: 6, usual: 6, least: 1), on: id)) == .applied(5))
+    }
+
+    @Test func `a redelivered extend is answered from its row or not at all`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(hold(3), on: id)
+        var again = Command(id: id, account: ledger.account, action: extend(1, by: 2))
+        again.isRedelivered = true
+        #expect(ledger.apply([again]).map(seen) == [.undecided])
+        ledger.do(extend(1, by: 2), on: id)
+        #expect(ledger.apply([again]).map(seen) == [.duplicate(2)])
+        #expect(ledger.held == credits(5))
+    }
+
+    @Test func `a refused extend leaves what is held as it was, writes nothing, and has reported all the same`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(10), on: id)
         ledger.pass(.seconds(59))
         #expect(seen(ledger.do(extend(1, by: 1, used: 8), on: id)) == .refused(.insufficientFunds))
-        ledger.do(grant(.purchase, 100))
-        #expect(seen(ledger.do(extend(1, by: 1, used: 8), on: id)) == .duplicate(0))
+        #expect(!ledger.journal.contains { $0.kind == .extend })
         ledger.pass(.seconds(59))
-        #expect(ledger.held == credits(10))
-        ledger.pass(.seconds(1))
         ledger.sweep()
-        #expect(ledger.posted == credits(102))
+        #expect(ledger.state.holds[id]?.isOverdue == false)
+        ledger.pass(.seconds(1))
+        ledger.expire()
+        #expect(ledger.posted == credits(2))
     }
 
     @Test func `the same step again answers with the first, other content is a conflict, and steps come in any order`() {
@@ -54,12 +81,11 @@ struct ExtendRulesTests {
     @Test func `there is nothing to extend before the hold, after a refused one, or after the end`() {
         var ledger = Scenario(balance: 10)
         let (early, refused, ended) = (ledger.id(), ledger.id(), ledger.id())
-        #expect(seen(ledger.do(extend(1, by: 1), on: early)) == .refused(.holdNotFound))
+        #expect(seen(ledger.do(extend(1, by: 1), on: early)) == .refused(.notHeld))
         ledger.do(hold(4), on: early)
-        #expect(seen(ledger.do(extend(1, by: 1), on: early)) == .duplicate(0))
         #expect(seen(ledger.do(extend(2, by: 1), on: early)) == .applied(1))
         ledger.do(hold(50), on: refused)
-        #expect(seen(ledger.do(extend(1, by: 1), on: refused)) == .refused(.holdNotFound))
+        #expect(seen(ledger.do(extend(1, by: 1), on: refused)) == .refused(.notHeld))
         ledger.do(hold(2), on: ended)
         ledger.do(settle(1), on: ended)
         #expect(seen(ledger.do(extend(1, by: 1), on: ended)) == .refused(.alreadyResolved))
@@ -75,32 +101,22 @@ struct ExtendRulesTests {
         ledger.sweep()
         #expect(ledger.held == credits(6))
         ledger.pass(.seconds(10))
-        ledger.sweep()
+        ledger.expire()
         #expect(ledger.posted == credits(7))
         #expect(ledger.journal.last?.heldDelta == credits(-6))
     }
 
-    @Test func `an extend that comes at the moment of expiry is too late`() {
-        var ledger = Scenario(balance: 10)
-        let (id, other) = (ledger.id(), ledger.id())
-        ledger.do(hold(4), on: id)
-        ledger.do(hold(4), on: other)
-        ledger.pass(.seconds(60) - .microseconds(1))
-        #expect(seen(ledger.do(extend(1, by: 1), on: other)) == .applied(1))
-        ledger.pass(.microseconds(1))
-        #expect(seen(ledger.do(extend(1, by: 1), on: id)) == .refused(.alreadyResolved))
-    }
-
-    @Test func `while an outage is made up for a hold that is over can still be extended`() {
+    @Test func `an overdue hold can be extended until it has ended`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(4), on: id)
         ledger.pass(.seconds(600))
-        ledger.expires = false
-        #expect(seen(ledger.do(extend(1, by: 2), on: id)) == .applied(2))
-        ledger.expires = true
         ledger.sweep()
-        #expect(ledger.held == credits(6))
+        #expect(seen(ledger.do(extend(1, by: 2), on: id)) == .applied(2))
+        ledger.pass(.seconds(600))
+        ledger.expire()
+        #expect(ledger.held == .zero)
+        #expect(seen(ledger.do(extend(2, by: 2), on: id)) == .refused(.alreadyResolved))
     }
 
     @Test func `another account's extend is a conflict, whether the hold runs, is over, is swept or is another thing`() {
@@ -110,7 +126,7 @@ struct ExtendRulesTests {
         func attempt(_ id: ChargeID) -> Seen {
             // What the store loads for the stranger: the hold by its id, and not the account it belongs to.
             let command = Command(id: id, account: stranger, action: extend(1, by: 1))
-            return seen(ledger.state.slice(for: [command], now: ledger.now).slice.apply([command], now: ledger.now).decisions[0])
+            return seen(ledger.state.slice(for: [command], now: ledger.now).apply([command], now: ledger.now).decisions[0])
         }
         ledger.do(hold(4), on: id)
         ledger.do(grant(.purchase, 5), on: granted)
@@ -118,7 +134,7 @@ struct ExtendRulesTests {
         #expect(attempt(id) == .conflict)
         ledger.pass(.seconds(60))
         #expect(attempt(id) == .conflict)
-        ledger.sweep()
+        ledger.expire()
         #expect(attempt(id) == .conflict)
         #expect(attempt(granted) == .conflict)
         #expect(attempt(ended) == .conflict)
@@ -130,7 +146,7 @@ struct ExtendRulesTests {
         let key = APIKeyID(rawValue: "key-1")
         let id = ledger.id()
         let limits = SpendingLimits(daily: credits(10))
-        ledger.do(.hold(amount: credits(6), leastUseful: credits(6), timeToLive: .seconds(60), keyLimits: limits), on: id, key: key)
+        ledger.do(hold(6, keyLimits: limits), on: id, key: key)
         #expect(seen(ledger.do(extend(1, by: 5), on: id)) == .refused(.keyDailyLimit))
         #expect(seen(ledger.do(extend(2, by: 5, least: 1), on: id)) == .applied(4))
         #expect(ledger.state.keys.values.first?.held == credits(10))
@@ -144,17 +160,16 @@ struct ExtendRulesTests {
         let id = ledger.id()
         ledger.do(hold(1_000_000_000), on: id)
         let one = Credits(nano: 1)
-        #expect(
-            seen(ledger.do(.extend(step: 1, amount: one, leastUseful: one, used: .zero, timeToLive: .seconds(1)), on: id))
-                == .refused(.outOfRange))
+        let more = HoldAmounts(most: one, usual: one, least: one)
+        #expect(seen(ledger.do(.extend(step: 1, more, used: .zero, timeToLive: .seconds(1)), on: id)) == .refused(.outOfRange))
     }
 
     @Test(
         arguments: [
             (extend(0, by: 1), Decision.Flaw.stepOutOfRange), (extend(10_000, by: 1), .stepOutOfRange),
             (extend(.max, by: 1), .stepOutOfRange),
-            (extend(.min, by: 1), .stepOutOfRange), (extend(by: 0), .amountNotPositive), (extend(by: 2, least: 3), .leastUsefulOutOfRange),
-            (extend(by: 2, least: 0), .leastUsefulOutOfRange), (extend(by: 1, used: -1), .amountNegative),
+            (extend(.min, by: 1), .stepOutOfRange), (extend(by: 0), .amountNotPositive), (extend(by: 2, least: 3), .amountsOutOfOrder),
+            (extend(by: 2, least: 0), .amountsOutOfOrder), (extend(by: 1, used: -1), .amountNegative),
             (extend(by: 1, for: .zero), .timeToLiveNotPositive), (extend(by: 1_000_000_001), .amountTooLarge),
         ] as [(Command.Action, Decision.Flaw)])
     func `bad content is refused by name and leaves no trace`(action: Command.Action, flaw: Decision.Flaw) {

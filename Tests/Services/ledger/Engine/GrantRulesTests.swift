@@ -33,7 +33,8 @@ struct GrantRulesTests {
     @Test func `an adjustment may take credits, but not those that are held`() {
         var ledger = Scenario(balance: 10)
         ledger.do(hold(6))
-        #expect(seen(ledger.do(.grant(.adjustment, amount: credits(-5)))) == .refused(.insufficientFunds))
+        #expect(seen(ledger.do(.grant(.adjustment, amount: credits(-5)))) == .awaiting(4))
+        #expect(seen(ledger.do(.grant(.adjustment, amount: credits(-11)))) == .refused(.insufficientFunds))
         #expect(seen(ledger.do(.grant(.adjustment, amount: credits(-4)))) == .applied(-4))
         #expect(ledger.available == .zero)
     }
@@ -52,8 +53,8 @@ struct GrantRulesTests {
         ledger.do(hold(4), on: id)
         ledger.do(settle(3), on: id)
         ledger.do(.void)
-        #expect(ledger.journal.map(\.seq) == [1, 0, 2, 3, 0])
-        #expect(ledger.journal.map(\.postedAfter) == [10, 10, 10, 7, 7].map(credits))
-        #expect(ledger.journal.map(\.heldAfter) == [0, 0, 4, 0, 0].map(credits))
+        #expect(ledger.journal.map(\.seq) == [1, 2, 3, 0])
+        #expect(ledger.journal.map(\.postedAfter) == [10, 10, 7, 7].map(credits))
+        #expect(ledger.journal.map(\.heldAfter) == [0, 4, 0, 0].map(credits))
     }
 }

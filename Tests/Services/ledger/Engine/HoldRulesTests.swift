@@ -15,7 +15,7 @@ struct HoldRulesTests {
     @Test func `held credits cannot be held twice`() {
         var ledger = Scenario(balance: 10)
         #expect(seen(ledger.do(hold(6))) == .applied(6))
-        #expect(seen(ledger.do(hold(6))) == .refused(.insufficientFunds))
+        #expect(seen(ledger.do(hold(6))) == .awaiting(4))
         #expect(seen(ledger.do(hold(4))) == .applied(4))
         #expect(ledger.available == .zero)
     }
@@ -24,7 +24,9 @@ struct HoldRulesTests {
         var ledger = Scenario(balance: 10)
         let one = Credits(nano: 1)
         let tooMuch = credits(10) + one
-        #expect(seen(ledger.do(.hold(amount: tooMuch, leastUseful: tooMuch, timeToLive: .seconds(1)))) == .refused(.insufficientFunds))
+        #expect(
+            seen(ledger.do(.hold(HoldAmounts(most: tooMuch, usual: tooMuch, least: tooMuch), timeToLive: .seconds(1))))
+                == .refused(.insufficientFunds))
         #expect(seen(ledger.do(hold(10))) == .applied(10))
     }
 
@@ -34,13 +36,23 @@ struct HoldRulesTests {
         #expect(seen(ledger.do(hold(amount, least: least))) == expected)
     }
 
-    @Test func `a refusal is final even when credits arrive later`() {
+    @Test func `a refused hold leaves no row`() {
         var ledger = Scenario(balance: 3)
+        let before = ledger.state
+        #expect(seen(ledger.do(hold(5))) == .refused(.insufficientFunds))
+        #expect(ledger.state.entries == before.entries)
+        #expect(ledger.journal.count == 1)
+    }
+
+    @Test func `a redelivered hold is answered from its row or not at all`() {
+        var ledger = Scenario(balance: 10)
         let id = ledger.id()
-        #expect(seen(ledger.do(hold(5), on: id)) == .refused(.insufficientFunds))
-        ledger.do(.grant(.purchase, amount: credits(100)))
-        #expect(seen(ledger.do(hold(5), on: id)) == .duplicate(0))
+        var again = Command(id: id, account: ledger.account, action: hold(4))
+        again.isRedelivered = true
+        #expect(ledger.apply([again]).map(seen) == [.undecided])
         #expect(ledger.held == .zero)
+        ledger.do(hold(4), on: id)
+        #expect(ledger.apply([again]).map(seen) == [.duplicate(4)])
     }
 
     @Test func `the same hold again answers with the first`() {
@@ -67,33 +79,87 @@ struct HoldRulesTests {
         #expect(ledger.state == before)
     }
 
-    @Test func `a hold may wait for what running calls will free, and is decided when it asks again`() {
+    // MARK: Waiting and sharing (SPEC §2)
+
+    @Test func `a hold waits for credits that other holds keep, and is decided when it asks again`() {
         var ledger = Scenario(balance: 10)
         let (running, waiting) = (ledger.id(), ledger.id())
         ledger.do(hold(8), on: running)
         let before = ledger.state
-        #expect(seen(ledger.do(hold(5, awaitsFunds: true), on: waiting)) == .awaiting(2))
+        #expect(seen(ledger.do(hold(5), on: waiting)) == .awaiting(2))
+        // The last question too: what other calls keep is no reason for a 402.
+        #expect(seen(ledger.do(hold(5, isLast: true), on: waiting)) == .awaiting(2))
         #expect(ledger.state == before)
         ledger.do(settle(3), on: running)
-        #expect(seen(ledger.do(hold(5, awaitsFunds: true), on: waiting)) == .applied(5))
+        #expect(seen(ledger.do(hold(5), on: waiting)) == .applied(5))
     }
 
-    @Test func `waiting is no use when the credits are not there at all`() {
+    @Test func `a hold is refused exactly if the least could not be paid with no other hold`() {
         var ledger = Scenario(balance: 10)
         ledger.do(hold(8))
-        #expect(seen(ledger.do(hold(11, awaitsFunds: true))) == .refused(.insufficientFunds))
+        #expect(seen(ledger.do(hold(20, least: 11))) == .refused(.insufficientFunds))
+        #expect(seen(ledger.do(hold(20, least: 10))) == .awaiting(2))
     }
 
-    @Test func `a hold that waited in vain is refused for good when it no longer asks to wait`() {
+    @Test func `while other holds keep the rest a hold insists on the usual amount, and its last question takes less`() {
         var ledger = Scenario(balance: 10)
-        let id = ledger.id()
-        ledger.do(hold(8))
-        #expect(seen(ledger.do(hold(5, awaitsFunds: true), on: id)) == .awaiting(2))
-        #expect(seen(ledger.do(hold(5), on: id)) == .refused(.insufficientFunds))
-        #expect(seen(ledger.do(hold(5, awaitsFunds: true), on: id)) == .duplicate(0))
+        let (running, id) = (ledger.id(), ledger.id())
+        ledger.do(hold(8), on: running)
+        #expect(seen(ledger.do(hold(9, usual: 4, least: 1), on: id)) == .awaiting(2))
+        #expect(seen(ledger.do(hold(9, usual: 4, least: 1, isLast: true), on: id)) == .applied(2))
     }
 
-    @Test func `an account nobody has heard of can hold nothing`() {
+    @Test func `with no other hold the least is taken at once`() {
+        var ledger = Scenario(balance: 2)
+        #expect(seen(ledger.do(hold(9, usual: 4, least: 1))) == .applied(2))
+    }
+
+    @Test func `a hold does not insist on more than there would be with nothing held`() {
+        var ledger = Scenario(balance: 3)
+        let other = ledger.id()
+        ledger.do(hold(1), on: other)
+        #expect(seen(ledger.do(hold(9, usual: 5, least: 1))) == .awaiting(2))
+        var limited = Scenario(balance: 100)
+        limited.set { $0.limits.daily = credits(3) }
+        limited.do(hold(1))
+        #expect(seen(limited.do(hold(9, usual: 5, least: 1))) == .awaiting(2))
+        #expect(seen(limited.do(hold(9, usual: 5, least: 1, isLast: true))) == .applied(2))
+    }
+
+    @Test(
+        arguments: [
+            (100, 0, 1_000, 1, 25), (100, 20, 1_000, 1, 5), (100, 0, 10, 1, 10), (100, 0, 1_000, 40, 40), (100, 20, 1_000, 40, 40),
+            (30, 0, 1_000, 40, 30),
+        ] as [(Int64, Int64, Int64, Int64, Int64)])
+    func `without a caller's limit a hold takes a share, never less than the usual amount or all there is`(
+        balance: Int64, held: Int64, most: Int64, usual: Int64, expected: Int64
+    ) {
+        var ledger = Scenario(balance: balance)
+        if held > 0 { ledger.do(hold(held)) }
+        #expect(seen(ledger.do(hold(most, usual: usual, least: 1, share: true))) == .applied(expected))
+    }
+
+    @Test func `a share is a share of what credits and every limit leave`() {
+        var ledger = Scenario(balance: 1_000)
+        ledger.set { $0.limits.daily = credits(8) }
+        #expect(seen(ledger.do(hold(500, usual: 1, least: 1, share: true))) == .applied(2))
+        let key = APIKeyID(rawValue: "key-1")
+        let limits = SpendingLimits(monthly: credits(4))
+        #expect(seen(ledger.do(hold(500, usual: 1, least: 1, share: true, keyLimits: limits), key: key)) == .applied(1))
+    }
+
+    @Test func `of ten credits forty calls without a limit get shares, and each at least the usual while there is enough`() {
+        var ledger = Scenario(balance: 1_000)
+        var granted: [Int64] = []
+        for _ in 0..<40 {
+            if case .applied(let amount) = seen(ledger.do(hold(754, usual: 24, least: 2, share: true))) { granted.append(amount) }
+        }
+        #expect(granted.first == 250)
+        #expect(granted.count >= 27)
+        #expect(granted.allSatisfy { $0 >= 24 })
+    }
+
+    @Test func `an unknown account can hold nothing`() {
         var ledger = Scenario(balance: 10)
         let stranger = AccountID.make()
         #expect(seen(ledger.do(hold(1), account: stranger)) == .refused(.accountNotFound))
@@ -111,7 +177,8 @@ struct HoldRulesTests {
     @Test(
         arguments: [
             (hold(0), Decision.Flaw.amountNotPositive), (hold(-1), .amountNotPositive), (hold(1_000_000_001), .amountTooLarge),
-            (hold(2, least: 0), .leastUsefulOutOfRange), (hold(2, least: 3), .leastUsefulOutOfRange),
+            (hold(2, least: 0), .amountsOutOfOrder), (hold(2, least: 3), .amountsOutOfOrder),
+            (hold(2, usual: 3, least: 1), .amountsOutOfOrder), (hold(3, usual: 1, least: 2), .amountsOutOfOrder),
             (hold(1, for: .zero), .timeToLiveNotPositive), (settle(-1), .amountNegative), (settle(1_000_000_001), .amountTooLarge),
             (report(-1), .amountNegative), (.charge(amount: .zero), .amountNotPositive),
             (.grant(.purchase, amount: credits(-5)), .amountNotPositive), (.grant(.adjustment, amount: .zero), .amountNotPositive),
@@ -142,7 +209,7 @@ struct HoldRulesTests {
         ledger.limits.timeToLiveMax = .seconds(10)
         ledger.do(hold(4, for: .seconds(1_000)))
         ledger.pass(.seconds(10))
-        ledger.sweep()
+        ledger.expire()
         #expect(ledger.held == .zero)
     }
 }

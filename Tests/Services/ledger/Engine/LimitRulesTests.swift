@@ -7,23 +7,26 @@ struct LimitRulesTests {
     private let key = APIKeyID(rawValue: "key-1")
     private let oneNano = Credits(nano: 1)
 
-    private func hold(_ amount: Int64, least: Int64? = nil, awaitsFunds: Bool = false, daily: Int64? = nil, monthly: Int64? = nil)
-        -> Command.Action
-    {
+    private func hold(_ amount: Int64, least: Int64? = nil, daily: Int64? = nil, monthly: Int64? = nil) -> Command.Action {
         .hold(
-            amount: credits(amount), leastUseful: credits(least ?? amount), timeToLive: .seconds(60), awaitsFunds: awaitsFunds,
+            amounts(amount, least: least), timeToLive: .seconds(60),
             keyLimits: SpendingLimits(daily: daily.map(credits), monthly: monthly.map(credits)))
+    }
+
+    private func exactly(_ amount: Credits) -> Command.Action {
+        .hold(HoldAmounts(most: amount, usual: amount, least: amount), timeToLive: .seconds(60))
     }
 
     @Test func `a daily limit lets exactly itself be spent and not a nano-credit more`() {
         var ledger = Scenario(balance: 100)
         ledger.set { $0.limits.daily = credits(10) }
         let tooMuch = credits(10) + oneNano
-        let refused = ledger.do(.hold(amount: tooMuch, leastUseful: tooMuch, timeToLive: .seconds(60)))
+        let refused = ledger.do(exactly(tooMuch))
         #expect(seen(refused) == .refused(.accountDailyLimit))
-        #expect(refused.entry?.limit == .init(scope: .account, period: .day, resetsAt: .startOf(day: ledger.now.day + 1)))
+        guard case .refused(.limit(let limit, _)) = refused else { return }
+        #expect(limit == .init(scope: .account, period: .day, resetsAt: .startOf(day: ledger.now.day + 1)))
         #expect(seen(ledger.do(hold(10))) == .applied(10))
-        #expect(seen(ledger.do(.hold(amount: oneNano, leastUseful: oneNano, timeToLive: .seconds(60)))) == .refused(.accountDailyLimit))
+        #expect(seen(ledger.do(exactly(oneNano))) == .awaiting(0))
     }
 
     @Test func `running holds count as spent, and what they free is free for others`() {
@@ -31,7 +34,7 @@ struct LimitRulesTests {
         ledger.set { $0.limits.daily = credits(10) }
         let id = ledger.id()
         ledger.do(hold(6), on: id)
-        #expect(seen(ledger.do(hold(5))) == .refused(.accountDailyLimit))
+        #expect(seen(ledger.do(hold(5))) == .awaiting(4))
         ledger.do(settle(2), on: id)
         #expect(seen(ledger.do(hold(8))) == .applied(8))
     }
@@ -54,7 +57,6 @@ struct LimitRulesTests {
         #expect(seen(ledger.do(charge(5))) == .applied(5))
         let refused = ledger.do(charge(1))
         #expect(seen(refused) == .refused(.accountMonthlyLimit))
-        #expect(refused.entry?.limit == .init(scope: .account, period: .month, resetsAt: .startOf(month: ledger.now.month + 1)))
         ledger.pass(.seconds(2 * 86_400) - .microseconds(1))
         #expect(seen(ledger.do(charge(1))) == .refused(.accountMonthlyLimit))
         ledger.pass(.microseconds(1))
@@ -69,7 +71,7 @@ struct LimitRulesTests {
         ledger.do(hold(8), on: id)
         ledger.pass(.seconds(20))
         // Held over midnight, it takes up the new day's room.
-        #expect(seen(ledger.do(hold(3))) == .refused(.accountDailyLimit))
+        #expect(seen(ledger.do(hold(3))) == .awaiting(2))
         ledger.do(settle(8), on: id)
         #expect(seen(ledger.do(hold(3))) == .refused(.accountDailyLimit))
         #expect(seen(ledger.do(hold(2))) == .applied(2))
@@ -84,7 +86,7 @@ struct LimitRulesTests {
         #expect(seen(ledger.do(hold(1))) == .refused(.accountDailyLimit))
     }
 
-    @Test func `the tightest limit is the one that is told`() {
+    @Test func `the tightest limit is named`() {
         var ledger = Scenario(balance: 100)
         ledger.set { $0.limits = SpendingLimits(daily: credits(9), monthly: credits(8)) }
         #expect(seen(ledger.do(hold(10, daily: 7, monthly: 6), key: key)) == .refused(.keyMonthlyLimit))
@@ -99,31 +101,32 @@ struct LimitRulesTests {
         #expect(seen(ledger.do(hold(5))) == .refused(.accountDailyLimit))
     }
 
-    @Test func `a hold may wait for the room that running calls take up of a limit`() {
+    @Test func `a hold waits for the room that running calls take up of a limit`() {
         var ledger = Scenario(balance: 100)
         ledger.set { $0.limits.daily = credits(10) }
         let (running, waiting) = (ledger.id(), ledger.id())
         ledger.do(hold(8), on: running)
-        #expect(seen(ledger.do(hold(5, awaitsFunds: true), on: waiting)) == .awaiting(92))
+        #expect(seen(ledger.do(hold(5), on: waiting)) == .awaiting(2))
         ledger.do(settle(5), on: running)
-        #expect(seen(ledger.do(hold(5, awaitsFunds: true), on: waiting)) == .applied(5))
-        // What is spent comes back with the day only.
-        #expect(seen(ledger.do(hold(6, awaitsFunds: true))) == .refused(.accountDailyLimit))
+        #expect(seen(ledger.do(hold(5), on: waiting)) == .applied(5))
+        // Spent credits come back with the next day only.
+        #expect(seen(ledger.do(hold(6))) == .refused(.accountDailyLimit))
     }
 
     @Test func `a hold does not wait for one limit's room when another leaves none even with nothing running`() {
         var ledger = Scenario(balance: 100)
         ledger.set { $0.limits.daily = credits(10) }
         ledger.do(hold(9))
-        // Of the account one credit is left, nine of them held; of the key two, and no call of its own runs.
-        #expect(seen(ledger.do(hold(3, awaitsFunds: true, daily: 2), key: key)) == .refused(.accountDailyLimit))
-        #expect(seen(ledger.do(hold(3, awaitsFunds: true, daily: 3), key: key)) == .awaiting(91))
+        // The account's limit leaves one credit beside the nine that are held; the key's leaves two, and it holds nothing.
+        let refused = ledger.do(hold(3, daily: 2), key: key)
+        #expect(seen(refused) == .refused(.keyDailyLimit))
+        #expect(seen(ledger.do(hold(3, daily: 3), key: key)) == .awaiting(1))
     }
 
     @Test func `a key's limit binds its own calls and no others`() {
         var ledger = Scenario(balance: 100)
         #expect(seen(ledger.do(hold(5, daily: 5), key: key)) == .applied(5))
-        #expect(seen(ledger.do(hold(1, daily: 5), key: key)) == .refused(.keyDailyLimit))
+        #expect(seen(ledger.do(hold(1, daily: 5), key: key)) == .awaiting(0))
         #expect(seen(ledger.do(hold(5, daily: 5), key: APIKeyID(rawValue: "key-2"))) == .applied(5))
         #expect(seen(ledger.do(hold(50))) == .applied(50))
     }
@@ -132,7 +135,7 @@ struct LimitRulesTests {
         var ledger = Scenario(balance: 100)
         ledger.do(hold(5, daily: 5), key: key)
         #expect(seen(ledger.do(hold(3, daily: 8), key: key)) == .applied(3))
-        #expect(seen(ledger.do(hold(1, daily: 8), key: key)) == .refused(.keyDailyLimit))
+        #expect(seen(ledger.do(hold(1, daily: 8), key: key)) == .awaiting(0))
         #expect(seen(ledger.do(hold(20), key: key)) == .applied(20))
         #expect(ledger.state.keys.values.first?.held == credits(28))
     }
@@ -149,7 +152,7 @@ struct LimitRulesTests {
         let counted = ledger.state.keys.values.first
         #expect(counted?.held == credits(2))
         #expect(counted?.spending.day == credits(7))
-        #expect(seen(ledger.do(hold(2, daily: 10), key: key)) == .refused(.keyDailyLimit))
+        #expect(seen(ledger.do(hold(2, daily: 10), key: key)) == .awaiting(1))
         #expect(seen(ledger.do(hold(1, daily: 10), key: key)) == .applied(1))
     }
 
@@ -162,7 +165,7 @@ struct LimitRulesTests {
         ledger.do(.void, on: voided)
         #expect(ledger.state.keys.values.first?.held == credits(6))
         ledger.pass(.seconds(61))
-        ledger.sweep()
+        ledger.expire()
         #expect(ledger.state.keys.values.first?.held == .zero)
         #expect(ledger.state.keys.values.first?.spending.day == credits(3))
         ledger.do(settle(5), on: expired, key: key)
@@ -172,13 +175,13 @@ struct LimitRulesTests {
 
     @Test func `what comes back gives no room in a day it was not charged in`() {
         var ledger = Scenario(balance: 100)
-        ledger.now = .startOf(day: ledger.now.day + 1) + .seconds(-90)
+        ledger.now = .startOf(day: ledger.now.day + 1) + .seconds(-120)
         let id = ledger.id()
         ledger.do(hold(8, daily: 10), on: id, key: key)
         ledger.do(report(8), on: id)
         ledger.set { $0.limits = SpendingLimits(daily: credits(11), monthly: credits(12)) }
         ledger.pass(.seconds(61))
-        ledger.sweep()
+        ledger.expire()
         ledger.pass(.seconds(60))
         #expect(seen(ledger.do(settle(2), on: id, key: key)) == .applied(-6))
         #expect(seen(ledger.do(hold(11, daily: 10), key: key)) == .refused(.accountMonthlyLimit))
@@ -195,6 +198,7 @@ struct LimitRulesTests {
         ledger.do(hold(8), on: id, key: key)
         ledger.do(report(8), on: id)
         ledger.pass(.seconds(61))
+        ledger.expire()
         ledger.do(hold(1, daily: 10), key: key)
         ledger.do(settle(2), on: id, key: key)
         #expect(ledger.state.keys.values.first?.spending.day == .zero)
@@ -203,17 +207,17 @@ struct LimitRulesTests {
     @Test func `a limit of nothing lets nothing through`() {
         var ledger = Scenario(balance: 100)
         ledger.set { $0.limits.daily = .zero }
-        #expect(seen(ledger.do(.hold(amount: oneNano, leastUseful: oneNano, timeToLive: .seconds(1)))) == .refused(.accountDailyLimit))
+        #expect(seen(ledger.do(exactly(oneNano))) == .refused(.accountDailyLimit))
     }
 
-    @Test func `the largest of limits and the greatest of spending leave the numbers' range to nobody`() {
+    @Test func `the largest of limits and the greatest of spending stay within the numbers' range`() {
         var ledger = Scenario(balance: 1_000_000_000)
         let most = SpendingLimits(daily: Credits(nano: .max), monthly: Credits(nano: .max))
         ledger.set { $0.limits = most }
         for _ in 0..<20 {
             let id = ledger.id()
             ledger.do(
-                .hold(amount: credits(1_000_000_000), leastUseful: credits(1), timeToLive: .seconds(60), keyLimits: most), on: id, key: key)
+                .hold(amounts(1_000_000_000, least: 1), timeToLive: .seconds(60), keyLimits: most), on: id, key: key)
             ledger.do(settle(1_000_000_000), on: id, key: key)
             ledger.do(grant(1_000_000_000))
         }

@@ -66,7 +66,7 @@ struct LotRulesTests {
         ledger.sweep()
         // What nobody holds is gone at once, and what is held is for that call alone.
         #expect(ledger.posted == credits(6))
-        #expect(seen(ledger.do(hold(1))) == .refused(.insufficientFunds))
+        #expect(seen(ledger.do(hold(1))) == .awaiting(0))
         #expect(seen(ledger.do(settle(2), on: id)) == .applied(2))
         #expect(ledger.posted == .zero)
         #expect(ledger.journal.suffix(2).map(\.kind) == [.capture, .lotExpiry])
@@ -86,18 +86,17 @@ struct LotRulesTests {
         #expect(ledger.posted == .zero)
     }
 
-    @Test func `a hold that expires with its lot takes what was reported, and the lot ends with the rest`() {
+    @Test func `a lot that ends while an overdue hold keeps it ends when the hold does`() {
         var ledger = Scenario()
         let id = ledger.id()
         ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(60)))
-        ledger.do(grant(.purchase, 5))
-        ledger.do(hold(6), on: id)
+        ledger.do(hold(10), on: id)
         ledger.do(report(4), on: id)
         ledger.pass(.seconds(60))
-        ledger.sweep()
+        ledger.expire()
         #expect(ledger.journal.suffix(2).map(\.kind) == [.expire, .lotExpiry])
         #expect(ledger.journal.last?.amount == credits(6))
-        #expect(ledger.lots == [5])
+        #expect(ledger.lots == [])
     }
 
     @Test func `other credits free what a hold kept: it is they that back the hold then`() {
@@ -122,10 +121,11 @@ struct LotRulesTests {
     @Test func `a late settlement's give-back is a lot of its own that does not end and burns last`() {
         var ledger = Scenario(balance: 5)
         let id = ledger.id()
-        ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(90)))
+        ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(120)))
         ledger.do(hold(8, for: .seconds(30)), on: id)
         ledger.do(.report(used: credits(8), timeToLive: .seconds(30)), on: id)
         ledger.pass(.seconds(31))
+        ledger.expire()
         #expect(seen(ledger.do(settle(3), on: id)) == .applied(-5))
         #expect(ledger.lots == [2, 5, 5])
         #expect(ledger.lot(id)?.expiresAt == nil)
@@ -135,13 +135,14 @@ struct LotRulesTests {
         #expect(ledger.lot(id)?.remaining == credits(3))
     }
 
-    @Test func `a give-back in the batch that finds its hold expired forgets no other lot's end`() {
+    @Test func `a give-back after the expiry forgets no other lot's end`() {
         var ledger = Scenario()
         let id = ledger.id()
-        ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(90)))
+        ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(120)))
         ledger.do(hold(8, for: .seconds(30)), on: id)
         ledger.do(.report(used: credits(8), timeToLive: .seconds(30)), on: id)
         ledger.pass(.seconds(31))
+        ledger.expire()
         ledger.do(settle(3), on: id)
         #expect(ledger.state.accounts[ledger.account]?.lotsExpireAt != nil)
         ledger.pass(.seconds(60))
@@ -158,6 +159,7 @@ struct LotRulesTests {
         ledger.do(hold(8, for: .seconds(30)), on: id)
         ledger.do(.report(used: credits(8), timeToLive: .seconds(30)), on: id)
         ledger.pass(.seconds(31))
+        ledger.expire()
         ledger.apply([
             Command(id: later, account: ledger.account, action: grant(.purchase, 6)),
             Command(id: ledger.id(), account: ledger.account, action: charge(4)),

@@ -106,15 +106,19 @@ struct Model {
         case 0..<40:
             var limitsOfKey: SpendingLimits?
             if let key { limitsOfKey = drawLimits(of: KeySpending.ID(account: command.account, key: key)) }
-            let awaits = Bool.random(using: &random)
+            command.isRedelivered = chance(1, in: 20)
+            let share = Bool.random(using: &random)
             return command.asking(
-                .hold(amount: most, leastUseful: least, timeToLive: timeToLive, awaitsFunds: awaits, keyLimits: limitsOfKey))
+                .hold(drawAmounts(most, least), takesShare: share, timeToLive: timeToLive, keyLimits: limitsOfKey))
         case 40..<44: return Command(id: id, account: command.account, action: .charge(amount: most))
         case 44..<50: return command
-        case 50..<62: return command.asking(.report(used: amount(0...9), timeToLive: timeToLive))
-        case 62..<78:
+        case 50..<58: return command.asking(.report(used: amount(0...9), timeToLive: timeToLive))
+        case 58..<68: return Command(id: id, account: command.account, action: .expire)
+        case 68..<80:
             let step = Int64.random(in: 1...3, using: &random)
-            return command.asking(.extend(step: step, amount: most, leastUseful: least, used: amount(0...9), timeToLive: timeToLive))
+            command.isRedelivered = chance(1, in: 20)
+            return command.asking(
+                .extend(step: step, drawAmounts(most, least), used: amount(0...9), timeToLive: timeToLive))
         default:
             let model = chance(1, in: 4) ? nil : "model-\(Int.random(in: 0..<3, using: &random))"
             command.context.usage = Usage(
@@ -122,6 +126,11 @@ struct Model {
                 completionTokens: Int64.random(in: 0...99, using: &random))
             return command.asking(.settle(amount: amount(0...14)))
         }
+    }
+
+    private mutating func drawAmounts(_ most: Credits, _ least: Credits) -> HoldAmounts {
+        let usual = least == most ? most : amount(least.nano / Credits.nanoPerCredit...most.nano / Credits.nanoPerCredit)
+        return HoldAmounts(most: most, usual: usual, least: least, isLastQuestion: chance(1, in: 2))
     }
 
     private mutating func drawGrant() -> Command {
@@ -176,9 +185,9 @@ struct Model {
         if let account = changeSettings() {
             let settings = oracle.settings[account]!
             state.accounts[account, default: Account(id: account)].limits = settings.limits
-            state.accounts[account]!.lowBalanceLevel = settings.level
+            state.accounts[account]!.setLowBalanceLevel(settings.level, defaultLevel: Self.limits.lowBalanceLevel)
+            oracle.levelSet(account, at: now)
         }
-        oracle.expires = !chance(1, in: 25)
         let commands = draw()
         let (decisions, told) = decide(commands)
         let expected = answers(to: commands)
@@ -194,21 +203,13 @@ struct Model {
         return brokenInvariant()
     }
 
-    /// The engine's, over as many turns as the store would need for the holds that are over.
     private mutating func decide(_ commands: [Command]) -> ([Decision], [BalanceAlert]) {
-        var told: [BalanceAlert] = []
-        while true {
-            let (slice, isPart) = state.slice(for: commands, now: now, expires: oracle.expires, expiredMax: 3)
-            let ruling =
-                isPart
-                ? slice.expireHolds(now: now, limits: Self.limits)
-                : slice.apply(commands, now: now, limits: Self.limits, expires: oracle.expires)
-            journal += ruling.entries
-            for row in UsageRow.of(ruling.entries) { usage[row.key, default: UsageRow(key: row.key)].add(row) }
-            told += ruling.alerts
-            state.merge(slice, ruling)
-            if !isPart { return (ruling.decisions, told) }
-        }
+        let slice = state.slice(for: commands, now: now)
+        let ruling = slice.apply(commands, now: now, limits: Self.limits)
+        journal += ruling.entries
+        for row in UsageRow.of(ruling.entries) { usage[row.key, default: UsageRow(key: row.key)].add(row) }
+        state.merge(slice, ruling)
+        return (ruling.decisions, ruling.alerts)
     }
 
     /// What a sweep of everything has the oracle tell.
@@ -332,7 +333,7 @@ extension OracleMemory {
 extension Command {
     /// With what its message would leave in the journal.
     fileprivate func asking(_ action: Action) -> Command {
-        var command = Command(id: id, account: account, action: action, key: key, context: context)
+        var command = Command(id: id, account: account, action: action, key: key, context: context, isRedelivered: isRedelivered)
         var json = JSONWriter()
         json.object { json in
             json.field(optional: "api_key_id", key?.rawValue)
@@ -358,20 +359,14 @@ extension UsageRow {
 }
 
 extension LedgerState {
-    /// What the store reads for these commands. Of the holds that are over it takes no more than `expiredMax` at a time: then it settles
-    /// those first, and nothing else.
-    func slice(for commands: [Command], now: Instant, expires: Bool = true, expiredMax: Int = .max) -> (slice: LedgerState, isPart: Bool) {
+    /// What the store reads for these commands.
+    func slice(for commands: [Command], now: Instant) -> LedgerState {
         let ids = Set(commands.map(\.id))
         let accountIDs = Set(commands.map(\.account))
-        let due = holds.values.filter { expires && accountIDs.contains($0.account) && $0.expiresAt <= now }
-            .sorted { ($0.expiresAt, $0.charge.rawValue) < ($1.expiresAt, $1.charge.rawValue) }
-            .prefix(expiredMax)
-        let isPart = due.count == expiredMax
         var slice = LedgerState(
             accounts: accounts.filter { accountIDs.contains($0.key) },
-            holds: isPart ? [:] : holds.filter { ids.contains($0.key) },
+            holds: holds.filter { ids.contains($0.key) },
             entries: entries.filter { ids.contains($0.key.charge) })
-        for hold in due { slice.holds[hold.charge] = hold }
         let named = Set(commands.compactMap(\.lot))
         for account in slice.accountsWhoseLotsMatter(to: commands, now: now) {
             slice.books[account] = LotBook(
@@ -380,7 +375,7 @@ extension LedgerState {
         let counting = slice.accountsWhoseKeysMatter
         let namedKeys = Set(commands.compactMap(\.key)).union(slice.holds.values.compactMap(\.key))
         slice.keys = keys.filter { counting.contains($0.key.account) && namedKeys.contains($0.key.key) }
-        return (slice, isPart)
+        return slice
     }
 
     /// What the store writes.

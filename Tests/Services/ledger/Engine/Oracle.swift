@@ -7,17 +7,19 @@ import Contracts
 struct Oracle {
     /// What was asked under one id, and what came of it.
     struct Charge {
-        var opening: (command: Command, status: Entry.Status, amount: Credits)?
-        var extensions: [Int64: (command: Command, status: Entry.Status, amount: Credits)] = [:]
+        var opening: (command: Command, isApplied: Bool, amount: Credits)?
+        var extensions: [Int64: (command: Command, amount: Credits)] = [:]
         var reported = Credits.zero
         var expiresAt = Instant(microseconds: 0)
         /// The API key whose sums the hold is in.
         var key: APIKeyID?
-        var end: (command: Command?, account: AccountID, status: Entry.Status, took: Credits, putAside: Credits, at: Instant)?
+        /// An expiry found it overdue once since the last report.
+        var isOverdue = false
+        var end: (command: Command?, account: AccountID, took: Credits, putAside: Credits, at: Instant)?
         var late: (command: Command, took: Credits)?
 
         var isHold: Bool { if case .hold = opening?.command.action { true } else { false } }
-        var isHeld: Bool { isHold && opening?.status == .applied && end == nil }
+        var isHeld: Bool { isHold && end == nil }
         var isExpired: Bool { end != nil && end?.command == nil }
     }
 
@@ -46,8 +48,6 @@ struct Oracle {
     var reversals: [(account: AccountID, grant: ChargeID, target: Credits, version: Int64)] = []
     var counted: [Counted] = []
     let limits: Limits
-    /// False: an outage is made up for, no hold expires.
-    var expires = true
     private var now = Instant(microseconds: 0)
 
     init(limits: Limits = Limits()) { self.limits = limits }
@@ -64,23 +64,24 @@ struct Oracle {
     }
 
     private struct Room {
-        let status: Entry.Status
+        let reason: Seen.Reason
         let now: Credits
-        /// With no hold running.
+        /// With no other hold running.
         let atBest: Credits
     }
 
-    /// What each limit leaves, the account's first, the day's before the month's.
-    private func rooms(_ account: AccountID, _ key: APIKeyID?, _ limitsOfKey: SpendingLimits?) -> [Room] {
+    /// What credits and each limit leave: the credits first, the account's limits before the key's, the day's before the month's.
+    private func rooms(_ account: AccountID, _ key: APIKeyID?, _ limitsOfKey: SpendingLimits?, own: Credits = .zero) -> [Room] {
         let memory = memory(account)
-        var rooms: [Room] = []
-        func add(_ limit: Credits?, _ status: Entry.Status, spent: Credits, held: Credits) {
+        let credits = memory.posted + (settings[account]?.overdraft ?? .zero)
+        var rooms = [Room(reason: .insufficientFunds, now: max(.zero, credits - memory.held), atBest: credits - own)]
+        func add(_ limit: Credits?, _ reason: Seen.Reason, spent: Credits, held: Credits) {
             guard let limit = limit.map({ min($0, limits.balanceMax) }) else { return }
-            rooms.append(Room(status: status, now: limit - spent - held, atBest: limit - spent))
+            rooms.append(Room(reason: reason, now: limit - spent - held, atBest: limit - spent - own))
         }
-        let own = settings[account]?.limits
-        add(own?.daily, .accountDailyLimit, spent: memory.spent(inDayOf: now), held: memory.held)
-        add(own?.monthly, .accountMonthlyLimit, spent: memory.spent(inMonthOf: now), held: memory.held)
+        let mine = settings[account]?.limits
+        add(mine?.daily, .accountDailyLimit, spent: memory.spent(inDayOf: now), held: memory.held)
+        add(mine?.monthly, .accountMonthlyLimit, spent: memory.spent(inMonthOf: now), held: memory.held)
         if let key {
             let held = memory.held(by: key)
             add(limitsOfKey?.daily, .keyDailyLimit, spent: memory.spent(key, inDayOf: now), held: held)
@@ -89,12 +90,41 @@ struct Oracle {
         return rooms
     }
 
-    private func tightest(_ rooms: [Room]) -> Room? {
-        rooms.reduce(nil) { least, room in least.map { $0.now <= room.now ? $0 : room } ?? room }
+    private enum Answer {
+        case granted(Credits)
+        case not(Seen)
     }
 
-    /// The charge's hold as it is for every decision: over from its very moment, whoever has looked since.
-    private func running(_ charge: Charge) -> Bool { charge.isHeld && (charge.expiresAt > now || !expires) }
+    /// SPEC §2, word for word: how much a hold or an extension of `account` is given.
+    private mutating func ask(
+        _ amounts: HoldAmounts, share: Bool, _ account: AccountID, _ rooms: [Room], own: Credits = .zero
+    ) -> Answer {
+        let there = max(.zero, rooms.map(\.now).min() ?? .zero)
+        let atBest = rooms.map(\.atBest).min() ?? .zero
+        let othersRun = held(account) > own
+        var wanted = amounts.most
+        if share {
+            let part = Credits(nano: there.nano / (othersRun ? 16 : 4))
+            wanted = min(wanted, part < amounts.usual ? amounts.usual : part)
+        }
+        let gets = min(wanted, there)
+        // Others keep the rest: only the last question takes less than the usual, or than all there could be.
+        let waitsFor = min(amounts.usual, max(atBest, amounts.least))
+        if gets >= amounts.least, !othersRun || amounts.isLastQuestion || gets >= waitsFor { return .granted(gets) }
+        return .not(whyNot(account, amounts.least, rooms, there))
+    }
+
+    /// Refused is what could not be paid with no other call running; for want of credits before anything else.
+    private mutating func whyNot(_ account: AccountID, _ needed: Credits, _ rooms: [Room], _ there: Credits) -> Seen {
+        guard let least = rooms.map(\.atBest).min(), least < needed else { return .awaiting(whole(there)) }
+        guard rooms[0].atBest >= needed else {
+            note(account, .ranOut)
+            return .refused(.insufficientFunds)
+        }
+        let limits = rooms.dropFirst()
+        let tightest = limits.map(\.atBest).min()
+        return .refused(limits.first { $0.atBest == tightest }!.reason)
+    }
 
     // MARK: What happens
 
@@ -107,16 +137,16 @@ struct Oracle {
         counted.append(Counted(account: account, at: now, type: type, usage: usage, credits: credits, overage: overage))
     }
 
-    /// Time's effects on these accounts: holds that are over, the oldest first, then lots.
+    /// Time's effects on these accounts: expired lots end.
     mutating func tick(_ now: Instant, _ accounts: Set<AccountID>) {
         self.now = now
-        let due = charges.filter { _, charge in
-            charge.isHeld && charge.expiresAt <= now && expires && accounts.contains(charge.opening!.command.account)
-        }
-        for id in due.keys.sorted(by: { (due[$0]!.expiresAt, $0.rawValue) < (due[$1]!.expiresAt, $1.rawValue) }) {
-            end(id, nil, due[id]!.opening!.command.account, asked: due[id]!.reported)
-        }
         for account in accounts { endLots(account) }
+    }
+
+    /// The alert level of the account was set.
+    mutating func levelSet(_ account: AccountID, at now: Instant) {
+        self.now = now
+        note(account, .levelSet)
     }
 
     /// What is over goes, as far as no running hold needs it.
@@ -135,14 +165,14 @@ struct Oracle {
         let charge = charges[id] ?? Charge()
         let putAside = charge.isHeld ? memory(account).heldByCharge[id] ?? .zero : .zero
         guard memory(account).isOpen else {
-            charges[id, default: Charge()].end = (command, account, .accountNotFound, .zero, .zero, now)
+            charges[id, default: Charge()].end = (command, account, .zero, .zero, now)
             return .refused(.accountNotFound)
         }
         let took = min(asked, max(putAside, free(account, without: putAside), .zero))
         if putAside > .zero { note(account, .letGo(id)) }
         if took > .zero { note(account, .used(took, charge.key ?? counting(command?.key, account))) }
         if command?.action != .void { count(account, "usage", -took, overage: asked - took, command?.context.usage) }
-        charges[id, default: Charge()].end = (command, account, .applied, took, putAside, now)
+        charges[id, default: Charge()].end = (command, account, took, putAside, now)
         endLots(account)
         return .applied(whole(took))
     }
@@ -162,11 +192,13 @@ struct Oracle {
     private func asks(_ command: Command) -> Command {
         let action: Command.Action =
             switch command.action {
-            case .hold(let amount, let least, let timeToLive, _, _): .hold(amount: amount, leastUseful: least, timeToLive: timeToLive)
-            case .extend(let step, let amount, let least, _, _):
-                .extend(step: step, amount: amount, leastUseful: least, used: .zero, timeToLive: .zero)
+            case .hold(let amounts, _, let timeToLive, _): .hold(plain(amounts), timeToLive: timeToLive)
+            case .extend(let step, let amounts, _, _): .extend(step: step, plain(amounts), used: .zero, timeToLive: .zero)
             default: command.action
             }
+        func plain(_ amounts: HoldAmounts) -> HoldAmounts {
+            HoldAmounts(most: amounts.most, usual: amounts.usual, least: amounts.least)
+        }
         return Command(id: command.id, account: command.account, action: action)
     }
 
@@ -175,9 +207,10 @@ struct Oracle {
     /// After ``tick(_:_:)`` for the accounts of the batch.
     mutating func decide(_ command: Command) -> Seen {
         switch command.action {
-        case .hold(let amount, let least, let timeToLive, let awaits, let limitsOfKey):
-            hold(command, amount, least, timeToLive, awaits, limitsOfKey)
-        case .extend(let step, let amount, let least, let used, let timeToLive): extend(command, step, amount, least, used, timeToLive)
+        case .hold(let amounts, let share, let timeToLive, let limitsOfKey): hold(command, amounts, share, timeToLive, limitsOfKey)
+        case .extend(let step, let amounts, let used, let timeToLive): extend(command, step, amounts, used, timeToLive)
+        case .expire: expire(command)
+        case .expireLots: .noted
         case .report(let used, let timeToLive): report(command, used, timeToLive)
         case .settle(let amount): settle(command, amount)
         case .void: void(command)
@@ -188,68 +221,67 @@ struct Oracle {
     }
 
     private mutating func hold(
-        _ command: Command, _ amount: Credits, _ least: Credits, _ timeToLive: Duration, _ awaits: Bool, _ limitsOfKey: SpendingLimits?
+        _ command: Command, _ amounts: HoldAmounts, _ share: Bool, _ timeToLive: Duration, _ limitsOfKey: SpendingLimits?
     ) -> Seen {
         let (id, account) = (command.id, command.account)
         let charge = charges[id] ?? Charge()
         if let opening = charge.opening { return again(command, opening.command, opening.amount) }
-        func refuse(_ status: Entry.Status) -> Seen {
-            charges[id, default: Charge()].opening = (command, status, .zero)
-            return .refused(status)
-        }
-        if charge.end != nil { return refuse(.alreadyResolved) }
-        guard memory(account).isOpen else { return refuse(.accountNotFound) }
+        if let end = charge.end { return end.account == account ? .refused(.alreadyResolved) : .conflict }
+        if command.isRedelivered { return .undecided }
+        guard memory(account).isOpen else { return .refused(.accountNotFound) }
 
         let isLimited = limitsOfKey.map { !$0.isUnlimited } ?? false
         let key = isLimited ? command.key : counting(command.key, account)
-        let rooms = rooms(account, key, limitsOfKey)
-        let granted = min(amount, free(account), tightest(rooms)?.now ?? amount)
-        guard granted >= least else {
-            let mightLater = posted(account) + (settings[account]?.overdraft ?? .zero) >= least && rooms.allSatisfy { $0.atBest >= least }
-            if awaits, mightLater { return .awaiting(whole(max(.zero, free(account)))) }
-            return refuse(whyNot(account, least, rooms))
+        switch ask(amounts, share: share, account, rooms(account, key, limitsOfKey)) {
+        case .not(let answer): return answer
+        case .granted(let granted):
+            charges[id, default: Charge()].opening = (command, true, granted)
+            charges[id]!.expiresAt = now + min(timeToLive, limits.timeToLiveMax)
+            if let key {
+                charges[id]!.key = key
+                keyLimits[KeySpending.ID(account: account, key: key)] = limitsOfKey ?? SpendingLimits()
+            }
+            note(account, .held(id, granted, key))
+            return .applied(whole(granted))
         }
-        charges[id, default: Charge()].opening = (command, .applied, granted)
-        charges[id]!.expiresAt = now + min(timeToLive, limits.timeToLiveMax)
-        if let key {
-            charges[id]!.key = key
-            keyLimits[KeySpending.ID(account: account, key: key)] = limitsOfKey ?? SpendingLimits()
-        }
-        note(account, .held(id, granted, key))
-        return .applied(whole(granted))
-    }
-
-    /// For want of credits before anything else; a call that could not be paid with no other running is told of.
-    private mutating func whyNot(_ account: AccountID, _ needed: Credits, _ rooms: [Room]) -> Entry.Status {
-        guard free(account) < needed else { return tightest(rooms)!.status }
-        if posted(account) + (settings[account]?.overdraft ?? .zero) < needed { note(account, .ranOut) }
-        return .insufficientFunds
     }
 
     private mutating func extend(
-        _ command: Command, _ step: Int64, _ amount: Credits, _ least: Credits, _ used: Credits, _ timeToLive: Duration
+        _ command: Command, _ step: Int64, _ amounts: HoldAmounts, _ used: Credits, _ timeToLive: Duration
     ) -> Seen {
         let (id, account) = (command.id, command.account)
         let charge = charges[id] ?? Charge()
         if let stored = charge.extensions[step] { return again(command, stored.command, stored.amount) }
         if let opening = charge.opening, !charge.isHold || opening.command.account != account { return .conflict }
         if charge.opening == nil, let end = charge.end, end.account != account { return .conflict }
-        func answer(_ status: Entry.Status, _ amount: Credits = .zero) -> Seen {
-            charges[id, default: Charge()].extensions[step] = (command, status, amount)
-            return status == .applied ? .applied(whole(amount)) : .refused(status)
-        }
-        guard running(charge) else { return answer(charge.end != nil ? .alreadyResolved : .holdNotFound) }
+        guard charge.isHeld else { return .refused(charge.end != nil ? .alreadyResolved : .notHeld) }
+        if command.isRedelivered { return .undecided }
         reportOn(id, used, timeToLive)
-        if (memory(account).heldByCharge[id] ?? .zero) + amount > limits.amountMax { return answer(.outOfRange) }
-        let rooms = rooms(account, charge.key, charge.key.flatMap { keyLimits[KeySpending.ID(account: account, key: $0)] })
-        let granted = min(amount, free(account), tightest(rooms)?.now ?? amount)
-        guard granted >= least else { return answer(whyNot(account, least, rooms)) }
-        note(account, .held(id, granted, charge.key))
-        return answer(.applied, granted)
+        let own = memory(account).heldByCharge[id] ?? .zero
+        if own + amounts.most > limits.amountMax { return .refused(.outOfRange) }
+        let limitsOfKey = charge.key.flatMap { keyLimits[KeySpending.ID(account: account, key: $0)] }
+        switch ask(amounts, share: false, account, rooms(account, charge.key, limitsOfKey, own: own), own: own) {
+        case .not(let answer): return answer
+        case .granted(let granted):
+            charges[id]!.extensions[step] = (command, granted)
+            note(account, .held(id, granted, charge.key))
+            return .applied(whole(granted))
+        }
+    }
+
+    /// The first that finds a hold overdue gives it the grace, the second ends it; any word of its call in between starts over.
+    private mutating func expire(_ command: Command) -> Seen {
+        guard let charge = charges[command.id], charge.isHeld, charge.opening?.command.account == command.account,
+            charge.expiresAt <= now
+        else { return .noted }
+        if charge.isOverdue { return end(command.id, nil, command.account, asked: charge.reported) }
+        charges[command.id]!.isOverdue = true
+        charges[command.id]!.expiresAt = now + limits.expiryGrace
+        return .noted
     }
 
     private mutating func report(_ command: Command, _ used: Credits, _ timeToLive: Duration) -> Seen {
-        guard let charge = charges[command.id], running(charge) else { return .noted }
+        guard let charge = charges[command.id], charge.isHeld else { return .noted }
         guard charge.opening?.command.account == command.account else { return .conflict }
         reportOn(command.id, used, timeToLive)
         return .noted
@@ -257,7 +289,10 @@ struct Oracle {
 
     private mutating func reportOn(_ id: ChargeID, _ used: Credits, _ timeToLive: Duration) {
         charges[id]!.reported = max(charges[id]!.reported, used)
-        charges[id]!.expiresAt = max(charges[id]!.expiresAt, now + min(timeToLive, limits.timeToLiveMax))
+        let time = min(timeToLive, limits.timeToLiveMax)
+        guard charges[id]!.isOverdue || charges[id]!.expiresAt - now < time / 2 else { return }
+        charges[id]!.isOverdue = false
+        charges[id]!.expiresAt = max(charges[id]!.expiresAt, now + time)
     }
 
     private mutating func settle(_ command: Command, _ amount: Credits) -> Seen {
@@ -305,10 +340,10 @@ struct Oracle {
         if charge.opening != nil { return .conflict }
         guard memory(account).isOpen else { return end(id, command, account, asked: amount) }
         let rooms = rooms(account, nil, nil)
-        guard free(account) >= amount, rooms.allSatisfy({ $0.now >= amount }) else {
-            let status = whyNot(account, amount, rooms)
-            charges[id, default: Charge()].end = (command, account, status, .zero, .zero, now)
-            return .refused(status)
+        guard rooms.allSatisfy({ $0.now >= amount }) else {
+            let answer = whyNot(account, amount, rooms, max(.zero, rooms.map(\.now).min() ?? .zero))
+            if case .refused = answer { charges[id, default: Charge()].end = (command, account, .zero, .zero, now) }
+            return answer
         }
         return end(id, command, account, asked: amount)
     }
@@ -316,23 +351,32 @@ struct Oracle {
     private mutating func give(_ command: Command, _ grant: Command.Grant, _ amount: Credits, _ until: Instant?) -> Seen {
         let (id, account) = (command.id, command.account)
         if let opening = charges[id]?.opening { return again(command, opening.command, opening.amount) }
-        func answer(_ status: Entry.Status, _ amount: Credits = .zero) -> Seen {
-            charges[id, default: Charge()].opening = (command, status, amount)
-            return status == .applied ? .applied(whole(amount)) : .refused(status)
+        // A charge that ended without a hold is known by its end alone.
+        if charges[id]?.end != nil { return .conflict }
+        func refuse(_ reason: Seen.Reason) -> Seen {
+            charges[id, default: Charge()].opening = (command, false, .zero)
+            return .refused(reason)
+        }
+        func answer(_ amount: Credits) -> Seen {
+            charges[id, default: Charge()].opening = (command, true, amount)
+            return .applied(whole(amount))
         }
         if amount < .zero {
-            guard max(.zero, free(account)) >= -amount else { return answer(.insufficientFunds) }
+            if max(.zero, free(account)) < -amount {
+                return free(account, without: held(account)) < -amount
+                    ? refuse(.insufficientFunds) : .awaiting(whole(max(.zero, free(account))))
+            }
             note(account, .took(-amount))
             count(account, grant.kind.type, amount)
-            return answer(.applied, amount)
+            return answer(amount)
         }
-        if posted(account) + amount > limits.balanceMax { return answer(.outOfRange) }
+        if posted(account) + amount > limits.balanceMax { return refuse(.outOfRange) }
         // The reversal that counts may have come before it.
         let before = min(amount, reversal(of: id, account)?.target ?? .zero)
         note(account, .granted(id, grant.kind, amount, takenBefore: before, until: until))
         if amount > before { count(account, grant.kind.type, amount - before) }
         endLots(account)
-        return answer(.applied, amount - before)
+        return answer(amount - before)
     }
 
     private func reversal(of grant: ChargeID, _ account: AccountID) -> (target: Credits, version: Int64)? {
@@ -342,22 +386,28 @@ struct Oracle {
     private mutating func reverse(_ command: Command, _ grant: ChargeID, _ target: Credits, _ version: Int64) -> Seen {
         let (id, account) = (command.id, command.account)
         if let opening = charges[id]?.opening { return again(command, opening.command, opening.amount) }
-        func answer(_ status: Entry.Status, _ amount: Credits = .zero) -> Seen {
-            charges[id, default: Charge()].opening = (command, status, amount)
-            return status == .applied ? .applied(whole(amount)) : .refused(status)
+        // A charge that ended without a hold is known by its end alone.
+        if charges[id]?.end != nil { return .conflict }
+        func refuse(_ reason: Seen.Reason) -> Seen {
+            charges[id, default: Charge()].opening = (command, false, .zero)
+            return .refused(reason)
         }
-        if let known = reversal(of: grant, account), version <= known.version { return answer(.superseded) }
+        func answer(_ amount: Credits) -> Seen {
+            charges[id, default: Charge()].opening = (command, true, amount)
+            return .applied(whole(amount))
+        }
+        if let known = reversal(of: grant, account), version <= known.version { return refuse(.superseded) }
         let lot = memory(account).lots.first { $0.id == grant }
         // What its end took is with nobody, so it cannot be taken back.
         let difference = lot.map { min(target, $0.amount - $0.ended) - $0.takenBack } ?? .zero
         let rest = posted(account) - difference
-        if rest > limits.balanceMax || rest - held(account) < -limits.balanceMax { return answer(.outOfRange) }
+        if rest > limits.balanceMax || rest - held(account) < -limits.balanceMax { return refuse(.outOfRange) }
         reversals.append((account, grant, target, version))
         if difference != .zero {
             note(account, .takenBack(of: grant, difference))
             count(account, "clawback", -difference)
         }
         endLots(account)
-        return answer(.applied, difference)
+        return answer(difference)
     }
 }

@@ -28,6 +28,7 @@ struct OracleMemory {
         case ended(of: ChargeID, Credits)
         /// A call was refused that could not be paid with no other running.
         case ranOut
+        case levelSet
     }
 
     let account: AccountID
@@ -115,7 +116,7 @@ struct OracleMemory {
 
         for fact in facts {
             switch fact.what {
-            case .held, .letGo, .ranOut: break
+            case .held, .letGo, .ranOut, .levelSet: break
             case .used(let amount, _), .took(let amount): burn(amount)
             case .gaveBack(let charge, let amount, _, _):
                 lots.append(
@@ -169,6 +170,8 @@ struct OracleMemory {
         var alerts: [BalanceAlert] = []
         var balance = Credits.zero
         var isExhaustedTold = false
+        /// The balance was below its level when it or the level changed last.
+        var isLow = false
 
         for fact in facts {
             let (before, change) = (balance, fact.what.change)
@@ -179,9 +182,15 @@ struct OracleMemory {
             let isBelow = fact.level.map { balance < $0 } ?? false
             let wasBelow = fact.level.map { before < $0 } ?? false
             if case .ranOut = fact.what {
-                if !isExhaustedTold { tell(.exhausted) }
-                isExhaustedTold = true
-            } else if change > .zero, balance > .zero {
+                // One call that is too dear does not exhaust an account that has much left.
+                if !isExhaustedTold, isLow {
+                    tell(.exhausted)
+                    isExhaustedTold = true
+                }
+                continue
+            }
+            if change != .zero || fact.what.isLevelSet { isLow = isBelow }
+            if change > .zero, balance > .zero {
                 isExhaustedTold = false
             } else if change < .zero, !isExhaustedTold {
                 if balance <= .zero {
@@ -197,10 +206,12 @@ struct OracleMemory {
 }
 
 extension OracleMemory.What {
+    fileprivate var isLevelSet: Bool { if case .levelSet = self { true } else { false } }
+
     /// Of the balance.
     var change: Credits {
         switch self {
-        case .held, .letGo, .ranOut: .zero
+        case .held, .letGo, .ranOut, .levelSet: .zero
         case .used(let amount, _), .took(let amount), .takenBack(_, let amount), .ended(_, let amount): -amount
         case .gaveBack(_, let amount, _, _): amount
         case .granted(_, _, let amount, let before, _): amount - before

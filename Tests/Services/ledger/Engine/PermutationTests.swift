@@ -10,7 +10,7 @@ struct PermutationTests {
         let steps: [Walk.Step] = [
             .init("hold", about, hold(6)), .init("extend", about, extend(by: 3, used: 1)),
             .init("report", about, report(3)), .init("settle", about, settle(4)), .init("other settle", about, settle(12)),
-            .init("void", about, .void), .init("expiry", after: .seconds(61)),
+            .init("void", about, .void), .init("expiry", about, .expire, after: .seconds(61)),
         ]
         var walk = Walk(balance: 10, steps: steps)
         #expect(walk.difference(depth: 6) == nil)
@@ -24,7 +24,7 @@ struct PermutationTests {
             .init("grant", about, grant(.planGrant, 10, until: end)), .init("reversal", nil, reverse(about, 8, version: 1)),
             .init("lower reversal", nil, reverse(about, 3, version: 2)), .init("spend", nil, charge(4)),
             .init("hold", nil, hold(5, for: .seconds(30))),
-            .init("end", after: .seconds(101)),
+            .init("end", nil, .expireLots, after: .seconds(101)),
         ]
         var walk = Walk(balance: 5, steps: steps)
         #expect(walk.difference(depth: 6) == nil)
@@ -38,14 +38,12 @@ private struct Walk {
         let name: String
         /// Nil: another one each time.
         let id: ChargeID?
-        let action: Command.Action?
+        let action: Command.Action
         let time: Duration
 
-        init(_ name: String, _ id: ChargeID?, _ action: Command.Action) {
-            (self.name, self.id, self.action, time) = (name, id, action, .zero)
+        init(_ name: String, _ id: ChargeID?, _ action: Command.Action, after time: Duration = .zero) {
+            (self.name, self.id, self.action, self.time) = (name, id, action, time)
         }
-
-        init(_ name: String, after time: Duration) { (self.name, id, action, self.time) = (name, nil, nil, time) }
     }
 
     static let start = Instant(microseconds: 1_800_000_000_000_000)
@@ -74,17 +72,13 @@ private struct Walk {
             let path = path + [step.name]
             next.pass(step.time)
             expected.tick(next.now, [next.account])
-            if let action = step.action {
-                let command = Command(id: step.id ?? next.id(), account: next.account, action: action)
-                let (found, right) = (seen(next.apply([command])[0]), expected.decide(command))
-                if found != right { return "\(path): engine \(found), oracle \(right)" }
-                let (state, written) = (next.state, next.journal.count)
-                let again = seen(next.apply([command])[0])
-                if next.state != state || next.journal.count != written { return "\(path): said twice it counts twice" }
-                if case .applied = again { return "\(path): said twice it is decided twice" }
-            } else {
-                next.sweep()
-            }
+            let command = Command(id: step.id ?? next.id(), account: next.account, action: step.action)
+            let (found, right) = (seen(next.apply([command])[0]), expected.decide(command))
+            if found != right { return "\(path): engine \(found), oracle \(right)" }
+            let (state, written) = (next.state, next.journal.count)
+            let again = seen(next.apply([command])[0])
+            if next.state != state || next.journal.count != written { return "\(path): twice it counts twice" }
+            if case .applied = again { return "\(path): twice it is decided twice" }
             if let difference = difference(next, expected) { return "\(path): \(difference)" }
             if depth > 1, let difference = self.difference(next, expected, path, depth - 1) { return difference }
         }

@@ -47,7 +47,7 @@ struct RangeRulesTests {
             let id = ledger.id()
             ledger.do(hold(most), on: id)
             ledger.pass(.seconds(61))
-            ledger.sweep()
+            ledger.expire()
             calls.append(id)
         }
         for id in calls { ledger.do(settle(most), on: id) }
@@ -63,7 +63,7 @@ struct RangeRulesTests {
             ledger.do(hold(most), on: id)
             ledger.do(report(most), on: id)
             ledger.pass(.seconds(61))
-            ledger.sweep()
+            ledger.expire()
             calls.append(id)
             ledger.do(grant(.topup, most))
         }
@@ -91,9 +91,9 @@ struct RangeRulesTests {
 
     @Test func `times at the ends of their range are lived through`() {
         var ledger = Scenario(balance: 10)
-        #expect(seen(ledger.do(.hold(amount: credits(1), leastUseful: credits(1), timeToLive: .milliseconds(Int64.max)))) == .applied(1))
+        #expect(seen(ledger.do(hold(1, for: .milliseconds(Int64.max)))) == .applied(1))
         #expect(
-            seen(ledger.do(.hold(amount: credits(1), leastUseful: credits(1), timeToLive: .milliseconds(Int64.min))))
+            seen(ledger.do(hold(1, for: .milliseconds(Int64.min))))
                 == .invalid(.timeToLiveNotPositive))
         #expect(seen(ledger.do(grant(.bonus, 1, until: Instant(microseconds: .max)))) == .applied(1))
         #expect(seen(ledger.do(grant(.bonus, 1, until: Instant(microseconds: .min)))) == .applied(1))

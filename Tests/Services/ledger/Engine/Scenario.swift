@@ -9,8 +9,6 @@ struct Scenario {
     var journal: [Entry] = []
     var alerts: [BalanceAlert] = []
     var limits = Limits()
-    /// False: an outage is being made up for.
-    var expires = true
     private var random: SplitMix64
     let account = AccountID.make()
 
@@ -35,8 +33,8 @@ struct Scenario {
     /// The engine sees what the store would load for these commands, and what the store would write is kept.
     @discardableResult
     mutating func apply(_ commands: [Command]) -> [Decision] {
-        let slice = state.slice(for: commands, now: now, expires: expires).slice
-        return keep(slice, slice.apply(commands, now: now, limits: limits, expires: expires))
+        let slice = state.slice(for: commands, now: now)
+        return keep(slice, slice.apply(commands, now: now, limits: limits))
     }
 
     private mutating func keep(_ before: LedgerState, _ ruling: Ruling) -> [Decision] {
@@ -48,8 +46,20 @@ struct Scenario {
 
     mutating func pass(_ duration: Duration) { now = now + duration }
 
-    /// Lets time's effects happen, as the sweep does.
-    mutating func sweep() { _ = keep(state, state.apply([], now: now, limits: limits, expires: expires)) }
+    /// Asks for everything that is due, as the sweep does.
+    mutating func sweep() {
+        for hold in state.holds.values.filter({ $0.expiresAt <= now }).sorted(by: { $0.charge < $1.charge }) {
+            self.do(.expire, on: hold.charge, account: hold.account)
+        }
+        _ = keep(state, state.apply([], now: now, limits: limits))
+    }
+
+    /// Sweeps now and once more after the grace, so that every overdue hold ends.
+    mutating func expire() {
+        sweep()
+        pass(limits.expiryGrace)
+        sweep()
+    }
 
     var posted: Credits { state.accounts[account]?.posted ?? .zero }
     var held: Credits { state.accounts[account]?.held ?? .zero }
@@ -74,8 +84,17 @@ struct Scenario {
 
 func credits(_ whole: Int64) -> Credits { Credits(whole: whole) }
 
-func hold(_ amount: Int64, least: Int64? = nil, for timeToLive: Duration = .seconds(60), awaitsFunds: Bool = false) -> Command.Action {
-    .hold(amount: credits(amount), leastUseful: credits(least ?? amount), timeToLive: timeToLive, awaitsFunds: awaitsFunds)
+func amounts(_ most: Int64, usual: Int64? = nil, least: Int64? = nil, isLast: Bool = false) -> HoldAmounts {
+    HoldAmounts(
+        most: credits(most), usual: credits(usual ?? least ?? most), least: credits(least ?? most), isLastQuestion: isLast)
+}
+
+func hold(
+    _ amount: Int64, usual: Int64? = nil, least: Int64? = nil, share: Bool = false, isLast: Bool = false,
+    for timeToLive: Duration = .seconds(60), keyLimits: SpendingLimits? = nil
+) -> Command.Action {
+    .hold(
+        amounts(amount, usual: usual, least: least, isLast: isLast), takesShare: share, timeToLive: timeToLive, keyLimits: keyLimits)
 }
 
 func grant(_ kind: Command.Grant = .purchase, _ amount: Int64, until end: Instant? = nil) -> Command.Action {
@@ -86,35 +105,80 @@ func reverse(_ grant: ChargeID, _ target: Int64, version: Int64) -> Command.Acti
     .reverse(grant: grant, target: credits(target), version: version)
 }
 
-func extend(_ step: Int64 = 1, by amount: Int64, least: Int64? = nil, used: Int64 = 0, for time: Duration = .seconds(60)) -> Command.Action
-{
-    .extend(step: step, amount: credits(amount), leastUseful: credits(least ?? amount), used: credits(used), timeToLive: time)
+func extend(
+    _ step: Int64 = 1, by amount: Int64, usual: Int64? = nil, least: Int64? = nil, isLast: Bool = false, used: Int64 = 0,
+    for time: Duration = .seconds(60)
+) -> Command.Action {
+    .extend(step: step, amounts(amount, usual: usual, least: least, isLast: isLast), used: credits(used), timeToLive: time)
 }
 
 func charge(_ amount: Int64) -> Command.Action { .charge(amount: credits(amount)) }
 func settle(_ amount: Int64) -> Command.Action { .settle(amount: credits(amount)) }
 func report(_ used: Int64) -> Command.Action { .report(used: credits(used), timeToLive: .seconds(60)) }
 
-/// What a test about a rule wants to see of a decision.
+/// A decision as far as a test about a rule looks at it.
 enum Seen: Hashable {
     case applied(Int64)
-    case refused(Entry.Status)
+    case refused(Reason)
     case duplicate(Int64)
+    /// With the credits that are spendable.
     case awaiting(Int64)
-    case conflict, superseded, noted
+    case conflict, superseded, noted, undecided
     case invalid(Decision.Flaw)
+
+    /// With a row (a charge, a grant, a reversal) or without one (a hold, an extension).
+    enum Reason: Hashable {
+        case insufficientFunds, accountNotFound, outOfRange, superseded, alreadyResolved, notHeld
+        case accountDailyLimit, accountMonthlyLimit, keyDailyLimit, keyMonthlyLimit
+    }
 }
 
 func seen(_ decision: Decision) -> Seen {
     switch decision {
-    case .decided(let entry):
-        entry.status == .applied ? .applied(entry.amount.nano / Credits.nanoPerCredit) : .refused(entry.status)
-    case .duplicate(let entry): .duplicate(entry.amount.nano / Credits.nanoPerCredit)
+    case .decided(let entry, _):
+        entry.status == .applied ? .applied(whole(entry.amount)) : .refused(reason(entry.status))
+    case .duplicate(let entry): .duplicate(whole(entry.amount))
     case .conflict: .conflict
     case .superseded: .superseded
-    case .awaitingFunds(let available): .awaiting(available.nano / Credits.nanoPerCredit)
+    case .refused(let refusal): .refused(reason(refusal))
+    case .awaitingFunds(let funds): .awaiting(whole(funds.spendable))
+    case .undecided: .undecided
     case .noted: .noted
     case .invalid(let flaw): .invalid(flaw)
+    }
+}
+
+private func whole(_ amount: Credits) -> Int64 { amount.nano / Credits.nanoPerCredit }
+
+private func reason(_ status: Entry.Status) -> Seen.Reason {
+    switch status {
+    case .applied: preconditionFailure("an applied entry has no reason")
+    case .insufficientFunds: .insufficientFunds
+    case .accountNotFound: .accountNotFound
+    case .outOfRange: .outOfRange
+    case .accountDailyLimit: .accountDailyLimit
+    case .accountMonthlyLimit: .accountMonthlyLimit
+    case .superseded: .superseded
+    }
+}
+
+private func reason(_ refusal: Refusal) -> Seen.Reason {
+    switch refusal {
+    case .insufficientFunds: .insufficientFunds
+    case .accountNotFound: .accountNotFound
+    case .alreadyResolved: .alreadyResolved
+    case .notHeld: .notHeld
+    case .outOfRange: .outOfRange
+    case .limit(let limit, _): reason(limit.scope, limit.period)
+    }
+}
+
+func reason(_ scope: HoldReply.Limit.Scope, _ period: HoldReply.Limit.Period) -> Seen.Reason {
+    switch (scope, period) {
+    case (.account, .day): .accountDailyLimit
+    case (.account, .month): .accountMonthlyLimit
+    case (.apiKey, .day): .keyDailyLimit
+    case (.apiKey, .month): .keyMonthlyLimit
     }
 }
 

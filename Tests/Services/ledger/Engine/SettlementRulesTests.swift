@@ -71,7 +71,7 @@ struct SettlementRulesTests {
         let id = ledger.id()
         #expect(seen(ledger.do(.void, on: id)) == .applied(0))
         #expect(seen(ledger.do(hold(6), on: id)) == .refused(.alreadyResolved))
-        #expect(seen(ledger.do(hold(6), on: id)) == .duplicate(0))
+        #expect(seen(ledger.do(hold(6), on: id)) == .refused(.alreadyResolved))
         #expect(ledger.available == credits(10))
     }
 

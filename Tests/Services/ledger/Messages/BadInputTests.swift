@@ -21,8 +21,8 @@ struct BadInputTests {
                 (.zero, .zero, 60_000, "amount_not_positive"), (credits(-1), credits(-1), 60_000, "amount_not_positive"),
                 (Credits(nano: .min), Credits(nano: .min), 60_000, "amount_not_positive"),
                 (Self.tooMuch, credits(1), 60_000, "amount_too_large"), (Self.endless, Self.endless, 60_000, "amount_too_large"),
-                (credits(1), credits(2), 60_000, "least_useful_out_of_range"), (credits(1), .zero, 60_000, "least_useful_out_of_range"),
-                (credits(1), Credits(nano: .min), 60_000, "least_useful_out_of_range"),
+                (credits(1), credits(2), 60_000, "amounts_out_of_order"), (credits(1), .zero, 60_000, "amounts_out_of_order"),
+                (credits(1), Credits(nano: .min), 60_000, "amounts_out_of_order"),
                 (credits(1), credits(1), 0, "time_to_live_not_positive"), (credits(1), credits(1), .min, "time_to_live_not_positive"),
             ]
             for bad in cases {
@@ -51,7 +51,7 @@ struct BadInputTests {
     @Test func `a hold that cannot be read is dropped, and those beside it are answered`() async throws {
         try await withBrokeredLedgers { peers, _, _ in
             let account = try await richAccount(peers)
-            let malformed = outcome("malformed", of: "holds")
+            let malformed = outcome("malformed", of: Topology.ledgerHolds)
             for body in Self.unreadable {
                 try await peers.send(Topology.ledgerRPC, "hold", PlaceHold.name, body)
             }
@@ -59,14 +59,14 @@ struct BadInputTests {
             try await peers.send(Topology.ledgerRPC, "hold", SettleCharge.name, settlement.encoded())
             let reply = try await peers.hold(1, account: account)
             #expect(reply.status == .granted && reply.available == credits(99))
-            #expect(outcome("malformed", of: "holds") - malformed == Int64(Self.unreadable.count + 1))
+            #expect(outcome("malformed", of: Topology.ledgerHolds) - malformed == Int64(Self.unreadable.count + 1))
         }
     }
 
     @Test func `durable commands that cannot take effect end in the dead letters, and those beside them take effect`() async throws {
         try await withBrokeredLedgers { peers, broker, _ in
             let account = try await richAccount(peers)
-            let before = (outcome("invalid", of: "charges"), outcome("malformed", of: "charges"))
+            let before = (outcome("invalid", of: Topology.ledgerCharges), outcome("malformed", of: Topology.ledgerCharges))
             let commands = Topology.ledgerCommands
             var refused: [ChargeID] = []
             for amount in [credits(-1), Credits(nano: .min), Self.tooMuch, Self.endless] {
@@ -94,8 +94,8 @@ struct BadInputTests {
             let dead = try await broker.deadLetters(of: Topology.ledgerCharges, count: refused.count + Self.unreadable.count + 4)
             #expect(dead.count == refused.count + Self.unreadable.count + 4)
             #expect(dead.allSatisfy { $0.properties.header("x-first-death-reason") == "rejected" })
-            #expect(outcome("invalid", of: "charges") - before.0 == Int64(refused.count))
-            #expect(outcome("malformed", of: "charges") - before.1 == Int64(Self.unreadable.count + 4))
+            #expect(outcome("invalid", of: Topology.ledgerCharges) - before.0 == Int64(refused.count))
+            #expect(outcome("malformed", of: Topology.ledgerCharges) - before.1 == Int64(Self.unreadable.count + 4))
             #expect(try await peers.balance(of: account).available == credits(99))
         }
     }
@@ -103,7 +103,7 @@ struct BadInputTests {
     @Test func `purchases of nothing, of less and of too much grant nothing`() async throws {
         try await withBrokeredLedgers { peers, broker, _ in
             let account = try await richAccount(peers)
-            let invalid = outcome("invalid", of: "purchases")
+            let invalid = outcome("invalid", of: Topology.ledgerPurchases)
             let amounts = [Credits.zero, credits(-1), Credits(nano: .min), Self.tooMuch, Self.endless]
             for amount in amounts { try await peers.send(purchase(amount, for: account)) }
             for body in Self.unreadable {
@@ -115,7 +115,7 @@ struct BadInputTests {
             try await until("the last is there") { try await peers.balance(of: account).posted == credits(3_000_000_101) }
             let dead = try await broker.deadLetters(of: Topology.ledgerPurchases, count: amounts.count + Self.unreadable.count)
             #expect(dead.count == amounts.count + Self.unreadable.count)
-            #expect(outcome("invalid", of: "purchases") - invalid == Int64(amounts.count))
+            #expect(outcome("invalid", of: Topology.ledgerPurchases) - invalid == Int64(amounts.count))
         }
     }
 
@@ -146,6 +146,6 @@ struct BadInputTests {
 }
 
 /// The ledger's counter, whose process this is.
-func outcome(_ outcome: String, of queue: String) -> Int64 {
-    Metrics.shared.counter("ledger_commands_total", help: "Commands by outcome.", labels: ["queue": queue, "outcome": outcome]).count
+func outcome(_ outcome: String, of queue: Queue) -> Int64 {
+    Metrics.shared.counter("ledger_commands_total", help: "Commands by outcome.", labels: ["queue": queue.name, "outcome": outcome]).count
 }

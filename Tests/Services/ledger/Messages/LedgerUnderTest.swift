@@ -50,10 +50,10 @@ final class LedgerUnderTest: @unchecked Sendable {
     private var handOver: Task<Void, any Error>?
 
     init(
-        _ database: TestDatabase, _ broker: TestBroker, faults: FaultPoints = FaultPoints(),
-        configure: (inout PostgresPool.Configuration) -> Void = { _ in }
+        _ database: TestDatabase, _ broker: TestBroker, limits: Limits = Limits(), faults: FaultPoints = FaultPoints(),
+        keepAfter: Duration = .seconds(30), configure: (inout PostgresPool.Configuration) -> Void = { _ in }
     ) throws {
-        ledger = StoreUnderTest(database, faults: faults, configure: configure)
+        ledger = StoreUnderTest(database, limits: limits, faults: faults, keepAfter: keepAfter, configure: configure)
         replies = AMQPPublisher(try AMQPConfiguration(url: broker.url, connectionName: "ledger:replies"), log: log)
         var connections: [AMQPConsumer] = []
         messages = try LedgerMessages(runner: ledger.runner, store: ledger.store, replies: replies, log: log) { queue, prefetch in
@@ -67,8 +67,13 @@ final class LedgerUnderTest: @unchecked Sendable {
     }
 
     var isConnected: Bool { connections.allSatisfy(\.isConnected) }
-    /// As the sweeper is told.
-    var isHearing: Bool { messages.consumers.allSatisfy(\.isConnected) }
+    /// All command queues are read, or stood by for.
+    var isHearing: Bool { connections.prefix(messages.consumers.count).allSatisfy(\.isConnected) }
+
+    /// A sweep that has asked for nothing yet.
+    func sweeper() -> Sweeper {
+        Sweeper(store: ledger.store, runner: ledger.runner, publisher: replies, interval: .seconds(1), log: log)
+    }
 
     func start() async throws {
         try await ledger.start()
@@ -172,12 +177,13 @@ extension CallFacts {
 
 /// `count` ledgers on one broker and one database, and their peers; audited at the end.
 func withBrokeredLedgers(
-    _ count: Int = 1, _ body: @escaping @Sendable (Peers, TestBroker, [LedgerUnderTest]) async throws -> Void
+    _ count: Int = 1, limits: Limits = Limits(), keepAfter: Duration = .seconds(30),
+    _ body: @escaping @Sendable (Peers, TestBroker, [LedgerUnderTest]) async throws -> Void
 ) async throws {
     let database = TestDatabase.current
     try await TestBroker.withTopology { broker in
         try await TestDatabase.onLoop {
-            let ledgers = try (0..<count).map { _ in try LedgerUnderTest(database, broker) }
+            let ledgers = try (0..<count).map { _ in try LedgerUnderTest(database, broker, limits: limits, keepAfter: keepAfter) }
             for ledger in ledgers { try await ledger.start() }
             let result: Result<Void, any Error>
             do { result = .success(try await withPeers(broker) { try await body($0, broker, ledgers) }) } catch { result = .failure(error) }

@@ -125,30 +125,6 @@ struct MessagesTests {
         }
     }
 
-    @Test func `a hold that waited here longer than its asker is dropped without effect`() async throws {
-        let database = TestDatabase.current
-        try await withBrokeredLedgers { peers, _, _ in
-            let account = AccountID.make()
-            try await peers.grant(10, account: account)
-            try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
-            let other = StoreUnderTest(database)
-            let first = try await other.pool.transaction { transaction in
-                _ = try await transaction.query(LockAccount(account: account))
-                let first = Task { try await peers.hold(1, account: account) }
-                try await until("the ledger waits for the row") { try await transaction.one(CountLockWaits()) > 0 }
-                await #expect(throws: RPCError.timedOut) {
-                    try await peers.hold(3, account: account, within: .milliseconds(300))
-                }
-                // The ledger counts from when it came in, which was a moment later.
-                try await TestDatabase.loop.sleep(for: .seconds(1))
-                return first
-            }
-            #expect(try await first.value.status == .granted)
-            #expect(try await peers.hold(2, account: account).available == credits(7))
-            await other.pool.close()
-        }
-    }
-
     @Test func `a hold is decided whatever its asker's clock says`() async throws {
         try await withBrokeredLedgers { peers, _, _ in
             let account = AccountID.make()
@@ -179,16 +155,4 @@ private struct ReadFlow: Statement {
     let conversation: ConversationID
     static let sql = "SELECT type || ' ' || trace_id FROM v_journal WHERE conversation_id = $1 ORDER BY at"
     func bind(_ parameters: inout Parameters) { parameters.append(conversation) }
-}
-
-private struct LockAccount: Statement {
-    typealias Output = Int64
-    let account: AccountID
-    static let sql = "SELECT seq FROM account WHERE account_id = $1 FOR UPDATE"
-    func bind(_ parameters: inout Parameters) { parameters.append(account) }
-}
-
-private struct CountLockWaits: Statement {
-    typealias Output = Int64
-    static let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 }

@@ -61,16 +61,14 @@ private final class MortalLedger: @unchecked Sendable {
 
     init(_ database: TestDatabase, _ broker: TestBroker, poison: ChargeID) throws {
         let hasRead = hasRead
-        ledger = StoreUnderTest(database, faults: FaultPoints { _ in if hasRead.isRaised { throw Killed() } })
+        let faults = FaultPoints(
+            action: { _ in if hasRead.isRaised { throw Killed() } },
+            sees: { if $0.contains(where: { $0.id == poison }) { hasRead.raise() } })
+        ledger = StoreUnderTest(database, faults: faults)
         connection = AMQPConsumer(
             try AMQPConfiguration(url: broker.url, connectionName: "ledger:mortal"), source: .queue(Topology.ledgerCharges.name),
             prefetch: 250, log: silent)
-        let kind = CommandConsumer.Kind.commands("mortal") { delivery throws(Malformed) in
-            let message = try delivery.decode(SettleCharge.self)
-            if message.chargeID == poison { hasRead.raise() }
-            return Command(message, from: delivery)
-        }
-        consumer = CommandConsumer(kind, connection, ledger.runner, silent)
+        consumer = CommandConsumer(.commands(Topology.ledgerCharges), connection, ledger.runner, silent)
     }
 
     var isDying: Bool { hasRead.isRaised }

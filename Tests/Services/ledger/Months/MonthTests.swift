@@ -37,7 +37,7 @@ struct MonthsLeavingTests {
                 for _ in 0..<10 {
                     model.now = Instant.now()
                     let commands = (0..<8).map { _ in model.draw() }
-                    _ = try await ledgers[1].runner.decide(commands)
+                    _ = try await ledgers[1].decide(commands)
                 }
                 #expect(try await Audit.run(on: ledgers[0].pool).findings == [], "seed \(seed), after \(month)")
             }
@@ -224,7 +224,7 @@ private struct History: Sendable {
                 try await transaction.commit(WriteBatch(ruling.entries, changes), WriteLotsAndKeys(lots: changes.lots, keys: changes.keys))
             }
         }
-        while try await ledger.store.sweepExpired().settled > 0 {}
+        for account in model.accounts { try await ledger.expireOverdue(of: account) }
         months = (first.index...now.index - MonthDetachment.monthsKept).map(JournalMonth.init(index:))
     }
 }

@@ -78,7 +78,10 @@ extension RoutesTests {
                     #"{"user_id":"\#(person.userID)","type":"adjustment","amount":-\#(amount),"reason":"x","idempotency_key":"\#(UserID.make())"}"#
                 )
             }
-            let tooMuch = try await take(7)
+            let held = try await take(7)
+            #expect(held.status == 503)
+            #expect(held.code == "credits_held")
+            let tooMuch = try await take(11)
             #expect(tooMuch.status == 402)
             #expect(tooMuch.code == "insufficient_credits")
             #expect(try await take(6).status == 201)

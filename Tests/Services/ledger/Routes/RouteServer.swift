@@ -142,7 +142,9 @@ final class RouteServer: @unchecked Sendable {
             description: model, metadata: String(decoding: metadata, as: UTF8.self),
             usage: Usage(model: model, operation: operation, promptTokens: tokens.0, completionTokens: tokens.1))
         _ = try await ledger.do([
-            Command(id: id, account: person.accountID, action: .hold(amount: cost, leastUseful: cost, timeToLive: .seconds(60))),
+            Command(
+                id: id, account: person.accountID,
+                action: .hold(HoldAmounts(most: cost, usual: cost, least: cost), timeToLive: .seconds(60))),
             Command(id: id, account: person.accountID, action: .settle(amount: cost), context: context),
         ])
         return id

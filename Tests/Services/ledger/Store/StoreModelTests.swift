@@ -19,7 +19,7 @@ struct StoreModelTests {
         try await TestDatabase.current.withPool { pool in
             try await pool.withConnection { try await $0.script(ownClock) }
         }
-        try await withLedgers(2, limits: Model.limits, expiredMax: 3, configure: { $0.searchPath = "ledger, pg_catalog" }) { ledgers in
+        try await withLedgers(2, limits: Model.limits, configure: { $0.searchPath = "ledger, pg_catalog" }) { ledgers in
             let pool = ledgers[0].pool
             var model = Model(seed: seed, now: start)
             try await pool.withConnection { _ = try await $0.execute(SetOverdraft(account: model.accounts[0], overdraft: credits(4))) }
@@ -30,8 +30,11 @@ struct StoreModelTests {
                 let now = model.now
                 try await pool.withConnection { _ = try await $0.execute(SetClock(now: now)) }
                 if let account = model.changeSettings() {
-                    let settings = SetSettings(account: account, settings: model.oracle.settings[account]!)
-                    try await pool.withConnection { _ = try await $0.execute(settings) }
+                    let settings = model.oracle.settings[account]!
+                    try await ledgers[0].store.changeSettings(of: account) {
+                        ($0.limits, $0.lowBalanceLevel) = (settings.limits, settings.level)
+                    }
+                    model.oracle.levelSet(account, at: now)
                 }
                 let commands = model.draw()
                 let found = try await ledgers[step % 2].do(commands)
@@ -44,8 +47,8 @@ struct StoreModelTests {
                 var touched = Set(commands.map(\.account))
                 if step % 5 == 0 {
                     for (account, alerts) in model.sweep() { told[account, default: []] += alerts }
-                    var sweep: LedgerStore.Sweep
-                    repeat { sweep = try await ledgers[(step + 1) % 2].store.sweepExpired(limit: 2) } while sweep.settled > 0
+                    let ending = model.accounts.map { Command(id: .make(), account: $0, action: .expireLots) }
+                    _ = try await ledgers[(step + 1) % 2].do(ending)
                     touched = Set(model.accounts)
                 }
                 for account in touched {
@@ -103,25 +106,6 @@ private struct SetOverdraft: Statement {
     func bind(_ parameters: inout Parameters) {
         parameters.append(account)
         parameters.append(overdraft)
-    }
-}
-
-private struct SetSettings: Statement {
-    let account: AccountID
-    let settings: Oracle.Settings
-
-    static let sql = """
-        INSERT INTO account (account_id, daily_limit, monthly_limit, low_balance_level)
-        VALUES ($1, $2, $3, $4)
-        ON CONFLICT (account_id) DO UPDATE
-        SET daily_limit = excluded.daily_limit, monthly_limit = excluded.monthly_limit, low_balance_level = excluded.low_balance_level
-        """
-
-    func bind(_ parameters: inout Parameters) {
-        parameters.append(account)
-        parameters.append(settings.limits.daily)
-        parameters.append(settings.limits.monthly)
-        parameters.append(settings.level)
     }
 }
 

@@ -20,20 +20,22 @@ final class StoreUnderTest: @unchecked Sendable {
     private var running: Task<Result<Void, any Error>, Never>?
 
     /// - Parameters:
-    ///   - expiry: the store's; the runner tells another.
-    ///   - expiredMax: of the expired holds that one transaction settles.
+    ///   - keepAfter: how long durable commands wait for a locked account before they become rows.
     ///   - configure: changes how it connects.
     init(
-        _ database: TestDatabase, limits: Limits = Limits(), expiry: ExpiryGate = ExpiryGate(grace: .zero),
-        faults: FaultPoints = FaultPoints(), commandsMax: Int = 1_000, expiredMax: Int = 1_000,
+        _ database: TestDatabase, limits: Limits = Limits(), faults: FaultPoints = FaultPoints(), commandsMax: Int = 1_000,
+        keepAfter: Duration = .seconds(30), waitingMax: Int = 2_000,
         configure: (inout PostgresPool.Configuration) -> Void = { _ in }
     ) {
-        var configuration = database.configuration(connectionsMax: 2)
+        var configuration = database.configuration(connectionsMax: 3)
         configure(&configuration)
         pool = PostgresPool(loop: TestDatabase.loop, configuration: configuration, log: silent)
         reads = PostgresPool(loop: TestDatabase.loop, configuration: configuration, log: silent)
-        store = LedgerStore(pool: pool, reads: reads, limits: limits, expiry: expiry, faults: faults, expiredMax: expiredMax)
-        runner = BatchRunner(store: store, log: silent, commandsMax: commandsMax)
+        store = LedgerStore(pool: pool, reads: reads, limits: limits, faults: faults)
+        let lines = AccountLines(
+            store: store, log: silent, commandsMax: commandsMax, keepAfter: keepAfter, waitingMax: waitingMax,
+            rowsEvery: .milliseconds(100))
+        runner = BatchRunner(store: store, log: silent, commandsMax: commandsMax, lines: lines)
     }
 
     func start() async throws {
@@ -64,10 +66,44 @@ final class StoreUnderTest: @unchecked Sendable {
     }
 
     func `do`(_ commands: [Command]) async throws -> [Seen] {
-        try await runner.decide(commands).map { verdict in
+        try await decide(commands).map { verdict in
             guard case .decided(let decision) = verdict else { throw NotDecided(verdict: verdict) }
             return seen(decision)
         }
+    }
+
+    /// Submits all at once, so that they are decided in one batch.
+    func decide(_ commands: [Command], before deadline: MonotonicInstant = .never) async throws -> [Verdict] {
+        let waits = commands.map { _ in Wait<Verdict>(on: TestDatabase.loop) }
+        runner.submit(zip(commands, waits).map { command, wait in WaitingCommand(command, deadline: deadline) { wait.succeed($0) } })
+        var verdicts: [Verdict] = []
+        for wait in waits { verdicts.append(try await wait.value()) }
+        return verdicts
+    }
+
+    /// Ends every overdue hold of the account, as two sweeps a grace apart do.
+    func expireOverdue(of account: AccountID) async throws {
+        for _ in 0..<2 {
+            let due = try await pool.query(ReadHoldsOf(account: account))
+            _ = try await self.do(due.map { Command(id: $0, account: account, action: .expire) })
+            try await pool.script(
+                "UPDATE open_hold SET expires_at = clock_timestamp() WHERE is_overdue AND account_id = '\(account)'")
+        }
+    }
+
+    /// Reads the row as it is in the table.
+    func row(_ account: AccountID) async throws -> Account? {
+        try await pool.withConnection { try await $0.query(ReadAccounts(ids: [account])) }.first
+    }
+
+    /// Lets the account's lots expire now, those that have an end.
+    func endLots(of account: AccountID) async throws {
+        try await pool.script(
+            """
+            UPDATE credit_grant SET expires_at = now() WHERE account_id = '\(account)' AND expires_at IS NOT NULL;
+            UPDATE journal SET expires_at = now() WHERE account_id = '\(account)' AND expires_at IS NOT NULL;
+            UPDATE account SET lots_expire_at = now() WHERE account_id = '\(account)'
+            """)
     }
 
     /// An account with `balance` whole credits.
@@ -82,14 +118,15 @@ final class StoreUnderTest: @unchecked Sendable {
 
 /// Runs `body` on the test loop with `count` ledgers at one database, then audits the database.
 func withLedgers(
-    _ count: Int = 1, limits: Limits = Limits(), commandsMax: Int = 1_000, expiredMax: Int = 1_000,
+    _ count: Int = 1, limits: Limits = Limits(), commandsMax: Int = 1_000, keepAfter: Duration = .seconds(30), waitingMax: Int = 2_000,
     configure: @escaping @Sendable (inout PostgresPool.Configuration) -> Void = { _ in },
     _ body: @escaping @Sendable ([StoreUnderTest]) async throws -> Void
 ) async throws {
     let database = TestDatabase.current
     try await TestDatabase.onLoop {
         let ledgers = (0..<count).map { _ in
-            StoreUnderTest(database, limits: limits, commandsMax: commandsMax, expiredMax: expiredMax, configure: configure)
+            StoreUnderTest(
+                database, limits: limits, commandsMax: commandsMax, keepAfter: keepAfter, waitingMax: waitingMax, configure: configure)
         }
         for ledger in ledgers { try await ledger.start() }
         let result: Result<Void, any Error>
@@ -111,4 +148,33 @@ func concurrently<Value: Sendable>(_ count: Int, _ body: @escaping @Sendable (In
         for try await value in group { values.append(value) }
         return values.sorted { $0.0 < $1.0 }.map(\.1)
     }
+}
+
+extension PostgresPool {
+    func script(_ sql: String) async throws { try await withConnection { try await $0.script(sql) } }
+}
+
+/// Runs `body` while another transaction holds the account's row.
+func withLock(on account: AccountID, _ body: @escaping @Sendable () async throws -> Void) async throws {
+    let pool = PostgresPool(
+        loop: TestDatabase.loop, configuration: TestDatabase.current.configuration(connectionsMax: 1), log: silent)
+    let result: Result<Void, any Error>
+    do {
+        try await pool.transaction { transaction in
+            _ = try await transaction.query(LockAccount(id: account))
+            try await body()
+        }
+        result = .success(())
+    } catch { result = .failure(error) }
+    await pool.close()
+    try result.get()
+}
+
+/// The overdue holds of an account.
+private struct ReadHoldsOf: Statement {
+    typealias Output = ChargeID
+    let account: AccountID
+    static let sql = "SELECT charge_id FROM open_hold WHERE account_id = $1 AND expires_at <= clock_timestamp()"
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> ChargeID { try row.next() }
 }

@@ -29,8 +29,9 @@ final class BalanceConsumer: Sendable {
     private func answer(_ deliveries: [Delivery]) async {
         var asked: [(delivery: Delivery, account: AccountID)] = []
         for delivery in deliveries {
-            do throws(Malformed) {
-                asked.append((delivery, try delivery.decode(QueryBalance.self).accountID))
+            do {
+                guard delivery.properties.type == QueryBalance.name else { throw Malformed.unknownType(delivery.properties.type) }
+                asked.append((delivery, try QueryBalance(decoding: delivery.body).accountID))
             } catch {
                 log.error("message refused", ["message.type": .string(delivery.properties.type)], error: error, trace: delivery.trace)
             }
@@ -45,7 +46,7 @@ final class BalanceConsumer: Sendable {
                     within: .seconds(5))
             }
         } catch {
-            log.warning("balances not told", ["questions": .integer(asked.count)], error: error)
+            log.warning("balance query failed", ["questions": .integer(asked.count)], error: error)
         }
         if let last = deliveries.last { consumer.ack(last, multiple: true) }
     }

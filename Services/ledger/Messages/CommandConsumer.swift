@@ -1,0 +1,318 @@
+import AMQP
+import Contracts
+import EventLoop
+import Postgres
+import Telemetry
+
+/// Takes the messages of a queue, has them decided, answers and acknowledges each when its own decision is durable.
+final class CommandConsumer: Sendable {
+    enum Kind: Sendable {
+        /// Questions: each gets a reply, and one that cannot be read is dropped; its asker gives up by itself.
+        case holds(AMQPPublisher)
+        /// Durable commands: one that cannot take effect goes to the queue's dead letters.
+        case commands(Queue)
+    }
+
+    let name: String
+    private let kind: Kind
+    private let consumer: AMQPConsumer
+    private let runner: BatchRunner
+    private let log: Logger
+    private let outcomes: Outcomes
+
+    init(_ kind: Kind, _ consumer: AMQPConsumer, _ runner: BatchRunner, _ log: Logger) {
+        (self.kind, self.consumer, self.runner, self.log) = (kind, consumer, runner, log)
+        name =
+            switch kind {
+            case .holds: Topology.ledgerHolds.name
+            case .commands(let queue): queue.name
+            }
+        outcomes = Outcomes(name)
+    }
+
+    /// Hands messages to the runner until ``stop(within:)``. The consumer itself is run by the caller. The queue's prefetch bounds the
+    /// messages that wait here.
+    func run() async throws {
+        do {
+            while true { try await submit(consumer.next(max: 1_000)) }
+        } catch ConsumeError.stopped {
+            return
+        } catch {
+            // Nothing is settled here any more: the messages go back to the queue at once.
+            await consumer.stop(within: .zero)
+            throw error
+        }
+    }
+
+    func stop(within limit: Duration) async { await consumer.stop(within: limit) }
+
+    /// See ``HandOver``.
+    func setSuspended(_ isSuspended: Bool) { consumer.setSuspended(isSuspended) }
+
+    /// Submits what waits together. But a delivery that came back often was out each time a ledger died, and so were the others of its
+    /// time; one of them may be the reason. Then they are decided in groups that double, in a random order: every further death leaves
+    /// about a third of the others settled, and long before the queue's delivery limit the poison message is alone. Expiries come last,
+    /// because the order of an account's messages is given up here.
+    private func submit(_ deliveries: [Delivery]) async throws {
+        guard deliveries.contains(where: { $0.priorDeliveries >= Self.suspectAfter }) else {
+            return runner.submit(deliveries.compactMap(waiting))
+        }
+        outcomes.apart.add(Int64(deliveries.count))
+        let shuffled = deliveries.shuffled()
+        var rest = (shuffled.filter { $0.properties.type != ExpireHold.name } + shuffled.filter { $0.properties.type == ExpireHold.name })[
+            ...]
+        var size = 1
+        while !rest.isEmpty {
+            try await runner.decideApart(rest.prefix(size).compactMap(waiting))
+            rest = rest.dropFirst(size)
+            size *= 2
+        }
+    }
+
+    /// Of the fifty deliveries that a message of money gets.
+    private static let suspectAfter = 5
+
+    /// - Returns: nil for a message that is refused here.
+    private func waiting(_ delivery: Delivery) -> WaitingCommand? {
+        do throws(Malformed) {
+            switch kind {
+            case .holds:
+                let command = try Command.question(
+                    delivery.properties.type, delivery.body, delivery.origin, isRedelivered: delivery.redelivered)
+                return WaitingCommand(command, deadline: delivery.deadline) { [self] in conclude(delivery, command, $0) }
+            case .commands(let queue):
+                let command = try Command.durable(delivery.properties.type, delivery.body, delivery.origin)
+                return WaitingCommand(command, message: DurableMessage(delivery: delivery, queue: queue.name)) { [self] in
+                    conclude(delivery, command, $0)
+                }
+            }
+        } catch {
+            outcomes.malformed.add()
+            log.error("message refused", fields(delivery), error: error, trace: delivery.trace)
+            consumer.reject(delivery, requeue: false)
+            return nil
+        }
+    }
+
+    // MARK: Answers
+
+    private func conclude(_ delivery: Delivery, _ command: Command, _ verdict: Verdict) {
+        switch verdict {
+        case .decided(let decision): conclude(delivery, command, decision)
+        case .undecided:
+            // A durable command has no deadline.
+            outcomes.busy.add()
+            log.warning("question not decided in time", fields(delivery, command), trace: delivery.trace)
+            reply(HoldReply(chargeID: command.id, status: .busy), to: delivery)
+            consumer.ack(delivery)
+        case .unknown:
+            outcomes.dropped.add()
+            log.warning("question expired, decision unknown", fields(delivery, command), trace: delivery.trace)
+            consumer.ack(delivery)
+        case .kept:
+            outcomes.kept.add()
+            consumer.ack(delivery)
+        case .failed(let error):
+            outcomes.failed.add()
+            log.error("command cannot be written", fields(delivery, command), error: error, trace: delivery.trace)
+            reply(.invalid("the ledger cannot write this request", command), to: delivery)
+            isHold ? consumer.ack(delivery) : consumer.reject(delivery, requeue: false)
+        case .givenBack: break
+        }
+    }
+
+    private func conclude(_ delivery: Delivery, _ command: Command, _ decision: Decision) {
+        outcomes.note(decision)
+        record(decision, delivery, command)
+        if isHold {
+            reply(HoldReply(decision, to: command), to: delivery)
+            consumer.ack(delivery)
+        } else if decision.isMistake, command.action != .expire {
+            consumer.reject(delivery, requeue: false)
+        } else {
+            // The sweep asks again for an expiry that was refused.
+            consumer.ack(delivery)
+        }
+    }
+
+    private var isHold: Bool { if case .holds = kind { true } else { false } }
+
+    private func reply(_ message: @autoclosure () -> HoldReply, to delivery: Delivery) {
+        guard case .holds(let replies) = kind else { return }
+        let headers = delivery.trace.map { [("traceparent", $0.child().traceparent)] } ?? []
+        do {
+            // Not waited for: an asker without an answer asks again under the same id, or voids it.
+            try replies.send(
+                .reply(
+                    to: delivery, messageID: MessageID.make().description, type: HoldReply.name, body: message().encoded(),
+                    headers: headers),
+                within: .seconds(5))
+        } catch {
+            log.warning("reply failed", fields(delivery), error: error, trace: delivery.trace)
+        }
+    }
+
+    // MARK: Logs
+
+    private func record(_ decision: Decision, _ delivery: Delivery, _ command: Command) {
+        switch decision {
+        case .decided(let entry, _):
+            var fields = fields(delivery, command)
+            fields.append("kind", .string(entry.kind.name))
+            fields.append("status", .string(entry.status.name))
+            fields.append("credits", .describing(entry.amount))
+            fields.append("balance", .describing(entry.postedAfter - entry.heldAfter))
+            if entry.overage > .zero { fields.append("overage", .describing(entry.overage)) }
+            let isOdd = entry.overage > .zero || entry.kind == .lateCapture || entry.status != .applied
+            isOdd
+                ? log.warning("decided", fields, trace: delivery.trace)
+                : log.info("decided", fields, trace: delivery.trace)
+        case .conflict(let entry):
+            var fields = fields(delivery, command)
+            fields.append("stands", .string(entry.kind.name))
+            log.error("conflict: the id has another command", fields, trace: delivery.trace)
+        case .invalid(let flaw):
+            var fields = fields(delivery, command)
+            fields.append("flaw", .string(flaw.rawValue))
+            log.error("command refused", fields, trace: delivery.trace)
+        case .refused(let refusal):
+            var fields = fields(delivery, command)
+            fields.append("reason", .string(refusal.name))
+            log.info("refused", fields, trace: delivery.trace)
+        case .duplicate: log.info("duplicate", fields(delivery, command), trace: delivery.trace)
+        case .superseded: log.warning("late: the charge has ended", fields(delivery, command), trace: delivery.trace)
+        case .awaitingFunds, .undecided, .noted: log.debug("noted", fields(delivery, command), trace: delivery.trace)
+        }
+    }
+
+    private func fields(_ delivery: Delivery, _ command: Command? = nil) -> LogFields {
+        var fields: LogFields = [
+            "queue": .string(name), "message.type": .string(delivery.properties.type), "message.id": .string(delivery.properties.messageID),
+        ]
+        if let command {
+            fields.append("charge.id", .describing(command.id))
+            fields.append("account.id", .describing(command.account))
+        }
+        if delivery.redelivered { fields.append("redelivered", true) }
+        return fields
+    }
+}
+
+extension Delivery {
+    /// When a question that was not decided is answered: half a second before its asker gives up, so that it may ask again. Only the time
+    /// since the delivery counts; the broker counts the time in the queue (`expiration`), and no clock of the asker's takes part.
+    fileprivate var deadline: MonotonicInstant {
+        let patience = properties.expirationMilliseconds
+        guard patience > 0 else { return .never }
+        return receivedAt + .milliseconds(max(patience - 500, patience / 2))
+    }
+
+    /// How often this message was out before, unsettled; a quorum queue counts.
+    fileprivate var priorDeliveries: Int { redelivered ? properties.header("x-delivery-count").flatMap { Int($0) } ?? 0 : 0 }
+}
+
+extension HoldReply {
+    /// Answers a question; a repetition gets the first answer again.
+    init(_ decision: Decision, to command: Command) {
+        switch decision {
+        case .decided(let entry, let spendable):
+            self.init(
+                chargeID: command.id, status: .granted, granted: entry.amount, available: max(.zero, entry.postedAfter - entry.heldAfter),
+                spendable: spendable)
+        case .duplicate(let entry):
+            let available = max(.zero, entry.postedAfter - entry.heldAfter)
+            self.init(chargeID: command.id, status: .granted, granted: entry.amount, available: available, spendable: available)
+        case .refused(let refusal): self.init(refusal, to: command)
+        case .awaitingFunds(let funds):
+            self.init(chargeID: command.id, status: .awaitingFunds, available: funds.available, spendable: funds.spendable)
+        case .undecided: self.init(chargeID: command.id, status: .busy)
+        case .conflict: self.init(chargeID: command.id, status: .conflict)
+        case .superseded: self.init(chargeID: command.id, status: .alreadyResolved)
+        case .invalid(let flaw): self = .invalid(flaw.rawValue, command)
+        case .noted: self = .invalid("not a hold", command)
+        }
+    }
+
+    private init(_ refusal: Refusal, to command: Command) {
+        switch refusal {
+        case .insufficientFunds(let funds):
+            self.init(chargeID: command.id, status: .insufficientFunds, available: funds.available, spendable: funds.spendable)
+        case .accountNotFound: self.init(chargeID: command.id, status: .insufficientFunds)
+        case .limit(let limit, let funds):
+            self.init(
+                chargeID: command.id, status: .limitReached, available: funds.available, spendable: funds.spendable, limit: limit)
+        case .alreadyResolved: self.init(chargeID: command.id, status: .alreadyResolved)
+        case .notHeld: self.init(chargeID: command.id, status: .notHeld)
+        case .outOfRange: self = .invalid("amount_too_large", command)
+        }
+    }
+
+    fileprivate static func invalid(_ message: String, _ command: Command) -> HoldReply {
+        HoldReply(chargeID: command.id, status: .invalid, message: message)
+    }
+}
+
+extension Refusal {
+    /// For logs.
+    fileprivate var name: String {
+        switch self {
+        case .insufficientFunds: "insufficient_funds"
+        case .accountNotFound: "account_not_found"
+        case .limit(let limit, _): "\(limit.scope.rawValue)_\(limit.period.rawValue)_limit"
+        case .alreadyResolved: "already_resolved"
+        case .notHeld: "not_held"
+        case .outOfRange: "out_of_range"
+        }
+    }
+}
+
+extension Entry.Kind {
+    /// The decision's name, for logs; ``type`` is its meaning for the balance.
+    var name: String {
+        switch self {
+        case .hold: "hold"
+        case .extend: "extend"
+        case .capture: "capture"
+        case .void: "void"
+        case .expire: "expire"
+        case .lateCapture: "late_capture"
+        case .charge: "charge"
+        case .purchase, .planGrant, .bonus, .refund, .adjustment, .topup, .clawback: type
+        case .lotExpiry: "lot_expiry"
+        }
+    }
+}
+
+/// Counters of one queue.
+private struct Outcomes: Sendable {
+    let applied, refused, duplicate, conflict, superseded, awaiting, noted, invalid, malformed, dropped, failed, busy, kept: Counter
+    /// Decided in small groups, because of a message that was delivered too often.
+    let apart: Counter
+
+    init(_ queue: String) {
+        func counter(_ outcome: String) -> Counter {
+            Metrics.shared.counter("ledger_commands_total", help: "Commands by outcome.", labels: ["queue": queue, "outcome": outcome])
+        }
+        (applied, refused, duplicate, conflict) = (counter("applied"), counter("refused"), counter("duplicate"), counter("conflict"))
+        (superseded, awaiting, noted, invalid) = (counter("superseded"), counter("awaiting"), counter("noted"), counter("invalid"))
+        (malformed, dropped, failed) = (counter("malformed"), counter("dropped"), counter("failed"))
+        (busy, kept) = (counter("busy"), counter("kept"))
+        apart = Metrics.shared.counter(
+            "ledger_commands_apart_total", help: "Commands decided in small groups, because of one that came back too often.",
+            labels: ["queue": queue])
+    }
+
+    func note(_ decision: Decision) {
+        switch decision {
+        case .decided(let entry, _): (entry.status == .applied ? applied : refused).add()
+        case .duplicate: duplicate.add()
+        case .conflict: conflict.add()
+        case .superseded: superseded.add()
+        case .refused: refused.add()
+        case .awaitingFunds: awaiting.add()
+        case .undecided: busy.add()
+        case .noted: noted.add()
+        case .invalid: invalid.add()
+        }
+    }
+}

@@ -1,0 +1,172 @@
+import AMQP
+import Contracts
+import Postgres
+import Telemetry
+
+// Durable commands of an account that stayed locked for too long: rows of `dead_letter` in state `replay`, with the account as ordering
+// key. They are decided in their order before any later command of the account (``LedgerStore/decideInLine(_:of:rowsMax:)``).
+
+/// One such command, as its row has it.
+struct KeptCommand: Sendable {
+    let messageID: MessageID
+    let consumer: String
+    let command: Command
+}
+
+/// Keeps messages as rows, in their order. A message that is there already stays as it is: it was delivered twice.
+struct KeepCommands: Statement {
+    let commands: [(command: Command, message: DurableMessage)]
+
+    static let sql = """
+        INSERT INTO dead_letter (
+            message_id, consumer, exchange, routing_key, type, source, conversation_id, traceparent, body, ordering_key, attempts,
+            error_class, error_message, state, next_attempt_at)
+        SELECT
+            m.id, m.queue, m.exchange, m.routing_key, m.type, m.source, m.conversation, m.traceparent, m.body, m.account, 1,
+            'account_locked', 'the account was locked for too long; tried again in order', 'replay', clock_timestamp()
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            WITH ORDINALITY AS m (id, queue, exchange, routing_key, type, source, conversation, traceparent, body, account, n)
+        ORDER BY m.n
+        ON CONFLICT DO NOTHING
+        """
+
+    func bind(_ parameters: inout Parameters) {
+        let deliveries = commands.map(\.message.delivery)
+        // A message without an id of its own is named now: its command has an id, so a second row decides nothing new.
+        let ids = deliveries.map { MessageID($0.properties.messageID) ?? .make() }
+        parameters.append(ids)
+        parameters.append(commands.map(\.message.queue))
+        parameters.append(deliveries.map(\.exchange))
+        parameters.append(deliveries.map(\.routingKey))
+        parameters.append(deliveries.map(\.properties.type))
+        parameters.append(deliveries.map(\.properties.userID))
+        parameters.append(zip(deliveries, ids).map { $0.conversation ?? ConversationID(rawValue: $1.rawValue) })
+        parameters.append(deliveries.map { $0.trace?.traceparent })
+        parameters.append(deliveries.map(\.body))
+        parameters.append(commands.map(\.command.account.description))
+    }
+}
+
+/// The accounts of these that have commands in rows.
+struct ReadAccountsKept: Statement {
+    let among: [AccountID]
+
+    static let sql = """
+        SELECT DISTINCT ordering_key::uuid
+        FROM dead_letter
+        WHERE state = 'replay' AND ordering_key = ANY($1::text[])
+        """
+
+    func bind(_ parameters: inout Parameters) { parameters.append(among.map(\.description)) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> AccountID { try row.next() }
+}
+
+/// Some accounts that have commands in rows.
+struct ReadSomeAccountsKept: Statement {
+    static let sql = """
+        SELECT DISTINCT ordering_key::uuid
+        FROM dead_letter
+        WHERE state = 'replay' AND ordering_key IS NOT NULL
+        LIMIT 100
+        """
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> AccountID { try row.next() }
+}
+
+/// The oldest commands that an account has in rows.
+struct ReadKeptCommands: Statement {
+    let account: AccountID
+    let limit: Int
+
+    init(of account: AccountID, limit: Int) { (self.account, self.limit) = (account, limit) }
+
+    static let sql = """
+        SELECT message_id, consumer, type, body, traceparent, conversation_id
+        FROM dead_letter
+        WHERE state = 'replay' AND ordering_key = $1
+        ORDER BY seq
+        LIMIT $2
+        """
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(account.description)
+        parameters.append(limit)
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> KeptCommand {
+        let (id, consumer): (MessageID, String) = try (row.next(), row.next())
+        let (type, body): (String, [UInt8]) = try (row.next(), row.next())
+        let trace = try row.next(String?.self).flatMap { TraceContext(traceparent: $0) }
+        let origin = try CommandOrigin(trace: trace, conversation: row.next())
+        do throws(Malformed) {
+            return KeptCommand(messageID: id, consumer: consumer, command: try .durable(type, body, origin))
+        } catch {
+            throw PostgresError(.typeMismatch, "the dead letter \(id) holds no command: \(error)")
+        }
+    }
+}
+
+/// Ends rows in the transaction that decides them; those whose command is a mistake wait for an operator.
+struct ResolveKeptCommands: Statement {
+    let decided: [(command: KeptCommand, isMistake: Bool)]
+
+    init(_ decided: [(KeptCommand, Bool)]) { self.decided = decided }
+
+    static let sql = """
+        UPDATE dead_letter AS d
+        SET state = CASE WHEN m.is_mistake THEN 'parked' ELSE 'resolved' END, next_attempt_at = NULL,
+            error_class = CASE WHEN m.is_mistake THEN 'refused' ELSE d.error_class END
+        FROM unnest($1, $2, $3) AS m (id, consumer, is_mistake)
+        WHERE d.message_id = m.id AND d.consumer = m.consumer
+        """
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(decided.map(\.command.messageID))
+        parameters.append(decided.map(\.command.consumer))
+        parameters.append(decided.map(\.isMistake))
+    }
+}
+
+/// Leaves an account's first row to an operator, because it cannot be written.
+struct ParkFirstKept: Statement {
+    let account: AccountID
+    let reason: String
+
+    static let sql = """
+        UPDATE dead_letter
+        SET state = 'parked', next_attempt_at = NULL, error_class = 'not_written', error_message = $2,
+            last_failed_at = clock_timestamp()
+        WHERE ordering_key = $1 AND state = 'replay'
+            AND seq = (SELECT min(seq) FROM dead_letter WHERE ordering_key = $1 AND state = 'replay')
+        """
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(account.description)
+        parameters.append(String(reason.prefix(1_000)))
+    }
+}
+
+extension LedgerStore {
+    /// Commits durable commands as rows.
+    func keep(_ commands: [WaitingCommand]) async throws {
+        let messages = commands.compactMap { waiting in waiting.message.map { (waiting.command, $0) } }
+        _ = try await pool.execute(KeepCommands(commands: messages))
+    }
+
+    func someAccountsKept() async throws -> [AccountID] { try await pool.query(ReadSomeAccountsKept()) }
+
+    /// - Returns: false if the account has no rows.
+    func parkFirstKept(of account: AccountID, because error: PostgresError) async throws -> Bool {
+        try await pool.execute(ParkFirstKept(account: account, reason: "\(error)")) > 0
+    }
+}
+
+extension Decision {
+    /// The sender made a mistake that no repetition mends.
+    var isMistake: Bool {
+        switch self {
+        case .conflict, .invalid: true
+        case .decided, .duplicate, .superseded, .refused, .awaitingFunds, .undecided, .noted: false
+        }
+    }
+}

@@ -1,0 +1,1 @@
+../../../Services/ledger/Messages/Commands.swift

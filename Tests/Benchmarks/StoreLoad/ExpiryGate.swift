@@ -1,1 +1,0 @@
-../../../Services/ledger/ExpiryGate.swift
