@@ -67,6 +67,8 @@ final class AccountLines: @unchecked Sendable {
     /// The accounts in turn.
     private var turn: [AccountID] = []
     private var arrival: Wait<Void>?
+    /// Takes an account's commands out of the queue for the next batch: they are older than those that its new line will get.
+    var claim: (AccountID) -> [WaitingCommand] = { _ in [] }
     private var looksForRowsFrom = MonotonicInstant.current()
 
     /// A durable command waits this long in memory, and then as a row. The broker ends a channel that has a delivery out for 30 minutes.
@@ -100,11 +102,16 @@ final class AccountLines: @unchecked Sendable {
         return true
     }
 
-    /// Puts `command` at the end of its account's line.
-    func add(_ command: WaitingCommand) {
-        let account = command.command.account
-        open(account)
-        if let smaller = lines[account]?.append(command) { smaller.answer(.decided(.noted)) }
+    private func add(_ command: WaitingCommand) {
+        if let smaller = lines[command.command.account]?.append(command) { smaller.answer(.decided(.noted)) }
+    }
+
+    /// Puts the commands of a batch that could not lock their accounts in front of those that came after them.
+    func putBack(_ commands: [WaitingCommand]) {
+        for (account, commands) in Dictionary(grouping: commands, by: \.command.account) {
+            open(account)
+            lines[account]?.putBack(commands)
+        }
     }
 
     /// Takes the questions out whose askers give up soon, unless they are being decided.
@@ -121,6 +128,7 @@ final class AccountLines: @unchecked Sendable {
         guard lines[account] == nil else { return }
         lines[account] = Line()
         turn.append(account)
+        for command in claim(account) { add(command) }
         arrival?.succeed(())
     }
 

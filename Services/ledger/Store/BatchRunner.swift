@@ -46,6 +46,7 @@ final class BatchRunner: @unchecked Sendable {
         self.log = log
         self.commandsMax = commandsMax
         self.lines = lines ?? AccountLines(store: store, log: log, commandsMax: commandsMax)
+        self.lines.claim = { [unowned self] in takeQueued(of: $0) }
     }
 
     // MARK: Commands come in
@@ -163,6 +164,14 @@ final class BatchRunner: @unchecked Sendable {
         return Array(first) + rest
     }
 
+    private func takeQueued(of account: AccountID) -> [WaitingCommand] {
+        let taken = (holds + durable).filter { $0.command.account == account }
+        guard !taken.isEmpty else { return [] }
+        holds.removeAll { $0.command.account == account }
+        durable.removeAll { $0.command.account == account }
+        return taken
+    }
+
     /// Answers questions whose askers give up soon, while they wait for their batch or for a lock.
     private func dropOverdue() async throws {
         while true {
@@ -219,8 +228,9 @@ final class BatchRunner: @unchecked Sendable {
             let decisions = try await decided(commands.map(\.command))
             batchSize.observe(Double(commands.count))
             batchSeconds.observe(MonotonicInstant.current() - started)
+            lines.putBack(zip(commands, decisions).filter { $0.1 == nil }.map(\.0))
             for (command, decision) in zip(commands, decisions) {
-                if let decision { command.answer(.decided(decision)) } else { lines.add(command) }
+                if let decision { command.answer(.decided(decision)) }
             }
             return nil
         } catch let error as PostgresError {
@@ -230,7 +240,7 @@ final class BatchRunner: @unchecked Sendable {
                 let accounts = Set(commands.map(\.command.account)).sorted()
                 guard accounts.count > 1 else {
                     log.warning("account set aside", ["account.id": .describing(accounts[0])], error: error)
-                    commands.forEach(lines.add)
+                    lines.putBack(commands)
                     return nil
                 }
                 let first = Set(accounts[..<(accounts.count / 2)])

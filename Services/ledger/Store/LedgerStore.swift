@@ -47,8 +47,9 @@ final class LedgerStore: @unchecked Sendable {
             try faults.hit(.beforeLock)
             let begin = BeginBatch(lockWithin: Self.lockWithin)
             if !granted.isEmpty { _ = try await transaction.pipeline(begin, OpenAccounts(ids: granted)) }
-            let (_, locked, now, entries, holds, kept) = try await transaction.pipeline(
-                begin, LockFreeAccounts(ids: accounts), ReadClock(), ReadEntries(ids: charges), ReadHolds(charges: charges),
+            // Holds before entries: an id that another account's transaction begins just now is then seen by its entry.
+            let (_, locked, now, holds, entries, kept) = try await transaction.pipeline(
+                begin, LockFreeAccounts(ids: accounts), ReadClock(), ReadHolds(charges: charges), ReadEntries(ids: charges),
                 ReadAccountsKept(among: accounts))
             try faults.hit(.afterLock)
 
@@ -78,7 +79,7 @@ final class LedgerStore: @unchecked Sendable {
             let all = kept.map(\.command) + (rows.count > rowsMax ? [] : take())
             guard !all.isEmpty else { return [] }
             let charges = Array(Set(all.map(\.id)))
-            let (entries, holds) = try await transaction.pipeline(ReadEntries(ids: charges), ReadHolds(charges: charges))
+            let (holds, entries) = try await transaction.pipeline(ReadHolds(charges: charges), ReadEntries(ids: charges))
             let decisions = try await decide(
                 all, from: LedgerState(locked, entries, holds), at: now[0], in: transaction, resolving: kept)
             return rows.count > rowsMax ? nil : Array(decisions.dropFirst(kept.count))
