@@ -7,22 +7,22 @@ import Telemetry
 ///
 /// The lines are worked on in turn, over a connection of their own. One account at a time waits for its lock, behind the transactions that
 /// wait already, so that two ledgers share a busy account fairly. Commands keep their order. Of the waiting reports of a charge only the
-/// largest stays. After ``keepAfter`` the durable commands become rows (``KeptCommand``); while an account has rows, its later commands
-/// follow them. Confined to the store's loop.
+/// largest stays. An expiry does not wait: the sweep asks again. After ``keepAfter`` the durable commands become rows (``KeptCommand``);
+/// while an account has rows, its later commands follow them. Confined to the store's loop.
 final class AccountLines: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
     private struct Line {
         private(set) var commands: [WaitingCommand] = []
         /// Where the waiting report of a charge stands.
         private var reports: [ChargeID: Int] = [:]
-        let since = MonotonicInstant.current()
         var tryFrom = MonotonicInstant.current()
         var hasRows = false
         /// A command cannot be written: until the line is empty, one at a time is decided.
         var isCareful = false
 
-        /// - Returns: the smaller of two reports of a charge, which need not wait.
+        /// - Returns: a command that need not wait: an expiry, or the smaller of two reports of a charge.
         mutating func append(_ command: WaitingCommand) -> WaitingCommand? {
+            guard command.command.action != .expire else { return command }
             guard case .report(let used, _) = command.command.action else {
                 commands.append(command)
                 return nil
@@ -103,14 +103,15 @@ final class AccountLines: @unchecked Sendable {
     }
 
     private func add(_ command: WaitingCommand) {
-        if let smaller = lines[command.command.account]?.append(command) { smaller.answer(.decided(.noted)) }
+        if let needless = lines[command.command.account]?.append(command) { needless.answer(.decided(.noted)) }
     }
 
     /// Puts the commands of a batch that could not lock their accounts in front of those that came after them.
     func putBack(_ commands: [WaitingCommand]) {
         for (account, commands) in Dictionary(grouping: commands, by: \.command.account) {
             open(account)
-            lines[account]?.putBack(commands)
+            lines[account]?.putBack(commands.filter { $0.command.action != .expire })
+            for command in commands where command.command.action == .expire { command.answer(.decided(.noted)) }
         }
     }
 
@@ -227,21 +228,20 @@ final class AccountLines: @unchecked Sendable {
             looksForRowsFrom = now + rowsEvery
             for account in try await store.someAccountsKept() { open(account) }
         }
-        for account in accountsToKeep(now) { try await keep(account) }
-    }
-
-    private func accountsToKeep(_ now: MonotonicInstant) -> [AccountID] {
         var left = count
-        return lines.sorted { $0.value.commands.count > $1.value.commands.count }.compactMap { account, line in
-            let isDue = line.hasRows || now - line.since >= keepAfter || left > waitingMax
-            guard isDue, line.commands.contains(where: \.isDurable) else { return nil }
+        for (account, line) in lines.sorted(by: { $0.value.commands.count > $1.value.commands.count }) {
+            let isOver = left > waitingMax
+            let isOld = line.hasRows || line.commands.contains { $0.isDurable && now - $0.since >= keepAfter }
+            guard isOver || isOld else { continue }
             left -= line.commands.count
-            return account
+            try await keep(account) { $0.isDurable && (isOver || !$0.isReport || now - $0.since >= self.keepAfter) }
         }
     }
 
-    private func keep(_ account: AccountID) async throws {
-        let commands = lines[account]?.take(where: \.isDurable) ?? []
+    /// A young report stays in memory: the next one of its charge replaces it, and no order is kept between reports and other commands.
+    private func keep(_ account: AccountID, where isKept: (WaitingCommand) -> Bool) async throws {
+        let commands = lines[account]?.take(where: isKept) ?? []
+        guard !commands.isEmpty else { return }
         lines[account]?.hasRows = true
         do {
             try await store.keep(commands)

@@ -301,7 +301,9 @@ struct WaitingCommand: Sendable {
     /// The message of a durable command, which can be kept as a row.
     let message: DurableMessage?
     let answer: Answer
+    let since = MonotonicInstant.current()
 
+    var isReport: Bool { if case .report = command.action { true } else { false } }
     var isDurable: Bool { message != nil }
 
     init(

@@ -96,11 +96,13 @@ final class LedgerStore: @unchecked Sendable {
         if !kept.isEmpty {
             try await transaction.execute(ResolveKeptCommands(zip(kept, ruling.decisions).map { ($0, $1.isMistake) }))
         }
-        try await write(ruling, from: state, in: transaction)
+        try await write(ruling, from: state, in: transaction, hasWritten: !kept.isEmpty)
         return ruling.decisions
     }
 
-    private func write(_ ruling: Ruling, from state: LedgerState, in transaction: PostgresTransaction) async throws {
+    private func write(
+        _ ruling: Ruling, from state: LedgerState, in transaction: PostgresTransaction, hasWritten: Bool
+    ) async throws {
         let changes = Changes(from: state, to: ruling.state)
         let write = WriteBatch(ruling.entries, changes)
         let seldom = WriteLotsAndKeys(lots: changes.lots, keys: changes.keys)
@@ -111,7 +113,11 @@ final class LedgerStore: @unchecked Sendable {
             try faults.hit(.afterWrite)
             try await transaction.commit()
         } else if seldom.isEmpty, ruling.alerts.isEmpty {
-            guard !write.isEmpty else { return }
+            guard !write.isEmpty else {
+                // Row locks alone have a transaction id, whose commit would wait for the disk.
+                if !hasWritten { await transaction.rollback() }
+                return
+            }
             try await transaction.commit(write)
         } else {
             try await transaction.commit(write, seldom, alerts)

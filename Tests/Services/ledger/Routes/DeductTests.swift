@@ -155,6 +155,26 @@ extension RoutesTests {
         }
     }
 
+    @Test func `a deduction that running calls hold up is undecided, and may be repeated under its key`() async throws {
+        try await withServer { server in
+            let person = server.person()
+            try await server.ledger.do(.grant(.purchase, amount: credits(10)), account: person.accountID)
+            let call = ChargeID.make()
+            try await server.ledger.do(hold(9), on: call, account: person.accountID)
+            let body = Self.deduction()
+            func deduct() async throws -> Answer {
+                try await server.ask(
+                    "POST", "/api/credits/deduct", as: server.service("web", for: person), body, onBehalfOf: person.userID)
+            }
+            let held = try await deduct()
+            #expect(held.status == 503)
+            #expect(held.code == "credits_held")
+            #expect(held.header("retry-after") == "2")
+            try await server.ledger.do(.void, on: call, account: person.accountID)
+            #expect(try await deduct().status == 201)
+        }
+    }
+
     @Test func `a body is an object, and not too long`() async throws {
         try await withServer { server in
             let person = server.person()
