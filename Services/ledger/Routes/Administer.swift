@@ -16,19 +16,14 @@ extension Routes {
         let posting = try await post(source: "admin", ref: adjustment.idempotencyKey) {
             adjustment.command($0, by: administrator.userID, trace: request.trace)
         }
-        switch posting {
-        case .posted(let line), .alreadyPosted(let line):
-            let isNew = if case .posted = posting { true } else { false }
-            log.info(
-                isNew ? "credits adjusted" : "credits adjusted before",
-                [
-                    "account.id": .describing(line.entry.account), "charge.id": .describing(line.entry.charge),
-                    "type": .string(line.entry.kind.type), "credits": .describing(line.entry.postedDelta),
-                    "admin.id": .describing(administrator.userID),
-                ], trace: request.trace)
-        case .refused, .conflict, .invalid: break
-        }
-        return try answer(posting)
+        let entry = posting.line.entry
+        log.info(
+            posting.isNew ? "credits adjusted" : "credits adjusted before",
+            [
+                "account.id": .describing(entry.account), "charge.id": .describing(entry.charge), "type": .string(entry.kind.type),
+                "credits": .describing(entry.postedDelta), "admin.id": .describing(administrator.userID),
+            ], trace: request.trace)
+        return posting.response
     }
 
     /// {accounts, balance, held, owed}, now; what changed over a period, by type and day, as ``usageSummary(_:)`` and

@@ -19,25 +19,13 @@ extension Routes {
         let posting = try await post(source: "deduct:\(service)", ref: deduction.idempotencyKey) {
             deduction.command($0, from: caller.accountID, by: service, trace: request.trace)
         }
-        switch posting {
-        case .posted(let line), .alreadyPosted(let line):
-            let isNew = if case .posted = posting { true } else { false }
-            log.info(
-                isNew ? "credits deducted" : "credits deducted before",
-                [
-                    "account.id": .describing(line.entry.account), "charge.id": .describing(line.entry.charge),
-                    "credits": .describing(line.entry.amount), "service": .string(service),
-                ], trace: request.trace)
-        case .refused(let entry):
-            log.info(
-                "credits not deducted",
-                [
-                    "account.id": .describing(entry.account), "charge.id": .describing(entry.charge), "status": .string(entry.status.name),
-                    "service": .string(service),
-                ], trace: request.trace)
-        case .conflict, .invalid: break
-        }
-        return try answer(posting)
+        log.info(
+            posting.isNew ? "credits deducted" : "credits deducted before",
+            [
+                "account.id": .describing(caller.accountID), "charge.id": .describing(posting.line.entry.charge),
+                "credits": .describing(posting.line.entry.amount), "service": .string(service),
+            ], trace: request.trace)
+        return posting.response
     }
 
     /// Where nobody is named, what is wrong with the body is said first: it may be why.
