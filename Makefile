@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SWIFT_SOURCES := Package.swift Services Shared Tests
 
-.PHONY: help run up down build test check format bench bench-ledger soak-ledger clean
+.PHONY: help run up down build test check format bench bench-ledger bench-outbox soak-ledger clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is"; sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 18
@@ -38,6 +38,10 @@ bench: ## the proxy beside nginx, as a table of ratios
 bench-ledger: ## the ledger, with and without RabbitMQ, beside pgbench on the same server
 	@bash deploy/local/packages.sh bench
 	@bash Tests/Benchmarks/ledger.sh
+
+bench-outbox: ## a backlog of the outbox, in rows a second
+	@bash deploy/local/packages.sh
+	@bash Tests/Benchmarks/outbox.sh
 
 soak-ledger: ## ten minutes of two ledgers that die under load, every decision checked (SOAK_SECONDS=, SOAK_SEED=)
 	@bash deploy/local/packages.sh

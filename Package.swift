@@ -101,8 +101,10 @@ let package = Package(
 
         .executableTarget(
             name: "Bench",
-            dependencies: ["AMQP", "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "JSON", "Telemetry", "UpstreamClient"],
-            path: "Tests/Benchmarks", exclude: ["ledger.sh", "proxy.sh", "stack.sh", "StoreLoad"]),
+            dependencies: [
+                "AMQP", "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "JSON", "Outbox", "Postgres", "Telemetry", "UpstreamClient",
+            ],
+            path: "Tests/Benchmarks", exclude: ["ledger.sh", "outbox.sh", "proxy.sh", "stack.sh", "StoreLoad"]),
         // The ledger's engine and store once more, reached through links: a release build hides a module's internals from others.
         .executableTarget(
             name: "LedgerStoreLoad", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry"],

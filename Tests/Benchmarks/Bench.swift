@@ -1,28 +1,32 @@
 import EventLoop
 import Foundation
 
-/// Side by side, in one run, as ratios: the proxy beside nginx, the ledger beside pgbench.
+/// Side by side, in one run, as ratios: the proxy beside nginx, the ledger beside pgbench. The outbox alone, in rows a second.
 ///
 ///     bench proxy STACK_JSON     the stack must run; its first llm-proxy is measured, nginx is started here
 ///     bench ledger STACK_JSON    the same stack's ledger, its database path, and pgbench on the same Postgres
+///     bench outbox STACK_JSON    the stack's Postgres and RabbitMQ, and a relay started here
 ///
-/// Run by `make bench` and `make bench-ledger`. Every measurement alternates between the two sides; what is printed are medians.
+/// Run by `make bench`, `make bench-ledger` and `make bench-outbox`. Every measurement alternates between the two sides; what is printed are medians.
 @main
 struct Bench {
     static func main() {
         let arguments = CommandLine.arguments.dropFirst()
-        guard arguments.count == 2, let subject = arguments.first, let path = arguments.last, ["proxy", "ledger"].contains(subject) else {
-            print("usage: bench proxy|ledger STACK_JSON")
+        guard
+            arguments.count == 2, let subject = arguments.first, let path = arguments.last,
+            ["proxy", "ledger", "outbox"].contains(subject)
+        else {
+            print("usage: bench proxy|ledger|outbox STACK_JSON")
             exit(64)
         }
         signal(SIGPIPE, SIG_IGN)
         EventLoop.runMain(name: "bench") { loop in
             do {
                 let stack = try BenchStack(path)
-                if subject == "proxy" {
-                    try await ProxyBench(stack: stack, loop: loop).run()
-                } else {
-                    try await LedgerBench(stack: stack, loop: loop).run()
+                switch subject {
+                case "proxy": try await ProxyBench(stack: stack, loop: loop).run()
+                case "ledger": try await LedgerBench(stack: stack, loop: loop).run()
+                default: try await OutboxBench(stack: stack, loop: loop).run()
                 }
                 exit(0)
             } catch {
