@@ -5,7 +5,7 @@ import Telemetry
 /// Sends messages as part of a database transaction: they leave if it commits, and not otherwise.
 ///
 /// A relay publishes them right after the commit; a sweep behind it finds what a crash left. Each may reach its queue more than once,
-/// under the same message id.
+/// under the same message id. A message that fails holds back those behind it in its ordering key, and no other message.
 package enum Outbox {
     /// Writes `messages` in one statement. Messages of one ordering key leave in the order in which their transactions committed, if
     /// each of those holds a lock on what the key names.
@@ -69,9 +69,8 @@ package struct AddToOutbox: Statement {
 
     package static let sql = """
         INSERT INTO outbox (
-            message_id, partition, ordering_key, exchange, routing_key, type, conversation_id, causation_id, traceparent, body)
-        SELECT m.id, hashtext(coalesce(m.key, m.id::text)) & 15, m.key, m.exchange, m.routing_key, m.type, m.conversation, m.causation,
-            m.traceparent, m.body
+            message_id, ordering_key, exchange, routing_key, type, conversation_id, causation_id, traceparent, body)
+        SELECT m.id, m.key, m.exchange, m.routing_key, m.type, m.conversation, m.causation, m.traceparent, m.body
         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
             WITH ORDINALITY AS m (id, key, exchange, routing_key, type, conversation, causation, traceparent, body, n)
         ORDER BY m.n

@@ -7,15 +7,20 @@ package import Telemetry
 
 /// Publishes what the outbox holds, with confirms, and marks it sent.
 ///
-/// Woken by commits of this process; otherwise looks every 250 ms, every second when there was nothing for a while. Relays of several
-/// replicas share the work by partitions of the ordering key. A message whose confirm was not seen is sent again under the same id.
-/// Also keeps the tables in shape: partitions of the inbox ahead of time, old rows away. Confined to the pool's loop.
+/// Commits of this process wake it. Otherwise it looks every 250 ms, and every second when there was nothing for a while. Of the relays
+/// of several replicas one works at a time. A message whose confirm was not seen is sent again under the same id.
+///
+/// In each sweep every ordering key gets a turn, and so do the messages without a key, however many others wait or fail. A statement reads
+/// at most 1,000 rows and never reads over a backlog to find what is behind it.
+///
+/// It also keeps the tables in shape: it makes partitions of the inbox ahead of time and deletes old rows. Confined to the pool's loop.
 package final class OutboxRelay: @unchecked Sendable {
     // @unchecked Sendable: confined to its loop, except `wake()` and the registry, which is a Mutex.
 
     package struct Configuration: Sendable {
-        package var batchMax = 200
         package var confirmWithin: Duration = .seconds(5)
+        /// A transaction starts no further round after this time, so that other keys get their turn.
+        package var runWithin: Duration = .milliseconds(250)
         package var sweepEvery: Duration = .milliseconds(250)
         package var sweepEveryWhenIdle: Duration = .seconds(1)
         package init() {}
@@ -31,6 +36,8 @@ package final class OutboxRelay: @unchecked Sendable {
     private var isStopped = false
     private var sleeping: Wait<Void>?
     private var sweepsWithoutWork = 0
+    /// The last ordering key that had its turn in an unfinished sweep; empty between sweeps.
+    private var walkedTo = ""
 
     package init(
         pool: PostgresPool, publisher: AMQPPublisher, configuration: Configuration = Configuration(), log: Logger,
@@ -79,9 +86,8 @@ package final class OutboxRelay: @unchecked Sendable {
         while true {
             let isLast = isStopped
             do {
-                let wasWoken = isWoken
                 isWoken = false
-                let found = try await sendWhatIsDue(looksFirst: !wasWoken)
+                let found = try await sendWhatIsDue()
                 failures = 0
                 sweepsWithoutWork = found ? 0 : sweepsWithoutWork + 1
                 if isLast { return }
@@ -108,45 +114,77 @@ package final class OutboxRelay: @unchecked Sendable {
         try await wait.value(within: limit, elseReturn: ())
     }
 
-    /// - Returns: whether anything was due.
-    private func sendWhatIsDue(looksFirst: Bool) async throws -> Bool {
+    /// Sweeps until nothing more can be sent now.
+    /// - Returns: whether anything was sent or refused.
+    private func sendWhatIsDue() async throws -> Bool {
+        var tally = Tally()
+        defer {
+            if let reason = tally.failure {
+                log.error("outbox messages failed", ["messages": .integer(tally.failed), "reason": .string(reason)])
+            }
+        }
         // Without a broker the rows stay as they are: the fault is not theirs, so it must not count against them.
-        guard publisher.isConnected else { return false }
-        if looksFirst, try await !pool.one(HasDueMessages()) { return false }
-        var found = 0
-        while try await sendBatch(&found) {}
-        return found > 0
+        while publisher.isConnected, try await sweep(&tally) {}
+        return tally.sent + tally.failed > 0
     }
 
-    /// - Returns: whether there may be more.
-    private func sendBatch(_ found: inout Int) async throws -> Bool {
+    private struct Tally {
+        var sent = 0
+        var failed = 0
+        /// The reason of the first that failed.
+        var failure: String?
+
+        mutating func add(_ batch: OutboxBatch) {
+            sent += batch.sent.count
+            failed += batch.failed.count
+            failure = failure ?? batch.failed.first?.reason
+        }
+    }
+
+    /// Gives one turn to each ordering key, page by page, and one with each page to the messages without a key.
+    ///
+    /// Failed messages get a turn with the first page, and with the next ones while some of them succeed: a queue without a leader lets
+    /// each page wait for its confirms. A sweep that another relay interrupts goes on after its last key when it is called again.
+    /// - Returns: whether another sweep at once may send more.
+    private func sweep(_ tally: inout Tally) async throws -> Bool {
+        // A sweep that goes on has not seen the keys before.
+        var hasProgress = !walkedTo.isEmpty
+        var takesFailed = true
+        while let page = try await sendPage(after: walkedTo, takesFailed: takesFailed) {
+            tally.add(page.batch)
+            walkedTo = page.walkedTo
+            if page.batch.isBrokerDown { return false }
+            hasProgress = hasProgress || page.batch.hasProgress
+            takesFailed = takesFailed && page.batch.hasRecovered
+            if walkedTo.isEmpty { return hasProgress }
+            // A long walk over keys that only wait must not keep the database busy.
+            if !page.batch.hasProgress { try await pool.loop.sleep(for: .milliseconds(20)) }
+        }
+        return false
+    }
+
+    private struct Page {
+        var batch: OutboxBatch
+        /// The last key of the page; empty after the last key of all.
+        var walkedTo: String
+    }
+
+    /// Sends messages without a key, and messages of the keys after `key`, in one transaction.
+    /// - Returns: nil if another relay has the outbox.
+    private func sendPage(after key: String, takesFailed: Bool) async throws -> Page? {
         try await pool.transaction { transaction in
-            let (_, due) = try await transaction.pipeline(ClaimPartitions(), TakeDueMessages(limit: Int64(configuration.batchMax)))
-            guard !due.isEmpty else {
-                await transaction.rollback()
-                return false
-            }
-            found += due.count
-            var sent: [Int64] = []
-            var failed: [(seq: Int64, reason: String)] = []
-            var isDown = false
-            for (message, result) in zip(due, await publish(due)) {
-                switch result {
-                case .success: sent.append(message.seq)
-                case .failure(let error):
-                    switch error {
-                    case .unroutable, .nacked, .closed: failed.append((message.seq, "\(error)"))
-                    case .timedOut, .disconnected, .blocked, .saturated, .stopped: isDown = true
-                    }
-                }
-            }
-            // Cancelled or not, what the broker has confirmed is worth remembering; if this fails it is sent twice.
-            try await transaction.commit(MarkSent(seqs: sent), MarkFailed(failures: failed))
-            if let first = failed.first {
-                log.error("messages refused by the broker", ["messages": .integer(failed.count), "reason": .string(first.reason)])
-            }
-            // A batch that was not full leaves only what waits behind it in its keys; what comes now wakes the relay.
-            return !isDown && !sent.isEmpty && (due.count == configuration.batchMax || due.contains { $0.isKeyed })
+            guard try await transaction.one(ClaimOutbox()) else { return nil }
+            let (new, failed, walk) = try await transaction.pipeline(
+                TakeNewMessages(), TakeFailedMessages(limit: takesFailed ? 200 : 0), WalkKeys(key: key))
+            let keys = walk.filter(\.isDue).map(\.key)
+            let runs = keys.isEmpty ? [] : try await transaction.query(TakeRuns(keys: keys))
+            var batch = OutboxBatch(new + failed + runs)
+            let isEmpty = batch.round.isEmpty
+            let until = MonotonicInstant.current() + configuration.runWithin
+            while !batch.round.isEmpty, MonotonicInstant.current() < until { batch.finishRound(await publish(batch.round)) }
+            // If this fails, what the broker has confirmed is sent again.
+            if !isEmpty { try await transaction.commit(MarkSent(seqs: batch.sent), MarkFailed(failures: batch.failed)) }
+            return Page(batch: batch, walkedTo: walk.last.flatMap { $0.isLimit ? $0.key : nil } ?? "")
         }
     }
 
@@ -154,7 +192,7 @@ package final class OutboxRelay: @unchecked Sendable {
         let started = MonotonicInstant.current()
         let outgoing = due.map(outgoing)
         var results = await publisher.publish(batch: outgoing, within: configuration.confirmWithin)
-        // A missing exchange or right closes the channel under all of them: alone, only the guilty one fails.
+        // A missing exchange or right closes the channel under all of them: published alone, only the message at fault fails.
         if due.count > 1 {
             for index in results.indices {
                 guard case .failure(.closed) = results[index] else { continue }

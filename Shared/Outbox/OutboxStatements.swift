@@ -1,10 +1,29 @@
 import Contracts
 import Postgres
 
+/// Claims the outbox for one relay until the end of the transaction. Gives false if another relay has it.
+///
+/// It is a statement of its own because the next one must see what the other relay committed. An advisory lock writes nothing: a look
+/// at an empty outbox costs no write to the disk.
+///
+/// The settings hold for this transaction only. A connection keeps the plan that it made first, perhaps on an empty table. With these
+/// settings that plan reads in the order of an index.
+struct ClaimOutbox: Statement {
+    static let sql = """
+        SELECT pg_try_advisory_xact_lock(hashtext('outbox_relay'), hashtext(current_schema())),
+            set_config('plan_cache_mode', 'force_generic_plan', true),
+            set_config('enable_seqscan', 'off', true),
+            set_config('enable_bitmapscan', 'off', true)
+        """
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Bool { try row.next() }
+}
+
 /// A row of the outbox that is due.
 struct DueMessage: Sendable {
     let seq: Int64
     let id: MessageID
+    let orderingKey: String?
     let exchange: String
     let routingKey: String
     let type: String
@@ -13,62 +32,147 @@ struct DueMessage: Sendable {
     let traceparent: String
     let body: [UInt8]
     let createdAt: Instant
-    let isKeyed: Bool
-}
+    /// Failed attempts before this one.
+    let attempts: Int
 
-struct HasDueMessages: Statement {
-    typealias Output = Bool
-    static let sql = "SELECT EXISTS (SELECT FROM outbox WHERE sent_at IS NULL AND available_at <= clock_timestamp())"
-}
-
-/// Locks the partitions no other relay holds, and leaves their numbers in a setting of the transaction for ``TakeDueMessages``.
-///
-/// Two statements in one round trip, because the second must see what was committed before the locks were had.
-struct ClaimPartitions: Statement {
-    static let sql = """
-        WITH claimed AS MATERIALIZED (
-            SELECT partition
-            FROM outbox_partition
-            ORDER BY partition
-            FOR UPDATE SKIP LOCKED
-        )
-        SELECT set_config('outbox.partitions', coalesce(array_agg(partition), '{}')::text, true)
-        FROM claimed
+    static let columns = """
+        seq, message_id, ordering_key, exchange, routing_key, type, conversation_id, causation_id, traceparent, body, created_at, attempts
         """
 }
 
-/// What is due in the claimed partitions, oldest first, and of each ordering key only the first that is not sent yet: a message that
-/// fails holds back those behind it. Looks at the first 2,000 only, so that a long backlog of one key costs the same each time.
-struct TakeDueMessages: Statement {
-    let limit: Int64
-
-    static let sql = """
-        SELECT o.seq, o.message_id, o.exchange, o.routing_key, o.type, o.conversation_id, o.causation_id, o.traceparent, o.body,
-            o.created_at, o.ordering_key IS NOT NULL
-        FROM (
-            SELECT *
-            FROM outbox
-            WHERE sent_at IS NULL
-                AND available_at <= clock_timestamp()
-                AND partition = ANY (current_setting('outbox.partitions')::smallint[])
-            ORDER BY seq
-            LIMIT 2000
-        ) AS o
-        WHERE o.ordering_key IS NULL
-            OR NOT EXISTS (
-                SELECT FROM outbox AS b WHERE b.ordering_key = o.ordering_key AND b.sent_at IS NULL AND b.seq < o.seq)
-        ORDER BY o.seq
-        LIMIT $1
-        """
-
-    func bind(_ parameters: inout Parameters) { parameters.append(limit) }
-
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> DueMessage {
-        DueMessage(
-            seq: try row.next(), id: try row.next(), exchange: try row.next(), routingKey: try row.next(), type: try row.next(),
-            conversationID: try row.next(), causationID: try row.next(), traceparent: try row.next(), body: try row.next(),
-            createdAt: try row.next(), isKeyed: try row.next())
+extension DueMessage {
+    init(_ row: inout RowReader) throws(PostgresError) {
+        seq = try row.next()
+        id = try row.next()
+        orderingKey = try row.next()
+        exchange = try row.next()
+        routingKey = try row.next()
+        type = try row.next()
+        conversationID = try row.next()
+        causationID = try row.next()
+        traceparent = try row.next()
+        body = try row.next()
+        createdAt = try row.next()
+        attempts = try row.next()
     }
+}
+
+/// Reads at most 200 messages without a key that are due and were never tried, the longest due first.
+struct TakeNewMessages: Statement {
+    static let sql = """
+        SELECT \(DueMessage.columns)
+        FROM outbox
+        WHERE sent_at IS NULL AND attempts = 0 AND ordering_key IS NULL AND available_at <= statement_timestamp()
+        ORDER BY available_at
+        LIMIT 200
+        """
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> DueMessage { try DueMessage(&row) }
+}
+
+/// Reads messages that failed and are due again, the longest due first: without a key, or the first one of their key.
+struct TakeFailedMessages: Statement {
+    let limit: Int
+
+    static let sql = """
+        SELECT \(DueMessage.columns)
+        FROM (
+            SELECT \(DueMessage.columns)
+            FROM outbox
+            WHERE sent_at IS NULL AND attempts > 0 AND available_at <= statement_timestamp()
+            ORDER BY available_at
+            LIMIT $1) AS failed
+        WHERE ordering_key IS NULL
+            OR seq = (
+                SELECT head.seq
+                FROM outbox AS head
+                WHERE head.sent_at IS NULL AND head.ordering_key BETWEEN failed.ordering_key AND failed.ordering_key
+                ORDER BY head.ordering_key, head.seq
+                LIMIT 1)
+        """
+
+    func bind(_ parameters: inout Parameters) { parameters.append(Int64(limit)) }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> DueMessage { try DueMessage(&row) }
+}
+
+/// Walks over the ordering keys that have unsent messages, in the order of the keys, from the first one after `key`.
+///
+/// It steps from key to key in the index and looks at the first message of each: the length of a key's backlog costs nothing.
+/// It ends after 1,000 keys, or at the 200th key whose first message is new and due.
+struct WalkKeys: Statement {
+    struct Step: Sendable {
+        let key: String
+        /// The key's first message was never tried and is due.
+        let isDue: Bool
+        /// The walk ended at its limit: there may be keys after this one.
+        let isLimit: Bool
+    }
+
+    let key: String
+
+    static let sql = """
+        WITH RECURSIVE walk AS (
+            SELECT first.ordering_key, first.is_due, 1 AS steps, first.is_due::integer AS found
+            FROM (
+                SELECT ordering_key, attempts = 0 AND available_at <= statement_timestamp() AS is_due
+                FROM outbox
+                WHERE sent_at IS NULL AND ordering_key > $1
+                ORDER BY ordering_key, seq
+                LIMIT 1) AS first
+            UNION ALL
+            SELECT next.ordering_key, next.is_due, walk.steps + 1, walk.found + next.is_due::integer
+            FROM walk
+            CROSS JOIN LATERAL (
+                SELECT ordering_key, attempts = 0 AND available_at <= statement_timestamp() AS is_due
+                FROM outbox
+                WHERE sent_at IS NULL AND ordering_key > walk.ordering_key
+                ORDER BY ordering_key, seq
+                LIMIT 1) AS next
+            WHERE walk.steps < 1000 AND walk.found < 200
+        )
+        SELECT ordering_key, is_due, steps = 1000 OR found = 200
+        FROM walk
+        """
+
+    func bind(_ parameters: inout Parameters) { parameters.append(key) }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Step {
+        Step(key: try row.next(), isDue: try row.next(), isLimit: try row.next())
+    }
+}
+
+/// Reads the first messages of each key whose first message is new and due, in the order of seq: at most 200 for all keys together.
+///
+/// The key is compared as a range. With `=` Postgres may read the rows in the order of seq alone, past the messages of all other keys.
+struct TakeRuns: Statement {
+    let keys: [String]
+
+    static let sql = """
+        SELECT \(DueMessage.columns)
+        FROM unnest($1) AS k (key)
+        CROSS JOIN LATERAL (
+            SELECT attempts = 0 AND available_at <= statement_timestamp() AS is_due
+            FROM outbox
+            WHERE sent_at IS NULL AND ordering_key BETWEEN k.key AND k.key
+            ORDER BY ordering_key, seq
+            LIMIT 1) AS head
+        CROSS JOIN LATERAL (
+            SELECT \(DueMessage.columns)
+            FROM outbox
+            WHERE sent_at IS NULL AND ordering_key BETWEEN k.key AND k.key
+            ORDER BY ordering_key, seq
+            LIMIT $2) AS run
+        WHERE head.is_due
+        ORDER BY seq
+        """
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(keys)
+        parameters.append(Int64(max(1, 200 / max(1, keys.count))))
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> DueMessage { try DueMessage(&row) }
 }
 
 struct MarkSent: Statement {
@@ -77,21 +181,29 @@ struct MarkSent: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(seqs) }
 }
 
-/// Due again after 1 s, 2 s, 4 s … at most five minutes.
+/// Makes failed rows due again after 1 s, 2 s, 4 s … at most `pauseMax`.
 struct MarkFailed: Statement {
-    let failures: [(seq: Int64, reason: String)]
+    struct Failure: Sendable {
+        let seq: Int64
+        let reason: String
+        let pauseMax: Duration
+    }
+
+    let failures: [Failure]
 
     static let sql = """
         UPDATE outbox
         SET attempts = attempts + 1,
             last_error = f.reason,
-            available_at = clock_timestamp() + least(interval '5 minutes', interval '1 second' * (2 ^ least(attempts, 10)))
-        FROM unnest($1, $2) AS f (seq, reason)
+            available_at = clock_timestamp()
+                + least(interval '1 microsecond' * f.pause_max, interval '1 second' * (2 ^ least(attempts, 10)))
+        FROM unnest($1, $2, $3) AS f (seq, reason, pause_max)
         WHERE outbox.seq = f.seq
         """
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(failures.map(\.seq))
         parameters.append(failures.map(\.reason))
+        parameters.append(failures.map(\.pauseMax.microseconds))
     }
 }

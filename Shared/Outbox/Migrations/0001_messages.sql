@@ -4,10 +4,8 @@
 CREATE TABLE outbox (
     seq             bigint      GENERATED ALWAYS AS IDENTITY CONSTRAINT outbox_pkey PRIMARY KEY,
     message_id      uuid        NOT NULL CONSTRAINT outbox_message_id_key UNIQUE,
-    -- Which relay may send it: relays claim partitions, so that two never send one key at the same time.
-    partition       smallint    NOT NULL CONSTRAINT outbox_partition_check CHECK (partition BETWEEN 0 AND 15),
-    -- Messages of one key leave in the order of seq; NULL: in any order.
-    ordering_key    text,
+    -- Messages of one key leave in the order of seq; NULL: in any order. The relay walks over the keys greater than ''.
+    ordering_key    text        CONSTRAINT outbox_ordering_key_check CHECK (ordering_key <> ''),
     exchange        text        NOT NULL,
     routing_key     text        NOT NULL,
     type            text        NOT NULL,
@@ -16,6 +14,7 @@ CREATE TABLE outbox (
     traceparent     text        NOT NULL,
     body            bytea       NOT NULL,
     created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Not sent before this time. The relay moves it ahead after a failed attempt.
     available_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     attempts        integer     NOT NULL DEFAULT 0,
     last_error      text,
@@ -23,15 +22,12 @@ CREATE TABLE outbox (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX outbox_pending ON outbox (seq) WHERE sent_at IS NULL;
+-- Messages that failed have an index of their own: no number of them stands before a new one.
+CREATE INDEX outbox_new ON outbox (available_at) WHERE sent_at IS NULL AND attempts = 0 AND ordering_key IS NULL;
+CREATE INDEX outbox_failed ON outbox (available_at) WHERE sent_at IS NULL AND attempts > 0;
 CREATE INDEX outbox_pending_key ON outbox (ordering_key, seq) WHERE sent_at IS NULL AND ordering_key IS NOT NULL;
 CREATE INDEX outbox_sent ON outbox (sent_at) WHERE sent_at IS NOT NULL;
 CREATE INDEX outbox_conversation ON outbox (conversation_id);
-
--- Sixteen rows to lock.
-CREATE TABLE outbox_partition (
-    partition smallint CONSTRAINT outbox_partition_pkey PRIMARY KEY
-);
-INSERT INTO outbox_partition SELECT generate_series(0, 15);
 
 -- Claimed in the transaction of the effect. Ranges of UUIDv7 are ranges of time, so uniqueness holds over partitions and cleaning up
 -- is DROP TABLE. There is no default partition: an id older than what is kept is refused, never let in a second time.

@@ -80,6 +80,101 @@ struct OutboxTests {
         }
     }
 
+    @Test func `a failure in the middle of a key's backlog holds back the rest, and the order is kept when it is mended`() async throws {
+        try await Stage.with { stage in
+            try await stage.pool.transaction { transaction in
+                try await Outbox.add((0..<10).map { OutboxMessage(message("\($0)", plan: "a"), orderingKey: "a") }, in: transaction)
+                try await transaction.execute(Misroute(position: 5))
+            }
+            try await stage.withRelay { _ in
+                try await until { try await stage.pool.query(ReadOutbox()).contains { $0.error != nil } }
+                #expect(try await stage.pool.query(ReadOutbox()).map(\.attempts) == [1, 1, 1, 1, 1, 1, 0, 0, 0, 0])
+                try stage.broker.bind(queue: Stage.queue.name, exchange: "auth.evt", routingKey: "nowhere")
+                let deliveries = try await stage.receive { $0.count == 10 }
+                #expect(try texts(deliveries) == (0..<10).map(String.init))
+            }
+        }
+    }
+
+    @Test func `however many messages wait behind a failing one of their key, others leave`() async throws {
+        try await Stage.with { stage in
+            try await stage.pool.execute(AddBacklog(keys: 1, rows: 2_002, misrouted: 1))
+            try await stage.addHealthy()
+            try await stage.withRelay { _ in
+                let deliveries = try await stage.receive { $0.count >= 2 }
+                #expect(try texts(deliveries).sorted() == ["free", "keyed"])
+            }
+        }
+    }
+
+    @Test func `however many keys fail, others leave`() async throws {
+        try await Stage.with { stage in
+            try await stage.pool.execute(AddBacklog(keys: 2_500, rows: 2, misrouted: 1))
+            try await stage.addHealthy()
+            try await stage.withRelay { _ in
+                let deliveries = try await stage.receive { $0.count >= 2 }
+                #expect(try texts(deliveries).sorted() == ["free", "keyed"])
+            }
+        }
+    }
+
+    @Test func `however many keys wait out the pause of a failure, others leave, with two relays that interrupt each other`() async throws {
+        try await Stage.with { stage in
+            try await stage.pool.execute(AddBacklog(keys: 3_500, rows: 2, misrouted: 1))
+            try await stage.pool.execute(Postpone())
+            try await stage.addHealthy()
+            try await stage.withRelay { first in
+                try await stage.withRelay { second in
+                    let deliveries = try await stage.receive { deliveries in
+                        first.wake()
+                        second.wake()
+                        return deliveries.count >= 2
+                    }
+                    #expect(try texts(deliveries).sorted() == ["free", "keyed"])
+                }
+            }
+        }
+    }
+
+    @Test func `however many messages without a key fail, others leave before they are all tried again`() async throws {
+        try await Stage.with { stage in
+            try await stage.pool.execute(AddBacklog(keys: 0, rows: 2_500, misrouted: 2_500))
+            // All are due again at once, as after a long outage of their queue.
+            try await stage.pool.execute(SetAttempts(attempts: 3))
+            try await stage.addHealthy()
+            try await stage.withRelay { _ in
+                let deliveries = try await stage.receive { $0.count >= 2 }
+                #expect(try texts(deliveries).sorted() == ["free", "keyed"])
+                #expect(try await stage.pool.one(CountAttempts(above: 3)) < 2_500)
+            }
+        }
+    }
+
+    @Test func `a long backlog of one key lets others pass and keeps its order`() async throws {
+        try await Stage.with { stage in
+            try await stage.pool.execute(AddBacklog(keys: 1, rows: 2_200, misrouted: 0))
+            try await stage.addHealthy()
+            try await stage.withRelay { _ in
+                let texts = try texts(try await stage.receive { $0.count >= 2_202 })
+                #expect(try #require(texts.firstIndex(of: "free")) < 1_000)
+                #expect(try #require(texts.firstIndex(of: "keyed")) < 1_000)
+                #expect(texts.filter { Int($0) != nil } == (1...2_200).map(String.init))
+            }
+        }
+    }
+
+    @Test func `a message that is not confirmed in time steps behind others`() async throws {
+        try await Stage.with { stage in
+            try await stage.pool.transaction { try await Outbox.add(message("slow"), in: $0) }
+            var configuration = OutboxRelay.Configuration()
+            configuration.confirmWithin = .zero
+            try await stage.withRelay(configuration: configuration) { _ in
+                try await until { try await stage.pool.query(ReadOutbox())[0].attempts > 0 }
+                #expect(try await stage.pool.query(ReadOutbox())[0].error == "timedOut")
+            }
+        }
+    }
+
     @Test func `an exchange that does not exist fails its own messages only`() async throws {
         try await Stage.with { stage in
             try await stage.pool.transaction { transaction in
@@ -154,6 +249,10 @@ struct OutboxTests {
         }
     }
 
+    private func texts(_ deliveries: [Delivery]) throws -> [String] {
+        try deliveries.map { try UserRegistered(decoding: $0.body).email }
+    }
+
     /// The first arrivals of each key, told by `plan`, come in the order of their numbers, told by `email`.
     private func expectOrder(_ deliveries: [Delivery], sourceLocation: SourceLocation = #_sourceLocation) throws {
         var seen: Set<String> = []
@@ -195,10 +294,75 @@ private struct ReadOutbox: Statement {
     }
 }
 
+extension Stage {
+    /// Adds a message without a key, and one of a key that comes after all others.
+    fileprivate func addHealthy() async throws {
+        try await pool.transaction { transaction in
+            try await Outbox.add(message("free"), in: transaction)
+            try await Outbox.add(message("keyed"), orderingKey: "z", in: transaction)
+        }
+    }
+}
+
+/// Adds `rows` messages of each key, or without a key, numbered from 1. No queue is bound for the first `misrouted` of each key.
+private struct AddBacklog: Statement {
+    let keys: Int
+    let rows: Int
+    let misrouted: Int
+
+    static let sql = """
+        INSERT INTO outbox (message_id, ordering_key, exchange, routing_key, type, conversation_id, traceparent, body)
+        SELECT gen_random_uuid(), CASE WHEN $1 > 0 THEN 'key-' || k END, 'auth.evt',
+            CASE WHEN n <= $3 THEN 'nowhere' ELSE $4 END, $5, gen_random_uuid(), '',
+            convert_to(replace(convert_from($6, 'UTF8'), 'NUMBER', n::text), 'UTF8')
+        FROM generate_series(1, $2::bigint) AS n, generate_series(1, greatest(1, $1::bigint)) AS k
+        ORDER BY n, k
+        """
+
+    func bind(_ parameters: inout Parameters) {
+        let message = message("NUMBER")
+        parameters.append(Int64(keys))
+        parameters.append(Int64(rows))
+        parameters.append(Int64(misrouted))
+        parameters.append(message.routingKey)
+        parameters.append(UserRegistered.name)
+        parameters.append(message.encoded())
+    }
+}
+
+/// Gives the row at `position`, counted from 0, a key for which no queue is bound.
+private struct Misroute: Statement {
+    let position: Int
+    static let sql = """
+        UPDATE outbox SET routing_key = 'nowhere' WHERE seq = (SELECT seq FROM outbox ORDER BY seq OFFSET $1 LIMIT 1)
+        """
+    func bind(_ parameters: inout Parameters) { parameters.append(Int64(position)) }
+}
+
+private struct SetAttempts: Statement {
+    let attempts: Int32
+    static let sql = "UPDATE outbox SET attempts = $1"
+    func bind(_ parameters: inout Parameters) { parameters.append(attempts) }
+}
+
+/// Lets the misrouted rows have failed, with an hour until their next attempt.
+private struct Postpone: Statement {
+    static let sql = """
+        UPDATE outbox SET attempts = 3, available_at = clock_timestamp() + interval '1 hour' WHERE routing_key = 'nowhere'
+        """
+}
+
+private struct CountAttempts: Statement {
+    typealias Output = Int64
+    let above: Int32
+    static let sql = "SELECT count(*) FROM outbox WHERE attempts > $1"
+    func bind(_ parameters: inout Parameters) { parameters.append(above) }
+}
+
 private struct AddToMissingExchange: Statement {
     static let sql = """
-        INSERT INTO outbox (message_id, partition, exchange, routing_key, type, conversation_id, traceparent, body)
-        VALUES (gen_random_uuid(), 0, 'nowhere', 'a', 'a', gen_random_uuid(), '', '')
+        INSERT INTO outbox (message_id, exchange, routing_key, type, conversation_id, traceparent, body)
+        VALUES (gen_random_uuid(), 'nowhere', 'a', 'a', gen_random_uuid(), '', '')
         """
 }
 

@@ -1,0 +1,65 @@
+import AMQP
+
+/// The messages of one transaction of the relay, published in rounds.
+///
+/// The first round holds every message without a key and the first message of each key. Each later round holds the next message of the
+/// keys whose last one was confirmed. A round never holds two messages of one key: the broker could refuse the first and take the second.
+struct OutboxBatch: Sendable {
+    private(set) var round: [DueMessage]
+    private(set) var sent: [Int64] = []
+    private(set) var failed: [MarkFailed.Failure] = []
+    /// The connection failed: the remaining messages are not tried, and stay as they are.
+    private(set) var isBrokerDown = false
+    /// Something was sent, or was tried for the first time.
+    private(set) var hasProgress = false
+    /// A message was sent that had failed before.
+    private(set) var hasRecovered = false
+    /// The messages behind the one in the round, by ordering key.
+    private var rest: [String: ArraySlice<DueMessage>]
+
+    /// - Parameter messages: of each key the first ones that are not sent, in the order of seq.
+    init(_ messages: [DueMessage]) {
+        round = []
+        rest = [:]
+        for message in messages {
+            guard let key = message.orderingKey else {
+                round.append(message)
+                continue
+            }
+            if rest[key]?.append(message) == nil {
+                rest[key] = []
+                round.append(message)
+            }
+        }
+    }
+
+    /// Takes the results of the round, in the order of its messages, and makes the next round.
+    mutating func finishRound(_ results: [Result<Void, PublishError>]) {
+        var next: [DueMessage] = []
+        for (message, result) in zip(round, results) {
+            hasProgress = hasProgress || message.attempts == 0
+            switch result {
+            case .success:
+                hasProgress = true
+                hasRecovered = hasRecovered || message.attempts > 0
+                sent.append(message.seq)
+                if let key = message.orderingKey, let follower = rest[key]?.popFirst() { next.append(follower) }
+            case .failure(let error):
+                guard let pauseMax = Self.pauseMax(after: error) else {
+                    isBrokerDown = true
+                    continue
+                }
+                failed.append(MarkFailed.Failure(seq: message.seq, reason: "\(error)", pauseMax: pauseMax))
+            }
+        }
+        round = isBrokerDown ? [] : next
+    }
+
+    /// The longest pause before the next attempt; nil if the connection failed and not the message.
+    private static func pauseMax(after error: PublishError) -> Duration? {
+        switch error {
+        case .nacked, .timedOut, .unroutable, .closed: .seconds(300)
+        case .disconnected, .blocked, .saturated, .stopped: nil
+        }
+    }
+}

@@ -1,0 +1,91 @@
+import AMQP
+import Contracts
+import Telemetry
+import Testing
+
+@testable import Outbox
+
+struct OutboxBatchTests {
+    @Test func `the first round has all messages without a key and the first of each key, the next what follows`() {
+        var batch = OutboxBatch(due([1, 2]) + due([3, 4, 5], key: "a") + due([6], key: "b"))
+        #expect(seqs(batch.round) == [1, 2, 3, 6])
+        batch.finishRound(batch.round.map { _ in .success(()) })
+        #expect(seqs(batch.round) == [4])
+        batch.finishRound([.success(())])
+        #expect(seqs(batch.round) == [5])
+        batch.finishRound([.success(())])
+        #expect(batch.round.isEmpty)
+        #expect(batch.sent.sorted() == [1, 2, 3, 4, 5, 6])
+    }
+
+    @Test(arguments: [PublishError.nacked, .timedOut, .unroutable(code: 312, text: "NO_ROUTE"), .closed(code: 404, text: "")])
+    func `behind a message that failed no other of its key is sent`(error: PublishError) {
+        var batch = OutboxBatch(due([1, 2, 3], key: "a"))
+        batch.finishRound([.failure(error)])
+        #expect(batch.round.isEmpty)
+        #expect(batch.failed.map(\.seq) == [1])
+        #expect(!batch.isBrokerDown)
+    }
+
+    @Test(arguments: [PublishError.disconnected, .blocked, .saturated, .stopped])
+    func `a connection that fails ends the rounds and is no message's fault`(error: PublishError) {
+        var batch = OutboxBatch(due([1, 2]) + due([3, 4], key: "a"))
+        batch.finishRound(batch.round.map { $0.seq == 2 ? .failure(error) : .success(()) })
+        #expect(batch.round.isEmpty)
+        #expect(batch.isBrokerDown)
+        #expect(batch.failed.isEmpty)
+        #expect(batch.sent.sorted() == [1, 3])
+    }
+
+    @Test func `only a message that failed before and fails again is no progress`() {
+        let failure: [Result<Void, PublishError>] = [.failure(.nacked)]
+        var batch = OutboxBatch(due([1], attempts: 1))
+        batch.finishRound(failure)
+        #expect(!batch.hasProgress)
+        batch = OutboxBatch(due([1]))
+        batch.finishRound(failure)
+        #expect(batch.hasProgress)
+        batch = OutboxBatch(due([1], attempts: 1))
+        batch.finishRound([.success(())])
+        #expect(batch.hasProgress && batch.hasRecovered)
+    }
+
+    @Test func `however rounds end, what is sent of a key is its beginning, and what failed comes right behind it`() {
+        let seed = UInt64.random(in: .min ... .max)
+        print("seed \(seed)")
+        var random = Seeded(seed)
+        for _ in 0..<500 {
+            var runs: [DueMessage] = []
+            for key in ["a", "b", "c"] {
+                for _ in 0..<Int.random(in: 1...6, using: &random) { runs += due([Int64(runs.count)], key: key) }
+            }
+            var batch = OutboxBatch(runs)
+            while !batch.round.isEmpty {
+                #expect(Set(batch.round.map(\.orderingKey)).count == batch.round.count)
+                batch.finishRound(
+                    batch.round.map { _ in
+                        switch Int.random(in: 0..<10, using: &random) {
+                        case 0: .failure(.nacked)
+                        case 1: .failure(.disconnected)
+                        default: .success(())
+                        }
+                    })
+            }
+            for key in ["a", "b", "c"] {
+                let run = seqs(runs.filter { $0.orderingKey == key })
+                let done = (batch.sent + batch.failed.map(\.seq)).filter(run.contains)
+                #expect(done == Array(run.prefix(done.count)))
+            }
+        }
+    }
+
+    private func seqs(_ messages: [DueMessage]) -> [Int64] { messages.map(\.seq).sorted() }
+
+    private func due(_ seqs: [Int64], key: String? = nil, attempts: Int = 0) -> [DueMessage] {
+        seqs.map { seq in
+            DueMessage(
+                seq: seq, id: .make(), orderingKey: key, exchange: "e", routingKey: "r", type: "t", conversationID: .make(),
+                causationID: nil, traceparent: "", body: [], createdAt: Instant(microseconds: 0), attempts: attempts)
+        }
+    }
+}
