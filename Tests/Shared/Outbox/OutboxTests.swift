@@ -163,6 +163,30 @@ struct OutboxTests {
         }
     }
 
+    @Test func `a message that the broker nacked is tried again within ten seconds, one without a queue may wait longer`() async throws {
+        try await Stage.with { stage in
+            try stage.broker.deleteQueue(Stage.queue.name)
+            try stage.broker.declareQueue("full", arguments: #""x-max-length":1,"x-overflow":"reject-publish""#)
+            try stage.broker.bind(queue: "full", exchange: "auth.evt", routingKey: "user.#")
+            try await stage.withPublisher { try await $0.publish(outgoing(message("in the way")), within: .seconds(5)) }
+            try await stage.pool.transaction { transaction in
+                try await Outbox.add(message("nacked"), in: transaction)
+                try await Outbox.add(message("unroutable"), in: transaction)
+                try await transaction.execute(Misroute(position: 1))
+                try await transaction.execute(SetAttempts(attempts: 12))
+            }
+            try await stage.withRelay { _ in
+                try await until { try await stage.pool.query(ReadPauses()).count == 2 }
+                let pauses = try await stage.pool.query(ReadPauses())
+                #expect(pauses[0].error == "nacked")
+                // The sweep of an idle relay adds a second.
+                #expect(pauses[0].seconds <= 9)
+                #expect(pauses[1].error.contains("unroutable"))
+                #expect(pauses[1].seconds > 10)
+            }
+        }
+    }
+
     @Test func `a message that is not confirmed in time steps behind others`() async throws {
         try await Stage.with { stage in
             try await stage.pool.transaction { try await Outbox.add(message("slow"), in: $0) }
@@ -357,6 +381,20 @@ private struct CountAttempts: Statement {
     let above: Int32
     static let sql = "SELECT count(*) FROM outbox WHERE attempts > $1"
     func bind(_ parameters: inout Parameters) { parameters.append(above) }
+}
+
+/// The pauses of failed messages, from now on, in seconds.
+private struct ReadPauses: Statement {
+    static let sql = """
+        SELECT last_error, extract(epoch FROM available_at - clock_timestamp())::bigint
+        FROM outbox
+        WHERE last_error IS NOT NULL
+        ORDER BY seq
+        """
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> (error: String, seconds: Int64) {
+        (try row.next(), try row.next())
+    }
 }
 
 private struct AddToMissingExchange: Statement {
