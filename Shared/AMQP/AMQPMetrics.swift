@@ -50,7 +50,8 @@ struct RPCMetrics: Sendable {
         switch result {
         case .success: answered.observe(duration)
         case .failure(.timedOut): timedOut.observe(duration)
-        case .failure(.unroutable), .failure(.nacked), .failure(.saturated), .failure(.blocked): refused.observe(duration)
+        case .failure(.blocked): refused.observe(duration)
+        case .failure(let error) where error.neverArrived: refused.observe(duration)
         case .failure: lost.observe(duration)
         }
     }

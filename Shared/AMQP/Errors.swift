@@ -1,5 +1,5 @@
-/// Why a publish was not confirmed. Only `unroutable` and `invalid` are certain; after any other the broker may or may not have the
-/// message, and sending it again under the same message id is the right answer.
+/// Why a publish was not confirmed. After `unroutable` and `saturated` no queue has the message; after `nacked` at least one of its queues
+/// has not. After any other case the broker may have it, and sending it again under the same message id is the right answer.
 package enum PublishError: Error, Equatable, Sendable {
     /// Returned by the broker (basic.return): no queue is bound for this key. 312 NO_ROUTE.
     case unroutable(code: Int, text: String)
@@ -16,8 +16,11 @@ package enum PublishError: Error, Equatable, Sendable {
     case stopped
 }
 
-/// Why an RPC has no answer. The request may have been carried out after all of them that are not ``neverArrived``.
+/// Why an RPC has no answer. The request may have been carried out, except where ``neverArrived`` is true.
 package enum RPCError: Error, Equatable, Sendable {
+    /// The request was never handed to a connection. There was none, the broker had an alarm, or the connection was lost or the deadline
+    /// passed while the request waited for its turn.
+    case notSent(PublishError)
     case timedOut
     case unroutable(code: Int, text: String)
     case nacked
@@ -27,26 +30,12 @@ package enum RPCError: Error, Equatable, Sendable {
     case closed(code: Int, text: String)
     case stopped
 
-    /// No queue took the request: nobody will carry it out.
+    /// True if no queue took the request, so that no service carries it out.
     package var neverArrived: Bool {
         switch self {
-        case .unroutable, .nacked, .saturated: true
+        case .notSent, .unroutable, .nacked, .saturated: true
         case .timedOut, .disconnected, .blocked, .closed, .stopped: false
         }
-    }
-
-    init(_ error: PublishError) {
-        self =
-            switch error {
-            case .unroutable(let code, let text): .unroutable(code: code, text: text)
-            case .nacked: .nacked
-            case .timedOut: .timedOut
-            case .disconnected: .disconnected
-            case .blocked: .blocked
-            case .saturated: .saturated
-            case .closed(let code, let text): .closed(code: code, text: text)
-            case .stopped: .stopped
-            }
     }
 }
 
@@ -94,8 +83,14 @@ struct ConnectionFailure: Error, Sendable, CustomStringConvertible {
         if case .channelClosed = kind { true } else { false }
     }
 
-    /// What a publisher with unconfirmed messages is told.
+    /// The error of a message that was written and not confirmed.
     var publishError: PublishError {
+        if case .channelClosed(let code) = kind { return .closed(code: code, text: description) }
+        return .disconnected
+    }
+
+    /// The error of a request that was written and not answered.
+    var rpcError: RPCError {
         if case .channelClosed(let code) = kind { return .closed(code: code, text: description) }
         return .disconnected
     }

@@ -33,7 +33,7 @@ package final class RPCClient: Sendable {
     package var lateReplies: Int { role.lateReplies }
 
     /// - Parameter messageID: names the request for its receiver; the same one again means the same request.
-    /// - Throws: at once when nobody listens, the queue is full, or there is no connection. Not cancelled with its task: `limit` bounds it.
+    /// - Throws: at once when no queue is bound, the queue is full, or there is no connection. Not cancelled with its task: `limit` bounds it.
     package func call(
         exchange: String, routingKey: String, type: String, body: [UInt8], headers: [(String, String)] = [], messageID: String,
         within limit: Duration
@@ -46,7 +46,7 @@ package final class RPCClient: Sendable {
         let started = MonotonicInstant.current()
         let result: Result<Delivery, RPCError> = await withCheckedContinuation { continuation in
             if let refusal = role.accept(RPCRole.Call(message: message, deadline: started + limit, continuation: continuation)) {
-                continuation.resume(returning: .failure(RPCError(refusal)))
+                continuation.resume(returning: .failure(refusal))
             } else {
                 thread.wake()
             }

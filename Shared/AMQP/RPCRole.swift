@@ -48,9 +48,9 @@ final class RPCRole: ChannelRole, @unchecked Sendable {
     var lateReplies: Int { Int(late.count) }
 
     /// Any thread.
-    func accept(_ call: Call) -> PublishError? {
+    func accept(_ call: Call) -> RPCError? {
         shared.withLock { shared in
-            if let refusal = shared.gate.refusal { return refusal }
+            if let refusal = shared.gate.refusal { return .notSent(refusal) }
             guard shared.accepted < configuration.acceptedMax else { return .saturated }
             shared.accepted += 1
             shared.mailbox.append(call)
@@ -78,7 +78,7 @@ final class RPCRole: ChannelRole, @unchecked Sendable {
         while channel.output.pending < Self.outputBytesMax, var call = waiting.popFirst() {
             let remaining = call.deadline - now
             guard remaining > .zero else {
-                finish(call.continuation, .failure(.timedOut))
+                finish(call.continuation, .failure(.notSent(.timedOut)))
                 continue
             }
             var correlation = call.message.properties.correlationID
@@ -148,7 +148,9 @@ final class RPCRole: ChannelRole, @unchecked Sendable {
                 nextDeadline = min(nextDeadline, call.deadline)
             }
         }
-        for call in waiting.removeAll(where: { $0.deadline <= now }) { finish(call.continuation, .failure(.timedOut)) }
+        for call in waiting.removeAll(where: { $0.deadline <= now }) {
+            finish(call.continuation, .failure(.notSent(.timedOut)))
+        }
         if !waiting.isEmpty { nextDeadline = min(nextDeadline, now + .milliseconds(20)) }
         batchEnded()
         return nextDeadline
@@ -159,10 +161,9 @@ final class RPCRole: ChannelRole, @unchecked Sendable {
             if !failure.isOfChannelOnly { shared.gate.close() }
             return shared.gate == .stopped
         }
-        let error = isStopped ? RPCError.stopped : RPCError(failure.publishError)
-        failPending(error)
+        failPending(isStopped ? .stopped : failure.rpcError)
         // What was not written has no part in what closed the channel, and goes over the next.
-        if !failure.isOfChannelOnly { failWaiting(error) }
+        if !failure.isOfChannelOnly { failWaiting(isStopped ? .stopped : .disconnected) }
         batchEnded()
         window.reset { _, _ in }
         nextDeadline = .never
@@ -189,9 +190,9 @@ final class RPCRole: ChannelRole, @unchecked Sendable {
         pending.removeAll()
     }
 
-    private func failWaiting(_ error: RPCError) {
+    private func failWaiting(_ reason: PublishError) {
         waiting.append(shared.withLock { $0.mailbox.take() })
-        while let call = waiting.popFirst() { finish(call.continuation, .failure(error)) }
+        while let call = waiting.popFirst() { finish(call.continuation, .failure(.notSent(reason))) }
     }
 
     private func finish(

@@ -42,8 +42,12 @@ func withConsumer<Result: Sendable>(
 }
 
 @discardableResult
-func withRPCClient<Result: Sendable>(_ broker: TestBroker, _ body: (RPCClient) async throws -> Result) async throws -> Result {
-    let client = RPCClient(try AMQPConfiguration(url: broker.url, connectionName: "test:rpc"), service: "test", log: log)
+func withRPCClient<Result: Sendable>(
+    _ broker: TestBroker, _ adjust: (inout AMQPConfiguration) -> Void = { _ in }, _ body: (RPCClient) async throws -> Result
+) async throws -> Result {
+    var configuration = try AMQPConfiguration(url: broker.url, connectionName: "test:rpc")
+    adjust(&configuration)
+    let client = RPCClient(configuration, service: "test", log: log)
     async let running: Void = client.run()
     guard await client.connected(within: .seconds(10)) else { throw NotConnected() }
     let result = try await body(client)

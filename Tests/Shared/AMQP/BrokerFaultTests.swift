@@ -91,6 +91,46 @@ struct BrokerFaultTests {
         }
     }
 
+    @Test(arguments: [Duration.milliseconds(500), .seconds(30)])
+    func `a call that failed as never sent reaches no queue, at its deadline or when a frozen broker is given up`(
+        limit: Duration
+    ) async throws {
+        try await PrivateBroker.with { node in
+            try await TestBroker.with(url: node.url, api: node.api) { broker in
+                try declareHolds(broker)
+                try await withRPCClient(broker, { $0.heartbeat = .seconds(limit > .seconds(1) ? 1 : 60) }) { client in
+                    node.freeze()
+                    // Together more than the socket's buffers hold: some are written, and some never get their turn.
+                    let failures = await withTaskGroup(of: (Int, RPCError?).self) { group in
+                        for index in 0..<300 {
+                            group.addTask { (index, await outcome(client, body: large(index), within: limit)) }
+                        }
+                        return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+                    }
+                    let unsent = Set(failures.filter { $0.value.neverArrived }.keys)
+                    #expect(failures.count == 300)
+                    #expect(!unsent.isEmpty && unsent.count < 300)
+                    #expect(unsent.allSatisfy { failures[$0] == .notSent(limit > .seconds(1) ? .disconnected : .timedOut) })
+                    node.thaw()
+                    try await withConsumer(broker, .queue("ledger.rpc.hold"), prefetch: 1_000) { server in
+                        // Behind all that were written: it is the last to come.
+                        #expect(await client.connected(within: .seconds(20)))
+                        async let last = outcome(client, body: large(1_000), within: .seconds(5))
+                        var arrived: Set<Int> = []
+                        while !arrived.contains(1_000) {
+                            for delivery in try await server.next(max: 100) {
+                                arrived.insert(delivery.body.count - 100_000)
+                                server.ack(delivery)
+                            }
+                        }
+                        #expect(arrived.isDisjoint(with: unsent))
+                        #expect(await last == .timedOut)
+                    }
+                }
+            }
+        }
+    }
+
     @Test func `a memory alarm blocks publishers at once and not for ever, and leaves consumers alone`() async throws {
         try await PrivateBroker.with { node in
             try await TestBroker.with(url: node.url, api: node.api) { broker in
@@ -120,6 +160,9 @@ struct BrokerFaultTests {
         }
     }
 }
+
+/// A body told from others by its length.
+private func large(_ index: Int) -> [UInt8] { Array(repeating: 0, count: 100_000 + index) }
 
 /// Batches, one after the other, until the first that fails: each id with how it ended.
 private func publishUntilRefused(_ publisher: AMQPPublisher, writer: Int) async -> [(String, PublishError?)] {

@@ -97,6 +97,28 @@ struct RPCTests {
         }
     }
 
+    @Test func `a call before there is a connection, and after the end, was never sent`() async throws {
+        try await TestBroker.with { broker in
+            let client = RPCClient(try AMQPConfiguration(url: broker.url, connectionName: "test:rpc"), service: "test", log: log)
+            var failure = await outcome(client, within: .seconds(60))
+            #expect(failure == .notSent(.disconnected))
+            #expect(failure?.neverArrived == true)
+            await client.stop()
+            failure = await outcome(client, within: .seconds(60))
+            #expect(failure == .notSent(.stopped))
+        }
+    }
+
+    @Test func `what may have been carried out never counts as not arrived`() {
+        let certain: [RPCError] = [
+            .notSent(.disconnected), .notSent(.blocked), .notSent(.timedOut), .notSent(.stopped), .saturated, .nacked,
+            .unroutable(code: 312, text: "NO_ROUTE"),
+        ]
+        #expect(certain.allSatisfy { $0.neverArrived })
+        let open: [RPCError] = [.timedOut, .disconnected, .blocked, .closed(code: 404, text: ""), .stopped]
+        #expect(!open.contains { $0.neverArrived })
+    }
+
     @Test func `calls under way fail when the connection goes, later ones succeed`() async throws {
         try await withEcho { broker, client in
             try broker.deleteQueue("ledger.rpc.hold")
@@ -129,9 +151,9 @@ func hold(_ client: RPCClient, body: [UInt8] = [], within limit: Duration) async
 }
 
 /// How a call failed; nil when it did not.
-func outcome(_ client: RPCClient, within limit: Duration) async -> RPCError? {
+func outcome(_ client: RPCClient, body: [UInt8] = [], within limit: Duration) async -> RPCError? {
     do throws(RPCError) {
-        try await hold(client, within: limit)
+        try await hold(client, body: body, within: limit)
         return nil
     } catch {
         return error
