@@ -89,6 +89,14 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
         }
     }
 
+    /// Asks the kernel how many bytes of the request the peer's kernel has not acknowledged (`SIOCOUTQ`, tcp(7)).
+    var isRequestAcknowledged: Bool {
+        if hasAnswered { return true }
+        guard phase == .ready, let call, sent == call.request.count, !writeFailed else { return false }
+        var unacknowledged: Int32 = 0
+        return ioctl(descriptor, UInt(TIOCOUTQ), &unacknowledged) == 0 && unacknowledged == 0
+    }
+
     private var hasUnsent: Bool { call.map { sent < $0.request.count && !writeFailed } ?? false }
 
     private func complete(mayKeep: Bool) {
@@ -108,6 +116,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
 
     private func fail(_ error: UpstreamError) {
         let call = call
+        _ = call?.isAcknowledged
         self.call = nil
         close()
         if let call {

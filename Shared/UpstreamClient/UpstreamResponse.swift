@@ -35,6 +35,7 @@ package final class UpstreamResponse: @unchecked Sendable {
     var connection: UpstreamConnection?
     var wasRetried = false
     private(set) var isPaused = false
+    private var wasAcknowledged = false
 
     init(loop: EventLoop, request: [UInt8], isHead: Bool) {
         (self.loop, self.request, self.isHead) = (loop, request, isHead)
@@ -46,6 +47,13 @@ package final class UpstreamResponse: @unchecked Sendable {
     var isFull: Bool { isPaused || (sink == nil && collectedBytesMax == nil && buffered.count >= 65_536) }
 
     // MARK: The caller's side
+
+    /// True once the server's kernel has acknowledged the whole request, or the server has answered. What was written to a connection
+    /// that is dead without a sign is not acknowledged.
+    package var isAcknowledged: Bool {
+        if !wasAcknowledged { wasAcknowledged = connection?.isRequestAcknowledged ?? false }
+        return wasAcknowledged
+    }
 
     /// Waits for the status and the header fields.
     package func head() async throws(UpstreamError) {
@@ -157,6 +165,7 @@ package final class UpstreamResponse: @unchecked Sendable {
     /// Ends the call and, if it has one, its connection.
     func fail(_ error: UpstreamError) {
         guard !isOver else { return }
+        _ = isAcknowledged  // asked for the last time: the connection goes
         outcome = .failed(error)
         request = []
         let connection = connection

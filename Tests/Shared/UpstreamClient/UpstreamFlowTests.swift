@@ -190,3 +190,49 @@ struct UpstreamFlowTests {
         }
     }
 }
+
+/// Whether the server's kernel has the request.
+struct UpstreamAcknowledgementTests {
+    private func acknowledged(_ call: UpstreamResponse) async throws {
+        let deadline = MonotonicInstant.current() + .seconds(20)
+        while !call.isAcknowledged {
+            try #require(MonotonicInstant.current() < deadline)
+            try await loop.sleep(for: .milliseconds(2))
+        }
+    }
+
+    @Test func `a request is acknowledged when the server's kernel has all of it, before any answer`() async throws {
+        let (accepted, reads) = (Gate(on: loop), Gate(on: loop))
+        let server = ScriptedServer { peer in
+            accepted.open()
+            guard reads.waitBlocking() else { return }
+            _ = peer.waitForHangup()
+        }
+        try await onLoop {
+            // More than the kernels of both sides buffer: not acknowledged while the server does not read.
+            let call = try pool(server.port).begin(
+                method: "POST", target: Array("/".utf8), headers: [:], body: [UInt8](repeating: 7, count: 32 << 20))
+            #expect(!call.isAcknowledged)
+            try await accepted.wait()
+            #expect(!call.isAcknowledged)
+            reads.open()
+            try await acknowledged(call)
+            #expect(call.status == 0)
+            call.cancel()
+        }
+    }
+
+    @Test func `a call that was given up remembers whether its request was acknowledged`() async throws {
+        let server = ScriptedServer { _ = $0.waitForHangup() }
+        try await onLoop {
+            let upstream = try pool(server.port)
+            let call = upstream.begin(method: "POST", target: Array("/".utf8), headers: [:], body: [1])
+            try await acknowledged(call)
+            call.cancel()
+            #expect(call.isAcknowledged)
+            let unsent = upstream.begin(method: "POST", target: Array("/".utf8), headers: [:], body: [1])
+            unsent.cancel()
+            #expect(!unsent.isAcknowledged)
+        }
+    }
+}
