@@ -270,11 +270,18 @@ extension Problem {
     /// The account has the credits, but running calls hold them. The same request may succeed when they end.
     package static var creditsHeld: Problem {
         Problem(
-            503, "credits_held", .server, "Running calls hold the credits that this request needs. Try again when they end.",
+            503, "credits_held", .server, "Other calls of this account hold the credits. Try again when they have ended.",
             retryAfter: .seconds(2))
     }
     package static var ledgerUnavailable: Problem {
         Problem(503, "ledger_unavailable", .server, "Credits cannot be checked at the moment.", retryAfter: .seconds(2))
+    }
+    /// The answer is there, but the broker did not confirm its charge and the outbox failed. Repeating the call could pay twice.
+    package static func chargeUnconfirmed(_ charge: String) -> Problem {
+        Problem(
+            503, "ledger_unavailable", .server,
+            "The answer could not be delivered because its charge was not confirmed. It may still be charged as \(charge).",
+            fields: [("charge_id", .text(charge))], headers: ["x-should-retry": "false"])
     }
     package static func unavailable(_ message: String) -> Problem {
         Problem(503, "unavailable", .server, message, retryAfter: .seconds(2))
