@@ -41,12 +41,13 @@ struct LLMProxyService {
         let ledger = LedgerMessages(
             requests: requests, publisher: publisher, outbox: ChargeOutbox(pool: pool, loop: runtime.loop),
             holder: "\(runtime.service):\(runtime.configuration.httpPort)", timing: settings.timing, log: runtime.log)
+        let shared = ReplicaState()
         let topUpURL = runtime.configuration.publicURL.reveal() + "/plans"
         runtime.serve { context in
             routes(
                 ChatService(
                     loop: context.loop, ledger: ledger, catalogue: catalogue, authenticator: authenticator, keys: keys,
-                    topUpURL: topUpURL, log: context.log))
+                    shared: shared, topUpURL: topUpURL, log: context.log))
         }
     }
 

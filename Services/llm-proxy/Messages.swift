@@ -13,18 +13,20 @@ import Telemetry
 /// | `hold.place.v1` | RPC | before a call |
 /// | `hold.extend.v1` | RPC | before a stream uses up its hold |
 /// | `charge.settle.v1` | confirmed, else outbox | after a call that is paid for, before its answer ends |
-/// | `hold.void.v1` | confirmed, else outbox | after a call that costs nothing |
+/// | `hold.void.v1` | confirmed, else outbox | after a held call that costs nothing |
+/// | `hold.void.v1` | sent and forgotten | after a question for a hold that was sent and not answered |
 /// | `hold.report.v1` | sent and forgotten | every few seconds of a long call |
 struct LedgerMessages: Sendable {
     struct Timing: Sendable {
         /// For one question; then the call is refused with `ledger_unavailable`.
         var holdWithin: Duration
-        /// How long a hold outlives the last word of its proxy.
+        /// How long a hold outlives the last message of its proxy.
         var holdTimeToLive: Duration
-        /// How long a caller waits for credits that his other calls hold.
+        /// How long a call waits for credits that other calls of its account hold.
         var fundsWithin: Duration
         /// For the broker to confirm a settlement; then it goes into the outbox.
         var confirmWithin: Duration
+        var outagePatience = LedgerMessages.outagePatience
 
         var reportEvery: Duration { min(.seconds(5), holdTimeToLive / 4) }
     }
@@ -36,69 +38,70 @@ struct LedgerMessages: Sendable {
     let timing: Timing
     let log: Logger
 
-    /// Asks for a hold; while the account's own calls hold what is missing, again with the same id.
-    /// - Throws: when the ledger does not answer. Where it may have decided all the same, the hold is voided. What a full queue refused
-    /// is not: an overload must not cost a durable message for each call it sheds.
+    /// A running stream asks again for so long when the ledger does not answer: the ledger ends no hold before `HOLD_TTL` (45 s) and the
+    /// expiry grace (30 s) have passed, and 15 s more cover the proxy's reconnection.
+    static let outagePatience = Duration.seconds(90)
+    /// Between two questions of a stream during an outage.
+    static let outagePause = Duration.seconds(1)
+    /// After `busy`, before the same question is sent again.
+    private static let busyPause = Duration.milliseconds(250)
+
+    /// Asks for a hold, once.
+    /// - Throws: when the ledger does not answer. A question that may have arrived is taken back by one void, sent and forgotten: an
+    /// overload must not cost a durable message for each call that it refuses.
     func place(
-        _ charge: ChargeID, for caller: Principal, _ estimate: HoldEstimate, on loop: EventLoop, in context: MessageContext
+        _ charge: ChargeID, for caller: Principal, _ amounts: HoldAmounts, takesShare: Bool, on loop: EventLoop, in context: MessageContext
     ) async throws -> HoldReply {
-        let asksUntil = MonotonicInstant.current() + timing.fundsWithin
-        var pause = Duration.milliseconds(20)
-        while true {
-            let isLast = MonotonicInstant.current() + pause >= asksUntil
-            let question = PlaceHold(
-                chargeID: charge, accountID: caller.accountID,
-                amounts: HoldAmounts(
-                    most: estimate.amount, usual: estimate.amountLeast, least: estimate.amountLeast, isLastQuestion: isLast),
-                takesShare: false, timeToLiveMilliseconds: Int64(timing.holdTimeToLive.milliseconds), holder: holder,
-                apiKeyID: caller.apiKeyID, keyLimits: caller.keyLimits)
-            let reply: HoldReply
-            do {
-                reply = try await ask(question, in: context)
-            } catch let error as RPCError where error.neverArrived {
-                throw error
-            } catch {
-                await void(charge, of: caller.accountID, because: "the ledger did not answer", in: context)
-                throw error
-            }
-            guard reply.status == .awaitingFunds else { return reply }
-            try await loop.sleep(for: pause)
-            pause = min(pause * 2, .milliseconds(250))
-        }
-    }
-
-    /// Asks for more on a running hold; again, once, if no answer comes. The step makes both one question.
-    /// - Throws: when the ledger does not answer twice. The hold is at least as large as it was.
-    func extend(_ question: ExtendHold, on loop: EventLoop, in context: MessageContext) async throws -> HoldReply {
-        let asked = MonotonicInstant.current()
+        let question = PlaceHold(
+            chargeID: charge, accountID: caller.accountID, amounts: amounts, takesShare: takesShare,
+            timeToLiveMilliseconds: Int64(timing.holdTimeToLive.milliseconds), holder: holder, apiKeyID: caller.apiKeyID,
+            keyLimits: caller.keyLimits)
         do {
-            return try await ask(question, in: context)
+            return try await ask(question, on: loop, in: context)
+        } catch let error as RPCError where error.neverArrived {
+            throw error
         } catch {
-            log.warning(
-                "ledger did not answer an extend, asking again", ["step": .integer(question.step)], error: error, trace: context.trace)
+            let void = VoidHold(chargeID: charge, accountID: caller.accountID, reason: "the ledger did not answer")
+            try? publisher.send(OutgoingMessage(void, id: .make(), in: context), within: timing.confirmWithin)
+            throw error
         }
-        // What failed at once gets a moment to come back.
-        try await loop.sleep(for: min(.seconds(1), max(.zero, timing.holdWithin - (MonotonicInstant.current() - asked))))
-        return try await ask(question, in: context)
     }
 
-    private func ask<Question: Message>(_ question: Question, in context: MessageContext) async throws -> HoldReply {
+    /// Asks for more on a running hold. The step makes a repeated question the same question.
+    /// - Throws: when the ledger does not answer. The hold is at least as large as it was.
+    func extend(_ question: ExtendHold, on loop: EventLoop, in context: MessageContext) async throws -> HoldReply {
+        try await ask(question, on: loop, in: context)
+    }
+
+    /// Repeats a question that the ledger was too busy to decide, within the time of one question.
+    private func ask(_ question: some Message, on loop: EventLoop, in context: MessageContext) async throws -> HoldReply {
+        let deadline = MonotonicInstant.current() + timing.holdWithin
+        while true {
+            let reply = try await askOnce(question, within: deadline - MonotonicInstant.current(), in: context)
+            guard reply.status == .busy, deadline - MonotonicInstant.current() > Self.busyPause * 2 else { return reply }
+            try await loop.sleep(for: Self.busyPause)
+        }
+    }
+
+    private func askOnce<Question: Message>(
+        _ question: Question, within limit: Duration, in context: MessageContext
+    ) async throws -> HoldReply {
         let delivery = try await requests.call(
             exchange: Question.exchange.name, routingKey: question.routingKey, type: Question.name, body: question.encoded(),
             headers: [("traceparent", context.trace.traceparent), ("x-conversation-id", context.conversationID.description)],
-            messageID: MessageID.make().description, within: timing.holdWithin)
+            messageID: MessageID.make().description, within: limit)
         return try HoldReply(decoding: delivery.body)
     }
 
     /// Makes a charge durable: confirmed by the broker, or committed to the outbox.
-    /// - Returns: false when neither was possible. The hold then expires, at what was last reported.
+    /// - Returns: false when neither was possible. The hold then expires at the largest report, unless the broker has the charge after all.
     func settle(_ settlement: SettleCharge, in context: MessageContext) async -> Bool {
-        await makeDurable(settlement, of: settlement.accountID, in: context)
+        await makeDurable(settlement, in: context)
     }
 
     /// Frees a hold. When even the outbox cannot take it, the hold expires by itself.
     func void(_ charge: ChargeID, of account: AccountID, because reason: String, in context: MessageContext) async {
-        _ = await makeDurable(VoidHold(chargeID: charge, accountID: account, reason: reason), of: account, in: context)
+        _ = await makeDurable(VoidHold(chargeID: charge, accountID: account, reason: reason), in: context)
     }
 
     /// Says what a running call has used and prolongs its hold. A lost report is made good by the next one.
@@ -109,24 +112,24 @@ struct LedgerMessages: Sendable {
         try? publisher.send(OutgoingMessage(report, id: .make(), in: context), within: timing.confirmWithin)
     }
 
-    private func makeDurable(_ message: some Message, of account: AccountID, in context: MessageContext) async -> Bool {
+    private func makeDurable(_ message: some Message, in context: MessageContext) async -> Bool {
         // One id for both ways: should the broker have taken what it did not confirm, the ledger sees it twice and charges once.
         let id = MessageID.make()
         do {
             try await publisher.publish(OutgoingMessage(message, id: id, in: context), within: timing.confirmWithin)
             return true
         } catch {
-            log.warning(
-                "publish not confirmed, keeping the message in the outbox", ["message.type": .string(type(of: message).name)], error: error)
+            log.warning("publish failed, message goes to the outbox", ["message.type": .string(type(of: message).name)], error: error)
         }
         do {
+            // No ordering key: a charge has one end, and reports may come in any order.
             let kept = TraceContext.$current.withValue(context.trace) {
-                OutboxMessage(message, id: id, orderingKey: account.description, conversationID: context.conversationID)
+                OutboxMessage(message, id: id, conversationID: context.conversationID)
             }
             try await outbox.keep(kept)
             return true
         } catch {
-            log.error("a charge could not be made durable", ["message.type": .string(type(of: message).name)], error: error)
+            log.error("outbox failed, message is not durable", ["message.type": .string(type(of: message).name)], error: error)
             return false
         }
     }

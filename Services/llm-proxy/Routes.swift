@@ -46,7 +46,7 @@ extension JSONWriter {
         field("object", "model")
         field("created", model.createdAt.seconds)
         field("owned_by", model.provider.name)
-        field("context_length", model.contextTokens)
+        field("context_length", model.limits.contextTokens)
         object("pricing") { pricing in
             pricing.field("price_version", model.price.version)
             let prompt = tariff.credits(for: TokenUsage(promptTokens: 1_000, completionTokens: 0), at: model.price)

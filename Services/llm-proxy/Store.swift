@@ -48,11 +48,15 @@ struct PutProvider: Statement {
 
 struct PutModel: Statement {
     static let sql = """
-        INSERT INTO model (id, provider, provider_model, context_tokens, usual_output_tokens)
-        VALUES ($1, $2, $3, $4, $5)
+        INSERT INTO model (
+            id, provider, provider_model, context_tokens, max_output_tokens, usual_output_tokens, output_tokens_least, image_tokens_max,
+            reasoning, output_limit_member)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ON CONFLICT (id) DO UPDATE
-        SET provider = excluded.provider, provider_model = excluded.provider_model,
-            context_tokens = excluded.context_tokens, usual_output_tokens = excluded.usual_output_tokens
+        SET provider = excluded.provider, provider_model = excluded.provider_model, context_tokens = excluded.context_tokens,
+            max_output_tokens = excluded.max_output_tokens, usual_output_tokens = excluded.usual_output_tokens,
+            output_tokens_least = excluded.output_tokens_least, image_tokens_max = excluded.image_tokens_max,
+            reasoning = excluded.reasoning, output_limit_member = excluded.output_limit_member
         """
     var model: ProvidersFile.Model
     var provider: String
@@ -61,8 +65,13 @@ struct PutModel: Statement {
         parameters.append(model.id)
         parameters.append(provider)
         parameters.append(model.providerModel)
-        parameters.append(model.contextTokens)
-        parameters.append(model.usualOutputTokens)
+        parameters.append(model.limits.contextTokens)
+        parameters.append(model.limits.maxOutputTokens)
+        parameters.append(model.limits.usualOutputTokens)
+        parameters.append(model.limits.outputTokensLeast)
+        parameters.append(model.limits.imageTokensMax)
+        parameters.append(model.limits.reasoning.rawValue)
+        parameters.append(model.limits.outputLimitMember.rawValue)
     }
 }
 
@@ -88,7 +97,8 @@ struct PutPriceIfChanged: Statement {
 struct PricedModels: Statement {
     static let sql = """
         SELECT m.id, p.name, p.base_url, p.api_key_variable, m.provider_model, c.version, c.prompt_pico_usd, c.completion_pico_usd,
-               m.context_tokens, m.usual_output_tokens, m.created_at
+               m.context_tokens, m.max_output_tokens, m.usual_output_tokens, m.output_tokens_least, m.image_tokens_max, m.reasoning,
+               m.output_limit_member, m.created_at
         FROM model m
         JOIN provider p ON p.name = m.provider
         CROSS JOIN LATERAL (
@@ -106,8 +116,13 @@ struct PricedModels: Statement {
         let providerModel = try row.next(String.self)
         let price = TokenPrice(
             version: try row.next(), prompt: PicoUSD(value: try row.next()), completion: PicoUSD(value: try row.next()))
+        // A word that this version does not know gets the stricter meaning; the table's constraints let none in.
+        let limits = ModelLimits(
+            contextTokens: try row.next(), maxOutputTokens: try row.next(), usualOutputTokens: try row.next(),
+            outputTokensLeast: try row.next(), imageTokensMax: try row.next(),
+            reasoning: ModelLimits.Reasoning(rawValue: try row.next()) ?? .hidden,
+            outputLimitMember: ModelLimits.OutputLimitMember(rawValue: try row.next()) ?? .maxTokens)
         return Catalogue.Model(
-            id: id, provider: provider, providerModel: providerModel, price: price, contextTokens: try row.next(),
-            usualOutputTokens: try row.next(), createdAt: try row.next())
+            id: id, provider: provider, providerModel: providerModel, price: price, limits: limits, createdAt: try row.next())
     }
 }

@@ -49,12 +49,19 @@ package struct JSONScan {
         }
     }
 
-    /// The first element, when this is an array that has one.
-    package var firstElement: JSONScan? {
-        guard let base = bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count > 1, base[0] == 0x5B else { return nil }
-        let start = Self.skipSpace(base, 1, bytes.count)
-        let end = Self.skipValue(base, start, bytes.count)
-        return end > start ? JSONScan(UnsafeRawBufferPointer(rebasing: bytes[start..<end])) : nil
+    /// Calls `body` with each element, when this is an array, until it answers false.
+    package func forEachElement(_ body: (JSONScan) -> Bool) {
+        guard let base = bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count > 1, base[0] == 0x5B else { return }
+        let end = bytes.count
+        var at = Self.skipSpace(base, 1, end)
+        while at < end {
+            let valueEnd = Self.skipValue(base, at, end)
+            guard valueEnd > at else { return }
+            guard body(JSONScan(UnsafeRawBufferPointer(rebasing: bytes[at..<valueEnd]))) else { return }
+            at = Self.skipSpace(base, valueEnd, end)
+            guard at < end, base[at] == 0x2C else { return }
+            at = Self.skipSpace(base, at + 1, end)
+        }
     }
 
     package var isNull: Bool { bytes.first == 0x6E }

@@ -26,9 +26,7 @@ struct Catalogue: Sendable {
         /// The model's name at its provider.
         var providerModel: String
         var price: TokenPrice
-        var contextTokens: Int64
-        /// The hold for a caller who sets no bound: what an answer usually takes, not the most it can.
-        var usualOutputTokens: Int64
+        var limits: ModelLimits
         var createdAt: Instant
     }
 

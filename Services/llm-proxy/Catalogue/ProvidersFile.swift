@@ -7,15 +7,24 @@ import JSON
 ///
 ///     {"providers": [{"name": "openai", "base_url": "https://api.openai.com/v1", "api_key_variable": "OPENAI_API_KEY",
 ///       "models": [{"id": "gpt-4o-mini", "prompt_usd_per_million": 0.15, "completion_usd_per_million": 0.60,
-///                   "context_tokens": 128000, "usual_output_tokens": 1024}]}]}
+///                   "context_tokens": 128000, "max_output_tokens": 16384, "usual_output_tokens": 1024,
+///                   "image_tokens_max": 48169, "reasoning": "none"}]}]}
+///
+/// | member of a model | | default |
+/// |---|---|---|
+/// | `max_output_tokens` | 1…10000000, at most `context_tokens` | required |
+/// | `usual_output_tokens` | 1…`max_output_tokens` | required |
+/// | `output_tokens_least` | 1…`max_output_tokens` | 64; 2048 with hidden reasoning |
+/// | `image_tokens_max` | 1…1000000 | none: a request with a picture is refused |
+/// | `reasoning` | `none`, `visible`, `hidden` | `hidden` |
+/// | `output_limit_member` | `max_tokens`, `max_completion_tokens` | `max_tokens` |
 struct ProvidersFile: Sendable {
     struct Model: Sendable {
         var id: String
         var providerModel: String
         var prompt: PicoUSD
         var completion: PicoUSD
-        var contextTokens: Int64
-        var usualOutputTokens: Int64
+        var limits: ModelLimits
     }
 
     var providers: [(provider: Catalogue.Provider, models: [Model])]
@@ -64,8 +73,22 @@ struct ProvidersFile: Sendable {
             id: id, providerModel: try json.optionalString("provider_model") ?? id,
             prompt: try perToken(json, "prompt_usd_per_million", of: id),
             completion: try perToken(json, "completion_usd_per_million", of: id),
-            contextTokens: try positive(json, "context_tokens", of: id),
-            usualOutputTokens: try positive(json, "usual_output_tokens", of: id))
+            limits: try limits(json, of: id))
+    }
+
+    private static func limits(_ json: JSONObject, of model: String) throws(Malformed) -> ModelLimits {
+        let context = try tokens(json, "context_tokens", of: model, in: ModelLimits.contextRange)
+        let longest = try tokens(json, "max_output_tokens", of: model, in: 1...min(context, ModelLimits.outputRange.upperBound))
+        let reasoning: ModelLimits.Reasoning = try choice(json, "reasoning", of: model) ?? .hidden
+        return ModelLimits(
+            contextTokens: context, maxOutputTokens: longest,
+            usualOutputTokens: try tokens(json, "usual_output_tokens", of: model, in: 1...longest),
+            outputTokensLeast: json.has("output_tokens_least")
+                ? try tokens(json, "output_tokens_least", of: model, in: 1...longest)
+                : ModelLimits.usualLeast(reasoning, maxOutputTokens: longest),
+            imageTokensMax: json.has("image_tokens_max")
+                ? try tokens(json, "image_tokens_max", of: model, in: ModelLimits.imageRange) : nil,
+            reasoning: reasoning, outputLimitMember: try choice(json, "output_limit_member", of: model) ?? .maxTokens)
     }
 
     /// USD per million tokens is millions of pico-dollars per token, so six fraction digits are exact.
@@ -77,9 +100,30 @@ struct ProvidersFile: Sendable {
         return PicoUSD(value: amount.nano / 1_000)
     }
 
-    private static func positive(_ json: JSONObject, _ name: String, of model: String) throws -> Int64 {
-        let value = try json.integer(name)
-        guard value > 0 else { throw Malformed(reason: "\(name) of \(model) must be positive") }
+    private static func tokens(_ json: JSONObject, _ name: String, of model: String, in range: ClosedRange<Int64>) throws(Malformed)
+        -> Int64
+    {
+        guard let value = try? json.integer(name), range.contains(value) else {
+            throw Malformed(
+                reason:
+                    "\(name) of model \(model) must be a whole number from \(range.lowerBound) to \(range.upperBound), not \(found(json, name))"
+            )
+        }
         return value
+    }
+
+    private static func choice<Choice: RawRepresentable & CaseIterable>(
+        _ json: JSONObject, _ name: String, of model: String
+    ) throws(Malformed) -> Choice? where Choice.RawValue == String {
+        guard json.has(name) else { return nil }
+        guard let text = try? json.string(name), let choice = Choice(rawValue: text) else {
+            let choices = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Malformed(reason: "\(name) of model \(model) must be one of \(choices), not \(found(json, name))")
+        }
+        return choice
+    }
+
+    private static func found(_ json: JSONObject, _ name: String) -> String {
+        json.raw(name).map { String(decoding: $0.prefix(100), as: UTF8.self) } ?? "absent"
     }
 }

@@ -3,12 +3,25 @@ import JSON
 
 /// Writes what a call cost into the `usage` object of an answer or of a stream's usage event, without touching the rest.
 enum AnswerUsage {
-    /// Adds `credits_used` and `credits_remaining`; an answer without a usage object gets one.
+    /// What the gateway adds to `usage`.
+    struct Members: Sendable {
+        var used: Credits
+        var remaining: Credits
+        /// The limit of the answer, where it was below what the caller asked for.
+        var maxTokensClamped: Int64?
+
+        fileprivate var fields: [(name: String, text: String)] {
+            [("credits_used", used.description), ("credits_remaining", remaining.description)]
+                + (maxTokensClamped.map { [("max_tokens_clamped", String($0))] } ?? [])
+        }
+    }
+
+    /// Adds `members`; an answer without a usage object gets one with `usage`.
     /// - Returns: nil when `answer` is not a JSON object.
-    static func adding(used: Credits, remaining: Credits, usage: TokenUsage, to answer: [UInt8]) -> [UInt8]? {
+    static func adding(_ members: Members, usage: TokenUsage, to answer: [UInt8]) -> [UInt8]? {
         guard let object = try? JSONObject(answer) else { return nil }
         var splice = JSONSplice(object)
-        splice.set("usage", raw: usageMember(of: object, usage: usage, used: used, remaining: remaining))
+        splice.set("usage", raw: usageMember(of: object, usage: usage, members))
         return splice.apply()
     }
 
@@ -31,22 +44,28 @@ enum AnswerUsage {
         for choice in choices {
             guard let message = try? choice.object?.optionalObject("message") else { continue }
             for member in message.members where member.name != "role" {
-                switch member.kind {
-                case .string, .array, .object: bytes += member.valueRange.count - 2
-                default: break
-                }
+                bytes += contentBytes(ofValue: message.bytes[member.valueRange])
             }
         }
         return Int64(bytes)
     }
 
-    private static func usageMember(of answer: JSONObject, usage: TokenUsage, used: Credits, remaining: Credits) -> [UInt8] {
-        let used = Array(used.description.utf8)
-        let remaining = Array(remaining.description.utf8)
+    /// The bytes of a string, array or object that count as content: an empty one, a number and null are none.
+    static func contentBytes(ofValue value: some BidirectionalCollection<UInt8>) -> Int {
+        guard value.count > 2, let first = value.first else { return 0 }
+        switch first {
+        case UInt8(ascii: "\""): return value.count - 2
+        case UInt8(ascii: "["), UInt8(ascii: "{"):
+            let isEmpty = value.dropFirst().dropLast().allSatisfy { [0x20, 0x09, 0x0A, 0x0D].contains($0) }
+            return isEmpty ? 0 : value.count - 2
+        default: return 0
+        }
+    }
+
+    private static func usageMember(of answer: JSONObject, usage: TokenUsage, _ members: Members) -> [UInt8] {
         if let member = try? answer.optionalObject("usage") {
             var splice = JSONSplice(member)
-            splice.set("credits_used", raw: used)
-            splice.set("credits_remaining", raw: remaining)
+            for (name, text) in members.fields { splice.set(name, raw: Array(text.utf8)) }
             return splice.apply()
         }
         var json = JSONWriter()
@@ -54,8 +73,7 @@ enum AnswerUsage {
             object.field("prompt_tokens", usage.promptTokens)
             object.field("completion_tokens", usage.completionTokens)
             object.field("total_tokens", usage.promptTokens + usage.completionTokens)
-            object.field("credits_used", raw: used)
-            object.field("credits_remaining", raw: remaining)
+            for (name, text) in members.fields { object.field(name, raw: Array(text.utf8)) }
         }
         return json.bytes
     }

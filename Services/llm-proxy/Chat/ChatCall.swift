@@ -9,8 +9,8 @@ import UpstreamClient
 
 /// One chat completion, from the caller's credentials to a durable charge.
 ///
-/// From the moment a hold is granted every way out settles or voids it; should the process die first, the ledger lets the hold
-/// expire at what was last reported.
+/// A granted hold has one end: ``run()`` carries the call out, decides its charge (``CallEnd``) and performs it once. Should the process
+/// die first, the ledger lets the hold expire at the largest report.
 final class ChatCall: @unchecked Sendable {
     // @unchecked Sendable: confined to the caller's loop, where its tasks run too.
 
@@ -19,24 +19,20 @@ final class ChatCall: @unchecked Sendable {
     private let principal: Principal
     private let request: ChatRequest
     private let model: Catalogue.Model
-    private let tariff: Tariff
+    private let bound: CallBound
     private let context: MessageContext
-    private let charge = ChargeID.make()
-    private let promptTokensMax: Int64
+    private let asker: FundsLines.Asker
     private let operation: String?
 
     private var granted = Credits.zero
     private var availableAfterHold = Credits.zero
-    private var meter = StreamMeter()
-    private var reports: TimerID?
+    private var limit: CallBound.Limit?
+    private var answer: UpstreamResponse?
+    private var stream: AnswerStream?
+    /// The caller left before the answer began, and the gateway listens to the provider for a while.
+    private var isListening = false
 
-    /// While an answer streams through.
-    private var runningHold: RunningHold?
-    /// The question for more that is under way.
-    private var extending: Task<Void, Never>?
-    /// What the caller is told where the hold ends before the answer does.
-    private var refusal = Problem.internalError
-    private var isCut = false
+    private var charge: ChargeID { asker.charge }
 
     /// - Throws: ``Problem`` for a request that cannot be served as it is.
     init(_ exchange: Exchange, _ context: RequestContext, principal: Principal, service: ChatService) throws {
@@ -53,39 +49,28 @@ final class ChatCall: @unchecked Sendable {
         }
         let catalogue = service.catalogue.current
         guard let model = catalogue.models[request.model] else { throw Problem.modelNotFound(request.model) }
+        guard request.prompt.pictures == 0 || model.limits.imageTokensMax != nil else {
+            throw Problem.invalidRequest("The model '\(model.id)' takes no pictures; send text only.", param: "messages")
+        }
         try service.requireWay(to: model.provider)
         self.model = model
-        tariff = catalogue.tariff
-        promptTokensMax = HoldEstimate.promptTokensMax(of: exchange.body)
+        bound = CallBound(
+            model: model, tariff: catalogue.tariff, prompt: request.prompt, answers: request.answers, callerLimit: request.outputTokensMax,
+            isStreaming: request.isStreaming)
+        asker = FundsLines.Asker(
+            key: .init(account: principal.accountID, limitedKey: principal.keyLimits == nil ? nil : principal.apiKeyID), charge: .make())
         self.context = MessageContext(
-            conversationID: ConversationID(context.requestID) ?? ConversationID(rawValue: charge.rawValue), trace: context.trace)
+            conversationID: ConversationID(context.requestID) ?? ConversationID(rawValue: asker.charge.rawValue), trace: context.trace)
     }
 
     func run() async throws {
-        let outputBound = try await hold()
-        guard !exchange.isClosed else { return await void(because: "the caller hung up") }
-        reportWhileRunning()
-        defer { if let reports { service.loop.cancel(reports) } }
-        let answer: UpstreamResponse
-        do {
-            answer = try service.send(request.providerBody(model: model.providerModel, outputTokens: outputBound), to: model.provider)
-        } catch {
-            await void(because: "no connection to the provider")
-            throw error
+        guard try await hold() else { return }
+        let reports = Reports(on: service.loop, every: service.ledger.timing.reportEvery) { [self] in
+            service.ledger.report(charge, of: principal.accountID, usedSoFar: usedSoFar, in: context)
         }
-        exchange.onClose = { answer.cancel() }
-        let longest = service.loop.schedule(after: Self.longest) { answer.cancel() }
-        defer { service.loop.cancel(longest) }
-        do throws(UpstreamError) {
-            try await answer.head()
-        } catch {
-            await void(because: "provider: \(error)")
-            throw service.problem(for: error, of: model.provider)
-        }
-        guard (200..<300).contains(answer.status) else { return try await refuse(answer) }
-        // A provider may not stream what it was asked to; its JSON is then no event, and would go through unmetered.
-        let isJSON = answer.headers.string(for: "content-type")?.lowercased().hasPrefix("application/json") ?? false
-        if request.isStreaming, !isJSON { await stream(answer) } else { try await collect(answer) }
+        let (end, reply) = await carryOut()
+        reports.stop()
+        try answer(reply, after: await conclude(end))
     }
 
     /// A provider that trickles for ever meets no deadline between two reads.
@@ -93,282 +78,310 @@ final class ChatCall: @unchecked Sendable {
 
     // MARK: Before
 
-    /// - Returns: the bound of the answer's length that the provider must be given; nil leaves the caller's own.
-    private func hold() async throws -> Int64? {
-        let outputTokens = request.outputTokensMax ?? model.usualOutputTokens
-        guard
-            let estimate = HoldEstimate(
-                promptTokens: promptTokensMax, outputTokens: outputTokens, answers: request.answers, tariff: tariff, price: model.price)
-        else { throw Problem.invalidRequest("The call could cost more than can be counted.", param: request.outputTokensMembers[0]) }
-        let reply: HoldReply
+    /// - Returns: false when the caller left before anything was held.
+    private func hold() async throws -> Bool {
+        guard let amounts = bound.amounts else {
+            throw Problem.invalidRequest("The call costs more than one charge can hold; send less or set a lower limit.", param: "messages")
+        }
+        exchange.onClose = { [service, asker] in service.shared.funds.leave(asker) }
+        defer { exchange.onClose = nil }
+        let reply: HoldReply?
         do {
-            reply = try await service.ledger.place(charge, for: principal, estimate, on: service.loop, in: context)
+            reply = try await service.shared.funds.reply(
+                asker, amounts: amounts, isNewCall: true, patience: service.ledger.timing.fundsWithin, on: service.loop,
+                hasLeft: { exchange.isClosed }
+            ) { isLast in
+                var amounts = amounts
+                amounts.isLastQuestion = isLast
+                return try await service.ledger.place(
+                    charge, for: principal, amounts, takesShare: bound.takesShare, on: service.loop, in: context)
+            }
         } catch {
-            service.log.warning("ledger did not answer a hold", error: error, trace: context.trace)
+            service.log.warning("hold request failed", error: error, trace: context.trace)
             throw Problem.ledgerUnavailable
         }
-        guard reply.status == .granted else { throw refusal(of: reply, required: estimate.amountLeast) }
+        guard let reply else { return false }
+        if let refusal = HoldRefusal(reply, least: amounts.least) {
+            note(refusal, reply)
+            // A new charge has no hold that could be gone: its id is known to the ledger for another reason.
+            throw (refusal == .holdGone ? .rejected : refusal).problem(topUpURL: service.topUpURL)
+        }
         (granted, availableAfterHold) = (reply.granted, reply.available)
-        refusal = reply.refusal(required: estimate.amount, topUpURL: service.topUpURL)
-        guard granted < estimate.amount else {
-            follow(request.outputTokensMax == nil ? .none : .callers)
-            return nil
-        }
-        follow(.ours)
-        let affordable = HoldEstimate.outputTokens(
-            affordableWith: granted, promptTokens: promptTokensMax, upTo: outputTokens, answers: request.answers, tariff: tariff,
-            price: model.price)
-        exchange.standingHeaders.add("x-max-tokens-clamped", Int(affordable))
-        return affordable
+        let limit = bound.limit(paidBy: bound.isHeldWhole ? granted : granted.adding(max(.zero, reply.spendable)))
+        self.limit = limit
+        if limit.isClamped { exchange.standingHeaders.add("x-max-tokens-clamped", Int(limit.tokens)) }
+        return true
     }
 
-    private func refusal(of reply: HoldReply, required: Credits) -> Problem {
-        let problem = reply.refusal(required: required, topUpURL: service.topUpURL)
-        if problem.status >= 500 {
-            service.log.error(
-                "the ledger refused a hold", ["status": .string(reply.status.rawValue), "reason": .string(reply.message ?? "")],
-                trace: context.trace)
-        }
-        return problem
+    private func note(_ refusal: HoldRefusal, _ reply: HoldReply) {
+        guard refusal == .rejected || refusal == .holdGone else { return }
+        service.log.error(
+            "hold refused",
+            ["charge.id": .describing(charge), "status": .string(reply.status.rawValue), "reason": .string(reply.message ?? "")],
+            trace: context.trace)
     }
 
-    private func reportWhileRunning() {
-        reports = service.loop.schedule(after: service.ledger.timing.reportEvery) { [self] in
-            service.ledger.report(charge, of: principal.accountID, usedSoFar: price(delivered.usage) ?? granted, in: context)
-            reportWhileRunning()
-        }
+    // MARK: The provider's call
+
+    /// The answer that the caller gets once the charge is safe.
+    private enum Reply {
+        case problem(Problem)
+        case body([UInt8], TokenUsage)
+        case streamEnd(TokenUsage)
+        /// An error event; without a proper end, so that no reader takes what came for the whole answer, unless the hold ended it.
+        case streamError(Problem, isCut: Bool)
     }
 
-    // MARK: In one piece
+    private func carryOut() async -> (CallEnd, Reply) {
+        guard !exchange.isClosed, let limit else { return (stopped(by: .clientGone), .problem(.internalError)) }
+        let answer: UpstreamResponse
+        do {
+            answer = try service.send(request.providerBody(for: model, limit: limit), to: model.provider)
+        } catch {
+            return (stopped(by: .providerDied), .problem(error as? Problem ?? .internalError))
+        }
+        self.answer = answer
+        exchange.onClose = { [self] in clientLeft(answer) }
+        let longest = service.loop.schedule(after: Self.longest) { answer.cancel() }
+        defer { service.loop.cancel(longest) }
+        let (watch, provider) = (service.shared.watch, model.provider.name)
+        watch.sent(to: provider, at: service.loop.now)
+        do throws(UpstreamError) {
+            try await answer.head()
+        } catch {
+            let isSilent = watch.isSilent(provider, at: service.loop.now)
+            watch.ended(at: provider, hasAnswered: false, at: service.loop.now)
+            var end = stopped(by: error)
+            end.isProviderSilent = isSilent
+            return (end, .problem(service.problem(for: error, of: model.provider)))
+        }
+        watch.ended(at: provider, hasAnswered: true, at: service.loop.now)
+        guard (200..<300).contains(answer.status) else { return await refused(answer) }
+        // A provider may not stream what it was asked to; its JSON is then no event, and would go through unmetered.
+        let isJSON = answer.headers.string(for: "content-type")?.lowercased().hasPrefix("application/json") ?? false
+        return request.isStreaming && !isJSON ? await passThrough(answer, limit) : await collect(answer)
+    }
 
-    private func collect(_ answer: UpstreamResponse) async throws {
+    /// The caller hung up. An answer that has begun is cancelled; before that the gateway listens, since what the provider makes of the
+    /// request decides the charge.
+    private func clientLeft(_ answer: UpstreamResponse) {
+        service.shared.funds.leave(asker)
+        guard stream?.meter.contentEvents ?? 0 == 0 else { return answer.cancel() }
+        isListening = true
+        answer.resume()
+        service.loop.schedule(after: service.shared.listensFor) { answer.cancel() }
+    }
+
+    /// The provider said no, before anything was generated.
+    private func refused(_ answer: UpstreamResponse) async -> (CallEnd, Reply) {
+        let patience = service.loop.schedule(after: .seconds(10)) { answer.cancel() }
+        defer { service.loop.cancel(patience) }
+        let body = (try? await answer.collect(upTo: 65_536)) ?? []
+        let problem = service.problem(
+            forStatus: answer.status, body: body, retryAfter: answer.headers.string(for: "retry-after"), of: model.provider)
+        return (end(.refused(status: answer.status)), .problem(problem))
+    }
+
+    private func collect(_ answer: UpstreamResponse) async -> (CallEnd, Reply) {
         let body: [UInt8]
         do throws(UpstreamError) {
             body = try await answer.collect(upTo: service.answerBytesMax)
         } catch {
-            // Nothing has reached the caller, so nothing is charged.
-            await void(because: "provider: \(error)")
-            throw service.problem(for: error, of: model.provider)
+            return (stopped(by: error), .problem(service.problem(for: error, of: model.provider)))
         }
-        guard !exchange.isClosed else { return await void(because: "the caller hung up") }
         let reported = body.withUnsafeBytes { JSONScan($0)["usage"].flatMap(TokenUsage.init) }
-        let (usage, isEstimated) = AnswerUsage.delivered(in: body, reported: reported, promptTokens: promptTokensLikely)
-        guard usage.completionTokens > 0 else {
-            await void(because: "empty answer")
-            return respond(body, usage: usage, used: .zero)
-        }
-        guard let used = await settle(usage, isEstimated: isEstimated, end: .completed) else { throw Problem.ledgerUnavailable }
-        respond(body, usage: usage, used: used)
+        var end = end(.whole)
+        (end.delivered, end.isEstimated) = AnswerUsage.delivered(
+            in: body, reported: reported, promptTokens: bound.prompt.tokensLikely(model.limits))
+        return (end, .body(body, end.delivered))
     }
 
-    private func respond(_ body: [UInt8], usage: TokenUsage, used: Credits) {
-        var headers: HeaderBlock = ["content-type": "application/json"]
-        headers.add("x-provider", model.provider.name)
-        headers.add("x-credits-used", used.description)
-        headers.add("x-credits-remaining", remaining(after: used).description)
-        let answer = AnswerUsage.adding(used: used, remaining: remaining(after: used), usage: usage, to: body) ?? body
-        exchange.respond(200, headers: headers, body: answer)
-    }
-
-    // MARK: As a stream
-
-    private func stream(_ answer: UpstreamResponse) async {
+    private func passThrough(_ answer: UpstreamResponse, _ limit: CallBound.Limit) async -> (CallEnd, Reply) {
         var headers: HeaderBlock = ["content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"]
         headers.add("x-accel-buffering", "no")
         headers.add("x-provider", model.provider.name)
         exchange.begin(200, headers: headers)
-        exchange.onDrain = { [self] in if !meter.isUncovered { answer.resume() } }
-        let keepAlive = KeepAlive(exchange, on: service.loop)
-        defer {
-            keepAlive.stop()
-            runningHold = nil
+        let hold = RunningHold(granted: granted, bound: bound, limit: limit.tokens)
+        let stream = AnswerStream(exchange, answer, hold: hold, on: service.loop) { [self] in await extend(by: $0) }
+        self.stream = stream
+        switch await stream.run() {
+        case .whole:
+            return (end(.whole), .streamEnd(delivered.usage))
+        case .cut(let refusal):
+            service.log.info(
+                "stream cut at the end of its hold",
+                ["charge.id": .describing(charge), "code": .string(refusal.problem(topUpURL: "").code)], trace: context.trace)
+            return (stopped(by: .holdExhausted), .streamError(refusal.problem(topUpURL: service.topUpURL), isCut: true))
+        case .beyondLimit:
+            return (
+                stopped(by: .holdExhausted),
+                .streamError(
+                    .providerError(model.provider.name, "The provider '\(model.provider.name)' went on beyond the limit of the answer."),
+                    isCut: true)
+            )
+        case .unreadable:
+            let error = UpstreamError(.malformed, "a line of more than \(StreamMeter.lineBytesMax) bytes")
+            return (stopped(by: error), .streamError(service.problem(for: error, of: model.provider), isCut: false))
+        case .failed(let error):
+            return (stopped(by: error), .streamError(service.problem(for: error, of: model.provider), isCut: false))
         }
-        do throws(UpstreamError) {
-            try await answer.pipe { [self] bytes in
-                keepAlive.touch()
-                meter.feed(bytes) { exchange.write($0) }
-                extendIfNeeded(answer)
-                if exchange.isCongested || meter.isUncovered { answer.pause() }
+    }
+
+    /// Asks the ledger for more while the stream runs. An outage does not end the stream: the question is repeated until the hold itself
+    /// may have expired.
+    private func extend(by more: RunningHold.Extension) async -> Result<Credits, HoldRefusal> {
+        let outageEnds = MonotonicInstant.current() + service.ledger.timing.outagePatience
+        let amounts = HoldAmounts(most: more.most, usual: more.usual, least: more.least)
+        let used = usedSoFar
+        while let stream, stream.isRunning, !exchange.isClosed {
+            do {
+                let reply = try await service.shared.funds.reply(
+                    asker, amounts: amounts, isNewCall: false, patience: service.ledger.timing.fundsWithin, on: service.loop,
+                    hasLeft: { !stream.isRunning || exchange.isClosed }
+                ) { isLast in
+                    var amounts = amounts
+                    amounts.isLastQuestion = isLast
+                    return try await service.ledger.extend(
+                        ExtendHold(
+                            chargeID: charge, accountID: principal.accountID, step: more.step, amounts: amounts, usedSoFar: used,
+                            timeToLiveMilliseconds: Int64(service.ledger.timing.holdTimeToLive.milliseconds)),
+                        on: service.loop, in: context)
+                }
+                guard let reply else { break }
+                if reply.status != .busy { return granted(reply, more) }
+            } catch {
+                service.log.warning("extend request failed", ["step": .integer(more.step)], error: error, trace: context.trace)
             }
-            meter.finish { exchange.write($0) }
-            extendIfNeeded(answer)
-            while meter.isUncovered, let asking = extending { await asking.value }
-        } catch {
-            return if isCut { await cutOff() } else { await breakOff(because: error) }
+            guard MonotonicInstant.current() + LedgerMessages.outagePause < outageEnds else { break }
+            try? await service.loop.sleep(for: LedgerMessages.outagePause)
         }
-        if isCut {
-            await cutOff()
-        } else if meter.isUncovered {
-            await breakOff(because: UpstreamError(.cancelled))
-        } else {
-            await finishStream()
+        return .failure(.ledgerUnavailable)
+    }
+
+    private func granted(_ reply: HoldReply, _ more: RunningHold.Extension) -> Result<Credits, HoldRefusal> {
+        if let refusal = HoldRefusal(reply, least: more.least) {
+            note(refusal, reply)
+            return .failure(refusal)
+        }
+        availableAfterHold = reply.available
+        granted = granted.adding(reply.granted)
+        return .success(reply.granted)
+    }
+
+    // MARK: After
+
+    private var delivered: (usage: TokenUsage, isEstimated: Bool) {
+        stream?.meter.delivered(promptTokens: bound.prompt.tokensLikely(model.limits))
+            ?? (TokenUsage(promptTokens: 0, completionTokens: 0), true)
+    }
+
+    /// The amount of a report: zero before the provider has the request; then the prompt and what was delivered.
+    private var usedSoFar: Credits {
+        var usage = delivered.usage
+        if isListening || usage.completionTokens == 0 {
+            guard answer?.isAcknowledged ?? false else { return .zero }
+            usage = TokenUsage(promptTokens: bound.prompt.tokensLikely(model.limits), completionTokens: 0)
+        }
+        return price(usage) ?? granted
+    }
+
+    private func stopped(by error: UpstreamError) -> CallEnd {
+        if error.code == .cancelled, exchange.isClosed { return stopped(by: CallFacts.End.clientGone) }
+        return stopped(by: { if case .timedOut = error.code { .timedOut } else { .providerDied } }())
+    }
+
+    private func stopped(by cause: CallFacts.End) -> CallEnd {
+        // The client got nothing of what came while the gateway listened.
+        var end = end(isListening || stream == nil ? .none : .partial)
+        end.stoppedBy = cause
+        return end
+    }
+
+    private func end(_ how: CallEnd.Answer) -> CallEnd {
+        let delivered = delivered
+        return CallEnd(
+            answer: how, delivered: delivered.usage, isEstimated: delivered.isEstimated, reported: stream?.meter.usage,
+            promptTokensLikely: bound.prompt.tokensLikely(model.limits), isClientGone: exchange.isClosed,
+            isAcknowledged: answer?.isAcknowledged ?? false)
+    }
+
+    private enum Conclusion {
+        case charged(Credits)
+        /// Neither broker nor outbox took the charge for certain.
+        case unconfirmed
+    }
+
+    /// Settles or voids the hold: the one place that ends a charge.
+    private func conclude(_ end: CallEnd) async -> Conclusion {
+        switch end.charge {
+        case .nothing(let reason):
+            await service.ledger.void(charge, of: principal.accountID, because: reason, in: context)
+            return .charged(.zero)
+        case .usage(let usage, let isEstimated, let how):
+            let priced = price(usage)
+            // A charge that could not be counted would be lost: what was held is what is surely owed.
+            if priced == nil { service.log.error("usage beyond what can be priced", ["model": .string(model.id)], trace: context.trace) }
+            let used = priced ?? granted
+            let facts = CallFacts(
+                model: model.id, provider: model.provider.name, promptTokens: usage.promptTokens, completionTokens: usage.completionTokens,
+                isEstimated: isEstimated, end: how, priceVersion: model.price.version,
+                costPicoUSD: model.price.cost(of: usage)?.value ?? .max,
+                markupBasisPoints: bound.tariff.markupBasisPoints,
+                operation: service.shared.operations.recorded(operation, of: principal.accountID, at: .now()), apiKeyID: principal.apiKeyID)
+            let settlement = SettleCharge(chargeID: charge, accountID: principal.accountID, amount: used, call: facts)
+            return await service.ledger.settle(settlement, in: context) ? .charged(used) : .unconfirmed
         }
     }
 
-    /// The provider's answer is whole: it is paid for before the caller sees its end.
-    private func finishStream() async {
-        let (usage, isEstimated) = delivered
-        guard usage.completionTokens > 0 else {
-            await void(because: "empty answer")
-            return endStream(used: .zero)
-        }
-        guard let used = await settle(usage, isEstimated: isEstimated, end: .completed) else {
-            return breakStream(with: .ledgerUnavailable)
-        }
-        endStream(used: used)
+    /// - Returns: nil beyond what the ledger takes in one charge.
+    private func price(_ usage: TokenUsage) -> Credits? {
+        bound.tariff.credits(for: usage, at: model.price).flatMap { $0 <= CallBound.amountMax ? $0 : nil }
     }
 
-    /// More credits were not to be had: what was delivered is charged, and the caller told why there is no more.
-    private func cutOff() async {
-        service.log.info(
-            "stream cut: its hold was not extended", ["charge.id": .describing(charge), "code": .string(refusal.code)], trace: context.trace
-        )
-        let (usage, isEstimated) = delivered
-        if usage.completionTokens > 0 {
-            _ = await settle(usage, isEstimated: isEstimated, end: .holdExhausted)
-        } else {
-            await void(because: "hold exhausted before the first token")
+    private func answer(_ reply: Reply, after conclusion: Conclusion) throws {
+        let unconfirmed = Problem.chargeUnconfirmed(charge.description)
+        switch (reply, conclusion) {
+        case (.problem(let problem), _): throw problem
+        case (.body, .unconfirmed): throw unconfirmed
+        case (.body(let body, let usage), .charged(let used)): respond(body, usage, used)
+        case (.streamEnd, .unconfirmed): breakOff(with: unconfirmed)
+        case (.streamEnd(let usage), .charged(let used)): endStream(usage, used)
+        case (.streamError(let problem, let isCut), _):
+            guard isCut else { return breakOff(with: problem) }
+            write(event: problem.body)
+            exchange.end()
         }
-        write(event: refusal.body)
-        exchange.end()
     }
 
-    private func endStream(used: Credits) {
-        if request.wantsUsage, let event = meter.usageEvent,
-            let priced = AnswerUsage.adding(used: used, remaining: remaining(after: used), usage: delivered.usage, to: event)
+    private func members(_ used: Credits) -> AnswerUsage.Members {
+        AnswerUsage.Members(
+            used: used, remaining: max(.zero, availableAfterHold.adding(granted).adding(.zero - used)),
+            maxTokensClamped: limit.flatMap { $0.isClamped ? $0.tokens : nil })
+    }
+
+    private func respond(_ body: [UInt8], _ usage: TokenUsage, _ used: Credits) {
+        let members = members(used)
+        var headers: HeaderBlock = ["content-type": "application/json"]
+        headers.add("x-provider", model.provider.name)
+        headers.add("x-credits-used", used.description)
+        headers.add("x-credits-remaining", members.remaining.description)
+        exchange.respond(200, headers: headers, body: AnswerUsage.adding(members, usage: usage, to: body) ?? body)
+    }
+
+    private func endStream(_ usage: TokenUsage, _ used: Credits) {
+        if request.wantsUsage, let event = stream?.meter.usageEvent,
+            let priced = AnswerUsage.adding(members(used), usage: usage, to: event)
         {
             write(event: priced)
         }
-        if meter.isDone { write(event: Array("[DONE]".utf8)) }
+        if stream?.meter.isDone ?? false { write(event: Array("[DONE]".utf8)) }
         exchange.end()
     }
 
-    /// The stream ended before the answer did: the caller left, or the provider failed. What was delivered is charged.
-    private func breakOff(because error: UpstreamError) async {
-        let end: CallFacts.End =
-            if exchange.isClosed { .clientGone } else if case .timedOut = error.code { .timedOut } else { .providerDied }
-        let (usage, isEstimated) = delivered
-        if usage.completionTokens > 0 {
-            _ = await settle(usage, isEstimated: isEstimated, end: end)
-        } else {
-            await void(because: "\(end.rawValue) before the first token")
-        }
-        if !exchange.isClosed { breakStream(with: service.problem(for: error, of: model.provider)) }
-    }
-
-    /// An error event, and a connection that breaks: no reader can take what came for the whole answer.
-    private func breakStream(with problem: Problem) {
+    private func breakOff(with problem: Problem) {
         write(event: problem.body)
         exchange.abort()
     }
 
     private func write(event data: [UInt8]) { exchange.write(Array("data: ".utf8) + data + Array("\n\n".utf8)) }
-
-    // MARK: A stream longer than its hold
-
-    private func follow(_ bound: RunningHold.Bound) {
-        guard request.isStreaming else { return }
-        let hold = RunningHold(
-            granted: granted, bound: bound, promptTokens: promptTokensMax, answers: request.answers,
-            usualOutputTokens: model.usualOutputTokens, tariff: tariff, price: model.price)
-        runningHold = hold
-        meter.coverage = hold.coverage
-    }
-
-    /// After each read: asks for more while the answer goes on, and ends it when what is here is not paid for and never will be.
-    private func extendIfNeeded(_ answer: UpstreamResponse) {
-        if let more = runningHold?.next(delivered: meter.outputTokens, isUsedUp: meter.isUncovered) {
-            extending = Task(executorPreference: service.loop) { [self] in
-                await extend(by: more, answer)
-                extending = nil
-                guard let hold = runningHold, !exchange.isClosed else { return }
-                meter.cover(hold.coverage) { exchange.write($0) }
-                extendIfNeeded(answer)
-                if !meter.isUncovered, !exchange.isCongested { answer.resume() }
-            }
-        }
-        if meter.isUncovered, runningHold?.isFinal ?? false { cut(answer) }
-    }
-
-    private func extend(by more: RunningHold.Extension, _ answer: UpstreamResponse) async {
-        let question = ExtendHold(
-            chargeID: charge, accountID: principal.accountID, step: more.step,
-            amounts: HoldAmounts(most: more.amount, usual: more.amountLeast, least: more.amountLeast),
-            usedSoFar: price(delivered.usage) ?? granted,
-            timeToLiveMilliseconds: Int64(service.ledger.timing.holdTimeToLive.milliseconds))
-        let reply: HoldReply
-        do {
-            reply = try await service.ledger.extend(question, on: service.loop, in: context)
-        } catch {
-            service.log.warning("ledger did not answer an extend twice", error: error, trace: context.trace)
-            return holdIsFinal(because: .ledgerUnavailable)
-        }
-        switch reply.status {
-        case .granted:
-            availableAfterHold = reply.available
-            granted += reply.granted
-            runningHold?.extended(by: reply.granted)
-        case .insufficientFunds, .awaitingFunds, .limitReached, .conflict, .invalid, .busy:
-            holdIsFinal(because: refusal(of: reply, required: more.amountLeast))
-        case .notHeld, .alreadyResolved:
-            // The ledger has not heard of us for longer than the hold lives: nothing is paid for any more.
-            service.log.error("the hold of a running stream is gone", ["charge.id": .describing(charge)], trace: context.trace)
-            holdIsFinal(because: .ledgerUnavailable)
-            if runningHold != nil { cut(answer) }
-        }
-    }
-
-    private func holdIsFinal(because problem: Problem) {
-        refusal = problem
-        runningHold?.refused()
-    }
-
-    private func cut(_ answer: UpstreamResponse) {
-        isCut = true
-        answer.cancel()
-    }
-
-    // MARK: After
-
-    /// The provider said no, before anything was generated.
-    private func refuse(_ answer: UpstreamResponse) async throws {
-        await void(because: "provider answered \(answer.status)")
-        let patience = service.loop.schedule(after: .seconds(10)) { answer.cancel() }
-        defer { service.loop.cancel(patience) }
-        let body = (try? await answer.collect(upTo: 65_536)) ?? []
-        throw service.problem(
-            forStatus: answer.status, body: body, retryAfter: answer.headers.string(for: "retry-after"), of: model.provider)
-    }
-
-    private var delivered: (usage: TokenUsage, isEstimated: Bool) { meter.delivered(promptTokens: promptTokensLikely) }
-
-    /// For a provider that never says: four bytes a token, as tokenizers do on average. Pictures inside are no text.
-    private var promptTokensLikely: Int64 { max(1, min(promptTokensMax, Int64(exchange.body.count / 4))) }
-
-    /// - Returns: nil beyond what the ledger takes in one charge.
-    private func price(_ usage: TokenUsage) -> Credits? {
-        tariff.credits(for: usage, at: model.price).flatMap { $0 <= HoldEstimate.amountMax ? $0 : nil }
-    }
-
-    private func remaining(after used: Credits) -> Credits { max(.zero, availableAfterHold + granted - used) }
-
-    /// - Returns: what was charged; nil when the charge could not be made durable.
-    private func settle(_ usage: TokenUsage, isEstimated: Bool, end: CallFacts.End) async -> Credits? {
-        let priced = price(usage)
-        // A charge that could not be counted would be lost: what was held is what is surely owed.
-        if priced == nil { service.log.error("usage beyond what can be priced", ["model": .string(model.id)], trace: context.trace) }
-        let used = priced ?? granted
-        let facts = CallFacts(
-            model: model.id, provider: model.provider.name, promptTokens: usage.promptTokens, completionTokens: usage.completionTokens,
-            isEstimated: isEstimated, end: end, priceVersion: model.price.version,
-            costPicoUSD: model.price.cost(of: usage)?.value ?? .max,
-            markupBasisPoints: tariff.markupBasisPoints, operation: operation,
-            apiKeyID: principal.apiKeyID)
-        let settlement = SettleCharge(chargeID: charge, accountID: principal.accountID, amount: used, call: facts)
-        return await service.ledger.settle(settlement, in: context) ? used : nil
-    }
-
-    private func void(because reason: String) async {
-        await service.ledger.void(charge, of: principal.accountID, because: reason, in: context)
-    }
 }

@@ -5,14 +5,13 @@ struct ChatRequest: Sendable {
     let json: JSONObject
     let model: String
     let isStreaming: Bool
-    /// `max_completion_tokens` or the older `max_tokens`, the larger where both stand, since providers differ in which one they obey;
-    /// nil when the caller left it to the model.
+    /// `max_completion_tokens` or the older `max_tokens`, the larger where both are set, since providers differ in which one they read;
+    /// nil where the caller set none.
     let outputTokensMax: Int64?
-    /// The members that carried it, so that a clamp goes wherever a provider may look.
-    let outputTokensMembers: [String]
     /// `n`: how many answers are generated, each paid for.
     let answers: Int64
     let wantsUsage: Bool
+    let prompt: PromptSize
 
     enum Refusal: Error, Equatable {
         case malformed(String)
@@ -34,17 +33,16 @@ struct ChatRequest: Sendable {
         }
         isStreaming =
             try Self.member("stream", "must be true or false") { [json] () throws(JSONError) in try json.optionalBool("stream") } ?? false
-        var bounds: [(member: String, tokens: Int64)] = []
-        for name in ["max_completion_tokens", "max_tokens"] {
-            let bound = try Self.member(name, "must be an integer") { [json] () throws(JSONError) in try json.optionalInteger(name) }
-            guard let bound else { continue }
-            guard (1...10_000_000).contains(bound) else {
+        var limits: [Int64] = []
+        for name in ModelLimits.OutputLimitMember.allCases.map(\.rawValue) {
+            let limit = try Self.member(name, "must be an integer") { [json] () throws(JSONError) in try json.optionalInteger(name) }
+            guard let limit else { continue }
+            guard (1...10_000_000).contains(limit) else {
                 throw .invalid(param: name, message: "\(name) must be between 1 and 10000000.")
             }
-            bounds.append((name, bound))
+            limits.append(limit)
         }
-        outputTokensMax = bounds.map(\.tokens).max()
-        outputTokensMembers = bounds.isEmpty ? ["max_tokens"] : bounds.map(\.member)
+        outputTokensMax = limits.max()
         answers = try Self.member("n", "must be an integer") { [json] () throws(JSONError) in try json.optionalInteger("n") } ?? 1
         guard (1...Self.answersMax).contains(answers) else {
             throw .invalid(param: "n", message: "n must be between 1 and \(Self.answersMax).")
@@ -52,6 +50,7 @@ struct ChatRequest: Sendable {
         wantsUsage = try Self.member("stream_options", "must be an object") { [json] () throws(JSONError) in
             try json.optionalObject("stream_options")?.optionalBool("include_usage") ?? false
         }
+        prompt = try PromptSize(of: json)
     }
 
     private static func member<Value>(_ name: String, _ rule: String, _ read: () throws(JSONError) -> Value) throws(Refusal) -> Value {
@@ -71,19 +70,23 @@ struct ChatRequest: Sendable {
         return header
     }
 
-    /// The body as the provider gets it: the model by the provider's name for it, usage always asked for, and the answer's length
-    /// bound by what was held.
-    /// - Parameter outputTokens: a bound to set; nil leaves what the caller said.
-    func providerBody(model providerModel: String, outputTokens: Int64?) -> [UInt8] {
-        guard isStreaming && !wantsUsage || outputTokens != nil || providerModel != model else { return json.bytes }
+    /// The body as the provider gets it: the model by the provider's name for it, usage always asked for, and the limit of the answer in
+    /// the member that the model reads.
+    func providerBody(for model: Catalogue.Model, limit: CallBound.Limit) -> [UInt8] {
         var splice = JSONSplice(json)
-        if providerModel != model {
+        if model.providerModel != self.model {
             var name = JSONWriter()
-            name.string(providerModel)
+            name.string(model.providerModel)
             splice.set("model", raw: name.bytes)
         }
         if isStreaming, !wantsUsage { splice.set("stream_options", raw: streamOptionsWithUsage) }
-        if let outputTokens { for name in outputTokensMembers { splice.set(name, raw: Array(String(outputTokens).utf8)) } }
+        if limit.isSent {
+            let member = model.limits.outputLimitMember.rawValue
+            if (try? json.optionalInteger(member)) != limit.tokens { splice.set(member, raw: Array(String(limit.tokens).utf8)) }
+            for other in ModelLimits.OutputLimitMember.allCases where other.rawValue != member && json.member(other.rawValue) != nil {
+                splice.remove(other.rawValue)
+            }
+        }
         return splice.apply()
     }
 

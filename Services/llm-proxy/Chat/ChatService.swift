@@ -15,6 +15,7 @@ final class ChatService: @unchecked Sendable {
     let loop: EventLoop
     let ledger: LedgerMessages
     let catalogue: CurrentCatalogue
+    let shared: ReplicaState
     let topUpURL: String
     let answerBytesMax = 64 << 20
     let log: Logger
@@ -25,8 +26,9 @@ final class ChatService: @unchecked Sendable {
 
     init(
         loop: EventLoop, ledger: LedgerMessages, catalogue: CurrentCatalogue, authenticator: Authenticator, keys: ProviderKeys,
-        topUpURL: String, log: Logger
+        shared: ReplicaState, topUpURL: String, log: Logger
     ) {
+        self.shared = shared
         self.loop = loop
         self.ledger = ledger
         self.catalogue = catalogue
@@ -110,6 +112,15 @@ final class ChatService: @unchecked Sendable {
             return problem
         }
     }
+}
+
+/// What the loops of one replica share.
+struct ReplicaState: Sendable {
+    let funds = FundsLines()
+    let watch = ProviderWatch()
+    let operations = Operations()
+    /// How long the gateway listens to a provider after a client hung up before the answer began.
+    var listensFor = Duration.seconds(10)
 }
 
 /// Provider keys by the name of their variable; read once at start, never printed.

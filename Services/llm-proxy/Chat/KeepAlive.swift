@@ -28,7 +28,8 @@ final class KeepAlive {
         timer = loop.schedule(after: delay) { [self] in
             let silence = loop.now - lastByteAt
             guard silence >= Self.every else { return schedule(after: Self.every - silence) }
-            exchange.write(Array(": keep-alive\n\n".utf8))
+            // No blank line: the provider may be between two lines of one event.
+            exchange.write(Array(": keep-alive\n".utf8))
             lastByteAt = loop.now
             schedule(after: Self.every)
         }

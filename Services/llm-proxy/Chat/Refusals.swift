@@ -1,19 +1,45 @@
 import Contracts
 import HTTP
 
-extension HoldReply {
-    /// Why no more credits were set aside, as the caller is told.
-    /// - Parameter required: what would have been enough.
-    func refusal(required: Credits, topUpURL: String) -> Problem {
-        switch (status, limit) {
-        case (.limitReached, let limit?):
+/// Why a call got no credits, or no more of them.
+enum HoldRefusal: Error, Hashable {
+    /// The balance would not pay `required` with no other call running.
+    case insufficientCredits(balance: Credits, required: Credits)
+    case limitReached(HoldReply.Limit)
+    /// Other calls of the account hold the credits, to the end of patience.
+    case creditsHeld
+    /// The ledger did not decide.
+    case ledgerUnavailable
+    /// The hold ended before its call did.
+    case holdGone
+    /// The ledger and the proxy disagree about the question.
+    case rejected
+
+    /// Nil for a grant.
+    init?(_ reply: HoldReply, least: Credits) {
+        switch reply.status {
+        case .granted: return nil
+        case .insufficientFunds: self = .insufficientCredits(balance: reply.available, required: least)
+        case .limitReached:
+            self = reply.limit.map(Self.limitReached) ?? .insufficientCredits(balance: reply.available, required: least)
+        case .awaitingFunds: self = .creditsHeld
+        case .busy: self = .ledgerUnavailable
+        case .notHeld, .alreadyResolved: self = .holdGone
+        case .conflict, .invalid: self = .rejected
+        }
+    }
+
+    func problem(topUpURL: String) -> Problem {
+        switch self {
+        case .insufficientCredits(let balance, let required):
+            .insufficientCredits(balance: balance.description, required: required.description, topUpURL: topUpURL)
+        case .limitReached(let limit):
             .spendingLimitReached(
                 limit.period == .day ? .daily : .monthly, of: limit.scope == .account ? .account : .apiKey,
                 resetsAt: limit.resetsAt.description)
-        case (.granted, _), (.insufficientFunds, _), (.awaitingFunds, _), (.limitReached, nil):
-            .insufficientCredits(balance: available.description, required: required.description, topUpURL: topUpURL)
-        case (.notHeld, _), (.alreadyResolved, _), (.conflict, _), (.invalid, _), (.busy, _):
-            .internalError
+        case .creditsHeld: .creditsHeld
+        case .ledgerUnavailable, .holdGone: .ledgerUnavailable
+        case .rejected: .internalError
         }
     }
 }

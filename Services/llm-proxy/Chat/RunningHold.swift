@@ -2,85 +2,66 @@ import Contracts
 
 /// The hold of a running stream: how many output tokens it pays for, and when more must be asked for.
 ///
-/// More is asked for while something is left, so that the answer goes on meanwhile; refused once, no more is asked for.
+/// Asks while something is left, so that the answer goes on meanwhile. Asks for no more than the provider's limit can use.
 struct RunningHold: Sendable {
-    /// How the answer's length is bound, which says when the hold may run out.
-    enum Bound: Sendable {
-        /// By nobody: the hold is what an answer usually takes.
-        case none
-        /// By the caller, and the hold pays for all of it: only a provider that ignores the bound gets beyond.
-        case callers
-        /// By us, to what there was. The account had no more.
-        case ours
-    }
-
     /// On top of what is held.
     struct Extension: Hashable, Sendable {
         var step: Int64
-        var amount: Credits
-        var amountLeast: Credits
+        var most: Credits
+        var usual: Credits
+        var least: Credits
     }
 
-    /// Tokens of each answer that must be left while more is asked for: two seconds and a half at a hundred tokens a second. Of an
-    /// answer that is usually short a quarter, if that is less.
+    /// The tokens of each answer that must be left while more is asked for: two and a half seconds at a hundred tokens a second. A
+    /// short usual answer needs a quarter of its length, if that is less.
     static let marginTokens: Int64 = 256
 
-    let bound: Bound
-    /// What all of the answers may take, with what was granted so far.
+    /// The output tokens of all answers that the granted credits pay for.
     private(set) var outputTokens: Int64
-    /// The hold grows no more.
+    /// True once no more can be asked for: the ledger refused, or the hold pays for the provider's limit.
     private(set) var isFinal: Bool
 
-    private let promptTokens: Int64
-    private let answers: Int64
-    private let usualOutputTokens: Int64
-    private let tariff: Tariff
-    private let price: TokenPrice
+    private let bound: CallBound
+    /// The provider's limit for each answer.
+    private let limit: Int64
     private var granted: Credits
     private var steps: Int64 = 0
     private var isAsking = false
 
-    /// - Parameter promptTokens: the bound that was held for.
-    init(
-        granted: Credits, bound: Bound, promptTokens: Int64, answers: Int64, usualOutputTokens: Int64, tariff: Tariff, price: TokenPrice
-    ) {
-        self.granted = granted
-        self.bound = bound
-        self.promptTokens = promptTokens
-        self.answers = answers
-        self.usualOutputTokens = usualOutputTokens
-        self.tariff = tariff
-        self.price = price
-        isFinal = bound == .ours
-        outputTokens = 0
-        outputTokens = tokensPaidFor()
+    init(granted: Credits, bound: CallBound, limit: Int64) {
+        (self.granted, self.bound, self.limit) = (granted, bound, limit)
+        (outputTokens, isFinal) = (0, bound.isHeldWhole)
+        count()
     }
 
-    /// What to ask the ledger for now, if anything: answered by ``extended(by:)`` or ``refused()``, whichever comes, before it says more.
+    /// Returns the next question for the ledger, if one is due. Answer with ``extended(by:)`` or ``refused()`` before the next question.
     /// - Parameters:
-    ///   - delivered: output tokens of all answers, as far as they went to the caller.
-    ///   - isUsedUp: the next tokens are here, and beyond the hold.
+    ///   - delivered: the output tokens of all answers that went to the caller.
+    ///   - isUsedUp: true if the next tokens are here and the hold does not pay for them.
     mutating func next(delivered: Int64, isUsedUp: Bool) -> Extension? {
-        let margin = bound == .none ? min(Self.marginTokens, usualOutputTokens / 4) * answers : 0
-        guard !isAsking, !isFinal, isUsedUp || bound == .none && outputTokens - delivered < margin else { return nil }
-        let each = outputTokens / answers
+        let usual = bound.model.limits.usualOutputTokens
+        let margin = min(Self.marginTokens, usual / 4) * bound.answers
+        guard !isAsking, !isFinal, isUsedUp || outputTokens - delivered < margin else { return nil }
+        let each = outputTokens / bound.answers
         // Half as much again as there is, so that a long answer takes few steps.
-        let slice = max(usualOutputTokens, each / 2)
-        let amount = min(credits(for: each + slice) ?? HoldEstimate.amountMax, HoldEstimate.amountMax) - granted
-        guard amount > .zero else {
+        let most = price(of: each + max(usual, each / 2))
+        guard most > .zero, steps < Self.stepsMax else {
             isFinal = true
             return nil
         }
-        let least = (credits(for: each + min(slice, HoldEstimate.usefulOutputTokens)) ?? granted + amount) - granted
         isAsking = true
         steps += 1
-        return Extension(step: steps, amount: amount, amountLeast: min(max(least, Credits(nano: 1)), amount))
+        let least = max(Credits(nano: 1), min(price(of: each + bound.outputLeast), most))
+        return Extension(step: steps, most: most, usual: max(least, min(price(of: each + usual), most)), least: least)
     }
+
+    /// The ledger numbers the steps of a charge up to this.
+    private static let stepsMax: Int64 = 9_999
 
     mutating func extended(by more: Credits) {
         isAsking = false
-        granted += more
-        outputTokens = tokensPaidFor()
+        granted = granted.adding(more)
+        count()
     }
 
     mutating func refused() {
@@ -88,17 +69,15 @@ struct RunningHold: Sendable {
         isFinal = true
     }
 
-    var coverage: StreamMeter.Coverage { .init(outputTokens: outputTokens, countsEventsOnly: bound != .none) }
+    /// Counts events alone where the provider's limit is paid for: only what is surely beyond that limit is stopped.
+    var coverage: StreamMeter.Coverage { .init(outputTokens: outputTokens, countsEventsOnly: outputTokens >= limit * bound.answers) }
 
-    private func tokensPaidFor() -> Int64 {
-        answers
-            * HoldEstimate.outputTokens(
-                affordableWith: granted, promptTokens: promptTokens, upTo: TokenUsage.reportedMax / ChatRequest.answersMax,
-                answers: answers,
-                tariff: tariff, price: price)
+    private mutating func count() {
+        let each = bound.outputTokens(paidBy: granted, upTo: limit)
+        outputTokens = each * bound.answers
+        if each >= limit { isFinal = true }
     }
 
-    private func credits(for outputTokens: Int64) -> Credits? {
-        tariff.credits(for: TokenUsage(promptTokens: promptTokens, completionTokens: outputTokens * answers), at: price)
-    }
+    /// The credits to add to the hold so that it pays for so many tokens in each answer, or for the limit.
+    private func price(of outputTokens: Int64) -> Credits { bound.credits(for: min(outputTokens, limit)) - granted }
 }

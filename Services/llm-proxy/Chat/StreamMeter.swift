@@ -17,10 +17,12 @@ struct StreamMeter {
     /// From the first event on that is not paid for.
     private var uncovered: [UInt8] = []
     private var hasEnded = false
+    /// A line longer than ``lineBytesMax`` came: what follows cannot be metered and goes nowhere.
+    private(set) var isBroken = false
     private var partialLine: [UInt8] = []
     private var withholdsBlankLine = false
 
-    /// Longer than any event a provider sends; a longer line is passed on unread.
+    /// Longer than any event that a provider sends.
     static let lineBytesMax = 1 << 20
 
     /// How far an answer may go.
@@ -77,7 +79,7 @@ struct StreamMeter {
     /// The stream has ended: what came after the last line end is a line too.
     mutating func finish(forward: (UnsafeRawBufferPointer) -> Void) {
         hasEnded = true
-        guard !isUncovered, !partialLine.isEmpty else { return }
+        guard !isUncovered, !isBroken, !partialLine.isEmpty else { return }
         let line = partialLine
         partialLine = []
         take(line, forward)
@@ -95,10 +97,11 @@ struct StreamMeter {
 
     /// Takes what arrived and hands on, in order, what may go to the caller now.
     mutating func feed(_ bytes: UnsafeRawBufferPointer, forward: (UnsafeRawBufferPointer) -> Void) {
+        guard !isBroken else { return }
         guard !isUncovered else { return uncovered.append(contentsOf: bytes) }
         var rest = bytes
         if !partialLine.isEmpty {
-            guard let end = Self.lineEnd(in: rest) else { return keepPartial(rest, forward) }
+            guard let end = Self.lineEnd(in: rest) else { return keepPartial(rest) }
             partialLine.append(contentsOf: rest[..<end])
             rest = UnsafeRawBufferPointer(rebasing: rest[end...])
             let line = partialLine
@@ -120,7 +123,7 @@ struct StreamMeter {
             at += length
         }
         if at > unsent { forward(UnsafeRawBufferPointer(rebasing: rest[unsent..<at])) }
-        if at < rest.count { keepPartial(UnsafeRawBufferPointer(rebasing: rest[at...]), forward) }
+        if at < rest.count { keepPartial(UnsafeRawBufferPointer(rebasing: rest[at...])) }
     }
 
     private mutating func take(_ line: [UInt8], _ forward: (UnsafeRawBufferPointer) -> Void) {
@@ -131,11 +134,11 @@ struct StreamMeter {
         }
     }
 
-    private mutating func keepPartial(_ bytes: UnsafeRawBufferPointer, _ forward: (UnsafeRawBufferPointer) -> Void) {
+    private mutating func keepPartial(_ bytes: UnsafeRawBufferPointer) {
         partialLine.append(contentsOf: bytes)
         guard partialLine.count > Self.lineBytesMax else { return }
-        partialLine.withUnsafeBytes(forward)
-        partialLine.removeAll(keepingCapacity: false)
+        isBroken = true
+        partialLine = []
     }
 
     private static func lineEnd(in bytes: UnsafeRawBufferPointer) -> Int? {
@@ -184,9 +187,12 @@ struct StreamMeter {
             if name.elementsEqual("usage".utf8), let usage = TokenUsage(value) {
                 next.usage = usage
                 carriesUsage = true
-            } else if name.elementsEqual("choices".utf8), let choice = value.firstElement {
-                carriesChoices = true
-                next.add(choice)
+            } else if name.elementsEqual("choices".utf8) {
+                value.forEachElement { choice in
+                    carriesChoices = true
+                    next.add(choice)
+                    return true
+                }
             }
             return true
         }
@@ -208,10 +214,7 @@ extension StreamMeter.Count {
         guard let delta = choice["delta"] else { return }
         var bytes = 0
         delta.forEachMember { name, value in
-            // A string's quotes are not content; an empty one is none.
-            if !name.elementsEqual("role".utf8), !value.isNull {
-                bytes += value.bytes.first == 0x22 ? value.bytes.count - 2 : value.bytes.count
-            }
+            if !name.elementsEqual("role".utf8) { bytes += AnswerUsage.contentBytes(ofValue: value.bytes) }
             return true
         }
         guard bytes > 0 else { return }

@@ -12,10 +12,22 @@ CREATE TABLE model (
     provider text NOT NULL REFERENCES provider (name),
     provider_model text NOT NULL,
     context_tokens bigint NOT NULL,
+    max_output_tokens bigint NOT NULL,
     usual_output_tokens bigint NOT NULL,
+    output_tokens_least bigint NOT NULL,
+    image_tokens_max bigint,
+    reasoning text NOT NULL,
+    output_limit_member text NOT NULL,
     is_enabled boolean NOT NULL DEFAULT true,
     created_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT model_tokens_positive CHECK (context_tokens > 0 AND usual_output_tokens > 0)
+    CONSTRAINT model_tokens_bounded CHECK (
+        context_tokens BETWEEN 1 AND 100000000
+        AND max_output_tokens BETWEEN 1 AND least(context_tokens, 10000000)
+        AND usual_output_tokens BETWEEN 1 AND max_output_tokens
+        AND output_tokens_least BETWEEN 1 AND max_output_tokens
+        AND image_tokens_max BETWEEN 1 AND 1000000),
+    CONSTRAINT model_reasoning_known CHECK (reasoning IN ('none', 'visible', 'hidden')),
+    CONSTRAINT model_output_limit_member_known CHECK (output_limit_member IN ('max_tokens', 'max_completion_tokens'))
 );
 
 CREATE TABLE price (

@@ -7,13 +7,13 @@ import Testing
 
 @Suite(.serialized, .database(schema: "llm_proxy", migrations: "Shared/Outbox/Migrations", "Services/llm-proxy/Migrations"))
 struct CatalogueStoreTests {
-    static func file(prompt: String = "1", model: String) throws -> ProvidersFile {
+    static func file(prompt: String = "1", model: String, limits: String = "") throws -> ProvidersFile {
         try ProvidersFile(
             Array(
                 """
                 {"providers": [{"name": "p-\(model)", "base_url": "http://h/v1", "api_key_variable": "K", "models": [
                   {"id": "\(model)", "prompt_usd_per_million": \(prompt), "completion_usd_per_million": 4,
-                   "context_tokens": 1000, "usual_output_tokens": 100}]}]}
+                   "context_tokens": 1000, "max_output_tokens": 500, "usual_output_tokens": 100\(limits)}]}]}
                 """.utf8), variables: { _ in nil })
     }
 
@@ -30,6 +30,37 @@ struct CatalogueStoreTests {
             }
             #expect(try await pool.first(PriceVersions(model: "same")) == 1)
             #expect(try await Self.model("same", in: pool)?.price.prompt == PicoUSD(value: 1_000_000))
+        }
+    }
+
+    @Test func `a model's limits come back from the table as they stand in the file, defaults included, and follow the file`() async throws
+    {
+        try await TestDatabase.current.withPool { pool in
+            let store = CatalogueStore(pool: pool)
+            try await store.apply(Self.file(model: "limited"))
+            let defaults = ModelLimits(
+                contextTokens: 1_000, maxOutputTokens: 500, usualOutputTokens: 100, outputTokensLeast: 500, imageTokensMax: nil,
+                reasoning: .hidden, outputLimitMember: .maxTokens)
+            #expect(try await Self.model("limited", in: pool)?.limits == defaults)
+            let more = #", "reasoning": "visible", "image_tokens_max": 85, "output_limit_member": "max_completion_tokens""#
+            try await store.apply(Self.file(model: "limited", limits: more))
+            var changed = defaults
+            (changed.reasoning, changed.imageTokensMax, changed.outputLimitMember) = (.visible, 85, .maxCompletionTokens)
+            changed.outputTokensLeast = 64
+            #expect(try await Self.model("limited", in: pool)?.limits == changed)
+        }
+    }
+
+    @Test(arguments: [
+        "max_output_tokens = 1001", "usual_output_tokens = 501", "output_tokens_least = 0", "image_tokens_max = 0", "reasoning = 'some'",
+        "output_limit_member = 'limit'",
+    ])
+    func `the table refuses what the file may not say`(change: String) async throws {
+        try await TestDatabase.current.withPool { pool in
+            try await CatalogueStore(pool: pool).apply(Self.file(model: "checked"))
+            await #expect(throws: PostgresError.self) {
+                try await pool.withConnection { try await $0.script("UPDATE model SET \(change) WHERE id = 'checked'") }
+            }
         }
     }
 

@@ -44,37 +44,52 @@ struct ChatRequestTests {
         }
     }
 
+    /// - Parameter tokens: a limit to send; nil: none.
+    static func providerBody(
+        _ request: ChatRequest, model: String = "m", member: ModelLimits.OutputLimitMember = .maxTokens, tokens: Int64? = nil
+    ) -> [UInt8] {
+        var callee = CallBoundTests.model()
+        callee.providerModel = model
+        callee.limits.outputLimitMember = member
+        return request.providerBody(for: callee, limit: .init(tokens: tokens ?? 4_000, isSent: tokens != nil, isClamped: false))
+    }
+
     @Test func `the provider is always asked for usage of a stream; the rest passes through untouched`() throws {
         let request = try Self.request(#"{"model":"m", "messages":[ ],"stream":true,"seed":1e2,"stream_options":{"x":[1]}}"#)
-        let body = try JSONObject(request.providerBody(model: "m", outputTokens: nil))
+        let body = try JSONObject(Self.providerBody(request))
         #expect(try body.object("stream_options").bool("include_usage"))
         #expect(try body.object("stream_options").array("x").count == 1)
         #expect(try body.decimalText("seed") == "1e2")
     }
 
-    @Test func `a body that needs no change is sent as it came`() throws {
-        let text = #"{ "model":"m","messages":[] , "temperature":0.70}"#
-        #expect(try Self.request(text).providerBody(model: "m", outputTokens: nil) == Array(text.utf8))
+    @Test(
+        arguments: [
+            (#"{ "model":"m","messages":[] , "temperature":0.70}"#, nil), (#"{ "model":"m","messages":[] , "max_tokens":7}"#, 7),
+        ] as [(String, Int64?)])
+    func `a body that needs no change is sent as it came`(text: String, limit: Int64?) throws {
+        #expect(Self.providerBody(try Self.request(text), tokens: limit) == Array(text.utf8))
     }
 
-    @Test func `a clamp goes where the caller set the bound`() throws {
-        let newer = try Self.request(#"{"model":"m","messages":[],"max_completion_tokens":500}"#)
-        #expect(try JSONObject(newer.providerBody(model: "m", outputTokens: 64)).integer("max_completion_tokens") == 64)
-        let unbound = try Self.request(#"{"model":"m","messages":[]}"#)
-        #expect(try JSONObject(unbound.providerBody(model: "m", outputTokens: 64)).integer("max_tokens") == 64)
+    @Test(
+        arguments: ["", #","max_tokens":500"#, #","max_completion_tokens":500"#, #","max_completion_tokens":1,"max_tokens":90000"#],
+        ModelLimits.OutputLimitMember.allCases)
+    func `the limit goes into the member that the model reads, and the other member goes`(
+        members: String, member: ModelLimits.OutputLimitMember
+    ) throws {
+        let request = try Self.request(#"{"model":"m","messages":[]\#(members)}"#)
+        let body = try JSONObject(Self.providerBody(request, member: member, tokens: 64))
+        for other in ModelLimits.OutputLimitMember.allCases {
+            #expect(try body.optionalInteger(other.rawValue) == (other == member ? 64 : nil))
+        }
     }
 
-    @Test func `of two bounds the larger is held for, and a clamp goes into both`() throws {
-        let both = try Self.request(#"{"model":"m","messages":[],"max_completion_tokens":1,"max_tokens":90000}"#)
-        #expect(both.outputTokensMax == 90_000)
-        let clamped = try JSONObject(both.providerBody(model: "m", outputTokens: 64))
-        #expect(try clamped.integer("max_completion_tokens") == 64)
-        #expect(try clamped.integer("max_tokens") == 64)
+    @Test func `of two limits the larger is held for`() throws {
+        #expect(try Self.request(#"{"model":"m","messages":[],"max_completion_tokens":1,"max_tokens":90000}"#).outputTokensMax == 90_000)
     }
 
     @Test func `the provider is asked for the model by its own name`() throws {
         let request = try Self.request(#"{"model":"m","messages":[]}"#)
-        #expect(try JSONObject(request.providerBody(model: "vendor/\"m\"", outputTokens: nil)).string("model") == #"vendor/"m""#)
+        #expect(try JSONObject(Self.providerBody(request, model: "vendor/\"m\"")).string("model") == #"vendor/"m""#)
     }
 
     @Test(arguments: [String(repeating: "x", count: 101), "caf\u{E9}", "\u{FFFD}", "a\tb"])
@@ -114,24 +129,50 @@ struct ChatRequestTests {
         let answer = #"{"id":"x","usage":{"prompt_tokens":1,"completion_tokens":2},"extra":1.0}"#
         let added = try #require(
             AnswerUsage.adding(
-                used: Credits(nano: 1), remaining: Credits(whole: 9), usage: TokenUsage(promptTokens: 1, completionTokens: 2),
-                to: Array(answer.utf8)))
+                .init(used: Credits(nano: 1), remaining: Credits(whole: 9), maxTokensClamped: 64),
+                usage: TokenUsage(promptTokens: 1, completionTokens: 2), to: Array(answer.utf8)))
         let usage = try JSONObject(added).object("usage")
         #expect(try usage.decimalText("credits_used") == "0.000000001")
         #expect(try usage.decimalText("credits_remaining") == "9")
         #expect(try usage.integer("completion_tokens") == 2)
+        #expect(try usage.integer("max_tokens_clamped") == 64)
         #expect(String(decoding: added, as: UTF8.self).contains(#""extra":1.0"#))
     }
 
     @Test func `prices in the providers file are exact, and a price too fine is refused by name`() throws {
         func file(_ prompt: String) -> [UInt8] {
             Array(
-                #"{"providers":[{"name":"p","base_url":"http://h/v1","api_key_variable":"K","models":[{"id":"m","prompt_usd_per_million":\#(prompt),"completion_usd_per_million":0.60,"context_tokens":1,"usual_output_tokens":1}]}]}"#
+                #"{"providers":[{"name":"p","base_url":"http://h/v1","api_key_variable":"K","models":[{"id":"m","prompt_usd_per_million":\#(prompt),"completion_usd_per_million":0.60,"context_tokens":1,"max_output_tokens":1,"usual_output_tokens":1}]}]}"#
                     .utf8)
         }
         #expect(try ProvidersFile(file("0.150001"), variables: { _ in nil }).providers[0].models[0].prompt == PicoUSD(value: 150_001))
         let refused = #expect(throws: ProvidersFile.Malformed.self) { try ProvidersFile(file("0.1500001"), variables: { _ in nil }) }
         #expect(refused?.description == "prompt_usd_per_million of m must be a decimal with at most 6 fraction digits, not 0.1500001")
+    }
+
+    @Test(arguments: [
+        (#""context_tokens":0"#, "context_tokens of model m must be a whole number from 1 to 100000000, not 0"),
+        (#""max_output_tokens":null"#, "max_output_tokens of model m must be a whole number from 1 to 128000, not null"),
+        (#""max_output_tokens":128001"#, "max_output_tokens of model m must be a whole number from 1 to 128000, not 128001"),
+        (#""max_output_tokens":9e3"#, "max_output_tokens of model m must be a whole number from 1 to 128000, not 9e3"),
+        (#""usual_output_tokens":20000"#, "usual_output_tokens of model m must be a whole number from 1 to 16384, not 20000"),
+        (#""output_tokens_least":16385"#, "output_tokens_least of model m must be a whole number from 1 to 16384, not 16385"),
+        (#""image_tokens_max":0"#, "image_tokens_max of model m must be a whole number from 1 to 1000000, not 0"),
+        (#""reasoning":"deep""#, #"reasoning of model m must be one of none, visible, hidden, not "deep""#),
+        (#""output_limit_member":7"#, "output_limit_member of model m must be one of max_tokens, max_completion_tokens, not 7"),
+    ])
+    func `a bad limit in the providers file is refused by model, field and rule`(member: String, message: String) throws {
+        var members = [
+            #""id":"m""#, #""prompt_usd_per_million":1"#, #""completion_usd_per_million":1"#, #""context_tokens":128000"#,
+            #""max_output_tokens":16384"#, #""usual_output_tokens":1024"#,
+        ]
+        let name = member.prefix { $0 != ":" }
+        members.removeAll { $0.hasPrefix(name) }
+        let text =
+            #"{"providers":[{"name":"p","base_url":"http://h/v1","api_key_variable":"K","models":[{"#
+            + (members + [member]).joined(separator: ",") + "}]}]}"
+        let refused = #expect(throws: ProvidersFile.Malformed.self) { try ProvidersFile(Array(text.utf8), variables: { _ in nil }) }
+        #expect(refused?.description == message)
     }
 
     @Test func `both provider lists that come with the product can be read, and a variable moves their address`() throws {

@@ -155,23 +155,24 @@ struct ExtendTests {
         }
     }
 
-    @Test func `a ledger that does not answer is asked twice the same, then the stream ends as the ledger is away`() async throws {
-        try await ProxyUnderTest.with(holdWithin: .milliseconds(400)) { proxy in
+    @Test func `a stream outlasts an outage of the ledger, asking the same each second, and is cut when its patience ends`() async throws {
+        try await ProxyUnderTest.with(.init(holdWithin: .milliseconds(400), outagePatience: .seconds(3))) { proxy in
             proxy.ledger.answerExtend = { _ in nil }
             let (caller, provider) = try await started(proxy)
             provider.send(tokens: 120)
+            try await until("it is asked again") { proxy.ledger.extends.count == 2 }
+            #expect(caller.tokens == 100)
+            #expect(!caller.isOver)
             let charge = try await ended(caller, proxy)
             #expect(caller.tokens == 100)
             #expect(try caller.error().string("code") == "ledger_unavailable")
             #expect((charge.amount, charge.call.end) == (tokens(100), .holdExhausted))
-            let asked = proxy.ledger.extends
-            #expect(asked.count == 2)
-            #expect(asked[0].encoded() == asked[1].encoded())
+            #expect(Set(proxy.ledger.extends.map { $0.encoded() }).count == 1)
         }
     }
 
     @Test func `an answer to the second question is as good as one to the first`() async throws {
-        try await ProxyUnderTest.with(holdWithin: .milliseconds(400)) { proxy in
+        try await ProxyUnderTest.with(.init(holdWithin: .milliseconds(400), outagePatience: .seconds(3))) { proxy in
             let ledger = proxy.ledger
             ledger.answerExtend = { [unowned ledger] question in
                 ledger.extends.count == 1 ? nil : Ledger.granted(question.amounts.most, to: question.chargeID)
@@ -233,23 +234,21 @@ struct ExtendTests {
         }
     }
 
-    @Test func `a provider that ignores the caller's bound is paid for with more, or stopped`() async throws {
+    @Test func `a provider that goes on beyond the caller's limit is stopped there, and nothing more is held`() async throws {
         try await ProxyUnderTest.with { proxy in
             let (caller, provider) = try await started(proxy, #","max_tokens":70"#)
             provider.send(tokens: 71)
-            try await until("all of it is there") { caller.tokens == 71 }
-            #expect(proxy.ledger.extends.map(\.usedSoFar) == [tokens(70)])
-            proxy.ledger.answerExtend = { Ledger.refused(.insufficientFunds, $0.chargeID) }
-            provider.send(tokens: 200)
             let charge = try await ended(caller, proxy)
-            #expect(try caller.error().string("code") == "insufficient_credits")
-            #expect(charge.amount == tokens(170))
+            #expect(caller.tokens == 70)
+            #expect(try caller.error().string("code") == "provider_error")
+            #expect((charge.amount, charge.call.end) == (tokens(70), .holdExhausted))
+            #expect(proxy.ledger.extends.isEmpty)
         }
     }
 
     @Test func `an answer that was clamped is never extended, and stopped where the provider ignores the clamp`() async throws {
         try await ProxyUnderTest.with { proxy in
-            proxy.ledger.answerHold = { Ledger.granted(ProxyUnderTest.tokens(80), to: $0.chargeID) }
+            proxy.ledger.answerHold = { Ledger.granted(ProxyUnderTest.tokens(80), spendable: .zero, to: $0.chargeID) }
             let (caller, provider) = try await started(proxy)
             #expect(try provider.body?.integer("max_tokens") == 80)
             provider.send(tokens: 80)
@@ -258,9 +257,74 @@ struct ExtendTests {
             provider.send(tokens: 1)
             let charge = try await ended(caller, proxy)
             #expect(caller.tokens == 80)
-            #expect(try caller.error().string("code") == "insufficient_credits")
+            #expect(try caller.error().string("code") == "provider_error")
             #expect((charge.amount, charge.call.end) == (tokens(80), .holdExhausted))
             #expect(proxy.ledger.extends.isEmpty)
+        }
+    }
+
+    @Test func `an extension asks for no more than the provider's limit can use`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, #","max_tokens":130"#)
+            #expect(proxy.ledger.holds[0].amounts.most == tokens(100))
+            #expect(try provider.body?.integer("max_tokens") == 130)
+            provider.send(tokens: 130, thenEnd: 130)
+            let charge = try await ended(caller, proxy)
+            #expect(caller.isDone)
+            #expect(charge.amount == tokens(130))
+            #expect(
+                proxy.ledger.extends.map(\.amounts) == [
+                    HoldAmounts(most: tokens(30), usual: tokens(30), least: tokens(30), isLastQuestion: true)
+                ])
+        }
+    }
+
+    // MARK: Waiting
+
+    @Test func `an extension waits for credits that other calls hold, as the same question, and then goes on`() async throws {
+        try await ProxyUnderTest.with(.init(fundsWithin: .seconds(10))) { proxy in
+            let ledger = proxy.ledger
+            ledger.answerExtend = { [unowned ledger] question in
+                ledger.extends.count < 4
+                    ? Ledger.refused(.awaitingFunds, question.chargeID) : Ledger.granted(question.amounts.usual, to: question.chargeID)
+            }
+            let (caller, provider) = try await started(proxy)
+            provider.send(tokens: 150, thenEnd: 150)
+            let charge = try await ended(caller, proxy)
+            #expect(caller.isDone)
+            #expect(charge.amount == tokens(150))
+            #expect(ledger.extends.count == 4)
+            #expect(Set(ledger.extends.map { $0.encoded() }).count == 1)
+            #expect(ledger.extends.allSatisfy { !$0.amounts.isLastQuestion })
+        }
+    }
+
+    @Test func `at the end of its patience an extension asks for the least, and the stream ends as credits_held`() async throws {
+        try await ProxyUnderTest.with(.init(fundsWithin: .milliseconds(200))) { proxy in
+            proxy.ledger.answerExtend = { Ledger.refused(.awaitingFunds, $0.chargeID) }
+            let (caller, provider) = try await started(proxy)
+            provider.send(tokens: 120)
+            let charge = try await ended(caller, proxy)
+            #expect(caller.tokens == 100)
+            #expect(caller.failure == nil)
+            #expect(!caller.text.contains("[DONE]"))
+            #expect(try caller.error().string("code") == "credits_held")
+            #expect((charge.amount, charge.call.end) == (tokens(100), .holdExhausted))
+            #expect(proxy.ledger.extends.map(\.amounts.isLastQuestion).filter { $0 } == [true])
+            #expect(proxy.ledger.extends.last?.amounts.isLastQuestion == true)
+        }
+    }
+
+    @Test func `a caller who leaves while an extension waits ends the wait`() async throws {
+        try await ProxyUnderTest.with(.init(fundsWithin: .seconds(20))) { proxy in
+            proxy.ledger.answerExtend = { Ledger.refused(.awaitingFunds, $0.chargeID) }
+            let (caller, provider) = try await started(proxy)
+            provider.send(tokens: 120)
+            try await until("it waits") { proxy.ledger.extends.count >= 2 }
+            caller.hangUp()
+            let charge = try await ended(caller, proxy)
+            #expect((charge.amount, charge.call.end) == (tokens(100), .clientGone))
+            #expect(proxy.ledger.extends.allSatisfy { !$0.amounts.isLastQuestion })
         }
     }
 
@@ -268,6 +332,7 @@ struct ExtendTests {
         try await ProxyUnderTest.with { proxy in
             let caller = proxy.call(stream: false)
             try await until("the provider is called") { !proxy.provider.calls.isEmpty }
+            #expect(proxy.ledger.holds[0].amounts.most == tokens(4_000))
             proxy.provider.calls[0].answer(
                 #"{"choices":[{"message":{"content":"long"}}],"usage":{"prompt_tokens":9,"completion_tokens":500}}"#)
             let charge = try await ended(caller, proxy)

@@ -52,62 +52,6 @@ struct PricingTests {
             dearest.credits(for: TokenUsage(promptTokens: .max, completionTokens: 0), at: Self.price(promptUSD: 1, completionPicoUSD: 0))
                 == nil)
     }
-
-    @Test func `a call that costs nothing holds one nano-credit, and one beyond the ledger's range is none`() throws {
-        func estimate(_ pico: Int64, creditsPerUSD: Int64) -> HoldEstimate? {
-            let tariff = Tariff(rule: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: creditsPerUSD)), creditsMin: .zero)
-            return HoldEstimate(
-                promptTokens: 8, outputTokens: 10_000_000, answers: 128, tariff: tariff, price: Self.price(completionPicoUSD: pico))
-        }
-        #expect(try #require(estimate(0, creditsPerUSD: 25)).amount == Credits(nano: 1))
-        #expect(try #require(estimate(0, creditsPerUSD: 25)).amountLeast == Credits(nano: 1))
-        #expect(estimate(7_000_000_000, creditsPerUSD: 25)?.amount == Credits(whole: 224_000_000))
-        #expect(estimate(7_000_000_000, creditsPerUSD: 200) == nil)
-    }
-
-    @Test func `a hold covers the requested answer and asks for 64 tokens at the least`() throws {
-        let price = TokenPrice(version: 1, prompt: PicoUSD(value: 1_000_000), completion: PicoUSD(value: 4_000_000))
-        let estimate = try #require(
-            HoldEstimate(promptTokens: 100, outputTokens: 1_000, answers: 2, tariff: .standard, price: price))
-        #expect(
-            estimate.amount == Tariff.standard.credits(for: TokenUsage(promptTokens: 100, completionTokens: 2_000), at: price))
-        #expect(
-            estimate.amountLeast == Tariff.standard.credits(for: TokenUsage(promptTokens: 100, completionTokens: 128), at: price))
-    }
-
-    @Test func `a clamp is the largest answer that the grant pays for`() throws {
-        let price = TokenPrice(version: 1, prompt: PicoUSD(value: 1_000_000), completion: PicoUSD(value: 4_000_000))
-        let seed = UInt64.random(in: .min ... .max)
-        var random = SeededGenerator(seed: seed)
-        for _ in 0..<1_000 {
-            let fitting = Int64.random(in: 64...5_000, using: &random)
-            let usage = TokenUsage(promptTokens: 100, completionTokens: fitting)
-            let granted = try #require(Tariff.standard.credits(for: usage, at: price))
-            let clamped = HoldEstimate.outputTokens(
-                affordableWith: granted, promptTokens: 100, upTo: 6_000, answers: 1, tariff: .standard, price: price)
-            #expect(clamped == fitting, "seed \(seed)")
-        }
-    }
-
-    @Test func `text that looks like a picture counts as text, and a picture named by its address as a picture`() {
-        let long = String(repeating: "A", count: 1_000_000)
-        for text in [
-            #"{"content":"data:image/png;base64,\#(long)"}"#, #"{"content":"\"url\":\"data:image/png;\#(long)"}"#,
-            #"{"url":["data:\#(long)"]}"#,
-        ] { #expect(HoldEstimate.promptTokensMax(of: Array(text.utf8)) > 500_000) }
-        let remote = #"{"content":[{"type":"image_url","image_url":{"url":"https://host/x.png"}}]}"#
-        #expect((2_500..<2_600).contains(HoldEstimate.promptTokensMax(of: Array(remote.utf8))))
-        let spaced = #"{"image_url" : {"url" : "data:image/png;base64,\#(long)"}}"#
-        #expect(HoldEstimate.promptTokensMax(of: Array(spaced.utf8)) < 3_000)
-    }
-
-    @Test func `a picture in the body counts as a picture, not by its bytes`() {
-        let picture =
-            #"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,"#
-            + String(repeating: "A", count: 1_000_000) + #""}}]}]}"#
-        #expect(HoldEstimate.promptTokensMax(of: Array(picture.utf8)) < 3_000)
-        #expect(HoldEstimate.promptTokensMax(of: Array(repeating: 65, count: 1_000_000)) == 500_008)
-    }
 }
 
 struct SeededGenerator: RandomNumberGenerator {

@@ -16,7 +16,12 @@ import UpstreamClient
 
 /// The proxy's calls on a real server, broker and database, between a ledger and a provider that do what the test says.
 ///
-/// A prompt costs nothing here, an output token a thousandth of a credit, and an answer usually takes a hundred.
+/// An output token costs a thousandth of a credit, and a prompt nothing, except that of the model `priced`: as much as output.
+///
+/// | model | an answer | its tokens |
+/// |---|---|---|
+/// | `m`, `priced` | usually 100, at most 4,000, of use from 64 | visible |
+/// | `hidden` | usually 100, at most 4,000, of use from 200; limit in `max_completion_tokens` | partly hidden |
 final class ProxyUnderTest: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only, as are the ledger, the provider and the callers.
 
@@ -24,14 +29,28 @@ final class ProxyUnderTest: @unchecked Sendable {
     let provider: ScriptedProvider
     private let identities: KnownKeys
     private let pool: UpstreamPool
+    private let broker: TestBroker
+    private let database: PostgresPool
 
     static let tokenPrice = Credits(nano: 1_000_000)
     static func tokens(_ count: Int64) -> Credits { Credits(nano: count * tokenPrice.nano) }
     static let log = Logger(service: "llm-proxy", level: .error)
 
-    /// - Parameter holdWithin: how long the ledger has for an answer.
+    /// The times that a test may shorten.
+    struct Times: Sendable {
+        /// For the ledger's answer.
+        var holdWithin = Duration.seconds(10)
+        var fundsWithin = Duration.zero
+        var outagePatience = Duration.seconds(90)
+        /// To the provider after the client left.
+        var listensFor = Duration.seconds(10)
+        var holdTimeToLive = Duration.seconds(600)
+        /// The way to the broker for everything but questions.
+        var isPublisherDown = false
+    }
+
     static func with(
-        holdWithin: Duration = .seconds(10), _ body: @escaping @Sendable (ProxyUnderTest) async throws -> Void
+        _ times: Times = Times(), _ body: @escaping @Sendable (ProxyUnderTest) async throws -> Void
     ) async throws {
         try await TestBroker.with { broker in
             // Whatever the routing keys are: one queue for questions, one for commands.
@@ -41,13 +60,13 @@ final class ProxyUnderTest: @unchecked Sendable {
                 try broker.bind(queue: queue, exchange: exchange.name, routingKey: "#")
             }
             try await TestDatabase.current.withPool { database in
-                try await run(broker, database, holdWithin, body)
+                try await run(broker, database, times, body)
             }
         }
     }
 
     private static func run(
-        _ broker: TestBroker, _ database: PostgresPool, _ holdWithin: Duration,
+        _ broker: TestBroker, _ database: PostgresPool, _ times: Times,
         _ body: @escaping @Sendable (ProxyUnderTest) async throws -> Void
     ) async throws {
         func amqp(_ name: String) throws -> AMQPConfiguration { try AMQPConfiguration(url: broker.url, connectionName: name) }
@@ -66,20 +85,22 @@ final class ProxyUnderTest: @unchecked Sendable {
                 requests: requests, publisher: publisher, outbox: ChargeOutbox(pool: database, loop: database.loop),
                 holder: "llm-proxy:test",
                 timing: .init(
-                    holdWithin: holdWithin, holdTimeToLive: .seconds(600), fundsWithin: .zero, confirmWithin: .seconds(10)),
+                    holdWithin: times.holdWithin, holdTimeToLive: times.holdTimeToLive, fundsWithin: times.fundsWithin,
+                    confirmWithin: .seconds(10), outagePatience: times.outagePatience),
                 log: log),
             catalogue: CurrentCatalogue(catalogue(providerPort: providerServer.port)),
             authenticator: Authenticator(service: "test", publicURL: "https://gateway.example", amqp: nil, source: identities, log: log),
-            keys: ProviderKeys(["KEY": Secret("provider-key")]), topUpURL: "https://gateway.example/plans", log: log)
+            keys: ProviderKeys(["KEY": Secret("provider-key")]), shared: ReplicaState(listensFor: times.listensFor),
+            topUpURL: "https://gateway.example/plans", log: log)
         let proxyServer = try server(routes(chat), on: database.loop)
-        let proxy = try ProxyUnderTest(ledger, provider, identities, on: database.loop, port: proxyServer.port)
+        let proxy = try ProxyUnderTest(ledger, provider, identities, broker, database, port: proxyServer.port)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await requests.run() }
-            group.addTask { await publisher.run() }
+            if !times.isPublisherDown { group.addTask { await publisher.run() } }
             group.addTask { try await ledger.run() }
             defer { group.cancelAll() }
             #expect(await requests.connected(within: .seconds(30)))
-            #expect(await publisher.connected(within: .seconds(30)))
+            if !times.isPublisherDown { #expect(await publisher.connected(within: .seconds(30))) }
             #expect(await ledger.replies.connected(within: .seconds(30)))
             try await body(proxy)
         }
@@ -96,31 +117,92 @@ final class ProxyUnderTest: @unchecked Sendable {
     }
 
     private static func catalogue(providerPort: Int) -> Catalogue {
-        let model = Catalogue.Model(
-            id: "m", provider: .init(name: "scripted", baseURL: "http://127.0.0.1:\(providerPort)/v1", apiKeyVariable: "KEY"),
-            providerModel: "m", price: TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 1_000_000_000)),
-            contextTokens: 100_000, usualOutputTokens: 100, createdAt: .now())
+        func model(_ id: String, promptPicoUSD: Int64 = 0, least: Int64 = 64, isHidden: Bool = false) -> Catalogue.Model {
+            Catalogue.Model(
+                id: id, provider: .init(name: "scripted", baseURL: "http://127.0.0.1:\(providerPort)/v1", apiKeyVariable: "KEY"),
+                providerModel: id,
+                price: TokenPrice(version: 1, prompt: PicoUSD(value: promptPicoUSD), completion: PicoUSD(value: 1_000_000_000)),
+                limits: ModelLimits(
+                    contextTokens: 100_000, maxOutputTokens: 4_000, usualOutputTokens: 100, outputTokensLeast: least, imageTokensMax: nil,
+                    reasoning: isHidden ? .hidden : .none, outputLimitMember: isHidden ? .maxCompletionTokens : .maxTokens),
+                createdAt: .now())
+        }
         return Catalogue(
-            models: [model],
+            models: [model("m"), model("priced", promptPicoUSD: 1_000_000_000), model("hidden", least: 200, isHidden: true)],
             tariff: Tariff(rule: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), creditsMin: .zero))
     }
 
     private init(
-        _ ledger: ScriptedLedger, _ provider: ScriptedProvider, _ identities: KnownKeys, on loop: EventLoop, port: Int
+        _ ledger: ScriptedLedger, _ provider: ScriptedProvider, _ identities: KnownKeys, _ broker: TestBroker, _ database: PostgresPool,
+        port: Int
     ) throws {
+        self.broker = broker
+        self.database = database
         self.ledger = ledger
         self.provider = provider
         self.identities = identities
-        pool = try UpstreamPool(loop: loop, origin: try #require(Origin("http://127.0.0.1:\(port)")))
+        pool = try UpstreamPool(loop: database.loop, origin: try #require(Origin("http://127.0.0.1:\(port)")))
     }
 
     // MARK: Callers
 
     /// Sends a call and reads its answer as it comes.
-    /// - Parameter members: further members of the body: `,"max_tokens":10`.
-    func call(_ members: String = "", stream: Bool = true, limits: SpendingLimits? = nil) -> Caller {
-        let body = #"{"model":"m","stream":\#(stream),"messages":[{"role":"user","content":"Say something."}]\#(members)}"#
-        return Caller(pool, key: identities.add(limits: limits), body: body)
+    /// - Parameters:
+    ///   - members: further members of the body: `,"max_tokens":10`.
+    ///   - key: of ``person(limits:)``; by default a person of its own.
+    func call(
+        _ members: String = "", model: String = "m", stream: Bool = true, limits: SpendingLimits? = nil, key: String? = nil,
+        operation: String? = nil
+    ) -> Caller {
+        Caller(
+            pool, key: key ?? identities.add(limits: limits), body: Self.body(members, model: model, stream: stream), operation: operation)
+    }
+
+    static func body(_ members: String = "", model: String = "m", stream: Bool = true) -> String {
+        #"{"model":"\#(model)","stream":\#(stream),"messages":[{"role":"user","content":"Say something."}]\#(members)}"#
+    }
+
+    /// Sends a body as it stands.
+    func send(_ body: String) -> Caller { Caller(pool, key: person(), body: body) }
+
+    /// Makes an API key of a new person.
+    func person(limits: SpendingLimits? = nil) -> String { identities.add(limits: limits) }
+}
+
+// MARK: Broker and outbox
+
+extension ProxyUnderTest {
+    struct Outboxed: Hashable {
+        var type: String
+        var key: String?
+    }
+
+    /// What the outbox holds, in its order. Emptied by asking.
+    func outboxed() async throws -> [Outboxed] { try await database.query(TakeOutbox()) }
+
+    /// From here on no queue takes the proxy's questions.
+    func loseTheQuestions() throws { try broker.deleteQueue("questions") }
+
+    /// A command after those of the proxy.
+    func sendMarker() async throws {
+        let marker = VoidHold(chargeID: .make(), accountID: .make(), reason: "marker")
+        let context = MessageContext(conversationID: .make(), trace: .new())
+        try await ledger.replies.publish(OutgoingMessage(marker, id: .make(), in: context), within: .seconds(10))
+    }
+
+    func withoutOutbox(_ body: () async throws -> Void) async throws {
+        try await database.withConnection { try await $0.script("ALTER TABLE outbox RENAME TO outbox_gone") }
+        try await body()
+        try await database.withConnection { try await $0.script("ALTER TABLE outbox_gone RENAME TO outbox") }
+    }
+}
+
+private struct TakeOutbox: Statement {
+    static let sql =
+        "WITH taken AS (DELETE FROM outbox RETURNING seq, type, ordering_key) SELECT type, ordering_key FROM taken ORDER BY seq"
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> ProxyUnderTest.Outboxed {
+        ProxyUnderTest.Outboxed(type: try row.next(), key: try row.next(String?.self))
     }
 }
 
@@ -132,9 +214,10 @@ final class Caller: @unchecked Sendable {
     /// Nil for an answer that came to a proper end.
     private(set) var failure: UpstreamError?
 
-    init(_ pool: UpstreamPool, key: String, body: String) {
+    init(_ pool: UpstreamPool, key: String, body: String, operation: String? = nil) {
         var headers: HeaderBlock = ["content-type": "application/json"]
         headers.add("authorization", "Bearer " + key)
+        if let operation { headers.add("x-operation", operation) }
         let call = pool.begin(method: "POST", target: Array("/v1/chat/completions".utf8), headers: headers, body: Array(body.utf8))
         self.call = call
         Task(executorPreference: TestDatabase.loop) {
@@ -184,18 +267,23 @@ final class ScriptedLedger: @unchecked Sendable {
     private(set) var extends: [ExtendHold] = []
     private(set) var settlements: [SettleCharge] = []
     private(set) var voids: [VoidHold] = []
+    private(set) var reports: [ReportUsage] = []
     private(set) var replied = 0
 
-    var answerHold: @Sendable (PlaceHold) -> HoldReply = { granted($0.amounts.most, to: $0.chargeID) }
+    /// Nil: no answer.
+    var answerHold: @Sendable (PlaceHold) async -> HoldReply? = { granted($0.amounts.most, to: $0.chargeID) }
     /// Nil: no answer.
     var answerExtend: @Sendable (ExtendHold) async -> HoldReply? = { granted($0.amounts.most, to: $0.chargeID) }
 
     static let available = Credits(whole: 5)
     static func granted(_ amount: Credits, to charge: ChargeID) -> HoldReply {
-        HoldReply(chargeID: charge, status: .granted, granted: amount, available: available)
+        granted(amount, spendable: available, to: charge)
+    }
+    static func granted(_ amount: Credits, spendable: Credits, to charge: ChargeID) -> HoldReply {
+        HoldReply(chargeID: charge, status: .granted, granted: amount, available: spendable, spendable: spendable)
     }
     static func refused(_ status: HoldReply.Status, _ charge: ChargeID, limit: HoldReply.Limit? = nil) -> HoldReply {
-        HoldReply(chargeID: charge, status: status, granted: .zero, available: Credits(nano: 7), limit: limit)
+        HoldReply(chargeID: charge, status: status, granted: .zero, available: Credits(nano: 7), spendable: Credits(nano: 7), limit: limit)
     }
 
     fileprivate let replies: AMQPPublisher
@@ -222,6 +310,7 @@ final class ScriptedLedger: @unchecked Sendable {
         switch delivery.properties.type {
         case SettleCharge.name: settlements.append(try SettleCharge(decoding: delivery.body))
         case VoidHold.name: voids.append(try VoidHold(decoding: delivery.body))
+        case ReportUsage.name: reports.append(try ReportUsage(decoding: delivery.body))
         default: break
         }
         commands.ack(delivery)
@@ -232,7 +321,7 @@ final class ScriptedLedger: @unchecked Sendable {
         if delivery.properties.type == PlaceHold.name {
             let question = try PlaceHold(decoding: delivery.body)
             holds.append(question)
-            reply = answerHold(question)
+            reply = await answerHold(question)
         } else {
             let question = try ExtendHold(decoding: delivery.body)
             extends.append(question)
@@ -294,8 +383,20 @@ final class ProviderCall: @unchecked Sendable {
     /// Tokens of one event and one character each.
     func send(tokens: Int, thenEnd usage: Int? = nil) { send([String](repeating: "x", count: tokens), thenEnd: usage) }
 
-    func answer(_ body: String) {
-        exchange.respond(200, headers: ["content-type": "application/json"], body: Array(body.utf8))
+    func answer(_ body: String, status: Int = 200) {
+        exchange.respond(status, headers: ["content-type": "application/json"], body: Array(body.utf8))
+        end.succeed(())
+    }
+
+    /// The head of a stream, or of an answer in one piece that never ends.
+    func begin() { exchange.begin(200, headers: ["content-type": "text/event-stream"]) }
+
+    func write(_ text: String) { exchange.write(Array(text.utf8)) }
+
+    /// Ends the answer without its end.
+    func die() {
+        if exchange.status == 0 { exchange.begin(200, headers: ["content-type": "application/json"], contentLength: 100) }
+        exchange.abort()
         end.succeed(())
     }
 

@@ -12,12 +12,16 @@ struct RunningHoldTests {
     private static func tokens(_ count: Int64) -> Credits { Credits(nano: count * 1_000_000) }
 
     private func hold(
-        _ count: Int64, bound: RunningHold.Bound = .none, answers: Int64 = 1, usual: Int64 = 100, tariff: Tariff = tariff,
+        _ count: Int64, limit: Int64 = 1_000_000, answers: Int64 = 1, usual: Int64 = 100, tariff: Tariff = tariff,
         price: TokenPrice = price
     ) -> RunningHold {
-        RunningHold(
-            granted: Self.tokens(count), bound: bound, promptTokens: 50, answers: answers, usualOutputTokens: usual, tariff: tariff,
-            price: price)
+        let bound = CallBoundTests.bound(
+            answers: answers, usual: usual, longest: 1_000_000, context: 50, price: price, tariff: tariff)
+        return RunningHold(granted: Self.tokens(count), bound: bound, limit: limit)
+    }
+
+    private func asked(_ step: Int64, most: Int64, usual: Int64, least: Int64) -> RunningHold.Extension {
+        RunningHold.Extension(step: step, most: Self.tokens(most), usual: Self.tokens(usual), least: Self.tokens(least))
     }
 
     @Test func `more is asked for when less than a quarter of the usual answer is left, once`() {
@@ -25,7 +29,7 @@ struct RunningHoldTests {
         #expect(hold.outputTokens == 100)
         #expect(hold.next(delivered: 75, isUsedUp: false) == nil)
         let asked = hold.next(delivered: 76, isUsedUp: false)
-        #expect(asked == RunningHold.Extension(step: 1, amount: Self.tokens(100), amountLeast: Self.tokens(64)))
+        #expect(asked == self.asked(1, most: 100, usual: 100, least: 64))
         #expect(hold.next(delivered: 90, isUsedUp: false) == nil)
         #expect(hold.next(delivered: 100, isUsedUp: true) == nil)
     }
@@ -33,7 +37,7 @@ struct RunningHoldTests {
     @Test func `of a long usual answer 256 tokens are left when more is asked for`() {
         var hold = hold(4_000, usual: 4_000)
         #expect(hold.next(delivered: 3_744, isUsedUp: false) == nil)
-        #expect(hold.next(delivered: 3_745, isUsedUp: false)?.amount == Self.tokens(4_000))
+        #expect(hold.next(delivered: 3_745, isUsedUp: false)?.most == Self.tokens(4_000))
     }
 
     @Test func `steps count up, and a long answer takes few of them`() {
@@ -42,8 +46,8 @@ struct RunningHoldTests {
         for delivered in 0..<Int64(100_000) {
             guard let asked = hold.next(delivered: delivered, isUsedUp: false) else { continue }
             steps.append(asked.step)
-            #expect(asked.amount >= asked.amountLeast && asked.amountLeast > .zero)
-            hold.extended(by: asked.amount)
+            #expect(asked.most >= asked.usual && asked.usual >= asked.least && asked.least > .zero)
+            hold.extended(by: asked.most)
             #expect(hold.outputTokens > delivered + 64)
         }
         #expect(steps == Array(1...Int64(steps.count)))
@@ -69,17 +73,28 @@ struct RunningHoldTests {
         #expect(hold.outputTokens == 100)
     }
 
-    @Test func `where the caller bound the answer, only a provider that goes beyond is paid for with more`() {
-        var hold = hold(100, bound: .callers)
+    @Test func `a hold that pays for the provider's limit is never extended, and counts events alone`() {
+        var hold = hold(70, limit: 70)
+        #expect(hold.isFinal)
         #expect(hold.coverage.countsEventsOnly)
-        #expect(hold.next(delivered: 100, isUsedUp: false) == nil)
-        #expect(hold.next(delivered: 100, isUsedUp: true)?.amount == Self.tokens(100))
+        #expect(hold.next(delivered: 70, isUsedUp: true) == nil)
     }
 
-    @Test func `where we bound it to what there was, nothing is asked for`() {
-        var hold = hold(70, bound: .ours)
+    @Test func `no more is asked for than the limit can use`() {
+        var hold = hold(100, limit: 130)
+        #expect(!hold.coverage.countsEventsOnly)
+        #expect(hold.next(delivered: 100, isUsedUp: true) == asked(1, most: 30, usual: 30, least: 30))
+        hold.extended(by: Self.tokens(30))
         #expect(hold.isFinal)
-        #expect(hold.next(delivered: 70, isUsedUp: true) == nil)
+        #expect(hold.outputTokens == 130)
+    }
+
+    @Test func `a hold of the least pays for the least, and an extension makes up for its prompt`() {
+        // The prompt's bound is 50 tokens, of which the least counts half.
+        let price = TokenPrice(version: 1, prompt: PicoUSD(value: 1_000_000_000), completion: Self.price.completion)
+        var hold = hold(25 + 64, price: price)
+        #expect(hold.outputTokens == 64)
+        #expect(hold.next(delivered: 64, isUsedUp: true)?.most == Self.tokens(50 + 164 - 89))
     }
 
     @Test func `several answers count together, and each has its share of the next slice`() {
@@ -88,7 +103,7 @@ struct RunningHoldTests {
         #expect(hold.next(delivered: 225, isUsedUp: false) == nil)
         #expect(
             hold.next(delivered: 226, isUsedUp: false)
-                == RunningHold.Extension(step: 1, amount: Self.tokens(300), amountLeast: Self.tokens(192)))
+                == asked(1, most: 300, usual: 300, least: 192))
     }
 
     @Test func `the prompt is paid for before the answer`() {
@@ -109,8 +124,9 @@ struct RunningHoldTests {
     @Test func `what could not be charged is not asked for`() {
         let dear = TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 1_000_000_000_000_000))
         var hold = RunningHold(
-            granted: HoldEstimate.amountMax, bound: .none, promptTokens: 1, answers: 1, usualOutputTokens: 1_000_000, tariff: Self.tariff,
-            price: dear)
+            granted: CallBound.amountMax,
+            bound: CallBoundTests.bound(usual: 1_000_000, longest: 10_000_000, price: dear, tariff: Self.tariff),
+            limit: 10_000_000)
         #expect(hold.next(delivered: hold.outputTokens, isUsedUp: true) == nil)
         #expect(hold.isFinal)
     }

@@ -158,6 +158,24 @@ struct StreamMeterTests {
         #expect(Self.read(Self.hello + absurd, cutAt: []).meter.usage == nil)
     }
 
+    @Test func `all choices of an event count, and an empty list or object is no content`() {
+        let three = #"data: {"choices":[{"delta":{"content":"abcd"}},{"delta":{"content":"ef"}},{"delta":{"content":""}}]}"# + "\n\n"
+        let (meter, _) = Self.read(three, cutAt: [])
+        #expect(meter.contentEvents == 2)
+        #expect(meter.outputTokensDelivered == 2)
+        for empty in [#""annotations":[]"#, #""annotations":[ ]"#, #""audio":{}"#, #""content":null"#, #""index":3"#] {
+            #expect(Self.read(#"data: {"choices":[{"delta":{\#(empty)}}]}"# + "\n\n", cutAt: []).meter.contentEvents == 0, "\(empty)")
+        }
+    }
+
+    @Test func `a line beyond a mebibyte ends the metering: nothing of it goes on, nor what follows`() {
+        let long = "data: " + String(repeating: "x", count: StreamMeter.lineBytesMax)
+        let (meter, forwarded) = Self.read(Self.hello + long + "\n\n" + Self.hello, cutAt: [Self.hello.utf8.count + long.utf8.count])
+        #expect(meter.isBroken)
+        #expect(forwarded == Self.hello)
+        #expect(meter.contentEvents == 1)
+    }
+
     @Test func `tool calls and reasoning are content too`() {
         let tool = #"data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}}]}"# + "\n\n"
         let thought = #"data: {"choices":[{"delta":{"reasoning_content":"so"}}]}"# + "\n\n"

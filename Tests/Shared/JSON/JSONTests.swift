@@ -311,3 +311,14 @@ struct SplitMix: RandomNumberGenerator {
         return value ^ (value >> 31)
     }
 }
+
+extension JSONScan {
+    fileprivate var firstElement: JSONScan? {
+        var first: JSONScan?
+        forEachElement { element in
+            first = element
+            return false
+        }
+        return first
+    }
+}

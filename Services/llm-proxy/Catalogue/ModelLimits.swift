@@ -1,0 +1,38 @@
+/// The numbers of one model that bound the price of a call, in tokens. The providers file and the table `model` hold them.
+struct ModelLimits: Hashable, Sendable {
+    enum Reasoning: String, CaseIterable, Sendable {
+        case none
+        /// The model's thoughts arrive as content of the stream.
+        case visible
+        /// The provider bills thoughts that it does not send.
+        case hidden
+    }
+
+    /// The request member in which the provider reads the limit of an answer.
+    enum OutputLimitMember: String, CaseIterable, Sendable {
+        case maxTokens = "max_tokens"
+        case maxCompletionTokens = "max_completion_tokens"
+    }
+
+    /// Prompt and answer together.
+    var contextTokens: Int64
+    /// The longest answer that the model can give. It bounds the output of a call without a limit.
+    var maxOutputTokens: Int64
+    /// The length of a usual answer.
+    var usualOutputTokens: Int64
+    /// The shortest limit with which an answer is of use.
+    var outputTokensLeast: Int64
+    /// The most tokens that one picture takes. A model without it takes no pictures.
+    var imageTokensMax: Int64?
+    var reasoning: Reasoning
+    var outputLimitMember: OutputLimitMember
+
+    static let contextRange: ClosedRange<Int64> = 1...100_000_000
+    static let outputRange: ClosedRange<Int64> = 1...10_000_000
+    static let imageRange: ClosedRange<Int64> = 1...1_000_000
+
+    /// Returns the default of `output_tokens_least`. Hidden thoughts would use up 64 tokens and leave an empty answer.
+    static func usualLeast(_ reasoning: Reasoning, maxOutputTokens: Int64) -> Int64 {
+        min(reasoning == .hidden ? 2_048 : 64, maxOutputTokens)
+    }
+}

@@ -1,0 +1,101 @@
+import Contracts
+import EventLoop
+import HTTP
+import UpstreamClient
+
+/// A provider's stream on its way to the caller: metered, paused where the hold ends, cut where no more credits come.
+final class AnswerStream: @unchecked Sendable {
+    // @unchecked Sendable: confined to the caller's loop, where its tasks run too.
+
+    enum End {
+        /// The provider's answer is whole, and all of it is paid for.
+        case whole
+        /// The hold ended before the answer did.
+        case cut(HoldRefusal)
+        /// The provider went on beyond the limit of the answer.
+        case beyondLimit
+        /// A line too long to be metered.
+        case unreadable
+        case failed(UpstreamError)
+    }
+
+    private(set) var meter = StreamMeter()
+    private(set) var isRunning = true
+
+    private let exchange: Exchange
+    private let answer: UpstreamResponse
+    private let loop: EventLoop
+    private let extend: (RunningHold.Extension) async -> Result<Credits, HoldRefusal>
+    private var hold: RunningHold
+    /// The question for more that is under way.
+    private var asking: Task<Void, Never>?
+    private var refusal: HoldRefusal?
+    private var isCut = false
+
+    /// - Parameter extend: asks the ledger for more, for as long as the stream ``isRunning``.
+    init(
+        _ exchange: Exchange, _ answer: UpstreamResponse, hold: RunningHold, on loop: EventLoop,
+        extend: @escaping (RunningHold.Extension) async -> Result<Credits, HoldRefusal>
+    ) {
+        self.exchange = exchange
+        self.answer = answer
+        self.hold = hold
+        self.loop = loop
+        self.extend = extend
+        meter.coverage = hold.coverage
+    }
+
+    /// Passes the answer through to its end. The usage event and `[DONE]` stay in ``meter``.
+    func run() async -> End {
+        exchange.onDrain = { [self] in if !meter.isUncovered { answer.resume() } }
+        let keepAlive = KeepAlive(exchange, on: loop)
+        defer {
+            keepAlive.stop()
+            isRunning = false
+        }
+        do throws(UpstreamError) {
+            try await answer.pipe { [self] bytes in
+                keepAlive.touch()
+                meter.feed(bytes) { exchange.write($0) }
+                if meter.isBroken { return answer.cancel() }
+                extendIfNeeded()
+                if exchange.isCongested || meter.isUncovered { answer.pause() }
+            }
+            meter.finish { exchange.write($0) }
+            extendIfNeeded()
+            while meter.isUncovered, !isCut, !exchange.isClosed, let asking { await asking.value }
+        } catch {
+            if meter.isBroken { return .unreadable }
+            if !isCut { return .failed(error) }
+        }
+        if isCut { return refusal.map(End.cut) ?? .beyondLimit }
+        return meter.isUncovered ? .failed(UpstreamError(.cancelled)) : .whole
+    }
+
+    /// After each read: asks for more while the answer goes on, and ends it when what is here is not paid for and never will be.
+    private func extendIfNeeded() {
+        if let more = hold.next(delivered: meter.outputTokens, isUsedUp: meter.isUncovered) {
+            asking = Task(executorPreference: loop) { [self] in
+                let result = await extend(more)
+                asking = nil
+                switch result {
+                case .success(let granted): hold.extended(by: granted)
+                case .failure(let why):
+                    refusal = why
+                    hold.refused()
+                }
+                guard isRunning, !exchange.isClosed else { return }
+                if refusal == .holdGone { return cut() }
+                meter.cover(hold.coverage) { exchange.write($0) }
+                extendIfNeeded()
+                if !meter.isUncovered, !exchange.isCongested { answer.resume() }
+            }
+        }
+        if meter.isUncovered, hold.isFinal { cut() }
+    }
+
+    private func cut() {
+        isCut = true
+        answer.cancel()
+    }
+}

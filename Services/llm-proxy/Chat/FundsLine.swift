@@ -1,0 +1,84 @@
+import Contracts
+
+/// The calls of one account that wait for credits which other calls of it hold. Decides who asks the ledger next.
+///
+/// One call at a time asks. It keeps its place until it is granted or leaves. The shell performs the steps: ``FundsLines``.
+struct FundsLine: Sendable {
+    enum Step: Hashable, Sendable {
+        case none
+        /// The call at this place asks the ledger now.
+        case wake(ChargeID)
+        /// Nothing is asked for ``pause``; then comes ``pauseEnded(_:)`` with the number of the pause.
+        case pause(number: Int)
+    }
+
+    /// Between two questions that found too little.
+    static let pause = Duration.milliseconds(50)
+    /// Places in one line. A call that finds no place is refused at once.
+    static let placesMax = 1_024
+
+    private enum Phase {
+        case idle
+        case pausing(number: Int)
+        case asking(ChargeID)
+    }
+
+    private var places: [(id: ChargeID, need: Credits)] = []
+    private var phase = Phase.idle
+    private var pauses = 0
+    /// The credits that the account could spend at the ledger's last answer.
+    private var spendable = Credits.zero
+
+    var isEmpty: Bool { places.isEmpty }
+
+    /// True if a new call may ask for itself: the line is empty, or the call needs no more than the account can spend.
+    func letsAsk(need: Credits) -> Bool { places.isEmpty || need <= spendable }
+
+    mutating func heard(spendable: Credits) { self.spendable = spendable }
+
+    /// Takes the last place. Nil: the line is full.
+    mutating func join(_ id: ChargeID, need: Credits) -> Step? {
+        guard places.count < Self.placesMax else { return nil }
+        places.append((id, need))
+        guard case .idle = phase else { return Step.none }
+        return startPause()
+    }
+
+    mutating func pauseEnded(_ number: Int) -> Step {
+        guard case .pausing(number) = phase else { return .none }
+        return next()
+    }
+
+    /// - Parameter stays: false if the answer ends the wait: a grant or a refusal.
+    mutating func answered(_ id: ChargeID, stays: Bool) -> Step {
+        guard case .asking(id) = phase else { return .none }
+        guard !stays else { return startPause() }
+        remove(id)
+        return next()
+    }
+
+    /// Removes a call that hung up, failed, or asks its last question for itself.
+    mutating func leave(_ id: ChargeID) -> Step {
+        remove(id)
+        guard case .asking(id) = phase else { return .none }
+        return places.isEmpty ? next() : startPause()
+    }
+
+    /// Chooses the first call with a need that the account can pay; else the first call, so that a large need is asked for too.
+    private mutating func next() -> Step {
+        guard let chosen = places.first(where: { $0.need <= spendable }) ?? places.first else {
+            phase = .idle
+            return .none
+        }
+        phase = .asking(chosen.id)
+        return .wake(chosen.id)
+    }
+
+    private mutating func startPause() -> Step {
+        pauses += 1
+        phase = .pausing(number: pauses)
+        return .pause(number: pauses)
+    }
+
+    private mutating func remove(_ id: ChargeID) { places.removeAll { $0.id == id } }
+}

@@ -1,0 +1,152 @@
+import Contracts
+import EventLoop
+import Synchronization
+
+/// The waiting lines of a replica, shared by its loops, and its refusals of the last 250 ms.
+///
+/// A line belongs to an account, or to an account and an API key with limits. Bounds: ``FundsLine/placesMax`` calls in a line;
+/// ``refusalsMax`` refusals, beyond which none is remembered.
+final class FundsLines: Sendable {
+    struct Key: Hashable, Sendable {
+        var account: AccountID
+        /// Nil for a key without limits of its own.
+        var limitedKey: APIKeyID?
+    }
+
+    /// One call that asks for credits, for a hold or for an extension of it.
+    struct Asker: Hashable, Sendable {
+        var key: Key
+        var charge: ChargeID
+    }
+
+    private enum Turn {
+        case asks
+        case left
+        case isLast
+    }
+
+    private struct State {
+        var lines: [Key: FundsLine] = [:]
+        var waits: [ChargeID: Wait<Turn>] = [:]
+        var refusals: [Key: (least: Credits, reply: HoldReply, until: MonotonicInstant)] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    /// How long a 402 is remembered: a client that repeats a refused call must not cost the ledger a question each time.
+    static let remembers = Duration.milliseconds(250)
+    static let refusalsMax = 4_096
+
+    /// Asks the ledger. While other calls of the account hold the credits, asks again in turn, for at most `patience`; then once more
+    /// with the last question.
+    /// - Parameters:
+    ///   - isNewCall: false for an extension. Its own hold is among what is held, so its refusal does not hold for other calls.
+    ///   - hasLeft: true once the asker needs no answer. ``leave(_:)`` wakes it.
+    ///   - ask: one question; its argument is true for the last one.
+    /// - Returns: nil when the asker left before anything was decided.
+    func reply(
+        _ asker: Asker, amounts: HoldAmounts, isNewCall: Bool, patience: Duration, on loop: EventLoop, hasLeft: () -> Bool,
+        ask: (_ isLastQuestion: Bool) async throws -> HoldReply
+    ) async throws -> HoldReply? {
+        let patienceEnds = MonotonicInstant.current() + patience
+        if isNewCall, let known = refusal(asker.key, least: amounts.least) { return known }
+        func asked(isLast: Bool) async throws -> HoldReply {
+            let reply = try await ask(isLast)
+            note(reply, asker.key, least: isNewCall ? amounts.least : nil)
+            return reply
+        }
+        guard patience > .zero else { return try await asked(isLast: true) }
+        if state.withLock({ $0.lines[asker.key]?.letsAsk(need: amounts.usual) ?? true }) {
+            let reply = try await asked(isLast: false)
+            guard reply.status == .awaitingFunds else { return reply }
+        }
+        guard !hasLeft() else { return nil }
+        var wait = Wait<Turn>(on: loop)
+        guard join(asker, need: amounts.usual, wait, on: loop) else {
+            return HoldReply(chargeID: asker.charge, status: .awaitingFunds)
+        }
+        defer { end(asker, on: loop) }
+        while true {
+            let left = patienceEnds - MonotonicInstant.current()
+            switch left > .zero ? try await wait.value(within: left, elseReturn: .isLast) : .isLast {
+            case .left: return nil
+            case .isLast:
+                end(asker, on: loop)
+                return try await asked(isLast: true)
+            case .asks:
+                let reply = try await asked(isLast: false)
+                wait = Wait(on: loop)
+                answered(asker, stays: reply.status == .awaitingFunds, wait, on: loop)
+                guard reply.status == .awaitingFunds else { return reply }
+                guard !hasLeft() else { return nil }
+            }
+        }
+    }
+
+    /// Wakes an asker that needs no answer any more.
+    func leave(_ asker: Asker) { state.withLock { $0.waits[asker.charge] }?.succeed(.left) }
+
+    // MARK: Lines
+
+    private func note(_ reply: HoldReply, _ key: Key, least: Credits?) {
+        state.withLock { state in
+            state.lines[key]?.heard(spendable: reply.spendable)
+            guard let least, reply.status == .insufficientFunds else { return }
+            let now = MonotonicInstant.current()
+            if state.refusals.count >= Self.refusalsMax { state.refusals = state.refusals.filter { $0.value.until > now } }
+            guard state.refusals.count < Self.refusalsMax else { return }
+            state.refusals[key] = (least, reply, now + Self.remembers)
+        }
+    }
+
+    private func refusal(_ key: Key, least: Credits) -> HoldReply? {
+        state.withLock { state in
+            guard let known = state.refusals[key] else { return nil }
+            guard MonotonicInstant.current() < known.until else {
+                state.refusals[key] = nil
+                return nil
+            }
+            return least >= known.least ? known.reply : nil
+        }
+    }
+
+    private func join(_ asker: Asker, need: Credits, _ wait: Wait<Turn>, on loop: EventLoop) -> Bool {
+        let step: FundsLine.Step? = state.withLock { state in
+            guard let step = state.lines[asker.key, default: FundsLine()].join(asker.charge, need: need) else { return nil }
+            state.waits[asker.charge] = wait
+            return step
+        }
+        guard let step else { return false }
+        perform(step, asker.key, on: loop)
+        return true
+    }
+
+    private func answered(_ asker: Asker, stays: Bool, _ wait: Wait<Turn>, on loop: EventLoop) {
+        let step = state.withLock { state in
+            state.waits[asker.charge] = wait
+            return state.lines[asker.key]?.answered(asker.charge, stays: stays) ?? .none
+        }
+        perform(step, asker.key, on: loop)
+    }
+
+    private func end(_ asker: Asker, on loop: EventLoop) {
+        let step = state.withLock { state in
+            state.waits[asker.charge] = nil
+            let step = state.lines[asker.key]?.leave(asker.charge) ?? .none
+            if state.lines[asker.key]?.isEmpty ?? false { state.lines[asker.key] = nil }
+            return step
+        }
+        perform(step, asker.key, on: loop)
+    }
+
+    private func perform(_ step: FundsLine.Step, _ key: Key, on loop: EventLoop) {
+        switch step {
+        case .none: break
+        case .wake(let charge): state.withLock { $0.waits[charge] }?.succeed(.asks)
+        case .pause(let number):
+            loop.schedule(after: FundsLine.pause) { [self] in
+                perform(state.withLock { $0.lines[key]?.pauseEnded(number) ?? .none }, key, on: loop)
+            }
+        }
+    }
+}

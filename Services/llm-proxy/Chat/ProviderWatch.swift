@@ -1,0 +1,41 @@
+import EventLoop
+import Synchronization
+
+/// The providers that answer no call at all, as opposed to slow ones. One watch serves the process.
+final class ProviderWatch: Sendable {
+    /// A provider that has answered no waiting call for this long is silent: a client that leaves it pays nothing.
+    static let silence = Duration.seconds(30)
+
+    private struct Waiting {
+        var calls = 0
+        /// The time since which calls wait and no answer has come.
+        var since: MonotonicInstant
+    }
+
+    private let waiting = Mutex<[String: Waiting]>([:])
+
+    func sent(to provider: String, at now: MonotonicInstant) {
+        waiting.withLock { waiting in
+            var entry = waiting[provider] ?? Waiting(since: now)
+            if entry.calls == 0 { entry.since = now }
+            entry.calls += 1
+            waiting[provider] = entry
+        }
+    }
+
+    /// - Parameter hasAnswered: false if the call ended without the head of an answer.
+    func ended(at provider: String, hasAnswered: Bool, at now: MonotonicInstant) {
+        waiting.withLock { waiting in
+            waiting[provider]?.calls -= 1
+            if hasAnswered { waiting[provider]?.since = now }
+        }
+    }
+
+    /// Asked while a call waits.
+    func isSilent(_ provider: String, at now: MonotonicInstant) -> Bool {
+        waiting.withLock { waiting in
+            guard let entry = waiting[provider] else { return false }
+            return entry.calls > 0 && now - entry.since >= Self.silence
+        }
+    }
+}

@@ -1,0 +1,67 @@
+import Contracts
+import Testing
+
+@testable import LLMProxy
+
+/// The table of docs/billing-policy.md.
+struct CallEndTests {
+    private static let likely = TokenUsage(promptTokens: 30, completionTokens: 0)
+
+    private func end(_ answer: CallEnd.Answer, _ stoppedBy: CallFacts.End = .completed, output: Int64 = 0) -> CallEnd {
+        CallEnd(
+            answer: answer, stoppedBy: stoppedBy, delivered: TokenUsage(promptTokens: output > 0 ? 9 : 0, completionTokens: output),
+            promptTokensLikely: 30, isClientGone: stoppedBy == .clientGone, isAcknowledged: true)
+    }
+
+    private func isFree(_ end: CallEnd) -> Bool { if case .nothing = end.charge { true } else { false } }
+
+    @Test func `a whole answer is charged whole, also when its client has gone`() {
+        var end = end(.whole, output: 5)
+        #expect(end.charge == .usage(TokenUsage(promptTokens: 9, completionTokens: 5), isEstimated: false, end: .completed))
+        end.isClientGone = true
+        #expect(end.charge == .usage(TokenUsage(promptTokens: 9, completionTokens: 5), isEstimated: false, end: .clientGone))
+    }
+
+    @Test func `an empty answer and a refusal cost nothing, with and without the client`() {
+        for cause in [CallFacts.End.completed, .clientGone] {
+            #expect(isFree(end(.whole, cause)))
+            #expect(isFree(end(.refused(status: 429), cause)))
+        }
+    }
+
+    @Test(arguments: [CallFacts.End.clientGone, .providerDied, .timedOut, .holdExhausted])
+    func `what was delivered of a stream is charged, whatever stopped it`(cause: CallFacts.End) {
+        #expect(
+            end(.partial, cause, output: 3).charge
+                == .usage(TokenUsage(promptTokens: 9, completionTokens: 3), isEstimated: false, end: cause))
+    }
+
+    @Test(arguments: [CallEnd.Answer.none, .partial], [CallFacts.End.providerDied, .timedOut, .holdExhausted])
+    func `a call that fails before its first token costs nothing`(answer: CallEnd.Answer, cause: CallFacts.End) {
+        #expect(isFree(end(answer, cause)))
+    }
+
+    @Test func `a client that leaves before the answer began pays the prompt, and what the provider reported`() {
+        var end = end(.none, .clientGone)
+        #expect(end.charge == .usage(Self.likely, isEstimated: true, end: .clientGone))
+        end.reported = TokenUsage(promptTokens: 12, completionTokens: 4)
+        #expect(end.charge == .usage(TokenUsage(promptTokens: 12, completionTokens: 4), isEstimated: false, end: .clientGone))
+        end.reported = TokenUsage(promptTokens: 0, completionTokens: 4)
+        #expect(end.charge == .usage(TokenUsage(promptTokens: 30, completionTokens: 4), isEstimated: false, end: .clientGone))
+    }
+
+    @Test func `a client that leaves a provider without the request, or a silent one, pays nothing`() {
+        var unacknowledged = end(.none, .clientGone)
+        unacknowledged.isAcknowledged = false
+        #expect(isFree(unacknowledged))
+        var silent = end(.none, .clientGone)
+        silent.isProviderSilent = true
+        #expect(isFree(silent))
+    }
+
+    @Test func `the prompt that a leaving client pays is at most what the least hold pays for`() throws {
+        let bound = CallBoundTests.bound(streams: false)
+        let likely = TokenUsage(promptTokens: bound.prompt.tokensLikely(bound.model.limits), completionTokens: 0)
+        #expect(try #require(bound.tariff.credits(for: likely, at: bound.model.price)) <= #require(bound.amounts).least)
+    }
+}

@@ -1,0 +1,95 @@
+import Contracts
+import EventLoop
+import JSON
+import TestSupport
+import Testing
+
+@testable import LLMProxy
+
+/// Calls of one account that wait for each other's credits.
+@Suite(.serialized, .database(schema: "llm_proxy", migrations: "Shared/Outbox/Migrations", "Services/llm-proxy/Migrations"))
+struct FundsLinesTests {
+    private typealias Ledger = ScriptedLedger
+    private static let answer = #"{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":9,"completion_tokens":5}}"#
+
+    /// Each call is held for 64 tokens at least: those of this member, for one.
+    private static let small = #","max_tokens":1"#
+
+    @Test func `one call of a line asks, the others wait, and all are served in their order`() async throws {
+        try await ProxyUnderTest.with(.init(fundsWithin: .seconds(30))) { proxy in
+            proxy.ledger.answerHold = { Ledger.refused(.awaitingFunds, $0.chargeID) }
+            let key = proxy.person()
+            var callers: [Caller] = []
+            for number in 1...8 {
+                callers.append(proxy.call(#","max_tokens":\#(100 + number)"#, stream: false, key: key))
+                if number == 1 { try await until("the first waits") { proxy.ledger.holds.count >= 2 } }
+            }
+            let asked = proxy.ledger.holds.count
+            try await until("the first has asked again and again") { proxy.ledger.holds.count >= asked + 5 }
+            #expect(Set(proxy.ledger.holds.map(\.chargeID)).count == 1)
+
+            let before = proxy.ledger.holds.count
+            proxy.ledger.answerHold = { Ledger.granted($0.amounts.most, spendable: .zero, to: $0.chargeID) }
+            try await until("the provider is called") { proxy.provider.calls.count == 8 }
+            for call in proxy.provider.calls { call.answer(Self.answer) }
+            try await until("all are over") { callers.allSatisfy(\.isOver) }
+            #expect(callers.allSatisfy { $0.status == 200 })
+            // A question under way when the ledger changed its mind may still have been refused.
+            let granted = proxy.ledger.holds[before...].suffix(8)
+            #expect(granted.count == 8)
+            #expect(granted.map(\.amounts.most.nano) == granted.map(\.amounts.most.nano).sorted())
+        }
+    }
+
+    @Test func `a newcomer that needs no more than is there passes the line, and a call of another account too`() async throws {
+        try await ProxyUnderTest.with(.init(fundsWithin: .seconds(30))) { proxy in
+            proxy.ledger.answerHold = { question in
+                question.amounts.usual > ProxyUnderTest.tokens(50)
+                    ? HoldReply(chargeID: question.chargeID, status: .awaitingFunds, spendable: ProxyUnderTest.tokens(50))
+                    : Ledger.granted(question.amounts.most, spendable: ProxyUnderTest.tokens(10), to: question.chargeID)
+            }
+            let key = proxy.person()
+            let large = proxy.call(stream: false, key: key)
+            try await until("the large call waits") { proxy.ledger.holds.count >= 3 }
+            let small = proxy.call(Self.small, stream: false, key: key)
+            let stranger = proxy.call(Self.small, stream: false)
+            try await until("the provider is called twice") { proxy.provider.calls.count == 2 }
+            for call in proxy.provider.calls { call.answer(Self.answer) }
+            try await until("both are over") { small.isOver && stranger.isOver }
+            #expect((small.status, stranger.status) == (200, 200))
+            #expect(!large.isOver)
+            large.hangUp()
+        }
+    }
+
+    @Test func `a call that hangs up leaves the line without a message, and the next one asks`() async throws {
+        try await ProxyUnderTest.with(.init(fundsWithin: .seconds(30))) { proxy in
+            proxy.ledger.answerHold = { Ledger.refused(.awaitingFunds, $0.chargeID) }
+            let key = proxy.person()
+            let first = proxy.call(stream: false, key: key)
+            try await until("the first waits") { proxy.ledger.holds.count >= 2 }
+            let second = proxy.call(Self.small, stream: false, key: key)
+            first.hangUp()
+            try await until("the second asks") { Set(proxy.ledger.holds.map(\.chargeID)).count == 2 }
+            proxy.ledger.answerHold = { Ledger.granted($0.amounts.most, to: $0.chargeID) }
+            try await until("the provider is called") { proxy.provider.calls.count == 1 }
+            proxy.provider.calls[0].answer(Self.answer)
+            try await until("the answer is over") { second.isOver }
+            #expect(second.status == 200)
+            #expect(proxy.ledger.voids.isEmpty)
+        }
+    }
+
+    @Test func `each call that waited asks its last question for itself`() async throws {
+        try await ProxyUnderTest.with(.init(fundsWithin: .milliseconds(300))) { proxy in
+            proxy.ledger.answerHold = { Ledger.refused(.awaitingFunds, $0.chargeID) }
+            let key = proxy.person()
+            let callers = (0..<5).map { _ in proxy.call(stream: false, key: key) }
+            try await until("all are over") { callers.allSatisfy(\.isOver) }
+            #expect(callers.allSatisfy { $0.status == 503 })
+            let last = proxy.ledger.holds.filter(\.amounts.isLastQuestion)
+            #expect(last.count == 5)
+            #expect(Set(last.map(\.chargeID)).count == 5)
+        }
+    }
+}

@@ -1,0 +1,203 @@
+import Contracts
+import EventLoop
+import JSON
+import TestSupport
+import Testing
+
+@testable import LLMProxy
+
+/// What a call costs that does not come to its end. The prompt of `priced` costs as much a token as output.
+@Suite(.serialized, .database(schema: "llm_proxy", migrations: "Shared/Outbox/Migrations", "Services/llm-proxy/Migrations"))
+struct HangUpTests {
+    private typealias Ledger = ScriptedLedger
+    private func tokens(_ count: Int64) -> Credits { ProxyUnderTest.tokens(count) }
+    private static let answer = #"{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":9,"completion_tokens":5}}"#
+
+    /// The tokens that the prompt of a call likely has: its bytes over four.
+    private func prompt(stream: Bool) -> Int64 { Int64(ProxyUnderTest.body(model: "priced", stream: stream).utf8.count) / 4 }
+
+    private func started(_ proxy: ProxyUnderTest, stream: Bool) async throws -> (Caller, ProviderCall) {
+        let caller = proxy.call(model: "priced", stream: stream)
+        let before = proxy.provider.calls.count
+        try await until("the provider is called") { proxy.provider.calls.count > before }
+        return (caller, proxy.provider.calls[before])
+    }
+
+    private func charge(_ proxy: ProxyUnderTest) async throws -> SettleCharge {
+        try await until("the charge is there") { !proxy.ledger.settlements.isEmpty }
+        #expect(proxy.ledger.settlements.count == 1)
+        #expect(proxy.ledger.voids.isEmpty)
+        return proxy.ledger.settlements[0]
+    }
+
+    private func costsNothing(_ proxy: ProxyUnderTest) async throws {
+        try await until("the void is there") { !proxy.ledger.voids.isEmpty }
+        #expect(proxy.ledger.voids.map(\.chargeID) == proxy.ledger.holds.map(\.chargeID))
+        #expect(proxy.ledger.settlements.isEmpty)
+    }
+
+    /// Returns when the proxy has noticed what happened so far: a later request on the same loop is answered after it.
+    private func heard(_ proxy: ProxyUnderTest) async throws {
+        let other = proxy.send("{")
+        try await until("another call is refused") { other.isOver }
+        #expect(other.status == 400)
+    }
+
+    // MARK: The client hangs up before the answer began
+
+    @Test(arguments: [true, false])
+    func `a silent provider that has the request: the prompt is charged, then the call is cancelled`(stream: Bool) async throws {
+        try await ProxyUnderTest.with(.init(listensFor: .milliseconds(300))) { proxy in
+            let (caller, provider) = try await started(proxy, stream: stream)
+            caller.hangUp()
+            let charge = try await charge(proxy)
+            #expect((charge.amount, charge.call.end, charge.call.isEstimated) == (tokens(prompt(stream: stream)), .clientGone, true))
+            #expect((charge.call.promptTokens, charge.call.completionTokens) == (prompt(stream: stream), 0))
+            try await until("the provider's call is cancelled") { provider.isCancelled }
+        }
+    }
+
+    @Test func `an answer that comes whole while the gateway listens is charged whole`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, stream: false)
+            caller.hangUp()
+            try await heard(proxy)
+            provider.answer(Self.answer)
+            let charge = try await charge(proxy)
+            #expect((charge.amount, charge.call.end, charge.call.isEstimated) == (tokens(14), .clientGone, false))
+        }
+    }
+
+    @Test func `a stream that comes whole while the gateway listens is charged whole`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, stream: true)
+            provider.begin()
+            try await until("the head is there") { caller.status == 200 }
+            caller.hangUp()
+            try await heard(proxy)
+            provider.send(tokens: 5, thenEnd: 5)
+            let charge = try await charge(proxy)
+            #expect((charge.amount, charge.call.end) == (tokens(14), .clientGone))
+        }
+    }
+
+    @Test func `a stream that begins after its client left is charged its prompt, not its output`() async throws {
+        try await ProxyUnderTest.with(.init(listensFor: .seconds(1))) { proxy in
+            let (caller, provider) = try await started(proxy, stream: true)
+            provider.begin()
+            try await until("the head is there") { caller.status == 200 }
+            caller.hangUp()
+            try await heard(proxy)
+            provider.send(tokens: 7)
+            let charge = try await charge(proxy)
+            #expect((charge.amount, charge.call.end) == (tokens(prompt(stream: true)), .clientGone))
+            try await until("the provider's call is cancelled") { provider.isCancelled }
+        }
+    }
+
+    @Test func `a provider that refuses or dies while the gateway listens costs nothing`() async throws {
+        for refuses in [true, false] {
+            try await ProxyUnderTest.with { proxy in
+                let (caller, provider) = try await started(proxy, stream: false)
+                caller.hangUp()
+                try await heard(proxy)
+                if refuses { provider.answer(#"{"error":{"message":"slow down"}}"#, status: 429) } else { provider.die() }
+                try await costsNothing(proxy)
+            }
+        }
+    }
+
+    @Test func `a client that leaves before the ledger has answered is not held for, and no provider is called`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let gate = Wait<Void>(on: TestDatabase.loop)
+            proxy.ledger.answerHold = { question in
+                try? await gate.value()
+                return Ledger.granted(question.amounts.most, to: question.chargeID)
+            }
+            let caller = proxy.call(model: "priced", stream: false)
+            try await until("the ledger is asked") { proxy.ledger.holds.count == 1 }
+            caller.hangUp()
+            try await heard(proxy)
+            gate.succeed(())
+            try await costsNothing(proxy)
+            #expect(proxy.provider.calls.isEmpty)
+        }
+    }
+
+    // MARK: In the middle
+
+    @Test func `a client that leaves in mid-stream pays the prompt and what was delivered, and the provider is cancelled at once`()
+        async throws
+    {
+        try await ProxyUnderTest.with(.init(listensFor: .seconds(600))) { proxy in
+            let (caller, provider) = try await started(proxy, stream: true)
+            provider.send(tokens: 12)
+            try await until("it is delivered") { caller.tokens == 12 }
+            caller.hangUp()
+            let charge = try await charge(proxy)
+            #expect((charge.amount, charge.call.end) == (tokens(prompt(stream: true) + 12), .clientGone))
+            try await until("the provider's call is cancelled") { provider.isCancelled }
+        }
+    }
+
+    // MARK: What costs nothing
+
+    @Test(arguments: [400, 404, 429, 500, 503])
+    func `a provider's refusal costs nothing: its void is sent`(status: Int) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, stream: false)
+            provider.answer(#"{"error":{"message":"no"}}"#, status: status)
+            try await costsNothing(proxy)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.status == (status < 429 ? 400 : 502))
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func `an answer that breaks off before its first token costs nothing: its void is sent`(stream: Bool) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (_, provider) = try await started(proxy, stream: stream)
+            if stream { provider.begin() }
+            provider.die()
+            try await costsNothing(proxy)
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func `an empty answer costs nothing: its void is sent`(stream: Bool) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, stream: stream)
+            if stream { provider.send(tokens: 0, thenEnd: 0) } else { provider.answer(#"{"choices":[]}"#) }
+            try await costsNothing(proxy)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.status == 200)
+        }
+    }
+
+    @Test func `a line that cannot be metered breaks the stream off, and what was delivered is charged`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, stream: true)
+            provider.send(tokens: 3)
+            provider.write("data: " + String(repeating: "x", count: StreamMeter.lineBytesMax + 1))
+            let charge = try await charge(proxy)
+            #expect((charge.amount, charge.call.end) == (tokens(prompt(stream: true) + 3), .providerDied))
+            try await until("the answer is over") { caller.isOver }
+            #expect(try caller.error().string("code") == "provider_error")
+            #expect(caller.failure != nil)
+            #expect(caller.bytes.count < 10_000)
+        }
+    }
+
+    // MARK: Should the proxy die
+
+    @Test func `from the provider's acceptance on, reports contain the prompt, and then what was delivered`() async throws {
+        try await ProxyUnderTest.with(.init(holdTimeToLive: .seconds(1))) { proxy in
+            let (caller, provider) = try await started(proxy, stream: true)
+            try await until("a report contains the prompt") { proxy.ledger.reports.last?.usedSoFar == tokens(prompt(stream: true)) }
+            provider.send(tokens: 5)
+            try await until("a report contains the output") { proxy.ledger.reports.last?.usedSoFar == tokens(prompt(stream: true) + 5) }
+            provider.send(tokens: 0, thenEnd: 5)
+            try await until("the answer is over") { caller.isOver }
+        }
+    }
+}

@@ -1,0 +1,304 @@
+import Contracts
+import EventLoop
+import HTTPWire
+import JSON
+import Postgres
+import TestSupport
+import Testing
+
+@testable import LLMProxy
+
+/// SPEC §2 at the proxy's doors: the question to the ledger, the limit for the provider, and the refusals.
+@Suite(.serialized, .database(schema: "llm_proxy", migrations: "Shared/Outbox/Migrations", "Services/llm-proxy/Migrations"))
+struct HoldRuleTests {
+    private typealias Ledger = ScriptedLedger
+    private func tokens(_ count: Int64) -> Credits { ProxyUnderTest.tokens(count) }
+    private static let answer = #"{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":9,"completion_tokens":5}}"#
+
+    private func started(_ proxy: ProxyUnderTest, _ members: String = "", model: String = "m", stream: Bool) async throws -> (
+        Caller, ProviderCall
+    ) {
+        let caller = proxy.call(members, model: model, stream: stream)
+        let before = proxy.provider.calls.count
+        try await until("the provider is called") { proxy.provider.calls.count > before }
+        return (caller, proxy.provider.calls[before])
+    }
+
+    // MARK: The question and the limit
+
+    @Test func `an answer in one piece is limited to what its hold pays for, and the clamp stands in header and usage`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            proxy.ledger.answerHold = { Ledger.granted(ProxyUnderTest.tokens(300), to: $0.chargeID) }
+            let (caller, provider) = try await started(proxy, stream: false)
+            let asked = proxy.ledger.holds[0]
+            #expect(asked.amounts == HoldAmounts(most: tokens(4_000), usual: tokens(100), least: tokens(64), isLastQuestion: true))
+            #expect(asked.takesShare)
+            #expect(try provider.body?.integer("max_tokens") == 300)
+            provider.answer(Self.answer)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.headers.string(for: "x-max-tokens-clamped") == "300")
+            #expect(try JSONObject(caller.bytes).object("usage").integer("max_tokens_clamped") == 300)
+        }
+    }
+
+    @Test func `a hold that pays for the whole cap sends the call out without a limit`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, stream: false)
+            #expect(provider.body?.has("max_tokens") == false)
+            provider.answer(Self.answer)
+            try await until("the answer is over") { caller.isOver }
+            #expect(!caller.headers.contains("x-max-tokens-clamped"))
+            #expect(try !JSONObject(caller.bytes).object("usage").has("max_tokens_clamped"))
+        }
+    }
+
+    @Test func `a caller's limit takes no share, is capped by the model, and goes into the member that the model reads`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, #","max_tokens":90000,"n":2"#, model: "hidden", stream: false)
+            #expect(!proxy.ledger.holds[0].takesShare)
+            #expect(proxy.ledger.holds[0].amounts.most == tokens(8_000))
+            #expect(proxy.ledger.holds[0].amounts.usual == tokens(400))
+            #expect(proxy.ledger.holds[0].amounts.least == tokens(400))
+            #expect(try provider.body?.integer("max_completion_tokens") == 4_000)
+            #expect(provider.body?.has("max_tokens") == false)
+            provider.answer(Self.answer)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.headers.string(for: "x-max-tokens-clamped") == "4000")
+        }
+    }
+
+    @Test func `a stream with hidden reasoning is held whole, is never extended, and stops at its limit`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            proxy.ledger.answerHold = { Ledger.granted(ProxyUnderTest.tokens(250), to: $0.chargeID) }
+            let (caller, provider) = try await started(proxy, model: "hidden", stream: true)
+            #expect(proxy.ledger.holds[0].amounts.most == tokens(4_000))
+            #expect(proxy.ledger.holds[0].takesShare)
+            #expect(try provider.body?.integer("max_completion_tokens") == 250)
+            // Ten tokens are seen, 240 were thought.
+            provider.send(tokens: 10, thenEnd: 250)
+            try await until("the charge is there") { !proxy.ledger.settlements.isEmpty }
+            #expect(proxy.ledger.settlements[0].amount == tokens(250))
+            #expect(proxy.ledger.extends.isEmpty)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.isDone)
+        }
+    }
+
+    @Test func `a visible stream is limited to what its hold and the account's other credits pay for`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            proxy.ledger.answerHold = { Ledger.granted($0.amounts.most, spendable: ProxyUnderTest.tokens(900), to: $0.chargeID) }
+            let (caller, provider) = try await started(proxy, #","stream_options":{"include_usage":true}"#, stream: true)
+            #expect(
+                proxy.ledger.holds[0].amounts == HoldAmounts(most: tokens(100), usual: tokens(100), least: tokens(64), isLastQuestion: true)
+            )
+            #expect(try provider.body?.integer("max_tokens") == 1_000)
+            provider.send(tokens: 5, thenEnd: 5)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.headers.string(for: "x-max-tokens-clamped") == "1000")
+            #expect(
+                try JSONObject(Array(caller.events[caller.events.count - 2].utf8)).object("usage").integer("max_tokens_clamped") == 1_000)
+        }
+    }
+
+    @Test func `a thought without a visible word is charged, and an answer of no tokens is not`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (thinker, first) = try await started(proxy, model: "hidden", stream: false)
+            first.answer(#"{"choices":[{"message":{"content":""}}],"usage":{"prompt_tokens":9,"completion_tokens":200}}"#)
+            try await until("the charge is there") { proxy.ledger.settlements.count == 1 }
+            #expect(proxy.ledger.settlements[0].amount == tokens(200))
+            try await until("the answer is over") { thinker.isOver }
+
+            let (silent, second) = try await started(proxy, model: "priced", stream: false)
+            second.answer(#"{"choices":[{"message":{"content":""}}],"usage":{"prompt_tokens":9,"completion_tokens":0}}"#)
+            try await until("the void is there") { proxy.ledger.voids.map(\.chargeID) == [proxy.ledger.holds[1].chargeID] }
+            try await until("the answer is over") { silent.isOver }
+            #expect(silent.headers.string(for: "x-credits-used") == "0")
+            #expect(proxy.ledger.settlements.count == 1)
+        }
+    }
+
+    @Test(arguments: [
+        (#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"u"}}]}]}"#, "messages"),
+        (
+            #"{"model":"m","messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":""}}]}]}"#,
+            "messages[0].content[0].type"
+        ),
+    ])
+    func `what has no price is refused before anything is held`(body: String, param: String) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let caller = proxy.send(body)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.status == 400)
+            #expect(try caller.error().string("param") == param)
+            #expect(proxy.ledger.holds.isEmpty)
+        }
+    }
+
+    // MARK: Refusals
+
+    @Test func `credits that other calls hold to the end of patience are 503 credits_held, without a void, and are not remembered`()
+        async throws
+    {
+        try await ProxyUnderTest.with(.init(fundsWithin: .milliseconds(200))) { proxy in
+            proxy.ledger.answerHold = { Ledger.refused(.awaitingFunds, $0.chargeID) }
+            let key = proxy.person()
+            let caller = proxy.call(stream: false, key: key)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.status == 503)
+            #expect(try caller.error().string("code") == "credits_held")
+            #expect(caller.headers.string(for: "retry-after") == "2")
+            let asked = proxy.ledger.holds
+            #expect(Set(asked.map(\.chargeID)).count == 1)
+            #expect(asked.map(\.amounts.isLastQuestion) == [Bool](repeating: false, count: asked.count - 1) + [true])
+            proxy.ledger.answerHold = { Ledger.granted($0.amounts.most, to: $0.chargeID) }
+            let next = proxy.call(stream: false, key: key)
+            try await until("the provider is called") { proxy.provider.calls.count == 1 }
+            proxy.provider.calls[0].answer(Self.answer)
+            try await until("the answer is over") { next.isOver }
+            #expect(next.status == 200)
+            #expect(proxy.ledger.voids.isEmpty)
+        }
+    }
+
+    @Test func `a 402 is remembered for a quarter of a second, for the same account and nothing cheaper`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            proxy.ledger.answerHold = { Ledger.refused(.insufficientFunds, $0.chargeID) }
+            func refused(_ members: String = "", key: String) async throws {
+                let caller = proxy.call(members, key: key)
+                try await until("the answer is over") { caller.isOver }
+                #expect(caller.status == 402)
+                #expect(try caller.error().decimalText("balance") == "0.000000007")
+            }
+            let (key, other) = (proxy.person(), proxy.person())
+            try await refused(key: key)
+            // The loop has no time to pass 250 ms between these, or the second asks again: both are right, asking a hundred times is not.
+            for _ in 0..<100 { try await refused(key: key) }
+            #expect(proxy.ledger.holds.count < 50)
+            let before = proxy.ledger.holds.count
+            try await refused(#","max_tokens":1"#, key: key)
+            try await refused(key: other)
+            #expect(proxy.ledger.holds.count == before + 2)
+            try await until("it is asked again") {
+                proxy.ledger.holds.count > before + 2 || proxy.call(key: key).status == 402
+            }
+            #expect(proxy.ledger.voids.isEmpty)
+        }
+    }
+
+    @Test func `a limit that is reached is not remembered`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            proxy.ledger.answerHold = {
+                Ledger.refused(.limitReached, $0.chargeID, limit: .init(scope: .account, period: .day, resetsAt: .now()))
+            }
+            let key = proxy.person()
+            for count in 1...3 {
+                let caller = proxy.call(key: key)
+                try await until("the answer is over") { caller.isOver }
+                #expect(caller.status == 402)
+                #expect(proxy.ledger.holds.count == count)
+            }
+        }
+    }
+
+    @Test func `a busy ledger is asked again under the same id, and in the end the call is 503 without a void`() async throws {
+        try await ProxyUnderTest.with(.init(holdWithin: .seconds(1))) { proxy in
+            proxy.ledger.answerHold = { Ledger.refused(.busy, $0.chargeID) }
+            let caller = proxy.call()
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.status == 503)
+            #expect(try caller.error().string("code") == "ledger_unavailable")
+            #expect(proxy.ledger.holds.count > 1)
+            #expect(Set(proxy.ledger.holds.map(\.chargeID)).count == 1)
+            let ledger = proxy.ledger
+            let asked = ledger.holds.count
+            ledger.answerHold = { [unowned ledger] in
+                ledger.holds.count == asked + 1 ? Ledger.refused(.busy, $0.chargeID) : Ledger.granted($0.amounts.most, to: $0.chargeID)
+            }
+            let next = proxy.call(stream: false)
+            try await until("the provider is called") { proxy.provider.calls.count == 1 }
+            proxy.provider.calls[0].answer(Self.answer)
+            try await until("the answer is over") { next.isOver }
+            #expect(next.status == 200)
+            #expect(ledger.voids.isEmpty)
+        }
+    }
+
+    @Test func `an unanswered question is 503 and one void, which no outbox keeps`() async throws {
+        try await ProxyUnderTest.with(.init(holdWithin: .milliseconds(300))) { proxy in
+            proxy.ledger.answerHold = { _ in nil }
+            let caller = proxy.call()
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.status == 503)
+            #expect(try caller.error().string("code") == "ledger_unavailable")
+            try await until("the void is there") { !proxy.ledger.voids.isEmpty }
+            #expect(proxy.ledger.voids.map(\.chargeID) == proxy.ledger.holds.map(\.chargeID))
+            #expect(try await proxy.outboxed().isEmpty)
+            #expect(proxy.provider.calls.isEmpty)
+        }
+    }
+
+    @Test func `a question that no queue took costs no message and no row`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            try proxy.loseTheQuestions()
+            let caller = proxy.call()
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.status == 503)
+            #expect(try caller.error().string("code") == "ledger_unavailable")
+            // A command that is sent after it arrives: nothing came before.
+            try await proxy.sendMarker()
+            try await until("the marker is there") { !proxy.ledger.voids.isEmpty }
+            #expect(proxy.ledger.voids.map(\.reason) == ["marker"])
+            #expect(try await proxy.outboxed().isEmpty)
+        }
+    }
+
+    // MARK: Without broker
+
+    @Test func `a charge that the broker does not take stands in the outbox without an ordering key`() async throws {
+        try await ProxyUnderTest.with(.init(isPublisherDown: true)) { proxy in
+            let (caller, provider) = try await started(proxy, stream: false)
+            provider.answer(Self.answer)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.status == 200)
+            let (refused, other) = try await started(proxy, stream: false)
+            other.answer(#"{"error":{"message":"no"}}"#, status: 500)
+            try await until("the answer is over") { refused.isOver }
+            #expect(try await proxy.outboxed() == [.init(type: SettleCharge.name, key: nil), .init(type: VoidHold.name, key: nil)])
+        }
+    }
+
+    @Test func `a charge that neither broker nor outbox took is 503 with its id, and is not to be repeated`() async throws {
+        try await ProxyUnderTest.with(.init(isPublisherDown: true)) { proxy in
+            let (caller, provider) = try await started(proxy, stream: false)
+            try await proxy.withoutOutbox {
+                provider.answer(Self.answer)
+                try await until("the answer is over") { caller.isOver }
+            }
+            #expect(caller.status == 503)
+            #expect(caller.headers.string(for: "x-should-retry") == "false")
+            let error = try caller.error()
+            #expect(try error.string("code") == "ledger_unavailable")
+            #expect(try error.string("charge_id") == proxy.ledger.holds[0].chargeID.description)
+            #expect(try error.string("message").contains("may still be charged"))
+        }
+    }
+
+    // MARK: Operations
+
+    @Test func `the 51st operation of an account is charged as other`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let key = proxy.person()
+            for number in 1...51 {
+                let caller = proxy.call(stream: false, key: key, operation: "op\(number)")
+                try await until("the provider is called") { proxy.provider.calls.count == number }
+                proxy.provider.calls[number - 1].answer(Self.answer)
+                try await until("the answer is over") { caller.isOver }
+            }
+            try await until("the charges are there") { proxy.ledger.settlements.count == 51 }
+            let names = proxy.ledger.settlements.compactMap(\.call.operation)
+            // A quarter of an hour that begins meanwhile gives further names a place.
+            #expect(names.contains("op50"))
+            #expect(names.last == "other" || names.last == "op51" && Instant.now().seconds % 900 < 60)
+        }
+    }
+}
