@@ -32,6 +32,9 @@ final class ProviderAPI: Sendable {
                 json.field("finished", counts.finished)
                 json.field("aborted", counts.aborted)
                 json.field("active", counts.active)
+                let tokens = statistics.tokens
+                json.field("prompt_tokens", tokens.prompt)
+                json.field("completion_tokens", tokens.completion)
             }
         case (.post, "/reset"):
             statistics.reset()
@@ -88,7 +91,9 @@ final class ProviderAPI: Sendable {
             case .hangs: try await pause(exchange, .seconds(3_600))
             case .dies: try await die(exchange, completion, call)
             case .answers where request.streams: try await stream(exchange, completion, pieces: completion.pieces, isWhole: true)
-            case .answers: exchange.respond(200, headers: Self.json, body: completion.body)
+            case .answers:
+                statistics.made(prompt: request.promptTokens, completion: completion.pieces)
+                exchange.respond(200, headers: Self.json, body: completion.body)
             }
         } catch {
             if exchange.status == 0, !exchange.isClosed {
@@ -126,6 +131,7 @@ final class ProviderAPI: Sendable {
             }
         }
         guard isWhole, !exchange.isClosed else { return }
+        statistics.made(prompt: completion.request.promptTokens, completion: pieces)
         exchange.write(completion.lastEvents)
         exchange.end()
     }

@@ -23,8 +23,11 @@ struct Scenario: Sendable {
 
     static let models = [
         "sim-fast", "sim-burst", "sim-paced", "sim-slow-first", "sim-dies", "sim-no-usage", "sim-429", "sim-500", "sim-503", "sim-hangs",
-        "sim-huge", "sim-long",
+        "sim-huge", "sim-long", "sim-to-limit", "sim-second", "sim-steady",
     ]
+
+    /// The longest answer of `sim-to-limit`: the cap of gpt-4.1.
+    static let piecesMax = 32_768
 
     init?(model: some StringProtocol) {
         switch model {
@@ -40,6 +43,12 @@ struct Scenario: Sendable {
         case "sim-hangs": fate = .hangs
         case "sim-long": pieces = 3_000
         case "sim-huge": (pieces, pieceBytes) = (20_000, 80)
+        // Answers up to the limit of its request.
+        case "sim-to-limit": pieces = Self.piecesMax
+        // 300 tokens in a second, streamed or not.
+        case "sim-second": (pieces, firstByteMilliseconds) = (300, 1_000)
+        // 1,200 tokens in 20 s.
+        case "sim-steady": (pieces, perSecond) = (1_200, 60)
         default: return nil
         }
     }

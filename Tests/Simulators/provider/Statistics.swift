@@ -8,6 +8,13 @@ final class Statistics: Sendable {
     private let finished = Atomic(0)
     private let aborted = Atomic(0)
     private let active = Atomic(0)
+    private let promptTokens = Atomic(0)
+    private let completionTokens = Atomic(0)
+
+    /// Tokens of answers that were made whole.
+    var tokens: (prompt: Int, completion: Int) {
+        (promptTokens.load(ordering: .relaxed), completionTokens.load(ordering: .relaxed))
+    }
 
     var counts: (finished: Int, aborted: Int, active: Int) {
         (finished.load(ordering: .relaxed), aborted.load(ordering: .relaxed), active.load(ordering: .relaxed))
@@ -16,6 +23,13 @@ final class Statistics: Sendable {
     func reset() {
         finished.store(0, ordering: .relaxed)
         aborted.store(0, ordering: .relaxed)
+        promptTokens.store(0, ordering: .relaxed)
+        completionTokens.store(0, ordering: .relaxed)
+    }
+
+    func made(prompt: Int, completion: Int) {
+        promptTokens.add(prompt, ordering: .relaxed)
+        completionTokens.add(completion, ordering: .relaxed)
     }
 
     func begin() -> Call {

@@ -133,6 +133,17 @@ struct ProviderSimulatorTests {
         }
     }
 
+    @Test(arguments: ["", #","stream":true"#])
+    func `a model that answers up to its limit is counted by its tokens`(_ more: String) async throws {
+        try await onLoop { stage in
+            _ = try await stage.chat("sim-to-limit", #","max_tokens":70\#(more)"#, content: "123456789")
+            _ = try await stage.chat("sim-to-limit", more, content: "123456789")
+            let statistics = try await stage.statistics()
+            #expect(try statistics.integer("prompt_tokens") == 6)
+            #expect(try statistics.integer("completion_tokens") == 70 + Int64(Scenario.piecesMax))
+        }
+    }
+
     @Test func `every call is counted by how it ended`() async throws {
         try await onLoop { stage in
             _ = try await stage.chat("sim-fast")
