@@ -130,7 +130,9 @@ extension SystemTests {
                 #expect(try error.string("code") == "provider_error")
                 #expect(try error.string("provider") == "simulator")
                 #expect(error.members.map(\.name).prefix(4) == ["message", "type", "code", "param"])
-                try await gateway.until("the hold is free again") { try await gateway.balance(of: account).available == Credits(whole: 10) }
+                // An expiry would free the hold too, after HOLD_TTL: the entry must be the void's.
+                try await gateway.until("the hold is voided") { try await gateway.ends(of: account) == [.void] }
+                #expect(try await gateway.balance(of: account).available == Credits(whole: 10))
             }
         }
 
@@ -198,6 +200,8 @@ extension Gateway {
         var finished: Int64
         var aborted: Int64
         var active: Int64
+        var promptTokens: Int64
+        var completionTokens: Int64
     }
 
     func simulatorStats() async throws -> SimulatorStats {
@@ -205,6 +209,7 @@ extension Gateway {
         let json = try JSONObject(answer.body)
         return SimulatorStats(
             calls: try json.integer("calls"), finished: try json.integer("finished"), aborted: try json.integer("aborted"),
-            active: try json.integer("active"))
+            active: try json.integer("active"), promptTokens: try json.integer("prompt_tokens"),
+            completionTokens: try json.integer("completion_tokens"))
     }
 }

@@ -15,6 +15,13 @@ extension Gateway {
     /// What an account was charged, in the order of its chain: captures, expiries, late captures.
     func charges(of account: Account) async throws -> [Charge] { try await database.query(ChargesOf(account: account.id)) }
 
+    enum End: Int16, Sendable { case capture = 3, void, expire, lateCapture }
+
+    /// How the calls of an account ended, in the order of its chain.
+    func ends(of account: Account) async throws -> [End] {
+        try await database.query(EndsOf(account: account.id)).compactMap(End.init)
+    }
+
     /// The trace that an account's grants were written in.
     func grantTraces(of account: Account) async throws -> [String?] { try await database.query(GrantTraces(account: account.id)) }
 
@@ -61,6 +68,14 @@ private struct ChargesOf: Statement {
             charge: try row.next(), amount: Credits(nano: try row.next()), postedDelta: Credits(nano: try row.next()),
             traceID: try row.next(), kind: try row.next(), metadata: try row.next())
     }
+}
+
+private struct EndsOf: Statement {
+    static let sql = "SELECT kind FROM ledger.journal WHERE account_id = $1 AND kind BETWEEN 3 AND 6 ORDER BY seq"
+    typealias Output = Int16
+    var account: AccountID
+
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
 }
 
 private struct OpenHolds: Statement {

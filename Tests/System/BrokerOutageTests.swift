@@ -1,0 +1,29 @@
+import Contracts
+import EventLoop
+import Testing
+
+extension SystemTests {
+    /// Streams that need more credits while the broker is away.
+    struct BrokerOutageTests {
+        /// `sim-steady` says 1,200 tokens in 20 s, of which 512 are held for at first. The outage is longer than a hold lives after its
+        /// last report, its grace included.
+        @Test func `thirty streams outlast twelve seconds without the broker: none cut, none late, all charged whole`() async throws {
+            try await Gateway.run { gateway in
+                let account = try await gateway.register(credits: Credits(whole: 100))
+                let before = try await gateway.simulatorStats()
+                async let streams = gateway.concurrently(30) { try await gateway.stream(account, model: "sim-steady") }
+                try await gateway.until("all are running") { try await gateway.simulatorStats().active >= before.active + 30 }
+                try await gateway.stack.stop(.rabbitmq)
+                try await gateway.loop.sleep(for: .seconds(12))
+                try await gateway.stack.start(.rabbitmq)
+                let streamed = try await streams
+                let broken = streamed.filter { !$0.isDone }
+                #expect(broken.isEmpty, "\(broken.count) of 30: \(broken.first?.events.last ?? "")")
+                try await gateway.until("every charge is settled", within: .seconds(60)) { try await gateway.openHolds(of: account) == 0 }
+                #expect(try await gateway.ends(of: account) == [Gateway.End](repeating: .capture, count: 30))
+                let charges = try await gateway.charges(of: account)
+                #expect(Set(charges.map(\.amount)).count == 1)
+            }
+        }
+    }
+}
