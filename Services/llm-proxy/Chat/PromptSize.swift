@@ -30,69 +30,101 @@ struct PromptSize: Hashable, Sendable {
 }
 
 extension PromptSize {
-    /// Measures a request and refuses content whose price is not known.
+    /// Measures a request and refuses content without a known price. One pass over the bytes: a request may have millions of messages.
     init(of request: JSONObject) throws(ChatRequest.Refusal) {
         self.init(textBytes: Self.decodedBytes(request.bytes[...]), messages: 0, pictures: 0)
-        for (index, message) in try Self.elements(of: "messages", in: request).enumerated() {
-            messages += 1
-            try read(message, at: "messages[\(index)]")
+        guard let messages = request.raw("messages") else { return }
+        let refusal: ChatRequest.Refusal? = messages.withUnsafeBytes { bytes in
+            var refusal: ChatRequest.Refusal?
+            JSONScan(bytes).forEachElement { message in
+                refusal = read(message)
+                self.messages += 1
+                return refusal == nil
+            }
+            return refusal
         }
+        if let refusal { throw refusal }
     }
 
-    private static func elements(of name: String, in object: JSONObject) throws(ChatRequest.Refusal) -> [JSONValue] {
-        do {
-            return try object.array(name)
-        } catch {
-            throw .malformed("\(error)")
+    private mutating func read(_ message: JSONScan) -> ChatRequest.Refusal? {
+        let place = "messages[\(messages)]"
+        guard message.isObject else { return .invalid(param: place, message: "\(place) must be an object.") }
+        var refusal: ChatRequest.Refusal?
+        // A member that stands twice is read twice: providers differ in which one counts.
+        message.forEachMember { name, value in
+            if Self.isNamed("content", name) {
+                refusal = read(content: value, at: place + ".content")
+            } else if Self.isNamed("audio", name), !value.isNull {
+                refusal = .invalid(param: place + ".audio", message: "\(place).audio has no price here; remove it.")
+            }
+            return refusal == nil
         }
+        return refusal
     }
 
-    private mutating func read(_ value: JSONValue, at place: String) throws(ChatRequest.Refusal) {
-        guard let message = value.object else { throw .invalid(param: place, message: "\(place) must be an object.") }
-        guard !message.has("audio") else {
-            throw .invalid(param: "\(place).audio", message: "\(place).audio has no price here; remove it.")
+    private mutating func read(content: JSONScan, at place: String) -> ChatRequest.Refusal? {
+        switch content.bytes.first {
+        case UInt8(ascii: "\""), UInt8(ascii: "n"): return nil
+        case UInt8(ascii: "["): break
+        default: return .invalid(param: place, message: "\(place) must be a string, an array or null.")
         }
-        guard let content = message.member("content") else { return }
-        switch content.kind {
-        case .string, .null: return
-        case .array: break
-        default:
-            throw .invalid(param: "\(place).content", message: "\(place).content must be a string, an array or null.")
+        var refusal: ChatRequest.Refusal?
+        var index = 0
+        content.forEachElement { part in
+            if part.bytes.first != UInt8(ascii: "\"") { refusal = read(part: part, at: place, index) }
+            index += 1
+            return refusal == nil
         }
-        for (index, part) in try Self.elements(of: "content", in: message).enumerated() {
-            if part.string == nil { try read(part: part, at: "\(place).content[\(index)]") }
-        }
+        return refusal
     }
 
-    private mutating func read(part value: JSONValue, at place: String) throws(ChatRequest.Refusal) {
-        guard let part = value.object else { throw .invalid(param: place, message: "\(place) must be an object.") }
-        let type = (try? part.optionalString("type")) ?? nil
-        guard let type, ["text", "refusal", "image_url"].contains(type) else {
-            throw .invalid(
-                param: "\(place).type",
-                message: "\(place).type must be 'text', 'image_url' or 'refusal'; other content has no price here.")
+    private mutating func read(part: JSONScan, at place: String, _ index: Int) -> ChatRequest.Refusal? {
+        guard part.isObject else {
+            return .invalid(param: "\(place)[\(index)]", message: "\(place)[\(index)] must be an object.")
         }
-        // Servers differ in what makes a part a picture: its type, or the member.
-        let picture = part.raw("image_url")
-        guard type == "image_url" || picture != nil else { return }
-        pictures += 1
-        if let picture { textBytes -= Self.decodedBytes(picture) }
+        var types: [String?] = []
+        var isPicture = false
+        part.forEachMember { name, value in
+            if Self.isNamed("type", name) { types.append(value.string) }
+            // Servers differ in what makes a part a picture: its type, or the member.
+            if Self.isNamed("image_url", name) {
+                isPicture = true
+                textBytes -= Self.decodedBytes(value.bytes)
+            }
+            return true
+        }
+        guard !types.isEmpty, types.allSatisfy({ ["text", "refusal", "image_url"].contains($0) }) else {
+            return .invalid(
+                param: "\(place)[\(index)].type",
+                message: "\(place)[\(index)].type must be 'text', 'image_url' or 'refusal'; other content has no price here.")
+        }
+        if isPicture || types.contains("image_url") { pictures += 1 }
+        return nil
+    }
+
+    /// Compares a member's name, which may be written with escapes.
+    private static func isNamed(_ expected: StaticString, _ name: UnsafeRawBufferPointer) -> Bool {
+        guard name.contains(UInt8(ascii: "\\")) else {
+            return name.count == expected.utf8CodeUnitCount && memcmp(name.baseAddress!, expected.utf8Start, name.count) == 0
+        }
+        let quoted = [UInt8(ascii: "\"")] + name + [UInt8(ascii: "\"")]
+        return quoted.withUnsafeBytes { JSONScan($0).string } == "\(expected)"
     }
 
     /// Counts the UTF-8 bytes of JSON text after its escapes are decoded. The text must be well-formed.
-    static func decodedBytes(_ text: ArraySlice<UInt8>) -> Int64 {
-        text.withUnsafeBytes { bytes in
-            guard let base = bytes.baseAddress else { return 0 }
-            var count = bytes.count
-            var at = 0
-            while let found = memchr(base + at, 0x5C, bytes.count - at) {
-                at = UnsafeRawPointer(found) - base
-                let (written, decoded) = escape(UnsafeRawBufferPointer(rebasing: bytes[at...]))
-                count -= written - decoded
-                at += written
-            }
-            return Int64(count)
+    static func decodedBytes(_ text: ArraySlice<UInt8>) -> Int64 { text.withUnsafeBytes { decodedBytes($0) } }
+
+    private static func decodedBytes(_ text: UnsafeRawBufferPointer) -> Int64 {
+        guard let base = text.baseAddress else { return 0 }
+        var count = text.count
+        var at = 0
+        while let found = memchr(base + at, 0x5C, text.count - at) {
+            at = UnsafeRawPointer(found) - base
+            let (written, decoded) = escape(UnsafeRawBufferPointer(rebasing: text[at...]))
+            count -= written - decoded
+            at += written
         }
+        return Int64(count)
     }
 
     /// Returns the bytes of the escape that `text` begins with, and the bytes of the character that it stands for.

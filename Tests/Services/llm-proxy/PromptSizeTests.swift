@@ -63,6 +63,13 @@ struct PromptSizeTests {
         #expect(size.textBytes < 150)
     }
 
+    @Test func `a member that stands twice is read twice`() throws {
+        let picture = #"[{"type":"image_url","image_url":{"url":"u"}}]"#
+        #expect(try Self.size(#"[{"content":\#(picture),"content":"x"}]"#).pictures == 1)
+        #expect(try Self.size(#"[{"content":"x","cont\u0065nt":\#(picture)}]"#).pictures == 1)
+        #expect(try Self.size(#"[{"content":[{"type":"image\u005furl","type":"text"}]}]"#).pictures == 1)
+    }
+
     @Test func `a part of another type that carries a picture is a picture too`() throws {
         let size = try Self.size(#"[{"role":"user","content":[{"type":"text","text":"","image_url":{"url":"u"}}]}]"#)
         #expect(size.pictures == 1)
@@ -88,7 +95,7 @@ struct PromptSizeTests {
         (#"[{"content":[{"text":"no type"}]}]"#, "messages[0].content[0].type"),
         (#"[{"content":[{"type":"video_url"}]}]"#, "messages[0].content[0].type"), (#"[{"content":[7]}]"#, "messages[0].content[0]"),
         (#"[{"content":{"type":"image_url"}}]"#, "messages[0].content"), (#"[{"audio":{"id":"a"}}]"#, "messages[0].audio"),
-        (#"["text"]"#, "messages[0]"),
+        (#"["text"]"#, "messages[0]"), (#"[{"content":[{"type":"text","type":"file"}]}]"#, "messages[0].content[0].type"),
     ])
     func `content without a price is refused by name`(messages: String, param: String) {
         let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.size(messages) }
