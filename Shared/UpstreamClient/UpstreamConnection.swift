@@ -89,6 +89,9 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
         }
     }
 
+    /// True once requests can be written.
+    var isReady: Bool { phase == .ready }
+
     /// Asks the kernel how many bytes of the request the peer's kernel has not acknowledged (`SIOCOUTQ`, tcp(7)).
     var isRequestAcknowledged: Bool {
         if hasAnswered { return true }

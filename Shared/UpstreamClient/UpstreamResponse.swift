@@ -48,6 +48,9 @@ package final class UpstreamResponse: @unchecked Sendable {
 
     // MARK: The caller's side
 
+    /// True while no byte of the request has left: the call waits for a connection.
+    package var isUnsent: Bool { !isOver && connection?.isReady != true }
+
     /// True once the server's kernel has acknowledged the whole request, or the server has answered. What was written to a connection
     /// that is dead without a sign is not acknowledged.
     package var isAcknowledged: Bool {

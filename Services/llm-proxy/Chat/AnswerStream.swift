@@ -51,6 +51,7 @@ final class AnswerStream: @unchecked Sendable {
         let keepAlive = KeepAlive(exchange, on: loop)
         defer {
             keepAlive.stop()
+            exchange.onDrain = nil
             isRunning = false
         }
         do throws(UpstreamError) {

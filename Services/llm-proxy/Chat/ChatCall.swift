@@ -162,11 +162,11 @@ final class ChatCall: @unchecked Sendable {
         return request.isStreaming && !isJSON ? await passThrough(answer, limit) : await collect(answer)
     }
 
-    /// The caller hung up. An answer that has begun is cancelled; before that the gateway listens, since what the provider makes of the
-    /// request decides the charge.
+    /// Cancels an answer that has begun, and a request that has not left. In between the gateway listens, because the provider's reaction
+    /// decides the charge.
     private func clientLeft(_ answer: UpstreamResponse) {
         service.shared.funds.leave(asker)
-        guard stream?.meter.contentEvents ?? 0 == 0 else { return answer.cancel() }
+        guard stream?.meter.contentEvents ?? 0 == 0, !answer.isUnsent else { return answer.cancel() }
         isListening = true
         answer.resume()
         service.loop.schedule(after: service.shared.listensFor) { answer.cancel() }
@@ -202,7 +202,9 @@ final class ChatCall: @unchecked Sendable {
         headers.add("x-provider", model.provider.name)
         exchange.begin(200, headers: headers)
         let hold = RunningHold(granted: granted, bound: bound, limit: limit.tokens)
-        let stream = AnswerStream(exchange, answer, hold: hold, on: service.loop) { [self] in await extend(by: $0) }
+        let stream = AnswerStream(exchange, answer, hold: hold, on: service.loop) { [weak self] in
+            await self?.extend(by: $0) ?? .failure(.ledgerUnavailable)
+        }
         self.stream = stream
         switch await stream.run() {
         case .whole:
@@ -313,6 +315,7 @@ final class ChatCall: @unchecked Sendable {
 
     /// Settles or voids the hold: the one place that ends a charge.
     private func conclude(_ end: CallEnd) async -> Conclusion {
+        defer { service.shared.funds.freed(by: asker, on: service.loop) }
         switch end.charge {
         case .nothing(let reason):
             await service.ledger.void(charge, of: principal.accountID, because: reason, in: context)

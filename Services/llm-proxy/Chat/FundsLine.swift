@@ -49,6 +49,12 @@ struct FundsLine: Sendable {
         return next()
     }
 
+    /// A call of the account ended, so that there may be credits now: the pause ends early.
+    mutating func freed() -> Step {
+        guard case .pausing = phase else { return .none }
+        return next()
+    }
+
     /// - Parameter stays: false if the answer ends the wait: a grant or a refusal.
     mutating func answered(_ id: ChargeID, stays: Bool) -> Step {
         guard case .asking(id) = phase else { return .none }

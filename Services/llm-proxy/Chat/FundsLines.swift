@@ -86,6 +86,13 @@ final class FundsLines: Sendable {
     /// Wakes an asker that needs no answer any more.
     func leave(_ asker: Asker) { state.withLock { $0.waits[asker.charge] }?.succeed(.left) }
 
+    /// Lets the lines ask that a call's end may have helped: its own, and that of the account's keys without limits.
+    func freed(by asker: Asker, on loop: EventLoop) {
+        for key in Set([asker.key, Key(account: asker.key.account, limitedKey: nil)]) {
+            perform(state.withLock { $0.lines[key]?.freed() ?? .none }, key, on: loop)
+        }
+    }
+
     // MARK: Lines
 
     private func note(_ reply: HoldReply, _ key: Key, least: Credits?) {

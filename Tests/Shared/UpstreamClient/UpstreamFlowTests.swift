@@ -230,7 +230,9 @@ struct UpstreamAcknowledgementTests {
             try await acknowledged(call)
             call.cancel()
             #expect(call.isAcknowledged)
+            #expect(!call.isUnsent)
             let unsent = upstream.begin(method: "POST", target: Array("/".utf8), headers: [:], body: [1])
+            #expect(unsent.isUnsent)
             unsent.cancel()
             #expect(!unsent.isAcknowledged)
         }
