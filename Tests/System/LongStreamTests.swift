@@ -23,7 +23,7 @@ extension SystemTests {
                 #expect(charge.amount == used)
                 #expect(charge.postedDelta == .zero - used)
                 let steps = try await gateway.extends(of: account)
-                #expect(steps.map(\.step) == Array(1...Int16(steps.count)))
+                #expect(steps.map(\.step) == steps.indices.map { Int16($0 + 1) })
                 #expect(steps.allSatisfy { $0.status == 0 && $0.charge == charge.charge })
                 #expect(steps.count >= 2)
                 #expect(steps.reduce(.zero) { $0 + $1.held } > used - ChatTests.price(promptTokens: 500, completionTokens: 512))
