@@ -17,20 +17,11 @@ struct OutboxBatch: Sendable {
     /// The messages behind the one in the round, by ordering key.
     private var rest: [String: ArraySlice<DueMessage>]
 
-    /// - Parameter messages: of each key the first ones that are not sent, in the order of seq.
+    /// - Parameter messages: messages without a key, and the first unsent ones of some keys, each key's in the order of seq.
     init(_ messages: [DueMessage]) {
-        round = []
-        rest = [:]
-        for message in messages {
-            guard let key = message.orderingKey else {
-                round.append(message)
-                continue
-            }
-            if rest[key]?.append(message) == nil {
-                rest[key] = []
-                round.append(message)
-            }
-        }
+        let byKey = Dictionary(grouping: messages) { $0.orderingKey }
+        round = byKey.flatMap { key, messages in key == nil ? messages : [messages[0]] }
+        rest = Dictionary(uniqueKeysWithValues: byKey.compactMap { key, messages in key.map { ($0, messages.dropFirst()) } })
     }
 
     /// Takes the results of the round, in the order of its messages, and makes the next round.

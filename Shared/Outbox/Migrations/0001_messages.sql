@@ -22,7 +22,7 @@ CREATE TABLE outbox (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX outbox_pending ON outbox (seq) WHERE sent_at IS NULL;
--- Messages that failed have an index of their own: no number of them stands before a new one.
+-- Failed messages have an index of their own, so that they never stand before new ones.
 CREATE INDEX outbox_new ON outbox (available_at) WHERE sent_at IS NULL AND attempts = 0 AND ordering_key IS NULL;
 CREATE INDEX outbox_failed ON outbox (available_at) WHERE sent_at IS NULL AND attempts > 0;
 CREATE INDEX outbox_pending_key ON outbox (ordering_key, seq) WHERE sent_at IS NULL AND ordering_key IS NOT NULL;

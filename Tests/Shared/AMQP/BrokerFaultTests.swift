@@ -113,7 +113,7 @@ struct BrokerFaultTests {
                     #expect(unsent.allSatisfy { failures[$0] == .notSent(limit > .seconds(1) ? .disconnected : .timedOut) })
                     node.thaw()
                     try await withConsumer(broker, .queue("ledger.rpc.hold"), prefetch: 1_000) { server in
-                        // Behind all that were written: it is the last to come.
+                        // It arrives after all that were written.
                         #expect(await client.connected(within: .seconds(20)))
                         async let last = outcome(client, body: large(1_000), within: .seconds(5))
                         var arrived: Set<Int> = []
@@ -161,7 +161,7 @@ struct BrokerFaultTests {
     }
 }
 
-/// A body told from others by its length.
+/// A body of 100,000 bytes and as many more as its number.
 private func large(_ index: Int) -> [UInt8] { Array(repeating: 0, count: 100_000 + index) }
 
 /// Batches, one after the other, until the first that fails: each id with how it ended.
