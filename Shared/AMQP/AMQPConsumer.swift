@@ -61,10 +61,10 @@ package final class AMQPConsumer: Sendable {
         }
     }
 
-    /// Done with the delivery; with `multiple` also with all that came before it, of whichever queue. Nothing is waited for: an acknowledgement that does not
-    /// reach the broker means one more delivery.
-    package func ack(_ delivery: Delivery, multiple: Bool = false) {
-        settle(ConsumerRole.Settlement(epoch: delivery.connectionEpoch, tag: delivery.tag, kind: .acknowledge(multiple: multiple)))
+    /// Acknowledges this delivery and no other; deliveries may be settled in any order. Nothing is waited for: an acknowledgement that does
+    /// not reach the broker means one more delivery.
+    package func ack(_ delivery: Delivery) {
+        settle(ConsumerRole.Settlement(epoch: delivery.connectionEpoch, tag: delivery.tag, kind: .acknowledge))
     }
 
     /// Gives the delivery back to the queue, counted as an attempt, or to its dead-letter exchange.

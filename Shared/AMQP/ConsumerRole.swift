@@ -5,7 +5,7 @@ import Synchronization
 final class ConsumerRole: ChannelRole, @unchecked Sendable {
     // @unchecked Sendable: `shared` is a Mutex; the rest is touched by the connection's thread only.
     struct Settlement: Sendable {
-        enum Kind { case acknowledge(multiple: Bool), reject(requeue: Bool) }
+        enum Kind { case acknowledge, reject(requeue: Bool) }
         var epoch: UInt64
         var tag: UInt64
         var kind: Kind
@@ -109,15 +109,10 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
 
     func pump(_ channel: Channel, now: MonotonicInstant) {
         // Bounded by prefetch: nobody can settle more than was delivered.
-        for settlement in shared.withLock({ $0.settlements.take() }) where settlement.epoch == epoch {
-            switch settlement.kind {
-            case .acknowledge(let multiple):
-                // A tag the broker does not wait for closes the channel (406): acknowledging twice does nothing instead.
-                guard unsettled.settle(settlement.tag, multiple: multiple) else { continue }
-                channel.output.acknowledge(settlement.tag, multiple: multiple)
-            case .reject(let requeue):
-                guard unsettled.settle(settlement.tag, multiple: false) else { continue }
-                channel.output.reject(settlement.tag, requeue: requeue)
+        for answer in unsettled.settle(shared.withLock({ $0.settlements.take() }).filter { $0.epoch == epoch }) {
+            switch answer {
+            case .acknowledge(let tag, let multiple): channel.output.acknowledge(tag, multiple: multiple)
+            case .reject(let tag, let requeue): channel.output.reject(tag, requeue: requeue)
             }
         }
     }
@@ -195,12 +190,37 @@ struct UnsettledTags {
         isSettled.append(false)
     }
 
-    /// False when there is nothing to settle.
-    mutating func settle(_ tag: UInt64, multiple: Bool) -> Bool {
+    /// A frame that settles deliveries at the broker.
+    enum Answer: Equatable {
+        case acknowledge(UInt64, multiple: Bool)
+        case reject(UInt64, requeue: Bool)
+    }
+
+    /// Settles deliveries, and returns the frames to send: the rejects; one acknowledgement for all that lie before the oldest unsettled
+    /// delivery; a single one for each of the others.
+    ///
+    /// The broker closes the channel (406) for a tag that it does not wait for. So a delivery is settled once, and the tag of the multiple
+    /// acknowledgement is one that is acknowledged now.
+    mutating func settle(_ settlements: [ConsumerRole.Settlement]) -> [Answer] {
+        var answers: [Answer] = []
+        var acknowledged: [UInt64] = []
+        for settlement in settlements where mark(settlement.tag) {
+            switch settlement.kind {
+            case .acknowledge: acknowledged.append(settlement.tag)
+            case .reject(let requeue): answers.append(.reject(settlement.tag, requeue: requeue))
+            }
+        }
+        let before = acknowledged.filter { $0 < first }
+        if let last = before.max() { answers.append(.acknowledge(last, multiple: before.count > 1)) }
+        return answers + acknowledged.filter { $0 > first }.map { .acknowledge($0, multiple: false) }
+    }
+
+    /// Marks a delivery as settled; false if it is not out.
+    private mutating func mark(_ tag: UInt64) -> Bool {
         guard tag >= first, tag < next else { return false }
         let index = head + Int(tag - first)
         guard !isSettled[index] else { return false }
-        for index in (multiple ? head : index)...index { isSettled[index] = true }
+        isSettled[index] = true
         while head < isSettled.count, isSettled[head] {
             head += 1
             first += 1

@@ -236,7 +236,7 @@ package final class Authenticator: Sendable {
             let deliveries: [Delivery]
             do { deliveries = try await feed.next(max: 256) } catch ConsumeError.stopped { return }
             for delivery in deliveries { hear(delivery) }
-            if let last = deliveries.last { feed.ack(last, multiple: true) }
+            for delivery in deliveries { feed.ack(delivery) }
         }
     }
 

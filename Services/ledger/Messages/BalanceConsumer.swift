@@ -48,6 +48,6 @@ final class BalanceConsumer: Sendable {
         } catch {
             log.warning("balance query failed", ["questions": .integer(asked.count)], error: error)
         }
-        if let last = deliveries.last { consumer.ack(last, multiple: true) }
+        for delivery in deliveries { consumer.ack(delivery) }
     }
 }

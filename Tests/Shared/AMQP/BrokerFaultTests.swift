@@ -42,8 +42,10 @@ struct BrokerFaultTests {
                         var missing = confirmed.union(["last"])
                         while !missing.isEmpty {
                             let deliveries = try await consumer.next(max: 100)
-                            for delivery in deliveries { missing.remove(delivery.properties.messageID) }
-                            consumer.ack(deliveries.last!, multiple: true)
+                            for delivery in deliveries {
+                                missing.remove(delivery.properties.messageID)
+                                consumer.ack(delivery)
+                            }
                             if deliveries.last!.properties.messageID == "last" { break }
                         }
                         return missing

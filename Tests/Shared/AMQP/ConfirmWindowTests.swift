@@ -67,21 +67,6 @@ struct ConfirmWindowTests {
     }
 }
 
-struct UnsettledTagsTests {
-    @Test func `tags are settled once, alone or with all before`() {
-        var tags = UnsettledTags()
-        for tag in UInt64(1)...5 { tags.delivered(tag) }
-        var settled = [(3, false), (3, true), (4, true), (1, false), (6, true)].map { tags.settle($0.0, multiple: $0.1) }
-        #expect(settled == [true, false, true, false, false])
-        #expect(tags.first < tags.next)
-        settled = [tags.settle(5, multiple: false)]
-        #expect(tags.first == tags.next)
-        tags.delivered(6)
-        settled.append(tags.settle(6, multiple: true))
-        #expect(settled == [true, true])
-    }
-}
-
 struct SplitMix: RandomNumberGenerator {
     var state: UInt64
 

@@ -10,7 +10,7 @@ struct ConsumerTests {
                 var out: [Delivery] = []
                 while out.count < 5 { out += try await consumer.next(max: 100) }
                 #expect(out.count == 5)
-                consumer.ack(out[1], multiple: true)
+                for delivery in out[...1] { consumer.ack(delivery) }
                 var more: [Delivery] = []
                 while more.count < 2 { more += try await consumer.next(max: 100) }
                 #expect(more.map(\.properties.messageID) == ["5", "6"])
@@ -28,7 +28,7 @@ struct ConsumerTests {
                 #expect(again.map(\.properties.messageID) == ["1", "2"])
                 #expect(again.allSatisfy { $0.redelivered })
                 // Of the earlier connection: must not settle what bears the same tag now.
-                consumer.ack(first[2], multiple: true)
+                for delivery in first { consumer.ack(delivery) }
                 consumer.ack(again[0])
             }
             try await withConsumer(broker, .queue("work")) { consumer in
@@ -51,6 +51,22 @@ struct ConsumerTests {
                 #expect(again.map(\.properties.messageID) == ["1"])
                 #expect(again[0].connectionEpoch == deliveries[0].connectionEpoch)
                 consumer.ack(again[0])
+            }
+        }
+    }
+
+    @Test func `deliveries settled in any order are settled, and no other`() async throws {
+        try await filled(with: 200) { broker in
+            try await withConsumer(broker, .queue("work"), prefetch: 200) { consumer in
+                let deliveries = try await gather(200, max: 200, from: consumer)
+                for delivery in deliveries.shuffled() where !["7", "150"].contains(delivery.properties.messageID) {
+                    if delivery.tag % 10 == 0 { consumer.reject(delivery, requeue: false) } else { consumer.ack(delivery) }
+                }
+                // Had the broker closed the channel, all would come again.
+                try await broker.closeConnections(until: { !consumer.isConnected })
+                let again = try await gather(2, from: consumer)
+                #expect(again.map(\.properties.messageID) == ["7", "150"])
+                #expect(again.allSatisfy { $0.connectionEpoch == deliveries[0].connectionEpoch + 1 })
             }
         }
     }

@@ -189,6 +189,6 @@ func echo(_ server: AMQPConsumer, _ publisher: AMQPPublisher) async throws {
             // A publisher between two connections: the asker's deadline is the remedy.
             try? publisher.send(.reply(to: request, messageID: "r", type: "hold.reply.v1", body: request.body), within: .seconds(5))
         }
-        server.ack(requests.last!, multiple: true)
+        for request in requests { server.ack(request) }
     }
 }

@@ -16,8 +16,10 @@ struct SingleActiveTests {
             var received = 0
             while received < 450 {
                 let deliveries = try await consumer.next(max: 64)
-                for delivery in deliveries { seen[delivery.routingKey, default: []].append(Int(delivery.properties.messageID)!) }
-                consumer.ack(deliveries.last!, multiple: true)
+                for delivery in deliveries {
+                    seen[delivery.routingKey, default: []].append(Int(delivery.properties.messageID)!)
+                    consumer.ack(delivery)
+                }
                 received += deliveries.count
             }
             for queue in Self.queues { #expect(seen[queue] == Array(0..<150), "\(queue)") }
@@ -60,8 +62,8 @@ struct SingleActiveTests {
                 for delivery in deliveries {
                     seen[delivery.routingKey, default: []].append(Int(delivery.properties.messageID)!)
                     #expect(delivery.redelivered == (1...4).contains(Int(delivery.properties.messageID)!))
+                    second.ack(delivery)
                 }
-                second.ack(deliveries.last!, multiple: true)
                 guard seen.values.map(\.count).reduce(0, +) < 27 else { break }
                 deliveries = try await second.next(max: 100)
             }

@@ -20,7 +20,7 @@ struct TLSTests {
                     try await withConsumer(broker, .queue("work"), { $0.certificateAuthorities = certificate.certificate }) { consumer in
                         let deliveries = try await gather(100, from: consumer)
                         #expect(deliveries.map(\.body) == batch.map(\.body))
-                        consumer.ack(deliveries.last!, multiple: true)
+                        for delivery in deliveries { consumer.ack(delivery) }
                     }
                 }
 

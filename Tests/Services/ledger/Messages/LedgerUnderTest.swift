@@ -31,7 +31,7 @@ extension TestBroker {
         var found: [Delivery] = []
         while found.count < count {
             found += try await consumer.next(max: 1_000)
-            consumer.ack(found.last!, multiple: true)
+            for delivery in found { consumer.ack(delivery) }
         }
         await consumer.stop(within: .seconds(1))
         await running
