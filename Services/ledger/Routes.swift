@@ -18,6 +18,7 @@ struct Routes: Sendable {
     let topUpURL: String
     let log: Logger
     let zones = TimeZoneNames()
+    let operations = Operations()
 
     var router: Router {
         var router = Router()

@@ -16,8 +16,9 @@ extension Routes {
         guard deduction.user == nil || deduction.user == caller.userID else {
             throw Problem.invalidRequest("x-on-behalf-of names somebody else.", param: "user_id")
         }
+        let operation = operations.recorded(deduction.operation, of: caller.accountID, at: .now())
         let posting = try await post(source: "deduct:\(service)", ref: deduction.idempotencyKey) {
-            deduction.command($0, from: caller.accountID, by: service, trace: request.trace)
+            deduction.command($0, from: caller.accountID, by: service, operation: operation, trace: request.trace)
         }
         log.info(
             posting.isNew ? "credits deducted" : "credits deducted before",
@@ -70,7 +71,9 @@ private struct Deduction: Sendable {
     }
 
     /// The caller's own metadata stands inside, where it cannot be taken for what the ledger itself reads.
-    func command(_ charge: ChargeID, from account: AccountID, by service: String, trace: TraceContext) -> Command {
+    func command(
+        _ charge: ChargeID, from account: AccountID, by service: String, operation: String?, trace: TraceContext
+    ) -> Command {
         let known = JSONWriter.object { json in
             json.field("service", service)
             json.field("idempotency_key", idempotencyKey)

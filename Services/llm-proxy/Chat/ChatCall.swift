@@ -235,6 +235,7 @@ final class ChatCall: @unchecked Sendable {
         let outageEnds = MonotonicInstant.current() + service.ledger.timing.outagePatience
         let amounts = HoldAmounts(most: more.most, usual: more.usual, least: more.least)
         let used = usedSoFar
+        var hasFailed = false
         while let stream, stream.isRunning, !exchange.isClosed {
             do {
                 let reply = try await service.shared.funds.reply(
@@ -252,7 +253,11 @@ final class ChatCall: @unchecked Sendable {
                 guard let reply else { break }
                 if reply.status != .busy { return granted(reply, more) }
             } catch {
-                service.log.warning("extend request failed", ["step": .integer(more.step)], error: error, trace: context.trace)
+                // Once: an outage may last for a minute, and every stream waits for its end.
+                if !hasFailed {
+                    service.log.warning("extend request failed", ["step": .integer(more.step)], error: error, trace: context.trace)
+                }
+                hasFailed = true
             }
             guard MonotonicInstant.current() + LedgerMessages.outagePause < outageEnds else { break }
             try? await service.loop.sleep(for: LedgerMessages.outagePause)

@@ -59,6 +59,24 @@ extension RoutesTests {
         }
     }
 
+    @Test func `further operations of a quarter of an hour are recorded as other`() async throws {
+        try await withServer { server in
+            let person = server.person()
+            let web = server.service("web-gateway", for: person)
+            try await server.ledger.do(.grant(.purchase, amount: credits(10)), account: person.accountID)
+            // Should a quarter begin meanwhile, two of them still have fewer places than there are names.
+            let count = 2 * Operations.namesMax + 1
+            let statuses = try await concurrently(count) { number in
+                let body = Self.deduction(["amount": "0.01", "operation": #""operation \(number)""#])
+                return try await server.ask("POST", "/api/credits/deduct", as: web, body, onBehalfOf: person.userID).status
+            }
+            #expect(statuses == [Int](repeating: 201, count: count))
+            let operations = try await server.object("/api/credits/usage/operations?limit=1000", as: person).objects("operations")
+            #expect(operations.contains { $0.text(of: "operation") == Operations.other })
+            #expect(operations.count <= 2 * (Operations.namesMax + 1))
+        }
+    }
+
     @Test func `the user is named by the header or in the body`() async throws {
         try await withServer { server in
             let (person, other) = (server.person(), server.person())

@@ -1,14 +1,13 @@
-import Contracts
 import Synchronization
 
-/// Bounds the operations (`x-operation`) that a caller can add to the journal and the usage tables.
+/// Bounds the operations that a caller can add to the journal and the usage tables: of calls (`x-operation`) and of deductions.
 ///
 /// In each quarter of an hour the first ``namesMax`` names of an account stand; further ones are recorded as ``other``. Each replica counts
 /// on its own and keeps at most ``allNamesMax`` names; beyond that, a name not yet known is ``other`` too.
-final class Operations: Sendable {
-    static let namesMax = 50
-    static let allNamesMax = 100_000
-    static let other = "other"
+package final class Operations: Sendable {
+    package static let namesMax = 50
+    package static let allNamesMax = 100_000
+    package static let other = "other"
 
     private struct State {
         var quarter: Int64 = 0
@@ -18,7 +17,9 @@ final class Operations: Sendable {
 
     private let state = Mutex(State())
 
-    func recorded(_ operation: String?, of account: AccountID, at now: Instant) -> String? {
+    package init() {}
+
+    package func recorded(_ operation: String?, of account: AccountID, at now: Instant) -> String? {
         guard let operation, operation != Self.other else { return operation }
         let quarter = now.seconds / 900
         return state.withLock { state in
