@@ -1,9 +1,9 @@
 import EventLoop
 package import Telemetry
 
-/// Receives from one queue, or several, over a connection of its own. Callable from any task on any loop.
+/// Receives from one queue over a connection of its own. Callable from any task on any loop.
 ///
-/// At most `prefetch` deliveries of each queue are out and unsettled: that bounds memory here. After a lost connection the broker
+/// At most `prefetch` deliveries are out and unsettled: that bounds memory here. After a lost connection the broker
 /// delivers again what was not acknowledged; each loss counts as a failed delivery of every one of them (delivery-limit), so prefetch
 /// no more than is worked on.
 ///
@@ -11,13 +11,11 @@ package import Telemetry
 /// receiving, and nothing tells the difference.
 package final class AMQPConsumer: Sendable {
     package enum Source: Sendable {
-        /// Durable queues the broker's definitions declare. Their deliveries come mixed, those of each queue in its order.
-        case queues([String])
+        /// A durable queue that the broker's definitions declare.
+        case queue(String)
         /// A queue of this connection alone, declared anew as `<prefix>.<epoch>` after each connect, then bound, then consumed. What is
         /// published while disconnected is lost to it.
         case exclusive(prefix: String, bindings: [(exchange: String, routingKey: String)])
-
-        package static func queue(_ name: String) -> Source { .queues([name]) }
     }
 
     private let role: ConsumerRole
@@ -40,7 +38,7 @@ package final class AMQPConsumer: Sendable {
     /// settled by then, is delivered again in its order, to somebody.
     package func stop(within limit: Duration = .seconds(10)) async { await thread.stop(within: limit) }
 
-    /// While true there is no connection: what is out goes back to its queues, in order, and on to the next subscriber; what is settled
+    /// While true there is no connection: what is out goes back to the queue, in order, and on to the next subscriber; what is settled
     /// of it later is not heard. Afterwards this one subscribes anew, behind the others.
     package func setSuspended(_ isSuspended: Bool) { thread.setSuspended(isSuspended) }
 

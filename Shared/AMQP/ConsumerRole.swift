@@ -93,10 +93,7 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
         unsettled = UnsettledTags()
         try channel.limitPrefetch(prefetch)
         switch source {
-        case .queues(let queues):
-            for (index, queue) in queues.enumerated() {
-                try channel.consume(queue: queue, consumer: "consumer-\(index)", acknowledged: true)
-            }
+        case .queue(let queue): try channel.consume(queue: queue, consumer: "consumer", acknowledged: true)
         case .exclusive(let prefix, let bindings):
             let queue = "\(prefix).\(Instance.epochSuffix(epoch))"
             try channel.declareExclusiveQueue(queue)
