@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SWIFT_SOURCES := Package.swift Services Shared Tests
 
-.PHONY: help run up down build test check format bench bench-ledger bench-outbox soak-ledger clean
+.PHONY: help run up down build test check format bench bench-ledger bench-outbox bench-faults soak-ledger clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is"; sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 18
@@ -42,6 +42,10 @@ bench-ledger: ## the ledger, with and without RabbitMQ, beside pgbench on the sa
 bench-outbox: ## a backlog of the outbox, in rows a second
 	@bash deploy/local/packages.sh
 	@bash Tests/Benchmarks/outbox.sh
+
+bench-faults: ## the gateway under load while its parts fail; about an hour (BENCH_FAULTS=, BENCH_SHARE=)
+	@bash deploy/local/packages.sh bench
+	@bash Tests/Benchmarks/faults.sh
 
 soak-ledger: ## ten minutes of two ledgers that die under load, every decision checked (SOAK_SECONDS=, SOAK_SEED=)
 	@bash deploy/local/packages.sh

@@ -2,21 +2,23 @@ import EventLoop
 import Foundation
 
 /// Side by side, in one run, as ratios: the proxy beside nginx, the ledger beside pgbench. The outbox alone, in rows a second.
+/// And the whole gateway before, during and after faults.
 ///
 ///     bench proxy STACK_JSON     the stack must run; its first llm-proxy is measured, nginx is started here
 ///     bench ledger STACK_JSON    the same stack's ledger, its database path, and pgbench on the same Postgres
 ///     bench outbox STACK_JSON    the stack's Postgres and RabbitMQ, and a relay started here
+///     bench faults STACK_JSON    the whole stack with two ledgers, while its parts fail
 ///
-/// Run by `make bench`, `make bench-ledger` and `make bench-outbox`. Every measurement alternates between the two sides; what is printed are medians.
+/// Run by `make bench`, `make bench-ledger`, `make bench-outbox` and `make bench-faults`. Every measurement alternates between the two sides; what is printed are medians.
 @main
 struct Bench {
     static func main() {
         let arguments = CommandLine.arguments.dropFirst()
         guard
             arguments.count == 2, let subject = arguments.first, let path = arguments.last,
-            ["proxy", "ledger", "outbox"].contains(subject)
+            ["proxy", "ledger", "outbox", "faults"].contains(subject)
         else {
-            print("usage: bench proxy|ledger|outbox STACK_JSON")
+            print("usage: bench proxy|ledger|outbox|faults STACK_JSON")
             exit(64)
         }
         signal(SIGPIPE, SIG_IGN)
@@ -26,6 +28,7 @@ struct Bench {
                 switch subject {
                 case "proxy": try await ProxyBench(stack: stack, loop: loop).run()
                 case "ledger": try await LedgerBench(stack: stack, loop: loop).run()
+                case "faults": try await FaultBench(stack: stack, loop: loop).run()
                 default: try await OutboxBench(stack: stack, loop: loop).run()
                 }
                 exit(0)

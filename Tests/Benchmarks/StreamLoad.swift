@@ -39,7 +39,7 @@ struct StreamLoad {
         loop.schedule(after: limit) { for call in state.running.values { call.cancel() } }
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<count {
-                group.addTask { while MonotonicInstant.current() < deadline { await one(pool, state, deadline) } }
+                group.addTask { while MonotonicInstant.current() < deadline { await one(pool, state) } }
             }
         }
         let after = try ProcessStats(pid: pid)
@@ -50,6 +50,21 @@ struct StreamLoad {
         return result
     }
 
+    /// Opens `count` streams and waits for their ends.
+    func runOnce(_ count: Int, within limit: Duration) async throws -> Result {
+        var configuration = UpstreamPool.Configuration()
+        configuration.connectionsMax = count
+        let pool = try UpstreamPool(loop: loop, origin: origin, configuration: configuration)
+        defer { pool.close() }
+        let state = State()
+        let patience = loop.schedule(after: limit) { for call in state.running.values { call.cancel() } }
+        defer { loop.cancel(patience) }
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<count { group.addTask { await one(pool, state) } }
+        }
+        return state.result
+    }
+
     /// Confined to the loop.
     private final class State: @unchecked Sendable {
         // @unchecked Sendable: every stream runs on the one loop.
@@ -58,7 +73,7 @@ struct StreamLoad {
         var memory = 0
     }
 
-    private func one(_ pool: UpstreamPool, _ state: State, _ deadline: MonotonicInstant) async {
+    private func one(_ pool: UpstreamPool, _ state: State) async {
         let begun = MonotonicInstant.current()
         let call = pool.begin(method: "POST", target: Array("/v1/chat/completions".utf8), headers: headers, body: body)
         state.running[ObjectIdentifier(call)] = call

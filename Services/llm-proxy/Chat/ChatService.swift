@@ -1,4 +1,5 @@
 import Configuration
+import Contracts
 import EventLoop
 import HTTP
 import HTTPWire

@@ -23,7 +23,7 @@ struct Scenario: Sendable {
 
     static let models = [
         "sim-fast", "sim-burst", "sim-paced", "sim-slow-first", "sim-dies", "sim-no-usage", "sim-429", "sim-500", "sim-503", "sim-hangs",
-        "sim-huge", "sim-long", "sim-to-limit", "sim-second", "sim-steady",
+        "sim-huge", "sim-long", "sim-to-limit", "sim-second", "sim-steady", "sim-lasting",
     ]
 
     /// The longest answer of `sim-to-limit`: the cap of gpt-4.1.
@@ -49,6 +49,8 @@ struct Scenario: Sendable {
         case "sim-second": (pieces, firstByteMilliseconds) = (300, 1_000)
         // 1,200 tokens in 20 s.
         case "sim-steady": (pieces, perSecond) = (1_200, 60)
+        // 1,200 tokens in 100 s.
+        case "sim-lasting": (pieces, perSecond) = (1_200, 12)
         default: return nil
         }
     }
