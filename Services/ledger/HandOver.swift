@@ -1,10 +1,10 @@
 import EventLoop
 import Telemetry
 
-/// Gives the command queues to another ledger while this one cannot reach the database.
+/// Gives the command queues to another ledger while this one cannot reach the database, at its start too.
 ///
-/// The broker feeds a consumer as long as it is connected, and would keep settlements here, unread. So after ``patience`` the connections are closed, which gives everything back in order, and made again, to stand by, when the
-/// database answers. Without another ledger the queues keep what they have. What was taken in before may be decided here all the same,
+/// The broker feeds a consumer as long as it is connected, and would keep settlements here, unread. So after ``patience`` the connections
+/// are closed, which gives everything back in order, and made again, to stand by, when the database answers. Without another ledger the queues keep what they have. What was taken in before may be decided here all the same,
 /// and a second time there: the journal's key makes that harmless.
 final class HandOver: Sendable {
     private let runner: BatchRunner
@@ -23,7 +23,7 @@ final class HandOver: Sendable {
     func run() async throws {
         var wasSuspended = false
         while true {
-            let isSuspended = runner.isDatabaseUnreachable(for: Self.patience)
+            let isSuspended = !runner.hasBegun || runner.isDatabaseUnreachable(for: Self.patience)
             if isSuspended, !wasSuspended { log.warning("command queues given up until the database answers") }
             wasSuspended = isSuspended
             for consumer in consumers { consumer.setSuspended(isSuspended) }

@@ -36,8 +36,7 @@ struct LedgerService {
             let auditTime = try auditTime(environment)
 
             let log = runtime.log
-            // A ledger that is stopped inside of a transaction loses its row locks soon.
-            let pool = try runtime.database(connectionsMax: 6, idleInTransactionTimeout: .seconds(3))
+            let pool = try runtime.database(connectionsMax: 6)
             let reads = try runtime.database(connectionsMax: 3, statementTimeout: .seconds(5), name: "reading database")
             let store = LedgerStore(pool: pool, reads: reads, limits: limits)
             let keeper = JournalKeeper(store: store, log: log)

@@ -2,8 +2,9 @@ import AMQP
 import Contracts
 import Telemetry
 
-/// The queues that the ledger reads. Every command is answered or acknowledged after its decision is durable, never before; the journal's
-/// key makes a second delivery harmless, so no inbox row is written on this path.
+/// The queues that the ledger reads. A command is acknowledged once its decision is durable, or once it is a row; the journal's key makes a
+/// second delivery harmless, so no inbox row is written on this path. What is asked for again may be dropped undecided: an expiry, and a
+/// report with a larger one behind it.
 ///
 /// | queue | prefetch | messages | replicas |
 /// |---|---|---|---|

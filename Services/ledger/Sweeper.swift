@@ -17,8 +17,8 @@ final class Sweeper: @unchecked Sendable {
     private let interval: Duration
     private let log: Logger
     private var isFailing = false
-    /// When each hold and each account was asked for last.
-    private var askedHolds: [ChargeID: MonotonicInstant] = [:]
+    /// When each hold and each account was asked for last, and when the hold was due.
+    private var askedHolds: [ChargeID: (at: MonotonicInstant, due: Instant)] = [:]
     private var askedAccounts: [AccountID: MonotonicInstant] = [:]
     /// Holds that expire before were looked at.
     private var mark = Instant(microseconds: 0)
@@ -58,7 +58,7 @@ final class Sweeper: @unchecked Sendable {
     func sweepHolds() async throws {
         guard publisher.isConnected else { return }
         let now = MonotonicInstant.current()
-        askedHolds = askedHolds.filter { now - $0.value < Self.askEvery }
+        askedHolds = askedHolds.filter { now - $0.value.at < Self.askEvery }
         if looksFromStart <= now { (mark, looksFromStart) = (Instant(microseconds: 0), now + Self.fromStartEvery) }
         let (clock, due) = try await store.pool.pipeline(
             ReadClock(), ReadOverdueHolds(since: mark, except: Array(askedHolds.keys), limit: Self.holdsMax))
@@ -69,11 +69,12 @@ final class Sweeper: @unchecked Sendable {
             } catch {
                 return log.warning("expiry not asked for", error: error)
             }
-            askedHolds[hold.charge] = now
+            askedHolds[hold.charge] = (now, hold.due)
         }
         asked.add(Int64(due.count))
-        // A hold that was asked for stays overdue, or moves ahead of the clock.
-        if askedHolds.isEmpty, let clock = clock.first { mark = clock + (Duration.zero - Self.overlap) }
+        // A hold that was asked for stays overdue until its expiry is decided.
+        let open = askedHolds.values.map(\.due).min()
+        if let clock = clock.first { mark = max(mark, min(open ?? clock, clock + (Duration.zero - Self.overlap))) }
     }
 
     /// Has the expired lots of some accounts ended, unless running holds keep them.
@@ -112,7 +113,7 @@ struct ReadOverdueHolds: Statement {
     let limit: Int
 
     static let sql = """
-        SELECT charge_id, account_id
+        SELECT charge_id, account_id, expires_at
         FROM open_hold
         WHERE expires_at >= $1 AND expires_at <= statement_timestamp() AND charge_id <> ALL($2::uuid[])
         ORDER BY expires_at
@@ -125,8 +126,8 @@ struct ReadOverdueHolds: Statement {
         parameters.append(limit)
     }
 
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> (charge: ChargeID, account: AccountID) {
-        try (row.next(), row.next())
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> (charge: ChargeID, account: AccountID, due: Instant) {
+        try (row.next(), row.next(), row.next())
     }
 }
 

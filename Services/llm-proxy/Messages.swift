@@ -43,8 +43,8 @@ struct LedgerMessages: Sendable {
     static let outagePatience = Duration.seconds(90)
     /// Between two questions of a stream during an outage.
     static let outagePause = Duration.seconds(1)
-    /// After `busy`, before the same question is sent again.
-    private static let busyPause = Duration.milliseconds(250)
+    /// After the first `busy`, before the same question is sent again. It doubles, up to a second.
+    private static let busyPause = Duration.milliseconds(100)
 
     /// Asks for a hold, once.
     /// - Throws: when the ledger does not answer. A question that may have arrived is taken back by one void, sent and forgotten: an
@@ -76,10 +76,12 @@ struct LedgerMessages: Sendable {
     /// Repeats a question that the ledger was too busy to decide, within the time of one question.
     private func ask(_ question: some Message, on loop: EventLoop, in context: MessageContext) async throws -> HoldReply {
         let deadline = MonotonicInstant.current() + timing.holdWithin
+        var pause = Self.busyPause
         while true {
             let reply = try await askOnce(question, within: deadline - MonotonicInstant.current(), in: context)
-            guard reply.status == .busy, deadline - MonotonicInstant.current() > Self.busyPause * 2 else { return reply }
-            try await loop.sleep(for: Self.busyPause)
+            guard reply.status == .busy, deadline - MonotonicInstant.current() > pause * 2 else { return reply }
+            try await loop.sleep(for: pause)
+            pause = min(pause * 2, .seconds(1))
         }
     }
 

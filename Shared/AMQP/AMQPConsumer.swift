@@ -59,6 +59,9 @@ package final class AMQPConsumer: Sendable {
         }
     }
 
+    /// Returns whether the connection that brought this delivery is open. Afterwards the broker gives the delivery to the next consumer.
+    package func isOut(_ delivery: Delivery) -> Bool { role.isOut(delivery) }
+
     /// Acknowledges this delivery and no other; deliveries may be settled in any order. Nothing is waited for: an acknowledgement that does
     /// not reach the broker means one more delivery.
     package func ack(_ delivery: Delivery) {

@@ -21,6 +21,8 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
         var lastWaiterID: UInt64 = 0
         var settlements: [Settlement] = []
         var isStopped = false
+        /// Of the connection that is open; zero without one.
+        var epoch: UInt64 = 0
 
         /// Those who wait, to be told so.
         mutating func stop() -> [Waiter] {
@@ -82,6 +84,8 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
     /// The cancellation may have come after the answer.
     func forgetWaiter(_ id: UInt64) { _ = shared.withLock { $0.cancelledEarly.remove(id) } }
 
+    func isOut(_ delivery: Delivery) -> Bool { shared.withLock { $0.epoch == delivery.connectionEpoch } }
+
     func add(_ settlement: Settlement) { shared.withLock { $0.settlements.append(settlement) } }
 
     var hasWork: Bool { shared.withLock { !$0.settlements.isEmpty } }
@@ -90,6 +94,7 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
 
     func setUp(_ channel: Channel) throws(ConnectionFailure) {
         epoch += 1
+        shared.withLock { $0.epoch = epoch }
         unsettled = UnsettledTags()
         try channel.limitPrefetch(prefetch)
         switch source {
@@ -151,7 +156,7 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
     func lost(_ failure: ConnectionFailure) {
         received = []
         // Not handed out yet: the broker delivers them again.
-        shared.withLock { $0.ready = FIFO() }
+        shared.withLock { ($0.ready, $0.epoch) = (FIFO(), 0) }
         unsettled = UnsettledTags()
     }
 
@@ -168,7 +173,10 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
     var isDrained: Bool { unsettled.first >= firstLeft && !hasWork }
 
     func ended() {
-        let waiters = shared.withLock { $0.stop() }
+        let waiters = shared.withLock { shared in
+            shared.epoch = 0
+            return shared.stop()
+        }
         for waiter in waiters { waiter.resume(throwing: ConsumeError.stopped) }
     }
 }

@@ -60,14 +60,12 @@ package final class Runtime: Sendable {
 
     /// A pool on `loop`, by default the main one; `DATABASE_URL`.
     package func database(
-        connectionsMax: Int = 8, statementTimeout: Duration? = nil, idleInTransactionTimeout: Duration? = nil, on loop: EventLoop? = nil,
-        name: String = "database"
+        connectionsMax: Int = 8, statementTimeout: Duration? = nil, on loop: EventLoop? = nil, name: String = "database"
     ) throws(ConfigurationError) -> PostgresPool {
         let loop = loop ?? self.loop
         var settings = PostgresPool.Configuration(url: try databaseURL(), applicationName: service)
         settings.connectionsMax = connectionsMax
         if let statementTimeout { settings.statementTimeout = statementTimeout }
-        if let idleInTransactionTimeout { settings.idleInTransactionTimeout = idleInTransactionTimeout }
         let pool = PostgresPool(loop: loop, configuration: settings, log: log)
         add(
             Component(name, on: loop, stopWithin: .seconds(6)) {

@@ -8,8 +8,8 @@ struct Command: Equatable, Sendable {
     /// The API key the call came with.
     var key: APIKeyID?
     var context = Context()
-    /// The broker delivered this question before. It is answered from its row or not at all: the first answer may have been a refusal,
-    /// which leaves no row.
+    /// The broker delivered this question before, or its asker may have given up. It is answered from its row, and without one it grants
+    /// nothing: the first answer may have been a refusal, which leaves no row.
     var isRedelivered = false
 
     enum Action: Equatable, Sendable {
@@ -34,6 +34,17 @@ struct Command: Equatable, Sendable {
         case grant(Grant, amount: Credits, expiresAt: Instant? = nil)
         /// Takes a grant back, or gives it back, until `target` of it is taken; of several the highest version counts.
         case reverse(grant: ChargeID, target: Credits, version: Int64)
+    }
+
+    /// What the sweep asks for, and asks for again: it may be dropped.
+    var isHousekeeping: Bool { action == .expire || action == .expireLots }
+
+    /// A question about a running or coming call: its asker waits for a few seconds at most.
+    var isQuestion: Bool {
+        switch action {
+        case .hold, .extend: true
+        default: false
+        }
     }
 
     enum Grant: Sendable {

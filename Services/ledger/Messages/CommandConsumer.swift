@@ -51,16 +51,14 @@ final class CommandConsumer: Sendable {
 
     /// Submits what waits together. But a delivery that came back often was out each time a ledger died, and so were the others of its
     /// time; one of them may be the reason. Then they are decided in groups that double, in a random order: every further death leaves
-    /// about a third of the others settled, and long before the queue's delivery limit the poison message is alone. Expiries come last,
-    /// because the order of an account's messages is given up here.
+    /// about a third of the others settled, and long before the queue's delivery limit the poison message is alone. The order of an account's
+    /// messages is given up here.
     private func submit(_ deliveries: [Delivery]) async throws {
         guard deliveries.contains(where: { $0.priorDeliveries >= Self.suspectAfter }) else {
             return runner.submit(deliveries.compactMap(waiting))
         }
         outcomes.apart.add(Int64(deliveries.count))
-        let shuffled = deliveries.shuffled()
-        var rest = (shuffled.filter { $0.properties.type != ExpireHold.name } + shuffled.filter { $0.properties.type == ExpireHold.name })[
-            ...]
+        var rest = deliveries.shuffled()[...]
         var size = 1
         while !rest.isEmpty {
             try await runner.decideApart(rest.prefix(size).compactMap(waiting))
@@ -79,10 +77,13 @@ final class CommandConsumer: Sendable {
             case .holds:
                 let command = try Command.question(
                     delivery.properties.type, delivery.body, delivery.origin, isRedelivered: delivery.redelivered)
-                return WaitingCommand(command, deadline: delivery.deadline) { [self] in conclude(delivery, command, $0) }
+                return WaitingCommand(command, deadline: delivery.deadline, isStale: isStale(delivery, command)) { [self] in
+                    conclude(delivery, command, $0)
+                }
             case .commands(let queue):
                 let command = try Command.durable(delivery.properties.type, delivery.body, delivery.origin)
-                return WaitingCommand(command, message: DurableMessage(delivery: delivery, queue: queue.name)) { [self] in
+                let message = DurableMessage(delivery: delivery, queue: queue.name)
+                return WaitingCommand(command, message: message, isStale: isStale(delivery, command)) { [self] in
                     conclude(delivery, command, $0)
                 }
             }
@@ -94,13 +95,20 @@ final class CommandConsumer: Sendable {
         }
     }
 
+    /// Tells when the broker may have given a delivery to another ledger. A question is then answered there. An expiry must not be decided
+    /// here, ahead of what the other ledger has still queued.
+    private func isStale(_ delivery: Delivery, _ command: Command) -> @Sendable () -> Bool {
+        guard command.isQuestion || command.isHousekeeping else { return { false } }
+        return { [consumer] in !consumer.isOut(delivery) }
+    }
+
     // MARK: Answers
 
     private func conclude(_ delivery: Delivery, _ command: Command, _ verdict: Verdict) {
         switch verdict {
         case .decided(let decision): conclude(delivery, command, decision)
+        case .undecided where !isHold: break  // An expiry that is no longer out.
         case .undecided:
-            // A durable command has no deadline.
             outcomes.busy.add()
             log.warning("question not decided in time", fields(delivery, command), trace: delivery.trace)
             reply(HoldReply(chargeID: command.id, status: .busy), to: delivery)
@@ -199,11 +207,12 @@ final class CommandConsumer: Sendable {
 }
 
 extension Delivery {
-    /// When a question that was not decided is answered: half a second before its asker gives up, so that it may ask again. Only the time
-    /// since the delivery counts; the broker counts the time in the queue (`expiration`), and no clock of the asker's takes part.
+    /// When a question that was not decided is answered: half a second before its asker gives up, if it came at once. Only the time since
+    /// the delivery counts: no clock of the asker's takes part, and the broker counts the time in the queue (`expiration`).
     fileprivate var deadline: MonotonicInstant {
-        let patience = properties.expirationMilliseconds
-        guard patience > 0 else { return .never }
+        let longest = Int64(5_000)
+        let given = Int64(properties.expirationMilliseconds)
+        let patience = given > 0 ? min(given, longest) : longest
         return receivedAt + .milliseconds(max(patience - 500, patience / 2))
     }
 

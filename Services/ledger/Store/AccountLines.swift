@@ -6,9 +6,10 @@ import Telemetry
 /// Commands of accounts that a batch could not lock, in a line for each account.
 ///
 /// The lines are worked on in turn, over a connection of their own. One account at a time waits for its lock, behind the transactions that
-/// wait already, so that two ledgers share a busy account fairly. Commands keep their order. Of the waiting reports of a charge only the
-/// largest stays. An expiry does not wait: the sweep asks again. After ``keepAfter`` the durable commands become rows (``KeptCommand``);
-/// while an account has rows, its later commands follow them. Confined to the store's loop.
+/// wait already, so that two ledgers share a busy account fairly. Once that was decided, the line ends, and what came meanwhile goes to the
+/// next batch. Commands keep their order. Of the waiting reports of a charge only the largest stays. What the sweep asks for does not wait,
+/// since it asks again. Once the lock was not to be had, questions do not wait either. After ``keepAfter`` the durable commands become rows
+/// (``KeptCommand``); while an account has rows, its later commands follow them. Confined to the store's loop.
 final class AccountLines: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
     private struct Line {
@@ -16,13 +17,14 @@ final class AccountLines: @unchecked Sendable {
         /// Where the waiting report of a charge stands.
         private var reports: [ChargeID: Int] = [:]
         var tryFrom = MonotonicInstant.current()
+        /// The tries in a row that ended without the lock.
+        var timeouts = 0
         var hasRows = false
         /// A command cannot be written: until the line is empty, one at a time is decided.
         var isCareful = false
 
-        /// - Returns: a command that need not wait: an expiry, or the smaller of two reports of a charge.
+        /// - Returns: the smaller of two reports of a charge, which need not wait.
         mutating func append(_ command: WaitingCommand) -> WaitingCommand? {
-            guard command.command.action != .expire else { return command }
             guard case .report(let used, _) = command.command.action else {
                 commands.append(command)
                 return nil
@@ -63,13 +65,19 @@ final class AccountLines: @unchecked Sendable {
     private let store: LedgerStore
     private let log: Logger
     private let commandsMax: Int
-    private var lines: [AccountID: Line] = [:] { didSet { waiting.set(Int64(count)) } }
+    private var lines: [AccountID: Line] = [:]
     /// The accounts in turn.
     private var turn: [AccountID] = []
     private var arrival: Wait<Void>?
-    /// Takes an account's commands out of the queue for the next batch: they are older than those that its new line will get.
-    var claim: (AccountID) -> [WaitingCommand] = { _ in [] }
+    /// Takes the accounts' commands out of the queue for the next batch: they are older than those that their new lines will get.
+    var claim: (Set<AccountID>) -> [WaitingCommand] = { _ in [] }
+    /// Puts commands at the head of that queue.
+    var release: ([WaitingCommand]) -> Void = { _ in }
+    var isBeingDecided: (AccountID) -> Bool = { _ in false }
     private var looksForRowsFrom = MonotonicInstant.current()
+    /// The last account that was found to have rows; the next look begins behind it.
+    private var lastWithRows = ""
+    private var keepsFrom = MonotonicInstant.current()
 
     /// A durable command waits this long in memory, and then as a row. The broker ends a channel that has a delivery out for 30 minutes.
     private let keepAfter: Duration
@@ -103,21 +111,30 @@ final class AccountLines: @unchecked Sendable {
     }
 
     private func add(_ command: WaitingCommand) {
-        if let needless = lines[command.command.account]?.append(command) { needless.answer(.decided(.noted)) }
+        let account = command.command.account
+        if command.command.isHousekeeping { return command.answer(.decided(.noted)) }
+        // They would take the places of other accounts' questions, of which the broker sends only so many at once.
+        if command.command.isQuestion, let line = lines[account], line.timeouts > 0 || line.commands.count >= Self.questionsUpTo {
+            return command.answer(.undecided)
+        }
+        if let needless = lines[account]?.append(command) { needless.answer(.decided(.noted)) }
     }
+
+    /// A line of this length takes no more questions.
+    private static let questionsUpTo = 1_000
 
     /// Puts the commands of a batch that could not lock their accounts in front of those that came after them.
     func putBack(_ commands: [WaitingCommand]) {
-        for (account, commands) in Dictionary(grouping: commands, by: \.command.account) {
-            open(account)
-            lines[account]?.putBack(commands.filter { $0.command.action != .expire })
-            for command in commands where command.command.action == .expire { command.answer(.decided(.noted)) }
-        }
+        guard !commands.isEmpty else { return }
+        open(Set(commands.map(\.command.account)))
+        for command in commands where command.command.isHousekeeping { command.answer(.decided(.noted)) }
+        let kept = Dictionary(grouping: commands.filter { !$0.command.isHousekeeping }, by: \.command.account)
+        for (account, commands) in kept { lines[account]?.putBack(commands) }
     }
 
     /// Takes the questions out whose askers give up soon, unless they are being decided.
     func removeOverdue(_ now: MonotonicInstant) -> [WaitingCommand] {
-        turn.flatMap { lines[$0]?.take { $0.deadline <= now } ?? [] }
+        lines.filter { $1.commands.contains { $0.isOverdue(now) } }.flatMap { lines[$0.key]?.take { $0.isOverdue(now) } ?? [] }
     }
 
     func removeAll() -> [WaitingCommand] {
@@ -125,11 +142,12 @@ final class AccountLines: @unchecked Sendable {
         return turn.flatMap { lines[$0]?.commands ?? [] }
     }
 
-    private func open(_ account: AccountID) {
-        guard lines[account] == nil else { return }
-        lines[account] = Line()
-        turn.append(account)
-        for command in claim(account) { add(command) }
+    private func open(_ accounts: Set<AccountID>) {
+        let new = accounts.filter { lines[$0] == nil }
+        guard !new.isEmpty else { return }
+        for account in new { lines[account] = Line() }
+        turn += new
+        for command in claim(new) { add(command) }
         arrival?.succeed(())
     }
 
@@ -176,47 +194,66 @@ final class AccountLines: @unchecked Sendable {
     private func tryLine(of account: AccountID) async throws {
         guard let line = lines[account] else { return }
         let countMax = line.isCareful ? 1 : commandsMax
+        var rows: [KeptCommand] = []
         var commands: [WaitingCommand] = []
+        var hasRows = false
         do {
-            let decisions = try await store.decideInLine(of: account, rowsMax: countMax) {
-                commands = lines[account]?.takeFirst(countMax) ?? []
+            let decisions = try await store.decideInLine(of: account, lockWithin: patience(with: line), rowsMax: countMax) {
+                kept, areMore in
+                // One command or one row at a time: the one that cannot be written is then known.
+                (rows, hasRows) = (kept, areMore || line.isCareful && !kept.isEmpty)
+                let now = MonotonicInstant.current()
+                for overdue in lines[account]?.take(where: { $0.isOverdue(now) }) ?? [] { overdue.answer(.undecided) }
+                commands = hasRows ? [] : lines[account]?.takeFirst(countMax) ?? []
                 return commands.map(\.command)
             }
-            lines[account]?.hasRows = decisions == nil
-            guard let decisions else { return }
             for (command, decision) in zip(commands, decisions) { command.answer(.decided(decision)) }
-            if lines[account]?.commands.isEmpty ?? true { close(account) }
+            lines[account]?.hasRows = hasRows
+            lines[account]?.timeouts = 0
+            if !hasRows { end(account, wasCareful: line.isCareful) }
         } catch let error as PostgresError {
-            try await failed(account, commands, error)
+            if error.mayHaveCommitted { for command in commands { command.answer.mayBeWritten = true } }
+            lines[account]?.putBack(commands)
+            try await failed(account, commands, rows, error)
         } catch {
             lines[account]?.putBack(commands)
             throw error
         }
     }
 
-    private func failed(_ account: AccountID, _ commands: [WaitingCommand], _ error: PostgresError) async throws {
-        guard error.fault == .command, lines[account]?.isCareful == true else {
-            lines[account]?.putBack(commands)
+    /// Nobody waits long behind an account that stays locked.
+    private func patience(with line: Line) -> Duration {
+        let now = MonotonicInstant.current()
+        guard lines.count > 1, lines.values.count(where: { $0.tryFrom <= now }) > 1 else { return LedgerStore.lineWithin }
+        return line.timeouts > 0 ? .milliseconds(20) : LedgerStore.lockWithin
+    }
+
+    /// The lock is there: the next batch decides what came meanwhile. Commands of which one cannot be written stay until it is known.
+    private func end(_ account: AccountID, wasCareful: Bool) {
+        let left = lines[account]?.commands ?? []
+        guard left.isEmpty || !wasCareful else { return }
+        close(account)
+        release(left)
+    }
+
+    private func failed(_ account: AccountID, _ commands: [WaitingCommand], _ rows: [KeptCommand], _ error: PostgresError) async throws {
+        guard error.fault == .command, lines[account]?.isCareful == true, rows.count + commands.count == 1 else {
             if error.fault == .command { lines[account]?.isCareful = true }
-            rest(account, after: error)
-            return
+            return rest(account, after: error)
         }
-        // One row or one command is left, and it cannot be written.
-        do {
-            if try await store.parkFirstKept(of: account, because: error) { return lines[account]?.putBack(commands) ?? () }
-        } catch {
-            lines[account]?.putBack(commands)
-            throw error
-        }
-        for command in commands { command.answer(.failed(error)) }
+        if let row = rows.first { return try await store.park(row, because: error) }
+        for command in lines[account]?.takeFirst(1) ?? [] { command.answer(.failed(error)) }
         if lines[account]?.commands.isEmpty ?? true { close(account) }
     }
 
-    /// A time-out was a wait in the line, so the next try follows in turn. Any other fault is given time to pass.
     private func rest(_ account: AccountID, after error: PostgresError) {
-        let hasRowsOnly = lines[account]?.commands.isEmpty ?? true
-        lines[account]?.tryFrom = .current() + (hasRowsOnly ? rowsEvery : error.isTimeout ? .zero : .seconds(1))
-        if !error.isTimeout { log.warning("account unavailable", ["account.id": .describing(account)], error: error) }
+        let timeouts = error.isTimeout ? (lines[account]?.timeouts ?? 0) + 1 : 0
+        lines[account]?.timeouts = timeouts
+        lines[account]?.tryFrom = .current() + (error.isTimeout ? .milliseconds(min(1_000, 25 << min(timeouts, 6))) : .seconds(1))
+        guard error.isTimeout else {
+            return log.warning("account unavailable", ["account.id": .describing(account)], error: error)
+        }
+        for question in lines[account]?.take(where: \.command.isQuestion) ?? [] { question.answer(.undecided) }
     }
 
     // MARK: Rows
@@ -224,17 +261,28 @@ final class AccountLines: @unchecked Sendable {
     /// Turns commands into rows that have waited too long, or are too many, and opens lines for the accounts that have rows.
     private func keepOverdue() async throws {
         let now = MonotonicInstant.current()
+        guard keepsFrom <= now else { return }
+        keepsFrom = now + .milliseconds(100)
         if looksForRowsFrom <= now {
             looksForRowsFrom = now + rowsEvery
-            for account in try await store.someAccountsKept() { open(account) }
+            let accounts = try await store.someAccountsKept(after: lastWithRows)
+            lastWithRows = accounts.last ?? ""
+            // The batch under way may have skipped the account: it opens the line itself, with the commands it took.
+            open(Set(accounts.compactMap { AccountID($0) }.filter { !isBeingDecided($0) }))
         }
         var left = count
+        waiting.set(Int64(left))
         for (account, line) in lines.sorted(by: { $0.value.commands.count > $1.value.commands.count }) {
             let isOver = left > waitingMax
             let isOld = line.hasRows || line.commands.contains { $0.isDurable && now - $0.since >= keepAfter }
             guard isOver || isOld else { continue }
             left -= line.commands.count
-            try await keep(account) { $0.isDurable && (isOver || !$0.isReport || now - $0.since >= self.keepAfter) }
+            do {
+                try await keep(account) { $0.isDurable && (isOver || !$0.isReport || now - $0.since >= self.keepAfter) }
+            } catch let error as PostgresError {
+                keepsFrom = now + .seconds(1)
+                log.warning("commands not kept", ["account.id": .describing(account)], error: error)
+            }
         }
     }
 

@@ -10,10 +10,11 @@ struct AccountSettings: Equatable, Sendable {
 
 extension LedgerStore {
     /// Changes an account's settings under its lock, as every batch changes it. An account that was never granted anything gets a row, and
-    /// stays unopened.
+    /// stays unopened. Takes a connection of the pages: a locked account must not keep one from a decision.
+    /// - Throws: `PostgresError`, retriable, when the account stays locked for ``lineWithin``.
     func changeSettings(of id: AccountID, _ change: (inout AccountSettings) -> Void) async throws {
-        try await pool.transaction { transaction in
-            try await transaction.execute(OpenAccounts(ids: [id]))
+        try await reads.transaction { transaction in
+            _ = try await transaction.pipeline(BeginBatch(lockWithin: Self.lineWithin), OpenAccounts(ids: [id]))
             var account = try await transaction.one(LockAccount(id: id))
             var settings = AccountSettings(limits: account.limits, lowBalanceLevel: account.lowBalanceLevel)
             change(&settings)

@@ -9,8 +9,8 @@ import Telemetry
 /// A batch decides the commands of the accounts that it can lock at once. The commands of a locked account wait in a line of their own
 /// (``AccountLines``) and hold up no other account. Holds go before durable commands. Confined to the store's loop.
 ///
-/// Every command is answered when its decision is durable, and not before. An unavailable database is waited for. A batch that one of its
-/// accounts or commands holds up is halved until that one stands alone.
+/// A decision is told when it is durable, and not before. An unavailable database is waited for. A batch that one of its accounts or
+/// commands holds up is halved until that one stands alone.
 final class BatchRunner: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
     let loop: EventLoop
@@ -21,6 +21,8 @@ final class BatchRunner: @unchecked Sendable {
     private var holds: [WaitingCommand] = []
     private var durable: [WaitingCommand] = []
     private var apart: [Group] = []
+    /// The accounts of the batch under way.
+    private var inBatch: Set<AccountID> = []
     private var arrival: Wait<Void>?
     private var stopping = false
     private var unavailableSince: MonotonicInstant?
@@ -47,25 +49,30 @@ final class BatchRunner: @unchecked Sendable {
         self.commandsMax = commandsMax
         self.lines = lines ?? AccountLines(store: store, log: log, commandsMax: commandsMax)
         self.lines.claim = { [unowned self] in takeQueued(of: $0) }
+        self.lines.release = { [unowned self] in putFirst($0) }
+        self.lines.isBeingDecided = { [unowned self] in inBatch.contains($0) }
     }
 
     // MARK: Commands come in
 
-    /// Queues `commands`; each is answered by its own callback. Those of one account are decided in their order.
+    /// Queues `commands`; each is answered by its own callback. The durable commands of one account are decided in their order, and so are
+    /// its questions.
     func submit(_ commands: [WaitingCommand]) {
         loop.preconditionCurrent()
         guard !stopping else { return commands.forEach { $0.answer(.givenBack) } }
         for command in commands where !lines.take(command) {
-            if command.isDurable { durable.append(command) } else { holds.append(command) }
+            if command.isDurable || command.command.isHousekeeping { durable.append(command) } else { holds.append(command) }
         }
         arrival?.succeed(())
     }
 
-    /// Decides `commands` in a batch of their own. Returns when they are answered, or wait in the lines of locked accounts.
+    /// Decides `commands` in a batch of their own, whatever else is queued. Returns when they are answered, or wait in the lines of locked
+    /// accounts. Expiries are not decided, because an earlier command of the account may still be queued.
     func decideApart(_ commands: [WaitingCommand]) async throws {
         loop.preconditionCurrent()
         guard !stopping else { throw CancellationError() }
-        let group = Group(commands: commands.filter { !lines.take($0) }, tried: Wait(on: loop))
+        for command in commands where command.command.isHousekeeping { command.answer(.decided(.noted)) }
+        let group = Group(commands: commands.filter { !$0.command.isHousekeeping }, tried: Wait(on: loop))
         guard !group.commands.isEmpty else { return }
         apart.append(group)
         arrival?.succeed(())
@@ -76,10 +83,14 @@ final class BatchRunner: @unchecked Sendable {
     func decide(_ command: Command, within patience: Duration = .seconds(10)) async throws -> Verdict {
         let wait = Wait<Verdict>(on: loop)
         submit([WaitingCommand(command, deadline: .current() + patience) { wait.succeed($0) }])
-        return try await wait.value()
+        // A batch that has it is past its deadline when the database does not answer.
+        return try await wait.value(within: patience + .seconds(1), elseReturn: .unknown)
     }
 
     // MARK: The state of the database
+
+    /// False until ``run()``: a ledger begins when it has found its database.
+    private(set) var hasBegun = false
 
     /// True while the last attempt to reach the database failed.
     var isDatabaseAway: Bool { unavailableSince != nil }
@@ -97,6 +108,7 @@ final class BatchRunner: @unchecked Sendable {
     /// Decides until ``stop()``.
     /// - Throws: errors that are not the database's fault; every waiting command is given back first.
     func run() async throws {
+        hasBegun = true
         defer { giveBackAll() }
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -122,7 +134,7 @@ final class BatchRunner: @unchecked Sendable {
             while let group = apart.first {
                 apart.removeFirst()
                 defer { group.tried.succeed(()) }
-                try await settle(group.commands)
+                try await settle(group.commands.filter { !lines.take($0) })
             }
             if !holds.isEmpty || !durable.isEmpty {
                 try await settle(take())
@@ -157,19 +169,27 @@ final class BatchRunner: @unchecked Sendable {
     }
 
     private func take() -> [WaitingCommand] {
-        let first = holds.prefix(commandsMax)
+        // Questions never take all places: settlements must be decided under any number of them.
+        let first = holds.prefix(durable.isEmpty ? commandsMax : max(1, commandsMax * 3 / 4))
         let rest = durable.prefix(commandsMax - first.count)
         holds.removeFirst(first.count)
         durable.removeFirst(rest.count)
         return Array(first) + rest
     }
 
-    private func takeQueued(of account: AccountID) -> [WaitingCommand] {
-        let taken = (holds + durable).filter { $0.command.account == account }
+    private func takeQueued(of accounts: Set<AccountID>) -> [WaitingCommand] {
+        let taken = (holds + durable).filter { accounts.contains($0.command.account) }
         guard !taken.isEmpty else { return [] }
-        holds.removeAll { $0.command.account == account }
-        durable.removeAll { $0.command.account == account }
+        holds.removeAll { accounts.contains($0.command.account) }
+        durable.removeAll { accounts.contains($0.command.account) }
         return taken
+    }
+
+    private func putFirst(_ commands: [WaitingCommand]) {
+        guard !commands.isEmpty else { return }
+        holds.insert(contentsOf: commands.filter { !$0.isDurable }, at: 0)
+        durable.insert(contentsOf: commands.filter(\.isDurable), at: 0)
+        arrival?.succeed(())
     }
 
     /// Answers questions whose askers give up soon, while they wait for their batch or for a lock.
@@ -177,16 +197,22 @@ final class BatchRunner: @unchecked Sendable {
         while true {
             try await loop.sleep(for: .milliseconds(100))
             let now = MonotonicInstant.current()
-            let overdue = holds.filter { $0.deadline <= now }
-            holds.removeAll { $0.deadline <= now }
-            for command in overdue + lines.removeOverdue(now) { command.answer(.undecided) }
+            for command in removeOverdue(from: &holds, now) + lines.removeOverdue(now) { command.answer(.undecided) }
         }
+    }
+
+    private func removeOverdue(from commands: inout [WaitingCommand], _ now: MonotonicInstant) -> [WaitingCommand] {
+        let overdue = commands.filter { $0.isOverdue(now) }
+        if !overdue.isEmpty { commands.removeAll { $0.isOverdue(now) } }
+        return overdue
     }
 
     // MARK: One batch
 
     /// Tries until every command is answered or waits in a line.
     private func settle(_ commands: [WaitingCommand]) async throws {
+        inBatch = Set(commands.map(\.command.account))
+        defer { inBatch = [] }
         do {
             try await persevere(commands)
         } catch {
@@ -196,18 +222,17 @@ final class BatchRunner: @unchecked Sendable {
     }
 
     private func persevere(_ commands: [WaitingCommand]) async throws {
-        var waiting = commands
+        var batch = Batch(waiting: commands)
         var delay = Duration.milliseconds(50)
         var losses = 0
-        var mayBeWritten = false
         while true {
             let now = MonotonicInstant.current()
-            for command in waiting where command.deadline <= now { command.answer(mayBeWritten ? .unknown : .undecided) }
-            waiting.removeAll { $0.deadline <= now }
-            guard !waiting.isEmpty else { return }
-            guard let (left, error) = try await attempt(waiting, losses: losses) else { return noteAvailable() }
-            waiting = left
-            mayBeWritten = mayBeWritten || error.sqlState == nil
+            // With nothing left to decide, nothing is learnt about the database.
+            for command in removeOverdue(from: &batch.waiting, now) { command.answer(.undecided) }
+            guard !batch.waiting.isEmpty else { return }
+            let error = try await attempt(&batch, losses: losses)
+            lines.putBack(batch.takeSkipped())
+            guard let error else { return noteAvailable() }
             losses = error.code == .connectionLost || error.code == .commitUnknown ? losses + 1 : 0
             noteUnavailable(error, since: now)
             // A month left the journal, or one was not made in time: learn where it begins now, and the next try refuses those ids.
@@ -217,59 +242,110 @@ final class BatchRunner: @unchecked Sendable {
         }
     }
 
+    /// The commands of a batch on their way through its transactions.
+    private struct Batch {
+        /// In their order.
+        var waiting: [WaitingCommand]
+        private var skipped: [WaitingCommand] = []
+        private var accounts: Set<AccountID> = []
+
+        init(waiting: [WaitingCommand]) { self.waiting = waiting }
+
+        /// Takes the first `count`, without those whose account was skipped: they follow its earlier commands into its line.
+        mutating func take(_ count: Int) -> [WaitingCommand] {
+            defer { waiting.removeFirst(count) }
+            let taken = waiting.prefix(count)
+            skipped += taken.filter { accounts.contains($0.command.account) }
+            return taken.filter { !accounts.contains($0.command.account) }
+        }
+
+        mutating func skip(_ commands: [WaitingCommand]) {
+            skipped += commands
+            accounts.formUnion(commands.map(\.command.account))
+        }
+
+        mutating func takeSkipped() -> [WaitingCommand] {
+            skipped += waiting.filter { accounts.contains($0.command.account) }
+            waiting.removeAll { accounts.contains($0.command.account) }
+            defer { (skipped, accounts) = ([], []) }
+            return skipped
+        }
+    }
+
     /// After so many lost connections in a row the batch itself is suspected, if the database answers otherwise.
     private static let lossesMax = 6
 
-    /// Decides `commands`, in two halves where one of them holds up the rest.
-    /// - Returns: nil when all are answered or wait in a line; else those to try again, because of an error that concerns all.
-    private func attempt(_ commands: [WaitingCommand], losses: Int) async throws -> (left: [WaitingCommand], error: PostgresError)? {
+    /// Decides what waits in `batch`, in two halves where a part of it holds up the rest.
+    /// - Returns: nil when all are answered or skipped; else an error that concerns all, and what is undecided waits in `batch` again.
+    private func attempt(_ batch: inout Batch, losses: Int) async throws -> PostgresError? {
+        var parts = [batch.waiting.count]
+        while let count = parts.popLast() {
+            let commands = batch.take(count)
+            switch try await attempt(commands, losses: losses) {
+            case .decided(let skipped): batch.skip(skipped)
+            case .unavailable(let error):
+                batch.waiting = commands + batch.waiting
+                return error
+            case .heldUp(let first, let second):
+                batch.waiting = first + second + batch.waiting
+                parts += [second.count, first.count]
+            }
+        }
+        return nil
+    }
+
+    private enum Outcome {
+        /// All are answered but the ones of locked accounts.
+        case decided(skipped: [WaitingCommand])
+        case unavailable(PostgresError)
+        case heldUp([WaitingCommand], [WaitingCommand])
+    }
+
+    private func attempt(_ given: [WaitingCommand], losses: Int) async throws -> Outcome {
+        var commands = given
+        let started = MonotonicInstant.current()
+        for command in removeOverdue(from: &commands, started) { command.answer(.undecided) }
+        guard !commands.isEmpty else { return .decided(skipped: []) }
         do {
-            let started = MonotonicInstant.current()
-            let decisions = try await decided(commands.map(\.command))
+            let decisions = try await decided(commands)
             batchSize.observe(Double(commands.count))
             batchSeconds.observe(MonotonicInstant.current() - started)
-            lines.putBack(zip(commands, decisions).filter { $0.1 == nil }.map(\.0))
             for (command, decision) in zip(commands, decisions) {
                 if let decision { command.answer(.decided(decision)) }
             }
-            return nil
+            return .decided(skipped: zip(commands, decisions).filter { $0.1 == nil }.map(\.0))
         } catch let error as PostgresError {
+            if error.mayHaveCommitted { for command in commands { command.answer.mayBeWritten = true } }
             switch await fault(of: error, losses: losses) {
-            case .database: return (commands, error)
+            case .database: return .unavailable(error)
             case .account:
                 let accounts = Set(commands.map(\.command.account)).sorted()
                 guard accounts.count > 1 else {
                     log.warning("account set aside", ["account.id": .describing(accounts[0])], error: error)
-                    lines.putBack(commands)
-                    return nil
+                    return .decided(skipped: commands)
                 }
                 let first = Set(accounts[..<(accounts.count / 2)])
-                return try await attempt(
-                    commands.filter { first.contains($0.command.account) }, commands.filter { !first.contains($0.command.account) }, losses)
+                return .heldUp(
+                    commands.filter { first.contains($0.command.account) }, commands.filter { !first.contains($0.command.account) })
             case .command:
                 guard commands.count > 1 else {
                     commands[0].answer(.failed(error))
-                    return nil
+                    return .decided(skipped: [])
                 }
-                return try await attempt(Array(commands[..<(commands.count / 2)]), Array(commands[(commands.count / 2)...]), losses)
+                return .heldUp(Array(commands[..<(commands.count / 2)]), Array(commands[(commands.count / 2)...]))
             }
         }
     }
 
-    private func attempt(
-        _ first: [WaitingCommand], _ second: [WaitingCommand], _ losses: Int
-    ) async throws -> (left: [WaitingCommand], error: PostgresError)? {
-        if let (left, error) = try await attempt(first, losses: losses) { return (left + second, error) }
-        return try await attempt(second, losses: losses)
-    }
-
     /// Decides once more where two ledgers met: a charge that both begin under two accounts meets the journal's key, and the second look
     /// finds it decided.
-    private func decided(_ commands: [Command]) async throws -> [Decision?] {
+    private func decided(_ waiting: [WaitingCommand]) async throws -> [Decision?] {
+        let commands = waiting.map(\.command)
+        func isOverdue(_ index: Int) -> Bool { waiting[index].isOverdue(.current()) }
         do {
-            return try await store.decide(commands)
+            return try await store.decide(commands, isOverdue: isOverdue)
         } catch let error as PostgresError where error.isRace {
-            return try await store.decide(commands)
+            return try await store.decide(commands, isOverdue: isOverdue)
         }
     }
 
@@ -300,6 +376,8 @@ struct WaitingCommand: Sendable {
     let deadline: MonotonicInstant
     /// The message of a durable command, which can be kept as a row.
     let message: DurableMessage?
+    /// True once somebody else may be asked the same.
+    let isStale: @Sendable () -> Bool
     let answer: Answer
     let since = MonotonicInstant.current()
 
@@ -308,22 +386,28 @@ struct WaitingCommand: Sendable {
 
     init(
         _ command: Command, deadline: MonotonicInstant = .never, message: DurableMessage? = nil,
-        _ answer: @escaping @Sendable (Verdict) -> Void
+        isStale: @escaping @Sendable () -> Bool = { false }, _ answer: @escaping @Sendable (Verdict) -> Void
     ) {
-        (self.command, self.deadline, self.message, self.answer) = (command, deadline, message, Answer(answer))
+        (self.command, self.deadline, self.message, self.isStale) = (command, deadline, message, isStale)
+        self.answer = Answer(answer)
     }
+
+    /// True if nobody waits for the answer, or the command is repeated elsewhere. A durable command is never overdue, but an expiry is.
+    func isOverdue(_ now: MonotonicInstant) -> Bool { deadline <= now || isStale() }
 
     /// Calls back once, on the runner's loop, however often it is called.
     final class Answer: @unchecked Sendable {
         // @unchecked Sendable: confined to the runner's loop.
         private var body: ((Verdict) -> Void)?
+        /// The outcome of a try is not known.
+        var mayBeWritten = false
 
         fileprivate init(_ body: @escaping @Sendable (Verdict) -> Void) { self.body = body }
 
         func callAsFunction(_ verdict: Verdict) {
             let body = self.body
             self.body = nil
-            body?(verdict)
+            if case .undecided = verdict, mayBeWritten { body?(.unknown) } else { body?(verdict) }
         }
     }
 }
@@ -354,20 +438,26 @@ extension PostgresError {
     enum Fault {
         /// All commands: the same batch may succeed later.
         case database
-        /// The commands of one account: its row or a key of it is locked, slow, or not readable by this version.
+        /// The commands of one account: its row or a key of it is locked, slow, or not readable by this version. Also an error that says
+        /// nothing: to try again may be needless, to give up a settlement would lose it.
         case account
-        /// One command: no repetition mends it.
+        /// One command, by its values: no repetition mends it.
         case command
     }
 
     /// A lost COMMIT is asked for again, since every command carries its id. The server's lack of memory, a right, a table or a partition
     /// (which has no constraint's name) is not the commands' fault.
     var fault: Fault {
-        if isTimeout || isRace || code == .typeMismatch { return .account }
+        if isTimeout || isRace { return .account }
         if isRetriable || isDatabaseUnavailable || lacksMonth { return .database }
-        guard let sqlState else { return .command }
-        return ["42", "53", "58"].contains(sqlState.prefix(2)) ? .database : .command
+        switch sqlState?.prefix(2) {
+        case "42", "53", "58": return .database
+        case "22", "23", "P0": return .command
+        default: return .account
+        }
     }
+
+    var mayHaveCommitted: Bool { code == .commitUnknown || code == .connectionLost }
 
     /// `statement_timeout` or `lock_timeout`.
     var isTimeout: Bool { sqlState == "57014" || sqlState == "55P03" }

@@ -89,20 +89,26 @@ extension Account {
     }
 }
 
-/// Bounds each wait for a lock in the transaction (SQLSTATE 55P03), and has its statements planned once a connection, by their indexes.
+/// Bounds each wait for a lock (SQLSTATE 55P03) and each statement (57014) of the transaction, and has its statements planned once a
+/// connection, by their indexes. A ledger that is stopped inside of the transaction loses its locks after three seconds.
 ///
 /// Planning the write took as long as running it (0.3 ms of a batch of one). The plans do not depend on the values, but on how full the
 /// tables are at that moment: made while few holds are open, they would read all of `open_hold` ever after, dead rows and all.
 struct BeginBatch: Statement {
     let lockWithin: Duration
+    var statementWithin = Duration.seconds(30)
 
     static let sql = """
         SELECT
             set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
-            set_config('lock_timeout', $1, true)
+            set_config('idle_in_transaction_session_timeout', '3s', true), set_config('lock_timeout', $1, true),
+            set_config('statement_timeout', $2, true)
         """
 
-    func bind(_ parameters: inout Parameters) { parameters.append("\(lockWithin.wholeMilliseconds)ms") }
+    func bind(_ parameters: inout Parameters) {
+        parameters.append("\(lockWithin.wholeMilliseconds)ms")
+        parameters.append("\(statementWithin.wholeMilliseconds)ms")
+    }
 }
 
 /// The only clock: read after the locks are held, so that time passes in the order of decisions.

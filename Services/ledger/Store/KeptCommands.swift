@@ -61,16 +61,20 @@ struct ReadAccountsKept: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> AccountID { try row.next() }
 }
 
-/// Some accounts that have commands in rows.
+/// Some accounts that have commands in rows, as the rows name them.
 struct ReadSomeAccountsKept: Statement {
+    let after: String
+
     static let sql = """
-        SELECT DISTINCT ordering_key::uuid
+        SELECT DISTINCT ordering_key
         FROM dead_letter
-        WHERE state = 'replay' AND ordering_key IS NOT NULL
+        WHERE state = 'replay' AND ordering_key > $1
+        ORDER BY ordering_key
         LIMIT 100
         """
 
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> AccountID { try row.next() }
+    func bind(_ parameters: inout Parameters) { parameters.append(after) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> String { try row.next() }
 }
 
 /// The oldest commands that an account has in rows.
@@ -127,22 +131,22 @@ struct ResolveKeptCommands: Statement {
     }
 }
 
-/// Leaves an account's first row to an operator, because it cannot be written.
-struct ParkFirstKept: Statement {
-    let account: AccountID
+/// Leaves a row to an operator, because its command cannot be written.
+struct ParkKeptCommand: Statement {
+    let command: KeptCommand
     let reason: String
 
     static let sql = """
         UPDATE dead_letter
         SET state = 'parked', next_attempt_at = NULL, error_class = 'not_written', error_message = $2,
             last_failed_at = clock_timestamp()
-        WHERE ordering_key = $1 AND state = 'replay'
-            AND seq = (SELECT min(seq) FROM dead_letter WHERE ordering_key = $1 AND state = 'replay')
+        WHERE message_id = $1 AND consumer = $3 AND state = 'replay'
         """
 
     func bind(_ parameters: inout Parameters) {
-        parameters.append(account.description)
+        parameters.append(command.messageID)
         parameters.append(String(reason.prefix(1_000)))
+        parameters.append(command.consumer)
     }
 }
 
@@ -150,14 +154,16 @@ extension LedgerStore {
     /// Commits durable commands as rows.
     func keep(_ commands: [WaitingCommand]) async throws {
         let messages = commands.compactMap { waiting in waiting.message.map { (waiting.command, $0) } }
-        _ = try await pool.execute(KeepCommands(commands: messages))
+        try await pool.transaction { transaction in
+            _ = try await transaction.commit(BeginBatch(lockWithin: Self.lockWithin), KeepCommands(commands: messages))
+        }
     }
 
-    func someAccountsKept() async throws -> [AccountID] { try await pool.query(ReadSomeAccountsKept()) }
+    /// - Returns: at most a hundred of them, in the order of their names, behind `name`.
+    func someAccountsKept(after name: String) async throws -> [String] { try await pool.query(ReadSomeAccountsKept(after: name)) }
 
-    /// - Returns: false if the account has no rows.
-    func parkFirstKept(of account: AccountID, because error: PostgresError) async throws -> Bool {
-        try await pool.execute(ParkFirstKept(account: account, reason: "\(error)")) > 0
+    func park(_ command: KeptCommand, because error: PostgresError) async throws {
+        _ = try await pool.execute(ParkKeptCommand(command: command, reason: "\(error)"))
     }
 }
 

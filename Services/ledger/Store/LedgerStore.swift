@@ -13,10 +13,12 @@ final class LedgerStore: @unchecked Sendable {
     private(set) var limits: Limits
     private let faults: FaultPoints
 
-    /// A batch waits this long for a row or a key that another transaction is writing. Longer waits are for ``decideInLine(_:of:rowsMax:)``.
+    /// A batch waits this long for a row or a key that another transaction is writing. Longer waits are for ``decideInLine(of:lockWithin:rowsMax:take:)``.
     static let lockWithin = Duration.milliseconds(200)
-    /// The time that one account's transaction waits in line for its row.
+    /// The time that one account's transaction waits in line for its row, if nobody waits behind it.
     static let lineWithin = Duration.seconds(1)
+    /// Of one statement of a batch: one slow account must not hold up all others for long.
+    static let statementWithin = Duration.seconds(5)
 
     /// - Parameter reads: `pool` by default.
     init(pool: PostgresPool, reads: PostgresPool? = nil, limits: Limits = Limits(), faults: FaultPoints = FaultPoints()) {
@@ -35,17 +37,18 @@ final class LedgerStore: @unchecked Sendable {
     /// Decides and writes `commands` in their order, durably, all or (when it throws) none. Two round trips; a third where lots or the sums
     /// of API keys matter, or an account is missing or locked.
     ///
+    /// - Parameter isOverdue: asked for each command once the locks are there. An overdue question is answered as one that is delivered again.
     /// - Returns: nil for the commands of an account that another transaction has locked, or that has earlier commands in rows
     ///   (``KeptCommand``). They are undecided.
     /// - Throws: `PostgresError`; after any, the same commands may be sent again.
-    func decide(_ commands: [Command]) async throws -> [Decision?] {
+    func decide(_ commands: [Command], isOverdue: (Int) -> Bool = { _ in false }) async throws -> [Decision?] {
         let accounts = Set(commands.map(\.account)).sorted()
         let charges = Array(Set(commands.map(\.id)))
         let granted = Set(commands.filter(\.movesLots).map(\.account)).sorted()
         faults.sees?(commands)
         let decisions = try await pool.transaction { transaction in
             try faults.hit(.beforeLock)
-            let begin = BeginBatch(lockWithin: Self.lockWithin)
+            let begin = BeginBatch(lockWithin: Self.lockWithin, statementWithin: Self.statementWithin)
             if !granted.isEmpty { _ = try await transaction.pipeline(begin, OpenAccounts(ids: granted)) }
             // Holds before entries: an id that another account's transaction begins just now is then seen by its entry.
             let (_, locked, now, holds, entries, kept) = try await transaction.pipeline(
@@ -56,7 +59,11 @@ final class LedgerStore: @unchecked Sendable {
             let missing = Set(accounts).subtracting(locked.map(\.id))
             var skipped = Set(kept)
             if !missing.isEmpty { skipped.formUnion(try await transaction.query(ReadAccountsThere(ids: Array(missing)))) }
-            let decided = commands.filter { !skipped.contains($0.account) }
+            let decided = commands.indices.filter { !skipped.contains(commands[$0].account) }.map { index in
+                var command = commands[index]
+                if isOverdue(index) { command.isRedelivered = true }
+                return command
+            }
             let state = LedgerState(locked.filter { !skipped.contains($0.id) }, entries, holds)
             var decisions = try await decide(decided, from: state, at: now[0], in: transaction)[...]
             return commands.map { skipped.contains($0.account) ? nil : decisions.removeFirst() }
@@ -66,23 +73,27 @@ final class LedgerStore: @unchecked Sendable {
     }
 
     /// Decides one account's commands after those that wait in rows, and waits in line for its lock.
-    /// - Parameters:
-    ///   - rowsMax: at most so many rows are decided.
-    ///   - take: gives the commands, when the lock is there and no more rows are left.
-    /// - Returns: the decisions about the commands; nil if rows are left.
-    func decideInLine(of account: AccountID, rowsMax: Int, take: () -> [Command]) async throws -> [Decision]? {
+    /// - Parameter take: gives the commands, when the lock is there, to be decided after the rows that it is given: the oldest, at most
+    ///   `rowsMax`. `areMore`: others are left.
+    /// - Returns: the decisions about the commands.
+    func decideInLine(
+        of account: AccountID, lockWithin: Duration, rowsMax: Int, take: (_ rows: [KeptCommand], _ areMore: Bool) -> [Command]
+    ) async throws -> [Decision] {
         try await pool.transaction { transaction in
-            let (_, locked, now, rows) = try await transaction.pipeline(
-                BeginBatch(lockWithin: Self.lineWithin), LockAccount(id: account), ReadClock(),
-                ReadKeptCommands(of: account, limit: rowsMax + 1))
+            let begin = BeginBatch(lockWithin: lockWithin)
+            var (_, locked, now, rows) = try await transaction.pipeline(
+                begin, LockAccount(id: account), ReadClock(), ReadKeptCommands(of: account, limit: rowsMax + 1))
             let kept = Array(rows.prefix(rowsMax))
-            let all = kept.map(\.command) + (rows.count > rowsMax ? [] : take())
-            guard !all.isEmpty else { return [] }
-            let charges = Array(Set(all.map(\.id)))
+            let commands = kept.map(\.command) + take(kept, rows.count > rowsMax)
+            guard !commands.isEmpty else { return [] }
+            if locked.isEmpty, commands.contains(where: \.movesLots) {
+                (_, locked, now) = try await transaction.pipeline(OpenAccounts(ids: [account]), LockAccount(id: account), ReadClock())
+            }
+            let charges = Array(Set(commands.map(\.id)))
             let (holds, entries) = try await transaction.pipeline(ReadHolds(charges: charges), ReadEntries(ids: charges))
             let decisions = try await decide(
-                all, from: LedgerState(locked, entries, holds), at: now[0], in: transaction, resolving: kept)
-            return rows.count > rowsMax ? nil : Array(decisions.dropFirst(kept.count))
+                commands, from: LedgerState(locked, entries, holds), at: now[0], in: transaction, resolving: kept)
+            return Array(decisions.dropFirst(kept.count))
         }
     }
 

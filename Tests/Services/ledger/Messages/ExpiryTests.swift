@@ -63,7 +63,7 @@ struct ExpiryTests {
                 for ledger in ledgers { for _ in 0..<3 { try await ledger.sweeper().sweepHolds() } }
                 if keepAfter == .zero {
                     try await until("the settlement is a row") {
-                        try await ledgers[0].ledger.pool.query(ReadSomeAccountsKept()) == [account]
+                        try await ledgers[0].ledger.pool.query(ReadSomeAccountsKept(after: "")) == [account.description]
                     }
                 }
             }

@@ -67,7 +67,7 @@ extension RoutesTests {
             // Should a quarter begin meanwhile, two of them still have fewer places than there are names.
             let count = 2 * Operations.namesMax + 1
             let statuses = try await concurrently(count) { number in
-                let body = Self.deduction(["amount": "0.01", "operation": #""operation \(number)""#])
+                let body = Self.deduction(["amount": "0.01", "operation": #""operation \#(number)""#])
                 return try await server.ask("POST", "/api/credits/deduct", as: web, body, onBehalfOf: person.userID).status
             }
             #expect(statuses == [Int](repeating: 201, count: count))

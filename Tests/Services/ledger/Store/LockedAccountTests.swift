@@ -235,7 +235,7 @@ extension StoreUnderTest {
 
 /// Runs `body` while another transaction holds the account's row, and returns its value when the row is free.
 @discardableResult
-private func locking<Value: Sendable>(
+func locking<Value: Sendable>(
     _ account: AccountID, _ body: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {
     let value = Mutex<Value?>(nil)

@@ -1,0 +1,126 @@
+import Contracts
+import EventLoop
+import Glibc
+import Postgres
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Ledger
+
+/// Commands that leave their batch: for a line, or without a decision.
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
+struct SetAsideTests {
+    /// As `detach-month` has the journal for two seconds.
+    private static let lockTimeout = PostgresError(.server, "canceling statement due to lock timeout", sqlState: "55P03")
+
+    @Test func `the first grant of an account is applied from a line too`() async throws {
+        let database = TestDatabase.current
+        try await withLedgers { ledgers in
+            let ledger = StoreUnderTest(database, faults: FaultPoints { if $0 == .afterLock { throw Self.lockTimeout } })
+            try await ledger.start()
+            let account = AccountID.make()
+            #expect(try await ledger.do(.grant(.purchase, amount: credits(5)), account: account) == .applied(5))
+            #expect(try await ledgers[0].row(account)?.posted == credits(5))
+            await ledger.stop()
+        }
+    }
+
+    @Test func `once the lock was not to be had, questions are answered at once, so that they take no other account's place`() async throws {
+        try await withLedgers { ledgers in
+            let account = try await ledgers[0].account(10)
+            try await withLock(on: account) {
+                for _ in 0..<3 {
+                    let verdicts = try await ledgers[0].decide([Command(id: .make(), account: account, action: hold(1))])
+                    guard case .undecided = verdicts[0] else { return _ = Issue.record("\(verdicts)") }
+                }
+            }
+            try await until("the line is closed") { !ledgers[0].runner.hasLines }
+            #expect(try await ledgers[0].do(hold(1), account: account) == .applied(1))
+        }
+    }
+
+    @Test func `a question that may have been decided is not called undecided, whichever way it left its batch`() async throws {
+        let database = TestDatabase.current
+        try await withLedgers { ledgers in
+            let account = try await ledgers[0].account(10)
+            let lost = Flag()
+            let faults = FaultPoints { point in
+                guard point == .beforeLock, !lost.isRaised else { return }
+                lost.raise()
+                throw PostgresError(.commitUnknown, "the server ended the connection", sqlState: "57P01")
+            }
+            let ledger = StoreUnderTest(database, faults: faults)
+            try await ledger.start()
+            try await withLock(on: account) {
+                let verdicts = try await ledger.decide([Command(id: .make(), account: account, action: hold(1))])
+                guard case .unknown = verdicts[0] else { return _ = Issue.record("\(verdicts)") }
+            }
+            await ledger.stop()
+        }
+    }
+
+    @Test func `no command of an account is decided ahead of an earlier one that was set aside`() async throws {
+        let database = TestDatabase.current
+        try await withLedgers { ledgers in
+            let (account, other) = (try await ledgers[0].account(10), try await ledgers[0].account(10))
+            let charge = ChargeID.make()
+            try await ledgers[0].do(hold(6), on: charge, account: account)
+            let batches = Mutex<[[Command]]>([])
+            let ledger = StoreUnderTest(database, faults: FaultPoints(sees: { commands in batches.withLock { $0.append(commands) } }))
+            try await ledger.start()
+            // Cannot be written: the batch is halved until it stands alone.
+            var poison = Command(id: .make(), account: other, action: .charge(amount: credits(1)))
+            poison.context.description = "\u{0}"
+            let commands = [
+                Command(id: charge, account: account, action: settle(4)), poison, Command(id: .make(), account: other, action: hold(1)),
+                Command(id: charge, account: account, action: .expire), Command(id: .make(), account: account, action: settle(1)),
+            ]
+            let verdicts = try await locking(account) {
+                let verdicts = Task(executorPreference: TestDatabase.loop) { try await ledger.decide(commands) }
+                try await until("the others are decided") { ledger.runner.hasLines }
+                return verdicts
+            }.value
+            let tried = batches.withLock { $0 }.map { $0.filter { $0.account == account }.count }
+            #expect(tried.filter { $0 > 0 } == [3, 1, 1], "\(tried)")
+            guard case .decided(.noted) = verdicts[3] else { return _ = Issue.record("\(verdicts[3])") }
+            guard case .decided(.decided(let end, _)) = verdicts[0] else { return _ = Issue.record("\(verdicts[0])") }
+            #expect(end.kind == .capture)
+            await ledger.stop()
+        }
+    }
+
+    @Test func `a question whose asker gave up while the database stood still is not granted`() async throws {
+        let database = TestDatabase.current
+        try await withLedgers { ledgers in
+            let account = try await ledgers[0].account(10)
+            let deadline = MonotonicInstant.current() + .milliseconds(500)
+            let faults = FaultPoints { point in
+                guard point == .beforeLock else { return }
+                while MonotonicInstant.current() < deadline { usleep(1_000) }
+            }
+            let ledger = StoreUnderTest(database, faults: faults)
+            try await ledger.start()
+            let command = Command(id: .make(), account: account, action: hold(4))
+            _ = try await ledger.decide([command], before: deadline)
+            #expect(try await ledgers[0].row(account)?.held == .zero)
+            await ledger.stop()
+        }
+    }
+
+    @Test func `a row with a key that is no account does not keep others from being decided`() async throws {
+        try await withLedgers { ledgers in
+            try await ledgers[0].pool.script(
+                """
+                INSERT INTO dead_letter (message_id, consumer, exchange, routing_key, type, source, conversation_id, body, ordering_key,
+                    attempts, error_class, error_message, state, next_attempt_at)
+                VALUES (gen_random_uuid(), 'ledger', 'gw', 'x', 'x', 'x', gen_random_uuid(), '', 'a word', 1, 'x', 'x', 'replay', now())
+                """)
+            let accounts = try await ledgers[0].store.someAccountsKept(after: "")
+            #expect(accounts == ["a word"])
+            let account = try await ledgers[0].account(10)
+            #expect(try await ledgers[0].do(hold(1), account: account) == .applied(1))
+            try await ledgers[0].pool.script("DELETE FROM dead_letter")
+        }
+    }
+}
