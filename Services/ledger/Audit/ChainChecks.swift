@@ -81,7 +81,7 @@ struct Overcharged: AuditCheck {
         SELECT j.account_id, j.charge_id, j.seq, format('took %s of %s, balance moved %s', j.amount, j.requested, j.posted_delta)
         FROM journal AS j
         JOIN account AS a USING (account_id)
-        LEFT JOIN journal AS expiry ON j.kind = 6 AND expiry.charge_id = j.charge_id AND expiry.step = 10000
+        LEFT JOIN journal AS expiry ON j.kind = 6 AND expiry.charge_id = j.charge_id AND expiry.kind = 5
         WHERE j.seq > 0 AND j.kind IN (3, 4, 5, 6, 7)
             AND (
                 j.posted_delta <> -j.amount OR j.amount > j.requested
@@ -126,10 +126,10 @@ struct HoldOffJournal: AuditCheck {
         LEFT JOIN LATERAL (
             SELECT sum(held_delta)::bigint AS amount
             FROM journal
-            WHERE charge_id = h.charge_id AND step < 10000 AND kind IN (1, 2) AND account_id = h.account_id
+            WHERE charge_id = h.charge_id AND kind IN (1, 2) AND account_id = h.account_id
         ) AS j ON true
         WHERE j.amount IS DISTINCT FROM h.amount
-            OR EXISTS (SELECT FROM journal AS ended WHERE ended.charge_id = h.charge_id AND ended.step = 10000)
+            OR EXISTS (SELECT FROM journal AS ended WHERE ended.charge_id = h.charge_id AND ended.kind IN (3, 4, 5, 7))
         ORDER BY h.account_id, h.charge_id
         LIMIT 1
         """
@@ -141,31 +141,37 @@ struct HoldWithoutRow: AuditCheck {
     static let sql = """
         SELECT j.account_id, j.charge_id, j.seq, 'granted, neither open nor ended'
         FROM journal AS j
-        WHERE j.step = 0 AND j.kind = 1 AND j.status = 0
+        WHERE j.kind = 1 AND j.status = 0
             AND NOT EXISTS (SELECT FROM open_hold AS h WHERE h.charge_id = j.charge_id)
-            AND NOT EXISTS (SELECT FROM journal AS ended WHERE ended.charge_id = j.charge_id AND ended.step = 10000)
+            AND NOT EXISTS (SELECT FROM journal AS ended WHERE ended.charge_id = j.charge_id AND ended.kind IN (3, 4, 5))
         ORDER BY j.account_id, j.seq
         LIMIT 1
         """
 }
 
-/// What ends a hold gives back exactly what the hold took; a late settlement stands only behind an expiry.
+/// A charge ends once. Its end gives back exactly what its hold took: nothing where the end is the charge's first row, at step 0. A late
+/// settlement gives nothing back and stands only after an expiry.
 struct ReleaseOffHold: AuditCheck {
     static let name = "release"
     static let sql = """
-        SELECT ended.account_id, ended.charge_id, ended.seq, format('released %s of a hold of %s', -ended.held_delta, coalesce(hold.held_delta, 0))
+        SELECT
+            ended.account_id, ended.charge_id, ended.seq,
+            format(
+                'released %s of a hold of %s%s', -ended.held_delta, coalesce(charge.held, 0),
+                CASE WHEN charge.has_another_end THEN ', and the charge ended twice' ELSE '' END)
         FROM journal AS ended
-        LEFT JOIN LATERAL (
-            SELECT sum(held_delta)::bigint AS held_delta
+        CROSS JOIN LATERAL (
+            SELECT
+                sum(held_delta) FILTER (WHERE kind IN (1, 2) AND seq < ended.seq AND ended.step > 0)::bigint AS held,
+                bool_or(kind IN (3, 4, 5, 7) AND step <> ended.step) AS has_another_end, bool_or(kind = 5) AS has_expired
             FROM journal
-            WHERE charge_id = ended.charge_id AND step < 10000 AND kind IN (1, 2) AND seq < ended.seq
-        ) AS hold ON true
-        WHERE ended.step >= 10000 AND ended.seq > 0
-            AND (
-                ended.step = 10000 AND -ended.held_delta <> coalesce(hold.held_delta, 0)
-                OR ended.step = 10001 AND NOT EXISTS (
-                    SELECT FROM journal AS expiry
-                    WHERE expiry.charge_id = ended.charge_id AND expiry.step = 10000 AND expiry.kind = 5))
+            WHERE charge_id = ended.charge_id
+        ) AS charge
+        WHERE ended.seq > 0 AND ended.kind IN (3, 4, 5, 6, 7)
+            AND CASE
+                WHEN ended.kind = 6 THEN ended.held_delta <> 0 OR NOT charge.has_expired
+                ELSE -ended.held_delta <> coalesce(charge.held, 0) OR charge.has_another_end
+            END
         ORDER BY ended.account_id, ended.seq
         LIMIT 1
         """

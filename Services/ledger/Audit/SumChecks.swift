@@ -63,7 +63,7 @@ struct SpentOffJournal: AuditCheck {
                     late.account_id, late.decided_at, CASE WHEN late.posted_delta > 0 THEN expiry.decided_at ELSE late.decided_at END,
                     -late.posted_delta
                 FROM journal AS late
-                LEFT JOIN journal AS expiry ON expiry.charge_id = late.charge_id AND expiry.step = 10000
+                LEFT JOIN journal AS expiry ON expiry.charge_id = late.charge_id AND expiry.kind = 5
                 WHERE late.kind = 6 AND late.seq > 0
             ) AS j
             JOIN account AS a USING (account_id)
@@ -132,7 +132,7 @@ struct KeySpentOffJournal: AuditCheck {
                     held.account_id, held.api_key_id, ended.decided_at AS at, ended.decided_at AS charged_at, -ended.posted_delta AS amount,
                     false AS is_unsure
                 FROM held
-                JOIN journal AS ended ON ended.charge_id = held.charge_id AND ended.step = 10000
+                JOIN journal AS ended ON ended.charge_id = held.charge_id AND ended.kind IN (3, 4, 5)
                 UNION ALL
                 SELECT
                     named.account_id, named.api_key_id, named.at,
@@ -142,7 +142,7 @@ struct KeySpentOffJournal: AuditCheck {
                 LEFT JOIN first USING (account_id, api_key_id)
                 LEFT JOIN held
                     ON held.account_id = named.account_id AND held.api_key_id = named.api_key_id AND held.charge_id = named.charge_id
-                LEFT JOIN journal AS expiry ON expiry.charge_id = named.charge_id AND expiry.step = 10000
+                LEFT JOIN journal AS expiry ON expiry.charge_id = named.charge_id AND expiry.kind = 5
                 WHERE named.at > coalesce(first.at, '-infinity') AND (named.kind = 6 OR named.kind = 3 AND held.charge_id IS NULL)
             )
         SELECT

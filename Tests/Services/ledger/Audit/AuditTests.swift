@@ -29,8 +29,36 @@ struct AuditTests {
     }
 }
 
+/// Puts the journal's rows where an engine writes them that gives step 0 to the first row of a charge that moves credits or ends it,
+/// and none to a refused hold or extend.
+private let firstRowsAtStepZero = """
+    DELETE FROM journal WHERE kind IN (1, 2) AND status <> 0;
+    UPDATE journal AS ended SET step = 0
+    WHERE kind IN (3, 4, 7) AND NOT EXISTS (SELECT FROM journal AS hold WHERE hold.charge_id = ended.charge_id AND hold.step = 0);
+    """
+
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
+struct StepZeroTests {
+    @Test func `a charge may end at step 0 if it has no hold`() async throws {
+        try await withLedgers { ledgers in
+            let people = try await People(in: ledgers[0])
+            let isMoved = "DO $$ BEGIN ASSERT (SELECT step FROM journal WHERE charge_id = '\(people.charge)') = 0; END $$"
+            #expect(try await ledgers[0].findings(after: firstRowsAtStepZero + isMoved) == [])
+        }
+    }
+
+    @Test(arguments: Damage.all + Damage.stepZero)
+    func `one damaged row is named where charges end at step 0`(damage: Damage) async throws {
+        try await withLedgers { ledgers in
+            let people = try await People(in: ledgers[0])
+            let found = try await ledgers[0].findings(after: firstRowsAtStepZero + damage.sql(people))
+            #expect(found.map(Named.init) == damage.expected(people), "\(found.map(\.detail))")
+        }
+    }
+}
+
 extension StoreUnderTest {
-    /// What the auditor finds after `sql`, which is taken back.
+    /// Returns the findings of an audit after `sql`, and rolls `sql` back.
     func findings(after sql: String) async throws -> [Audit.Finding] {
         try await pool.transaction(isolation: .repeatableRead) { transaction in
             try await transaction.script(sql)
@@ -144,6 +172,30 @@ extension Damage {
                 Named("hold_missing", $0.late, $0.lateCall, seq: 2), Named("release", $0.late, $0.lateCall, seq: 4),
                 Named("usage", $0.late), Named("spent", $0.late, seq: 4),
             ]
+        },
+    ]
+
+    static let stepZero = [
+        Damage(
+            "an end at step 0 that releases credits",
+            { "UPDATE journal SET held_delta = -1 WHERE charge_id = '\($0.charge)' AND step = 0" }
+        ) {
+            [
+                Named("chain", $0.caller, $0.charge, seq: 8), Named("account", $0.caller, seq: 8),
+                Named("release", $0.caller, $0.charge, seq: 8),
+            ]
+        },
+        Damage(
+            "a charge that ended at step 0 and once more",
+            {
+                """
+                INSERT INTO journal
+                SELECT charge_id, 10000, account_id, 0, 4, 0, 0, 0, 0, 0, posted_after, held_after, fingerprint, decided_at
+                FROM journal WHERE charge_id = '\($0.charge)'
+                """
+            }
+        ) {
+            [Named("release", $0.caller, $0.charge, seq: 8)]
         },
     ]
 
