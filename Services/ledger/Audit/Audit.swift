@@ -1,11 +1,14 @@
 import Contracts
 import Postgres
 
-/// Recomputes accounts, holds, lots, limits and rollups from the journal, and names the first row of each check where truth and
-/// table part.
+/// Recomputes accounts, holds, lots, limits and rollups from the journal, and names the first row of each check where the journal and the
+/// tables differ.
 ///
-/// Reads one snapshot; the services go on meanwhile. Cost: some passes over the journal, the longest of them row by row.
+/// Reads one snapshot; the services go on meanwhile. Cost: some passes over the entries since the opening, the longest of them row by
+/// row.
 struct Audit: Sendable {
+    /// The opening: entries decided before it were not read.
+    var from: Instant
     var accounts: Int64
     var entries: Int64
     var holds: Int64
@@ -23,32 +26,59 @@ struct Audit: Sendable {
         let detail: String
     }
 
-    static func run(on pool: PostgresPool) async throws -> Audit {
-        try await pool.transaction(isolation: .repeatableReadOnly) { try await run(in: $0) }
+    /// - Parameter all: reads everything that the journal still has.
+    static func run(on pool: PostgresPool, all: Bool = false) async throws -> Audit {
+        try await pool.transaction(isolation: .repeatableReadOnly) { transaction in
+            try await transaction.execute(LockOpenings())
+            return try await run(in: transaction, all: all)
+        }
     }
 
-    /// - Parameters:
-    ///   - transaction: one that keeps its snapshot.
-    ///   - month: see ``LotAudit``.
-    static func run(in transaction: PostgresTransaction, openingsOf month: JournalMonth? = nil) async throws -> Audit {
-        try await transaction.execute(Prepare())
-        var audit = try await transaction.one(Totals())
+    /// - Parameter transaction: one that keeps its snapshot, and took it after ``LockOpenings``.
+    static func run(in transaction: PostgresTransaction, all: Bool = false) async throws -> Audit {
+        try await transaction.execute(PrepareAudit())
+        let scope = try await transaction.one(ReadScope(all: all))
+        let from = scope.from
+        var audit = try await transaction.one(Totals(from: from))
         let (chain, accounts, overspent, overcharged, owed) = try await transaction.pipeline(
-            BrokenChain(), AccountOffJournal(), Overspent(), Overcharged(), Owed())
+            BrokenChain(from: from), AccountOffJournal(from: from), Overspent(from: from), Overcharged(from: from), Owed())
         let (held, hold, missing, release) = try await transaction.pipeline(
-            HeldOffHolds(), HoldOffJournal(), HoldWithoutRow(), ReleaseOffHold())
+            HeldOffHolds(), HoldOffJournal(), HoldWithoutRow(from: from), ReleaseOffHold(from: from))
         let (usage, spent, keyHeld, keySpent) = try await transaction.pipeline(
-            UsageOffJournal(), SpentOffJournal(), KeyHeldOffHolds(), KeySpentOffJournal())
-        audit.findings =
-            chain + accounts + overspent + overcharged + owed + held + hold + missing + release + usage + spent + keyHeld + keySpent
-        audit.findings += try await LotAudit.run(in: transaction, openingsOf: month)
+            UsageOffJournal(scope: scope), SpentOffJournal(from: from), KeyHeldOffHolds(), KeySpentOffJournal(from: from))
+        audit.findings = [
+            chain, accounts, overspent, overcharged, owed, held, hold, missing, release, usage, spent, keyHeld, keySpent,
+        ].flatMap(\.self)
+        audit.findings += try await lotFindings(in: transaction, from: from)
         return audit
+    }
+
+    /// Replays the journal account by account and compares the lots.
+    /// - Returns: the first finding of each check.
+    private static func lotFindings(in transaction: PostgresTransaction, from opening: Instant) async throws -> [Finding] {
+        var findings: [Finding] = []
+        func note(_ found: [Finding]) {
+            for finding in found where !findings.contains(where: { $0.check == finding.check }) { findings.append(finding) }
+        }
+        var accounts = try await AccountReplays(in: transaction, from: opening)
+        while let account = try await accounts.next() {
+            note(account.findings)
+            note(account.replay.compare(with: account.lots, lotsExpireAt: account.lotsExpireAt))
+        }
+        try await accounts.close()
+        return findings
     }
 }
 
+/// Where an audit begins.
+struct AuditScope: Sendable {
+    /// The opening: entries decided before it are not read.
+    var from: Instant
+    /// The newest opening. Usage before it may be folded into half-hours.
+    var newest: Instant
+}
+
 /// A check answers with the first row it finds wrong, in the order of accounts and their chains.
-///
-/// The journal's older months may have left: then an account's chain begins at its `account_opening`.
 protocol AuditCheck: Statement where Output == Audit.Finding {
     static var name: String { get }
 }
@@ -61,26 +91,88 @@ extension AuditCheck {
     }
 }
 
-/// A pass over a large journal takes longer than a statement of the hot path may, and sorts more. No month leaves the journal meanwhile.
-private struct Prepare: Statement {
-    static let sql = """
-        SELECT
-            set_config('statement_timeout', '1h', true), set_config('work_mem', '64MB', true), set_config('cursor_tuple_fraction', '1', true),
-            pg_advisory_xact_lock_shared(hashtextextended('journal audit', 0))
+/// A check of the entries since an opening, which is $1.
+protocol JournalCheck: AuditCheck {
+    var from: Instant { get }
+}
+
+extension JournalCheck {
+    func bind(_ parameters: inout Parameters) { parameters.append(from) }
+}
+
+/// Parts of statements that begin at the opening $1.
+///
+/// Each entry after an account's opening was decided at or after the month start: the opening is the account's last entry decided
+/// before it. The time finds the entries through a BRIN index in whichever partition they are; `seq` says which of them belong to the
+/// chain if the clock was set back over the month start.
+enum Opening {
+    static let accounts = """
+        (
+            SELECT DISTINCT ON (account_id) account_id, seq, posted, held
+            FROM account_opening
+            WHERE at <= $1
+            ORDER BY account_id, at DESC
+        )
+        """
+
+    static let lots = """
+        (
+            SELECT DISTINCT ON (account_id, grant_id) *
+            FROM lot_opening
+            WHERE at <= $1
+            ORDER BY account_id, grant_id, at DESC
+        )
         """
 }
 
-private struct Totals: Statement {
+/// Keeps months in the journal while an audit runs. The first statement of its transaction: LOCK TABLE takes no snapshot, so the snapshot
+/// is of a moment at which no month is being detached.
+struct LockOpenings: Statement {
+    static let sql = "LOCK TABLE audit_opening IN ACCESS SHARE MODE"
+}
+
+/// Lets a pass over a large journal take longer than a statement of the hot path may, and sort more. Each plan is made for its opening.
+struct PrepareAudit: Statement {
     static let sql = """
         SELECT
+            set_config('statement_timeout', '1h', true), set_config('work_mem', '64MB', true),
+            set_config('cursor_tuple_fraction', '1', true), set_config('plan_cache_mode', 'force_custom_plan', true)
+        """
+}
+
+private struct ReadScope: Statement {
+    let all: Bool
+
+    static let sql = "SELECT CASE WHEN $1 THEN min(at) ELSE max(at) END, max(at) FROM audit_opening"
+
+    func bind(_ parameters: inout Parameters) { parameters.append(all) }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> AuditScope { try AuditScope(from: row.next(), newest: row.next()) }
+}
+
+private struct Totals: Statement {
+    let from: Instant
+
+    static let sql = """
+        SELECT
+            $1::timestamptz,
             (SELECT count(*) FROM account),
-            (SELECT count(*) FROM journal),
+            (SELECT count(*) FROM journal WHERE decided_at >= $1),
             (SELECT count(*) FROM open_hold),
             (SELECT coalesce(sum(posted), 0)::bigint FROM account),
             (SELECT coalesce(sum(held), 0)::bigint FROM account)
         """
 
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> Audit {
-        try Audit(accounts: row.next(), entries: row.next(), holds: row.next(), posted: row.next(), held: row.next(), findings: [])
+    func bind(_ parameters: inout Parameters) { parameters.append(from) }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Audit { try Audit(&row) }
+}
+
+extension Audit {
+    /// Without findings.
+    init(_ row: inout RowReader) throws(PostgresError) {
+        try self.init(
+            from: row.next(), accounts: row.next(), entries: row.next(), holds: row.next(), posted: row.next(), held: row.next(),
+            findings: [])
     }
 }

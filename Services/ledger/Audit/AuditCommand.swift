@@ -2,18 +2,21 @@ import Bootstrap
 import JSON
 import Postgres
 
-/// `ledger audit [--json]`: audits now and says what it found. Status 0: consistent; 1: something was found; 2: it could not be run.
+/// `ledger audit [--all] [--json]`: audits now and prints the result. Status 0: consistent; 1: findings; 2: the audit could not run.
 ///
+/// `--all` reads everything that the journal still has. An audit without findings moves the opening of later ones, as the nightly audit does.
 /// Needs `DATABASE_URL` only; the ledger may be running.
-let auditCommand = Runtime.Command("audit", parameters: "[--json]", statusOfFailure: 2) { runtime, arguments in
-    guard arguments.isEmpty || arguments == ["--json"] else { return nil }
+let auditCommand = Runtime.Command("audit", parameters: "[--all] [--json]", statusOfFailure: 2) { runtime, arguments in
+    guard Set(arguments).isSubset(of: ["--all", "--json"]), Set(arguments).count == arguments.count else { return nil }
     let pool = try runtime.database(connectionsMax: 1)
-    let run = try await Auditor(pool: pool, log: runtime.log).run()
+    let auditor = Auditor(pool: pool, log: runtime.log)
+    let run = try await auditor.run(all: arguments.contains("--all"))
+    if run.audit.findings.isEmpty { try await auditor.close(at: run.started) }
     await pool.close()
-    if arguments.isEmpty {
-        print(run.text)
-    } else {
+    if arguments.contains("--json") {
         print(String(decoding: JSONWriter.object { run.encode(into: &$0) }, as: UTF8.self))
+    } else {
+        print(run.text)
     }
     return run.audit.findings.isEmpty ? 0 : 1
 }

@@ -8,6 +8,7 @@ extension AuditRun {
         json.field("consistent", audit.findings.isEmpty)
         json.field("started_at", started.description)
         json.field("finished_at", finished.description)
+        json.field("audited_from", audit.firstMonth?.start.description)
         json.field("accounts", audit.accounts)
         json.field("entries", audit.entries)
         json.field("open_holds", audit.holds)
@@ -22,15 +23,24 @@ extension AuditRun {
     var text: String {
         var lines = [
             "\(audit.accounts) accounts with \(audit.posted) credits, \(audit.held) of them held by \(audit.holds) open holds",
-            "\(audit.entries) journal entries looked at in \((finished - started).wholeMilliseconds) ms, as of \(started)",
+            "\(audit.entries) journal entries from \(audit.firstMonth?.description ?? "the first") on, read in "
+                + "\((finished - started).wholeMilliseconds) ms, as of \(started)",
             audit.findings.isEmpty
-                ? "consistent" : "NOT CONSISTENT: the first row of each check where journal and tables part (amounts in nano-credits)",
+                ? "consistent" : "NOT CONSISTENT: the first row of each check where journal and tables differ (amounts in nano-credits)",
         ]
         for finding in audit.findings {
             let place = [finding.account.map { "account \($0)" }, finding.charge.map { "charge \($0)" }, finding.seq.map { "seq \($0)" }]
             lines.append("  \(finding.check): \(place.compactMap(\.self).joined(separator: ", ")): \(finding.detail)")
         }
         return lines.joined(separator: "\n")
+    }
+}
+
+extension Audit {
+    /// Nil: the audit began before the first entry.
+    fileprivate var firstMonth: JournalMonth? {
+        let month = JournalMonth(of: from)
+        return month.index == 0 ? nil : month
     }
 }
 

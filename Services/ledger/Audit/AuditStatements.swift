@@ -14,20 +14,21 @@ struct ClaimAudit: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(due) }
 }
 
-/// Forgets those of more than a year ago.
+/// Writes a result, and deletes those of more than 400 days ago.
 struct KeepAuditRun: Statement {
     let run: AuditRun
 
     static let sql = """
         WITH forgotten AS (DELETE FROM audit_run WHERE started < $2 - interval '400 days')
-        INSERT INTO audit_run (due, started, finished, accounts, entries, open_holds, posted, held, findings)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        INSERT INTO audit_run (due, started, finished, audited_from, accounts, entries, open_holds, posted, held, findings)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         """
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(run.due)
         parameters.append(run.started)
         parameters.append(run.finished)
+        parameters.append(run.audit.from)
         parameters.append(run.audit.accounts)
         parameters.append(run.audit.entries)
         parameters.append(run.audit.holds)
@@ -43,7 +44,7 @@ struct KeepAuditRun: Statement {
 
 struct ReadLastAuditRun: Statement {
     static let sql = """
-        SELECT due, started, finished, accounts, entries, open_holds, posted, held, findings
+        SELECT due, started, finished, audited_from, accounts, entries, open_holds, posted, held, findings
         FROM audit_run
         ORDER BY audit_run_id DESC
         LIMIT 1
@@ -51,8 +52,7 @@ struct ReadLastAuditRun: Statement {
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> AuditRun {
         let (due, started, finished) = try (row.next(Instant?.self), row.next(Instant.self), row.next(Instant.self))
-        var audit = try Audit(
-            accounts: row.next(), entries: row.next(), holds: row.next(), posted: row.next(), held: row.next(), findings: [])
+        var audit = try Audit(&row)
         let findings = try row.next(JSONText.self)
         do {
             audit.findings = try (JSONValue(findings.bytes).array ?? []).compactMap(\.object).map(Audit.Finding.init)

@@ -2,28 +2,46 @@ import Contracts
 import Postgres
 import Telemetry
 
-/// Runs audits and keeps what they found.
+/// Runs audits and keeps their results.
 ///
-/// On the loop of its pool, whoever asks: given one apart from that of the decisions, a long look at the past holds none of them up.
+/// Runs on the loop of its pool. With a loop of its own, an audit delays no decision.
 struct Auditor: Sendable {
     let pool: PostgresPool
     let log: Logger
 
-    /// Now.
-    func run() async throws -> AuditRun {
-        guard let run = try await run(due: nil) else { preconditionFailure("only an audit that is due can be somebody else's") }
+    /// Audits now.
+    /// - Parameter all: reads everything that the journal still has, not only the entries since the newest opening.
+    func run(all: Bool = false) async throws -> AuditRun {
+        guard let run = try await run(due: nil, all: all) else { preconditionFailure("another ledger can run only an audit that is due") }
         return run
     }
 
-    /// The audit of that moment, unless another ledger runs it or it was run.
-    func run(due: Instant?) async throws -> AuditRun? {
+    /// Runs the audit that was due then, unless it was run already or another ledger runs it. If it finds nothing, moves the opening of
+    /// later audits and folds old usage.
+    func run(due: Instant) async throws -> AuditRun? {
+        guard let run = try await run(due: due, all: false) else { return nil }
+        if run.audit.findings.isEmpty { try await close(at: run.started) }
+        return run
+    }
+
+    /// Does what an audit without findings allows: moves the opening of later audits and folds the usage before it.
+    func close(at now: Instant) async throws {
+        try await withTaskExecutorPreference(pool.loop) {
+            for opening in try await Openings(pool: pool).advance(at: now) {
+                log.info("audit opening moved", ["opening": .describing(opening)])
+            }
+        }
+    }
+
+    private func run(due: Instant?, all: Bool) async throws -> AuditRun? {
         let run = try await withTaskExecutorPreference(pool.loop) {
             try await pool.transaction(isolation: .repeatableRead) { transaction -> AuditRun? in
+                try await transaction.execute(LockOpenings())
                 if let due {
                     guard try await transaction.one(ClaimAudit(due: due)) else { return nil }
                 }
                 let started = try await transaction.one(ReadClock())
-                let audit = try await Audit.run(in: transaction)
+                let audit = try await Audit.run(in: transaction, all: all)
                 let finished = try await transaction.one(ReadClock())
                 let run = AuditRun(due: due, started: started, finished: finished, audit: audit)
                 try await transaction.execute(KeepAuditRun(run: run))
@@ -50,13 +68,13 @@ struct Auditor: Sendable {
             if let charge = finding.charge { fields.append("charge.id", .describing(charge)) }
             if let seq = finding.seq { fields.append("seq", .integer(seq)) }
             fields.append("detail", .string(finding.detail))
-            log.error("the journal and the tables part", fields)
+            log.error("audit mismatch", fields)
         }
         guard audit.findings.isEmpty else { return }
         log.info(
             "audit passed",
             [
-                "entries": .integer(audit.entries), "accounts": .integer(audit.accounts),
+                "from": .describing(audit.from), "entries": .integer(audit.entries), "accounts": .integer(audit.accounts),
                 "duration_ms": .milliseconds(run.finished - run.started),
             ])
     }
@@ -64,7 +82,7 @@ struct Auditor: Sendable {
 
 /// An audit that was run, and when.
 struct AuditRun: Sendable {
-    /// When a nightly one should have begun; nil: somebody asked for it.
+    /// When a nightly audit was due. Nil: an operator or administrator asked for the audit.
     var due: Instant?
     var started: Instant
     var finished: Instant

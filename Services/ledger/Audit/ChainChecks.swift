@@ -1,10 +1,13 @@
+import Contracts
 import Postgres
 
 // Accounts and holds against the journal.
 
 /// Each entry follows from the one before it: no gap, no jump.
-struct BrokenChain: AuditCheck {
+struct BrokenChain: JournalCheck {
     static let name = "chain"
+    let from: Instant
+
     static let sql = """
         SELECT
             account_id, charge_id, seq,
@@ -18,8 +21,8 @@ struct BrokenChain: AuditCheck {
                 lag(j.posted_after, 1, coalesce(o.posted, 0)) OVER chain AS posted_before,
                 lag(j.held_after, 1, coalesce(o.held, 0)) OVER chain AS held_before
             FROM journal AS j
-            LEFT JOIN account_opening AS o USING (account_id)
-            WHERE j.seq > coalesce(o.seq, 0)
+            LEFT JOIN \(Opening.accounts) AS o USING (account_id)
+            WHERE j.decided_at >= $1 AND j.seq > coalesce(o.seq, 0)
             WINDOW chain AS (PARTITION BY account_id ORDER BY j.seq)
         ) AS entry
         WHERE seq <> seq_before + 1
@@ -31,8 +34,10 @@ struct BrokenChain: AuditCheck {
 }
 
 /// Each account is where its journal adds up to.
-struct AccountOffJournal: AuditCheck {
+struct AccountOffJournal: JournalCheck {
     static let name = "account"
+    let from: Instant
+
     static let sql = """
         SELECT
             account_id, NULL::uuid, a.seq,
@@ -44,12 +49,12 @@ struct AccountOffJournal: AuditCheck {
             SELECT
                 account_id, coalesce(later.seq, o.seq) AS seq, coalesce(o.posted, 0) + coalesce(later.posted, 0) AS posted,
                 coalesce(o.held, 0) + coalesce(later.held, 0) AS held
-            FROM account_opening AS o
+            FROM \(Opening.accounts) AS o
             FULL JOIN (
                 SELECT account_id, max(j.seq) AS seq, sum(j.posted_delta) AS posted, sum(j.held_delta) AS held
                 FROM journal AS j
-                LEFT JOIN account_opening AS o USING (account_id)
-                WHERE j.seq > coalesce(o.seq, 0)
+                LEFT JOIN \(Opening.accounts) AS o USING (account_id)
+                WHERE j.decided_at >= $1 AND j.seq > coalesce(o.seq, 0)
                 GROUP BY account_id
             ) AS later USING (account_id)
         ) AS j USING (account_id)
@@ -61,13 +66,16 @@ struct AccountOffJournal: AuditCheck {
 
 /// No entry took an account below its overdraft, or further below, but for clawbacks and charges that came after their hold had
 /// expired. The journal does not keep the overdraft: today's counts.
-struct Overspent: AuditCheck {
+struct Overspent: JournalCheck {
     static let name = "overspent"
+    let from: Instant
+
     static let sql = """
         SELECT account_id, j.charge_id, j.seq, format('posted %s, held %s, overdraft %s', j.posted_after, j.held_after, a.overdraft)
         FROM journal AS j
         JOIN account AS a USING (account_id)
-        WHERE j.seq > 0 AND j.posted_after - j.held_after < -a.overdraft AND j.posted_delta - j.held_delta < 0 AND j.kind NOT IN (6, 26)
+        WHERE j.decided_at >= $1 AND j.seq > 0 AND j.kind NOT IN (6, 26)
+            AND j.posted_after - j.held_after < -a.overdraft AND j.posted_delta - j.held_delta < 0
         ORDER BY account_id, j.seq
         LIMIT 1
         """
@@ -75,14 +83,21 @@ struct Overspent: AuditCheck {
 
 /// A charge takes what its entry says, never more than was used. One that came after its hold had expired goes below zero for no more
 /// than the hold had put aside.
-struct Overcharged: AuditCheck {
+struct Overcharged: JournalCheck {
     static let name = "overcharged"
+    let from: Instant
+
     static let sql = """
         SELECT j.account_id, j.charge_id, j.seq, format('took %s of %s, balance moved %s', j.amount, j.requested, j.posted_delta)
         FROM journal AS j
         JOIN account AS a USING (account_id)
-        LEFT JOIN journal AS expiry ON j.kind = 6 AND expiry.charge_id = j.charge_id AND expiry.kind = 5
-        WHERE j.seq > 0 AND j.kind IN (3, 4, 5, 6, 7)
+        LEFT JOIN LATERAL (
+            SELECT held_delta, amount
+            FROM journal
+            WHERE j.kind = 6 AND charge_id = j.charge_id AND kind = 5
+            LIMIT 1
+        ) AS expiry ON true
+        WHERE j.decided_at >= $1 AND j.seq > 0 AND j.kind IN (3, 4, 5, 6, 7)
             AND (
                 j.posted_delta <> -j.amount OR j.amount > j.requested
                 OR j.kind = 6 AND j.amount > greatest(
@@ -136,14 +151,19 @@ struct HoldOffJournal: AuditCheck {
 }
 
 /// Each granted hold is open or has ended.
-struct HoldWithoutRow: AuditCheck {
+struct HoldWithoutRow: JournalCheck {
     static let name = "hold_missing"
+    let from: Instant
+
     static let sql = """
         SELECT j.account_id, j.charge_id, j.seq, 'granted, neither open nor ended'
         FROM journal AS j
-        WHERE j.kind = 1 AND j.status = 0
+        LEFT JOIN \(Opening.accounts) AS o USING (account_id)
+        WHERE j.decided_at >= $1 AND j.seq > coalesce(o.seq, 0) AND j.kind = 1 AND j.status = 0
             AND NOT EXISTS (SELECT FROM open_hold AS h WHERE h.charge_id = j.charge_id)
-            AND NOT EXISTS (SELECT FROM journal AS ended WHERE ended.charge_id = j.charge_id AND ended.kind IN (3, 4, 5))
+            AND NOT EXISTS (
+                SELECT FROM journal AS ended
+                WHERE ended.decided_at >= $1 AND ended.charge_id = j.charge_id AND ended.kind IN (3, 4, 5))
         ORDER BY j.account_id, j.seq
         LIMIT 1
         """
@@ -151,8 +171,10 @@ struct HoldWithoutRow: AuditCheck {
 
 /// A charge ends once. Its end gives back exactly what its hold took: nothing where the end is the charge's first row, at step 0. A late
 /// settlement gives nothing back and stands only after an expiry.
-struct ReleaseOffHold: AuditCheck {
+struct ReleaseOffHold: JournalCheck {
     static let name = "release"
+    let from: Instant
+
     static let sql = """
         SELECT
             ended.account_id, ended.charge_id, ended.seq,
@@ -167,7 +189,7 @@ struct ReleaseOffHold: AuditCheck {
             FROM journal
             WHERE charge_id = ended.charge_id
         ) AS charge
-        WHERE ended.seq > 0 AND ended.kind IN (3, 4, 5, 6, 7)
+        WHERE ended.decided_at >= $1 AND ended.seq > 0 AND ended.kind IN (3, 4, 5, 6, 7)
             AND CASE
                 WHEN ended.kind = 6 THEN ended.held_delta <> 0 OR NOT charge.has_expired
                 ELSE -ended.held_delta <> coalesce(charge.held, 0) OR charge.has_another_end

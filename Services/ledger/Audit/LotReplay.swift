@@ -56,18 +56,21 @@ struct LotReplay {
     /// What lots had that burned since the engine last must have looked at all of them; nil if that was before the opening.
     private var burnedSinceLook: [ChargeID: Int64]? = [:]
     private var total: Int64 = 0
+    private var seq: Int64
     private var posted: Int64
     private var held: Int64
     private var last: LotEntry?
 
-    /// Where the account's chain begins, if its older months have left.
+    /// Where the account stood at a month start.
     struct Opening: Sendable {
+        /// Of its last entry decided before that.
+        var seq: Int64
         var posted: Int64
         var held: Int64
         var lots: [OpenedLot] = []
     }
 
-    struct OpenedLot: Sendable {
+    struct OpenedLot: Equatable, Sendable {
         var row: LotRow
         /// When its last reversal was decided.
         var reversalAt: Instant?
@@ -75,7 +78,7 @@ struct LotReplay {
 
     init(account: AccountID, from opening: Opening? = nil) {
         self.account = account
-        (posted, held) = (opening?.posted ?? 0, opening?.held ?? 0)
+        (seq, posted, held) = (opening?.seq ?? 0, opening?.posted ?? 0, opening?.held ?? 0)
         guard let opening else { return }
         burnedSinceLook = nil
         for lot in opening.lots {
@@ -84,16 +87,17 @@ struct LotReplay {
         }
     }
 
-    /// The lots as they are now, in no order.
-    /// - Parameter table: says which target stands where the journal leaves several possible.
-    func opened(besides table: [LotRow]) -> [OpenedLot] {
+    /// The account after the last entry that was followed. Its lots are in no order.
+    /// - Parameter table: decides which target of a reversal stands where the journal leaves several possible.
+    func opening(besides table: [LotRow]) -> Opening {
         let known = Dictionary(uniqueKeysWithValues: table.map { ($0.id, $0.reversalTarget) })
-        return lots.values.map { lot in
+        let opened = lots.values.map { lot in
             var row = lot
             guard let target = targets[lot.id] else { return OpenedLot(row: row) }
             row.reversalTarget = target.amounts.first { $0 == known[lot.id] } ?? target.amounts.last
             return OpenedLot(row: row, reversalAt: target.at)
         }
+        return Opening(seq: seq, posted: posted, held: held, lots: opened)
     }
 
     // MARK: Entry by entry
@@ -113,7 +117,7 @@ struct LotReplay {
     /// - Returns: what cannot have happened to the lots that were there.
     mutating func follow(_ entry: LotEntry) -> Audit.Finding? {
         let problem = spentAfterItsEnd(at: entry) ?? move(entry)
-        (posted, held, last) = (entry.postedAfter, entry.heldAfter, entry)
+        (seq, posted, held, last) = (entry.seq, entry.postedAfter, entry.heldAfter, entry)
         let shortage = burn()
         if entry.movesLots { burnedSinceLook = [:] }
         return (problem ?? shortage).map { finding("lot_entry", entry.charge, entry.seq, $0) }

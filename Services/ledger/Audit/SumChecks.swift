@@ -1,11 +1,15 @@
+import Contracts
 import Postgres
 
-// What was added up as it was charged, against the journal. Where a time's entries may have left with their month, its sums are not
-// compared.
+// Sums that are added up as entries are decided, against the journal. An opening is a month start, so a sum is compared whole or not at
+// all.
 
-/// The quarters' sums are the journal's, neither more nor less.
+/// The quarters' sums are the journal's, neither more nor less. Times before the newest opening are compared by half-hours: their quarters
+/// may be folded.
 struct UsageOffJournal: AuditCheck {
     static let name = "usage"
+    let scope: AuditScope
+
     static let sql = """
         SELECT
             account_id, NULL::uuid, NULL::bigint,
@@ -14,10 +18,24 @@ struct UsageOffJournal: AuditCheck {
                 quarter, type, model, operation,
                 CASE WHEN u.entries IS NULL THEN 'none' ELSE concat_ws(' ', u.entries, u.credits, u.overage, u.prompt_tokens, u.completion_tokens) END,
                 CASE WHEN j.entries IS NULL THEN 'none' ELSE concat_ws(' ', j.entries, j.credits, j.overage, j.prompt_tokens, j.completion_tokens) END)
-        FROM usage_quarter AS u
+        FROM (
+            SELECT account_id, quarter, type, model, operation, entries, credits, overage, prompt_tokens, completion_tokens
+            FROM usage_quarter
+            WHERE quarter >= $2
+            UNION ALL
+            SELECT
+                account_id, date_bin('30 minutes', quarter, 'epoch'), type, model, operation, sum(entries), sum(credits), sum(overage),
+                sum(prompt_tokens), sum(completion_tokens)
+            FROM usage_quarter
+            WHERE quarter >= $1 AND quarter < $2
+            GROUP BY 1, 2, 3, 4, 5
+        ) AS u
         FULL JOIN (
             SELECT
-                account_id, date_bin('15 minutes', decided_at, 'epoch') AS quarter,
+                account_id,
+                CASE
+                    WHEN decided_at < $2 THEN date_bin('30 minutes', decided_at, 'epoch') ELSE date_bin('15 minutes', decided_at, 'epoch')
+                END AS quarter,
                 CASE WHEN kind IN (3, 5, 6, 7) THEN 'usage' WHEN kind = 27 THEN 'expiry' ELSE journal_kind(kind) END AS type,
                 left(coalesce(metadata ->> 'model', ''), 200) AS model, left(coalesce(metadata ->> 'operation', ''), 200) AS operation,
                 count(*) AS entries, sum(posted_delta) AS credits,
@@ -25,22 +43,27 @@ struct UsageOffJournal: AuditCheck {
                 sum(least(greatest((metadata ->> 'prompt_tokens')::bigint, 0), 1000000000000)) AS prompt_tokens,
                 sum(least(greatest((metadata ->> 'completion_tokens')::bigint, 0), 1000000000000)) AS completion_tokens
             FROM journal
-            WHERE status = 0 AND (kind IN (3, 5, 6, 7) OR posted_delta <> 0)
+            WHERE decided_at >= $1 AND status = 0 AND (kind IN (3, 5, 6, 7) OR posted_delta <> 0)
             GROUP BY 1, 2, 3, 4, 5
         ) AS j USING (account_id, quarter, type, model, operation)
-        LEFT JOIN account_opening AS o USING (account_id)
-        WHERE (o.at IS NULL OR quarter > o.at)
-            AND (u.entries, u.credits, u.overage, u.prompt_tokens, u.completion_tokens)
-                IS DISTINCT FROM (j.entries, j.credits, j.overage, j.prompt_tokens, j.completion_tokens)
+        WHERE (u.entries, u.credits, u.overage, u.prompt_tokens, u.completion_tokens)
+            IS DISTINCT FROM (j.entries, j.credits, j.overage, j.prompt_tokens, j.completion_tokens)
         ORDER BY account_id, quarter, type, model, operation
         LIMIT 1
         """
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(scope.from)
+        parameters.append(scope.newest)
+    }
 }
 
 /// An account's spending of the day and the month of its last charge. What a late settlement gives back lowers only the sums in which its
-/// expiry was counted.
-struct SpentOffJournal: AuditCheck {
+/// expiry was counted. An account that was last charged before the opening has no charge after it.
+struct SpentOffJournal: JournalCheck {
     static let name = "spent"
+    let from: Instant
+
     static let sql = """
         SELECT
             account_id, NULL::uuid, a.seq,
@@ -48,33 +71,32 @@ struct SpentOffJournal: AuditCheck {
                 'account last charged %s: day %s, month %s; journal has %s: %s, %s',
                 a.spent_at, a.spent_day, a.spent_month, j.at, coalesce(j.day, 0), coalesce(j.month, 0))
         FROM account AS a
-        LEFT JOIN account_opening AS o USING (account_id)
         LEFT JOIN (
             SELECT
                 account_id, max(j.at) AS at,
                 sum(j.amount) FILTER (WHERE least(j.at, j.charged_at) >= date_trunc('day', a.spent_at, 'UTC')) AS day,
                 sum(j.amount) FILTER (WHERE least(j.at, j.charged_at) >= date_trunc('month', a.spent_at, 'UTC')) AS month
             FROM (
-                SELECT account_id, decided_at AS at, decided_at AS charged_at, -posted_delta AS amount
-                FROM journal
-                WHERE kind IN (3, 5, 7) AND seq > 0
-                UNION ALL
                 SELECT
-                    late.account_id, late.decided_at, CASE WHEN late.posted_delta > 0 THEN expiry.decided_at ELSE late.decided_at END,
-                    -late.posted_delta
+                    account_id, decided_at AS at, -posted_delta AS amount,
+                    CASE WHEN kind = 6 AND posted_delta > 0 THEN \(timeOfExpiry(of: "late")) ELSE decided_at END AS charged_at
                 FROM journal AS late
-                LEFT JOIN journal AS expiry ON expiry.charge_id = late.charge_id AND expiry.kind = 5
-                WHERE late.kind = 6 AND late.seq > 0
+                WHERE decided_at >= $1 AND kind IN (3, 5, 6, 7) AND seq > 0
             ) AS j
             JOIN account AS a USING (account_id)
             GROUP BY account_id
         ) AS j USING (account_id)
-        WHERE CASE WHEN o.at IS NULL OR j.at > o.at THEN a.spent_at <> coalesce(j.at, 'epoch') ELSE a.spent_at > o.at END
-            OR (o.at IS NULL OR date_trunc('day', a.spent_at, 'UTC') > o.at) AND a.spent_day <> coalesce(j.day, 0)
-            OR (o.at IS NULL OR date_trunc('month', a.spent_at, 'UTC') > o.at) AND a.spent_month <> coalesce(j.month, 0)
+        WHERE (a.spent_at >= $1 OR j.at IS NOT NULL)
+            AND (a.spent_at, a.spent_day, a.spent_month)
+                IS DISTINCT FROM (coalesce(j.at, 'epoch'), coalesce(j.day, 0), coalesce(j.month, 0))
         ORDER BY account_id
         LIMIT 1
         """
+}
+
+/// Of a late settlement's charge.
+private func timeOfExpiry(of late: String) -> String {
+    "(SELECT expiry.decided_at FROM journal AS expiry WHERE expiry.charge_id = \(late).charge_id AND expiry.kind = 5 LIMIT 1)"
 }
 
 /// An API key holds what its open holds do, and its account knows that it counts keys.
@@ -99,51 +121,59 @@ struct KeyHeldOffHolds: AuditCheck {
 
 /// An API key's spending of the day and the month in which it was last counted.
 ///
-/// A key is counted from its first hold under a limit on. The journal does not say which hold that was, the row nearly does: it was made
-/// (`counted_from`) right after, so the last of the key's decisions before it is that hold. From then on everything counts that a hold
-/// of the key or a settlement that names the key has charged. Not compared: rows from before `counted_from` was kept; in its month, a
-/// first hold that was decided in one batch with others of the key, of which some may not count; a month in which something
-/// was given back that was never counted.
-struct KeySpentOffJournal: AuditCheck {
+/// A key is counted from its first hold under a limit on. The journal does not say which hold that was, but the row was made
+/// (`counted_from`) right after it, so that hold is the key's last decision before `counted_from`. From then on everything counts that a
+/// hold of the key or a settlement that names the key has charged. Two cases are not compared: the key's first month, if its first hold
+/// was decided in one batch with others of the key; a month in which credits came back that had not been counted.
+struct KeySpentOffJournal: JournalCheck {
     static let name = "key_spent"
+    let from: Instant
+
     static let sql = """
         WITH
-            named AS (
-                SELECT k.account_id, k.api_key_id, k.counted_from, j.charge_id, j.kind, j.decided_at AS at, j.posted_delta
-                FROM key_spending AS k
-                JOIN journal AS j ON j.account_id = k.account_id AND j.metadata ->> 'api_key_id' = k.api_key_id
-                WHERE j.kind IN (1, 3, 6) AND j.status = 0 AND k.counted_from IS NOT NULL
-            ),
-            first AS (
-                SELECT DISTINCT ON (account_id, api_key_id) account_id, api_key_id, at, count(*) AS decisions
-                FROM named
-                WHERE at <= counted_from
-                GROUP BY account_id, api_key_id, at
-                ORDER BY account_id, api_key_id, at DESC
-            ),
-            held AS (
-                SELECT named.*
-                FROM named
-                LEFT JOIN first USING (account_id, api_key_id)
-                WHERE kind = 1 AND named.at >= coalesce(first.at, '-infinity')
+            ended AS (
+                SELECT
+                    j.account_id, j.charge_id, j.kind, j.decided_at AS at, j.posted_delta, j.metadata ->> 'api_key_id' AS named_key,
+                    hold.key AS held_key
+                FROM journal AS j
+                LEFT JOIN LATERAL (
+                    SELECT k.api_key_id AS key
+                    FROM journal AS hold
+                    JOIN key_spending AS k ON k.account_id = hold.account_id AND k.api_key_id = hold.metadata ->> 'api_key_id'
+                    WHERE hold.charge_id = j.charge_id AND hold.account_id = j.account_id AND hold.kind = 1 AND hold.status = 0
+                        AND (
+                            hold.decided_at > k.counted_from
+                            OR NOT EXISTS (
+                                SELECT FROM journal AS later
+                                WHERE later.account_id = k.account_id AND later.seq > hold.seq AND later.decided_at > hold.decided_at
+                                    AND later.decided_at <= k.counted_from AND later.kind IN (1, 3, 6)
+                                    AND later.metadata ->> 'api_key_id' = k.api_key_id))
+                    LIMIT 1
+                ) AS hold ON true
+                WHERE j.decided_at >= $1 AND j.kind IN (3, 4, 5, 6) AND j.status = 0
+                    AND j.account_id IN (SELECT account_id FROM key_spending)
             ),
             counted AS (
-                SELECT
-                    held.account_id, held.api_key_id, ended.decided_at AS at, ended.decided_at AS charged_at, -ended.posted_delta AS amount,
-                    false AS is_unsure
-                FROM held
-                JOIN journal AS ended ON ended.charge_id = held.charge_id AND ended.kind IN (3, 4, 5)
+                SELECT account_id, held_key AS api_key_id, at, at AS charged_at, -posted_delta AS amount, false AS is_unsure
+                FROM ended
+                WHERE held_key IS NOT NULL AND kind <> 6
                 UNION ALL
                 SELECT
-                    named.account_id, named.api_key_id, named.at,
-                    CASE WHEN named.posted_delta > 0 THEN expiry.decided_at ELSE named.at END,
-                    -named.posted_delta, named.posted_delta > 0 AND held.charge_id IS NULL
-                FROM named
-                LEFT JOIN first USING (account_id, api_key_id)
-                LEFT JOIN held
-                    ON held.account_id = named.account_id AND held.api_key_id = named.api_key_id AND held.charge_id = named.charge_id
-                LEFT JOIN journal AS expiry ON expiry.charge_id = named.charge_id AND expiry.kind = 5
-                WHERE named.at > coalesce(first.at, '-infinity') AND (named.kind = 6 OR named.kind = 3 AND held.charge_id IS NULL)
+                    e.account_id, k.api_key_id, e.at,
+                    CASE WHEN e.posted_delta > 0 THEN \(timeOfExpiry(of: "e")) ELSE e.at END,
+                    -e.posted_delta, e.posted_delta > 0 AND e.held_key IS DISTINCT FROM k.api_key_id
+                FROM ended AS e
+                JOIN key_spending AS k ON k.account_id = e.account_id AND k.api_key_id = e.named_key
+                WHERE e.at > k.counted_from AND (e.kind = 6 OR e.kind = 3 AND e.held_key IS DISTINCT FROM k.api_key_id)
+            ),
+            first AS (
+                SELECT DISTINCT ON (account_id, api_key_id) account_id, api_key_id, j.decided_at AS at, count(*) AS decisions
+                FROM key_spending AS k
+                JOIN journal AS j USING (account_id)
+                WHERE j.decided_at >= $1 AND j.decided_at <= k.counted_from AND j.kind IN (1, 3, 6) AND j.status = 0
+                    AND j.metadata ->> 'api_key_id' = k.api_key_id
+                GROUP BY account_id, api_key_id, j.decided_at
+                ORDER BY account_id, api_key_id, j.decided_at DESC
             )
         SELECT
             account_id, NULL::uuid, NULL::bigint,
@@ -152,7 +182,6 @@ struct KeySpentOffJournal: AuditCheck {
                 api_key_id, k.spent_at, k.spent_day, k.spent_month, j.at, coalesce(j.day, 0), coalesce(j.month, 0))
         FROM key_spending AS k
         LEFT JOIN first USING (account_id, api_key_id)
-        LEFT JOIN account_opening AS o USING (account_id)
         LEFT JOIN (
             SELECT
                 account_id, api_key_id, max(c.at) AS at,
@@ -163,8 +192,7 @@ struct KeySpentOffJournal: AuditCheck {
             JOIN key_spending AS k USING (account_id, api_key_id)
             GROUP BY account_id, api_key_id
         ) AS j USING (account_id, api_key_id)
-        WHERE k.counted_from IS NOT NULL AND j.is_unsure IS NOT true
-            AND (o.at IS NULL OR date_trunc('month', k.spent_at, 'UTC') > o.at)
+        WHERE (k.spent_at >= $1 OR j.at IS NOT NULL) AND j.is_unsure IS NOT true
             AND (first.decisions IS NULL OR first.decisions = 1 OR date_trunc('month', k.spent_at, 'UTC') > first.at)
             AND (k.spent_at, k.spent_day, k.spent_month)
                 IS DISTINCT FROM (coalesce(j.at, 'epoch'), coalesce(j.day, 0), coalesce(j.month, 0))

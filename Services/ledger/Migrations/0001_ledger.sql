@@ -59,6 +59,8 @@ CREATE TABLE journal (
 CREATE INDEX journal_account_chain ON journal (account_id, seq) WHERE seq > 0;
 -- The few entries that are no usage, found among the many that are.
 CREATE INDEX journal_grants ON journal (account_id, seq) WHERE kind >= 20;
+-- The auditor reads from a moment on. An entry can lie in the partition of an older month: its id was made before it was decided.
+CREATE INDEX journal_decided ON journal USING brin (decided_at) WITH (autosummarize = on);
 -- All that one request or webhook set in motion.
 CREATE INDEX journal_conversation ON journal (conversation_id) WHERE conversation_id IS NOT NULL;
 
@@ -110,10 +112,11 @@ CREATE TABLE key_spending (
     CONSTRAINT key_spending_held_not_negative CHECK (held >= 0)
 ) WITH (fillfactor = 60);
 
--- Every quarter of an hour's sums: any time zone's days are made of them.
+-- Sums of a quarter of an hour. A quarter that is older than 40 days and lies before every opening of the audit is folded into its
+-- half-hour: the days of every time zone but three are made of half-hours.
 CREATE TABLE usage_quarter (
     account_id        uuid        NOT NULL,
-    quarter           timestamptz NOT NULL,
+    quarter           timestamptz NOT NULL,  -- start of the quarter, or of the half-hour
     type              text        NOT NULL,
     model             text        NOT NULL,  -- '': none
     operation         text        NOT NULL,  -- '': none
@@ -125,8 +128,9 @@ CREATE TABLE usage_quarter (
     CONSTRAINT usage_quarter_once PRIMARY KEY (account_id, quarter, type, model, operation)
 ) WITH (fillfactor = 70);
 
--- Everybody's sums over a time, for administrators.
-CREATE INDEX usage_quarter_time ON usage_quarter USING brin (quarter);
+-- All accounts' sums over a time, for administrators, and the quarters to fold. No BRIN index: new rows take the place of folded ones, so
+-- the order of the rows on disk is not the order of their times.
+CREATE INDEX usage_quarter_time ON usage_quarter (quarter);
 
 -- Results of audits: the nightly ones and those that were asked for.
 CREATE TABLE audit_run (
@@ -134,28 +138,39 @@ CREATE TABLE audit_run (
     due          timestamptz CONSTRAINT audit_run_due_once UNIQUE,  -- when it was due; null: asked for
     started      timestamptz NOT NULL,
     finished     timestamptz NOT NULL,
+    audited_from timestamptz NOT NULL,  -- the opening it began at
     accounts     bigint      NOT NULL,
-    entries      bigint      NOT NULL,
+    entries      bigint      NOT NULL,  -- those decided since then
     open_holds   bigint      NOT NULL,
     posted       bigint      NOT NULL,
     held         bigint      NOT NULL,
     findings     jsonb       NOT NULL
 );
 
--- Where an account's chain begins for the auditor: after its last entry in the months that have left the journal. Entries up to
--- `seq` are not looked at any more, wherever they are; sums are not compared for times up to `at`.
-CREATE TABLE account_opening (
-    account_id uuid        CONSTRAINT account_opening_once PRIMARY KEY,
-    seq        bigint      NOT NULL,
-    posted     bigint      NOT NULL,
-    held       bigint      NOT NULL,
-    at         timestamptz NOT NULL  -- of the last decision that may have left, refusals too
+-- Month starts at which the auditor wrote down where each account stood. The newest is where the nightly audit begins. The oldest is
+-- where the audit of everything begins: no entry of a detached month was decided after it. 'epoch': before the first entry.
+CREATE TABLE audit_opening (
+    at timestamptz CONSTRAINT audit_opening_once PRIMARY KEY
 );
 
--- The account's lots as they were then, everything spent until then burned.
+INSERT INTO audit_opening VALUES ('epoch');
+
+-- Where an account's chain stood at a month start, after its last entry decided before that. There is a row only for a month start
+-- since which the account was written to: an older row stands for the later month starts too.
+CREATE TABLE account_opening (
+    account_id uuid        NOT NULL,
+    at         timestamptz NOT NULL,
+    seq        bigint      NOT NULL,  -- 0: the account has no entry in its chain
+    posted     bigint      NOT NULL,
+    held       bigint      NOT NULL,
+    CONSTRAINT account_opening_once PRIMARY KEY (account_id, at)
+);
+
+-- The account's lots then, with everything burned that was spent until then. There is a row only for a lot that has changed.
 CREATE TABLE lot_opening (
     account_id      uuid        NOT NULL,
     grant_id        uuid        NOT NULL,
+    at              timestamptz NOT NULL,
     kind            smallint    NOT NULL,
     amount          bigint      NOT NULL,
     remaining       bigint      NOT NULL,
@@ -165,7 +180,7 @@ CREATE TABLE lot_opening (
     reversal_at     timestamptz,  -- when the lot's last reversal was decided
     expires_at      timestamptz,
     granted_at      timestamptz NOT NULL,
-    CONSTRAINT lot_opening_once PRIMARY KEY (account_id, grant_id)
+    CONSTRAINT lot_opening_once PRIMARY KEY (account_id, grant_id, at)
 );
 
 -- Ids of other systems (Stripe's payment intents and refunds), for ever: what they caused in the journal.
@@ -219,26 +234,30 @@ LANGUAGE sql STABLE AS $$
     WHERE i.inhparent = 'journal'::regclass
 $$;
 
--- Takes the oldest month off the journal; its table stays. What was read of it beforehand still holds if it has as many entries, since
--- none is ever changed. Whoever writes into that month waits meanwhile; the others only for the last step, which waits itself for
--- those that read the journal just then, two seconds at most: audits, which read long, it does not even begin to wait for.
-CREATE FUNCTION detach_journal_month(month timestamptz, entries_read bigint) RETURNS void
-LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
+-- Detaches the oldest month from the journal; its table stays. Refuses with serialization_failure while the month has an entry that was
+-- decided after the newest opening of the audit. Writers of that month wait for the look into its BRIN index, and all writers for the
+-- last statement. That statement waits two seconds at most for readers of the journal. An audit reads longer than that and locks
+-- audit_opening, so the function fails at once while one runs.
+CREATE FUNCTION detach_journal_month(month timestamptz) RETURNS void
+LANGUAGE plpgsql SET lock_timeout = '2s' SET enable_seqscan = off AS $$
 DECLARE
     partition text := 'journal_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM');
-    entries   bigint;
+    opening   timestamptz;
+    is_late   boolean := true;
 BEGIN
     IF month <> journal_start() THEN
         RAISE EXCEPTION 'the journal begins %', journal_start() USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
-    IF NOT pg_try_advisory_xact_lock(hashtextextended('journal audit', 0)) THEN
-        RAISE EXCEPTION 'an audit reads the journal' USING ERRCODE = 'lock_not_available';
-    END IF;
+    LOCK TABLE audit_opening IN ACCESS EXCLUSIVE MODE NOWAIT;
     EXECUTE format('LOCK TABLE %I IN SHARE MODE', partition);
-    EXECUTE format('SELECT count(*) FROM %I', partition) INTO entries;
-    IF entries <> entries_read THEN
-        RAISE EXCEPTION '% has % entries, % were read', partition, entries, entries_read USING ERRCODE = 'serialization_failure';
+    FOR opening IN SELECT at FROM audit_opening WHERE at > month ORDER BY at LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE decided_at >= %L)', partition, opening) INTO is_late;
+        EXIT WHEN NOT is_late;
+    END LOOP;
+    IF is_late THEN
+        RAISE EXCEPTION '% has entries that were decided after the newest opening', partition USING ERRCODE = 'serialization_failure';
     END IF;
+    DELETE FROM audit_opening WHERE at < opening;
     EXECUTE format('ALTER TABLE journal DETACH PARTITION %I', partition);
 END
 $$;

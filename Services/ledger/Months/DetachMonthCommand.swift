@@ -15,13 +15,11 @@ let detachMonthCommand = Runtime.Command("detach-month", parameters: "YYYY-MM [-
 }
 
 extension MonthDetachment.Outcome {
-    /// For people.
+    /// One line for the operator.
     func text(_ month: JournalMonth) -> String {
         switch self {
-        case .detached(let entries, let accounts):
-            "detached: \(entries) entries; later audits begin where \(accounts) accounts stood. Archive "
-                + "journal_\(month.description.replacing("-", with: "_")), then drop it."
-        case .possible(let entries, let accounts): "can be detached: \(entries) entries of \(accounts) accounts"
+        case .detached: "detached: archive journal_\(month.description.replacing("-", with: "_")), then drop it"
+        case .possible: "can be detached"
         case .refused(let refusal): "refused: \(refusal.text)"
         }
     }
@@ -33,10 +31,9 @@ extension MonthDetachment.Refusal {
         case .notTheOldest(let oldest): "the journal begins with \(oldest)"
         case .tooRecent: "the running month and the \(MonthDetachment.monthsKept - 1) before it stay"
         case .openHolds(let holds): "\(holds) of its holds are open"
-        case .findings(let findings):
-            "the audit found something: " + findings.map { "\($0.check) \($0.detail)" }.joined(separator: "; ")
-        case .writtenMeanwhile: "somebody wrote into it meanwhile; try again"
-        case .busy: "somebody reads the journal all the time (an audit, a backup): try again later"
+        case .notAudited:
+            "it has entries that were decided after the audit's opening; run `ledger audit`, or try again after the 8th of next month"
+        case .busy: "an audit, a backup or another reader kept the journal locked; try again later"
         }
     }
 }

@@ -2,12 +2,10 @@ import Contracts
 import EventLoop
 import Postgres
 
-/// Takes the journal's oldest month off it; `journal_YYYY_MM` stays as a table of its own, to be archived.
+/// Detaches the journal's oldest month; `journal_YYYY_MM` stays as a table of its own, to be archived.
 ///
-/// First, in one snapshot, everything is audited, and for each account that decided something in the month it is written down where its
-/// chain and its lots stood after its last entry there: later audits begin at that. Such an opening is true whether or not the month leaves,
-/// so a process that dies in between leaves nothing half done. Then the month is detached, if nothing came into it meanwhile. Ids
-/// made in it are refused from then on, and before.
+/// A month can be detached when it is older than ``monthsKept``, none of its holds is open, and each of its entries was decided before the
+/// newest opening of the audit. Then no later audit reads it. Ids made in the month are refused from then on, and before.
 struct MonthDetachment: Sendable {
     let pool: PostgresPool
     /// Between two tries to get the locks.
@@ -17,10 +15,10 @@ struct MonthDetachment: Sendable {
     /// The running month and those before it that stay: charges of theirs may still be settled or asked for again.
     static let monthsKept: Int64 = 3
 
-    enum Outcome: Sendable {
-        case detached(entries: Int64, accounts: Int)
-        /// What would be, of a dry run.
-        case possible(entries: Int64, accounts: Int)
+    enum Outcome: Sendable, Equatable {
+        case detached
+        /// Of a dry run.
+        case possible
         case refused(Refusal)
     }
 
@@ -30,62 +28,75 @@ struct MonthDetachment: Sendable {
         case tooRecent
         /// Charges of the month that have not ended.
         case openHolds(Int64)
-        case findings([Audit.Finding])
-        /// The month got entries while it was read.
-        case writtenMeanwhile
-        /// Somebody reads the journal all the time.
+        /// The month has entries that were decided after the newest opening of the audit.
+        case notAudited
+        /// An audit, a backup or another reader held its lock during every try.
         case busy
     }
 
-    /// On the pool's loop.
+    /// Runs on the pool's loop.
     func run(_ month: JournalMonth, isDryRun: Bool) async throws -> Outcome {
-        let read = try await pool.transaction(isolation: .repeatableRead) { transaction in
-            let read = try await open(after: month, in: transaction)
-            if case .possible = read, !isDryRun { return read }
-            await transaction.rollback()
-            return read
+        if let refusal = try await refusal(of: month) { return .refused(refusal) }
+        if isDryRun { return .possible }
+        if let refusal = try await detach(month) { return .refused(refusal) }
+        try await pool.transaction { transaction in
+            _ = try await transaction.pipeline(AllowTenMinutes(), DeleteOldAccountOpenings(), DeleteOldLotOpenings())
         }
-        guard case .possible(let entries, let accounts) = read, !isDryRun else { return read }
-        if let refusal = try await detach(month, entries) { return .refused(refusal) }
-        return .detached(entries: entries, accounts: accounts)
+        return .detached
     }
 
-    private func open(after month: JournalMonth, in transaction: PostgresTransaction) async throws -> Outcome {
-        let facts = try await transaction.one(ReadMonth(month: month))
-        guard month == JournalMonth(of: facts.journalStart) else { return .refused(.notTheOldest(JournalMonth(of: facts.journalStart))) }
-        guard month.index + Self.monthsKept <= JournalMonth(of: facts.now).index else { return .refused(.tooRecent) }
-        guard facts.openHolds == 0 else { return .refused(.openHolds(facts.openHolds)) }
-        let audit = try await Audit.run(in: transaction, openingsOf: month)
-        guard audit.findings.isEmpty else { return .refused(.findings(audit.findings)) }
-        let accounts = try await transaction.execute(WriteAccountOpenings(month: month))
-        // What the next audit will find.
-        let next = try await Audit.run(in: transaction)
-        guard next.findings.isEmpty else { return .refused(.findings(next.findings)) }
-        return .possible(entries: facts.entries, accounts: accounts)
+    /// Looks without locks that a writer would wait for.
+    private func refusal(of month: JournalMonth) async throws -> Refusal? {
+        let facts = try await pool.transaction { transaction in
+            try await transaction.pipeline(AllowTenMinutes(), SummarizeMonth(month: month), ReadMonth(month: month)).2[0]
+        }
+        guard month == JournalMonth(of: facts.journalStart) else { return .notTheOldest(JournalMonth(of: facts.journalStart)) }
+        guard month.index + Self.monthsKept <= JournalMonth(of: facts.now).index else { return .tooRecent }
+        guard facts.openHolds == 0 else { return .openHolds(facts.openHolds) }
+        return facts.isAudited ? nil : .notAudited
     }
 
-    private func detach(_ month: JournalMonth, _ entries: Int64) async throws -> Refusal? {
+    private func detach(_ month: JournalMonth) async throws -> Refusal? {
         for attempt in 1... {
             do {
-                _ = try await pool.transaction { try await $0.execute(DetachMonth(month: month, entries: entries)) }
+                _ = try await pool.transaction { try await $0.execute(DetachMonth(month: month)) }
                 return nil
             } catch let error as PostgresError where error.sqlState == "55P03" {
                 if attempt == triesMax { return .busy }
                 try await pool.loop.sleep(for: pause)
             } catch let error as PostgresError where error.sqlState == "40001" {
-                return .writtenMeanwhile
+                return .notAudited
             }
         }
         preconditionFailure("tries are counted")
     }
 }
 
+private struct AllowTenMinutes: Statement {
+    static let sql = "SELECT set_config('statement_timeout', '10min', true)"
+}
+
+/// Brings the month's index by time up to date, so that the look into it under the lock reads a few pages.
+private struct SummarizeMonth: Statement {
+    let month: JournalMonth
+
+    static let sql = """
+        SELECT brin_summarize_new_values(i.indexrelid)
+        FROM pg_index AS i
+        JOIN pg_class AS c ON c.oid = i.indexrelid
+        JOIN pg_am AS a ON a.oid = c.relam
+        WHERE i.indrelid = to_regclass('journal_' || to_char($1::timestamptz AT TIME ZONE 'UTC', 'YYYY_MM')) AND a.amname = 'brin'
+        """
+
+    func bind(_ parameters: inout Parameters) { parameters.append(month.start) }
+}
+
 private struct ReadMonth: Statement {
     struct Facts: Sendable {
         let journalStart: Instant
         let now: Instant
-        let entries: Int64
         let openHolds: Int64
+        let isAudited: Bool
     }
 
     let month: JournalMonth
@@ -93,8 +104,11 @@ private struct ReadMonth: Statement {
     static let sql = """
         SELECT
             journal_start(), clock_timestamp(),
-            (SELECT count(*) FROM journal WHERE charge_id >= uuid_floor($1) AND charge_id < uuid_floor($2)),
-            (SELECT count(*) FROM open_hold WHERE charge_id >= uuid_floor($1) AND charge_id < uuid_floor($2))
+            (SELECT count(*) FROM open_hold WHERE charge_id >= uuid_floor($1) AND charge_id < uuid_floor($2)),
+            opening.at >= $2 AND NOT EXISTS (
+                SELECT FROM journal
+                WHERE charge_id >= uuid_floor($1) AND charge_id < uuid_floor($2) AND decided_at >= opening.at)
+        FROM (SELECT max(at) AS at FROM audit_opening) AS opening
         """
 
     func bind(_ parameters: inout Parameters) {
@@ -103,52 +117,30 @@ private struct ReadMonth: Statement {
     }
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Facts {
-        try Facts(journalStart: row.next(), now: row.next(), entries: row.next(), openHolds: row.next())
-    }
-}
-
-/// Where the chains of the month's accounts stood after their last entry in it. A charge's entries all lie in the month of its id, so a
-/// later entry can lie in an earlier month: an account's earlier opening may be ahead.
-private struct WriteAccountOpenings: Statement {
-    let month: JournalMonth
-
-    static let sql = """
-        INSERT INTO account_opening (account_id, seq, posted, held, at)
-        SELECT
-            last.account_id, greatest(last.seq, o.seq),
-            CASE WHEN last.seq > coalesce(o.seq, 0) THEN j.posted_after ELSE coalesce(o.posted, 0) END,
-            CASE WHEN last.seq > coalesce(o.seq, 0) THEN j.held_after ELSE coalesce(o.held, 0) END,
-            greatest(last.at, o.at)
-        FROM (
-            SELECT account_id, max(seq) AS seq, max(decided_at) AS at
-            FROM journal
-            WHERE charge_id >= uuid_floor($1) AND charge_id < uuid_floor($2)
-            GROUP BY account_id
-        ) AS last
-        LEFT JOIN account_opening AS o USING (account_id)
-        LEFT JOIN (
-            SELECT account_id, seq, posted_after, held_after
-            FROM journal
-            WHERE charge_id >= uuid_floor($1) AND charge_id < uuid_floor($2) AND seq > 0
-        ) AS j ON j.account_id = last.account_id AND j.seq = last.seq
-        ON CONFLICT (account_id) DO UPDATE
-        SET seq = excluded.seq, posted = excluded.posted, held = excluded.held, at = excluded.at
-        """
-
-    func bind(_ parameters: inout Parameters) {
-        parameters.append(month.start)
-        parameters.append(month.end)
+        try Facts(journalStart: row.next(), now: row.next(), openHolds: row.next(), isAudited: row.next())
     }
 }
 
 private struct DetachMonth: Statement {
     let month: JournalMonth
-    let entries: Int64
+    static let sql = "SELECT detach_journal_month($1)"
+    func bind(_ parameters: inout Parameters) { parameters.append(month.start) }
+}
 
-    static let sql = "SELECT set_config('statement_timeout', '10min', true), detach_journal_month($1, $2)"
+/// Keeps of each account the openings that an audit can begin at.
+private struct DeleteOldAccountOpenings: Statement {
+    static let sql = """
+        DELETE FROM account_opening AS old
+        USING account_opening AS newer
+        WHERE newer.account_id = old.account_id AND newer.at > old.at AND newer.at <= (SELECT min(at) FROM audit_opening)
+        """
+}
 
-    func bind(_ parameters: inout Parameters) {
-        parameters.append(month.start)
-        parameters.append(entries)
-    }
+private struct DeleteOldLotOpenings: Statement {
+    static let sql = """
+        DELETE FROM lot_opening AS old
+        USING lot_opening AS newer
+        WHERE newer.account_id = old.account_id AND newer.grant_id = old.grant_id AND newer.at > old.at
+            AND newer.at <= (SELECT min(at) FROM audit_opening)
+        """
 }

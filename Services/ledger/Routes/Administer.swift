@@ -49,17 +49,13 @@ extension Routes {
         }
     }
 
-    /// Recomputes everything from the journal, or with `last=true` tells what was found the last time anybody did; 200 also when something
-    /// is wrong: `consistent` tells.
+    /// Audits the entries since the newest opening, or with `all=true` everything that the journal still has. With `last=true` returns the
+    /// result of the last audit. 200 also with findings: `consistent` is then false.
     @Sendable func audit(_ request: Request) async throws -> Response {
         _ = try await administrator(request)
-        let run: AuditRun?
-        switch try request.query.filled("last") {
-        case nil, "false": run = try await auditor.run()
-        case "true": run = try await auditor.last()
-        default: throw Problem.invalidRequest("Expected true or false.", param: "last")
-        }
-        guard let run else { throw Problem.notFound("An earlier audit") }
+        let (all, last) = try (request.query.flag("all"), request.query.flag("last"))
+        guard !(all && last) else { throw Problem.invalidRequest("`last` cannot be combined with `all`.", param: "last") }
+        guard let run = try await last ? auditor.last() : auditor.run(all: all) else { throw Problem.notFound("An earlier audit") }
         return .object(200) { run.encode(into: &$0) }
     }
 }
@@ -119,5 +115,16 @@ private struct Adjustment: Sendable {
             context: Context(
                 description: reason, metadata: String(decoding: metadata, as: UTF8.self),
                 trace: UUIDv7(high: trace.traceHigh, low: trace.traceLow)))
+    }
+}
+
+extension Query {
+    /// False where the parameter is missing.
+    fileprivate func flag(_ name: String) throws -> Bool {
+        switch try filled(name) {
+        case nil, "false": return false
+        case "true": return true
+        default: throw Problem.invalidRequest("`\(name)` must be true or false.", param: name)
+        }
     }
 }

@@ -20,9 +20,28 @@ struct AuditRouteTests {
             #expect(last.status == 200)
             #expect(last.json?.bytes == now.json?.bytes)
 
-            let malformed = try await server.ask("GET", "/api/admin/credits/audit?last=yes", as: admin)
-            #expect(malformed.status == 400)
-            #expect(malformed.param == "last")
+            for (query, param) in [("last=yes", "last"), ("all=1", "all"), ("all=true&last=true", "last")] {
+                let malformed = try await server.ask("GET", "/api/admin/credits/audit?\(query)", as: admin)
+                #expect(malformed.status == 400)
+                #expect(malformed.param == param)
+            }
+        }
+    }
+
+    @Test func `an audit reads the entries since the newest opening, and all of them with all=true`() async throws {
+        try await withServer { server in
+            let admin = server.person(isAdmin: true)
+            _ = try await server.ledger.account(10)
+            let opening = JournalMonth(index: JournalMonth(of: Instant.now()).index + 1).start
+            try await Openings(pool: server.ledger.pool).advance(at: opening + .seconds(7 * 86_400))
+
+            let audit = try await server.object("/api/admin/credits/audit", as: admin)
+            #expect(audit.text(of: "audited_from") == "\"\(opening)\"")
+            #expect(audit.text(of: "entries") == "0")
+            let all = try await server.object("/api/admin/credits/audit?all=true", as: admin)
+            #expect(all.text(of: "audited_from") == "null")
+            #expect(all.text(of: "entries") != "0")
+            #expect(try await server.object("/api/admin/credits/audit?last=true", as: admin).bytes == all.bytes)
         }
     }
 }

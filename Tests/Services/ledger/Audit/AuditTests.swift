@@ -59,10 +59,10 @@ struct StepZeroTests {
 
 extension StoreUnderTest {
     /// Returns the findings of an audit after `sql`, and rolls `sql` back.
-    func findings(after sql: String) async throws -> [Audit.Finding] {
+    func findings(after sql: String, all: Bool = false) async throws -> [Audit.Finding] {
         try await pool.transaction(isolation: .repeatableRead) { transaction in
             try await transaction.script(sql)
-            let audit = try await Audit.run(in: transaction)
+            let audit = try await Audit.run(in: transaction, all: all)
             await transaction.rollback()
             return audit.findings
         }

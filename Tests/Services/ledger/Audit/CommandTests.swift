@@ -13,9 +13,11 @@ struct CommandTests {
     @Test func `ledger audit says by its status whether the ledger is consistent`() async throws {
         try await withLedgers { ledgers in
             let people = try await People(in: ledgers[0])
-            let clean = try LedgerProcess("audit").end()
-            #expect(clean.status == 0)
-            #expect(clean.output.hasSuffix("consistent\n"))
+            for arguments in [["audit"], ["audit", "--all"]] {
+                let clean = try LedgerProcess(arguments).end()
+                #expect(clean.status == 0)
+                #expect(clean.output.hasSuffix("consistent\n"))
+            }
 
             try await ledgers[0].pool.withConnection {
                 try await $0.script("UPDATE account SET posted = posted + 1 WHERE account_id = '\(people.caller)'")
@@ -41,6 +43,7 @@ struct CommandTests {
         #expect(try LedgerProcess("audit", database: "postgresql://nobody@127.0.0.1:1/nowhere").end().status == 2)
         #expect(try LedgerProcess("audit", environment: ["LOG_LEVEL": "loud"]).end().status == 2)
         #expect(try LedgerProcess("audit", "--jsn").end().status == 64)
+        #expect(try LedgerProcess("audit", "--all", "--all").end().status == 64)
     }
 
     @Test func `ledger detach-month says whether the month may leave, and why not`() throws {

@@ -97,19 +97,23 @@ struct LotModel {
 
     func audit() -> [Audit.Finding] { accounts.flatMap { audit($0) } }
 
-    /// - Parameter cut: begins after this entry, with the lots as they were then.
-    func audit(_ account: AccountID, from cut: Int? = nil) -> [Audit.Finding] {
+    /// - Parameter moment: replays up to the last entry decided before it, and again from the opening that this makes.
+    func audit(_ account: AccountID, from moment: Instant? = nil) -> [Audit.Finding] {
         var findings: [Audit.Finding] = []
         let chain = entries(of: account)
         let table = (state.books[account]?.lots ?? [:]).values.map(LotRow.init)
         var replay = LotReplay(account: account)
-        for (index, entry) in chain.enumerated() {
-            if entry.seq == 0 { replay.note(entry) } else if let finding = replay.follow(entry) { findings.append(finding) }
-            guard index == cut else { continue }
-            let opening = LotReplay.Opening(
-                posted: entry.postedAfter, held: entry.heldAfter, lots: replay.opened(besides: table))
-            replay = LotReplay(account: account, from: opening)
-            for late in chain where late.seq == 0 { replay.note(late) }
+        func follow(_ entries: [LotEntry]) {
+            for entry in entries {
+                if entry.seq == 0 { replay.note(entry) } else if let finding = replay.follow(entry) { findings.append(finding) }
+            }
+        }
+        if let moment {
+            follow(chain.filter { $0.at < moment })
+            replay = LotReplay(account: account, from: replay.opening(besides: table))
+            follow(chain.filter { $0.at >= moment })
+        } else {
+            follow(chain)
         }
         return findings + replay.compare(with: table, lotsExpireAt: state.accounts[account]?.lotsExpireAt)
     }

@@ -10,28 +10,30 @@ import Testing
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct MonthsLeavingTests {
     @Test func `months leave one after the other, and what stays adds up`() async throws {
-        let seed = UInt64.random(in: 1...1_000_000_000)
-        print("MonthTests seed \(seed)")
+        let seed = modelSetting("LEDGER_MONTHS_SEED") ?? UInt64.random(in: 1...1_000_000_000)
+        let named = "LEDGER_MONTHS_SEED=\(seed)"
+        print("MonthTests \(named)")
         try await withLedgers(2) { ledgers in
-            let history = try await History(in: ledgers[0], seed: seed)
+            let ledger = ledgers[0]
+            let history = try await History(in: ledger, seed: seed)
             var model = history.model
-            #expect(try await Audit.run(on: ledgers[0].pool).findings == [], "seed \(seed)")
+            #expect(try await ledger.findings() == [], "\(named)")
+            #expect(try await ledger.detach(history.months[0]) == .refused(.notAudited), "\(named)")
+
+            // Each opening comes from the one before it.
+            for month in history.months[0].index..<JournalMonth(of: Openings.newest(at: Instant.now())).index {
+                let opening = JournalMonth(index: month).end
+                #expect(try await Openings(pool: ledger.pool).advance(at: opening + .seconds(7 * 86_400)) == [opening])
+                #expect(try await Audit.run(on: ledger.pool).from == opening)
+                #expect(try await ledger.findings() == [], "\(named), from \(opening)")
+            }
             for month in history.months {
-                let before = try await ledgers[0].count("journal")
-                let dry = try await ledgers[0].detach(month, isDryRun: true)
-                guard case .possible(let entries, _) = dry else {
-                    Issue.record("seed \(seed), \(month): \(dry)")
-                    return
-                }
-                #expect(try await ledgers[0].count("account_opening") == 0 || month > history.months[0])
-                #expect(try await ledgers[0].count("journal") == before)
-                guard case .detached(entries, _) = try await ledgers[0].detach(month) else {
-                    Issue.record("seed \(seed), \(month) is not detached")
-                    return
-                }
-                #expect(try await ledgers[0].count("journal") == before - entries)
-                #expect(try await ledgers[0].count("journal_\(month.description.replacing("-", with: "_"))") == entries)
-                #expect(try await Audit.run(on: ledgers[0].pool).findings == [], "seed \(seed), without \(month)")
+                #expect(try await ledger.detach(month, isDryRun: true) == .possible, "\(named), \(month)")
+                let before = try await ledger.count("journal")
+                #expect(try await ledger.detach(month) == .detached, "\(named), \(month)")
+                let detached = try await ledger.count("journal_\(month.description.replacing("-", with: "_"))")
+                #expect(try await ledger.count("journal") == before - detached)
+                #expect(try await ledger.findings() == [], "\(named), without \(month)")
 
                 // The ledger goes on, with the lots and charges of the months that left.
                 for _ in 0..<10 {
@@ -39,18 +41,15 @@ struct MonthsLeavingTests {
                     let commands = (0..<8).map { _ in model.draw() }
                     _ = try await ledgers[1].decide(commands)
                 }
-                #expect(try await Audit.run(on: ledgers[0].pool).findings == [], "seed \(seed), after \(month)")
+                #expect(try await ledger.findings() == [], "\(named), after \(month)")
             }
             let kept = JournalMonth(index: history.months[history.months.count - 1].index + 1)
-            guard case .refused(.tooRecent) = try await ledgers[0].detach(kept) else {
-                Issue.record("one of the last three months left")
-                return
-            }
-            try await damageIsFound(ledgers[0], model.accounts)
+            #expect(try await ledger.detach(kept) == .refused(.tooRecent))
+            try await damageIsFound(ledger, model.accounts)
         }
     }
 
-    /// What lies before an opening is not looked at any more; everything since then is.
+    /// An audit compares tables with the openings and with every entry since then.
     private func damageIsFound(_ ledger: StoreUnderTest, _ accounts: [AccountID]) async throws {
         for account in accounts {
             let posted = try await ledger.findings(after: "UPDATE account SET posted = posted + 1 WHERE account_id = '\(account)'")
@@ -63,51 +62,112 @@ struct MonthsLeavingTests {
             #expect(lot.first?.check == "lot")
         }
     }
-
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct MonthRefusalTests {
-    @Test func `a month is not detached before its time, out of turn, with open holds or over findings`() async throws {
-        try await withLedgers { ledgers in
+    @Test func `a month is not detached before its time, out of turn, with open holds or entries after the opening`() async throws {
+        try await withMovedClock { ledgers in
             let ledger = ledgers[0]
             let now = JournalMonth(of: Instant.now())
-            let (april, may) = (JournalMonth(index: now.index - 5), JournalMonth(index: now.index - 4))
-            try await ledger.attach(from: april, to: JournalMonth(index: now.index - 2))
+            let (april, may) = (now + -5, now + -4)
+            try await ledger.attach(from: april, to: now + -2)
             let account = try await ledger.account(10)
             let call = ChargeID.made(in: may)
 
-            guard case .refused(.notTheOldest(april)) = try await ledger.detach(may) else { throw Unexpected("out of turn") }
-            guard case .detached(entries: 0, accounts: 0) = try await ledger.detach(april) else { throw Unexpected("an empty month") }
+            #expect(try await ledger.detach(may) == .refused(.notTheOldest(april)))
+            #expect(try await ledger.detach(april) == .refused(.notAudited))
+            #expect(try await ledger.night(Instant.now()) == [])
+            #expect(try await ledger.detach(april) == .detached)
             try await ledger.do(hold(4), on: call, account: account)
-            guard case .refused(.openHolds(1)) = try await ledger.detach(may) else { throw Unexpected("a running call") }
+            #expect(try await ledger.detach(may) == .refused(.openHolds(1)))
             try await ledger.do(settle(4), on: call, account: account)
+            #expect(try await ledger.detach(may) == .refused(.notAudited))
 
-            try await ledger.pool.withConnection { try await $0.script("UPDATE account SET posted = posted + 1") }
-            guard case .refused(.findings(let findings)) = try await ledger.detach(may) else { throw Unexpected("over a finding") }
-            #expect(findings.map(Named.init) == [Named("account", account, seq: 3)])
-            try await ledger.pool.withConnection { try await $0.script("UPDATE account SET posted = posted - 1") }
+            #expect(try await ledger.night((now + 1).start + .days(8)) == [])
+            #expect(try await ledger.detach(may) == .detached)
+            #expect(try await ledger.detach(may) == .refused(.notTheOldest(now + -3)))
+        }
+    }
+}
 
-            guard case .detached(entries: 2, accounts: 1) = try await ledger.detach(may) else { throw Unexpected("in its turn") }
-            guard case .refused(.notTheOldest) = try await ledger.detach(may) else { throw Unexpected("twice") }
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
+struct LateEntryTests {
+    @Test func `a month does not leave in the moment in which an entry comes into it`() async throws {
+        try await withMovedClock { ledgers in
+            let ledger = ledgers[0]
+            let now = JournalMonth(of: Instant.now())
+            let month = now + -4
+            try await ledger.attach(from: month, to: now + -2)
+            let account = try await ledger.account(10)
+            #expect(try await ledger.night(Instant.now()) == [])
+            #expect(try await ledger.detach(month, isDryRun: true) == .possible)
+            // As if it came between the look and the lock.
+            try await ledger.do(.charge(amount: credits(1)), on: .made(in: month), account: account)
+            let error = await #expect(throws: PostgresError.self) {
+                try await ledger.pool.withConnection { try await $0.script("SELECT detach_journal_month('\(month.start)')") }
+            }
+            #expect(error?.sqlState == "40001")
+            #expect(try await ledger.findings() == [])
+        }
+    }
+}
+
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
+struct ShortLockTests {
+    /// `EXPLAIN (ANALYZE)` counts the blocks that the look under the lock touches.
+    @Test func `what is looked at under the lock does not grow with the month`() async throws {
+        try await withLedgers { ledgers in
+            let ledger = ledgers[0]
+            let now = JournalMonth(of: Instant.now())
+            let month = now + -4
+            try await ledger.attach(from: month, to: now + -2)
+            let table = "journal_\(month.description.replacing("-", with: "_"))"
+            try await ledger.pool.withConnection { try await $0.script(Self.entries(200_000, table, month)) }
+            #expect(try await ledger.detach(month) == .refused(.notAudited))
+            let plan = try await ledger.pool.transaction { transaction in
+                try await transaction.script("SET LOCAL enable_seqscan = off")
+                return try await transaction.query(BlocksRead(table: table))
+            }
+            let pages = try #require(plan.first)
+            #expect(pages > 0)
+            #expect(pages < 300, "of 4,000")
+            try await ledger.pool.withConnection { try await $0.script("TRUNCATE \(table)") }
         }
     }
 
+    private static func entries(_ count: Int, _ table: String, _ month: JournalMonth) -> String {
+        """
+        INSERT INTO \(table)
+        SELECT
+            (left(uuid_floor('\(month.start)')::text, 24) || lpad(to_hex(n), 12, '0'))::uuid, 0, gen_random_uuid(), 0, 4, 0, 0, 0, 0, 0, 0, 0, 0,
+            '\(month.start)'::timestamptz + n * interval '10 seconds'
+        FROM generate_series(1, \(count)) AS n;
+        CREATE FUNCTION blocks_read(name text) RETURNS bigint LANGUAGE plpgsql AS $$
+        DECLARE
+            plan jsonb;
+        BEGIN
+            EXECUTE format('EXPLAIN (ANALYZE, BUFFERS, FORMAT json) SELECT EXISTS (SELECT FROM %I WHERE decided_at >= %L)', name, now()) INTO plan;
+            RETURN (plan -> 0 -> 'Plan' ->> 'Shared Hit Blocks')::bigint + (plan -> 0 -> 'Plan' ->> 'Shared Read Blocks')::bigint;
+        END $$;
+        """
+    }
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct IdsOfMonthsThatLeftTests {
     @Test func `a ledger that did not hear of it refuses ids of a month that has left, and goes on`() async throws {
-        try await withLedgers(2) { ledgers in
+        try await withMovedClock(2) { ledgers in
             let now = JournalMonth(of: Instant.now())
-            let month = JournalMonth(index: now.index - 4)
-            try await ledgers[0].attach(from: month, to: JournalMonth(index: now.index - 2))
+            let month = now + -4
+            try await ledgers[0].attach(from: month, to: now + -2)
             try await ledgers[1].store.prepareJournal()
             let account = try await ledgers[0].account(10)
             let call = ChargeID.made(in: month)
             try await ledgers[1].do(hold(4), on: call, account: account)
             try await ledgers[1].do(settle(4), on: call, account: account)
-            guard case .detached = try await ledgers[0].detach(month) else { throw Unexpected("not detached") }
+            #expect(try await ledgers[0].night((now + 1).start + .days(8)) == [])
+            #expect(try await ledgers[0].detach(month) == .detached)
             // Both settle again: one asks the journal in vain, since the month has gone, and must not settle twice.
             for ledger in ledgers {
                 #expect(try await ledger.do(settle(4), on: call, account: account) == .invalid(.idOutOfRange))
@@ -115,7 +175,6 @@ struct IdsOfMonthsThatLeftTests {
             }
         }
     }
-
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
@@ -125,6 +184,7 @@ struct MonthLockTests {
             let month = JournalMonth(index: JournalMonth(of: Instant.now()).index - 4)
             try await ledgers[0].attach(from: month, to: JournalMonth(index: month.index + 2))
             let tries = ledgers[1].pool
+            try await Openings(pool: tries).advance(at: Instant.now())
             let outcome = try await ledgers[0].pool.transaction { reader in
                 try await reader.script("SELECT count(*) FROM journal")
                 let refused = try await MonthDetachment(pool: tries, pause: .zero, triesMax: 1).run(month, isDryRun: false)
@@ -154,16 +214,21 @@ struct MonthLockTests {
     }
 }
 
+/// Shared blocks that a look for entries since the newest opening touches.
+private struct BlocksRead: Statement {
+    typealias Output = Int64
+    let table: String
+    static let sql = "SELECT blocks_read($1)"
+    func bind(_ parameters: inout Parameters) { parameters.append(table) }
+}
+
 private struct Unexpected: Error {
     let what: String
     init(_ what: String) { self.what = what }
 }
 
 extension ChargeID {
-    fileprivate static func made(in month: JournalMonth) -> ChargeID {
-        var random = SystemRandomNumberGenerator()
-        return ChargeID(rawValue: .make(milliseconds: month.start.microseconds / 1_000 + 5, using: &random))
-    }
+    fileprivate static func made(in month: JournalMonth) -> ChargeID { made(at: month.start + .milliseconds(5)) }
 }
 
 extension StoreUnderTest {

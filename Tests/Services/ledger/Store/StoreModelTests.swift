@@ -84,7 +84,7 @@ struct StoreModelTests {
     }
 }
 
-private let ownClock = """
+let ownClock = """
     CREATE TABLE ledger.own_clock (at timestamptz NOT NULL);
     INSERT INTO ledger.own_clock VALUES (pg_catalog.clock_timestamp());
     CREATE FUNCTION ledger.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT at FROM ledger.own_clock';
@@ -92,7 +92,7 @@ private let ownClock = """
     ALTER TABLE ledger.key_spending ALTER COLUMN counted_from SET DEFAULT ledger.clock_timestamp();
     """
 
-private struct SetClock: Statement {
+struct SetClock: Statement {
     let now: Instant
     static let sql = "UPDATE own_clock SET at = $1"
     func bind(_ parameters: inout Parameters) { parameters.append(now) }
