@@ -30,6 +30,8 @@ struct Auditor: Sendable {
             for opening in try await Openings(pool: pool).advance(at: now) {
                 log.info("audit opening moved", ["opening": .describing(opening)])
             }
+            let folded = try await UsageFolding(pool: pool).run()
+            if folded > 0 { log.info("usage folded", ["rows": .integer(folded)]) }
         }
     }
 

@@ -7,12 +7,12 @@ struct Period: Equatable, Sendable {
     var from: Instant
     var to: Instant
 
-    /// What the rollups can answer for: bounds moved outward to whole quarters of an hour, of which every time zone's days are made.
-    var inQuarters: Period {
-        let quarter = UsageRow.quarter
+    /// With its bounds moved outward to multiples of `minutes`.
+    func rounded(to minutes: Int64) -> Period {
+        let unit = minutes * 60_000_000
         return Period(
-            from: Instant(microseconds: from.microseconds / quarter * quarter),
-            to: Instant(microseconds: (to.microseconds + quarter - 1) / quarter * quarter))
+            from: Instant(microseconds: from.microseconds / unit * unit),
+            to: Instant(microseconds: (to.microseconds + unit - 1) / unit * unit))
     }
 }
 
@@ -38,6 +38,27 @@ extension LedgerStore {
     func period(_ asked: AskedPeriod) async throws -> Period {
         try await reads.withConnection { try await $0.one(ReadPeriod(asked: asked)) }
     }
+
+    /// What the rollups can answer of `period`: bounds moved outward to whole quarters of an hour, and moments in folded time to whole
+    /// half-hours. A day in folded time keeps its bounds.
+    func covered(_ period: Period, _ asked: AskedPeriod) async throws -> Period {
+        var covered = period.rounded(to: 15)
+        let folded = period.rounded(to: 30)
+        guard covered != folded, asked.from.isMoment || asked.to.isMoment else { return covered }
+        let end = try await reads.withConnection { try await $0.one(ReadEndOfFolding()) }
+        if asked.from.isMoment, covered.from < end { covered.from = folded.from }
+        if asked.to.isMoment, covered.to < end { covered.to = folded.to }
+        return covered
+    }
+}
+
+extension AskedPeriod.Bound? {
+    fileprivate var isMoment: Bool { if case .moment = self { true } else { false } }
+}
+
+private struct ReadEndOfFolding: Statement {
+    typealias Output = Instant
+    static let sql = "SELECT \(UsageFolding.end)"
 }
 
 struct ReadPeriod: Statement {

@@ -6,8 +6,9 @@ import Postgres
 
 /// Sums of what was used, from the rollups that each batch keeps; the last 30 days unless `from`, `to` and `tz` say otherwise.
 ///
-/// Any zone's days are exact. Moments that fall within a quarter of an hour are moved outward to its bounds; the answer's `from` and
-/// `to` say what it covers.
+/// Days are exact in every zone whose offset is a multiple of 30 minutes. In the other three, days in folded time (``UsageFolding``) are
+/// shifted by up to 15 minutes. A moment within a quarter of an hour, in folded time within a half-hour, is moved outward to its bound;
+/// `from` and `to` of the answer are what it covers.
 extension Routes {
     @Sendable func usageSummary(_ request: Request) async throws -> Response {
         let caller = try await reader(request)
@@ -107,7 +108,7 @@ extension Routes {
 
     func usagePeriod(_ query: Query) async throws -> UsagePeriod {
         let asked = try AskedPeriod(query)
-        let covered = try await period(asked).inQuarters
+        let covered = try await store.covered(period(asked), asked)
         guard covered.to - covered.from <= .seconds(Self.usageDaysMax * 86_400) else {
             throw Problem.invalidRequest("Usage is told for at most \(Self.usageDaysMax) days at a time.", param: "from")
         }

@@ -258,6 +258,33 @@ struct ForgedTimeTests {
         }
     }
 
+    @Test func `moments in folded time are moved outward to half-hours, and days keep their bounds`() async throws {
+        try await withUnauditedServer { server in
+            let person = server.person()
+            try await server.tamper(
+                """
+                INSERT INTO usage_quarter
+                SELECT '\(person.accountID)', quarter, 'usage', 'm', '', 1, -1000000000, 0, 1, 1
+                FROM generate_series('2025-10-20 00:00Z'::timestamptz, '2025-10-24 23:45Z', '15 minutes') AS quarter;
+                INSERT INTO audit_opening VALUES ('2025-10-24 00:00Z')
+                """)
+            try await UsageFolding(pool: server.ledger.pool).run()
+            for (query, from, to, used) in [
+                ("from=2025-10-20T10:15:00Z&to=2025-10-20T11:10:00Z", "2025-10-20T10:00", "2025-10-20T11:30", "6"),
+                // The opening is where folded time ends.
+                ("from=2025-10-23T23:50:00Z&to=2025-10-24T00:10:00Z", "2025-10-23T23:30", "2025-10-24T00:15", "3"),
+                ("from=2025-10-21&to=2025-10-21&tz=Asia/Kolkata", "2025-10-20T18:30", "2025-10-21T18:30", "96"),
+                // A day of one of the three zones is shifted by 15 minutes.
+                ("from=2025-10-21&to=2025-10-21&tz=Asia/Kathmandu", "2025-10-20T18:15", "2025-10-21T18:15", "96"),
+            ] {
+                let answer = try await server.object("/api/credits/usage/summary?\(query)", as: person)
+                #expect(try answer.string("from") == from + ":00.000000Z", "\(query)")
+                #expect(try answer.string("to") == to + ":00.000000Z", "\(query)")
+                #expect(try answer.object("usage").text(of: "credits_used") == used, "\(query)")
+            }
+        }
+    }
+
     @Test func `sums beyond 64 bits of nano-credits are exact`() async throws {
         try await withUnauditedServer { server in
             let admin = server.person(isAdmin: true)

@@ -1,0 +1,83 @@
+import Contracts
+import Postgres
+
+/// Folds the quarters of an hour in `usage_quarter` that are older than 40 days and lie before the newest opening of the audit into
+/// half-hours. About half of the rows go; the days of every zone whose offset is a multiple of 30 minutes stay exact.
+///
+/// A batch writes the running quarter only, so no batch waits for a row that is folded. Each step is a transaction of its own: a reader
+/// sees a quarter's rows or their sum, and a folding that is cut off goes on in the next night. Several at once are harmless.
+struct UsageFolding: Sendable {
+    let pool: PostgresPool
+    /// Rows that one step deletes at most.
+    var rowsPerStep: Int64 = 1_000
+
+    /// Quarters before this moment are folded, or will be. The start of a half-hour.
+    static let end = """
+        least(
+            (SELECT max(at) FROM audit_opening), date_bin('30 minutes', clock_timestamp() - interval '40 days', 'epoch'))
+        """
+
+    /// - Returns: the rows that were folded.
+    @discardableResult
+    func run() async throws -> Int64 {
+        var folded: Int64 = 0
+        for quarter in try await pool.withConnection({ try await $0.query(FindFoldable()) }) {
+            while true {
+                let rows = try await pool.withConnection { try await $0.one(FoldQuarter(quarter: quarter, rowsMax: rowsPerStep)) }
+                folded += rows
+                if rows < rowsPerStep { break }
+            }
+        }
+        return folded
+    }
+}
+
+/// The second quarters of half-hours that have rows to fold: one look into the index for each half-hour.
+private struct FindFoldable: Statement {
+    typealias Output = Instant
+
+    static let sql = """
+        SELECT second
+        FROM generate_series(
+            date_bin('30 minutes', (SELECT min(quarter) FROM usage_quarter), 'epoch') + interval '15 minutes',
+            \(UsageFolding.end) - interval '15 minutes', interval '30 minutes') AS second
+        WHERE (SELECT true FROM usage_quarter WHERE quarter = second LIMIT 1)
+        ORDER BY second
+        """
+}
+
+/// Adds rows of a half-hour's second quarter to those of its first. Sums stop at the end of 64 bits, as in ``WriteBatch``.
+struct FoldQuarter: Statement {
+    typealias Output = Int64
+    let quarter: Instant
+    let rowsMax: Int64
+
+    static let sql = """
+        WITH
+            folded AS (
+                DELETE FROM usage_quarter
+                WHERE quarter = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM usage_quarter WHERE quarter = $1 LIMIT $2))
+                RETURNING account_id, type, model, operation, entries, credits, overage, prompt_tokens, completion_tokens
+            ),
+            added AS (
+                INSERT INTO usage_quarter AS sum (
+                    account_id, quarter, type, model, operation, entries, credits, overage, prompt_tokens, completion_tokens)
+                SELECT
+                    account_id, $1 - interval '15 minutes', type, model, operation, entries, credits, overage, prompt_tokens,
+                    completion_tokens
+                FROM folded
+                ON CONFLICT (account_id, quarter, type, model, operation) DO UPDATE
+                SET entries = sum.entries + excluded.entries,
+                    credits = least(greatest(sum.credits::numeric + excluded.credits, -9223372036854775808), 9223372036854775807)::bigint,
+                    overage = least(sum.overage::numeric + excluded.overage, 9223372036854775807)::bigint,
+                    prompt_tokens = sum.prompt_tokens + excluded.prompt_tokens,
+                    completion_tokens = sum.completion_tokens + excluded.completion_tokens
+            )
+        SELECT count(*) FROM folded
+        """
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(quarter)
+        parameters.append(rowsMax)
+    }
+}
