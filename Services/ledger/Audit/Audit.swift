@@ -78,12 +78,28 @@ struct AuditScope: Sendable {
     var newest: Instant
 }
 
-/// A check answers with the first row it finds wrong, in the order of accounts and their chains.
+/// A check returns the first row that is wrong, in the order of accounts and their chains.
 protocol AuditCheck: Statement where Output == Audit.Finding {
     static var name: String { get }
+    /// Selects the account, charge, place in the chain and detail of every wrong row.
+    static var wrong: String { get }
 }
 
 extension AuditCheck {
+    /// The rows are sorted when all of them are found. A plan that looks for the first in the order of the chains would read every
+    /// partition of the journal through its index.
+    static var sql: String {
+        """
+        WITH wrong (account_id, charge_id, seq, detail) AS MATERIALIZED (
+        \(wrong)
+        )
+        SELECT account_id, charge_id, seq, detail
+        FROM wrong
+        ORDER BY account_id, seq, charge_id, detail
+        LIMIT 1
+        """
+    }
+
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Audit.Finding {
         try Audit.Finding(
             check: name, account: row.next(AccountID?.self), charge: row.next(ChargeID?.self), seq: row.next(Int64?.self),
@@ -132,11 +148,13 @@ struct LockOpenings: Statement {
 }
 
 /// Lets a pass over a large journal take longer than a statement of the hot path may, and sort more. Each plan is made for its opening.
+/// No statement is compiled: with many partitions that takes longer than the statement.
 struct PrepareAudit: Statement {
     static let sql = """
         SELECT
             set_config('statement_timeout', '1h', true), set_config('work_mem', '64MB', true),
-            set_config('cursor_tuple_fraction', '1', true), set_config('plan_cache_mode', 'force_custom_plan', true)
+            set_config('cursor_tuple_fraction', '1', true), set_config('plan_cache_mode', 'force_custom_plan', true),
+            set_config('jit', 'off', true)
         """
 }
 

@@ -8,7 +8,7 @@ struct BrokenChain: JournalCheck {
     static let name = "chain"
     let from: Instant
 
-    static let sql = """
+    static let wrong = """
         SELECT
             account_id, charge_id, seq,
             format(
@@ -28,8 +28,6 @@ struct BrokenChain: JournalCheck {
         WHERE seq <> seq_before + 1
             OR posted_after <> posted_before + posted_delta
             OR held_after <> held_before + held_delta
-        ORDER BY account_id, seq
-        LIMIT 1
         """
 }
 
@@ -38,7 +36,7 @@ struct AccountOffJournal: JournalCheck {
     static let name = "account"
     let from: Instant
 
-    static let sql = """
+    static let wrong = """
         SELECT
             account_id, NULL::uuid, a.seq,
             format(
@@ -59,8 +57,6 @@ struct AccountOffJournal: JournalCheck {
             ) AS later USING (account_id)
         ) AS j USING (account_id)
         WHERE (coalesce(a.seq, -1), a.posted, a.held) IS DISTINCT FROM (coalesce(j.seq, 0), coalesce(j.posted, 0), coalesce(j.held, 0))
-        ORDER BY account_id
-        LIMIT 1
         """
 }
 
@@ -70,14 +66,12 @@ struct Overspent: JournalCheck {
     static let name = "overspent"
     let from: Instant
 
-    static let sql = """
+    static let wrong = """
         SELECT account_id, j.charge_id, j.seq, format('posted %s, held %s, overdraft %s', j.posted_after, j.held_after, a.overdraft)
         FROM journal AS j
         JOIN account AS a USING (account_id)
         WHERE j.decided_at >= $1 AND j.seq > 0 AND j.kind NOT IN (6, 26)
             AND j.posted_after - j.held_after < -a.overdraft AND j.posted_delta - j.held_delta < 0
-        ORDER BY account_id, j.seq
-        LIMIT 1
         """
 }
 
@@ -87,7 +81,7 @@ struct Overcharged: JournalCheck {
     static let name = "overcharged"
     let from: Instant
 
-    static let sql = """
+    static let wrong = """
         SELECT j.account_id, j.charge_id, j.seq, format('took %s of %s, balance moved %s', j.amount, j.requested, j.posted_delta)
         FROM journal AS j
         JOIN account AS a USING (account_id)
@@ -102,8 +96,6 @@ struct Overcharged: JournalCheck {
                 j.posted_delta <> -j.amount OR j.amount > j.requested
                 OR j.kind = 6 AND j.amount > greatest(
                     -expiry.held_delta - expiry.amount, j.posted_after - j.posted_delta - j.held_after + a.overdraft, 0))
-        ORDER BY j.account_id, j.seq
-        LIMIT 1
         """
 }
 
@@ -111,31 +103,27 @@ struct Overcharged: JournalCheck {
 /// where ``Overspent`` finds nothing the others only come up from there.
 struct Owed: AuditCheck {
     static let name = "owed"
-    static let sql = """
+    static let wrong = """
         SELECT account_id, NULL::uuid, seq, format('owed %s with posted %s, held %s, overdraft %s', owed, posted, held, overdraft)
         FROM account
         WHERE owed <> greatest(0, held - posted - overdraft)
-        ORDER BY account_id
-        LIMIT 1
         """
 }
 
 struct HeldOffHolds: AuditCheck {
     static let name = "held"
-    static let sql = """
+    static let wrong = """
         SELECT account_id, NULL::uuid, a.seq, format('account holds %s, its open holds %s', a.held, coalesce(h.amount, 0))
         FROM account AS a
         FULL JOIN (SELECT account_id, sum(amount) AS amount FROM open_hold GROUP BY account_id) AS h USING (account_id)
         WHERE a.held IS DISTINCT FROM coalesce(h.amount, 0)
-        ORDER BY account_id
-        LIMIT 1
         """
 }
 
 /// Each open hold was granted, for this amount, and has not ended.
 struct HoldOffJournal: AuditCheck {
     static let name = "hold"
-    static let sql = """
+    static let wrong = """
         SELECT h.account_id, h.charge_id, NULL::bigint, format('open hold of %s, journal has %s', h.amount, coalesce(j.amount::text, 'none'))
         FROM open_hold AS h
         LEFT JOIN LATERAL (
@@ -145,8 +133,6 @@ struct HoldOffJournal: AuditCheck {
         ) AS j ON true
         WHERE j.amount IS DISTINCT FROM h.amount
             OR EXISTS (SELECT FROM journal AS ended WHERE ended.charge_id = h.charge_id AND ended.kind IN (3, 4, 5, 7))
-        ORDER BY h.account_id, h.charge_id
-        LIMIT 1
         """
 }
 
@@ -155,7 +141,7 @@ struct HoldWithoutRow: JournalCheck {
     static let name = "hold_missing"
     let from: Instant
 
-    static let sql = """
+    static let wrong = """
         SELECT j.account_id, j.charge_id, j.seq, 'granted, neither open nor ended'
         FROM journal AS j
         LEFT JOIN \(Opening.accounts) AS o USING (account_id)
@@ -164,8 +150,6 @@ struct HoldWithoutRow: JournalCheck {
             AND NOT EXISTS (
                 SELECT FROM journal AS ended
                 WHERE ended.decided_at >= $1 AND ended.charge_id = j.charge_id AND ended.kind IN (3, 4, 5))
-        ORDER BY j.account_id, j.seq
-        LIMIT 1
         """
 }
 
@@ -175,7 +159,7 @@ struct ReleaseOffHold: JournalCheck {
     static let name = "release"
     let from: Instant
 
-    static let sql = """
+    static let wrong = """
         SELECT
             ended.account_id, ended.charge_id, ended.seq,
             format(
@@ -194,7 +178,5 @@ struct ReleaseOffHold: JournalCheck {
                 WHEN ended.kind = 6 THEN ended.held_delta <> 0 OR NOT charge.has_expired
                 ELSE -ended.held_delta <> coalesce(charge.held, 0) OR charge.has_another_end
             END
-        ORDER BY ended.account_id, ended.seq
-        LIMIT 1
         """
 }

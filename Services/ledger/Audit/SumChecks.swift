@@ -10,7 +10,7 @@ struct UsageOffJournal: AuditCheck {
     static let name = "usage"
     let scope: AuditScope
 
-    static let sql = """
+    static let wrong = """
         SELECT
             account_id, NULL::uuid, NULL::bigint,
             format(
@@ -48,8 +48,6 @@ struct UsageOffJournal: AuditCheck {
         ) AS j USING (account_id, quarter, type, model, operation)
         WHERE (u.entries, u.credits, u.overage, u.prompt_tokens, u.completion_tokens)
             IS DISTINCT FROM (j.entries, j.credits, j.overage, j.prompt_tokens, j.completion_tokens)
-        ORDER BY account_id, quarter, type, model, operation
-        LIMIT 1
         """
 
     func bind(_ parameters: inout Parameters) {
@@ -64,7 +62,7 @@ struct SpentOffJournal: JournalCheck {
     static let name = "spent"
     let from: Instant
 
-    static let sql = """
+    static let wrong = """
         SELECT
             account_id, NULL::uuid, a.seq,
             format(
@@ -89,8 +87,6 @@ struct SpentOffJournal: JournalCheck {
         WHERE (a.spent_at >= $1 OR j.at IS NOT NULL)
             AND (a.spent_at, a.spent_day, a.spent_month)
                 IS DISTINCT FROM (coalesce(j.at, 'epoch'), coalesce(j.day, 0), coalesce(j.month, 0))
-        ORDER BY account_id
-        LIMIT 1
         """
 }
 
@@ -102,7 +98,7 @@ private func timeOfExpiry(of late: String) -> String {
 /// An API key holds what its open holds do, and its account knows that it counts keys.
 struct KeyHeldOffHolds: AuditCheck {
     static let name = "key_held"
-    static let sql = """
+    static let wrong = """
         SELECT
             account_id, NULL::uuid, NULL::bigint,
             format(
@@ -114,8 +110,6 @@ struct KeyHeldOffHolds: AuditCheck {
         ) AS h USING (account_id, api_key_id)
         LEFT JOIN account AS a USING (account_id)
         WHERE k.held IS DISTINCT FROM coalesce(h.amount, 0) OR a.counts_keys IS DISTINCT FROM true
-        ORDER BY account_id, api_key_id
-        LIMIT 1
         """
 }
 
@@ -129,7 +123,7 @@ struct KeySpentOffJournal: JournalCheck {
     static let name = "key_spent"
     let from: Instant
 
-    static let sql = """
+    static let wrong = """
         WITH
             ended AS (
                 SELECT
@@ -196,7 +190,5 @@ struct KeySpentOffJournal: JournalCheck {
             AND (first.decisions IS NULL OR first.decisions = 1 OR date_trunc('month', k.spent_at, 'UTC') > first.at)
             AND (k.spent_at, k.spent_day, k.spent_month)
                 IS DISTINCT FROM (coalesce(j.at, 'epoch'), coalesce(j.day, 0), coalesce(j.month, 0))
-        ORDER BY account_id, api_key_id
-        LIMIT 1
         """
 }

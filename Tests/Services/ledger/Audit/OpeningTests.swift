@@ -84,6 +84,48 @@ struct HoldOverOpeningTests {
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
+struct BoundedAuditTests {
+    /// Of an old month an audit reads the index by time, and the last pages, which the index does not cover.
+    @Test func `an audit from an opening reads next to nothing of older months`() async throws {
+        try await withLedgers { ledgers in
+            let ledger = ledgers[0]
+            let old = JournalMonth(of: Instant.now()) + -1
+            let table = "journal_\(old.description.replacing("-", with: "_"))"
+            // Entries that are no one's, so that an audit that reads them all finds no account for them.
+            try await ledger.pool.withConnection {
+                try await $0.script(
+                    """
+                    INSERT INTO \(table)
+                    SELECT
+                        (left(uuid_floor('\(old.start)')::text, 24) || lpad(to_hex(n), 12, '0'))::uuid, 0, gen_random_uuid(), 1, 22, 0, 1, 1, 1, 0,
+                        1, 0, 0, '\(old.start)'::timestamptz + n * interval '10 seconds'
+                    FROM generate_series(1, 100000) AS n
+                    """)
+                try await $0.script("VACUUM ANALYZE \(table)")
+                try await $0.script("INSERT INTO audit_opening VALUES ('\((old + 1).start)')")
+            }
+            _ = try await ledger.account(10)
+            // Some ten statements read the journal.
+            for (all, rows) in [(false, 0...100_000), (true, 500_000...10_000_000)] as [(Bool, ClosedRange<Int64>)] {
+                let read = try await ledger.pool.transaction(isolation: .repeatableRead) { transaction in
+                    _ = try await Audit.run(in: transaction, all: all)
+                    return try await transaction.one(ReadRowsRead(table: table))
+                }
+                #expect(rows.contains(read), "all: \(all)")
+            }
+            try await ledger.pool.withConnection { try await $0.script("TRUNCATE \(table)") }
+        }
+    }
+}
+
+private struct ReadRowsRead: Statement {
+    typealias Output = Int64
+    let table: String
+    static let sql = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = $1"
+    func bind(_ parameters: inout Parameters) { parameters.append(table) }
+}
+
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct OpeningStaysTests {
     @Test func `the opening does not move past a finding, and moves when it is repaired`() async throws {
         let month = JournalMonth(of: Instant.now()) + 1
