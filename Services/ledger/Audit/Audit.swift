@@ -19,7 +19,7 @@ struct Audit: Sendable {
     struct Finding: Sendable, Equatable {
         let check: String
         let account: AccountID?
-        /// Of the entry, the hold, or the lot.
+        /// The id of the entry's charge, of the hold, or of the lot.
         let charge: ChargeID?
         let seq: Int64?
         /// Amounts in nano-credits, as in the tables.
@@ -119,8 +119,8 @@ extension JournalCheck {
 /// Parts of statements that begin at the opening $1.
 ///
 /// Each entry after an account's opening was decided at or after the month start: the opening is the account's last entry decided
-/// before it. The time finds the entries through a BRIN index in whichever partition they are; `seq` says which of them belong to the
-/// chain if the clock was set back over the month start.
+/// before it. The time finds the entries through a BRIN index in whichever partition they are; `seq` decides which of them follow the
+/// opening if the clock was set back over the month start.
 enum Opening {
     static let accounts = """
         (

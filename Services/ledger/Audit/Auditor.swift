@@ -91,7 +91,7 @@ struct AuditRun: Sendable {
     var audit: Audit
 }
 
-/// What a service knows of all audits, its own and those of others.
+/// The state of all audits of the database, by any ledger.
 struct AuditSummary: Sendable {
     var lastDue: Instant?
     var findings: Int64

@@ -75,8 +75,8 @@ struct Overspent: JournalCheck {
         """
 }
 
-/// A charge takes what its entry says, never more than was used. One that came after its hold had expired goes below zero for no more
-/// than the hold had put aside.
+/// A charge moves the balance by its amount, never by more than was used. A charge after the expiry of its hold goes below zero by at
+/// most what the hold had reserved and the expiry did not take.
 struct Overcharged: JournalCheck {
     static let name = "overcharged"
     let from: Instant
@@ -99,8 +99,8 @@ struct Overcharged: JournalCheck {
         """
 }
 
-/// What an account owes is how far it stands below its overdraft. Every entry keeps to that: those that may raise it set it so, and
-/// where ``Overspent`` finds nothing the others only come up from there.
+/// An account owes the amount by which it is below its overdraft. Entries that may raise the debt set it to that amount. All others
+/// lower it where ``Overspent`` finds nothing.
 struct Owed: AuditCheck {
     static let name = "owed"
     static let wrong = """

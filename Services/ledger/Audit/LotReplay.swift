@@ -1,6 +1,6 @@
 import Contracts
 
-// Amounts are nano-credits, and sums wrap: what a damaged row holds is to be told, not to end the process.
+// Amounts are nano-credits, and sums wrap: a damaged row is a finding and must not end the process.
 
 /// An entry as far as lots are concerned.
 struct LotEntry: Sendable {
@@ -36,7 +36,7 @@ struct LotRow: Equatable, Sendable {
     var remaining: Int64
     var expired: Int64
     var reversed: Int64
-    /// Nil: nobody ever asked for it back.
+    /// Nil: the lot has no reversal.
     var reversalTarget: Int64?
     var expiresAt: Instant?
     var grantedAt: Instant
@@ -53,7 +53,7 @@ struct LotReplay {
     private var targets: [ChargeID: (at: Instant, amounts: [Int64])] = [:]
     /// Lots with credits left; the last is the next to burn.
     private var live: [ChargeID] = []
-    /// What lots had that burned since the engine last must have looked at all of them; nil if that was before the opening.
+    /// `remaining` of the lots that burned since the engine last looked at all lots, as it was then. Nil: that look was before the opening.
     private var burnedSinceLook: [ChargeID: Int64]? = [:]
     private var total: Int64 = 0
     private var seq: Int64
@@ -63,7 +63,7 @@ struct LotReplay {
 
     /// Where the account stood at a month start.
     struct Opening: Sendable {
-        /// Of its last entry decided before that.
+        /// The number of its last entry decided before that; 0: it had none.
         var seq: Int64
         var posted: Int64
         var held: Int64
@@ -102,7 +102,8 @@ struct LotReplay {
 
     // MARK: Entry by entry
 
-    /// What is off the chain comes first: a grant that was taken back before it came, or a reversal that moved nothing.
+    /// Applies an entry outside of the chain, before those of the chain: a grant that was reversed before it arrived, or a reversal that
+    /// moved nothing. An entry that is applied twice counts once.
     mutating func note(_ entry: LotEntry) {
         if entry.kind == .clawback {
             guard let grant = entry.grant else { return }
@@ -123,8 +124,8 @@ struct LotReplay {
         return (problem ?? shortage).map { finding("lot_entry", entry.charge, entry.seq, $0) }
     }
 
-    /// Whatever is decided, credits whose time is over have gone before, unless running holds keep them. An expired hold is settled
-    /// even before that, and lots go one after the other.
+    /// Lots that ended before an entry have expired before it, except for credits that open holds reserve. Expired holds are settled
+    /// before lots expire, and lots expire one after the other, so their entries are exempt.
     private func spentAfterItsEnd(at entry: LotEntry) -> String? {
         guard entry.kind != .expire, entry.kind != .lotExpiry else { return nil }
         return spendable(at: entry.at).map { "decided with \(posted) posted, \(held) held and \($0)" }
@@ -181,7 +182,7 @@ struct LotReplay {
         }
     }
 
-    /// What was spent burns the lots in their order; below zero there is nothing left of any.
+    /// Burns what was spent, in the order of the lots. At a balance of zero or below, all lots are empty.
     private mutating func burn() -> String? {
         var spent = total &- max(0, posted)
         guard spent >= 0 else { return "lots have \(total), posted is \(posted)" }

@@ -3,11 +3,11 @@ import EventLoop
 import Postgres
 import Telemetry
 
-/// Audits the ledger once a day. Of several ledgers one does; all of them tell what was found last.
+/// Audits the ledger once a day. One of several ledgers runs the audit; all of them report the last result.
 ///
 /// | metric | |
 /// |---|---|
-/// | `ledger_audit_findings` | of the last audit, whoever asked for it |
+/// | `ledger_audit_findings` | of the last audit, nightly or requested |
 /// | `ledger_audit_last_success_seconds` | Unix time of the end of the last that found nothing; 0: never yet |
 final class NightlyAudit: @unchecked Sendable {
     // @unchecked Sendable: confined to the auditor's loop.
@@ -17,14 +17,14 @@ final class NightlyAudit: @unchecked Sendable {
     private let now: @Sendable () -> Instant
     private let log: Logger
     private var isFailing = false
-    /// A failed audit is not begun again before; it may have held a snapshot for an hour.
+    /// A failed audit is not repeated before this; it may have held a snapshot for an hour.
     private var restsUntil: Instant?
     private let findings = Metrics.shared.gauge("ledger_audit_findings", help: "Findings of the last audit.")
     private let lastSuccess = Metrics.shared.gauge(
         "ledger_audit_last_success_seconds", help: "Unix time of the end of the last audit that found nothing.")
 
     /// - Parameters:
-    ///   - interval: between two looks at the clock, and at what other ledgers found.
+    ///   - interval: the time between two looks at the clock and at the results of other ledgers.
     init(
         _ auditor: Auditor, at time: TimeOfDay, interval: Duration = .seconds(60), now: @escaping @Sendable () -> Instant = Instant.now,
         log: Logger
@@ -32,7 +32,7 @@ final class NightlyAudit: @unchecked Sendable {
         (self.auditor, self.time, self.interval, self.now, self.log) = (auditor, time, interval, now, log)
     }
 
-    /// Until cancelled. What was missed while no ledger ran is made up for once; a new ledger's first audit comes with its first night.
+    /// Runs until cancelled. Nights in which no ledger ran are made up for by one audit. A new ledger's first audit is in its first night.
     func run() async throws {
         let begun = now()
         while true {
@@ -43,7 +43,7 @@ final class NightlyAudit: @unchecked Sendable {
                 }
             } catch let error as PostgresError {
                 let isAway = error.isDatabaseUnavailable
-                if !isAway || !isFailing { log.warning("the ledger could not be audited", error: error) }
+                if !isAway || !isFailing { log.warning("audit failed", error: error) }
                 isFailing = true
                 if !isAway { restsUntil = now() + Self.rest }
             }

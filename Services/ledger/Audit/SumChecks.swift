@@ -90,7 +90,7 @@ struct SpentOffJournal: JournalCheck {
         """
 }
 
-/// Of a late settlement's charge.
+/// The time at which a late settlement's hold expired.
 private func timeOfExpiry(of late: String) -> String {
     "(SELECT expiry.decided_at FROM journal AS expiry WHERE expiry.charge_id = \(late).charge_id AND expiry.kind = 5 LIMIT 1)"
 }
@@ -115,10 +115,10 @@ struct KeyHeldOffHolds: AuditCheck {
 
 /// An API key's spending of the day and the month in which it was last counted.
 ///
-/// A key is counted from its first hold under a limit on. The journal does not say which hold that was, but the row was made
-/// (`counted_from`) right after it, so that hold is the key's last decision before `counted_from`. From then on everything counts that a
-/// hold of the key or a settlement that names the key has charged. Two cases are not compared: the key's first month, if its first hold
-/// was decided in one batch with others of the key; a month in which credits came back that had not been counted.
+/// A key is counted from its first hold under a limit on. The journal does not name that hold. The row was made (`counted_from`)
+/// right after it, so it is the key's last decision before `counted_from`. From then on each charge counts that
+/// ends a hold of the key or names the key. Two cases are not compared: the key's first month, if its first hold
+/// was decided in one batch with others of the key; a month in which a late settlement returned credits that were not counted.
 struct KeySpentOffJournal: JournalCheck {
     static let name = "key_spent"
     let from: Instant

@@ -12,12 +12,12 @@ struct MonthDetachment: Sendable {
     var pause: Duration = .seconds(5)
     var triesMax = 24
 
-    /// The running month and those before it that stay: charges of theirs may still be settled or asked for again.
+    /// The number of months that stay, the running one among them: their charges may still be settled or sent again.
     static let monthsKept: Int64 = 3
 
     enum Outcome: Sendable, Equatable {
         case detached
-        /// Of a dry run.
+        /// The answer to a dry run: the month can be detached now.
         case possible
         case refused(Refusal)
     }

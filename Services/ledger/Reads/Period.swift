@@ -39,8 +39,8 @@ extension LedgerStore {
         try await reads.withConnection { try await $0.one(ReadPeriod(asked: asked)) }
     }
 
-    /// What the rollups can answer of `period`: bounds moved outward to whole quarters of an hour, and moments in folded time to whole
-    /// half-hours. A day in folded time keeps its bounds.
+    /// Returns the period that the rollups can answer for. Its bounds are moved outward to whole quarters of an hour, moments in folded
+    /// time to whole half-hours. A day in folded time keeps its bounds.
     func covered(_ period: Period, _ asked: AskedPeriod) async throws -> Period {
         var covered = period.rounded(to: 15)
         let folded = period.rounded(to: 30)

@@ -12,7 +12,7 @@ struct LotModel {
     private var holds: [ChargeID] = []
     private var grants: [ChargeID] = []
     private var version: Int64 = 0
-    /// Of time, between two batches at most.
+    /// The longest time between two batches.
     private let strideMax: Duration
 
     init(seed: UInt64, from now: Instant = Instant(microseconds: 1_800_000_000_000_000), strideMax: Duration = .seconds(9)) {

@@ -65,7 +65,7 @@ struct NightlyAuditTests {
                 try await $0.script("INSERT INTO account (account_id, posted) VALUES ('\(account)', 1)")
             }
             clock.set("2032-01-02T03:30:00Z")
-            // The other ledger audits; this one tells.
+            // The other ledger audits; this one reports.
             #expect(try await auditors[1].run(due: try night.last(before: clock.now))?.audit.findings.count == 1)
             try await running([NightlyAudit(auditors[0], at: try night, interval: .milliseconds(5), now: { clock.now }, log: silent)]) {
                 try await until("the finding is told") { findings.current == 1 }

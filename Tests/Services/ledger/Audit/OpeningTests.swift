@@ -85,13 +85,13 @@ struct HoldOverOpeningTests {
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct BoundedAuditTests {
-    /// Of an old month an audit reads the index by time, and the last pages, which the index does not cover.
+    /// In an old month an audit reads the index by time and the last pages, which the index does not cover.
     @Test func `an audit from an opening reads next to nothing of older months`() async throws {
         try await withLedgers { ledgers in
             let ledger = ledgers[0]
             let old = JournalMonth(of: Instant.now()) + -1
             let table = "journal_\(old.description.replacing("-", with: "_"))"
-            // Entries that are no one's, so that an audit that reads them all finds no account for them.
+            // Entries without an account.
             try await ledger.pool.withConnection {
                 try await $0.script(
                     """
@@ -198,7 +198,7 @@ extension StoreUnderTest {
         try await self.do(settle(cost), on: id, account: account)
     }
 
-    /// As reports do.
+    /// Prolongs a hold as its reports do.
     fileprivate func keep(_ hold: ChargeID, until time: Instant) async throws {
         try await pool.withConnection {
             try await $0.script("UPDATE open_hold SET expires_at = '\(time)' WHERE charge_id = '\(hold)'")

@@ -102,7 +102,7 @@ struct LateEntryTests {
             let account = try await ledger.account(10)
             #expect(try await ledger.night(Instant.now()) == [])
             #expect(try await ledger.detach(month, isDryRun: true) == .possible)
-            // As if it came between the look and the lock.
+            // The look without a lock has found nothing; this entry comes before the lock.
             try await ledger.do(.charge(amount: credits(1)), on: .made(in: month), account: account)
             let error = await #expect(throws: PostgresError.self) {
                 try await ledger.pool.withConnection { try await $0.script("SELECT detach_journal_month('\(month.start)')") }
@@ -168,7 +168,7 @@ struct IdsOfMonthsThatLeftTests {
             try await ledgers[1].do(settle(4), on: call, account: account)
             #expect(try await ledgers[0].night((now + 1).start + .days(8)) == [])
             #expect(try await ledgers[0].detach(month) == .detached)
-            // Both settle again: one asks the journal in vain, since the month has gone, and must not settle twice.
+            // Both settle again: one does not know that the month was detached, and must not settle twice.
             for ledger in ledgers {
                 #expect(try await ledger.do(settle(4), on: call, account: account) == .invalid(.idOutOfRange))
                 #expect(try await ledger.do(hold(1), account: account) == .applied(1))
@@ -270,10 +270,10 @@ private struct ReadCount: Statement {
     static let sql = "SELECT count FROM counted"
 }
 
-/// What people did in the last eight months.
+/// Eight months of drawn commands.
 private struct History: Sendable {
     var model: LotModel
-    /// Those that may leave, the oldest first.
+    /// Months that may be detached, the oldest first.
     var months: [JournalMonth] = []
 
     init(in ledger: StoreUnderTest, seed: UInt64) async throws {

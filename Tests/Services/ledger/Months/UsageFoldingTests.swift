@@ -115,7 +115,7 @@ extension StoreUnderTest {
         return account
     }
 
-    /// What pages show, in zones of whole and of half hours.
+    /// The sums that pages show, in zones of whole and of half hours.
     fileprivate func sums(of account: AccountID, _ period: Period) async throws -> [String] {
         let scope = OfAccount(id: account)
         return try await reads.withConnection { connection in
