@@ -17,8 +17,8 @@ struct AccountReplays {
         var lotsExpireAt: Instant?
         /// True if the account was written to since the opening.
         var hasEntries = false
-        /// Entries that cannot have happened to the lots before them.
-        var findings: [Audit.Finding] = []
+        /// The first entry that cannot have happened to the lots before it.
+        var finding: Audit.Finding?
         var replay: LotReplay
     }
 
@@ -51,8 +51,9 @@ struct AccountReplays {
             account.hasEntries = true
             if entry.seq == 0 {
                 account.replay.note(entry)
-            } else if let finding = account.replay.follow(entry), account.findings.isEmpty {
-                account.findings.append(finding)
+            } else {
+                let finding = account.replay.follow(entry)
+                account.finding = account.finding ?? finding
             }
         }
         return account

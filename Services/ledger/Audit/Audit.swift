@@ -62,8 +62,7 @@ struct Audit: Sendable {
         }
         var accounts = try await AccountReplays(in: transaction, from: opening)
         while let account = try await accounts.next() {
-            note(account.findings)
-            note(account.replay.compare(with: account.lots, lotsExpireAt: account.lotsExpireAt))
+            note([account.finding].compactMap(\.self) + account.replay.compare(with: account.lots, lotsExpireAt: account.lotsExpireAt))
         }
         try await accounts.close()
         return findings

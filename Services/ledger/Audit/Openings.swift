@@ -39,7 +39,7 @@ struct Openings: Sendable {
         var page = OpeningPage(at: opening)
         var accounts = try await AccountReplays(in: transaction, from: earlier, to: opening)
         while let account = try await accounts.next() {
-            guard account.findings.isEmpty else { return false }
+            guard account.finding == nil else { return false }
             guard account.hasEntries else { continue }
             page.append(account)
             if page.isFull {
