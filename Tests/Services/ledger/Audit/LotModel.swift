@@ -26,7 +26,11 @@ struct LotModel {
     @discardableResult
     mutating func step() -> (before: LedgerState, ruling: Ruling) {
         now = now + .milliseconds(Int64.random(in: 0...strideMax.wholeMilliseconds, using: &random))
-        let commands = (0..<Int.random(in: 1...8, using: &random)).map { _ in draw() }
+        // A sweep asks for each overdue hold once more.
+        let overdue = state.holds.values.filter { $0.expiresAt <= now }.sorted { $0.charge < $1.charge }
+        let commands =
+            (0..<Int.random(in: 1...8, using: &random)).map { _ in draw() }
+            + overdue.map { Command(id: $0.charge, account: $0.account, action: .expire) }
         let slice = state.slice(for: commands, now: now)
         let ruling = slice.apply(commands, now: now)
         journal += ruling.entries

@@ -209,8 +209,6 @@ extension StoreUnderTest {
 private func keyHold(_ id: ChargeID, _ account: AccountID, limit: Int64?) -> Command {
     Command(
         id: id, account: account,
-        action: .hold(
-            amount: credits(10), leastUseful: credits(5), timeToLive: .seconds(600),
-            keyLimits: limit.map { SpendingLimits(monthly: credits($0)) }),
+        action: hold(10, least: 5, for: .seconds(600), keyLimits: limit.map { SpendingLimits(monthly: credits($0)) }),
         key: APIKeyID(rawValue: "key0000001"), context: Context(metadata: #"{"api_key_id":"key0000001"}"#))
 }
