@@ -294,42 +294,6 @@ struct Model {
     }
 }
 
-extension OracleMemory {
-    /// Between what happened and the rows that an account, its lots and its API keys came to.
-    func difference(
-        from row: Account, lots found: [Lot], keys: [KeySpending], limits: [KeySpending.ID: SpendingLimits], overdraft: Credits?,
-        now: Instant
-    ) -> String? {
-        let (posted, held) = (posted, held)
-        if row.posted != posted || row.held != held {
-            return "engine has \(row.posted) and holds \(row.held), oracle \(posted) and \(held)"
-        }
-        let owed = max(.zero, held - posted - (overdraft ?? .zero))
-        if row.owed != owed { return "engine is owed \(row.owed), oracle \(owed)" }
-
-        for lot in lots {
-            let same = found.first { $0.id == lot.id }
-            let parts = [same?.remaining, same?.expired, same?.reversed]
-            if parts != [lot.remaining, lot.ended, lot.takenBack] { return "lot: engine \(String(describing: same)), oracle \(lot)" }
-        }
-        if found.reduce(.zero, { $0 + $1.remaining }) != max(.zero, posted) { return "the lots do not add up to the balance" }
-
-        let spent = row.spending.current(at: now)
-        let expected = (self.spent(inDayOf: now), self.spent(inMonthOf: now))
-        if (spent.day, spent.month) != expected { return "engine counts \(spent.day) and \(spent.month), oracle \(expected)" }
-        for id in limits.keys where id.account == account && !keys.contains(where: { $0.id == id }) { return "\(id.key) is not counted" }
-        for key in keys {
-            let spent = key.spending.current(at: now)
-            let (day, month) = (self.spent(key.id.key, inDayOf: now), self.spent(key.id.key, inMonthOf: now))
-            if (spent.day, spent.month, key.held) != (day, month, self.held(by: key.id.key)) {
-                return "\(key): oracle counts \(day) and \(month), holds \(self.held(by: key.id.key))"
-            }
-            if key.limits != limits[key.id] { return "\(key): oracle has \(String(describing: limits[key.id]))" }
-        }
-        return nil
-    }
-}
-
 extension Command {
     /// With what its message would leave in the journal.
     fileprivate func asking(_ action: Action) -> Command {
