@@ -110,9 +110,10 @@ let package = Package(
             name: "LedgerStoreLoad", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry"],
             path: "Tests/Benchmarks/StoreLoad"),
 
+        // The ledger's engine and the tests' oracle once more, reached through links: executables cannot be imported.
         .executableTarget(
             name: "Soak", dependencies: ["AMQP", "Contracts", "EventLoop", "HTTPClient", "JSON", "Postgres", "Telemetry"],
-            path: "Tests/Soak", exclude: ["soak.sh"]),
+            path: "Tests/Soak", exclude: ["soak.sh"], swiftSettings: [.define("SOAK")]),
 
         // Tests mirror the tree.
         .target(name: "TestSupport", dependencies: ["Contracts", "EventLoop", "Postgres", "Telemetry"], path: "Tests/Support"),
@@ -206,12 +207,13 @@ let package = Package(
 )
 
 for target in package.targets where target.type != .system {
-    target.swiftSettings = [
-        .swiftLanguageMode(.v6),
-        .enableUpcomingFeature("ExistentialAny"),
-        .enableUpcomingFeature("MemberImportVisibility"),
-        .enableUpcomingFeature("InternalImportsByDefault"),
-        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-        .treatAllWarnings(as: .error),
-    ]
+    target.swiftSettings =
+        (target.swiftSettings ?? []) + [
+            .swiftLanguageMode(.v6),
+            .enableUpcomingFeature("ExistentialAny"),
+            .enableUpcomingFeature("MemberImportVisibility"),
+            .enableUpcomingFeature("InternalImportsByDefault"),
+            .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+            .treatAllWarnings(as: .error),
+        ]
 }

@@ -5,16 +5,26 @@ import JSON
 import Postgres
 import Telemetry
 
-/// How long, by which dice, and where.
+/// How long, by which dice, and where. What takes less than a minute has short faults.
 struct SoakPlan: Sendable {
-    var seed: UInt64
+    let seed: UInt64
     /// Of traffic; quiet points come on top.
-    var time: Duration
+    let time: Duration
+    let stack: SoakStack
+    let isShort: Bool
+    /// The longest times of faults, and of a locked row.
+    let spans: Fault.Spans
+    let lockMax: Duration
+
     /// From one quiet point to the next.
-    var roundMax: Duration = .seconds(60)
-    /// Of each round, before the first fault: what is late then is late without an excuse.
-    var calm: Duration = .seconds(20)
-    var stack: SoakStack
+    static let roundMax = Duration.seconds(60)
+
+    init(seed: UInt64, time: Duration, stack: SoakStack) {
+        (self.seed, self.time, self.stack) = (seed, time, stack)
+        isShort = time < Self.roundMax
+        spans = isShort ? Fault.Spans(pause: .seconds(4), away: .seconds(3)) : Fault.Spans(pause: .seconds(30), away: .seconds(20))
+        lockMax = isShort ? .seconds(12) : .seconds(70)
+    }
 }
 
 /// What a soak came to.
@@ -23,15 +33,21 @@ struct SoakReport: Sendable {
     var seconds = 0
     var commands = 0
     var duplicates = 0
+    var refusals = 0
+    var busy = 0
+    var deductions = 0
+    var keptCommands = 0
     var deadLetters = 0
     var entries = 0
+    var late = 0
     var faults: [Fault: Int] = [:]
     var differences: [Difference] = []
 
     var summary: String {
         let faults = Fault.allCases.compactMap { fault in self.faults[fault].map { "\(fault.rawValue) \($0)" } }
         return
-            "\(seconds) s, seed \(seed): \(commands) commands, \(duplicates) duplicates, \(entries) entries, \(deadLetters) dead letters; "
+            "\(seconds) s, seed \(seed): \(commands) commands, \(duplicates) duplicates, \(refusals) refusals and \(busy) busy answers, "
+            + "\(deductions) deductions, \(entries) entries (\(late) late), \(keptCommands) kept commands, \(deadLetters) dead letters; "
             + "\(self.faults.values.reduce(0, +)) faults (\(faults.joined(separator: ", "))); \(differences.count) differences"
     }
 }
@@ -46,10 +62,11 @@ final class SoakRun: @unchecked Sendable {
     private let wire: Wire
     private let database: PostgresPool
     private let client: HTTPClient
+    private let broker: BrokerAPI
     private var dice: Dice
     private var deck: [Fault] = []
-    private var outages = Outages()
-    private var entries = 0
+    private var faults: [Fault: Int] = [:]
+    private var tables = Tables()
     private let say: @Sendable (String) -> Void
 
     /// Starts the stack, runs, and leaves the stack as it is then.
@@ -61,9 +78,10 @@ final class SoakRun: @unchecked Sendable {
     private init(_ plan: SoakPlan, on loop: EventLoop, say: @escaping @Sendable (String) -> Void) throws {
         (self.plan, self.loop, self.say) = (plan, loop, say)
         dice = Dice(plan.seed)
-        wire = try Wire(plan.stack)
-        driver = Driver(Customer.all(&dice), on: wire, loop: loop)
+        wire = try Wire(plan.stack, on: loop)
+        driver = Driver(on: wire, loop: loop, lockMax: plan.lockMax)
         client = HTTPClient(loop: loop)
+        broker = try BrokerAPI(client, plan.stack)
         database = PostgresPool(
             loop: loop, configuration: PostgresPool.Configuration(url: try plan.stack.databaseURL, applicationName: "soak"),
             log: Logger(service: "soak", level: .error))
@@ -74,24 +92,27 @@ final class SoakRun: @unchecked Sendable {
         defer { running.cancel() }
         guard await wire.connected() else { throw SoakError(description: "no connection to the broker") }
         let started = MonotonicInstant.current()
-        outages.noteStart()
-        try await setLimits()
-        await driver.open()
+        var seconds: Int { Int((MonotonicInstant.current() - started).components.seconds) }
         var differences: [Difference] = []
         var left = plan.time
         while left > .zero, differences.isEmpty {
-            let round = min(left, plan.roundMax)
+            let round = min(left, SoakPlan.roundMax)
             left -= round
+            let customers = Customer.all(&dice)
+            driver.serve(customers)
+            try await setLimits()
+            await driver.open()
             try await play(for: round)
-            differences = try await atRest(isLast: left <= .zero)
-            let seconds = (MonotonicInstant.current() - started).components.seconds
+            // The last look is at everybody: a duplicate may have come long after its round.
+            differences = try await atRest(of: left > .zero ? Set(customers.map(\.account)) : nil)
             say(
-                "\(seconds) s: \(driver.book.records.count) commands, \(outages.counts.values.reduce(0, +)) faults, \(differences.count) differences"
-            )
+                "\(seconds) s: \(driver.book.records.count) commands, \(faults.values.reduce(0, +)) faults, "
+                    + "\(differences.count) differences")
         }
         await database.close()
+        await wire.close()
         client.close()
-        return report(differences, seconds: Int((MonotonicInstant.current() - started).components.seconds))
+        return report(differences, seconds: seconds)
     }
 
     private func setLimits() async throws {
@@ -113,36 +134,34 @@ final class SoakRun: @unchecked Sendable {
 
     private func strike(for time: Duration) async throws {
         let deadline = MonotonicInstant.current() + time
-        try await loop.sleep(for: min(plan.calm, time))
         while MonotonicInstant.current() < deadline {
-            if deck.isEmpty { deck = Fault.deck(&dice, withLong: plan.roundMax <= plan.time) }
+            try await loop.sleep(for: dice.milliseconds(plan.isShort ? 200...800 : 500...4_000))
+            if deck.isEmpty { deck = Fault.deck(&dice, isShort: plan.isShort) }
             let fault = deck.removeLast()
-            let began = Instant.now()
-            try await fault.strike(plan.stack, &dice, on: loop)
-            outages.note(fault, from: began, to: .now())
-            try await loop.sleep(for: dice.milliseconds(500...4_000))
+            try await fault.strike(plan.stack, broker, plan.spans, &dice, on: loop)
+            faults[fault, default: 0] += 1
         }
     }
 
     // MARK: Quiet points
 
     /// Waits until nothing is left to do, and looks. What is not there yet may still come: only what stays is a difference.
-    /// - Parameter isLast: also waits for empty queues, so that no duplicate comes after the look.
-    private func atRest(isLast: Bool) async throws -> [Difference] {
-        try await until("no hold is open, no lot is due", within: .seconds(90)) { try await self.unfinished() == 0 }
-        if isLast { try await drained() }
-        let deadline = MonotonicInstant.current() + .seconds(45)
-        while true {
-            let differences = try await look()
-            if differences.isEmpty || MonotonicInstant.current() > deadline { return differences }
-            try await loop.sleep(for: .seconds(2))
+    /// - Parameter accounts: nil for all, and for the last look: then it waits for empty queues, so that no duplicate comes later.
+    private func atRest(of accounts: Set<AccountID>?) async throws -> [Difference] {
+        _ = try await isSo(within: .seconds(90)) { try await self.unfinished() == 0 }
+        if accounts == nil { try await drained() }
+        var differences: [Difference] = []
+        _ = try await isSo(within: .seconds(45)) {
+            differences = try await self.look(at: accounts)
+            return differences.isEmpty
         }
+        return differences
     }
 
-    private func look() async throws -> [Difference] {
-        let tables = try await Tables.read(from: database)
-        entries = tables.rows.count
-        return Checker(driver.book, tables, outages).differences() + (try await audit())
+    private func look(at accounts: Set<AccountID>?) async throws -> [Difference] {
+        tables = try await Tables.read(from: database)
+        let checker = Checker(driver.book, tables, expiryGrace: SoakStack.expiryGrace)
+        return checker.differences(of: accounts) + (try await audit())
     }
 
     private func unfinished() async throws -> Int64 {
@@ -163,18 +182,18 @@ final class SoakRun: @unchecked Sendable {
                 "GET", try plan.stack.url(of: .ledger) + "/api/admin/credits/audit", headers: [("authorization", "Bearer " + token)]))
         guard audit.status == 200 else { throw unexpected(audit) }
         if try JSONObject(audit.body).bool("consistent") { return [] }
-        return [Difference(nil, "the auditor says \(String(decoding: audit.body, as: UTF8.self))")]
+        return [Difference(nil, nil, "the auditor says \(String(decoding: audit.body, as: UTF8.self))")]
     }
 
     private func unexpected(_ answer: ClientResponse) -> SoakError {
         SoakError(description: "\(answer.status): \(String(decoding: answer.body, as: UTF8.self))")
     }
 
-    /// The broker counts anew every five seconds: empty twice, with more than that between, is empty.
+    /// The broker counts every five seconds: empty twice, with more than that between, is empty.
     private func drained() async throws {
         var emptySince: MonotonicInstant?
-        try await until("the ledger's queues are empty", within: .seconds(60)) {
-            guard try await self.queued() == 0 else {
+        let isDrained = try await isSo(within: .seconds(60)) {
+            guard try await self.broker.messagesOfLedger() == 0 else {
                 emptySince = nil
                 return false
             }
@@ -182,34 +201,33 @@ final class SoakRun: @unchecked Sendable {
             emptySince = since
             return MonotonicInstant.current() - since > .seconds(6)
         }
+        guard isDrained else { throw SoakError(description: "the ledger's queues do not drain") }
     }
 
-    private func queued() async throws -> Int64 {
-        let answer = try await client.request(ClientRequest("GET", try plan.stack.broker("api") + "/api/queues/gw"))
-        guard answer.status == 200, case .array(let queues) = try JSONValue(answer.body) else { throw unexpected(answer) }
-        return try queues.reduce(0) { sum, value in
-            guard case .object(let queue) = value, try queue.string("name").hasPrefix("ledger."),
-                try !queue.string("name").hasSuffix(".dlq")
-            else { return sum }
-            return sum + (try queue.optionalInteger("messages") ?? 0)
-        }
-    }
-
-    private func until(_ what: String, within limit: Duration, _ isSo: () async throws -> Bool) async throws {
+    /// Asks every 200 ms.
+    /// - Returns: false if it is not so within `limit`.
+    private func isSo(within limit: Duration, _ condition: () async throws -> Bool) async throws -> Bool {
         let deadline = MonotonicInstant.current() + limit
-        while !(try await isSo()) {
-            guard MonotonicInstant.current() < deadline else { throw SoakError(description: "not within \(limit): \(what)") }
+        while !(try await condition()) {
+            guard MonotonicInstant.current() < deadline else { return false }
             try await loop.sleep(for: .milliseconds(200))
         }
+        return true
     }
 
     private func report(_ differences: [Difference], seconds: Int) -> SoakReport {
+        let book = driver.book
         var report = SoakReport(seed: plan.seed, seconds: seconds)
-        report.commands = driver.book.records.count
-        report.duplicates = driver.book.copies - report.commands
-        report.deadLetters = driver.book.deadLetters.values.reduce(0, +)
-        report.entries = entries
-        report.faults = outages.counts
+        report.commands = book.records.count
+        report.duplicates = book.copies - report.commands
+        report.refusals = [.insufficientFunds, .awaitingFunds, .limitReached].reduce(0) { $0 + book.answers($1) }
+        report.busy = book.answers(.busy)
+        report.deductions = book.deductions.count
+        report.keptCommands = tables.kept.count
+        report.deadLetters = book.deadLetters.values.reduce(0, +)
+        report.entries = tables.entries.count
+        report.late = tables.entries.count { $0.kind == .lateCapture }
+        report.faults = faults
         report.differences = differences
         return report
     }

@@ -11,10 +11,26 @@ struct CheckerTests {
         #expect(world.differences == [])
     }
 
-    @Test func `a settlement without a row is lost`() {
+    // MARK: Lost and made up
+
+    @Test func `a settlement without an entry is lost, as after an acknowledgement of more than was decided`() {
         var world = World()
         world.grant(10)
+        for _ in 0..<3 { world.confirmed(world.settle(2, of: .make())) }
+        #expect(world.differences.count { $0.contains("lost") } == 3)
+    }
+
+    @Test func `a settlement that came while its account was locked is lost, and its hold expires by the rules`() {
+        var world = World()
+        world.grant(10)
+        let hold = world.hold(3)
+        world.asked(hold)
+        world.write(.hold, requested: 3, held: 3)
+        // The last moment that proves nothing: the expiry may have been published before.
+        world.pass(.seconds(32))
+        world.pass(.milliseconds(1))
         world.confirmed(world.settle(2))
+        world.write(.expire, step: .terminal, requested: 0, held: -3, later: .seconds(60))
         #expect(world.says("lost"))
     }
 
@@ -22,50 +38,7 @@ struct CheckerTests {
         var world = World()
         world.playCall()
         world.write(.purchase, of: .make(), requested: 5, posted: 5)
-        #expect(world.says("nobody asked for"))
-    }
-
-    @Test func `more is held than there is`() {
-        var world = World()
-        world.grant(2)
-        world.asked(world.hold(3, least: 1))
-        world.write(.hold, requested: 3, held: 3)
-        world.write(.expire, step: Row.terminal, requested: 0, held: -3, later: .seconds(60))
-        #expect(world.says("2 was possible"))
-    }
-
-    @Test func `a hold is refused although there is enough`() {
-        var world = World()
-        world.grant(10)
-        world.asked(world.hold(3, least: 1))
-        world.write(.hold, status: .insufficientFunds, requested: 3)
-        #expect(world.says("3 was possible, 1 enough"))
-    }
-
-    @Test func `a charge takes something else than was asked`() {
-        var world = World()
-        world.grant(10)
-        world.confirmed(world.settle(2))
-        world.write(.capture, step: Row.terminal, requested: 2, amount: 1, posted: -1)
-        #expect(world.says("10 was there"))
-    }
-
-    @Test func `a refusal takes effect later`() {
-        var world = World()
-        world.playCall()
-        world.book.note(
-            HoldReply(chargeID: world.charge, status: .insufficientFunds, granted: .zero, available: .zero), to: world.hold(3, least: 1))
-        #expect(world.says("the journal has applied 3"))
-    }
-
-    @Test func `a grant of credits was told and not written`() {
-        var world = World()
-        world.grant(10)
-        let hold = world.hold(3, least: 1)
-        world.asked(hold)
-        world.book.note(
-            HoldReply(chargeID: world.charge, status: .granted, granted: Credits(whole: 3), available: Credits(whole: 7)), to: hold)
-        #expect(world.says("the journal has nothing"))
+        #expect(world.says("nobody asked for it"))
     }
 
     @Test func `a conflict must be a dead letter, and what was done must not`() {
@@ -73,43 +46,89 @@ struct CheckerTests {
         world.playCall()
         let other = world.settle(1)
         world.confirmed(other)
-        #expect(world.says("neither done nor a dead letter"))
+        #expect(world.says("a conflict, and no dead letter"))
         world.book.note(deadLetter: world.book.records[other]!.messageID)
         #expect(world.differences == [])
         world.book.note(deadLetter: world.book.records[world.settle(2)]!.messageID)
-        #expect(world.says("done and yet a dead letter"))
+        #expect(world.says("done, and a dead letter"))
     }
 
-    @Test func `a hold expires before its time, or at what nobody reported`() {
+    @Test func `a command that is kept for a locked account at rest, and one that was parked though it was right`() {
         var world = World()
-        world.grant(10)
+        world.playCall()
+        let message = world.book.records[world.settle(2)]!.messageID
+        world.tables.kept = [KeptRow(message: message, account: world.account, state: "resolved")]
+        #expect(world.differences == [])
+        world.tables.kept = [KeptRow(message: message, account: world.account, state: "replay")]
+        #expect(world.says("kept undecided"))
+        world.tables.kept = [KeptRow(message: message, account: world.account, state: "parked")]
+        #expect(world.says("done, and a dead letter"))
+    }
+
+    @Test func `one id in the journal under two accounts`() {
+        var world = World()
+        world.playCall()
+        let stranger = AccountID.make()
+        world.confirmed(Ask(id: world.charge, account: stranger, action: .void))
+        world.write(.void, status: .accountNotFound, requested: 0, account: stranger)
+        #expect(world.says("in the journal under two accounts"))
+    }
+
+    @Test func `an entry is missing from the chain`() {
+        var world = World()
+        world.playCall()
+        world.tables.entries.remove(at: 1)
+        #expect(world.says("follows entry 1"))
+    }
+
+    // MARK: Amounts
+
+    @Test func `more is held than there is`() {
+        var world = World()
+        world.grant(2)
         world.asked(world.hold(3, least: 1))
         world.write(.hold, requested: 3, held: 3)
-        var early = world
-        early.write(.expire, step: Row.terminal, requested: 0, held: -3, later: .seconds(1))
-        #expect(early.says("not over before"))
-        world.write(.expire, step: Row.terminal, requested: 1, posted: -1, held: -3, later: .seconds(60))
-        #expect(world.says("nobody reported that"))
+        #expect(world.says("the oracle says applied(2)"))
     }
 
-    @Test func `a hold that is over keeps others from their credits`() {
+    @Test func `a share is more than a quarter`() {
+        var world = World()
+        world.grant(16)
+        world.asked(world.hold(8, least: 1, takesShare: true))
+        world.write(.hold, requested: 8, held: 5)
+        #expect(world.says("the oracle says applied(4)"))
+    }
+
+    @Test func `a charge takes something else than was asked`() {
         var world = World()
         world.grant(10)
-        world.asked(world.hold(10, least: 1))
-        world.write(.hold, requested: 10, held: 10)
-        let other = ChargeID.make()
-        world.asked(world.hold(5, least: 5, of: other))
-        world.write(.hold, of: other, status: .insufficientFunds, requested: 5, later: .seconds(60))
-        world.write(.expire, step: Row.terminal, requested: 0, held: -10)
-        #expect(world.says("was over since"))
+        world.confirmed(world.settle(2))
+        world.write(.capture, requested: 2, amount: 1, posted: -1)
+        #expect(world.says("the oracle says applied(2)"))
     }
 
-    @Test func `a credit that is over is spent`() {
+    @Test func `a settlement is decided as for an unknown account`() {
+        var world = World()
+        world.grant(10)
+        world.confirmed(world.settle(2))
+        world.write(.capture, status: .accountNotFound, requested: 2, amount: 0)
+        #expect(world.says("refused(Soak.Seen.Reason.accountNotFound), the oracle says applied(2)"))
+    }
+
+    @Test func `a balance below zero that nothing allows`() {
+        var world = World()
+        world.grant(1)
+        world.confirmed(world.settle(2))
+        world.write(.capture, requested: 2, posted: -2)
+        #expect(world.says("the oracle says applied(1)"))
+    }
+
+    @Test func `a credit that has expired is spent`() {
         var world = World()
         world.grant(10, expiresAfter: .seconds(5))
         world.confirmed(world.settle(2))
-        world.write(.capture, step: Row.terminal, requested: 2, posted: -2, later: .seconds(10))
-        #expect(world.says("could still be spent"))
+        world.write(.capture, requested: 2, posted: -2, later: .seconds(10))
+        #expect(world.says("had expired before"))
     }
 
     @Test func `an older statement about a grant overrides a newer one`() {
@@ -121,71 +140,169 @@ struct CheckerTests {
             world.confirmed(Ask(id: id, account: world.account, action: reversal))
             world.write(.clawback, of: id, requested: target, amount: taken, posted: -taken, grant: grant)
         }
-        #expect(world.says("version 1 applied after version 2"))
+        #expect(world.says("the oracle says refused(Soak.Seen.Reason.superseded)"))
     }
 
-    @Test func `a balance below zero that nothing allows`() {
+    // MARK: Answers
+
+    @Test func `a hold was answered and is not in the journal`() {
         var world = World()
-        world.grant(1)
+        world.grant(10)
+        world.answered(world.hold(3), .granted, granted: 3, available: 7)
+        #expect(world.says("granted 3, and not in the journal"))
+    }
+
+    @Test func `a refused question is granted when the broker delivers it once more`() {
+        var world = World()
+        world.grant(2)
+        world.answered(world.hold(3), .insufficientFunds, available: 2)
+        #expect(world.differences == [])
+        world.grant(10)
+        world.write(.hold, requested: 3, held: 3)
         world.confirmed(world.settle(2))
-        world.write(.capture, step: Row.terminal, requested: 2, posted: -2)
-        #expect(world.says("takes the balance to -1"))
+        world.write(.capture, step: .terminal, requested: 2, posted: -2, held: -3)
+        #expect(world.says("refused each time it was asked, and yet in the journal"))
+    }
+
+    @Test func `a hold is refused for good although there is enough, or other calls hold it`() {
+        var world = World()
+        world.grant(10)
+        var enough = world
+        enough.answered(enough.hold(3), .insufficientFunds, available: 10)
+        #expect(enough.says("the oracle never says so"))
+        world.asked(world.hold(9))
+        world.write(.hold, requested: 9, held: 9)
+        let other = world.hold(3, of: .make())
+        var waits = world
+        waits.answered(other, .awaitingFunds, available: 1)
+        waits.end(9)
+        #expect(waits.differences == [])
+        world.answered(other, .insufficientFunds, available: 1)
+        world.end(9)
+        #expect(world.says("the oracle never says so"))
+    }
+
+    @Test func `a deduction was answered and is not in the journal`() {
+        var world = World()
+        world.grant(10)
+        let deduction = Deduction(key: "a", account: world.account, amount: Credits(whole: 9))
+        world.book.note(deduction, answered: 503)
+        #expect(world.differences == [])
+        world.book.note(deduction, answered: 201)
+        #expect(world.says("answered 201, the journal has nothing"))
+    }
+
+    // MARK: Expiries
+
+    @Test func `two expiries end a hold after its time and the grace, at the largest report`() {
+        var world = World()
+        world.holdAndReport()
+        world.write(.expire, step: .terminal, requested: 1, posted: -1, held: -3, later: .seconds(62))
+        #expect(world.differences == [])
+    }
+
+    @Test func `a hold ends by time alone, without a second expiry`() {
+        var world = World()
+        world.holdAndReport()
+        world.write(.expire, step: .terminal, requested: 1, posted: -1, held: -3, later: .seconds(31))
+        #expect(world.says("the oracle says noted"))
+    }
+
+    @Test func `a report that was in the queue is left out`() {
+        var world = World()
+        world.holdAndReport()
+        world.write(.expire, step: .terminal, requested: 0, held: -3, later: .seconds(62))
+        #expect(world.says("1 had been reported"))
+    }
+
+    @Test func `a report that was in the queue does not prolong its hold`() {
+        var world = World()
+        world.grant(10)
+        world.asked(world.hold(3))
+        world.write(.hold, requested: 3, held: 3)
+        world.pass(.seconds(29))
+        world.confirmed(world.report(1))
+        world.write(.expire, step: .terminal, requested: 1, posted: -1, held: -3, later: .seconds(4))
+        #expect(world.says("the oracle says noted"))
+    }
+
+    @Test func `an expiry takes what nobody reported`() {
+        var world = World()
+        world.holdAndReport()
+        world.write(.expire, step: .terminal, requested: 2, posted: -2, held: -3, later: .seconds(62))
+        #expect(world.says("nobody reported that"))
+    }
+
+    @Test func `a settlement is late while every process lived`() {
+        var world = World()
+        world.holdAndReport()
+        world.confirmed(world.settle(3))
+        world.write(.expire, step: .terminal, requested: 1, posted: -1, held: -3, later: .seconds(62))
+        world.write(.lateCapture, step: .late, requested: 2, posted: -2)
+        #expect(world.says("was in the queue at"))
+    }
+
+    @Test func `a settlement that came after the grace is late by right`() {
+        var world = World()
+        world.holdAndReport()
+        world.pass(.seconds(60))
+        world.confirmed(world.settle(3))
+        world.write(.expire, step: .terminal, requested: 1, posted: -1, held: -3)
+        world.write(.lateCapture, step: .late, requested: 2, posted: -2)
+        #expect(world.differences == [])
     }
 
     @Test func `a hold stays open`() {
         var world = World()
         world.grant(10)
-        world.asked(world.hold(3, least: 1))
+        world.asked(world.hold(3))
         world.write(.hold, requested: 3, held: 3)
-        #expect(world.says("at rest 3 is held"))
-    }
-
-    @Test func `an entry is missing from the chain`() {
-        var world = World()
-        world.playCall()
-        world.tables.rows.remove(at: 1)
-        #expect(world.says("follows entry 1"))
+        world.tables.holds = [OpenHold(charge: world.charge, account: world.account, amount: Credits(whole: 3), expiresAt: .now())]
+        #expect(world.says("at rest a hold of 3 is open"))
     }
 }
 
-/// A book and a journal in the making, for one account and mostly one charge. Amounts are whole credits.
+/// A book and a journal in the making, for one account and mostly one charge. Amounts are whole credits; holds live for 30 s, the grace
+/// is 2 s.
 private struct World {
     let account = AccountID.make()
     let charge = ChargeID.make()
     var book = Book()
     var tables = Tables()
     private var now = Instant.now()
-    private var row: AccountRow
+    private var row: Account
 
-    init() { row = AccountRow(account: account, posted: .zero, held: .zero, seq: 0, spentDay: .zero) }
+    init() { row = Account(id: account) }
 
     var differences: [String] {
         var tables = tables
         tables.accounts = [row]
         tables.usage = [UsageSum(account: account, credits: row.posted)]
         tables.readAt = now
-        return Checker(book, tables, Outages()).differences().map(\.description)
+        return Checker(book, tables, expiryGrace: .seconds(2)).differences().map(\.description)
     }
 
     func says(_ text: String) -> Bool { differences.contains { $0.contains(text) } }
 
-    mutating func playCall() {
-        grant(10)
-        asked(hold(3, least: 1))
-        write(.hold, requested: 3, held: 3)
-        confirmed(settle(2))
-        write(.capture, step: Row.terminal, requested: 2, posted: -2, held: -3)
-    }
+    mutating func pass(_ time: Duration) { now = now + time }
 
-    func hold(_ amount: Int64, least: Int64, of charge: ChargeID? = nil) -> Ask {
-        Ask(
+    // MARK: Asks
+
+    func hold(_ amount: Int64, least: Int64? = nil, takesShare: Bool = false, of charge: ChargeID? = nil) -> Ask {
+        let least = Credits(whole: least ?? amount)
+        return Ask(
             id: charge ?? self.charge, account: account,
             action: .hold(
-                amount: Credits(whole: amount), least: Credits(whole: least), timeToLive: .seconds(30), awaitsFunds: false, key: nil))
+                HoldAmounts(most: Credits(whole: amount), usual: least, least: least), takesShare: takesShare, timeToLive: .seconds(30),
+                key: nil))
     }
 
-    func settle(_ amount: Int64) -> Ask {
-        Ask(id: charge, account: account, action: .settle(amount: Credits(whole: amount), key: nil))
+    func report(_ used: Int64) -> Ask {
+        Ask(id: charge, account: account, action: .report(used: Credits(whole: used), timeToLive: .seconds(30)))
+    }
+
+    func settle(_ amount: Int64, of charge: ChargeID? = nil) -> Ask {
+        Ask(id: charge ?? self.charge, account: account, action: .settle(amount: Credits(whole: amount), key: nil))
     }
 
     mutating func asked(_ ask: Ask) { _ = book.note(sending: ask, at: now) }
@@ -195,34 +312,70 @@ private struct World {
         book.note(confirmed: ask, at: now)
     }
 
+    mutating func answered(_ ask: Ask, _ status: HoldReply.Status, granted: Int64 = 0, available: Int64) {
+        let (_, question) = book.note(sending: ask, at: now)
+        pass(.milliseconds(1))
+        let reply = HoldReply(
+            chargeID: ask.id, status: status, granted: Credits(whole: granted), available: Credits(whole: available))
+        book.note(reply, to: ask, question: question, at: now)
+    }
+
+    // MARK: Stories
+
+    mutating func playCall() {
+        grant(10)
+        asked(hold(3))
+        write(.hold, requested: 3, held: 3)
+        confirmed(settle(2))
+        write(.capture, step: .terminal, requested: 2, posted: -2, held: -3)
+    }
+
+    /// 3 of 10 are held, and 1 is reported at once.
+    mutating func holdAndReport() {
+        grant(10)
+        asked(hold(3))
+        write(.hold, requested: 3, held: 3)
+        pass(.milliseconds(1))
+        confirmed(report(1))
+    }
+
+    /// The charge's hold ends at its full amount.
+    mutating func end(_ amount: Int64) {
+        confirmed(settle(amount))
+        write(.capture, step: .terminal, requested: amount, posted: -amount, held: -amount)
+    }
+
     @discardableResult
     mutating func grant(_ amount: Int64, expiresAfter time: Duration? = nil) -> ChargeID {
         let id = ChargeID.make()
         let expiresAt = time.map { now + $0 }
         confirmed(Ask(id: id, account: account, action: .grant(.purchase, amount: Credits(whole: amount), expiresAt: expiresAt)))
         write(.purchase, of: id, requested: amount, posted: amount, expiresAt: expiresAt)
-        tables.lots.append(LotRow(lot: id, account: account, remaining: Credits(whole: amount)))
+        tables.lots.append(
+            Lot(
+                id: id, account: account, kind: .purchase, amount: Credits(whole: amount), remaining: Credits(whole: amount),
+                expiresAt: expiresAt, grantedAt: now))
         return id
     }
 
-    /// A row after the last; `amount` is what it moves unless told.
+    /// Writes an entry after the last; `amount` is what it moves by default.
     mutating func write(
-        _ kind: Row.Kind, of charge: ChargeID? = nil, step: Int16 = Row.opening, status: Row.Status = .applied, requested: Int64,
-        amount: Int64? = nil, posted: Int64 = 0, held: Int64 = 0, later: Duration = .milliseconds(1),
-        grant: ChargeID? = nil, expiresAt: Instant? = nil
+        _ kind: Entry.Kind, of charge: ChargeID? = nil, step: Step = .opening, status: Entry.Status = .applied, requested: Int64,
+        amount: Int64? = nil, posted: Int64 = 0, held: Int64 = 0, later: Duration = .milliseconds(1), grant: ChargeID? = nil,
+        expiresAt: Instant? = nil, account: AccountID? = nil
     ) {
-        now = now + later
+        pass(later)
         row.posted += Credits(whole: posted)
         row.held += Credits(whole: held)
         let moves = posted != 0 || held != 0
         if moves { row.seq += 1 }
-        if kind.charges { row.spentDay -= Credits(whole: posted) }
+        if kind.charges { row.spending.add(Credits(whole: -posted), at: now, chargedAt: now) }
         let moved = kind.charges ? -posted : kind == .hold ? held : posted
-        tables.rows.append(
-            Row(
-                charge: charge ?? self.charge, step: step, account: account, seq: moves ? row.seq : 0, kind: kind, status: status,
-                requested: Credits(whole: requested), amount: Credits(whole: amount ?? moved), postedDelta: Credits(whole: posted),
-                heldDelta: Credits(whole: held), postedAfter: row.posted,
-                heldAfter: row.held, at: now, grant: grant, expiresAt: expiresAt))
+        tables.entries.append(
+            Entry(
+                charge: charge ?? self.charge, step: step, account: account ?? self.account, seq: moves ? row.seq : 0, kind: kind,
+                status: status, requested: Credits(whole: requested), amount: Credits(whole: amount ?? moved),
+                postedDelta: Credits(whole: posted), heldDelta: Credits(whole: held), postedAfter: row.posted, heldAfter: row.held,
+                fingerprint: 0, at: now, grant: grant, expiresAt: expiresAt))
     }
 }

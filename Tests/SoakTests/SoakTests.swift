@@ -15,13 +15,11 @@ struct SoakTests {
         print("soak: seed \(seed)")
         let loop = EventLoop.spawn(name: "soak")
         defer { loop.stop() }
-        var plan = SoakPlan(
-            seed: seed, time: .seconds(30), stack: SoakStack(directory: stacks + "/soak", tool: tool, portBase: "\(portBase)"))
-        plan.calm = .seconds(6)
-        let run = plan
-        let report = try await Task(executorPreference: loop) { try await SoakRun.run(run, on: loop) { print("soak: \($0)") } }.value
+        let stack = SoakStack(directory: stacks + "/soak", tool: tool, portBase: "\(portBase)")
+        let plan = SoakPlan(seed: seed, time: .seconds(30), stack: stack)
+        let report = try await Task(executorPreference: loop) { try await SoakRun.run(plan, on: loop) { print("soak: \($0)") } }.value
         print("soak: \(report.summary)")
-        try await run.stack.delete()
+        try await stack.delete()
         #expect(report.differences.isEmpty, "seed \(seed): \(report.differences.prefix(20).map(\.description).joined(separator: "\n"))")
         #expect(report.faults.values.reduce(0, +) >= 3 && report.commands > 1_000)
     }

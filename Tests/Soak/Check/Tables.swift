@@ -3,104 +3,29 @@ import Postgres
 
 /// The ledger's tables at one moment, read as an auditor does: by the superuser, past every service.
 struct Tables: Sendable {
-    var rows: [Row] = []
-    var accounts: [AccountRow] = []
-    var holds: [HoldRow] = []
-    var lots: [LotRow] = []
-    var keys: [KeyRow] = []
-    /// What people are shown: the sum of an account's rollups.
+    var entries: [Entry] = []
+    var accounts: [Account] = []
+    var holds: [OpenHold] = []
+    var lots: [Lot] = []
+    var keys: [KeySpending] = []
+    /// The sum of each account's rollups: the usage that people are shown.
     var usage: [UsageSum] = []
+    /// The charges that the ledger made for keys of HTTP requests.
+    var references: [String: ChargeID] = [:]
+    var kept: [KeptRow] = []
     /// By the database's clock.
     var readAt = Instant(microseconds: 0)
 
     static func read(from database: PostgresPool) async throws -> Tables {
         try await database.transaction(isolation: .repeatableReadOnly) { transaction in
-            let (rows, accounts, holds, lots, keys, usage, now) = try await transaction.pipeline(
-                ReadRows(), ReadAccountRows(), ReadHoldRows(), ReadLotRows(), ReadKeyRows(), ReadUsageSums(), ReadNow())
-            return Tables(rows: rows, accounts: accounts, holds: holds, lots: lots, keys: keys, usage: usage, readAt: now[0])
+            let (entries, accounts, holds, lots, keys, usage, references, kept, now) = try await transaction.pipeline(
+                ReadEntries(), ReadAccounts(), ReadOpenHolds(), ReadLots(), ReadKeys(), ReadUsageSums(), ReadReferences(), ReadKeptRows(),
+                ReadNow())
+            return Tables(
+                entries: entries, accounts: accounts, holds: holds, lots: lots, keys: keys, usage: usage,
+                references: Dictionary(uniqueKeysWithValues: references), kept: kept, readAt: now[0])
         }
     }
-}
-
-/// One line of the journal.
-struct Row: Sendable, Hashable {
-    enum Kind: String, Sendable {
-        case hold, extend, capture, void, expire
-        case lateCapture = "late_capture"
-        case charge, purchase
-        case planGrant = "plan_grant"
-        case bonus, refund, adjustment, topup, clawback
-        case lotExpiry = "lot_expiry"
-
-        /// Takes credits for something that was used.
-        var charges: Bool { [.capture, .expire, .lateCapture, .charge].contains(self) }
-        var isGrant: Bool { [.purchase, .planGrant, .bonus].contains(self) }
-        /// Nobody asks for it: the ledger's clock does.
-        var isOfClock: Bool { self == .expire || self == .lotExpiry }
-    }
-
-    enum Status: String, Sendable {
-        case applied
-        case insufficientFunds = "insufficient_funds"
-        case accountNotFound = "account_not_found"
-        case alreadyResolved = "already_resolved"
-        case outOfRange = "out_of_range"
-        case accountDailyLimit = "account_daily_limit"
-        case accountMonthlyLimit = "account_monthly_limit"
-        case keyDailyLimit = "key_daily_limit"
-        case keyMonthlyLimit = "key_monthly_limit"
-        case holdNotFound = "hold_not_found"
-        case superseded
-
-        var isLimit: Bool { [.accountDailyLimit, .accountMonthlyLimit, .keyDailyLimit, .keyMonthlyLimit].contains(self) }
-    }
-
-    var charge: ChargeID
-    var step: Int16
-    var account: AccountID
-    var seq: Int64
-    var kind: Kind
-    var status: Status
-    var requested: Credits
-    var amount: Credits
-    var postedDelta: Credits
-    var heldDelta: Credits
-    var postedAfter: Credits
-    var heldAfter: Credits
-    var at: Instant
-    var grant: ChargeID?
-    var expiresAt: Instant?
-
-    static let opening: Int16 = 0
-    static let terminal: Int16 = 10_000
-    static let late: Int16 = 10_001
-}
-
-struct AccountRow: Sendable {
-    var account: AccountID
-    var posted: Credits
-    var held: Credits
-    var seq: Int64
-    var spentDay: Credits
-}
-
-struct HoldRow: Sendable {
-    var charge: ChargeID
-    var account: AccountID
-    var amount: Credits
-}
-
-struct LotRow: Sendable {
-    var lot: ChargeID
-    var account: AccountID
-    var remaining: Credits
-}
-
-struct KeyRow: Sendable {
-    var account: AccountID
-    var key: APIKeyID
-    var held: Credits
-    var spentDay: Credits
 }
 
 struct UsageSum: Sendable {
@@ -108,59 +33,81 @@ struct UsageSum: Sendable {
     var credits: Credits
 }
 
+/// A command of a locked account that the ledger keeps as a row of `dead_letter`.
+struct KeptRow: Sendable {
+    let message: MessageID
+    let account: AccountID?
+    let state: String
+}
+
 // MARK: Statements
 
-private struct ReadRows: Statement {
+private struct ReadEntries: Statement {
     static let sql = """
         SELECT
-            charge_id, step, account_id, seq, ledger.journal_kind(kind), ledger.journal_status(status), requested, amount, posted_delta,
-            held_delta, posted_after, held_after, decided_at, grant_id, expires_at
+            charge_id, step, account_id, seq, kind, status, requested, amount, posted_delta, held_delta, posted_after, held_after,
+            fingerprint, decided_at, grant_id, expires_at
         FROM ledger.journal
-        ORDER BY account_id, seq, decided_at
         """
 
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> Row {
-        try Row(
-            charge: row.next(), step: row.next(), account: row.next(), seq: row.next(), kind: named(row.next()), status: named(row.next()),
-            requested: row.next(), amount: row.next(), postedDelta: row.next(), heldDelta: row.next(), postedAfter: row.next(),
-            heldAfter: row.next(), at: row.next(), grant: row.next(ChargeID?.self), expiresAt: row.next(Instant?.self))
-    }
-
-    private static func named<Name: RawRepresentable<String>>(_ text: String) throws(PostgresError) -> Name {
-        guard let name = Name(rawValue: text) else { throw PostgresError(.typeMismatch, "the journal holds '\(text)'") }
-        return name
-    }
-}
-
-private struct ReadAccountRows: Statement {
-    static let sql = "SELECT account_id, posted, held, seq, spent_day FROM ledger.account"
-
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> AccountRow {
-        try AccountRow(account: row.next(), posted: row.next(), held: row.next(), seq: row.next(), spentDay: row.next())
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Entry {
+        let (charge, step, account): (ChargeID, Int16, AccountID) = try (row.next(), row.next(), row.next())
+        let (seq, kind, status): (Int64, Int16, Int16) = try (row.next(), row.next(), row.next())
+        guard let kind = Entry.Kind(rawValue: kind), let status = Entry.Status(rawValue: status) else {
+            throw PostgresError(.typeMismatch, "the journal has kind \(kind) with status \(status)")
+        }
+        return try Entry(
+            charge: charge, step: Step(rawValue: step), account: account, seq: seq, kind: kind, status: status, requested: row.next(),
+            amount: row.next(), postedDelta: row.next(), heldDelta: row.next(), postedAfter: row.next(), heldAfter: row.next(),
+            fingerprint: row.next(), at: row.next(), grant: row.next(ChargeID?.self), expiresAt: row.next(Instant?.self))
     }
 }
 
-private struct ReadHoldRows: Statement {
-    static let sql = "SELECT charge_id, account_id, amount FROM ledger.open_hold"
+private struct ReadAccounts: Statement {
+    static let sql = "SELECT account_id, posted, held, owed, seq, spent_at, spent_day, spent_month FROM ledger.account"
 
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> HoldRow {
-        try HoldRow(charge: row.next(), account: row.next(), amount: row.next())
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Account {
+        var account = try Account(id: row.next(), posted: row.next(), held: row.next(), owed: row.next(), seq: row.next())
+        account.spending = try Spending(at: row.next(), day: row.next(), month: row.next())
+        return account
     }
 }
 
-private struct ReadLotRows: Statement {
-    static let sql = "SELECT grant_id, account_id, remaining FROM ledger.credit_grant WHERE remaining > 0"
+private struct ReadOpenHolds: Statement {
+    static let sql = "SELECT charge_id, account_id, amount, reported, expires_at, is_overdue FROM ledger.open_hold"
 
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> LotRow {
-        try LotRow(lot: row.next(), account: row.next(), remaining: row.next())
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> OpenHold {
+        try OpenHold(
+            charge: row.next(), account: row.next(), amount: row.next(), reported: row.next(), expiresAt: row.next(), isOverdue: row.next())
     }
 }
 
-private struct ReadKeyRows: Statement {
-    static let sql = "SELECT account_id, api_key_id, held, spent_day FROM ledger.key_spending"
+private struct ReadLots: Statement {
+    static let sql = """
+        SELECT grant_id, account_id, kind, amount, remaining, expired, reversed, expires_at, granted_at
+        FROM ledger.credit_grant
+        """
 
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> KeyRow {
-        try KeyRow(account: row.next(), key: APIKeyID(rawValue: row.next()), held: row.next(), spentDay: row.next())
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Lot {
+        let (id, account, number): (ChargeID, AccountID, Int16) = try (row.next(), row.next(), row.next())
+        guard let kind = Entry.Kind(rawValue: number) else { throw PostgresError(.typeMismatch, "lot \(id) has kind \(number)") }
+        return try Lot(
+            id: id, account: account, kind: kind, amount: row.next(), remaining: row.next(), expired: row.next(), reversed: row.next(),
+            expiresAt: row.next(Instant?.self), grantedAt: row.next())
+    }
+}
+
+private struct ReadKeys: Statement {
+    static let sql = """
+        SELECT account_id, api_key_id, daily_limit, monthly_limit, held, spent_at, spent_day, spent_month
+        FROM ledger.key_spending
+        """
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> KeySpending {
+        let id = try KeySpending.ID(account: row.next(), key: APIKeyID(rawValue: row.next()))
+        let limits = try SpendingLimits(daily: row.next(Credits?.self), monthly: row.next(Credits?.self))
+        return try KeySpending(
+            id: id, limits: limits, held: row.next(), spending: Spending(at: row.next(), day: row.next(), month: row.next()))
     }
 }
 
@@ -172,17 +119,32 @@ private struct ReadUsageSums: Statement {
     }
 }
 
+private struct ReadReferences: Statement {
+    static let sql = "SELECT ref, charge_id FROM ledger.external_ref"
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> (String, ChargeID) { try (row.next(), row.next()) }
+}
+
+private struct ReadKeptRows: Statement {
+    static let sql = "SELECT message_id, ordering_key, state FROM ledger.dead_letter"
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> KeptRow {
+        try KeptRow(message: row.next(), account: row.next(String?.self).flatMap { AccountID($0) }, state: row.next())
+    }
+}
+
 private struct ReadNow: Statement {
     static let sql = "SELECT clock_timestamp()"
     typealias Output = Instant
 }
 
-/// Holds that run, and accounts with lots that are over: none when all is quiet.
+/// Counts open holds, accounts with expired lots, and kept commands: zero when nothing is left to do.
 struct CountUnfinished: Statement {
     static let sql = """
         SELECT
             (SELECT count(*) FROM ledger.open_hold)
             + (SELECT count(*) FROM ledger.account WHERE lots_expire_at <= clock_timestamp() AND posted > held)
+            + (SELECT count(*) FROM ledger.dead_letter WHERE state = 'replay')
         """
     typealias Output = Int64
 }
@@ -204,4 +166,13 @@ struct SetLimits: Statement {
         parameters.append(limits.daily)
         parameters.append(limits.monthly)
     }
+}
+
+/// The lock that an operator's session in psql would hold.
+struct LockRow: Statement {
+    let account: AccountID
+    static let sql = "SELECT 1 FROM ledger.account WHERE account_id = $1 FOR UPDATE"
+    typealias Output = Int32
+
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
 }

@@ -1,4 +1,3 @@
-import Contracts
 import EventLoop
 import Glibc
 
@@ -8,29 +7,41 @@ enum Fault: String, CaseIterable, Sendable {
     case killBoth = "both ledgers killed"
     case stopLedger = "ledger stopped"
     case pauseLedger = "ledger paused"
-    /// Beyond the broker's patience: it gives the ledger's messages to the other, and the ledger wakes up in the middle of its batch.
-    case pauseLong = "ledger paused for long"
+    /// Where the pause is long, the broker gives the messages to the other ledger, and this one wakes up in the middle of its batch.
+    case pauseActive = "active ledger paused"
+    /// Unacknowledged messages are delivered once more, refused questions among them.
+    case dropConnections = "ledgers' connections closed"
     case stopPostgres = "postgres stopped"
     case crashPostgres = "postgres stopped at once"
     case killPostgres = "postgres killed"
-    /// The ledger wakes up beside a database that has forgotten its transaction.
+    case pausePostgres = "postgres paused"
+    /// The ledger wakes up when the database has forgotten its transaction.
     case pauseThroughCrash = "ledger paused while postgres was killed"
     case stopBroker = "rabbitmq stopped"
     case killBroker = "rabbitmq killed"
+    case pauseBroker = "rabbitmq paused"
+    case awayBroker = "rabbitmq away"
 
-    /// Each at least once, the frequent ones more often, in an order drawn by lot: to be taken from the end until none is left.
-    static func deck(_ dice: inout Dice, withLong: Bool) -> [Fault] {
-        let more: [Fault] = [.killLedger, .killLedger, .stopLedger, .pauseLedger]
-        return (allCases.filter { withLong || $0 != .pauseLong } + more).shuffled(using: &dice)
+    /// The longest times of the faults that last.
+    struct Spans: Sendable {
+        let pause: Duration
+        let away: Duration
     }
 
-    func strike(_ stack: SoakStack, _ dice: inout Dice, on loop: EventLoop) async throws {
+    /// In the order of the cases, drawn by lot, to be taken from the end until none is left. Short soaks begin with those that others leave out.
+    static func deck(_ dice: inout Dice, isShort: Bool) -> [Fault] {
+        let first: [Fault] = [.dropConnections, .pauseActive, .pausePostgres, .pauseBroker, .awayBroker]
+        if isShort { return allCases.filter { !first.contains($0) }.shuffled(using: &dice) + first.shuffled(using: &dice) }
+        return (allCases + [.killLedger, .killLedger, .stopLedger, .pauseLedger]).shuffled(using: &dice)
+    }
+
+    func strike(_ stack: SoakStack, _ broker: BrokerAPI, _ spans: Spans, _ dice: inout Dice, on loop: EventLoop) async throws {
+        func upTo(_ longest: Duration) -> Duration {
+            dice.milliseconds(Int(longest.wholeMilliseconds) / 4...Int(longest.wholeMilliseconds))
+        }
         let victim = dice.chance(50) ? SoakStack.Component.ledger : .ledger2
         switch self {
-        case .killLedger:
-            try await stack.kill(victim)
-            try await loop.sleep(for: dice.milliseconds(0...3_000))
-            try await stack.start(victim)
+        case .killLedger: try await restart(victim, stack, after: dice.milliseconds(0...3_000), on: loop)
         case .killBoth:
             for ledger in SoakStack.Component.ledgers { try await stack.kill(ledger) }
             try await loop.sleep(for: dice.milliseconds(0...4_000))
@@ -40,18 +51,28 @@ enum Fault: String, CaseIterable, Sendable {
             try await loop.sleep(for: dice.milliseconds(0...2_000))
             try await stack.start(victim)
         case .pauseLedger: try await pause(victim, stack) { try await loop.sleep(for: dice.milliseconds(200...4_000)) }
-        case .pauseLong: try await pause(victim, stack) { try await loop.sleep(for: dice.milliseconds(28_000...36_000)) }
+        case .pauseActive:
+            let active = try await activeLedger(stack, broker) ?? victim
+            try await pause(active, stack) { try await loop.sleep(for: upTo(spans.pause)) }
+        case .dropConnections:
+            for _ in 0..<dice.pick([(1, 1), (1, 5)]) {
+                for connection in try await broker.connections(of: "ledger") { try await broker.close(connection) }
+                try await loop.sleep(for: dice.milliseconds(100...1_000))
+            }
         case .stopPostgres:
             try await stack.stop(.postgres)
             try await stack.start(.postgres)
         case .crashPostgres: try await crashPostgres(stack, on: loop)
         case .killPostgres: try await restart(.postgres, stack, after: dice.milliseconds(0...2_000), on: loop)
+        case .pausePostgres: try await pause(.postgres, stack) { try await loop.sleep(for: upTo(spans.pause)) }
         case .pauseThroughCrash:
             try await pause(victim, stack) { try await restart(.postgres, stack, after: dice.milliseconds(0...500), on: loop) }
         case .stopBroker:
             try await stack.stop(.rabbitmq)
             try await stack.start(.rabbitmq)
         case .killBroker: try await restart(.rabbitmq, stack, after: dice.milliseconds(0...1_000), on: loop)
+        case .pauseBroker: try await pause(.rabbitmq, stack) { try await loop.sleep(for: upTo(spans.pause)) }
+        case .awayBroker: try await restart(.rabbitmq, stack, after: upTo(spans.away), on: loop)
         }
     }
 
@@ -63,15 +84,21 @@ enum Fault: String, CaseIterable, Sendable {
         try await stack.start(component)
     }
 
-    private func pause(_ ledger: SoakStack.Component, _ stack: SoakStack, _ meanwhile: () async throws -> Void) async throws {
-        try stack.signal(ledger, SIGSTOP)
+    private func pause(_ component: SoakStack.Component, _ stack: SoakStack, _ meanwhile: () async throws -> Void) async throws {
+        try stack.signalAll(component, SIGSTOP)
         do {
             try await meanwhile()
         } catch {
-            try stack.signal(ledger, SIGCONT)
+            try stack.signalAll(component, SIGCONT)
             throw error
         }
-        try stack.signal(ledger, SIGCONT)
+        try stack.signalAll(component, SIGCONT)
+    }
+
+    /// A connection's name ends with the process id of its ledger.
+    private func activeLedger(_ stack: SoakStack, _ broker: BrokerAPI) async throws -> SoakStack.Component? {
+        guard let connection = try await broker.activeConsumer(of: "ledger.cmd.charge") else { return nil }
+        return try SoakStack.Component.ledgers.first { connection.hasSuffix("-\(try stack.pid(of: $0))") }
     }
 
     /// SIGQUIT: no checkpoint, its successor recovers from the log.
@@ -81,23 +108,4 @@ enum Fault: String, CaseIterable, Sendable {
         while Glibc.kill(pid, 0) == 0 { try await loop.sleep(for: .milliseconds(20)) }
         try await stack.start(.postgres)
     }
-}
-
-/// When something was wrong, from the first signal until a moment after everything ran again: what is late then is late with reason.
-struct Outages: Sendable {
-    private(set) var times: [(from: Instant, to: Instant)] = []
-    private(set) var counts: [Fault: Int] = [:]
-
-    /// Reconnecting takes at most 15 s by its own rule (`AMQPConfiguration.reconnectWithin`); then the grace of the ledger begins.
-    static let aftermath = Duration.seconds(15) + SoakStack.expiryGrace + .seconds(3)
-
-    mutating func note(_ fault: Fault, from: Instant, to: Instant) {
-        times.append((from, to + Self.aftermath))
-        counts[fault, default: 0] += 1
-    }
-
-    /// A ledger's start is the end of an outage too.
-    mutating func noteStart(at now: Instant = .now()) { times.append((now, now + SoakStack.expiryGrace + .seconds(3))) }
-
-    func touch(_ from: Instant, _ to: Instant) -> Bool { times.contains { $0.from <= to && from <= $0.to } }
 }

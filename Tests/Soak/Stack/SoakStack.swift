@@ -18,12 +18,19 @@ struct SoakStack: Sendable {
     /// The first of its ports.
     let portBase: String
 
-    /// For the outages of a soak, which are short.
+    /// Short, so that holds of dead calls end while a soak runs.
     static let expiryGrace = Duration.seconds(2)
+    /// Of the server `web-gateway`.
+    static let serviceToken = "a-service-token-of-this-soak-only-0001"
 
     func up() async throws {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        let settings = "EXPIRY_GRACE=\(Self.expiryGrace.components.seconds)s\nEXPIRY_SWEEP_INTERVAL=200ms\n"
+        let settings = """
+            EXPIRY_GRACE=\(Self.expiryGrace.components.seconds)s
+            EXPIRY_SWEEP_INTERVAL=200ms
+            WEB_GATEWAY_TOKEN=\(Self.serviceToken)
+
+            """
         try settings.write(toFile: directory + "/local.env", atomically: true, encoding: .utf8)
         try await run("up")
     }
@@ -37,6 +44,27 @@ struct SoakStack: Sendable {
     func signal(_ component: Component, _ number: Int32) throws {
         guard Foundation.kill(try pid(of: component), number) == 0 else {
             throw SoakError(description: "no signal \(number) to \(component.rawValue): \(String(cString: strerror(errno)))")
+        }
+    }
+
+    /// Stops or wakes a component with all its processes: each backend of Postgres has a session of its own.
+    func signalAll(_ component: Component, _ number: Int32) throws {
+        try signal(component, number)
+        var parents = [try pid(of: component)]
+        while let parent = parents.popLast() {
+            let children = try Self.children(of: parent)
+            // One that ended meanwhile has nothing to stop.
+            for child in children { _ = Foundation.kill(child, number) }
+            parents += children
+        }
+    }
+
+    private static func children(of parent: Int32) throws -> [Int32] {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { name in
+            guard let pid = Int32(name), let stat = try? String(contentsOfFile: "/proc/\(name)/stat", encoding: .utf8),
+                let fields = stat.split(separator: ")").last?.split(separator: " "), fields.count > 1, Int32(fields[1]) == parent
+            else { return nil }
+            return pid
         }
     }
 

@@ -1,22 +1,23 @@
 import Contracts
 
-/// One call to a model as its proxy tells it to the ledger, from the hold to the end; drawn before it begins, so that what the ledger
-/// answers changes nothing in what is drawn after.
+/// One call to a model as its proxy reports it to the ledger, from the hold to the end. It is drawn before it begins, so that the
+/// ledger's answers change nothing in what is drawn later.
 struct CallStory: Sendable {
     enum Step: Sendable {
         case report
-        case extend(Credits, least: Credits)
+        case extend(HoldAmounts)
     }
 
     enum End: Sendable { case settle, void, abandon }
 
     let hold: Ask
     let key: CallerKey?
-    private let amount: Credits
     private let timeToLive: Duration
     /// Waits for each answer as a proxy does; otherwise everything is sent when it comes to it, in any order.
     private let isOrderly: Bool
     private let patience: Duration
+    /// How often it asks for the hold while other holds keep the credits.
+    private let questionsMax: Int
     /// When the same hold is asked again.
     private let holdAgain: [Duration]
     /// The same id with another amount, sent at that time.
@@ -28,9 +29,9 @@ struct CallStory: Sendable {
     private let endCopies: [Duration]
     /// A second end with other content.
     private let otherEnd: (Ask, Duration)?
-    /// The same id in another account's name, when the hold is decided: which of the two came first is then known.
-    private let strangersEnd: Ask?
-    /// What is done about a hold without an answer.
+    /// The same id in another account's name at the same moment, from another sender.
+    private let strangers: Ask?
+    /// A hold without an answer is voided.
     private let voidsUnanswered: Bool
     private let settlesRefused: Bool
 
@@ -39,34 +40,27 @@ struct CallStory: Sendable {
         let account = customer.account
         key = customer.drawKey()
         var dice = customer.dice.split()
-        amount = dice.credits(customer.habit.price)
-        let least = dice.chance(60) ? dice.share(of: amount, percent: 1...60) + Credits(nano: 1) : amount
+        let amounts = Self.drawAmounts(customer.habit.price, &dice)
+        let amount = amounts.usual
         end = dice.pick([(70, .settle), (12, .void), (18, .abandon)])
         // What is left to itself lives for a short time, so that a soak's quiet points are soon quiet.
         let isShort = end == .abandon || dice.chance(30)
         timeToLive = isShort ? dice.milliseconds(600...4_000) : dice.milliseconds(8_000...60_000)
-        let awaitsFunds = dice.chance(25)
-        hold = Ask(
-            id: id, account: account,
-            action: .hold(amount: amount, least: least, timeToLive: timeToLive, awaitsFunds: awaitsFunds, key: key))
+        let takesShare = dice.chance(40)
+        hold = Ask(id: id, account: account, action: .hold(amounts, takesShare: takesShare, timeToLive: timeToLive, key: key))
+        questionsMax = dice.chance(50) ? 1 : Int.random(in: 2...6, using: &dice)
         isOrderly = dice.chance(70)
         patience = dice.milliseconds(500...3_000)
         holdAgain = dice.chance(20) ? (0..<Int.random(in: 1...2, using: &dice)).map { _ in dice.milliseconds(0...5_000) } : []
-        otherHold =
-            dice.chance(3)
-            ? (
-                Ask(
-                    id: id, account: account,
-                    action: .hold(
-                        amount: amount + Credits(nano: 1), least: least, timeToLive: timeToLive, awaitsFunds: awaitsFunds, key: key)),
-                dice.milliseconds(0...3_000)
-            ) : nil
+        let more = HoldAmounts(most: amounts.most + Credits(nano: 1), usual: amounts.usual, least: amounts.least)
+        let other = Ask(id: id, account: account, action: .hold(more, takesShare: takesShare, timeToLive: timeToLive, key: key))
+        otherHold = dice.chance(3) ? (other, dice.milliseconds(0...3_000)) : nil
         var used = Credits.zero
         var steps: [(Step, used: Credits, pause: Duration, copies: [Duration])] = []
         for _ in 0..<dice.pick([(45, 0), (25, 1), (15, 2), (10, 3), (5, 5)]) {
             used += dice.share(of: amount, percent: 1...40)
-            let extra = dice.credits(customer.habit.price)
-            let step: Step = dice.chance(30) ? .extend(extra, least: dice.share(of: extra, percent: 10...100) + Credits(nano: 1)) : .report
+            let extra = Self.drawAmounts(customer.habit.price, &dice)
+            let step: Step = dice.chance(30) ? .extend(extra) : .report
             steps.append((step, used, dice.milliseconds(50...900), dice.copies()))
         }
         self.steps = steps
@@ -74,12 +68,22 @@ struct CallStory: Sendable {
             (8, .zero), (72, dice.share(of: amount, percent: 1...100)), (12, amount), (8, dice.share(of: amount, percent: 100...300)),
         ])
         // Now and then the settlement comes after the hold has expired.
-        endPause = isShort && dice.chance(40) ? timeToLive + dice.milliseconds(100...2_500) : dice.milliseconds(0...1_200)
+        endPause = isShort && dice.chance(40) ? timeToLive + dice.milliseconds(100...12_000) : dice.milliseconds(0...1_200)
         endCopies = dice.copies()
         voidsUnanswered = !isShort || dice.chance(70)
         settlesRefused = key == nil && dice.chance(8)
         otherEnd = Self.drawOtherEnd(hold, cost, key, &dice)
-        strangersEnd = dice.chance(2) ? Ask(id: id, account: customer.stranger, action: .settle(amount: cost, key: nil)) : nil
+        let strangersAction: Ask.Action =
+            dice.chance(50)
+            ? .settle(amount: cost, key: nil) : .hold(amounts, takesShare: takesShare, timeToLive: .seconds(2), key: nil)
+        strangers = dice.chance(3) ? Ask(id: id, account: customer.stranger, action: strangersAction) : nil
+    }
+
+    private static func drawAmounts(_ price: ClosedRange<Double>, _ dice: inout Dice) -> HoldAmounts {
+        let usual = dice.credits(price)
+        let least = dice.chance(60) ? dice.share(of: usual, percent: 1...60) + Credits(nano: 1) : usual
+        let most = dice.chance(50) ? usual + dice.share(of: usual, percent: 1...700) : usual
+        return HoldAmounts(most: most, usual: usual, least: min(least, usual))
     }
 
     private static func drawOtherEnd(_ hold: Ask, _ cost: Credits, _ key: CallerKey?, _ dice: inout Dice) -> (Ask, Duration)? {
@@ -95,26 +99,31 @@ struct CallStory: Sendable {
             for pause in holdAgain { group.addTask { _ = await driver.ask(hold, within: patience, after: pause) } }
             if let (other, pause) = otherHold { group.addTask { _ = await driver.ask(other, within: patience, after: pause) } }
             if let (other, pause) = otherEnd { group.addTask { await driver.send(other, after: pause) } }
+            if let strangers { group.addTask { await play(strangers, on: driver) } }
             if isOrderly { await playInOrder(on: driver, &group) } else { playAtOnce(on: driver, &group) }
         }
     }
 
+    private func play(_ strangers: Ask, on driver: Driver) async {
+        guard strangers.isQuestion else { return await driver.send(strangers, after: .zero) }
+        _ = await driver.ask(strangers, within: patience)
+        await driver.send(Ask(id: strangers.id, account: strangers.account, action: .void), after: .zero)
+    }
+
     private func playInOrder(on driver: Driver, _ group: inout DiscardingTaskGroup) async {
-        var reply = await driver.ask(hold, within: patience)
-        for _ in 0..<5 where reply == nil || reply?.status == .awaitingFunds {
+        var reply: HoldReply?
+        for number in 1...questionsMax {
+            reply = await driver.ask(hold, isLast: number == questionsMax, within: patience)
+            guard reply == nil || reply?.status == .awaitingFunds || reply?.status == .busy else { break }
             await driver.pause(for: .milliseconds(250))
-            reply = await driver.ask(hold, within: patience)
-        }
-        if let strangersEnd, let reply, reply.status != .awaitingFunds {
-            group.addTask { await driver.send(strangersEnd, after: .zero) }
         }
         switch reply?.status {
         case .granted: break
-        case nil, .awaitingFunds:
+        case nil, .awaitingFunds, .busy:
             if voidsUnanswered { send(.void, endCopies, on: driver, &group) }
             return
         case .conflict:
-            // Another hold of this story stands.
+            // Another hold of this story stands, or one of the stranger.
             send(.void, endCopies, on: driver, &group)
             return
         default:
@@ -124,8 +133,8 @@ struct CallStory: Sendable {
         for number in steps.indices {
             await driver.pause(for: steps[number].pause)
             let step = ask(number)
-            if step.isRequest {
-                if await driver.ask(step, within: patience) == nil { _ = await driver.ask(step, within: patience) }
+            if step.isQuestion {
+                if await driver.ask(step, within: patience) == nil { _ = await driver.ask(step, isLast: true, within: patience) }
             } else {
                 for pause in steps[number].copies { group.addTask { await driver.send(step, after: pause) } }
             }
@@ -140,7 +149,7 @@ struct CallStory: Sendable {
             let step = ask(number)
             for pause in steps[number].copies {
                 group.addTask {
-                    if step.isRequest {
+                    if step.isQuestion {
                         _ = await driver.ask(step, within: patience, after: pause + steps[number].pause)
                     } else {
                         await driver.send(step, after: pause + steps[number].pause)
@@ -160,8 +169,7 @@ struct CallStory: Sendable {
         let action: Ask.Action =
             switch steps[number].0 {
             case .report: .report(used: steps[number].used, timeToLive: timeToLive)
-            case .extend(let extra, let least):
-                .extend(step: Int64(number + 1), amount: extra, least: min(least, extra), used: steps[number].used, timeToLive: timeToLive)
+            case .extend(let extra): .extend(step: Int64(number + 1), extra, used: steps[number].used, timeToLive: timeToLive)
             }
         return Ask(id: hold.id, account: hold.account, action: action)
     }

@@ -17,6 +17,8 @@ struct Customer: Sendable {
         case late
         /// One account under many calls at once.
         case hot
+        /// Its row is locked by an operator while a hold of it runs out.
+        case locked
 
         var customers: Int {
             switch self {
@@ -24,12 +26,18 @@ struct Customer: Sendable {
             case .scarce, .expiring: 8
             case .limited: 5
             case .late: 2
-            case .hot: 1
+            case .hot, .locked: 1
             }
         }
 
         /// Mean time between two stories of one account.
-        var pace: Duration { self == .hot ? .milliseconds(120) : .milliseconds(500) }
+        var pace: Duration {
+            switch self {
+            case .hot: .milliseconds(120)
+            case .locked: .seconds(3)
+            default: .milliseconds(500)
+            }
+        }
 
         /// What one call costs, in credits.
         var price: ClosedRange<Double> {
@@ -37,7 +45,7 @@ struct Customer: Sendable {
             case .rich: 0.01...3
             case .scarce, .disputed: 0.5...9
             case .expiring, .limited, .late: 0.1...4
-            case .hot: 0.01...0.8
+            case .hot, .locked: 0.01...0.8
             }
         }
 
@@ -49,7 +57,7 @@ struct Customer: Sendable {
             case .expiring: 0.5...20
             case .disputed: 1...40
             case .limited: 20...200
-            case .late, .hot: 0.5...10
+            case .late, .hot, .locked: 0.5...10
             }
         }
 
@@ -59,11 +67,12 @@ struct Customer: Sendable {
             case .scarce, .late: [(85, .call), (15, .grant)]
             case .expiring, .disputed: [(65, .call), (35, .grant)]
             case .hot: [(94, .call), (6, .grant)]
+            case .locked: [(1, .lock)]
             }
         }
     }
 
-    enum Story: Sendable { case call, grant }
+    enum Story: Sendable { case call, grant, lock }
 
     let account: AccountID
     let habit: Habit
@@ -89,7 +98,7 @@ struct Customer: Sendable {
         case .rich: Credits(whole: 20_000)
         case .limited: Credits(whole: 1_000)
         case .scarce, .disputed, .hot: Credits(whole: 20)
-        case .expiring, .late: nil
+        case .expiring, .late, .locked: nil
         }
     }
 
@@ -101,7 +110,7 @@ struct Customer: Sendable {
 
     /// The pause before its next story.
     mutating func drawPause() -> Duration {
-        let mean = Int(habit.pace.components.attoseconds / 1_000_000_000_000_000)
+        let mean = Int(habit.pace.wholeMilliseconds)
         return dice.milliseconds(0...2 * mean)
     }
 

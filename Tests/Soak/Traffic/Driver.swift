@@ -8,12 +8,20 @@ final class Driver: @unchecked Sendable {
     private(set) var book = Book()
     private let wire: Wire
     private let loop: EventLoop
-    private var customers: [Customer]
+    private var customers: [Customer] = []
     private var storiesPlaying = 0
 
-    init(_ customers: [Customer], on wire: Wire, loop: EventLoop) {
-        (self.customers, self.wire, self.loop) = (customers, wire, loop)
-        for customer in customers { book.accounts.insert(customer.account) }
+    /// The longest time for which a row is locked.
+    private let lockMax: Duration
+
+    init(on wire: Wire, loop: EventLoop, lockMax: Duration) {
+        (self.wire, self.loop, self.lockMax) = (wire, loop, lockMax)
+    }
+
+    /// The customers from now on. The oracle goes through an account's whole past at each question, so accounts live for one round.
+    func serve(_ customers: [Customer]) {
+        self.customers = customers
+        book.accounts.formUnion(customers.map(\.account))
     }
 
     /// A story more is not begun while so many play: a broker that is away must not gather a flood.
@@ -64,6 +72,9 @@ final class Driver: @unchecked Sendable {
                 case .grant:
                     let story = GrantStory(of: &customers[index])
                     group.addTask { await self.playing { await story.play(on: self) } }
+                case .lock:
+                    let story = LockStory(of: &customers[index], lockMax: lockMax)
+                    group.addTask { await self.playing { await story.play(on: self) } }
                 }
             }
         }
@@ -80,19 +91,20 @@ final class Driver: @unchecked Sendable {
         if time > .zero { try? await loop.sleep(for: time) }
     }
 
-    /// Asks once. Nil: no answer, and nobody knows.
-    func ask(_ ask: Ask, within patience: Duration, after pause: Duration = .zero) async -> HoldReply? {
+    /// Asks once. Nil: no answer came, and the ledger may or may not have decided.
+    func ask(_ ask: Ask, isLast: Bool = false, within patience: Duration, after pause: Duration = .zero) async -> HoldReply? {
         await self.pause(for: pause)
-        let id = book.note(sending: ask)
-        let reply = await wire.ask(ask, as: id, within: patience)
-        if let reply { book.note(reply, to: ask) }
+        let (_, question) = book.note(sending: ask, isLast: isLast)
+        // A late answer to an earlier question must not be taken for the answer to this one.
+        let reply = await wire.ask(ask, isLast: isLast, as: .make(), within: patience)
+        if let reply { book.note(reply, to: ask, question: question) }
         return reply
     }
 
     /// Sends until the broker has confirmed it, as an outbox does.
     func send(_ ask: Ask, after pause: Duration) async {
         await self.pause(for: pause)
-        let id = book.note(sending: ask)
+        let (id, _) = book.note(sending: ask)
         while true {
             do {
                 try await wire.send(ask, as: id)
@@ -103,4 +115,19 @@ final class Driver: @unchecked Sendable {
             }
         }
     }
+
+    /// Asks up to six times, as a server does that gets no answer or is told to come again.
+    /// - Parameter ledger: the first one to ask; a repetition asks the other.
+    func deduct(_ deduction: Deduction, at ledger: Int, after pause: Duration) async {
+        await self.pause(for: pause)
+        for number in 0..<6 {
+            book.note(deduction, answered: nil)
+            let status = await wire.deduct(deduction, at: ledger + number)
+            if let status { book.note(deduction, answered: status) }
+            guard status == nil || status == 503 else { return }
+            await self.pause(for: .milliseconds(500))
+        }
+    }
+
+    func lock(_ account: AccountID, for time: Duration) async { await wire.lock(account, for: time, on: loop) }
 }

@@ -1,16 +1,23 @@
 import AMQP
 import Contracts
 import EventLoop
+import HTTPClient
+import JSON
+import Postgres
 import Telemetry
 
-/// The soak's connections to the broker: those of a proxy, of billing, and of a person who reads the dead letters.
+/// The soak's connections: to the broker those of a proxy, of billing, and of a person who reads the dead letters; to the ledgers that of
+/// a server; to the database that of an operator.
 final class Wire: Sendable {
     private let requests: RPCClient
     private let charges: AMQPPublisher
     private let purchases: AMQPPublisher
     private let deadLetters: [AMQPConsumer]
+    private let client: HTTPClient
+    private let ledgers: [String]
+    private let operators: PostgresPool
 
-    init(_ stack: SoakStack) throws {
+    init(_ stack: SoakStack, on loop: EventLoop) throws {
         let log = Logger(service: "soak", level: .error)
         func broker(_ user: String, _ role: String) throws -> AMQPConfiguration {
             var configuration = try AMQPConfiguration(url: try stack.broker(user), connectionName: "soak:\(role)")
@@ -23,6 +30,17 @@ final class Wire: Sendable {
         deadLetters = try [Topology.ledgerCharges, Topology.ledgerPurchases].compactMap(\.deadLetterQueue).map { queue in
             AMQPConsumer(try broker("url", queue), source: .queue(queue), prefetch: 100, log: log)
         }
+        client = HTTPClient(loop: loop)
+        ledgers = try SoakStack.Component.ledgers.map { try stack.url(of: $0) }
+        var operators = PostgresPool.Configuration(url: try stack.databaseURL, applicationName: "operator")
+        operators.idleInTransactionTimeout = .seconds(600)
+        operators.connectionsMax = 32
+        self.operators = PostgresPool(loop: loop, configuration: operators, log: log)
+    }
+
+    func close() async {
+        client.close()
+        await operators.close()
     }
 
     /// Until cancelled; tells of each dead letter by its message id.
@@ -51,8 +69,8 @@ final class Wire: Sendable {
     }
 
     /// - Returns: nil when no answer came: the ledger may or may not have decided.
-    func ask(_ ask: Ask, as id: MessageID, within limit: Duration) async -> HoldReply? {
-        let message = ask.message
+    func ask(_ ask: Ask, isLast: Bool, as id: MessageID, within limit: Duration) async -> HoldReply? {
+        let message = ask.message(isLast: isLast)
         let answer = try? await requests.call(
             exchange: type(of: message).exchange.name, routingKey: message.routingKey, type: type(of: message).name,
             body: message.encoded(), messageID: id.description, within: limit)
@@ -61,7 +79,7 @@ final class Wire: Sendable {
 
     /// Returns when the broker has confirmed; anything thrown leaves open whether it has the message.
     func send(_ ask: Ask, as id: MessageID) async throws(PublishError) {
-        let message = ask.message
+        let message = ask.message()
         let properties = MessageProperties(
             messageID: id.description, type: type(of: message).name, timestamp: UInt64(Instant.now().seconds))
         let publisher = message is PurchaseFulfilled || message is PurchaseReversed ? purchases : charges
@@ -71,32 +89,60 @@ final class Wire: Sendable {
                 properties: properties),
             within: .seconds(5))
     }
+
+    /// Asks one of the ledgers over HTTP.
+    /// - Returns: the status of the answer; nil when none came.
+    func deduct(_ deduction: Deduction, at ledger: Int) async -> Int? {
+        let body = JSONWriter.object { json in
+            json.field("user_id", deduction.account.description)
+            json.field("amount", raw: Array(deduction.amount.description.utf8))
+            json.field("description", "soak")
+            json.field("idempotency_key", deduction.key)
+        }
+        var request = ClientRequest(
+            "POST", ledgers[ledger % ledgers.count] + "/api/credits/deduct",
+            headers: [("content-type", "application/json"), ("authorization", "Bearer " + SoakStack.serviceToken)], body: body)
+        request.timeout = .seconds(15)
+        return try? await client.request(request).status
+    }
+
+    /// Locks the account's row as an open session of psql does, and lets go after `time`, or when the database dies.
+    func lock(_ account: AccountID, for time: Duration, on loop: EventLoop) async {
+        try? await operators.transaction { transaction in
+            _ = try await transaction.query(LockRow(account: account))
+            try await loop.sleep(for: time)
+        }
+    }
 }
 
 extension Ask {
-    fileprivate var message: any Message {
+    /// - Parameter isLast: the question is its asker's last.
+    fileprivate func message(isLast: Bool = false) -> any Message {
+        func amounts(_ amounts: HoldAmounts) -> HoldAmounts {
+            HoldAmounts(most: amounts.most, usual: amounts.usual, least: amounts.least, isLastQuestion: isLast)
+        }
         switch action {
-        case .hold(let amount, let least, let timeToLive, let awaitsFunds, let key):
-            PlaceHold(
-                chargeID: id, accountID: account,
-                amounts: HoldAmounts(most: amount, usual: least, least: least, isLastQuestion: !awaitsFunds),
+        case .hold(let asked, let takesShare, let timeToLive, let key):
+            return PlaceHold(
+                chargeID: id, accountID: account, amounts: amounts(asked), takesShare: takesShare,
                 timeToLiveMilliseconds: timeToLive.wholeMilliseconds, holder: "soak", apiKeyID: key?.id, keyLimits: key?.limits)
-        case .extend(let step, let amount, let least, let used, let timeToLive):
-            ExtendHold(
-                chargeID: id, accountID: account, step: step, amounts: HoldAmounts(most: amount, usual: least, least: least),
-                usedSoFar: used,
+        case .extend(let step, let asked, let used, let timeToLive):
+            return ExtendHold(
+                chargeID: id, accountID: account, step: step, amounts: amounts(asked), usedSoFar: used,
                 timeToLiveMilliseconds: timeToLive.wholeMilliseconds)
         case .report(let used, let timeToLive):
-            ReportUsage(
+            return ReportUsage(
                 chargeID: id, accountID: account, usedSoFar: used, timeToLiveMilliseconds: timeToLive.wholeMilliseconds)
         case .settle(let amount, let key):
-            SettleCharge(chargeID: id, accountID: account, amount: amount, call: CallFacts(key: key?.id))
-        case .void: VoidHold(chargeID: id, accountID: account, reason: "soak")
+            return SettleCharge(chargeID: id, accountID: account, amount: amount, call: CallFacts(key: key?.id))
+        case .void: return VoidHold(chargeID: id, accountID: account, reason: "soak")
         case .grant(let kind, let amount, let expiresAt):
-            PurchaseFulfilled(chargeID: id, accountID: account, kind: kind, amount: amount, description: "soak", expiresAt: expiresAt)
+            return PurchaseFulfilled(
+                chargeID: id, accountID: account, kind: kind, amount: amount, description: "soak", expiresAt: expiresAt)
         case .reverse(let grant, let target, let version):
-            PurchaseReversed(
+            return PurchaseReversed(
                 chargeID: id, accountID: account, grantID: grant, target: target, version: version, reason: .refund, description: "soak")
+        case .deduct: preconditionFailure("a deduction is no message")
         }
     }
 }
@@ -107,8 +153,4 @@ extension CallFacts {
             model: "sim-fast", provider: "simulator", promptTokens: 10, completionTokens: 10, isEstimated: false, end: .completed,
             priceVersion: 1, costPicoUSD: 50_000_000, markupBasisPoints: 1_500, operation: nil, apiKeyID: key)
     }
-}
-
-extension Duration {
-    fileprivate var wholeMilliseconds: Int64 { components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000 }
 }

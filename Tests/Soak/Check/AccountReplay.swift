@@ -1,0 +1,365 @@
+import Contracts
+
+/// One account's journal next to the oracle, which is asked what the driver asked, in the order of the account's chain, and must come
+/// to the same decisions.
+struct AccountReplay {
+    private let account: AccountID
+    private let checker: Checker
+    private var oracle: Oracle
+    /// The lots that the oracle has ended and whose entries are still to come.
+    private var ended: [(lot: ChargeID, amount: Credits)] = []
+    private var seq: Int64 = 0
+    /// When the last entry was decided.
+    private var now = Instant(microseconds: 0)
+    /// Refusals in the order of their questions: those still to come, and those that no place in the chain has explained yet.
+    private var refusals: ArraySlice<Question>
+    private var waiting: [Question] = []
+    private var differences: [Difference] = []
+
+    static func differences(of account: AccountID, _ checker: Checker) -> [Difference] {
+        var replay = AccountReplay(of: account, checker)
+        do {
+            try replay.run()
+        } catch {
+            // From here on the oracle knows another past than the ledger.
+            return [error]
+        }
+        return replay.differences + replay.differencesAtRest()
+    }
+
+    private init(of account: AccountID, _ checker: Checker) {
+        (self.account, self.checker) = (account, checker)
+        oracle = Oracle(limits: checker.limits)
+        if let limits = checker.book.accountLimits[account] { oracle.settings[account] = Oracle.Settings(limits: limits) }
+        let questions = checker.asks(of: account).flatMap { checker.book.records[$0]?.questions ?? [] }
+        refusals =
+            questions.filter { $0.isRefused && !($0.reply?.status == .conflict && checker.isStrangers($0.ask)) }
+            .sorted { $0.sentAt < $1.sentAt }[...]
+    }
+
+    // MARK: The journal
+
+    /// Entries outside the chain moved nothing. They say when they were decided, but not after which entry of the chain: each must be
+    /// right at some place that its time allows.
+    private mutating func run() throws(Difference) {
+        let entries = checker.entries(of: account)
+        let chain = entries.filter { $0.seq > 0 }.sorted { $0.seq < $1.seq }
+        var still = entries.filter { $0.seq == 0 }.sorted { ($0.at, version($0)) < ($1.at, version($1)) }
+        var index = 0
+        // States of the batch at hand in which a reversal was taken that could have come later.
+        var retries: [(replay: AccountReplay, still: [Entry], index: Int)] = []
+        var flawOfBatch: Difference?
+        var defersReversals = false
+        while true {
+            let next = index < chain.count ? chain[index] : nil
+            let until = next?.at ?? Instant(microseconds: .max)
+            if until != now { (retries, flawOfBatch) = ([], nil) }
+            let before = (self, still, index)
+            if accept(&still, until: until, defersReversals: defersReversals) { retries.append(before) }
+            defersReversals = false
+            guard let flaw = flaw(inNext: next, still, until) else {
+                guard next != nil else { return }
+                index += 1
+                continue
+            }
+            flawOfBatch = flawOfBatch ?? flaw
+            guard let retry = retries.popLast() else { throw flawOfBatch! }
+            (self, still, index) = retry
+            defersReversals = true
+        }
+    }
+
+    private mutating func flaw(inNext next: Entry?, _ still: [Entry], _ until: Instant) -> Difference? {
+        if let late = still.first, late.at < until {
+            var replay = self
+            return difference(late, replay.flaw(in: late) ?? "has no place in the chain")
+        }
+        explainRefusals(until: until)
+        return next.flatMap { next in flaw(in: next).map { difference(next, $0) } }
+    }
+
+    /// Accepts each entry that is right at this place of the chain; one may make the next one right.
+    /// - Returns: true if a reversal was taken that its time would let come later.
+    private mutating func accept(_ still: inout [Entry], until: Instant, defersReversals: Bool) -> Bool {
+        var index = 0
+        var hasReversal = false
+        while index < still.count, still[index].at <= until {
+            let entry = still[index]
+            let isOpen = entry.kind == .clawback && entry.at == until
+            var next = self
+            next.explainRefusals(until: entry.at)
+            if isOpen && defersReversals || next.flaw(in: entry) != nil {
+                index += 1
+                continue
+            }
+            self = next
+            still.remove(at: index)
+            hasReversal = hasReversal || isOpen
+            index = 0
+        }
+        return hasReversal
+    }
+
+    private func version(_ entry: Entry) -> Int64 {
+        if case .reverse(_, _, let version) = checker.asks(behind: entry).first?.action { version } else { 0 }
+    }
+
+    private func difference(_ entry: Entry, _ what: String) -> Difference {
+        Difference(account, entry.charge, "\(entry.kind) of \(entry.requested), entry \(entry.seq) at \(entry.at): \(what)")
+    }
+
+    // MARK: One entry
+
+    private mutating func flaw(in entry: Entry) -> String? {
+        guard entry.seq == 0 || entry.seq == seq + 1 else { return "follows entry \(seq)" }
+        seq = max(seq, entry.seq)
+        now = max(now, entry.at)
+        if entry.kind == .lotExpiry { return flaw(inLotExpiry: entry) }
+        pass(to: entry.at)
+        if let lot = ended.first { return "\(lot.amount) of lot \(lot.lot) had expired before" }
+        var flaw = "nobody asked for it"
+        for command in commands(behind: entry) {
+            var next = self
+            guard let found = next.flaw(in: entry, as: command) else {
+                self = next
+                return nil
+            }
+            flaw = found
+        }
+        return flaw
+    }
+
+    private mutating func flaw(in entry: Entry, as command: Command) -> String? {
+        if entry.kind == .expire, let flaw = prepare(expiry: entry) { return flaw }
+        let known = oracle.memory(account).facts.count
+        let (posted, held) = (oracle.posted(account), oracle.held(account))
+        let answer = oracle.decide(command)
+        noteEnded(after: known)
+        let found = seen(.decided(entry))
+        guard answer == found else { return "\(found), the oracle says \(answer)" }
+        guard entry.postedAfter - entry.postedDelta == posted, entry.heldAfter - entry.heldDelta == held else {
+            return "finds \(entry.postedAfter - entry.postedDelta), the oracle has \(posted)"
+        }
+        return flawInBalance(entry)
+    }
+
+    /// Every batch that touches an account ends its expired lots first.
+    private mutating func flaw(inLotExpiry entry: Entry) -> String? {
+        if ended.isEmpty { pass(to: entry.at) }
+        guard let next = ended.first else { return "the oracle ends no lot" }
+        guard next.lot == entry.grant, next.amount == entry.amount else { return "the oracle ends \(next.amount) of \(next.lot)" }
+        ended.removeFirst()
+        return flawInBalance(entry)
+    }
+
+    private mutating func pass(to now: Instant) {
+        let known = oracle.memory(account).facts.count
+        oracle.tick(now, [account])
+        noteEnded(after: known)
+    }
+
+    private mutating func noteEnded(after known: Int) {
+        for fact in oracle.memory(account).facts.dropFirst(known) {
+            if case .ended(let lot, let amount) = fact.what { ended.append((lot, amount)) }
+        }
+    }
+
+    private func flawInBalance(_ entry: Entry) -> String? {
+        let posted = oracle.posted(account) + ended.reduce(.zero) { $0 + $1.amount }
+        let held = oracle.held(account)
+        if entry.postedAfter == posted, entry.heldAfter == held { return nil }
+        return "leaves \(entry.postedAfter) and \(entry.heldAfter) held, the oracle \(posted) and \(held) held"
+    }
+
+    /// What may have been asked; a question may have been its asker's last, or not.
+    private func commands(behind entry: Entry) -> [Command] {
+        if entry.kind == .expire { return [Command(id: entry.charge, account: account, action: .expire)] }
+        return checker.asks(behind: entry).flatMap { ask -> [Command] in
+            let questions = checker.book.records[ask]?.questions ?? []
+            let variants = Set(questions.filter { $0.sentAt <= entry.at }.map(\.isLast))
+            let commands = (ask.isQuestion ? Array(variants) : [false]).map { ask.command(isLast: $0) }
+            return hasReportsWithoutEntry(entry.charge) ? commands.map(\.prolongingLess) : commands
+        }
+    }
+
+    // MARK: Expiries
+
+    /// Tells the oracle what the ledger must have known when it ended the hold, and of the expiry that marked the hold as overdue.
+    ///
+    /// The expiry that ended the hold was published after the hold's time and `EXPIRY_GRACE` had passed. The queue keeps its order, so
+    /// whatever the broker had confirmed by then was decided first.
+    private mutating func prepare(expiry entry: Entry) -> String? {
+        guard let opening = checker.entry(entry.charge, .opening), oracle.charges[entry.charge]?.isHeld == true else {
+            return "no hold was open"
+        }
+        let asks = checker.asks(entry.charge, of: account).compactMap { ask in checker.book.records[ask].map { (ask, $0) } }
+        for (ask, record) in asks.sorted(by: { $0.1.firstSentAt < $1.1.firstSentAt }) {
+            let published = oracle.charges[entry.charge]!.expiresAt + checker.limits.expiryGrace
+            let wasFirst = record.confirmedAt.map { $0 <= published } ?? false
+            switch ask.action {
+            case .settle where wasFirst, .void where wasFirst:
+                return "\(ask.action) was in the queue at \(record.confirmedAt!), the expiry not before \(published)"
+            case .report where wasFirst && record.firstSentAt > opening.at: hear(ask, at: record.firstSentAt)
+            case .extend:
+                for question in record.questions where question.wasHeard(after: opening.at, before: entry.at) {
+                    hear(ask, at: question.sentAt)
+                }
+            default: break
+            }
+        }
+        if let flaw = explainUsage(of: entry) { return flaw }
+        oracle.tick(entry.at + (.zero - checker.limits.expiryGrace), [])
+        _ = oracle.decide(Command(id: entry.charge, account: account, action: .expire))
+        oracle.tick(entry.at, [])
+        return nil
+    }
+
+    /// A report that was heard some time after `sentAt` keeps its hold until half of its time to live after `sentAt`, or longer.
+    private mutating func hear(_ ask: Ask, at sentAt: Instant) {
+        guard let (used, timeToLive) = ask.report else { return }
+        oracle.tick(sentAt, [])
+        let report = Ask(id: ask.id, account: account, action: .report(used: used, timeToLive: timeToLive))
+        _ = oracle.decide(report.command().prolongingLess)
+    }
+
+    /// An expiry takes the largest report that was heard. One that need not have been heard in time may have been.
+    private mutating func explainUsage(of entry: Entry) -> String? {
+        let known = oracle.charges[entry.charge]!.reported
+        guard entry.requested != known else { return nil }
+        guard entry.requested > known else { return "\(known) had been reported" }
+        let isReported = checker.asks(entry.charge, of: account).contains { ask in
+            ask.report?.used == entry.requested && checker.book.records[ask].map { $0.firstSentAt <= entry.at } == true
+        }
+        guard isReported else { return "nobody reported that" }
+        // At this time it prolongs nothing.
+        oracle.tick(Instant(microseconds: 0), [])
+        _ = oracle.decide(
+            Command(id: entry.charge, account: account, action: .report(used: entry.requested, timeToLive: .seconds(1))))
+        return nil
+    }
+
+    /// A report may have prolonged the hold so far that an extension after it did not.
+    private func hasReportsWithoutEntry(_ charge: ChargeID) -> Bool {
+        checker.asks(charge, of: account).contains { ask in
+            switch ask.action {
+            case .report: true
+            case .extend(let step, _, _, _): checker.entry(charge, Step(rawValue: Int16(step))) == nil
+            default: false
+            }
+        }
+    }
+
+    // MARK: Refusals
+
+    /// A refusal leaves no entry. It is right if the oracle refuses in the same way at some moment between question and answer.
+    private mutating func explainRefusals(until: Instant) {
+        while let next = refusals.first, next.sentAt <= until { waiting.append(refusals.removeFirst()) }
+        var left: [Question] = []
+        for question in waiting where !isExplained(question) {
+            if question.repliedAt! >= until {
+                left.append(question)
+            } else {
+                differences.append(Difference(account, question.ask.id, "\(question): the oracle never says so in that time"))
+            }
+        }
+        waiting = left
+    }
+
+    private func isExplained(_ question: Question) -> Bool {
+        guard ended.isEmpty else { return false }
+        var then = self
+        then.pass(to: max(question.sentAt, now))
+        guard then.ended.isEmpty else { return false }
+        let available = max(.zero, oracle.posted(account) - oracle.held(account))
+        let answer = then.oracle.decide(question.ask.command(isLast: question.isLast))
+        return question.reply!.says(answer, available: available)
+    }
+
+    // MARK: At rest
+
+    private func differencesAtRest() -> [Difference] {
+        outcomes() + [differenceOfTables(), differenceOfUsage()].compactMap { $0.map { Difference(account, nil, $0) } }
+    }
+
+    /// Every durable command that the broker confirmed has one outcome: asked again now, it is a duplicate or comes to nothing, or it is
+    /// a conflict and a dead letter.
+    private func outcomes() -> [Difference] {
+        checker.asks(of: account).compactMap { ask in
+            guard !ask.isQuestion, checker.book.records[ask]?.confirmedAt != nil else { return nil }
+            let isStrangers = checker.isStrangers(ask)
+            // A report under an id of another account is a conflict while that account's hold runs.
+            if isStrangers, ask.report != nil { return nil }
+            var oracle = oracle
+            oracle.tick(checker.tables.readAt, [])
+            let again: Seen = isStrangers ? .conflict : oracle.decide(ask.command())
+            let flaw: String? =
+                switch again {
+                case .conflict: checker.isDead(ask) ? nil : "a conflict, and no dead letter"
+                case .duplicate, .superseded, .noted: checker.isDead(ask) ? "done, and a dead letter" : nil
+                default: "lost; now it would be \(again)"
+                }
+            return flaw.map { Difference(account, ask.id, "\($0): \(ask.action)") }
+        }
+    }
+
+    private func differenceOfTables() -> String? {
+        let tables = checker.tables
+        let row = tables.accounts.first { $0.id == account } ?? Account(id: account)
+        guard row.seq == seq else { return "the account's row is at entry \(row.seq), the chain at \(seq)" }
+        var book = LotBook()
+        for lot in tables.lots where lot.account == account { book.lots[lot.id] = lot }
+        book.settle(at: row.posted)
+        return oracle.memory(account).difference(
+            from: row, lots: Array(book.lots.values), keys: tables.keys.filter { $0.id.account == account }, limits: oracle.keyLimits,
+            overdraft: nil, now: tables.readAt)
+    }
+
+    private func differenceOfUsage() -> String? {
+        let sum = checker.tables.usage.first { $0.account == account }?.credits ?? .zero
+        let posted = oracle.posted(account)
+        return sum == posted ? nil : "the rollups add up to \(sum), the balance is \(posted)"
+    }
+}
+
+extension Question: CustomStringConvertible {
+    var description: String {
+        let answer = reply.map { "\($0.status), \($0.available) available, at \(repliedAt!)" } ?? "no answer"
+        return "\(ask.action)\(isLast ? ", for the last time" : "") at \(sentAt): \(answer)"
+    }
+
+    /// Answered, and neither granted nor left open.
+    fileprivate var isRefused: Bool { ![nil, .granted, .busy, .invalid].contains(reply?.status) }
+
+    /// An extension that was refused between these moments: its report counts all the same.
+    fileprivate func wasHeard(after opening: Instant, before expiry: Instant) -> Bool {
+        [.insufficientFunds, .limitReached, .awaitingFunds].contains(reply?.status) && sentAt > opening && repliedAt! < expiry
+    }
+}
+
+extension HoldReply {
+    fileprivate func says(_ answer: Seen, available: Credits) -> Bool {
+        switch (status, answer) {
+        case (.insufficientFunds, .refused(.insufficientFunds)), (.insufficientFunds, .refused(.accountNotFound)),
+            (.awaitingFunds, .awaiting):
+            self.available == available
+        case (.limitReached, .refused(let why)):
+            limit.map { reason($0.scope, $0.period) == why } == true && self.available == available
+        case (.alreadyResolved, .refused(.alreadyResolved)), (.notHeld, .refused(.notHeld)), (.conflict, .conflict): true
+        default: false
+        }
+    }
+}
+
+extension Command {
+    /// The same with half of the time to live, for an extension or a report.
+    fileprivate var prolongingLess: Command {
+        let action: Action =
+            switch self.action {
+            case .extend(let step, let amounts, let used, let timeToLive):
+                .extend(step: step, amounts, used: used, timeToLive: timeToLive / 2)
+            case .report(let used, let timeToLive): .report(used: used, timeToLive: timeToLive / 2)
+            default: self.action
+            }
+        return Command(id: id, account: account, action: action, key: key)
+    }
+}

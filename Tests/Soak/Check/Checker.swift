@@ -1,0 +1,158 @@
+import Contracts
+
+/// Something that should not be so.
+struct Difference: Hashable, Error, CustomStringConvertible {
+    let account: AccountID?
+    let charge: ChargeID?
+    let what: String
+
+    init(_ account: AccountID?, _ charge: ChargeID? = nil, _ what: String) {
+        (self.account, self.charge, self.what) = (account, charge, what)
+    }
+
+    var description: String {
+        [account.map { "account \($0)" }, charge.map { "charge \($0)" }, what].compactMap(\.self).joined(separator: ": ")
+    }
+}
+
+/// Compares what was asked with what the ledger wrote. The rules are the oracle's (``AccountReplay``). The checker adds what no oracle
+/// knows: what was sent, when the broker confirmed it, and which answers arrived.
+struct Checker: Sendable {
+    let book: Book
+    let tables: Tables
+    let limits: Limits
+    /// With the charges that the ledger made ids for.
+    private let asks: [ChargeID: [Ask]]
+    private let entries: [ChargeID: [Entry]]
+    private let asksByAccount: [AccountID: [Ask]]
+    private let entriesByAccount: [AccountID: [Entry]]
+    private let dead: Set<MessageID>
+
+    init(_ book: Book, _ tables: Tables, expiryGrace: Duration) {
+        var limits = Limits()
+        limits.expiryGrace = expiryGrace
+        var asks = book.asks
+        for deduction in book.deductions.keys {
+            guard let charge = tables.references[deduction.key] else { continue }
+            asks[charge] = [Ask(id: charge, account: deduction.account, action: .deduct(amount: deduction.amount))]
+        }
+        (self.book, self.tables, self.limits, self.asks) = (book, tables, limits, asks)
+        entries = Dictionary(grouping: tables.entries, by: \.charge)
+        asksByAccount = Dictionary(grouping: asks.values.joined(), by: \.account)
+        entriesByAccount = Dictionary(grouping: tables.entries, by: \.account)
+        dead = Set(book.deadLetters.keys).union(tables.kept.lazy.filter { $0.state == "parked" }.map(\.message))
+    }
+
+    /// Everything is expected to be at rest: all sent, all queues empty, all holds ended.
+    /// - Parameter accounts: all by default.
+    func differences(of accounts: Set<AccountID>? = nil) -> [Difference] {
+        let all = book.accounts.union(entriesByAccount.keys)
+        return (accounts ?? all).sorted().flatMap { AccountReplay.differences(of: $0, self) + answers(to: $0) } + deductions() + rest()
+    }
+
+    // MARK: Look-ups
+
+    func entry(_ charge: ChargeID, _ step: Step) -> Entry? { entries[charge]?.first { $0.step == step } }
+    func entries(of account: AccountID) -> [Entry] { entriesByAccount[account] ?? [] }
+    func asks(of account: AccountID) -> [Ask] { asksByAccount[account] ?? [] }
+    func asks(_ charge: ChargeID, of account: AccountID) -> [Ask] { asks[charge]?.filter { $0.account == account } ?? [] }
+    func isDead(_ ask: Ask) -> Bool { book.records[ask].map { dead.contains($0.messageID) } ?? false }
+
+    /// True if the id belongs to another account, because the ledger saw it there first.
+    func isStrangers(_ ask: Ask) -> Bool {
+        guard let entries = entries[ask.id] else { return false }
+        return !entries.contains { $0.account == ask.account }
+    }
+
+    /// The asks that an entry may carry out or refuse.
+    func asks(behind entry: Entry) -> [Ask] {
+        asks(entry.charge, of: entry.account).filter { ask in
+            book.records[ask].map { $0.firstSentAt <= entry.at } ?? true && matches(ask, entry)
+        }
+    }
+
+    private func matches(_ ask: Ask, _ entry: Entry) -> Bool {
+        switch (ask.action, entry.kind) {
+        case (.hold(let amounts, _, _, _), .hold): amounts.most == entry.requested
+        case (.extend(let step, let amounts, _, _), .extend): step == entry.step.rawValue && amounts.most == entry.requested
+        case (.settle(let amount, _), .capture), (.deduct(let amount), .charge): amount == entry.requested
+        case (.settle(let amount, _), .lateCapture):
+            amount - (self.entry(entry.charge, .terminal)?.amount ?? .zero) == entry.requested
+        case (.void, .void): true
+        case (.grant(_, let amount, let expiresAt), .purchase), (.grant(_, let amount, let expiresAt), .planGrant),
+            (.grant(_, let amount, let expiresAt), .bonus):
+            amount == entry.requested && expiresAt == entry.expiresAt
+        case (.reverse(let grant, let target, _), .clawback): grant == entry.grant && target == entry.requested
+        default: false
+        }
+    }
+
+    // MARK: Answers
+
+    /// Finds the answers that the journal does not bear out. What the rules say about a refusal, ``AccountReplay`` checks.
+    private func answers(to account: AccountID) -> [Difference] {
+        asks(of: account).flatMap { ask -> [Difference] in
+            let questions = book.records[ask]?.questions ?? []
+            var flaws = questions.compactMap { $0.reply.flatMap { flaw(in: $0, to: ask) } }
+            if wasAlwaysRefused(questions), entryAsAsked(ask) != nil {
+                flaws.append("refused each time it was asked, and yet in the journal")
+            }
+            return Set(flaws).map { Difference(account, ask.id, "\($0): \(ask.action)") }
+        }
+    }
+
+    private func entryAsAsked(_ ask: Ask) -> Entry? {
+        entries[ask.id]?.first { $0.account == ask.account && matches(ask, $0) }
+    }
+
+    private func flaw(in reply: HoldReply, to ask: Ask) -> String? {
+        switch reply.status {
+        case .granted:
+            guard let entry = entryAsAsked(ask), entry.status == .applied else { return "granted \(reply.granted), and not in the journal" }
+            guard entry.amount == reply.granted else { return "granted \(reply.granted), the journal has \(entry.amount)" }
+            let available = max(.zero, entry.postedAfter - entry.heldAfter)
+            return reply.available == available ? nil : "\(reply.available) said to be available, by the journal \(available)"
+        case .invalid: return "answered invalid: \(reply.message ?? "")"
+        default: return nil
+        }
+    }
+
+    /// A refusal leaves no entry, so the broker's second delivery of a refused question must not be granted.
+    private func wasAlwaysRefused(_ questions: [Question]) -> Bool {
+        !questions.isEmpty && questions.allSatisfy { ![nil, .granted, .conflict, .alreadyResolved].contains($0.reply?.status) }
+    }
+
+    private func deductions() -> [Difference] {
+        book.deductions.flatMap { deduction, statuses -> [Difference] in
+            let stored = tables.references[deduction.key].flatMap { entry($0, .opening) }
+            return Set(statuses).filter { !isBorneOut($0, by: stored) }.map { status in
+                Difference(
+                    deduction.account, stored?.charge,
+                    "deduction answered \(status), the journal has \(stored.map { "\($0.status) \($0.amount)" } ?? "nothing")")
+            }
+        }
+    }
+
+    private func isBorneOut(_ status: Int, by entry: Entry?) -> Bool {
+        switch status {
+        case 200, 201: entry?.status == .applied
+        case 402: entry.map { $0.status != .applied } ?? false
+        default: status == 503
+        }
+    }
+
+    // MARK: At rest
+
+    private func rest() -> [Difference] {
+        let charges = entries.compactMap { charge, entries in
+            Set(entries.map(\.account)).count > 1 ? Difference(entries[0].account, charge, "in the journal under two accounts") : nil
+        }
+        let holds = tables.holds.map {
+            Difference($0.account, $0.charge, "at rest a hold of \($0.amount) is open; it runs out at \($0.expiresAt)")
+        }
+        let kept = tables.kept.filter { $0.state == "replay" }.map {
+            Difference($0.account, nil, "at rest \($0.message) is kept undecided")
+        }
+        return charges + holds + kept
+    }
+}

@@ -1,0 +1,1 @@
+../../Services/ledger/Engine/Oracle.swift
