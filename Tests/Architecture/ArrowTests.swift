@@ -51,12 +51,34 @@ struct ArrowTests {
         }
         for (owner, names) in tables {
             #expect(!names.isEmpty, "\(owner)")
-            for file in try SourceTree.swift(in: "Services") where !file.path.hasPrefix("Services/\(owner)/") {
-                for name in names {
-                    #expect(!file.lines.contains { $0.contains("FROM \(name) ") || $0.contains("INTO \(name) ") }, "\(file.path): \(name)")
-                }
+            for file in try SourceTree.swift(in: "Services", "Shared") where !file.path.hasPrefix("Services/\(owner)/") {
+                #expect(try Self.tables(of: owner, names, namedIn: file.lines.joined(separator: "\n")) == [], "\(file.path)")
             }
         }
+    }
+
+    @Test(arguments: [
+        "SELECT 1 FROM account WHERE true", "SELECT 1\nFROM\n    account", "SELECT 1 FROM journal AS j, account a",
+        "INSERT INTO account(account_id)", "UPDATE account SET posted = 0", "DELETE FROM ONLY account", "MERGE INTO t USING account",
+        "SELECT 1 FROM t LEFT JOIN\n  account ON true", "TRUNCATE account", "LOCK TABLE account", "SELECT 1 FROM ledger.account",
+        "SELECT 1 FROM \"account\"", "SELECT 1 FROM ledger.outbox",
+    ])
+    func `a table of another service is seen however it is named`(sql: String) throws {
+        #expect(try Self.tables(of: "ledger", ["account"], namedIn: "\"\"\"\n\(sql)\n\"\"\"") != [])
+    }
+
+    @Test(arguments: ["SELECT 1 FROM accounts", "UPDATE t SET account = 1", "SELECT account FROM t", "// comes from account"])
+    func `a column or another table is none of them`(sql: String) throws {
+        #expect(try Self.tables(of: "ledger", ["account"], namedIn: sql) == [])
+    }
+
+    /// The places where SQL names one of the service's tables, or anything in its schema.
+    private static func tables(of service: String, _ names: [String], namedIn text: String) throws -> [Substring] {
+        let schema = service.replacing("-", with: "_")
+        let listed = #"(?:\s+[\w."]+(?:\s+(?:AS\s+)?\w+)?\s*,)*"#
+        let place = #"\b(?:FROM|INTO|UPDATE|JOIN|USING|TRUNCATE|TABLE)\b"# + listed + #"\s+(?:ONLY\s+)?"#
+        let named = #"(?:"?\#(schema)"?\.\w+|(?:\w+\.)?"?(?:\#(names.joined(separator: "|")))"?)(?![\w.])"#
+        return text.matches(of: try Regex<Substring>(place + named)).map(\.output)
     }
 
     private static func tablesCreated(in file: SourceTree.File) -> [String] {
