@@ -125,7 +125,7 @@ struct MessagesTests {
         }
     }
 
-    @Test func `a hold is decided whatever its asker's clock says`() async throws {
+    @Test func `a hold is decided whatever timestamp its message carries`() async throws {
         try await withBrokeredLedgers { peers, _, _ in
             let account = AccountID.make()
             try await peers.grant(10, account: account)
@@ -146,6 +146,25 @@ struct MessagesTests {
             }
             // Behind them in the queue.
             #expect(try await peers.hold(2, account: account).available == credits(6))
+        }
+    }
+
+    @Test func `an id is refused by name if its maker's clock is more than five minutes ahead of the database's`() async throws {
+        try await withBrokeredLedgers { peers, broker, _ in
+            let account = AccountID.make()
+            try await peers.grant(10, account: account)
+            try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
+            func id(secondsAhead: Int64) -> ChargeID {
+                var random = SystemRandomNumberGenerator()
+                return ChargeID(rawValue: .make(milliseconds: (Instant.now().seconds + secondsAhead) * 1_000, using: &random))
+            }
+            #expect(try await peers.hold(1, on: id(secondsAhead: 240), account: account).status == .granted)
+            let ahead = try await peers.hold(1, on: id(secondsAhead: 360), account: account)
+            #expect(ahead.status == .invalid)
+            #expect(ahead.message == "id_out_of_range")
+            try await peers.settle(1, on: id(secondsAhead: 360), account: account)
+            #expect(try await broker.deadLetters(of: Topology.ledgerCharges, count: 1).count == 1)
+            #expect(try await peers.balance(of: account).posted == credits(10))
         }
     }
 }
