@@ -195,7 +195,7 @@ let package = Package(
                 "Telemetry", "TestSupport",
             ],
             path: "Tests/Services/billing"),
-        .testTarget(name: "SoakTests", dependencies: ["Soak", "Contracts", "EventLoop"], path: "Tests/SoakTests"),
+        .testTarget(name: "SoakTests", dependencies: ["Soak", "Contracts", "EventLoop", "TestSupport"], path: "Tests/SoakTests"),
         .testTarget(name: "ArchitectureTests", dependencies: ["TestSupport"], path: "Tests/Architecture"),
         .testTarget(
             name: "SystemTests",

@@ -1,5 +1,6 @@
 import EventLoop
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Soak
@@ -11,8 +12,7 @@ struct SoakTests {
         let tool = try #require(environment["STACK_TOOL"], "run the tests by `make test`")
         let stacks = try #require(environment["TEST_STACKS"])
         let portBase = try #require(environment["TEST_STACK_PORT_BASE"].flatMap { Int($0) }) + 50
-        let seed = environment["SOAK_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 1...999_999_999)
-        print("soak: seed \(seed)")
+        let seed = drawSeed()
         let loop = EventLoop.spawn(name: "soak")
         defer { loop.stop() }
         let stack = SoakStack(directory: stacks + "/soak", tool: tool, portBase: "\(portBase)")

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Contracts
@@ -20,7 +21,7 @@ struct CreditsTests {
     }
 
     @Test func `what is written reads back the same`() {
-        let seed = UInt64.random(in: .min ... .max)
+        let seed = drawSeed()
         var random = SplitMix(state: seed)
         for _ in 0..<10_000 {
             let amount = Credits(nano: Int64(truncatingIfNeeded: random.next()) >> Int64(random.next() % 63))

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import EventLoop
@@ -5,7 +6,7 @@ import Testing
 struct TimerHeapTests {
     /// Against an array that is sorted whole each time.
     @Test func `insertions, cancellations and firings agree with a sorted list`() {
-        let seed = UInt64.random(in: .min ... .max)
+        let seed = drawSeed()
         var random = SplitMix(state: seed)
         var heap = TimerHeap()
         var model: [(at: UInt64, order: Int, timer: TimerID)] = []

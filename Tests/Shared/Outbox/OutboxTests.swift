@@ -218,8 +218,7 @@ struct OutboxTests {
 
     /// Two relays at a time; both are stopped again and again, and sometimes all database connections are killed under them.
     @Test func `relays that are killed and come back lose nothing and keep the order of every key`() async throws {
-        let seed = UInt64.random(in: .min ... .max)
-        print("seed \(seed)")
+        let seed = drawSeed()
         try await Stage.with { stage in
             var random = Seeded(seed)
             let total = 600

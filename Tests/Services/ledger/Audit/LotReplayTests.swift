@@ -1,4 +1,5 @@
 import Contracts
+import TestSupport
 import Testing
 
 @testable import Ledger
@@ -6,8 +7,7 @@ import Testing
 /// The auditor's replay against the engine, on commands drawn by a seed: one burns at each charge, the other when it must look.
 struct LotReplayTests {
     @Test func `the replay and the engine agree on the lots of everything that was ever asked`() {
-        let seed = modelSetting("LEDGER_LOTS_SEED") ?? UInt64.random(in: 1...1_000_000_000)
-        print("LotReplayTests LEDGER_LOTS_SEED=\(seed)")
+        let seed = drawSeed()
         for round in 0..<30 {
             var model = LotModel(seed: seed &+ UInt64(round))
             for step in 0..<150 {
@@ -21,8 +21,7 @@ struct LotReplayTests {
     }
 
     @Test func `the replay goes on from the opening of any moment as if it had come all the way`() {
-        let seed = modelSetting("LEDGER_LOTS_SEED") ?? UInt64.random(in: 1...1_000_000_000)
-        print("LotReplayTests LEDGER_LOTS_SEED=\(seed)")
+        let seed = drawSeed()
         var model = LotModel(seed: seed)
         for _ in 0..<200 { model.step() }
         for account in model.accounts {

@@ -1,14 +1,14 @@
 import Contracts
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Ledger
 
-/// The engine against the oracle. `LEDGER_MODEL_SEED` repeats a run; `LEDGER_MODEL_STEPS` makes it longer.
+/// The engine against the oracle. `TEST_SEED` repeats a run; `LEDGER_MODEL_STEPS` makes it longer.
 struct ModelTests {
     @Test func `the engine and the oracle agree on everything that was ever asked`() {
-        let seed = modelSetting("LEDGER_MODEL_SEED") ?? UInt64.random(in: 1...1_000_000_000)
-        print("ModelTests seed \(seed)")
+        let seed = drawSeed()
         // Many short lives rather than one long: the oracle's work grows with the square of what happened.
         var left = Int(modelSetting("LEDGER_MODEL_STEPS") ?? 3_000)
         var life: UInt64 = 0
@@ -30,8 +30,7 @@ struct ModelTests {
     }
 
     @Test func `a batch equals its commands one by one`() {
-        let seed = modelSetting("LEDGER_MODEL_SEED") ?? UInt64.random(in: 1...1_000_000_000)
-        print("ModelTests seed \(seed)")
+        let seed = drawSeed()
         var model = Model(seed: seed)
         for step in 0..<300 {
             let commands = model.draw()
@@ -57,7 +56,7 @@ struct ModelTests {
     }
 }
 
-/// From the environment: repeats or lengthens a run.
+/// From the environment: lengthens a run.
 func modelSetting(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }
 
 extension LedgerState {

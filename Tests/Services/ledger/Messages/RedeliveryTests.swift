@@ -87,8 +87,7 @@ struct RedeliveryTests {
 
     @Test func `ledgers that die again and again in the middle of a stream of commands lose and double nothing`() async throws {
         let database = TestDatabase.current
-        let seed = UInt64.random(in: 1...1_000_000_000)
-        print("RedeliveryTests seed \(seed)")
+        let seed = drawSeed()
         try await TestBroker.withTopology { broker in
             try await TestDatabase.onLoop {
                 let account = AccountID.make()

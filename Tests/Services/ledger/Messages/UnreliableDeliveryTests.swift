@@ -1,7 +1,6 @@
 import AMQP
 import Contracts
 import EventLoop
-import Foundation
 import Postgres
 import Synchronization
 import TestSupport
@@ -12,14 +11,12 @@ import Testing
 /// What a broker may do to messages, while ledgers die: each comes one to three times, late, in another order, from several senders.
 ///
 /// The accounts are rich, so that no outcome depends on the order: what is settled is taken whole, what is left running stays held,
-/// each purchase counts once, and the last word on what is taken back of it. `LEDGER_DELIVERY_SEED` repeats a run.
+/// each purchase counts once, and the last word on what is taken back of it. `TEST_SEED` repeats a run.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct UnreliableDeliveryTests {
     @Test func `whatever comes twice, late, in any order and while ledgers die adds up to what was said`() async throws {
         let database = TestDatabase.current
-        let seed =
-            ProcessInfo.processInfo.environment["LEDGER_DELIVERY_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...1_000_000_000)
-        print("UnreliableDeliveryTests seed \(seed)")
+        let seed = drawSeed()
         var random = SplitMix64(seed: seed)
         let accounts = (0..<8).map { _ in AccountID.make() }
         let said = Said(accounts, &random)

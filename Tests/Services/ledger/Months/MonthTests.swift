@@ -10,9 +10,8 @@ import Testing
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct MonthsLeavingTests {
     @Test func `months leave one after the other, and what stays adds up`() async throws {
-        let seed = modelSetting("LEDGER_MONTHS_SEED") ?? UInt64.random(in: 1...1_000_000_000)
-        let named = "LEDGER_MONTHS_SEED=\(seed)"
-        print("MonthTests \(named)")
+        let seed = drawSeed()
+        let named = "TEST_SEED=\(seed)"
         try await withLedgers(2) { ledgers in
             let ledger = ledgers[0]
             let history = try await History(in: ledger, seed: seed)

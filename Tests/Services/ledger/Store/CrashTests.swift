@@ -97,8 +97,7 @@ struct CrashTests {
 
     @Test func `a ledger that dies again and again in the middle of its work loses and doubles nothing`() async throws {
         let database = TestDatabase.current
-        let seed = UInt64.random(in: 1...1_000_000_000)
-        print("CrashTests seed \(seed)")
+        let seed = drawSeed()
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(1_000)
             let random = Mutex(SplitMix64(seed: seed))

@@ -80,8 +80,7 @@ struct RaceTests {
     }
 
     @Test func `sixty-four clients spend a thousand credits and not a nano-credit more`() async throws {
-        let seed = UInt64.random(in: 1...1_000_000_000)
-        print("RaceTests seed \(seed)")
+        let seed = drawSeed()
         try await withLedgers(2) { ledgers in
             let account = try await ledgers[0].account(1_000)
             let spent = try await concurrently(64) { client in

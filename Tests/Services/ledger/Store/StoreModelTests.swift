@@ -13,8 +13,7 @@ import Testing
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"))
 struct StoreModelTests {
     @Test func `Postgres and the oracle agree on everything that was ever asked`() async throws {
-        let seed = modelSetting("LEDGER_MODEL_SEED") ?? UInt64.random(in: 1...1_000_000_000)
-        print("StoreModelTests seed \(seed)")
+        let seed = drawSeed()
         let start = Instant.now()
         try await TestDatabase.current.withPool { pool in
             try await pool.withConnection { try await $0.script(ownClock) }
