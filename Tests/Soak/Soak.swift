@@ -1,11 +1,11 @@
 import EventLoop
 import Foundation
 
-/// Plays proxies and billing to two ledgers for minutes while they and their servers die, and checks every decision.
+/// Plays proxies, billing and a server to two ledgers for minutes, while they and their servers die, and checks every decision.
 ///
 ///     soak STACK_TOOL STACK_DIR PORT_BASE SECONDS SEED
 ///
-/// Run by `make soak-ledger`. Ends with 1 when anything differs; the stack is then left for a look.
+/// `make soak-ledger` runs it. It ends with 1 if anything differs, and leaves the data of the stack in place.
 @main
 struct Soak {
     static func main() {
@@ -30,7 +30,7 @@ struct Soak {
         }
     }
 
-    /// At once, whoever reads it.
+    /// Prints a line at once, also into a pipe.
     @Sendable private static func say(_ line: String) {
         print("soak: \(line)")
         fflush(nil)

@@ -5,10 +5,10 @@ import JSON
 import Postgres
 import Telemetry
 
-/// How long, by which dice, and where. What takes less than a minute has short faults.
+/// The length, the seed and the stack of a soak. A soak of less than a minute has short faults.
 struct SoakPlan: Sendable {
     let seed: UInt64
-    /// Of traffic; quiet points come on top.
+    /// The time of the traffic. Quiet points come on top.
     let time: Duration
     let stack: SoakStack
     let isShort: Bool
@@ -16,7 +16,7 @@ struct SoakPlan: Sendable {
     let spans: Fault.Spans
     let lockMax: Duration
 
-    /// From one quiet point to the next.
+    /// The longest time from one quiet point to the next.
     static let roundMax = Duration.seconds(60)
 
     init(seed: UInt64, time: Duration, stack: SoakStack) {
@@ -27,7 +27,7 @@ struct SoakPlan: Sendable {
     }
 }
 
-/// What a soak came to.
+/// The result of a soak.
 struct SoakReport: Sendable {
     var seed: UInt64
     var seconds = 0
@@ -52,8 +52,8 @@ struct SoakReport: Sendable {
     }
 }
 
-/// Two ledgers on the same database and queues under the traffic of proxies and billing, while they and their servers die; now and then
-/// everything comes to rest and is looked at.
+/// Two ledgers on the same database and queues under traffic, while they and their servers die. Once a minute everything comes to rest
+/// and is checked.
 final class SoakRun: @unchecked Sendable {
     // @unchecked Sendable: confined to its loop, which every task of a soak prefers.
     private let plan: SoakPlan
@@ -103,7 +103,7 @@ final class SoakRun: @unchecked Sendable {
             try await setLimits()
             await driver.open()
             try await play(for: round)
-            // The last look is at everybody: a duplicate may have come long after its round.
+            // The last look is at all accounts: a duplicate may have come long after its round.
             differences = try await atRest(of: left > .zero ? Set(customers.map(\.account)) : nil)
             say(
                 "\(seconds) s: \(driver.book.records.count) commands, \(faults.values.reduce(0, +)) faults, "
@@ -145,8 +145,8 @@ final class SoakRun: @unchecked Sendable {
 
     // MARK: Quiet points
 
-    /// Waits until nothing is left to do, and looks. What is not there yet may still come: only what stays is a difference.
-    /// - Parameter accounts: nil for all, and for the last look: then it waits for empty queues, so that no duplicate comes later.
+    /// Waits until no work is left, and looks. An outcome that is missing may still come, so only a difference that stays counts.
+    /// - Parameter accounts: nil for all accounts. That is the last look: it also waits for empty queues, so that no duplicate comes later.
     private func atRest(of accounts: Set<AccountID>?) async throws -> [Difference] {
         _ = try await isSo(within: .seconds(90)) { try await self.unfinished() == 0 }
         if accounts == nil { try await drained() }
@@ -168,7 +168,7 @@ final class SoakRun: @unchecked Sendable {
         try await database.withConnection { try await $0.one(CountUnfinished()) }
     }
 
-    /// What the ledger says about itself.
+    /// Asks the ledger's own auditor.
     private func audit() async throws -> [Difference] {
         let (email, password) = try plan.stack.admin
         let login = try await client.request(
@@ -189,7 +189,7 @@ final class SoakRun: @unchecked Sendable {
         SoakError(description: "\(answer.status): \(String(decoding: answer.body, as: UTF8.self))")
     }
 
-    /// The broker counts every five seconds: empty twice, with more than that between, is empty.
+    /// Waits until the queues are empty twice, six seconds apart, because the broker counts every five seconds.
     private func drained() async throws {
         var emptySince: MonotonicInstant?
         let isDrained = try await isSo(within: .seconds(60)) {
@@ -205,7 +205,7 @@ final class SoakRun: @unchecked Sendable {
     }
 
     /// Asks every 200 ms.
-    /// - Returns: false if it is not so within `limit`.
+    /// - Returns: false if the condition does not come true within `limit`.
     private func isSo(within limit: Duration, _ condition: () async throws -> Bool) async throws -> Bool {
         let deadline = MonotonicInstant.current() + limit
         while !(try await condition()) {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Soak
 
-/// The checker sees what a ledger must not do: each journal here is right but for one thing.
+/// The checker finds each planted flaw: every journal here is right but for one thing.
 struct CheckerTests {
     @Test func `a journal by the rules has no differences`() {
         var world = World()
@@ -26,9 +26,8 @@ struct CheckerTests {
         let hold = world.hold(3)
         world.asked(hold)
         world.write(.hold, requested: 3, held: 3)
-        // The last moment that proves nothing: the expiry may have been published before.
-        world.pass(.seconds(32))
-        world.pass(.milliseconds(1))
+        // The hold lives for 30 s and the grace is 2 s: from then on the expiry may have been published first.
+        world.pass(.milliseconds(32_001))
         world.confirmed(world.settle(2))
         world.write(.expire, step: .terminal, requested: 0, held: -3, later: .seconds(60))
         #expect(world.says("lost"))
@@ -262,8 +261,8 @@ struct CheckerTests {
     }
 }
 
-/// A book and a journal in the making, for one account and mostly one charge. Amounts are whole credits; holds live for 30 s, the grace
-/// is 2 s.
+/// A book and a journal for one account and, where no other is named, one charge. Amounts are whole credits. Holds live for 30 s, and the
+/// grace is 2 s.
 private struct World {
     let account = AccountID.make()
     let charge = ChargeID.make()
@@ -330,7 +329,7 @@ private struct World {
         write(.capture, step: .terminal, requested: 2, posted: -2, held: -3)
     }
 
-    /// 3 of 10 are held, and 1 is reported at once.
+    /// Holds 3 of 10 credits and reports 1 at once.
     mutating func holdAndReport() {
         grant(10)
         asked(hold(3))
@@ -339,7 +338,7 @@ private struct World {
         confirmed(report(1))
     }
 
-    /// The charge's hold ends at its full amount.
+    /// Ends the charge's hold at its full amount.
     mutating func end(_ amount: Int64) {
         confirmed(settle(amount))
         write(.capture, step: .terminal, requested: amount, posted: -amount, held: -amount)
@@ -358,7 +357,7 @@ private struct World {
         return id
     }
 
-    /// Writes an entry after the last; `amount` is what it moves by default.
+    /// Writes an entry after the last one. By default `amount` is the amount that it moves.
     mutating func write(
         _ kind: Entry.Kind, of charge: ChargeID? = nil, step: Step = .opening, status: Entry.Status = .applied, requested: Int64,
         amount: Int64? = nil, posted: Int64 = 0, held: Int64 = 0, later: Duration = .milliseconds(1), grant: ChargeID? = nil,

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Soak
 
-/// The short form of `make soak-ledger`.
+/// The short form of `make soak-ledger`. `TEST_SEED` repeats what is drawn by lot.
 struct SoakTests {
     @Test func `two ledgers keep every promise while they, Postgres and RabbitMQ die under them`() async throws {
         let environment = ProcessInfo.processInfo.environment

@@ -1,7 +1,7 @@
 import Contracts
 
-/// One account's journal next to the oracle, which is asked what the driver asked, in the order of the account's chain, and must come
-/// to the same decisions.
+/// One account's journal next to the oracle. The oracle is asked what the driver asked, in the order of the account's chain, and must
+/// come to the same decisions.
 struct AccountReplay {
     private let account: AccountID
     private let checker: Checker
@@ -9,10 +9,11 @@ struct AccountReplay {
     /// The lots that the oracle has ended and whose entries are still to come.
     private var ended: [(lot: ChargeID, amount: Credits)] = []
     private var seq: Int64 = 0
-    /// When the last entry was decided.
+    /// The time of the last entry.
     private var now = Instant(microseconds: 0)
-    /// Refusals in the order of their questions: those still to come, and those that no place in the chain has explained yet.
+    /// Refusals that were asked for later, in the order of their questions.
     private var refusals: ArraySlice<Question>
+    /// Refusals that no place in the chain has explained yet.
     private var waiting: [Question] = []
     private var differences: [Difference] = []
 
@@ -21,7 +22,7 @@ struct AccountReplay {
         do {
             try replay.run()
         } catch {
-            // From here on the oracle knows another past than the ledger.
+            // After a difference the oracle knows another past than the ledger.
             return [error]
         }
         return replay.differences + replay.differencesAtRest()
@@ -39,14 +40,14 @@ struct AccountReplay {
 
     // MARK: The journal
 
-    /// Entries outside the chain moved nothing. They say when they were decided, but not after which entry of the chain: each must be
-    /// right at some place that its time allows.
+    /// Follows the chain. Entries outside the chain moved nothing: they say when they were decided, but not after which entry of the chain.
+    /// Each of them must be right at some place that its time allows.
     private mutating func run() throws(Difference) {
         let entries = checker.entries(of: account)
         let chain = entries.filter { $0.seq > 0 }.sorted { $0.seq < $1.seq }
         var still = entries.filter { $0.seq == 0 }.sorted { ($0.at, version($0)) < ($1.at, version($1)) }
         var index = 0
-        // States of the batch at hand in which a reversal was taken that could have come later.
+        // States of this batch in which a reversal was accepted that could have come later.
         var retries: [(replay: AccountReplay, still: [Entry], index: Int)] = []
         var flawOfBatch: Difference?
         var defersReversals = false
@@ -78,8 +79,8 @@ struct AccountReplay {
         return next.flatMap { next in flaw(in: next).map { difference(next, $0) } }
     }
 
-    /// Accepts each entry that is right at this place of the chain; one may make the next one right.
-    /// - Returns: true if a reversal was taken that its time would let come later.
+    /// Accepts each entry that is right at this place of the chain. One may make the next one right.
+    /// - Returns: true if a reversal was accepted that could have come later.
     private mutating func accept(_ still: inout [Entry], until: Instant, defersReversals: Bool) -> Bool {
         var index = 0
         var hasReversal = false
@@ -143,7 +144,7 @@ struct AccountReplay {
         return flawInBalance(entry)
     }
 
-    /// Every batch that touches an account ends its expired lots first.
+    /// Checks the end of a lot. Every batch that touches an account ends its expired lots first.
     private mutating func flaw(inLotExpiry entry: Entry) -> String? {
         if ended.isEmpty { pass(to: entry.at) }
         guard let next = ended.first else { return "the oracle ends no lot" }
@@ -171,7 +172,7 @@ struct AccountReplay {
         return "leaves \(entry.postedAfter) and \(entry.heldAfter) held, the oracle \(posted) and \(held) held"
     }
 
-    /// What may have been asked; a question may have been its asker's last, or not.
+    /// The commands that the entry may answer. A question may have been its asker's last, or not.
     private func commands(behind entry: Entry) -> [Command] {
         if entry.kind == .expire { return [Command(id: entry.charge, account: account, action: .expire)] }
         return checker.asks(behind: entry).flatMap { ask -> [Command] in
@@ -186,8 +187,8 @@ struct AccountReplay {
 
     /// Tells the oracle what the ledger must have known when it ended the hold, and of the expiry that marked the hold as overdue.
     ///
-    /// The expiry that ended the hold was published after the hold's time and `EXPIRY_GRACE` had passed. The queue keeps its order, so
-    /// whatever the broker had confirmed by then was decided first.
+    /// The expiry that ended the hold was published after the hold's time and `EXPIRY_GRACE` had passed. The queue keeps its order, so a
+    /// message that the broker had confirmed by then was decided first.
     private mutating func prepare(expiry entry: Entry) -> String? {
         guard let opening = checker.entry(entry.charge, .opening), oracle.charges[entry.charge]?.isHeld == true else {
             return "no hold was open"
@@ -214,7 +215,8 @@ struct AccountReplay {
         return nil
     }
 
-    /// A report that was heard some time after `sentAt` keeps its hold until half of its time to live after `sentAt`, or longer.
+    /// Gives the oracle a report that the ledger decided some time after `sentAt`. It keeps the hold for at least half of the time to live
+    /// after `sentAt`: the ledger prolongs a hold only when less than half is left.
     private mutating func hear(_ ask: Ask, at sentAt: Instant) {
         guard let (used, timeToLive) = ask.report else { return }
         oracle.tick(sentAt, [])
@@ -222,7 +224,7 @@ struct AccountReplay {
         _ = oracle.decide(report.command().prolongingLess)
     }
 
-    /// An expiry takes the largest report that was heard. One that need not have been heard in time may have been.
+    /// Gives the oracle the report that the expiry took, where the ledger decided one that it need not have decided in time.
     private mutating func explainUsage(of entry: Entry) -> String? {
         let known = oracle.charges[entry.charge]!.reported
         guard entry.requested != known else { return nil }
@@ -231,14 +233,14 @@ struct AccountReplay {
             ask.report?.used == entry.requested && checker.book.records[ask].map { $0.firstSentAt <= entry.at } == true
         }
         guard isReported else { return "nobody reported that" }
-        // At this time it prolongs nothing.
+        // A report at this time prolongs nothing.
         oracle.tick(Instant(microseconds: 0), [])
         _ = oracle.decide(
             Command(id: entry.charge, account: account, action: .report(used: entry.requested, timeToLive: .seconds(1))))
         return nil
     }
 
-    /// A report may have prolonged the hold so far that an extension after it did not.
+    /// True if reports of the charge left no entry. They may have prolonged the hold so far that an extension after them did not.
     private func hasReportsWithoutEntry(_ charge: ChargeID) -> Bool {
         checker.asks(charge, of: account).contains { ask in
             switch ask.action {
@@ -251,7 +253,8 @@ struct AccountReplay {
 
     // MARK: Refusals
 
-    /// A refusal leaves no entry. It is right if the oracle refuses in the same way at some moment between question and answer.
+    /// Compares refusals with the oracle. A refusal leaves no entry: it is right if the oracle refuses in the same way at some moment
+    /// between question and answer.
     private mutating func explainRefusals(until: Instant) {
         while let next = refusals.first, next.sentAt <= until { waiting.append(refusals.removeFirst()) }
         var left: [Question] = []
@@ -281,8 +284,8 @@ struct AccountReplay {
         outcomes() + [differenceOfTables(), differenceOfUsage()].compactMap { $0.map { Difference(account, nil, $0) } }
     }
 
-    /// Every durable command that the broker confirmed has one outcome: asked again now, it is a duplicate or comes to nothing, or it is
-    /// a conflict and a dead letter.
+    /// Finds durable commands without their one outcome. Asked again now, a command is a duplicate or changes nothing, or it is a conflict
+    /// and a dead letter.
     private func outcomes() -> [Difference] {
         checker.asks(of: account).compactMap { ask in
             guard !ask.isQuestion, checker.book.records[ask]?.confirmedAt != nil else { return nil }
@@ -327,10 +330,10 @@ extension Question: CustomStringConvertible {
         return "\(ask.action)\(isLast ? ", for the last time" : "") at \(sentAt): \(answer)"
     }
 
-    /// Answered, and neither granted nor left open.
+    /// True for an answer that neither grants nor leaves the question open.
     fileprivate var isRefused: Bool { ![nil, .granted, .busy, .invalid].contains(reply?.status) }
 
-    /// An extension that was refused between these moments: its report counts all the same.
+    /// True for an extension that was refused between these moments. Its report counts.
     fileprivate func wasHeard(after opening: Instant, before expiry: Instant) -> Bool {
         [.insufficientFunds, .limitReached, .awaitingFunds].contains(reply?.status) && sentAt > opening && repliedAt! < expiry
     }
@@ -339,9 +342,10 @@ extension Question: CustomStringConvertible {
 extension HoldReply {
     fileprivate func says(_ answer: Seen, available: Credits) -> Bool {
         switch (status, answer) {
-        case (.insufficientFunds, .refused(.insufficientFunds)), (.insufficientFunds, .refused(.accountNotFound)),
-            (.awaitingFunds, .awaiting):
+        case (.insufficientFunds, .refused(.insufficientFunds)), (.insufficientFunds, .refused(.accountNotFound)):
             self.available == available
+        case (.awaitingFunds, .awaiting(let whole)):
+            self.available == available && spendable.nano / Credits.nanoPerCredit == whole
         case (.limitReached, .refused(let why)):
             limit.map { reason($0.scope, $0.period) == why } == true && self.available == available
         case (.alreadyResolved, .refused(.alreadyResolved)), (.notHeld, .refused(.notHeld)), (.conflict, .conflict): true
@@ -351,7 +355,7 @@ extension HoldReply {
 }
 
 extension Command {
-    /// The same with half of the time to live, for an extension or a report.
+    /// The same command with half of the time to live, if it is an extension or a report.
     fileprivate var prolongingLess: Command {
         let action: Action =
             switch self.action {

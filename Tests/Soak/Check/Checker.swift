@@ -1,6 +1,6 @@
 import Contracts
 
-/// Something that should not be so.
+/// A fact about the ledger that breaks its promise.
 struct Difference: Hashable, Error, CustomStringConvertible {
     let account: AccountID?
     let charge: ChargeID?
@@ -15,13 +15,13 @@ struct Difference: Hashable, Error, CustomStringConvertible {
     }
 }
 
-/// Compares what was asked with what the ledger wrote. The rules are the oracle's (``AccountReplay``). The checker adds what no oracle
-/// knows: what was sent, when the broker confirmed it, and which answers arrived.
+/// Compares what was asked with what the ledger wrote. The rules are the oracle's (``AccountReplay``). The checker adds the facts that no
+/// oracle knows: the messages that were sent, the times of their confirmation, and the answers that arrived.
 struct Checker: Sendable {
     let book: Book
     let tables: Tables
     let limits: Limits
-    /// With the charges that the ledger made ids for.
+    /// The asks of each charge, with the charges that the ledger made ids for.
     private let asks: [ChargeID: [Ask]]
     private let entries: [ChargeID: [Entry]]
     private let asksByAccount: [AccountID: [Ask]]
@@ -43,7 +43,7 @@ struct Checker: Sendable {
         dead = Set(book.deadLetters.keys).union(tables.kept.lazy.filter { $0.state == "parked" }.map(\.message))
     }
 
-    /// Everything is expected to be at rest: all sent, all queues empty, all holds ended.
+    /// Checks the ledger at rest: all messages are sent, all queues empty, all holds ended.
     /// - Parameter accounts: all by default.
     func differences(of accounts: Set<AccountID>? = nil) -> [Difference] {
         let all = book.accounts.union(entriesByAccount.keys)
@@ -89,7 +89,7 @@ struct Checker: Sendable {
 
     // MARK: Answers
 
-    /// Finds the answers that the journal does not bear out. What the rules say about a refusal, ``AccountReplay`` checks.
+    /// Finds the answers that the journal does not bear out. ``AccountReplay`` checks refusals by the rules.
     private func answers(to account: AccountID) -> [Difference] {
         asks(of: account).flatMap { ask -> [Difference] in
             let questions = book.records[ask]?.questions ?? []
@@ -117,7 +117,7 @@ struct Checker: Sendable {
         }
     }
 
-    /// A refusal leaves no entry, so the broker's second delivery of a refused question must not be granted.
+    /// True if each question was refused. A refusal leaves no entry, so only a second delivery by the broker could have been granted then.
     private func wasAlwaysRefused(_ questions: [Question]) -> Bool {
         !questions.isEmpty && questions.allSatisfy { ![nil, .granted, .conflict, .alreadyResolved].contains($0.reply?.status) }
     }

@@ -13,7 +13,7 @@ struct Tables: Sendable {
     /// The charges that the ledger made for keys of HTTP requests.
     var references: [String: ChargeID] = [:]
     var kept: [KeptRow] = []
-    /// By the database's clock.
+    /// The time of the read, by the database's clock.
     var readAt = Instant(microseconds: 0)
 
     static func read(from database: PostgresPool) async throws -> Tables {
@@ -138,7 +138,7 @@ private struct ReadNow: Statement {
     typealias Output = Instant
 }
 
-/// Counts open holds, accounts with expired lots, and kept commands: zero when nothing is left to do.
+/// Counts open holds, accounts with expired lots, and kept commands: zero if no work is left.
 struct CountUnfinished: Statement {
     static let sql = """
         SELECT
@@ -149,7 +149,7 @@ struct CountUnfinished: Statement {
     typealias Output = Int64
 }
 
-/// Limits as their owner would set them.
+/// The spending limits of an account, as its owner sets them.
 struct SetLimits: Statement {
     let account: AccountID
     let limits: SpendingLimits
@@ -168,7 +168,7 @@ struct SetLimits: Statement {
     }
 }
 
-/// The lock that an operator's session in psql would hold.
+/// The lock that an operator's session in psql holds.
 struct LockRow: Statement {
     let account: AccountID
     static let sql = "SELECT 1 FROM ledger.account WHERE account_id = $1 FOR UPDATE"

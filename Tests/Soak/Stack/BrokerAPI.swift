@@ -11,7 +11,7 @@ struct BrokerAPI: Sendable {
         url = try stack.broker("api") + "/api"
     }
 
-    /// The messages that wait in the ledger's queues, or are out and not acknowledged. The broker counts every five seconds.
+    /// The number of messages in the ledger's queues, unacknowledged ones included. The broker counts every five seconds.
     func messagesOfLedger() async throws -> Int64 {
         try await list("queues/gw").reduce(0) { sum, queue in
             let name = try queue.string("name")
@@ -25,7 +25,7 @@ struct BrokerAPI: Sendable {
         try await list("connections").filter { try $0.optionalString("user") == user }.map { try $0.string("name") }
     }
 
-    /// One that is closed already is fine.
+    /// Closes a connection, which may be closed already.
     func close(_ connection: String) async throws {
         let name = connection.replacing(" ", with: "%20").replacing(">", with: "%3E")
         _ = try await client.request(ClientRequest("DELETE", "\(url)/connections/\(name)"))

@@ -1,15 +1,15 @@
 import EventLoop
 import Glibc
 
-/// What is done to a running stack; each ends with everything running again.
+/// A disturbance of a running stack. Each ends with every component running again.
 enum Fault: String, CaseIterable, Sendable {
     case killLedger = "ledger killed"
     case killBoth = "both ledgers killed"
     case stopLedger = "ledger stopped"
     case pauseLedger = "ledger paused"
-    /// Where the pause is long, the broker gives the messages to the other ledger, and this one wakes up in the middle of its batch.
+    /// The active ledger stands still. After 20 s the broker gives the messages to the other ledger, and this one wakes up in its batch.
     case pauseActive = "active ledger paused"
-    /// Unacknowledged messages are delivered once more, refused questions among them.
+    /// The broker delivers unacknowledged messages once more, refused questions among them.
     case dropConnections = "ledgers' connections closed"
     case stopPostgres = "postgres stopped"
     case crashPostgres = "postgres stopped at once"
@@ -28,7 +28,7 @@ enum Fault: String, CaseIterable, Sendable {
         let away: Duration
     }
 
-    /// In the order of the cases, drawn by lot, to be taken from the end until none is left. Short soaks begin with those that others leave out.
+    /// Shuffled faults, to be taken from the end. A short soak begins with five faults that every run should have.
     static func deck(_ dice: inout Dice, isShort: Bool) -> [Fault] {
         let first: [Fault] = [.dropConnections, .pauseActive, .pausePostgres, .pauseBroker, .awayBroker]
         if isShort { return allCases.filter { !first.contains($0) }.shuffled(using: &dice) + first.shuffled(using: &dice) }
@@ -101,7 +101,7 @@ enum Fault: String, CaseIterable, Sendable {
         return try SoakStack.Component.ledgers.first { connection.hasSuffix("-\(try stack.pid(of: $0))") }
     }
 
-    /// SIGQUIT: no checkpoint, its successor recovers from the log.
+    /// Sends SIGQUIT: Postgres makes no checkpoint, and its successor recovers from the log.
     private func crashPostgres(_ stack: SoakStack, on loop: EventLoop) async throws {
         let pid = try stack.pid(of: .postgres)
         try stack.signal(.postgres, SIGQUIT)

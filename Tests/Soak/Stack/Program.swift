@@ -1,10 +1,10 @@
 import EventLoop
 import Foundation
 
-/// Runs a program to its end, waiting on a thread of its own. Output and errors together.
+/// Runs a program to its end and returns its output and errors as one text. A thread of its own waits.
 ///
-/// posix_spawn and waitpid rather than Foundation's `Process`, whose `waitUntilExit` can wait for ever beside servers that the program
-/// started; a file rather than a pipe, which would stay open with them.
+/// Foundation's `Process` is not used: its `waitUntilExit` can hang while servers run that the program started. The output goes to a file,
+/// because those servers would keep a pipe open.
 enum Program {
     static func run(_ arguments: [String], environment: [String: String]) async throws -> (status: Int32, output: String) {
         try await withCheckedThrowingContinuation { continuation in
@@ -27,7 +27,7 @@ enum Program {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o644)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        // What runs the tests blocks signals, and a mask is inherited: servers would not hear that they are to stop.
+        // The test runner blocks signals. Servers would inherit the mask and miss the signal to stop.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }

@@ -1,8 +1,8 @@
 import Foundation
 import JSON
 
-/// Postgres, RabbitMQ and two ledgers on the same database and queues, and auth for the auditor's sake; started by the tool that `make run`
-/// uses.
+/// Postgres, RabbitMQ, two ledgers on the same database and queues, and auth, which the auditor's login needs. `make run` uses the same
+/// tool.
 struct SoakStack: Sendable {
     enum Component: String, Sendable, CaseIterable {
         case postgres, rabbitmq, auth, ledger
@@ -11,16 +11,16 @@ struct SoakStack: Sendable {
         static let ledgers = [ledger, ledger2]
     }
 
-    /// Where its state lies: data, logs, `stack.json`.
+    /// The folder of its data, logs and `stack.json`.
     let directory: String
-    /// `deploy/local/stack.sh`
+    /// The path of `deploy/local/stack.sh`.
     let tool: String
     /// The first of its ports.
     let portBase: String
 
-    /// Short, so that holds of dead calls end while a soak runs.
+    /// The ledgers' `EXPIRY_GRACE`. It is short, so that holds of dead calls end while a soak runs.
     static let expiryGrace = Duration.seconds(2)
-    /// Of the server `web-gateway`.
+    /// The token of the server `web-gateway`.
     static let serviceToken = "a-service-token-of-this-soak-only-0001"
 
     func up() async throws {
@@ -37,7 +37,7 @@ struct SoakStack: Sendable {
 
     func delete() async throws { try await run("delete") }
     func start(_ component: Component) async throws { try await run("start", component.rawValue) }
-    /// SIGTERM, or what the component takes for it; SIGKILL when it does not end within its time.
+    /// Sends SIGTERM, or the signal that the component takes for it, and SIGKILL if the component does not end in time.
     func stop(_ component: Component) async throws { try await run("stop", component.rawValue) }
     func kill(_ component: Component) async throws { try await run("kill", component.rawValue) }
 
@@ -53,7 +53,7 @@ struct SoakStack: Sendable {
         var parents = [try pid(of: component)]
         while let parent = parents.popLast() {
             let children = try Self.children(of: parent)
-            // One that ended meanwhile has nothing to stop.
+            // A process that ended meanwhile is no error.
             for child in children { _ = Foundation.kill(child, number) }
             parents += children
         }
@@ -72,7 +72,7 @@ struct SoakStack: Sendable {
         Int32(try description().object("pids").integer(component.rawValue))
     }
 
-    /// - Parameter verb: and what it is for.
+    /// - Parameter verb: the verb and its component.
     private func run(_ verb: String...) async throws {
         let (status, output) = try await Program.run(
             ["bash", tool] + verb,
@@ -84,7 +84,7 @@ struct SoakStack: Sendable {
         if output.contains("did not stop within") { throw SoakError(description: "stack.sh \(verb.joined(separator: " ")): \(output)") }
     }
 
-    // MARK: What stack.json says
+    // MARK: stack.json
 
     private func description() throws -> JSONObject {
         try JSONObject(Array(Data(contentsOf: URL(filePath: directory + "/stack.json"))))

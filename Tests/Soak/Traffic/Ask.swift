@@ -14,11 +14,11 @@ struct Ask: Hashable, Sendable {
         case void
         case grant(PurchaseFulfilled.Kind, amount: Credits, expiresAt: Instant?)
         case reverse(grant: ChargeID, target: Credits, version: Int64)
-        /// Over HTTP: the ledger makes the id.
+        /// A charge over HTTP. The ledger makes the id.
         case deduct(amount: Credits)
     }
 
-    /// Asked by RPC; everything else but a deduction is a durable message.
+    /// True for an RPC. All else but a deduction is a durable message.
     var isQuestion: Bool {
         switch action {
         case .hold, .extend: true
@@ -26,7 +26,7 @@ struct Ask: Hashable, Sendable {
         }
     }
 
-    /// Cumulative usage that the ask reports, and the time to live that it asks for.
+    /// The cumulative usage that the ask reports, and the time to live that it asks for.
     var report: (used: Credits, timeToLive: Duration)? {
         switch action {
         case .extend(_, _, let used, let timeToLive), .report(let used, let timeToLive): (used, timeToLive)
@@ -34,7 +34,7 @@ struct Ask: Hashable, Sendable {
         }
     }
 
-    /// The command that the ledger makes of it.
+    /// Returns the command that the ledger makes of the ask.
     /// - Parameter isLast: the question is its asker's last.
     func command(isLast: Bool = false) -> Command {
         func amounts(_ amounts: HoldAmounts) -> HoldAmounts {
@@ -77,7 +77,7 @@ struct CallerKey: Hashable, Sendable {
     let limits: SpendingLimits
 }
 
-/// One question as it was sent, and its answer.
+/// A question as it was sent, and its answer.
 struct Question: Sendable {
     let ask: Ask
     let isLast: Bool
@@ -86,15 +86,15 @@ struct Question: Sendable {
     var repliedAt: Instant?
 }
 
-/// What became of one ask, as far as its sender knows.
+/// The fate of one ask, as far as its sender knows.
 struct Record: Sendable {
-    /// The same for every copy, as an outbox would send it.
+    /// The message id of every copy, as an outbox sends it.
     let messageID: MessageID
     let firstSentAt: Instant
-    /// When the broker first confirmed a copy.
+    /// The time at which the broker first confirmed a copy.
     var confirmedAt: Instant?
     var copies = 0
-    /// One for each copy of a hold or an extension.
+    /// The questions, one for each copy of a hold or an extension.
     var questions: [Question] = []
 }
 
@@ -105,7 +105,7 @@ struct Deduction: Hashable, Sendable {
     let amount: Credits
 }
 
-/// All that was asked and answered.
+/// A record of all that was asked and answered.
 struct Book: Sendable {
     private(set) var records: [Ask: Record] = [:]
     private(set) var asks: [ChargeID: [Ask]] = [:]

@@ -13,12 +13,12 @@ struct CallStory: Sendable {
     let hold: Ask
     let key: CallerKey?
     private let timeToLive: Duration
-    /// Waits for each answer as a proxy does; otherwise everything is sent when it comes to it, in any order.
+    /// True if it waits for each answer, as a proxy does. Otherwise all messages leave without waiting, in any order.
     private let isOrderly: Bool
     private let patience: Duration
-    /// How often it asks for the hold while other holds keep the credits.
+    /// The number of questions for the hold while other holds keep the credits.
     private let questionsMax: Int
-    /// When the same hold is asked again.
+    /// The times at which the same hold is asked again.
     private let holdAgain: [Duration]
     /// The same id with another amount, sent at that time.
     private let otherHold: (Ask, Duration)?
@@ -31,7 +31,7 @@ struct CallStory: Sendable {
     private let otherEnd: (Ask, Duration)?
     /// The same id in another account's name at the same moment, from another sender.
     private let strangers: Ask?
-    /// A hold without an answer is voided.
+    /// True if a hold without an answer is voided.
     private let voidsUnanswered: Bool
     private let settlesRefused: Bool
 
@@ -43,7 +43,7 @@ struct CallStory: Sendable {
         let amounts = Self.drawAmounts(customer.habit.price, &dice)
         let amount = amounts.usual
         end = dice.pick([(70, .settle), (12, .void), (18, .abandon)])
-        // What is left to itself lives for a short time, so that a soak's quiet points are soon quiet.
+        // An abandoned hold lives for a short time, so that quiet points are soon quiet.
         let isShort = end == .abandon || dice.chance(30)
         timeToLive = isShort ? dice.milliseconds(600...4_000) : dice.milliseconds(8_000...60_000)
         let takesShare = dice.chance(40)
@@ -67,7 +67,7 @@ struct CallStory: Sendable {
         cost = dice.pick([
             (8, .zero), (72, dice.share(of: amount, percent: 1...100)), (12, amount), (8, dice.share(of: amount, percent: 100...300)),
         ])
-        // Now and then the settlement comes after the hold has expired.
+        // Some settlements come after the hold has expired.
         endPause = isShort && dice.chance(40) ? timeToLive + dice.milliseconds(100...12_000) : dice.milliseconds(0...1_200)
         endCopies = dice.copies()
         voidsUnanswered = !isShort || dice.chance(70)

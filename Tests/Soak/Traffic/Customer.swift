@@ -3,21 +3,21 @@ import Contracts
 /// An account and the way it is used.
 struct Customer: Sendable {
     enum Habit: CaseIterable, Sendable {
-        /// Always enough credits: what it is charged is exactly what was used.
+        /// Always enough credits.
         case rich
-        /// Lives from hand to mouth: clamped and refused holds, overage, calls that wait for funds.
+        /// Few credits: clamped and refused holds, overage, calls that wait for funds.
         case scarce
         /// Credits that end within seconds.
         case expiring
-        /// Buys and wants its money back.
+        /// Purchases that are refunded and disputed.
         case disputed
         /// API keys with limits of their own; some accounts too.
         case limited
-        /// Calls long before it has ever bought anything.
+        /// Calls before the first purchase.
         case late
         /// One account under many calls at once.
         case hot
-        /// Its row is locked by an operator while a hold of it runs out.
+        /// Accounts whose row an operator locks while a hold runs out.
         case locked
 
         var customers: Int {
@@ -30,7 +30,7 @@ struct Customer: Sendable {
             }
         }
 
-        /// Mean time between two stories of one account.
+        /// The mean time between two stories of one account.
         var pace: Duration {
             switch self {
             case .hot: .milliseconds(120)
@@ -39,7 +39,7 @@ struct Customer: Sendable {
             }
         }
 
-        /// What one call costs, in credits.
+        /// The price of one call, in credits.
         var price: ClosedRange<Double> {
             switch self {
             case .rich: 0.01...3
@@ -49,7 +49,7 @@ struct Customer: Sendable {
             }
         }
 
-        /// What one grant gives, in credits.
+        /// The amount of one grant, in credits.
         var grant: ClosedRange<Double> {
             switch self {
             case .rich: 10...500
@@ -76,13 +76,13 @@ struct Customer: Sendable {
 
     let account: AccountID
     let habit: Habit
-    /// Somebody else's account, for asks that name the wrong one.
+    /// Another account, for asks that name the wrong one.
     let stranger: AccountID
     var dice: Dice
-    /// Counts keys: each is used for a while and then replaced, since its limit is soon reached.
+    /// The number of calls. A key is replaced after 25, because its limit is soon reached.
     private var calls = 0
 
-    /// All of a soak's customers, the same for the same dice.
+    /// Draws the customers of a round.
     static func all(_ dice: inout Dice) -> [Customer] {
         let accounts = Habit.allCases.flatMap { habit in (0..<habit.customers).map { _ in (AccountID.make(), habit) } }
         return accounts.map { Customer(account: $0, habit: $1, stranger: accounts[0].0, dice: dice.split()) }
@@ -92,7 +92,7 @@ struct Customer: Sendable {
         (self.account, self.habit, self.stranger, self.dice) = (account, habit, stranger, dice)
     }
 
-    /// What it starts with.
+    /// The credits that it starts with.
     var initialGrant: Credits? {
         switch habit {
         case .rich: Credits(whole: 20_000)
@@ -102,13 +102,13 @@ struct Customer: Sendable {
         }
     }
 
-    /// Its own spending limits, which only some have.
+    /// Draws the account's own spending limits, which only some accounts have.
     mutating func drawLimits() -> SpendingLimits? {
         guard habit == .limited, dice.chance(60) else { return nil }
         return SpendingLimits(daily: dice.credits(20...200), monthly: dice.chance(50) ? dice.credits(20...200) : nil)
     }
 
-    /// The pause before its next story.
+    /// Draws the pause before the next story.
     mutating func drawPause() -> Duration {
         let mean = Int(habit.pace.wholeMilliseconds)
         return dice.milliseconds(0...2 * mean)
@@ -120,7 +120,7 @@ struct Customer: Sendable {
         guard habit == .limited else { return nil }
         calls += 1
         guard dice.chance(85) else { return nil }
-        // The limits follow from the key, as auth would have them.
+        // The limits follow from the key, as at auth.
         let number = calls / 25
         var limits = Dice(account.rawValue.low &+ UInt64(number))
         return CallerKey(

@@ -1,6 +1,6 @@
 import Contracts
 
-/// Everything that is drawn by lot in a soak, from its seed (SplitMix64).
+/// The source of all that a soak draws by lot, from its seed (SplitMix64).
 struct Dice: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
@@ -14,14 +14,14 @@ struct Dice: RandomNumberGenerator, Sendable {
         return z ^ (z >> 31)
     }
 
-    /// Dice of its own for a part, which throws the same whatever the others do.
+    /// Splits off dice for one part, which throw the same whatever the other parts draw.
     mutating func split() -> Dice { Dice(next()) }
 
     mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
 
     mutating func milliseconds(_ range: ClosedRange<Int>) -> Duration { .milliseconds(Int.random(in: range, using: &self)) }
 
-    /// An amount with all its digits.
+    /// Draws an amount with nine decimals.
     mutating func credits(_ range: ClosedRange<Double>) -> Credits {
         Credits(nano: Int64(Double.random(in: range, using: &self) * 1e9) + 1)
     }
@@ -39,7 +39,7 @@ struct Dice: RandomNumberGenerator, Sendable {
         preconditionFailure("a point beyond all weights")
     }
 
-    /// When the copies of a durable message leave: mostly one, at once.
+    /// Draws the times at which the copies of a durable message leave. Most messages have one copy, sent at once.
     mutating func copies() -> [Duration] {
         let count = pick([(70, 1), (20, 2), (10, 3)])
         return (0..<count).map { $0 == 0 ? (chance(70) ? .zero : milliseconds(0...2_000)) : milliseconds(0...8_000) }

@@ -18,13 +18,13 @@ final class Driver: @unchecked Sendable {
         (self.wire, self.loop, self.lockMax) = (wire, loop, lockMax)
     }
 
-    /// The customers from now on. The oracle goes through an account's whole past at each question, so accounts live for one round.
+    /// Replaces the customers. The oracle goes through an account's whole past at each question, so an account lives for one round.
     func serve(_ customers: [Customer]) {
         self.customers = customers
         book.accounts.formUnion(customers.map(\.account))
     }
 
-    /// A story more is not begun while so many play: a broker that is away must not gather a flood.
+    /// The most stories that play at a time, so that an outage of the broker gathers no flood.
     private static let storiesMax = 800
 
     func note(deadLetter id: MessageID?) {
@@ -33,7 +33,7 @@ final class Driver: @unchecked Sendable {
 
     func note(limits: SpendingLimits, of account: AccountID) { book.accountLimits[account] = limits }
 
-    /// What everybody starts with.
+    /// Grants the credits that customers start with.
     func open() async {
         await withDiscardingTaskGroup { group in
             for customer in customers {
@@ -43,14 +43,14 @@ final class Driver: @unchecked Sendable {
         }
     }
 
-    /// Limits that some accounts are to have, drawn once.
+    /// Draws the limits that some accounts have.
     func drawLimits() -> [AccountID: SpendingLimits] {
         var limits: [AccountID: SpendingLimits] = [:]
         for index in customers.indices { limits[customers[index].account] = customers[index].drawLimits() }
         return limits
     }
 
-    /// Stories of everybody for `time`; returns when the last has come to its end.
+    /// Plays the stories of all customers for `time`. Returns when the last story has ended.
     func play(for time: Duration) async {
         let deadline = MonotonicInstant.current() + time
         await withDiscardingTaskGroup { group in
@@ -91,7 +91,8 @@ final class Driver: @unchecked Sendable {
         if time > .zero { try? await loop.sleep(for: time) }
     }
 
-    /// Asks once. Nil: no answer came, and the ledger may or may not have decided.
+    /// Asks once.
+    /// - Returns: nil when no answer came: the ledger may or may not have decided.
     func ask(_ ask: Ask, isLast: Bool = false, within patience: Duration, after pause: Duration = .zero) async -> HoldReply? {
         await self.pause(for: pause)
         let (_, question) = book.note(sending: ask, isLast: isLast)
@@ -116,7 +117,7 @@ final class Driver: @unchecked Sendable {
         }
     }
 
-    /// Asks up to six times, as a server does that gets no answer or is told to come again.
+    /// Asks up to six times, as a server does that gets no answer or a 503.
     /// - Parameter ledger: the first one to ask; a repetition asks the other.
     func deduct(_ deduction: Deduction, at ledger: Int, after pause: Duration) async {
         await self.pause(for: pause)

@@ -1,11 +1,11 @@
 import Contracts
 
-/// One grant as billing tells it to the ledger, with what may follow or come before: reversals in any order, the same id with other
-/// content. Drawn before it begins.
+/// One grant as billing sends it to the ledger, with its reversals in any order, and the same id with other content. It is drawn before
+/// it begins.
 struct GrantStory: Sendable {
     private let sends: [(Ask, Duration)]
 
-    /// Bought, for ever.
+    /// A purchase that never expires.
     init(of account: AccountID, _ amount: Credits) {
         sends = [(Ask(id: .make(), account: account, action: .grant(.purchase, amount: amount, expiresAt: nil)), .zero)]
     }

@@ -5,11 +5,11 @@ import Contracts
 struct LockStory: Sendable {
     private let account = AccountID.make()
     private let timeToLive: Duration
-    /// From the hold's answer to the lock, and to the settlement.
+    /// The time from the hold's answer to the lock; the next one is to the settlement.
     private let lockStarts: Duration
     private let settleStarts: Duration
     private let lockTime: Duration
-    /// Without a settlement two expiries end the hold at its report.
+    /// False for a call that dies: two expiries end its hold at the report.
     private let isSettled: Bool
     private let deductions: [(Deduction, ledger: Int, pause: Duration)]
     /// Calls that find the account locked.
@@ -63,7 +63,7 @@ struct LockStory: Sendable {
         }
     }
 
-    /// Asks until the grant is there: a refused id is not asked again.
+    /// Asks until the grant is there, each time under a new id, because a refused id is not asked again.
     private func granted(on driver: Driver) async -> ChargeID? {
         let amounts = HoldAmounts(most: Credits(whole: 8), usual: Credits(whole: 8), least: Credits(whole: 8))
         for _ in 0..<20 {

@@ -6,8 +6,8 @@ import JSON
 import Postgres
 import Telemetry
 
-/// The soak's connections: to the broker those of a proxy, of billing, and of a person who reads the dead letters; to the ledgers that of
-/// a server; to the database that of an operator.
+/// The soak's connections. To the broker: as a proxy, as billing, and as an operator who reads the dead letters. To the ledgers: as a
+/// server. To the database: as an operator.
 final class Wire: Sendable {
     private let requests: RPCClient
     private let charges: AMQPPublisher
@@ -43,7 +43,7 @@ final class Wire: Sendable {
         await operators.close()
     }
 
-    /// Until cancelled; tells of each dead letter by its message id.
+    /// Runs until cancelled and reports each dead letter by its message id.
     func run(onDeadLetter: @escaping @Sendable (MessageID?) -> Void) async {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.requests.run() }
@@ -77,7 +77,7 @@ final class Wire: Sendable {
         return answer.flatMap { try? HoldReply(decoding: $0.body) }
     }
 
-    /// Returns when the broker has confirmed; anything thrown leaves open whether it has the message.
+    /// Returns when the broker has confirmed. After an error the broker may or may not have the message.
     func send(_ ask: Ask, as id: MessageID) async throws(PublishError) {
         let message = ask.message()
         let properties = MessageProperties(
@@ -106,7 +106,7 @@ final class Wire: Sendable {
         return try? await client.request(request).status
     }
 
-    /// Locks the account's row as an open session of psql does, and lets go after `time`, or when the database dies.
+    /// Locks the account's row for `time`, as an open session of psql does, or until the database dies.
     func lock(_ account: AccountID, for time: Duration, on loop: EventLoop) async {
         try? await operators.transaction { transaction in
             _ = try await transaction.query(LockRow(account: account))
