@@ -1,5 +1,5 @@
 import Contracts
-import Foundation
+import TestSupport
 import Testing
 
 @testable import LLMProxy
@@ -107,7 +107,7 @@ struct CallBoundTests {
     }
 
     @Test func `what the limit lets through never costs more than the hold, unless the hold is the least`() throws {
-        let seed = Seed.value("CALL_BOUND_SEED")
+        let seed = drawSeed()
         var random = SeededGenerator(seed: seed)
         for _ in 0..<2_000 {
             let longest = Int64.random(in: 1...50_000, using: &random)
@@ -128,7 +128,7 @@ struct CallBoundTests {
     }
 
     @Test func `a clamp is the largest answer that the grant pays for`() throws {
-        let seed = Seed.value("CLAMP_SEED")
+        let seed = drawSeed()
         var random = SeededGenerator(seed: seed)
         let price = TokenPrice(version: 1, prompt: PicoUSD(value: 1_000_000), completion: PicoUSD(value: 4_000_000))
         let bound = Self.bound(limit: 6_000, streams: false, longest: 6_000, price: price, tariff: .standard)
@@ -136,12 +136,5 @@ struct CallBoundTests {
             let fitting = Int64.random(in: 64...5_999, using: &random)
             #expect(bound.limit(paidBy: bound.credits(for: fitting)).tokens == fitting, "seed \(seed)")
         }
-    }
-}
-
-/// The seed of a random test: of the environment variable, to replay a printed one, or a new one.
-enum Seed {
-    static func value(_ variable: String) -> UInt64 {
-        ProcessInfo.processInfo.environment[variable].flatMap(UInt64.init) ?? .random(in: .min ... .max)
     }
 }

@@ -1,6 +1,7 @@
 import Contracts
 import EventLoop
 import Foundation
+import TestSupport
 import Testing
 
 @testable import LLMProxy
@@ -75,10 +76,10 @@ struct FundsLineTests {
 
     /// Calls of 90 ms at nine tenths of the load that one hold's room carries, patience of 2 s. Polling at 20 to 250 ms refused 11.6 %.
     @Test func `in line far fewer calls are refused than by polling`() {
-        let seed = Seed.value("FUNDS_LINE_SEED")
+        let seed = drawSeed()
         let line = FundsSimulation(seed: seed, usesLine: true).refusedShare()
         let polling = FundsSimulation(seed: seed, usesLine: false).refusedShare()
-        print("FUNDS_LINE_SEED=\(seed): \(line) refused in line, \(polling) by polling")
+        print("\(line) refused in line, \(polling) by polling")
         #expect(polling > 0.05, "seed \(seed): polling refused \(polling)")
         #expect(line < polling / 10, "seed \(seed): \(line) in line, \(polling) by polling")
     }

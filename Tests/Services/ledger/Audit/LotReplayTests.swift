@@ -27,7 +27,7 @@ struct LotReplayTests {
         for account in model.accounts {
             for (index, moment) in Set(model.entries(of: account).map(\.at)).sorted().enumerated() where index % 5 == 0 {
                 let findings = model.audit(account, from: moment)
-                #expect(findings == [], "LEDGER_LOTS_SEED=\(seed), account \(account), \(moment)")
+                #expect(findings == [], "TEST_SEED=\(seed), account \(account), \(moment)")
                 guard findings.isEmpty else { return }
             }
         }

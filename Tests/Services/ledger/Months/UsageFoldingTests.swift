@@ -8,8 +8,7 @@ import Testing
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct UsageFoldingTests {
     @Test func `folding leaves the days, models and operations of all zones but three, and the audit finds nothing`() async throws {
-        let seed = modelSetting("LEDGER_USAGE_SEED") ?? UInt64.random(in: 1...1_000_000_000)
-        print("UsageFoldingTests LEDGER_USAGE_SEED=\(seed)")
+        let seed = drawSeed()
         let month = JournalMonth(of: Instant.now()) + 1
         let end = (month + 2).start + .days(12)
         try await withMovedClock(2, at: month.start) { ledgers in
@@ -24,15 +23,15 @@ struct UsageFoldingTests {
             let before = try await ledger.sums(of: account, period)
             let rows = try await ledger.quarters()
             let boundary = end + .days(-40)
-            #expect(try await ledger.findings() == [], "LEDGER_USAGE_SEED=\(seed)")
+            #expect(try await ledger.findings() == [], "TEST_SEED=\(seed)")
             let folded = try await UsageFolding(pool: ledger.pool, rowsPerStep: 2).run()
             #expect(folded > 0)
             let left = try await ledger.quarters()
             #expect(left.count < rows.count)
-            #expect(left.filter { $0 < boundary }.allSatisfy { $0.microseconds % 1_800_000_000 == 0 }, "LEDGER_USAGE_SEED=\(seed)")
-            #expect(left.filter { $0 >= boundary } == rows.filter { $0 >= boundary }, "LEDGER_USAGE_SEED=\(seed)")
-            #expect(try await ledger.sums(of: account, period) == before, "LEDGER_USAGE_SEED=\(seed)")
-            #expect(try await ledger.findings() == [], "LEDGER_USAGE_SEED=\(seed)")
+            #expect(left.filter { $0 < boundary }.allSatisfy { $0.microseconds % 1_800_000_000 == 0 }, "TEST_SEED=\(seed)")
+            #expect(left.filter { $0 >= boundary } == rows.filter { $0 >= boundary }, "TEST_SEED=\(seed)")
+            #expect(try await ledger.sums(of: account, period) == before, "TEST_SEED=\(seed)")
+            #expect(try await ledger.findings() == [], "TEST_SEED=\(seed)")
             #expect(try await UsageFolding(pool: ledger.pool).run() == 0, "a second time")
 
             let damage = "UPDATE usage_quarter SET credits = credits - 1 WHERE quarter = (SELECT min(quarter) FROM usage_quarter)"

@@ -26,7 +26,8 @@ struct SetAsideTests {
         }
     }
 
-    @Test func `once the lock was not to be had, questions are answered at once, so that they take no other account's place`() async throws {
+    @Test func `once the lock was not to be had, questions are answered at once, so that they take no other account's place`() async throws
+    {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(10)
             try await withLock(on: account) {
