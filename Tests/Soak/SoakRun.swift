@@ -134,7 +134,8 @@ final class SoakRun: @unchecked Sendable {
 
     private func strike(for time: Duration) async throws {
         let deadline = MonotonicInstant.current() + time
-        while MonotonicInstant.current() < deadline {
+        var lacksFaults: Bool { plan.isShort && Fault.inEveryRun.contains { faults[$0] == nil } }
+        while MonotonicInstant.current() < deadline || lacksFaults {
             try await loop.sleep(for: dice.milliseconds(plan.isShort ? 200...800 : 500...4_000))
             if deck.isEmpty { deck = Fault.deck(&dice, isShort: plan.isShort) }
             let fault = deck.removeLast()

@@ -31,12 +31,13 @@ struct BrokerAPI: Sendable {
         _ = try await client.request(ClientRequest("DELETE", "\(url)/connections/\(name)"))
     }
 
-    /// The name that the active consumer of a queue gave its connection.
-    func activeConsumer(of queue: String) async throws -> String? {
+    /// The connection of a queue's active consumer, as the API calls it, and the name that the consumer gave it.
+    func activeConsumer(of queue: String) async throws -> (connection: String, name: String)? {
         let consumers = try await list("consumers/gw")
         let active = try consumers.first { try $0.object("queue").string("name") == queue && $0.optionalBool("active") == true }
         guard let connection = try active?.object("channel_details").string("connection_name") else { return nil }
-        return try await list("connections").first { try $0.string("name") == connection }?.optionalString("user_provided_name")
+        let name = try await list("connections").first { try $0.string("name") == connection }?.optionalString("user_provided_name")
+        return name.map { (connection, $0) }
     }
 
     private func list(_ path: String) async throws -> [JSONObject] {

@@ -28,10 +28,12 @@ enum Fault: String, CaseIterable, Sendable {
         let away: Duration
     }
 
-    /// Shuffled faults, to be taken from the end. A short soak begins with five faults that every run should have.
+    /// The faults that even a short soak has.
+    static let inEveryRun: [Fault] = [.dropConnections, .pauseActive, .pausePostgres, .pauseBroker, .awayBroker]
+
+    /// Shuffled faults, to be taken from the end. A short soak begins with ``inEveryRun``.
     static func deck(_ dice: inout Dice, isShort: Bool) -> [Fault] {
-        let first: [Fault] = [.dropConnections, .pauseActive, .pausePostgres, .pauseBroker, .awayBroker]
-        if isShort { return allCases.filter { !first.contains($0) }.shuffled(using: &dice) + first.shuffled(using: &dice) }
+        if isShort { return allCases.filter { !inEveryRun.contains($0) }.shuffled(using: &dice) + inEveryRun.shuffled(using: &dice) }
         return (allCases + [.killLedger, .killLedger, .stopLedger, .pauseLedger]).shuffled(using: &dice)
     }
 
@@ -97,8 +99,8 @@ enum Fault: String, CaseIterable, Sendable {
 
     /// A connection's name ends with the process id of its ledger.
     private func activeLedger(_ stack: SoakStack, _ broker: BrokerAPI) async throws -> SoakStack.Component? {
-        guard let connection = try await broker.activeConsumer(of: "ledger.cmd.charge") else { return nil }
-        return try SoakStack.Component.ledgers.first { connection.hasSuffix("-\(try stack.pid(of: $0))") }
+        guard let name = try await broker.activeConsumer(of: "ledger.cmd.charge")?.name else { return nil }
+        return try SoakStack.Component.ledgers.first { name.hasSuffix("-\(try stack.pid(of: $0))") }
     }
 
     /// Sends SIGQUIT: Postgres makes no checkpoint, and its successor recovers from the log.

@@ -19,6 +19,8 @@ struct Customer: Sendable {
         case hot
         /// Accounts whose row an operator locks while a hold runs out.
         case locked
+        /// Accounts whose refused questions are delivered once more.
+        case redelivered
 
         var customers: Int {
             switch self {
@@ -26,7 +28,7 @@ struct Customer: Sendable {
             case .scarce, .expiring: 8
             case .limited: 5
             case .late: 2
-            case .hot, .locked: 1
+            case .hot, .locked, .redelivered: 1
             }
         }
 
@@ -35,6 +37,7 @@ struct Customer: Sendable {
             switch self {
             case .hot: .milliseconds(120)
             case .locked: .seconds(3)
+            case .redelivered: .seconds(6)
             default: .milliseconds(500)
             }
         }
@@ -45,7 +48,7 @@ struct Customer: Sendable {
             case .rich: 0.01...3
             case .scarce, .disputed: 0.5...9
             case .expiring, .limited, .late: 0.1...4
-            case .hot, .locked: 0.01...0.8
+            case .hot, .locked, .redelivered: 0.01...0.8
             }
         }
 
@@ -57,7 +60,7 @@ struct Customer: Sendable {
             case .expiring: 0.5...20
             case .disputed: 1...40
             case .limited: 20...200
-            case .late, .hot, .locked: 0.5...10
+            case .late, .hot, .locked, .redelivered: 0.5...10
             }
         }
 
@@ -68,11 +71,12 @@ struct Customer: Sendable {
             case .expiring, .disputed: [(65, .call), (35, .grant)]
             case .hot: [(94, .call), (6, .grant)]
             case .locked: [(1, .lock)]
+            case .redelivered: [(1, .refusal)]
             }
         }
     }
 
-    enum Story: Sendable { case call, grant, lock }
+    enum Story: Sendable { case call, grant, lock, refusal }
 
     let account: AccountID
     let habit: Habit
@@ -98,7 +102,7 @@ struct Customer: Sendable {
         case .rich: Credits(whole: 20_000)
         case .limited: Credits(whole: 1_000)
         case .scarce, .disputed, .hot: Credits(whole: 20)
-        case .expiring, .late, .locked: nil
+        case .expiring, .late, .locked, .redelivered: nil
         }
     }
 

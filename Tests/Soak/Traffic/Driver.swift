@@ -72,6 +72,9 @@ final class Driver: @unchecked Sendable {
                 case .grant:
                     let story = GrantStory(of: &customers[index])
                     group.addTask { await self.playing { await story.play(on: self) } }
+                case .refusal:
+                    let story = RefusalStory(of: &customers[index])
+                    group.addTask { await self.playing { await story.play(on: self) } }
                 case .lock:
                     let story = LockStory(of: &customers[index], lockMax: lockMax)
                     group.addTask { await self.playing { await story.play(on: self) } }
@@ -128,6 +131,12 @@ final class Driver: @unchecked Sendable {
             guard status == nil || status == 503 else { return }
             await self.pause(for: .milliseconds(500))
         }
+    }
+
+    /// Closes the connection over which a ledger gets the queue's messages. The other ledger gets those that are not acknowledged.
+    func closeDeliveries(of queue: Queue, after pause: Duration) async {
+        await self.pause(for: pause)
+        await wire.closeDeliveries(of: queue)
     }
 
     func lock(_ account: AccountID, for time: Duration) async { await wire.lock(account, for: time, on: loop) }

@@ -17,6 +17,8 @@ final class Wire: Sendable {
     private let ledgers: [String]
     private let operators: PostgresPool
 
+    private let broker: BrokerAPI
+
     init(_ stack: SoakStack, on loop: EventLoop) throws {
         let log = Logger(service: "soak", level: .error)
         func broker(_ user: String, _ role: String) throws -> AMQPConfiguration {
@@ -31,6 +33,7 @@ final class Wire: Sendable {
             AMQPConsumer(try broker("url", queue), source: .queue(queue), prefetch: 100, log: log)
         }
         client = HTTPClient(loop: loop)
+        self.broker = try BrokerAPI(client, stack)
         ledgers = try SoakStack.Component.ledgers.map { try stack.url(of: $0) }
         var operators = PostgresPool.Configuration(url: try stack.databaseURL, applicationName: "operator")
         operators.idleInTransactionTimeout = .seconds(600)
@@ -104,6 +107,11 @@ final class Wire: Sendable {
             headers: [("content-type", "application/json"), ("authorization", "Bearer " + SoakStack.serviceToken)], body: body)
         request.timeout = .seconds(15)
         return try? await client.request(request).status
+    }
+
+    /// Closes the connection of the queue's active consumer; without a broker there is none.
+    func closeDeliveries(of queue: Queue) async {
+        if let active = try? await broker.activeConsumer(of: queue.name) { try? await broker.close(active.connection) }
     }
 
     /// Locks the account's row for `time`, as an open session of psql does, or until the database dies.
