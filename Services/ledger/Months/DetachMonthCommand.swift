@@ -31,6 +31,7 @@ extension MonthDetachment.Refusal {
         case .notTheOldest(let oldest): "the journal begins with \(oldest)"
         case .tooRecent: "the running month and the \(MonthDetachment.monthsKept - 1) before it stay"
         case .openHolds(let holds): "\(holds) of its holds are open"
+        case .commandsWaiting(let commands): "\(commands) dead letters wait to be tried again, and may be about its charges"
         case .notAudited:
             "it has entries that were decided after the audit's opening; run `ledger audit`, or try again after the 8th of next month"
         case .busy: "an audit, a backup or another reader kept the journal locked; try again later"

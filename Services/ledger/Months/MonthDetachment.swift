@@ -4,7 +4,7 @@ import Postgres
 
 /// Detaches the journal's oldest month; `journal_YYYY_MM` stays as a table of its own, to be archived.
 ///
-/// A month can be detached when it is older than ``monthsKept``, none of its holds is open, and each of its entries was decided before the
+/// A month can be detached when it is older than ``monthsKept``, none of its holds is open, no command waits in a row, and each of its entries was decided before the
 /// newest opening of the audit. Then no later audit reads it. Ids made in the month are refused from then on, and before.
 struct MonthDetachment: Sendable {
     let pool: PostgresPool
@@ -28,6 +28,8 @@ struct MonthDetachment: Sendable {
         case tooRecent
         /// Charges of the month that have not ended.
         case openHolds(Int64)
+        /// Commands of locked accounts that wait in rows. One of the month would be refused for good.
+        case commandsWaiting(Int64)
         /// The month has entries that were decided after the newest opening of the audit.
         case notAudited
         /// An audit, a backup or another reader held its lock during every try.
@@ -53,6 +55,7 @@ struct MonthDetachment: Sendable {
         guard month == JournalMonth(of: facts.journalStart) else { return .notTheOldest(JournalMonth(of: facts.journalStart)) }
         guard month.index + Self.monthsKept <= JournalMonth(of: facts.now).index else { return .tooRecent }
         guard facts.openHolds == 0 else { return .openHolds(facts.openHolds) }
+        guard facts.commandsWaiting == 0 else { return .commandsWaiting(facts.commandsWaiting) }
         return facts.isAudited ? nil : .notAudited
     }
 
@@ -96,6 +99,7 @@ private struct ReadMonth: Statement {
         let journalStart: Instant
         let now: Instant
         let openHolds: Int64
+        let commandsWaiting: Int64
         let isAudited: Bool
     }
 
@@ -105,6 +109,7 @@ private struct ReadMonth: Statement {
         SELECT
             journal_start(), clock_timestamp(),
             (SELECT count(*) FROM open_hold WHERE charge_id >= uuid_floor($1) AND charge_id < uuid_floor($2)),
+            (SELECT count(*) FROM dead_letter WHERE state = 'replay'),
             opening.at >= $2 AND NOT EXISTS (
                 SELECT FROM journal
                 WHERE charge_id >= uuid_floor($1) AND charge_id < uuid_floor($2) AND decided_at >= opening.at)
@@ -117,7 +122,7 @@ private struct ReadMonth: Statement {
     }
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Facts {
-        try Facts(journalStart: row.next(), now: row.next(), openHolds: row.next(), isAudited: row.next())
+        try Facts(journalStart: row.next(), now: row.next(), openHolds: row.next(), commandsWaiting: row.next(), isAudited: row.next())
     }
 }
 

@@ -84,6 +84,15 @@ struct MonthRefusalTests {
             #expect(try await ledger.detach(may) == .refused(.notAudited))
 
             #expect(try await ledger.night((now + 1).start + .days(8)) == [])
+            try await ledger.pool.script(
+                """
+                INSERT INTO dead_letter (message_id, consumer, exchange, routing_key, type, source, conversation_id, body, ordering_key,
+                    attempts, error_class, error_message, state, next_attempt_at)
+                VALUES (gen_random_uuid(), 'ledger.cmd.charge', 'gw', 'x', 'charge.settle.v1', 'llm-proxy', gen_random_uuid(), '',
+                    'an account', 1, 'account_locked', 'x', 'replay', now())
+                """)
+            #expect(try await ledger.detach(may) == .refused(.commandsWaiting(1)))
+            try await ledger.pool.script("DELETE FROM dead_letter")
             #expect(try await ledger.detach(may) == .detached)
             #expect(try await ledger.detach(may) == .refused(.notTheOldest(now + -3)))
         }

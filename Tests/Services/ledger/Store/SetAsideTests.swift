@@ -1,6 +1,5 @@
 import Contracts
 import EventLoop
-import Glibc
 import Postgres
 import Synchronization
 import TestSupport
@@ -98,7 +97,7 @@ struct SetAsideTests {
             let deadline = MonotonicInstant.current() + .milliseconds(500)
             let faults = FaultPoints { point in
                 guard point == .beforeLock else { return }
-                while MonotonicInstant.current() < deadline { usleep(1_000) }
+                while MonotonicInstant.current() < deadline {}
             }
             let ledger = StoreUnderTest(database, faults: faults)
             try await ledger.start()
