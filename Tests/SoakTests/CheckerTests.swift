@@ -315,7 +315,8 @@ private struct World {
         let (_, question) = book.note(sending: ask, at: now)
         pass(.milliseconds(1))
         let reply = HoldReply(
-            chargeID: ask.id, status: status, granted: Credits(whole: granted), available: Credits(whole: available))
+            chargeID: ask.id, status: status, granted: Credits(whole: granted), available: Credits(whole: available),
+            spendable: Credits(whole: available))
         book.note(reply, to: ask, question: question, at: now)
     }
 
