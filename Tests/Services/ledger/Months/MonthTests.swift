@@ -293,8 +293,10 @@ private struct History: Sendable {
         let now = JournalMonth(of: Instant.now())
         let first = JournalMonth(index: now.index - 7)
         try await ledger.attach(from: first, to: JournalMonth(index: now.index - 2))
-        model = LotModel(seed: seed, from: first.start, strideMax: .seconds(86_400))
-        while model.now < now.start {
+        let stride = Duration.seconds(86_400)
+        model = LotModel(seed: seed, from: first.start, strideMax: stride)
+        // No step leads beyond the newest opening.
+        while model.now + stride < now.start {
             let (before, ruling) = model.step()
             try await ledger.pool.transaction { transaction in
                 try await transaction.execute(OpenAccounts(ids: ruling.state.accounts.keys.sorted()))
