@@ -160,7 +160,7 @@ struct CheckerTests {
         world.write(.hold, requested: 3, held: 3)
         world.confirmed(world.settle(2))
         world.write(.capture, step: .terminal, requested: 2, posted: -2, held: -3)
-        #expect(world.says("refused each time it was asked, and yet in the journal"))
+        #expect(world.says("in the journal, and yet all its answers were: insufficient_funds"))
     }
 
     @Test func `a hold is refused for good although there is enough, or other calls hold it`() {

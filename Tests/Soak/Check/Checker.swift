@@ -95,7 +95,8 @@ struct Checker: Sendable {
             let questions = book.records[ask]?.questions ?? []
             var flaws = questions.compactMap { $0.reply.flatMap { flaw(in: $0, to: ask) } }
             if wasAlwaysRefused(questions), entryAsAsked(ask) != nil {
-                flaws.append("refused each time it was asked, and yet in the journal")
+                let answers = questions.compactMap { $0.reply?.status.rawValue }.joined(separator: ", ")
+                flaws.append("in the journal, and yet all its answers were: \(answers)")
             }
             return Set(flaws).map { Difference(account, ask.id, "\($0): \(ask.action)") }
         }

@@ -6,8 +6,6 @@ import Contracts
 struct RefusalStory: Sendable {
     private let account = AccountID.make()
     private let questions: [(Ask, pause: Duration)]
-    private let voidStarts: Duration
-
     private static let patience = Duration.seconds(3)
     private static let lockTime = Duration.milliseconds(1_500)
 
@@ -15,7 +13,6 @@ struct RefusalStory: Sendable {
         var dice = customer.dice.split()
         let account = account
         questions = (0..<20).map { _ in (Self.hold(account), dice.milliseconds(100...500)) }
-        voidStarts = dice.milliseconds(700...1_500)
     }
 
     private static func hold(_ account: AccountID) -> Ask {
@@ -37,7 +34,7 @@ struct RefusalStory: Sendable {
                 }
             }
             group.addTask { await driver.closeDeliveries(of: Topology.ledgerHolds, after: .milliseconds(600)) }
-            group.addTask { await void(holder, after: voidStarts, on: driver) }
+            group.addTask { await void(holder, after: .milliseconds(550), on: driver) }
         }
     }
 
