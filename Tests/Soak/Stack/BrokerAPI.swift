@@ -20,9 +20,12 @@ struct BrokerAPI: Sendable {
         }
     }
 
-    /// The names of a user's connections, as the API calls them.
-    func connections(of user: String) async throws -> [String] {
-        try await list("connections").filter { try $0.optionalString("user") == user }.map { try $0.string("name") }
+    /// The connections of the ledgers, as the API calls them.
+    /// - Parameter role: all by default; else those over which a queue's messages come.
+    func connections(role: String = "") async throws -> [String] {
+        try await list("connections").filter { connection in
+            try connection.optionalString("user_provided_name")?.hasPrefix("ledger:\(role)") == true
+        }.map { try $0.string("name") }
     }
 
     /// Closes a connection, which may be closed already.
@@ -31,13 +34,12 @@ struct BrokerAPI: Sendable {
         _ = try await client.request(ClientRequest("DELETE", "\(url)/connections/\(name)"))
     }
 
-    /// The connection of a queue's active consumer, as the API calls it, and the name that the consumer gave it.
-    func activeConsumer(of queue: String) async throws -> (connection: String, name: String)? {
+    /// The name that the active consumer of a queue gave its connection.
+    func activeConsumer(of queue: String) async throws -> String? {
         let consumers = try await list("consumers/gw")
         let active = try consumers.first { try $0.object("queue").string("name") == queue && $0.optionalBool("active") == true }
         guard let connection = try active?.object("channel_details").string("connection_name") else { return nil }
-        let name = try await list("connections").first { try $0.string("name") == connection }?.optionalString("user_provided_name")
-        return name.map { (connection, $0) }
+        return try await list("connections").first { try $0.string("name") == connection }?.optionalString("user_provided_name")
     }
 
     private func list(_ path: String) async throws -> [JSONObject] {

@@ -58,7 +58,7 @@ enum Fault: String, CaseIterable, Sendable {
             try await pause(active, stack) { try await loop.sleep(for: upTo(spans.pause)) }
         case .dropConnections:
             for _ in 0..<dice.pick([(1, 1), (1, 5)]) {
-                for connection in try await broker.connections(of: "ledger") { try await broker.close(connection) }
+                for connection in try await broker.connections() { try await broker.close(connection) }
                 try await loop.sleep(for: dice.milliseconds(100...1_000))
             }
         case .stopPostgres:
@@ -99,7 +99,7 @@ enum Fault: String, CaseIterable, Sendable {
 
     /// A connection's name ends with the process id of its ledger.
     private func activeLedger(_ stack: SoakStack, _ broker: BrokerAPI) async throws -> SoakStack.Component? {
-        guard let name = try await broker.activeConsumer(of: "ledger.cmd.charge")?.name else { return nil }
+        guard let name = try await broker.activeConsumer(of: "ledger.cmd.charge") else { return nil }
         return try SoakStack.Component.ledgers.first { name.hasSuffix("-\(try stack.pid(of: $0))") }
     }
 

@@ -37,7 +37,7 @@ struct Customer: Sendable {
             switch self {
             case .hot: .milliseconds(120)
             case .locked: .seconds(3)
-            case .redelivered: .seconds(6)
+            case .redelivered: .seconds(2)
             default: .milliseconds(500)
             }
         }

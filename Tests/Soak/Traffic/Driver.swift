@@ -133,7 +133,7 @@ final class Driver: @unchecked Sendable {
         }
     }
 
-    /// Closes the connection over which a ledger gets the queue's messages. The other ledger gets those that are not acknowledged.
+    /// Closes the connections over which the ledgers get the queue's messages. The broker delivers unacknowledged ones once more.
     func closeDeliveries(of queue: Queue, after pause: Duration) async {
         await self.pause(for: pause)
         await wire.closeDeliveries(of: queue)

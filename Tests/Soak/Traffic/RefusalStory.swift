@@ -1,8 +1,8 @@
 import Contracts
 
 /// Questions that are refused and delivered once more. One hold has all credits, and an operator locks the account's row, so that questions
-/// wait at the ledger. Then the connection that delivered them closes: the ledger answers, but cannot acknowledge, and the broker gives
-/// the questions to the other ledger. The hold is voided meanwhile: the second delivery could be granted and must not be.
+/// wait at the ledger. Then the connection that delivered them closes: the ledger answers, but cannot acknowledge, and the broker delivers
+/// the questions once more. The hold is voided meanwhile: the second delivery could be granted and must not be.
 struct RefusalStory: Sendable {
     private let account = AccountID.make()
     private let questions: [(Ask, pause: Duration)]

@@ -109,9 +109,9 @@ final class Wire: Sendable {
         return try? await client.request(request).status
     }
 
-    /// Closes the connection of the queue's active consumer; without a broker there is none.
+    /// Closes the connections over which the ledgers get the queue's messages; without a broker there are none.
     func closeDeliveries(of queue: Queue) async {
-        if let active = try? await broker.activeConsumer(of: queue.name) { try? await broker.close(active.connection) }
+        for connection in (try? await broker.connections(role: "\(queue.name):")) ?? [] { try? await broker.close(connection) }
     }
 
     /// Locks the account's row for `time`, as an open session of psql does, or until the database dies.
