@@ -144,7 +144,7 @@ struct FaultBench {
                 "/usr/bin/psql",
                 [
                     url, "-XAtq", "-c",
-                    "BEGIN; SELECT 1 FROM ledger.account WHERE id = '\(account.id)' FOR UPDATE; SELECT pg_sleep(\(seconds)); COMMIT",
+                    "BEGIN; SELECT 1 FROM ledger.account WHERE account_id = '\(account.id)' FOR UPDATE; SELECT pg_sleep(\(seconds)); COMMIT",
                 ])
             ends.append(("locked", .current()))
             try await pause(60)
