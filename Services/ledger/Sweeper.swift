@@ -27,6 +27,7 @@ final class Sweeper: @unchecked Sendable {
 
     /// Of one sweep.
     static let holdsMax = 500
+    static let accountsMax = 50
     /// A hold or an account is asked for at most once in this time.
     static let askEvery = Duration.seconds(10)
     /// A look begins this much before the last one: a batch that took its time then may be committed now.
@@ -81,7 +82,9 @@ final class Sweeper: @unchecked Sendable {
     func sweepLots() async throws {
         let now = MonotonicInstant.current()
         askedAccounts = askedAccounts.filter { now - $0.value < Self.askEvery }
-        let due = try await store.pool.query(ReadAccountsWithExpiredLots(except: Array(askedAccounts.keys), limit: Self.holdsMax))
+        let some = try await store.pool.query(ReadAccountsWithExpiredLots(except: Array(askedAccounts.keys), limit: Self.holdsMax))
+        // Other ledgers sweep too: few of what each takes by lot are the same.
+        let due = some.shuffled().prefix(Self.accountsMax)
         for account in due { askedAccounts[account] = now }
         runner.submit(
             due.map { account in
