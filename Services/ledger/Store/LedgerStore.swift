@@ -50,22 +50,22 @@ final class LedgerStore: @unchecked Sendable {
             try faults.hit(.beforeLock)
             let begin = BeginBatch(lockWithin: Self.lockWithin, statementWithin: Self.statementWithin)
             if !granted.isEmpty { _ = try await transaction.pipeline(begin, OpenAccounts(ids: granted)) }
-            // Holds before entries: an id that another account's transaction begins just now is then seen by its entry.
-            let (_, locked, now, holds, entries, kept) = try await transaction.pipeline(
-                begin, LockFreeAccounts(ids: accounts), ReadClock(), ReadHolds(charges: charges), ReadEntries(ids: charges),
-                ReadAccountsKept(among: accounts))
+            var look = try await transaction.look(at: accounts, charges, after: begin)
+            let unknown = Set(commands.filter { $0.isCharge && look.unknown.contains($0.account) }.map(\.account)).sorted()
+            if !unknown.isEmpty {
+                // The refusal would be final. Another ledger may be about to commit the account's first grant: that is waited for.
+                look = try await transaction.look(at: accounts, charges, after: OpenAccounts(ids: unknown))
+            }
             try faults.hit(.afterLock)
 
-            let missing = Set(accounts).subtracting(locked.map(\.id))
-            var skipped = Set(kept)
-            if !missing.isEmpty { skipped.formUnion(try await transaction.query(ReadAccountsThere(ids: Array(missing)))) }
+            let (now, skipped) = (look.now, look.skipped)
             let decided = commands.indices.filter { !skipped.contains(commands[$0].account) }.map { index in
                 var command = commands[index]
                 if isOverdue(index) { command.isRedelivered = true }
                 return command
             }
-            let state = LedgerState(locked.filter { !skipped.contains($0.id) }, entries, holds)
-            var decisions = try await decide(decided, from: state, at: now[0], in: transaction)[...]
+            let state = LedgerState(look.locked.filter { !skipped.contains($0.id) }, look.entries, look.holds)
+            var decisions = try await decide(decided, from: state, at: now, in: transaction)[...]
             return commands.map { skipped.contains($0.account) ? nil : decisions.removeFirst() }
         }
         try faults.hit(.afterCommit)
@@ -86,7 +86,7 @@ final class LedgerStore: @unchecked Sendable {
             let kept = Array(rows.prefix(rowsMax))
             let commands = kept.map(\.command) + take(kept, rows.count > rowsMax)
             guard !commands.isEmpty else { return [] }
-            if locked.isEmpty, commands.contains(where: \.movesLots) {
+            if locked.isEmpty, commands.contains(where: { $0.movesLots || $0.isCharge }) {
                 (_, locked, now) = try await transaction.pipeline(OpenAccounts(ids: [account]), LockAccount(id: account), ReadClock())
             }
             let charges = Array(Set(commands.map(\.id)))
@@ -192,7 +192,33 @@ struct Standing: Sendable {
     var lots: [Lot]
 }
 
+/// What a batch finds under its locks.
+private struct Look {
+    let locked: [Account]
+    let now: Instant
+    let holds: [OpenHold]
+    let entries: [Entry]
+    /// The accounts that are locked elsewhere, or have commands in rows.
+    var skipped: Set<AccountID>
+    /// The accounts that do not exist, as far as this transaction can see.
+    var unknown: Set<AccountID> = []
+}
+
 extension PostgresTransaction {
+    fileprivate func look(at accounts: [AccountID], _ charges: [ChargeID], after first: some Statement) async throws -> Look {
+        // Holds before entries: an id that another account's transaction begins just now is then seen by its entry.
+        let (_, locked, now, holds, entries, kept) = try await pipeline(
+            first, LockFreeAccounts(ids: accounts), ReadClock(), ReadHolds(charges: charges), ReadEntries(ids: charges),
+            ReadAccountsKept(among: accounts))
+        var look = Look(locked: locked, now: now[0], holds: holds, entries: entries, skipped: Set(kept))
+        let missing = Set(accounts).subtracting(locked.map(\.id))
+        guard !missing.isEmpty else { return look }
+        let there = try await query(ReadAccountsThere(ids: Array(missing)))
+        look.skipped.formUnion(there)
+        look.unknown = missing.subtracting(there)
+        return look
+    }
+
     fileprivate func readLotsAndKeys(
         into state: inout LedgerState, for commands: [Command], now: Instant, lotsOf accounts: [AccountID] = []
     ) async throws {

@@ -113,6 +113,31 @@ struct LockedAccountTests {
         }
     }
 
+    @Test func `a settlement beside its account's first grant, which is not committed yet, is charged after it`() async throws {
+        try await withLedgers { ledgers in
+            let account = AccountID.make()
+            let blocker = PostgresPool(
+                loop: TestDatabase.loop, configuration: TestDatabase.current.configuration(connectionsMax: 1), log: silent)
+            let waiting = try await blocker.transaction { transaction in
+                // As another ledger that decides the grant.
+                let (_, locked, now) = try await transaction.pipeline(
+                    OpenAccounts(ids: [account]), LockAccount(id: account), ReadClock())
+                let waiting = [charge(4), settle(3)].map { ledgers[0].later([($0, .make())], of: account) }
+                try await until("they wait") { ledgers[0].runner.hasLines }
+                let state = LedgerState(accounts: [account: locked[0]], books: [account: LotBook()])
+                let grant = Command(id: .make(), account: account, action: .grant(.purchase, amount: credits(10)))
+                let ruling = state.apply([grant], now: now[0])
+                let changes = Changes(from: state, to: ruling.state)
+                _ = try await transaction.pipeline(
+                    WriteBatch(ruling.entries, changes), WriteLotsAndKeys(lots: changes.lots, keys: changes.keys))
+                return waiting
+            }
+            #expect(try await waiting[0].value == [.applied(4)])
+            #expect(try await waiting[1].value == [.applied(3)])
+            await blocker.close()
+        }
+    }
+
     @Test func `two ledgers take turns on one busy account, and nothing is left undecided`() async throws {
         try await withLedgers(2) { ledgers in
             let account = try await ledgers[0].account(1_000)
