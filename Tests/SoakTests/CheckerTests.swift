@@ -142,6 +142,40 @@ struct CheckerTests {
         #expect(world.says("the oracle says refused(Soak.Seen.Reason.superseded)"))
     }
 
+    @Test func `of one batch a reversal stands before its grant, and another behind the end of its own`() {
+        var world = World()
+        world.grant(10)
+        let (first, second) = (ChargeID.make(), ChargeID.make())
+        let end = world.now
+        func reverse(_ grant: ChargeID, _ target: Int64, _ world: inout World, later: Duration) {
+            let id = ChargeID.make()
+            world.confirmed(
+                Ask(id: id, account: world.account, action: .reverse(grant: grant, target: Credits(whole: target), version: 1)))
+            world.write(.clawback, of: id, requested: target, amount: 0, later: later, grant: grant)
+        }
+        func grant(_ id: ChargeID, _ amount: Int64, lessReversed: Int64, target: Int64, _ world: inout World) {
+            let left = amount - lessReversed
+            world.confirmed(
+                Ask(id: id, account: world.account, action: .grant(.purchase, amount: Credits(whole: amount), expiresAt: end)))
+            world.write(.purchase, of: id, requested: amount, amount: left, posted: left, later: .zero, expiresAt: end)
+            world.write(.lotExpiry, of: .make(), requested: left, amount: left, posted: -left, later: .zero, grant: id)
+            var lot = Lot(
+                id: id, account: world.account, kind: .purchase, amount: Credits(whole: amount), remaining: .zero, expiresAt: end,
+                grantedAt: world.now)
+            (lot.expired, lot.reversed) = (Credits(whole: left), Credits(whole: lessReversed))
+            (lot.reversalTarget, lot.reversalVersion) = (Credits(whole: target), 1)
+            world.tables.lots.append(lot)
+        }
+        reverse(first, 3, &world, later: .milliseconds(1))
+        grant(first, 5, lessReversed: 3, target: 3, &world)
+        grant(second, 4, lessReversed: 0, target: 1, &world)
+        reverse(second, 1, &world, later: .zero)
+        #expect(world.differences == [])
+        var unwritten = world
+        unwritten.tables.entries.removeAll { $0.kind == .clawback && $0.grant == first }
+        #expect(unwritten.says("the oracle says applied(5)"))
+    }
+
     // MARK: Answers
 
     @Test func `a hold was answered and is not in the journal`() {
@@ -268,7 +302,7 @@ private struct World {
     let charge = ChargeID.make()
     var book = Book()
     var tables = Tables()
-    private var now = Instant.now()
+    private(set) var now = Instant.now()
     private var row: Account
 
     init() { row = Account(id: account) }

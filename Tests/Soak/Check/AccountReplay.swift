@@ -42,63 +42,88 @@ struct AccountReplay {
 
     /// Follows the chain. Entries outside the chain moved nothing: they say when they were decided, but not after which entry of the chain.
     /// Each of them must be right at some place that its time allows.
+    ///
+    /// A reversal outside the chain changes what later entries about its grant come to. Where it may stand before or after such an entry
+    /// of its own batch, both places are tried.
     private mutating func run() throws(Difference) {
         let entries = checker.entries(of: account)
         let chain = entries.filter { $0.seq > 0 }.sorted { $0.seq < $1.seq }
         var still = entries.filter { $0.seq == 0 }.sorted { ($0.at, version($0)) < ($1.at, version($1)) }
         var index = 0
-        // States of this batch in which a reversal was accepted that could have come later.
-        var retries: [(replay: AccountReplay, still: [Entry], index: Int)] = []
+        // Reversals that stand behind the next entry of the chain.
+        var deferred: Set<ChargeID> = []
+        // States of this batch in which a reversal was accepted that could have been deferred.
+        var choices: [(replay: AccountReplay, still: [Entry], index: Int, deferred: Set<ChargeID>)] = []
         var flawOfBatch: Difference?
-        var defersReversals = false
         while true {
             let next = index < chain.count ? chain[index] : nil
             let until = next?.at ?? Instant(microseconds: .max)
-            if until != now { (retries, flawOfBatch) = ([], nil) }
-            let before = (self, still, index)
-            if accept(&still, until: until, defersReversals: defersReversals) { retries.append(before) }
-            defersReversals = false
-            guard let flaw = flaw(inNext: next, still, until) else {
+            let isNewBatch = until != now
+            acceptEntries(&still) { $0.at < until || $0.kind != .clawback && $0.at == until }
+            var flaw = lateFlaw(still, until)
+            if flaw == nil {
+                if isNewBatch { (choices, flawOfBatch) = ([], nil) }
+                acceptReversals(&still, about: next, deferred, &choices, index: index)
+                explainRefusals(until: until)
+                flaw = next.flatMap { next in self.flaw(in: next).map { difference(next, $0) } }
+            }
+            guard let flaw else {
                 guard next != nil else { return }
                 index += 1
+                deferred = []
                 continue
             }
             flawOfBatch = flawOfBatch ?? flaw
-            guard let retry = retries.popLast() else { throw flawOfBatch! }
-            (self, still, index) = retry
-            defersReversals = true
+            guard let choice = choices.popLast() else { throw flawOfBatch! }
+            (self, still, index, deferred) = choice
         }
     }
 
-    private mutating func flaw(inNext next: Entry?, _ still: [Entry], _ until: Instant) -> Difference? {
-        if let late = still.first, late.at < until {
-            var replay = self
-            return difference(late, replay.flaw(in: late) ?? "has no place in the chain")
-        }
-        explainRefusals(until: until)
-        return next.flatMap { next in flaw(in: next).map { difference(next, $0) } }
+    /// Finds the entry whose batch is over and that was right at none of its places.
+    private func lateFlaw(_ still: [Entry], _ until: Instant) -> Difference? {
+        guard let late = still.first, late.at < until else { return nil }
+        var replay = self
+        return difference(late, replay.flaw(in: late) ?? "has no place in the chain")
     }
 
-    /// Accepts each entry that is right at this place of the chain. One may make the next one right.
-    /// - Returns: true if a reversal was accepted that could have come later.
-    private mutating func accept(_ still: inout [Entry], until: Instant, defersReversals: Bool) -> Bool {
+    /// Accepts each of these entries that is right at this place of the chain. One may make the next one right.
+    private mutating func acceptEntries(_ still: inout [Entry], where isAllowed: (Entry) -> Bool) {
         var index = 0
-        var hasReversal = false
-        while index < still.count, still[index].at <= until {
-            let entry = still[index]
-            let isOpen = entry.kind == .clawback && entry.at == until
-            var next = self
-            next.explainRefusals(until: entry.at)
-            if isOpen && defersReversals || next.flaw(in: entry) != nil {
+        while index < still.count {
+            guard isAllowed(still[index]), accept(still[index]) else {
                 index += 1
                 continue
             }
-            self = next
             still.remove(at: index)
-            hasReversal = hasReversal || isOpen
             index = 0
         }
-        return hasReversal
+    }
+
+    /// Accepts the reversals of the batch that concern the grant of its next entry.
+    private mutating func acceptReversals(
+        _ still: inout [Entry], about next: Entry?, _ deferred: Set<ChargeID>,
+        _ choices: inout [(replay: AccountReplay, still: [Entry], index: Int, deferred: Set<ChargeID>)], index: Int
+    ) {
+        guard let next else { return }
+        while true {
+            let before = self
+            let place = still.firstIndex { entry in
+                entry.kind == .clawback && entry.at == next.at && entry.grant == next.grant ?? next.charge
+                    && !deferred.contains(entry.charge) && accept(entry)
+            }
+            guard let place else { return }
+            choices.append((before, still, index, deferred.union([still[place].charge])))
+            still.remove(at: place)
+        }
+    }
+
+    /// - Returns: false, and nothing has changed, if the entry is not right here.
+    private mutating func accept(_ entry: Entry) -> Bool {
+        var next = self
+        next.explainRefusals(until: entry.at)
+        guard next.flaw(in: entry) == nil else { return false }
+        self = next
+        return true
     }
 
     private func version(_ entry: Entry) -> Int64 {
