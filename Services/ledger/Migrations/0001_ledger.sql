@@ -303,19 +303,8 @@ FROM journal;
 -- the journal has every decision.
 DO $$ BEGIN
     EXECUTE format($view$
-        CREATE OR REPLACE VIEW v_journal (
-            at, service, kind, message_id, conversation_id, causation_id, trace_id, type, destination, status, error) AS
-        SELECT coalesce(sent_at, created_at), %1$L, 'sent', message_id, conversation_id, causation_id, substr(traceparent, 4, 32),
-            type, exchange || ':' || routing_key,
-            CASE WHEN sent_at IS NOT NULL THEN 'sent' WHEN attempts = 0 THEN 'pending' ELSE 'failing' END, last_error
-        FROM outbox
-        UNION ALL
-        SELECT handled_at, %1$L, 'handled', message_id, conversation_id, causation_id, trace_id, type, consumer, 'handled', NULL
-        FROM inbox
-        UNION ALL
-        SELECT last_failed_at, %1$L, 'failed', message_id, conversation_id, causation_id, substr(traceparent, 4, 32), type, consumer,
-            state, error_class || ': ' || error_message
-        FROM dead_letter
+        CREATE OR REPLACE VIEW v_journal AS
+        SELECT * FROM v_messages
         UNION ALL
         SELECT decided_at, %1$L, 'handled', NULL::uuid, conversation_id, NULL::uuid, replace(trace_id::text, '-', ''),
             CASE kind

@@ -126,7 +126,7 @@ CREATE INDEX dead_letter_parked ON dead_letter (consumer, error_class) WHERE sta
 -- "Where is message X": every message this service sent, handled or failed to handle.
 DO $$ BEGIN
     EXECUTE format($view$
-        CREATE VIEW v_journal (
+        CREATE VIEW v_messages (
             at, service, kind, message_id, conversation_id, causation_id, trace_id, type, destination, status, error) AS
         SELECT coalesce(sent_at, created_at), %1$L, 'sent', message_id, conversation_id, causation_id, substr(traceparent, 4, 32),
             type, exchange || ':' || routing_key,
@@ -141,3 +141,6 @@ DO $$ BEGIN
         FROM dead_letter
     $view$, current_schema());
 END $$;
+
+-- What the service did in each request's flow. A service that decides without these tables adds its decisions.
+CREATE VIEW v_journal AS SELECT * FROM v_messages;
