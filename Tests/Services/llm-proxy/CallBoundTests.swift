@@ -108,7 +108,7 @@ struct CallBoundTests {
 
     @Test func `what the limit lets through never costs more than the hold, unless the hold is the least`() throws {
         let seed = drawSeed()
-        var random = SeededGenerator(seed: seed)
+        var random = SplitMix64(seed: seed)
         for _ in 0..<2_000 {
             let longest = Int64.random(in: 1...50_000, using: &random)
             let usual = Int64.random(in: 1...longest, using: &random)
@@ -129,7 +129,7 @@ struct CallBoundTests {
 
     @Test func `a clamp is the largest answer that the grant pays for`() throws {
         let seed = drawSeed()
-        var random = SeededGenerator(seed: seed)
+        var random = SplitMix64(seed: seed)
         let price = TokenPrice(version: 1, prompt: PicoUSD(value: 1_000_000), completion: PicoUSD(value: 4_000_000))
         let bound = Self.bound(limit: 6_000, streams: false, longest: 6_000, price: price, tariff: .standard)
         for _ in 0..<1_000 {

@@ -99,7 +99,7 @@ private struct FundsSimulation {
     private static let patience = 2_000.0
 
     private let usesLine: Bool
-    private var random: SeededGenerator
+    private var random: SplitMix64
     private var events: [(at: Double, event: Event)] = []
     private var now = 0.0
     private var line = FundsLine()
@@ -113,7 +113,7 @@ private struct FundsSimulation {
 
     init(seed: UInt64, usesLine: Bool) {
         self.usesLine = usesLine
-        random = SeededGenerator(seed: seed)
+        random = SplitMix64(seed: seed)
     }
 
     func refusedShare() -> Double {

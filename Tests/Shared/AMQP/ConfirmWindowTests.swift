@@ -54,7 +54,7 @@ struct ConfirmWindowTests {
 
     @Test func `random confirms settle each message exactly once`() {
         let seed = drawSeed()
-        var random = SplitMix(state: seed)
+        var random = SplitMix64(seed: seed)
         var window = window((0..<10_000).map(String.init))
         var open = Set(1...UInt64(10_000))
         var told: [String] = []
@@ -65,17 +65,5 @@ struct ConfirmWindowTests {
         }
         #expect(told.count == 10_000 && Set(told).count == 10_000, "seed \(seed)")
         #expect(window.count == 0, "seed \(seed)")
-    }
-}
-
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
     }
 }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import AMQP
@@ -30,7 +31,7 @@ struct UnsettledTagsTests {
     @Test func `in any order of settling the broker forgets exactly what was settled`() {
         let seed = UInt64.random(in: .min ... .max)
         print("seed \(seed)")
-        var random = SplitMix(state: seed)
+        var random = SplitMix64(seed: seed)
         for _ in 0..<200 {
             var tags = UnsettledTags()
             var atBroker: Set<UInt64> = []

@@ -22,7 +22,7 @@ struct CreditsTests {
 
     @Test func `what is written reads back the same`() {
         let seed = drawSeed()
-        var random = SplitMix(state: seed)
+        var random = SplitMix64(seed: seed)
         for _ in 0..<10_000 {
             let amount = Credits(nano: Int64(truncatingIfNeeded: random.next()) >> Int64(random.next() % 63))
             #expect(Credits(decimal: amount.description) == amount, "seed \(seed)")
@@ -38,7 +38,7 @@ struct CreditsTests {
 
 struct UUIDv7Tests {
     @Test func `ids sort by the millisecond they were made in`() {
-        var random = SplitMix(state: 7)
+        var random = SplitMix64(seed: 7)
         let earlier = UUIDv7.make(milliseconds: 1_000, using: &random)
         let later = UUIDv7.make(milliseconds: 1_001, using: &random)
         #expect(earlier < later)
@@ -79,18 +79,5 @@ struct InstantTests {
     ])
     func `an impossible or local time is refused`(text: String) {
         #expect(Instant(text) == nil)
-    }
-}
-
-/// A seeded generator, so that a failing run can be repeated.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -7,7 +7,7 @@ struct TimerHeapTests {
     /// Against an array that is sorted whole each time.
     @Test func `insertions, cancellations and firings agree with a sorted list`() {
         let seed = drawSeed()
-        var random = SplitMix(state: seed)
+        var random = SplitMix64(seed: seed)
         var heap = TimerHeap()
         var model: [(at: UInt64, order: Int, timer: TimerID)] = []
         var fired: [Int] = []
@@ -44,17 +44,5 @@ struct TimerHeapTests {
         heap.cancel(first)
         #expect(heap.timeoutMilliseconds(from: zero, atMost: 1_000) == 3)
         #expect(heap.timeoutMilliseconds(from: MonotonicInstant(nanoseconds: 5_000_000), atMost: 1_000) == 0)
-    }
-}
-
-struct SplitMix {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

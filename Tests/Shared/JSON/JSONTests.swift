@@ -194,7 +194,7 @@ struct JSONScanTests {
 
     @Test func `arbitrary bytes never trap the scanner nor the reader`() {
         let seed = drawSeed()
-        var random = SplitMix(state: seed)
+        var random = SplitMix64(seed: seed)
         let alphabet = Array(#"{}[]":,\u0d8tfn1-.eE "#.utf8) + [0x80, 0xC3, 0xED, 0xF0, 0x0A]
         for _ in 0..<20_000 {
             let bytes = (0..<Int.random(in: 0...40, using: &random)).map { _ in alphabet.randomElement(using: &random)! }
@@ -244,7 +244,7 @@ struct JSONRoundTripTests {
             }
         }
 
-        init(random: inout SplitMix, depth: Int) {
+        init(random: inout SplitMix64, depth: Int) {
             switch Int.random(in: 0..<(depth > 5 ? 4 : 6), using: &random) {
             case 0: self = .string(Self.text(&random))
             case 1:
@@ -261,7 +261,7 @@ struct JSONRoundTripTests {
             }
         }
 
-        static func text(_ random: inout SplitMix) -> String {
+        static func text(_ random: inout SplitMix64) -> String {
             let ranges: [ClosedRange<UInt32>] = [0...0x7F, 0x20...0x7E, 0x80...0x7FF, 0x800...0xD7FF, 0xE000...0xFFFF, 0x10000...0x10FFFF]
             var text = String.UnicodeScalarView()
             for _ in 0..<Int.random(in: 0..<30, using: &random) {
@@ -290,26 +290,13 @@ struct JSONRoundTripTests {
 
     @Test func `what is written reads back the same`() throws {
         let seed = drawSeed()
-        var random = SplitMix(state: seed)
+        var random = SplitMix64(seed: seed)
         for _ in 0..<500 {
             let tree = Tree(random: &random, depth: 0)
             var writer = JSONWriter()
             tree.write(&writer)
             #expect(Tree(try JSONValue(writer.bytes)) == tree, "seed \(seed)")
         }
-    }
-}
-
-/// Small and seedable: a failing run is repeated from its printed seed.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }
 

@@ -1,5 +1,6 @@
 import Contracts
 import JSON
+import TestSupport
 
 @testable import Ledger
 

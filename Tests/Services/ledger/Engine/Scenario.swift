@@ -1,4 +1,5 @@
 import Contracts
+import TestSupport
 
 @testable import Ledger
 
@@ -115,17 +116,3 @@ func extend(
 func charge(_ amount: Int64) -> Command.Action { .charge(amount: credits(amount)) }
 func settle(_ amount: Int64) -> Command.Action { .settle(amount: credits(amount)) }
 func report(_ used: Int64) -> Command.Action { .report(used: credits(used), timeToLive: .seconds(60)) }
-
-/// Sebastiano Vigna's SplitMix64: small, seedable, good enough to choose test cases.
-struct SplitMix64: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-}

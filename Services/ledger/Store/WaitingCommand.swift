@@ -1,0 +1,67 @@
+import AMQP
+import EventLoop
+import Postgres
+
+/// A command on its way to its decision.
+struct WaitingCommand: Sendable {
+    var command: Command
+    /// When it passes, a command that was not taken up is answered ``Verdict/undecided``.
+    let deadline: MonotonicInstant
+    /// The message of a durable command, which can be kept as a row.
+    let message: DurableMessage?
+    /// True once somebody else may be asked the same.
+    let isStale: @Sendable () -> Bool
+    let answer: Answer
+    let since = MonotonicInstant.current()
+
+    var isReport: Bool { if case .report = command.action { true } else { false } }
+    var isDurable: Bool { message != nil }
+
+    init(
+        _ command: Command, deadline: MonotonicInstant = .never, message: DurableMessage? = nil,
+        isStale: @escaping @Sendable () -> Bool = { false }, _ answer: @escaping @Sendable (Verdict) -> Void
+    ) {
+        (self.command, self.deadline, self.message, self.isStale) = (command, deadline, message, isStale)
+        self.answer = Answer(answer)
+    }
+
+    /// True if nobody waits for the answer, or the command is repeated elsewhere. A durable command is never overdue, but an expiry is.
+    func isOverdue(_ now: MonotonicInstant) -> Bool { deadline <= now || isStale() }
+
+    /// Calls back once, on the runner's loop, however often it is called.
+    final class Answer: @unchecked Sendable {
+        // @unchecked Sendable: confined to the runner's loop.
+        private var body: ((Verdict) -> Void)?
+        /// The outcome of a try is not known.
+        var mayBeWritten = false
+
+        fileprivate init(_ body: @escaping @Sendable (Verdict) -> Void) { self.body = body }
+
+        func callAsFunction(_ verdict: Verdict) {
+            let body = self.body
+            self.body = nil
+            if case .undecided = verdict, mayBeWritten { body?(.unknown) } else { body?(verdict) }
+        }
+    }
+}
+
+/// A message of a durable queue.
+struct DurableMessage: Sendable {
+    let delivery: Delivery
+    let queue: String
+}
+
+/// The outcome of a command that was handed to the runner.
+enum Verdict: Sendable {
+    case decided(Decision)
+    /// Nothing is decided, and nothing will be.
+    case undecided
+    /// The deadline passed after a try whose outcome is not known. The decision may be written.
+    case unknown
+    /// A durable command whose account is locked: it is a row now, and will be decided in its order.
+    case kept
+    /// This command alone cannot be written, now or ever.
+    case failed(PostgresError)
+    /// The runner stops. Nothing is decided here; the broker delivers the message again.
+    case givenBack
+}

@@ -1,0 +1,70 @@
+import EventLoop
+import HTTP
+import HTTPWire
+import JSON
+import TestSupport
+
+/// Streams what the test sends.
+final class ScriptedProvider: @unchecked Sendable {
+    private(set) var calls: [ProviderCall] = []
+
+    var router: Router {
+        var router = Router()
+        router.onExchange(.post, "/v1/chat/completions") { exchange, _ in
+            let call = ProviderCall(exchange)
+            self.calls.append(call)
+            await call.ended()
+        }
+        return router
+    }
+}
+
+final class ProviderCall: @unchecked Sendable {
+    let body: JSONObject?
+    private let exchange: Exchange
+    private let end = Wait<Void>(on: TestDatabase.loop)
+
+    init(_ exchange: Exchange) {
+        self.exchange = exchange
+        body = try? JSONObject(exchange.body)
+        exchange.onClose = { [end] in end.succeed(()) }
+    }
+
+    var isCancelled: Bool { exchange.isClosed }
+
+    /// Events with the texts, in one piece: what is sent at once may be read at once.
+    func send(_ texts: [String], thenEnd usage: Int? = nil) {
+        var events = texts.map { #"data: {"choices":[{"index":0,"delta":{"content":"\#($0)"}}]}"# + "\n\n" }.joined()
+        if let usage {
+            events += #"data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":\#(usage),"total_tokens":9}}"# + "\n\n"
+            events += "data: [DONE]\n\n"
+        }
+        if exchange.status == 0 { exchange.begin(200, headers: ["content-type": "text/event-stream"]) }
+        exchange.write(Array(events.utf8))
+        guard usage != nil else { return }
+        exchange.end()
+        end.succeed(())
+    }
+
+    /// Tokens of one event and one character each.
+    func send(tokens: Int, thenEnd usage: Int? = nil) { send([String](repeating: "x", count: tokens), thenEnd: usage) }
+
+    func answer(_ body: String, status: Int = 200) {
+        exchange.respond(status, headers: ["content-type": "application/json"], body: Array(body.utf8))
+        end.succeed(())
+    }
+
+    /// The head of a stream, or of an answer in one piece that never ends.
+    func begin() { exchange.begin(200, headers: ["content-type": "text/event-stream"]) }
+
+    func write(_ text: String) { exchange.write(Array(text.utf8)) }
+
+    /// Ends the answer without its end.
+    func die() {
+        if exchange.status == 0 { exchange.begin(200, headers: ["content-type": "application/json"], contentLength: 100) }
+        exchange.abort()
+        end.succeed(())
+    }
+
+    func ended() async { try? await end.value() }
+}

@@ -1,0 +1,1 @@
+../../Services/ledger/Engine/Seen.swift
