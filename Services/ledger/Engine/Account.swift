@@ -42,16 +42,18 @@ struct Account: Equatable, Sendable {
     }
 }
 
-/// Credits put aside for one running call. The row exists from the hold to the one end of its charge.
+/// The credits reserved for one running call. The row exists from the hold until the charge ends.
 struct OpenHold: Equatable, Sendable {
     let charge: ChargeID
     let account: AccountID
     var amount: Credits
     /// Usage so far as last reported: cumulative, never falls. An expired hold is settled at this.
     var reported: Credits = .zero
-    /// From this moment on the sweep asks for the hold's expiry. Until an expiry has ended it, the hold counts as held for every decision.
+    /// The time at which the hold becomes overdue. The sweep then asks for its expiry. The hold
+    /// counts as held until an expiry has ended it.
     var expiresAt: Instant
-    /// An expiry has found the hold overdue once. The next one ends it, unless a report comes in between.
+    /// True after an expiry has found the hold overdue. The next expiry ends the hold. A report or
+    /// an extension clears the mark.
     var isOverdue = false
     /// The API key it counts against; nil for none, or one without limits.
     var key: APIKeyID?

@@ -4,8 +4,8 @@ extension LedgerState {
     /// Applies the ledger's rules. Pure: the same state, commands and time give the same ruling; no command affects another except
     /// through the balances and holds it leaves behind, so a batch equals its commands one by one.
     ///
-    /// Lots that have expired by `now` end before the first command is decided: an expired credit is never spent. Holds end by commands
-    /// only.
+    /// Expires due lots before the first command is decided, so that no expired credit is spent.
+    /// Only a command ends a hold.
     /// - Parameter now: the database's clock; no other clock counts.
     func apply(_ commands: [Command], now: Instant, limits: Limits = Limits()) -> Ruling {
         var batch = Batch(state: self, now: now, limits: limits)
@@ -50,7 +50,7 @@ struct Batch {
 
     func entry(_ charge: ChargeID, _ step: Step) -> Entry? { state.entries[EntryKey(charge: charge, step: step)] }
 
-    /// The entry that ended the charge: at step 0 if nothing was held for it before.
+    /// Returns the entry that ended the charge. It is at step 0 if the charge had no hold.
     func ended(_ charge: ChargeID) -> Entry? {
         entry(charge, .terminal) ?? entry(charge, .opening).flatMap { $0.kind.endsCharge ? $0 : nil }
     }

@@ -23,8 +23,9 @@ extension Account {
         return turn(to: state, at: now, level: level)
     }
 
-    /// Notes that a call was refused which the account could not pay with no other call running. One call that is too dear for a full
-    /// account does not exhaust it: only an account that is low already is exhausted by that.
+    /// Records that the ledger refused a call that the account could not pay with no other call
+    /// running. Only an account that is already low becomes exhausted: one expensive call does not
+    /// exhaust a full account.
     mutating func ranOut(at now: Instant) -> BalanceAlert? {
         alerted == .low ? turn(to: .exhausted, at: now, level: nil) : nil
     }

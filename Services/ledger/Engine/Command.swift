@@ -8,19 +8,21 @@ struct Command: Equatable, Sendable {
     /// The API key the call came with.
     var key: APIKeyID?
     var context = Context()
-    /// The broker delivered this question before, or its asker may have given up. It is answered from its row, and without one it grants
-    /// nothing: the first answer may have been a refusal, which leaves no row.
+    /// True if the broker delivered this question before, or if the proxy may have given up. The
+    /// ledger answers it from its row. Without a row the ledger grants nothing: the first answer
+    /// may have been a refusal, which leaves no row.
     var isRedelivered = false
 
     enum Action: Equatable, Sendable {
-        /// Puts credits aside for `timeToLive` from the ledger's own now. `takesShare` leaves some for other calls
-        /// (``PlaceHold/takesShare``). `keyLimits` are those of the API key.
+        /// Reserves credits for `timeToLive`, counted from the ledger's own time. With `takesShare`
+        /// some credits stay free for other calls (``PlaceHold/takesShare``). `keyLimits` are the
+        /// limits of the API key.
         case hold(HoldAmounts, takesShare: Bool = false, timeToLive: Duration, keyLimits: SpendingLimits? = nil)
-        /// Adds credits to the running hold; also a report. Known by its step.
+        /// Adds credits to the running hold, and reports usage. `step` identifies a repetition.
         case extend(step: Int64, HoldAmounts, used: Credits, timeToLive: Duration)
         /// Usage so far, cumulative. Keeps the running hold alive; decides what an expiry takes.
         case report(used: Credits, timeToLive: Duration)
-        /// Marks an overdue hold, or ends one that was marked before (``ExpireHold``).
+        /// Marks an overdue hold, or ends a hold that is already marked (``ExpireHold``).
         case expire
         /// Ends the account's expired lots, as every batch does with the accounts it touches.
         case expireLots
@@ -36,10 +38,11 @@ struct Command: Equatable, Sendable {
         case reverse(grant: ChargeID, target: Credits, version: Int64)
     }
 
-    /// What the sweep asks for, and asks for again: it may be dropped.
+    /// True for a command of the sweep. The ledger may drop it, because the sweep asks again.
     var isHousekeeping: Bool { action == .expire || action == .expireLots }
 
-    /// A question about a running or coming call: its asker waits for a few seconds at most.
+    /// True for a question about a call. The proxy waits for the answer and gives up after some
+    /// seconds.
     var isQuestion: Bool {
         switch action {
         case .hold, .extend: true

@@ -2,21 +2,23 @@ import Contracts
 
 /// The outcome of one command.
 enum Decision: Equatable, Sendable {
-    /// Written now, applied or refused: see the entry's status. `spendable` is set for holds and extensions.
+    /// The ledger wrote an entry. The entry's status says whether the command was applied or
+    /// refused. `spendable` is set for holds and extensions.
     case decided(Entry, spendable: Credits = .zero)
     /// The same command was decided before: the stored answer, nothing changed.
     case duplicate(Entry)
-    /// Another command stands under this id: nothing changed, its sender made a mistake.
+    /// The id belongs to another command. Nothing changed: the sender made a mistake.
     case conflict(Entry)
     /// The charge had ended in a way that makes this command pointless, as a void after the expiry.
     case superseded(Entry)
-    /// A hold or an extension that is refused. Final, and without an entry.
+    /// The ledger refuses a hold or an extension for good. It writes no entry.
     case refused(Refusal)
-    /// Other holds keep credits that are missing: nothing is decided, so the same id may ask again.
+    /// Other holds reserve the missing credits. Nothing is decided, so the client may ask again
+    /// with the same id.
     case awaitingFunds(Funds)
-    /// A redelivered question without a row: nothing is decided.
+    /// A redelivered question has no row. Nothing is decided.
     case undecided
-    /// A report or an expiry: taken, or too late to matter. They leave no entry of their own.
+    /// A report or an expiry was taken, or came too late to matter. It leaves no entry of its own.
     case noted
     /// Refused by its own content; nothing is written, and no repetition will do better.
     case invalid(Flaw)
@@ -56,7 +58,7 @@ enum Refusal: Equatable, Sendable {
     case alreadyResolved
     /// There is no hold to extend.
     case notHeld
-    /// The hold would leave the range of the unit.
+    /// The hold would exceed the largest amount of one charge (``Limits/amountMax``).
     case outOfRange
 }
 
@@ -74,6 +76,6 @@ struct Limits: Sendable {
     var journalStart = Instant(microseconds: 0)
     /// How far ahead of the ledger the clock of an asker may be.
     var clockAhead: Duration = .seconds(300)
-    /// The level below which an account that set none of its own is alerted; nil: no alert.
+    /// The alert level of accounts that have no level of their own. Nil: no alert.
     var lowBalanceLevel: Credits?
 }

@@ -1,7 +1,7 @@
 import Contracts
 
-/// One decision, written once and never changed: the stored answer to every repetition. Refused charges and grants are entries too;
-/// refused holds and extensions are not.
+/// One decision, written once and never changed. It is the stored answer to every repetition. A
+/// refused charge or grant has an entry; a refused hold or extension has none.
 struct Entry: Equatable, Sendable {
     let charge: ChargeID
     let step: Step
@@ -40,9 +40,10 @@ struct EntryKey: Hashable, Sendable {
 
 /// The place of a decision within its charge; with the charge id the journal's primary key.
 ///
-/// The first entry that moves credits or ends a charge has ``opening``, whatever its kind: one id used under two accounts meets at the
-/// key. All that can end a charge with a hold shares ``terminal``, so the key lets one of them in. Steps 1 to 9,999 extend a running
-/// hold. An end is known by its kind, not by its step.
+/// The first entry that moves credits or ends a charge has ``opening``, whatever its kind. The key
+/// therefore detects one id that is used under two accounts. Every end of a charge with a hold has
+/// ``terminal``, so the key allows one end. Steps 1 to 9,999 extend a running hold. The kind of an
+/// entry, not its step, says that the charge has ended.
 struct Step: RawRepresentable, Hashable, Sendable {
     let rawValue: Int16
 
@@ -80,7 +81,7 @@ extension Entry {
             }
         }
 
-        /// Ends its charge. ``lateCapture`` comes after such an end.
+        /// True for a kind that ends its charge. A ``lateCapture`` follows such an end.
         var endsCharge: Bool {
             switch self {
             case .capture, .void, .expire, .charge: true

@@ -28,7 +28,7 @@ extension Command {
             if let flaw = Self.flaw(inUsage: target, limits) { return flaw }
             if version <= 0 { return .versionNotPositive }
         case .void, .expire: break
-        // Made by the ledger for an account, not for a charge: its id is never written.
+        // The ledger makes this command for an account, not for a charge, and never writes its id.
         case .expireLots: return nil
         }
         let made = Instant(microseconds: id.rawValue.milliseconds * 1_000)

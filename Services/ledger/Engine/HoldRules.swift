@@ -54,8 +54,8 @@ extension Batch {
         return .noted
     }
 
-    /// Marks an overdue hold and gives its proxy ``Limits/expiryGrace`` to report; ends it at the largest report if it was marked before.
-    /// A hold that is not overdue stays as it is.
+    /// Marks an overdue hold and gives its proxy ``Limits/expiryGrace`` to report. Ends a hold that
+    /// is already marked, at its largest report. Does not change a hold that is not overdue.
     mutating func expire(_ command: Command) -> Decision {
         guard var hold = state.holds[command.id], hold.account == command.account, hold.expiresAt <= now else { return .noted }
         guard hold.isOverdue else {
@@ -67,7 +67,8 @@ extension Batch {
         return .decided(end(Entry(of: command, .expire, requested: hold.reported, at: now, step: .terminal)))
     }
 
-    /// The entry under the command's id that is no hold of its account.
+    /// Returns the entry under the command's id if it belongs to another account or to another kind
+    /// of charge.
     private func strangerTo(_ command: Command) -> Entry? {
         guard let stored = entry(command.id, .opening) else { return nil }
         return (stored.kind == .hold || stored.kind.endsCharge) && stored.account == command.account ? nil : stored
@@ -75,7 +76,8 @@ extension Batch {
 
     private func bounded(_ timeToLive: Duration) -> Duration { min(timeToLive, limits.timeToLiveMax) }
 
-    /// Refuses what could not be paid with no other hold open; all else waits for other holds to end.
+    /// Refuses a command that could not be paid with no other hold open. Any other command waits
+    /// for other holds to end.
     mutating func refuse(_ least: Credits, _ account: Account, _ funds: Funds) -> Decision {
         guard funds.spendableAlone < least else { return .awaitingFunds(funds) }
         if let limit = funds.limitAlone, funds.availableAlone >= least { return .refused(.limit(limit.reply(at: now), funds)) }
@@ -85,7 +87,7 @@ extension Batch {
 
     // MARK: Limits
 
-    /// All limits that count for the account and, if it is counted, the key.
+    /// Returns the limits of the account and, if it is given, of the key.
     func spendingLimits(of account: Account, _ key: KeySpending?) -> [SpendingLimit] {
         let own = SpendingLimit.of(account.limits, .account, spent: account.spending, held: account.held, at: now)
         guard let key else { return own }
@@ -111,7 +113,8 @@ extension Batch {
 }
 
 extension OpenHold {
-    /// Takes a report. The expiry moves only when half of its time is gone, so that most reports change no indexed column.
+    /// Takes a report. Prolongs the hold only when less than half of the time to live is left, so
+    /// that most reports change no indexed column.
     fileprivate mutating func report(_ used: Credits, for timeToLive: Duration, at now: Instant) {
         reported = max(reported, used)
         guard isOverdue || expiresAt - now < timeToLive / 2 else { return }

@@ -57,7 +57,7 @@ struct Ruling: Sendable {
     var state: LedgerState
     /// One for each command, in the order of the commands.
     var decisions: [Decision]
-    /// New journal entries in the order they were decided, those of expired lots first.
+    /// The new journal entries in the order of their decisions. Entries of expired lots come first.
     var entries: [Entry]
     var alerts: [BalanceAlert]
 }

@@ -21,9 +21,10 @@ extension Batch {
         return .decided(end(Entry(of: command, .void, requested: .zero, at: now, step: endStep(of: command))))
     }
 
-    /// Charges in one step, all or nothing. Credits that other holds keep are waited for; a refusal is written and stands for its id.
+    /// Charges in one step, all or nothing. Decides nothing while other holds reserve the missing
+    /// credits. A refusal is written and is final for its id.
     mutating func charge(_ command: Command, _ amount: Credits) -> Decision {
-        // A hold under this id belongs to another kind of charge: a conflict, as its fingerprint differs.
+        // A hold under this id has another fingerprint, so the answer is a conflict.
         if let stored = entry(command.id, .opening) { return answer(command, from: stored) }
         var entry = Entry(of: command, .charge, requested: amount, at: now)
         guard let account = opened(command.account) else { return .decided(end(entry)) }
@@ -37,12 +38,14 @@ extension Batch {
         return .decided(write(entry))
     }
 
-    /// The step of an end: after its hold, or the first step of a charge without one.
+    /// Returns the step of an end: ``Step/terminal`` after a hold, ``Step/opening`` without one.
     private func endStep(of command: Command) -> Step { entry(command.id, .opening) == nil ? .opening : .terminal }
 
-    /// Charges the difference to what the expiry took, or gives it back: the service was given and the provider paid.
+    /// Charges the difference to the amount that the expiry took, or gives it back. The client got
+    /// the answer, and the operator pays the provider for it.
     ///
-    /// The amount that the hold had put aside is owed even if other calls spent it meanwhile: that far the balance may go below zero.
+    /// The charge may take the balance below zero, but only by the amount that the hold had
+    /// reserved. Other calls may have spent those credits since.
     private mutating func settleLate(_ command: Command, _ amount: Credits, after expiry: Entry) -> Decision {
         var entry = Entry(of: command, .lateCapture, requested: amount - expiry.amount, at: now, step: .late)
         guard let account = opened(command.account) else {
@@ -55,7 +58,8 @@ extension Batch {
         let chargedAt = entry.amount < .zero ? expiry.at : now
         countSpent(entry.amount, chargedAt: chargedAt, released: .zero, of: counted(command.key, account))
         guard entry.amount < .zero else { return .decided(write(entry)) }
-        // Credits that go back left their lot before: they become a lot of their own.
+        // Returned credits become a lot of their own, because the expiry took them out of their old
+        // lot.
         settleBook(of: account.id)
         entry.grant = command.id
         let written = write(entry, chargedAt: chargedAt)
@@ -64,7 +68,8 @@ extension Batch {
         return .decided(written)
     }
 
-    /// Ends a charge: releases its hold if there is one, takes what was used as far as credits reach, and writes the entry.
+    /// Ends a charge: releases its hold if there is one, takes the used amount as far as credits
+    /// reach, and writes the entry.
     /// - Parameter key: the API key that counts it, where no hold says so: it overtook its hold, or the key had no limits then.
     mutating func end(_ entry: Entry, key: APIKeyID? = nil) -> Entry {
         var entry = entry
@@ -75,11 +80,11 @@ extension Batch {
         let hold = state.holds.removeValue(forKey: entry.charge)
         let released = hold?.amount ?? .zero
         entry.heldDelta = -released
-        // The held amount is there even if a clawback took the rest.
+        // The hold guarantees its amount, even if a clawback took the other credits.
         take(min(entry.requested, max(released, account.balance + account.overdraft + released, .zero)), into: &entry)
         countSpent(entry.amount, chargedAt: now, released: hold?.key == nil ? .zero : released, of: counted(hold?.key ?? key, account))
         let written = write(entry)
-        // Credits that the hold kept from expiring expire now.
+        // Credits that only this hold kept from expiring expire now.
         expireLots(of: entry.account)
         return written
     }
@@ -100,7 +105,7 @@ extension Batch {
         state.keys[key.id] = key
     }
 
-    /// The reason why a charge that has not ended cannot be ended by this command.
+    /// Returns the reason why this command cannot end the charge. Nil if the command can end it.
     private func refusalToEnd(_ command: Command) -> Decision? {
         if let hold = state.holds[command.id] {
             return hold.account == command.account ? nil : misaddressed(command)

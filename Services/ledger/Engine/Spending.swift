@@ -41,13 +41,13 @@ struct KeySpending: Equatable, Sendable {
     var spending = Spending()
 }
 
-/// One spending limit of an account or of an API key, and how much of it is left.
+/// One spending limit of an account or of an API key, and the credits that it leaves.
 struct SpendingLimit: Equatable, Sendable {
     let scope: HoldReply.Limit.Scope
     let period: HoldReply.Limit.Period
-    /// The limit less what was spent. Can be below zero.
+    /// The limit minus the credits spent in its period. It can be below zero.
     let left: Credits
-    /// What running holds keep of it.
+    /// The credits that running holds reserve under this limit.
     let held: Credits
 
     static func of(
@@ -64,28 +64,28 @@ struct SpendingLimit: Equatable, Sendable {
         return all
     }
 
-    /// As a refused caller is answered.
+    /// Returns the limit as a refusal names it.
     func reply(at now: Instant) -> HoldReply.Limit {
         HoldReply.Limit(
             scope: scope, period: period, resetsAt: period == .day ? .startOf(day: now.day + 1) : .startOf(month: now.month + 1))
     }
 }
 
-/// What an account can put aside or pay, by its credits and by every limit that counts.
+/// The credits that an account can reserve or pay, by its balance and by every limit that applies.
 struct Funds: Equatable, Sendable {
-    /// What credits and overdraft leave; limits not counted.
+    /// The credits that balance and overdraft leave. Limits are not counted.
     let available: Credits
-    /// What credits, overdraft and every limit leave.
+    /// The credits that balance, overdraft and every limit leave.
     let spendable: Credits
-    /// What credits and overdraft would leave with no other hold open.
+    /// The credits that balance and overdraft would leave with no other hold open.
     let availableAlone: Credits
-    /// The limit that would leave the least with no other hold open.
+    /// The limit that would leave the fewest credits with no other hold open.
     let limitAlone: SpendingLimit?
-    /// Other holds of the account are open.
+    /// True if other holds of the account are open.
     let othersHold: Bool
     private let own: Credits
 
-    /// - Parameter own: the amount of the hold that asks for more; it stays held.
+    /// - Parameter own: the amount of the hold that asks for more. It stays reserved.
     init(_ account: Account, _ limits: [SpendingLimit], own: Credits = .zero) {
         available = account.available
         spendable = max(.zero, limits.reduce(account.available) { min($0, $1.left - $1.held) })
@@ -95,12 +95,14 @@ struct Funds: Equatable, Sendable {
         self.own = own
     }
 
-    /// What would be spendable with no other hold open. Can be below zero.
+    /// The credits that would be spendable with no other hold open. The number can be below zero.
     var spendableAlone: Credits { limitAlone.map { min(availableAlone, $0.left - own) } ?? availableAlone }
 
-    /// How much of what is asked for can be granted now (SPEC §2); nil if other holds keep the rest, or nothing will do.
+    /// Returns the amount to grant now (SPEC §2). Nil if the credits do not reach the amount that
+    /// the call insists on.
     ///
-    /// While other holds are open the asker waits for the usual amount, or for all that there will be if that is less.
+    /// While other holds are open, a call insists on the usual amount, or on all that it could ever
+    /// get if that is less. Otherwise, and on its last question, it insists on the least amount.
     func granted(_ amounts: HoldAmounts, takesShare: Bool) -> Credits? {
         let share = Credits(nano: spendable.nano / (othersHold ? 16 : 4))
         let granted = min(takesShare ? min(amounts.most, max(share, amounts.usual)) : amounts.most, spendable)
