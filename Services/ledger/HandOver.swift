@@ -1,11 +1,15 @@
 import EventLoop
 import Telemetry
 
-/// Gives the command queues to another ledger while this one cannot reach the database, at its start too.
+/// Gives the command queues to another ledger while this one cannot reach the database. Also before
+/// this ledger has found its database for the first time.
 ///
-/// The broker feeds a consumer as long as it is connected, and would keep settlements here, unread. So after ``patience`` the connections
-/// are closed, which gives everything back in order, and made again, to stand by, when the database answers. Without another ledger the queues keep what they have. What was taken in before may be decided here all the same,
-/// and a second time there: the journal's key makes that harmless.
+/// The broker feeds a consumer as long as it is connected, so settlements would wait here. After
+/// ``patience`` this ledger closes its connections. The broker then gives the unsettled messages,
+/// in order, to the next ledger. When the database answers, this ledger connects again and stands
+/// by. Without another ledger the queues keep the messages. This ledger may still decide a message
+/// that it had taken, and the other ledger may decide it too. The journal's key makes that
+/// harmless.
 final class HandOver: Sendable {
     private let runner: BatchRunner
     private let consumers: [CommandConsumer]
@@ -19,7 +23,7 @@ final class HandOver: Sendable {
         (self.runner, self.consumers, self.log) = (runner, consumers, log)
     }
 
-    /// Until cancelled.
+    /// Runs until cancelled.
     func run() async throws {
         var wasSuspended = false
         while true {

@@ -2,9 +2,10 @@ import AMQP
 import Contracts
 import Telemetry
 
-/// The queues that the ledger reads. A command is acknowledged once its decision is durable, or once it is a row; the journal's key makes a
-/// second delivery harmless, so no inbox row is written on this path. What is asked for again may be dropped undecided: an expiry, and a
-/// report with a larger one behind it.
+/// The queues that the ledger reads. A command is acknowledged when its decision is durable, or
+/// when it is a row. The journal's key makes a second delivery harmless, so this path writes no
+/// inbox row. An expiry may be dropped undecided, because the sweep asks again. A report may be
+/// dropped when a larger report of its charge waits.
 ///
 /// | queue | prefetch | messages | replicas |
 /// |---|---|---|---|
@@ -16,7 +17,7 @@ struct LedgerMessages: Sendable {
     let consumers: [CommandConsumer]
     let balances: BalanceConsumer
 
-    /// - Parameter consumer: makes a consumer of a queue, with at most so many unsettled deliveries.
+    /// - Parameter consumer: makes a consumer of a queue with the given prefetch.
     init(runner: BatchRunner, store: LedgerStore, replies: AMQPPublisher, log: Logger, consumer: (Queue, Int) throws -> AMQPConsumer)
         rethrows
     {

@@ -5,10 +5,12 @@ import Outbox
 import Postgres
 import Telemetry
 
-/// Asks for the expiry of overdue holds, and for the end of expired lots that no command came by to end.
+/// Asks for the expiry of overdue holds. Ends expired lots of accounts that no other command
+/// touches.
 ///
-/// A hold's expiry is a message in the queue of its account's settlements and reports (``ExpireHold``), so that they are decided before
-/// it. Any ledger may ask; duplicates are harmless. Without a broker no hold expires.
+/// A hold's expiry is a message in the queue of its account's settlements and reports
+/// (``ExpireHold``), so earlier messages are decided first. Every ledger sweeps; duplicates are
+/// harmless. Without a broker no hold expires.
 final class Sweeper: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
     private let store: LedgerStore
@@ -17,23 +19,25 @@ final class Sweeper: @unchecked Sendable {
     private let interval: Duration
     private let log: Logger
     private var isFailing = false
-    /// When each hold and each account was asked for last, and when the hold was due.
+    /// The holds that were asked for lately: the time of the question, and the time at which the
+    /// hold became overdue.
     private var askedHolds: [ChargeID: (at: MonotonicInstant, due: Instant)] = [:]
     private var askedAccounts: [AccountID: MonotonicInstant] = [:]
-    /// Holds that expire before were looked at.
+    /// The expiry time at which the next look begins. Earlier holds were looked at.
     private var mark = Instant(microseconds: 0)
     private var looksFromStart = MonotonicInstant.current()
     private let asked = Metrics.shared.counter("ledger_expiries_asked_total", help: "Expiries of holds that the sweep asked for.")
 
-    /// Of one sweep.
+    /// The most holds, and the most accounts, of one sweep.
     static let holdsMax = 500
     static let accountsMax = 50
-    /// A hold or an account is asked for at most once in this time.
+    /// The shortest time between two questions for the same hold or account.
     static let askEvery = Duration.seconds(10)
-    /// A look begins this much before the last one: a batch that took its time then may be committed now.
+    /// The part of the time before the last look that the next look repeats: a batch that was
+    /// running then may be committed now.
     static let overlap = Duration.seconds(120)
-    /// The time between two looks at all holds. In between, dead rows of ended holds, which a long snapshot keeps from being vacuumed, are
-    /// not read.
+    /// The time between two looks at all holds. The looks in between skip dead rows of ended holds.
+    /// A long snapshot keeps such rows from being vacuumed.
     static let fromStartEvery = Duration.seconds(600)
 
     init(store: LedgerStore, runner: BatchRunner, publisher: AMQPPublisher, interval: Duration, log: Logger) {
@@ -68,36 +72,37 @@ final class Sweeper: @unchecked Sendable {
             do {
                 try publisher.send(OutgoingMessage(message, from: log.service), within: .seconds(5))
             } catch {
-                return log.warning("expiry not asked for", error: error)
+                return log.warning("expiry request failed", error: error)
             }
             askedHolds[hold.charge] = (now, hold.due)
         }
         asked.add(Int64(due.count))
-        // A hold that was asked for stays overdue until its expiry is decided.
+        // The mark does not pass a hold that was asked for: the hold stays overdue until its expiry
+        // is decided.
         let open = askedHolds.values.map(\.due).min()
         if let clock = clock.first { mark = max(mark, min(open ?? clock, clock + (Duration.zero - Self.overlap))) }
     }
 
-    /// Has the expired lots of some accounts ended, unless running holds keep them.
+    /// Ends the expired lots of some accounts, except credits that open holds reserve.
     func sweepLots() async throws {
         let now = MonotonicInstant.current()
         askedAccounts = askedAccounts.filter { now - $0.value < Self.askEvery }
         let some = try await store.pool.query(ReadAccountsWithExpiredLots(except: Array(askedAccounts.keys), limit: Self.holdsMax))
-        // Other ledgers sweep too: few of what each takes by lot are the same.
+        // Other ledgers sweep too. With a random choice they seldom take the same accounts.
         let due = some.shuffled().prefix(Self.accountsMax)
         for account in due { askedAccounts[account] = now }
         runner.submit(
             due.map { account in
                 WaitingCommand(Command(id: .make(), account: account, action: .expireLots), deadline: now + Self.askEvery) { [log] in
                     guard case .failed(let error) = $0 else { return }
-                    log.error("expired lots cannot be ended", ["account.id": .describing(account)], error: error)
+                    log.error("lot expiry failed", ["account.id": .describing(account)], error: error)
                 }
             })
     }
 }
 
 extension OutgoingMessage {
-    /// A message that begins a conversation of its own.
+    /// Makes a message that begins a conversation of its own.
     fileprivate init<M: Message>(_ message: M, from service: String) {
         let id = MessageID.make()
         let envelope = Envelope(
@@ -109,7 +114,7 @@ extension OutgoingMessage {
     }
 }
 
-/// Holds whose time is over, the oldest first.
+/// Reads overdue holds, the oldest first.
 struct ReadOverdueHolds: Statement {
     let since: Instant
     let except: [ChargeID]
@@ -134,7 +139,7 @@ struct ReadOverdueHolds: Statement {
     }
 }
 
-/// Accounts whose lots have expired and are not kept by running holds.
+/// Reads accounts that have expired lots and more credits than open holds reserve.
 struct ReadAccountsWithExpiredLots: Statement {
     typealias Output = AccountID
     let except: [AccountID]

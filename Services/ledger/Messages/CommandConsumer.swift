@@ -4,12 +4,14 @@ import EventLoop
 import Postgres
 import Telemetry
 
-/// Takes the messages of a queue, has them decided, answers and acknowledges each when its own decision is durable.
+/// Takes the messages of a queue and has them decided. Answers and acknowledges a message when its
+/// own decision is durable.
 final class CommandConsumer: Sendable {
     enum Kind: Sendable {
-        /// Questions: each gets a reply, and one that cannot be read is dropped; its asker gives up by itself.
+        /// Questions. Each one gets a reply. A question that cannot be read is dropped, and its
+        /// proxy times out.
         case holds(AMQPPublisher)
-        /// Durable commands: one that cannot take effect goes to the queue's dead letters.
+        /// Durable commands. A command that cannot take effect goes to the queue's dead letters.
         case commands(Queue)
     }
 
@@ -30,15 +32,15 @@ final class CommandConsumer: Sendable {
         outcomes = Outcomes(name)
     }
 
-    /// Hands messages to the runner until ``stop(within:)``. The consumer itself is run by the caller. The queue's prefetch bounds the
-    /// messages that wait here.
+    /// Hands messages to the runner until ``stop(within:)``. The caller runs the consumer itself.
+    /// The queue's prefetch limits the messages that wait here.
     func run() async throws {
         do {
             while true { try await submit(consumer.next(max: 1_000)) }
         } catch ConsumeError.stopped {
             return
         } catch {
-            // Nothing is settled here any more: the messages go back to the queue at once.
+            // This consumer settles nothing more, so the broker gets the messages back at once.
             await consumer.stop(within: .zero)
             throw error
         }
@@ -46,13 +48,16 @@ final class CommandConsumer: Sendable {
 
     func stop(within limit: Duration) async { await consumer.stop(within: limit) }
 
-    /// See ``HandOver``.
+    /// Gives up the queue, or subscribes again (``HandOver``).
     func setSuspended(_ isSuspended: Bool) { consumer.setSuspended(isSuspended) }
 
-    /// Submits what waits together. But a delivery that came back often was out each time a ledger died, and so were the others of its
-    /// time; one of them may be the reason. Then they are decided in groups that double, in a random order: every further death leaves
-    /// about a third of the others settled, and long before the queue's delivery limit the poison message is alone. The order of an account's
-    /// messages is given up here.
+    /// Submits deliveries together. If one of them was redelivered often, decides them in groups of
+    /// 1, 2, 4 … in a random order.
+    ///
+    /// When a ledger dies, the broker redelivers every message that was unsettled. The delivery
+    /// count therefore does not name the poison message. With random groups each further death
+    /// leaves about a third of the other messages settled. The poison message stands alone long
+    /// before the queue's delivery limit. The order of an account's messages is not kept here.
     private func submit(_ deliveries: [Delivery]) async throws {
         guard deliveries.contains(where: { $0.priorDeliveries >= Self.suspectAfter }) else {
             return runner.submit(deliveries.compactMap(waiting))
@@ -67,10 +72,11 @@ final class CommandConsumer: Sendable {
         }
     }
 
-    /// Of the fifty deliveries that a message of money gets.
+    /// The number of earlier deliveries at which a message is suspected. A money message gets 50
+    /// deliveries.
     private static let suspectAfter = 5
 
-    /// - Returns: nil for a message that is refused here.
+    /// - Returns: nil if the message cannot be read. It is then rejected.
     private func waiting(_ delivery: Delivery) -> WaitingCommand? {
         do throws(Malformed) {
             switch kind {
@@ -95,8 +101,9 @@ final class CommandConsumer: Sendable {
         }
     }
 
-    /// Tells when the broker may have given a delivery to another ledger. A question is then answered there. An expiry must not be decided
-    /// here, ahead of what the other ledger has still queued.
+    /// Returns a check that is true when the broker may have given the delivery to another ledger.
+    /// That ledger then answers the question. An expiry must not be decided here before the
+    /// messages that the other ledger has queued.
     private func isStale(_ delivery: Delivery, _ command: Command) -> @Sendable () -> Bool {
         guard command.isQuestion || command.isHousekeeping else { return { false } }
         return { [consumer] in !consumer.isOut(delivery) }
@@ -107,7 +114,7 @@ final class CommandConsumer: Sendable {
     private func conclude(_ delivery: Delivery, _ command: Command, _ verdict: Verdict) {
         switch verdict {
         case .decided(let decision): conclude(delivery, command, decision)
-        case .undecided where !isHold: break  // An expiry that is no longer out.
+        case .undecided where !isHold: break  // The broker has given this expiry to another ledger.
         case .undecided:
             outcomes.busy.add()
             log.warning("question not decided in time", fields(delivery, command), trace: delivery.trace)
@@ -149,7 +156,8 @@ final class CommandConsumer: Sendable {
         guard case .holds(let replies) = kind else { return }
         let headers = delivery.trace.map { [("traceparent", $0.child().traceparent)] } ?? []
         do {
-            // Not waited for: an asker without an answer asks again under the same id, or voids it.
+            // The send is not awaited: a proxy without an answer asks again under the same id, or
+            // voids it.
             try replies.send(
                 .reply(
                     to: delivery, messageID: MessageID.make().description, type: HoldReply.name, body: message().encoded(),
@@ -207,8 +215,9 @@ final class CommandConsumer: Sendable {
 }
 
 extension Delivery {
-    /// When a question that was not decided is answered: half a second before its asker gives up, if it came at once. Only the time since
-    /// the delivery counts: no clock of the asker's takes part, and the broker counts the time in the queue (`expiration`).
+    /// The time at which an undecided question is answered: half a second before the proxy gives
+    /// up, if the delivery was immediate. It counts from the delivery and uses no clock of the
+    /// proxy. The broker counts the time in the queue (`expiration`).
     fileprivate var deadline: MonotonicInstant {
         let longest = Int64(5_000)
         let given = Int64(properties.expirationMilliseconds)
@@ -216,7 +225,8 @@ extension Delivery {
         return receivedAt + .milliseconds(max(patience - 500, patience / 2))
     }
 
-    /// How often this message was out before, unsettled; a quorum queue counts.
+    /// The number of earlier deliveries that ended without an acknowledgement. Only a quorum queue
+    /// counts them.
     fileprivate var priorDeliveries: Int { redelivered ? properties.header("x-delivery-count").flatMap { Int($0) } ?? 0 : 0 }
 }
 
@@ -262,7 +272,7 @@ extension HoldReply {
 }
 
 extension Refusal {
-    /// For logs.
+    /// The reason's name in logs.
     fileprivate var name: String {
         switch self {
         case .insufficientFunds: "insufficient_funds"
@@ -295,7 +305,8 @@ extension Entry.Kind {
 /// Counters of one queue.
 private struct Outcomes: Sendable {
     let applied, refused, duplicate, conflict, superseded, awaiting, noted, invalid, malformed, dropped, failed, busy, kept: Counter
-    /// Decided in small groups, because of a message that was delivered too often.
+    /// The commands that were decided in small groups, because one of them was redelivered too
+    /// often.
     let apart: Counter
 
     init(_ queue: String) {
@@ -307,7 +318,7 @@ private struct Outcomes: Sendable {
         (malformed, dropped, failed) = (counter("malformed"), counter("dropped"), counter("failed"))
         (busy, kept) = (counter("busy"), counter("kept"))
         apart = Metrics.shared.counter(
-            "ledger_commands_apart_total", help: "Commands decided in small groups, because of one that came back too often.",
+            "ledger_commands_apart_total", help: "Commands decided in small groups, because one was redelivered too often.",
             labels: ["queue": queue])
     }
 

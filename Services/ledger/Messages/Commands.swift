@@ -5,7 +5,7 @@ import Telemetry
 
 // The command that each message asks of the engine.
 
-/// Where a message came from, as far as the journal keeps it.
+/// The origin of a message, as the journal keeps it.
 struct CommandOrigin: Sendable {
     var trace: TraceContext?
     var conversation: ConversationID?

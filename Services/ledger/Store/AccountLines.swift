@@ -3,27 +3,35 @@ import EventLoop
 import Postgres
 import Telemetry
 
-/// Commands of accounts that a batch could not lock, in a line for each account.
+/// The waiting commands of accounts that a batch could not lock, in a line for each account.
 ///
-/// The lines are worked on in turn, over a connection of their own. One account at a time waits for its lock, behind the transactions that
-/// wait already, so that two ledgers share a busy account fairly. Once that was decided, the line ends, and what came meanwhile goes to the
-/// next batch. Commands keep their order. Of the waiting reports of a charge only the largest stays. What the sweep asks for does not wait,
-/// since it asks again. Once the lock was not to be had, questions do not wait either. After ``keepAfter`` the durable commands become rows
-/// (``KeptCommand``); while an account has rows, its later commands follow them. Confined to the store's loop.
+/// The lines take turns on a connection of their own. One account at a time waits for its lock,
+/// behind the transactions that already wait, so that two ledgers share a busy account fairly. A
+/// line ends when its commands are decided; later commands go to the next batch.
+///
+/// - Commands keep their order.
+/// - Of the waiting reports of a charge only the largest stays.
+/// - Expiries do not wait, because the sweep asks again.
+/// - Questions do not wait after one try to get the lock has failed.
+/// - Durable commands become rows after ``keepAfter`` (``KeptCommand``). Later commands of the
+///   account are decided after its rows.
+///
+/// Confined to the store's loop.
 final class AccountLines: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
     private struct Line {
         private(set) var commands: [WaitingCommand] = []
-        /// Where the waiting report of a charge stands.
+        /// The index of the waiting report of each charge.
         private var reports: [ChargeID: Int] = [:]
         var tryFrom = MonotonicInstant.current()
         /// The tries in a row that ended without the lock.
         var timeouts = 0
         var hasRows = false
-        /// A command cannot be written: until the line is empty, one at a time is decided.
+        /// True after a command of the line could not be written. One command at a time is then
+        /// decided until the line is empty.
         var isCareful = false
 
-        /// - Returns: the smaller of two reports of a charge, which need not wait.
+        /// - Returns: the smaller of two reports of a charge. It needs no decision.
         mutating func append(_ command: WaitingCommand) -> WaitingCommand? {
             guard case .report(let used, _) = command.command.action else {
                 commands.append(command)
@@ -66,24 +74,27 @@ final class AccountLines: @unchecked Sendable {
     private let log: Logger
     private let commandsMax: Int
     private var lines: [AccountID: Line] = [:]
-    /// The accounts in turn.
+    /// The accounts in the order of their turns.
     private var turn: [AccountID] = []
     private var arrival: Wait<Void>?
-    /// Takes the accounts' commands out of the queue for the next batch: they are older than those that their new lines will get.
+    /// Takes the accounts' commands out of the queue of the next batch. They are older than the
+    /// later commands of the new lines.
     var claim: (Set<AccountID>) -> [WaitingCommand] = { _ in [] }
-    /// Puts commands at the head of that queue.
+    /// Puts commands at the head of the queue of the next batch.
     var release: ([WaitingCommand]) -> Void = { _ in }
     var isBeingDecided: (AccountID) -> Bool = { _ in false }
     private var looksForRowsFrom = MonotonicInstant.current()
-    /// The last account that was found to have rows; the next look begins behind it.
+    /// The last account that was found to have rows. The next look begins after it.
     private var lastWithRows = ""
     private var keepsFrom = MonotonicInstant.current()
 
-    /// A durable command waits this long in memory, and then as a row. The broker ends a channel that has a delivery out for 30 minutes.
+    /// The time after which a waiting durable command becomes a row. The broker closes a channel
+    /// that has an unsettled delivery for 30 minutes.
     private let keepAfter: Duration
-    /// More waiting commands than this become rows at once. It is half of the prefetch, so that other accounts' messages still come in.
+    /// The number of waiting commands above which durable commands become rows at once. It is half
+    /// of the prefetch, so that messages of other accounts still arrive.
     private let waitingMax: Int
-    /// The time between two tries of an account that has rows only, and between two looks for such accounts.
+    /// The time between two looks for accounts that have rows.
     private let rowsEvery: Duration
 
     private let waiting = Metrics.shared.gauge("ledger_locked_account_commands", help: "Commands that wait for locked accounts.")
@@ -113,17 +124,17 @@ final class AccountLines: @unchecked Sendable {
     private func add(_ command: WaitingCommand) {
         let account = command.command.account
         if command.command.isHousekeeping { return command.answer(.decided(.noted)) }
-        // They would take the places of other accounts' questions, of which the broker sends only so many at once.
+        // Waiting questions would use up the prefetch, which questions of other accounts need.
         if command.command.isQuestion, let line = lines[account], line.timeouts > 0 || line.commands.count >= Self.questionsUpTo {
             return command.answer(.undecided)
         }
         if let needless = lines[account]?.append(command) { needless.answer(.decided(.noted)) }
     }
 
-    /// A line of this length takes no more questions.
+    /// The length at which a line takes no more questions.
     private static let questionsUpTo = 1_000
 
-    /// Puts the commands of a batch that could not lock their accounts in front of those that came after them.
+    /// Puts the commands of a batch that could not lock their accounts in front of later commands.
     func putBack(_ commands: [WaitingCommand]) {
         guard !commands.isEmpty else { return }
         open(Set(commands.map(\.command.account)))
@@ -132,7 +143,7 @@ final class AccountLines: @unchecked Sendable {
         for (account, commands) in kept { lines[account]?.putBack(commands) }
     }
 
-    /// Takes the questions out whose askers give up soon, unless they are being decided.
+    /// Takes out the questions whose proxies give up soon, unless they are being decided.
     func removeOverdue(_ now: MonotonicInstant) -> [WaitingCommand] {
         lines.filter { $1.commands.contains { $0.isOverdue(now) } }.flatMap { lines[$0.key]?.take { $0.isOverdue(now) } ?? [] }
     }
@@ -190,7 +201,8 @@ final class AccountLines: @unchecked Sendable {
         try await wait.value(within: lines.isEmpty ? rowsEvery : min(rowsEvery, .milliseconds(100)), elseReturn: ())
     }
 
-    /// The commands stay in the line until the lock is there: a question may be given up meanwhile, a report may be replaced.
+    /// Waits for the lock of an account and decides its line. The commands stay in the line until
+    /// the lock is there: meanwhile a question may be given up, and a report may be replaced.
     private func tryLine(of account: AccountID) async throws {
         guard let line = lines[account] else { return }
         let countMax = line.isCareful ? 1 : commandsMax
@@ -200,7 +212,8 @@ final class AccountLines: @unchecked Sendable {
         do {
             let decisions = try await store.decideInLine(of: account, lockWithin: patience(with: line), rowsMax: countMax) {
                 kept, areMore in
-                // One command or one row at a time: the one that cannot be written is then known.
+                // One command or one row at a time, so that an error names the one that cannot be
+                // written.
                 (rows, hasRows) = (kept, areMore || line.isCareful && !kept.isEmpty)
                 let now = MonotonicInstant.current()
                 for overdue in lines[account]?.take(where: { $0.isOverdue(now) }) ?? [] { overdue.answer(.undecided) }
@@ -221,14 +234,16 @@ final class AccountLines: @unchecked Sendable {
         }
     }
 
-    /// Nobody waits long behind an account that stays locked.
+    /// Returns the time to wait for the lock. It is shorter while other lines are ready.
     private func patience(with line: Line) -> Duration {
         let now = MonotonicInstant.current()
         guard lines.count > 1, lines.values.count(where: { $0.tryFrom <= now }) > 1 else { return LedgerStore.lineWithin }
         return line.timeouts > 0 ? .milliseconds(20) : LedgerStore.lockWithin
     }
 
-    /// The lock is there: the next batch decides what came meanwhile. Commands of which one cannot be written stay until it is known.
+    /// Ends a line whose commands are decided. The next batch decides the commands that came
+    /// meanwhile. While the ledger looks for a command that cannot be written, the line stays until
+    /// it is empty.
     private func end(_ account: AccountID, wasCareful: Bool) {
         let left = lines[account]?.commands ?? []
         guard left.isEmpty || !wasCareful else { return }
@@ -258,7 +273,8 @@ final class AccountLines: @unchecked Sendable {
 
     // MARK: Rows
 
-    /// Turns commands into rows that have waited too long, or are too many, and opens lines for the accounts that have rows.
+    /// Turns commands that waited too long, or are too many, into rows. Opens lines for accounts
+    /// that have rows.
     private func keepOverdue() async throws {
         let now = MonotonicInstant.current()
         guard keepsFrom <= now else { return }
@@ -267,7 +283,8 @@ final class AccountLines: @unchecked Sendable {
             looksForRowsFrom = now + rowsEvery
             let accounts = try await store.someAccountsKept(after: lastWithRows)
             lastWithRows = accounts.last ?? ""
-            // The batch under way may have skipped the account: it opens the line itself, with the commands it took.
+            // A running batch that skipped the account opens the line itself, with the commands
+            // that it took.
             open(Set(accounts.compactMap { AccountID($0) }.filter { !isBeingDecided($0) }))
         }
         var left = count
@@ -286,7 +303,8 @@ final class AccountLines: @unchecked Sendable {
         }
     }
 
-    /// A young report stays in memory: the next one of its charge replaces it, and no order is kept between reports and other commands.
+    /// Writes the selected commands as rows. The caller leaves young reports in memory: the next
+    /// report of the charge replaces them, and reports need no order among other commands.
     private func keep(_ account: AccountID, where isKept: (WaitingCommand) -> Bool) async throws {
         let commands = lines[account]?.take(where: isKept) ?? []
         guard !commands.isEmpty else { return }

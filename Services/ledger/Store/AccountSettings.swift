@@ -9,9 +9,10 @@ struct AccountSettings: Equatable, Sendable {
 }
 
 extension LedgerStore {
-    /// Changes an account's settings under its lock, as every batch changes it. An account that was never granted anything gets a row, and
-    /// stays unopened. Takes a connection of the pages: a locked account must not keep one from a decision.
-    /// - Throws: `PostgresError`, retriable, when the account stays locked for ``lineWithin``.
+    /// Changes an account's settings under its lock. An account without a grant gets a row and
+    /// stays unopened. Uses a connection of the pages, so that a locked account takes no connection
+    /// from a decision.
+    /// - Throws: `PostgresError`, retriable, if the account stays locked for ``lineWithin``.
     func changeSettings(of id: AccountID, _ change: (inout AccountSettings) -> Void) async throws {
         try await reads.transaction { transaction in
             _ = try await transaction.pipeline(BeginBatch(lockWithin: Self.lineWithin), OpenAccounts(ids: [id]))

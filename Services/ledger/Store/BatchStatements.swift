@@ -17,8 +17,8 @@ struct OpenAccounts: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(ids) }
 }
 
-/// Locks the accounts that no other transaction has locked, in the order of their ids. A missing account and a locked one look the same:
-/// ``ReadAccountsThere`` tells them apart.
+/// Locks the accounts that no other transaction has locked, in the order of their ids. Returns
+/// neither missing nor locked accounts; ``ReadAccountsThere`` distinguishes them.
 struct LockFreeAccounts: Statement {
     let ids: [AccountID]
 
@@ -28,7 +28,7 @@ struct LockFreeAccounts: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Account { try Account(&row) }
 }
 
-/// Locks one account, behind the transactions that wait for it already.
+/// Locks one account. Waits behind the transactions that already wait for it.
 struct LockAccount: Statement {
     let id: AccountID
 
@@ -46,7 +46,7 @@ struct LockAccount: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Account { try Account(&row) }
 }
 
-/// The accounts of these that exist.
+/// Reads which of these accounts exist.
 struct ReadAccountsThere: Statement {
     typealias Output = AccountID
     let ids: [AccountID]
@@ -89,11 +89,13 @@ extension Account {
     }
 }
 
-/// Bounds each wait for a lock (SQLSTATE 55P03) and each statement (57014) of the transaction, and has its statements planned once a
-/// connection, by their indexes. A ledger that is stopped inside of the transaction loses its locks after three seconds.
+/// Limits each wait for a lock (SQLSTATE 55P03) and each statement (57014) of the transaction.
+/// Makes the statements use generic plans without sequential scans. Postgres ends a transaction
+/// that is idle for three seconds, so a stopped ledger loses its locks.
 ///
-/// Planning the write took as long as running it (0.3 ms of a batch of one). The plans do not depend on the values, but on how full the
-/// tables are at that moment: made while few holds are open, they would read all of `open_hold` ever after, dead rows and all.
+/// Planning the write took as long as running it (0.3 ms of a batch of one), so a connection plans
+/// once. A plan depends on the size of the tables at that moment, not on the values. A plan that is
+/// made while few holds are open would read all of `open_hold`, including dead rows.
 struct BeginBatch: Statement {
     let lockWithin: Duration
     var statementWithin = Duration.seconds(30)
@@ -117,8 +119,9 @@ struct ReadClock: Statement {
     static let sql = "SELECT clock_timestamp()"
 }
 
-/// The entries of these charges. A statement of its own: one that also locked would read with the snapshot from before the wait, and miss
-/// the entries that the lock's last owner wrote.
+/// Reads the entries of these charges. It must be a statement of its own. A statement that also
+/// locked would use the snapshot from before the wait, and would miss the entries of the previous
+/// owner of the lock.
 struct ReadEntries: Statement {
     let ids: [ChargeID]
 

@@ -3,17 +3,19 @@ import Contracts
 import Postgres
 import Telemetry
 
-// Durable commands of an account that stayed locked for too long: rows of `dead_letter` in state `replay`, with the account as ordering
-// key. They are decided in their order before any later command of the account (``LedgerStore/decideInLine(_:of:rowsMax:)``).
+// The durable commands of an account that stayed locked are rows of `dead_letter` in state
+// `replay`, with the account as ordering key. They are decided in their order, before later
+// commands of the account (``LedgerStore/decideInLine(of:lockWithin:rowsMax:take:)``).
 
-/// One such command, as its row has it.
+/// A command that waits as a row.
 struct KeptCommand: Sendable {
     let messageID: MessageID
     let consumer: String
     let command: Command
 }
 
-/// Keeps messages as rows, in their order. A message that is there already stays as it is: it was delivered twice.
+/// Writes messages as rows, in their order. A row that exists already stays as it is, because its
+/// message was delivered twice.
 struct KeepCommands: Statement {
     let commands: [(command: Command, message: DurableMessage)]
 
@@ -32,7 +34,8 @@ struct KeepCommands: Statement {
 
     func bind(_ parameters: inout Parameters) {
         let deliveries = commands.map(\.message.delivery)
-        // A message without an id of its own is named now: its command has an id, so a second row decides nothing new.
+        // A message without a valid id gets a new one. A second row of it is harmless, because its
+        // command has the same charge id.
         let ids = deliveries.map { MessageID($0.properties.messageID) ?? .make() }
         parameters.append(ids)
         parameters.append(commands.map(\.message.queue))
@@ -47,7 +50,7 @@ struct KeepCommands: Statement {
     }
 }
 
-/// The accounts of these that have commands in rows.
+/// Reads which of these accounts have commands in rows.
 struct ReadAccountsKept: Statement {
     let among: [AccountID]
 
@@ -61,7 +64,7 @@ struct ReadAccountsKept: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> AccountID { try row.next() }
 }
 
-/// Some accounts that have commands in rows, as the rows name them.
+/// Reads at most 100 accounts that have commands in rows, as the rows name them.
 struct ReadSomeAccountsKept: Statement {
     let after: String
 
@@ -77,7 +80,7 @@ struct ReadSomeAccountsKept: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> String { try row.next() }
 }
 
-/// The oldest commands that an account has in rows.
+/// Reads the oldest commands that an account has in rows.
 struct ReadKeptCommands: Statement {
     let account: AccountID
     let limit: Int
@@ -110,7 +113,8 @@ struct ReadKeptCommands: Statement {
     }
 }
 
-/// Ends rows in the transaction that decides them; those whose command is a mistake wait for an operator.
+/// Ends rows in the transaction that decides their commands. A row whose command is a mistake is
+/// parked for an operator.
 struct ResolveKeptCommands: Statement {
     let decided: [(command: KeptCommand, isMistake: Bool)]
 
@@ -131,7 +135,7 @@ struct ResolveKeptCommands: Statement {
     }
 }
 
-/// Leaves a row to an operator, because its command cannot be written.
+/// Parks a row for an operator, because its command cannot be written.
 struct ParkKeptCommand: Statement {
     let command: KeptCommand
     let reason: String
@@ -159,7 +163,7 @@ extension LedgerStore {
         }
     }
 
-    /// - Returns: at most a hundred of them, in the order of their names, behind `name`.
+    /// - Returns: at most 100 ordering keys after `name`, in ascending order.
     func someAccountsKept(after name: String) async throws -> [String] { try await pool.query(ReadSomeAccountsKept(after: name)) }
 
     func park(_ command: KeptCommand, because error: PostgresError) async throws {
@@ -168,7 +172,7 @@ extension LedgerStore {
 }
 
 extension Decision {
-    /// The sender made a mistake that no repetition mends.
+    /// True if the sender made a mistake, so that no repetition can succeed.
     var isMistake: Bool {
         switch self {
         case .conflict, .invalid: true
