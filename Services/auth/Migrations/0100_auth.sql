@@ -38,7 +38,7 @@ CREATE TABLE session (
 );
 
 CREATE INDEX session_of_user ON session (user_id) WHERE revoked_at IS NULL;
--- For the deletion of expired sessions, in small steps, without reading the live ones.
+-- The job that deletes expired sessions finds them here, without reading live sessions.
 CREATE INDEX session_end ON session (idle_expires_at);
 CREATE INDEX session_revoked ON session (revoked_at) WHERE revoked_at IS NOT NULL;
 
