@@ -1,9 +1,11 @@
 import Contracts
 import Postgres
 
-/// The accounts in the order of their ids, each with its lots as its journal makes them from an opening on.
+/// The accounts in the order of their ids. Each one has the lots that its journal makes from an
+/// opening on.
 ///
-/// Reads a page of rows at a time, so its memory does not grow with the journal. Inside a transaction, which keeps the cursors open.
+/// Reads one page of rows at a time, so its memory does not grow with the journal. It needs a
+/// transaction, which keeps the cursors open.
 struct AccountReplays {
     private let transaction: PostgresTransaction
     private var entries: CursorReader<FetchEntries>
@@ -12,17 +14,18 @@ struct AccountReplays {
     struct Account {
         let id: AccountID
         var opening: LotReplay.Opening?
-        /// Lots as the table has them.
+        /// The lots as the table has them.
         var lots: [LotRow] = []
         var lotsExpireAt: Instant?
         /// True if the account was written to since the opening.
         var hasEntries = false
-        /// The first entry that cannot have happened to the lots before it.
+        /// The first entry that is impossible for the lots before it.
         var finding: Audit.Finding?
         var replay: LotReplay
     }
 
-    /// - Parameter end: a month start. Replays each account's entries up to its last one decided before that.
+    /// - Parameter end: a month start. The replay of an account stops at its last entry decided
+    ///   before it.
     init(in transaction: PostgresTransaction, from opening: Instant, to end: Instant? = nil) async throws {
         if let end {
             try await transaction.execute(DeclareEntriesTo(from: opening, end: end))
@@ -99,7 +102,8 @@ private struct CursorReader<Fetch: Statement> where Fetch.Output: InAccountOrder
 
 extension LotEntry: InAccountOrder {}
 
-/// The chains from their openings on, and entries outside of the chains (seq 0) that made or changed lots without moving credits.
+/// Selects the chains from their openings on. Also selects entries outside of the chains (seq 0)
+/// that made or changed lots without moving credits.
 private struct DeclareEntries: Statement {
     let from: Instant
 
@@ -115,7 +119,7 @@ private struct DeclareEntries: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(from) }
 }
 
-/// The same up to each account's last entry that was decided before $2.
+/// Selects the same rows up to each account's last entry that was decided before $2.
 private struct DeclareEntriesTo: Statement {
     let from: Instant
     let end: Instant

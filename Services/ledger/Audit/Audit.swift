@@ -1,13 +1,13 @@
 import Contracts
 import Postgres
 
-/// Recomputes accounts, holds, lots, limits and rollups from the journal, and names the first row of each check where the journal and the
-/// tables differ.
+/// Recomputes accounts, holds, lots, limits and rollups from the journal. Names the first row of
+/// each check where the journal and a table differ.
 ///
-/// Reads one snapshot; the services go on meanwhile. Cost: some passes over the entries since the opening, the longest of them row by
-/// row.
+/// Reads one snapshot while the services continue to write. An audit makes some passes over the
+/// entries since the opening. The longest pass reads row by row.
 struct Audit: Sendable {
-    /// The opening: entries decided before it were not read.
+    /// The opening. The audit did not read entries decided before it.
     var from: Instant
     var accounts: Int64
     var entries: Int64
@@ -34,7 +34,7 @@ struct Audit: Sendable {
         }
     }
 
-    /// - Parameter transaction: one that keeps its snapshot, and took it after ``LockOpenings``.
+    /// - Parameter transaction: a transaction with one snapshot, taken after ``LockOpenings``.
     static func run(in transaction: PostgresTransaction, all: Bool = false) async throws -> Audit {
         try await transaction.execute(PrepareAudit())
         let scope = try await transaction.one(ReadScope(all: all))
@@ -69,15 +69,15 @@ struct Audit: Sendable {
     }
 }
 
-/// Where an audit begins.
+/// The openings that an audit uses.
 struct AuditScope: Sendable {
-    /// The opening: entries decided before it are not read.
+    /// The opening. The audit does not read entries decided before it.
     var from: Instant
     /// The newest opening. Usage before it may be folded into half-hours.
     var newest: Instant
 }
 
-/// A check returns the first row that is wrong, in the order of accounts and their chains.
+/// A query for the first row that is wrong, in the order of accounts and their chains.
 protocol AuditCheck: Statement where Output == Audit.Finding {
     static var name: String { get }
     /// Selects the account, charge, place in the chain and detail of every wrong row.
@@ -85,8 +85,8 @@ protocol AuditCheck: Statement where Output == Audit.Finding {
 }
 
 extension AuditCheck {
-    /// The rows are sorted when all of them are found. A plan that looks for the first in the order of the chains would read every
-    /// partition of the journal through its index.
+    /// Sorts the wrong rows after finding all of them. A plan that looks for the first row in the
+    /// order of the chains would read every partition of the journal through its index.
     static var sql: String {
         """
         WITH wrong (account_id, charge_id, seq, detail) AS MATERIALIZED (
@@ -106,7 +106,7 @@ extension AuditCheck {
     }
 }
 
-/// A check of the entries since an opening, which is $1.
+/// A check of the entries since an opening. The opening is $1.
 protocol JournalCheck: AuditCheck {
     var from: Instant { get }
 }
@@ -115,11 +115,12 @@ extension JournalCheck {
     func bind(_ parameters: inout Parameters) { parameters.append(from) }
 }
 
-/// Parts of statements that begin at the opening $1.
+/// The parts of statements that begin at the opening $1.
 ///
-/// Each entry after an account's opening was decided at or after the month start: the opening is the account's last entry decided
-/// before it. The time finds the entries through a BRIN index in whichever partition they are; `seq` decides which of them follow the
-/// opening if the clock was set back over the month start.
+/// An account's opening is its last entry decided before the month start, so each entry after it
+/// was decided at or after the month start. A BRIN index finds the entries by time, in whichever
+/// partition they are. If the clock was set back over the month start, `seq` decides which entries
+/// follow the opening.
 enum Opening {
     static let accounts = """
         (
@@ -140,14 +141,16 @@ enum Opening {
         """
 }
 
-/// Keeps months in the journal while an audit runs. The first statement of its transaction: LOCK TABLE takes no snapshot, so the snapshot
-/// is of a moment at which no month is being detached.
+/// Keeps months in the journal while an audit runs. It must be the first statement of its
+/// transaction. LOCK TABLE takes no snapshot, so the snapshot is taken when no month is being
+/// detached.
 struct LockOpenings: Statement {
     static let sql = "LOCK TABLE audit_opening IN ACCESS SHARE MODE"
 }
 
-/// Lets a pass over a large journal take longer than a statement of the hot path may, and sort more. Each plan is made for its opening.
-/// No statement is compiled: with many partitions that takes longer than the statement.
+/// Allows a pass over a large journal more time and more sort memory than a statement of the hot
+/// path. Each statement is planned for its opening. JIT is off, because compiling for many
+/// partitions takes longer than running the statement.
 struct PrepareAudit: Statement {
     static let sql = """
         SELECT
@@ -186,7 +189,7 @@ private struct Totals: Statement {
 }
 
 extension Audit {
-    /// Without findings.
+    /// Makes an audit without findings.
     init(_ row: inout RowReader) throws(PostgresError) {
         try self.init(
             from: row.next(), accounts: row.next(), entries: row.next(), holds: row.next(), posted: row.next(), held: row.next(),

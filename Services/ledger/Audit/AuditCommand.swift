@@ -2,10 +2,12 @@ import Bootstrap
 import JSON
 import Postgres
 
-/// `ledger audit [--all] [--json]`: audits now and prints the result. Status 0: consistent; 1: findings; 2: the audit could not run.
+/// `ledger audit [--all] [--json]`: audits now and prints the result. Status 0: no findings; 1:
+/// findings; 2: the audit failed.
 ///
-/// `--all` reads everything that the journal still has. An audit without findings moves the opening of later ones, as the nightly audit does.
-/// Needs `DATABASE_URL` only; the ledger may be running.
+/// `--all` reads everything that the journal still has. An audit without findings moves the opening
+/// of later audits, as the nightly audit does. The command needs `DATABASE_URL` only; the ledger
+/// may be running.
 let auditCommand = Runtime.Command("audit", parameters: "[--all] [--json]", statusOfFailure: 2) { runtime, arguments in
     guard Set(arguments).isSubset(of: ["--all", "--json"]), Set(arguments).count == arguments.count else { return nil }
     let pool = try runtime.database(connectionsMax: 1)

@@ -14,7 +14,7 @@ struct ClaimAudit: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(due) }
 }
 
-/// Writes a result, and deletes those of more than 400 days ago.
+/// Writes a result, and deletes results that are more than 400 days old.
 struct KeepAuditRun: Statement {
     let run: AuditRun
 

@@ -4,27 +4,28 @@ import Telemetry
 
 /// Runs audits and keeps their results.
 ///
-/// Runs on the loop of its pool. With a loop of its own, an audit delays no decision.
+/// Runs on the loop of its pool. An audit on a loop of its own delays no decision.
 struct Auditor: Sendable {
     let pool: PostgresPool
     let log: Logger
 
-    /// Audits now.
+    /// Runs an audit now.
     /// - Parameter all: reads everything that the journal still has, not only the entries since the newest opening.
     func run(all: Bool = false) async throws -> AuditRun {
         guard let run = try await run(due: nil, all: all) else { preconditionFailure("another ledger can run only an audit that is due") }
         return run
     }
 
-    /// Runs the audit that was due then, unless it was run already or another ledger runs it. If it finds nothing, moves the opening of
-    /// later audits and folds old usage.
+    /// Runs the audit that was due at `due`, unless a ledger ran it already or is running it. If
+    /// the audit finds nothing, moves the opening of later audits and folds old usage.
     func run(due: Instant) async throws -> AuditRun? {
         guard let run = try await run(due: due, all: false) else { return nil }
         if run.audit.findings.isEmpty { try await close(at: run.started) }
         return run
     }
 
-    /// Does what an audit without findings allows: moves the opening of later audits and folds the usage before it.
+    /// Moves the opening of later audits and folds the usage before it. Call it after an audit
+    /// without findings.
     func close(at now: Instant) async throws {
         try await withTaskExecutorPreference(pool.loop) {
             for opening in try await Openings(pool: pool).advance(at: now) {
@@ -84,14 +85,15 @@ struct Auditor: Sendable {
 
 /// An audit that was run, and when.
 struct AuditRun: Sendable {
-    /// When a nightly audit was due. Nil: an operator or administrator asked for the audit.
+    /// The time at which a nightly audit was due. Nil: an operator or an administrator asked for
+    /// the audit.
     var due: Instant?
     var started: Instant
     var finished: Instant
     var audit: Audit
 }
 
-/// The state of all audits of the database, by any ledger.
+/// The state of all audits of the database, by every ledger.
 struct AuditSummary: Sendable {
     var lastDue: Instant?
     var findings: Int64

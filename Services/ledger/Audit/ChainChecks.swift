@@ -75,8 +75,9 @@ struct Overspent: JournalCheck {
         """
 }
 
-/// A charge moves the balance by its amount, never by more than was used. A charge after the expiry of its hold goes below zero by at
-/// most what the hold had reserved and the expiry did not take.
+/// A charge moves the balance by its amount, and by no more than was used. A charge after the
+/// expiry of its hold can take the balance below zero. It does so by at most the amount that the
+/// hold had reserved and the expiry did not take.
 struct Overcharged: JournalCheck {
     static let name = "overcharged"
     let from: Instant
@@ -99,8 +100,8 @@ struct Overcharged: JournalCheck {
         """
 }
 
-/// An account owes the amount by which it is below its overdraft. Entries that may raise the debt set it to that amount. All others
-/// lower it where ``Overspent`` finds nothing.
+/// An account owes the amount by which it is below its overdraft. Entries that may raise the debt
+/// set it to that amount. All other entries lower it, if ``Overspent`` finds nothing.
 struct Owed: AuditCheck {
     static let name = "owed"
     static let wrong = """
@@ -153,8 +154,9 @@ struct HoldWithoutRow: JournalCheck {
         """
 }
 
-/// A charge ends once. Its end gives back exactly what its hold took: nothing where the end is the charge's first row, at step 0. A late
-/// settlement gives nothing back and stands only after an expiry.
+/// A charge ends once. Its end gives back exactly the amount that its hold took. An end at step 0
+/// has no hold and gives nothing back. A late settlement gives nothing back and must follow an
+/// expiry.
 struct ReleaseOffHold: JournalCheck {
     static let name = "release"
     let from: Instant

@@ -1,6 +1,7 @@
 import Contracts
 
-// Amounts are nano-credits, and sums wrap: a damaged row is a finding and must not end the process.
+// Amounts are nano-credits. Sums wrap, because a damaged row is a finding and must not end the
+// process.
 
 /// An entry as far as lots are concerned.
 struct LotEntry: Sendable {
@@ -53,7 +54,8 @@ struct LotReplay {
     private var targets: [ChargeID: (at: Instant, amounts: [Int64])] = [:]
     /// Lots with credits left; the last is the next to burn.
     private var live: [ChargeID] = []
-    /// `remaining` of the lots that burned since the engine last looked at all lots, as it was then. Nil: that look was before the opening.
+    /// The `remaining` of the lots that burned since the engine's last look at all lots, as it was
+    /// at that look. Nil: the look was before the opening.
     private var burnedSinceLook: [ChargeID: Int64]? = [:]
     private var total: Int64 = 0
     private var seq: Int64
@@ -61,9 +63,9 @@ struct LotReplay {
     private var held: Int64
     private var last: LotEntry?
 
-    /// Where the account stood at a month start.
+    /// The state of an account at a month start.
     struct Opening: Sendable {
-        /// The number of its last entry decided before that; 0: it had none.
+        /// The number of its last entry decided before the month start; 0 if it had none.
         var seq: Int64
         var posted: Int64
         var held: Int64
@@ -87,8 +89,8 @@ struct LotReplay {
         }
     }
 
-    /// The account after the last entry that was followed. Its lots are in no order.
-    /// - Parameter table: decides which target of a reversal stands where the journal leaves several possible.
+    /// Returns the account after the last entry that was followed. Its lots have no order.
+    /// - Parameter table: decides the target of a reversal if the journal allows several targets.
     func opening(besides table: [LotRow]) -> Opening {
         let known = Dictionary(uniqueKeysWithValues: table.map { ($0.id, $0.reversalTarget) })
         let opened = lots.values.map { lot in
@@ -102,8 +104,9 @@ struct LotReplay {
 
     // MARK: Entry by entry
 
-    /// Applies an entry outside of the chain, before those of the chain: a grant that was reversed before it arrived, or a reversal that
-    /// moved nothing. An entry that is applied twice counts once.
+    /// Applies an entry outside of the chain. Call it before the entries of the chain. Such an
+    /// entry is a grant that was reversed before it arrived, or a reversal that moved nothing.
+    /// Applying an entry twice changes nothing.
     mutating func note(_ entry: LotEntry) {
         if entry.kind == .clawback {
             guard let grant = entry.grant else { return }
@@ -124,8 +127,9 @@ struct LotReplay {
         return (problem ?? shortage).map { finding("lot_entry", entry.charge, entry.seq, $0) }
     }
 
-    /// Lots that ended before an entry have expired before it, except for credits that open holds reserve. Expired holds are settled
-    /// before lots expire, and lots expire one after the other, so their entries are exempt.
+    /// Returns a flaw if the entry spent a lot after its end. Lots that ended before an entry have
+    /// expired before it, except credits that open holds reserve. Two kinds are exempt: holds end
+    /// before lots expire, and lots expire one after the other.
     private func spentAfterItsEnd(at entry: LotEntry) -> String? {
         guard entry.kind != .expire, entry.kind != .lotExpiry else { return nil }
         return spendable(at: entry.at).map { "decided with \(posted) posted, \(held) held and \($0)" }
@@ -182,7 +186,8 @@ struct LotReplay {
         }
     }
 
-    /// Burns what was spent, in the order of the lots. At a balance of zero or below, all lots are empty.
+    /// Burns the credits that were spent, in the order of the lots. At a balance of zero or below,
+    /// all lots are empty.
     private mutating func burn() -> String? {
         var spent = total &- max(0, posted)
         guard spent >= 0 else { return "lots have \(total), posted is \(posted)" }

@@ -3,7 +3,8 @@ import EventLoop
 import Postgres
 import Telemetry
 
-/// Audits the ledger once a day. One of several ledgers runs the audit; all of them report the last result.
+/// Audits the ledger once a day. One of several ledgers runs the audit; all of them report its
+/// result.
 ///
 /// | metric | |
 /// |---|---|
@@ -17,7 +18,8 @@ final class NightlyAudit: @unchecked Sendable {
     private let now: @Sendable () -> Instant
     private let log: Logger
     private var isFailing = false
-    /// A failed audit is not repeated before this; it may have held a snapshot for an hour.
+    /// The time before which a failed audit is not repeated. It may have held a snapshot for an
+    /// hour.
     private var restsUntil: Instant?
     private let findings = Metrics.shared.gauge("ledger_audit_findings", help: "Findings of the last audit.")
     private let lastSuccess = Metrics.shared.gauge(
@@ -32,7 +34,8 @@ final class NightlyAudit: @unchecked Sendable {
         (self.auditor, self.time, self.interval, self.now, self.log) = (auditor, time, interval, now, log)
     }
 
-    /// Runs until cancelled. Nights in which no ledger ran are made up for by one audit. A new ledger's first audit is in its first night.
+    /// Runs until cancelled. One audit replaces all audits of nights in which no ledger ran. A new
+    /// ledger runs its first audit in its first night.
     func run() async throws {
         let begun = now()
         while true {

@@ -1,19 +1,23 @@
 import Contracts
 import Postgres
 
-/// Moves the newest opening to the newest month start that is at least seven days old, one month at a time: later audits begin there.
+/// Moves the newest opening, where later audits begin. The new opening is the newest month start
+/// that is at least seven days old. Moves it one month at a time.
 ///
-/// Called after an audit without findings. A finding before the new opening would no longer be found. An opening comes from a replay of
-/// the entries since the opening before it, never from the tables. Seven days are long enough that each entry decided before the month
-/// start is committed, so an opening never changes.
+/// Call it only after an audit without findings: later audits would not find a finding before the
+/// new opening. An opening comes from a replay of the entries since the opening before it, never
+/// from the tables. After seven days each entry decided before the month start is committed, so an
+/// opening never changes.
 ///
-/// Batches and audits touch none of its locks: it reads the journal and writes only the tables of the openings.
+/// Waits for no batch and no audit: it reads the journal and writes only the tables of the
+/// openings.
 struct Openings: Sendable {
     let pool: PostgresPool
 
     static func newest(at now: Instant) -> Instant { JournalMonth(of: now + .seconds(-7 * 86_400)).start }
 
-    /// - Returns: the openings written, oldest first. None if another process writes them.
+    /// - Returns: the openings that were written, oldest first; none if another process writes
+    ///   them.
     @discardableResult
     func advance(at now: Instant) async throws -> [Instant] {
         var written: [Instant] = []
@@ -34,7 +38,8 @@ struct Openings: Sendable {
         }
     }
 
-    /// - Returns: false if an entry cannot have happened to the lots before it. The next audit will find it.
+    /// - Returns: false if an entry is impossible for the lots before it. The next audit will find
+    ///   the entry.
     private func write(_ opening: Instant, after earlier: Instant, in transaction: PostgresTransaction) async throws -> Bool {
         var page = OpeningPage(at: opening)
         var accounts = try await AccountReplays(in: transaction, from: earlier, to: opening)
@@ -54,7 +59,7 @@ struct Openings: Sendable {
     }
 }
 
-/// Openings of some accounts, written together.
+/// The openings of some accounts, written together.
 private struct OpeningPage {
     let at: Instant
     private var accounts: [(id: AccountID, opening: LotReplay.Opening)] = []

@@ -1,11 +1,11 @@
 import Contracts
 import Postgres
 
-// Sums that are added up as entries are decided, against the journal. An opening is a month start, so a sum is compared whole or not at
-// all.
+// These checks compare sums, which each decision updates, with the journal. An opening is a month
+// start, so a sum is compared whole or not at all.
 
-/// The quarters' sums are the journal's, neither more nor less. Times before the newest opening are compared by half-hours: their quarters
-/// may be folded.
+/// The sums of the quarters of an hour equal the journal's. Sums before the newest opening are
+/// compared by half-hours, because their quarters may be folded.
 struct UsageOffJournal: AuditCheck {
     static let name = "usage"
     let scope: AuditScope
@@ -56,8 +56,9 @@ struct UsageOffJournal: AuditCheck {
     }
 }
 
-/// An account's spending of the day and the month of its last charge. What a late settlement gives back lowers only the sums in which its
-/// expiry was counted. An account that was last charged before the opening has no charge after it.
+/// An account's spending in the day and the month of its last charge. Credits that a late
+/// settlement returns lower only the sums that counted its expiry. An account that was last charged
+/// before the opening has no charge after it.
 struct SpentOffJournal: JournalCheck {
     static let name = "spent"
     let from: Instant
@@ -90,7 +91,7 @@ struct SpentOffJournal: JournalCheck {
         """
 }
 
-/// The time at which a late settlement's hold expired.
+/// Returns SQL for the time at which a late settlement's hold expired.
 private func timeOfExpiry(of late: String) -> String {
     "(SELECT expiry.decided_at FROM journal AS expiry WHERE expiry.charge_id = \(late).charge_id AND expiry.kind = 5 LIMIT 1)"
 }
@@ -115,10 +116,16 @@ struct KeyHeldOffHolds: AuditCheck {
 
 /// An API key's spending of the day and the month in which it was last counted.
 ///
-/// A key is counted from its first hold under a limit on. The journal does not name that hold. The row was made (`counted_from`)
-/// right after it, so it is the key's last decision before `counted_from`. From then on each charge counts that
-/// ends a hold of the key or names the key. Two cases are not compared: the key's first month, if its first hold
-/// was decided in one batch with others of the key; a month in which a late settlement returned credits that were not counted.
+/// A key is counted from its first hold under a limit. The journal does not name that hold. The
+/// ledger makes the key's row (`counted_from`) right after it, so the hold is the key's last
+/// decision before `counted_from`. From then on each charge counts that ends a hold of the key or
+/// names the key.
+///
+/// Two cases are not compared:
+///
+/// - The key's first month, if one batch decided its first hold together with other commands of the
+///   key.
+/// - A month in which a late settlement returned credits that were not counted.
 struct KeySpentOffJournal: JournalCheck {
     static let name = "key_spent"
     let from: Instant

@@ -24,11 +24,13 @@ CREATE TABLE account (
     CONSTRAINT account_never_overspent CHECK (posted - held >= -(overdraft + owed))
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
--- For the sweep. The column seldom changes, so updates of the balance stay in their page.
+-- The sweep reads this index. The column seldom changes, so most updates of the balance change no
+-- index.
 CREATE INDEX account_lots_due ON account (lots_expire_at) WHERE lots_expire_at IS NOT NULL;
 
--- Append-only truth: one row for each decision that changed something, and for each refused charge and grant. Partitioned by the id,
--- which is time (UUIDv7): the key that keeps a message from being applied twice holds over all months, and an old month leaves in one step.
+-- The append-only truth: one row for each decision that changed something, and for each refused
+-- charge, grant and reversal. It is partitioned by the id, which is a time (UUIDv7). So the key
+-- prevents a second application over all months, and an old month is detached in one step.
 CREATE TABLE journal (
     charge_id       uuid        NOT NULL,
     step            smallint    NOT NULL,  -- 0 the first row, 1 to 9999 an extension, 10000 the end of a hold, 10001 a settlement after its expiry
@@ -57,11 +59,12 @@ CREATE TABLE journal (
 
 -- History pages and the auditor's replay.
 CREATE INDEX journal_account_chain ON journal (account_id, seq) WHERE seq > 0;
--- The few entries that are no usage, found among the many that are.
+-- This index finds the few entries that are not usage.
 CREATE INDEX journal_grants ON journal (account_id, seq) WHERE kind >= 20;
--- The auditor reads from a moment on. An entry can lie in the partition of an older month: its id was made before it was decided.
+-- The auditor reads the entries since a moment. An entry can be in the partition of an older month,
+-- because its id was made before it was decided.
 CREATE INDEX journal_decided ON journal USING brin (decided_at) WITH (autosummarize = on);
--- All that one request or webhook set in motion.
+-- This index finds all decisions that one request or webhook caused.
 CREATE INDEX journal_conversation ON journal (conversation_id) WHERE conversation_id IS NOT NULL;
 
 CREATE TABLE open_hold (
@@ -74,11 +77,13 @@ CREATE TABLE open_hold (
     api_key_id text                                 -- the key it counts against, if that has limits
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
--- For the sweep. Reports leave the column alone while half of the time is left, so that most of them stay in their page.
+-- The sweep reads this index. A report leaves the column unchanged while at least half of the time
+-- to live is left, so most reports change no index.
 CREATE INDEX open_hold_expiry ON open_hold (expires_at);
 
--- A lot for each grant. `remaining` is as of the account's last look at its lots: what was spent since burned them in their order
--- (soonest end first, given before paid, oldest first), and their sum minus the account's balance says how much that was.
+-- A lot for each grant. `remaining` is as of the account's last look at its lots. Credits that were
+-- spent since burned the lots in their order: soonest end first, given before paid, oldest first.
+-- The sum of `remaining` minus the account's balance is the amount that was spent since.
 CREATE TABLE credit_grant (
     account_id       uuid        NOT NULL,
     grant_id         uuid        NOT NULL,  -- the charge id of the grant
@@ -97,7 +102,7 @@ CREATE TABLE credit_grant (
 
 CREATE INDEX credit_grant_live ON credit_grant (account_id) WHERE remaining > 0;
 
--- API keys with limits of their own, counted from their first hold under them.
+-- API keys that have limits of their own. A key is counted from its first hold under a limit.
 CREATE TABLE key_spending (
     account_id    uuid        NOT NULL,
     api_key_id    text        NOT NULL,
@@ -112,8 +117,9 @@ CREATE TABLE key_spending (
     CONSTRAINT key_spending_held_not_negative CHECK (held >= 0)
 ) WITH (fillfactor = 60);
 
--- Sums of a quarter of an hour. A quarter that is older than 40 days and lies before every opening of the audit is folded into its
--- half-hour: the days of every time zone but three are made of half-hours.
+-- The sums of a quarter of an hour. A quarter that is older than 40 days and lies before every
+-- opening of the audit is folded into its half-hour. Days consist of half-hours in all time zones
+-- but three.
 CREATE TABLE usage_quarter (
     account_id        uuid        NOT NULL,
     quarter           timestamptz NOT NULL,  -- start of the quarter, or of the half-hour
@@ -128,11 +134,12 @@ CREATE TABLE usage_quarter (
     CONSTRAINT usage_quarter_once PRIMARY KEY (account_id, quarter, type, model, operation)
 ) WITH (fillfactor = 70);
 
--- All accounts' sums over a time, for administrators, and the quarters to fold. No BRIN index: new rows take the place of folded ones, so
--- the order of the rows on disk is not the order of their times.
+-- This index serves the administrators' sums over all accounts, and finds the quarters to fold. A
+-- BRIN index does not fit: new rows take the place of folded ones, so rows on disk are not in the
+-- order of their times.
 CREATE INDEX usage_quarter_time ON usage_quarter (quarter);
 
--- Results of audits: the nightly ones and those that were asked for.
+-- The results of audits, nightly and requested ones.
 CREATE TABLE audit_run (
     audit_run_id bigint      GENERATED ALWAYS AS IDENTITY CONSTRAINT audit_run_once PRIMARY KEY,
     due          timestamptz CONSTRAINT audit_run_due_once UNIQUE,  -- when it was due; null: asked for
@@ -147,16 +154,18 @@ CREATE TABLE audit_run (
     findings     jsonb       NOT NULL
 );
 
--- Month starts at which the auditor wrote down where each account stood. The newest is where the nightly audit begins. The oldest is
--- where the audit of everything begins: no entry of a detached month was decided after it. 'epoch': before the first entry.
+-- The month starts for which the auditor wrote down the state of each account. The nightly audit
+-- begins at the newest one. An audit of everything begins at the oldest one: no entry of a detached
+-- month was decided after it. 'epoch' is before the first entry.
 CREATE TABLE audit_opening (
     at timestamptz CONSTRAINT audit_opening_once PRIMARY KEY
 );
 
 INSERT INTO audit_opening VALUES ('epoch');
 
--- Where an account's chain stood at a month start, after its last entry decided before that. There is a row only for a month start
--- since which the account was written to: an older row stands for the later month starts too.
+-- The state of an account's chain after its last entry decided before a month start. An account has
+-- a row only for a month start since which it was written to. An older row is valid for the later
+-- month starts too.
 CREATE TABLE account_opening (
     account_id uuid        NOT NULL,
     at         timestamptz NOT NULL,
@@ -166,7 +175,8 @@ CREATE TABLE account_opening (
     CONSTRAINT account_opening_once PRIMARY KEY (account_id, at)
 );
 
--- The account's lots then, with everything burned that was spent until then. There is a row only for a lot that has changed.
+-- The lots of the account at the month start, with all credits burned that were spent until then. A
+-- lot has a row only if it changed.
 CREATE TABLE lot_opening (
     account_id      uuid        NOT NULL,
     grant_id        uuid        NOT NULL,
@@ -197,8 +207,9 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
 $$;
 
--- Makes the month partitions from last month to `months_ahead` ahead. Called at start and daily; cheap when there is nothing to do.
--- A month is made next to the journal and then attached, so that reads and writes of the other months go on.
+-- Makes the month partitions from last month to `months_ahead` ahead. Called at start and daily;
+-- cheap when there is nothing to do. A month is made as a table of its own and then attached, so
+-- that reads and writes of the other months continue.
 CREATE FUNCTION create_journal_partitions(months_ahead integer) RETURNS integer
 LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
 DECLARE
@@ -234,10 +245,11 @@ LANGUAGE sql STABLE AS $$
     WHERE i.inhparent = 'journal'::regclass
 $$;
 
--- Detaches the oldest month from the journal; its table stays. Refuses with serialization_failure while the month has an entry that was
--- decided after the newest opening of the audit. Writers of that month wait for the look into its BRIN index, and all writers for the
--- last statement. That statement waits two seconds at most for readers of the journal. An audit reads longer than that and locks
--- audit_opening, so the function fails at once while one runs.
+-- Detaches the oldest month from the journal; its table stays. Fails with serialization_failure if
+-- the month has an entry that was decided after the newest opening of the audit. Writers of that
+-- month wait for the look into its BRIN index. All writers wait for the last statement, which waits
+-- at most two seconds for readers of the journal. An audit reads for longer and locks
+-- audit_opening, so the function fails at once while an audit runs.
 CREATE FUNCTION detach_journal_month(month timestamptz) RETURNS void
 LANGUAGE plpgsql SET lock_timeout = '2s' SET enable_seqscan = off AS $$
 DECLARE
@@ -299,8 +311,8 @@ SELECT
     replace(trace_id::text, '-', '') AS trace_id, conversation_id, description, metadata, grant_id, expires_at
 FROM journal;
 
--- The ledger's decisions belong to a request's flow like the messages of the other services. The hot path writes no inbox row, because
--- the journal has every decision.
+-- This view adds the ledger's decisions to the flow of a request, next to the messages of the other
+-- services. The hot path writes no inbox row, because the journal has every decision.
 DO $$ BEGIN
     EXECUTE format($view$
         CREATE OR REPLACE VIEW v_journal AS
