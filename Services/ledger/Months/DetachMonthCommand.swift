@@ -15,7 +15,7 @@ let detachMonthCommand = Runtime.Command("detach-month", parameters: "YYYY-MM [-
 }
 
 extension MonthDetachment.Outcome {
-    /// One line for the operator.
+    /// Returns one line for the operator.
     func text(_ month: JournalMonth) -> String {
         switch self {
         case .detached: "detached: archive journal_\(month.description.replacing("-", with: "_")), then drop it"

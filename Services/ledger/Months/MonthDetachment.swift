@@ -2,17 +2,26 @@ import Contracts
 import EventLoop
 import Postgres
 
-/// Detaches the journal's oldest month; `journal_YYYY_MM` stays as a table of its own, to be archived.
+/// Detaches the journal's oldest month. `journal_YYYY_MM` stays as a table of its own, to be
+/// archived.
 ///
-/// A month can be detached when it is older than ``monthsKept``, none of its holds is open, no command waits in a row, and each of its entries was decided before the
-/// newest opening of the audit. Then no later audit reads it. Ids made in the month are refused from then on, and before.
+/// A month can be detached if all of this is true:
+///
+/// - It is older than ``monthsKept``.
+/// - None of its holds is open.
+/// - No command of a locked account waits as a row.
+/// - Each of its entries was decided before the newest opening of the audit, so no later audit
+///   reads it.
+///
+/// The ledger refuses ids made in the month, or before it, from then on.
 struct MonthDetachment: Sendable {
     let pool: PostgresPool
     /// Between two tries to get the locks.
     var pause: Duration = .seconds(5)
     var triesMax = 24
 
-    /// The number of months that stay, the running one among them: their charges may still be settled or sent again.
+    /// The number of months that stay, including the running month. Their charges may still be
+    /// settled or sent again.
     static let monthsKept: Int64 = 3
 
     enum Outcome: Sendable, Equatable {
@@ -28,11 +37,12 @@ struct MonthDetachment: Sendable {
         case tooRecent
         /// Charges of the month that have not ended.
         case openHolds(Int64)
-        /// Commands of locked accounts that wait in rows. One of the month would be refused for good.
+        /// Some commands of locked accounts wait as rows. The ledger would refuse a command of a
+        /// detached month for good.
         case commandsWaiting(Int64)
         /// The month has entries that were decided after the newest opening of the audit.
         case notAudited
-        /// An audit, a backup or another reader held its lock during every try.
+        /// An audit, a backup or another reader kept the journal locked during every try.
         case busy
     }
 
@@ -47,7 +57,7 @@ struct MonthDetachment: Sendable {
         return .detached
     }
 
-    /// Looks without locks that a writer would wait for.
+    /// Looks for a reason to refuse, without a lock that makes a writer wait.
     private func refusal(of month: JournalMonth) async throws -> Refusal? {
         let facts = try await pool.transaction { transaction in
             try await transaction.pipeline(AllowTenMinutes(), SummarizeMonth(month: month), ReadMonth(month: month)).2[0]
@@ -79,7 +89,7 @@ private struct AllowTenMinutes: Statement {
     static let sql = "SELECT set_config('statement_timeout', '10min', true)"
 }
 
-/// Brings the month's index by time up to date, so that the look into it under the lock reads a few pages.
+/// Updates the month's BRIN index, so that the look into it under the lock reads a few pages.
 private struct SummarizeMonth: Statement {
     let month: JournalMonth
 
@@ -132,7 +142,7 @@ private struct DetachMonth: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(month.start) }
 }
 
-/// Keeps of each account the openings that an audit can begin at.
+/// Deletes account openings at which no audit can begin any more.
 private struct DeleteOldAccountOpenings: Statement {
     static let sql = """
         DELETE FROM account_opening AS old

@@ -1,23 +1,26 @@
 import Contracts
 import Postgres
 
-/// Folds the quarters of an hour in `usage_quarter` that are older than 40 days and lie before the newest opening of the audit into
-/// half-hours. About half of the rows go; the days of every zone whose offset is a multiple of 30 minutes stay exact.
+/// Folds quarters of an hour in `usage_quarter` into half-hours. Folds only quarters that are older
+/// than 40 days and lie before the newest opening of the audit. About half of the rows disappear.
+/// Days stay exact in every zone whose offset is a multiple of 30 minutes.
 ///
-/// A batch writes the running quarter only, so no batch waits for a row that is folded. Each step is a transaction of its own: a reader
-/// sees a quarter's rows or their sum, and a folding that is cut off goes on in the next night. Several at once are harmless.
+/// A batch writes the running quarter only, so no batch waits for a row that is folded. Each step
+/// is a transaction of its own. A reader sees the rows of two quarters or their sum. The next night
+/// continues a folding that was interrupted. Several foldings at once are harmless.
 struct UsageFolding: Sendable {
     let pool: PostgresPool
-    /// Rows that one step deletes at most.
+    /// The most rows that one step deletes.
     var rowsPerStep: Int64 = 1_000
 
-    /// Quarters before this moment are folded, or will be. The start of a half-hour.
+    /// The end of folded time, at the start of a half-hour. Quarters before it are folded, or will
+    /// be.
     static let end = """
         least(
             (SELECT max(at) FROM audit_opening), date_bin('30 minutes', clock_timestamp() - interval '40 days', 'epoch'))
         """
 
-    /// - Returns: the rows that were folded.
+    /// - Returns: the number of rows that were folded.
     @discardableResult
     func run() async throws -> Int64 {
         var folded: Int64 = 0
@@ -32,7 +35,8 @@ struct UsageFolding: Sendable {
     }
 }
 
-/// The second quarters of half-hours that have rows to fold: one look into the index for each half-hour.
+/// Reads the second quarters of half-hours that have rows to fold, with one look into the index for
+/// each half-hour.
 private struct FindFoldable: Statement {
     typealias Output = Instant
 
@@ -46,7 +50,8 @@ private struct FindFoldable: Statement {
         """
 }
 
-/// Adds rows of a half-hour's second quarter to those of its first. Sums stop at the end of 64 bits, as in ``WriteBatch``.
+/// Adds rows of a half-hour's second quarter to the rows of its first. Sums stop at the end of 64
+/// bits, as in ``WriteBatch``.
 struct FoldQuarter: Statement {
     typealias Output = Int64
     let quarter: Instant

@@ -7,7 +7,7 @@ struct Period: Equatable, Sendable {
     var from: Instant
     var to: Instant
 
-    /// With its bounds moved outward to multiples of `minutes`.
+    /// Returns the period with its bounds moved outward to multiples of `minutes`.
     func rounded(to minutes: Int64) -> Period {
         let unit = minutes * 60_000_000
         return Period(
@@ -39,8 +39,9 @@ extension LedgerStore {
         try await reads.withConnection { try await $0.one(ReadPeriod(asked: asked)) }
     }
 
-    /// Returns the period that the rollups can answer for. Its bounds are moved outward to whole quarters of an hour, moments in folded
-    /// time to whole half-hours. A day in folded time keeps its bounds.
+    /// Returns the period that the rollups can answer for. Moves its bounds outward to whole
+    /// quarters of an hour. In folded time moves moments to whole half-hours, and leaves the bounds
+    /// of days.
     func covered(_ period: Period, _ asked: AskedPeriod) async throws -> Period {
         var covered = period.rounded(to: 15)
         let folded = period.rounded(to: 30)

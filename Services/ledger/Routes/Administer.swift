@@ -49,8 +49,9 @@ extension Routes {
         }
     }
 
-    /// Audits the entries since the newest opening, or with `all=true` everything that the journal still has. With `last=true` returns the
-    /// result of the last audit. 200 also with findings: `consistent` is then false.
+    /// Audits the entries since the newest opening, or with `all=true` everything that the journal
+    /// still has. With `last=true` returns the result of the last audit. The answer is 200 also
+    /// with findings; `consistent` is then false.
     @Sendable func audit(_ request: Request) async throws -> Response {
         _ = try await administrator(request)
         let (all, last) = try (request.query.flag("all"), request.query.flag("last"))
@@ -119,7 +120,7 @@ private struct Adjustment: Sendable {
 }
 
 extension Query {
-    /// False where the parameter is missing.
+    /// Returns the value of a flag; false if the parameter is missing.
     fileprivate func flag(_ name: String) throws -> Bool {
         switch try filled(name) {
         case nil, "false": return false

@@ -6,9 +6,10 @@ import Postgres
 
 /// Sums of what was used, from the rollups that each batch keeps; the last 30 days unless `from`, `to` and `tz` say otherwise.
 ///
-/// Days are exact in every zone whose offset is a multiple of 30 minutes. In the other three, days in folded time (``UsageFolding``) are
-/// shifted by up to 15 minutes. A moment within a quarter of an hour, in folded time within a half-hour, is moved outward to its bound;
-/// `from` and `to` of the answer are what it covers.
+/// Days are exact in every zone whose offset is a multiple of 30 minutes. In the other three zones,
+/// days in folded time (``UsageFolding``) are shifted by 15 minutes. A moment within a quarter of
+/// an hour is moved outward to its bound, in folded time to the bound of the half-hour. `from` and
+/// `to` of the answer are the period that it covers.
 extension Routes {
     @Sendable func usageSummary(_ request: Request) async throws -> Response {
         let caller = try await reader(request)

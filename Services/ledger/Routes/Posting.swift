@@ -4,13 +4,13 @@ import HTTP
 import JSON
 import Postgres
 
-/// An entry that came over HTTP.
+/// The entry of a command that came over HTTP.
 struct Posting: Sendable {
     let line: HistoryLine
-    /// False when the same command was applied before, under the same key.
+    /// False if the same command was applied before, under the same key.
     let isNew: Bool
 
-    /// 201 when it is done now, 200 when it was done before.
+    /// The answer: 201 if the command was applied now, 200 if it was applied before.
     var response: Response {
         .object(isNew ? 201 : 200) { json in
             json.object("transaction") { line.encode(into: &$0, isForOwner: false) }
@@ -21,8 +21,8 @@ struct Posting: Sendable {
 }
 
 extension Routes {
-    /// Has `command` decided under the charge id that stands for `source`'s `ref`: once, however often it is asked for. A refusal stands
-    /// for its key.
+    /// Has `command` decided once, under the charge id that belongs to `source`'s `ref`.
+    /// Repetitions get the same answer. A refusal is final for its key.
     func post(source: String, ref: String, _ command: (ChargeID) -> Command) async throws -> Posting {
         let charge = try await store.chargeID(source: source, ref: ref)
         let decision: Decision
