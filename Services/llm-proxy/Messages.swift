@@ -20,9 +20,9 @@ struct LedgerMessages: Sendable {
     struct Timing: Sendable {
         /// For one question; then the call is refused with `ledger_unavailable`.
         var holdWithin: Duration
-        /// How long a hold outlives the last message of its proxy.
+        /// The time for which a hold outlives the last message of its proxy.
         var holdTimeToLive: Duration
-        /// How long a call waits for credits that other calls of its account hold.
+        /// The time for which a call waits for credits that other calls of its account hold.
         var fundsWithin: Duration
         /// For the broker to confirm a settlement; then it goes into the outbox.
         var confirmWithin: Duration
@@ -38,17 +38,20 @@ struct LedgerMessages: Sendable {
     let timing: Timing
     let log: Logger
 
-    /// A running stream asks again for so long when the ledger does not answer: the ledger ends no hold before `HOLD_TTL` (45 s) and the
-    /// expiry grace (30 s) have passed, and 15 s more cover the proxy's reconnection.
+    /// The time for which a running stream repeats its question while the ledger does not answer.
+    /// The ledger ends no hold before `HOLD_TTL` (45 s) and the expiry grace (30 s) have passed.
+    /// The proxy may need 15 s more to reconnect.
     static let outagePatience = Duration.seconds(90)
-    /// Between two questions of a stream during an outage.
+    /// The time between two questions of a stream during an outage.
     static let outagePause = Duration.seconds(1)
-    /// After the first `busy`, before the same question is sent again. It doubles, up to a second.
+    /// The pause after the first `busy`, before the same question is sent again. It doubles, up to
+    /// one second.
     private static let busyPause = Duration.milliseconds(100)
 
     /// Asks for a hold, once.
-    /// - Throws: when the ledger does not answer. A question that may have arrived is taken back by one void, sent and forgotten: an
-    /// overload must not cost a durable message for each call that it refuses.
+    /// - Throws: if the ledger does not answer. One void, sent and forgotten, takes back a question
+    ///   that may have arrived. It is not durable: an overload must not cost a durable message for
+    ///   each refused call.
     func place(
         _ charge: ChargeID, for caller: Principal, _ amounts: HoldAmounts, takesShare: Bool, on loop: EventLoop, in context: MessageContext
     ) async throws -> HoldReply {
@@ -67,8 +70,8 @@ struct LedgerMessages: Sendable {
         }
     }
 
-    /// Asks for more on a running hold. The step makes a repeated question the same question.
-    /// - Throws: when the ledger does not answer. The hold is at least as large as it was.
+    /// Asks for more credits for a running hold. The step identifies a repeated question.
+    /// - Throws: if the ledger does not answer. The hold is then at least as large as it was.
     func extend(_ question: ExtendHold, on loop: EventLoop, in context: MessageContext) async throws -> HoldReply {
         try await ask(question, on: loop, in: context)
     }
@@ -96,7 +99,8 @@ struct LedgerMessages: Sendable {
     }
 
     /// Makes a charge durable: confirmed by the broker, or committed to the outbox.
-    /// - Returns: false when neither was possible. The hold then expires at the largest report, unless the broker has the charge after all.
+    /// - Returns: false if neither was possible. The hold then expires at the largest report,
+    ///   unless the broker has the charge after all.
     func settle(_ settlement: SettleCharge, in context: MessageContext) async -> Bool {
         await makeDurable(settlement, in: context)
     }
@@ -124,7 +128,8 @@ struct LedgerMessages: Sendable {
             log.warning("publish failed, message goes to the outbox", ["message.type": .string(type(of: message).name)], error: error)
         }
         do {
-            // No ordering key: a charge has one end, and reports may come in any order.
+            // The message has no ordering key: a charge has one end, and reports may come in any
+            // order.
             let kept = TraceContext.$current.withValue(context.trace) {
                 OutboxMessage(message, id: id, conversationID: context.conversationID)
             }

@@ -116,7 +116,8 @@ struct PricedModels: Statement {
         let providerModel = try row.next(String.self)
         let price = TokenPrice(
             version: try row.next(), prompt: PicoUSD(value: try row.next()), completion: PicoUSD(value: try row.next()))
-        // A word that this version does not know gets the stricter meaning; the table's constraints let none in.
+        // A word that this version does not know gets the strictest meaning. The constraints of the
+        // table prevent such words.
         let limits = ModelLimits(
             contextTokens: try row.next(), maxOutputTokens: try row.next(), usualOutputTokens: try row.next(),
             outputTokensLeast: try row.next(), imageTokensMax: try row.next(),

@@ -1,4 +1,5 @@
-/// The numbers of one model that bound the price of a call, in tokens. The providers file and the table `model` hold them.
+/// The numbers of one model that bound the price of a call, in tokens. They are in the providers
+/// file and in the table `model`.
 struct ModelLimits: Hashable, Sendable {
     enum Reasoning: String, CaseIterable, Sendable {
         case none
@@ -14,7 +15,7 @@ struct ModelLimits: Hashable, Sendable {
         case maxCompletionTokens = "max_completion_tokens"
     }
 
-    /// Prompt and answer together.
+    /// The tokens of prompt and answer together.
     var contextTokens: Int64
     /// The longest answer that the model can give. It bounds the output of a call without a limit.
     var maxOutputTokens: Int64

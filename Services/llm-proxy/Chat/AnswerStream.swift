@@ -3,7 +3,8 @@ import EventLoop
 import HTTP
 import UpstreamClient
 
-/// A provider's stream on its way to the caller: metered, paused where the hold ends, cut where no more credits come.
+/// A provider's stream on its way to the client. The proxy meters it, pauses it at the end of the
+/// hold, and cuts it if no more credits come.
 final class AnswerStream: @unchecked Sendable {
     // @unchecked Sendable: confined to the caller's loop, where its tasks run too.
 
@@ -14,7 +15,7 @@ final class AnswerStream: @unchecked Sendable {
         case cut(HoldRefusal)
         /// The provider went on beyond the limit of the answer.
         case beyondLimit
-        /// A line too long to be metered.
+        /// A line of the stream is too long to be metered.
         case unreadable
         case failed(UpstreamError)
     }
@@ -27,12 +28,12 @@ final class AnswerStream: @unchecked Sendable {
     private let loop: EventLoop
     private let extend: (RunningHold.Extension) async -> Result<Credits, HoldRefusal>
     private var hold: RunningHold
-    /// The question for more that is under way.
+    /// The running question to the ledger for more credits.
     private var asking: Task<Void, Never>?
     private var refusal: HoldRefusal?
     private var isCut = false
 
-    /// - Parameter extend: asks the ledger for more, for as long as the stream ``isRunning``.
+    /// - Parameter extend: asks the ledger for more credits, as long as the stream ``isRunning``.
     init(
         _ exchange: Exchange, _ answer: UpstreamResponse, hold: RunningHold, on loop: EventLoop,
         extend: @escaping (RunningHold.Extension) async -> Result<Credits, HoldRefusal>
@@ -73,7 +74,8 @@ final class AnswerStream: @unchecked Sendable {
         return meter.isUncovered ? .failed(UpstreamError(.cancelled)) : .whole
     }
 
-    /// After each read: asks for more while the answer goes on, and ends it when what is here is not paid for and never will be.
+    /// Runs after each read. Asks for more credits while the answer goes on. Ends the answer if the
+    /// hold does not pay for the content that is here, and never will.
     private func extendIfNeeded() {
         if let more = hold.next(delivered: meter.outputTokens, isUsedUp: meter.isUncovered) {
             asking = Task(executorPreference: loop) { [self] in

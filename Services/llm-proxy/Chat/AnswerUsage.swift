@@ -3,11 +3,11 @@ import JSON
 
 /// Writes what a call cost into the `usage` object of an answer or of a stream's usage event, without touching the rest.
 enum AnswerUsage {
-    /// What the gateway adds to `usage`.
+    /// The members that the gateway adds to `usage`.
     struct Members: Sendable {
         var used: Credits
         var remaining: Credits
-        /// The limit of the answer, where it was below what the caller asked for.
+        /// The limit of the answer, if it is below the limit that the client asked for.
         var maxTokensClamped: Int64?
 
         fileprivate var fields: [(name: String, text: String)] {
@@ -16,7 +16,7 @@ enum AnswerUsage {
         }
     }
 
-    /// Adds `members`; an answer without a usage object gets one with `usage`.
+    /// Adds `members` to the usage object. An answer without a usage object gets one from `usage`.
     /// - Returns: nil when `answer` is not a JSON object.
     static func adding(_ members: Members, usage: TokenUsage, to answer: [UInt8]) -> [UInt8]? {
         guard let object = try? JSONObject(answer) else { return nil }
@@ -50,7 +50,8 @@ enum AnswerUsage {
         return Int64(bytes)
     }
 
-    /// The bytes of a string, array or object that count as content: an empty one, a number and null are none.
+    /// Returns the bytes of a string, array or object that count as content. An empty value, a
+    /// number and null count as zero.
     static func contentBytes(ofValue value: some BidirectionalCollection<UInt8>) -> Int {
         guard value.count > 2, let first = value.first else { return 0 }
         switch first {

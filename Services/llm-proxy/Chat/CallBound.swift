@@ -1,29 +1,31 @@
 import Contracts
 
-/// The bounds of one call's price: what to hold, and which limit the provider gets, so that no call costs more than its hold.
+/// The bounds of one call's price. They decide the hold and the provider's limit, so that no call
+/// costs more than its hold.
 struct CallBound: Sendable {
     let model: Catalogue.Model
     let tariff: Tariff
     let prompt: PromptSize
-    /// `n`: the answers that the provider generates, each with a limit of its own.
+    /// The number of answers that the provider generates (`n`). Each answer has the same limit.
     let answers: Int64
-    /// The caller's limit for one answer; nil where the caller set none.
+    /// The client's limit for one answer; nil if the client set none.
     let callerLimit: Int64?
     let isStreaming: Bool
 
     /// The most credits that the ledger takes in one charge.
     static let amountMax = Credits(whole: 1_000_000_000)
 
-    /// True where the gateway cannot count the tokens on the way: the hold must then pay for the whole answer.
+    /// True if the gateway cannot count the tokens on the way. The hold must then pay for the whole
+    /// answer.
     var isHeldWhole: Bool { !isStreaming || model.limits.reasoning == .hidden }
 
     /// The longest answer that may come, in tokens.
     var outputMax: Int64 { min(callerLimit ?? .max, model.limits.maxOutputTokens) }
-    /// The shortest limit that is of use.
+    /// The shortest limit with which an answer is of use, in tokens.
     var outputLeast: Int64 { min(model.limits.outputTokensLeast, outputMax) }
     var outputUsual: Int64 { min(max(model.limits.usualOutputTokens, outputLeast), outputMax) }
 
-    /// Nil where even the least answer costs more than one charge can hold.
+    /// The amounts of the hold. Nil if even the least answer costs more than one charge can hold.
     var amounts: HoldAmounts? {
         let leastUsage = TokenUsage(promptTokens: prompt.tokensLeast(model.limits), completionTokens: outputLeast * answers)
         guard let least = tariff.credits(for: leastUsage, at: model.price), least <= Self.amountMax else { return nil }
@@ -33,10 +35,12 @@ struct CallBound: Sendable {
             usual: max(credits(for: outputUsual), Credits(nano: 1)), least: max(least, Credits(nano: 1)))
     }
 
-    /// A caller without a limit gets a share of what is available, so that a crowd of such callers shares it.
+    /// True if the client set no limit. Its call gets a share of what is available, so that many
+    /// such calls share the credits.
     var takesShare: Bool { isHeldWhole && callerLimit == nil }
 
-    /// The price of the prompt's bound and `outputTokens` in each answer, cut to ``amountMax``.
+    /// Returns the price of the prompt's bound and `outputTokens` in each answer, at most
+    /// ``amountMax``.
     func credits(for outputTokens: Int64) -> Credits { price(of: outputTokens) ?? Self.amountMax }
 
     /// Returns the longest answer that `credits` pay for, in tokens: at least ``outputLeast``, at most `longest`.
@@ -60,13 +64,15 @@ struct CallBound: Sendable {
     struct Limit: Hashable, Sendable {
         /// The tokens after which the provider stops.
         var tokens: Int64
-        /// False where the model's own cap is the limit: a request without a limit then passes as it came.
+        /// False if the model's own cap is the limit. A request without a limit is then passed on
+        /// unchanged.
         var isSent: Bool
-        /// True where the answer may end earlier than its caller asked for.
+        /// True if the answer may end earlier than the client asked for.
         var isClamped: Bool
     }
 
-    /// - Parameter credits: the hold; for a visible stream also what the account can still spend.
+    /// - Parameter credits: the hold. For a visible stream also the credits that the account can
+    ///   still spend.
     func limit(paidBy credits: Credits) -> Limit {
         let affordable = outputTokens(paidBy: credits, upTo: outputMax)
         if callerLimit == nil, affordable == outputMax { return Limit(tokens: outputMax, isSent: false, isClamped: false) }
@@ -77,7 +83,7 @@ struct CallBound: Sendable {
 }
 
 extension Credits {
-    /// Adds without a trap: amounts of a reply come over the broker.
+    /// Adds without a trap on overflow, because the amounts of a reply come from the broker.
     func adding(_ other: Credits) -> Credits {
         let (sum, overflow) = nano.addingReportingOverflow(other.nano)
         return overflow ? Credits(nano: nano < 0 ? .min : .max) : Credits(nano: sum)

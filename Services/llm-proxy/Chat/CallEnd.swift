@@ -1,10 +1,11 @@
 import Contracts
 
-/// The end of one call as the proxy saw it. Decides the charge of every way in which a call can end.
+/// The end of one call as the proxy saw it. It decides the charge for every way in which a call can
+/// end.
 struct CallEnd: Sendable {
-    /// How far the provider's answer came.
+    /// The part of the provider's answer that came.
     enum Answer: Hashable, Sendable {
-        /// No head, or a success without a first token.
+        /// The answer has no head, or is a success without a first token.
         case none
         case refused(status: Int)
         /// Some output went to the client.
@@ -23,16 +24,16 @@ struct CallEnd: Sendable {
     /// The usage of what was delivered, or of the whole answer.
     var delivered = TokenUsage(promptTokens: 0, completionTokens: 0)
     var isEstimated = false
-    /// The provider's last word on usage.
+    /// The usage that the provider reported last.
     var reported: TokenUsage?
     var promptTokensLikely: Int64 = 0
     var isClientGone = false
-    /// The provider's kernel acknowledged the whole request, or the provider answered it.
+    /// True if the provider's kernel acknowledged the whole request, or the provider answered it.
     var isAcknowledged = false
-    /// The provider has answered no call for ``ProviderWatch/silence``.
+    /// True if the provider has answered no call for ``ProviderWatch/silence``.
     var isProviderSilent = false
 
-    /// The table of docs/billing-policy.md.
+    /// The charge by the table of docs/billing-policy.md.
     var charge: Charge {
         switch answer {
         case .refused(let status): return .nothing(because: "the provider answered \(status)")

@@ -9,8 +9,9 @@ import UpstreamClient
 
 /// One chat completion, from the caller's credentials to a durable charge.
 ///
-/// A granted hold has one end: ``run()`` carries the call out, decides its charge (``CallEnd``) and performs it once. Should the process
-/// die first, the ledger lets the hold expire at the largest report.
+/// A granted hold has one end: ``run()`` carries the call out, decides its charge (``CallEnd``) and
+/// performs it once. If the process dies first, the ledger lets the hold expire at the largest
+/// report.
 final class ChatCall: @unchecked Sendable {
     // @unchecked Sendable: confined to the caller's loop, where its tasks run too.
 
@@ -29,7 +30,7 @@ final class ChatCall: @unchecked Sendable {
     private var limit: CallBound.Limit?
     private var answer: UpstreamResponse?
     private var stream: AnswerStream?
-    /// The caller left before the answer began, and the gateway listens to the provider for a while.
+    /// True while the gateway waits for a provider whose client left before the answer began.
     private var isListening = false
 
     private var charge: ChargeID { asker.charge }
@@ -78,7 +79,7 @@ final class ChatCall: @unchecked Sendable {
 
     // MARK: Before
 
-    /// - Returns: false when the caller left before anything was held.
+    /// - Returns: false if the client left before anything was held.
     private func hold() async throws -> Bool {
         guard let amounts = bound.amounts else {
             throw Problem.invalidRequest("The call costs more than one charge can hold; send less or set a lower limit.", param: "messages")
@@ -103,7 +104,8 @@ final class ChatCall: @unchecked Sendable {
         guard let reply else { return false }
         if let refusal = HoldRefusal(reply, least: amounts.least) {
             note(refusal, reply)
-            // A new charge has no hold that could be gone: its id is known to the ledger for another reason.
+            // A new charge has no hold that could have expired. The ledger knows this id for
+            // another reason.
             throw (refusal == .holdGone ? .rejected : refusal).problem(topUpURL: service.topUpURL)
         }
         (granted, availableAfterHold) = (reply.granted, reply.available)
@@ -123,12 +125,13 @@ final class ChatCall: @unchecked Sendable {
 
     // MARK: The provider's call
 
-    /// The answer that the caller gets once the charge is safe.
+    /// The answer that the client gets once the charge is safe.
     private enum Reply {
         case problem(Problem)
         case body([UInt8], TokenUsage)
         case streamEnd(TokenUsage)
-        /// An error event; without a proper end, so that no reader takes what came for the whole answer, unless the hold ended it.
+        /// An error event. The stream ends without a proper end, so that no reader takes it for the
+        /// whole answer. If the hold ended the stream, it ends properly.
         case streamError(Problem, isCut: Bool)
     }
 
@@ -157,13 +160,14 @@ final class ChatCall: @unchecked Sendable {
         }
         watch.ended(at: provider, hasAnswered: true, at: service.loop.now)
         guard (200..<300).contains(answer.status) else { return await refused(answer) }
-        // A provider may not stream what it was asked to; its JSON is then no event, and would go through unmetered.
+        // A provider may send JSON instead of the stream that it was asked for. JSON is not an
+        // event, so it would pass without being metered.
         let isJSON = answer.headers.string(for: "content-type")?.lowercased().hasPrefix("application/json") ?? false
         return request.isStreaming && !isJSON ? await passThrough(answer, limit) : await collect(answer)
     }
 
-    /// Cancels an answer that has begun, and a request that has not left. In between the gateway listens, because the provider's reaction
-    /// decides the charge.
+    /// Cancels an answer that has begun, and a request that has not been sent. In between, the
+    /// gateway waits, because the reaction of the provider decides the charge.
     private func clientLeft(_ answer: UpstreamResponse) {
         service.shared.funds.leave(asker)
         guard stream?.meter.contentEvents ?? 0 == 0, !answer.isUnsent else { return answer.cancel() }
@@ -172,7 +176,7 @@ final class ChatCall: @unchecked Sendable {
         service.loop.schedule(after: service.shared.listensFor) { answer.cancel() }
     }
 
-    /// The provider said no, before anything was generated.
+    /// Handles an answer by which the provider refused the request before it generated anything.
     private func refused(_ answer: UpstreamResponse) async -> (CallEnd, Reply) {
         let patience = service.loop.schedule(after: .seconds(10)) { answer.cancel() }
         defer { service.loop.cancel(patience) }
@@ -229,8 +233,8 @@ final class ChatCall: @unchecked Sendable {
         }
     }
 
-    /// Asks the ledger for more while the stream runs. An outage does not end the stream: the question is repeated until the hold itself
-    /// may have expired.
+    /// Asks the ledger for more credits while the stream runs. An outage does not end the stream:
+    /// the proxy repeats the question until the hold itself may have expired.
     private func extend(by more: RunningHold.Extension) async -> Result<Credits, HoldRefusal> {
         let outageEnds = MonotonicInstant.current() + service.ledger.timing.outagePatience
         let amounts = HoldAmounts(most: more.most, usual: more.usual, least: more.least)
@@ -253,7 +257,8 @@ final class ChatCall: @unchecked Sendable {
                 guard let reply else { break }
                 if reply.status != .busy { return granted(reply, more) }
             } catch {
-                // Once: an outage may last for a minute, and every stream waits for its end.
+                // Logs once for a stream: an outage may last for a minute, and every stream repeats
+                // its question until the end of it.
                 if !hasFailed {
                     service.log.warning("extend request failed", ["step": .integer(more.step)], error: error, trace: context.trace)
                 }
@@ -282,7 +287,8 @@ final class ChatCall: @unchecked Sendable {
             ?? (TokenUsage(promptTokens: 0, completionTokens: 0), true)
     }
 
-    /// The amount of a report: zero before the provider has the request; then the prompt and what was delivered.
+    /// The amount of a report. It is zero before the provider has the request, and then pays for
+    /// the prompt and the delivered output.
     private var usedSoFar: Credits {
         var usage = delivered.usage
         if isListening || usage.completionTokens == 0 {
@@ -298,7 +304,7 @@ final class ChatCall: @unchecked Sendable {
     }
 
     private func stopped(by cause: CallFacts.End) -> CallEnd {
-        // The client got nothing of what came while the gateway listened.
+        // The client got nothing of the answer that came while the gateway waited.
         var end = end(isListening || stream == nil ? .none : .partial)
         end.stoppedBy = cause
         return end
@@ -314,11 +320,11 @@ final class ChatCall: @unchecked Sendable {
 
     private enum Conclusion {
         case charged(Credits)
-        /// Neither broker nor outbox took the charge for certain.
+        /// Neither the broker nor the outbox certainly has the charge.
         case unconfirmed
     }
 
-    /// Settles or voids the hold: the one place that ends a charge.
+    /// Settles or voids the hold. It is the only place that ends a charge.
     private func conclude(_ end: CallEnd) async -> Conclusion {
         defer { service.shared.funds.freed(by: asker, on: service.loop) }
         switch end.charge {
@@ -327,7 +333,7 @@ final class ChatCall: @unchecked Sendable {
             return .charged(.zero)
         case .usage(let usage, let isEstimated, let how):
             let priced = price(usage)
-            // A charge that could not be counted would be lost: what was held is what is surely owed.
+            // A call that cannot be priced is charged its hold; otherwise its charge would be lost.
             if priced == nil { service.log.error("usage beyond what can be priced", ["model": .string(model.id)], trace: context.trace) }
             let used = priced ?? granted
             let facts = CallFacts(
@@ -341,7 +347,7 @@ final class ChatCall: @unchecked Sendable {
         }
     }
 
-    /// - Returns: nil beyond what the ledger takes in one charge.
+    /// - Returns: nil if the price is above the largest amount of one charge.
     private func price(_ usage: TokenUsage) -> Credits? {
         bound.tariff.credits(for: usage, at: model.price).flatMap { $0 <= CallBound.amountMax ? $0 : nil }
     }

@@ -5,8 +5,8 @@ struct ChatRequest: Sendable {
     let json: JSONObject
     let model: String
     let isStreaming: Bool
-    /// `max_completion_tokens` or the older `max_tokens`, the larger where both are set, since providers differ in which one they read;
-    /// nil where the caller set none.
+    /// The limit of the answer: `max_completion_tokens` or the older `max_tokens`, the larger if
+    /// both are set, because providers differ in which one they read. Nil if the client set none.
     let outputTokensMax: Int64?
     /// `n`: how many answers are generated, each paid for.
     let answers: Int64
@@ -70,8 +70,8 @@ struct ChatRequest: Sendable {
         return header
     }
 
-    /// The body as the provider gets it: the model by the provider's name for it, usage always asked for, and the limit of the answer in
-    /// the member that the model reads.
+    /// The body as the provider gets it. It has the provider's name of the model, asks for usage,
+    /// and has the limit of the answer in the member that the model reads.
     func providerBody(for model: Catalogue.Model, limit: CallBound.Limit) -> [UInt8] {
         var splice = JSONSplice(json)
         if model.providerModel != self.model {

@@ -115,12 +115,13 @@ final class ChatService: @unchecked Sendable {
     }
 }
 
-/// What the loops of one replica share.
+/// The state that the loops of one replica share.
 struct ReplicaState: Sendable {
     let funds = FundsLines()
     let watch = ProviderWatch()
     let operations = Operations()
-    /// How long the gateway listens to a provider after a client hung up before the answer began.
+    /// The time for which the gateway keeps a provider's call after a client hung up before the
+    /// answer began.
     var listensFor = Duration.seconds(10)
 }
 

@@ -1,20 +1,23 @@
 import Contracts
 
-/// The calls of one account that wait for credits which other calls of it hold. Decides who asks the ledger next.
+/// The calls of one account that wait for credits of its other calls. The line decides which call
+/// asks the ledger next.
 ///
-/// One call at a time asks. It keeps its place until it is granted or leaves. The shell performs the steps: ``FundsLines``.
+/// One call at a time asks. It keeps its place until it is granted or leaves. ``FundsLines``
+/// performs the steps.
 struct FundsLine: Sendable {
     enum Step: Hashable, Sendable {
         case none
         /// The call at this place asks the ledger now.
         case wake(ChargeID)
-        /// Nothing is asked for ``pause``; then comes ``pauseEnded(_:)`` with the number of the pause.
+        /// The line asks nothing for ``pause``. After it, call ``pauseEnded(_:)`` with the number
+        /// of the pause.
         case pause(number: Int)
     }
 
-    /// Between two questions that found too little.
+    /// The time between two questions that found too few credits.
     static let pause = Duration.milliseconds(50)
-    /// Places in one line. A call that finds no place is refused at once.
+    /// The most calls in one line. A call that finds no place is refused at once.
     static let placesMax = 1_024
 
     private enum Phase {
@@ -26,17 +29,18 @@ struct FundsLine: Sendable {
     private var places: [(id: ChargeID, need: Credits)] = []
     private var phase = Phase.idle
     private var pauses = 0
-    /// The credits that the account could spend at the ledger's last answer.
+    /// The credits that the account could spend, by the ledger's last answer.
     private var spendable = Credits.zero
 
     var isEmpty: Bool { places.isEmpty }
 
-    /// True if a new call may ask for itself: the line is empty, or the call needs no more than the account can spend.
+    /// Returns whether a new call may ask for itself: the line is empty, or the account can spend
+    /// all that the call needs.
     func letsAsk(need: Credits) -> Bool { places.isEmpty || need <= spendable }
 
     mutating func heard(spendable: Credits) { self.spendable = spendable }
 
-    /// Takes the last place. Nil: the line is full.
+    /// Gives the call the last place. Nil: the line is full.
     mutating func join(_ id: ChargeID, need: Credits) -> Step? {
         guard places.count < Self.placesMax else { return nil }
         places.append((id, need))
@@ -49,7 +53,7 @@ struct FundsLine: Sendable {
         return next()
     }
 
-    /// A call of the account ended, so that there may be credits now: the pause ends early.
+    /// Ends the pause early, because a call of the account ended and may have freed credits.
     mutating func freed() -> Step {
         guard case .pausing = phase else { return .none }
         return next()
@@ -70,7 +74,8 @@ struct FundsLine: Sendable {
         return places.isEmpty ? next() : startPause()
     }
 
-    /// Chooses the first call with a need that the account can pay; else the first call, so that a large need is asked for too.
+    /// Chooses the first call with a need that the account can pay. If there is none, chooses the
+    /// first call, so that a large need is asked for too.
     private mutating func next() -> Step {
         guard let chosen = places.first(where: { $0.need <= spendable }) ?? places.first else {
             phase = .idle

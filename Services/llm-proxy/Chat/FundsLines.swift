@@ -2,10 +2,11 @@ import Contracts
 import EventLoop
 import Synchronization
 
-/// The waiting lines of a replica, shared by its loops, and its refusals of the last 250 ms.
+/// The waiting lines of a replica, shared by its loops, and the refusals of the last 250 ms.
 ///
-/// A line belongs to an account, or to an account and an API key with limits. Bounds: ``FundsLine/placesMax`` calls in a line;
-/// ``refusalsMax`` refusals, beyond which none is remembered.
+/// A line belongs to an account, or to an account and an API key with limits. A line has at most
+/// ``FundsLine/placesMax`` calls. At most ``refusalsMax`` refusals are remembered; further ones are
+/// not.
 final class FundsLines: Sendable {
     struct Key: Hashable, Sendable {
         var account: AccountID
@@ -13,7 +14,7 @@ final class FundsLines: Sendable {
         var limitedKey: APIKeyID?
     }
 
-    /// One call that asks for credits, for a hold or for an extension of it.
+    /// One call that asks for credits, for a hold or for an extension.
     struct Asker: Hashable, Sendable {
         var key: Key
         var charge: ChargeID
@@ -33,17 +34,19 @@ final class FundsLines: Sendable {
 
     private let state = Mutex(State())
 
-    /// How long a 402 is remembered: a client that repeats a refused call must not cost the ledger a question each time.
+    /// The time for which a 402 is remembered. A client that repeats a refused call then costs the
+    /// ledger no further question.
     static let remembers = Duration.milliseconds(250)
     static let refusalsMax = 4_096
 
-    /// Asks the ledger. While other calls of the account hold the credits, asks again in turn, for at most `patience`; then once more
-    /// with the last question.
+    /// Asks the ledger. While other calls of the account hold the credits, asks again in turn for
+    /// at most `patience`. Then asks the last question.
     /// - Parameters:
-    ///   - isNewCall: false for an extension. Its own hold is among what is held, so its refusal does not hold for other calls.
-    ///   - hasLeft: true once the asker needs no answer. ``leave(_:)`` wakes it.
-    ///   - ask: one question; its argument is true for the last one.
-    /// - Returns: nil when the asker left before anything was decided.
+    ///   - isNewCall: false for an extension. The refusal of an extension does not apply to other
+    ///     calls, because the call's own hold is part of the held credits.
+    ///   - hasLeft: true when the call needs no answer any more. ``leave(_:)`` wakes it.
+    ///   - ask: asks one question. Its argument is true for the last question.
+    /// - Returns: nil if the call left before the ledger decided.
     func reply(
         _ asker: Asker, amounts: HoldAmounts, isNewCall: Bool, patience: Duration, on loop: EventLoop, hasLeft: () -> Bool,
         ask: (_ isLastQuestion: Bool) async throws -> HoldReply
@@ -83,10 +86,11 @@ final class FundsLines: Sendable {
         }
     }
 
-    /// Wakes an asker that needs no answer any more.
+    /// Wakes a call that needs no answer any more.
     func leave(_ asker: Asker) { state.withLock { $0.waits[asker.charge] }?.succeed(.left) }
 
-    /// Lets the lines ask that a call's end may have helped: its own, and that of the account's keys without limits.
+    /// Makes the lines ask for which the end of a call may have freed credits: its own line, and
+    /// the line of the account's keys without limits.
     func freed(by asker: Asker, on loop: EventLoop) {
         for key in Set([asker.key, Key(account: asker.key.account, limitedKey: nil)]) {
             perform(state.withLock { $0.lines[key]?.freed() ?? .none }, key, on: loop)

@@ -28,7 +28,7 @@ final class KeepAlive {
         timer = loop.schedule(after: delay) { [self] in
             let silence = loop.now - lastByteAt
             guard silence >= Self.every else { return schedule(after: Self.every - silence) }
-            // No blank line: the provider may be between two lines of one event.
+            // A blank line would end the event if the provider is between two of its lines.
             exchange.write(Array(": keep-alive\n".utf8))
             lastByteAt = loop.now
             schedule(after: Self.every)

@@ -1,9 +1,10 @@
 import Glibc
 import JSON
 
-/// The size of a request's prompt: bounds of its tokens, before the provider counts them.
+/// The size of a request's prompt, with bounds of its tokens before the provider counts them.
 struct PromptSize: Hashable, Sendable {
-    /// Bytes of the body outside pictures, escapes decoded: `\u0e01` counts three. Roles, tools and schemas count as they stand.
+    /// The bytes of the body outside pictures, with escapes decoded: `\u0e01` counts three. Roles,
+    /// tools and schemas are counted as they are.
     var textBytes: Int64
     var messages: Int64
     var pictures: Int64
@@ -11,17 +12,20 @@ struct PromptSize: Hashable, Sendable {
     /// The most tokens that a chat template adds to one message.
     static let tokensPerMessage: Int64 = 16
 
-    /// Bounds the provider's count from above: a byte-level tokenizer makes at most one token of a byte.
+    /// Returns an upper bound of the provider's count: a byte-level tokenizer makes at most one
+    /// token of a byte.
     func tokensMax(_ limits: ModelLimits) -> Int64 {
         min(textBytes + messages * Self.tokensPerMessage, limits.contextTokens) + pictureTokens(limits)
     }
 
-    /// Counts one token for two bytes. No common language needs more, but a hostile text can.
+    /// Returns one token for two bytes. No common language needs more tokens, but a hostile text
+    /// can.
     func tokensLeast(_ limits: ModelLimits) -> Int64 {
         min((textBytes + messages * Self.tokensPerMessage + 1) / 2, limits.contextTokens) + pictureTokens(limits)
     }
 
-    /// Counts one token for four bytes, as English has. Charged where the provider does not report the prompt.
+    /// Returns one token for four bytes, as in English. It is the charge if the provider does not
+    /// report the prompt.
     func tokensLikely(_ limits: ModelLimits) -> Int64 {
         min(max(1, textBytes / 4), limits.contextTokens) + pictureTokens(limits)
     }
@@ -30,7 +34,8 @@ struct PromptSize: Hashable, Sendable {
 }
 
 extension PromptSize {
-    /// Measures a request and refuses content without a known price. One pass over the bytes: a request may have millions of messages.
+    /// Measures a request, and refuses content without a known price. Reads the bytes once, because
+    /// a request may have millions of messages.
     init(of request: JSONObject) throws(ChatRequest.Refusal) {
         self.init(textBytes: Self.decodedBytes(request.bytes[...]), messages: 0, pictures: 0)
         guard let messages = request.raw("messages") else { return }
@@ -50,7 +55,8 @@ extension PromptSize {
         let place = "messages[\(messages)]"
         guard message.isObject else { return .invalid(param: place, message: "\(place) must be an object.") }
         var refusal: ChatRequest.Refusal?
-        // A member that stands twice is read twice: providers differ in which one counts.
+        // Both values of a repeated member are read, because providers differ in which one they
+        // use.
         message.forEachMember { name, value in
             if Self.isNamed("content", name) {
                 refusal = read(content: value, at: place + ".content")
@@ -86,7 +92,7 @@ extension PromptSize {
         var isPicture = false
         part.forEachMember { name, value in
             if Self.isNamed("type", name) { types.append(value.string) }
-            // Servers differ in what makes a part a picture: its type, or the member.
+            // Servers differ in which of these makes a part a picture: its type, or the member.
             if Self.isNamed("image_url", name) {
                 isPicture = true
                 textBytes -= Self.decodedBytes(value.bytes)

@@ -1,14 +1,15 @@
 import EventLoop
 import Synchronization
 
-/// The providers that answer no call at all, as opposed to slow ones. One watch serves the process.
+/// The providers that answer no call at all, in contrast to slow ones. The process has one watch.
 final class ProviderWatch: Sendable {
-    /// A provider that has answered no waiting call for this long is silent: a client that leaves it pays nothing.
+    /// The time after which a provider that answers no waiting call is silent. A client that leaves
+    /// its call pays nothing.
     static let silence = Duration.seconds(30)
 
     private struct Waiting {
         var calls = 0
-        /// The time since which calls wait and no answer has come.
+        /// The time from which on calls wait without any answer.
         var since: MonotonicInstant
     }
 
@@ -31,7 +32,7 @@ final class ProviderWatch: Sendable {
         }
     }
 
-    /// Asked while a call waits.
+    /// Returns whether the provider is silent. Call it while a call waits.
     func isSilent(_ provider: String, at now: MonotonicInstant) -> Bool {
         waiting.withLock { waiting in
             guard let entry = waiting[provider] else { return false }

@@ -1,12 +1,12 @@
 import Contracts
 import HTTP
 
-/// Why a call got no credits, or no more of them.
+/// The reason why a call got no credits, or no more credits.
 enum HoldRefusal: Error, Hashable {
     /// The balance would not pay `required` with no other call running.
     case insufficientCredits(balance: Credits, required: Credits)
     case limitReached(HoldReply.Limit)
-    /// Other calls of the account hold the credits, to the end of patience.
+    /// Other calls of the account held the credits for all of the wait.
     case creditsHeld
     /// The ledger did not decide.
     case ledgerUnavailable
@@ -15,7 +15,7 @@ enum HoldRefusal: Error, Hashable {
     /// The ledger and the proxy disagree about the question.
     case rejected
 
-    /// Nil for a grant.
+    /// Makes the refusal of a reply. Nil if the reply is a grant.
     init?(_ reply: HoldReply, least: Credits) {
         switch reply.status {
         case .granted: return nil

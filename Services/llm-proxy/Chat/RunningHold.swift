@@ -2,7 +2,8 @@ import Contracts
 
 /// The hold of a running stream: how many output tokens it pays for, and when more must be asked for.
 ///
-/// Asks while something is left, so that the answer goes on meanwhile. Asks for no more than the provider's limit can use.
+/// It asks early, so that the answer continues meanwhile. It asks for no more than the provider's
+/// limit can use.
 struct RunningHold: Sendable {
     /// On top of what is held.
     struct Extension: Hashable, Sendable {
@@ -12,13 +13,15 @@ struct RunningHold: Sendable {
         var least: Credits
     }
 
-    /// The tokens of each answer that must be left while more is asked for: two and a half seconds at a hundred tokens a second. A
-    /// short usual answer needs a quarter of its length, if that is less.
+    /// The number of tokens left in each answer at which the proxy asks for more: two and a half
+    /// seconds at 100 tokens a second. If a quarter of the usual answer is less, that is the
+    /// number.
     static let marginTokens: Int64 = 256
 
     /// The output tokens of all answers that the granted credits pay for.
     private(set) var outputTokens: Int64
-    /// True once no more can be asked for: the ledger refused, or the hold pays for the provider's limit.
+    /// True if the hold is not extended any more: the ledger refused, or the hold pays for the
+    /// provider's limit.
     private(set) var isFinal: Bool
 
     private let bound: CallBound
@@ -55,7 +58,7 @@ struct RunningHold: Sendable {
         return Extension(step: steps, most: most, usual: max(least, min(price(of: each + usual), most)), least: least)
     }
 
-    /// The ledger numbers the steps of a charge up to this.
+    /// The highest number of a step of a charge at the ledger.
     private static let stepsMax: Int64 = 9_999
 
     mutating func extended(by more: Credits) {
@@ -69,7 +72,8 @@ struct RunningHold: Sendable {
         isFinal = true
     }
 
-    /// Counts events alone where the provider's limit is paid for: only what is surely beyond that limit is stopped.
+    /// Counts events alone if the hold pays for the provider's limit. Then only output that is
+    /// certainly beyond the limit is stopped.
     var coverage: StreamMeter.Coverage { .init(outputTokens: outputTokens, countsEventsOnly: outputTokens >= limit * bound.answers) }
 
     private mutating func count() {
@@ -78,6 +82,7 @@ struct RunningHold: Sendable {
         if each >= limit { isFinal = true }
     }
 
-    /// The credits to add to the hold so that it pays for so many tokens in each answer, or for the limit.
+    /// Returns the credits to add to the hold so that it pays for `outputTokens`, or for the limit
+    /// if that is less.
     private func price(of outputTokens: Int64) -> Credits { bound.credits(for: min(outputTokens, limit)) - granted }
 }

@@ -17,12 +17,13 @@ struct StreamMeter {
     /// From the first event on that is not paid for.
     private var uncovered: [UInt8] = []
     private var hasEnded = false
-    /// A line longer than ``lineBytesMax`` came: what follows cannot be metered and goes nowhere.
+    /// True after a line longer than ``lineBytesMax``. The following bytes cannot be metered, and
+    /// are dropped.
     private(set) var isBroken = false
     private var partialLine: [UInt8] = []
     private var withholdsBlankLine = false
 
-    /// Longer than any event that a provider sends.
+    /// The longest line in bytes. No provider sends an event as long as this.
     static let lineBytesMax = 1 << 20
 
     /// How far an answer may go.
