@@ -5,7 +5,8 @@ import Foundation
 ///
 ///     soak STACK_TOOL STACK_DIR PORT_BASE SECONDS SEED
 ///
-/// `make soak-ledger` runs it. It ends with 1 if anything differs, and leaves the data of the stack in place.
+/// `make soak-ledger` runs it. It ends with status 1 if anything differs, and keeps the data of the
+/// stack.
 @main
 struct Soak {
     static func main() {
@@ -30,7 +31,7 @@ struct Soak {
         }
     }
 
-    /// Prints a line at once, also into a pipe.
+    /// Prints a line without delay, also into a pipe.
     @Sendable private static func say(_ line: String) {
         print("soak: \(line)")
         fflush(nil)

@@ -8,11 +8,11 @@ import Telemetry
 /// The length, the seed and the stack of a soak. A soak of less than a minute has short faults.
 struct SoakPlan: Sendable {
     let seed: UInt64
-    /// The time of the traffic. Quiet points come on top.
+    /// The time of the traffic, without the quiet points.
     let time: Duration
     let stack: SoakStack
     let isShort: Bool
-    /// The longest times of faults, and of a locked row.
+    /// The longest time of each fault, and of a locked row.
     let spans: Fault.Spans
     let lockMax: Duration
 
@@ -52,8 +52,8 @@ struct SoakReport: Sendable {
     }
 }
 
-/// Two ledgers on the same database and queues under traffic, while they and their servers die. Once a minute everything comes to rest
-/// and is checked.
+/// Two ledgers on the same database and queues under traffic, while they and their servers die.
+/// Once a minute the traffic stops and everything is checked.
 final class SoakRun: @unchecked Sendable {
     // @unchecked Sendable: confined to its loop, which every task of a soak prefers.
     private let plan: SoakPlan
@@ -103,7 +103,8 @@ final class SoakRun: @unchecked Sendable {
             try await setLimits()
             await driver.open()
             try await play(for: round)
-            // The last look is at all accounts: a duplicate may have come long after its round.
+            // The last check covers all accounts, because a duplicate may have come long after its
+            // round.
             differences = try await atRest(of: left > .zero ? Set(customers.map(\.account)) : nil)
             say(
                 "\(seconds) s: \(driver.book.records.count) commands, \(faults.values.reduce(0, +)) faults, "
@@ -146,8 +147,10 @@ final class SoakRun: @unchecked Sendable {
 
     // MARK: Quiet points
 
-    /// Waits until no work is left, and looks. An outcome that is missing may still come, so only a difference that stays counts.
-    /// - Parameter accounts: nil for all accounts. That is the last look: it also waits for empty queues, so that no duplicate comes later.
+    /// Waits until no work is left, and checks. A missing outcome may still come, so only a
+    /// difference that stays counts.
+    /// - Parameter accounts: nil for all accounts, in the last check. It also waits for empty
+    ///   queues, so that no duplicate comes later.
     private func atRest(of accounts: Set<AccountID>?) async throws -> [Difference] {
         _ = try await isSo(within: .seconds(90)) { try await self.unfinished() == 0 }
         if accounts == nil { try await drained() }
@@ -169,7 +172,7 @@ final class SoakRun: @unchecked Sendable {
         try await database.withConnection { try await $0.one(CountUnfinished()) }
     }
 
-    /// Asks the ledger's own auditor.
+    /// Runs the ledger's own audit.
     private func audit() async throws -> [Difference] {
         let (email, password) = try plan.stack.admin
         let login = try await client.request(
@@ -190,7 +193,8 @@ final class SoakRun: @unchecked Sendable {
         SoakError(description: "\(answer.status): \(String(decoding: answer.body, as: UTF8.self))")
     }
 
-    /// Waits until the queues are empty twice, six seconds apart, because the broker counts every five seconds.
+    /// Waits until the queues are empty in two looks, six seconds apart. The broker counts every
+    /// five seconds.
     private func drained() async throws {
         var emptySince: MonotonicInstant?
         let isDrained = try await isSo(within: .seconds(60)) {
@@ -205,7 +209,7 @@ final class SoakRun: @unchecked Sendable {
         guard isDrained else { throw SoakError(description: "the ledger's queues do not drain") }
     }
 
-    /// Asks every 200 ms.
+    /// Checks the condition every 200 ms.
     /// - Returns: false if the condition does not come true within `limit`.
     private func isSo(within limit: Duration, _ condition: () async throws -> Bool) async throws -> Bool {
         let deadline = MonotonicInstant.current() + limit

@@ -2,7 +2,7 @@
 # make soak-ledger: a stack of its own with two ledgers as release executables, ten minutes of traffic and faults, every decision checked.
 #
 #   SOAK_SECONDS    length of the traffic (600); less than 60 has short faults
-#   SOAK_SEED       seed of all that is drawn by lot; printed, so that a run can be repeated
+#   SOAK_SEED       seed of everything random; printed, so that a run can be repeated
 #   SOAK_PORT_BASE  first of its ports (19000)
 set -euo pipefail
 

@@ -15,13 +15,14 @@ struct Difference: Hashable, Error, CustomStringConvertible {
     }
 }
 
-/// Compares what was asked with what the ledger wrote. The rules are the oracle's (``AccountReplay``). The checker adds the facts that no
-/// oracle knows: the messages that were sent, the times of their confirmation, and the answers that arrived.
+/// Compares the driver's record with the ledger's tables. The oracle has the rules
+/// (``AccountReplay``). The checker adds the facts that the oracle does not know: the messages that
+/// were sent, the times of their confirmation, and the answers that arrived.
 struct Checker: Sendable {
     let book: Book
     let tables: Tables
     let limits: Limits
-    /// The asks of each charge, with the charges that the ledger made ids for.
+    /// The asks of each charge, also of charges whose ids the ledger made.
     private let asks: [ChargeID: [Ask]]
     private let entries: [ChargeID: [Entry]]
     private let asksByAccount: [AccountID: [Ask]]
@@ -43,8 +44,9 @@ struct Checker: Sendable {
         dead = Set(book.deadLetters.keys).union(tables.kept.lazy.filter { $0.state == "parked" }.map(\.message))
     }
 
-    /// Checks the ledger at rest: all messages are sent, all queues empty, all holds ended.
-    /// - Parameter accounts: all by default.
+    /// Checks the ledger at rest: all messages are sent, all queues are empty, all holds have
+    /// ended.
+    /// - Parameter accounts: the accounts to check; all by default.
     func differences(of accounts: Set<AccountID>? = nil) -> [Difference] {
         let all = book.accounts.union(entriesByAccount.keys)
         return (accounts ?? all).sorted().flatMap { AccountReplay.differences(of: $0, self) + answers(to: $0) } + deductions() + rest()
@@ -58,13 +60,13 @@ struct Checker: Sendable {
     func asks(_ charge: ChargeID, of account: AccountID) -> [Ask] { asks[charge]?.filter { $0.account == account } ?? [] }
     func isDead(_ ask: Ask) -> Bool { book.records[ask].map { dead.contains($0.messageID) } ?? false }
 
-    /// True if the id belongs to another account, because the ledger saw it there first.
+    /// Returns true if the id belongs to another account, because the ledger saw it there first.
     func isStrangers(_ ask: Ask) -> Bool {
         guard let entries = entries[ask.id] else { return false }
         return !entries.contains { $0.account == ask.account }
     }
 
-    /// The asks that an entry may carry out or refuse.
+    /// Returns the asks that an entry may carry out or refuse.
     func asks(behind entry: Entry) -> [Ask] {
         asks(entry.charge, of: entry.account).filter { ask in
             book.records[ask].map { $0.firstSentAt <= entry.at } ?? true && matches(ask, entry)
@@ -89,7 +91,8 @@ struct Checker: Sendable {
 
     // MARK: Answers
 
-    /// Finds the answers that the journal does not bear out. ``AccountReplay`` checks refusals by the rules.
+    /// Finds the answers that contradict the journal. ``AccountReplay`` checks refusals by the
+    /// rules.
     private func answers(to account: AccountID) -> [Difference] {
         asks(of: account).flatMap { ask -> [Difference] in
             let questions = book.records[ask]?.questions ?? []
@@ -118,7 +121,8 @@ struct Checker: Sendable {
         }
     }
 
-    /// True if each question was refused. A refusal leaves no entry, so only a second delivery by the broker could have been granted then.
+    /// Returns true if each question was refused. A refusal leaves no entry, so only a redelivered
+    /// question could have been granted then.
     private func wasAlwaysRefused(_ questions: [Question]) -> Bool {
         !questions.isEmpty && questions.allSatisfy { ![nil, .granted, .conflict, .alreadyResolved].contains($0.reply?.status) }
     }

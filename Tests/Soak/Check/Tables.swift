@@ -8,7 +8,7 @@ struct Tables: Sendable {
     var holds: [OpenHold] = []
     var lots: [Lot] = []
     var keys: [KeySpending] = []
-    /// The sum of each account's rollups: the usage that people are shown.
+    /// The sum of the rollups of each account, which is the usage that clients see.
     var usage: [UsageSum] = []
     /// The charges that the ledger made for keys of HTTP requests.
     var references: [String: ChargeID] = [:]
@@ -138,7 +138,8 @@ private struct ReadNow: Statement {
     typealias Output = Instant
 }
 
-/// Counts open holds, accounts with expired lots, and kept commands: zero if no work is left.
+/// Counts open holds, accounts with expired lots, and kept commands. Zero means that no work is
+/// left.
 struct CountUnfinished: Statement {
     static let sql = """
         SELECT
@@ -168,7 +169,7 @@ struct SetLimits: Statement {
     }
 }
 
-/// The lock that an operator's session in psql holds.
+/// Locks an account's row, as an operator's open session in psql does.
 struct LockRow: Statement {
     let account: AccountID
     static let sql = "SELECT 1 FROM ledger.account WHERE account_id = $1 FOR UPDATE"

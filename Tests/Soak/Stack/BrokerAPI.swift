@@ -11,7 +11,8 @@ struct BrokerAPI: Sendable {
         url = try stack.broker("api") + "/api"
     }
 
-    /// The number of messages in the ledger's queues, unacknowledged ones included. The broker counts every five seconds.
+    /// Returns the number of messages in the ledger's queues, including unacknowledged ones. The
+    /// broker counts every five seconds.
     func messagesOfLedger() async throws -> Int64 {
         try await list("queues/gw").reduce(0) { sum, queue in
             let name = try queue.string("name")
@@ -20,8 +21,8 @@ struct BrokerAPI: Sendable {
         }
     }
 
-    /// The connections of the ledgers, as the API calls them.
-    /// - Parameter role: all by default; else those over which a queue's messages come.
+    /// Returns the names of the connections of the ledgers.
+    /// - Parameter role: selects the connections of one queue; all by default.
     func connections(role: String = "") async throws -> [String] {
         try await list("connections").filter { connection in
             try connection.optionalString("user_provided_name")?.hasPrefix("ledger:\(role)") == true
@@ -34,7 +35,7 @@ struct BrokerAPI: Sendable {
         _ = try await client.request(ClientRequest("DELETE", "\(url)/connections/\(name)"))
     }
 
-    /// The name that the active consumer of a queue gave its connection.
+    /// Returns the name of the connection of the active consumer of a queue.
     func activeConsumer(of queue: String) async throws -> String? {
         let consumers = try await list("consumers/gw")
         let active = try consumers.first { try $0.object("queue").string("name") == queue && $0.optionalBool("active") == true }

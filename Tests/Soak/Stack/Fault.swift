@@ -1,37 +1,38 @@
 import EventLoop
 import Glibc
 
-/// A disturbance of a running stack. Each ends with every component running again.
+/// A disturbance of a running stack. After each one every component runs again.
 enum Fault: String, CaseIterable, Sendable {
     case killLedger = "ledger killed"
     case killBoth = "both ledgers killed"
     case stopLedger = "ledger stopped"
     case pauseLedger = "ledger paused"
-    /// The active ledger stands still. After 20 s the broker gives the messages to the other ledger, and this one wakes up in its batch.
+    /// The active ledger is stopped by SIGSTOP. After 20 s the broker gives its messages to the
+    /// other ledger. Then it continues in the middle of its batch.
     case pauseActive = "active ledger paused"
-    /// The broker delivers unacknowledged messages once more, refused questions among them.
+    /// The broker redelivers unacknowledged messages, including refused questions.
     case dropConnections = "ledgers' connections closed"
     case stopPostgres = "postgres stopped"
     case crashPostgres = "postgres stopped at once"
     case killPostgres = "postgres killed"
     case pausePostgres = "postgres paused"
-    /// The ledger wakes up when the database has forgotten its transaction.
+    /// The ledger continues after the database has lost its transaction.
     case pauseThroughCrash = "ledger paused while postgres was killed"
     case stopBroker = "rabbitmq stopped"
     case killBroker = "rabbitmq killed"
     case pauseBroker = "rabbitmq paused"
     case awayBroker = "rabbitmq away"
 
-    /// The longest times of the faults that last.
+    /// The longest time of each fault that lasts.
     struct Spans: Sendable {
         let pause: Duration
         let away: Duration
     }
 
-    /// The faults that even a short soak has.
+    /// The faults that every soak has, also a short one.
     static let inEveryRun: [Fault] = [.dropConnections, .pauseActive, .pausePostgres, .pauseBroker, .awayBroker]
 
-    /// Shuffled faults, to be taken from the end. A short soak begins with ``inEveryRun``.
+    /// Returns shuffled faults, to be taken from the end. A short soak begins with ``inEveryRun``.
     static func deck(_ dice: inout Dice, isShort: Bool) -> [Fault] {
         if isShort { return allCases.filter { !inEveryRun.contains($0) }.shuffled(using: &dice) + inEveryRun.shuffled(using: &dice) }
         return (allCases + [.killLedger, .killLedger, .stopLedger, .pauseLedger]).shuffled(using: &dice)
@@ -97,7 +98,7 @@ enum Fault: String, CaseIterable, Sendable {
         try stack.signalAll(component, SIGCONT)
     }
 
-    /// A connection's name ends with the process id of its ledger.
+    /// Returns the active ledger. The name of its connection ends with its process id.
     private func activeLedger(_ stack: SoakStack, _ broker: BrokerAPI) async throws -> SoakStack.Component? {
         guard let name = try await broker.activeConsumer(of: "ledger.cmd.charge") else { return nil }
         return try SoakStack.Component.ledgers.first { name.hasSuffix("-\(try stack.pid(of: $0))") }

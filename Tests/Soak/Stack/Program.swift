@@ -1,10 +1,11 @@
 import EventLoop
 import Foundation
 
-/// Runs a program to its end and returns its output and errors as one text. A thread of its own waits.
+/// Runs a program to its end and returns its output and errors as one text. Waits on a thread of
+/// its own.
 ///
-/// Foundation's `Process` is not used: its `waitUntilExit` can hang while servers run that the program started. The output goes to a file,
-/// because those servers would keep a pipe open.
+/// Foundation's `Process` does not fit: its `waitUntilExit` can hang while servers run that the
+/// program started. The output goes to a file, because those servers would keep a pipe open.
 enum Program {
     static func run(_ arguments: [String], environment: [String: String]) async throws -> (status: Int32, output: String) {
         try await withCheckedThrowingContinuation { continuation in

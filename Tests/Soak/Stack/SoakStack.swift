@@ -1,8 +1,8 @@
 import Foundation
 import JSON
 
-/// Postgres, RabbitMQ, two ledgers on the same database and queues, and auth, which the auditor's login needs. `make run` uses the same
-/// tool.
+/// A stack of Postgres, RabbitMQ, two ledgers on the same database and queues, and auth, which
+/// signs in the administrator who audits. `make run` uses the same tool.
 struct SoakStack: Sendable {
     enum Component: String, Sendable, CaseIterable {
         case postgres, rabbitmq, auth, ledger
@@ -37,7 +37,8 @@ struct SoakStack: Sendable {
 
     func delete() async throws { try await run("delete") }
     func start(_ component: Component) async throws { try await run("start", component.rawValue) }
-    /// Sends SIGTERM, or the signal that the component takes for it, and SIGKILL if the component does not end in time.
+    /// Sends SIGTERM, or the equivalent signal of the component. Sends SIGKILL if the component
+    /// does not end in time.
     func stop(_ component: Component) async throws { try await run("stop", component.rawValue) }
     func kill(_ component: Component) async throws { try await run("kill", component.rawValue) }
 
@@ -47,7 +48,8 @@ struct SoakStack: Sendable {
         }
     }
 
-    /// Stops or wakes a component with all its processes: each backend of Postgres has a session of its own.
+    /// Sends a signal to a component and all its processes: each backend of Postgres has a session
+    /// of its own.
     func signalAll(_ component: Component, _ number: Int32) throws {
         try signal(component, number)
         var parents = [try pid(of: component)]
@@ -72,7 +74,7 @@ struct SoakStack: Sendable {
         Int32(try description().object("pids").integer(component.rawValue))
     }
 
-    /// - Parameter verb: the verb and its component.
+    /// - Parameter verb: the verb of the tool, and its component.
     private func run(_ verb: String...) async throws {
         let (status, output) = try await Program.run(
             ["bash", tool] + verb,

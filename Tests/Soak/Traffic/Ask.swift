@@ -1,6 +1,7 @@
 import Contracts
 
-/// One thing that the driver asks of the ledger. Under one id there may be several asks with different content, on purpose.
+/// One request of the driver to the ledger. One id may have several asks with different content, on
+/// purpose.
 struct Ask: Hashable, Sendable {
     let id: ChargeID
     let account: AccountID
@@ -18,7 +19,7 @@ struct Ask: Hashable, Sendable {
         case deduct(amount: Credits)
     }
 
-    /// True for an RPC. All else but a deduction is a durable message.
+    /// True for an RPC. Every other ask except a deduction is a durable message.
     var isQuestion: Bool {
         switch action {
         case .hold, .extend: true
@@ -35,7 +36,7 @@ struct Ask: Hashable, Sendable {
     }
 
     /// Returns the command that the ledger makes of the ask.
-    /// - Parameter isLast: the question is its asker's last.
+    /// - Parameter isLast: true if the question is the last one of its call.
     func command(isLast: Bool = false) -> Command {
         func amounts(_ amounts: HoldAmounts) -> HoldAmounts {
             HoldAmounts(most: amounts.most, usual: amounts.usual, least: amounts.least, isLastQuestion: isLast)
@@ -98,14 +99,14 @@ struct Record: Sendable {
     var questions: [Question] = []
 }
 
-/// A charge that was asked for over HTTP, under a key that its sender made.
+/// A charge over HTTP, under a key that its sender made.
 struct Deduction: Hashable, Sendable {
     let key: String
     let account: AccountID
     let amount: Credits
 }
 
-/// A record of all that was asked and answered.
+/// A record of all questions, messages and answers.
 struct Book: Sendable {
     private(set) var records: [Ask: Record] = [:]
     private(set) var asks: [ChargeID: [Ask]] = [:]
@@ -115,7 +116,7 @@ struct Book: Sendable {
     var accounts: Set<AccountID> = []
     var accountLimits: [AccountID: SpendingLimits] = [:]
 
-    /// Notes that a copy is about to be sent.
+    /// Records that a copy is about to be sent.
     /// - Returns: the message id of a durable message, and the number of a question.
     mutating func note(sending ask: Ask, isLast: Bool = false, at now: Instant = .now()) -> (MessageID, question: Int) {
         accounts.insert(ask.account)
@@ -139,7 +140,7 @@ struct Book: Sendable {
 
     mutating func note(deadLetter id: MessageID) { deadLetters[id, default: 0] += 1 }
 
-    /// - Parameter status: nil when no answer came.
+    /// - Parameter status: nil if no answer came.
     mutating func note(_ deduction: Deduction, answered status: Int?) {
         accounts.insert(deduction.account)
         deductions[deduction, default: []] += status.map { [$0] } ?? []

@@ -1,7 +1,7 @@
 import Contracts
 
-/// One call to a model as its proxy reports it to the ledger, from the hold to the end. It is drawn before it begins, so that the
-/// ledger's answers change nothing in what is drawn later.
+/// One call to a model, as its proxy reports it to the ledger, from the hold to the end. It is
+/// drawn before it begins, so that the answers of the ledger do not change what is drawn later.
 struct CallStory: Sendable {
     enum Step: Sendable {
         case report
@@ -13,10 +13,11 @@ struct CallStory: Sendable {
     let hold: Ask
     let key: CallerKey?
     private let timeToLive: Duration
-    /// True if it waits for each answer, as a proxy does. Otherwise all messages leave without waiting, in any order.
+    /// True if the call waits for each answer, as a proxy does. Otherwise it sends all messages
+    /// without waiting, in any order.
     private let isOrderly: Bool
     private let patience: Duration
-    /// The number of questions for the hold while other holds keep the credits.
+    /// The most questions for the hold while other holds reserve the credits.
     private let questionsMax: Int
     /// The times at which the same hold is asked again.
     private let holdAgain: [Duration]
@@ -29,9 +30,9 @@ struct CallStory: Sendable {
     private let endCopies: [Duration]
     /// A second end with other content.
     private let otherEnd: (Ask, Duration)?
-    /// The same id in another account's name at the same moment, from another sender.
+    /// A hold under the same id for another account at the same moment, from another sender.
     private let strangers: Ask?
-    /// True if a hold without an answer is voided.
+    /// True if the call voids a hold without an answer.
     private let voidsUnanswered: Bool
     private let settlesRefused: Bool
 
@@ -43,7 +44,7 @@ struct CallStory: Sendable {
         let amounts = Self.drawAmounts(customer.habit.price, &dice)
         let amount = amounts.usual
         end = dice.pick([(70, .settle), (12, .void), (18, .abandon)])
-        // An abandoned hold lives for a short time, so that quiet points are soon quiet.
+        // An abandoned hold lives for a short time, so that quiet points come soon.
         let isShort = end == .abandon || dice.chance(30)
         timeToLive = isShort ? dice.milliseconds(600...4_000) : dice.milliseconds(8_000...60_000)
         let takesShare = dice.chance(40)
@@ -123,7 +124,7 @@ struct CallStory: Sendable {
             if voidsUnanswered { send(.void, endCopies, on: driver, &group) }
             return
         case .conflict:
-            // Another hold of this story stands, or one of the stranger.
+            // The ledger has another hold of this story under the id, or the hold of the stranger.
             send(.void, endCopies, on: driver, &group)
             return
         default:

@@ -3,23 +3,24 @@ import Contracts
 /// An account and the way it is used.
 struct Customer: Sendable {
     enum Habit: CaseIterable, Sendable {
-        /// Always enough credits.
+        /// An account that always has enough credits.
         case rich
-        /// Few credits: clamped and refused holds, overage, calls that wait for funds.
+        /// An account with few credits: clamped and refused holds, overage, calls that wait for
+        /// credits.
         case scarce
-        /// Credits that end within seconds.
+        /// An account whose credits expire within seconds.
         case expiring
-        /// Purchases that are refunded and disputed.
+        /// An account whose purchases are refunded and disputed.
         case disputed
-        /// API keys with limits of their own; some accounts too.
+        /// An account with limited API keys. Some of these accounts have limits too.
         case limited
-        /// Calls before the first purchase.
+        /// An account with calls before its first purchase.
         case late
-        /// One account under many calls at once.
+        /// An account with many calls at once.
         case hot
-        /// Accounts whose row an operator locks while a hold runs out.
+        /// An account whose row an operator locks while a hold expires.
         case locked
-        /// Accounts whose refused questions are delivered once more.
+        /// An account whose refused questions are redelivered.
         case redelivered
 
         var customers: Int {
@@ -32,7 +33,7 @@ struct Customer: Sendable {
             }
         }
 
-        /// The mean time between two stories of one account.
+        /// The mean time between two stories of the account.
         var pace: Duration {
             switch self {
             case .hot: .milliseconds(120)
@@ -83,7 +84,8 @@ struct Customer: Sendable {
     /// Another account, for asks that name the wrong one.
     let stranger: AccountID
     var dice: Dice
-    /// The number of calls. A key is replaced after 25, because its limit is soon reached.
+    /// The number of calls. The account uses a new key after 25 calls, because the limit of a key
+    /// is soon reached.
     private var calls = 0
 
     /// Draws the customers of a round.
@@ -96,7 +98,7 @@ struct Customer: Sendable {
         (self.account, self.habit, self.stranger, self.dice) = (account, habit, stranger, dice)
     }
 
-    /// The credits that it starts with.
+    /// The credits that the account starts with.
     var initialGrant: Credits? {
         switch habit {
         case .rich: Credits(whole: 20_000)

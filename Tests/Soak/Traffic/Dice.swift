@@ -1,6 +1,6 @@
 import Contracts
 
-/// The source of all that a soak draws by lot, from its seed (SplitMix64).
+/// The source of everything random in a soak, from its seed (SplitMix64).
 struct Dice: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
@@ -14,7 +14,7 @@ struct Dice: RandomNumberGenerator, Sendable {
         return z ^ (z >> 31)
     }
 
-    /// Splits off dice for one part, which throw the same whatever the other parts draw.
+    /// Splits off dice for one part. Their numbers do not depend on what the other parts draw.
     mutating func split() -> Dice { Dice(next()) }
 
     mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
@@ -39,7 +39,8 @@ struct Dice: RandomNumberGenerator, Sendable {
         preconditionFailure("a point beyond all weights")
     }
 
-    /// Draws the times at which the copies of a durable message leave. Most messages have one copy, sent at once.
+    /// Draws the times at which the copies of a durable message are sent. Most messages have one
+    /// copy, sent at once.
     mutating func copies() -> [Duration] {
         let count = pick([(70, 1), (20, 2), (10, 3)])
         return (0..<count).map { $0 == 0 ? (chance(70) ? .zero : milliseconds(0...2_000)) : milliseconds(0...8_000) }

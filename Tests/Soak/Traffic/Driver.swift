@@ -18,13 +18,15 @@ final class Driver: @unchecked Sendable {
         (self.wire, self.loop, self.lockMax) = (wire, loop, lockMax)
     }
 
-    /// Replaces the customers. The oracle goes through an account's whole past at each question, so an account lives for one round.
+    /// Replaces the customers. The oracle goes through the whole past of an account at each
+    /// question, so an account lives for one round.
     func serve(_ customers: [Customer]) {
         self.customers = customers
         book.accounts.formUnion(customers.map(\.account))
     }
 
-    /// The most stories that play at a time, so that an outage of the broker gathers no flood.
+    /// The most stories that run at a time, so that an outage of the broker does not collect too
+    /// many messages.
     private static let storiesMax = 800
 
     func note(deadLetter id: MessageID?) {
@@ -95,11 +97,12 @@ final class Driver: @unchecked Sendable {
     }
 
     /// Asks once.
-    /// - Returns: nil when no answer came: the ledger may or may not have decided.
+    /// - Returns: nil if no answer came. The ledger may or may not have decided.
     func ask(_ ask: Ask, isLast: Bool = false, within patience: Duration, after pause: Duration = .zero) async -> HoldReply? {
         await self.pause(for: pause)
         let (_, question) = book.note(sending: ask, isLast: isLast)
-        // A late answer to an earlier question must not be taken for the answer to this one.
+        // A new message id, because a late answer to an earlier question must not be taken for the
+        // answer to this one.
         let reply = await wire.ask(ask, isLast: isLast, as: .make(), within: patience)
         if let reply { book.note(reply, to: ask, question: question) }
         return reply
@@ -120,8 +123,8 @@ final class Driver: @unchecked Sendable {
         }
     }
 
-    /// Asks up to six times, as a server does that gets no answer or a 503.
-    /// - Parameter ledger: the first one to ask; a repetition asks the other.
+    /// Asks up to six times, as a server does after a 503 or no answer.
+    /// - Parameter ledger: the first ledger to ask. A repetition asks the other ledger.
     func deduct(_ deduction: Deduction, at ledger: Int, after pause: Duration) async {
         await self.pause(for: pause)
         for number in 0..<6 {
@@ -133,7 +136,8 @@ final class Driver: @unchecked Sendable {
         }
     }
 
-    /// Closes the connections over which the ledgers get the queue's messages. The broker delivers unacknowledged ones once more.
+    /// Closes the connections that bring the messages of the queue to the ledgers. The broker
+    /// redelivers unacknowledged messages.
     func closeDeliveries(of queue: Queue, after pause: Duration) async {
         await self.pause(for: pause)
         await wire.closeDeliveries(of: queue)

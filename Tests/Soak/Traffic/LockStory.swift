@@ -1,18 +1,20 @@
 import Contracts
 
-/// A hold that runs out while an operator's session has the account's row locked: 10 credits are granted, 8 are held, 7 are used. The
-/// settlement is in the queue in time, so it is not late, and deductions of 9 over HTTP must not get the held credits.
+/// A hold that becomes overdue while an operator's session has the account's row locked. 10 credits
+/// are granted, 8 are held, 7 are used. The settlement is in the queue in time, so it is not late.
+/// Deductions of 9 over HTTP must not get the held credits.
 struct LockStory: Sendable {
     private let account = AccountID.make()
     private let timeToLive: Duration
-    /// The time from the hold's answer to the lock; the next one is to the settlement.
+    /// The time from the hold's answer to the lock.
     private let lockStarts: Duration
+    /// The time from the hold's answer to the settlement.
     private let settleStarts: Duration
     private let lockTime: Duration
-    /// False for a call that dies: two expiries end its hold at the report.
+    /// False if the call dies. Two expiries then end its hold at the report.
     private let isSettled: Bool
     private let deductions: [(Deduction, ledger: Int, pause: Duration)]
-    /// Calls that find the account locked.
+    /// The calls that find the account locked.
     private let others: [(Ask, pause: Duration)]
 
     init(of customer: inout Customer, lockMax: Duration) {
@@ -63,7 +65,8 @@ struct LockStory: Sendable {
         }
     }
 
-    /// Asks until the grant is there, each time under a new id, because a refused id is not asked again.
+    /// Asks until the grant has arrived, each time under a new id, because a refused id is not
+    /// asked again.
     private func granted(on driver: Driver) async -> ChargeID? {
         let amounts = HoldAmounts(most: Credits(whole: 8), usual: Credits(whole: 8), least: Credits(whole: 8))
         for _ in 0..<20 {

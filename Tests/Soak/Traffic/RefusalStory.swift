@@ -1,8 +1,9 @@
 import Contracts
 
-/// Questions that are refused and delivered once more. One hold has all credits, and an operator locks the account's row, so that questions
-/// wait at the ledger. Then the connection that delivered them closes: the ledger answers, but cannot acknowledge, and the broker delivers
-/// the questions once more. The hold is voided meanwhile: the second delivery could be granted and must not be.
+/// Questions that are refused and redelivered. One hold has all credits, and an operator locks the
+/// account's row, so questions wait at the ledger. Then the connection that brought them is closed.
+/// The ledger answers but cannot acknowledge, so the broker redelivers the questions. Meanwhile the
+/// hold is voided: the redelivered questions could be granted and must not be.
 struct RefusalStory: Sendable {
     private let account = AccountID.make()
     private let questions: [(Ask, pause: Duration)]
@@ -42,7 +43,8 @@ struct RefusalStory: Sendable {
         await driver.send(Ask(id: hold.id, account: account, action: .void), after: pause)
     }
 
-    /// Asks until the grant is there, each time under a new id, because a refused id is not asked again.
+    /// Asks until the grant has arrived, each time under a new id, because a refused id is not
+    /// asked again.
     private func granted(on driver: Driver) async -> Ask? {
         for _ in 0..<20 {
             let hold = Self.hold(account)

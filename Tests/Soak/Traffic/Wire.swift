@@ -6,8 +6,11 @@ import JSON
 import Postgres
 import Telemetry
 
-/// The soak's connections. To the broker: as a proxy, as billing, and as an operator who reads the dead letters. To the ledgers: as a
-/// server. To the database: as an operator.
+/// The soak's connections:
+///
+/// - to the broker as a proxy, as billing, and as an operator who reads the dead letters
+/// - to the ledgers as a server
+/// - to the database as an operator
 final class Wire: Sendable {
     private let requests: RPCClient
     private let charges: AMQPPublisher
@@ -71,7 +74,7 @@ final class Wire: Sendable {
         return await requests.connected(within: .seconds(30))
     }
 
-    /// - Returns: nil when no answer came: the ledger may or may not have decided.
+    /// - Returns: nil if no answer came. The ledger may or may not have decided.
     func ask(_ ask: Ask, isLast: Bool, as id: MessageID, within limit: Duration) async -> HoldReply? {
         let message = ask.message(isLast: isLast)
         let answer = try? await requests.call(
@@ -94,7 +97,7 @@ final class Wire: Sendable {
     }
 
     /// Asks one of the ledgers over HTTP.
-    /// - Returns: the status of the answer; nil when none came.
+    /// - Returns: the status of the answer; nil if none came.
     func deduct(_ deduction: Deduction, at ledger: Int) async -> Int? {
         let body = JSONWriter.object { json in
             json.field("user_id", deduction.account.description)
@@ -109,12 +112,14 @@ final class Wire: Sendable {
         return try? await client.request(request).status
     }
 
-    /// Closes the connections over which the ledgers get the queue's messages; without a broker there are none.
+    /// Closes the connections that bring the messages of the queue to the ledgers. Does nothing
+    /// without a broker.
     func closeDeliveries(of queue: Queue) async {
         for connection in (try? await broker.connections(role: "\(queue.name):")) ?? [] { try? await broker.close(connection) }
     }
 
-    /// Locks the account's row for `time`, as an open session of psql does, or until the database dies.
+    /// Locks the account's row for `time`, as an open session of psql does. The lock ends earlier
+    /// if the database dies.
     func lock(_ account: AccountID, for time: Duration, on loop: EventLoop) async {
         try? await operators.transaction { transaction in
             _ = try await transaction.query(LockRow(account: account))
@@ -124,7 +129,7 @@ final class Wire: Sendable {
 }
 
 extension Ask {
-    /// - Parameter isLast: the question is its asker's last.
+    /// - Parameter isLast: true if the question is the last one of its call.
     fileprivate func message(isLast: Bool = false) -> any Message {
         func amounts(_ amounts: HoldAmounts) -> HoldAmounts {
             HoldAmounts(most: amounts.most, usual: amounts.usual, least: amounts.least, isLastQuestion: isLast)
