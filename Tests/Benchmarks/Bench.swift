@@ -1,15 +1,17 @@
 import EventLoop
 import Foundation
 
-/// Side by side, in one run, as ratios: the proxy beside nginx, the ledger beside pgbench. The outbox alone, in rows a second.
-/// And the whole gateway before, during and after faults.
+/// Measures the proxy next to nginx, and the ledger next to pgbench, in one run, as ratios.
+/// Measures the outbox alone, in rows a second. Measures the whole gateway before, during and after
+/// faults.
 ///
 ///     bench proxy STACK_JSON     the stack must run; its first llm-proxy is measured, nginx is started here
 ///     bench ledger STACK_JSON    the same stack's ledger, its database path, and pgbench on the same Postgres
 ///     bench outbox STACK_JSON    the stack's Postgres and RabbitMQ, and a relay started here
 ///     bench faults STACK_JSON    the whole stack with two ledgers, while its parts fail
 ///
-/// Run by `make bench`, `make bench-ledger`, `make bench-outbox` and `make bench-faults`. Every measurement alternates between the two sides; what is printed are medians.
+/// `make bench`, `make bench-ledger`, `make bench-outbox` and `make bench-faults` run it.
+/// Comparisons alternate between the two sides, and the printed figures are medians.
 @main
 struct Bench {
     static func main() {

@@ -50,7 +50,7 @@ struct StreamLoad {
         return result
     }
 
-    /// Opens `count` streams and waits for their ends.
+    /// Opens `count` streams and waits for the end of each.
     func runOnce(_ count: Int, within limit: Duration) async throws -> Result {
         var configuration = UpstreamPool.Configuration()
         configuration.connectionsMax = count

@@ -4,12 +4,12 @@ import Foundation
 import HTTPClient
 import JSON
 
-/// What is in the tables and queues after a fault, and whether it is right.
+/// The contents of the tables and queues after a fault, and the checks of them.
 struct Books {
     let stack: BenchStack
     let loop: EventLoop
 
-    /// Rows of the tables that a call may write.
+    /// The number of rows in each table that a call may write.
     struct Rows {
         var journal: Int
         var outbox: Int
@@ -55,7 +55,7 @@ struct Books {
     }
 
     /// Waits until nothing is on its way to the ledger and no hold is open.
-    /// - Returns: the time that took.
+    /// - Returns: the time that the wait took.
     func settled(within limit: Duration) async throws -> Duration {
         let begun = MonotonicInstant.current()
         while MonotonicInstant.current() - begun < limit {
@@ -73,7 +73,7 @@ struct Books {
         throw BenchError(description: "not settled within \(limit)")
     }
 
-    /// The audit by the ledger's own command, over the administrators' path.
+    /// Runs the audit of the ledger over the route of the administrators.
     func isConsistent(_ token: String) async throws -> Bool {
         let client = HTTPClient(loop: loop)
         defer { client.close() }
@@ -84,7 +84,7 @@ struct Books {
         return answer.status == 200 ? try JSONObject(answer.body).bool("consistent") : false
     }
 
-    /// Seconds and number of all transactions of both ledgers.
+    /// Returns the seconds and the number of all transactions of both ledgers.
     func batches() async throws -> (seconds: Double, count: Double) {
         let client = HTTPClient(loop: loop)
         defer { client.close() }

@@ -6,7 +6,8 @@ import HTTPWire
 import JSON
 import UpstreamClient
 
-/// The gateway under a steady load while one of its parts fails: what callers see before, during and after, and whether the books are right.
+/// Runs the gateway under a steady load while one of its parts fails. Reports the answers that
+/// clients get before, during and after the fault, and the result of the checks.
 ///
 /// | variable | default | |
 /// |---|---|---|
@@ -72,7 +73,7 @@ struct FaultBench {
 
     private func pause(_ seconds: Double) async throws { try await loop.sleep(for: .milliseconds(Int64(seconds * share * 1_000))) }
 
-    /// Compares what callers got with what the ledger charged, and audits.
+    /// Compares the answers that clients got with the charges of the ledger, and audits.
     private func check(_ load: SteadyLoad, since before: Books.Rows) async throws {
         let took = try await books.settled(within: .seconds(600))
         let after = try await books.rows()
@@ -182,7 +183,7 @@ struct FaultBench {
             """)
     }
 
-    /// Without the broker's own count, which is away.
+    /// Reads the tables only, because the broker is unavailable.
     private func tables() async throws -> (outbox: Int, journal: Int) {
         let text = try await executeAside(
             "/usr/bin/psql",
@@ -197,7 +198,7 @@ struct FaultBench {
 
     // MARK: Streams through an outage
 
-    /// Sixty streams of 100 s each, and the broker away for 70 s of it.
+    /// Runs sixty streams of 100 s each. The broker is unavailable for 70 s of them.
     private func stream(_ account: BenchAccount) async throws {
         print("\nSixty streams, RabbitMQ stopped for \(rounded(70 * share, 0)) s of their 100 s:\n")
         guard let origin = Origin(try stack.service("llm-proxy-1")) else { throw BenchError(description: "the address of llm-proxy-1") }
@@ -220,7 +221,8 @@ struct FaultBench {
 
     // MARK: One account, two ledgers
 
-    /// Calls of one account through the ledger that reads the queue, and adjustments of it through the other.
+    /// Runs calls of one account through the ledger that reads the queue, and adjustments of the
+    /// same account through the other ledger.
     private func heat(_ account: BenchAccount) async throws {
         let standby = try await Victim.activeLedger(of: stack, on: loop) == "ledger" ? "ledger-2" : "ledger"
         print("\nOne account: \(perSecond) calls a second, and 20 adjustments a second through the other ledger:\n")
@@ -257,7 +259,7 @@ struct FaultBench {
 
     // MARK: Long snapshots
 
-    /// Audits and dumps, one after the other, for ten minutes.
+    /// Runs audits and dumps, one after the other, for ten minutes.
     private func takeSnapshots(_ load: SteadyLoad) async throws {
         print("\nAudits and pg_dump without a pause for \(rounded(600 * share, 0)) s:\n")
         var table = Table(header: Phase.header + ["ms a batch"])
@@ -292,7 +294,7 @@ struct FaultBench {
         print("\n\(taken.audits) audits and \(taken.dumps) dumps.")
     }
 
-    /// - Returns: how many were made.
+    /// - Returns: the number of dumps.
     private func dump(until end: MonotonicInstant) async throws -> Int {
         var count = 0
         while MonotonicInstant.current() < end {

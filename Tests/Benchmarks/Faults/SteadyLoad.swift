@@ -4,21 +4,22 @@ import Foundation
 import HTTPWire
 import UpstreamClient
 
-/// Chat calls at a fixed rate, sent whether or not earlier ones were answered, over both proxies in turn.
+/// Sends chat calls at a fixed rate over both proxies in turn, whether or not earlier calls were
+/// answered.
 final class SteadyLoad: @unchecked Sendable {
     // @unchecked Sendable: confined to `loop`.
 
     struct Sample {
         var sent: MonotonicInstant
         var milliseconds: Double
-        /// Zero where no answer came.
+        /// The status of the answer; zero if no answer came.
         var status: Int
         var account: Int
 
         var answered: MonotonicInstant { sent + .microseconds(Int64(milliseconds * 1_000)) }
     }
 
-    /// Answered calls, in the order of their answers.
+    /// The answered calls, in the order of their answers.
     private(set) var samples: [Sample] = []
 
     private let loop: EventLoop
@@ -94,7 +95,7 @@ final class SteadyLoad: @unchecked Sendable {
     }
 }
 
-/// What the callers saw of one phase of a run.
+/// The answers that the clients got in one phase of a run.
 struct Phase {
     static let header = ["phase", "calls", "200", "503", "other", "p50 ms", "p99 ms", "longest ms"]
 

@@ -3,7 +3,7 @@ import Foundation
 import HTTPClient
 import JSON
 
-/// One part of the stack that a fault befalls: a process with all that it started.
+/// One part of the stack that is to fail: a process with all processes that it started.
 struct Victim {
     let pid: Int32
 
@@ -19,7 +19,8 @@ struct Victim {
         }
     }
 
-    /// The ledger that reads the queue of charges: its connection's name ends with its process id.
+    /// Returns the ledger that reads the queue of charges. The name of its connection ends with its
+    /// process id.
     static func activeLedger(of stack: BenchStack, on loop: EventLoop) async throws -> String {
         let client = HTTPClient(loop: loop)
         defer { client.close() }
@@ -45,7 +46,7 @@ struct Victim {
     }
 }
 
-/// Runs a program on a thread of its own, so that the load goes on.
+/// Runs a program on a thread of its own, so that the load continues.
 func executeAside(_ program: String, _ arguments: [String]) async throws -> String {
     try await withCheckedThrowingContinuation { continuation in
         Thread.detachNewThread { continuation.resume(with: Result { try execute(program, arguments) }) }

@@ -6,7 +6,8 @@ import Outbox
 import Postgres
 import Telemetry
 
-/// The outbox's backlog on its way to a quorum queue: rows a second of one relay, by how many ordering keys share the rows.
+/// Measures how fast one relay sends a backlog of the outbox to a quorum queue, in rows a second,
+/// by the number of ordering keys that share the rows.
 ///
 /// | variable | default | |
 /// |---|---|---|
