@@ -3,12 +3,13 @@ package import Telemetry
 
 /// Receives from one queue over a connection of its own. Callable from any task on any loop.
 ///
-/// At most `prefetch` deliveries are out and unsettled: that bounds memory here. After a lost connection the broker
-/// delivers again what was not acknowledged; each loss counts as a failed delivery of every one of them (delivery-limit), so prefetch
-/// no more than is worked on.
+/// At most `prefetch` deliveries are handed out and unsettled, which limits memory. After a lost
+/// connection the broker redelivers every delivery that was not acknowledged. Each loss counts as a
+/// failed delivery of each of them (delivery-limit), so choose a prefetch no larger than the work
+/// at hand.
 ///
-/// Of a queue with `x-single-active-consumer` one subscriber gets everything and the others wait for its end: connected is then not yet
-/// receiving, and nothing tells the difference.
+/// A queue with `x-single-active-consumer` feeds one subscriber; the others wait until it ends.
+/// Such a subscriber is connected and receives nothing. Nothing shows whether it is the active one.
 package final class AMQPConsumer: Sendable {
     package enum Source: Sendable {
         /// A durable queue that the broker's definitions declare.
@@ -38,8 +39,9 @@ package final class AMQPConsumer: Sendable {
     /// settled by then, is delivered again in its order, to somebody.
     package func stop(within limit: Duration = .seconds(10)) async { await thread.stop(within: limit) }
 
-    /// While true there is no connection: what is out goes back to the queue, in order, and on to the next subscriber; what is settled
-    /// of it later is not heard. Afterwards this one subscribes anew, behind the others.
+    /// Closes the connection while true. The unsettled deliveries go back to the queue, in order,
+    /// and on to the next subscriber. Later settlements of them have no effect. When false again,
+    /// this consumer subscribes again, behind the others.
     package func setSuspended(_ isSuspended: Bool) { thread.setSuspended(isSuspended) }
 
     package var isConnected: Bool { thread.isConnected }
@@ -59,11 +61,12 @@ package final class AMQPConsumer: Sendable {
         }
     }
 
-    /// Returns whether the connection that brought this delivery is open. Afterwards the broker gives the delivery to the next consumer.
+    /// Returns whether the connection that brought this delivery is open. If it is closed, the
+    /// broker gives the delivery to the next consumer.
     package func isOut(_ delivery: Delivery) -> Bool { role.isOut(delivery) }
 
-    /// Acknowledges this delivery and no other; deliveries may be settled in any order. Nothing is waited for: an acknowledgement that does
-    /// not reach the broker means one more delivery.
+    /// Acknowledges this delivery and no other. Deliveries may be settled in any order. Does not
+    /// wait for the broker: a lost acknowledgement means one more delivery.
     package func ack(_ delivery: Delivery) {
         settle(ConsumerRole.Settlement(epoch: delivery.connectionEpoch, tag: delivery.tag, kind: .acknowledge))
     }

@@ -21,7 +21,7 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
         var lastWaiterID: UInt64 = 0
         var settlements: [Settlement] = []
         var isStopped = false
-        /// Of the connection that is open; zero without one.
+        /// The epoch of the open connection; zero without one.
         var epoch: UInt64 = 0
 
         /// Those who wait, to be told so.
@@ -201,11 +201,14 @@ struct UnsettledTags {
         case reject(UInt64, requeue: Bool)
     }
 
-    /// Settles deliveries, and returns the frames to send: the rejects; one acknowledgement for all that lie before the oldest unsettled
-    /// delivery; a single one for each of the others.
+    /// Settles deliveries, and returns the frames to send:
     ///
-    /// The broker closes the channel (406) for a tag that it does not wait for. So a delivery is settled once, and the tag of the multiple
-    /// acknowledgement is one that is acknowledged now.
+    /// - one frame for each reject
+    /// - one acknowledgement for all deliveries before the oldest unsettled one
+    /// - one acknowledgement for each other delivery
+    ///
+    /// The broker closes the channel (406) for a tag that it has settled already. So each delivery
+    /// is settled once, and the multiple acknowledgement carries a tag that is acknowledged now.
     mutating func settle(_ settlements: [ConsumerRole.Settlement]) -> [Answer] {
         var answers: [Answer] = []
         var acknowledged: [UInt64] = []
@@ -220,7 +223,8 @@ struct UnsettledTags {
         return answers + acknowledged.filter { $0 > first }.map { .acknowledge($0, multiple: false) }
     }
 
-    /// Marks a delivery as settled; false if it is not out.
+    /// Marks a delivery as settled. Returns false if the tag was settled before, or was never
+    /// delivered.
     private mutating func mark(_ tag: UInt64) -> Bool {
         guard tag >= first, tag < next else { return false }
         let index = head + Int(tag - first)

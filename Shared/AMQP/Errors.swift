@@ -1,5 +1,6 @@
-/// Why a publish was not confirmed. After `unroutable` and `saturated` no queue has the message; after `nacked` at least one of its queues
-/// has not. After any other case the broker may have it, and sending it again under the same message id is the right answer.
+/// The reason why a publish was not confirmed. After `unroutable` and `saturated` no queue has the
+/// message. After `nacked` at least one of its queues does not have it. After any other case the
+/// broker may have it, so send it again under the same message id.
 package enum PublishError: Error, Equatable, Sendable {
     /// Returned by the broker (basic.return): no queue is bound for this key. 312 NO_ROUTE.
     case unroutable(code: Int, text: String)
@@ -16,10 +17,12 @@ package enum PublishError: Error, Equatable, Sendable {
     case stopped
 }
 
-/// Why an RPC has no answer. The request may have been carried out, except where ``neverArrived`` is true.
+/// The reason why an RPC has no answer. A service may have carried out the request, unless
+/// ``neverArrived`` is true.
 package enum RPCError: Error, Equatable, Sendable {
-    /// The request was never handed to a connection. There was none, the broker had an alarm, or the connection was lost or the deadline
-    /// passed while the request waited for its turn.
+    /// The request was never handed to a connection. There was no connection, or the broker had an
+    /// alarm. Or the request waited for its turn until the connection was lost or the deadline
+    /// passed.
     case notSent(PublishError)
     case timedOut
     case unroutable(code: Int, text: String)
@@ -30,7 +33,7 @@ package enum RPCError: Error, Equatable, Sendable {
     case closed(code: Int, text: String)
     case stopped
 
-    /// True if no queue took the request, so that no service carries it out.
+    /// True if no queue took the request. No service then carries it out.
     package var neverArrived: Bool {
         switch self {
         case .notSent, .unroutable, .nacked, .saturated: true

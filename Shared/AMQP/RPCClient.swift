@@ -33,7 +33,8 @@ package final class RPCClient: Sendable {
     package var lateReplies: Int { role.lateReplies }
 
     /// - Parameter messageID: names the request for its receiver; the same one again means the same request.
-    /// - Throws: at once when no queue is bound, the queue is full, or there is no connection. Not cancelled with its task: `limit` bounds it.
+    /// - Throws: at once if no queue is bound, the queue is full, or there is no connection.
+    ///   Cancelling the task does not cancel the call; `limit` bounds it.
     package func call(
         exchange: String, routingKey: String, type: String, body: [UInt8], headers: [(String, String)] = [], messageID: String,
         within limit: Duration

@@ -1,9 +1,11 @@
 import Synchronization
 
-/// Bounds the operations that a caller can add to the journal and the usage tables: of calls (`x-operation`) and of deductions.
+/// The limit of operation names that a client can add to the journal and the usage tables, by calls
+/// (`x-operation`) and by deductions.
 ///
-/// In each quarter of an hour the first ``namesMax`` names of an account stand; further ones are recorded as ``other``. Each replica counts
-/// on its own and keeps at most ``allNamesMax`` names; beyond that, a name not yet known is ``other`` too.
+/// In each quarter of an hour the first ``namesMax`` names of an account are recorded. Further
+/// names are recorded as ``other``. Each replica counts on its own and keeps at most
+/// ``allNamesMax`` names. Beyond that, an unknown name is ``other`` too.
 package final class Operations: Sendable {
     package static let namesMax = 50
     package static let allNamesMax = 100_000

@@ -32,8 +32,8 @@ package enum Topology {
 
     // MARK: Queues
 
-    // One ledger at a time consumes each of the three queues that change accounts: its messages keep their order, and ledgers seldom
-    // meet on an account's row.
+    // One ledger at a time consumes each of the three queues that change accounts. Messages then
+    // keep their order, and ledgers seldom meet on the row of an account.
     package static let ledgerHolds = Queue(
         name: "ledger.rpc.hold", kind: .request, isSingleActive: true, bindings: [Binding(ledgerRPC, "hold")])
     package static let ledgerCharges = Queue(
@@ -120,8 +120,9 @@ package struct Queue: Hashable, Sendable {
     /// Where the broker puts what this queue's consumer could not even parse, or crashed on ``deliveryLimit`` times.
     package var deadLetterQueue: String? { deliveryLimit == nil ? nil : name + ".dlq" }
 
-    /// A crash counts for every message that was out and unsettled. So the limit leaves the ledger time to tell the poison
-    /// message from the others (its `CommandConsumer` does), and an operator time to react: with a restart every five minutes, 50 deaths take four hours.
+    /// A crash counts as a delivery of every message that was unsettled. The limit leaves the
+    /// ledger time to find the poison message (`CommandConsumer` does this), and an operator time
+    /// to react. With a restart every five minutes, 50 crashes take four hours.
     package var deliveryLimit: Int64? {
         switch kind {
         case .money: 50

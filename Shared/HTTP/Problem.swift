@@ -276,7 +276,8 @@ extension Problem {
     package static var ledgerUnavailable: Problem {
         Problem(503, "ledger_unavailable", .server, "Credits cannot be checked at the moment.", retryAfter: .seconds(2))
     }
-    /// The answer is there, but the broker did not confirm its charge and the outbox failed. Repeating the call could pay twice.
+    /// The answer exists, but neither the broker nor the outbox confirmed its charge. A client that
+    /// repeats the call could pay twice.
     package static func chargeUnconfirmed(_ charge: String) -> Problem {
         Problem(
             503, "ledger_unavailable", .server,

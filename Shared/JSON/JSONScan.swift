@@ -49,7 +49,7 @@ package struct JSONScan {
         }
     }
 
-    /// Calls `body` with each element, when this is an array, until it answers false.
+    /// Calls `body` with each element of an array until it returns false.
     package func forEachElement(_ body: (JSONScan) -> Bool) {
         guard let base = bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count > 1, base[0] == 0x5B else { return }
         let end = bytes.count

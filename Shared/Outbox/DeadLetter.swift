@@ -79,8 +79,8 @@ struct SaveDeadLetter: Statement {
 
 /// Takes one due message and counts the attempt before it is made: a handler that brings the process down runs out of attempts too.
 ///
-/// The row is due again after five minutes: until then no other replica takes it, and a crash does not lose it.
-/// Rows with an ordering key are left to the service, which replays them in order.
+/// The row is due again after five minutes. Until then no other replica takes it, and a crash does
+/// not lose it. Rows with an ordering key are left to the service, which replays them in order.
 struct TakeDueDeadLetter: Statement {
     let consumers: [String]
 

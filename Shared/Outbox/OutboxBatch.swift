@@ -2,22 +2,24 @@ import AMQP
 
 /// The messages of one transaction of the relay, published in rounds.
 ///
-/// The first round holds every message without a key and the first message of each key. Each later round holds the next message of the
-/// keys whose last one was confirmed. A round never holds two messages of one key: the broker could refuse the first and take the second.
+/// The first round holds every message without a key and the first message of each key. Each later
+/// round holds the next message of the keys whose last message was confirmed. A round never holds
+/// two messages of one key, because the broker could refuse the first and take the second.
 struct OutboxBatch: Sendable {
     private(set) var round: [DueMessage]
     private(set) var sent: [Int64] = []
     private(set) var failed: [MarkFailed.Failure] = []
-    /// The connection failed: the remaining messages are not tried, and stay as they are.
+    /// True after the connection failed. The remaining messages are not tried and stay as they are.
     private(set) var isBrokerDown = false
-    /// Something was sent, or was tried for the first time.
+    /// True if a message was sent, or was tried for the first time.
     private(set) var hasProgress = false
-    /// A message was sent that had failed before.
+    /// True if a message was sent that had failed before.
     private(set) var hasRecovered = false
-    /// The messages behind the one in the round, by ordering key.
+    /// The messages behind the message in the round, by ordering key.
     private var rest: [String: ArraySlice<DueMessage>]
 
-    /// - Parameter messages: messages without a key, and the first unsent ones of some keys, each key's in the order of seq.
+    /// - Parameter messages: messages without a key, and the first unsent messages of some keys, in
+    ///   the order of seq.
     init(_ messages: [DueMessage]) {
         let byKey = Dictionary(grouping: messages) { $0.orderingKey }
         round = byKey.flatMap { key, messages in key == nil ? messages : [messages[0]] }
@@ -46,10 +48,12 @@ struct OutboxBatch: Sendable {
         round = isBrokerDown ? [] : next
     }
 
-    /// The longest pause before the next attempt; nil if the connection failed and not the message.
+    /// Returns the longest pause before the next attempt. Nil if the connection failed and not the
+    /// message.
     ///
-    /// A queue that is full or has no leader may take the message at any time. The pause of 8 s and the sweep's 1 s stay below 10 s.
-    /// A missing queue, exchange or right waits for an operator.
+    /// A queue that is full or has no leader may take the message at any time, so its pause is at
+    /// most 8 s. With the sweep's 1 s it stays below 10 s. A missing queue, exchange or right waits
+    /// for an operator.
     private static func pauseMax(after error: PublishError) -> Duration? {
         switch error {
         case .nacked, .timedOut: .seconds(8)

@@ -7,13 +7,16 @@ package import Telemetry
 
 /// Publishes what the outbox holds, with confirms, and marks it sent.
 ///
-/// Commits of this process wake it. Otherwise it looks every 250 ms, and every second when there was nothing for a while. Of the relays
-/// of several replicas one works at a time. A message whose confirm was not seen is sent again under the same id.
+/// Commits of this process wake it. Otherwise it looks every 250 ms, or every second if it found
+/// nothing lately. Among the replicas one relay works at a time. It sends an unconfirmed message
+/// again under the same id.
 ///
-/// In each sweep every ordering key gets a turn, and so do the messages without a key, however many others wait or fail. A statement reads
-/// at most 1,000 rows and never reads over a backlog to find what is behind it.
+/// In each sweep every ordering key gets a turn, and so do the messages without a key, whatever
+/// other messages wait or fail. A statement reads at most 1,000 rows and does not read a backlog to
+/// find the rows behind it.
 ///
-/// It also keeps the tables in shape: it makes partitions of the inbox ahead of time and deletes old rows. Confined to the pool's loop.
+/// It also maintains the tables: it makes partitions of the inbox ahead of time and deletes old
+/// rows. Confined to the loop of the pool.
 package final class OutboxRelay: @unchecked Sendable {
     // @unchecked Sendable: confined to its loop, except `wake()` and the registry, which is a Mutex.
 
@@ -115,7 +118,7 @@ package final class OutboxRelay: @unchecked Sendable {
     }
 
     /// Sweeps until nothing more can be sent now.
-    /// - Returns: whether anything was sent or refused.
+    /// - Returns: true if a message was sent or refused.
     private func sendWhatIsDue() async throws -> Bool {
         var tally = Tally()
         defer {
@@ -131,7 +134,7 @@ package final class OutboxRelay: @unchecked Sendable {
     private struct Tally {
         var sent = 0
         var failed = 0
-        /// The reason of the first that failed.
+        /// The error of the first message that failed.
         var failure: String?
 
         mutating func add(_ batch: OutboxBatch) {
@@ -141,13 +144,15 @@ package final class OutboxRelay: @unchecked Sendable {
         }
     }
 
-    /// Gives one turn to each ordering key, page by page, and one with each page to the messages without a key.
+    /// Gives each ordering key one turn, page by page. Gives the messages without a key one turn
+    /// with each page.
     ///
-    /// Failed messages get a turn with the first page, and with the next ones while some of them succeed: a queue without a leader lets
-    /// each page wait for its confirms. A sweep that another relay interrupts goes on after its last key when it is called again.
-    /// - Returns: whether another sweep at once may send more.
+    /// Failed messages get a turn with the first page, and with each next page while some of them
+    /// succeed. Otherwise each page could wait for the confirms of a queue without a leader. A
+    /// sweep that another relay interrupts continues after its last key at the next call.
+    /// - Returns: true if another sweep may send more now.
     private func sweep(_ tally: inout Tally) async throws -> Bool {
-        // A sweep that goes on has not seen the keys before.
+        // A sweep that continues has not looked at the keys before its start.
         var hasProgress = !walkedTo.isEmpty
         var takesFailed = true
         while let page = try await sendPage(after: walkedTo, takesFailed: takesFailed) {
@@ -157,7 +162,7 @@ package final class OutboxRelay: @unchecked Sendable {
             hasProgress = hasProgress || page.batch.hasProgress
             takesFailed = takesFailed && page.batch.hasRecovered
             if walkedTo.isEmpty { return hasProgress }
-            // A long walk over keys that only wait must not keep the database busy.
+            // A pause, so that a long walk over waiting keys does not keep the database busy.
             if !page.batch.hasProgress { try await pool.loop.sleep(for: .milliseconds(20)) }
         }
         return false
@@ -182,7 +187,7 @@ package final class OutboxRelay: @unchecked Sendable {
             let isEmpty = batch.round.isEmpty
             let until = MonotonicInstant.current() + configuration.runWithin
             while !batch.round.isEmpty, MonotonicInstant.current() < until { batch.finishRound(await publish(batch.round)) }
-            // If this fails, what the broker has confirmed is sent again.
+            // If this commit fails, the relay sends the confirmed messages again.
             if !isEmpty { try await transaction.commit(MarkSent(seqs: batch.sent), MarkFailed(failures: batch.failed)) }
             return Page(batch: batch, walkedTo: walk.last.flatMap { $0.isLimit ? $0.key : nil } ?? "")
         }
@@ -192,7 +197,8 @@ package final class OutboxRelay: @unchecked Sendable {
         let started = MonotonicInstant.current()
         let outgoing = due.map(outgoing)
         var results = await publisher.publish(batch: outgoing, within: configuration.confirmWithin)
-        // A missing exchange or right closes the channel under all of them: published alone, only the message at fault fails.
+        // A missing exchange or right closes the channel for all messages. Published alone, only
+        // the message at fault fails.
         if due.count > 1 {
             for index in results.indices {
                 guard case .failure(.closed) = results[index] else { continue }

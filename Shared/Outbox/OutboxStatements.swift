@@ -1,13 +1,14 @@
 import Contracts
 import Postgres
 
-/// Claims the outbox for one relay until the end of the transaction. Gives false if another relay has it.
+/// Claims the outbox for one relay until the end of the transaction. Returns false if another relay
+/// has it.
 ///
-/// It is a statement of its own because the next one must see what the other relay committed. An advisory lock writes nothing: a look
-/// at an empty outbox costs no write to the disk.
+/// It is a statement of its own, because the next statement must see the commits of the other
+/// relay. An advisory lock writes nothing, so a look at an empty outbox needs no write to the disk.
 ///
-/// The settings hold for this transaction only. A connection keeps the plan that it made first, perhaps on an empty table. With these
-/// settings that plan reads in the order of an index.
+/// The settings are valid for this transaction only. A connection keeps its first plan, which may
+/// be made for an empty table. With these settings that plan reads in the order of an index.
 struct ClaimOutbox: Statement {
     static let sql = """
         SELECT pg_try_advisory_xact_lock(hashtext('outbox_relay'), hashtext(current_schema())),
@@ -32,7 +33,7 @@ struct DueMessage: Sendable {
     let traceparent: String
     let body: [UInt8]
     let createdAt: Instant
-    /// Failed attempts before this one.
+    /// The number of failed attempts so far.
     let attempts: Int
 
     static let columns = """
@@ -70,7 +71,8 @@ struct TakeNewMessages: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> DueMessage { try DueMessage(&row) }
 }
 
-/// Reads messages that failed and are due again, the longest due first: without a key, or the first one of their key.
+/// Reads messages that failed and are due again, the longest due first. A message with a key must
+/// be the first one of its key.
 struct TakeFailedMessages: Statement {
     let limit: Int
 
@@ -98,14 +100,15 @@ struct TakeFailedMessages: Statement {
 
 /// Walks over the ordering keys that have unsent messages, in the order of the keys, from the first one after `key`.
 ///
-/// It steps from key to key in the index and looks at the first message of each: the length of a key's backlog costs nothing.
-/// It ends after 1,000 keys, or at the 200th key whose first message is new and due.
+/// It steps from key to key in the index and looks at the first message of each key, whatever the
+/// length of its backlog. It ends after 1,000 keys, or at the 200th key with a first message that
+/// is new and due.
 struct WalkKeys: Statement {
     struct Step: Sendable {
         let key: String
-        /// The key's first message was never tried and is due.
+        /// True if the key's first message was never tried and is due.
         let isDue: Bool
-        /// The walk ended at its limit: there may be keys after this one.
+        /// True if the walk ended at its limit. More keys may follow this one.
         let isLimit: Bool
     }
 
@@ -142,9 +145,11 @@ struct WalkKeys: Statement {
     }
 }
 
-/// Reads the first messages of each key whose first message is new and due, in the order of seq: at most 200 for all keys together.
+/// Reads the first messages of each key with a first message that is new and due, in the order of
+/// seq. Reads at most 200 for all keys together.
 ///
-/// The key is compared as a range. With `=` Postgres may read the rows in the order of seq alone, past the messages of all other keys.
+/// The key is compared as a range. With `=` Postgres may read all rows in the order of seq,
+/// including the messages of other keys.
 struct TakeRuns: Statement {
     let keys: [String]
 

@@ -89,10 +89,11 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
         }
     }
 
-    /// True once requests can be written.
+    /// True when requests can be written.
     var isReady: Bool { phase == .ready }
 
-    /// Asks the kernel how many bytes of the request the peer's kernel has not acknowledged (`SIOCOUTQ`, tcp(7)).
+    /// True if the kernel of the peer has acknowledged all bytes of the request. Asks the own
+    /// kernel for the unacknowledged bytes (`SIOCOUTQ`, tcp(7)).
     var isRequestAcknowledged: Bool {
         if hasAnswered { return true }
         guard phase == .ready, let call, sent == call.request.count, !writeFailed else { return false }

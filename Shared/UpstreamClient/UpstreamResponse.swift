@@ -48,11 +48,11 @@ package final class UpstreamResponse: @unchecked Sendable {
 
     // MARK: The caller's side
 
-    /// True while no byte of the request has left: the call waits for a connection.
+    /// True while no byte of the request has been sent, because the call waits for a connection.
     package var isUnsent: Bool { !isOver && connection?.isReady != true }
 
-    /// True once the server's kernel has acknowledged the whole request, or the server has answered. What was written to a connection
-    /// that is dead without a sign is not acknowledged.
+    /// True when the kernel of the server has acknowledged the whole request, or the server has
+    /// answered. Bytes that were written to a dead connection are not acknowledged.
     package var isAcknowledged: Bool {
         if !wasAcknowledged { wasAcknowledged = connection?.isRequestAcknowledged ?? false }
         return wasAcknowledged
@@ -168,7 +168,7 @@ package final class UpstreamResponse: @unchecked Sendable {
     /// Ends the call and, if it has one, its connection.
     func fail(_ error: UpstreamError) {
         guard !isOver else { return }
-        _ = isAcknowledged  // asked for the last time: the connection goes
+        _ = isAcknowledged  // the last moment to ask, because the call loses its connection
         outcome = .failed(error)
         request = []
         let connection = connection

@@ -2,8 +2,9 @@ package import JSON
 
 /// Asks the ledger to reserve credits before a model call. RPC: answered by ``HoldReply``.
 ///
-/// Idempotent on `chargeID`: a hold that was granted answers the same question again. A refusal is final for its id and leaves no row:
-/// a refused id is not asked again. Only `awaiting_funds` and `busy` may be followed by the same id.
+/// Idempotent on `chargeID`: a granted hold is the answer to every repetition. A refusal is final
+/// for its id and leaves no row, so the proxy never asks again with a refused id. It may ask again
+/// only after `awaiting_funds` and `busy`.
 package struct PlaceHold: Message {
     package static let name = "hold.place.v1"
     package static let exchange = Topology.ledgerRPC
@@ -12,8 +13,9 @@ package struct PlaceHold: Message {
     package var chargeID: ChargeID
     package var accountID: AccountID
     package var amounts: HoldAmounts
-    /// True if the caller set no limit for the answer: the hold then takes a share of what is available. A quarter if the account has no
-    /// other hold, else a sixteenth; never less than `amounts.usual`, or all there is.
+    /// True if the client set no limit for the answer. The hold then takes a share of what is
+    /// available: a quarter, or a sixteenth if the account has other holds. The share is never less
+    /// than `amounts.usual`, or than all there is if that is less.
     package var takesShare: Bool
     /// An interval, not a time, so that clocks need not agree; the ledger's database counts it from the decision.
     package var timeToLiveMilliseconds: Int64
@@ -63,17 +65,20 @@ package struct PlaceHold: Message {
 
 /// The credits that a hold or an extension asks for, from the most it can use to the least that is of use.
 package struct HoldAmounts: Sendable, Hashable {
-    /// The most: for a hold the upper bound of the call's price.
+    /// The most credits that are of use: for a hold the upper bound of the price of the call.
     package var most: Credits
-    /// The price of the model's usual answer, or of the caller's limit if that is less. While other holds of the account keep the rest,
-    /// the ledger grants this or more, or nothing yet.
+    /// The price of the model's usual answer, or of the client's limit if that is less. While other
+    /// holds of the account reserve the rest, the ledger grants this amount or more, or nothing
+    /// yet.
     package var usual: Credits
-    /// The price of the least useful answer. Granted when no other hold keeps the rest, or on the last question.
+    /// The price of the shortest useful answer. The ledger grants it if no other hold reserves the
+    /// rest, or on the last question.
     package var least: Credits
-    /// True for the last question of a caller that has waited: takes what there is, down to `least`.
+    /// True for the last question of a call that has waited. It takes what there is, down to
+    /// `least`.
     package var isLastQuestion: Bool
 
-    /// Takes `least <= usual <= most`, all above zero; the ledger refuses others as invalid.
+    /// Takes `least <= usual <= most`, all above zero. The ledger refuses other amounts as invalid.
     package init(most: Credits, usual: Credits, least: Credits, isLastQuestion: Bool = false) {
         self.most = most
         self.usual = usual
@@ -99,7 +104,8 @@ package struct HoldAmounts: Sendable, Hashable {
 /// Asks for more on a running hold before it is used up, and reports usage and prolongs like ``ReportUsage`` (RFC 8506's UPDATE). RPC:
 /// answered by ``HoldReply``, whose `granted` is what this step added.
 ///
-/// Idempotent on (`chargeID`, `step`). A refusal leaves what is held as it was, and leaves no row; the report counts.
+/// Idempotent on (`chargeID`, `step`). A refusal leaves the hold as it was, and leaves no row. Its
+/// usage report counts.
 package struct ExtendHold: Message {
     package static let name = "hold.extend.v1"
     package static let exchange = Topology.ledgerRPC
@@ -151,11 +157,14 @@ package struct HoldReply: Message {
 
     package enum Status: String, CaseIterable, Sendable {
         case granted
-        /// The balance would not pay `least` even with no other call running (402). Final; nothing was written.
+        /// The balance would not pay `least` even with no other call running (402). The answer is
+        /// final; nothing was written.
         case insufficientFunds = "insufficient_funds"
-        /// Other holds keep what is missing. Nothing was decided or written, on the last question too: the same id may ask again.
+        /// Other holds reserve the missing credits. Nothing was decided or written, also on the
+        /// last question. The same id may ask again.
         case awaitingFunds = "awaiting_funds"
-        /// A spending limit would not leave `least` even with no other call running: see `limit`. Final; nothing was written.
+        /// A spending limit would not leave `least` even with no other call running (see `limit`).
+        /// The answer is final; nothing was written.
         case limitReached = "limit_reached"
         /// There is no hold to extend. Nothing was written.
         case notHeld = "not_held"
@@ -165,18 +174,19 @@ package struct HoldReply: Message {
         case conflict
         /// A field is out of range. Nothing was changed.
         case invalid
-        /// The question was not decided and will not be: the account could not be locked in time, or the broker delivered the question a
-        /// second time. It needs no void; the same id may ask again.
+        /// The question was not decided and will not be: the account could not be locked in time,
+        /// or the broker redelivered the question. It needs no void; the same id may ask again.
         case busy
     }
 
     package var chargeID: ChargeID
     package var status: Status
-    /// What is reserved: between `least` and `most`; zero unless granted.
+    /// The credits that are reserved, between `least` and `most`; zero unless granted.
     package var granted: Credits
-    /// What the balance leaves after this decision, limits not counted. Shown to people.
+    /// The credits that the balance leaves after this decision. Limits are not counted. Clients see
+    /// it.
     package var available: Credits
-    /// What the balance with its overdraft and every limit leave for the next hold after this decision.
+    /// The credits that the balance with its overdraft and every limit leave for the next hold.
     package var spendable: Credits
     package var message: String?
     /// With `limit_reached`: which limit stood in the way.
@@ -243,10 +253,12 @@ package struct HoldReply: Message {
     }
 }
 
-/// Ends a hold that is overdue, from the ledger's own sweep, in the order of its account's messages.
+/// Ends a hold that is overdue. The ledger's own sweep sends it, and it is decided in the order of
+/// its queue.
 ///
-/// The first that finds the hold overdue marks it and grants `EXPIRY_GRACE` for reports still on their way; the second ends it at the
-/// largest report. It changes nothing about a hold that is not overdue, so duplicates are harmless.
+/// The first expiry that finds the hold overdue marks it and grants `EXPIRY_GRACE` for late
+/// reports. The second one ends the hold at the largest report. An expiry changes nothing about a
+/// hold that is not overdue, so duplicates are harmless.
 package struct ExpireHold: Message {
     package static let name = "hold.expire.v1"
     package static let exchange = Topology.ledgerCommands

@@ -4,7 +4,8 @@
 CREATE TABLE outbox (
     seq             bigint      GENERATED ALWAYS AS IDENTITY CONSTRAINT outbox_pkey PRIMARY KEY,
     message_id      uuid        NOT NULL CONSTRAINT outbox_message_id_key UNIQUE,
-    -- Messages of one key leave in the order of seq; NULL: in any order. The relay walks over the keys greater than ''.
+    -- Messages of one key are sent in the order of seq; NULL: in any order. The relay walks over
+    -- the keys greater than ''.
     ordering_key    text        CONSTRAINT outbox_ordering_key_check CHECK (ordering_key <> ''),
     exchange        text        NOT NULL,
     routing_key     text        NOT NULL,
@@ -22,7 +23,7 @@ CREATE TABLE outbox (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX outbox_pending ON outbox (seq) WHERE sent_at IS NULL;
--- Failed messages have an index of their own, so that they never stand before new ones.
+-- Failed messages have an index of their own, so that they never delay new ones.
 CREATE INDEX outbox_new ON outbox (available_at) WHERE sent_at IS NULL AND attempts = 0 AND ordering_key IS NULL;
 CREATE INDEX outbox_failed ON outbox (available_at) WHERE sent_at IS NULL AND attempts > 0;
 CREATE INDEX outbox_pending_key ON outbox (ordering_key, seq) WHERE sent_at IS NULL AND ordering_key IS NOT NULL;
@@ -111,9 +112,11 @@ CREATE TABLE dead_letter (
     first_failed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     last_failed_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     next_attempt_at timestamptz,
-    -- Order of arrival. It is the order of commit too for rows of one key, if each writer holds a lock on what the key names.
+    -- The order of arrival. For rows of one key it is also the order of commit, if each writer
+    -- locks the thing that the key names.
     seq             bigint      NOT NULL GENERATED ALWAYS AS IDENTITY,
-    -- Rows of one key are replayed in the order of seq by the service itself. NULL: the retry sweep takes the row, in any order.
+    -- The service itself replays rows of one key in the order of seq. NULL: the retry sweep takes
+    -- the row, in any order.
     ordering_key    text,
     CONSTRAINT dead_letter_pkey PRIMARY KEY (message_id, consumer),
     CONSTRAINT dead_letter_due_check CHECK (state NOT IN ('retry', 'replay') OR next_attempt_at IS NOT NULL)
