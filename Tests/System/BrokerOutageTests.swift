@@ -3,10 +3,10 @@ import EventLoop
 import Testing
 
 extension SystemTests {
-    /// Streams that need more credits while the broker is away.
+    /// Runs streams that need more credits while the broker is unavailable.
     struct BrokerOutageTests {
-        /// `sim-steady` says 1,200 tokens in 20 s, of which 512 are held for at first. The outage is longer than a hold lives after its
-        /// last report, its grace included.
+        /// `sim-steady` sends 1,200 tokens in 20 s. The first hold pays for 512 of them. The outage
+        /// is longer than the life of a hold after its last report, including its grace.
         @Test func `thirty streams outlast twelve seconds without the broker: none cut, none late, all charged whole`() async throws {
             try await Gateway.run { gateway in
                 let account = try await gateway.register(credits: Credits(whole: 100))

@@ -46,7 +46,7 @@ extension SystemTests {
                 #expect(completion == clamp)
                 #expect(try last.object("usage").integer("max_tokens_clamped") == clamp)
                 #expect(used == ChatTests.price(promptTokens: prompt, completionTokens: completion))
-                // The prompt's bound beyond its tokens is all that is left.
+                // Only the difference between the bound of the prompt and its tokens is left.
                 #expect(funds - used < ChatTests.price(promptTokens: 500, completionTokens: 0))
                 try await gateway.until("the charge is settled") { try await gateway.charges(of: account).count == 1 }
                 try await gateway.booksAgree(for: account, posted: funds - used)

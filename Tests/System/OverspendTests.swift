@@ -47,7 +47,7 @@ extension SystemTests {
                 let after = try await gateway.simulatorStats()
                 #expect(answers.contains { $0.status == 200 })
                 let (prompt, completion) = (after.promptTokens - before.promptTokens, after.completionTokens - before.completionTokens)
-                // Twice the price of sim-fast.
+                // The model costs twice as much as sim-fast.
                 let cost = ChatTests.price(promptTokens: prompt * 2, completionTokens: completion * 2)
                 let books = try await gateway.books(of: account)
                 #expect(cost <= Credits(whole: 10) - books.posted, "\(completion) tokens for \(Credits(whole: 10) - books.posted) credits")
@@ -59,7 +59,8 @@ extension SystemTests {
                         #expect(try error.string("code") == "credits_held")
                         continue
                     }
-                    // The balance only falls here: if it pays the least in the end, it did when the call was refused.
+                    // The balance only falls here. If it pays the least amount at the end, it paid
+                    // it when the call was refused.
                     #expect(try books.posted < #require(Credits(decimal: error.decimalText("required"))))
                 }
             }

@@ -17,7 +17,7 @@ extension Gateway {
 
     enum End: Int16, Sendable { case capture = 3, void, expire, lateCapture }
 
-    /// How the calls of an account ended, in the order of its chain.
+    /// Returns the ends of the calls of an account, in the order of its chain.
     func ends(of account: Account) async throws -> [End] {
         try await database.query(EndsOf(account: account.id)).compactMap(End.init)
     }

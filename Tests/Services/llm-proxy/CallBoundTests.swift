@@ -4,10 +4,10 @@ import Testing
 
 @testable import LLMProxy
 
-/// SPEC §2: no call can cost more than its hold.
+/// Tests SPEC §2: no call can cost more than its hold.
 struct CallBoundTests {
     static let tariff = Tariff(rule: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), creditsMin: .zero)
-    /// A thousandth of a credit for each token, of the prompt too.
+    /// The price is a thousandth of a credit for each token, also of the prompt.
     static let price = TokenPrice(version: 1, prompt: PicoUSD(value: 1_000_000_000), completion: PicoUSD(value: 1_000_000_000))
     static func tokens(_ count: Int64) -> Credits { Credits(nano: count * 1_000_000) }
 
@@ -23,7 +23,7 @@ struct CallBoundTests {
             createdAt: Instant(microseconds: 0))
     }
 
-    /// A prompt of 984 bytes in one message: at most 1,000 tokens, at least 500, likely 246.
+    /// The prompt has 984 bytes in one message: at most 1,000 tokens, at least 500, likely 246.
     static func bound(
         limit: Int64? = nil, streams: Bool = true, answers: Int64 = 1, usual: Int64 = 100, longest: Int64 = 4_000, least: Int64 = 64,
         context: Int64 = 100_000, price: TokenPrice = price, tariff: Tariff = tariff, reasoning: ModelLimits.Reasoning = .none

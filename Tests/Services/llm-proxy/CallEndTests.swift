@@ -3,7 +3,7 @@ import Testing
 
 @testable import LLMProxy
 
-/// The table of docs/billing-policy.md.
+/// Tests the table of docs/billing-policy.md.
 struct CallEndTests {
     private static let likely = TokenUsage(promptTokens: 30, completionTokens: 0)
 

@@ -74,7 +74,8 @@ struct FundsLineTests {
 
     // MARK: A simulation by a clock of its own
 
-    /// Calls of 90 ms at nine tenths of the load that one hold's room carries, patience of 2 s. Polling at 20 to 250 ms refused 11.6 %.
+    /// Runs calls of 90 ms with a patience of 2 s, at 0.9 of the load that room for one hold
+    /// carries. Polling every 20 to 250 ms refused 11.6 % of them.
     @Test func `in line far fewer calls are refused than by polling`() {
         let seed = drawSeed()
         let line = FundsSimulation(seed: seed, usesLine: true).refusedShare()
@@ -85,7 +86,7 @@ struct FundsLineTests {
     }
 }
 
-/// One account with room for one hold, and calls that come at random. Times are milliseconds.
+/// One account with room for one hold, and calls that come at random. Times are in milliseconds.
 private struct FundsSimulation {
     private enum Event {
         case arrives
@@ -137,7 +138,7 @@ private struct FundsSimulation {
         return Double(refused) / Double(Self.calls)
     }
 
-    /// A binary heap is more than a test needs: the events of the future are few.
+    /// Returns the next event. A search in an array suffices, because few events are in the future.
     private mutating func pop() -> (at: Double, event: Event)? {
         guard let first = events.indices.min(by: { events[$0].at < events[$1].at }) else { return nil }
         return events.remove(at: first)
@@ -153,7 +154,7 @@ private struct FundsSimulation {
         isDone.append(false)
         pauses.append(20)
         if ids.count < Self.calls {
-            // An exponential gap: 0.9 calls in the time of one.
+            // The gap is exponential, with 0.9 calls in the time of one call.
             let unit = Double(random.next() >> 11) / Double(1 << 53)
             at(now - log(1 - unit) * Self.length / 0.9, .arrives)
         }

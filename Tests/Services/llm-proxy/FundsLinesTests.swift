@@ -6,13 +6,14 @@ import Testing
 
 @testable import LLMProxy
 
-/// Calls of one account that wait for each other's credits.
+/// Tests calls of one account that wait for each other's credits.
 @Suite(.serialized, .database(schema: "llm_proxy", migrations: "Shared/Outbox/Migrations", "Services/llm-proxy/Migrations"))
 struct FundsLinesTests {
     private typealias Ledger = ScriptedLedger
     private static let answer = #"{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":9,"completion_tokens":5}}"#
 
-    /// Each call is held for 64 tokens at least: those of this member, for one.
+    /// A limit of one token. The hold of a call without a limit is for at least 64 tokens; with it,
+    /// for one.
     private static let small = #","max_tokens":1"#
 
     @Test func `one call of a line asks, the others wait, and all are served in their order`() async throws {
@@ -34,7 +35,7 @@ struct FundsLinesTests {
             for call in proxy.provider.calls { call.answer(Self.answer) }
             try await until("all are over") { callers.allSatisfy(\.isOver) }
             #expect(callers.allSatisfy { $0.status == 200 })
-            // A question under way when the ledger changed its mind may still have been refused.
+            // A question that was running when the ledger changed its answer may still be refused.
             let granted = proxy.ledger.holds[before...].suffix(8)
             #expect(granted.count == 8)
             #expect(granted.map(\.amounts.most.nano) == granted.map(\.amounts.most.nano).sorted())

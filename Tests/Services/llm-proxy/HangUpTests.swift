@@ -6,14 +6,15 @@ import Testing
 
 @testable import LLMProxy
 
-/// What a call costs that does not come to its end. The prompt of `priced` costs as much a token as output.
+/// Tests the charge of a call that does not come to its end. A prompt token of `priced` costs as
+/// much as an output token.
 @Suite(.serialized, .database(schema: "llm_proxy", migrations: "Shared/Outbox/Migrations", "Services/llm-proxy/Migrations"))
 struct HangUpTests {
     private typealias Ledger = ScriptedLedger
     private func tokens(_ count: Int64) -> Credits { ProxyUnderTest.tokens(count) }
     private static let answer = #"{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":9,"completion_tokens":5}}"#
 
-    /// The tokens that the prompt of a call likely has: its bytes over four.
+    /// Returns the likely tokens of a prompt: its bytes divided by four.
     private func prompt(stream: Bool) -> Int64 { Int64(ProxyUnderTest.body(model: "priced", stream: stream).utf8.count) / 4 }
 
     private func started(_ proxy: ProxyUnderTest, stream: Bool) async throws -> (Caller, ProviderCall) {
@@ -36,7 +37,8 @@ struct HangUpTests {
         #expect(proxy.ledger.settlements.isEmpty)
     }
 
-    /// Returns when the proxy has noticed what happened so far: a later request on the same loop is answered after it.
+    /// Returns when the proxy has noticed all earlier events: the same loop answers a later request
+    /// after them.
     private func heard(_ proxy: ProxyUnderTest) async throws {
         let other = proxy.send("{")
         try await until("another call is refused") { other.isOver }

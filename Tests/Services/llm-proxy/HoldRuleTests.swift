@@ -8,7 +8,8 @@ import Testing
 
 @testable import LLMProxy
 
-/// SPEC §2 at the proxy's doors: the question to the ledger, the limit for the provider, and the refusals.
+/// Tests SPEC §2 at the doors of the proxy: the question to the ledger, the limit for the provider,
+/// and the refusals.
 @Suite(.serialized, .database(schema: "llm_proxy", migrations: "Shared/Outbox/Migrations", "Services/llm-proxy/Migrations"))
 struct HoldRuleTests {
     private typealias Ledger = ScriptedLedger
@@ -74,7 +75,7 @@ struct HoldRuleTests {
             #expect(proxy.ledger.holds[0].amounts.most == tokens(4_000))
             #expect(proxy.ledger.holds[0].takesShare)
             #expect(try provider.body?.integer("max_completion_tokens") == 250)
-            // Ten tokens are seen, 240 were thought.
+            // The client sees ten tokens; 240 tokens are hidden.
             provider.send(tokens: 10, thenEnd: 250)
             try await until("the charge is there") { !proxy.ledger.settlements.isEmpty }
             #expect(proxy.ledger.settlements[0].amount == tokens(250))
@@ -171,7 +172,8 @@ struct HoldRuleTests {
             }
             let (key, other) = (proxy.person(), proxy.person())
             try await refused(key: key)
-            // The loop has no time to pass 250 ms between these, or the second asks again: both are right, asking a hundred times is not.
+            // If 250 ms pass between these calls, the proxy may ask a second time, which is right.
+            // It must not ask a hundred times.
             for _ in 0..<100 { try await refused(key: key) }
             #expect(proxy.ledger.holds.count < 50)
             let before = proxy.ledger.holds.count
@@ -244,7 +246,8 @@ struct HoldRuleTests {
             try await until("the answer is over") { caller.isOver }
             #expect(caller.status == 503)
             #expect(try caller.error().string("code") == "ledger_unavailable")
-            // A command that is sent after it arrives: nothing came before.
+            // This command is sent after the others, so its arrival proves that nothing came
+            // before.
             try await proxy.sendMarker()
             try await until("the marker is there") { !proxy.ledger.voids.isEmpty }
             #expect(proxy.ledger.voids.map(\.reason) == ["marker"])
@@ -296,7 +299,7 @@ struct HoldRuleTests {
             }
             try await until("the charges are there") { proxy.ledger.settlements.count == 51 }
             let names = proxy.ledger.settlements.compactMap(\.call.operation)
-            // A quarter of an hour that begins meanwhile gives further names a place.
+            // If a quarter of an hour begins meanwhile, further names get a place.
             #expect(names.contains("op50"))
             #expect(names.last == "other" || names.last == "op51" && Instant.now().seconds % 900 < 60)
         }

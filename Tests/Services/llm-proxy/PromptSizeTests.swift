@@ -22,7 +22,7 @@ struct PromptSizeTests {
         ])
     func `bytes are those of the decoded text`(text: String, bytes: Int64) throws {
         #expect(PromptSize.decodedBytes(Array(text.utf8)[...]) == bytes)
-        // The reader of JSON agrees.
+        // The strict reader of JSON gives the same number.
         #expect(try Int64(JSONObject(Array(#"{"t":"\#(text)"}"#.utf8)).string("t").utf8.count) == bytes)
     }
 

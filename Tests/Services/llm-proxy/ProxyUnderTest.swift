@@ -16,7 +16,8 @@ import UpstreamClient
 
 /// The proxy's calls on a real server, broker and database, between a ledger and a provider that do what the test says.
 ///
-/// An output token costs a thousandth of a credit, and a prompt nothing, except that of the model `priced`: as much as output.
+/// An output token costs a thousandth of a credit. A prompt token costs nothing, except that of the
+/// model `priced`, which costs as much as output.
 ///
 /// | model | an answer | its tokens |
 /// |---|---|---|
@@ -38,14 +39,14 @@ final class ProxyUnderTest: @unchecked Sendable {
 
     /// The times that a test may shorten.
     struct Times: Sendable {
-        /// For the ledger's answer.
+        /// The time for the answer of the ledger.
         var holdWithin = Duration.seconds(10)
         var fundsWithin = Duration.zero
         var outagePatience = Duration.seconds(90)
-        /// To the provider after the client left.
+        /// The time for the provider after the client left.
         var listensFor = Duration.seconds(10)
         var holdTimeToLive = Duration.seconds(600)
-        /// The way to the broker for everything but questions.
+        /// The connection to the broker for everything but questions.
         var isPublisherDown = false
     }
 
@@ -149,7 +150,7 @@ final class ProxyUnderTest: @unchecked Sendable {
     /// Sends a call and reads its answer as it comes.
     /// - Parameters:
     ///   - members: further members of the body: `,"max_tokens":10`.
-    ///   - key: of ``person(limits:)``; by default a person of its own.
+    ///   - key: a key of ``person(limits:)``; by default a person of its own.
     func call(
         _ members: String = "", model: String = "m", stream: Bool = true, limits: SpendingLimits? = nil, key: String? = nil,
         operation: String? = nil
@@ -162,7 +163,7 @@ final class ProxyUnderTest: @unchecked Sendable {
         #"{"model":"\#(model)","stream":\#(stream),"messages":[{"role":"user","content":"Say something."}]\#(members)}"#
     }
 
-    /// Sends a body as it stands.
+    /// Sends a body unchanged.
     func send(_ body: String) -> Caller { Caller(pool, key: person(), body: body) }
 
     /// Makes an API key of a new person.
@@ -177,13 +178,13 @@ extension ProxyUnderTest {
         var key: String?
     }
 
-    /// What the outbox holds, in its order. Emptied by asking.
+    /// Returns the messages of the outbox in their order, and removes them.
     func outboxed() async throws -> [Outboxed] { try await database.query(TakeOutbox()) }
 
-    /// From here on no queue takes the proxy's questions.
+    /// Deletes the queue, so that no queue takes further questions of the proxy.
     func loseTheQuestions() throws { try broker.deleteQueue("questions") }
 
-    /// A command after those of the proxy.
+    /// Sends a command after the commands of the proxy.
     func sendMarker() async throws {
         let marker = VoidHold(chargeID: .make(), accountID: .make(), reason: "marker")
         let context = MessageContext(conversationID: .make(), trace: .new())

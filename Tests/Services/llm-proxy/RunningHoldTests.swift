@@ -90,7 +90,7 @@ struct RunningHoldTests {
     }
 
     @Test func `a hold of the least pays for the least, and an extension makes up for its prompt`() {
-        // The prompt's bound is 50 tokens, of which the least counts half.
+        // The bound of the prompt is 50 tokens. The least amount counts half of them.
         let price = TokenPrice(version: 1, prompt: PicoUSD(value: 1_000_000_000), completion: Self.price.completion)
         var hold = hold(25 + 64, price: price)
         #expect(hold.outputTokens == 64)

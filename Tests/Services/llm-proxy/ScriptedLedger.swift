@@ -11,9 +11,9 @@ final class ScriptedLedger: @unchecked Sendable {
     private(set) var reports: [ReportUsage] = []
     private(set) var replied = 0
 
-    /// Nil: no answer.
+    /// The reply to a hold; nil: no answer.
     var answerHold: @Sendable (PlaceHold) async -> HoldReply? = { granted($0.amounts.most, to: $0.chargeID) }
-    /// Nil: no answer.
+    /// The reply to an extension; nil: no answer.
     var answerExtend: @Sendable (ExtendHold) async -> HoldReply? = { granted($0.amounts.most, to: $0.chargeID) }
 
     static let available = Credits(whole: 5)

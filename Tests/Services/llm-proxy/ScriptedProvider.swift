@@ -54,12 +54,12 @@ final class ProviderCall: @unchecked Sendable {
         end.succeed(())
     }
 
-    /// The head of a stream, or of an answer in one piece that never ends.
+    /// Sends the head of a stream, or of an answer in one piece that never ends.
     func begin() { exchange.begin(200, headers: ["content-type": "text/event-stream"]) }
 
     func write(_ text: String) { exchange.write(Array(text.utf8)) }
 
-    /// Ends the answer without its end.
+    /// Closes the answer before it is whole.
     func die() {
         if exchange.status == 0 { exchange.begin(200, headers: ["content-type": "application/json"], contentLength: 100) }
         exchange.abort()

@@ -102,7 +102,8 @@ struct BrokerFaultTests {
                 try declareHolds(broker)
                 try await withRPCClient(broker, { $0.heartbeat = .seconds(limit > .seconds(1) ? 1 : 60) }) { client in
                     node.freeze()
-                    // Together more than the socket's buffers hold: some are written, and some never get their turn.
+                    // The messages are more than the buffers of the socket hold, so some are
+                    // written and some are not.
                     let failures = await withTaskGroup(of: (Int, RPCError?).self) { group in
                         for index in 0..<300 {
                             group.addTask { (index, await outcome(client, body: large(index), within: limit)) }
@@ -115,7 +116,7 @@ struct BrokerFaultTests {
                     #expect(unsent.allSatisfy { failures[$0] == .notSent(limit > .seconds(1) ? .disconnected : .timedOut) })
                     node.thaw()
                     try await withConsumer(broker, .queue("ledger.rpc.hold"), prefetch: 1_000) { server in
-                        // It arrives after all that were written.
+                        // This message arrives after all messages that were written.
                         #expect(await client.connected(within: .seconds(20)))
                         async let last = outcome(client, body: large(1_000), within: .seconds(5))
                         var arrived: Set<Int> = []
@@ -163,7 +164,7 @@ struct BrokerFaultTests {
     }
 }
 
-/// A body of 100,000 bytes and as many more as its number.
+/// Makes a body of 100,000 bytes and as many more as its number.
 private func large(_ index: Int) -> [UInt8] { Array(repeating: 0, count: 100_000 + index) }
 
 /// Batches, one after the other, until the first that fails: each id with how it ended.

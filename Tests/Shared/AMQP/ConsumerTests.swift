@@ -46,7 +46,7 @@ struct ConsumerTests {
                 consumer.ack(deliveries[0])
                 consumer.reject(deliveries[0], requeue: true)
                 consumer.reject(deliveries[1], requeue: true)
-                // Had the broker closed the channel, both would come again.
+                // If the broker had closed the channel, it would redeliver both.
                 let again = try await gather(1, from: consumer)
                 #expect(again.map(\.properties.messageID) == ["1"])
                 #expect(again[0].connectionEpoch == deliveries[0].connectionEpoch)
@@ -62,7 +62,7 @@ struct ConsumerTests {
                 for delivery in deliveries.shuffled() where !["7", "150"].contains(delivery.properties.messageID) {
                     if delivery.tag % 10 == 0 { consumer.reject(delivery, requeue: false) } else { consumer.ack(delivery) }
                 }
-                // Had the broker closed the channel, all would come again.
+                // If the broker had closed the channel, it would redeliver all messages.
                 try await broker.closeConnections(until: { !consumer.isConnected })
                 let again = try await gather(2, from: consumer)
                 #expect(again.map(\.properties.messageID) == ["7", "150"])

@@ -2,7 +2,7 @@ import AMQP
 import TestSupport
 import Testing
 
-/// A queue that feeds one consumer at a time.
+/// Tests a queue that feeds one consumer at a time.
 struct SingleActiveTests {
     @Test(arguments: ["classic", "quorum"])
     func `of two consumers one gets everything, and when it dies the other goes on where it was`(type: String) async throws {
@@ -39,7 +39,8 @@ struct SingleActiveTests {
                 guard seen.count < 9 else { break }
                 deliveries = try await second.next(max: 100)
             }
-            // The second one gets nothing before the end of the first, and then all but the settled message, in order.
+            // The second consumer gets nothing before the end of the first. Then it gets all
+            // messages but the settled one, in order.
             #expect(seen == Array(1..<10))
             await second.stop(within: .seconds(5))
             await secondRunning

@@ -4,7 +4,8 @@ import Testing
 
 @testable import Outbox
 
-/// A connection keeps the plan that it made first: the plan must suit every later backlog.
+/// Tests the plans of the outbox. A connection keeps the plan that it made first, so the plan must
+/// suit every later backlog.
 @Suite(.database(schema: "test", migrations: "Shared/Outbox/Migrations"), .serialized)
 struct OutboxPlanTests {
     @Test(arguments: [0, 20_000])
@@ -25,7 +26,7 @@ struct OutboxPlanTests {
             for plan in [new, failed, walk, runs] {
                 #expect(!plan.contains { $0.contains("Seq Scan") || $0.contains("Bitmap") }, "\(plan)")
             }
-            // Each reads a range of its index, and not all of it with a filter.
+            // Each statement reads a range of its index, and does not filter the whole index.
             for plan in [new, failed, walk, runs] {
                 #expect(
                     plan.filter { $0.contains("Index Cond") }.count == plan.filter { $0.contains("Scan using") }.count, "\(plan)")
@@ -52,7 +53,7 @@ private struct Explain<Explained: Statement>: Statement {
     func bind(_ parameters: inout Parameters) { statement.bind(&parameters) }
 }
 
-/// Adds rows of seven keys, every eighth one without a key.
+/// Adds rows of seven keys. Every eighth row has no key.
 private struct AddRows: Statement {
     let count: Int64
 

@@ -13,7 +13,8 @@ struct ReadOutbox: Statement {
     }
 }
 
-/// Adds `rows` messages of each key, or without a key, numbered from 1. No queue is bound for the first `misrouted` of each key.
+/// Adds `rows` messages of each key, or without a key, numbered from 1. The first `misrouted` of
+/// each key have no bound queue.
 struct AddBacklog: Statement {
     let keys: Int
     let rows: Int
@@ -54,7 +55,7 @@ struct SetAttempts: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(attempts) }
 }
 
-/// Lets the misrouted rows have failed, with an hour until their next attempt.
+/// Marks the misrouted rows as failed, with an hour until their next attempt.
 struct Postpone: Statement {
     static let sql = """
         UPDATE outbox SET attempts = 3, available_at = clock_timestamp() + interval '1 hour' WHERE routing_key = 'nowhere'
@@ -68,7 +69,7 @@ struct CountAttempts: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(above) }
 }
 
-/// The pauses of failed messages, from now on, in seconds.
+/// Returns the pauses of failed messages, in seconds from now.
 struct ReadPauses: Statement {
     static let sql = """
         SELECT last_error, extract(epoch FROM available_at - clock_timestamp())::bigint

@@ -139,7 +139,7 @@ struct OutboxTests {
     @Test func `however many messages without a key fail, others leave before they are all tried again`() async throws {
         try await Stage.with { stage in
             try await stage.pool.execute(AddBacklog(keys: 0, rows: 2_500, misrouted: 2_500))
-            // All are due again at once, as after a long outage of their queue.
+            // All messages are due again at once, as after a long outage of their queue.
             try await stage.pool.execute(SetAttempts(attempts: 3))
             try await stage.addHealthy()
             try await stage.withRelay { _ in
@@ -292,7 +292,7 @@ struct OutboxTests {
 }
 
 extension Stage {
-    /// Adds a message without a key, and one of a key that comes after all others.
+    /// Adds a message without a key, and a message of a key that comes after all others.
     fileprivate func addHealthy() async throws {
         try await pool.transaction { transaction in
             try await Outbox.add(message("free"), in: transaction)

@@ -191,7 +191,7 @@ struct UpstreamFlowTests {
     }
 }
 
-/// Whether the server's kernel has the request.
+/// Tests whether the kernel of the server has the request.
 struct UpstreamAcknowledgementTests {
     private func acknowledged(_ call: UpstreamResponse) async throws {
         let deadline = MonotonicInstant.current() + .seconds(20)
@@ -209,7 +209,8 @@ struct UpstreamAcknowledgementTests {
             _ = peer.waitForHangup()
         }
         try await onLoop {
-            // More than the kernels of both sides buffer: not acknowledged while the server does not read.
+            // The request is larger than the buffers of both kernels, so it is not acknowledged
+            // while the server does not read.
             let call = try pool(server.port).begin(
                 method: "POST", target: Array("/".utf8), headers: [:], body: [UInt8](repeating: 7, count: 32 << 20))
             #expect(!call.isAcknowledged)

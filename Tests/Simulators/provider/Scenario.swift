@@ -43,13 +43,13 @@ struct Scenario: Sendable {
         case "sim-hangs": fate = .hangs
         case "sim-long": pieces = 3_000
         case "sim-huge": (pieces, pieceBytes) = (20_000, 80)
-        // Answers up to the limit of its request.
+        // The answer is as long as the limit of its request.
         case "sim-to-limit": pieces = Self.piecesMax
-        // 300 tokens in a second, streamed or not.
+        // The answer has 300 tokens and takes a second, streamed or not.
         case "sim-second": (pieces, firstByteMilliseconds) = (300, 1_000)
-        // 1,200 tokens in 20 s.
+        // The answer has 1,200 tokens and takes 20 s.
         case "sim-steady": (pieces, perSecond) = (1_200, 60)
-        // 1,200 tokens in 100 s.
+        // The answer has 1,200 tokens and takes 100 s.
         case "sim-lasting": (pieces, perSecond) = (1_200, 12)
         default: return nil
         }

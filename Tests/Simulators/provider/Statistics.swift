@@ -11,7 +11,7 @@ final class Statistics: Sendable {
     private let promptTokens = Atomic(0)
     private let completionTokens = Atomic(0)
 
-    /// Tokens of answers that were made whole.
+    /// The tokens of answers that were made whole.
     var tokens: (prompt: Int, completion: Int) {
         (promptTokens.load(ordering: .relaxed), completionTokens.load(ordering: .relaxed))
     }

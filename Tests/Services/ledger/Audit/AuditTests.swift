@@ -29,8 +29,8 @@ struct AuditTests {
     }
 }
 
-/// Puts the journal's rows where an engine writes them that gives step 0 to the first row of a charge that moves credits or ends it,
-/// and none to a refused hold or extend.
+/// Moves the journal's rows to the steps at which the engine writes them: step 0 for the first row
+/// of a charge that moves credits or ends it. A refused hold or extension has no row.
 private let firstRowsAtStepZero = """
     DELETE FROM journal WHERE kind IN (1, 2) AND status <> 0;
     UPDATE journal AS ended SET step = 0

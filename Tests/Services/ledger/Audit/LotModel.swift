@@ -27,7 +27,7 @@ struct LotModel {
     @discardableResult
     mutating func step() -> (before: LedgerState, ruling: Ruling) {
         now = now + .milliseconds(Int64.random(in: 0...strideMax.wholeMilliseconds, using: &random))
-        // A sweep asks for each overdue hold once more.
+        // The sweep asks once more for each overdue hold.
         let overdue = state.holds.values.filter { $0.expiresAt <= now }.sorted { $0.charge < $1.charge }
         let commands =
             (0..<Int.random(in: 1...8, using: &random)).map { _ in draw() }
@@ -102,7 +102,8 @@ struct LotModel {
 
     func audit() -> [Audit.Finding] { accounts.flatMap { audit($0) } }
 
-    /// - Parameter moment: replays up to the last entry decided before it, and again from the opening that this makes.
+    /// - Parameter moment: the replay stops at the last entry decided before it, and continues from
+    ///   the opening that this makes.
     func audit(_ account: AccountID, from moment: Instant? = nil) -> [Audit.Finding] {
         var findings: [Audit.Finding] = []
         let chain = entries(of: account)

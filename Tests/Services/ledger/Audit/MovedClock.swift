@@ -4,7 +4,8 @@ import TestSupport
 
 @testable import Ledger
 
-/// Runs `body` with ledgers at one database whose clock the test moves, then audits the database. Once for each database.
+/// Runs `body` with ledgers on one database whose clock the test moves, then audits the database.
+/// Does this once for each database.
 func withMovedClock(
     _ count: Int = 1, at now: Instant = Instant.now(), _ body: @escaping @Sendable ([StoreUnderTest]) async throws -> Void
 ) async throws {
@@ -18,14 +19,15 @@ func withMovedClock(
 extension StoreUnderTest {
     func moveClock(to now: Instant) async throws { try await pool.withConnection { _ = try await $0.execute(SetClock(now: now)) } }
 
-    /// Moves the clock and audits as a ledger does in that night.
+    /// Moves the clock and audits, as a ledger does in that night.
     @discardableResult
     func night(_ now: Instant) async throws -> [Audit.Finding]? {
         try await moveClock(to: now)
         return try await Auditor(pool: pool, log: silent).run(due: now)?.audit.findings
     }
 
-    /// Findings from the newest opening and, where there are none, of everything that the journal still has.
+    /// Returns the findings from the newest opening on. If there are none, returns the findings of
+    /// everything that the journal still has.
     func findings() async throws -> [Audit.Finding] {
         let findings = try await Audit.run(on: pool).findings
         return findings.isEmpty ? try await Audit.run(on: pool, all: true).findings : findings
@@ -33,7 +35,7 @@ extension StoreUnderTest {
 }
 
 extension ChargeID {
-    /// An id that was made at `time`.
+    /// Makes an id as of `time`.
     static func made(at time: Instant) -> ChargeID {
         var random = SystemRandomNumberGenerator()
         return ChargeID(rawValue: .make(milliseconds: time.microseconds / 1_000, using: &random))

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Ledger
 
-/// The opening moves with the months, under a clock of the test's own.
+/// Tests how the opening moves with the months, under a clock of the test.
 struct OpeningTests {
     @Test(arguments: [
         ("2026-11-07T23:59:59.999999Z", "2026-10-01T00:00:00Z"), ("2026-11-08T00:00:00Z", "2026-11-01T00:00:00Z"),
@@ -138,7 +138,7 @@ struct OpeningStaysTests {
             try await damage(1)
             #expect(try await ledger.night(month.start + .days(8))?.map(Named.init) == [Named("account", account, seq: 1)])
             #expect(try await Audit.run(on: ledger.pool).from < month.start)
-            // Weeks later it is still found.
+            // Later audits find it too.
             #expect(try await ledger.night(month.start + .days(20))?.count == 1)
             try await damage(-1)
             #expect(try await ledger.night(month.start + .days(21)) == [])
@@ -178,7 +178,7 @@ struct OpeningRaceTests {
             try await ledgers[0].moveClock(to: next.start + .days(8))
             let written = try await concurrently(6) { try await Openings(pool: ledgers[$0 % 3].pool).advance(at: next.start + .days(8)) }
             #expect(written.flatMap(\.self).count { $0 == next.start } == 1)
-            // An opening that is being written locks nothing of a batch's.
+            // The transaction that writes an opening locks nothing that a batch needs.
             try await ledgers[0].pool.transaction { transaction in
                 try await transaction.script("LOCK TABLE audit_opening, account_opening, lot_opening")
                 #expect(try await ledgers[1].do(.charge(amount: credits(1)), account: account) == .applied(1))
@@ -190,7 +190,7 @@ struct OpeningRaceTests {
 }
 
 extension StoreUnderTest {
-    /// A call by a key with a limit, of `cost` whole credits.
+    /// Makes a call by a key with a limit, of `cost` whole credits.
     fileprivate func keyCall(_ cost: Int64, at now: Instant, _ account: AccountID) async throws {
         try await moveClock(to: now)
         let id = ChargeID.made(at: now)
@@ -198,7 +198,7 @@ extension StoreUnderTest {
         try await self.do(settle(cost), on: id, account: account)
     }
 
-    /// Prolongs a hold as its reports do.
+    /// Prolongs a hold, as its reports do.
     fileprivate func keep(_ hold: ChargeID, until time: Instant) async throws {
         try await pool.withConnection {
             try await $0.script("UPDATE open_hold SET expires_at = '\(time)' WHERE charge_id = '\(hold)'")

@@ -33,7 +33,8 @@ struct ExtendRulesTests {
         let before = ledger.state
         #expect(seen(ledger.do(extend(1, by: 6, usual: 4, least: 1), on: id)) == .awaiting(2))
         #expect(ledger.state == before)
-        // Its own hold stays held: with nothing else running there would be seven.
+        // The hold itself stays reserved, so seven credits would be available with no other hold
+        // open.
         #expect(seen(ledger.do(extend(1, by: 9, least: 8), on: id)) == .refused(.insufficientFunds))
         #expect(seen(ledger.do(extend(1, by: 6, usual: 4, least: 1, isLast: true), on: id)) == .applied(2))
         ledger.do(.void, on: other)

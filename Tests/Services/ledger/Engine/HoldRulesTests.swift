@@ -87,7 +87,7 @@ struct HoldRulesTests {
         ledger.do(hold(8), on: running)
         let before = ledger.state
         #expect(seen(ledger.do(hold(5), on: waiting)) == .awaiting(2))
-        // The last question too: what other calls keep is no reason for a 402.
+        // The last question waits too: credits that other calls hold are no reason for a 402.
         #expect(seen(ledger.do(hold(5, isLast: true), on: waiting)) == .awaiting(2))
         #expect(ledger.state == before)
         ledger.do(settle(3), on: running)

@@ -109,7 +109,7 @@ struct LimitRulesTests {
         #expect(seen(ledger.do(hold(5), on: waiting)) == .awaiting(2))
         ledger.do(settle(5), on: running)
         #expect(seen(ledger.do(hold(5), on: waiting)) == .applied(5))
-        // Spent credits come back with the next day only.
+        // Spent credits count until the next day.
         #expect(seen(ledger.do(hold(6))) == .refused(.accountDailyLimit))
     }
 
@@ -117,7 +117,8 @@ struct LimitRulesTests {
         var ledger = Scenario(balance: 100)
         ledger.set { $0.limits.daily = credits(10) }
         ledger.do(hold(9))
-        // The account's limit leaves one credit beside the nine that are held; the key's leaves two, and it holds nothing.
+        // The account's limit leaves one credit next to the nine that are held. The key's limit
+        // leaves two, and the key holds nothing.
         let refused = ledger.do(hold(3, daily: 2), key: key)
         #expect(seen(refused) == .refused(.keyDailyLimit))
         #expect(seen(ledger.do(hold(3, daily: 3), key: key)) == .awaiting(1))

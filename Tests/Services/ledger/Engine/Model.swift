@@ -324,7 +324,7 @@ extension UsageRow {
 }
 
 extension LedgerState {
-    /// What the store reads for these commands.
+    /// Returns the state that the store reads for these commands.
     func slice(for commands: [Command], now: Instant) -> LedgerState {
         let ids = Set(commands.map(\.id))
         let accountIDs = Set(commands.map(\.account))

@@ -5,7 +5,8 @@ import Testing
 
 @testable import Ledger
 
-/// The engine against the oracle. `TEST_SEED` repeats a run; `LEDGER_MODEL_STEPS` makes it longer.
+/// Compares the engine with the oracle. `TEST_SEED` repeats a run; `LEDGER_MODEL_STEPS` makes it
+/// longer.
 struct ModelTests {
     @Test func `the engine and the oracle agree on everything that was ever asked`() {
         let seed = drawSeed()
@@ -56,7 +57,7 @@ struct ModelTests {
     }
 }
 
-/// From the environment: lengthens a run.
+/// Reads a number from the environment that makes a run longer.
 func modelSetting(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }
 
 extension LedgerState {

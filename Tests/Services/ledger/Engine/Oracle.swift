@@ -16,7 +16,7 @@ struct Oracle {
         var expiresAt = Instant(microseconds: 0)
         /// The API key whose sums the hold is in.
         var key: APIKeyID?
-        /// An expiry found it overdue once since the last report.
+        /// True if an expiry has found the hold overdue since the last report.
         var isOverdue = false
         var end: (command: Command?, account: AccountID, took: Credits, putAside: Credits, at: Instant)?
         var late: (command: Command, took: Credits)?
@@ -69,11 +69,12 @@ struct Oracle {
     private struct Room {
         let reason: Seen.Reason
         let now: Credits
-        /// With no other hold running.
+        /// The same with no other hold open.
         let atBest: Credits
     }
 
-    /// What credits and each limit leave: the credits first, the account's limits before the key's, the day's before the month's.
+    /// The credits that the balance and each limit leave. The balance comes first, then the
+    /// account's limits, then the key's; of these the day's before the month's.
     private func rooms(_ account: AccountID, _ key: APIKeyID?, _ limitsOfKey: SpendingLimits?, own: Credits = .zero) -> [Room] {
         let memory = memory(account)
         let credits = memory.posted + (settings[account]?.overdraft ?? .zero)
@@ -98,7 +99,8 @@ struct Oracle {
         case not(Seen)
     }
 
-    /// SPEC §2, word for word: how much a hold or an extension of `account` is given.
+    /// Returns the amount that a hold or an extension of `account` is given, word for word by SPEC
+    /// §2.
     private mutating func ask(
         _ amounts: HoldAmounts, share: Bool, _ account: AccountID, _ rooms: [Room], own: Credits = .zero
     ) -> Answer {
@@ -111,13 +113,15 @@ struct Oracle {
             wanted = min(wanted, part < amounts.usual ? amounts.usual : part)
         }
         let gets = min(wanted, there)
-        // Others keep the rest: only the last question takes less than the usual, or than all there could be.
+        // Other holds reserve the rest. Only the last question takes less than the usual amount, or
+        // than all there could be.
         let waitsFor = min(amounts.usual, max(atBest, amounts.least))
         if gets >= amounts.least, !othersRun || amounts.isLastQuestion || gets >= waitsFor { return .granted(gets) }
         return .not(whyNot(account, amounts.least, rooms, there))
     }
 
-    /// Refused is what could not be paid with no other call running; for want of credits before anything else.
+    /// Refuses a command that could not be paid with no other call running. Missing credits are the
+    /// first reason.
     private mutating func whyNot(_ account: AccountID, _ needed: Credits, _ rooms: [Room], _ there: Credits) -> Seen {
         guard let least = rooms.map(\.atBest).min(), least < needed else { return .awaiting(whole(there)) }
         guard rooms[0].atBest >= needed else {
@@ -140,13 +144,13 @@ struct Oracle {
         counted.append(Counted(account: account, at: now, type: type, usage: usage, credits: credits, overage: overage))
     }
 
-    /// Time's effects on these accounts: expired lots end.
+    /// Applies the effects of time to these accounts: expired lots end.
     mutating func tick(_ now: Instant, _ accounts: Set<AccountID>) {
         self.now = now
         for account in accounts { endLots(account) }
     }
 
-    /// The alert level of the account was set.
+    /// Records that the alert level of the account was set.
     mutating func levelSet(_ account: AccountID, at now: Instant) {
         self.now = now
         note(account, .levelSet)
@@ -272,7 +276,8 @@ struct Oracle {
         }
     }
 
-    /// The first that finds a hold overdue gives it the grace, the second ends it; any word of its call in between starts over.
+    /// The first expiry that finds a hold overdue gives it the grace; the second one ends it. A
+    /// message of its call in between starts this again.
     private mutating func expire(_ command: Command) -> Seen {
         guard let charge = charges[command.id], charge.isHeld, charge.opening?.command.account == command.account,
             charge.expiresAt <= now

@@ -173,7 +173,7 @@ struct OracleMemory {
         var alerts: [BalanceAlert] = []
         var balance = Credits.zero
         var isExhaustedTold = false
-        /// The balance was below its level when it or the level changed last.
+        /// True if the balance was below its level when the balance or the level last changed.
         var isLow = false
 
         for fact in facts {
@@ -185,7 +185,7 @@ struct OracleMemory {
             let isBelow = fact.level.map { balance < $0 } ?? false
             let wasBelow = fact.level.map { before < $0 } ?? false
             if case .ranOut = fact.what {
-                // One call that is too dear does not exhaust an account that has much left.
+                // One expensive call does not exhaust an account that has many credits left.
                 if !isExhaustedTold, isLow {
                     tell(.exhausted)
                     isExhaustedTold = true
@@ -227,7 +227,7 @@ extension OracleMemory.What {
 }
 
 extension OracleMemory {
-    /// Between what happened and the rows that an account, its lots and its API keys came to.
+    /// Compares the memory with the rows of an account, its lots and its API keys.
     func difference(
         from row: Account, lots found: [Lot], keys: [KeySpending], limits: [KeySpending.ID: SpendingLimits], overdraft: Credits?,
         now: Instant

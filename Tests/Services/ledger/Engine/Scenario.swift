@@ -47,7 +47,7 @@ struct Scenario {
 
     mutating func pass(_ duration: Duration) { now = now + duration }
 
-    /// Asks for everything that is due, as the sweep does.
+    /// Asks for every expiry that is due, as the sweep does.
     mutating func sweep() {
         for hold in state.holds.values.filter({ $0.expiresAt <= now }).sorted(by: { $0.charge < $1.charge }) {
             self.do(.expire, on: hold.charge, account: hold.account)

@@ -4,17 +4,18 @@ import Contracts
     @testable import Ledger
 #endif
 
-/// A decision as far as a test about a rule looks at it.
+/// A decision, reduced to what tests of a rule compare.
 enum Seen: Hashable {
     case applied(Int64)
     case refused(Reason)
     case duplicate(Int64)
-    /// With the credits that are spendable.
+    /// The question waits. The amount is what the account can spend.
     case awaiting(Int64)
     case conflict, superseded, noted, undecided
     case invalid(Decision.Flaw)
 
-    /// With a row (a charge, a grant, a reversal) or without one (a hold, an extension).
+    /// The command is refused, with a row (a charge, a grant, a reversal) or without one (a hold,
+    /// an extension).
     enum Reason: Hashable {
         case insufficientFunds, accountNotFound, outOfRange, superseded, alreadyResolved, notHeld
         case accountDailyLimit, accountMonthlyLimit, keyDailyLimit, keyMonthlyLimit

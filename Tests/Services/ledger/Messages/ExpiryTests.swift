@@ -7,10 +7,12 @@ import Testing
 
 @testable import Ledger
 
-/// Expiries as messages in the queue of settlements and reports, from the sweep of any ledger.
+/// Tests expiries as messages in the queue of settlements and reports, from the sweep of any
+/// ledger.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct ExpiryTests {
-    /// No time between the two passes, and ledgers whose lines become rows after so long.
+    /// Runs `body` with two ledgers. Their grace is 1 ms, and their lines become rows after
+    /// `keepAfter`.
     private func withTwoLedgers(
         keepAfter: Duration = .seconds(30), _ body: @escaping @Sendable (Peers, [LedgerUnderTest]) async throws -> Void
     ) async throws {
@@ -38,7 +40,7 @@ struct ExpiryTests {
     @Test func `two sweeps end an overdue hold at its report, whichever ledger asks`() async throws {
         try await withTwoLedgers { peers, ledgers in
             let (account, _) = try await overdueHold(peers, ledgers[0], of: 8, reported: 3)
-            // A sweep names a hold at most once in ten seconds, so each pass is asked for by another one.
+            // A sweep names a hold at most once in ten seconds, so each pass uses another sweep.
             try await ledgers[0].sweeper().sweepHolds()
             try await until("the hold is marked") { try await ledgers[0].ledger.pool.query(ReadOverdueMarks(account: account)) == [true] }
             try await until("the grace has passed") {
@@ -93,14 +95,14 @@ struct ExpiryTests {
                     }
                 }
                 try await until("all are rows") { try await pool.one(CountKept()) == 40 }
-                // The queue goes on.
+                // The queue is not blocked.
                 try await peers.settle(1, on: .make(), account: other)
                 try await until("the other account is settled") { try await peers.balance(of: other).posted == credits(99) }
             }
             try await until("all are decided") { try await peers.balance(of: account).posted == credits(60) }
             try await until("no row is left") { try await pool.one(CountKept()) == 0 }
             #expect(try await pool.query(ReadChargesInOrder(account: account)) == charges)
-            // What was delivered, kept and decided once is not decided again.
+            // Commands that were delivered, kept and decided once are not decided again.
             try await peers.settle(1, on: charges[0], account: account)
             try await peers.settle(1, on: .make(), account: account)
             try await until("the last is decided") { try await peers.balance(of: account).posted == credits(59) }

@@ -67,10 +67,10 @@ final class LedgerUnderTest: @unchecked Sendable {
     }
 
     var isConnected: Bool { connections.allSatisfy(\.isConnected) }
-    /// All command queues are read, or stood by for.
+    /// True if this ledger reads all command queues, or stands by for them.
     var isHearing: Bool { connections.prefix(messages.consumers.count).allSatisfy(\.isConnected) }
 
-    /// A sweep that has asked for nothing yet.
+    /// Makes a sweep that has asked for nothing yet.
     func sweeper() -> Sweeper {
         Sweeper(store: ledger.store, runner: ledger.runner, publisher: replies, interval: .seconds(1), log: log)
     }

@@ -38,7 +38,8 @@ struct MonthsLeavingTests {
                 // The ledger goes on, with the lots and charges of the months that left.
                 for _ in 0..<10 {
                     model.now = Instant.now()
-                    // A month that still has to leave would stay for an entry that was decided late.
+                    // A month that still has to be detached would stay because of an entry that was
+                    // decided late.
                     let commands = (0..<8).map { _ in model.draw() }.filter { command in
                         let ofCommand = JournalMonth(of: Instant(microseconds: command.id.rawValue.milliseconds * 1_000))
                         return ofCommand <= month || ofCommand.index > history.months.last!.index
@@ -115,7 +116,7 @@ struct LateEntryTests {
             let account = try await ledger.account(10)
             #expect(try await ledger.night(Instant.now()) == [])
             #expect(try await ledger.detach(month, isDryRun: true) == .possible)
-            // The look without a lock has found nothing; this entry comes before the lock.
+            // The look without a lock has found nothing. This entry is written before the lock.
             try await ledger.do(.charge(amount: credits(1)), on: .made(in: month), account: account)
             let error = await #expect(throws: PostgresError.self) {
                 try await ledger.pool.withConnection { try await $0.script("SELECT detach_journal_month('\(month.start)')") }
@@ -181,7 +182,8 @@ struct IdsOfMonthsThatLeftTests {
             try await ledgers[1].do(settle(4), on: call, account: account)
             #expect(try await ledgers[0].night((now + 1).start + .days(8)) == [])
             #expect(try await ledgers[0].detach(month) == .detached)
-            // Both settle again: one does not know that the month was detached, and must not settle twice.
+            // Both ledgers get the settlement again. One of them does not know that the month was
+            // detached, and must not settle twice.
             for ledger in ledgers {
                 #expect(try await ledger.do(settle(4), on: call, account: account) == .invalid(.idOutOfRange))
                 #expect(try await ledger.do(hold(1), account: account) == .applied(1))
@@ -227,7 +229,7 @@ struct MonthLockTests {
     }
 }
 
-/// Shared blocks that a look for entries since the newest opening touches.
+/// Counts the shared blocks that a look for entries since the newest opening touches.
 private struct BlocksRead: Statement {
     typealias Output = Int64
     let table: String
@@ -286,7 +288,7 @@ private struct ReadCount: Statement {
 /// Eight months of drawn commands.
 private struct History: Sendable {
     var model: LotModel
-    /// Months that may be detached, the oldest first.
+    /// The months that may be detached, the oldest first.
     var months: [JournalMonth] = []
 
     init(in ledger: StoreUnderTest, seed: UInt64) async throws {
@@ -295,7 +297,7 @@ private struct History: Sendable {
         try await ledger.attach(from: first, to: JournalMonth(index: now.index - 2))
         let stride = Duration.seconds(86_400)
         model = LotModel(seed: seed, from: first.start, strideMax: stride)
-        // No step leads beyond the newest opening.
+        // No step goes beyond the newest opening.
         while model.now + stride < now.start {
             let (before, ruling) = model.step()
             try await ledger.pool.transaction { transaction in

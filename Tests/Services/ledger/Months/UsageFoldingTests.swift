@@ -55,7 +55,7 @@ struct UsageFoldingRaceTests {
             let second = try #require(try await ledger.quarters().first { $0.microseconds % 1_800_000_000 != 0 })
             let (rows, charged) = try await ledger.pool.transaction { transaction in
                 let rows = try await transaction.one(FoldQuarter(quarter: second, rowsMax: 1))
-                // The step is not committed.
+                // The folding step is not committed yet.
                 let charge = Command(id: .made(at: month.start), account: account, action: .charge(amount: credits(1)))
                 return (rows, try await ledgers[1].do([charge]))
             }
@@ -91,7 +91,7 @@ struct NightlyFoldingTests {
 }
 
 extension StoreUnderTest {
-    /// Charges of one account at moments drawn by `random`, more of them near the half-hours.
+    /// Makes charges of one account at random moments, more of them near the half-hours.
     fileprivate func use(from start: Instant, to end: Instant, _ random: inout SplitMix64) async throws -> AccountID {
         let account = try await account(1_000)
         var now = start
@@ -114,7 +114,7 @@ extension StoreUnderTest {
         return account
     }
 
-    /// The sums that pages show, in zones of whole and of half hours.
+    /// Returns the sums that pages show, in zones of whole and of half hours.
     fileprivate func sums(of account: AccountID, _ period: Period) async throws -> [String] {
         let scope = OfAccount(id: account)
         return try await reads.withConnection { connection in

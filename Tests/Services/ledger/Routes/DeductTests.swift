@@ -64,7 +64,8 @@ extension RoutesTests {
             let person = server.person()
             let web = server.service("web-gateway", for: person)
             try await server.ledger.do(.grant(.purchase, amount: credits(10)), account: person.accountID)
-            // Should a quarter begin meanwhile, two of them still have fewer places than there are names.
+            // If a quarter of an hour begins meanwhile, two of them still have fewer places than
+            // there are names.
             let count = 2 * Operations.namesMax + 1
             let statuses = try await concurrently(count) { number in
                 let body = Self.deduction(["amount": "0.01", "operation": #""operation \#(number)""#])

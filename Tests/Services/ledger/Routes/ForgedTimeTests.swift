@@ -271,7 +271,7 @@ struct ForgedTimeTests {
             try await UsageFolding(pool: server.ledger.pool).run()
             for (query, from, to, used) in [
                 ("from=2025-10-20T10:15:00Z&to=2025-10-20T11:10:00Z", "2025-10-20T10:00", "2025-10-20T11:30", "6"),
-                // The opening is where folded time ends.
+                // Folded time ends at the opening.
                 ("from=2025-10-23T23:50:00Z&to=2025-10-24T00:10:00Z", "2025-10-23T23:30", "2025-10-24T00:15", "3"),
                 ("from=2025-10-21&to=2025-10-21&tz=Asia/Kolkata", "2025-10-20T18:30", "2025-10-21T18:30", "96"),
                 // A day of one of the three zones is shifted by 15 minutes.

@@ -115,7 +115,8 @@ struct CrashTests {
             while !rest.isEmpty {
                 let mortal = StoreUnderTest(database, faults: faults)
                 try await mortal.start()
-                // A prefetch of seven: a group that is answered is acknowledged, another one is delivered again.
+                // The prefetch is seven. A group that is answered is acknowledged; another group is
+                // redelivered.
                 while !rest.isEmpty {
                     let verdicts = try await mortal.decide(Array(rest.prefix(7)))
                     if verdicts.contains(where: { if case .givenBack = $0 { true } else { false } }) { break }

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Ledger
 
-/// Accounts whose rows, or whose charges' keys, another transaction has locked.
+/// Tests accounts whose rows, or the keys of whose charges, another transaction has locked.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct LockedAccountTests {
     @Test func `while a row is locked all other accounts are decided, and its own commands after it, in their order`() async throws {
@@ -76,7 +76,8 @@ struct LockedAccountTests {
                             WaitingCommand(Command(id: id, account: account, action: report(amount))) { _ in answered.withLock { $0 += 1 } }
                         }
                     })
-                // One report of each charge is left, or is in the transaction that waits for the lock.
+                // One report of each charge is left, or is part of the transaction that waits for
+                // the lock.
                 try await until("the smaller ones are answered") { answered.withLock { $0 } >= 8 }
             }
             try await until("the line is closed") { !ledgers[0].runner.hasLines }
@@ -95,7 +96,8 @@ struct LockedAccountTests {
             let blocker = PostgresPool(
                 loop: TestDatabase.loop, configuration: TestDatabase.current.configuration(connectionsMax: 1), log: silent)
             let waiting = try await blocker.transaction { transaction in
-                // As a ledger that decides the same id under another account, and does not commit.
+                // This transaction acts as a ledger that decides the same id under another account,
+                // and does not commit.
                 try await transaction.script(
                     """
                     INSERT INTO journal (charge_id, step, account_id, seq, kind, status, requested, amount, posted_delta, held_delta,
@@ -197,7 +199,7 @@ struct LockedAccountTests {
                 }, sees: { commands in isIn.withLock { $0 = commands.contains { $0.account == poison } } })
             let ledger = StoreUnderTest(database, faults: faults)
             try await ledger.start()
-            // Its own line is not part of a batch, and is decided there.
+            // The command in the line is not part of a batch. The line decides it.
             let seen = try await ledger.do(accounts.map { Command(id: .make(), account: $0, action: hold(1)) })
             #expect(seen == Array(repeating: .applied(1), count: 5))
             await ledger.stop()
@@ -240,7 +242,7 @@ struct LockedAccountTests {
             let ledger = StoreUnderTest(database, faults: faults)
             try await ledger.start()
             let command = Command(id: .make(), account: account, action: hold(4))
-            // It passes before the second try, which comes 50 ms after the first.
+            // The deadline passes before the second try, which comes 50 ms after the first.
             let verdict = try await ledger.decide([command], before: .current() + .milliseconds(40))[0]
             guard case .unknown = verdict else { return _ = Issue.record("\(verdict)") }
             #expect(try await ledger.do([command]) == [.duplicate(4)])
@@ -250,7 +252,7 @@ struct LockedAccountTests {
 }
 
 extension StoreUnderTest {
-    /// Submits commands together; the task ends with their decisions.
+    /// Submits commands together. The task returns their decisions.
     func later(_ actions: [(Command.Action, ChargeID)], of account: AccountID) -> Task<[Seen], any Error> {
         Task(executorPreference: TestDatabase.loop) {
             try await self.do(actions.map { Command(id: $0.1, account: account, action: $0.0) })
@@ -258,7 +260,8 @@ extension StoreUnderTest {
     }
 }
 
-/// Runs `body` while another transaction holds the account's row, and returns its value when the row is free.
+/// Runs `body` while another transaction holds the account's row. Returns its value when the row is
+/// free.
 @discardableResult
 func locking<Value: Sendable>(
     _ account: AccountID, _ body: @escaping @Sendable () async throws -> Value

@@ -109,7 +109,7 @@ struct RaceTests {
             let row = try await ledgers[0].row(account)
             #expect(row?.posted == credits(1_000) - total, "seed \(seed)")
             #expect(row?.held == .zero, "seed \(seed)")
-            // The last question was not granted while at most 64 holds were open.
+            // The last question was refused while at most 64 holds were open.
             #expect(total > credits(1_000) - Credits(nano: 65 * 1_100_000_000), "seed \(seed)")
             let lowest = try await ledgers[0].pool.withConnection { try await $0.one(LowestBalance(account: account)) }
             #expect(lowest >= .zero, "seed \(seed)")

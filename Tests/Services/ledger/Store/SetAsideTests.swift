@@ -7,10 +7,10 @@ import Testing
 
 @testable import Ledger
 
-/// Commands that leave their batch: for a line, or without a decision.
+/// Tests commands that leave their batch, for a line or without a decision.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct SetAsideTests {
-    /// As `detach-month` has the journal for two seconds.
+    /// The error of a lock time-out, as `detach-month` can cause it by a lock on the journal.
     private static let lockTimeout = PostgresError(.server, "canceling statement due to lock timeout", sqlState: "55P03")
 
     @Test func `the first grant of an account is applied from a line too`() async throws {
@@ -69,7 +69,8 @@ struct SetAsideTests {
             let batches = Mutex<[[Command]]>([])
             let ledger = StoreUnderTest(database, faults: FaultPoints(sees: { commands in batches.withLock { $0.append(commands) } }))
             try await ledger.start()
-            // Cannot be written: the batch is halved until it stands alone.
+            // This command cannot be written, so the batch is halved until the command stands
+            // alone.
             var poison = Command(id: .make(), account: other, action: .charge(amount: credits(1)))
             poison.context.description = "\u{0}"
             let commands = [

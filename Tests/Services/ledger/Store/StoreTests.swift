@@ -53,7 +53,8 @@ struct StoreTests {
                 let actions = [hold(1), other]
                 let seen = try await concurrently(2) { try await ledgers[$0].do(actions[$0], on: id, account: accounts[$0]) }
                 #expect(seen.count { $0 == .conflict } == 1, "\(seen)")
-                // A hold under one account and an end under the other would meet at the expiry.
+                // A hold under one account and an end under another account would meet at the
+                // expiry.
                 for account in accounts {
                     try await ledgers[0].pool.script("UPDATE open_hold SET expires_at = now() WHERE account_id = '\(account)'")
                     try await ledgers[0].expireOverdue(of: account)
@@ -86,7 +87,7 @@ struct StoreTests {
                 try await ledgers[0].do(hold(6), on: id, account: account)
                 if index % 2 == 0 { try await ledgers[0].do(report(2), on: id, account: account) }
             }
-            // An expiry that meets a locked account is dropped, and asked for again.
+            // An expiry that finds its account locked is dropped. The sweep asks again.
             try await until("all have ended") {
                 try await ledgers[0].pool.script("UPDATE open_hold SET expires_at = clock_timestamp() WHERE account_id = '\(account)'")
                 _ = try await concurrently(60) { try await ledgers[$0 % 2].do(.expire, on: ids[$0 % 20], account: account) }

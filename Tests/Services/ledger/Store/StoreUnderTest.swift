@@ -20,7 +20,7 @@ final class StoreUnderTest: @unchecked Sendable {
     private var running: Task<Result<Void, any Error>, Never>?
 
     /// - Parameters:
-    ///   - keepAfter: how long durable commands wait for a locked account before they become rows.
+    ///   - keepAfter: the time after which durable commands of a locked account become rows.
     ///   - configure: changes how it connects.
     init(
         _ database: TestDatabase, limits: Limits = Limits(), faults: FaultPoints = FaultPoints(), commandsMax: Int = 1_000,
@@ -72,7 +72,7 @@ final class StoreUnderTest: @unchecked Sendable {
         }
     }
 
-    /// Submits all at once, so that they are decided in one batch.
+    /// Submits all commands at once, so that one batch decides them.
     func decide(_ commands: [Command], before deadline: MonotonicInstant = .never) async throws -> [Verdict] {
         let waits = commands.map { _ in Wait<Verdict>(on: TestDatabase.loop) }
         runner.submit(zip(commands, waits).map { command, wait in WaitingCommand(command, deadline: deadline) { wait.succeed($0) } })
@@ -81,7 +81,7 @@ final class StoreUnderTest: @unchecked Sendable {
         return verdicts
     }
 
-    /// Ends every overdue hold of the account, as two sweeps a grace apart do.
+    /// Ends every overdue hold of the account, as two sweeps do with a grace between them.
     func expireOverdue(of account: AccountID) async throws {
         for _ in 0..<2 {
             let due = try await pool.query(ReadHoldsOf(account: account))
@@ -96,7 +96,7 @@ final class StoreUnderTest: @unchecked Sendable {
         try await pool.withConnection { try await $0.query(ReadAccounts(ids: [account])) }.first
     }
 
-    /// Lets the account's lots expire now, those that have an end.
+    /// Makes all lots of the account that have an end expire now.
     func endLots(of account: AccountID) async throws {
         try await pool.script(
             """
@@ -170,7 +170,7 @@ func withLock(on account: AccountID, _ body: @escaping @Sendable () async throws
     try result.get()
 }
 
-/// The overdue holds of an account.
+/// Reads the overdue holds of an account.
 private struct ReadHoldsOf: Statement {
     typealias Output = ChargeID
     let account: AccountID
