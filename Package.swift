@@ -110,7 +110,8 @@ let package = Package(
             name: "LedgerStoreLoad", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry"],
             path: "Tests/Benchmarks/StoreLoad"),
 
-        // The ledger's engine and the tests' oracle once more, reached through links: executables cannot be imported.
+        // Compiles the ledger's engine and the tests' oracle a second time, through links, because
+        // executables cannot be imported.
         .executableTarget(
             name: "Soak", dependencies: ["AMQP", "Contracts", "EventLoop", "HTTPClient", "JSON", "Postgres", "Telemetry"],
             path: "Tests/Soak", exclude: ["soak.sh"], swiftSettings: [.define("SOAK")]),

@@ -4,8 +4,9 @@ import Telemetry
 
 /// Sends messages as part of a database transaction: they leave if it commits, and not otherwise.
 ///
-/// A relay publishes them right after the commit; a sweep behind it finds what a crash left. Each may reach its queue more than once,
-/// under the same message id. A message that fails holds back those behind it in its ordering key, and no other message.
+/// A relay publishes them right after the commit; a sweep behind it finds what a crash left. Each
+/// may reach its queue more than once, under the same message id. A message that fails holds back
+/// the messages behind it in its ordering key, and no others.
 package enum Outbox {
     /// Writes `messages` in one statement. Messages of one ordering key leave in the order in which their transactions committed, if
     /// each of those holds a lock on what the key names.

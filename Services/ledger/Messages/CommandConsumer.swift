@@ -302,7 +302,7 @@ extension Entry.Kind {
     }
 }
 
-/// Counters of one queue.
+/// The counters of one queue.
 private struct Outcomes: Sendable {
     let applied, refused, duplicate, conflict, superseded, awaiting, noted, invalid, malformed, dropped, failed, busy, kept: Counter
     /// The commands that were decided in small groups, because one of them was redelivered too

@@ -91,7 +91,7 @@ struct BoundedAuditTests {
             let ledger = ledgers[0]
             let old = JournalMonth(of: Instant.now()) + -1
             let table = "journal_\(old.description.replacing("-", with: "_"))"
-            // Entries without an account.
+            // These entries belong to no account.
             try await ledger.pool.withConnection {
                 try await $0.script(
                     """
@@ -105,7 +105,7 @@ struct BoundedAuditTests {
                 try await $0.script("INSERT INTO audit_opening VALUES ('\((old + 1).start)')")
             }
             _ = try await ledger.account(10)
-            // Some ten statements read the journal.
+            // About ten statements read the journal.
             for (all, rows) in [(false, 0...100_000), (true, 500_000...10_000_000)] as [(Bool, ClosedRange<Int64>)] {
                 let read = try await ledger.pool.transaction(isolation: .repeatableRead) { transaction in
                     _ = try await Audit.run(in: transaction, all: all)

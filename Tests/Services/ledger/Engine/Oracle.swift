@@ -359,7 +359,7 @@ struct Oracle {
     private mutating func give(_ command: Command, _ grant: Command.Grant, _ amount: Credits, _ until: Instant?) -> Seen {
         let (id, account) = (command.id, command.account)
         if let opening = charges[id]?.opening { return again(command, opening.command, opening.amount) }
-        // A charge that ended without a hold is known by its end alone.
+        // If a charge ended without a hold, its end is its only entry.
         if charges[id]?.end != nil { return .conflict }
         func refuse(_ reason: Seen.Reason) -> Seen {
             charges[id, default: Charge()].opening = (command, false, .zero)
@@ -394,7 +394,7 @@ struct Oracle {
     private mutating func reverse(_ command: Command, _ grant: ChargeID, _ target: Credits, _ version: Int64) -> Seen {
         let (id, account) = (command.id, command.account)
         if let opening = charges[id]?.opening { return again(command, opening.command, opening.amount) }
-        // A charge that ended without a hold is known by its end alone.
+        // If a charge ended without a hold, its end is its only entry.
         if charges[id]?.end != nil { return .conflict }
         func refuse(_ reason: Seen.Reason) -> Seen {
             charges[id, default: Charge()].opening = (command, false, .zero)

@@ -10,8 +10,9 @@ import Testing
 
 /// What a broker may do to messages, while ledgers die: each comes one to three times, late, in another order, from several senders.
 ///
-/// The accounts are rich, so that no outcome depends on the order: what is settled is taken whole, what is left running stays held,
-/// each purchase counts once, and the last word on what is taken back of it. `TEST_SEED` repeats a run.
+/// The accounts are rich, so that no outcome depends on the order. Settlements are taken whole,
+/// running holds stay held, each purchase counts once, and the highest version of a reversal
+/// counts. `TEST_SEED` repeats a run.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct UnreliableDeliveryTests {
     @Test func `whatever comes twice, late, in any order and while ledgers die adds up to what was said`() async throws {
