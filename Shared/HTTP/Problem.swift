@@ -158,7 +158,7 @@ extension Problem {
             }
         return Problem(
             402, "spending_limit_reached", .insufficientCredits,
-            "The \(period.rawValue) spending limit of \(whose) is reached. It begins anew at \(resetsAt).",
+            "The \(period.rawValue) spending limit of \(whose) is reached. It resets at \(resetsAt).",
             fields: [
                 ("limit", .text(period.rawValue)), ("limit_of", .text(owner.rawValue)), ("resets_at", .text(resetsAt)),
             ], headers: ["x-should-retry": "false"])
