@@ -40,90 +40,74 @@ struct AccountReplay {
 
     // MARK: The journal
 
-    /// Follows the chain. Entries outside the chain moved nothing: they say when they were decided, but not after which entry of the chain.
-    /// Each of them must be right at some place that its time allows.
-    ///
-    /// A reversal outside the chain changes what later entries about its grant come to. Where it may stand before or after such an entry
-    /// of its own batch, both places are tried.
     private mutating func run() throws(Difference) {
-        let entries = checker.entries(of: account)
-        let chain = entries.filter { $0.seq > 0 }.sorted { $0.seq < $1.seq }
-        var still = entries.filter { $0.seq == 0 }.sorted { ($0.at, version($0)) < ($1.at, version($1)) }
-        var index = 0
-        // Reversals that stand behind the next entry of the chain.
+        let batches = Dictionary(grouping: checker.entries(of: account), by: \.at)
+        for (_, entries) in batches.sorted(by: { $0.key < $1.key }) { try follow(entries) }
+        explainRefusals(until: Instant(microseconds: .max))
+    }
+
+    /// What is left of a batch.
+    private struct Rest {
+        var chain: ArraySlice<Entry>
+        /// Entries that moved nothing. Their time tells their batch, but nothing tells their place in it.
+        var outside: [Entry]
+        /// Reversals among them that stand behind the next entry about their grant.
         var deferred: Set<ChargeID> = []
-        // States of this batch in which a reversal was accepted that could have been deferred.
-        var choices: [(replay: AccountReplay, still: [Entry], index: Int, deferred: Set<ChargeID>)] = []
-        var flawOfBatch: Difference?
-        while true {
-            let next = index < chain.count ? chain[index] : nil
-            let until = next?.at ?? Instant(microseconds: .max)
-            let isNewBatch = until != now
-            acceptEntries(&still) { $0.at < until || $0.kind != .clawback && $0.at == until }
-            var flaw = lateFlaw(still, until)
-            if flaw == nil {
-                if isNewBatch { (choices, flawOfBatch) = ([], nil) }
-                acceptReversals(&still, about: next, deferred, &choices, index: index)
-                explainRefusals(until: until)
-                flaw = next.flatMap { next in self.flaw(in: next).map { difference(next, $0) } }
-            }
-            guard let flaw else {
-                guard next != nil else { return }
-                index += 1
-                deferred = []
-                continue
-            }
-            flawOfBatch = flawOfBatch ?? flaw
-            guard let choice = choices.popLast() else { throw flawOfBatch! }
-            (self, still, index, deferred) = choice
+
+        func concerns(_ grant: ChargeID) -> Bool { (chain + outside).contains { $0.subject == grant } }
+
+        mutating func note(_ entry: Entry) {
+            for other in outside where other.subject == entry.subject { deferred.remove(other.charge) }
         }
     }
 
-    /// Finds the entry whose batch is over and that was right at none of its places.
-    private func lateFlaw(_ still: [Entry], _ until: Instant) -> Difference? {
-        guard let late = still.first, late.at < until else { return nil }
-        var replay = self
-        return difference(late, replay.flaw(in: late) ?? "has no place in the chain")
+    /// Follows the entries of one batch. Those outside the chain must be right at some place of it.
+    ///
+    /// A reversal outside the chain changes what later entries about its grant come to, so it is tried before and behind each of them.
+    private mutating func follow(_ entries: [Entry]) throws(Difference) {
+        var rest = Rest(
+            chain: entries.filter { $0.seq > 0 }.sorted { $0.seq < $1.seq }[...],
+            outside: entries.filter { $0.seq == 0 }.sorted { version($0) < version($1) })
+        var choices: [(replay: AccountReplay, rest: Rest)] = []
+        var first: Difference?
+        while true {
+            takeOutside(&rest, &choices)
+            explainRefusals(until: entries[0].at)
+            var flaw: Difference?
+            if let next = rest.chain.popFirst() {
+                flaw = self.flaw(in: next).map { difference(next, $0) }
+                rest.note(next)
+            } else if let left = rest.outside.first {
+                flaw = difference(left, self.flaw(in: left) ?? "has no place in its batch")
+            } else {
+                return
+            }
+            guard let flaw else { continue }
+            first = first ?? flaw
+            guard let choice = choices.popLast() else { throw first! }
+            (self, rest) = choice
+        }
     }
 
-    /// Accepts each of these entries that is right at this place of the chain. One may make the next one right.
-    private mutating func acceptEntries(_ still: inout [Entry], where isAllowed: (Entry) -> Bool) {
+    /// Takes each entry outside the chain that is right here. One may make the next one right.
+    private mutating func takeOutside(_ rest: inout Rest, _ choices: inout [(replay: AccountReplay, rest: Rest)]) {
         var index = 0
-        while index < still.count {
-            guard isAllowed(still[index]), accept(still[index]) else {
+        while index < rest.outside.count {
+            let entry = rest.outside[index]
+            var next = self
+            next.explainRefusals(until: entry.at)
+            guard !rest.deferred.contains(entry.charge), next.flaw(in: entry) == nil else {
                 index += 1
                 continue
             }
-            still.remove(at: index)
+            var otherwise = rest
+            otherwise.deferred.insert(entry.charge)
+            rest.outside.remove(at: index)
+            if entry.kind == .clawback, rest.concerns(entry.subject) { choices.append((self, otherwise)) }
+            rest.note(entry)
+            self = next
             index = 0
         }
-    }
-
-    /// Accepts the reversals of the batch that concern the grant of its next entry.
-    private mutating func acceptReversals(
-        _ still: inout [Entry], about next: Entry?, _ deferred: Set<ChargeID>,
-        _ choices: inout [(replay: AccountReplay, still: [Entry], index: Int, deferred: Set<ChargeID>)], index: Int
-    ) {
-        guard let next else { return }
-        while true {
-            let before = self
-            let place = still.firstIndex { entry in
-                entry.kind == .clawback && entry.at == next.at && entry.grant == next.grant ?? next.charge
-                    && !deferred.contains(entry.charge) && accept(entry)
-            }
-            guard let place else { return }
-            choices.append((before, still, index, deferred.union([still[place].charge])))
-            still.remove(at: place)
-        }
-    }
-
-    /// - Returns: false, and nothing has changed, if the entry is not right here.
-    private mutating func accept(_ entry: Entry) -> Bool {
-        var next = self
-        next.explainRefusals(until: entry.at)
-        guard next.flaw(in: entry) == nil else { return false }
-        self = next
-        return true
     }
 
     private func version(_ entry: Entry) -> Int64 {
@@ -391,4 +375,9 @@ extension Command {
             }
         return Command(id: id, account: account, action: action, key: key)
     }
+}
+
+extension Entry {
+    /// The grant that it makes or is about.
+    fileprivate var subject: ChargeID { grant ?? charge }
 }
