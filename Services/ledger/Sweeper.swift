@@ -68,7 +68,7 @@ final class Sweeper: @unchecked Sendable {
         let (clock, due) = try await store.pool.pipeline(
             ReadClock(), ReadOverdueHolds(since: mark, except: Array(askedHolds.keys), limit: Self.holdsMax))
         for hold in due {
-            let message = ExpireHold(chargeID: hold.charge, accountID: hold.account)
+            let message = ExpireHold(chargeID: hold.charge, accountID: hold.account, expiresAt: hold.due)
             do {
                 try publisher.send(OutgoingMessage(message, from: log.service), within: .seconds(5))
             } catch {

@@ -35,7 +35,7 @@ struct Batch {
         case .hold(let amounts, let takesShare, let timeToLive, let keyLimits):
             return hold(command, amounts, takesShare, timeToLive, keyLimits)
         case .extend(let step, let amounts, let used, let timeToLive): return extend(command, step, amounts, used, timeToLive)
-        case .expire: return expire(command)
+        case .expire(let due): return expire(command, due)
         case .expireLots: return .noted
         case .report(let used, let timeToLive): return report(command, used, timeToLive)
         case .settle(let amount): return settle(command, amount)

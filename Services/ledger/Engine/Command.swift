@@ -22,8 +22,9 @@ struct Command: Equatable, Sendable {
         case extend(step: Int64, HoldAmounts, used: Credits, timeToLive: Duration)
         /// Usage so far, cumulative. Keeps the running hold alive; decides what an expiry takes.
         case report(used: Credits, timeToLive: Duration)
-        /// Marks an overdue hold, or ends a hold that is already marked (``ExpireHold``).
-        case expire
+        /// Marks the hold that is overdue since `due`, or ends it if it is already marked
+        /// (``ExpireHold``).
+        case expire(due: Instant)
         /// Ends the account's expired lots, as every batch does with the accounts it touches.
         case expireLots
         /// Ends the charge at its true cost, above or below the hold; with no hold a charge of what there is.
@@ -39,7 +40,12 @@ struct Command: Equatable, Sendable {
     }
 
     /// True for a command of the sweep. The ledger may drop it, because the sweep asks again.
-    var isHousekeeping: Bool { action == .expire || action == .expireLots }
+    var isHousekeeping: Bool {
+        switch action {
+        case .expire, .expireLots: true
+        default: false
+        }
+    }
 
     /// True for a question about a call. The proxy waits for the answer and gives up after some
     /// seconds.
@@ -76,14 +82,16 @@ struct Command: Equatable, Sendable {
             hash.add(UInt64(bitPattern: timeToLive.wholeMilliseconds))
         case .extend(_, let amounts, _, _): hash.add(6, amounts.most, amounts.usual, amounts.least)
         case .report(let used, _): hash.add(2, used)
-        case .expire: hash.add(7)
+        case .expire(let due):
+            hash.add(7)
+            hash.add(due)
         case .expireLots: hash.add(8)
         case .settle(let amount): hash.add(3, amount)
         case .void: hash.add(4)
         case .charge(let amount): hash.add(5, amount)
         case .grant(let grant, let amount, let expiresAt):
             hash.add(UInt64(grant.kind.rawValue), amount)
-            if let expiresAt { hash.add(UInt64(bitPattern: expiresAt.microseconds)) }
+            if let expiresAt { hash.add(expiresAt) }
         case .reverse(let grant, let target, let version):
             hash.add(UInt64(Entry.Kind.clawback.rawValue), target)
             hash.add(grant.rawValue.high)
@@ -102,6 +110,8 @@ private struct FNV1a {
             value = (value ^ (number >> shift & 0xff)) &* 0x100_0000_01b3
         }
     }
+
+    mutating func add(_ time: Instant) { add(UInt64(bitPattern: time.microseconds)) }
 
     mutating func add(_ tag: UInt64, _ amounts: Credits...) {
         add(tag)

@@ -55,9 +55,10 @@ extension Batch {
     }
 
     /// Marks an overdue hold and gives its proxy ``Limits/expiryGrace`` to report. Ends a hold that
-    /// is already marked, at its largest report. Does not change a hold that is not overdue.
-    mutating func expire(_ command: Command) -> Decision {
-        guard var hold = state.holds[command.id], hold.account == command.account, hold.expiresAt <= now else { return .noted }
+    /// is already marked, at its largest report. Does not change a hold that is not overdue since
+    /// `due`: after a redelivery, messages from before the mark may still be queued.
+    mutating func expire(_ command: Command, _ due: Instant) -> Decision {
+        guard var hold = state.holds[command.id], hold.account == command.account, hold.expiresAt == due, due <= now else { return .noted }
         guard hold.isOverdue else {
             hold.isOverdue = true
             hold.expiresAt = now + limits.expiryGrace

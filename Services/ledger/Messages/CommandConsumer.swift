@@ -142,7 +142,7 @@ final class CommandConsumer: Sendable {
         if isHold {
             reply(HoldReply(decision, to: command), to: delivery)
             consumer.ack(delivery)
-        } else if decision.isMistake, command.action != .expire {
+        } else if decision.isMistake, !command.isHousekeeping {
             consumer.reject(delivery, requeue: false)
         } else {
             // The sweep asks again for an expiry that was refused.

@@ -87,7 +87,9 @@ extension Command {
             context: Context(origin))
     }
 
-    init(_ message: ExpireHold) { self.init(id: message.chargeID, account: message.accountID, action: .expire) }
+    init(_ message: ExpireHold) {
+        self.init(id: message.chargeID, account: message.accountID, action: .expire(due: message.expiresAt))
+    }
 
     init(_ message: PurchaseFulfilled, from origin: CommandOrigin) {
         let grant: Grant =

@@ -257,28 +257,33 @@ package struct HoldReply: Message {
 /// its queue.
 ///
 /// The first expiry that finds the hold overdue marks it and grants `EXPIRY_GRACE` for late
-/// reports. The second one ends the hold at the largest report. An expiry changes nothing about a
-/// hold that is not overdue, so duplicates are harmless.
+/// reports. The second one ends the hold at the largest report. An expiry names the end of the
+/// hold's time that the sweep saw. It changes nothing once that time was moved, by the mark or by a
+/// report, so duplicates are harmless.
 package struct ExpireHold: Message {
     package static let name = "hold.expire.v1"
     package static let exchange = Topology.ledgerCommands
 
     package var chargeID: ChargeID
     package var accountID: AccountID
+    package var expiresAt: Instant
 
-    package init(chargeID: ChargeID, accountID: AccountID) {
+    package init(chargeID: ChargeID, accountID: AccountID, expiresAt: Instant) {
         self.chargeID = chargeID
         self.accountID = accountID
+        self.expiresAt = expiresAt
     }
 
     package func encode(into json: inout JSONWriter) {
         json.field("charge_id", chargeID)
         json.field("account_id", accountID)
+        json.field("expires_at", expiresAt)
     }
 
     package init(from json: JSONObject) throws {
         chargeID = try json.id("charge_id")
         accountID = try json.id("account_id")
+        expiresAt = try json.instant("expires_at")
     }
 }
 

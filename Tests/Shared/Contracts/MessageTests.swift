@@ -58,8 +58,8 @@ struct MessageTests {
             #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","status":"insufficient_funds","granted":0,"available":7,"spendable":0}"#
         ),
         (
-            ExpireHold(chargeID: charge, accountID: account),
-            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001"}"#
+            ExpireHold(chargeID: charge, accountID: account, expiresAt: Instant(microseconds: 1_767_225_600_000_001)),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","expires_at":1767225600000001}"#
         ),
         (
             VoidHold(chargeID: charge, accountID: account, reason: "provider answered 503"),

@@ -140,7 +140,11 @@ struct AccountReplay {
     }
 
     private mutating func flaw(in entry: Entry, as command: Command) -> String? {
-        if entry.kind == .expire, let flaw = prepare(expiry: entry) { return flaw }
+        var command = command
+        if entry.kind == .expire {
+            if let flaw = prepare(expiry: entry) { return flaw }
+            command = expiry(of: entry.charge)
+        }
         let known = oracle.memory(account).facts.count
         let (posted, held) = (oracle.posted(account), oracle.held(account))
         let answer = oracle.decide(command)
@@ -183,7 +187,7 @@ struct AccountReplay {
 
     /// The commands that the entry may answer. A question may have been its asker's last, or not.
     private func commands(behind entry: Entry) -> [Command] {
-        if entry.kind == .expire { return [Command(id: entry.charge, account: account, action: .expire)] }
+        if entry.kind == .expire { return [expiry(of: entry.charge)] }
         return checker.asks(behind: entry).flatMap { ask -> [Command] in
             let questions = checker.book.records[ask]?.questions ?? []
             let variants = Set(questions.filter { $0.sentAt <= entry.at }.map(\.isLast))
@@ -219,9 +223,14 @@ struct AccountReplay {
         }
         if let flaw = explainUsage(of: entry) { return flaw }
         oracle.tick(entry.at + (.zero - checker.limits.expiryGrace), [])
-        _ = oracle.decide(Command(id: entry.charge, account: account, action: .expire))
+        _ = oracle.decide(expiry(of: entry.charge))
         oracle.tick(entry.at, [])
         return nil
+    }
+
+    /// Returns the expiry of a sweep that sees the hold as the oracle has it.
+    private func expiry(of charge: ChargeID) -> Command {
+        Command(id: charge, account: account, action: .expire(due: oracle.charges[charge]?.expiresAt ?? now))
     }
 
     /// Gives the oracle a report that the ledger decided some time after `sentAt`. It keeps the hold for at least half of the time to live

@@ -31,7 +31,7 @@ struct LotModel {
         let overdue = state.holds.values.filter { $0.expiresAt <= now }.sorted { $0.charge < $1.charge }
         let commands =
             (0..<Int.random(in: 1...8, using: &random)).map { _ in draw() }
-            + overdue.map { Command(id: $0.charge, account: $0.account, action: .expire) }
+            + overdue.map { Command(id: $0.charge, account: $0.account, action: .expire(due: $0.expiresAt)) }
         let slice = state.slice(for: commands, now: now)
         let ruling = slice.apply(commands, now: now)
         journal += ruling.entries
@@ -81,9 +81,10 @@ struct LotModel {
             return Command(id: id, account: owner(of: id), action: .charge(amount: amount(1...6)))
         default:
             let hold = holds.suffix(12).randomElement(using: &random) ?? id()
+            let expiry = Command.Action.expire(due: state.holds[hold]?.expiresAt ?? now)
             let actions: [Command.Action] = [
                 .settle(amount: amount(0...12)), .settle(amount: amount(0...12)), .void,
-                .report(used: amount(0...9), timeToLive: .seconds(2)), .expire, .expire,
+                .report(used: amount(0...9), timeToLive: .seconds(2)), expiry, expiry,
                 .extend(
                     step: Int64.random(in: 1...3, using: &random),
                     HoldAmounts(most: amount(1...4), usual: credits(1), least: credits(1)), used: amount(0...3),

@@ -9,17 +9,33 @@ struct ExpiryRulesTests {
         let id = ledger.id()
         ledger.do(hold(6, for: .seconds(60)), on: id)
         ledger.pass(.seconds(60) - .microseconds(1))
-        #expect(seen(ledger.do(.expire, on: id)) == .noted)
+        #expect(seen(ledger.do(ledger.expiry(of: id), on: id)) == .noted)
         ledger.pass(.microseconds(1))
-        for _ in 0..<3 { #expect(seen(ledger.do(.expire, on: id)) == .noted) }
+        for _ in 0..<3 { #expect(seen(ledger.do(ledger.expiry(of: id), on: id)) == .noted) }
         ledger.pass(ledger.limits.expiryGrace - .microseconds(1))
-        #expect(seen(ledger.do(.expire, on: id)) == .noted)
+        #expect(seen(ledger.do(ledger.expiry(of: id), on: id)) == .noted)
         #expect(ledger.held == credits(6))
         ledger.pass(.microseconds(1))
-        #expect(seen(ledger.do(.expire, on: id)) == .applied(0))
+        #expect(seen(ledger.do(ledger.expiry(of: id), on: id)) == .applied(0))
         #expect(ledger.held == .zero)
         #expect(ledger.posted == credits(10))
-        #expect(seen(ledger.do(.expire, on: id)) == .noted)
+        #expect(seen(ledger.do(ledger.expiry(of: id), on: id)) == .noted)
+    }
+
+    @Test func `an expiry that comes twice is the first of the two only, however late it comes again`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(hold(6), on: id)
+        ledger.pass(.seconds(60))
+        let first = ledger.expiry(of: id)
+        #expect(seen(ledger.do(first, on: id)) == .noted)
+        ledger.pass(ledger.limits.expiryGrace)
+        #expect(seen(ledger.do(first, on: id)) == .noted)
+        #expect(ledger.held == credits(6))
+        ledger.do(report(2), on: id)
+        ledger.pass(.seconds(60))
+        ledger.expire()
+        #expect(ledger.posted == credits(8))
     }
 
     @Test func `no time ends a hold without an expiry`() {
@@ -63,11 +79,11 @@ struct ExpiryRulesTests {
         let id = ledger.id()
         ledger.do(hold(6), on: id)
         ledger.pass(.seconds(60))
-        ledger.do(.expire, on: id)
+        ledger.do(ledger.expiry(of: id), on: id)
         ledger.pass(.seconds(29))
         ledger.do(action, on: id)
         ledger.pass(.seconds(59))
-        ledger.do(.expire, on: id)
+        ledger.do(ledger.expiry(of: id), on: id)
         #expect(ledger.state.holds[id]?.isOverdue == false)
         ledger.pass(.seconds(1))
         ledger.expire()
@@ -152,7 +168,7 @@ struct ExpiryRulesTests {
         #expect(seen(ledger.do(report(2), on: id, account: stranger)) == .conflict)
         ledger.pass(.seconds(61))
         let before = ledger.state
-        #expect(seen(ledger.do(.expire, on: id, account: stranger)) == .noted)
+        #expect(seen(ledger.do(ledger.expiry(of: id), on: id, account: stranger)) == .noted)
         #expect(ledger.state == before)
     }
 

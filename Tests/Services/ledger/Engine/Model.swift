@@ -18,6 +18,7 @@ struct Model {
     /// Of each account two, one of which mostly has limits.
     let keys = [APIKeyID(rawValue: "key-1"), APIKeyID(rawValue: "key-2")]
     private var keyLimits: [KeySpending.ID: SpendingLimits] = [:]
+    private var dues: [ChargeID: Instant] = [:]
     private var charges: [ChargeID] = []
     /// Of grants, some of which have not come yet.
     private var grants: [ChargeID] = []
@@ -114,7 +115,11 @@ struct Model {
         case 40..<44: return Command(id: id, account: command.account, action: .charge(amount: most))
         case 44..<50: return command
         case 50..<58: return command.asking(.report(used: amount(0...9), timeToLive: timeToLive))
-        case 58..<68: return Command(id: id, account: command.account, action: .expire)
+        case 58..<68:
+            // Some were published before the hold's time was moved.
+            let due = (chance(1, in: 4) ? dues[id] : nil) ?? oracle.charges[id]?.expiresAt ?? now
+            dues[id] = due
+            return Command(id: id, account: command.account, action: .expire(due: due))
         case 68..<80:
             let step = Int64.random(in: 1...3, using: &random)
             command.isRedelivered = chance(1, in: 20)

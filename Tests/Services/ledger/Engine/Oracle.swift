@@ -216,7 +216,7 @@ struct Oracle {
         switch command.action {
         case .hold(let amounts, let share, let timeToLive, let limitsOfKey): hold(command, amounts, share, timeToLive, limitsOfKey)
         case .extend(let step, let amounts, let used, let timeToLive): extend(command, step, amounts, used, timeToLive)
-        case .expire: expire(command)
+        case .expire(let due): expire(command, due)
         case .expireLots: .noted
         case .report(let used, let timeToLive): report(command, used, timeToLive)
         case .settle(let amount): settle(command, amount)
@@ -278,9 +278,9 @@ struct Oracle {
 
     /// The first expiry that finds a hold overdue gives it the grace; the second one ends it. A
     /// message of its call in between starts this again.
-    private mutating func expire(_ command: Command) -> Seen {
+    private mutating func expire(_ command: Command, _ due: Instant) -> Seen {
         guard let charge = charges[command.id], charge.isHeld, charge.opening?.command.account == command.account,
-            charge.expiresAt <= now
+            charge.expiresAt <= now, charge.expiresAt == due
         else { return .noted }
         if charge.isOverdue { return end(command.id, nil, command.account, asked: charge.reported) }
         charges[command.id]!.isOverdue = true

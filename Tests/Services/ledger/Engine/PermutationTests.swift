@@ -10,7 +10,7 @@ struct PermutationTests {
         let steps: [Walk.Step] = [
             .init("hold", about, hold(6)), .init("extend", about, extend(by: 3, used: 1)),
             .init("report", about, report(3)), .init("settle", about, settle(4)), .init("other settle", about, settle(12)),
-            .init("void", about, .void), .init("expiry", about, .expire, after: .seconds(61)),
+            .init("void", about, .void), .init("expiry", about, nil, after: .seconds(61)),
         ]
         var walk = Walk(balance: 10, steps: steps)
         #expect(walk.difference(depth: 6) == nil)
@@ -38,10 +38,11 @@ private struct Walk {
         let name: String
         /// Nil: another one each time.
         let id: ChargeID?
-        let action: Command.Action
+        /// Nil: the expiry of the hold as it is then.
+        let action: Command.Action?
         let time: Duration
 
-        init(_ name: String, _ id: ChargeID?, _ action: Command.Action, after time: Duration = .zero) {
+        init(_ name: String, _ id: ChargeID?, _ action: Command.Action?, after time: Duration = .zero) {
             (self.name, self.id, self.action, self.time) = (name, id, action, time)
         }
     }
@@ -72,7 +73,8 @@ private struct Walk {
             let path = path + [step.name]
             next.pass(step.time)
             expected.tick(next.now, [next.account])
-            let command = Command(id: step.id ?? next.id(), account: next.account, action: step.action)
+            let id = step.id ?? next.id()
+            let command = Command(id: id, account: next.account, action: step.action ?? next.expiry(of: id))
             let (found, right) = (seen(next.apply([command])[0]), expected.decide(command))
             if found != right { return "\(path): engine \(found), oracle \(right)" }
             let (state, written) = (next.state, next.journal.count)

@@ -47,10 +47,13 @@ struct Scenario {
 
     mutating func pass(_ duration: Duration) { now = now + duration }
 
+    /// Returns the expiry that a sweep publishes about the hold as it is now.
+    func expiry(of charge: ChargeID) -> Command.Action { .expire(due: state.holds[charge]?.expiresAt ?? now) }
+
     /// Asks for every expiry that is due, as the sweep does.
     mutating func sweep() {
         for hold in state.holds.values.filter({ $0.expiresAt <= now }).sorted(by: { $0.charge < $1.charge }) {
-            self.do(.expire, on: hold.charge, account: hold.account)
+            self.do(expiry(of: hold.charge), on: hold.charge, account: hold.account)
         }
         _ = keep(state, state.apply([], now: now, limits: limits))
     }

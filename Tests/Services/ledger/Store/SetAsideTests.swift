@@ -75,7 +75,8 @@ struct SetAsideTests {
             poison.context.description = "\u{0}"
             let commands = [
                 Command(id: charge, account: account, action: settle(4)), poison, Command(id: .make(), account: other, action: hold(1)),
-                Command(id: charge, account: account, action: .expire), Command(id: .make(), account: account, action: settle(1)),
+                Command(id: charge, account: account, action: .expire(due: .now())),
+                Command(id: .make(), account: account, action: settle(1)),
             ]
             let verdicts = try await locking(account) {
                 let verdicts = Task(executorPreference: TestDatabase.loop) { try await ledger.decide(commands) }

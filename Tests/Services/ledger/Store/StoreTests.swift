@@ -90,7 +90,7 @@ struct StoreTests {
             // An expiry that finds its account locked is dropped. The sweep asks again.
             try await until("all have ended") {
                 try await ledgers[0].pool.script("UPDATE open_hold SET expires_at = clock_timestamp() WHERE account_id = '\(account)'")
-                _ = try await concurrently(60) { try await ledgers[$0 % 2].do(.expire, on: ids[$0 % 20], account: account) }
+                _ = try await concurrently(60) { try await ledgers[$0 % 2].expire(ids[$0 % 20], of: account) }
                 return try await ledgers[0].row(account)?.held == .zero
             }
             let row = try await ledgers[0].row(account)

@@ -81,11 +81,17 @@ final class StoreUnderTest: @unchecked Sendable {
         return verdicts
     }
 
+    /// Asks for the hold's expiry, as a sweep does that sees it now.
+    func expire(_ charge: ChargeID, of account: AccountID) async throws {
+        for due in try await pool.query(ReadEndOfHold(charge: charge)) {
+            try await self.do(.expire(due: due), on: charge, account: account)
+        }
+    }
+
     /// Ends every overdue hold of the account, as two sweeps do with a grace between them.
     func expireOverdue(of account: AccountID) async throws {
         for _ in 0..<2 {
-            let due = try await pool.query(ReadHoldsOf(account: account))
-            _ = try await self.do(due.map { Command(id: $0, account: account, action: .expire) })
+            for charge in try await pool.query(ReadHoldsOf(account: account)) { try await expire(charge, of: account) }
             try await pool.script(
                 "UPDATE open_hold SET expires_at = clock_timestamp() WHERE is_overdue AND account_id = '\(account)'")
         }
@@ -177,4 +183,11 @@ private struct ReadHoldsOf: Statement {
     static let sql = "SELECT charge_id FROM open_hold WHERE account_id = $1 AND expires_at <= clock_timestamp()"
     func bind(_ parameters: inout Parameters) { parameters.append(account) }
     static func decode(_ row: inout RowReader) throws(PostgresError) -> ChargeID { try row.next() }
+}
+
+private struct ReadEndOfHold: Statement {
+    typealias Output = Instant
+    let charge: ChargeID
+    static let sql = "SELECT expires_at FROM open_hold WHERE charge_id = $1"
+    func bind(_ parameters: inout Parameters) { parameters.append(charge) }
 }
