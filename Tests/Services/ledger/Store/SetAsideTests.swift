@@ -110,6 +110,33 @@ struct SetAsideTests {
         }
     }
 
+    @Test func `the ledger parks the row and refuses the command that cannot be written, and decides their neighbours`() async throws {
+        try await withLedgers { ledgers in
+            let ledger = ledgers[0]
+            let account = try await ledger.account(10)
+            let charges = (0..<5).map { _ in ChargeID.make() }
+            var poison = Command(id: charges[3], account: account, action: settle(1))
+            poison.context.description = "\u{0}"
+            let commands = [poison, Command(id: charges[4], account: account, action: settle(1))]
+            let verdicts = Mutex<[ChargeID: Verdict]>([:])
+            let rows: [any Message] = [
+                SettleCharge(chargeID: charges[0], accountID: account, amount: credits(1), call: .sample),
+                VoidHold(chargeID: charges[1], accountID: account, reason: "\u{0}"),
+                SettleCharge(chargeID: charges[2], accountID: account, amount: credits(1), call: .sample),
+            ]
+            // The account stays locked until all rows and commands are there. The first try then has them together.
+            try await locking(account) {
+                for (charge, message) in zip(charges, rows) { try await ledger.keep(message, as: charge, of: account) }
+                ledger.runner.submit(
+                    commands.map { command in WaitingCommand(command) { verdict in verdicts.withLock { $0[command.id] = verdict } } })
+            }
+            try await until("both commands are answered") { verdicts.withLock { $0.count } == 2 }
+            guard case .failed = verdicts.withLock({ $0[charges[3]] }) else { return _ = Issue.record("\(verdicts.withLock { $0 })") }
+            #expect(try await ledger.pool.query(ReadParked(account: account)) == [charges[1]])
+            #expect(try await ledger.pool.query(ReadSettled(account: account)) == [charges[0], charges[2], charges[4]])
+        }
+    }
+
     @Test func `a row with a key that is no account does not keep others from being decided`() async throws {
         try await withLedgers { ledgers in
             try await ledgers[0].pool.script(
@@ -125,4 +152,33 @@ struct SetAsideTests {
             try await ledgers[0].pool.script("DELETE FROM dead_letter")
         }
     }
+}
+
+extension StoreUnderTest {
+    /// Writes a message as ``LedgerStore/keep(_:)`` does. The charge's id is also the message's.
+    fileprivate func keep(_ message: some Message, as charge: ChargeID, of account: AccountID) async throws {
+        let body = String(decoding: message.encoded(), as: UTF8.self)
+        try await pool.script(
+            """
+            INSERT INTO dead_letter (message_id, consumer, exchange, routing_key, type, source, conversation_id, body, ordering_key,
+                attempts, error_class, error_message, state, next_attempt_at)
+            VALUES ('\(charge)', 'ledger', 'gw', 'x', '\(type(of: message).name)', 'x', gen_random_uuid(), convert_to('\(body)', 'UTF8'),
+                '\(account)', 1, 'x', 'x', 'replay', now())
+            """)
+    }
+}
+
+/// The charges of an account's rows that wait for an operator.
+private struct ReadParked: Statement {
+    let account: AccountID
+    static let sql = "SELECT message_id FROM dead_letter WHERE ordering_key = $1 AND state = 'parked' ORDER BY seq"
+    func bind(_ parameters: inout Parameters) { parameters.append(account.description) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> ChargeID { try row.next() }
+}
+
+private struct ReadSettled: Statement {
+    let account: AccountID
+    static let sql = "SELECT charge_id FROM journal WHERE account_id = $1 AND kind = 3 ORDER BY seq"
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> ChargeID { try row.next() }
 }
