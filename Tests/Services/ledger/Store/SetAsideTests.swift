@@ -30,10 +30,15 @@ struct SetAsideTests {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(10)
             try await withLock(on: account) {
-                for _ in 0..<3 {
-                    let verdicts = try await ledgers[0].decide([Command(id: .make(), account: account, action: hold(1))])
-                    guard case .undecided = verdicts[0] else { return _ = Issue.record("\(verdicts)") }
+                let verdicts = try await ledgers[0].decide([Command(id: .make(), account: account, action: hold(1))])
+                guard case .undecided = verdicts[0] else { return _ = Issue.record("\(verdicts)") }
+                let answer = Mutex<Verdict?>(nil)
+                let next = WaitingCommand(Command(id: .make(), account: account, action: hold(1))) { verdict in
+                    answer.withLock { $0 = verdict }
                 }
+                ledgers[0].runner.submit([next])
+                // The loop has run nothing else since the submission.
+                guard case .undecided = answer.withLock({ $0 }) else { return _ = Issue.record("the question waits in the line") }
             }
             try await until("the line is closed") { !ledgers[0].runner.hasLines }
             #expect(try await ledgers[0].do(hold(1), account: account) == .applied(1))
