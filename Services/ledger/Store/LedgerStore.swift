@@ -79,7 +79,8 @@ final class LedgerStore: @unchecked Sendable {
     func decideInLine(
         of account: AccountID, lockWithin: Duration, rowsMax: Int, take: (_ rows: [KeptCommand], _ areMore: Bool) -> [Command]
     ) async throws -> [Decision] {
-        try await pool.transaction { transaction in
+        faults.seesWait?(lockWithin)
+        return try await pool.transaction { transaction in
             let begin = BeginBatch(lockWithin: lockWithin)
             var (_, locked, now, rows) = try await transaction.pipeline(
                 begin, LockAccount(id: account), ReadClock(), ReadKeptCommands(of: account, limit: rowsMax + 1))
@@ -252,6 +253,8 @@ struct FaultPoints: Sendable {
     var action: (@Sendable (Point) throws -> Void)?
     /// Sees the commands of each batch before its first point.
     var sees: (@Sendable ([Command]) -> Void)?
+    /// Sees how long an account in line may wait for its lock, before the wait.
+    var seesWait: (@Sendable (Duration) -> Void)?
 
     var isArmed: Bool { action != nil }
     func hit(_ point: Point) throws { try action?(point) }

@@ -60,6 +60,30 @@ struct LockedAccountTests {
         }
     }
 
+    @Test func `while several accounts are locked, the ledger waits a short time for each lock`() async throws {
+        let database = TestDatabase.current
+        try await withLedgers { ledgers in
+            let accounts = try await concurrently(3) { _ in try await ledgers[0].account(10) }
+            let waits = Mutex<[Duration]>([])
+            let ledger = StoreUnderTest(database, faults: FaultPoints(seesWait: { wait in waits.withLock { $0.append(wait) } }))
+            try await ledger.start()
+            let deciding = try await locking(accounts[0]) {
+                try await locking(accounts[1]) {
+                    try await locking(accounts[2]) {
+                        let deciding = Task(executorPreference: TestDatabase.loop) {
+                            try await ledger.do(accounts.map { Command(id: .make(), account: $0, action: settle(1)) })
+                        }
+                        try await until("the first account is tried again") { waits.withLock { $0.count } >= 4 }
+                        return deciding
+                    }
+                }
+            }
+            #expect(waits.withLock { $0.prefix(4) } == [.milliseconds(200), .milliseconds(200), .milliseconds(200), .milliseconds(20)])
+            #expect(try await deciding.value == Array(repeating: .applied(1), count: 3))
+            await ledger.stop()
+        }
+    }
+
     @Test func `of the waiting reports of a charge the largest counts, and the others are acknowledged at once`() async throws {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(100)
