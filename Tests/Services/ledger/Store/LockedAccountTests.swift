@@ -84,6 +84,22 @@ struct LockedAccountTests {
         }
     }
 
+    @Test func `a ledger that stops inside a transaction loses its locks, even on connections without an idle limit`() async throws {
+        try await withLedgers(2, configure: { ($0.connectionsMax, $0.idleInTransactionTimeout) = (1, .zero) }) { ledgers in
+            let account = try await ledgers[0].account(10)
+            await #expect(throws: PostgresError.self) {
+                try await ledgers[1].pool.transaction { transaction in
+                    _ = try await transaction.pipeline(BeginBatch(lockWithin: LedgerStore.lockWithin), LockFreeAccounts(ids: [account]))
+                    // The stopped ledger sends nothing more.
+                    _ = ledgers[0].later([(settle(1), .make())], of: account)
+                    try await until("the other ledger has the lock") { try await ledgers[0].row(account)?.posted == credits(9) }
+                }
+            }
+            // Outside of the batch's transaction the connection has its own limit again.
+            #expect(try await ledgers[0].pool.one(ReadIdleTimeout()) == "0")
+        }
+    }
+
     @Test func `of the waiting reports of a charge the largest counts, and the others are acknowledged at once`() async throws {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(100)
@@ -282,6 +298,11 @@ extension StoreUnderTest {
             try await self.do(actions.map { Command(id: $0.1, account: account, action: $0.0) })
         }
     }
+}
+
+private struct ReadIdleTimeout: Statement {
+    typealias Output = String
+    static let sql = "SELECT current_setting('idle_in_transaction_session_timeout')"
 }
 
 /// Runs `body` while another transaction holds the account's row. Returns its value when the row is
