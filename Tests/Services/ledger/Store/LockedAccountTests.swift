@@ -100,6 +100,24 @@ struct LockedAccountTests {
         }
     }
 
+    @Test func `a change of settings gives up on a locked account, and takes no connection from a decision`() async throws {
+        try await withLedgers(configure: { $0.connectionsMax = 1 }) { ledgers in
+            let account = try await ledgers[0].account(10)
+            let change: @Sendable (inout AccountSettings) -> Void = { $0.limits.daily = credits(1) }
+            // The ledger has one connection for decisions, and it is lent.
+            try await ledgers[0].pool.withConnection { _ in
+                try await withLock(on: account) {
+                    let error = await #expect(throws: PostgresError.self) {
+                        try await ledgers[0].store.changeSettings(of: account, change)
+                    }
+                    #expect(error?.sqlState == "55P03", "\(String(describing: error))")
+                }
+                try await ledgers[0].store.changeSettings(of: account, change)
+            }
+            #expect(try await ledgers[0].row(account)?.limits.daily == credits(1))
+        }
+    }
+
     @Test func `of the waiting reports of a charge the largest counts, and the others are acknowledged at once`() async throws {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(100)
