@@ -109,6 +109,29 @@ struct ExpiryTests {
         }
     }
 
+    @Test func `a command that cannot become a row does not stop other accounts' commands from becoming rows`() async throws {
+        try await withTwoLedgers(keepAfter: .zero) { peers, ledgers in
+            let (account, other) = (AccountID.make(), AccountID.make())
+            for id in [account, other] { try await peers.grant(100, account: id) }
+            for id in [account, other] {
+                try await until("the grant is there") { try await peers.balance(of: id).posted == credits(100) }
+            }
+            let pool = ledgers[0].ledger.pool
+            try await withLock(on: account) {
+                try await withLock(on: other) {
+                    try await pool.script("ALTER TABLE dead_letter ADD CONSTRAINT refuses CHECK (ordering_key <> '\(account)')")
+                    // The ledger keeps the longest line first.
+                    for _ in 0..<3 { try await peers.settle(1, on: .make(), account: account) }
+                    try await peers.settle(1, on: .make(), account: other)
+                    try await until("the other account's settlement is a row") { try await pool.one(CountKept()) == 1 }
+                    try await pool.script("ALTER TABLE dead_letter DROP CONSTRAINT refuses")
+                }
+            }
+            try await until("the first account is settled") { try await peers.balance(of: account).posted == credits(97) }
+            try await until("the other account is settled") { try await peers.balance(of: other).posted == credits(99) }
+        }
+    }
+
     @Test func `a kept command that contradicts what is decided waits for an operator, and holds up no other`() async throws {
         try await withTwoLedgers(keepAfter: .zero) { peers, ledgers in
             let (account, charge) = (AccountID.make(), ChargeID.make())
