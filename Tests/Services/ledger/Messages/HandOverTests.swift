@@ -57,6 +57,35 @@ struct HandOverTests {
         try await withLedgers { _ in }
     }
 
+    @Test func `a ledger that has not found its database yet leaves the queues to another ledger`() async throws {
+        let database = TestDatabase.current
+        try await TestBroker.withTopology { broker in
+            try await TestDatabase.onLoop {
+                let first = try LedgerUnderTest(database, broker)
+                let second = try LedgerUnderTest(database, broker)
+                try await first.listen()
+                try await second.start()
+                try await withPeers(broker) { peers in
+                    let account = AccountID.make()
+                    func posted() async throws -> Credits? { try await second.ledger.store.standing(of: account)?.account.posted }
+                    try await peers.grant(100, account: account)
+                    try await until("the second has the grant") { try await posted() == credits(100) }
+                    #expect(!first.isHearing)
+
+                    try await first.ledger.start()
+                    try await until("the first stands by") { first.isConnected }
+                    await second.stop()
+                    try await peers.settle(1, on: .make(), account: account)
+                    try await until("the first goes on") {
+                        try await first.ledger.store.standing(of: account)?.account.posted == credits(99)
+                    }
+                }
+                await first.stop()
+            }
+        }
+        try await withLedgers { _ in }
+    }
+
     @Test func `a ledger that is alone subscribes again by itself, with nothing to decide`() async throws {
         let database = TestDatabase.current
         let wire = try Wire(to: database)

@@ -77,6 +77,11 @@ final class LedgerUnderTest: @unchecked Sendable {
 
     func start() async throws {
         try await ledger.start()
+        try await listen()
+    }
+
+    /// Connects to the broker. Until ``ledger`` starts, this is a process that has not found its database yet.
+    func listen() async throws {
         let (replies, messages) = (replies, messages)
         let loop = TestDatabase.loop
         tasks.append(Task(executorPreference: loop) { await replies.run() })
