@@ -5,8 +5,9 @@ enum Decision: Equatable, Sendable {
     /// The ledger wrote an entry. The entry's status says whether the command was applied or
     /// refused. `spendable` is set for holds and extensions.
     case decided(Entry, spendable: Credits = .zero)
-    /// The same command was decided before: the stored answer, nothing changed.
-    case duplicate(Entry)
+    /// The same command was decided before: the stored answer, nothing changed. `spendable` is the
+    /// present one, for holds and extensions.
+    case duplicate(Entry, spendable: Credits = .zero)
     /// The id belongs to another command. Nothing changed: the sender made a mistake.
     case conflict(Entry)
     /// The charge had ended in a way that makes this command pointless, as a void after the expiry.
@@ -41,7 +42,7 @@ enum Decision: Equatable, Sendable {
     /// The entry that answers the command, whenever it was written.
     var entry: Entry? {
         switch self {
-        case .decided(let entry, _), .duplicate(let entry), .conflict(let entry), .superseded(let entry): entry
+        case .decided(let entry, _), .duplicate(let entry, _), .conflict(let entry), .superseded(let entry): entry
         case .refused, .awaitingFunds, .undecided, .noted, .invalid: nil
         }
     }

@@ -6,7 +6,7 @@ extension Batch {
     ) -> Decision {
         if let stored = entry(command.id, .opening) {
             return stored.kind.endsCharge && stored.account == command.account
-                ? .refused(.alreadyResolved) : answer(command, from: stored)
+                ? .refused(.alreadyResolved) : answer(command, from: stored, spendable: spendable(of: command))
         }
         guard !command.isRedelivered else { return .undecided }
         guard let account = opened(command.account) else { return .refused(.accountNotFound) }
@@ -26,7 +26,7 @@ extension Batch {
         _ command: Command, _ step: Int64, _ amounts: HoldAmounts, _ used: Credits, _ timeToLive: Duration
     ) -> Decision {
         let step = Step(rawValue: Int16(clamping: step))
-        if let stored = entry(command.id, step) { return answer(command, from: stored) }
+        if let stored = entry(command.id, step) { return answer(command, from: stored, spendable: spendable(of: command)) }
         if let stranger = strangerTo(command) { return .conflict(stranger) }
         guard var hold = state.holds[command.id], let account = opened(command.account) else {
             return .refused(ended(command.id) == nil ? .notHeld : .alreadyResolved)
@@ -44,6 +44,13 @@ extension Batch {
         state.holds[command.id]?.amount += granted
         countHeld(granted, of: key)
         return .decided(write(entry), spendable: funds.spendable - granted)
+    }
+
+    /// Returns what the account can spend beside the command's hold.
+    private func spendable(of command: Command) -> Credits {
+        guard let account = opened(command.account) else { return .zero }
+        let key = state.holds[command.id]?.key.flatMap { state.keys[KeySpending.ID(account: account.id, key: $0)] }
+        return Funds(account, spendingLimits(of: account, key)).spendable
     }
 
     mutating func report(_ command: Command, _ used: Credits, _ timeToLive: Duration) -> Decision {

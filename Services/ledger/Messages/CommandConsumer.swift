@@ -234,13 +234,10 @@ extension HoldReply {
     /// Answers a question; a repetition gets the first answer again.
     init(_ decision: Decision, to command: Command) {
         switch decision {
-        case .decided(let entry, let spendable):
+        case .decided(let entry, let spendable), .duplicate(let entry, let spendable):
             self.init(
                 chargeID: command.id, status: .granted, granted: entry.amount, available: max(.zero, entry.postedAfter - entry.heldAfter),
                 spendable: spendable)
-        case .duplicate(let entry):
-            let available = max(.zero, entry.postedAfter - entry.heldAfter)
-            self.init(chargeID: command.id, status: .granted, granted: entry.amount, available: available, spendable: available)
         case .refused(let refusal): self.init(refusal, to: command)
         case .awaitingFunds(let funds):
             self.init(chargeID: command.id, status: .awaitingFunds, available: funds.available, spendable: funds.spendable)

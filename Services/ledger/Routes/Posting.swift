@@ -33,7 +33,7 @@ extension Routes {
         }
         switch decision {
         case .decided(let entry, _): return try await posting(of: entry, isNew: true)
-        case .duplicate(let entry): return try await posting(of: entry, isNew: false)
+        case .duplicate(let entry, _): return try await posting(of: entry, isNew: false)
         case .conflict: throw Problem.idempotencyConflict
         // The key was used in a month that the journal has dropped since: nobody knows any more what for.
         case .invalid(.idOutOfRange) where charge.rawValue.milliseconds * 1_000 < store.limits.journalStart.microseconds:

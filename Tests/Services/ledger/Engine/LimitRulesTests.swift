@@ -29,6 +29,19 @@ struct LimitRulesTests {
         #expect(seen(ledger.do(exactly(oneNano))) == .awaiting(0))
     }
 
+    @Test func `a repeated hold or extension says what is spendable now, within the limits of account and key`() throws {
+        var ledger = Scenario(balance: 100)
+        ledger.set { $0.limits.daily = credits(20) }
+        let id = ledger.id()
+        ledger.do(hold(4, daily: 10), on: id, key: key)
+        ledger.do(hold(2))
+        guard case .duplicate(_, let left) = ledger.do(hold(4, daily: 10), on: id, key: key) else { return _ = Issue.record("not a duplicate") }
+        #expect(left == credits(6))
+        ledger.do(extend(by: 1), on: id)
+        guard case .duplicate(_, let spendable) = ledger.do(extend(by: 1), on: id) else { return _ = Issue.record("not a duplicate") }
+        #expect(spendable == credits(5))
+    }
+
     @Test func `running holds count as spent, and what they free is free for others`() {
         var ledger = Scenario(balance: 100)
         ledger.set { $0.limits.daily = credits(10) }

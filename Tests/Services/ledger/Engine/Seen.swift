@@ -26,7 +26,7 @@ func seen(_ decision: Decision) -> Seen {
     switch decision {
     case .decided(let entry, _):
         entry.status == .applied ? .applied(whole(entry.amount)) : .refused(reason(entry.status))
-    case .duplicate(let entry): .duplicate(whole(entry.amount))
+    case .duplicate(let entry, _): .duplicate(whole(entry.amount))
     case .conflict: .conflict
     case .superseded: .superseded
     case .refused(let refusal): .refused(reason(refusal))
