@@ -23,6 +23,8 @@ struct WaitingCommand: Sendable {
     ) {
         (self.command, self.deadline, self.message, self.isStale) = (command, deadline, message, isStale)
         self.answer = Answer(answer)
+        // Another ledger may be writing the decision about the first delivery.
+        self.answer.mayBeWritten = command.isRedelivered
     }
 
     /// True if nobody waits for the answer, or the command is repeated elsewhere. A durable command is never overdue, but an expiry is.
@@ -32,7 +34,7 @@ struct WaitingCommand: Sendable {
     final class Answer: @unchecked Sendable {
         // @unchecked Sendable: confined to the runner's loop.
         private var body: ((Verdict) -> Void)?
-        /// The outcome of a try is not known.
+        /// True after a try with an unknown outcome, here or in another ledger.
         var mayBeWritten = false
 
         fileprivate init(_ body: @escaping @Sendable (Verdict) -> Void) { self.body = body }

@@ -118,6 +118,18 @@ struct LockedAccountTests {
         }
     }
 
+    @Test func `a redelivered question of a locked account is not called undecided: the first may be decided`() async throws {
+        try await withLedgers { ledgers in
+            let account = try await ledgers[0].account(10)
+            let command = Command(id: .make(), account: account, action: hold(4), isRedelivered: true)
+            try await withLock(on: account) {
+                let verdicts = try await ledgers[0].decide([command], before: .current() + .milliseconds(300))
+                guard case .unknown = verdicts[0] else { return _ = Issue.record("\(verdicts)") }
+            }
+            #expect(try await ledgers[0].do([command]) == [.undecided])
+        }
+    }
+
     @Test func `of the waiting reports of a charge the largest counts, and the others are acknowledged at once`() async throws {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(100)
