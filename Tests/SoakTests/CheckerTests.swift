@@ -295,8 +295,8 @@ struct CheckerTests {
     }
 }
 
-/// A book and a journal for one account and, where no other is named, one charge. Amounts are whole credits. Holds live for 30 s, and the
-/// grace is 2 s.
+/// A book and a journal for one account and one charge, unless a test names another. Amounts are
+/// whole credits. Holds live for 30 s, and the grace is 2 s.
 private struct World {
     let account = AccountID.make()
     let charge = ChargeID.make()

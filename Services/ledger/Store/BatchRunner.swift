@@ -6,11 +6,12 @@ import Telemetry
 
 /// Turns commands that arrive one by one into batches: while one batch is with the database, the next gathers; no timer.
 ///
-/// A batch decides the commands of the accounts that it can lock at once. The commands of a locked account wait in a line of their own
-/// (``AccountLines``) and hold up no other account. Holds go before durable commands. Confined to the store's loop.
+/// A batch decides the commands of the accounts that it can lock at once. Commands of a locked
+/// account wait in a line (``AccountLines``) and delay no other account. Questions are decided before
+/// durable commands. Confined to the store's loop.
 ///
-/// A decision is told when it is durable, and not before. An unavailable database is waited for. A batch that one of its accounts or
-/// commands holds up is halved until that one stands alone.
+/// A command is answered when its decision is durable. If the database is unavailable, the batch is
+/// repeated. If one account or command makes a batch fail, the batch is halved until it stands alone.
 final class BatchRunner: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
     let loop: EventLoop
@@ -21,12 +22,12 @@ final class BatchRunner: @unchecked Sendable {
     private var holds: [WaitingCommand] = []
     private var durable: [WaitingCommand] = []
     private var apart: [Group] = []
-    /// The accounts of the batch under way.
+    /// The accounts of the running batch.
     private var inBatch: Set<AccountID> = []
     private var arrival: Wait<Void>?
     private var stopping = false
     private var unavailableSince: MonotonicInstant?
-    /// Of these times the one in which no server answered, or none that can be written to.
+    /// The part of that time in which no server answered, or none that can be written to.
     private var unreachableSince: MonotonicInstant?
 
     private let batchSize = Metrics.shared.histogram(
@@ -40,8 +41,8 @@ final class BatchRunner: @unchecked Sendable {
     }
 
     /// - Parameters:
-    ///   - commandsMax: of one batch.
-    ///   - lines: for the commands of locked accounts; with the usual bounds by default.
+    ///   - commandsMax: the most commands of one batch.
+    ///   - lines: the lines of locked accounts; by default with the usual bounds.
     init(store: LedgerStore, log: Logger, commandsMax: Int = 1_000, lines: AccountLines? = nil) {
         self.store = store
         loop = store.pool.loop
@@ -55,8 +56,8 @@ final class BatchRunner: @unchecked Sendable {
 
     // MARK: Commands come in
 
-    /// Queues `commands`; each is answered by its own callback. The durable commands of one account are decided in their order, and so are
-    /// its questions.
+    /// Queues `commands`. Each one is answered by its own callback. Durable commands of one account
+    /// keep their order, and so do its questions.
     func submit(_ commands: [WaitingCommand]) {
         loop.preconditionCurrent()
         guard !stopping else { return commands.forEach { $0.answer(.givenBack) } }
@@ -66,8 +67,9 @@ final class BatchRunner: @unchecked Sendable {
         arrival?.succeed(())
     }
 
-    /// Decides `commands` in a batch of their own, whatever else is queued. Returns when they are answered, or wait in the lines of locked
-    /// accounts. Expiries are not decided, because an earlier command of the account may still be queued.
+    /// Decides `commands` in a batch of their own. Returns when each is answered or waits in a line.
+    /// Drops expiries, because earlier commands of the account may still be queued; the sweep asks
+    /// again.
     func decideApart(_ commands: [WaitingCommand]) async throws {
         loop.preconditionCurrent()
         guard !stopping else { throw CancellationError() }
@@ -83,13 +85,14 @@ final class BatchRunner: @unchecked Sendable {
     func decide(_ command: Command, within patience: Duration = .seconds(10)) async throws -> Verdict {
         let wait = Wait<Verdict>(on: loop)
         submit([WaitingCommand(command, deadline: .current() + patience) { wait.succeed($0) }])
-        // A batch that has it is past its deadline when the database does not answer.
+        // One second more, because a batch that has the command can pass its deadline while the
+        // database is unavailable.
         return try await wait.value(within: patience + .seconds(1), elseReturn: .unknown)
     }
 
     // MARK: The state of the database
 
-    /// False until ``run()``: a ledger begins when it has found its database.
+    /// False until ``run()``, which starts when the ledger has found its database.
     private(set) var hasBegun = false
 
     /// True while the last attempt to reach the database failed.
@@ -98,7 +101,8 @@ final class BatchRunner: @unchecked Sendable {
     /// True while commands wait for locked accounts.
     var hasLines: Bool { !lines.isEmpty }
 
-    /// Returns whether no database answered for so long. One that answers, even that it ran out of time or lacks a table, is reached.
+    /// Returns true if no database answered for `duration`. A database that answers with a time-out
+    /// or a missing table counts as reached.
     func isDatabaseUnreachable(for duration: Duration) -> Bool {
         unreachableSince.map { MonotonicInstant.current() - $0 >= duration } ?? false
     }
@@ -106,7 +110,7 @@ final class BatchRunner: @unchecked Sendable {
     // MARK: Running
 
     /// Decides until ``stop()``.
-    /// - Throws: errors that are not the database's fault; every waiting command is given back first.
+    /// - Throws: an error that the database did not cause. Every waiting command is given back first.
     func run() async throws {
         hasBegun = true
         defer { giveBackAll() }
@@ -157,7 +161,7 @@ final class BatchRunner: @unchecked Sendable {
         (holds, durable, apart) = ([], [], [])
     }
 
-    /// Asks the database for its time, because no command comes by to find it available again.
+    /// Asks the database for its time. Without commands nothing else shows that it is available again.
     private func look() async throws {
         let started = MonotonicInstant.current()
         do {
@@ -169,7 +173,8 @@ final class BatchRunner: @unchecked Sendable {
     }
 
     private func take() -> [WaitingCommand] {
-        // Questions never take all places: settlements must be decided under any number of them.
+        // Questions take at most three quarters of the places, so that settlements are decided under
+        // any load.
         let first = holds.prefix(durable.isEmpty ? commandsMax : max(1, commandsMax * 3 / 4))
         let rest = durable.prefix(commandsMax - first.count)
         holds.removeFirst(first.count)
@@ -192,7 +197,7 @@ final class BatchRunner: @unchecked Sendable {
         arrival?.succeed(())
     }
 
-    /// Answers questions whose askers give up soon, while they wait for their batch or for a lock.
+    /// Answers questions whose proxies give up soon, while they wait for a batch or a lock.
     private func dropOverdue() async throws {
         while true {
             try await loop.sleep(for: .milliseconds(100))
@@ -209,7 +214,7 @@ final class BatchRunner: @unchecked Sendable {
 
     // MARK: One batch
 
-    /// Tries until every command is answered or waits in a line.
+    /// Repeats the batch until each command is answered or waits in a line.
     private func settle(_ commands: [WaitingCommand]) async throws {
         inBatch = Set(commands.map(\.command.account))
         defer { inBatch = [] }
@@ -227,7 +232,7 @@ final class BatchRunner: @unchecked Sendable {
         var losses = 0
         while true {
             let now = MonotonicInstant.current()
-            // With nothing left to decide, nothing is learnt about the database.
+            // An empty batch shows nothing about the database.
             for command in removeOverdue(from: &batch.waiting, now) { command.answer(.undecided) }
             guard !batch.waiting.isEmpty else { return }
             let error = try await attempt(&batch, losses: losses)
@@ -235,23 +240,25 @@ final class BatchRunner: @unchecked Sendable {
             guard let error else { return noteAvailable() }
             losses = error.code == .connectionLost || error.code == .commitUnknown ? losses + 1 : 0
             noteUnavailable(error, since: now)
-            // A month left the journal, or one was not made in time: learn where it begins now, and the next try refuses those ids.
+            // A month was detached, or was not made in time. Reads where the journal begins, so that
+            // the next try refuses older ids.
             if error.lacksMonth { try? await store.prepareJournal() }
             try await loop.sleep(for: delay)
             delay = min(delay * 2, .seconds(2))
         }
     }
 
-    /// The commands of a batch on their way through its transactions.
+    /// The commands of a batch while transactions decide them.
     private struct Batch {
-        /// In their order.
+        /// The undecided commands, in their order.
         var waiting: [WaitingCommand]
         private var skipped: [WaitingCommand] = []
         private var accounts: Set<AccountID> = []
 
         init(waiting: [WaitingCommand]) { self.waiting = waiting }
 
-        /// Takes the first `count`, without those whose account was skipped: they follow its earlier commands into its line.
+        /// Takes the first `count` commands. Leaves out commands of skipped accounts; they go to the
+        /// line, after earlier commands of the account.
         mutating func take(_ count: Int) -> [WaitingCommand] {
             defer { waiting.removeFirst(count) }
             let taken = waiting.prefix(count)
@@ -272,11 +279,13 @@ final class BatchRunner: @unchecked Sendable {
         }
     }
 
-    /// After so many lost connections in a row the batch itself is suspected, if the database answers otherwise.
+    /// The number of lost connections in a row after which the batch is the suspect, if the database
+    /// answers otherwise.
     private static let lossesMax = 6
 
-    /// Decides what waits in `batch`, in two halves where a part of it holds up the rest.
-    /// - Returns: nil when all are answered or skipped; else an error that concerns all, and what is undecided waits in `batch` again.
+    /// Decides the commands of `batch`. Splits it in two if a part of it fails.
+    /// - Returns: nil if all are answered or skipped. Otherwise an error that concerns all; the
+    ///   undecided commands are in `batch` again.
     private func attempt(_ batch: inout Batch, losses: Int) async throws -> PostgresError? {
         var parts = [batch.waiting.count]
         while let count = parts.popLast() {
@@ -295,7 +304,7 @@ final class BatchRunner: @unchecked Sendable {
     }
 
     private enum Outcome {
-        /// All are answered but the ones of locked accounts.
+        /// All commands are answered, except those of locked accounts.
         case decided(skipped: [WaitingCommand])
         case unavailable(PostgresError)
         case heldUp([WaitingCommand], [WaitingCommand])
@@ -337,8 +346,8 @@ final class BatchRunner: @unchecked Sendable {
         }
     }
 
-    /// Decides once more where two ledgers met: a charge that both begin under two accounts meets the journal's key, and the second look
-    /// finds it decided.
+    /// Decides once more if two ledgers began one charge under two accounts. The journal's key
+    /// refuses the second, and the second try finds the entry.
     private func decided(_ waiting: [WaitingCommand]) async throws -> [Decision?] {
         let commands = waiting.map(\.command)
         func isOverdue(_ index: Int) -> Bool { waiting[index].isOverdue(.current()) }

@@ -1,19 +1,20 @@
 import Postgres
 
 extension PostgresError {
-    /// What an error of a batch concerns.
+    /// The extent of an error in a batch.
     enum Fault {
-        /// All commands: the same batch may succeed later.
+        /// All commands. The same batch may succeed later.
         case database
-        /// The commands of one account: its row or a key of it is locked, slow, or not readable by this version. Also an error that says
-        /// nothing: to try again may be needless, to give up a settlement would lose it.
+        /// The commands of one account: its row or a key is locked or slow, or this version cannot
+        /// read it. An unknown error counts here too, so that no settlement is given up.
         case account
-        /// One command, by its values: no repetition mends it.
+        /// One command, by its values. No repetition can succeed.
         case command
     }
 
-    /// A lost COMMIT is asked for again, since every command carries its id. The server's lack of memory, a right, a table or a partition
-    /// (which has no constraint's name) is not the commands' fault.
+    /// Returns the extent of the error. A lost COMMIT is repeated, because every command carries its
+    /// id. Missing memory, rights, tables or partitions (a check violation without a constraint's
+    /// name) are no fault of the commands.
     var fault: Fault {
         if isTimeout || isRace { return .account }
         if isRetriable || isDatabaseUnavailable || lacksMonth { return .database }

@@ -8,19 +8,21 @@ import Postgres
 final class LedgerStore: @unchecked Sendable {
     // @unchecked Sendable: confined to the pool's loop, as the pool itself.
     let pool: PostgresPool
-    /// The pool that pages read over, so that no search keeps a connection from a decision. On the same loop.
+    /// The pool of the pages, so that no search takes a connection from a decision. It runs on the
+    /// same loop.
     let reads: PostgresPool
     private(set) var limits: Limits
     private let faults: FaultPoints
 
-    /// A batch waits this long for a row or a key that another transaction is writing. Longer waits are for ``decideInLine(of:lockWithin:rowsMax:take:)``.
+    /// The time that a batch waits for a row or a key that another transaction is writing. Longer
+    /// waits belong to ``decideInLine(of:lockWithin:rowsMax:take:)``.
     static let lockWithin = Duration.milliseconds(200)
-    /// The time that one account's transaction waits in line for its row, if nobody waits behind it.
+    /// The time that one account's transaction waits for its row, if no other account waits.
     static let lineWithin = Duration.seconds(1)
-    /// Of one statement of a batch: one slow account must not hold up all others for long.
+    /// The longest time of one statement of a batch, so that a slow account does not delay the others.
     static let statementWithin = Duration.seconds(5)
 
-    /// - Parameter reads: `pool` by default.
+    /// - Parameter reads: the pool of the pages; `pool` by default.
     init(pool: PostgresPool, reads: PostgresPool? = nil, limits: Limits = Limits(), faults: FaultPoints = FaultPoints()) {
         self.pool = pool
         self.reads = reads ?? pool
@@ -34,12 +36,14 @@ final class LedgerStore: @unchecked Sendable {
         limits.journalStart = try await pool.withConnection { try await $0.one(ReadJournalStart()) }
     }
 
-    /// Decides and writes `commands` in their order, durably, all or (when it throws) none. Two round trips; a third where lots or the sums
-    /// of API keys matter, or an account is missing or locked.
+    /// Decides and writes `commands` in their order, durably. Writes all of them, or none if it
+    /// throws. Makes two round trips, and a third if lots or the sums of API keys matter, or an
+    /// account is missing or locked.
     ///
-    /// - Parameter isOverdue: asked for each command once the locks are there. An overdue question is answered as one that is delivered again.
-    /// - Returns: nil for the commands of an account that another transaction has locked, or that has earlier commands in rows
-    ///   (``KeptCommand``). They are undecided.
+    /// - Parameter isOverdue: asked for each command when the locks are held. An overdue question is
+    ///   answered like a redelivered one.
+    /// - Returns: nil for a command of an account that is locked, or that has commands in rows
+    ///   (``KeptCommand``). It is undecided.
     /// - Throws: `PostgresError`; after any, the same commands may be sent again.
     func decide(_ commands: [Command], isOverdue: (Int) -> Bool = { _ in false }) async throws -> [Decision?] {
         let accounts = Set(commands.map(\.account)).sorted()
@@ -72,9 +76,11 @@ final class LedgerStore: @unchecked Sendable {
         return decisions
     }
 
-    /// Decides one account's commands after those that wait in rows, and waits in line for its lock.
-    /// - Parameter take: gives the commands, when the lock is there, to be decided after the rows that it is given: the oldest, at most
-    ///   `rowsMax`. `areMore`: others are left.
+    /// Waits in line for an account's lock. Decides the commands that wait in rows, then later
+    /// commands of the account.
+    ///
+    /// - Parameter take: called with the oldest rows, at most `rowsMax`, when the lock is held. It
+    ///   returns the commands to decide after them. `areMore` is true if further rows are left.
     /// - Returns: the decisions about the commands.
     func decideInLine(
         of account: AccountID, lockWithin: Duration, rowsMax: Int, take: (_ rows: [KeptCommand], _ areMore: Bool) -> [Command]
@@ -126,7 +132,8 @@ final class LedgerStore: @unchecked Sendable {
             try await transaction.commit()
         } else if seldom.isEmpty, ruling.alerts.isEmpty {
             guard !write.isEmpty else {
-                // Row locks alone have a transaction id, whose commit would wait for the disk.
+                // A transaction with row locks has an id, so its commit would wait for the disk. A
+                // rollback does not wait.
                 if !hasWritten { await transaction.rollback() }
                 return
             }
@@ -136,10 +143,11 @@ final class LedgerStore: @unchecked Sendable {
         }
     }
 
-    /// Reads how accounts stand now, by the same rules as decisions: expired lots count as gone, whether a sweep came by or not.
+    /// Reads the state of accounts by the same rules as decisions. Expired lots do not count, whether
+    /// or not a sweep has ended them.
     /// - Parameters:
     ///   - lots: false leaves out the lots where they do not matter.
-    ///   - pool: the pool to read over; the one of the decisions by default.
+    ///   - pool: the pool to read over; the pool of the decisions by default.
     /// - Returns: nothing for an account that never had a grant.
     func standings(of accounts: [AccountID], lots: Bool = false, over pool: PostgresPool? = nil) async throws -> [AccountID: Standing] {
         guard !accounts.isEmpty else { return [:] }
@@ -153,7 +161,7 @@ final class LedgerStore: @unchecked Sendable {
         return standings
     }
 
-    /// Reads what a batch would see of these accounts now, and its time.
+    /// Reads the state that a batch would see of these accounts now, and its time.
     func state(
         of accounts: [AccountID], lots: Bool = false, over pool: PostgresPool? = nil
     ) async throws -> (state: LedgerState, now: Instant) {
@@ -207,7 +215,8 @@ private struct Look {
 
 extension PostgresTransaction {
     fileprivate func look(at accounts: [AccountID], _ charges: [ChargeID], after first: some Statement) async throws -> Look {
-        // Holds before entries: an id that another account's transaction begins just now is then seen by its entry.
+        // Reads the holds before the entries. If another account's transaction begins the id
+        // meanwhile, its entry is then seen.
         let (_, locked, now, holds, entries, kept) = try await pipeline(
             first, LockFreeAccounts(ids: accounts), ReadClock(), ReadHolds(charges: charges), ReadEntries(ids: charges),
             ReadAccountsKept(among: accounts))
@@ -251,7 +260,7 @@ struct FaultPoints: Sendable {
     enum Point: Sendable, CaseIterable { case beforeLock, afterLock, afterWrite, afterCommit }
 
     var action: (@Sendable (Point) throws -> Void)?
-    /// Sees the commands of each batch before its first point.
+    /// Gets the commands of each batch before its first fault point.
     var sees: (@Sendable ([Command]) -> Void)?
     /// Sees how long an account in line may wait for its lock, before the wait.
     var seesWait: (@Sendable (Duration) -> Void)?

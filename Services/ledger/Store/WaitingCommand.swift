@@ -2,14 +2,14 @@ import AMQP
 import EventLoop
 import Postgres
 
-/// A command on its way to its decision.
+/// A command that waits for its decision.
 struct WaitingCommand: Sendable {
     var command: Command
-    /// When it passes, a command that was not taken up is answered ``Verdict/undecided``.
+    /// The time after which a command that no batch took is answered ``Verdict/undecided``.
     let deadline: MonotonicInstant
-    /// The message of a durable command, which can be kept as a row.
+    /// The message of a durable command, which can become a row.
     let message: DurableMessage?
-    /// True once somebody else may be asked the same.
+    /// True when the broker may have given the message to another ledger.
     let isStale: @Sendable () -> Bool
     let answer: Answer
     let since = MonotonicInstant.current()
@@ -27,7 +27,8 @@ struct WaitingCommand: Sendable {
         self.answer.mayBeWritten = command.isRedelivered
     }
 
-    /// True if nobody waits for the answer, or the command is repeated elsewhere. A durable command is never overdue, but an expiry is.
+    /// True if the proxy has given up, or another ledger may decide the command. A durable command is
+    /// never overdue, except an expiry.
     func isOverdue(_ now: MonotonicInstant) -> Bool { deadline <= now || isStale() }
 
     /// Calls back once, on the runner's loop, however often it is called.
@@ -56,14 +57,15 @@ struct DurableMessage: Sendable {
 /// The outcome of a command that was handed to the runner.
 enum Verdict: Sendable {
     case decided(Decision)
-    /// Nothing is decided, and nothing will be.
+    /// Nothing was decided, and nothing will be.
     case undecided
-    /// The deadline passed after a try whose outcome is not known. The decision may be written.
+    /// The deadline passed after a try with an unknown outcome. The decision may be written.
     case unknown
-    /// A durable command whose account is locked: it is a row now, and will be decided in its order.
+    /// The account of a durable command is locked. The command is now a row and will be decided in
+    /// its order.
     case kept
-    /// This command alone cannot be written, now or ever.
+    /// Postgres refuses this command, now and later.
     case failed(PostgresError)
-    /// The runner stops. Nothing is decided here; the broker delivers the message again.
+    /// The runner stops and decides nothing. The broker redelivers the message.
     case givenBack
 }

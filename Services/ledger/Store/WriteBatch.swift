@@ -1,10 +1,11 @@
 import Contracts
 import Postgres
 
-/// What every batch changes, in one statement. No row is touched twice in it, since parts of one statement do not see each other.
+/// Writes the changes that every batch makes, in one statement. It touches no row twice, because the
+/// parts of one statement do not see each other.
 ///
-/// The arrays are unnested in select lists: in a FROM each would be stored once more before it is read, which a batch of one spends a
-/// fifth of its time on, a batch of 64 a tenth.
+/// Arrays are unnested in select lists. In a FROM each array is stored once more before it is read.
+/// That costs a fifth of the time of a batch of one, and a tenth of a batch of 64.
 struct WriteBatch: Statement {
     let entries: [Entry]
     let changes: Changes
@@ -141,11 +142,11 @@ struct WriteBatch: Statement {
         parameters.append(usage.map(\.completionTokens))
     }
 
-    /// Reports can come to nothing, and repetitions do.
+    /// Reports and repetitions can change nothing.
     var isEmpty: Bool { entries.isEmpty && changes.accounts.isEmpty && changes.holdsPut.isEmpty && changes.holdsDeleted.isEmpty }
 }
 
-/// What few batches change: lots, and the sums of keys that have limits.
+/// Writes the changes that few batches make: lots, and the sums of limited keys.
 struct WriteLotsAndKeys: Statement {
     let lots: [Lot]
     let keys: [KeySpending]

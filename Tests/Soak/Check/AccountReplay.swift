@@ -1,19 +1,19 @@
 import Contracts
 
-/// One account's journal next to the oracle. The oracle is asked what the driver asked, in the order of the account's chain, and must
-/// come to the same decisions.
+/// The replay of one account's journal by the oracle. The oracle gets the driver's questions in the
+/// order of the account's chain, and must decide the same.
 struct AccountReplay {
     private let account: AccountID
     private let checker: Checker
     private var oracle: Oracle
-    /// The lots that the oracle has ended and whose entries are still to come.
+    /// The lots that the oracle has ended. Their entries follow.
     private var ended: [(lot: ChargeID, amount: Credits)] = []
     private var seq: Int64 = 0
     /// The time of the last entry.
     private var now = Instant(microseconds: 0)
-    /// Refusals that were asked for later, in the order of their questions.
+    /// The refusals of later questions, in the order of their questions.
     private var refusals: ArraySlice<Question>
-    /// Refusals that no place in the chain has explained yet.
+    /// The refusals that no place in the chain has explained so far.
     private var waiting: [Question] = []
     private var differences: [Difference] = []
 
@@ -22,7 +22,7 @@ struct AccountReplay {
         do {
             try replay.run()
         } catch {
-            // After a difference the oracle knows another past than the ledger.
+            // After a difference the oracle's past is not the ledger's.
             return [error]
         }
         return replay.differences + replay.differencesAtRest()
@@ -185,7 +185,8 @@ struct AccountReplay {
         return "leaves \(entry.postedAfter) and \(entry.heldAfter) held, the oracle \(posted) and \(held) held"
     }
 
-    /// The commands that the entry may answer. A question may have been its asker's last, or not.
+    /// Returns the commands that the entry may answer. Each question counts as the last one and as an
+    /// earlier one.
     private func commands(behind entry: Entry) -> [Command] {
         if entry.kind == .expire { return [expiry(of: entry.charge)] }
         return checker.asks(behind: entry).flatMap { ask -> [Command] in
@@ -198,10 +199,11 @@ struct AccountReplay {
 
     // MARK: Expiries
 
-    /// Tells the oracle what the ledger must have known when it ended the hold, and of the expiry that marked the hold as overdue.
+    /// Gives the oracle the messages that the ledger must have decided before it ended the hold, and
+    /// the first expiry.
     ///
-    /// The expiry that ended the hold was published after the hold's time and `EXPIRY_GRACE` had passed. The queue keeps its order, so a
-    /// message that the broker had confirmed by then was decided first.
+    /// The second expiry was published after the hold's time and `EXPIRY_GRACE`. The queue keeps its
+    /// order, so every message that the broker had confirmed by then was decided first.
     private mutating func prepare(expiry entry: Entry) -> String? {
         guard let opening = checker.entry(entry.charge, .opening), oracle.charges[entry.charge]?.isHeld == true else {
             return "no hold was open"
@@ -233,8 +235,9 @@ struct AccountReplay {
         Command(id: charge, account: account, action: .expire(due: oracle.charges[charge]?.expiresAt ?? now))
     }
 
-    /// Gives the oracle a report that the ledger decided some time after `sentAt`. It keeps the hold for at least half of the time to live
-    /// after `sentAt`: the ledger prolongs a hold only when less than half is left.
+    /// Gives the oracle a report that the ledger decided at an unknown time after `sentAt`. The report
+    /// keeps the hold for at least half of the time to live, because the ledger prolongs a hold only
+    /// when less than half is left.
     private mutating func hear(_ ask: Ask, at sentAt: Instant) {
         guard let (used, timeToLive) = ask.report else { return }
         oracle.tick(sentAt, [])
@@ -242,7 +245,8 @@ struct AccountReplay {
         _ = oracle.decide(report.command().prolongingLess)
     }
 
-    /// Gives the oracle the report that the expiry took, where the ledger decided one that it need not have decided in time.
+    /// Gives the oracle the report that the expiry took, if the ledger was not bound to decide it in
+    /// time.
     private mutating func explainUsage(of entry: Entry) -> String? {
         let known = oracle.charges[entry.charge]!.reported
         guard entry.requested != known else { return nil }
@@ -251,14 +255,15 @@ struct AccountReplay {
             ask.report?.used == entry.requested && checker.book.records[ask].map { $0.firstSentAt <= entry.at } == true
         }
         guard isReported else { return "nobody reported that" }
-        // A report at this time prolongs nothing.
+        // At this time the report prolongs nothing.
         oracle.tick(Instant(microseconds: 0), [])
         _ = oracle.decide(
             Command(id: entry.charge, account: account, action: .report(used: entry.requested, timeToLive: .seconds(1))))
         return nil
     }
 
-    /// True if reports of the charge left no entry. They may have prolonged the hold so far that an extension after them did not.
+    /// Returns true if reports of the charge left no entry. They may have prolonged the hold so far
+    /// that a later extension did not.
     private func hasReportsWithoutEntry(_ charge: ChargeID) -> Bool {
         checker.asks(charge, of: account).contains { ask in
             switch ask.action {
@@ -271,8 +276,8 @@ struct AccountReplay {
 
     // MARK: Refusals
 
-    /// Compares refusals with the oracle. A refusal leaves no entry: it is right if the oracle refuses in the same way at some moment
-    /// between question and answer.
+    /// Compares refusals with the oracle. A refusal leaves no entry. It is right if the oracle refuses
+    /// in the same way at some moment between question and answer.
     private mutating func explainRefusals(until: Instant) {
         while let next = refusals.first, next.sentAt <= until { waiting.append(refusals.removeFirst()) }
         var left: [Question] = []
@@ -302,13 +307,13 @@ struct AccountReplay {
         outcomes() + [differenceOfTables(), differenceOfUsage()].compactMap { $0.map { Difference(account, nil, $0) } }
     }
 
-    /// Finds durable commands without their one outcome. Asked again now, a command is a duplicate or changes nothing, or it is a conflict
-    /// and a dead letter.
+    /// Finds durable commands without exactly one outcome. Asked again at rest, a command is a
+    /// duplicate, or changes nothing, or is a conflict with a dead letter.
     private func outcomes() -> [Difference] {
         checker.asks(of: account).compactMap { ask in
             guard !ask.isQuestion, checker.book.records[ask]?.confirmedAt != nil else { return nil }
             let isStrangers = checker.isStrangers(ask)
-            // A report under an id of another account is a conflict while that account's hold runs.
+            // A report is a conflict while its id is the hold of another account.
             if isStrangers, ask.report != nil { return nil }
             var oracle = oracle
             oracle.tick(checker.tables.readAt, [])
@@ -348,10 +353,10 @@ extension Question: CustomStringConvertible {
         return "\(ask.action)\(isLast ? ", for the last time" : "") at \(sentAt): \(answer)"
     }
 
-    /// True for an answer that neither grants nor leaves the question open.
+    /// True for a final refusal.
     fileprivate var isRefused: Bool { ![nil, .granted, .busy, .invalid].contains(reply?.status) }
 
-    /// True for an extension that was refused between these moments. Its report counts.
+    /// Returns true if an extension was refused between these moments. Its report counts.
     fileprivate func wasHeard(after opening: Instant, before expiry: Instant) -> Bool {
         [.insufficientFunds, .limitReached, .awaitingFunds].contains(reply?.status) && sentAt > opening && repliedAt! < expiry
     }
@@ -373,7 +378,7 @@ extension HoldReply {
 }
 
 extension Command {
-    /// The same command with half of the time to live, if it is an extension or a report.
+    /// Returns the command with half of the time to live, if it is an extension or a report.
     fileprivate var prolongingLess: Command {
         let action: Action =
             switch self.action {
