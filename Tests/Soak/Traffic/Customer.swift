@@ -91,7 +91,10 @@ struct Customer: Sendable {
     /// Draws the customers of a round.
     static func all(_ dice: inout Dice) -> [Customer] {
         let accounts = Habit.allCases.flatMap { habit in (0..<habit.customers).map { _ in (AccountID.make(), habit) } }
-        return accounts.map { Customer(account: $0, habit: $1, stranger: accounts[0].0, dice: dice.split()) }
+        return accounts.indices.map { index in
+            let (account, habit) = accounts[index]
+            return Customer(account: account, habit: habit, stranger: accounts[index == 0 ? 1 : 0].0, dice: dice.split())
+        }
     }
 
     private init(account: AccountID, habit: Habit, stranger: AccountID, dice: Dice) {
