@@ -4,7 +4,8 @@ import HTTP
 import UpstreamClient
 
 /// A provider's stream on its way to the client. The proxy meters it, pauses it at the end of the
-/// hold, and cuts it if no more credits come.
+/// hold, and cuts it if no more credits come. A stream whose client left before it began is extended
+/// in the same way, but never cut, because its usage decides the charge.
 final class AnswerStream: @unchecked Sendable {
     // @unchecked Sendable: confined to the caller's loop, where its tasks run too.
 
@@ -28,22 +29,35 @@ final class AnswerStream: @unchecked Sendable {
     private let loop: EventLoop
     private let extend: (RunningHold.Extension) async -> Result<Credits, HoldRefusal>
     private var hold: RunningHold
+    /// True if the client left before the answer began.
+    private var isListening: Bool
     /// The running question to the ledger for more credits.
     private var asking: Task<Void, Never>?
     private var refusal: HoldRefusal?
     private var isCut = false
 
-    /// - Parameter extend: asks the ledger for more credits, as long as the stream ``isRunning``.
+    /// - Parameter extend: asks the ledger for more credits, as long as the stream ``needsCredits``.
     init(
-        _ exchange: Exchange, _ answer: UpstreamResponse, hold: RunningHold, on loop: EventLoop,
+        _ exchange: Exchange, _ answer: UpstreamResponse, hold: RunningHold, isListening: Bool, on loop: EventLoop,
         extend: @escaping (RunningHold.Extension) async -> Result<Credits, HoldRefusal>
     ) {
         self.exchange = exchange
         self.answer = answer
         self.hold = hold
+        self.isListening = isListening
         self.loop = loop
         self.extend = extend
         meter.coverage = hold.coverage
+    }
+
+    /// True while the answer goes on to the client, or the gateway listens to it.
+    var needsCredits: Bool { isRunning && (isListening || !exchange.isClosed) }
+
+    /// Reads on after the client left before the answer began. No client gets what is read.
+    func listen() {
+        isListening = true
+        extendIfNeeded()
+        if !meter.isUncovered { answer.resume() }
     }
 
     /// Passes the answer through to its end. The usage event and `[DONE]` stay in ``meter``.
@@ -65,7 +79,7 @@ final class AnswerStream: @unchecked Sendable {
             }
             meter.finish { exchange.write($0) }
             extendIfNeeded()
-            while meter.isUncovered, !isCut, !exchange.isClosed, let asking { await asking.value }
+            while meter.isUncovered, !isCut, needsCredits, let asking { await asking.value }
         } catch {
             if meter.isBroken { return .unreadable }
             if !isCut { return .failed(error) }
@@ -87,14 +101,15 @@ final class AnswerStream: @unchecked Sendable {
                     refusal = why
                     hold.refused()
                 }
-                guard isRunning, !exchange.isClosed else { return }
-                if refusal == .holdGone { return cut() }
+                guard needsCredits else { return }
+                if refusal == .holdGone, !isListening { return cut() }
                 meter.cover(hold.coverage) { exchange.write($0) }
                 extendIfNeeded()
                 if !meter.isUncovered, !exchange.isCongested { answer.resume() }
             }
         }
-        if meter.isUncovered, hold.isFinal { cut() }
+        guard meter.isUncovered, hold.isFinal else { return }
+        if isListening { meter.cover(StreamMeter.Coverage()) { exchange.write($0) } } else { cut() }
     }
 
     private func cut() {

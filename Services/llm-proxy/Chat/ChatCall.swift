@@ -169,10 +169,12 @@ final class ChatCall: @unchecked Sendable {
     /// Cancels an answer that has begun, and a request that has not been sent. In between, the
     /// gateway waits, because the reaction of the provider decides the charge.
     private func clientLeft(_ answer: UpstreamResponse) {
-        service.shared.funds.leave(asker)
-        guard stream?.meter.contentEvents ?? 0 == 0, !answer.isUnsent else { return answer.cancel() }
+        guard stream?.meter.contentEvents ?? 0 == 0, !answer.isUnsent else {
+            service.shared.funds.leave(asker)
+            return answer.cancel()
+        }
         isListening = true
-        answer.resume()
+        stream?.listen()
         service.loop.schedule(after: service.shared.listensFor) { answer.cancel() }
     }
 
@@ -206,7 +208,7 @@ final class ChatCall: @unchecked Sendable {
         headers.add("x-provider", model.provider.name)
         exchange.begin(200, headers: headers)
         let hold = RunningHold(granted: granted, bound: bound, limit: limit.tokens)
-        let stream = AnswerStream(exchange, answer, hold: hold, on: service.loop) { [weak self] in
+        let stream = AnswerStream(exchange, answer, hold: hold, isListening: isListening, on: service.loop) { [weak self] in
             await self?.extend(by: $0) ?? .failure(.ledgerUnavailable)
         }
         self.stream = stream
@@ -240,11 +242,11 @@ final class ChatCall: @unchecked Sendable {
         let amounts = HoldAmounts(most: more.most, usual: more.usual, least: more.least)
         let used = usedSoFar
         var hasFailed = false
-        while let stream, stream.isRunning, !exchange.isClosed {
+        while let stream, stream.needsCredits {
             do {
                 let reply = try await service.shared.funds.reply(
                     asker, amounts: amounts, isNewCall: false, patience: service.ledger.timing.fundsWithin, on: service.loop,
-                    hasLeft: { !stream.isRunning || exchange.isClosed }
+                    hasLeft: { !stream.needsCredits }
                 ) { isLast in
                     var amounts = amounts
                     amounts.isLastQuestion = isLast
@@ -335,10 +337,11 @@ final class ChatCall: @unchecked Sendable {
             let priced = price(usage)
             // A call that cannot be priced is charged its hold; otherwise its charge would be lost.
             if priced == nil { service.log.error("usage beyond what can be priced", ["model": .string(model.id)], trace: context.trace) }
-            let used = priced ?? granted
+            // If the ledger granted no more while the gateway listened, the call costs its hold.
+            let used = isListening ? min(priced ?? granted, granted) : priced ?? granted
             let facts = CallFacts(
                 model: model.id, provider: model.provider.name, promptTokens: usage.promptTokens, completionTokens: usage.completionTokens,
-                isEstimated: isEstimated, end: how, priceVersion: model.price.version,
+                isEstimated: isEstimated || used != priced, end: how, priceVersion: model.price.version,
                 costPicoUSD: model.price.cost(of: usage)?.value ?? .max,
                 markupBasisPoints: bound.tariff.markupBasisPoints,
                 operation: service.shared.operations.recorded(operation, of: principal.accountID, at: .now()), apiKeyID: principal.apiKeyID)
