@@ -160,10 +160,28 @@ final class ChatCall: @unchecked Sendable {
         }
         watch.ended(at: provider, hasAnswered: true, at: service.loop.now)
         guard (200..<300).contains(answer.status) else { return await refused(answer) }
-        // A provider may send JSON instead of the stream that it was asked for. JSON is not an
-        // event, so it would pass without being metered.
-        let isJSON = answer.headers.string(for: "content-type")?.lowercased().hasPrefix("application/json") ?? false
-        return request.isStreaming && !isJSON ? await passThrough(answer, limit) : await collect(answer)
+        switch Self.mediaType(of: answer) {
+        case "text/event-stream" where request.isStreaming: return await passThrough(answer, limit)
+        // A provider may send JSON instead of the stream that it was asked for.
+        case "application/json": return await collect(answer)
+        case let type: return unreadable(answer, type)
+        }
+    }
+
+    /// Returns the media type in small letters, without its parameters (RFC 9110 §8.3.1).
+    private static func mediaType(of answer: UpstreamResponse) -> String {
+        let field = answer.headers.string(for: "content-type") ?? ""
+        return field.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }.lowercased()
+    }
+
+    /// Gives up an answer whose media type cannot be metered.
+    private func unreadable(_ answer: UpstreamResponse, _ mediaType: String) -> (CallEnd, Reply) {
+        let provider = model.provider.name
+        service.log.warning(
+            "provider failed", ["provider": .string(provider), "media_type": .string(String(mediaType.prefix(100)))], trace: context.trace)
+        answer.cancel()
+        let problem = Problem.providerError(provider, "The provider '\(provider)' answered with another media type than it was asked for.")
+        return (stopped(by: CallFacts.End.providerDied), .problem(problem))
     }
 
     /// Cancels an answer that has begun, and a request that has not been sent. In between, the

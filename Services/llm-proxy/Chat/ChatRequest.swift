@@ -26,6 +26,7 @@ struct ChatRequest: Sendable {
         } catch {
             throw .malformed("\(error)")
         }
+        try MemberNames.check(json)
         model = try Self.member("model", "must be a string") { [json] () throws(JSONError) in try json.string("model") }
         guard !model.isEmpty else { throw .invalid(param: "model", message: "model must not be empty.") }
         guard let messages = json.member("messages"), messages.kind == .array else {

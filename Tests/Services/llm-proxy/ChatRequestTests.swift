@@ -35,6 +35,49 @@ struct ChatRequestTests {
         #expect(named == param)
     }
 
+    /// A provider may match names without regard to letter case, and take the last of two values.
+    @Test(
+        arguments: [
+            (#""stream":false,"Stream":true"#, "Stream", "stream"), (#""Stream":true"#, "Stream", "stream"),
+            (#""max_tokens":1,"Max_Tokens":32768"#, "Max_Tokens", "max_tokens"), (#""MODEL":"x""#, "MODEL", "model"),
+            (#""Max_Completion_tokens":1"#, "Max_Completion_tokens", "max_completion_tokens"), (#""N":100"#, "N", "n"),
+            (#""Messages":[]"#, "Messages", "messages"), (#""\u0053tream":true"#, "Stream", "stream"),
+            (#""Stream_Options":{}"#, "Stream_Options", "stream_options"),
+            (#""stream_options":{"Include_Usage":false}"#, "stream_options.Include_Usage", "include_usage"),
+            // The long s and the Kelvin sign are letters of another case for Unicode.
+            (#""\u017Ftream":true"#, "\u{17F}tream", "stream"), (#""max_to\u212Aens":9"#, "max_to\u{212A}ens", "max_tokens"),
+        ] as [(String, String, String)])
+    func `a member that differs from one of ours only in letter case is refused`(members: String, param: String, ours: String) {
+        let text = #"{"model":"m",\#(members),"messages":[{"role":"user","content":"x"}]}"#
+        let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(text) }
+        #expect(
+            refusal
+                == .invalid(param: param, message: "\(param) differs from \(ours) only in letter case; write \(ours)."))
+    }
+
+    @Test(
+        arguments: [
+            (#"{"role":"user","content":"x","Content":[]}"#, "messages[1].Content", "content"),
+            (#"{"role":"user","content":"x","AUDIO":{}}"#, "messages[1].AUDIO", "audio"),
+            (#"{"content":[{"type":"text","text":""},{"type":"text","Type":"input_audio"}]}"#, "messages[1].content[1].Type", "type"),
+            (#"{"content":[{"type":"text","text":"","Image_url":{}}]}"#, "messages[1].content[0].Image_url", "image_url"),
+            (#"{"content":[{"type":"text","text":"","\u0049mage_url":{}}]}"#, "messages[1].content[0].Image_url", "image_url"),
+        ] as [(String, String, String)])
+    func `a member of a message that differs from one of ours only in letter case is refused`(
+        message: String, param: String, ours: String
+    ) {
+        let text = #"{"model":"m","messages":[{"role":"user","content":"x"},\#(message)]}"#
+        let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(text) }
+        #expect(
+            refusal
+                == .invalid(param: param, message: "\(param) differs from \(ours) only in letter case; write \(ours)."))
+    }
+
+    @Test func `names that the gateway does not read may have any letter case`() throws {
+        _ = try Self.request(
+            #"{"model":"m","Temperature":1,"metadata":{"Stream":1},"messages":[{"Role":"user","content":[{"type":"text","Text":"x"}]}]}"#)
+    }
+
     @Test(arguments: ["", "[]", "{", #"{"model":"m","model":"n","messages":[]}"#, "\u{0}"])
     func `what is no JSON object is refused`(text: String) {
         let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(text) }

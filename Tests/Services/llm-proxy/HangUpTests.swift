@@ -1,5 +1,6 @@
 import Contracts
 import EventLoop
+import HTTPWire
 import JSON
 import TestSupport
 import Testing
@@ -215,6 +216,44 @@ struct HangUpTests {
             try await costsNothing(proxy)
             try await until("the answer is over") { caller.isOver }
             #expect(caller.status == 200)
+        }
+    }
+
+    /// Usage can be read from events and from JSON only.
+    @Test(
+        arguments: [
+            (true, "text/plain"), (true, "application/x-ndjson"), (true, "application/json5"), (true, "text/event-stream-2"), (true, nil),
+            (false, "text/event-stream"), (false, "text/plain"), (false, nil),
+        ] as [(Bool, String?)])
+    func `an answer of another media type is a provider error, reaches no client and costs nothing`(stream: Bool, type: String?)
+        async throws
+    {
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, stream: stream)
+            provider.answer(Self.answer, type: type)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.status == 502)
+            #expect(!caller.text.contains("choices"))
+            try #require(caller.status == 502)
+            #expect(try caller.error().string("code") == "provider_error")
+            try await costsNothing(proxy)
+        }
+    }
+
+    @Test(
+        arguments: [
+            (true, "Text/Event-Stream; charset=utf-8"), (true, "text/event-stream;charset=utf-8"), (true, "Application/JSON"),
+            (false, "Application/JSON ; charset=utf-8"), (false, "application/json;charset=utf-8"),
+        ] as [(Bool, String)])
+    func `a media type may have parameters and capital letters`(stream: Bool, type: String) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, stream: stream)
+            let isEvents = type.lowercased().hasPrefix("text")
+            provider.answer(isEvents ? "data: \(Self.answer.replacing("message", with: "delta"))\n\n" : Self.answer, type: type)
+            #expect(try await charge(proxy).amount == tokens(14))
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.status == 200)
+            #expect(caller.headers.string(for: "content-type")?.hasPrefix(isEvents ? "text/event-stream" : "application/json") == true)
         }
     }
 

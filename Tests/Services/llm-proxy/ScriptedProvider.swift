@@ -49,8 +49,11 @@ final class ProviderCall: @unchecked Sendable {
     /// Tokens of one event and one character each.
     func send(tokens: Int, thenEnd usage: Int? = nil) { send([String](repeating: "x", count: tokens), thenEnd: usage) }
 
-    func answer(_ body: String, status: Int = 200) {
-        exchange.respond(status, headers: ["content-type": "application/json"], body: Array(body.utf8))
+    /// - Parameter type: the media type; nil for an answer without one.
+    func answer(_ body: String, status: Int = 200, type: String? = "application/json") {
+        var headers = HeaderBlock()
+        if let type { headers.add("content-type", type) }
+        exchange.respond(status, headers: headers, body: Array(body.utf8))
         end.succeed(())
     }
 
