@@ -11,16 +11,33 @@ struct CallBound: Sendable {
     /// The client's limit for one answer; nil if the client set none.
     let callerLimit: Int64?
     let isStreaming: Bool
+    /// The number of probabilities that the answer lists for each token.
+    let logprobs: Int64
 
     /// The most credits that the ledger takes in one charge.
     static let amountMax = Credits(whole: 1_000_000_000)
+
+    /// The longest answer in one piece that the gateway collects, in bytes. A longer one would reach
+    /// no client, and would cost nothing.
+    static let answerBytesMax = 64 << 20
+    /// The most bytes of a token in JSON. The longest tokens of common tokenizers have 128 bytes,
+    /// and an escape doubles them.
+    private static let tokenBytesMax: Int64 = 256
+    /// The most bytes of a listed probability: the token, each of its bytes as a number, and the
+    /// names of the members.
+    private static let logprobBytesMax: Int64 = 832
 
     /// True if the gateway cannot count the tokens on the way. The hold must then pay for the whole
     /// answer.
     var isHeldWhole: Bool { !isStreaming || model.limits.reasoning == .hidden }
 
     /// The longest answer that may come, in tokens.
-    var outputMax: Int64 { min(callerLimit ?? .max, model.limits.maxOutputTokens) }
+    var outputMax: Int64 { min(callerLimit ?? .max, model.limits.maxOutputTokens, outputCollected) }
+    /// The longest answer that the gateway can collect, in tokens.
+    private var outputCollected: Int64 {
+        guard !isStreaming else { return .max }
+        return max(1, Int64(Self.answerBytesMax) / (answers * (Self.tokenBytesMax + logprobs * Self.logprobBytesMax)))
+    }
     /// The shortest limit with which an answer is of use, in tokens.
     var outputLeast: Int64 { min(model.limits.outputTokensLeast, outputMax) }
     var outputUsual: Int64 { min(max(model.limits.usualOutputTokens, outputLeast), outputMax) }
@@ -75,10 +92,11 @@ struct CallBound: Sendable {
     ///   still spend.
     func limit(paidBy credits: Credits) -> Limit {
         let affordable = outputTokens(paidBy: credits, upTo: outputMax)
-        if callerLimit == nil, affordable == outputMax { return Limit(tokens: outputMax, isSent: false, isClamped: false) }
+        let wanted = callerLimit ?? model.limits.maxOutputTokens
+        if callerLimit == nil, affordable == wanted { return Limit(tokens: wanted, isSent: false, isClamped: false) }
         let room = max(outputLeast, model.limits.contextTokens - prompt.tokensLikely(model.limits))
         let tokens = min(affordable, room)
-        return Limit(tokens: tokens, isSent: true, isClamped: tokens < callerLimit ?? outputMax)
+        return Limit(tokens: tokens, isSent: true, isClamped: tokens < wanted)
     }
 }
 

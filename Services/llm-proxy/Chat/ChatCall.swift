@@ -57,7 +57,7 @@ final class ChatCall: @unchecked Sendable {
         self.model = model
         bound = CallBound(
             model: model, tariff: catalogue.tariff, prompt: request.prompt, answers: request.answers, callerLimit: request.outputTokensMax,
-            isStreaming: request.isStreaming)
+            isStreaming: request.isStreaming, logprobs: request.logprobs)
         asker = FundsLines.Asker(
             key: .init(account: principal.accountID, limitedKey: principal.keyLimits == nil ? nil : principal.apiKeyID), charge: .make())
         self.context = MessageContext(
@@ -209,7 +209,7 @@ final class ChatCall: @unchecked Sendable {
     private func collect(_ answer: UpstreamResponse) async -> (CallEnd, Reply) {
         let body: [UInt8]
         do throws(UpstreamError) {
-            body = try await answer.collect(upTo: service.answerBytesMax)
+            body = try await answer.collect(upTo: CallBound.answerBytesMax)
         } catch {
             return (stopped(by: error), .problem(service.problem(for: error, of: model.provider)))
         }

@@ -10,6 +10,9 @@ struct ChatRequest: Sendable {
     let outputTokensMax: Int64?
     /// `n`: how many answers are generated, each paid for.
     let answers: Int64
+    /// The number of probabilities that the answer lists for each token: `top_logprobs`, and the
+    /// token's own.
+    let logprobs: Int64
     let wantsUsage: Bool
     let prompt: PromptSize
 
@@ -19,6 +22,7 @@ struct ChatRequest: Sendable {
     }
 
     static let answersMax: Int64 = 128
+    static let topLogprobsMax: Int64 = 20
 
     init(body: [UInt8]) throws(Refusal) {
         do {
@@ -48,6 +52,16 @@ struct ChatRequest: Sendable {
         guard (1...Self.answersMax).contains(answers) else {
             throw .invalid(param: "n", message: "n must be between 1 and \(Self.answersMax).")
         }
+        let topLogprobs = try Self.member("top_logprobs", "must be an integer") { [json] () throws(JSONError) in
+            try json.optionalInteger("top_logprobs")
+        }
+        guard (0...Self.topLogprobsMax).contains(topLogprobs ?? 0) else {
+            throw .invalid(param: "top_logprobs", message: "top_logprobs must be between 0 and \(Self.topLogprobsMax).")
+        }
+        let hasLogprobs = try Self.member("logprobs", "must be true or false") { [json] () throws(JSONError) in
+            try json.optionalBool("logprobs")
+        }
+        logprobs = hasLogprobs ?? false || topLogprobs != nil ? 1 + (topLogprobs ?? 0) : 0
         wantsUsage = try Self.member("stream_options", "must be an object") { [json] () throws(JSONError) in
             try json.optionalObject("stream_options")?.optionalBool("include_usage") ?? false
         }

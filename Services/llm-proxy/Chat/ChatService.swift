@@ -18,7 +18,6 @@ final class ChatService: @unchecked Sendable {
     let catalogue: CurrentCatalogue
     let shared: ReplicaState
     let topUpURL: String
-    let answerBytesMax = 64 << 20
     let log: Logger
 
     let authenticator: Authenticator

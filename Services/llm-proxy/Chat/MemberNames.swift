@@ -7,7 +7,8 @@ import JSON
 /// would then answer another request than the gateway holds credits for.
 enum MemberNames {
     private static let ofRequest =
-        ["model", "messages", "stream", "stream_options", "n"] + ModelLimits.OutputLimitMember.allCases.map(\.rawValue)
+        ["model", "messages", "stream", "stream_options", "n", "logprobs", "top_logprobs"]
+        + ModelLimits.OutputLimitMember.allCases.map(\.rawValue)
     private static let ofStreamOptions = ["include_usage"]
     private static let ofMessage = ["content", "audio"]
     private static let ofPart = ["type", "image_url"]

@@ -31,7 +31,8 @@ struct CallBoundTests {
         CallBound(
             model: model(usual: usual, longest: longest, least: least, context: context, price: price, reasoning: reasoning),
             tariff: tariff,
-            prompt: PromptSize(textBytes: 984, messages: 1, pictures: 0), answers: answers, callerLimit: limit, isStreaming: streams)
+            prompt: PromptSize(textBytes: 984, messages: 1, pictures: 0), answers: answers, callerLimit: limit, isStreaming: streams,
+            logprobs: 0)
     }
 
     private func expect(_ bound: CallBound, _ most: Int64, _ usual: Int64, _ least: Int64, share: Bool) {

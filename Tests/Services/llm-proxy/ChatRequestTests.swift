@@ -25,6 +25,8 @@ struct ChatRequestTests {
         (#"{"model":"m","messages":[],"max_tokens":1.5}"#, "max_tokens"),
         (#"{"model":"m","messages":[],"max_completion_tokens":-1}"#, "max_completion_tokens"),
         (#"{"model":"m","messages":[],"n":0}"#, "n"), (#"{"model":"m","messages":[],"stream_options":1}"#, "stream_options"),
+        (#"{"model":"m","messages":[],"logprobs":5}"#, "logprobs"), (#"{"model":"m","messages":[],"top_logprobs":21}"#, "top_logprobs"),
+        (#"{"model":"m","messages":[],"top_logprobs":-1}"#, "top_logprobs"),
     ])
     func `a bad member is refused by name`(text: String, param: String) {
         let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(text) }
@@ -43,6 +45,7 @@ struct ChatRequestTests {
             (#""Max_Completion_tokens":1"#, "Max_Completion_tokens", "max_completion_tokens"), (#""N":100"#, "N", "n"),
             (#""Messages":[]"#, "Messages", "messages"), (#""\u0053tream":true"#, "Stream", "stream"),
             (#""Stream_Options":{}"#, "Stream_Options", "stream_options"),
+            (#""Logprobs":true"#, "Logprobs", "logprobs"), (#""TOP_logprobs":20"#, "TOP_logprobs", "top_logprobs"),
             (#""stream_options":{"Include_Usage":false}"#, "stream_options.Include_Usage", "include_usage"),
             // The long s and the Kelvin sign are letters of another case for Unicode.
             (#""\u017Ftream":true"#, "\u{17F}tream", "stream"), (#""max_to\u212Aens":9"#, "max_to\u{212A}ens", "max_tokens"),

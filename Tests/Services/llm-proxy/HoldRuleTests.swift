@@ -68,6 +68,25 @@ struct HoldRuleTests {
         }
     }
 
+    /// 64 MiB divided by the answers and by the bytes of a token: 256, and 832 for each listed
+    /// probability.
+    @Test(
+        arguments: [
+            (#","n":128"#, false, 2_048), (#","n":128,"max_tokens":4000"#, false, 2_048),
+            (#","n":10,"logprobs":true,"top_logprobs":20"#, false, 378), (#","n":20,"logprobs":true"#, false, 3_084),
+            (#","n":65"#, false, nil), (#","n":128"#, true, nil),
+        ] as [(String, Bool, Int64?)])
+    func `an answer in one piece is limited to what the gateway can collect`(members: String, stream: Bool, limit: Int64?) async throws {
+        try await ProxyUnderTest.with { proxy in
+            proxy.ledger.answerHold = { Ledger.granted($0.amounts.most, spendable: Credits(whole: 1_000), to: $0.chargeID) }
+            let (caller, provider) = try await started(proxy, members, stream: stream)
+            #expect(try provider.body?.optionalInteger("max_tokens") == limit)
+            provider.answer(Self.answer)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.headers.string(for: "x-max-tokens-clamped") == limit.map(String.init))
+        }
+    }
+
     @Test func `a stream with hidden reasoning is held whole, is never extended, and stops at its limit`() async throws {
         try await ProxyUnderTest.with { proxy in
             proxy.ledger.answerHold = { Ledger.granted(ProxyUnderTest.tokens(250), to: $0.chargeID) }
