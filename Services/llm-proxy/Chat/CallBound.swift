@@ -100,6 +100,13 @@ struct CallBound: Sendable {
     }
 }
 
+extension CallBound {
+    /// Returns whether the call can have used this much with `limit` for each answer.
+    func allows(_ usage: TokenUsage, limit: Limit) -> Bool {
+        usage.promptTokens <= prompt.tokensMax(model.limits) && usage.completionTokens <= limit.tokens * answers
+    }
+}
+
 extension Credits {
     /// Adds without a trap on overflow, because the amounts of a reply come from the broker.
     func adding(_ other: Credits) -> Credits {

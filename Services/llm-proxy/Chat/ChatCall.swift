@@ -315,7 +315,7 @@ final class ChatCall: @unchecked Sendable {
             guard answer?.isAcknowledged ?? false else { return .zero }
             usage = TokenUsage(promptTokens: bound.prompt.tokensLikely(model.limits), completionTokens: 0)
         }
-        return price(usage) ?? granted
+        return amount(for: usage).credits
     }
 
     private func stopped(by error: UpstreamError) -> CallEnd {
@@ -352,20 +352,35 @@ final class ChatCall: @unchecked Sendable {
             await service.ledger.void(charge, of: principal.accountID, because: reason, in: context)
             return .charged(.zero)
         case .usage(let usage, let isEstimated, let how):
-            let priced = price(usage)
-            // A call that cannot be priced is charged its hold; otherwise its charge would be lost.
-            if priced == nil { service.log.error("usage beyond what can be priced", ["model": .string(model.id)], trace: context.trace) }
-            // If the ledger granted no more while the gateway listened, the call costs its hold.
-            let used = isListening ? min(priced ?? granted, granted) : priced ?? granted
+            let (used, isExact) = amount(for: usage)
+            if !isExact, !isEstimated, !isListening { noteImpossible(usage) }
             let facts = CallFacts(
                 model: model.id, provider: model.provider.name, promptTokens: usage.promptTokens, completionTokens: usage.completionTokens,
-                isEstimated: isEstimated || used != priced, end: how, priceVersion: model.price.version,
+                isEstimated: isEstimated || !isExact, end: how, priceVersion: model.price.version,
                 costPicoUSD: model.price.cost(of: usage)?.value ?? .max,
                 markupBasisPoints: bound.tariff.markupBasisPoints,
                 operation: service.shared.operations.recorded(operation, of: principal.accountID, at: .now()), apiKeyID: principal.apiKeyID)
             let settlement = SettleCharge(chargeID: charge, accountID: principal.accountID, amount: used, call: facts)
             return await service.ledger.settle(settlement, in: context) ? .charged(used) : .unconfirmed
         }
+    }
+
+    /// Returns the charge for `usage`: its price, or at most the hold if the call cannot have used
+    /// this much, or if the ledger granted no more while the gateway listened.
+    private func amount(for usage: TokenUsage) -> (credits: Credits, isExact: Bool) {
+        let price = price(usage)
+        let isPossible = limit.map { bound.allows(usage, limit: $0) } ?? false
+        if let price, isPossible, !isListening || price <= granted { return (price, true) }
+        return (min(price ?? granted, granted), false)
+    }
+
+    private func noteImpossible(_ usage: TokenUsage) {
+        service.log.error(
+            "usage beyond the bound of the call",
+            [
+                "charge.id": .describing(charge), "provider": .string(model.provider.name), "model": .string(model.id),
+                "prompt_tokens": .integer(usage.promptTokens), "completion_tokens": .integer(usage.completionTokens),
+            ], trace: context.trace)
     }
 
     /// - Returns: nil if the price is above the largest amount of one charge.

@@ -137,6 +137,59 @@ struct HoldRuleTests {
         }
     }
 
+    /// The hold pays for the prompt's bound and 70 tokens.
+    @Test(
+        arguments: [
+            (9, 1_000_000_000, nil), (1_000_000_000, 5, nil), (1_000_000_000, 1_000_000_000, nil),
+            // One token beyond the limit, and a price below the hold.
+            (9, 71, 80), (5_000, 5, nil),
+        ] as [(Int64, Int64, Int64?)], [true, false])
+    func `usage that the call cannot have is charged at most the hold`(reported: (Int64, Int64, Int64?), stream: Bool) async throws {
+        let (prompt, output, price) = reported
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, #","max_tokens":70"#, model: "priced", stream: stream)
+            let usage = #""usage":{"prompt_tokens":\#(prompt),"completion_tokens":\#(output)}"#
+            if stream {
+                provider.send(tokens: 5)
+                provider.write(#"data: {"choices":[],\#(usage)}"# + "\n\n")
+                provider.finish()
+            } else {
+                provider.answer(#"{"choices":[{"message":{"content":"x"}}],\#(usage)}"#)
+            }
+            try await until("the charge is there") { !proxy.ledger.settlements.isEmpty }
+            let charge = proxy.ledger.settlements[0]
+            #expect(charge.amount == price.map(tokens) ?? proxy.ledger.holds[0].amounts.most)
+            #expect((charge.call.promptTokens, charge.call.completionTokens, charge.call.isEstimated) == (prompt, output, true))
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.status == 200)
+        }
+    }
+
+    @Test func `a count of what was delivered is charged at most the hold`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, #","max_tokens":70"#, stream: true)
+            provider.send([String](repeating: "incomprehensibility", count: 70))
+            provider.finish()
+            try await until("the charge is there") { !proxy.ledger.settlements.isEmpty }
+            #expect(proxy.ledger.settlements[0].amount == tokens(70))
+            #expect(proxy.ledger.settlements[0].call.isEstimated)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.isDone)
+        }
+    }
+
+    @Test func `a report of usage that the call cannot have is at most the hold`() async throws {
+        try await ProxyUnderTest.with(.init(holdTimeToLive: .seconds(1))) { proxy in
+            let (caller, provider) = try await started(proxy, #","max_tokens":70"#, stream: true)
+            provider.send(tokens: 5)
+            provider.write(#"data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":1000000000}}"# + "\n\n")
+            try await until("a report contains the usage") { proxy.ledger.reports.last.map { $0.usedSoFar > tokens(5) } ?? false }
+            #expect(proxy.ledger.reports.last?.usedSoFar == tokens(70))
+            provider.finish()
+            try await until("the answer is over") { caller.isOver }
+        }
+    }
+
     @Test(arguments: [
         (#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"u"}}]}]}"#, "messages"),
         (

@@ -62,6 +62,13 @@ final class ProviderCall: @unchecked Sendable {
 
     func write(_ text: String) { exchange.write(Array(text.utf8)) }
 
+    /// Ends a stream without usage.
+    func finish() {
+        write("data: [DONE]\n\n")
+        exchange.end()
+        end.succeed(())
+    }
+
     /// Closes the answer before it is whole.
     func die() {
         if exchange.status == 0 { exchange.begin(200, headers: ["content-type": "application/json"], contentLength: 100) }
