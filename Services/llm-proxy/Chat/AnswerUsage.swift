@@ -30,7 +30,7 @@ enum AnswerUsage {
     static func delivered(
         in answer: [UInt8], reported: TokenUsage?, promptTokens: @autoclosure () -> Int64
     ) -> (usage: TokenUsage, isEstimated: Bool) {
-        if let reported, reported.completionTokens > 0 { return (reported, false) }
+        if let reported, reported.completionTokens > 0 { return reported.withPrompt(promptTokens()) }
         let counted = (contentBytes(of: answer) + 3) / 4
         guard counted > 0 else { return (reported ?? TokenUsage(promptTokens: 0, completionTokens: 0), reported == nil) }
         let prompt = reported.map(\.promptTokens) ?? 0

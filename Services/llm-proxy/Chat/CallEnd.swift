@@ -48,6 +48,6 @@ struct CallEnd: Sendable {
         let prompt = reported.map(\.promptTokens) ?? 0
         let usage = TokenUsage(
             promptTokens: prompt > 0 ? prompt : promptTokensLikely, completionTokens: reported.map(\.completionTokens) ?? 0)
-        return .usage(usage, isEstimated: reported == nil, end: .clientGone)
+        return .usage(usage, isEstimated: prompt == 0, end: .clientGone)
     }
 }

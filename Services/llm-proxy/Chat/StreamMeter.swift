@@ -65,9 +65,11 @@ struct StreamMeter {
 
     /// What is charged so far: as the provider says, if it speaks of all that was delivered and does not call content nothing; else
     /// as counted.
-    /// - Parameter promptTokens: the estimate, for a provider that does not say.
+    /// - Parameter promptTokens: the estimate, for a provider that does not count the prompt.
     func delivered(promptTokens: Int64) -> (usage: TokenUsage, isEstimated: Bool) {
-        if let usage, count.isUsageCurrent, usage.completionTokens > 0 || contentEvents == 0 { return (usage, false) }
+        if let usage, count.isUsageCurrent, usage.completionTokens > 0 || contentEvents == 0 {
+            return usage.withPrompt(promptTokens)
+        }
         guard contentEvents > 0 else { return (TokenUsage(promptTokens: 0, completionTokens: 0), true) }
         let reported = usage ?? TokenUsage(promptTokens: 0, completionTokens: 0)
         return (
@@ -236,5 +238,12 @@ extension TokenUsage {
         let possible = 0...Self.reportedMax
         guard prompt != nil || completion != nil, possible.contains(prompt ?? 0), possible.contains(completion ?? 0) else { return nil }
         self.init(promptTokens: prompt ?? 0, completionTokens: completion ?? 0)
+    }
+
+    /// Returns the usage with an estimate of the prompt, if the provider counts output but no
+    /// prompt. No output comes without a prompt.
+    func withPrompt(_ likely: @autoclosure () -> Int64) -> (usage: TokenUsage, isEstimated: Bool) {
+        guard promptTokens == 0, completionTokens > 0 else { return (self, false) }
+        return (TokenUsage(promptTokens: likely(), completionTokens: completionTokens), true)
     }
 }

@@ -151,8 +151,9 @@ struct ChatRequestTests {
 
     @Test(
         arguments: [
-            // As reported; reported as nothing; not reported; no answer at all.
+            // As reported; without a prompt; reported as nothing; not reported; no answer at all.
             (#"{"choices":[{"message":{"role":"assistant","content":"12345678"}}]}"#, 7, 5, 7, 5, false),
+            (#"{"choices":[{"message":{"role":"assistant","content":"12345678"}}]}"#, 0, 5, 99, 5, true),
             (#"{"choices":[{"message":{"role":"assistant","content":"12345678"}}]}"#, 7, 0, 7, 2, true),
             (
                 #"{"choices":[{"message":{"content":"12345678"}},{"message":{"content":null,"tool_calls":[12345678]}}]}"#, nil, 0, 99, 4,

@@ -153,6 +153,16 @@ struct StreamMeterTests {
         #expect(charged(Self.start) == (TokenUsage(promptTokens: 0, completionTokens: 0), true))
     }
 
+    @Test func `a prompt that the provider does not count is estimated`() {
+        func charged(_ stream: String) -> (TokenUsage, Bool) { Self.read(stream, cutAt: []).meter.delivered(promptTokens: 99) }
+        let none = Self.usage.replacing(#""prompt_tokens":12,"#, with: "")
+        for usage in [Self.usage.replacing("12", with: "0"), none] {
+            #expect(charged(Self.hello + usage) == (TokenUsage(promptTokens: 99, completionTokens: 34), true))
+            #expect(charged(Self.start + usage) == (TokenUsage(promptTokens: 99, completionTokens: 34), true))
+        }
+        #expect(charged(Self.start + none.replacing("34", with: "0")) == (TokenUsage(promptTokens: 0, completionTokens: 0), false))
+    }
+
     @Test func `usage that no answer can have is not believed`() {
         let absurd = Self.usage.replacing("34", with: "9000000000000000000")
         #expect(Self.read(Self.hello + absurd, cutAt: []).meter.usage == nil)
