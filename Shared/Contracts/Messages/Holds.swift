@@ -244,6 +244,8 @@ package struct HoldReply: Message {
         chargeID = try json.id("charge_id")
         status = try json.oneOf("status")
         granted = try json.nanoCredits("granted")
+        // Proxies subtract it from prices, so it must not be near the least integer.
+        guard granted >= .zero else { throw MessageError(field: "granted", expected: "0 or more") }
         available = try json.nanoCredits("available")
         spendable = try json.nanoCredits("spendable")
         message = try json.optionalString("message")

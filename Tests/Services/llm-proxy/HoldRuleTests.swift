@@ -311,6 +311,27 @@ struct HoldRuleTests {
         }
     }
 
+    @Test(arguments: [-1, Int64.min])
+    func `a grant of less than nothing is no answer of the ledger`(granted: Int64) async throws {
+        try await ProxyUnderTest.with(.init(holdWithin: .milliseconds(400), outagePatience: .seconds(3))) { proxy in
+            proxy.ledger.answerExtend = { Ledger.granted(Credits(nano: granted), to: $0.chargeID) }
+            let (caller, provider) = try await started(proxy, stream: true)
+            provider.send(tokens: 120)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.tokens == 100)
+            #expect(try caller.error().string("code") == "ledger_unavailable")
+            #expect(proxy.ledger.extends.count > 1)
+
+            proxy.ledger.answerHold = { Ledger.granted(Credits(nano: granted), to: $0.chargeID) }
+            let refused = proxy.call()
+            try await until("the answer is over") { refused.isOver }
+            #expect(refused.status == 503)
+            #expect(try refused.error().string("code") == "ledger_unavailable")
+            try await until("the void is there") { proxy.ledger.voids.map(\.chargeID) == [proxy.ledger.holds[1].chargeID] }
+            #expect(proxy.provider.calls.count == 1)
+        }
+    }
+
     @Test func `a question that no queue took costs no message and no row`() async throws {
         try await ProxyUnderTest.with { proxy in
             try proxy.loseTheQuestions()

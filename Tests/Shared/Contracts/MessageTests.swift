@@ -148,6 +148,19 @@ struct MessageTests {
         #expect(newer.reason == "x")
     }
 
+    @Test(arguments: [-1, Int64.min])
+    func `a hold reply that grants less than nothing is malformed`(granted: Int64) {
+        let reply = HoldReply(chargeID: Self.charge, status: .granted, granted: Credits(nano: granted))
+        let error = #expect(throws: MessageError.self) { try HoldReply(decoding: reply.encoded()) }
+        #expect(error?.description == "granted: expected 0 or more")
+    }
+
+    @Test func `a balance in a hold reply may be negative`() throws {
+        let debt = Credits(nano: .min)
+        let reply = HoldReply(chargeID: Self.charge, status: .insufficientFunds, available: debt, spendable: debt)
+        #expect(try HoldReply(decoding: reply.encoded()).available == debt)
+    }
+
     @Test func `a malformed id names its field`() {
         let error = #expect(throws: MessageError.self) { try QueryBalance(decoding: Array(#"{"account_id":"42"}"#.utf8)) }
         #expect(error?.description == "account_id: expected a UUID")
