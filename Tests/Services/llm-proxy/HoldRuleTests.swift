@@ -87,7 +87,7 @@ struct HoldRuleTests {
         }
     }
 
-    @Test func `a stream with hidden reasoning is held whole, is never extended, and stops at its limit`() async throws {
+    @Test func `a stream with hidden reasoning is held whole and is never extended`() async throws {
         try await ProxyUnderTest.with { proxy in
             proxy.ledger.answerHold = { Ledger.granted(ProxyUnderTest.tokens(250), to: $0.chargeID) }
             let (caller, provider) = try await started(proxy, model: "hidden", stream: true)
@@ -101,6 +101,25 @@ struct HoldRuleTests {
             #expect(proxy.ledger.extends.isEmpty)
             try await until("the answer is over") { caller.isOver }
             #expect(caller.isDone)
+        }
+    }
+
+    @Test func `a stream with hidden reasoning stops at its limit`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            proxy.ledger.answerHold = { Ledger.granted(ProxyUnderTest.tokens(250), to: $0.chargeID) }
+            let (caller, provider) = try await started(proxy, model: "hidden", stream: true)
+            provider.send(tokens: 250)
+            try await until("all tokens within the limit are there") { caller.tokens == 250 }
+            // The provider ignores its limit: one token more, and then a proper end.
+            provider.send(tokens: 1, thenEnd: 251)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.tokens == 250)
+            #expect(!caller.isDone)
+            try #require(!caller.isDone)
+            #expect(try caller.error().string("code") == "provider_error")
+            try await until("the charge is there") { !proxy.ledger.settlements.isEmpty }
+            #expect((proxy.ledger.settlements[0].amount, proxy.ledger.settlements[0].call.end) == (tokens(250), .holdExhausted))
+            #expect(proxy.ledger.extends.isEmpty)
         }
     }
 
