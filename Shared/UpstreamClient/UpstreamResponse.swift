@@ -54,7 +54,7 @@ package final class UpstreamResponse: @unchecked Sendable {
     /// True when the kernel of the server has acknowledged the whole request, or the server has
     /// answered. Bytes that were written to a dead connection are not acknowledged.
     package var isAcknowledged: Bool {
-        if !wasAcknowledged { wasAcknowledged = connection?.isRequestAcknowledged ?? false }
+        if !wasAcknowledged { wasAcknowledged = hasHead || connection?.isRequestAcknowledged ?? false }
         return wasAcknowledged
     }
 

@@ -223,6 +223,20 @@ struct UpstreamAcknowledgementTests {
         }
     }
 
+    @Test func `a call that was answered is acknowledged, also when it is over`() async throws {
+        let server = ScriptedServer { peer in
+            _ = peer.request()
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+            _ = peer.waitForHangup()
+        }
+        try await onLoop {
+            let call = try pool(server.port).begin(method: "POST", target: Array("/".utf8), headers: [:], body: [1])
+            try await call.head()
+            _ = try await call.collect(upTo: 10)
+            #expect(call.isAcknowledged)
+        }
+    }
+
     @Test func `a call that was given up remembers whether its request was acknowledged`() async throws {
         let server = ScriptedServer { _ = $0.waitForHangup() }
         try await onLoop {
