@@ -139,7 +139,11 @@ struct ReadOverdueHolds: Statement {
     }
 }
 
-/// Reads accounts that have expired lots and more credits than open holds reserve.
+/// Reads accounts that may have expired lots, except accounts whose credits are all reserved by
+/// open holds.
+///
+/// An account without credits and holds can keep a past `lots_expire_at`. One expiry of its lots
+/// clears the column, and the account leaves the range of the index.
 struct ReadAccountsWithExpiredLots: Statement {
     typealias Output = AccountID
     let except: [AccountID]
@@ -148,7 +152,7 @@ struct ReadAccountsWithExpiredLots: Statement {
     static let sql = """
         SELECT account_id
         FROM account
-        WHERE lots_expire_at <= statement_timestamp() AND posted > held AND account_id <> ALL($1::uuid[])
+        WHERE lots_expire_at <= statement_timestamp() AND (held = 0 OR posted > held) AND account_id <> ALL($1::uuid[])
         ORDER BY lots_expire_at
         LIMIT $2
         """
