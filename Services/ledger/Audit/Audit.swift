@@ -12,8 +12,9 @@ struct Audit: Sendable {
     var accounts: Int64
     var entries: Int64
     var holds: Int64
-    var posted: Credits
-    var held: Credits
+    /// Credits as decimals, because sums over all accounts can exceed 64 bits of nano-credits.
+    var posted: String
+    var held: String
     var findings: [Finding]
 
     struct Finding: Sendable, Equatable {
@@ -179,8 +180,8 @@ private struct Totals: Statement {
             (SELECT count(*) FROM account),
             (SELECT count(*) FROM journal WHERE decided_at >= $1),
             (SELECT count(*) FROM open_hold),
-            (SELECT coalesce(sum(posted), 0)::bigint FROM account),
-            (SELECT coalesce(sum(held), 0)::bigint FROM account)
+            (SELECT trim_scale(coalesce(sum(posted), 0) * 0.000000001)::text FROM account),
+            (SELECT trim_scale(coalesce(sum(held), 0) * 0.000000001)::text FROM account)
         """
 
     func bind(_ parameters: inout Parameters) { parameters.append(from) }

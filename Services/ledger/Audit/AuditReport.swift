@@ -12,8 +12,8 @@ extension AuditRun {
         json.field("accounts", audit.accounts)
         json.field("entries", audit.entries)
         json.field("open_holds", audit.holds)
-        json.field("balance", credits: audit.posted)
-        json.field("held", credits: audit.held)
+        json.field("balance", decimal: audit.posted)
+        json.field("held", decimal: audit.held)
         json.array("findings") { json in
             for finding in audit.findings { json.object { finding.encode(into: &$0) } }
         }

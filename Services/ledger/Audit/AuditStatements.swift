@@ -21,7 +21,7 @@ struct KeepAuditRun: Statement {
     static let sql = """
         WITH forgotten AS (DELETE FROM audit_run WHERE started < $2 - interval '400 days')
         INSERT INTO audit_run (due, started, finished, audited_from, accounts, entries, open_holds, posted, held, findings)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8::numeric * 1000000000, $9::numeric * 1000000000, $10)
         """
 
     func bind(_ parameters: inout Parameters) {
@@ -44,7 +44,9 @@ struct KeepAuditRun: Statement {
 
 struct ReadLastAuditRun: Statement {
     static let sql = """
-        SELECT due, started, finished, audited_from, accounts, entries, open_holds, posted, held, findings
+        SELECT
+            due, started, finished, audited_from, accounts, entries, open_holds, trim_scale(posted * 0.000000001)::text,
+            trim_scale(held * 0.000000001)::text, findings
         FROM audit_run
         ORDER BY audit_run_id DESC
         LIMIT 1

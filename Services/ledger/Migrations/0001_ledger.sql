@@ -149,8 +149,8 @@ CREATE TABLE audit_run (
     accounts     bigint      NOT NULL,
     entries      bigint      NOT NULL,  -- those decided since then
     open_holds   bigint      NOT NULL,
-    posted       bigint      NOT NULL,
-    held         bigint      NOT NULL,
+    posted       numeric     NOT NULL,  -- of all accounts: can exceed 64 bits
+    held         numeric     NOT NULL,
     findings     jsonb       NOT NULL
 );
 

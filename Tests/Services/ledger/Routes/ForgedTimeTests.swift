@@ -296,6 +296,10 @@ struct ForgedTimeTests {
                 """)
             let totals = try await server.object("/api/admin/credits/totals?from=2026-09-01&to=2026-09-01", as: admin)
             #expect(totals.text(of: "types") == #"[{"type":"topup","credits":15999999999.999999996,"transactions":4}]"#)
+            for query in ["", "?last=true"] {
+                let audit = try await server.object("/api/admin/credits/audit\(query)", as: admin)
+                #expect(audit.text(of: "balance") == "15999999999.999999996", "\(query)")
+            }
         }
     }
 }
