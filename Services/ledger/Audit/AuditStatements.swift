@@ -14,12 +14,11 @@ struct ClaimAudit: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(due) }
 }
 
-/// Writes a result, and deletes results that are more than 400 days old.
+/// Writes a result.
 struct KeepAuditRun: Statement {
     let run: AuditRun
 
     static let sql = """
-        WITH forgotten AS (DELETE FROM audit_run WHERE started < $2 - interval '400 days')
         INSERT INTO audit_run (due, started, finished, audited_from, accounts, entries, open_holds, posted, held, findings)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8::numeric * 1000000000, $9::numeric * 1000000000, $10)
         """
@@ -40,6 +39,12 @@ struct KeepAuditRun: Statement {
         }
         parameters.append(JSONText(json.bytes))
     }
+}
+
+/// Deletes results that are more than 400 days old. It does not belong into the snapshot of an
+/// audit, where two audits that overlap would delete the same row and one would fail.
+struct DeleteOldAuditRuns: Statement {
+    static let sql = "DELETE FROM audit_run WHERE started < clock_timestamp() - interval '400 days'"
 }
 
 struct ReadLastAuditRun: Statement {

@@ -24,8 +24,8 @@ struct Auditor: Sendable {
         return run
     }
 
-    /// Moves the opening of later audits and folds the usage before it. Call it after an audit
-    /// without findings.
+    /// Moves the opening of later audits, folds the usage before it and deletes results of 400 days
+    /// ago. Call it after an audit without findings.
     func close(at now: Instant) async throws {
         try await withTaskExecutorPreference(pool.loop) {
             for opening in try await Openings(pool: pool).advance(at: now) {
@@ -33,6 +33,7 @@ struct Auditor: Sendable {
             }
             let folded = try await UsageFolding(pool: pool).run()
             if folded > 0 { log.info("usage folded", ["rows": .integer(folded)]) }
+            _ = try await pool.pipeline(DeleteOldAuditRuns())
         }
     }
 

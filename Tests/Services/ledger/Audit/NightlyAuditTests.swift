@@ -78,6 +78,27 @@ struct NightlyAuditTests {
         }
     }
 
+    @Test func `audits that overlap keep both results, and a clean audit deletes results of 400 days ago`() async throws {
+        try await withAuditors(2) { auditors in
+            try await auditors[0].pool.script(
+                """
+                INSERT INTO audit_run (started, finished, audited_from, accounts, entries, open_holds, posted, held, findings)
+                SELECT at, at, 'epoch', 0, 0, 0, 0, 0, '[]' FROM (SELECT clock_timestamp() - interval '401 days' AS at) AS old
+                """)
+            let before = try await auditors[0].pool.one(CountAuditRuns())
+            let run = try await auditors[0].pool.transaction(isolation: .repeatableRead) { transaction in
+                _ = try await transaction.one(ReadClock())
+                // Begins later and ends earlier.
+                let other = try await auditors[1].run()
+                try await transaction.execute(KeepAuditRun(run: other))
+                return other
+            }
+            #expect(try await auditors[0].pool.one(CountAuditRuns()) == before + 2)
+            try await auditors[0].close(at: run.started)
+            #expect(try await auditors[0].pool.one(CountAuditRuns()) == before + 1)
+        }
+    }
+
     private var night: TimeOfDay { get throws { try #require(TimeOfDay("03:30")) } }
 
     private func dues(_ auditor: Auditor) async throws -> [Instant] {
@@ -119,4 +140,9 @@ private final class ManualClock: Sendable {
 private struct ReadDues: Statement {
     typealias Output = Instant
     static let sql = "SELECT due FROM audit_run WHERE due IS NOT NULL ORDER BY due"
+}
+
+private struct CountAuditRuns: Statement {
+    typealias Output = Int64
+    static let sql = "SELECT count(*) FROM audit_run"
 }
