@@ -93,11 +93,12 @@ struct LedgerService {
                 runtime.add(Component("audit", on: auditLoop, run: { try await nightly.run() }))
             }
 
-            let slots = ReadSlots(loop: runtime.loop)
+            let slots = ReadSlots(of: "reads of history or usage", loop: runtime.loop)
+            let settingSlots = ReadSlots(of: "changes of settings", loop: runtime.loop)
             let topUpURL = "\(runtime.configuration.publicURL)/billing"
             runtime.serve { _ in
                 Routes(
-                    store: store, runner: runner, auditor: auditor, slots: slots,
+                    store: store, runner: runner, auditor: auditor, slots: slots, settingSlots: settingSlots,
                     authenticate: { try await authenticator.principal($0) }, topUpURL: topUpURL, log: log
                 ).router
             }

@@ -13,6 +13,8 @@ struct Routes: Sendable {
     let runner: BatchRunner
     let auditor: Auditor
     let slots: ReadSlots
+    /// For changes of settings. An API key can take all slots of reads, and it cannot take these.
+    let settingSlots: ReadSlots
     let authenticate: @Sendable (Request) async throws -> Principal
     /// Where a person buys more.
     let topUpURL: String

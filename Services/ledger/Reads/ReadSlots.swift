@@ -18,12 +18,17 @@ final class ReadSlots: Sendable {
         var waiting: [Wait<ReadSlot>] = []
     }
 
+    /// The plural noun of an error.
+    private let what: String
     private let loop: EventLoop
     private let patience: Duration
     private let lines = Mutex<[AccountID: Line]>([:])
 
-    /// - Parameter patience: how long somebody waits for a slot.
-    init(loop: EventLoop, patience: Duration = .seconds(2)) {
+    /// - Parameters:
+    ///   - what: names in an error what the slots are for, in the plural.
+    ///   - patience: how long somebody waits for a slot.
+    init(of what: String, loop: EventLoop, patience: Duration = .seconds(2)) {
+        self.what = what
         self.loop = loop
         self.patience = patience
     }
@@ -40,12 +45,12 @@ final class ReadSlots: Sendable {
         let wait: Wait<ReadSlot>? = try lines.withLock { lines throws(Problem) in
             var line = lines[caller] ?? Line()
             guard line.running == Self.runningMax else {
-                guard line.running > 0 || lines.count < Self.callersMax else { throw Self.tooMany }
+                guard line.running > 0 || lines.count < Self.callersMax else { throw tooMany }
                 line.running += 1
                 lines[caller] = line
                 return nil
             }
-            guard line.waiting.count < Self.waitingMax else { throw Self.tooMany }
+            guard line.waiting.count < Self.waitingMax else { throw tooMany }
             let wait = Wait<ReadSlot>(on: loop)
             line.waiting.append(wait)
             lines[caller] = line
@@ -53,7 +58,7 @@ final class ReadSlots: Sendable {
         }
         guard let wait else { return ReadSlot(caller, of: self) }
         do {
-            return try await wait.value(within: patience, elseThrow: Self.tooMany)
+            return try await wait.value(within: patience, elseThrow: self.tooMany)
         } catch {
             lines.withLock { $0[caller]?.waiting.removeAll { $0 === wait } }
             throw error
@@ -72,8 +77,8 @@ final class ReadSlots: Sendable {
         next?.succeed(ReadSlot(caller, of: self))
     }
 
-    private static var tooMany: Problem {
-        .rateLimited("At most \(runningMax) reads of history or usage run at once for one caller.", retryAfter: .seconds(1))
+    private var tooMany: Problem {
+        .rateLimited("At most \(Self.runningMax) \(what) run at once for one caller. Try again in a second.", retryAfter: .seconds(1))
     }
 }
 

@@ -15,7 +15,7 @@ extension Routes {
     @Sendable func setLimits(_ request: Request) async throws -> Response {
         let caller = try await owner(request)
         let change = try SettingsChange(request.json(), amountMax: store.limits.balanceMax)
-        try await slots.during(caller.accountID) { try await store.changeSettings(of: caller.accountID, change.apply) }
+        try await settingSlots.during(caller.accountID) { try await store.changeSettings(of: caller.accountID, change.apply) }
         log.info(
             "limits set", ["account.id": .describing(caller.accountID), "set": .string(change.names.joined(separator: ","))],
             trace: request.trace)

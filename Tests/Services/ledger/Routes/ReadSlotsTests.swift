@@ -54,9 +54,27 @@ extension RoutesTests {
         }
     }
 
+    @Test func `reads of an API key do not keep the owner from setting a limit`() async throws {
+        try await withServer { server in
+            let person = server.person()
+            let key = server.key(of: person, scopes: ["credits"])
+            let reads = [try await server.slots.take(for: key.accountID), try await server.slots.take(for: key.accountID)]
+            #expect(try await server.ask("GET", "/api/credits/history", as: key).status == 429)
+            #expect(try await server.ask("PUT", "/api/credits/limits", as: person, #"{"daily":1}"#).status == 200)
+
+            let changes = [
+                try await server.settingSlots.take(for: person.accountID), try await server.settingSlots.take(for: person.accountID),
+            ]
+            let refused = try await server.ask("PUT", "/api/credits/limits", as: person, #"{"daily":2}"#)
+            #expect(refused.status == 429)
+            #expect(refused.text.contains("changes of settings"))
+            withExtendedLifetime((reads, changes)) {}
+        }
+    }
+
     @Test func `who waits for a slot gets the next that is free, and the line has an end`() async throws {
         try await TestDatabase.onLoop {
-            let slots = ReadSlots(loop: TestDatabase.loop, patience: .seconds(60))
+            let slots = ReadSlots(of: "reads", loop: TestDatabase.loop, patience: .seconds(60))
             let account = AccountID.make()
             let statuses = try await concurrently(30) { _ in
                 do {

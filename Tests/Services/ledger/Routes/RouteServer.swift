@@ -42,7 +42,8 @@ extension JSONObject {
 final class RouteServer: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
     let ledger: StoreUnderTest
-    let slots = ReadSlots(loop: TestDatabase.loop, patience: .milliseconds(100))
+    let slots = ReadSlots(of: "reads of history or usage", loop: TestDatabase.loop, patience: .milliseconds(100))
+    let settingSlots = ReadSlots(of: "changes of settings", loop: TestDatabase.loop, patience: .milliseconds(100))
     private var callers: [String: Principal] = [:]
     private var server: HTTPServer?
     private let client = HTTPClient(loop: TestDatabase.loop)
@@ -53,7 +54,8 @@ final class RouteServer: @unchecked Sendable {
         let log = Logger(service: "ledger-test", level: .error)
         let routes = Routes(
             store: ledger.store, runner: ledger.runner, auditor: Auditor(pool: ledger.pool, log: silent),
-            slots: slots, authenticate: { [self] in try principal($0) }, topUpURL: "http://gateway/billing", log: log)
+            slots: slots, settingSlots: settingSlots, authenticate: { [self] in try principal($0) }, topUpURL: "http://gateway/billing",
+            log: log)
         let server = HTTPServer(
             loop: TestDatabase.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0),
             handler: routes.router.handler(log: log, service: "ledger"), log: log)
