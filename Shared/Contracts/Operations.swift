@@ -13,7 +13,9 @@ package final class Operations: Sendable {
 
     private struct State {
         var quarter: Int64 = 0
-        var names: [AccountID: Set<String>] = [:]
+        /// Names by their bytes, as the tables compare them. Two strings of Swift can be equal and
+        /// differ in their bytes.
+        var names: [AccountID: Set<[UInt8]>] = [:]
         var count = 0
     }
 
@@ -23,13 +25,14 @@ package final class Operations: Sendable {
 
     package func recorded(_ operation: String?, of account: AccountID, at now: Instant) -> String? {
         guard let operation, operation != Self.other else { return operation }
+        let name = Array(operation.utf8)
         let quarter = now.seconds / 900
         return state.withLock { state in
             if quarter != state.quarter { state = State(quarter: quarter) }
             let known = state.names[account] ?? []
-            if known.contains(operation) { return operation }
+            if known.contains(name) { return operation }
             guard known.count < Self.namesMax, state.count < Self.allNamesMax else { return Self.other }
-            state.names[account, default: []].insert(operation)
+            state.names[account, default: []].insert(name)
             state.count += 1
             return operation
         }

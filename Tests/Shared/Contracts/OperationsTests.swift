@@ -15,6 +15,15 @@ struct OperationsTests {
         #expect(operations.recorded("op51", of: account, at: at(1_800)) == "op51")
     }
 
+    @Test func `names that differ in their bytes only take a place each`() {
+        let operations = Operations()
+        for number in 1...49 { _ = operations.recorded("op\(number)", of: account, at: at(0)) }
+        #expect(operations.recorded("caf\u{e9}", of: account, at: at(0)) == "caf\u{e9}")
+        // The same letters for a reader, and another name for the tables.
+        #expect(operations.recorded("cafe\u{301}", of: account, at: at(0)) == "other")
+        #expect(operations.recorded("caf\u{e9}", of: account, at: at(0)) == "caf\u{e9}")
+    }
+
     @Test func `other takes no place`() {
         let operations = Operations()
         #expect(operations.recorded("other", of: account, at: at(0)) == "other")
