@@ -1,9 +1,11 @@
 import Bootstrap
 import JSON
 import Postgres
+import Telemetry
 
 /// `ledger audit [--all] [--json]`: audits now and prints the result. Status 0: no findings; 1:
 /// findings; 2: the audit failed.
+/// Moving the opening happens after the result is printed, and its failure is a line of the log.
 ///
 /// `--all` reads everything that the journal still has. An audit without findings moves the opening
 /// of later audits, as the nightly audit does. The command needs `DATABASE_URL` only; the ledger
@@ -13,12 +15,15 @@ let auditCommand = Runtime.Command("audit", parameters: "[--all] [--json]", stat
     let pool = try runtime.database(connectionsMax: 1)
     let auditor = Auditor(pool: pool, log: runtime.log)
     let run = try await auditor.run(all: arguments.contains("--all"))
-    if run.audit.findings.isEmpty { try await auditor.close(at: run.started) }
-    await pool.close()
     if arguments.contains("--json") {
         print(String(decoding: JSONWriter.object { run.encode(into: &$0) }, as: UTF8.self))
     } else {
         print(run.text)
     }
+    if run.audit.findings.isEmpty {
+        // The result is printed. A later audit moves the opening.
+        do { try await auditor.close(at: run.started) } catch { runtime.log.warning("audit failed", error: error) }
+    }
+    await pool.close()
     return run.audit.findings.isEmpty ? 0 : 1
 }
