@@ -14,7 +14,7 @@ let auditCommand = Runtime.Command("audit", parameters: "[--all] [--json]", stat
     guard Set(arguments).isSubset(of: ["--all", "--json"]), Set(arguments).count == arguments.count else { return nil }
     let pool = try runtime.database(connectionsMax: 1)
     let auditor = Auditor(pool: pool, log: runtime.log)
-    let run = try await auditor.run(all: arguments.contains("--all"))
+    guard let run = try await auditor.run(all: arguments.contains("--all")) else { preconditionFailure("the process runs one audit") }
     if arguments.contains("--json") {
         print(String(decoding: JSONWriter.object { run.encode(into: &$0) }, as: UTF8.self))
     } else {

@@ -1,5 +1,6 @@
 import Contracts
 import Postgres
+import Synchronization
 import Telemetry
 
 /// Runs audits and keeps their results.
@@ -8,17 +9,23 @@ import Telemetry
 struct Auditor: Sendable {
     let pool: PostgresPool
     let log: Logger
+    private let running = RunningAudits()
 
-    /// Runs an audit now.
+    /// Runs an audit now, unless one runs in this process already. A client that repeats its request
+    /// after a time-out takes no further connection.
     /// - Parameter all: reads everything that the journal still has, not only the entries since the newest opening.
-    func run(all: Bool = false) async throws -> AuditRun {
-        guard let run = try await run(due: nil, all: all) else { preconditionFailure("another ledger can run only an audit that is due") }
-        return run
+    /// - Returns: nil if an audit runs in this process already.
+    func run(all: Bool = false) async throws -> AuditRun? {
+        guard running.begin(unlessOneRuns: true) else { return nil }
+        defer { running.end() }
+        return try await run(due: nil, all: all)
     }
 
     /// Runs the audit that was due at `due`, unless a ledger ran it already or is running it. If
     /// the audit finds nothing, moves the opening of later audits and folds old usage.
     func run(due: Instant) async throws -> AuditRun? {
+        _ = running.begin(unlessOneRuns: false)
+        defer { running.end() }
         guard let run = try await run(due: due, all: false) else { return nil }
         if run.audit.findings.isEmpty { try await close(at: run.started) }
         return run
@@ -82,6 +89,22 @@ struct Auditor: Sendable {
                 "duration_ms": .milliseconds(run.finished - run.started),
             ])
     }
+}
+
+/// The number of audits that run in this process.
+private final class RunningAudits: Sendable {
+    private let count = Mutex(0)
+
+    /// - Returns: false if the audit must not begin.
+    func begin(unlessOneRuns: Bool) -> Bool {
+        count.withLock { count in
+            if unlessOneRuns, count > 0 { return false }
+            count += 1
+            return true
+        }
+    }
+
+    func end() { count.withLock { $0 -= 1 } }
 }
 
 /// An audit that was run, and when.

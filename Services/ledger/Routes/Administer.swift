@@ -51,13 +51,20 @@ extension Routes {
 
     /// Audits the entries since the newest opening, or with `all=true` everything that the journal
     /// still has. With `last=true` returns the result of the last audit. The answer is 200 also
-    /// with findings; `consistent` is then false.
+    /// with findings; `consistent` is then false. It is 409 while an audit runs in this ledger.
     @Sendable func audit(_ request: Request) async throws -> Response {
         _ = try await administrator(request)
         let (all, last) = try (request.query.flag("all"), request.query.flag("last"))
         guard !(all && last) else { throw Problem.invalidRequest("`last` cannot be combined with `all`.", param: "last") }
-        guard let run = try await last ? auditor.last() : auditor.run(all: all) else { throw Problem.notFound("An earlier audit") }
+        guard let run = try await last ? auditor.last() : auditor.run(all: all) else {
+            throw last ? Problem.notFound("An earlier audit") : Self.auditRuns
+        }
         return .object(200) { run.encode(into: &$0) }
+    }
+
+    private static var auditRuns: Problem {
+        .conflict(
+            "An audit runs in this ledger. Read its result later with `last=true`. Run long audits on a server with `ledger audit --all`.")
     }
 }
 

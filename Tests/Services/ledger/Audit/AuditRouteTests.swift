@@ -1,5 +1,6 @@
 import Contracts
 import JSON
+import Postgres
 import TestSupport
 import Testing
 
@@ -27,6 +28,36 @@ struct AuditRouteTests {
             }
         }
     }
+}
+
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
+struct AuditAtOnceRouteTests {
+    @Test func `an audit is refused while another one runs in this ledger`() async throws {
+        try await withServer { server in
+            let admin = server.person(isAdmin: true)
+            let first = try await server.ledger.pool.transaction { holder in
+                try await holder.script("LOCK TABLE audit_opening IN ACCESS EXCLUSIVE MODE")
+                let first = Task(executorPreference: TestDatabase.loop) {
+                    try await server.ask("GET", "/api/admin/credits/audit?all=true", as: admin)
+                }
+                try await until("the audit has begun") { try await server.ledger.reads.one(CountWaitingAudits()) == 1 }
+                for query in ["", "?all=true"] {
+                    let second = try await server.ask("GET", "/api/admin/credits/audit\(query)", as: admin)
+                    #expect(second.status == 409, "\(query)")
+                    #expect(second.code == "conflict", "\(query)")
+                    #expect(second.text.contains("`ledger audit --all`"), "\(query)")
+                }
+                return first
+            }
+            #expect(try await first.value.status == 200)
+            #expect(try await server.ask("GET", "/api/admin/credits/audit?all=true", as: admin).status == 200)
+        }
+    }
+}
+
+private struct CountWaitingAudits: Statement {
+    typealias Output = Int64
+    static let sql = "SELECT count(*) FROM pg_locks WHERE relation = 'audit_opening'::regclass AND NOT granted"
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)

@@ -60,7 +60,7 @@ struct NightlyAuditTests {
             let account = AccountID.make()
             let findings = Metrics.shared.gauge("ledger_audit_findings", help: "")
             let lastSuccess = Metrics.shared.gauge("ledger_audit_last_success_seconds", help: "")
-            let clean = try await auditors[1].run()
+            let clean = try #require(try await auditors[1].run())
             try await auditors[0].pool.withConnection {
                 try await $0.script("INSERT INTO account (account_id, posted) VALUES ('\(account)', 1)")
             }
@@ -89,7 +89,7 @@ struct NightlyAuditTests {
             let run = try await auditors[0].pool.transaction(isolation: .repeatableRead) { transaction in
                 _ = try await transaction.one(ReadClock())
                 // Begins later and ends earlier.
-                let other = try await auditors[1].run()
+                let other = try #require(try await auditors[1].run())
                 try await transaction.execute(KeepAuditRun(run: other))
                 return other
             }
