@@ -245,13 +245,28 @@ LANGUAGE sql STABLE AS $$
     WHERE i.inhparent = 'journal'::regclass
 $$;
 
+-- True if the month has an entry that was decided at or after a time. Reads the BRIN index of the
+-- month and the pages that it names: with the time as a literal, and without the choice of reading
+-- the whole month.
+CREATE FUNCTION month_has_entry_since(month timestamptz, since timestamptz) RETURNS boolean
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+    is_found boolean;
+BEGIN
+    EXECUTE format(
+        'SELECT EXISTS (SELECT FROM %I WHERE decided_at >= %L)',
+        'journal_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM'), since) INTO is_found;
+    RETURN is_found;
+END
+$$;
+
 -- Detaches the oldest month from the journal; its table stays. Fails with serialization_failure if
 -- the month has an entry that was decided after the newest opening of the audit. Writers of that
 -- month wait for the look into its BRIN index. All writers wait for the last statement, which waits
 -- at most two seconds for readers of the journal. An audit reads for longer and locks
 -- audit_opening, so the function fails at once while an audit runs.
 CREATE FUNCTION detach_journal_month(month timestamptz) RETURNS void
-LANGUAGE plpgsql SET lock_timeout = '2s' SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
 DECLARE
     partition text := 'journal_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM');
     opening   timestamptz;
@@ -263,7 +278,7 @@ BEGIN
     LOCK TABLE audit_opening IN ACCESS EXCLUSIVE MODE NOWAIT;
     EXECUTE format('LOCK TABLE %I IN SHARE MODE', partition);
     FOR opening IN SELECT at FROM audit_opening WHERE at > month ORDER BY at LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE decided_at >= %L)', partition, opening) INTO is_late;
+        is_late := month_has_entry_since(month, opening);
         EXIT WHEN NOT is_late;
     END LOOP;
     IF is_late THEN

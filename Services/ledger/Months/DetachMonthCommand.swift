@@ -35,6 +35,7 @@ extension MonthDetachment.Refusal {
         case .notAudited:
             "it has entries that were decided after the audit's opening; run `ledger audit`, or try again after the 8th of next month"
         case .busy: "an audit, a backup or another reader kept the journal locked; try again later"
+        case .timedOut: "a statement ran for longer than the database allows; try again at a time with less load"
         }
     }
 }

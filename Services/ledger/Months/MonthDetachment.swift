@@ -44,13 +44,19 @@ struct MonthDetachment: Sendable {
         case notAudited
         /// An audit, a backup or another reader kept the journal locked during every try.
         case busy
+        /// The database cancelled a statement that ran for too long.
+        case timedOut
     }
 
     /// Runs on the pool's loop.
     func run(_ month: JournalMonth, isDryRun: Bool) async throws -> Outcome {
-        if let refusal = try await refusal(of: month) { return .refused(refusal) }
-        if isDryRun { return .possible }
-        if let refusal = try await detach(month) { return .refused(refusal) }
+        do {
+            if let refusal = try await refusal(of: month) { return .refused(refusal) }
+            if isDryRun { return .possible }
+            if let refusal = try await detach(month) { return .refused(refusal) }
+        } catch let error as PostgresError where error.sqlState == "57014" {
+            return .refused(.timedOut)
+        }
         try await pool.transaction { transaction in
             _ = try await transaction.pipeline(AllowTenMinutes(), DeleteOldAccountOpenings(), DeleteOldLotOpenings())
         }
@@ -104,7 +110,8 @@ private struct SummarizeMonth: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(month.start) }
 }
 
-private struct ReadMonth: Statement {
+/// Reads what can forbid to detach a month. Looks for late entries in the oldest month only.
+struct ReadMonth: Statement {
     struct Facts: Sendable {
         let journalStart: Instant
         let now: Instant
@@ -120,9 +127,7 @@ private struct ReadMonth: Statement {
             journal_start(), clock_timestamp(),
             (SELECT count(*) FROM open_hold WHERE charge_id >= uuid_floor($1) AND charge_id < uuid_floor($2)),
             (SELECT count(*) FROM dead_letter WHERE state = 'replay'),
-            opening.at >= $2 AND NOT EXISTS (
-                SELECT FROM journal
-                WHERE charge_id >= uuid_floor($1) AND charge_id < uuid_floor($2) AND decided_at >= opening.at)
+            CASE WHEN $1 = journal_start() AND opening.at >= $2 THEN NOT month_has_entry_since($1, opening.at) ELSE false END
         FROM (SELECT max(at) AS at FROM audit_opening) AS opening
         """
 
@@ -136,7 +141,7 @@ private struct ReadMonth: Statement {
     }
 }
 
-private struct DetachMonth: Statement {
+struct DetachMonth: Statement {
     let month: JournalMonth
     static let sql = "SELECT detach_journal_month($1)"
     func bind(_ parameters: inout Parameters) { parameters.append(month.start) }

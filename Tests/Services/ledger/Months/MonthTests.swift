@@ -129,24 +129,34 @@ struct LateEntryTests {
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct ShortLockTests {
-    /// `EXPLAIN (ANALYZE)` counts the blocks that the look under the lock touches.
-    @Test func `what is looked at under the lock does not grow with the month`() async throws {
+    @Test func `the looks for late entries, without and with the lock, do not grow with the month`() async throws {
         try await withLedgers { ledgers in
             let ledger = ledgers[0]
             let now = JournalMonth(of: Instant.now())
             let month = now + -4
             try await ledger.attach(from: month, to: now + -2)
             let table = "journal_\(month.description.replacing("-", with: "_"))"
-            try await ledger.pool.withConnection { try await $0.script(Self.entries(200_000, table, month)) }
+            try await ledger.pool.script(Self.entries(200_000, table, month))
             #expect(try await ledger.detach(month) == .refused(.notAudited))
-            let plan = try await ledger.pool.transaction { transaction in
-                try await transaction.script("SET LOCAL enable_seqscan = off")
-                return try await transaction.query(BlocksRead(table: table))
+            try await ledger.pool.script("INSERT INTO audit_opening VALUES ('\(month.end)')")
+            // Updates the index too.
+            #expect(try await ledger.detach(month, isDryRun: true) == .possible)
+            for look in ["without", "with"] {
+                let blocks = try await ledger.pool.transaction { transaction in
+                    let before = try await transaction.one(ReadBlocksFetched(table: table))
+                    if look == "without" {
+                        _ = try await transaction.query(ReadMonth(month: month))
+                    } else {
+                        try await transaction.execute(DetachMonth(month: month))
+                    }
+                    let blocks = try await transaction.one(ReadBlocksFetched(table: table)) - before
+                    await transaction.rollback()
+                    return blocks
+                }
+                #expect(blocks > 0, "\(look) the lock")
+                #expect(blocks < 300, "\(look) the lock, of 4,000")
             }
-            let pages = try #require(plan.first)
-            #expect(pages > 0)
-            #expect(pages < 300, "of 4,000")
-            try await ledger.pool.withConnection { try await $0.script("TRUNCATE \(table)") }
+            try await ledger.pool.script("TRUNCATE \(table); DELETE FROM audit_opening WHERE at = '\(month.end)'")
         }
     }
 
@@ -156,14 +166,7 @@ struct ShortLockTests {
         SELECT
             (left(uuid_floor('\(month.start)')::text, 24) || lpad(to_hex(n), 12, '0'))::uuid, 0, gen_random_uuid(), 0, 4, 0, 0, 0, 0, 0, 0, 0, 0,
             '\(month.start)'::timestamptz + n * interval '10 seconds'
-        FROM generate_series(1, \(count)) AS n;
-        CREATE FUNCTION blocks_read(name text) RETURNS bigint LANGUAGE plpgsql AS $$
-        DECLARE
-            plan jsonb;
-        BEGIN
-            EXECUTE format('EXPLAIN (ANALYZE, BUFFERS, FORMAT json) SELECT EXISTS (SELECT FROM %I WHERE decided_at >= %L)', name, now()) INTO plan;
-            RETURN (plan -> 0 -> 'Plan' ->> 'Shared Hit Blocks')::bigint + (plan -> 0 -> 'Plan' ->> 'Shared Read Blocks')::bigint;
-        END $$;
+        FROM generate_series(1, \(count)) AS n
         """
     }
 }
@@ -229,11 +232,36 @@ struct MonthLockTests {
     }
 }
 
-/// Counts the shared blocks that a look for entries since the newest opening touches.
-private struct BlocksRead: Statement {
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
+struct MonthStaysTests {
+    @Test func `a statement of a detachment that takes too long is refused with its reason`() async throws {
+        let database = TestDatabase.current
+        try await withLedgers { ledgers in
+            let month = JournalMonth(index: JournalMonth(of: Instant.now()).index - 4)
+            try await ledgers[0].attach(from: month, to: month + 2)
+            try await Openings(pool: ledgers[0].pool).advance(at: Instant.now())
+            var configuration = database.configuration(connectionsMax: 1)
+            configuration.statementTimeout = .milliseconds(100)
+            let pool = PostgresPool(loop: TestDatabase.loop, configuration: configuration, log: silent)
+            try await ledgers[0].pool.transaction { reader in
+                try await reader.script("SELECT count(*) FROM journal")
+                #expect(try await MonthDetachment(pool: pool).run(month, isDryRun: false) == .refused(.timedOut))
+            }
+            await pool.close()
+        }
+    }
+}
+
+/// Counts the blocks of a table and its indexes that the connection fetched lately.
+private struct ReadBlocksFetched: Statement {
     typealias Output = Int64
     let table: String
-    static let sql = "SELECT blocks_read($1)"
+
+    static let sql = """
+        SELECT sum(pg_stat_get_xact_blocks_fetched(read.oid))::bigint
+        FROM (SELECT $1::regclass::oid UNION ALL SELECT indexrelid FROM pg_index WHERE indrelid = $1::regclass) AS read (oid)
+        """
+
     func bind(_ parameters: inout Parameters) { parameters.append(table) }
 }
 
