@@ -24,6 +24,9 @@ struct MonthDetachment: Sendable {
     /// settled or sent again.
     static let monthsKept: Int64 = 3
 
+    /// The SQLSTATE of `detach_journal_month` if commands of locked accounts wait as rows.
+    private static let commandsWait = "LG001"
+
     enum Outcome: Sendable, Equatable {
         case detached
         /// The answer to a dry run: the month can be detached now.
@@ -85,6 +88,8 @@ struct MonthDetachment: Sendable {
                 try await pool.loop.sleep(for: pause)
             } catch let error as PostgresError where error.sqlState == "40001" {
                 return .notAudited
+            } catch let error as PostgresError where error.sqlState == Self.commandsWait {
+                return .commandsWaiting(max(1, try await pool.one(CountCommandsWaiting())))
             }
         }
         preconditionFailure("tries are counted")
@@ -126,7 +131,7 @@ struct ReadMonth: Statement {
         SELECT
             journal_start(), clock_timestamp(),
             (SELECT count(*) FROM open_hold WHERE charge_id >= uuid_floor($1) AND charge_id < uuid_floor($2)),
-            (SELECT count(*) FROM dead_letter WHERE state = 'replay'),
+            (\(CountCommandsWaiting.sql)),
             CASE WHEN $1 = journal_start() AND opening.at >= $2 THEN NOT month_has_entry_since($1, opening.at) ELSE false END
         FROM (SELECT max(at) AS at FROM audit_opening) AS opening
         """
@@ -139,6 +144,11 @@ struct ReadMonth: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Facts {
         try Facts(journalStart: row.next(), now: row.next(), openHolds: row.next(), commandsWaiting: row.next(), isAudited: row.next())
     }
+}
+
+private struct CountCommandsWaiting: Statement {
+    typealias Output = Int64
+    static let sql = "SELECT count(*) FROM dead_letter WHERE state = 'replay'"
 }
 
 struct DetachMonth: Statement {

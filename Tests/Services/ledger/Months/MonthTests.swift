@@ -90,13 +90,7 @@ struct MonthRefusalTests {
             #expect(try await ledger.detach(may) == .refused(.notAudited))
 
             #expect(try await ledger.night((now + 1).start + .days(8)) == [])
-            try await ledger.pool.script(
-                """
-                INSERT INTO dead_letter (message_id, consumer, exchange, routing_key, type, source, conversation_id, body, ordering_key,
-                    attempts, error_class, error_message, state, next_attempt_at)
-                VALUES (gen_random_uuid(), 'ledger.cmd.charge', 'gw', 'x', 'charge.settle.v1', 'llm-proxy', gen_random_uuid(), '',
-                    'an account', 1, 'account_locked', 'x', 'replay', now())
-                """)
+            try await ledger.pool.script(keptCommand)
             #expect(try await ledger.detach(may) == .refused(.commandsWaiting(1)))
             try await ledger.pool.script("DELETE FROM dead_letter")
             #expect(try await ledger.detach(may) == .detached)
@@ -250,6 +244,26 @@ struct MonthStaysTests {
             await pool.close()
         }
     }
+
+    @Test func `a command that becomes a row while the lock is waited for keeps its month`() async throws {
+        try await withLedgers(2) { ledgers in
+            let month = JournalMonth(index: JournalMonth(of: Instant.now()).index - 4)
+            try await ledgers[0].attach(from: month, to: month + 2)
+            let tries = ledgers[1].pool
+            try await Openings(pool: tries).advance(at: Instant.now())
+            let outcome = try await ledgers[0].pool.transaction { reader in
+                try await reader.script("SELECT count(*) FROM journal")
+                let outcome = Task(executorPreference: TestDatabase.loop) {
+                    try await MonthDetachment(pool: tries, pause: .milliseconds(50)).run(month, isDryRun: false)
+                }
+                try await until("the lock is waited for") { try await ledgers[0].pool.one(CountWaiting()) > 0 }
+                try await ledgers[0].pool.script(keptCommand)
+                return outcome
+            }
+            #expect(try await outcome.value == .refused(.commandsWaiting(1)))
+            try await ledgers[0].pool.script("DELETE FROM dead_letter")
+        }
+    }
 }
 
 /// Counts the blocks of a table and its indexes that the connection fetched lately.
@@ -264,6 +278,21 @@ private struct ReadBlocksFetched: Statement {
 
     func bind(_ parameters: inout Parameters) { parameters.append(table) }
 }
+
+private struct CountWaiting: Statement {
+    typealias Output = Int64
+    static let sql = """
+        SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%detach_journal_month%'
+        """
+}
+
+/// A command of a locked account, as a row.
+private let keptCommand = """
+    INSERT INTO dead_letter (message_id, consumer, exchange, routing_key, type, source, conversation_id, body, ordering_key,
+        attempts, error_class, error_message, state, next_attempt_at)
+    VALUES (gen_random_uuid(), 'ledger.cmd.charge', 'gw', 'x', 'charge.settle.v1', 'llm-proxy', gen_random_uuid(), '',
+        'an account', 1, 'account_locked', 'x', 'replay', now())
+    """
 
 private struct Unexpected: Error {
     let what: String
