@@ -38,15 +38,14 @@ struct Audit: Sendable {
     /// - Parameter transaction: a transaction with one snapshot, taken after ``LockOpenings``.
     static func run(in transaction: PostgresTransaction, all: Bool = false) async throws -> Audit {
         try await transaction.execute(PrepareAudit())
-        let scope = try await transaction.one(ReadScope(all: all))
-        let from = scope.from
+        let from = try await transaction.one(ReadOpening(all: all))
         var audit = try await transaction.one(Totals(from: from))
         let (chain, accounts, overspent, overcharged, owed) = try await transaction.pipeline(
             BrokenChain(from: from), AccountOffJournal(from: from), Overspent(from: from), Overcharged(from: from), Owed())
         let (held, hold, missing, release) = try await transaction.pipeline(
             HeldOffHolds(), HoldOffJournal(), HoldWithoutRow(from: from), ReleaseOffHold(from: from))
         let (usage, spent, keyHeld, keySpent) = try await transaction.pipeline(
-            UsageOffJournal(scope: scope), SpentOffJournal(from: from), KeyHeldOffHolds(), KeySpentOffJournal(from: from))
+            UsageOffJournal(from: from), SpentOffJournal(from: from), KeyHeldOffHolds(), KeySpentOffJournal(from: from))
         audit.findings = [
             chain, accounts, overspent, overcharged, owed, held, hold, missing, release, usage, spent, keyHeld, keySpent,
         ].flatMap(\.self)
@@ -68,14 +67,6 @@ struct Audit: Sendable {
         try await accounts.close()
         return findings
     }
-}
-
-/// The openings that an audit uses.
-struct AuditScope: Sendable {
-    /// The opening. The audit does not read entries decided before it.
-    var from: Instant
-    /// The newest opening. Usage before it may be folded into half-hours.
-    var newest: Instant
 }
 
 /// A query for the first row that is wrong, in the order of accounts and their chains.
@@ -161,14 +152,12 @@ struct PrepareAudit: Statement {
         """
 }
 
-private struct ReadScope: Statement {
+/// Reads the opening at which an audit begins.
+private struct ReadOpening: Statement {
+    typealias Output = Instant
     let all: Bool
-
-    static let sql = "SELECT CASE WHEN $1 THEN min(at) ELSE max(at) END, max(at) FROM audit_opening"
-
+    static let sql = "SELECT CASE WHEN $1 THEN (SELECT min(at) FROM audit_opening) ELSE newest_opening() END"
     func bind(_ parameters: inout Parameters) { parameters.append(all) }
-
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> AuditScope { try AuditScope(from: row.next(), newest: row.next()) }
 }
 
 private struct Totals: Statement {

@@ -30,6 +30,7 @@ struct Openings: Sendable {
             try await transaction.execute(PrepareAudit())
             guard try await transaction.one(ClaimOpenings()) else { return nil }
             let known = try await transaction.one(ReadNewestOpening())
+            try await transaction.execute(DeleteLaterOpenings(than: known.opening))
             let next = max(JournalMonth(of: known.opening), JournalMonth(of: known.journalStart)).end
             guard next <= newest else { return nil }
             if try await write(next, after: known.opening, in: transaction) { return next }
@@ -89,11 +90,28 @@ private struct ClaimOpenings: Statement {
 }
 
 private struct ReadNewestOpening: Statement {
-    static let sql = "SELECT max(at), journal_start() FROM audit_opening"
+    static let sql = "SELECT newest_opening(), journal_start()"
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> (opening: Instant, journalStart: Instant) {
         try (row.next(), row.next())
     }
+}
+
+/// Deletes openings that a clock wrote while it was ahead. Entries decided since then may lie before
+/// them.
+private struct DeleteLaterOpenings: Statement {
+    let newest: Instant
+
+    init(than newest: Instant) { self.newest = newest }
+
+    static let sql = """
+        WITH
+            later AS (DELETE FROM audit_opening WHERE at > $1 RETURNING at),
+            accounts AS (DELETE FROM account_opening WHERE at IN (SELECT at FROM later))
+        DELETE FROM lot_opening WHERE at IN (SELECT at FROM later)
+        """
+
+    func bind(_ parameters: inout Parameters) { parameters.append(newest) }
 }
 
 private struct WriteOpening: Statement {

@@ -4,11 +4,11 @@ import Postgres
 // These checks compare sums, which each decision updates, with the journal. An opening is a month
 // start, so a sum is compared whole or not at all.
 
-/// The sums of the quarters of an hour equal the journal's. Sums before the newest opening are
-/// compared by half-hours, because their quarters may be folded.
-struct UsageOffJournal: AuditCheck {
+/// The sums of the quarters of an hour equal the journal's. A half-hour without a row for its second
+/// quarter may be folded: its first row is compared with the journal's half-hour.
+struct UsageOffJournal: JournalCheck {
     static let name = "usage"
-    let scope: AuditScope
+    let from: Instant
 
     static let wrong = """
         SELECT
@@ -21,39 +21,37 @@ struct UsageOffJournal: AuditCheck {
         FROM (
             SELECT account_id, quarter, type, model, operation, entries, credits, overage, prompt_tokens, completion_tokens
             FROM usage_quarter
-            WHERE quarter >= $2
-            UNION ALL
-            SELECT
-                account_id, date_bin('30 minutes', quarter, 'epoch'), type, model, operation, sum(entries), sum(credits), sum(overage),
-                sum(prompt_tokens), sum(completion_tokens)
-            FROM usage_quarter
-            WHERE quarter >= $1 AND quarter < $2
-            GROUP BY 1, 2, 3, 4, 5
+            WHERE quarter >= $1
         ) AS u
         FULL JOIN (
             SELECT
-                account_id,
-                CASE
-                    WHEN decided_at < $2 THEN date_bin('30 minutes', decided_at, 'epoch') ELSE date_bin('15 minutes', decided_at, 'epoch')
-                END AS quarter,
-                CASE WHEN kind IN (3, 5, 6, 7) THEN 'usage' WHEN kind = 27 THEN 'expiry' ELSE journal_kind(kind) END AS type,
-                left(coalesce(metadata ->> 'model', ''), 200) AS model, left(coalesce(metadata ->> 'operation', ''), 200) AS operation,
-                count(*) AS entries, sum(posted_delta) AS credits,
-                sum(CASE WHEN kind IN (3, 5, 6, 7) THEN greatest(requested - amount, 0) ELSE 0 END) AS overage,
-                sum(least(greatest((metadata ->> 'prompt_tokens')::bigint, 0), 1000000000000)) AS prompt_tokens,
-                sum(least(greatest((metadata ->> 'completion_tokens')::bigint, 0), 1000000000000)) AS completion_tokens
-            FROM journal
-            WHERE decided_at >= $1 AND status = 0 AND (kind IN (3, 5, 6, 7) OR posted_delta <> 0)
+                account_id, CASE WHEN second.entries IS NULL THEN date_bin('30 minutes', j.quarter, 'epoch') ELSE j.quarter END AS quarter,
+                type, model, operation, sum(j.entries) AS entries, sum(j.credits) AS credits, sum(j.overage) AS overage,
+                sum(j.prompt_tokens) AS prompt_tokens, sum(j.completion_tokens) AS completion_tokens
+            FROM (
+                SELECT
+                    account_id, date_bin('15 minutes', decided_at, 'epoch') AS quarter,
+                    date_bin('30 minutes', decided_at, 'epoch') + interval '15 minutes' AS second_quarter,
+                    CASE WHEN kind IN (3, 5, 6, 7) THEN 'usage' WHEN kind = 27 THEN 'expiry' ELSE journal_kind(kind) END AS type,
+                    left(coalesce(metadata ->> 'model', ''), 200) AS model, left(coalesce(metadata ->> 'operation', ''), 200) AS operation,
+                    count(*) AS entries, sum(posted_delta) AS credits,
+                    sum(CASE WHEN kind IN (3, 5, 6, 7) THEN greatest(requested - amount, 0) ELSE 0 END) AS overage,
+                    sum(least(greatest((metadata ->> 'prompt_tokens')::bigint, 0), 1000000000000)) AS prompt_tokens,
+                    sum(least(greatest((metadata ->> 'completion_tokens')::bigint, 0), 1000000000000)) AS completion_tokens
+                FROM journal
+                WHERE decided_at >= $1 AND status = 0 AND (kind IN (3, 5, 6, 7) OR posted_delta <> 0)
+                GROUP BY 1, 2, 3, 4, 5, 6
+            ) AS j
+            LEFT JOIN (
+                SELECT account_id, quarter AS second_quarter, type, model, operation, entries
+                FROM usage_quarter
+                WHERE quarter >= $1
+            ) AS second USING (account_id, second_quarter, type, model, operation)
             GROUP BY 1, 2, 3, 4, 5
         ) AS j USING (account_id, quarter, type, model, operation)
         WHERE (u.entries, u.credits, u.overage, u.prompt_tokens, u.completion_tokens)
             IS DISTINCT FROM (j.entries, j.credits, j.overage, j.prompt_tokens, j.completion_tokens)
         """
-
-    func bind(_ parameters: inout Parameters) {
-        parameters.append(scope.from)
-        parameters.append(scope.newest)
-    }
 }
 
 /// An account's spending in the day and the month of its last charge. Credits that a late

@@ -133,7 +133,7 @@ struct ReadMonth: Statement {
             (SELECT count(*) FROM open_hold WHERE charge_id >= uuid_floor($1) AND charge_id < uuid_floor($2)),
             (\(CountCommandsWaiting.sql)),
             CASE WHEN $1 = journal_start() AND opening.at >= $2 THEN NOT month_has_entry_since($1, opening.at) ELSE false END
-        FROM (SELECT max(at) AS at FROM audit_opening) AS opening
+        FROM (SELECT newest_opening() AS at) AS opening
         """
 
     func bind(_ parameters: inout Parameters) {

@@ -16,8 +16,7 @@ struct UsageFolding: Sendable {
     /// The end of folded time, at the start of a half-hour. Quarters before it are folded, or will
     /// be.
     static let end = """
-        least(
-            (SELECT max(at) FROM audit_opening), date_bin('30 minutes', clock_timestamp() - interval '40 days', 'epoch'))
+        least(newest_opening(), date_bin('30 minutes', clock_timestamp() - interval '40 days', 'epoch'))
         """
 
     /// - Returns: the number of rows that were folded.

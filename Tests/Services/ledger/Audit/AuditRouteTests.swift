@@ -63,19 +63,21 @@ private struct CountWaitingAudits: Statement {
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct AuditFromOpeningRouteTests {
     @Test func `an audit reads the entries since the newest opening, and all of them with all=true`() async throws {
-        try await withServer { server in
-            let admin = server.person(isAdmin: true)
-            _ = try await server.ledger.account(10)
-            let opening = JournalMonth(index: JournalMonth(of: Instant.now()).index + 1).start
-            try await Openings(pool: server.ledger.pool).advance(at: opening + .seconds(7 * 86_400))
+        try await withMovedClock { ledgers in
+            try await serve(ledgers[0]) { server in
+                let admin = server.person(isAdmin: true)
+                _ = try await server.ledger.account(10)
+                let opening = (JournalMonth(of: Instant.now()) + 1).start
+                #expect(try await server.ledger.night(opening + .days(7)) == [])
 
-            let audit = try await server.object("/api/admin/credits/audit", as: admin)
-            #expect(audit.text(of: "audited_from") == "\"\(opening)\"")
-            #expect(audit.text(of: "entries") == "0")
-            let all = try await server.object("/api/admin/credits/audit?all=true", as: admin)
-            #expect(all.text(of: "audited_from") == "null")
-            #expect(all.text(of: "entries") == "1")
-            #expect(try await server.object("/api/admin/credits/audit?last=true", as: admin).bytes == all.bytes)
+                let audit = try await server.object("/api/admin/credits/audit", as: admin)
+                #expect(audit.text(of: "audited_from") == "\"\(opening)\"")
+                #expect(audit.text(of: "entries") == "0")
+                let all = try await server.object("/api/admin/credits/audit?all=true", as: admin)
+                #expect(all.text(of: "audited_from") == "null")
+                #expect(all.text(of: "entries") == "1")
+                #expect(try await server.object("/api/admin/credits/audit?last=true", as: admin).bytes == all.bytes)
+            }
         }
     }
 }

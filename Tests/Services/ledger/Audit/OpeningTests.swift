@@ -102,7 +102,7 @@ struct BoundedAuditTests {
                     FROM generate_series(1, 100000) AS n
                     """)
                 try await $0.script("VACUUM ANALYZE \(table)")
-                try await $0.script("INSERT INTO audit_opening VALUES ('\((old + 1).start)')")
+                try await $0.script("INSERT INTO audit_opening VALUES ('\(old.start + .days(15))')")
             }
             _ = try await ledger.account(10)
             // About ten statements read the journal.
@@ -167,6 +167,56 @@ struct ClockOverOpeningTests {
             #expect(try await ledger.findings() == [])
         }
     }
+}
+
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
+struct ClockAheadTests {
+    @Test func `openings that a clock wrote while it was ahead are not used, and are deleted`() async throws {
+        let month = JournalMonth(of: Instant.now()) + 1
+        try await withMovedClock(at: month.start + .days(9)) { ledgers in
+            let ledger = ledgers[0]
+            let auditor = Auditor(pool: ledger.pool, log: silent)
+            func audit(_ now: Instant) async throws -> Audit? {
+                try await ledger.moveClock(to: now)
+                guard let run = try await auditor.run() else { return nil }
+                if run.audit.findings.isEmpty { try await auditor.close(at: run.started) }
+                return run.audit
+            }
+            func charge(_ account: AccountID, at now: Instant) async throws {
+                try await ledger.moveClock(to: now)
+                try await ledger.do(.charge(amount: credits(1)), on: .made(at: now), account: account)
+            }
+            let account = try await ledger.account(100)
+            // Two quarters of a half-hour, which the clock folds while it is ahead.
+            for minutes in [1, 16] as [Int64] { try await charge(account, at: month.start + .days(9) + .seconds(minutes * 60)) }
+            #expect(try await ledger.pool.one(CountSecondQuarters()) == 1)
+            #expect(try await audit((month + 2).start + .days(8))?.findings == [])
+            #expect(try await ledger.pool.one(CountSecondQuarters()) == 0)
+
+            // The clock is right again.
+            for (now, opening) in [
+                (month.start + .days(10), month), (month.start + .days(11), month), ((month + 1).start + .days(9), month),
+                ((month + 1).start + .days(10), month + 1), ((month + 2).start + .days(9), month + 1),
+            ] {
+                try await charge(account, at: now)
+                let audit = try await audit(now)
+                #expect(audit?.findings == [], "\(now)")
+                #expect(audit?.from == opening.start, "\(now)")
+            }
+            #expect(try await ledger.pool.query(ReadOpenings()).last == (month + 2).start)
+            #expect(try await ledger.findings() == [])
+        }
+    }
+}
+
+private struct ReadOpenings: Statement {
+    typealias Output = Instant
+    static let sql = "SELECT at FROM audit_opening ORDER BY at"
+}
+
+private struct CountSecondQuarters: Statement {
+    typealias Output = Int64
+    static let sql = "SELECT count(*) FROM usage_quarter WHERE quarter <> date_bin('30 minutes', quarter, 'epoch')"
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)

@@ -82,6 +82,9 @@ struct MonthRefusalTests {
 
             #expect(try await ledger.detach(may) == .refused(.notTheOldest(april)))
             #expect(try await ledger.detach(april) == .refused(.notAudited))
+            // The clock was ahead when this opening was written.
+            try await ledger.pool.script("INSERT INTO audit_opening VALUES ('\((now + 2).start)')")
+            #expect(try await ledger.detach(april) == .refused(.notAudited))
             #expect(try await ledger.night(Instant.now()) == [])
             #expect(try await ledger.detach(april) == .detached)
             try await ledger.do(hold(4), on: call, account: account)

@@ -170,7 +170,8 @@ func withUnauditedServer(_ body: @escaping @Sendable (RouteServer) async throws 
     }
 }
 
-private func serve(_ ledger: StoreUnderTest, _ body: (RouteServer) async throws -> Void) async throws {
+/// Runs `body` with an HTTP server of the ledger.
+func serve(_ ledger: StoreUnderTest, _ body: (RouteServer) async throws -> Void) async throws {
     let server = RouteServer(ledger)
     try server.start()
     let result: Result<Void, any Error>
