@@ -27,7 +27,7 @@ struct Audit: Sendable {
         let detail: String
     }
 
-    /// - Parameter all: reads everything that the journal still has.
+    /// - Parameter all: reads everything since the oldest opening, not only since the newest one.
     static func run(on pool: PostgresPool, all: Bool = false) async throws -> Audit {
         try await pool.transaction(isolation: .repeatableReadOnly) { transaction in
             try await transaction.execute(LockOpenings())

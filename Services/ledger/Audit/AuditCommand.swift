@@ -7,7 +7,7 @@ import Telemetry
 /// findings; 2: the audit failed.
 /// Moving the opening happens after the result is printed, and its failure is a line of the log.
 ///
-/// `--all` reads everything that the journal still has. An audit without findings moves the opening
+/// `--all` reads everything since the oldest opening. An audit without findings moves the opening
 /// of later audits, as the nightly audit does. The command needs `DATABASE_URL` only; the ledger
 /// may be running.
 let auditCommand = Runtime.Command("audit", parameters: "[--all] [--json]", statusOfFailure: 2) { runtime, arguments in

@@ -13,7 +13,7 @@ struct Auditor: Sendable {
 
     /// Runs an audit now, unless one runs in this process already. A client that repeats its request
     /// after a time-out takes no further connection.
-    /// - Parameter all: reads everything that the journal still has, not only the entries since the newest opening.
+    /// - Parameter all: reads everything since the oldest opening, not only since the newest one.
     /// - Returns: nil if an audit runs in this process already.
     func run(all: Bool = false) async throws -> AuditRun? {
         guard running.begin(unlessOneRuns: true) else { return nil }
