@@ -77,7 +77,9 @@ struct NightlyFoldingTests {
         try await withMovedClock(at: month.start) { ledgers in
             let ledger = ledgers[0]
             var random = SplitMix64(seed: 7)
-            _ = try await ledger.use(from: month.start, to: month.start + .days(9), &random)
+            let account = try await ledger.use(from: month.start, to: month.start + .days(9), &random)
+            let period = Period(from: month.start, to: end + .days(1))
+            let before = try await ledger.sums(of: account, period)
             let rows = try await ledger.quarters()
             try await ledger.pool.withConnection { try await $0.script("UPDATE account SET posted = posted + 1") }
             #expect(try await ledger.night(end)?.count == 1)
@@ -85,7 +87,10 @@ struct NightlyFoldingTests {
             try await ledger.pool.withConnection { try await $0.script("UPDATE account SET posted = posted - 1") }
             #expect(try await ledger.night(end + .days(1)) == [])
             let left = try await ledger.quarters()
+            #expect(left.count > 0)
+            #expect(left.count < rows.count)
             #expect(left.allSatisfy { $0.microseconds % 1_800_000_000 == 0 })
+            #expect(try await ledger.sums(of: account, period) == before)
         }
     }
 }

@@ -137,7 +137,7 @@ func withLedgers(
         for ledger in ledgers { try await ledger.start() }
         let result: Result<Void, any Error>
         do { result = .success(try await body(ledgers)) } catch { result = .failure(error) }
-        let audit = try await Audit.run(on: ledgers[0].pool)
+        let audit = try await Audit.run(on: ledgers[0].pool, all: true)
         #expect(audit.findings == [])
         for ledger in ledgers { await ledger.stop() }
         try result.get()
