@@ -29,34 +29,6 @@ struct AuditTests {
     }
 }
 
-/// Moves the journal's rows to the steps at which the engine writes them: step 0 for the first row
-/// of a charge that moves credits or ends it. A refused hold or extension has no row.
-private let firstRowsAtStepZero = """
-    DELETE FROM journal WHERE kind IN (1, 2) AND status <> 0;
-    UPDATE journal AS ended SET step = 0
-    WHERE kind IN (3, 4, 7) AND NOT EXISTS (SELECT FROM journal AS hold WHERE hold.charge_id = ended.charge_id AND hold.step = 0);
-    """
-
-@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
-struct StepZeroTests {
-    @Test func `a charge may end at step 0 if it has no hold`() async throws {
-        try await withLedgers { ledgers in
-            let people = try await People(in: ledgers[0])
-            let isMoved = "DO $$ BEGIN ASSERT (SELECT step FROM journal WHERE charge_id = '\(people.charge)') = 0; END $$"
-            #expect(try await ledgers[0].findings(after: firstRowsAtStepZero + isMoved) == [])
-        }
-    }
-
-    @Test(arguments: Damage.all + Damage.stepZero)
-    func `one damaged row is named where charges end at step 0`(damage: Damage) async throws {
-        try await withLedgers { ledgers in
-            let people = try await People(in: ledgers[0])
-            let found = try await ledgers[0].findings(after: firstRowsAtStepZero + damage.sql(people))
-            #expect(found.map(Named.init) == damage.expected(people), "\(found.map(\.detail))")
-        }
-    }
-}
-
 extension StoreUnderTest {
     /// Returns the findings of an audit after `sql`, and rolls `sql` back.
     func findings(after sql: String, all: Bool = false) async throws -> [Audit.Finding] {
@@ -92,7 +64,7 @@ struct Damage: Sendable, CustomTestStringConvertible {
         (testDescription, self.sql, self.expected) = (name, sql, expected)
     }
 
-    static let all = chains + holds + lots + lotsInTheJournal + sums + keys
+    static let all = chains + holds + stepZero + lots + lotsInTheJournal + sums + keys
 }
 
 extension Damage {
