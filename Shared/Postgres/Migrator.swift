@@ -41,7 +41,10 @@ package struct Migrator {
                         let checksum = try await transaction.one(Checksum(text: file.text))
                         if let applied = known.first(where: { $0.name == file.name }) {
                             guard applied.checksum == checksum else {
-                                throw PostgresError(.migrationRefused, "\(file.name) was changed after it was applied")
+                                throw PostgresError(
+                                    .migrationRefused,
+                                    "\(file.name) was changed after it was applied; restore the file, or delete the data of a local stack "
+                                        + "with `make clean`")
                             }
                             return false
                         }

@@ -38,7 +38,10 @@ struct MigratorTests {
 
             try directories.write(1, "0003_c.sql", "INSERT INTO a VALUES (33);")
             let changed = await #expect(throws: PostgresError.self) { try await directories.migrate(pool) }
-            #expect(changed?.message == "0003_c.sql was changed after it was applied")
+            #expect(
+                changed?.message
+                    == "0003_c.sql was changed after it was applied; restore the file, or delete the data of a local stack with `make clean`"
+            )
 
             try directories.remove(1, "0003_c.sql")
             let gone = await #expect(throws: PostgresError.self) { try await directories.migrate(pool) }
