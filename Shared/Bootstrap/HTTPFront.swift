@@ -17,7 +17,7 @@ final class HTTPFront: Sendable {
         let grace = runtime.configuration.shutdownGrace
         let delay = runtime.configuration.shutdownDelay
         return Component(
-            "http", stopWithin: delay + grace + .seconds(2), start: { try await self.start() },
+            "http", stopWithin: delay + grace + HTTPServer.brokenOffWithin + .seconds(2), start: { try await self.start() },
             stop: { await self.stop(after: delay, within: grace) })
     }
 

@@ -31,7 +31,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     }
 
     let loop: EventLoop
-    private let server: HTTPServer
+    let server: HTTPServer
     private let descriptor: Int32
     private let parser: HTTPParser
     private var phase = Phase.reading
@@ -231,11 +231,13 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         headSeen = false
         parser.next()
         server.exchangeBegan()
-        let handler = server.handler
+        server.handlerBegan()
+        let (server, handler) = (server, server.handler)
         // Owned by the connection: it ends with the exchange, and a vanished client is told to the handler by `onClose`.
         Task(executorPreference: loop) {
             await handler(exchange)
             exchange.handlerReturned()
+            server.handlerEnded(exchange)
         }
     }
 

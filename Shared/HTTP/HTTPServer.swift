@@ -28,6 +28,10 @@ package final class HTTPServer: @unchecked Sendable {
     private var acceptor: Acceptor?
     private var connections: [Int32: Connection] = [:]
     private var lingering = 0
+    /// Handlers that have not returned, also those whose client has left.
+    private var handlers = 0
+    /// The actions of ``Exchange/whenServerStops(_:)``, each until its handler returns.
+    private var stopActions: [ObjectIdentifier: () -> Void] = [:]
     private var drained: Wait<Void>?
     private var buffers: [[UInt8]] = []
     private var date = HTTPDate()
@@ -50,22 +54,33 @@ package final class HTTPServer: @unchecked Sendable {
         acceptor = Acceptor(listener, server: self)
     }
 
-    /// Stops accepting, lets running requests end with `connection: close`, and returns when the last answer is out or after
-    /// `limit`; what still runs then is broken off. Idempotent.
+    /// The time in which a handler must end after its answer was broken off.
+    package static let brokenOffWithin = Duration.seconds(5)
+
+    /// Stops accepting, and lets running requests end with `connection: close`. Returns when the last
+    /// answer is out and the last handler has returned. A request that still runs after `limit` is
+    /// broken off, and its handler gets ``brokenOffWithin`` more. Idempotent.
     package func drain(within limit: Duration) async {
         loop.preconditionCurrent()
         isDraining = true
         acceptor?.stop()
         acceptor = nil
         for connection in connections.values { connection.drain() }
-        if connections.count > lingering {
-            let wait = drained ?? Wait<Void>(on: loop)
-            drained = wait
-            // Cancellation of the caller shortens the wait, nothing else.
-            try? await wait.value(within: limit, elseReturn: ())
-            drained = nil
-        }
+        for action in stopActions.values { action() }
+        await finished(within: limit)
         for connection in connections.values { connection.closeForShutdown() }
+        await finished(within: Self.brokenOffWithin)
+    }
+
+    private var isFinished: Bool { connections.count == lingering && handlers == 0 }
+
+    private func finished(within limit: Duration) async {
+        guard !isFinished else { return }
+        let wait = drained ?? Wait<Void>(on: loop)
+        drained = wait
+        // Cancellation of the caller shortens the wait, nothing else.
+        try? await wait.value(within: limit, elseReturn: ())
+        drained = nil
     }
 
     // MARK: What connections report
@@ -99,7 +114,20 @@ package final class HTTPServer: @unchecked Sendable {
     }
 
     private func checkDrained() {
-        if isDraining, connections.count == lingering { drained?.succeed(()) }
+        if isDraining, isFinished { drained?.succeed(()) }
+    }
+
+    func handlerBegan() { handlers += 1 }
+
+    func handlerEnded(_ exchange: Exchange) {
+        handlers -= 1
+        stopActions[ObjectIdentifier(exchange)] = nil
+        checkDrained()
+    }
+
+    func whenStopping(_ exchange: Exchange, _ action: @escaping () -> Void) {
+        if isDraining { return action() }
+        stopActions[ObjectIdentifier(exchange)] = action
     }
 
     func requestRefused(_ problem: Problem) {

@@ -194,6 +194,7 @@ final class ChatCall: @unchecked Sendable {
         isListening = true
         stream?.listen()
         service.loop.schedule(after: service.shared.listensFor) { answer.cancel() }
+        exchange.whenServerStops { answer.cancel() }
     }
 
     /// Handles an answer by which the provider refused the request before it generated anything.

@@ -1,5 +1,6 @@
 import Contracts
 import EventLoop
+import HTTP
 import HTTPWire
 import JSON
 import TestSupport
@@ -166,6 +167,40 @@ struct HangUpTests {
             gate.succeed(())
             try await costsNothing(proxy)
             #expect(proxy.provider.calls.isEmpty)
+        }
+    }
+
+    // MARK: The process stops
+
+    /// Returns the settlements that the broker confirmed before the server was drained.
+    private func settledWhenDrained(_ proxy: ProxyUnderTest) async throws -> [SettleCharge] {
+        try await proxy.sendMarker()
+        try await until("the marker is there") { proxy.ledger.voids.contains { $0.reason == "marker" } }
+        return proxy.ledger.settlements
+    }
+
+    @Test func `a stop ends the listening at once, and waits for the charge of the prompt`() async throws {
+        try await ProxyUnderTest.with(.init(listensFor: .seconds(600))) { proxy in
+            let (caller, provider) = try await started(proxy, stream: false)
+            caller.hangUp()
+            try await heard(proxy)
+            await proxy.server.drain(within: .seconds(60))
+            let charges = try await settledWhenDrained(proxy)
+            #expect(charges.map(\.amount) == [tokens(prompt(stream: false))])
+            #expect(charges.map(\.call.end) == [.clientGone])
+            try await until("the provider's call is cancelled") { provider.isCancelled }
+        }
+    }
+
+    @Test func `a client that hangs up during a stop is not listened for`() async throws {
+        try await ProxyUnderTest.with(.init(listensFor: .seconds(600))) { proxy in
+            let (caller, provider) = try await started(proxy, stream: true)
+            let drained = Task(executorPreference: TestDatabase.loop) { await proxy.server.drain(within: .seconds(60)) }
+            try await until("the stop began") { proxy.server.isDraining }
+            caller.hangUp()
+            await drained.value
+            #expect(try await settledWhenDrained(proxy).map(\.amount) == [tokens(prompt(stream: true))])
+            try await until("the provider's call is cancelled") { provider.isCancelled }
         }
     }
 

@@ -28,6 +28,7 @@ final class ProxyUnderTest: @unchecked Sendable {
 
     let ledger: ScriptedLedger
     let provider: ScriptedProvider
+    let server: HTTPServer
     private let identities: KnownKeys
     private let pool: UpstreamPool
     private let broker: TestBroker
@@ -94,7 +95,7 @@ final class ProxyUnderTest: @unchecked Sendable {
             keys: ProviderKeys(["KEY": Secret("provider-key")]), shared: ReplicaState(listensFor: times.listensFor),
             topUpURL: "https://gateway.example/plans", log: log)
         let proxyServer = try server(routes(chat), on: database.loop)
-        let proxy = try ProxyUnderTest(ledger, provider, identities, broker, database, port: proxyServer.port)
+        let proxy = try ProxyUnderTest(ledger, provider, identities, broker, database, proxyServer)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await requests.run() }
             if !times.isPublisherDown { group.addTask { await publisher.run() } }
@@ -135,14 +136,15 @@ final class ProxyUnderTest: @unchecked Sendable {
 
     private init(
         _ ledger: ScriptedLedger, _ provider: ScriptedProvider, _ identities: KnownKeys, _ broker: TestBroker, _ database: PostgresPool,
-        port: Int
+        _ server: HTTPServer
     ) throws {
         self.broker = broker
         self.database = database
+        self.server = server
         self.ledger = ledger
         self.provider = provider
         self.identities = identities
-        pool = try UpstreamPool(loop: database.loop, origin: try #require(Origin("http://127.0.0.1:\(port)")))
+        pool = try UpstreamPool(loop: database.loop, origin: try #require(Origin("http://127.0.0.1:\(server.port)")))
     }
 
     // MARK: Callers

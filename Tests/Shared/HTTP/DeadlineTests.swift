@@ -113,6 +113,54 @@ struct DeadlineTests {
         #expect(inFlight == 0)
     }
 
+    @Test func `draining waits for a handler whose client has left, and tells the handler`() async throws {
+        let (events, say) = AsyncStream.makeStream(of: String.self)
+        let server = try await TestServer { exchange in
+            let (gone, stops) = (Wait<Void>(on: exchange.loop), Wait<Void>(on: exchange.loop))
+            exchange.onClose = { gone.succeed(()) }
+            say.yield("running")
+            try? await gone.value()
+            exchange.whenServerStops { stops.succeed(()) }
+            say.yield("client left")
+            try? await stops.value(within: .seconds(20), elseReturn: ())
+            try? await exchange.loop.sleep(for: .milliseconds(1))
+            say.yield("finished")
+        }
+        var iterator = events.makeAsyncIterator()
+        do {
+            let client = server.client()
+            client.send(get("/"))
+            #expect(await iterator.next() == "running")
+        }
+        #expect(await iterator.next() == "client left")
+        await Task(executorPreference: server.loop) { await server.server.drain(within: .seconds(30)) }.value
+        say.yield("drained")
+        #expect(await iterator.next() == "finished")
+        #expect(await iterator.next() == "drained")
+    }
+
+    @Test func `a handler that is broken off is waited for`() async throws {
+        let (events, say) = AsyncStream.makeStream(of: String.self)
+        let server = try await TestServer { exchange in
+            let gone = Wait<Void>(on: exchange.loop)
+            exchange.onClose = { gone.succeed(()) }
+            say.yield("running")
+            try? await gone.value()
+            exchange.whenServerStops { say.yield("told") }
+            try? await exchange.loop.sleep(for: .milliseconds(1))
+            say.yield("finished")
+        }
+        let client = server.client()
+        client.send(get("/"))
+        var iterator = events.makeAsyncIterator()
+        #expect(await iterator.next() == "running")
+        await Task(executorPreference: server.loop) { await server.server.drain(within: .milliseconds(50)) }.value
+        say.yield("drained")
+        #expect(await iterator.next() == "told")
+        #expect(await iterator.next() == "finished")
+        #expect(await iterator.next() == "drained")
+    }
+
     @Test func `what still runs when draining ends is broken off`() async throws {
         let (events, say) = AsyncStream.makeStream(of: String.self)
         let server = try await TestServer { exchange in
