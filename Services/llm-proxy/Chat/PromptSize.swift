@@ -52,46 +52,48 @@ extension PromptSize {
     }
 
     private mutating func read(_ message: JSONScan) -> ChatRequest.Refusal? {
-        let place = "messages[\(messages)]"
-        guard message.isObject else { return .invalid(param: place, message: "\(place) must be an object.") }
+        let index = messages
+        guard message.isObject else { return .invalid("messages[\(index)]", "must be an object.") }
         var refusal: ChatRequest.Refusal?
         // Both values of a repeated member are read, because providers differ in which one they
         // use.
         message.forEachMember { name, value in
             if Self.isNamed("content", name) {
-                refusal = read(content: value, at: place + ".content")
+                refusal = read(content: value, ofMessage: index)
             } else if Self.isNamed("audio", name), !value.isNull {
-                refusal = .invalid(param: place + ".audio", message: "\(place).audio has no price here; remove it.")
+                refusal = .invalid("messages[\(index)].audio", "has no price here; remove it.")
             }
             return refusal == nil
         }
         return refusal
     }
 
-    private mutating func read(content: JSONScan, at place: String) -> ChatRequest.Refusal? {
+    private mutating func read(content: JSONScan, ofMessage message: Int64) -> ChatRequest.Refusal? {
         switch content.bytes.first {
         case UInt8(ascii: "\""), UInt8(ascii: "n"): return nil
         case UInt8(ascii: "["): break
-        default: return .invalid(param: place, message: "\(place) must be a string, an array or null.")
+        default: return .invalid("messages[\(message)].content", "must be a string, an array or null.")
         }
         var refusal: ChatRequest.Refusal?
         var index = 0
         content.forEachElement { part in
-            if part.bytes.first != UInt8(ascii: "\"") { refusal = read(part: part, at: place, index) }
+            if part.bytes.first != UInt8(ascii: "\"") { refusal = read(part: part, index, ofMessage: message) }
             index += 1
             return refusal == nil
         }
         return refusal
     }
 
-    private mutating func read(part: JSONScan, at place: String, _ index: Int) -> ChatRequest.Refusal? {
-        guard part.isObject else {
-            return .invalid(param: "\(place)[\(index)]", message: "\(place)[\(index)] must be an object.")
-        }
-        var types: [String?] = []
-        var isPicture = false
+    private mutating func read(part: JSONScan, _ index: Int, ofMessage message: Int64) -> ChatRequest.Refusal? {
+        guard part.isObject else { return .invalid("messages[\(message)].content[\(index)]", "must be an object.") }
+        var (hasType, isKnown, isPicture) = (false, true, false)
         part.forEachMember { name, value in
-            if Self.isNamed("type", name) { types.append(value.string) }
+            if Self.isNamed("type", name) {
+                hasType = true
+                let isImage = Self.isText("image_url", value)
+                isPicture = isPicture || isImage
+                isKnown = isKnown && (isImage || Self.isText("text", value) || Self.isText("refusal", value))
+            }
             // Servers differ in which of these makes a part a picture: its type, or the member.
             if Self.isNamed("image_url", name) {
                 isPicture = true
@@ -99,22 +101,44 @@ extension PromptSize {
             }
             return true
         }
-        guard !types.isEmpty, types.allSatisfy({ ["text", "refusal", "image_url"].contains($0) }) else {
+        guard hasType, isKnown else {
             return .invalid(
-                param: "\(place)[\(index)].type",
-                message: "\(place)[\(index)].type must be 'text', 'image_url' or 'refusal'; other content has no price here.")
+                "messages[\(message)].content[\(index)].type", "must be 'text', 'image_url' or 'refusal'; other content has no price here.")
         }
-        if isPicture || types.contains("image_url") { pictures += 1 }
+        if isPicture { pictures += 1 }
         return nil
     }
 
-    /// Compares a member's name, which may be written with escapes.
-    private static func isNamed(_ expected: StaticString, _ name: UnsafeRawBufferPointer) -> Bool {
-        guard name.contains(UInt8(ascii: "\\")) else {
-            return name.count == expected.utf8CodeUnitCount && memcmp(name.baseAddress!, expected.utf8Start, name.count) == 0
+    private static func isText(_ expected: StaticString, _ value: JSONScan) -> Bool {
+        guard value.bytes.first == UInt8(ascii: "\""), value.bytes.count >= 2 else { return false }
+        return isNamed(expected, UnsafeRawBufferPointer(rebasing: value.bytes[1..<value.bytes.count - 1]))
+    }
+
+    /// Compares a member's name, or the content of a string, with a text of ASCII characters. Decodes
+    /// escapes on the way, without a copy: a request may have millions of strings.
+    private static func isNamed(_ expected: StaticString, _ written: UnsafeRawBufferPointer) -> Bool {
+        var at = 0
+        for index in 0..<expected.utf8CodeUnitCount {
+            guard at < written.count else { return false }
+            var byte = written[at]
+            var length = 1
+            if byte == UInt8(ascii: "\\") {
+                guard let decoded = asciiEscape(written, at) else { return false }
+                (byte, length) = (decoded, 6)
+            }
+            guard byte == expected.utf8Start[index] else { return false }
+            at += length
         }
-        let quoted = [UInt8(ascii: "\"")] + name + [UInt8(ascii: "\"")]
-        return quoted.withUnsafeBytes { JSONScan($0).string } == "\(expected)"
+        return at == written.count
+    }
+
+    /// Returns the ASCII character of `\u00XX`, or nil for any other escape.
+    private static func asciiEscape(_ text: UnsafeRawBufferPointer, _ at: Int) -> UInt8? {
+        guard at + 6 <= text.count, text[at + 1] == UInt8(ascii: "u"), text[at + 2] == UInt8(ascii: "0"),
+            text[at + 3] == UInt8(ascii: "0"), let high = Character(UnicodeScalar(text[at + 4])).hexDigitValue,
+            let low = Character(UnicodeScalar(text[at + 5])).hexDigitValue
+        else { return nil }
+        return UInt8(high << 4 | low)
     }
 
     /// Counts the UTF-8 bytes of JSON text after its escapes are decoded. The text must be well-formed.
@@ -141,4 +165,9 @@ extension PromptSize {
         if text[2] != UInt8(ascii: "0") || text[3] > UInt8(ascii: "7") { return (6, 3) }
         return (6, text[3] == UInt8(ascii: "0") && text[4] < UInt8(ascii: "8") ? 1 : 2)
     }
+}
+
+extension ChatRequest.Refusal {
+    /// - Parameter rule: the rest of a sentence that starts with the place.
+    fileprivate static func invalid(_ place: String, _ rule: String) -> Self { .invalid(param: place, message: "\(place) \(rule)") }
 }

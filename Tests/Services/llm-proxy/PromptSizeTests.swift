@@ -70,6 +70,16 @@ struct PromptSizeTests {
         #expect(try Self.size(#"[{"content":[{"type":"image\u005furl","type":"text"}]}]"#).pictures == 1)
     }
 
+    @Test(arguments: [#""text""#, #""refusal""#, #""t\u0065xt""#, #""\u0072efusal""#, #""image\u005Furl""#])
+    func `a type may be written with escapes`(type: String) throws {
+        #expect(try Self.size(#"[{"content":[{"type":\#(type)}]}]"#).pictures == (type.contains("image") ? 1 : 0))
+    }
+
+    @Test(arguments: [#""texts""#, #""tex""#, #""""#, #""\u0174ext""#, #""\text""#, #""text\u0000""#, "{}", "null", #"["text"]"#])
+    func `a type that only resembles a known one is refused`(type: String) {
+        #expect(throws: ChatRequest.Refusal.self) { try Self.size(#"[{"content":[{"type":\#(type)}]}]"#) }
+    }
+
     @Test func `a part of another type that carries a picture is a picture too`() throws {
         let size = try Self.size(#"[{"role":"user","content":[{"type":"text","text":"","image_url":{"url":"u"}}]}]"#)
         #expect(size.pictures == 1)
