@@ -20,13 +20,23 @@ struct LedgerMessages: Sendable {
     struct Timing: Sendable {
         /// For one question; then the call is refused with `ledger_unavailable`.
         var holdWithin: Duration
-        /// The time for which a hold outlives the last message of its proxy.
+        /// The time to live that each message gives a hold. A report prolongs the hold only if less than
+        /// half of it is left, so the hold outlives the last report by at least half of it.
         var holdTimeToLive: Duration
         /// The time for which a call waits for credits that other calls of its account hold.
         var fundsWithin: Duration
         /// For the broker to confirm a settlement; then it goes into the outbox.
         var confirmWithin: Duration
-        var outagePatience = LedgerMessages.outagePatience
+        /// The time for which a running stream repeats its question while the ledger does not answer.
+        var outagePatience: Duration
+
+        init(
+            holdWithin: Duration, holdTimeToLive: Duration, fundsWithin: Duration, confirmWithin: Duration, outagePatience: Duration? = nil
+        ) {
+            (self.holdWithin, self.holdTimeToLive, self.fundsWithin) = (holdWithin, holdTimeToLive, fundsWithin)
+            self.confirmWithin = confirmWithin
+            self.outagePatience = outagePatience ?? holdTimeToLive + LedgerMessages.outageMargin
+        }
 
         var reportEvery: Duration { min(.seconds(5), holdTimeToLive / 4) }
     }
@@ -38,10 +48,11 @@ struct LedgerMessages: Sendable {
     let timing: Timing
     let log: Logger
 
-    /// The time for which a running stream repeats its question while the ledger does not answer.
-    /// The ledger ends no hold before `HOLD_TTL` (45 s) and the expiry grace (30 s) have passed.
-    /// The proxy may need 15 s more to reconnect.
-    static let outagePatience = Duration.seconds(90)
+    /// The time for which a stream outlasts the time to live of its hold without an answer. A hold
+    /// lives at most its time to live after its last message, and then the ledger's expiry grace
+    /// (30 s by default). A connection may take 15 s more to come back. A shorter wait would cut a
+    /// stream with a live hold; in a longer one the hold has expired.
+    static let outageMargin = Duration.seconds(45)
     /// The time between two questions of a stream during an outage.
     static let outagePause = Duration.seconds(1)
     /// The pause after the first `busy`, before the same question is sent again. It doubles, up to

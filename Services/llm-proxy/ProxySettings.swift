@@ -12,7 +12,7 @@ import Contracts
 /// | `CREDITS_PER_USD` | 25 | decimal |
 /// | `WEB_LLM_CREDIT_PER_1K_TOKENS` | 1 | decimal, for `per_token` |
 /// | `WEB_LLM_MIN_CREDITS` | 0; 1 for `per_token` | decimal; the least a billable call costs |
-/// | `HOLD_TTL` | `45s` | 1s…10m: how long a hold outlives the last message of its proxy |
+/// | `HOLD_TTL` | `45s` | 1s…10m: how long a hold lives without a message; see ``LedgerMessages/Timing`` |
 /// | `HOLD_WITHIN` | `3s` | 100ms…30s, for the ledger's answer |
 /// | `FUNDS_WAIT` | `2s` | 0s…30s: how long a call waits for credits that other calls of its account hold |
 /// | `CONFIRM_WITHIN` | `5s` | 100ms…30s, for the broker; then the outbox takes the charge |

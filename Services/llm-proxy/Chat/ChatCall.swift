@@ -255,7 +255,7 @@ final class ChatCall: @unchecked Sendable {
     }
 
     /// Asks the ledger for more credits while the stream runs. An outage does not end the stream:
-    /// the proxy repeats the question until the hold itself may have expired.
+    /// the proxy repeats the question as long as the hold can live.
     private func extend(by more: RunningHold.Extension) async -> Result<Credits, HoldRefusal> {
         let outageEnds = MonotonicInstant.current() + service.ledger.timing.outagePatience
         let amounts = HoldAmounts(most: more.most, usual: more.usual, least: more.least)

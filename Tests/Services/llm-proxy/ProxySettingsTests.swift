@@ -1,0 +1,17 @@
+import Configuration
+import EventLoop
+import Testing
+
+@testable import LLMProxy
+
+struct ProxySettingsTests {
+    private func settings(_ changed: [String: String]) throws -> ProxySettings {
+        try ProxySettings(Environment(changed.merging(["PROVIDERS_FILE": "/providers.json"]) { $1 }))
+    }
+
+    @Test(arguments: [(nil, 90), ("45s", 90), ("1s", 46), ("10m", 645)])
+    func `a stream without answers of the ledger lasts as long as its hold can live`(timeToLive: String?, seconds: Int64) throws {
+        let timing = try settings(timeToLive.map { ["HOLD_TTL": $0] } ?? [:]).timing
+        #expect(timing.outagePatience == .seconds(seconds))
+    }
+}
