@@ -148,17 +148,17 @@ final class ChatCall: @unchecked Sendable {
         let longest = service.loop.schedule(after: Self.longest) { answer.cancel() }
         defer { service.loop.cancel(longest) }
         let (watch, provider) = (service.shared.watch, model.provider.name)
-        watch.sent(to: provider, at: service.loop.now)
+        watch.sent(to: provider, isStream: request.isStreaming, at: service.loop.now)
         do throws(UpstreamError) {
             try await answer.head()
         } catch {
             let isSilent = watch.isSilent(provider, at: service.loop.now)
-            watch.ended(at: provider, hasAnswered: false, at: service.loop.now)
+            watch.ended(at: provider, isStream: request.isStreaming, hasAnswered: false, at: service.loop.now)
             var end = stopped(by: error)
             end.isProviderSilent = isSilent
             return (end, .problem(service.problem(for: error, of: model.provider)))
         }
-        watch.ended(at: provider, hasAnswered: true, at: service.loop.now)
+        watch.ended(at: provider, isStream: request.isStreaming, hasAnswered: true, at: service.loop.now)
         guard (200..<300).contains(answer.status) else { return await refused(answer) }
         switch Self.mediaType(of: answer) {
         case "text/event-stream" where request.isStreaming: return await passThrough(answer, limit)

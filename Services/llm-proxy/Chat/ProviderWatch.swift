@@ -2,41 +2,48 @@ import EventLoop
 import Synchronization
 
 /// The providers that answer no call at all, in contrast to slow ones. The process has one watch.
+///
+/// Only streams are evidence of silence. The head of an answer in one piece comes last, so a call
+/// that waits for it proves nothing.
 final class ProviderWatch: Sendable {
-    /// The time after which a provider that answers no waiting call is silent. A client that leaves
-    /// its call pays nothing.
+    /// The time after which a provider that has answered no call since a stream began to wait is
+    /// silent. A client that leaves its call pays nothing.
     static let silence = Duration.seconds(30)
 
     private struct Waiting {
-        var calls = 0
-        /// The time from which on calls wait without any answer.
-        var since: MonotonicInstant
+        var streams = 0
+        /// The time at which a stream began to wait after the last head of an answer. Nil if none
+        /// has waited since. A stream that ends without a head does not change it.
+        var since: MonotonicInstant?
     }
 
     private let waiting = Mutex<[String: Waiting]>([:])
 
-    func sent(to provider: String, at now: MonotonicInstant) {
+    func sent(to provider: String, isStream: Bool, at now: MonotonicInstant) {
+        guard isStream else { return }
         waiting.withLock { waiting in
-            var entry = waiting[provider] ?? Waiting(since: now)
-            if entry.calls == 0 { entry.since = now }
-            entry.calls += 1
+            var entry = waiting[provider] ?? Waiting()
+            entry.streams += 1
+            entry.since = entry.since ?? now
             waiting[provider] = entry
         }
     }
 
     /// - Parameter hasAnswered: false if the call ended without the head of an answer.
-    func ended(at provider: String, hasAnswered: Bool, at now: MonotonicInstant) {
+    func ended(at provider: String, isStream: Bool, hasAnswered: Bool, at now: MonotonicInstant) {
         waiting.withLock { waiting in
-            waiting[provider]?.calls -= 1
-            if hasAnswered { waiting[provider]?.since = now }
+            guard var entry = waiting[provider] else { return }
+            if isStream { entry.streams -= 1 }
+            if hasAnswered { entry.since = entry.streams > 0 ? now : nil }
+            waiting[provider] = entry
         }
     }
 
-    /// Returns whether the provider is silent. Call it while a call waits.
+    /// Returns whether the provider is silent.
     func isSilent(_ provider: String, at now: MonotonicInstant) -> Bool {
         waiting.withLock { waiting in
-            guard let entry = waiting[provider] else { return false }
-            return entry.calls > 0 && now - entry.since >= Self.silence
+            guard let since = waiting[provider]?.since else { return false }
+            return now - since >= Self.silence
         }
     }
 }
