@@ -60,9 +60,9 @@ struct LedgerMessages: Sendable {
     private static let busyPause = Duration.milliseconds(100)
 
     /// Asks for a hold, once.
-    /// - Throws: if the ledger does not answer. One void, sent and forgotten, takes back a question
-    ///   that may have arrived. It is not durable: an overload must not cost a durable message for
-    ///   each refused call.
+    /// - Throws: if the ledger does not answer. At most one void, sent and forgotten, takes back a
+    ///   question that may have arrived. It is not durable: an overload must not cost a durable
+    ///   message for each refused call. Without a connection none is sent, and the hold expires.
     func place(
         _ charge: ChargeID, for caller: Principal, _ amounts: HoldAmounts, takesShare: Bool, on loop: EventLoop, in context: MessageContext
     ) async throws -> HoldReply {
