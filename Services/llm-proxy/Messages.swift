@@ -110,8 +110,8 @@ struct LedgerMessages: Sendable {
     }
 
     /// Makes a charge durable: confirmed by the broker, or committed to the outbox.
-    /// - Returns: false if neither was possible. The hold then expires at the largest report,
-    ///   unless the broker has the charge after all.
+    /// - Returns: false if neither is certain in time. The hold then expires at the largest report,
+    ///   unless the broker or the outbox has the charge after all.
     func settle(_ settlement: SettleCharge, in context: MessageContext) async -> Bool {
         await makeDurable(settlement, in: context)
     }
@@ -157,11 +157,29 @@ struct LedgerMessages: Sendable {
 struct ChargeOutbox: Sendable {
     let pool: PostgresPool
     let loop: EventLoop
+    /// The time for the database to commit a message.
+    var keepWithin = Duration.seconds(10)
 
+    struct NotKeptInTime: Error, CustomStringConvertible {
+        let limit: Duration
+        var description: String { "no commit within \(limit)" }
+    }
+
+    /// - Throws: ``NotKeptInTime`` after ``keepWithin``. The write goes on, so the row may still be
+    ///   committed.
     func keep(_ message: OutboxMessage) async throws {
         // A task of its own on the pool's loop, awaited here: the transaction must not end with a caller who hangs up.
         try await Task(executorPreference: loop) {
-            try await pool.transaction { try await Outbox.add([message], in: $0) }
+            let kept = Wait<Void>(on: loop)
+            Task(executorPreference: loop) {
+                do {
+                    try await pool.transaction { try await Outbox.add([message], in: $0) }
+                    kept.succeed(())
+                } catch {
+                    kept.fail(error)
+                }
+            }
+            try await kept.value(within: keepWithin, elseThrow: NotKeptInTime(limit: keepWithin))
         }.value
     }
 }

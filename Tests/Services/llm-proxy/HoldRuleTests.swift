@@ -398,6 +398,19 @@ struct HoldRuleTests {
         }
     }
 
+    @Test func `a database that does not answer ends the wait for the outbox, and the charge is kept when it answers`() async throws {
+        try await ProxyUnderTest.with(.init(keepWithin: .milliseconds(300), isPublisherDown: true)) { proxy in
+            let (caller, provider) = try await started(proxy, stream: false)
+            try await proxy.withLockedOutbox {
+                provider.answer(Self.answer)
+                try await until("the answer is over") { caller.isOver }
+            }
+            #expect(caller.status == 503)
+            #expect(try caller.error().string("charge_id") == proxy.ledger.holds[0].chargeID.description)
+            try await until("the charge is kept") { try await proxy.outboxed() == [.init(type: SettleCharge.name, key: nil)] }
+        }
+    }
+
     // MARK: Operations
 
     @Test func `the 51st operation of an account is charged as other`() async throws {

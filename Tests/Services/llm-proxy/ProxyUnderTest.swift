@@ -47,6 +47,8 @@ final class ProxyUnderTest: @unchecked Sendable {
         /// The time for the provider after the client left.
         var listensFor = Duration.seconds(10)
         var holdTimeToLive = Duration.seconds(600)
+        /// The time for the outbox to keep a charge.
+        var keepWithin = Duration.seconds(10)
         /// The connection to the broker for everything but questions.
         var isPublisherDown = false
     }
@@ -84,7 +86,8 @@ final class ProxyUnderTest: @unchecked Sendable {
         let chat = ChatService(
             loop: database.loop,
             ledger: LedgerMessages(
-                requests: requests, publisher: publisher, outbox: ChargeOutbox(pool: database, loop: database.loop),
+                requests: requests, publisher: publisher,
+                outbox: ChargeOutbox(pool: database, loop: database.loop, keepWithin: times.keepWithin),
                 holder: "llm-proxy:test",
                 timing: .init(
                     holdWithin: times.holdWithin, holdTimeToLive: times.holdTimeToLive, fundsWithin: times.fundsWithin,
@@ -138,9 +141,9 @@ final class ProxyUnderTest: @unchecked Sendable {
         _ ledger: ScriptedLedger, _ provider: ScriptedProvider, _ identities: KnownKeys, _ broker: TestBroker, _ database: PostgresPool,
         _ server: HTTPServer
     ) throws {
+        self.server = server
         self.broker = broker
         self.database = database
-        self.server = server
         self.ledger = ledger
         self.provider = provider
         self.identities = identities
@@ -197,6 +200,15 @@ extension ProxyUnderTest {
         try await database.withConnection { try await $0.script("ALTER TABLE outbox RENAME TO outbox_gone") }
         try await body()
         try await database.withConnection { try await $0.script("ALTER TABLE outbox_gone RENAME TO outbox") }
+    }
+
+    /// Holds a lock on the outbox, so that the database does not answer a statement that writes it.
+    func withLockedOutbox(_ body: () async throws -> Void) async throws {
+        try await database.withConnection { connection in
+            try await connection.script("BEGIN; LOCK TABLE outbox")
+            try await body()
+            try await connection.script("COMMIT")
+        }
     }
 }
 
@@ -263,9 +275,9 @@ private final class KnownKeys: IdentitySource, @unchecked Sendable {
 }
 
 /// Waits until `condition` holds.
-func until(_ what: Comment, within limit: Duration = .seconds(20), _ condition: () throws -> Bool) async throws {
+func until(_ what: Comment, within limit: Duration = .seconds(20), _ condition: () async throws -> Bool) async throws {
     let deadline = MonotonicInstant.current() + limit
-    while try !condition() {
+    while try await !condition() {
         guard MonotonicInstant.current() < deadline else {
             Issue.record(what)
             throw NotInTime(what: "\(what)")
