@@ -231,9 +231,12 @@ final class ChatCall: @unchecked Sendable {
             await self?.extend(by: $0) ?? .failure(.ledgerUnavailable)
         }
         self.stream = stream
-        switch await stream.run() {
+        let end = await stream.run()
+        // An extension that waits for credits is of no use any more.
+        service.shared.funds.leave(asker)
+        switch end {
         case .whole:
-            return (end(.whole), .streamEnd(delivered.usage))
+            return (self.end(.whole), .streamEnd(delivered.usage))
         case .cut(let refusal):
             service.log.info(
                 "stream cut at the end of its hold",
@@ -275,7 +278,7 @@ final class ChatCall: @unchecked Sendable {
                             timeToLiveMilliseconds: Int64(service.ledger.timing.holdTimeToLive.milliseconds)),
                         on: service.loop, in: context)
                 }
-                guard let reply else { break }
+                guard let reply, stream.isRunning, !exchange.isClosed else { break }
                 if reply.status != .busy { return granted(reply, more) }
             } catch {
                 // Logs once for a stream: an outage may last for a minute, and every stream repeats

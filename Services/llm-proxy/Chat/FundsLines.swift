@@ -44,7 +44,8 @@ final class FundsLines: Sendable {
     /// - Parameters:
     ///   - isNewCall: false for an extension. The refusal of an extension does not apply to other
     ///     calls, because the call's own hold is part of the held credits.
-    ///   - hasLeft: true when the call needs no answer any more. ``leave(_:)`` wakes it.
+    ///   - hasLeft: true when the call needs no answer any more. Such a call asks nothing.
+    ///     ``leave(_:)`` wakes it.
     ///   - ask: asks one question. Its argument is true for the last question.
     /// - Returns: nil if the call left before the ledger decided.
     func reply(
@@ -53,7 +54,8 @@ final class FundsLines: Sendable {
     ) async throws -> HoldReply? {
         let patienceEnds = MonotonicInstant.current() + patience
         if isNewCall, let known = refusal(asker.key, least: amounts.least) { return known }
-        func asked(isLast: Bool) async throws -> HoldReply {
+        func asked(isLast: Bool) async throws -> HoldReply? {
+            guard !hasLeft() else { return nil }
             let reply = try await ask(isLast)
             note(reply, asker.key, least: isNewCall ? amounts.least : nil)
             return reply
@@ -61,7 +63,7 @@ final class FundsLines: Sendable {
         guard patience > .zero else { return try await asked(isLast: true) }
         if state.withLock({ $0.lines[asker.key]?.letsAsk(need: amounts.usual) ?? true }) {
             let reply = try await asked(isLast: false)
-            guard reply.status == .awaitingFunds else { return reply }
+            guard let reply, reply.status == .awaitingFunds else { return reply }
         }
         guard !hasLeft() else { return nil }
         var wait = Wait<Turn>(on: loop)
@@ -77,7 +79,7 @@ final class FundsLines: Sendable {
                 end(asker, on: loop)
                 return try await asked(isLast: true)
             case .asks:
-                let reply = try await asked(isLast: false)
+                guard let reply = try await asked(isLast: false) else { return nil }
                 wait = Wait(on: loop)
                 answered(asker, stays: reply.status == .awaitingFunds, wait, on: loop)
                 guard reply.status == .awaitingFunds else { return reply }

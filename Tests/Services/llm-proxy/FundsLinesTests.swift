@@ -93,4 +93,95 @@ struct FundsLinesTests {
             #expect(Set(last.map(\.chargeID)).count == 5)
         }
     }
+
+    @Test func `an extension whose stream has ended leaves the line, and asks nothing more`() async throws {
+        try await ProxyUnderTest.with(.init(fundsWithin: .seconds(30))) { proxy in
+            let ledger = proxy.ledger
+            ledger.answerExtend = { HoldReply(chargeID: $0.chargeID, status: .awaitingFunds, spendable: ProxyUnderTest.tokens(50)) }
+            let key = proxy.person()
+            let stream = proxy.call(key: key)
+            try await until("the provider is called") { proxy.provider.calls.count == 1 }
+            proxy.provider.calls[0].send(tokens: 90)
+            try await until("the extension waits") { ledger.extends.count >= 2 }
+
+            // A small call passes the extension, and its second question stays open.
+            let gate = Wait<Void>(on: TestDatabase.loop)
+            ledger.answerHold = { [unowned ledger] question in
+                guard ledger.holds.count > 2 else {
+                    return HoldReply(chargeID: question.chargeID, status: .awaitingFunds, spendable: ProxyUnderTest.tokens(50))
+                }
+                try? await gate.value()
+                return Ledger.granted(question.amounts.most, to: question.chargeID)
+            }
+            let small = proxy.call(Self.small, stream: false, key: key)
+            try await until("the small call asks in line") { ledger.holds.count == 3 }
+            let asked = ledger.extends.count
+            proxy.provider.calls[0].send(tokens: 5, thenEnd: 95)
+            try await until("the stream is charged") { stream.isOver && ledger.settlements.count == 1 }
+            ledger.answerHold = { Ledger.granted($0.amounts.most, to: $0.chargeID) }
+            gate.succeed(())
+            try await until("the provider is called") { proxy.provider.calls.count == 2 }
+            proxy.provider.calls[1].answer(Self.answer)
+            try await until("the small call is over") { small.isOver }
+            #expect(small.status == 200)
+
+            // Questions arrive in their order, so this one comes after one of the extension.
+            let other = proxy.call(Self.small, stream: false)
+            try await until("the other call asks") { ledger.holds.count == 4 }
+            #expect(ledger.extends.count == asked)
+            other.hangUp()
+        }
+    }
+
+    // MARK: Without a proxy
+
+    /// A call of a line. Used on the test loop only.
+    private final class LineCall: @unchecked Sendable {
+        var asked = 0
+        /// The number of times that the line looked whether the call has left.
+        var looks = 0
+        var hasLeft = false
+        let asker: FundsLines.Asker
+
+        init(_ key: FundsLines.Key) { asker = FundsLines.Asker(key: key, charge: .make()) }
+
+        func reply(_ funds: FundsLines, usual: Int64, ask: @escaping @Sendable (LineCall) async -> HoldReply) -> Task<HoldReply?, any Error>
+        {
+            let amounts = HoldAmounts(most: Credits(whole: usual), usual: Credits(whole: usual), least: Credits(nano: 1))
+            return Task(executorPreference: TestDatabase.loop) {
+                try await funds.reply(
+                    self.asker, amounts: amounts, isNewCall: false, patience: .seconds(60), on: TestDatabase.loop,
+                    hasLeft: {
+                        self.looks += 1
+                        return self.hasLeft
+                    }
+                ) { _ in
+                    self.asked += 1
+                    return await ask(self)
+                }
+            }
+        }
+    }
+
+    @Test func `a call that left before its turn asks nothing`() async throws {
+        try await TestDatabase.onLoop {
+            let funds = FundsLines()
+            let key = FundsLines.Key(account: .make())
+            let gate = Wait<Void>(on: TestDatabase.loop)
+            let (first, second) = (LineCall(key), LineCall(key))
+            let granted = first.reply(funds, usual: 5) { call in
+                guard call.asked > 1 else { return HoldReply(chargeID: call.asker.charge, status: .awaitingFunds) }
+                try? await gate.value()
+                return HoldReply(chargeID: call.asker.charge, status: .granted)
+            }
+            try await until("the first call asks in line") { first.asked == 2 }
+            let left = second.reply(funds, usual: 5) { HoldReply(chargeID: $0.asker.charge, status: .granted) }
+            try await until("the second call is in line") { second.looks > 0 }
+            second.hasLeft = true
+            gate.succeed(())
+            #expect(try await granted.value?.status == .granted)
+            #expect(try await left.value == nil)
+            #expect(second.asked == 0)
+        }
+    }
 }
