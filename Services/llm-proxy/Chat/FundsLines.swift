@@ -61,13 +61,14 @@ final class FundsLines: Sendable {
             return reply
         }
         guard patience > .zero else { return try await asked(isLast: true) }
+        var first: HoldReply?
         if state.withLock({ $0.lines[asker.key]?.letsAsk(need: amounts.usual) ?? true }) {
-            let reply = try await asked(isLast: false)
-            guard let reply, reply.status == .awaitingFunds else { return reply }
+            first = try await asked(isLast: false)
+            guard first?.status == .awaitingFunds else { return first }
         }
         guard !hasLeft() else { return nil }
         var wait = Wait<Turn>(on: loop)
-        guard join(asker, need: amounts.usual, wait, on: loop) else {
+        guard join(asker, need: amounts.usual, spendable: first?.spendable, wait, on: loop) else {
             return HoldReply(chargeID: asker.charge, status: .awaitingFunds)
         }
         defer { end(asker, on: loop) }
@@ -123,9 +124,15 @@ final class FundsLines: Sendable {
         }
     }
 
-    private func join(_ asker: Asker, need: Credits, _ wait: Wait<Turn>, on loop: EventLoop) -> Bool {
+    /// - Parameter spendable: the credits that the account could spend, by the answer to this call. A
+    ///   new line knows them by it, because the answer came before the line.
+    private func join(_ asker: Asker, need: Credits, spendable: Credits?, _ wait: Wait<Turn>, on loop: EventLoop) -> Bool {
         let step: FundsLine.Step? = state.withLock { state in
-            guard let step = state.lines[asker.key, default: FundsLine()].join(asker.charge, need: need) else { return nil }
+            if state.lines[asker.key] == nil {
+                state.lines[asker.key] = FundsLine()
+                if let spendable { state.lines[asker.key]?.heard(spendable: spendable) }
+            }
+            guard let step = state.lines[asker.key]?.join(asker.charge, need: need) else { return nil }
             state.waits[asker.charge] = wait
             return step
         }

@@ -184,4 +184,25 @@ struct FundsLinesTests {
             #expect(second.asked == 0)
         }
     }
+
+    @Test func `a small call passes a line that has just begun`() async throws {
+        try await TestDatabase.onLoop {
+            let funds = FundsLines()
+            let key = FundsLines.Key(account: .make())
+            let gate = Wait<Void>(on: TestDatabase.loop)
+            let large = LineCall(key)
+            let first = large.reply(funds, usual: 5) { call in
+                if call.asked > 1 { try? await gate.value() }
+                return HoldReply(
+                    chargeID: call.asker.charge, status: call.asked > 1 ? .granted : .awaitingFunds, spendable: Credits(whole: 2))
+            }
+            defer { gate.succeed(()) }
+            try await until("the large call waits in line") { large.asked >= 1 }
+            let small = LineCall(key)
+            let second = small.reply(funds, usual: 1) { HoldReply(chargeID: $0.asker.charge, status: .granted) }
+            try await until("the small call asks") { small.asked == 1 }
+            gate.succeed(())
+            #expect(try await (first.value?.status, second.value?.status) == (.granted, .granted))
+        }
+    }
 }
