@@ -127,7 +127,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
             call.connection = nil
             // A kept connection that the server closed while our request was on its way: it has not answered, so once more.
             if isReused, !hasAnswered, error.code == .closedEarly, !call.wasRetried {
-                call.wasRetried = true
+                call.startAgain()
                 pool.retry(call)
             } else {
                 call.fail(error)

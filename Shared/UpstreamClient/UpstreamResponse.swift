@@ -33,7 +33,7 @@ package final class UpstreamResponse: @unchecked Sendable {
     /// Request line, fields and body as they go out; given back when the answer has begun.
     var request: [UInt8]
     var connection: UpstreamConnection?
-    var wasRetried = false
+    private(set) var wasRetried = false
     private(set) var isPaused = false
     private var wasAcknowledged = false
 
@@ -52,7 +52,8 @@ package final class UpstreamResponse: @unchecked Sendable {
     package var isUnsent: Bool { !isOver && connection?.isReady != true }
 
     /// True when the kernel of the server has acknowledged the whole request, or the server has
-    /// answered. Bytes that were written to a dead connection are not acknowledged.
+    /// answered. Bytes that were written to a dead connection are not acknowledged. A retried call
+    /// counts its second connection only.
     package var isAcknowledged: Bool {
         if !wasAcknowledged { wasAcknowledged = hasHead || connection?.isRequestAcknowledged ?? false }
         return wasAcknowledged
@@ -142,6 +143,9 @@ package final class UpstreamResponse: @unchecked Sendable {
     }
 
     // MARK: The connection's side
+
+    /// Prepares the call for another connection, which has acknowledged nothing of the request.
+    func startAgain() { (wasRetried, wasAcknowledged) = (true, false) }
 
     func gotHead(status: Int, headers: HeaderBlock, contentLength: Int?) {
         self.status = status

@@ -237,6 +237,31 @@ struct UpstreamAcknowledgementTests {
         }
     }
 
+    @Test func `a call that is sent again on another connection is acknowledged by that one only`() async throws {
+        let (reads, closes) = (Gate(on: loop), Gate(on: loop))
+        nonisolated(unsafe) var server: ScriptedServer? = ScriptedServer { peer in
+            _ = peer.request()
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na")
+            _ = peer.request()
+            reads.open()
+            _ = closes.waitBlocking()
+        }
+        let port = try #require(server).port
+        try await onLoop {
+            let pool = try pool(port)
+            #expect(try await pool.fetch() == "200 a")
+            let call = pool.begin(method: "POST", target: Array("/".utf8), headers: [:], body: [1])
+            try await reads.wait()
+            try await acknowledged(call)
+            // Nothing listens any more, so the second connection acknowledges nothing.
+            server = nil
+            closes.open()
+            let error = await #expect(throws: UpstreamError.self) { try await call.head() }
+            #expect(error?.code == .connectFailed)
+            #expect(!call.isAcknowledged)
+        }
+    }
+
     @Test func `a call that was given up remembers whether its request was acknowledged`() async throws {
         let server = ScriptedServer { _ = $0.waitForHangup() }
         try await onLoop {
