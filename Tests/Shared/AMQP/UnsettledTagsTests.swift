@@ -29,9 +29,7 @@ struct UnsettledTagsTests {
     }
 
     @Test func `in any order of settling the broker forgets exactly what was settled`() {
-        let seed = UInt64.random(in: .min ... .max)
-        print("seed \(seed)")
-        var random = SplitMix64(seed: seed)
+        var random = SplitMix64(seed: drawSeed())
         for _ in 0..<200 {
             var tags = UnsettledTags()
             var atBroker: Set<UInt64> = []
