@@ -53,6 +53,9 @@ struct LedgerMessages: Sendable {
     /// (30 s by default). A connection may take 15 s more to come back. A shorter wait would cut a
     /// stream with a live hold; in a longer one the hold has expired.
     static let outageMargin = Duration.seconds(45)
+    /// The longest time for which a question lives: the broker drops it from the queue then, and the
+    /// ledger decides no later.
+    static let questionLivesMax = Duration.seconds(5)
     /// The time between two questions of a stream during an outage.
     static let outagePause = Duration.seconds(1)
     /// The pause after the first `busy`, before the same question is sent again. It doubles, up to

@@ -13,7 +13,7 @@ import Contracts
 /// | `WEB_LLM_CREDIT_PER_1K_TOKENS` | 1 | decimal, for `per_token` |
 /// | `WEB_LLM_MIN_CREDITS` | 0; 1 for `per_token` | decimal; the least a billable call costs |
 /// | `HOLD_TTL` | `45s` | 1s…10m: how long a hold lives without a message; see ``LedgerMessages/Timing`` |
-/// | `HOLD_WITHIN` | `3s` | 100ms…30s, for the ledger's answer |
+/// | `HOLD_WITHIN` | `3s` | 100ms…5s, for the ledger's answer |
 /// | `FUNDS_WAIT` | `2s` | 0s…30s: how long a call waits for credits that other calls of its account hold |
 /// | `CONFIRM_WITHIN` | `5s` | 100ms…30s, for the broker; then the outbox takes the charge |
 struct ProxySettings: Sendable {
@@ -25,7 +25,8 @@ struct ProxySettings: Sendable {
         providersFile = try environment.string("PROVIDERS_FILE")
         tariff = try Self.tariff(environment)
         timing = LedgerMessages.Timing(
-            holdWithin: try environment.duration("HOLD_WITHIN", default: .seconds(3), in: .milliseconds(100) ... .seconds(30)),
+            holdWithin: try environment.duration(
+                "HOLD_WITHIN", default: .seconds(3), in: .milliseconds(100)...LedgerMessages.questionLivesMax),
             holdTimeToLive: try environment.duration("HOLD_TTL", default: .seconds(45), in: .seconds(1) ... .seconds(600)),
             fundsWithin: try environment.duration("FUNDS_WAIT", default: .seconds(2), in: .zero ... .seconds(30)),
             confirmWithin: try environment.duration("CONFIRM_WITHIN", default: .seconds(5), in: .milliseconds(100) ... .seconds(30)))
