@@ -6,7 +6,8 @@ extension SystemTests {
     /// Runs streams that need more credits while the broker is unavailable.
     struct BrokerOutageTests {
         /// `sim-steady` sends 1,200 tokens in 20 s. The first hold pays for 512 of them. The outage
-        /// is longer than the life of a hold after its last report, including its grace.
+        /// is longer than the time to live of a hold, so all holds are overdue when it ends. The
+        /// grace gives each proxy the time to reconnect and to report.
         @Test func `thirty streams outlast twelve seconds without the broker: none cut, none late, all charged whole`() async throws {
             try await Gateway.run { gateway in
                 let account = try await gateway.register(credits: Credits(whole: 100))

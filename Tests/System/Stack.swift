@@ -19,8 +19,11 @@ struct Stack: Sendable {
     let directory: String
     let tool: String
 
-    /// Short, so that a crash test need not wait a minute for a hold to expire.
+    /// The time to live of a hold, and the grace before an overdue hold ends. They are short, so that
+    /// a crash test waits less than a minute for a hold to expire. The grace is longer than a
+    /// reconnection to the broker: 15 s for the pause, 5 s for the attempt, and a report after 1.5 s.
     static let holdTimeToLive = Duration.seconds(6)
+    static let expiryGrace = Duration.seconds(25)
 
     /// Of the server `web-gateway`.
     static let serviceToken = "a-service-token-of-this-test-stack-only"
@@ -34,7 +37,11 @@ struct Stack: Sendable {
         }
         let stack = Stack(directory: stacks + "/system", tool: tool)
         try FileManager.default.createDirectory(atPath: stack.directory, withIntermediateDirectories: true)
-        try "HOLD_TTL=6s\nEXPIRY_GRACE=3s\nWEB_GATEWAY_TOKEN=\(serviceToken)\n".write(
+        let settings = [
+            "HOLD_TTL=\(holdTimeToLive.components.seconds)s", "EXPIRY_GRACE=\(expiryGrace.components.seconds)s",
+            "WEB_GATEWAY_TOKEN=\(serviceToken)", "",
+        ]
+        try settings.joined(separator: "\n").write(
             toFile: stack.directory + "/local.env", atomically: true, encoding: .utf8)
         try await stack.run("up")
         return stack
