@@ -278,7 +278,7 @@ final class ChatCall: @unchecked Sendable {
                             timeToLiveMilliseconds: Int64(service.ledger.timing.holdTimeToLive.milliseconds)),
                         on: service.loop, in: context)
                 }
-                guard let reply, stream.isRunning, !exchange.isClosed else { break }
+                guard let reply, stream.needsCredits else { break }
                 if reply.status != .busy { return granted(reply, more) }
             } catch {
                 // Logs once for a stream: an outage may last for a minute, and every stream repeats
