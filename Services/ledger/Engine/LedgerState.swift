@@ -20,6 +20,8 @@ extension LedgerState {
         var ids = Set(commands.lazy.filter(\.movesLots).map(\.account))
         for account in accounts.values where account.lotsExpireAt.map({ $0 <= now }) == true { ids.insert(account.id) }
         for entry in entries.values where entry.kind == .expire { ids.insert(entry.account) }
+        // A hold may expire in the batch of its late settlement.
+        for command in commands { if case .expire = command.action { ids.insert(command.account) } }
         return ids
     }
 

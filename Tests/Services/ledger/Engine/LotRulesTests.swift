@@ -4,6 +4,27 @@ import Testing
 @testable import Ledger
 
 struct LotRulesTests {
+    @Test func `a late settlement in the batch of its expiry leaves the lots as one that comes later`() {
+        var (together, apart) = (Scenario(balance: 10), Scenario(balance: 10))
+        let end = together.now + .seconds(86_400)
+        func play(_ ledger: inout Scenario, _ finish: (inout Scenario, [Command]) -> Void) {
+            let id = ledger.id()
+            ledger.do(grant(.planGrant, 5, until: end))
+            ledger.do(hold(6), on: id)
+            ledger.do(charge(2))
+            ledger.do(report(2), on: id)
+            ledger.pass(.seconds(60))
+            ledger.sweep()
+            ledger.pass(ledger.limits.expiryGrace)
+            finish(&ledger, [ledger.expiry(of: id), settle(1)].map { Command(id: id, account: ledger.account, action: $0) })
+        }
+        play(&together) { ledger, commands in ledger.apply(commands) }
+        play(&apart) { ledger, commands in for command in commands { ledger.apply([command]) } }
+        #expect(together.posted == credits(12))
+        #expect(together.lots == apart.lots)
+        #expect(together.state.accounts[together.account]?.lotsExpireAt == end)
+    }
+
     @Test func `what ends soonest burns first, given before paid, and of equals the older`() {
         var ledger = Scenario()
         let (soon, late) = (ledger.now + .seconds(3_600), ledger.now + .seconds(7_200))
