@@ -19,7 +19,8 @@ import Telemetry
 /// | `BATCH_COMMANDS_MAX` | `1000` | 1…5000 commands in one transaction |
 /// | `AUDIT_AT` | `03:30` | hour and minute of UTC of the nightly audit; `off`: none |
 ///
-/// and what every service reads (`CommonConfiguration`), and the tokens of our own servers (`ServiceTokens`).
+/// and what every service reads (`CommonConfiguration`), and the tokens of our own servers
+/// (`ServiceTokens`).
 @main
 struct LedgerService {
     static func main() {

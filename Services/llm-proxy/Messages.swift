@@ -6,7 +6,8 @@ import Outbox
 import Postgres
 import Telemetry
 
-/// What the proxies say to the ledger. They consume nothing: answers come back to the task that asked.
+/// What the proxies say to the ledger. They consume nothing: answers come back to the task that
+/// asked.
 ///
 /// | message | how | when |
 /// |---|---|---|
@@ -20,14 +21,15 @@ struct LedgerMessages: Sendable {
     struct Timing: Sendable {
         /// For one question; then the call is refused with `ledger_unavailable`.
         var holdWithin: Duration
-        /// The time to live that each message gives a hold. A report prolongs the hold only if less than
-        /// half of it is left, so the hold outlives the last report by at least half of it.
+        /// The time to live that each message gives a hold. A report prolongs the hold only if less
+        /// than half of it is left, so the hold outlives the last report by at least half of it.
         var holdTimeToLive: Duration
         /// The time for which a call waits for credits that other calls of its account hold.
         var fundsWithin: Duration
         /// For the broker to confirm a settlement; then it goes into the outbox.
         var confirmWithin: Duration
-        /// The time for which a running stream repeats its question while the ledger does not answer.
+        /// The time for which a running stream repeats its question while the ledger does not
+        /// answer.
         var outagePatience: Duration
 
         init(
@@ -53,8 +55,8 @@ struct LedgerMessages: Sendable {
     /// (30 s by default). A connection may take 15 s more to come back. A shorter wait would cut a
     /// stream with a live hold; in a longer one the hold has expired.
     static let outageMargin = Duration.seconds(45)
-    /// The longest time for which a question lives: the broker drops it from the queue then, and the
-    /// ledger decides no later.
+    /// The longest time for which a question lives: the broker drops it from the queue then, and
+    /// the ledger decides no later.
     static let questionLivesMax = Duration.seconds(5)
     /// The time between two questions of a stream during an outage.
     static let outagePause = Duration.seconds(1)

@@ -141,8 +141,8 @@ package final class Exchange: @unchecked Sendable {
         return !isClosed
     }
 
-    /// Calls `action` when the server begins to drain, at once if it drains already. Works also after
-    /// the client has left, until the handler returns. A second call replaces the first.
+    /// Calls `action` when the server begins to drain, at once if it drains already. Works also
+    /// after the client has left, until the handler returns. A second call replaces the first.
     package func whenServerStops(_ action: @escaping () -> Void) { origin.server.whenStopping(self, action) }
 
     // MARK: The server's side

@@ -57,9 +57,9 @@ package final class HTTPServer: @unchecked Sendable {
     /// The time in which a handler must end after its answer was broken off.
     package static let brokenOffWithin = Duration.seconds(5)
 
-    /// Stops accepting, and lets running requests end with `connection: close`. Returns when the last
-    /// answer is out and the last handler has returned. A request that still runs after `limit` is
-    /// broken off, and its handler gets ``brokenOffWithin`` more. Idempotent.
+    /// Stops accepting, and lets running requests end with `connection: close`. Returns when the
+    /// last answer is out and the last handler has returned. A request that still runs after
+    /// `limit` is broken off, and its handler gets ``brokenOffWithin`` more. Idempotent.
     package func drain(within limit: Duration) async {
         loop.preconditionCurrent()
         isDraining = true

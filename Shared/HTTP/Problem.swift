@@ -267,7 +267,8 @@ extension Problem {
             503, "provider_disabled", .server, "The provider '\(provider)' is switched off.", fields: [("provider", .text(provider))],
             retryAfter: .seconds(60))
     }
-    /// The account has the credits, but running calls hold them. The same request may succeed when they end.
+    /// The account has the credits, but running calls hold them. The same request may succeed when
+    /// they end.
     package static var creditsHeld: Problem {
         Problem(
             503, "credits_held", .server, "Other calls of this account hold the credits. Try again when they have ended.",

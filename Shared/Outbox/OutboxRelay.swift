@@ -22,7 +22,8 @@ package final class OutboxRelay: @unchecked Sendable {
 
     package struct Configuration: Sendable {
         package var confirmWithin: Duration = .seconds(5)
-        /// A transaction starts no further round after this time, so that other keys get their turn.
+        /// A transaction starts no further round after this time, so that other keys get their
+        /// turn.
         package var runWithin: Duration = .milliseconds(250)
         package var sweepEvery: Duration = .milliseconds(250)
         package var sweepEveryWhenIdle: Duration = .seconds(1)

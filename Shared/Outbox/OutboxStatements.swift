@@ -58,7 +58,8 @@ extension DueMessage {
     }
 }
 
-/// Reads at most 200 messages without a key that are due and were never tried, the longest due first.
+/// Reads at most 200 messages without a key that are due and were never tried, the longest due
+/// first.
 struct TakeNewMessages: Statement {
     static let sql = """
         SELECT \(DueMessage.columns)
@@ -98,7 +99,8 @@ struct TakeFailedMessages: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> DueMessage { try DueMessage(&row) }
 }
 
-/// Walks over the ordering keys that have unsent messages, in the order of the keys, from the first one after `key`.
+/// Walks over the ordering keys that have unsent messages, in the order of the keys, from the first
+/// one after `key`.
 ///
 /// It steps from key to key in the index and looks at the first message of each key, whatever the
 /// length of its backlog. It ends after 1,000 keys, or at the 200th key with a first message that

@@ -1,7 +1,8 @@
 import EventLoop
 import Foundation
 
-/// Plays proxies, billing and a server to two ledgers for minutes, while they and their servers die, and checks every decision.
+/// Plays proxies, billing and a server to two ledgers for minutes, while they and their servers
+/// die, and checks every decision.
 ///
 ///     soak STACK_TOOL STACK_DIR PORT_BASE SECONDS SEED
 ///

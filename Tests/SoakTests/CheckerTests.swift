@@ -26,7 +26,8 @@ struct CheckerTests {
         let hold = world.hold(3)
         world.asked(hold)
         world.write(.hold, requested: 3, held: 3)
-        // The hold lives for 30 s and the grace is 2 s: from then on the expiry may have been published first.
+        // The hold lives for 30 s and the grace is 2 s: from then on the expiry may have been
+        // published first.
         world.pass(.milliseconds(32_001))
         world.confirmed(world.settle(2))
         world.write(.expire, step: .terminal, requested: 0, held: -3, later: .seconds(60))

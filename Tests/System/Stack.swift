@@ -19,9 +19,10 @@ struct Stack: Sendable {
     let directory: String
     let tool: String
 
-    /// The time to live of a hold, and the grace before an overdue hold ends. They are short, so that
-    /// a crash test waits less than a minute for a hold to expire. The grace is longer than a
-    /// reconnection to the broker: 15 s for the pause, 5 s for the attempt, and a report after 1.5 s.
+    /// The time to live of a hold, and the grace before an overdue hold ends. They are short, so
+    /// that a crash test waits less than a minute for a hold to expire. The grace is longer than a
+    /// reconnection to the broker: 15 s for the pause, 5 s for the attempt, and a report after 1.5
+    /// s.
     static let holdTimeToLive = Duration.seconds(6)
     static let expiryGrace = Duration.seconds(25)
 

@@ -11,8 +11,8 @@ struct Auditor: Sendable {
     let log: Logger
     private let running = RunningAudits()
 
-    /// Runs an audit now, unless one runs in this process already. A client that repeats its request
-    /// after a time-out takes no further connection.
+    /// Runs an audit now, unless one runs in this process already. A client that repeats its
+    /// request after a time-out takes no further connection.
     /// - Parameter all: reads everything since the oldest opening, not only since the newest one.
     /// - Returns: nil if an audit runs in this process already.
     func run(all: Bool = false) async throws -> AuditRun? {

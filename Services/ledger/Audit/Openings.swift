@@ -97,8 +97,8 @@ private struct ReadNewestOpening: Statement {
     }
 }
 
-/// Deletes openings that a clock wrote while it was ahead. Entries decided since then may lie before
-/// them.
+/// Deletes openings that a clock wrote while it was ahead. Entries decided since then may lie
+/// before them.
 private struct DeleteLaterOpenings: Statement {
     let newest: Instant
 

@@ -4,8 +4,8 @@ import Postgres
 // These checks compare sums, which each decision updates, with the journal. An opening is a month
 // start, so a sum is compared whole or not at all.
 
-/// The sums of the quarters of an hour equal the journal's. A half-hour without a row for its second
-/// quarter may be folded: its first row is compared with the journal's half-hour.
+/// The sums of the quarters of an hour equal the journal's. A half-hour without a row for its
+/// second quarter may be folded: its first row is compared with the journal's half-hour.
 struct UsageOffJournal: JournalCheck {
     static let name = "usage"
     let from: Instant

@@ -1,8 +1,9 @@
 import Contracts
 
 extension LedgerState {
-    /// Applies the ledger's rules. Pure: the same state, commands and time give the same ruling; no command affects another except
-    /// through the balances and holds it leaves behind, so a batch equals its commands one by one.
+    /// Applies the ledger's rules. Pure: the same state, commands and time give the same ruling; no
+    /// command affects another except through the balances and holds it leaves behind, so a batch
+    /// equals its commands one by one.
     ///
     /// Expires due lots before the first command is decided, so that no expired credit is spent.
     /// Only a command ends a hold.

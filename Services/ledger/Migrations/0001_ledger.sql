@@ -269,11 +269,12 @@ END
 $$;
 
 -- Detaches the oldest month from the journal; its table stays. Fails with serialization_failure if
--- the month has an entry that was decided after the newest opening of the audit. Fails with LG001 if
--- a command of a locked account waits as a row: it may have become a row while the lock was waited
--- for. Writers of that month wait for the look into its BRIN index. All writers wait for the last
--- two statements. Taking their lock waits at most two seconds for readers of the journal. An audit
--- reads for longer and locks audit_opening, so the function fails at once while an audit runs.
+-- the month has an entry that was decided after the newest opening of the audit. Fails with LG001
+-- if a command of a locked account waits as a row: it may have become a row while the lock was
+-- waited for. Writers of that month wait for the look into its BRIN index. All writers wait for the
+-- last two statements. Taking their lock waits at most two seconds for readers of the journal. An
+-- audit reads for longer and locks audit_opening, so the function fails at once while an audit
+-- runs.
 CREATE FUNCTION detach_journal_month(month timestamptz) RETURNS void
 LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
 DECLARE

@@ -4,14 +4,16 @@ import EventLoop
 import Postgres
 import Telemetry
 
-/// Turns commands that arrive one by one into batches: while one batch is with the database, the next gathers; no timer.
+/// Turns commands that arrive one by one into batches: while one batch is with the database, the
+/// next gathers; no timer.
 ///
 /// A batch decides the commands of the accounts that it can lock at once. Commands of a locked
-/// account wait in a line (``AccountLines``) and delay no other account. Questions are decided before
-/// durable commands. Confined to the store's loop.
+/// account wait in a line (``AccountLines``) and delay no other account. Questions are decided
+/// before durable commands. Confined to the store's loop.
 ///
 /// A command is answered when its decision is durable. If the database is unavailable, the batch is
-/// repeated. If one account or command makes a batch fail, the batch is halved until it stands alone.
+/// repeated. If one account or command makes a batch fail, the batch is halved until it stands
+/// alone.
 final class BatchRunner: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
     let loop: EventLoop
@@ -67,9 +69,9 @@ final class BatchRunner: @unchecked Sendable {
         arrival?.succeed(())
     }
 
-    /// Decides `commands` in a batch of their own. Returns when each is answered or waits in a line.
-    /// Drops expiries, because earlier commands of the account may still be queued; the sweep asks
-    /// again.
+    /// Decides `commands` in a batch of their own. Returns when each is answered or waits in a
+    /// line. Drops expiries, because earlier commands of the account may still be queued; the sweep
+    /// asks again.
     func decideApart(_ commands: [WaitingCommand]) async throws {
         loop.preconditionCurrent()
         guard !stopping else { throw CancellationError() }
@@ -110,7 +112,8 @@ final class BatchRunner: @unchecked Sendable {
     // MARK: Running
 
     /// Decides until ``stop()``.
-    /// - Throws: an error that the database did not cause. Every waiting command is given back first.
+    /// - Throws: an error that the database did not cause. Every waiting command is given back
+    ///   first.
     func run() async throws {
         hasBegun = true
         defer { giveBackAll() }
@@ -127,7 +130,8 @@ final class BatchRunner: @unchecked Sendable {
         }
     }
 
-    /// Lets ``run()`` end once the queued commands are decided. Commands that wait for locked accounts are given back.
+    /// Lets ``run()`` end once the queued commands are decided. Commands that wait for locked
+    /// accounts are given back.
     func stop() {
         stopping = true
         arrival?.succeed(())
@@ -161,7 +165,8 @@ final class BatchRunner: @unchecked Sendable {
         (holds, durable, apart) = ([], [], [])
     }
 
-    /// Asks the database for its time. Without commands nothing else shows that it is available again.
+    /// Asks the database for its time. Without commands nothing else shows that it is available
+    /// again.
     private func look() async throws {
         let started = MonotonicInstant.current()
         do {
@@ -173,8 +178,8 @@ final class BatchRunner: @unchecked Sendable {
     }
 
     private func take() -> [WaitingCommand] {
-        // Questions take at most three quarters of the places, so that settlements are decided under
-        // any load.
+        // Questions take at most three quarters of the places, so that settlements are decided
+        // under any load.
         let first = holds.prefix(durable.isEmpty ? commandsMax : max(1, commandsMax * 3 / 4))
         let rest = durable.prefix(commandsMax - first.count)
         holds.removeFirst(first.count)
@@ -240,8 +245,8 @@ final class BatchRunner: @unchecked Sendable {
             guard let error else { return noteAvailable() }
             losses = error.code == .connectionLost || error.code == .commitUnknown ? losses + 1 : 0
             noteUnavailable(error, since: now)
-            // A month was detached, or was not made in time. Reads where the journal begins, so that
-            // the next try refuses older ids.
+            // A month was detached, or was not made in time. Reads where the journal begins, so
+            // that the next try refuses older ids.
             if error.lacksMonth { try? await store.prepareJournal() }
             try await loop.sleep(for: delay)
             delay = min(delay * 2, .seconds(2))
@@ -257,8 +262,8 @@ final class BatchRunner: @unchecked Sendable {
 
         init(waiting: [WaitingCommand]) { self.waiting = waiting }
 
-        /// Takes the first `count` commands. Leaves out commands of skipped accounts; they go to the
-        /// line, after earlier commands of the account.
+        /// Takes the first `count` commands. Leaves out commands of skipped accounts; they go to
+        /// the line, after earlier commands of the account.
         mutating func take(_ count: Int) -> [WaitingCommand] {
             defer { waiting.removeFirst(count) }
             let taken = waiting.prefix(count)
@@ -279,8 +284,8 @@ final class BatchRunner: @unchecked Sendable {
         }
     }
 
-    /// The number of lost connections in a row after which the batch is the suspect, if the database
-    /// answers otherwise.
+    /// The number of lost connections in a row after which the batch is the suspect, if the
+    /// database answers otherwise.
     private static let lossesMax = 6
 
     /// Decides the commands of `batch`. Splits it in two if a part of it fails.

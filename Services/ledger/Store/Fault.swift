@@ -12,9 +12,9 @@ extension PostgresError {
         case command
     }
 
-    /// Returns the extent of the error. A lost COMMIT is repeated, because every command carries its
-    /// id. Missing memory, rights, tables or partitions (a check violation without a constraint's
-    /// name) are no fault of the commands.
+    /// Returns the extent of the error. A lost COMMIT is repeated, because every command carries
+    /// its id. Missing memory, rights, tables or partitions (a check violation without a
+    /// constraint's name) are no fault of the commands.
     var fault: Fault {
         if isTimeout || isRace { return .account }
         if isRetriable || isDatabaseUnavailable || lacksMonth { return .database }

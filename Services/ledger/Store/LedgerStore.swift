@@ -19,7 +19,8 @@ final class LedgerStore: @unchecked Sendable {
     static let lockWithin = Duration.milliseconds(200)
     /// The time that one account's transaction waits for its row, if no other account waits.
     static let lineWithin = Duration.seconds(1)
-    /// The longest time of one statement of a batch, so that a slow account does not delay the others.
+    /// The longest time of one statement of a batch, so that a slow account does not delay the
+    /// others.
     static let statementWithin = Duration.seconds(5)
 
     /// - Parameter reads: the pool of the pages; `pool` by default.
@@ -40,8 +41,8 @@ final class LedgerStore: @unchecked Sendable {
     /// throws. Makes two round trips, and a third if lots or the sums of API keys matter, or an
     /// account is missing or locked.
     ///
-    /// - Parameter isOverdue: asked for each command when the locks are held. An overdue question is
-    ///   answered like a redelivered one.
+    /// - Parameter isOverdue: asked for each command when the locks are held. An overdue question
+    ///   is answered like a redelivered one.
     /// - Returns: nil for a command of an account that is locked, or that has commands in rows
     ///   (``KeptCommand``). It is undecided.
     /// - Throws: `PostgresError`; after any, the same commands may be sent again.
@@ -57,7 +58,8 @@ final class LedgerStore: @unchecked Sendable {
             var look = try await transaction.look(at: accounts, charges, after: begin)
             let unknown = Set(commands.filter { $0.isCharge && look.unknown.contains($0.account) }.map(\.account)).sorted()
             if !unknown.isEmpty {
-                // The refusal would be final. Another ledger may be about to commit the account's first grant: that is waited for.
+                // The refusal would be final. Another ledger may be about to commit the account's
+                // first grant: that is waited for.
                 look = try await transaction.look(at: accounts, charges, after: OpenAccounts(ids: unknown))
             }
             try faults.hit(.afterLock)
@@ -143,8 +145,8 @@ final class LedgerStore: @unchecked Sendable {
         }
     }
 
-    /// Reads the state of accounts by the same rules as decisions. Expired lots do not count, whether
-    /// or not a sweep has ended them.
+    /// Reads the state of accounts by the same rules as decisions. Expired lots do not count,
+    /// whether or not a sweep has ended them.
     /// - Parameters:
     ///   - lots: false leaves out the lots where they do not matter.
     ///   - pool: the pool to read over; the pool of the decisions by default.

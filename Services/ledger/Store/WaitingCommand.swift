@@ -27,8 +27,8 @@ struct WaitingCommand: Sendable {
         self.answer.mayBeWritten = command.isRedelivered
     }
 
-    /// True if the proxy has given up, or another ledger may decide the command. A durable command is
-    /// never overdue, except an expiry.
+    /// True if the proxy has given up, or another ledger may decide the command. A durable command
+    /// is never overdue, except an expiry.
     func isOverdue(_ now: MonotonicInstant) -> Bool { deadline <= now || isStale() }
 
     /// Calls back once, on the runner's loop, however often it is called.

@@ -1,8 +1,8 @@
 import Contracts
 import Postgres
 
-/// Writes the changes that every batch makes, in one statement. It touches no row twice, because the
-/// parts of one statement do not see each other.
+/// Writes the changes that every batch makes, in one statement. It touches no row twice, because
+/// the parts of one statement do not see each other.
 ///
 /// Arrays are unnested in select lists. In a FROM each array is stored once more before it is read.
 /// That costs a fifth of the time of a batch of one, and a tenth of a batch of 64.

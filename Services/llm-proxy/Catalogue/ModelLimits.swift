@@ -32,7 +32,8 @@ struct ModelLimits: Hashable, Sendable {
     static let outputRange: ClosedRange<Int64> = 1...10_000_000
     static let imageRange: ClosedRange<Int64> = 1...1_000_000
 
-    /// Returns the default of `output_tokens_least`. Hidden thoughts would use up 64 tokens and leave an empty answer.
+    /// Returns the default of `output_tokens_least`. Hidden thoughts would use up 64 tokens and
+    /// leave an empty answer.
     static func usualLeast(_ reasoning: Reasoning, maxOutputTokens: Int64) -> Int64 {
         min(reasoning == .hidden ? 2_048 : 64, maxOutputTokens)
     }

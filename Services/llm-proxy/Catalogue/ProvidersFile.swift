@@ -1,14 +1,17 @@
 import Contracts
 import JSON
 
-/// The operator's list of providers, models and prices (`PROVIDERS_FILE`), in USD per million tokens as providers publish them.
+/// The operator's list of providers, models and prices (`PROVIDERS_FILE`), in USD per million
+/// tokens as providers publish them.
 ///
-/// `base_url_variable` names an environment variable that, where it is set, stands for `base_url`; the key is always in a variable.
+/// `base_url_variable` names an environment variable that, where it is set, stands for `base_url`;
+/// the key is always in a variable.
 ///
-///     {"providers": [{"name": "openai", "base_url": "https://api.openai.com/v1", "api_key_variable": "OPENAI_API_KEY",
-///       "models": [{"id": "gpt-4o-mini", "prompt_usd_per_million": 0.15, "completion_usd_per_million": 0.60,
-///                   "context_tokens": 128000, "max_output_tokens": 16384, "usual_output_tokens": 1024,
-///                   "image_tokens_max": 48169, "reasoning": "none"}]}]}
+///     {"providers": [{"name": "openai", "base_url": "https://api.openai.com/v1",
+///     "api_key_variable": "OPENAI_API_KEY", "models": [{"id": "gpt-4o-mini",
+///     "prompt_usd_per_million": 0.15, "completion_usd_per_million": 0.60, "context_tokens":
+///     128000, "max_output_tokens": 16384, "usual_output_tokens": 1024, "image_tokens_max": 48169,
+///     "reasoning": "none"}]}]}
 ///
 /// | member of a model | | default |
 /// |---|---|---|

@@ -4,8 +4,8 @@ import HTTP
 import UpstreamClient
 
 /// A provider's stream on its way to the client. The proxy meters it, pauses it at the end of the
-/// hold, and cuts it if no more credits come. A stream whose client left before it began is extended
-/// in the same way, but never cut, because its usage decides the charge.
+/// hold, and cuts it if no more credits come. A stream whose client left before it began is
+/// extended in the same way, but never cut, because its usage decides the charge.
 final class AnswerStream: @unchecked Sendable {
     // @unchecked Sendable: confined to the caller's loop, where its tasks run too.
 
@@ -36,7 +36,8 @@ final class AnswerStream: @unchecked Sendable {
     private var refusal: HoldRefusal?
     private var isCut = false
 
-    /// - Parameter extend: asks the ledger for more credits, as long as the stream ``needsCredits``.
+    /// - Parameter extend: asks the ledger for more credits, as long as the stream
+    ///   ``needsCredits``.
     init(
         _ exchange: Exchange, _ answer: UpstreamResponse, hold: RunningHold, isListening: Bool, on loop: EventLoop,
         extend: @escaping (RunningHold.Extension) async -> Result<Credits, HoldRefusal>

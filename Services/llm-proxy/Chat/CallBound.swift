@@ -17,8 +17,8 @@ struct CallBound: Sendable {
     /// The most credits that the ledger takes in one charge.
     static let amountMax = Credits(whole: 1_000_000_000)
 
-    /// The longest answer in one piece that the gateway collects, in bytes. A longer one would reach
-    /// no client, and would cost nothing.
+    /// The longest answer in one piece that the gateway collects, in bytes. A longer one would
+    /// reach no client, and would cost nothing.
     static let answerBytesMax = 64 << 20
     /// The most bytes of a token in JSON. The longest tokens of common tokenizers have 128 bytes,
     /// and an escape doubles them.
@@ -60,7 +60,8 @@ struct CallBound: Sendable {
     /// ``amountMax``.
     func credits(for outputTokens: Int64) -> Credits { price(of: outputTokens) ?? Self.amountMax }
 
-    /// Returns the longest answer that `credits` pay for, in tokens: at least ``outputLeast``, at most `longest`.
+    /// Returns the longest answer that `credits` pay for, in tokens: at least ``outputLeast``, at
+    /// most `longest`.
     func outputTokens(paidBy credits: Credits, upTo longest: Int64) -> Int64 {
         // The price grows with the tokens, so the largest number that fits is found by bisection.
         var fits = min(outputLeast, longest)

@@ -124,8 +124,8 @@ final class FundsLines: Sendable {
         }
     }
 
-    /// - Parameter spendable: the credits that the account could spend, by the answer to this call. A
-    ///   new line knows them by it, because the answer came before the line.
+    /// - Parameter spendable: the credits that the account could spend, by the answer to this call.
+    ///   A new line knows them by it, because the answer came before the line.
     private func join(_ asker: Asker, need: Credits, spendable: Credits?, _ wait: Wait<Turn>, on loop: EventLoop) -> Bool {
         let step: FundsLine.Step? = state.withLock { state in
             if state.lines[asker.key] == nil {

@@ -114,8 +114,8 @@ extension PromptSize {
         return isNamed(expected, UnsafeRawBufferPointer(rebasing: value.bytes[1..<value.bytes.count - 1]))
     }
 
-    /// Compares a member's name, or the content of a string, with a text of ASCII characters. Decodes
-    /// escapes on the way, without a copy: a request may have millions of strings.
+    /// Compares a member's name, or the content of a string, with a text of ASCII characters.
+    /// Decodes escapes on the way, without a copy: a request may have millions of strings.
     private static func isNamed(_ expected: StaticString, _ written: UnsafeRawBufferPointer) -> Bool {
         var at = 0
         for index in 0..<expected.utf8CodeUnitCount {
@@ -141,7 +141,8 @@ extension PromptSize {
         return UInt8(high << 4 | low)
     }
 
-    /// Counts the UTF-8 bytes of JSON text after its escapes are decoded. The text must be well-formed.
+    /// Counts the UTF-8 bytes of JSON text after its escapes are decoded. The text must be
+    /// well-formed.
     static func decodedBytes(_ text: ArraySlice<UInt8>) -> Int64 { text.withUnsafeBytes { decodedBytes($0) } }
 
     private static func decodedBytes(_ text: UnsafeRawBufferPointer) -> Int64 {
@@ -157,7 +158,8 @@ extension PromptSize {
         return Int64(count)
     }
 
-    /// Returns the bytes of the escape that `text` begins with, and the bytes of the character that it stands for.
+    /// Returns the bytes of the escape that `text` begins with, and the bytes of the character that
+    /// it stands for.
     private static func escape(_ text: UnsafeRawBufferPointer) -> (written: Int, decoded: Int) {
         guard text.count >= 6, text[1] == UInt8(ascii: "u") else { return (min(2, text.count), 1) }
         func digit(_ index: Int) -> UInt8 { text[index] | 0x20 }

@@ -37,7 +37,8 @@ struct RunningHold: Sendable {
         count()
     }
 
-    /// Returns the next question for the ledger, if one is due. Answer with ``extended(by:)`` or ``refused()`` before the next question.
+    /// Returns the next question for the ledger, if one is due. Answer with ``extended(by:)`` or
+    /// ``refused()`` before the next question.
     /// - Parameters:
     ///   - delivered: the output tokens of all answers that went to the caller.
     ///   - isUsedUp: true if the next tokens are here and the hold does not pay for them.

@@ -63,7 +63,8 @@ package struct PlaceHold: Message {
     }
 }
 
-/// The credits that a hold or an extension asks for, from the most it can use to the least that is of use.
+/// The credits that a hold or an extension asks for, from the most it can use to the least that is
+/// of use.
 package struct HoldAmounts: Sendable, Hashable {
     /// The most credits that are of use: for a hold the upper bound of the price of the call.
     package var most: Credits

@@ -145,5 +145,6 @@ DO $$ BEGIN
     $view$, current_schema());
 END $$;
 
--- What the service did in each request's flow. A service that decides without these tables adds its decisions.
+-- What the service did in each request's flow. A service that decides without these tables adds its
+-- decisions.
 CREATE VIEW v_journal AS SELECT * FROM v_messages;

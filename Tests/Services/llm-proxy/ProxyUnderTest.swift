@@ -14,7 +14,8 @@ import UpstreamClient
 
 @testable import LLMProxy
 
-/// The proxy's calls on a real server, broker and database, between a ledger and a provider that do what the test says.
+/// The proxy's calls on a real server, broker and database, between a ledger and a provider that do
+/// what the test says.
 ///
 /// An output token costs a thousandth of a credit. A prompt token costs nothing, except that of the
 /// model `priced`, which costs as much as output.

@@ -74,7 +74,8 @@ struct SubscriptionTests {
 
     @Test func `the retry sweep leaves rows with an ordering key to their service`() async throws {
         try await Stage.with { stage in
-            // The keyed row is due first: a sweep that takes keyed rows handles it before the other.
+            // The keyed row is due first: a sweep that takes keyed rows handles it before the
+            // other.
             try await stage.pool.execute(AddDeadLetter(text: "keyed", orderingKey: "a"))
             try await stage.pool.execute(AddDeadLetter(text: "free", orderingKey: nil))
             try await stage.withRunner([Self.record]) { _ in

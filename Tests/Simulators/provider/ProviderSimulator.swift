@@ -5,10 +5,12 @@ import HTTP
 import Lifecycle
 import Telemetry
 
-/// An OpenAI-compatible provider for tests and benchmarks, whose behaviour is chosen by model name (``Scenario``).
+/// An OpenAI-compatible provider for tests and benchmarks, whose behaviour is chosen by model name
+/// (``Scenario``).
 ///
 /// - `POST /v1/chat/completions`, `GET /v1/models`: with any `Authorization: Bearer`.
-/// - `GET /stats`: `{calls, finished, aborted, active, prompt_tokens, completion_tokens}`; `POST /reset` sets all but `active` to zero.
+/// - `GET /stats`: `{calls, finished, aborted, active, prompt_tokens, completion_tokens}`; `POST
+///   /reset` sets all but `active` to zero.
 /// - `GET /livez`, `GET /readyz`: 200.
 ///
 /// Environment:

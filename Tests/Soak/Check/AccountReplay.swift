@@ -49,7 +49,8 @@ struct AccountReplay {
     /// What is left of a batch.
     private struct Rest {
         var chain: ArraySlice<Entry>
-        /// Entries that moved nothing. Their time tells their batch, but nothing tells their place in it.
+        /// Entries that moved nothing. Their time tells their batch, but nothing tells their place
+        /// in it.
         var outside: [Entry]
         /// Reversals among them that stand behind the next entry about their grant.
         var deferred: Set<ChargeID> = []
@@ -63,7 +64,8 @@ struct AccountReplay {
 
     /// Follows the entries of one batch. Those outside the chain must be right at some place of it.
     ///
-    /// A reversal outside the chain changes what later entries about its grant come to, so it is tried before and behind each of them.
+    /// A reversal outside the chain changes what later entries about its grant come to, so it is
+    /// tried before and behind each of them.
     private mutating func follow(_ entries: [Entry]) throws(Difference) {
         var rest = Rest(
             chain: entries.filter { $0.seq > 0 }.sorted { $0.seq < $1.seq }[...],
@@ -185,8 +187,8 @@ struct AccountReplay {
         return "leaves \(entry.postedAfter) and \(entry.heldAfter) held, the oracle \(posted) and \(held) held"
     }
 
-    /// Returns the commands that the entry may answer. Each question counts as the last one and as an
-    /// earlier one.
+    /// Returns the commands that the entry may answer. Each question counts as the last one and as
+    /// an earlier one.
     private func commands(behind entry: Entry) -> [Command] {
         if entry.kind == .expire { return [expiry(of: entry.charge)] }
         return checker.asks(behind: entry).flatMap { ask -> [Command] in
@@ -199,11 +201,11 @@ struct AccountReplay {
 
     // MARK: Expiries
 
-    /// Gives the oracle the messages that the ledger must have decided before it ended the hold, and
-    /// the first expiry.
+    /// Gives the oracle the messages that the ledger must have decided before it ended the hold,
+    /// and the first expiry.
     ///
-    /// The second expiry was published after the hold's time and `EXPIRY_GRACE`. The queue keeps its
-    /// order, so every message that the broker had confirmed by then was decided first.
+    /// The second expiry was published after the hold's time and `EXPIRY_GRACE`. The queue keeps
+    /// its order, so every message that the broker had confirmed by then was decided first.
     private mutating func prepare(expiry entry: Entry) -> String? {
         guard let opening = checker.entry(entry.charge, .opening), oracle.charges[entry.charge]?.isHeld == true else {
             return "no hold was open"
@@ -235,9 +237,9 @@ struct AccountReplay {
         Command(id: charge, account: account, action: .expire(due: oracle.charges[charge]?.expiresAt ?? now))
     }
 
-    /// Gives the oracle a report that the ledger decided at an unknown time after `sentAt`. The report
-    /// keeps the hold for at least half of the time to live, because the ledger prolongs a hold only
-    /// when less than half is left.
+    /// Gives the oracle a report that the ledger decided at an unknown time after `sentAt`. The
+    /// report keeps the hold for at least half of the time to live, because the ledger prolongs a
+    /// hold only when less than half is left.
     private mutating func hear(_ ask: Ask, at sentAt: Instant) {
         guard let (used, timeToLive) = ask.report else { return }
         oracle.tick(sentAt, [])
@@ -245,8 +247,8 @@ struct AccountReplay {
         _ = oracle.decide(report.command().prolongingLess)
     }
 
-    /// Gives the oracle the report that the expiry took, if the ledger was not bound to decide it in
-    /// time.
+    /// Gives the oracle the report that the expiry took, if the ledger was not bound to decide it
+    /// in time.
     private mutating func explainUsage(of entry: Entry) -> String? {
         let known = oracle.charges[entry.charge]!.reported
         guard entry.requested != known else { return nil }
@@ -276,8 +278,8 @@ struct AccountReplay {
 
     // MARK: Refusals
 
-    /// Compares refusals with the oracle. A refusal leaves no entry. It is right if the oracle refuses
-    /// in the same way at some moment between question and answer.
+    /// Compares refusals with the oracle. A refusal leaves no entry. It is right if the oracle
+    /// refuses in the same way at some moment between question and answer.
     private mutating func explainRefusals(until: Instant) {
         while let next = refusals.first, next.sentAt <= until { waiting.append(refusals.removeFirst()) }
         var left: [Question] = []

@@ -1,7 +1,7 @@
 import Contracts
 
-/// One grant as billing sends it to the ledger, with its reversals in any order, and the same id with other content. It is drawn before
-/// it begins.
+/// One grant as billing sends it to the ledger, with its reversals in any order, and the same id
+/// with other content. It is drawn before it begins.
 struct GrantStory: Sendable {
     private let sends: [(Ask, Duration)]
 

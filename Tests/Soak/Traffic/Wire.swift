@@ -83,7 +83,8 @@ final class Wire: Sendable {
         return answer.flatMap { try? HoldReply(decoding: $0.body) }
     }
 
-    /// Returns when the broker has confirmed. After an error the broker may or may not have the message.
+    /// Returns when the broker has confirmed. After an error the broker may or may not have the
+    /// message.
     func send(_ ask: Ask, as id: MessageID) async throws(PublishError) {
         let message = ask.message()
         let properties = MessageProperties(

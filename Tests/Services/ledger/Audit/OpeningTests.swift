@@ -85,7 +85,8 @@ struct HoldOverOpeningTests {
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct BoundedAuditTests {
-    /// In an old month an audit reads the index by time and the last pages, which the index does not cover.
+    /// In an old month an audit reads the index by time and the last pages, which the index does
+    /// not cover.
     @Test func `an audit from an opening reads next to nothing of older months`() async throws {
         try await withLedgers { ledgers in
             let ledger = ledgers[0]

@@ -52,7 +52,8 @@ struct ExpiryTests {
         }
     }
 
-    /// While the row is locked, neither a sweep nor a deduction over another ledger can end the hold before its settlement is decided.
+    /// While the row is locked, neither a sweep nor a deduction over another ledger can end the
+    /// hold before its settlement is decided.
     @Test(arguments: [Duration.seconds(30), .zero])
     func `a settlement that waits for its locked account is decided before the expiry, in memory or as a row`(keepAfter: Duration)
         async throws

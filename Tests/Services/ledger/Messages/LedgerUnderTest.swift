@@ -80,7 +80,8 @@ final class LedgerUnderTest: @unchecked Sendable {
         try await listen()
     }
 
-    /// Connects to the broker. Until ``ledger`` starts, this is a process that has not found its database yet.
+    /// Connects to the broker. Until ``ledger`` starts, this is a process that has not found its
+    /// database yet.
     func listen() async throws {
         let (replies, messages) = (replies, messages)
         let loop = TestDatabase.loop

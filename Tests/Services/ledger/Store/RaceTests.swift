@@ -16,7 +16,8 @@ struct RaceTests {
             for round in 0..<40 {
                 let id = ChargeID.make()
                 try await ledgers[0].do(hold(6), on: id, account: account)
-                // Half of the holds become overdue, and some of them end, while the other commands run.
+                // Half of the holds become overdue, and some of them end, while the other commands
+                // run.
                 let actions: [Command.Action?] = [settle(4), .void, extend(1, by: 2), report(3), nil, settle(4), extend(1, by: 2), nil]
                 let seen = try await concurrently(actions.count + 1) { index in
                     let ledger = ledgers[(index + round) % 2]

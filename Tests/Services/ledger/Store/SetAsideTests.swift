@@ -129,7 +129,8 @@ struct SetAsideTests {
                 VoidHold(chargeID: charges[1], accountID: account, reason: "\u{0}"),
                 SettleCharge(chargeID: charges[2], accountID: account, amount: credits(1), call: .sample),
             ]
-            // The account stays locked until all rows and commands are there. The first try then has them together.
+            // The account stays locked until all rows and commands are there. The first try then
+            // has them together.
             try await locking(account) {
                 for (charge, message) in zip(charges, rows) { try await ledger.keep(message, as: charge, of: account) }
                 ledger.runner.submit(
