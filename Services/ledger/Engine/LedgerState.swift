@@ -36,14 +36,6 @@ extension Command {
         }
     }
 
-    /// True if it takes credits, and is refused for good where the account is unknown.
-    var isCharge: Bool {
-        switch action {
-        case .settle, .charge: true
-        case .hold, .extend, .report, .expire, .expireLots, .void, .grant, .reverse: false
-        }
-    }
-
     /// The grant it makes or takes back.
     var lot: ChargeID? {
         switch action {

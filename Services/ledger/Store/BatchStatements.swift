@@ -3,7 +3,8 @@ import Postgres
 
 // The statements of one batch, in the order they are sent.
 
-/// Makes the accounts that a grant may be the first to touch, so that they can be locked like all others.
+/// Makes accounts that are unknown, so that they can be locked like all others. Waits for a
+/// transaction that makes one of them.
 struct OpenAccounts: Statement {
     let ids: [AccountID]
 

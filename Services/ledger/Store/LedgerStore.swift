@@ -49,18 +49,15 @@ final class LedgerStore: @unchecked Sendable {
     func decide(_ commands: [Command], isOverdue: (Int) -> Bool = { _ in false }) async throws -> [Decision?] {
         let accounts = Set(commands.map(\.account)).sorted()
         let charges = Array(Set(commands.map(\.id)))
-        let granted = Set(commands.filter(\.movesLots).map(\.account)).sorted()
         faults.sees?(commands)
         let decisions = try await pool.transaction { transaction in
             try faults.hit(.beforeLock)
             let begin = BeginBatch(lockWithin: Self.lockWithin, statementWithin: Self.statementWithin)
-            if !granted.isEmpty { _ = try await transaction.pipeline(begin, OpenAccounts(ids: granted)) }
             var look = try await transaction.look(at: accounts, charges, after: begin)
-            let unknown = Set(commands.filter { $0.isCharge && look.unknown.contains($0.account) }.map(\.account)).sorted()
-            if !unknown.isEmpty {
-                // The refusal would be final. Another ledger may be about to commit the account's
-                // first grant: that is waited for.
-                look = try await transaction.look(at: accounts, charges, after: OpenAccounts(ids: unknown))
+            if !look.unknown.isEmpty {
+                // Another ledger may be about to commit an account's first grant. Opening the account
+                // waits for that ledger. If nothing else is written, the account stays unknown.
+                look = try await transaction.look(at: accounts, charges, after: OpenAccounts(ids: look.unknown.sorted()))
             }
             try faults.hit(.afterLock)
 
@@ -95,7 +92,7 @@ final class LedgerStore: @unchecked Sendable {
             let kept = Array(rows.prefix(rowsMax))
             let commands = kept.map(\.command) + take(kept, rows.count > rowsMax)
             guard !commands.isEmpty else { return [] }
-            if locked.isEmpty, commands.contains(where: { $0.movesLots || $0.isCharge }) {
+            if locked.isEmpty {
                 (_, locked, now) = try await transaction.pipeline(OpenAccounts(ids: [account]), LockAccount(id: account), ReadClock())
             }
             let charges = Array(Set(commands.map(\.id)))

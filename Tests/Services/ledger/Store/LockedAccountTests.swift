@@ -185,7 +185,7 @@ struct LockedAccountTests {
         }
     }
 
-    @Test func `a settlement beside its account's first grant, which is not committed yet, is charged after it`() async throws {
+    @Test func `commands next to their account's first grant, which is not committed yet, are decided after it`() async throws {
         try await withLedgers { ledgers in
             let account = AccountID.make()
             let blocker = PostgresPool(
@@ -194,7 +194,7 @@ struct LockedAccountTests {
                 // As another ledger that decides the grant.
                 let (_, locked, now) = try await transaction.pipeline(
                     OpenAccounts(ids: [account]), LockAccount(id: account), ReadClock())
-                let waiting = [charge(4), settle(3)].map { ledgers[0].later([($0, .make())], of: account) }
+                let waiting = [charge(4), settle(3), .void, hold(2)].map { ledgers[0].later([($0, .make())], of: account) }
                 try await until("they wait") { ledgers[0].runner.hasLines }
                 let state = LedgerState(accounts: [account: locked[0]], books: [account: LotBook()])
                 let grant = Command(id: .make(), account: account, action: .grant(.purchase, amount: credits(10)))
@@ -206,6 +206,8 @@ struct LockedAccountTests {
             }
             #expect(try await waiting[0].value == [.applied(4)])
             #expect(try await waiting[1].value == [.applied(3)])
+            #expect(try await waiting[2].value == [.applied(0)])
+            #expect(try await waiting[3].value == [.applied(2)])
             await blocker.close()
         }
     }
