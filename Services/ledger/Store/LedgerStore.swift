@@ -38,8 +38,8 @@ final class LedgerStore: @unchecked Sendable {
     }
 
     /// Decides and writes `commands` in their order, durably. Writes all of them, or none if it
-    /// throws. Makes two round trips, and a third if lots or the sums of API keys matter, or an
-    /// account is missing or locked.
+    /// throws. Makes two round trips. Lots, sums of API keys and locked accounts cost one more each;
+    /// an unknown account costs two.
     ///
     /// - Parameter isOverdue: asked for each command when the locks are held. An overdue question
     ///   is answered like a redelivered one.
