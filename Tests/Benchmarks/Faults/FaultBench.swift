@@ -259,25 +259,25 @@ struct FaultBench {
 
     // MARK: Long snapshots
 
-    /// Runs audits and dumps, one after the other, for ten minutes.
+    /// Runs one `pg_dump` for ten minutes, and audits one after the other.
     private func takeSnapshots(_ load: SteadyLoad) async throws {
-        print("\nAudits and pg_dump without a pause for \(rounded(600 * share, 0)) s:\n")
+        print("\nOne pg_dump for \(rounded(600 * share, 0)) s, and audits without a pause:\n")
         var table = Table(header: Phase.header + ["ms a batch"])
         var ends: [(name: String, end: MonotonicInstant)] = []
         var marks = [try await books.batches()]
-        var taken = (audits: 0, dumps: 0)
+        var audits = 0
         try await load.during {
             try await pause(60)
             marks.append(try await books.batches())
             ends.append(("before", .current()))
             let until = MonotonicInstant.current() + .milliseconds(Int64(600 * share * 1_000))
-            async let dumps = dump(until: until)
+            async let dump: Void = dump(for: 600 * share)
             let token = try await adminToken()
             while MonotonicInstant.current() < until {
                 guard try await books.isConsistent(token) else { throw BenchError(description: "the audit finds differences") }
-                taken.audits += 1
+                audits += 1
             }
-            taken.dumps = try await dumps
+            try await dump
             marks.append(try await books.batches())
             ends.append(("during", .current()))
             try await pause(60)
@@ -291,17 +291,17 @@ struct FaultBench {
             rest.removeAll { $0.sent < end }
         }
         table.print()
-        print("\n\(taken.audits) audits and \(taken.dumps) dumps.")
+        print("\n\(audits) audits.")
     }
 
-    /// - Returns: the number of dumps.
-    private func dump(until end: MonotonicInstant) async throws -> Int {
-        var count = 0
-        while MonotonicInstant.current() < end {
-            _ = try await executeAside(
-                "/usr/bin/pg_dump", ["--file=/dev/null", "--dbname=" + (try stack.superuserURL(database: "smartspec"))])
-            count += 1
-        }
-        return count
+    /// Dumps the database into a pipe that is not read before the time is over. Until then the dump
+    /// keeps its snapshot, as the dump of a large database does.
+    private func dump(for seconds: Double) async throws {
+        _ = try await executeAside(
+            "/bin/bash",
+            [
+                "-c", "set -o pipefail; /usr/bin/pg_dump --dbname=\"$0\" | { sleep \"$1\"; cat >/dev/null; }",
+                try stack.superuserURL(database: "smartspec"), "\(Int(seconds))",
+            ])
     }
 }
