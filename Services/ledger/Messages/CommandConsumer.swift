@@ -114,7 +114,6 @@ final class CommandConsumer: Sendable {
     private func conclude(_ delivery: Delivery, _ command: Command, _ verdict: Verdict) {
         switch verdict {
         case .decided(let decision): conclude(delivery, command, decision)
-        case .undecided where !isHold: break  // The broker has given this expiry to another ledger.
         case .undecided:
             outcomes.busy.add()
             log.warning("question not decided in time", fields(delivery, command), trace: delivery.trace)

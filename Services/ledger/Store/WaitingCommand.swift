@@ -22,7 +22,7 @@ struct WaitingCommand: Sendable {
         isStale: @escaping @Sendable () -> Bool = { false }, _ answer: @escaping @Sendable (Verdict) -> Void
     ) {
         (self.command, self.deadline, self.message, self.isStale) = (command, deadline, message, isStale)
-        self.answer = Answer(answer)
+        self.answer = Answer(isStale: isStale, answer)
         // Another ledger may be writing the decision about the first delivery.
         self.answer.mayBeWritten = command.isRedelivered
     }
@@ -35,15 +35,23 @@ struct WaitingCommand: Sendable {
     final class Answer: @unchecked Sendable {
         // @unchecked Sendable: confined to the runner's loop.
         private var body: ((Verdict) -> Void)?
+        private let isStale: @Sendable () -> Bool
         /// True after a try with an unknown outcome, here or in another ledger.
         var mayBeWritten = false
 
-        fileprivate init(_ body: @escaping @Sendable (Verdict) -> Void) { self.body = body }
+        fileprivate init(isStale: @escaping @Sendable () -> Bool, _ body: @escaping @Sendable (Verdict) -> Void) {
+            (self.isStale, self.body) = (isStale, body)
+        }
 
         func callAsFunction(_ verdict: Verdict) {
             let body = self.body
             self.body = nil
-            if case .undecided = verdict, mayBeWritten { body?(.unknown) } else { body?(verdict) }
+            switch verdict {
+            // Another ledger has the message now, and answers it.
+            case .undecided where isStale(), .decided(.undecided) where isStale(): body?(.givenBack)
+            case .undecided where mayBeWritten: body?(.unknown)
+            default: body?(verdict)
+            }
         }
     }
 }
@@ -66,6 +74,7 @@ enum Verdict: Sendable {
     case kept
     /// Postgres refuses this command, now and later.
     case failed(PostgresError)
-    /// The runner stops and decides nothing. The broker redelivers the message.
+    /// The runner stops, or the broker has taken the message back. Nothing is decided here. The
+    /// broker redelivers the message.
     case givenBack
 }

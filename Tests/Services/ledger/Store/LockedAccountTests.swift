@@ -130,6 +130,20 @@ struct LockedAccountTests {
         }
     }
 
+    @Test func `a question whose delivery the broker has taken back gets no answer here`() async throws {
+        try await withLedgers { ledgers in
+            let account = try await ledgers[0].account(10)
+            try await withLock(on: account) {
+                let isTakenBack = Flag()
+                let verdict = Wait<Verdict>(on: TestDatabase.loop)
+                let command = Command(id: .make(), account: account, action: hold(4))
+                ledgers[0].runner.submit([WaitingCommand(command, isStale: { isTakenBack.isRaised }) { verdict.succeed($0) }])
+                isTakenBack.raise()
+                guard case .givenBack = try await verdict.value() else { return _ = Issue.record("it is answered") }
+            }
+        }
+    }
+
     @Test func `of the waiting reports of a charge the largest counts, and the others are acknowledged at once`() async throws {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(100)
