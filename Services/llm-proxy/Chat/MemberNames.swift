@@ -15,10 +15,10 @@ enum MemberNames {
 
     static func check(_ request: JSONObject) throws(ChatRequest.Refusal) {
         for member in request.members {
-            if let refusal = refusal(of: member.name, ofRequest, at: "") { throw refusal }
+            if let refusal = refusal(ofText: member.name, ofRequest, at: "") { throw refusal }
         }
         for member in (try? request.optionalObject("stream_options"))?.members ?? [] {
-            if let refusal = refusal(of: member.name, ofStreamOptions, at: "stream_options.") { throw refusal }
+            if let refusal = refusal(ofText: member.name, ofStreamOptions, at: "stream_options.") { throw refusal }
         }
         if let refusal = request.raw("messages")?.withUnsafeBytes({ refusal(ofMessages: JSONScan($0)) }) { throw refusal }
     }
@@ -28,9 +28,8 @@ enum MemberNames {
         var index = 0
         messages.forEachElement { message in
             message.forEachMember { name, value in
-                let name = text(of: name)
                 refusal = self.refusal(of: name, ofMessage, at: "messages[\(index)].")
-                if refusal == nil, name == "content" { refusal = self.refusal(ofContent: value, at: "messages[\(index)].content") }
+                if refusal == nil, isContent(name) { refusal = self.refusal(ofContent: value, at: "messages[\(index)].content") }
                 return refusal == nil
             }
             index += 1
@@ -39,12 +38,12 @@ enum MemberNames {
         return refusal
     }
 
-    private static func refusal(ofContent content: JSONScan, at place: String) -> ChatRequest.Refusal? {
+    private static func refusal(ofContent content: JSONScan, at place: @autoclosure () -> String) -> ChatRequest.Refusal? {
         var refusal: ChatRequest.Refusal?
         var index = 0
         content.forEachElement { part in
             part.forEachMember { name, _ in
-                refusal = self.refusal(of: text(of: name), ofPart, at: "\(place)[\(index)].")
+                refusal = self.refusal(of: name, ofPart, at: "\(place())[\(index)].")
                 return refusal == nil
             }
             index += 1
@@ -53,13 +52,28 @@ enum MemberNames {
         return refusal
     }
 
-    private static func refusal(of name: String, _ ours: [String], at place: @autoclosure () -> String) -> ChatRequest.Refusal? {
-        // A name in small letters is one of ours, or differs in more than letter case.
-        guard !name.utf8.allSatisfy({ (0x61...0x7A).contains($0) || $0 == 0x5F }) else { return nil }
+    /// Checks a name as it is in the text, without its quotes. A body can have millions of names, so
+    /// a common name makes no string.
+    private static func refusal(
+        of name: UnsafeRawBufferPointer, _ ours: [String], at place: @autoclosure () -> String
+    ) -> ChatRequest.Refusal? {
+        isSmall(name) ? nil : refusal(ofText: text(of: name), ours, at: place())
+    }
+
+    private static func refusal(ofText name: String, _ ours: [String], at place: @autoclosure () -> String) -> ChatRequest.Refusal? {
+        guard !isSmall(name.utf8) else { return nil }
         let folded = folded(name)
         guard let our = ours.first(where: { $0 == folded }) else { return nil }
         let param = place() + name
         return .invalid(param: param, message: "\(param) differs from \(our) only in letter case; write \(our).")
+    }
+
+    /// Returns whether the name has small letters and `_` only. It is then one of ours, or differs in
+    /// more than letter case.
+    private static func isSmall(_ name: some Sequence<UInt8>) -> Bool { name.allSatisfy { (0x61...0x7A).contains($0) || $0 == 0x5F } }
+
+    private static func isContent(_ name: UnsafeRawBufferPointer) -> Bool {
+        name.elementsEqual("content".utf8) || name.contains(UInt8(ascii: "\\")) && text(of: name) == "content"
     }
 
     /// Writes letters small. Unicode has two more letters that fold to ASCII: the long s and the
