@@ -94,8 +94,8 @@ struct LedgerService {
                 runtime.add(Component("audit", on: auditLoop, run: { try await nightly.run() }))
             }
 
-            let slots = ReadSlots(of: "reads of history or usage", loop: runtime.loop)
-            let settingSlots = ReadSlots(of: "changes of settings", loop: runtime.loop)
+            let slots = CallerSlots(of: "reads of history or usage", loop: runtime.loop)
+            let settingSlots = CallerSlots(of: "changes of settings", loop: runtime.loop)
             let topUpURL = "\(runtime.configuration.publicURL)/billing"
             runtime.serve { _ in
                 Routes(

@@ -12,9 +12,10 @@ struct Routes: Sendable {
     let store: LedgerStore
     let runner: BatchRunner
     let auditor: Auditor
-    let slots: ReadSlots
-    /// For changes of settings. An API key can take all slots of reads, and it cannot take these.
-    let settingSlots: ReadSlots
+    /// The slots of reads of history and usage.
+    let slots: CallerSlots
+    /// The slots of changes of settings. An API key can take all slots of reads, but none of these.
+    let settingSlots: CallerSlots
     let authenticate: @Sendable (Request) async throws -> Principal
     /// Where a person buys more.
     let topUpURL: String

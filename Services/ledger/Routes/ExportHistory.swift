@@ -7,7 +7,7 @@ extension Routes {
     /// All of what a filter lets through as one file, newest first, read and sent in pieces: however long it is, a piece of it is all that
     /// is in memory, and a client that hangs up ends it. Should the database go away on the way, the file breaks off unmistakably.
     /// - Parameter slot: held until the last piece is sent, or nobody is there to take it.
-    func historyExport(of account: AccountID, _ query: Query, _ slot: ReadSlot) async throws -> Response {
+    func historyExport(of account: AccountID, _ query: Query, _ slot: CallerSlot) async throws -> Response {
         for name in ["page", "limit", "cursor"] where try query.filled(name) != nil {
             throw Problem.invalidRequest("An export has no pages: it is everything.", param: name)
         }

@@ -42,8 +42,8 @@ extension JSONObject {
 final class RouteServer: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
     let ledger: StoreUnderTest
-    let slots = ReadSlots(of: "reads of history or usage", loop: TestDatabase.loop, patience: .milliseconds(100))
-    let settingSlots = ReadSlots(of: "changes of settings", loop: TestDatabase.loop, patience: .milliseconds(100))
+    let slots = CallerSlots(of: "reads of history or usage", loop: TestDatabase.loop, patience: .milliseconds(100))
+    let settingSlots = CallerSlots(of: "changes of settings", loop: TestDatabase.loop, patience: .milliseconds(100))
     private var callers: [String: Principal] = [:]
     private var server: HTTPServer?
     private let client = HTTPClient(loop: TestDatabase.loop)

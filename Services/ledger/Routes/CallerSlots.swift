@@ -3,19 +3,21 @@ import EventLoop
 import HTTP
 import Synchronization
 
-/// How many long reads one caller has under way at once in this process: ``runningMax``. The next few wait in line, for a page that asks
-/// for four sums at once; who comes after them, or has waited too long, is refused with 429. So nobody's searches take the reading
-/// connections from the others.
+/// The slots for long requests of one kind. In one process a caller runs ``runningMax`` of them at
+/// once, and ``waitingMax`` more wait, because a page asks for four sums at once. A further request,
+/// or one that waits longer than `patience`, is refused with 429. A caller cannot take the reading
+/// connections from other callers.
 ///
-/// Only who reads stands in the table, at most ``callersMax`` at a time; beyond, nobody new begins.
-final class ReadSlots: Sendable {
+/// The table has callers with running requests only, at most ``callersMax``. A further caller is
+/// refused.
+final class CallerSlots: Sendable {
     static let runningMax = 2
     static let waitingMax = 8
     static let callersMax = 1_000
 
     private struct Line {
         var running = 0
-        var waiting: [Wait<ReadSlot>] = []
+        var waiting: [Wait<CallerSlot>] = []
     }
 
     /// The plural noun of an error.
@@ -26,23 +28,23 @@ final class ReadSlots: Sendable {
 
     /// - Parameters:
     ///   - what: names in an error what the slots are for, in the plural.
-    ///   - patience: how long somebody waits for a slot.
+    ///   - patience: the longest wait of a request for a slot.
     init(of what: String, loop: EventLoop, patience: Duration = .seconds(2)) {
         self.what = what
         self.loop = loop
         self.patience = patience
     }
 
-    func during<Value>(_ caller: AccountID, _ read: () async throws -> Value) async throws -> Value {
+    func during<Value>(_ caller: AccountID, _ request: () async throws -> Value) async throws -> Value {
         let slot = try await take(for: caller)
         defer { withExtendedLifetime(slot) {} }
-        return try await read()
+        return try await request()
     }
 
-    /// A slot is held until nobody refers to it any more.
+    /// Returns a slot. It is free again when its last reference is released.
     /// - Throws: 429 `rate_limited`.
-    func take(for caller: AccountID) async throws -> ReadSlot {
-        let wait: Wait<ReadSlot>? = try lines.withLock { lines throws(Problem) in
+    func take(for caller: AccountID) async throws -> CallerSlot {
+        let wait: Wait<CallerSlot>? = try lines.withLock { lines throws(Problem) in
             var line = lines[caller] ?? Line()
             guard line.running == Self.runningMax else {
                 guard line.running > 0 || lines.count < Self.callersMax else { throw tooMany }
@@ -51,12 +53,12 @@ final class ReadSlots: Sendable {
                 return nil
             }
             guard line.waiting.count < Self.waitingMax else { throw tooMany }
-            let wait = Wait<ReadSlot>(on: loop)
+            let wait = Wait<CallerSlot>(on: loop)
             line.waiting.append(wait)
             lines[caller] = line
             return wait
         }
-        guard let wait else { return ReadSlot(caller, of: self) }
+        guard let wait else { return CallerSlot(caller, of: self) }
         do {
             return try await wait.value(within: patience, elseThrow: self.tooMany)
         } catch {
@@ -65,16 +67,17 @@ final class ReadSlots: Sendable {
         }
     }
 
-    /// One that has just stopped waiting drops the slot it is handed, and the next in line gets it.
+    /// Gives the slot to the next request in line. A request that has stopped waiting releases it, and
+    /// the request after it gets the slot.
     fileprivate func passOn(from caller: AccountID) {
-        let next: Wait<ReadSlot>? = lines.withLock { lines in
+        let next: Wait<CallerSlot>? = lines.withLock { lines in
             guard var line = lines[caller] else { preconditionFailure("a slot was given back that nobody had") }
             defer { lines[caller] = line.running > 0 ? line : nil }
             guard line.waiting.isEmpty else { return line.waiting.removeFirst() }
             line.running -= 1
             return nil
         }
-        next?.succeed(ReadSlot(caller, of: self))
+        next?.succeed(CallerSlot(caller, of: self))
     }
 
     private var tooMany: Problem {
@@ -82,12 +85,13 @@ final class ReadSlots: Sendable {
     }
 }
 
-/// The right to read, given back when it is let go of: an answer that is never sent gives it back too.
-final class ReadSlot: Sendable {
+/// The right to run one request. It is given back when it is released, also by an answer that is
+/// never sent.
+final class CallerSlot: Sendable {
     private let caller: AccountID
-    private let slots: ReadSlots
+    private let slots: CallerSlots
 
-    fileprivate init(_ caller: AccountID, of slots: ReadSlots) {
+    fileprivate init(_ caller: AccountID, of slots: CallerSlots) {
         self.caller = caller
         self.slots = slots
     }

@@ -74,7 +74,7 @@ extension RoutesTests {
 
     @Test func `who waits for a slot gets the next that is free, and the line has an end`() async throws {
         try await TestDatabase.onLoop {
-            let slots = ReadSlots(of: "reads", loop: TestDatabase.loop, patience: .seconds(60))
+            let slots = CallerSlots(of: "reads", loop: TestDatabase.loop, patience: .seconds(60))
             let account = AccountID.make()
             let statuses = try await concurrently(30) { _ in
                 do {
@@ -85,7 +85,7 @@ extension RoutesTests {
                     }
                 } catch let problem as Problem { return problem.status }
             }
-            #expect(statuses.count { $0 == 200 } == ReadSlots.runningMax + ReadSlots.waitingMax)
+            #expect(statuses.count { $0 == 200 } == CallerSlots.runningMax + CallerSlots.waitingMax)
             #expect(statuses.count { $0 == 429 } == 20)
             #expect(try await slots.during(account) { true })
         }
