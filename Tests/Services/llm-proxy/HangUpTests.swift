@@ -99,6 +99,15 @@ struct HangUpTests {
         }
     }
 
+    /// Sends an answer in pieces of so many tokens, and lets the gateway read each before the next.
+    private func send(_ reads: [Int], of provider: ProviderCall, _ proxy: ProxyUnderTest) async throws {
+        for count in reads.dropLast() {
+            provider.send(tokens: count)
+            try await heard(proxy)
+        }
+        provider.send(tokens: reads[reads.count - 1], thenEnd: reads.reduce(0, +))
+    }
+
     /// A hold of the prompt's bound and 100 tokens, and an answer of 150 tokens.
     @Test(arguments: [[150], [90, 60]], [true, false])
     func `a stream that passes its hold while the gateway listens is extended and charged whole`(reads: [Int], hasHead: Bool) async throws {
@@ -110,11 +119,7 @@ struct HangUpTests {
             }
             caller.hangUp()
             try await heard(proxy)
-            for count in reads.dropLast() {
-                provider.send(tokens: count)
-                try await heard(proxy)
-            }
-            provider.send(tokens: reads[reads.count - 1], thenEnd: 150)
+            try await send(reads, of: provider, proxy)
             let charge = try await charge(proxy)
             #expect((charge.amount, charge.call.end, charge.call.isEstimated) == (tokens(9 + 150), .clientGone, false))
             let held = proxy.ledger.extends.reduce(proxy.ledger.holds[0].amounts.most) { $0 + $1.amounts.most }
@@ -130,11 +135,7 @@ struct HangUpTests {
             let (caller, provider) = try await started(proxy, stream: true)
             caller.hangUp()
             try await heard(proxy)
-            for count in reads.dropLast() {
-                provider.send(tokens: count)
-                try await heard(proxy)
-            }
-            provider.send(tokens: reads[reads.count - 1], thenEnd: 400)
+            try await send(reads, of: provider, proxy)
             let charge = try await charge(proxy)
             #expect((charge.amount, charge.call.end) == (proxy.ledger.holds[0].amounts.most, .clientGone))
             #expect((charge.call.completionTokens, charge.call.isEstimated) == (400, true))
