@@ -6,8 +6,8 @@ import Outbox
 import Postgres
 import Telemetry
 
-/// What the proxies say to the ledger. They consume nothing: answers come back to the task that
-/// asked.
+/// The messages from the proxies to the ledger. A proxy has no queue to consume: the ledger's reply
+/// goes to the task that asked.
 ///
 /// | message | how | when |
 /// |---|---|---|

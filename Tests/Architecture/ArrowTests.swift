@@ -68,7 +68,7 @@ struct ArrowTests {
     }
 
     @Test(arguments: ["SELECT 1 FROM accounts", "UPDATE t SET account = 1", "SELECT account FROM t", "// comes from account"])
-    func `a column or another table is none of them`(sql: String) throws {
+    func `a column, or another table, is not taken for a table of another service`(sql: String) throws {
         #expect(try Self.tables(of: "ledger", ["account"], namedIn: sql) == [])
     }
 

@@ -46,7 +46,7 @@ extension Batch {
         return .decided(write(entry), spendable: funds.spendable - granted)
     }
 
-    /// Returns what the account can spend beside the command's hold.
+    /// Returns the credits that the account can still spend, without those of the command's hold.
     private func spendable(of command: Command) -> Credits {
         guard let account = opened(command.account) else { return .zero }
         let key = state.holds[command.id]?.key.flatMap { state.keys[KeySpending.ID(account: account.id, key: $0)] }

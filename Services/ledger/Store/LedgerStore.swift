@@ -200,7 +200,7 @@ struct Standing: Sendable {
     var lots: [Lot]
 }
 
-/// What a batch finds under its locks.
+/// The rows that a batch reads under its locks.
 private struct Look {
     let locked: [Account]
     let now: Instant

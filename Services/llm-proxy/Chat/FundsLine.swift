@@ -74,8 +74,8 @@ struct FundsLine: Sendable {
         return places.isEmpty ? next() : startPause()
     }
 
-    /// Chooses the first call with a need that the account can pay. If there is none, chooses the
-    /// first call, so that a large need is asked for too.
+    /// Chooses the call that asks next: the first one whose need the account can pay, otherwise the
+    /// first in the line. So a large need is asked for too.
     private mutating func next() -> Step {
         guard let chosen = places.first(where: { $0.need <= spendable }) ?? places.first else {
             phase = .idle

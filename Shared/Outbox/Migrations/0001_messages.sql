@@ -145,6 +145,6 @@ DO $$ BEGIN
     $view$, current_schema());
 END $$;
 
--- What the service did in each request's flow. A service that decides without these tables adds its
--- decisions.
+-- The steps of each request's flow in this service. The ledger replaces this view: its decisions are
+-- in its journal, not in these tables.
 CREATE VIEW v_journal AS SELECT * FROM v_messages;

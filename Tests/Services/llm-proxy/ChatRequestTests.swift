@@ -151,7 +151,8 @@ struct ChatRequestTests {
 
     @Test(
         arguments: [
-            // As reported; without a prompt; reported as nothing; not reported; no answer at all.
+            // The usage is reported whole, without a prompt, with no output, or not at all. The last
+            // rows have no answer.
             (#"{"choices":[{"message":{"role":"assistant","content":"12345678"}}]}"#, 7, 5, 7, 5, false),
             (#"{"choices":[{"message":{"role":"assistant","content":"12345678"}}]}"#, 0, 5, 99, 5, true),
             (#"{"choices":[{"message":{"role":"assistant","content":"12345678"}}]}"#, 7, 0, 7, 2, true),

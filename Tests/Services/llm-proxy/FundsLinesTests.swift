@@ -135,8 +135,9 @@ struct FundsLinesTests {
 
     // MARK: Without a proxy
 
-    /// A call of a line. Used on the test loop only.
+    /// A call of a line.
     private final class LineCall: @unchecked Sendable {
+        // @unchecked Sendable: used on the test loop only.
         var asked = 0
         /// The number of times that the line looked whether the call has left.
         var looks = 0

@@ -2,8 +2,10 @@ import AMQP
 import Contracts
 import TestSupport
 
-/// Answers as the test says, everything granted unless told otherwise, and remembers what it heard.
+/// A ledger that answers as the test says, and records what it receives. It grants every question by
+/// default.
 final class ScriptedLedger: @unchecked Sendable {
+    // @unchecked Sendable: used on the test loop only.
     private(set) var holds: [PlaceHold] = []
     private(set) var extends: [ExtendHold] = []
     private(set) var settlements: [SettleCharge] = []

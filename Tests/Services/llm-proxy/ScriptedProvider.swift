@@ -6,6 +6,7 @@ import TestSupport
 
 /// Streams what the test sends.
 final class ScriptedProvider: @unchecked Sendable {
+    // @unchecked Sendable: used on the test loop only.
     private(set) var calls: [ProviderCall] = []
 
     var router: Router {
@@ -20,6 +21,7 @@ final class ScriptedProvider: @unchecked Sendable {
 }
 
 final class ProviderCall: @unchecked Sendable {
+    // @unchecked Sendable: used on the test loop only.
     let body: JSONObject?
     private let exchange: Exchange
     private let end = Wait<Void>(on: TestDatabase.loop)

@@ -239,6 +239,7 @@ struct UpstreamAcknowledgementTests {
 
     @Test func `a call that is sent again on another connection is acknowledged by that one only`() async throws {
         let (reads, closes) = (Gate(on: loop), Gate(on: loop))
+        // Set here and to nil on the loop, while this test waits for it.
         nonisolated(unsafe) var server: ScriptedServer? = ScriptedServer { peer in
             _ = peer.request()
             peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na")

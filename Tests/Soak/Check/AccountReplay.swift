@@ -46,7 +46,7 @@ struct AccountReplay {
         explainRefusals(until: Instant(microseconds: .max))
     }
 
-    /// What is left of a batch.
+    /// The entries of a batch that are not followed yet.
     private struct Rest {
         var chain: ArraySlice<Entry>
         /// Entries that moved nothing. Their time tells their batch, but nothing tells their place

@@ -26,8 +26,8 @@ extension StoreUnderTest {
         return try await Auditor(pool: pool, log: silent).run(due: now)?.audit.findings
     }
 
-    /// Returns the findings from the newest opening on. If there are none, returns the findings
-    /// from the oldest opening on.
+    /// Returns the findings of an audit from the newest opening. If it has none, audits everything
+    /// and returns those findings.
     func findings() async throws -> [Audit.Finding] {
         let findings = try await Audit.run(on: pool).findings
         return findings.isEmpty ? try await Audit.run(on: pool, all: true).findings : findings

@@ -208,7 +208,7 @@ struct LockedAccountTests {
             let blocker = PostgresPool(
                 loop: TestDatabase.loop, configuration: TestDatabase.current.configuration(connectionsMax: 1), log: silent)
             let waiting = try await blocker.transaction { transaction in
-                // As another ledger that decides the grant.
+                // This transaction plays another ledger that decides the grant.
                 let (_, locked, now) = try await transaction.pipeline(
                     OpenAccounts(ids: [account]), LockAccount(id: account), ReadClock())
                 let waiting = ledgers[0].later([(action, .make())], of: account)
