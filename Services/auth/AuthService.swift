@@ -53,7 +53,7 @@ struct AuthService {
             runtime.add(Component("authenticator", run: { try await authenticator.run() }, stop: { await authenticator.stop() }))
             let requests = AMQPConsumer(
                 try runtime.broker("requests"), source: .queue(Topology.authRequests.name), prefetch: QuestionServer.atOnceMax, log: log)
-            let questions = QuestionServer(consumer: requests, publisher: publisher, source: source, log: log)
+            let questions = QuestionServer(consumer: requests, source: source, log: log)
             runtime.add(Component("questions", run: { try await questions.run() }, stop: { await requests.stop() }))
 
             let balances = BalanceSource(rpc: rpc, log: log)

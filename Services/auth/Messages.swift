@@ -6,11 +6,10 @@ import Telemetry
 
 /// Auth's answers over the broker: questions that come to `auth.rpc`.
 ///
-/// A question is acknowledged once its answer is on the way; one that cannot be answered is dropped, because its asker's deadline
-/// passes long before a second try.
+/// A question that cannot be answered is dropped, because its requester's deadline passes long
+/// before a second try.
 struct QuestionServer: Sendable {
     let consumer: AMQPConsumer
-    let publisher: AMQPPublisher
     let source: any IdentitySource
     let log: Logger
 
@@ -34,13 +33,12 @@ struct QuestionServer: Sendable {
             switch delivery.properties.type {
             case IntrospectAPIKey.name:
                 let owner = try await source.owner(of: IntrospectAPIKey(decoding: delivery.body))
-                try await reply(APIKeyReply(owner: owner), to: delivery, trace)
+                answer(delivery, APIKeyReply(owner: owner), trace)
             case QuerySigningKeys.name:
-                try await reply(try await source.signingKeys(), to: delivery, trace)
+                answer(delivery, try await source.signingKeys(), trace)
             default:
                 throw MessageError(field: "type", expected: "\(IntrospectAPIKey.name) or \(QuerySigningKeys.name)")
             }
-            consumer.ack(delivery)
             log.debug("question answered", ["message.type": .string(delivery.properties.type)], trace: trace)
         } catch {
             consumer.reject(delivery, requeue: false)
@@ -48,10 +46,10 @@ struct QuestionServer: Sendable {
         }
     }
 
-    private func reply<Answer: Message>(_ answer: Answer, to question: Delivery, _ trace: TraceContext) async throws {
-        try await publisher.reply(
-            to: question, messageID: MessageID.make().description, type: Answer.name, body: answer.encoded(),
-            headers: [("traceparent", trace.traceparent)], within: .seconds(2))
+    private func answer<Answer: Message>(_ question: Delivery, _ answer: Answer, _ trace: TraceContext) {
+        consumer.answer(
+            question, messageID: MessageID.make().description, type: Answer.name, body: answer.encoded(),
+            headers: [("traceparent", trace.traceparent)])
     }
 }
 

@@ -58,8 +58,7 @@ struct LedgerService {
             let events = try runtime.publisher("events")
             _ = runtime.outbox(pool, events)
 
-            let replies = try runtime.publisher("replies")
-            let messages = try LedgerMessages(runner: runner, store: store, replies: replies, log: log) { queue, prefetch in
+            let messages = try LedgerMessages(runner: runner, store: store, log: log) { queue, prefetch in
                 try runtime.consumer(queue.name, from: .queue(queue.name), prefetch: prefetch)
             }
             for consumer in messages.consumers {

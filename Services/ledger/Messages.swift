@@ -18,14 +18,14 @@ struct LedgerMessages: Sendable {
     let balances: BalanceConsumer
 
     /// - Parameter consumer: makes a consumer of a queue with the given prefetch.
-    init(runner: BatchRunner, store: LedgerStore, replies: AMQPPublisher, log: Logger, consumer: (Queue, Int) throws -> AMQPConsumer)
+    init(runner: BatchRunner, store: LedgerStore, log: Logger, consumer: (Queue, Int) throws -> AMQPConsumer)
         rethrows
     {
         consumers = [
-            CommandConsumer(.holds(replies), try consumer(Topology.ledgerHolds, 250), runner, log),
+            CommandConsumer(.holds, try consumer(Topology.ledgerHolds, 250), runner, log),
             CommandConsumer(.commands(Topology.ledgerCharges), try consumer(Topology.ledgerCharges, 4_000), runner, log),
             CommandConsumer(.commands(Topology.ledgerPurchases), try consumer(Topology.ledgerPurchases, 200), runner, log),
         ]
-        balances = BalanceConsumer(consumer: try consumer(Topology.ledgerBalances, 500), store: store, replies: replies, log: log)
+        balances = BalanceConsumer(consumer: try consumer(Topology.ledgerBalances, 500), store: store, log: log)
     }
 }

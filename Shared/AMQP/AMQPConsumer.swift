@@ -1,4 +1,5 @@
 import EventLoop
+import Glibc
 package import Telemetry
 
 /// Receives from one queue over a connection of its own. Callable from any task on any loop.
@@ -28,7 +29,7 @@ package final class AMQPConsumer: Sendable {
         _ configuration: AMQPConfiguration, source: Source, prefetch: Int, log: Logger,
         onConnected: @escaping @Sendable () -> Void = {}
     ) {
-        role = ConsumerRole(source: source, prefetch: prefetch, onConnected: onConnected)
+        role = ConsumerRole(configuration, source: source, prefetch: prefetch, onConnected: onConnected)
         thread = ChannelThread(configuration, role: role, log: ConnectionLog(configuration, log))
     }
 
@@ -69,6 +70,23 @@ package final class AMQPConsumer: Sendable {
     /// wait for the broker: a lost acknowledgement means one more delivery.
     package func ack(_ delivery: Delivery) {
         settle(ConsumerRole.Settlement(epoch: delivery.connectionEpoch, tag: delivery.tag, kind: .acknowledge))
+    }
+
+    /// Acknowledges a request, and sends its answer through `rpc.reply` to the queue of its
+    /// requester. Does not wait for the broker.
+    ///
+    /// Both go over the channel that brought the request, in this order. So the broker does not
+    /// deliver a request again whose answer arrived. If that channel is lost, nothing is sent.
+    /// `redelivered` is only a hint: a classic queue of RabbitMQ 3.10.8 no longer sets it after an
+    /// orderly restart of the broker with transient messages that were never delivered.
+    package func answer(_ request: Delivery, messageID: String, type: String, body: [UInt8], headers: [(String, String)] = []) {
+        let properties = MessageProperties(
+            messageID: messageID, correlationID: request.properties.correlationID, type: type, timestamp: UInt64(time(nil)),
+            persistent: false, headers: headers)
+        let answer = OutgoingMessage(
+            exchange: "rpc.reply", routingKey: request.properties.replyTo, body: body, properties: properties, mandatory: false)
+        settle(
+            ConsumerRole.Settlement(epoch: request.connectionEpoch, tag: request.tag, kind: .acknowledge, answer: answer))
     }
 
     /// Gives the delivery back to the queue, counted as an attempt, or to its dead-letter exchange.

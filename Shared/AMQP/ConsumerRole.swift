@@ -9,6 +9,8 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
         var epoch: UInt64
         var tag: UInt64
         var kind: Kind
+        /// Sent after the acknowledgement, over the same channel.
+        var answer: OutgoingMessage?
     }
 
     typealias Waiter = CheckedContinuation<[Delivery], any Error>
@@ -33,6 +35,7 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
         }
     }
 
+    private let configuration: AMQPConfiguration
     private let source: AMQPConsumer.Source
     private let prefetch: Int
     private let onConnected: @Sendable () -> Void
@@ -43,8 +46,12 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
     /// At the stop, the first that was not handed out: it and what comes after it is the next consumer's.
     private var firstLeft: UInt64 = 0
 
-    init(source: AMQPConsumer.Source, prefetch: Int, onConnected: @escaping @Sendable () -> Void) {
+    init(
+        _ configuration: AMQPConfiguration, source: AMQPConsumer.Source, prefetch: Int,
+        onConnected: @escaping @Sendable () -> Void
+    ) {
         precondition((1...65_535).contains(prefetch), "prefetch is 1 to 65535")
+        self.configuration = configuration
         self.source = source
         self.prefetch = prefetch
         self.onConnected = onConnected
@@ -111,11 +118,15 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
 
     func pump(_ channel: Channel, now: MonotonicInstant) {
         // Bounded by prefetch: nobody can settle more than was delivered.
-        for answer in unsettled.settle(shared.withLock({ $0.settlements.take() }).filter { $0.epoch == epoch }) {
-            switch answer {
+        let settlements = shared.withLock { $0.settlements.take() }.filter { $0.epoch == epoch }
+        for frame in unsettled.settle(settlements) {
+            switch frame {
             case .acknowledge(let tag, let multiple): channel.output.acknowledge(tag, multiple: multiple)
             case .reject(let tag, let requeue): channel.output.reject(tag, requeue: requeue)
             }
+        }
+        for answer in settlements.compactMap(\.answer) {
+            channel.output.publish(answer, from: configuration, expirationMilliseconds: 0, frameMax: channel.frameMax)
         }
     }
 
@@ -195,8 +206,8 @@ struct UnsettledTags {
         isSettled.append(false)
     }
 
-    /// A frame that settles deliveries at the broker.
-    enum Answer: Equatable {
+    /// Settles deliveries at the broker.
+    enum Frame: Equatable {
         case acknowledge(UInt64, multiple: Bool)
         case reject(UInt64, requeue: Bool)
     }
@@ -209,18 +220,18 @@ struct UnsettledTags {
     ///
     /// The broker closes the channel (406) for a tag that it has settled already. So each delivery
     /// is settled once, and the multiple acknowledgement carries a tag that is acknowledged now.
-    mutating func settle(_ settlements: [ConsumerRole.Settlement]) -> [Answer] {
-        var answers: [Answer] = []
+    mutating func settle(_ settlements: [ConsumerRole.Settlement]) -> [Frame] {
+        var frames: [Frame] = []
         var acknowledged: [UInt64] = []
         for settlement in settlements where mark(settlement.tag) {
             switch settlement.kind {
             case .acknowledge: acknowledged.append(settlement.tag)
-            case .reject(let requeue): answers.append(.reject(settlement.tag, requeue: requeue))
+            case .reject(let requeue): frames.append(.reject(settlement.tag, requeue: requeue))
             }
         }
         let before = acknowledged.filter { $0 < first }
-        if let last = before.max() { answers.append(.acknowledge(last, multiple: before.count > 1)) }
-        return answers + acknowledged.filter { $0 > first }.map { .acknowledge($0, multiple: false) }
+        if let last = before.max() { frames.append(.acknowledge(last, multiple: before.count > 1)) }
+        return frames + acknowledged.filter { $0 > first }.map { .acknowledge($0, multiple: false) }
     }
 
     /// Marks a delivery as settled. Returns false if the tag was settled before, or was never

@@ -56,24 +56,3 @@ package final class RPCClient: Sendable {
         return try result.get()
     }
 }
-
-extension OutgoingMessage {
-    /// The answer to a request: through `rpc.reply` to the asker's own queue. Unroutable when the asker has gone.
-    package static func reply(
-        to request: Delivery, messageID: String, type: String, body: [UInt8], headers: [(String, String)] = []
-    ) -> OutgoingMessage {
-        let properties = MessageProperties(
-            messageID: messageID, correlationID: request.properties.correlationID, type: type, timestamp: UInt64(time(nil)),
-            persistent: false, headers: headers)
-        return OutgoingMessage(exchange: "rpc.reply", routingKey: request.properties.replyTo, body: body, properties: properties)
-    }
-}
-
-extension AMQPPublisher {
-    /// Sends the answer to a request and waits until the broker has it in the asker's queue.
-    package func reply(
-        to request: Delivery, messageID: String, type: String, body: [UInt8], headers: [(String, String)] = [], within limit: Duration
-    ) async throws(PublishError) {
-        try await publish(.reply(to: request, messageID: messageID, type: type, body: body, headers: headers), within: limit)
-    }
-}

@@ -8,11 +8,10 @@ import Telemetry
 final class BalanceConsumer: Sendable {
     private let consumer: AMQPConsumer
     private let store: LedgerStore
-    private let replies: AMQPPublisher
     private let log: Logger
 
-    init(consumer: AMQPConsumer, store: LedgerStore, replies: AMQPPublisher, log: Logger) {
-        (self.consumer, self.store, self.replies, self.log) = (consumer, store, replies, log)
+    init(consumer: AMQPConsumer, store: LedgerStore, log: Logger) {
+        (self.consumer, self.store, self.log) = (consumer, store, log)
     }
 
     /// The consumer itself is run by the caller.
@@ -34,6 +33,7 @@ final class BalanceConsumer: Sendable {
                 asked.append((delivery, try QueryBalance(decoding: delivery.body).accountID))
             } catch {
                 log.error("message refused", ["message.type": .string(delivery.properties.type)], error: error, trace: delivery.trace)
+                consumer.ack(delivery)
             }
         }
         do {
@@ -41,13 +41,11 @@ final class BalanceConsumer: Sendable {
             for (delivery, id) in asked {
                 let account = found[id]?.account ?? Account(id: id)
                 let message = BalanceReply(accountID: id, posted: account.posted, held: account.held, available: account.available)
-                try replies.send(
-                    .reply(to: delivery, messageID: MessageID.make().description, type: BalanceReply.name, body: message.encoded()),
-                    within: .seconds(5))
+                consumer.answer(delivery, messageID: MessageID.make().description, type: BalanceReply.name, body: message.encoded())
             }
         } catch {
             log.warning("balance query failed", ["questions": .integer(asked.count)], error: error)
+            for (delivery, _) in asked { consumer.ack(delivery) }
         }
-        for delivery in deliveries { consumer.ack(delivery) }
     }
 }

@@ -10,7 +10,7 @@ final class CommandConsumer: Sendable {
     enum Kind: Sendable {
         /// Questions. Each one gets a reply. A question that cannot be read is dropped, and its
         /// proxy times out.
-        case holds(AMQPPublisher)
+        case holds
         /// Durable commands. A command that cannot take effect goes to the queue's dead letters.
         case commands(Queue)
     }
@@ -117,8 +117,7 @@ final class CommandConsumer: Sendable {
         case .undecided:
             outcomes.busy.add()
             log.warning("question not decided in time", fields(delivery, command), trace: delivery.trace)
-            reply(HoldReply(chargeID: command.id, status: .busy), to: delivery)
-            consumer.ack(delivery)
+            answer(delivery, HoldReply(chargeID: command.id, status: .busy))
         case .unknown:
             outcomes.dropped.add()
             log.warning("question expired, decision unknown", fields(delivery, command), trace: delivery.trace)
@@ -129,8 +128,9 @@ final class CommandConsumer: Sendable {
         case .failed(let error):
             outcomes.failed.add()
             log.error("command cannot be written", fields(delivery, command), error: error, trace: delivery.trace)
-            reply(.invalid("the ledger cannot write this request", command), to: delivery)
-            isHold ? consumer.ack(delivery) : consumer.reject(delivery, requeue: false)
+            isHold
+                ? answer(delivery, .invalid("the ledger cannot write this request", command))
+                : consumer.reject(delivery, requeue: false)
         case .givenBack: break
         }
     }
@@ -139,8 +139,7 @@ final class CommandConsumer: Sendable {
         outcomes.note(decision)
         record(decision, delivery, command)
         if isHold {
-            reply(HoldReply(decision, to: command), to: delivery)
-            consumer.ack(delivery)
+            answer(delivery, HoldReply(decision, to: command))
         } else if decision.isMistake, !command.isHousekeeping {
             consumer.reject(delivery, requeue: false)
         } else {
@@ -151,20 +150,11 @@ final class CommandConsumer: Sendable {
 
     private var isHold: Bool { if case .holds = kind { true } else { false } }
 
-    private func reply(_ message: @autoclosure () -> HoldReply, to delivery: Delivery) {
-        guard case .holds(let replies) = kind else { return }
-        let headers = delivery.trace.map { [("traceparent", $0.child().traceparent)] } ?? []
-        do {
-            // The send is not awaited: a proxy without an answer asks again under the same id, or
-            // voids it.
-            try replies.send(
-                .reply(
-                    to: delivery, messageID: MessageID.make().description, type: HoldReply.name, body: message().encoded(),
-                    headers: headers),
-                within: .seconds(5))
-        } catch {
-            log.warning("reply failed", fields(delivery), error: error, trace: delivery.trace)
-        }
+    /// A proxy without an answer asks again under the same id, or voids it.
+    private func answer(_ question: Delivery, _ reply: HoldReply) {
+        consumer.answer(
+            question, messageID: MessageID.make().description, type: HoldReply.name, body: reply.encoded(),
+            headers: question.trace.map { [("traceparent", $0.child().traceparent)] } ?? [])
     }
 
     // MARK: Logs

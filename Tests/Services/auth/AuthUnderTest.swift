@@ -111,7 +111,7 @@ final class AuthUnderTest: Sendable {
                 try AMQPConfiguration(url: broker.url, connectionName: "auth:requests"), source: .queue(Topology.authRequests.name),
                 prefetch: 64, log: log)
             let questions = QuestionServer(
-                consumer: requests, publisher: publisher, source: LocalIdentitySource(accounts: auth.accounts, keys: auth.keys), log: log)
+                consumer: requests, source: LocalIdentitySource(accounts: auth.accounts, keys: auth.keys), log: log)
             let relay = OutboxRelay(pool: auth.pool, publisher: publisher, log: log)
             return try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await publisher.run() }

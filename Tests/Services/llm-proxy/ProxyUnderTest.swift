@@ -28,6 +28,7 @@ final class ProxyUnderTest: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only, as are the ledger, the provider and the callers.
 
     let ledger: ScriptedLedger
+    private let markers: AMQPPublisher
     let provider: ScriptedProvider
     let server: HTTPServer
     private let identities: KnownKeys
@@ -77,8 +78,8 @@ final class ProxyUnderTest: @unchecked Sendable {
         func amqp(_ name: String) throws -> AMQPConfiguration { try AMQPConfiguration(url: broker.url, connectionName: name) }
         let ledger = ScriptedLedger(
             questions: AMQPConsumer(try amqp("ledger:questions"), source: .queue("questions"), prefetch: 100, log: log),
-            commands: AMQPConsumer(try amqp("ledger:commands"), source: .queue("commands"), prefetch: 100, log: log),
-            replies: AMQPPublisher(try amqp("ledger:replies"), log: log))
+            commands: AMQPConsumer(try amqp("ledger:commands"), source: .queue("commands"), prefetch: 100, log: log))
+        let markers = AMQPPublisher(try amqp("test:markers"), log: log)
         let requests = RPCClient(try amqp("llm-proxy:rpc"), service: "llm-proxy", log: log)
         let publisher = AMQPPublisher(try amqp("llm-proxy:publisher"), log: log)
         let provider = ScriptedProvider()
@@ -99,15 +100,16 @@ final class ProxyUnderTest: @unchecked Sendable {
             keys: ProviderKeys(["KEY": Secret("provider-key")]), shared: ReplicaState(listensFor: times.listensFor),
             topUpURL: "https://gateway.example/plans", log: log)
         let proxyServer = try server(routes(chat), on: database.loop)
-        let proxy = try ProxyUnderTest(ledger, provider, identities, broker, database, proxyServer)
+        let proxy = try ProxyUnderTest(ledger, markers, provider, identities, broker, database, proxyServer)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await requests.run() }
             if !times.isPublisherDown { group.addTask { await publisher.run() } }
+            group.addTask { await markers.run() }
             group.addTask { try await ledger.run() }
             defer { group.cancelAll() }
             #expect(await requests.connected(within: .seconds(30)))
             if !times.isPublisherDown { #expect(await publisher.connected(within: .seconds(30))) }
-            #expect(await ledger.replies.connected(within: .seconds(30)))
+            #expect(await markers.connected(within: .seconds(30)))
             try await body(proxy)
         }
         proxy.pool.close()
@@ -139,9 +141,10 @@ final class ProxyUnderTest: @unchecked Sendable {
     }
 
     private init(
-        _ ledger: ScriptedLedger, _ provider: ScriptedProvider, _ identities: KnownKeys, _ broker: TestBroker, _ database: PostgresPool,
-        _ server: HTTPServer
+        _ ledger: ScriptedLedger, _ markers: AMQPPublisher, _ provider: ScriptedProvider, _ identities: KnownKeys, _ broker: TestBroker,
+        _ database: PostgresPool, _ server: HTTPServer
     ) throws {
+        self.markers = markers
         self.server = server
         self.broker = broker
         self.database = database
@@ -194,7 +197,7 @@ extension ProxyUnderTest {
     func sendMarker() async throws {
         let marker = VoidHold(chargeID: .make(), accountID: .make(), reason: "marker")
         let context = MessageContext(conversationID: .make(), trace: .new())
-        try await ledger.replies.publish(OutgoingMessage(marker, id: .make(), in: context), within: .seconds(10))
+        try await markers.publish(OutgoingMessage(marker, id: .make(), in: context), within: .seconds(10))
     }
 
     func withoutOutbox(_ body: () async throws -> Void) async throws {

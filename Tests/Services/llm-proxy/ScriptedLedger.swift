@@ -29,17 +29,15 @@ final class ScriptedLedger: @unchecked Sendable {
         HoldReply(chargeID: charge, status: status, granted: .zero, available: Credits(nano: 7), spendable: Credits(nano: 7), limit: limit)
     }
 
-    let replies: AMQPPublisher
     private let questions: AMQPConsumer
     private let commands: AMQPConsumer
 
-    init(questions: AMQPConsumer, commands: AMQPConsumer, replies: AMQPPublisher) {
-        (self.questions, self.commands, self.replies) = (questions, commands, replies)
+    init(questions: AMQPConsumer, commands: AMQPConsumer) {
+        (self.questions, self.commands) = (questions, commands)
     }
 
     func run() async throws {
         try await withThrowingDiscardingTaskGroup { group in
-            group.addTask { await self.replies.run() }
             group.addTask { await self.questions.run() }
             group.addTask { await self.commands.run() }
             group.addTask { while true { for delivery in try await self.commands.next(max: 100) { try self.hear(delivery) } } }
@@ -71,10 +69,11 @@ final class ScriptedLedger: @unchecked Sendable {
             reply = await answerExtend(question)
         }
         if let reply {
-            try await replies.reply(
-                to: delivery, messageID: MessageID.make().description, type: HoldReply.name, body: reply.encoded(), within: .seconds(10))
+            questions.answer(
+                delivery, messageID: MessageID.make().description, type: HoldReply.name, body: reply.encoded())
+        } else {
+            questions.ack(delivery)
         }
-        questions.ack(delivery)
         replied += 1
     }
 }

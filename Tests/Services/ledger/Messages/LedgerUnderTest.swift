@@ -44,7 +44,7 @@ final class LedgerUnderTest: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
     let ledger: StoreUnderTest
     private let messages: LedgerMessages
-    private let replies: AMQPPublisher
+    private let events: AMQPPublisher
     private let connections: [AMQPConsumer]
     private var tasks: [Task<Void, Never>] = []
     private var handOver: Task<Void, any Error>?
@@ -54,9 +54,9 @@ final class LedgerUnderTest: @unchecked Sendable {
         keepAfter: Duration = .seconds(30), configure: (inout PostgresPool.Configuration) -> Void = { _ in }
     ) throws {
         ledger = StoreUnderTest(database, limits: limits, faults: faults, keepAfter: keepAfter, configure: configure)
-        replies = AMQPPublisher(try AMQPConfiguration(url: broker.url, connectionName: "ledger:replies"), log: log)
+        events = AMQPPublisher(try AMQPConfiguration(url: broker.url, connectionName: "ledger:events"), log: log)
         var connections: [AMQPConsumer] = []
-        messages = try LedgerMessages(runner: ledger.runner, store: ledger.store, replies: replies, log: log) { queue, prefetch in
+        messages = try LedgerMessages(runner: ledger.runner, store: ledger.store, log: log) { queue, prefetch in
             let connection = AMQPConsumer(
                 try AMQPConfiguration(url: broker.url, connectionName: "ledger:\(queue.name)"), source: .queue(queue.name),
                 prefetch: prefetch, log: log)
@@ -72,7 +72,7 @@ final class LedgerUnderTest: @unchecked Sendable {
 
     /// Makes a sweep that has asked for nothing yet.
     func sweeper() -> Sweeper {
-        Sweeper(store: ledger.store, runner: ledger.runner, publisher: replies, interval: .seconds(1), log: log)
+        Sweeper(store: ledger.store, runner: ledger.runner, publisher: events, interval: .seconds(1), log: log)
     }
 
     func start() async throws {
@@ -83,9 +83,9 @@ final class LedgerUnderTest: @unchecked Sendable {
     /// Connects to the broker. Until ``ledger`` starts, this is a process that has not found its
     /// database yet.
     func listen() async throws {
-        let (replies, messages) = (replies, messages)
+        let (events, messages) = (events, messages)
         let loop = TestDatabase.loop
-        tasks.append(Task(executorPreference: loop) { await replies.run() })
+        tasks.append(Task(executorPreference: loop) { await events.run() })
         for connection in connections { tasks.append(Task(executorPreference: loop) { await connection.run() }) }
         for consumer in messages.consumers {
             // An error here is the death that a test has arranged: the connection goes with it.
@@ -94,7 +94,7 @@ final class LedgerUnderTest: @unchecked Sendable {
         tasks.append(Task(executorPreference: loop) { try? await messages.balances.run() })
         let handOver = HandOver(runner: ledger.runner, consumers: messages.consumers, log: log)
         self.handOver = Task(executorPreference: loop) { try await handOver.run() }
-        let connected = await replies.connected(within: .seconds(30))
+        let connected = await events.connected(within: .seconds(30))
         #expect(connected)
     }
 
@@ -103,7 +103,7 @@ final class LedgerUnderTest: @unchecked Sendable {
         handOver?.cancel()
         for consumer in messages.consumers { await consumer.stop(within: .seconds(2)) }
         await messages.balances.stop(within: .seconds(1))
-        await replies.stop()
+        await events.stop()
         for task in tasks { await task.value }
         await ledger.stop()
     }
@@ -113,7 +113,7 @@ final class LedgerUnderTest: @unchecked Sendable {
         handOver?.cancel()
         for consumer in messages.consumers { await consumer.stop(within: .zero) }
         await messages.balances.stop(within: .zero)
-        await replies.stop(within: .zero)
+        await events.stop(within: .zero)
         for task in tasks { task.cancel() }
         for task in tasks { await task.value }
         await ledger.stop()
