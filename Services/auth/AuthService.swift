@@ -51,8 +51,8 @@ struct AuthService {
             runtime.add(Component("signing keys", run: { try await care.run() }))
             runtime.require("signing keys") { care.isReady }
             runtime.add(Component("authenticator", run: { try await authenticator.run() }, stop: { await authenticator.stop() }))
-            let requests = AMQPConsumer(
-                try runtime.broker("requests"), source: .queue(Topology.authRequests.name), prefetch: QuestionServer.atOnceMax, log: log)
+            let requests = try runtime.consumer(
+                "requests", from: .queue(Topology.authRequests.name), prefetch: QuestionServer.atOnceMax)
             let questions = QuestionServer(consumer: requests, source: source, log: log)
             runtime.add(Component("questions", run: { try await questions.run() }, stop: { await requests.stop() }))
 

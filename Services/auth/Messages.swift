@@ -9,6 +9,7 @@ import Telemetry
 /// A question that cannot be answered is dropped, because its requester's deadline passes long
 /// before a second try.
 struct QuestionServer: Sendable {
+    /// Started and stopped by the caller.
     let consumer: AMQPConsumer
     let source: any IdentitySource
     let log: Logger
@@ -17,7 +18,6 @@ struct QuestionServer: Sendable {
 
     func run() async throws {
         try await withThrowingDiscardingTaskGroup { group in
-            group.addTask { await consumer.run() }
             while true {
                 let deliveries: [Delivery]
                 do { deliveries = try await consumer.next(max: Self.atOnceMax) } catch ConsumeError.stopped { break }

@@ -56,6 +56,14 @@ extension SystemTests {
             #expect(!run.output.contains("hush"))
         }
 
+        @Test func `auth is ready only while it takes the questions of the other services`() async throws {
+            try await Gateway.run { gateway in
+                let answer = try await gateway.client.request(ClientRequest("GET", try gateway.stack.url(of: .auth) + "/readyz"))
+                let dependencies = try JSONObject(answer.body).object("dependencies")
+                #expect(try dependencies.string("broker:requests") == "there")
+            }
+        }
+
         @Test(arguments: [(Stack.Component.rabbitmq, "broker"), (.postgres, "database")])
         func `started while its broker or its database is away, a service lives, says so, and is ready when it is there`(
             server: Stack.Component, word: String

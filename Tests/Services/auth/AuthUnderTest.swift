@@ -115,6 +115,7 @@ final class AuthUnderTest: Sendable {
             let relay = OutboxRelay(pool: auth.pool, publisher: publisher, log: log)
             return try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await publisher.run() }
+                group.addTask { await requests.run() }
                 group.addTask { try await questions.run() }
                 group.addTask { try await relay.run() }
                 defer { group.cancelAll() }
