@@ -28,24 +28,25 @@ let package = Package(
         .systemLibrary(name: "CRabbitMQ", path: "Shared/C/CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
 
         // Values and bytes: no I/O.
+        .target(name: "Text", path: "Shared/Text"),
         .target(name: "JSON", path: "Shared/JSON"),
-        .target(name: "Contracts", dependencies: ["JSON"], path: "Shared/Contracts"),
-        .target(name: "Configuration", path: "Shared/Configuration"),
-        .target(name: "Crypto", dependencies: ["COpenSSL", "CSodium"], path: "Shared/Crypto"),
+        .target(name: "Contracts", dependencies: ["JSON", "Text"], path: "Shared/Contracts"),
+        .target(name: "Configuration", dependencies: ["Text"], path: "Shared/Configuration"),
+        .target(name: "Crypto", dependencies: ["COpenSSL", "CSodium", "Text"], path: "Shared/Crypto"),
 
         // Runtime.
         .target(name: "EventLoop", dependencies: ["CLinux"], path: "Shared/EventLoop"),
-        .target(name: "Telemetry", dependencies: ["JSON"], path: "Shared/Telemetry"),
+        .target(name: "Telemetry", dependencies: ["JSON", "Text"], path: "Shared/Telemetry"),
         .target(name: "Lifecycle", dependencies: ["EventLoop", "Telemetry"], path: "Shared/Lifecycle"),
 
         // Wires.
         .target(name: "HTTPWire", dependencies: ["CHTTPParser"], path: "Shared/HTTPWire"),
-        .target(name: "HTTP", dependencies: ["EventLoop", "HTTPWire", "JSON", "Telemetry"], path: "Shared/HTTP"),
+        .target(name: "HTTP", dependencies: ["EventLoop", "HTTPWire", "JSON", "Telemetry", "Text"], path: "Shared/HTTP"),
         .target(name: "TLS", dependencies: ["COpenSSLTLS"], path: "Shared/TLS"),
         .target(name: "UpstreamClient", dependencies: ["EventLoop", "HTTPWire", "TLS", "Telemetry"], path: "Shared/UpstreamClient"),
         .target(name: "HTTPClient", dependencies: ["CCurl", "EventLoop", "Telemetry"], path: "Shared/HTTPClient"),
         .target(name: "Postgres", dependencies: ["Contracts", "CPostgres", "EventLoop", "Telemetry"], path: "Shared/Postgres"),
-        .target(name: "AMQP", dependencies: ["CRabbitMQ", "EventLoop", "Telemetry"], path: "Shared/AMQP"),
+        .target(name: "AMQP", dependencies: ["CRabbitMQ", "EventLoop", "Telemetry", "Text"], path: "Shared/AMQP"),
         .target(
             name: "Outbox", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Postgres", "Telemetry"], path: "Shared/Outbox",
             exclude: ["Migrations"]),
@@ -76,7 +77,7 @@ let package = Package(
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Lifecycle",
                 "Outbox",
-                "Postgres", "Telemetry",
+                "Postgres", "Telemetry", "Text",
             ],
             path: "Services/ledger", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
@@ -119,6 +120,7 @@ let package = Package(
         // Tests mirror the tree.
         .target(name: "TestSupport", dependencies: ["Contracts", "EventLoop", "Postgres", "Telemetry"], path: "Tests/Support"),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"], path: "Tests/Shared/EventLoop"),
+        .testTarget(name: "TextTests", dependencies: ["Text"], path: "Tests/Shared/Text"),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"], path: "Tests/Shared/JSON"),
         .testTarget(name: "ContractsTests", dependencies: ["Contracts", "JSON", "TestSupport"], path: "Tests/Shared/Contracts"),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"], path: "Tests/Shared/Configuration"),
@@ -179,7 +181,7 @@ let package = Package(
             dependencies: [
                 "Ledger", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Outbox",
                 "Postgres",
-                "Telemetry", "TestSupport",
+                "Telemetry", "TestSupport", "Text",
             ],
             path: "Tests/Services/ledger"),
         .testTarget(

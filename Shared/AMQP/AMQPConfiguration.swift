@@ -1,3 +1,5 @@
+import Text
+
 /// Where the broker is and how patient a connection to it is.
 ///
 /// `amqp://user:password@host:port/vhost`, parts percent-encoded; several `host:port` separated by commas are tried in turn.
@@ -84,21 +86,8 @@ package struct AMQPConfiguration: Sendable {
     }
 
     private static func decode(_ text: Substring, _ part: String) throws(InvalidURL) -> String {
-        var bytes: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard rest.count >= 2, let pair = String(rest.prefix(2)), let value = UInt8(pair, radix: 16) else {
-                throw InvalidURL(description: "\(part) has a broken percent escape")
-            }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        guard let decoded = String(validating: bytes, as: UTF8.self) else {
-            throw InvalidURL(description: "\(part) is not UTF-8")
+        guard let decoded = PercentEncoding.decode(text.utf8) else {
+            throw InvalidURL(description: "\(part) is not properly percent-encoded UTF-8")
         }
         return decoded
     }

@@ -1,3 +1,5 @@
+import Text
+
 /// An absolute URL taken apart (RFC 3986 §3): scheme, user, password, host, port, path and query. Prints without the password.
 package struct URLText: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// Lower case.
@@ -34,10 +36,10 @@ package struct URLText: Sendable, Equatable, CustomStringConvertible, CustomDebu
         var password: String?
         if let at = authority.lastIndex(of: "@") {
             let parts = authority[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = Self.percentDecoded(parts[0]) else { return nil }
+            guard let name = PercentEncoding.decode(parts[0].utf8) else { return nil }
             user = name
             if parts.count == 2 {
-                guard let word = Self.percentDecoded(parts[1]) else { return nil }
+                guard let word = PercentEncoding.decode(parts[1].utf8) else { return nil }
                 password = word
             }
             authority = authority[authority.index(after: at)...]
@@ -94,21 +96,5 @@ package struct URLText: Sendable, Equatable, CustomStringConvertible, CustomDebu
         case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
         default: false
         }
-    }
-
-    private static func percentDecoded(_ text: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == 0x25 else {
-                bytes.append(byte)
-                continue
-            }
-            let digits = String(decoding: rest.prefix(2), as: UTF8.self)
-            guard digits.count == 2, digits.allSatisfy(\.isHexDigit), let value = UInt8(digits, radix: 16) else { return nil }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        return String(validating: bytes, as: UTF8.self)
     }
 }

@@ -1,3 +1,5 @@
+import Text
+
 /// The key that seals other secrets at rest; it never leaves the process that was given it.
 ///
 /// A sealed value names the key it was sealed with (`1 ‖ key id (4) ‖ AES-GCM box`), so that a second key can be introduced
@@ -20,7 +22,7 @@ package struct MasterKey: Sendable, CustomStringConvertible, CustomReflectable {
         guard let bytes = Base64.standard.decode(base64), bytes.count == 32 else { return nil }
         key = bytes
         idBytes = Array(hkdfSHA256(key: bytes, info: "kek id v1").prefix(4))
-        id = idBytes.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+        id = Hex.text(idBytes)
     }
 
     package var description: String { "MasterKey(\(id))" }
@@ -38,7 +40,7 @@ package struct MasterKey: Sendable, CustomStringConvertible, CustomReflectable {
     package func open(_ sealed: [UInt8], as context: String) throws(Failure) -> [UInt8] {
         guard sealed.count >= 33, sealed[0] == 1 else { throw .malformed }
         guard Array(sealed[1..<5]) == idBytes else {
-            throw .otherKey(id: sealed[1..<5].map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())
+            throw .otherKey(id: Hex.text(sealed[1..<5]))
         }
         do {
             return try cipher.open(Array(sealed[5...]), authenticating: Array(context.utf8))

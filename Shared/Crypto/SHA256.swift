@@ -1,4 +1,5 @@
 import COpenSSL
+import Text
 
 /// 32 bytes of SHA-256, hashable: what caches of secrets are keyed by.
 package struct SHA256Digest: Hashable, Sendable {
@@ -7,18 +8,11 @@ package struct SHA256Digest: Hashable, Sendable {
     package var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0) } }
 
     /// 64 lower-case digits.
-    package var hexadecimal: String { bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
+    package var hexadecimal: String { Hex.text(bytes) }
 
     package init?(hexadecimal text: String) {
-        let digits = Array(text.utf8).compactMap { byte -> UInt8? in
-            switch byte {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-            default: nil
-            }
-        }
-        guard digits.count == 64, text.utf8.count == 64 else { return nil }
-        self.init(stride(from: 0, to: 64, by: 2).map { digits[$0] << 4 | digits[$0 + 1] })
+        guard let bytes = Hex.bytes(text) else { return nil }
+        self.init(bytes)
     }
 
     /// Nil unless `bytes` are exactly 32.

@@ -1,3 +1,4 @@
+import Text
 /// Patterns in segments: literals match byte for byte (`/api/keys`), `{id}` one segment, `{file...}` at the end the rest.
 /// Where several match, the one with the earlier literal wins. Nothing is normalised: `//`, `.` and `..` match no literal.
 struct RouteTable<Value: Sendable>: Sendable {

@@ -1,5 +1,6 @@
 import Glibc
 import JSON
+import Text
 
 /// Where lines go: a descriptor, written by one thread of its own.
 ///
@@ -104,7 +105,7 @@ package final class LogOutput: @unchecked Sendable {
         guard dropped > 0 else { return }
         batch.append(
             contentsOf: JSONWriter.object { [dropped] json in
-                json.field("time", WallClock.now().text)
+                json.field("time", Timestamp.text(Timestamp.now()))
                 json.field("level", LogLevel.warning.name)
                 json.field("message", "log lines dropped")
                 json.field("count", dropped)

@@ -1,5 +1,5 @@
-import Glibc
 import JSON
+import Text
 
 package enum LogLevel: Int, Sendable, Comparable, CaseIterable {
     case debug, info, warning, error
@@ -75,7 +75,7 @@ package struct Logger: Sendable {
     private func write(_ level: LogLevel, _ message: StaticString, _ fields: LogFields, _ error: (any Error)?, _ trace: TraceContext?) {
         var json = JSONWriter(reserving: 384)
         json.object { json in
-            json.field("time", WallClock.now().text)
+            json.field("time", Timestamp.text(Timestamp.now()))
             json.field("level", level.name)
             json.field("service", service)
             json.key("message")
@@ -95,51 +95,5 @@ package struct Logger: Sendable {
             if let error { json.field("error", String(describing: error)) }
         }
         output.append(line: json.bytes)
-    }
-}
-
-/// Microseconds since 1970, UTC.
-struct WallClock {
-    let microseconds: Int64
-
-    static func now() -> WallClock {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return WallClock(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000)
-    }
-
-    /// `2026-11-20T11:09:16.000042Z`
-    var text: String {
-        let seconds = microseconds / 1_000_000
-        let days = seconds / 86_400
-        let second = seconds % 86_400
-        // Civil date from days: Howard Hinnant's algorithm, for years since 1970.
-        let shifted = days + 719_468
-        let era = shifted / 146_097
-        let dayOfEra = shifted % 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let month = (5 * dayOfYear + 2) / 153
-        let day = dayOfYear - (153 * month + 2) / 5 + 1
-        let civilMonth = month < 10 ? month + 3 : month - 9
-        let year = yearOfEra + era * 400 + (civilMonth <= 2 ? 1 : 0)
-        return String(unsafeUninitializedCapacity: 27) { output in
-            func put(_ value: Int64, _ digits: Int, _ start: Int, _ separator: UInt8) {
-                var rest = value
-                for index in stride(from: start + digits - 1, through: start, by: -1) {
-                    output[index] = 0x30 + UInt8(truncatingIfNeeded: rest % 10)
-                    rest /= 10
-                }
-                output[start + digits] = separator
-            }
-            put(year, 4, 0, 0x2D)
-            put(civilMonth, 2, 5, 0x2D)
-            put(day, 2, 8, 0x54)
-            put(second / 3_600, 2, 11, 0x3A)
-            put(second / 60 % 60, 2, 14, 0x3A)
-            put(second % 60, 2, 17, 0x2E)
-            put(microseconds % 1_000_000, 6, 20, 0x5A)
-            return 27
-        }
     }
 }

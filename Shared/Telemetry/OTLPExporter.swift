@@ -101,8 +101,8 @@ package final class OTLPExporter: Sendable {
             }
             json.field("name", span.name)
             json.field("kind", span.kind.rawValue)
-            json.field("startTimeUnixNano", "\(span.startedAt.microseconds)000")
-            json.field("endTimeUnixNano", "\(span.endedAt.microseconds)000")
+            json.field("startTimeUnixNano", "\(span.startedAt)000")
+            json.field("endTimeUnixNano", "\(span.endedAt)000")
             attributes(span.attributes, "attributes", &json)
             json.array("links") { json in
                 for link in span.links {

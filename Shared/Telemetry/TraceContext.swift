@@ -1,4 +1,4 @@
-import Synchronization
+import Text
 
 /// Where in a trace we are: W3C Trace Context level 1, `traceparent` version 00.
 package struct TraceContext: Sendable, Hashable {
@@ -18,12 +18,12 @@ package struct TraceContext: Sendable, Hashable {
 
     /// A new trace, sampled.
     package static func new() -> TraceContext {
-        TraceContext(traceHigh: IDSource.next(), traceLow: IDSource.next(), spanID: IDSource.next(), flags: 1)
+        TraceContext(traceHigh: newID(), traceLow: newID(), spanID: newID(), flags: 1)
     }
 
     /// The same trace, a new span.
     package func child() -> TraceContext {
-        TraceContext(traceHigh: traceHigh, traceLow: traceLow, spanID: IDSource.next(), flags: flags)
+        TraceContext(traceHigh: traceHigh, traceLow: traceLow, spanID: newID(), flags: flags)
     }
 
     // MARK: Text
@@ -33,11 +33,11 @@ package struct TraceContext: Sendable, Hashable {
         var text = traceparent
         let parsed: TraceContext? = text.withUTF8 { bytes in
             guard bytes.count >= 55, bytes[2] == 0x2D, bytes[35] == 0x2D, bytes[52] == 0x2D,
-                let version = Hex.parse(bytes[0..<2]), version != 0xFF,
+                let version = number(bytes[0..<2]), version != 0xFF,
                 version == 0 ? bytes.count == 55 : (bytes.count == 55 || bytes[55] == 0x2D),
-                let high = Hex.parse(bytes[3..<19]), let low = Hex.parse(bytes[19..<35]), high | low != 0,
-                let span = Hex.parse(bytes[36..<52]), span != 0,
-                let flags = Hex.parse(bytes[53..<55])
+                let high = number(bytes[3..<19]), let low = number(bytes[19..<35]), high | low != 0,
+                let span = number(bytes[36..<52]), span != 0,
+                let flags = number(bytes[53..<55])
             else { return nil }
             return TraceContext(traceHigh: high, traceLow: low, spanID: span, flags: UInt8(flags) & 1)
         }
@@ -76,39 +76,19 @@ package struct TraceContext: Sendable, Hashable {
     }
 }
 
-enum Hex {
-    static func parse(_ digits: Slice<UnsafeBufferPointer<UInt8>>) -> UInt64? {
-        var value: UInt64 = 0
-        for byte in digits {
-            switch byte {
-            case 0x30...0x39: value = value << 4 | UInt64(byte - 0x30)
-            case 0x61...0x66: value = value << 4 | UInt64(byte - 0x57)
-            default: return nil
-            }
-        }
-        return value
+/// Reads lower-case digits.
+private func number(_ digits: Slice<UnsafeBufferPointer<UInt8>>) -> UInt64? {
+    var value: UInt64 = 0
+    for byte in digits {
+        guard let digit = Hex.lowerCaseDigit(byte) else { return nil }
+        value = value << 4 | UInt64(digit)
     }
-
-    static func write(_ value: UInt64, digits: Int, to output: UnsafeMutableBufferPointer<UInt8>, at start: Int) {
-        var rest = value
-        for index in stride(from: start + digits - 1, through: start, by: -1) {
-            let digit = UInt8(truncatingIfNeeded: rest & 15)
-            output[index] = digit < 10 ? 0x30 + digit : 0x57 + digit
-            rest >>= 4
-        }
-    }
+    return value
 }
 
-/// Ids that are unique, not secret: SplitMix64 over one shared counter with a random start. The system's generator would cost a
-/// system call for each id.
-private enum IDSource {
-    private static let state = Atomic<UInt64>(UInt64.random(in: .min ... .max))
-
-    static func next() -> UInt64 {
-        var value = state.wrappingAdd(0x9E37_79B9_7F4A_7C15, ordering: .relaxed).newValue
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        value ^= value >> 31
-        return value == 0 ? 1 : value
-    }
+/// Returns an id that is not 0, which means none (W3C Trace Context §3.2.2).
+private func newID() -> UInt64 {
+    var numbers = UniqueNumbers()
+    let id = numbers.next()
+    return id == 0 ? 1 : id
 }

@@ -1,4 +1,5 @@
 import Synchronization
+import Text
 
 /// OTLP's numbers.
 package enum SpanKind: Int, Sendable {
@@ -50,7 +51,7 @@ package final class Tracer: Sendable {
         var data = SpanData(name: name(), kind: kind, context: context, parentSpanID: parent?.spanID, links: [])
         let (seconds, attoseconds) = duration.components
         data.endedAt = data.startedAt
-        data.startedAt = WallClock(microseconds: data.endedAt.microseconds - seconds * 1_000_000 - attoseconds / 1_000_000_000_000)
+        data.startedAt = data.endedAt - seconds * 1_000_000 - attoseconds / 1_000_000_000_000
         data.attributes = attributes().pairs
         data.failure = failure
         exporter.add(data)
@@ -93,8 +94,9 @@ struct SpanData: Sendable {
     let context: TraceContext
     let parentSpanID: UInt64?
     let links: [TraceContext]
-    var startedAt = WallClock.now()
-    var endedAt = WallClock(microseconds: 0)
+    /// Microseconds since 1970-01-01 UTC.
+    var startedAt = Timestamp.now()
+    var endedAt: Int64 = 0
     var attributes: [(String, LogValue)] = []
     var failure: String?
 }
@@ -119,7 +121,7 @@ private final class SpanRecord: Sendable {
 
     func end() {
         guard var ended = data.withLock({ $0.take() }) else { return }
-        ended.endedAt = .now()
+        ended.endedAt = Timestamp.now()
         exporter.add(ended)
     }
 }

@@ -5,6 +5,7 @@ import Identity
 import JSON
 import Postgres
 import Telemetry
+import Text
 
 /// The two reads that the web application calls as tRPC queries (trpc.io, HTTP RPC specification): `{"result":{"data":…}}` with what the
 /// plain paths answer, errors in tRPC's shape. `?input=` is a JSON object; with `batch=1` the path names several procedures, separated by
