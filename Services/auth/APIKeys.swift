@@ -87,14 +87,25 @@ struct LocalIdentitySource: IdentitySource {
 }
 
 extension Accounts {
-    /// The published keys, and every session revoked so lately that a token of it may still be alive.
+    /// Returns the published keys, the sessions revoked so lately that a token of them may still be
+    /// alive, and the API keys revoked in the last ten minutes. A service that has missed more than
+    /// that asks about each API key again.
     func signingKeysSnapshot() async throws -> SigningKeysReply {
-        let after = clock() + (.zero - gate.tokenLife - .seconds(60))
-        let revoked = try await pool.withConnection { try await $0.query(RevokedSessions(after: after)) }
+        let now = clock()
+        let after = now + (.zero - gate.tokenLife - .seconds(60))
+        let since = now + (.zero - .seconds(600))
+        let keysMax = SigningKeysReply.revokedAPIKeysMax
+        let (revoked, revokedKeys) = try await pool.withConnection { connection in
+            (
+                try await connection.query(RevokedSessions(after: after)),
+                try await connection.query(RevokedAPIKeys(since: since, limit: keysMax))
+            )
+        }
         return SigningKeysReply(
             keys: keyring.published.map { id, key in
                 SigningKeysReply.Key(keyID: id, x: Base64.url.encode(key.x), y: Base64.url.encode(key.y))
             },
-            revokedSessions: revoked.map { revocation(of: $0.id, at: $0.revokedAt) })
+            revokedSessions: revoked.map { revocation(of: $0.id, at: $0.revokedAt) }, revokedAPIKeys: revokedKeys.map(\.id),
+            since: revokedKeys.count < keysMax ? since : revokedKeys.last?.revokedAt ?? since)
     }
 }

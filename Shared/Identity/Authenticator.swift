@@ -12,8 +12,9 @@ package import Telemetry
 /// of a server of ours, where the service lets those in.
 ///
 /// A credential seen before is answered from memory by ``cached(_:)`` without suspending; ``principal(_:)`` asks auth for what is
-/// missing. Revocations reach every replica as events; what was missed while the broker was away is asked for after. When auth does
-/// not answer, tokens stay good until they expire (15 minutes at most) and API keys for five minutes after they were last asked about.
+/// missing. Revocations reach every replica as events. A snapshot each minute, and after each new
+/// connection, has those that were missed. When auth does not answer, tokens stay good until they
+/// expire (15 minutes at most), and API keys for five minutes after the last snapshot or answer.
 ///
 /// One for the whole process: callable from any loop.
 package final class Authenticator: Sendable {
@@ -28,6 +29,8 @@ package final class Authenticator: Sendable {
     private let state = Mutex(IdentityState())
     private let keyFlights = SingleFlight<Int, Void>(flightsMax: 1)
     private let introspections = SingleFlight<SHA256Digest, IdentityState.Finding>(flightsMax: 4_096)
+    /// The questions about API keys that are used meanwhile.
+    private let refreshes = SingleFlight<SHA256Digest, IdentityState.Finding>(flightsMax: 64)
 
     /// - Parameters:
     ///   - service: the AMQP user; names the exclusive queue `<service>.inst.<instance>.<epoch>`.
@@ -73,7 +76,13 @@ package final class Authenticator: Sendable {
         Self.withCredential(in: headers) { credential in
             let digest = sha256(credential)
             if let service = serviceTokens.name(of: digest) { return try? Principal(service: service, onBehalfOf: headers) }
-            return if case .known(let principal) = find(credential, digest, now: clock()).finding { principal } else { nil }
+            switch find(credential, digest, now: clock()).finding {
+            case .known(let principal): return principal
+            case .stale(let principal):
+                refresh(Array(credential), digest)
+                return principal
+            case .refused, .unknown: return nil
+            }
         } ?? nil
     }
 
@@ -83,19 +92,25 @@ package final class Authenticator: Sendable {
         guard let credential = Self.withCredential(in: headers, Array.init) else { throw .invalidAPIKey }
         let digest = sha256(credential)
         if let service = serviceTokens.name(of: digest) { return try Principal(service: service, onBehalfOf: headers) }
-        let (isAPIKey, finding) = credential.withUnsafeBytes { find($0, digest, now: clock()) }
+        var (isAPIKey, finding) = credential.withUnsafeBytes { find($0, digest, now: clock()) }
+        if case .unknown(missesSnapshot: true) = finding {
+            guard await refreshKeys() else { throw Self.unavailable }
+            finding = credential.withUnsafeBytes { find($0, digest, now: clock()).finding }
+        }
+        if case .unknown = finding {
+            finding = isAPIKey ? try await introspect(credential, digest) : try await verify(credential, digest)
+        }
         switch finding {
         case .known(let principal): return principal
+        case .stale(let principal):
+            refresh(credential, digest)
+            return principal
         case .refused(let refusal): throw refusal.problem
-        case .unknown(let stale):
-            let answer = isAPIKey ? try await introspect(credential, digest, stale: stale) : try await verify(credential, digest)
-            switch answer {
-            case .known(let principal): return principal
-            case .refused(let refusal): throw refusal.problem
-            case .unknown: throw .unavailable("Credentials cannot be checked at the moment.")
-            }
+        case .unknown: throw Self.unavailable
         }
     }
+
+    private static var unavailable: Problem { .unavailable("Credentials cannot be checked at the moment.") }
 
     /// The caller of a request: see ``principal(_:)``.
     package func principal(_ request: Request) async throws(Problem) -> Principal { try await principal(request.headers) }
@@ -134,7 +149,7 @@ package final class Authenticator: Sendable {
         } catch .unknownKey {
             let (mayAsk, hasKeys) = state.withLock { ($0.mayAskForKeys(now: clock()), !$0.keys.isEmpty) }
             guard mayAsk || !hasKeys else { return .refused(.invalid) }
-            guard await refreshKeys() else { return .unknown(stale: nil) }
+            guard await refreshKeys() else { return .unknown(missesSnapshot: false) }
             do { return try learn(token, digest) } catch { return .refused(error == .expired ? .expired : .invalid) }
         } catch {
             return .refused(error == .expired ? .expired : .invalid)
@@ -154,8 +169,9 @@ package final class Authenticator: Sendable {
         do {
             try await keyFlights.value(for: 0) { [self] in
                 do {
+                    let askedAt = clock()
                     let snapshot = try await source.signingKeys()
-                    state.withLock { $0.learn(snapshot, now: clock()) }
+                    state.withLock { $0.learn(snapshot, askedAt: askedAt, now: clock()) }
                 } catch {
                     state.withLock { $0.keysDidNotCome(now: clock()) }
                     log.warning("signing keys not refreshed", error: error)
@@ -170,21 +186,31 @@ package final class Authenticator: Sendable {
 
     // MARK: API keys
 
-    private func introspect(
-        _ text: [UInt8], _ digest: SHA256Digest, stale: Principal?
-    ) async throws(Problem) -> IdentityState.Finding {
+    private func introspect(_ text: [UInt8], _ digest: SHA256Digest) async throws(Problem) -> IdentityState.Finding {
         guard let key = APIKey(text) else { return .refused(.invalid) }
         do {
-            return try await introspections.value(for: digest) { [self] in
-                let question = IntrospectAPIKey(apiKeyID: key.id, secretSHA256: key.secretDigest.hexadecimal)
-                let owner = try await source.owner(of: question)
-                return state.withLock { $0.learn(key.id, owner: owner, digest: digest, now: clock()) }
-            }
+            return try await introspections.value(for: digest) { [self] in try await ask(about: key, digest) }
         } catch is SingleFlight<SHA256Digest, IdentityState.Finding>.Saturated {
             throw .overloaded()
         } catch {
-            log.warning("API key not introspected", ["api_key.id": .describing(key.id), "stale": .bool(stale != nil)], error: error)
-            return stale.map { .known($0) } ?? .unknown(stale: nil)
+            return .unknown(missesSnapshot: false)
+        }
+    }
+
+    /// Asks about a key that is used meanwhile. If auth does not answer, the next use asks again.
+    private func refresh(_ text: [UInt8], _ digest: SHA256Digest) {
+        guard let key = APIKey(text) else { return }
+        refreshes.ask(for: digest) { [self] in try await ask(about: key, digest) }
+    }
+
+    private func ask(about key: APIKey, _ digest: SHA256Digest) async throws -> IdentityState.Finding {
+        do {
+            let askedAt = clock()
+            let owner = try await source.owner(of: IntrospectAPIKey(apiKeyID: key.id, secretSHA256: key.secretDigest.hexadecimal))
+            return state.withLock { $0.learn(key.id, owner: owner, digest: digest, now: askedAt) }
+        } catch {
+            log.warning("API key not introspected", ["api_key.id": .describing(key.id)], error: error)
+            throw error
         }
     }
 
@@ -227,7 +253,7 @@ package final class Authenticator: Sendable {
     private func keepFresh() async throws {
         while true {
             let isDone = await refreshKeys()
-            try await EventLoop.current?.sleep(for: isDone ? IdentityState.keysFreshFor : .seconds(1))
+            try await EventLoop.current?.sleep(for: isDone ? IdentityState.snapshotFreshFor : .seconds(1))
         }
     }
 

@@ -26,6 +26,8 @@ struct BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         old.removeValue(forKey: key)
     }
 
+    mutating func removeAll() { (young, old) = ([:], [:]) }
+
     mutating func remove(_ key: Key) {
         young.removeValue(forKey: key)
         old.removeValue(forKey: key)

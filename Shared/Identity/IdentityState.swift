@@ -4,8 +4,10 @@ import Crypto
 /// What one process knows about credentials: signing keys, credentials seen before, revocations. Values only; the
 /// ``Authenticator`` asks auth for what is missing.
 struct IdentityState: Sendable {
-    /// An API key is asked about again after this, and trusted this long when auth does not answer.
+    /// An API key is asked about again after this.
     static let apiKeyFreshFor: Duration = .seconds(60)
+    /// An API key is used without a new answer of auth for this long after the last one, while the
+    /// last complete snapshot is not older either.
     static let apiKeyStaleFor: Duration = .seconds(300)
     static let refusalFor: Duration = .seconds(5)
     /// Longer than an answer can be under way plus the life of a fresh entry, so that an answer which was overtaken by its
@@ -13,15 +15,20 @@ struct IdentityState: Sendable {
     static let revokedKeyFor: Duration = .seconds(400)
     /// An unknown key id is asked about once in this time: a flood of made-up ids costs one question.
     static let keysCooldown: Duration = .seconds(30)
-    static let keysFreshFor: Duration = .seconds(300)
+    /// A snapshot is asked for again after this.
+    static let snapshotFreshFor: Duration = .seconds(60)
+    /// The clocks of auth and of this process may differ by this.
+    private static let clockSkewMax: Duration = .seconds(60)
 
     enum Refusal: Error, Equatable { case invalid, expired, revoked }
 
     enum Finding: Equatable {
         case known(Principal)
+        /// An API key that is used while auth is asked about it again.
+        case stale(Principal)
         case refused(Refusal)
-        /// A token never seen, or an API key whose entry is missing; `stale` may be used if auth does not answer.
-        case unknown(stale: Principal?)
+        /// Auth has to be asked. `missesSnapshot`: a new snapshot may answer for the credential.
+        case unknown(missesSnapshot: Bool)
     }
 
     private struct TokenEntry: Sendable {
@@ -39,7 +46,10 @@ struct IdentityState: Sendable {
 
     private(set) var keys: [String: ES256PublicKey] = [:]
     private var keysMayBeAskedAt: Instant?
+    /// The last start of the event feed. Revocations before it come with a snapshot.
     private var heardAllSince = Instant(microseconds: .min)
+    /// The time at which the last complete snapshot was asked for.
+    private var syncedAt = Instant(microseconds: .min)
     private var tokens = BoundedCache<SHA256Digest, TokenEntry>(countMax: 100_000)
     private var apiKeys = BoundedCache<SHA256Digest, APIKeyEntry>(countMax: 100_000)
     private var refusals = BoundedCache<SHA256Digest, Instant>(countMax: 20_000)
@@ -49,7 +59,7 @@ struct IdentityState: Sendable {
     // MARK: Asking
 
     mutating func findToken(_ digest: SHA256Digest, now: Instant) -> Finding {
-        guard let entry = tokens.value(for: digest) else { return .unknown(stale: nil) }
+        guard let entry = tokens.value(for: digest) else { return .unknown(missesSnapshot: false) }
         if revokedSessions.contains(entry.sessionID) { return .refused(.revoked) }
         guard now.seconds < entry.expiresAt else {
             tokens.remove(digest)
@@ -62,12 +72,13 @@ struct IdentityState: Sendable {
         if let entry = apiKeys.value(for: digest) {
             if revokedKeys.contains(entry.id) { return .refused(.revoked) }
             if let expiresAt = entry.expiresAt, now >= expiresAt { return .refused(.expired) }
-            let isFresh = entry.askedAt >= heardAllSince && now < entry.askedAt + Self.apiKeyFreshFor
-            if isFresh { return .known(entry.principal) }
-            return .unknown(stale: now < entry.askedAt + Self.apiKeyStaleFor ? entry.principal : nil)
+            if entry.askedAt >= heardAllSince, now < entry.askedAt + Self.apiKeyFreshFor { return .known(entry.principal) }
+            guard now < entry.askedAt + Self.apiKeyStaleFor else { return .unknown(missesSnapshot: false) }
+            let isSynced = syncedAt >= heardAllSince && now < syncedAt + Self.apiKeyStaleFor
+            return isSynced ? .stale(entry.principal) : .unknown(missesSnapshot: true)
         }
         if let until = refusals.value(for: digest), now < until { return .refused(.invalid) }
-        return .unknown(stale: nil)
+        return .unknown(missesSnapshot: false)
     }
 
     /// True once per cooldown; the caller then asks auth.
@@ -106,8 +117,10 @@ struct IdentityState: Sendable {
         return .known(principal)
     }
 
-    /// Replaces the keys, unless the answer holds none that can be read: old keys are better than no keys.
-    mutating func learn(_ snapshot: SigningKeysReply, now: Instant) {
+    /// Replaces the signing keys, unless the snapshot has none that can be read. Revokes what was
+    /// revoked lately. Forgets all API keys if the snapshot does not reach back to the last one.
+    /// - Parameter askedAt: the time of the question.
+    mutating func learn(_ snapshot: SigningKeysReply, askedAt: Instant, now: Instant) {
         var read: [String: ES256PublicKey] = [:]
         for key in snapshot.keys {
             guard let x = Base64.url.decode(key.x), let y = Base64.url.decode(key.y), let publicKey = ES256PublicKey(x: x, y: y),
@@ -117,6 +130,9 @@ struct IdentityState: Sendable {
         }
         if !read.isEmpty { keys = read }
         for session in snapshot.revokedSessions { revoke(session, now: now) }
+        for key in snapshot.revokedAPIKeys { revoke(key, now: now) }
+        if syncedAt < snapshot.revokedAPIKeysSince + Self.clockSkewMax { apiKeys.removeAll() }
+        syncedAt = max(syncedAt, askedAt)
     }
 
     mutating func revoke(_ session: SessionRevoked, now: Instant) {
@@ -127,8 +143,8 @@ struct IdentityState: Sendable {
         revokedKeys.insert(key, until: now + Self.revokedKeyFor, now: now)
     }
 
-    /// After a time without events nothing is known about keys revoked in it: each is asked about again, and used meanwhile only
-    /// if auth does not answer.
+    /// Notes that events before now may be missing. Until the next snapshot no API key is used that
+    /// auth was asked about before.
     mutating func heardNothing(until now: Instant) { heardAllSince = now }
 }
 

@@ -25,14 +25,28 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
             return (true, false)
         }
         if isRefused { throw Saturated() }
-        if isFirst {
-            Task(executorPreference: loop) {
-                let result: Result<Value, any Error>
-                do { result = .success(try await ask()) } catch { result = .failure(error) }
-                let waiting = self.flights.withLock { $0.removeValue(forKey: key) ?? [] }
-                for wait in waiting { wait.resolve(result) }
-            }
-        }
+        if isFirst { start(key, on: loop, ask) }
         return try await wait.value()
+    }
+
+    /// Asks without waiting for the answer, unless the same question is under way or `flightsMax`
+    /// questions are.
+    func ask(for key: Key, _ ask: @escaping @Sendable () async throws -> Value) {
+        guard let loop = EventLoop.current else { preconditionFailure("credentials are checked on a loop") }
+        let isFirst = flights.withLock { flights in
+            guard flights[key] == nil, flights.count < flightsMax else { return false }
+            flights[key] = []
+            return true
+        }
+        if isFirst { start(key, on: loop, ask) }
+    }
+
+    private func start(_ key: Key, on loop: EventLoop, _ ask: @escaping @Sendable () async throws -> Value) {
+        Task(executorPreference: loop) {
+            let result: Result<Value, any Error>
+            do { result = .success(try await ask()) } catch { result = .failure(error) }
+            let waiting = self.flights.withLock { $0.removeValue(forKey: key) ?? [] }
+            for wait in waiting { wait.resolve(result) }
+        }
     }
 }

@@ -75,6 +75,7 @@ CREATE TABLE api_key (
 );
 
 CREATE INDEX api_key_of_user ON api_key (user_id) WHERE revoked_at IS NULL;
+CREATE INDEX api_key_revoked ON api_key (revoked_at) WHERE revoked_at IS NOT NULL;
 
 -- Failed sign-ins by address digest, whether or not the address belongs to anybody.
 CREATE TABLE login_failure (

@@ -104,6 +104,32 @@ struct RevokeAPIKeys: Statement {
     }
 }
 
+/// Reads the keys revoked since a time, the newest first.
+struct RevokedAPIKeys: Statement {
+    static let sql = """
+        SELECT id, revoked_at
+        FROM api_key
+        WHERE revoked_at >= $1
+        ORDER BY revoked_at DESC
+        LIMIT $2
+        """
+    struct Output: Sendable {
+        var id: APIKeyID
+        var revokedAt: Instant
+    }
+    var since: Instant
+    var limit: Int
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(since)
+        parameters.append(limit)
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
+        Output(id: APIKeyID(rawValue: try row.next()), revokedAt: try row.next())
+    }
+}
+
 struct FindAPIKey: Statement {
     static let sql = """
         SELECT api_key.secret_sha256, api_key.scopes, api_key.expires_at, api_key.daily_spending_limit, api_key.spending_limit,

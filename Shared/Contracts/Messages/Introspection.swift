@@ -90,7 +90,8 @@ package struct QuerySigningKeys: Message {
     package init(from json: JSONObject) throws {}
 }
 
-/// Every ES256 key that a valid token may carry (standby, current, retired), and the sessions revoked within a token's life.
+/// Every ES256 key that a valid token may carry (standby, current, retired), the sessions revoked
+/// within a token's life, and the API keys revoked lately.
 package struct SigningKeysReply: Message {
     package static let name = "signing-keys.reply.v1"
     package static let exchange = Topology.rpcReply
@@ -111,10 +112,17 @@ package struct SigningKeysReply: Message {
 
     package var keys: [Key]
     package var revokedSessions: [SessionRevoked]
+    /// The API keys revoked since ``revokedAPIKeysSince``; at most ``revokedAPIKeysMax``.
+    package var revokedAPIKeys: [APIKeyID]
+    package var revokedAPIKeysSince: Instant
 
-    package init(keys: [Key], revokedSessions: [SessionRevoked]) {
+    package static let revokedAPIKeysMax = 10_000
+
+    package init(keys: [Key], revokedSessions: [SessionRevoked], revokedAPIKeys: [APIKeyID], since: Instant) {
         self.keys = keys
         self.revokedSessions = revokedSessions
+        self.revokedAPIKeys = revokedAPIKeys
+        self.revokedAPIKeysSince = since
     }
 
     package func encode(into json: inout JSONWriter) {
@@ -130,6 +138,8 @@ package struct SigningKeysReply: Message {
         json.array("revoked_sessions") { array in
             for session in revokedSessions { array.object { session.encode(into: &$0) } }
         }
+        json.array("revoked_api_keys") { array in for key in revokedAPIKeys { array.string(key.rawValue) } }
+        json.field("revoked_api_keys_since", revokedAPIKeysSince)
     }
 
     package init(from json: JSONObject) throws {
@@ -137,6 +147,8 @@ package struct SigningKeysReply: Message {
             Key(keyID: try key.string("kid"), x: try key.string("x"), y: try key.string("y"))
         }
         revokedSessions = try json.objects("revoked_sessions").map(SessionRevoked.init(from:))
+        revokedAPIKeys = try json.strings("revoked_api_keys").map(APIKeyID.init(rawValue:))
+        revokedAPIKeysSince = try json.instant("revoked_api_keys_since")
     }
 }
 

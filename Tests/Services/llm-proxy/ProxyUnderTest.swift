@@ -274,7 +274,9 @@ private final class KnownKeys: IdentitySource, @unchecked Sendable {
         return text
     }
 
-    func signingKeys() async throws -> SigningKeysReply { SigningKeysReply(keys: [], revokedSessions: []) }
+    func signingKeys() async throws -> SigningKeysReply {
+        SigningKeysReply(keys: [], revokedSessions: [], revokedAPIKeys: [], since: .now())
+    }
     func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? { owners[key.apiKeyID] }
 }
 

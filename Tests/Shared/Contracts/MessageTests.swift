@@ -127,8 +127,10 @@ struct MessageTests {
         (
             SigningKeysReply(
                 keys: [.init(keyID: "k", x: "eA", y: "eQ")],
-                revokedSessions: [SessionRevoked(sessionID: session, tokensExpireAt: Instant(microseconds: 5))]),
-            #"{"keys":[{"kid":"k","x":"eA","y":"eQ"}],"revoked_sessions":[{"session_id":"0190b5a0-0000-7000-8000-000000000051","tokens_expire_at":5}]}"#
+                revokedSessions: [SessionRevoked(sessionID: session, tokensExpireAt: Instant(microseconds: 5))],
+                revokedAPIKeys: [APIKeyID(rawValue: "abcdefghij")], since: Instant(microseconds: 6)),
+            #"{"keys":[{"kid":"k","x":"eA","y":"eQ"}],"revoked_sessions":[{"session_id":"0190b5a0-0000-7000-8000-000000000051","tokens_expire_at":5}],"#
+                + #""revoked_api_keys":["abcdefghij"],"revoked_api_keys_since":6}"#
         ),
     ]
 

@@ -162,13 +162,59 @@ import Testing
         let text = source.addKey()
         try await onLoop {
             let authenticator = authenticator(source, clock: clock)
+            #expect(await refusal(authenticator, bearer(token(source.pair, clock: clock))) == nil)
             #expect(await refusal(authenticator, bearer(text)) == nil)
             source.isAway = true
             clock.advance(.seconds(299))
-            #expect(authenticator.cached(bearer(text)) == nil)
+            #expect(authenticator.cached(bearer(text)) != nil)
             #expect(await refusal(authenticator, bearer(text)) == nil)
             clock.advance(.seconds(1))
             #expect(await refusal(authenticator, bearer(text)) == "unavailable")
+        }
+    }
+
+    @Test func `five thousand stale API keys are used at once, while auth is asked about a few`() async throws {
+        let (source, clock) = (ScriptedSource(), ManualClock())
+        let keys = (0..<5_000).map { _ in source.addKey() }
+        try await onLoop {
+            let authenticator = authenticator(source, clock: clock)
+            #expect(await refusal(authenticator, bearer(token(source.pair, clock: clock))) == nil)
+            for key in keys { #expect(await refusal(authenticator, bearer(key)) == nil) }
+            clock.advance(.seconds(61))
+            source.hold()
+            let before = source.questions
+            let refused = await withTaskGroup(of: String?.self) { group in
+                for key in keys { group.addTask { await refusal(authenticator, bearer(key)) } }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(refused.allSatisfy { $0 == nil })
+            await source.release(onceAsked: 64)
+            #expect(source.questions == before + 64)
+        }
+    }
+
+    @Test func `an API key that was revoked while no events came is refused after the next snapshot`() async throws {
+        let (source, clock) = (ScriptedSource(), ManualClock())
+        let (kept, revoked) = (source.addKey(), source.addKey())
+        try await TestBroker.with { broker in
+            try broker.declareExchange(Topology.authEvents.name, type: "topic")
+            let amqp = try AMQPConfiguration(url: broker.url, connectionName: "test:revocations")
+            try await onLoop {
+                let authenticator = authenticator(source, clock: clock, amqp: amqp)
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await authenticator.run() }
+                    defer { group.cancelAll() }
+                    try await until { authenticator.isListening && source.questions >= 2 }
+                    #expect(await refusal(authenticator, bearer(kept)) == nil)
+                    #expect(await refusal(authenticator, bearer(revoked)) == nil)
+                    source.revokedKeys = [try #require(APIKey(Array(revoked.utf8))).id]
+                    let before = source.questions
+                    try await broker.closeConnections(until: { !authenticator.isListening || source.questions > before })
+                    try await until { source.questions > before }
+                    #expect(await refusal(authenticator, bearer(revoked)) == "token_revoked")
+                    #expect(await refusal(authenticator, bearer(kept)) == nil)
+                }
+            }
         }
     }
 
@@ -280,6 +326,7 @@ private final class ScriptedSource: IdentitySource {
         var retired: [ES256KeyPair] = []
         var owners: [APIKeyID: (digest: String, owner: APIKeyReply.Owner)] = [:]
         var revoked: [SessionRevoked] = []
+        var revokedKeys: [APIKeyID] = []
         var isAway = false
         var questions = 0
         var gate: [Wait<Void>]?
@@ -296,6 +343,11 @@ private final class ScriptedSource: IdentitySource {
     var revoked: [SessionRevoked] {
         get { state.withLock(\.revoked) }
         set { state.withLock { $0.revoked = newValue } }
+    }
+
+    var revokedKeys: [APIKeyID] {
+        get { state.withLock(\.revokedKeys) }
+        set { state.withLock { $0.revokedKeys = newValue } }
     }
 
     func rotate() {
@@ -343,7 +395,7 @@ private final class ScriptedSource: IdentitySource {
                 keys: ([state.pair] + state.retired).map(\.publicKey).map { key in
                     .init(keyID: key.thumbprint, x: Base64.url.encode(key.x), y: Base64.url.encode(key.y))
                 },
-                revokedSessions: state.revoked)
+                revokedSessions: state.revoked, revokedAPIKeys: state.revokedKeys, since: .init(microseconds: .min))
         }
     }
 

@@ -19,7 +19,7 @@ import Testing
     @Test func `a token once verified is known until it expires`() {
         let state = Subject()
         let claims = claims()
-        #expect(state.findToken(digest, now: now) == .unknown(stale: nil))
+        #expect(state.findToken(digest, now: now) == .unknown(missesSnapshot: false))
         #expect(state.learn(claims, digest: digest))
         #expect(state.findToken(digest, now: now + .seconds(899)) == .known(claims.principal))
         #expect(state.findToken(digest, now: now + .seconds(900)) == .refused(.expired))
@@ -35,43 +35,83 @@ import Testing
         #expect(state.learn(self.claims(), digest: sha256("another session")))
     }
 
-    @Test func `an API key is trusted for a minute, then asked about, and stays usable for five if nobody answers`() {
-        let state = Subject()
-        let known = state.learn(keyID, owner: owner, digest: digest, now: now)
-        guard case .known(let principal) = known else {
-            Issue.record("\(known)")
-            return
-        }
-        #expect(principal.kind == .apiKey(keyID))
-        #expect(state.findAPIKey(digest, now: now + .seconds(59)) == known)
-        #expect(state.findAPIKey(digest, now: now + .seconds(60)) == .unknown(stale: principal))
-        #expect(state.findAPIKey(digest, now: now + .seconds(300)) == .unknown(stale: nil))
+    private func snapshot(_ keys: [SigningKeysReply.Key] = [], revoked: [APIKeyID] = [], since: Duration = .seconds(-600))
+        -> SigningKeysReply
+    {
+        SigningKeysReply(keys: keys, revokedSessions: [], revokedAPIKeys: revoked, since: now + since)
     }
 
-    @Test func `after a time without events an API key is asked about again, and used meanwhile only if nobody answers`() {
-        let state = Subject()
+    /// Learns the key at `now`, after a snapshot.
+    private func known(_ state: Subject) throws -> Principal {
+        state.learn(snapshot(), askedAt: now, now: now)
         guard case .known(let principal) = state.learn(keyID, owner: owner, digest: digest, now: now) else {
-            Issue.record("not learnt")
-            return
+            throw NotLearnt()
         }
+        return principal
+    }
+    private struct NotLearnt: Error {}
+
+    @Test func `an API key is known for a minute, and then used while auth is asked, for five minutes after the answer`() throws {
+        let state = Subject()
+        let principal = try known(state)
+        #expect(principal.kind == .apiKey(keyID))
+        #expect(state.findAPIKey(digest, now: now + .seconds(59)) == .known(principal))
+        #expect(state.findAPIKey(digest, now: now + .seconds(60)) == .stale(principal))
+        #expect(state.findAPIKey(digest, now: now + .seconds(299)) == .stale(principal))
+        state.learn(snapshot(), askedAt: now + .seconds(299), now: now + .seconds(299))
+        #expect(state.findAPIKey(digest, now: now + .seconds(300)) == .unknown(missesSnapshot: false))
+    }
+
+    @Test func `an API key is not used without a snapshot of the last five minutes`() throws {
+        let state = Subject()
+        let principal = try known(state)
+        _ = state.learn(keyID, owner: owner, digest: digest, now: now + .seconds(200))
+        #expect(state.findAPIKey(digest, now: now + .seconds(299)) == .stale(principal))
+        #expect(state.findAPIKey(digest, now: now + .seconds(300)) == .unknown(missesSnapshot: true))
+        state.learn(snapshot(), askedAt: now + .seconds(300), now: now + .seconds(300))
+        #expect(state.findAPIKey(digest, now: now + .seconds(301)) == .stale(principal))
+    }
+
+    @Test func `after a time without events an API key is used only once a later snapshot has come`() throws {
+        let state = Subject()
+        let principal = try known(state)
         state.heardNothing(until: now + .seconds(1))
-        #expect(state.findAPIKey(digest, now: now + .seconds(2)) == .unknown(stale: principal))
-        _ = state.learn(keyID, owner: owner, digest: digest, now: now + .seconds(2))
+        #expect(state.findAPIKey(digest, now: now + .seconds(2)) == .unknown(missesSnapshot: true))
+        // Asked for before the events could be heard, and answered after.
+        state.learn(snapshot(), askedAt: now + .milliseconds(500), now: now + .seconds(2))
+        #expect(state.findAPIKey(digest, now: now + .seconds(2)) == .unknown(missesSnapshot: true))
+        state.learn(snapshot(), askedAt: now + .seconds(2), now: now + .seconds(2))
+        #expect(state.findAPIKey(digest, now: now + .seconds(2)) == .stale(principal))
+        _ = state.learn(keyID, owner: owner, digest: digest, now: now + .seconds(3))
         #expect(state.findAPIKey(digest, now: now + .seconds(3)) == .known(principal))
+    }
+
+    @Test func `a key that a snapshot names as revoked is refused`() throws {
+        let state = Subject()
+        _ = try known(state)
+        state.learn(snapshot(revoked: [keyID]), askedAt: now + .seconds(1), now: now + .seconds(1))
+        #expect(state.findAPIKey(digest, now: now + .seconds(1)) == .refused(.revoked))
+    }
+
+    @Test func `a snapshot that does not reach back to the last one forgets every API key`() throws {
+        let state = Subject()
+        _ = try known(state)
+        state.learn(snapshot(since: .seconds(-59)), askedAt: now + .seconds(1), now: now + .seconds(1))
+        #expect(state.findAPIKey(digest, now: now + .seconds(1)) == .unknown(missesSnapshot: false))
     }
 
     @Test func `a refused API key is refused for five seconds without asking`() {
         let state = Subject()
         #expect(state.learn(keyID, owner: nil, digest: digest, now: now) == .refused(.invalid))
         #expect(state.findAPIKey(digest, now: now + .seconds(4)) == .refused(.invalid))
-        #expect(state.findAPIKey(digest, now: now + .seconds(5)) == .unknown(stale: nil))
+        #expect(state.findAPIKey(digest, now: now + .seconds(5)) == .unknown(missesSnapshot: false))
     }
 
     @Test func `an answer that its key's revocation overtook is not believed`() {
         let state = Subject()
         state.revoke(keyID, now: now)
         #expect(state.learn(keyID, owner: owner, digest: digest, now: now) == .refused(.revoked))
-        #expect(state.findAPIKey(digest, now: now) == .unknown(stale: nil))
+        #expect(state.findAPIKey(digest, now: now) == .unknown(missesSnapshot: false))
     }
 
     @Test func `an API key that expires while cached is refused on time`() {
@@ -93,9 +133,9 @@ import Testing
         let state = Subject()
         let pair = ES256KeyPair.generate().publicKey
         let (x, y) = (Base64.url.encode(pair.x), Base64.url.encode(pair.y))
-        state.learn(SigningKeysReply(keys: [.init(keyID: pair.thumbprint, x: x, y: y)], revokedSessions: []), now: now)
+        state.learn(snapshot([.init(keyID: pair.thumbprint, x: x, y: y)]), askedAt: now, now: now)
         #expect(Array(state.keys.keys) == [pair.thumbprint])
-        state.learn(SigningKeysReply(keys: [.init(keyID: "other", x: x, y: y)], revokedSessions: []), now: now)
+        state.learn(snapshot([.init(keyID: "other", x: x, y: y)]), askedAt: now, now: now)
         #expect(Array(state.keys.keys) == [pair.thumbprint])
     }
 
@@ -138,7 +178,7 @@ private final class Subject {
     func learn(_ id: APIKeyID, owner: APIKeyReply.Owner?, digest: SHA256Digest, now: Instant) -> IdentityState.Finding {
         state.learn(id, owner: owner, digest: digest, now: now)
     }
-    func learn(_ snapshot: SigningKeysReply, now: Instant) { state.learn(snapshot, now: now) }
+    func learn(_ snapshot: SigningKeysReply, askedAt: Instant, now: Instant) { state.learn(snapshot, askedAt: askedAt, now: now) }
     func revoke(_ session: SessionRevoked, now: Instant) { state.revoke(session, now: now) }
     func heardNothing(until now: Instant) { state.heardNothing(until: now) }
     func revoke(_ key: APIKeyID, now: Instant) { state.revoke(key, now: now) }
