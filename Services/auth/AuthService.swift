@@ -46,7 +46,7 @@ struct AuthService {
             let publisher = try runtime.publisher()
             let relay = OutboxRelay(pool: pool, publisher: publisher, log: log)
             runtime.add(Component("outbox", run: { try await relay.run() }, stop: { await relay.stop() }))
-            let rpc = try runtime.rpcClient()
+            let rpc = try runtime.rpcClient("balances", answeredBy: "ledger")
             let care = KeyCare(keyring: keyring, accounts: accounts, admin: settings.admin, log: log)
             runtime.add(Component("signing keys", run: { try await care.run() }))
             runtime.require("signing keys") { care.isReady }

@@ -78,7 +78,7 @@ struct LedgerService {
                     "balances", stopWithin: .seconds(4), run: { try await balances.run() },
                     stop: { await balances.stop(within: .seconds(3)) }))
 
-            let rpc = try runtime.rpcClient()
+            let rpc = try runtime.rpcClient("identity", answeredBy: "auth")
             let authenticator = Authenticator(
                 service: "ledger", publicURL: runtime.configuration.publicURL.description,
                 serviceTokens: try ServiceTokens(environment), amqp: try runtime.broker("revocations"), rpc: rpc, log: log)

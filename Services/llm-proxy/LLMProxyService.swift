@@ -23,11 +23,12 @@ struct LLMProxyService {
         let keys = try readKeys(of: file, runtime.environment)
         let pool = try runtime.database()
         let publisher = try runtime.publisher()
-        let requests = try runtime.rpcClient()
+        let requests = try runtime.rpcClient("holds", answeredBy: "ledger")
+        let identity = try runtime.rpcClient("identity", answeredBy: "auth")
         _ = runtime.outbox(pool, publisher)
         let authenticator = Authenticator(
             service: runtime.service, publicURL: runtime.configuration.publicURL.reveal(), amqp: try runtime.broker("revocations"),
-            rpc: requests, log: runtime.log)
+            rpc: identity, log: runtime.log)
         runtime.add(Component("identity", run: { try await authenticator.run() }, stop: { await authenticator.stop() }))
         runtime.require("revocations") { authenticator.isListening }
 

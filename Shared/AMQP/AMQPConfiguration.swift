@@ -30,8 +30,12 @@ package struct AMQPConfiguration: Sendable {
     package var reconnectWithin: Duration = .seconds(15)
     /// Extra certificate authorities (PEM file) for `amqps`; nil uses the system's.
     package var certificateAuthorities: String?
-    /// Published and not yet confirmed; more wait in the mailbox.
+    /// Published messages whose callers wait for the confirm; more wait in the mailbox.
     package var unconfirmedMax = 512
+    /// Published messages from the oldest unconfirmed one on; more wait in the mailbox.
+    package var windowMax = 65_536
+    /// A message without a confirm for this time makes the publisher connect again.
+    package var confirmWithin: Duration = .seconds(30)
     /// Accepted by a publisher or RPC client and not yet finished; one more is refused with `.saturated`.
     package var acceptedMax = 16_384
 

@@ -36,8 +36,15 @@ struct RPCMetrics: Sendable {
     private let timedOut: Histogram
     private let refused: Histogram
     private let lost: Histogram
+    let late: Counter
+    let foreign: Counter
 
     init(role: String) {
+        late = Metrics.shared.counter(
+            "rpc_late_replies_total", help: "Replies whose requester no longer waited.", labels: ["role": role])
+        foreign = Metrics.shared.counter(
+            "rpc_foreign_replies_total", help: "Replies dropped because another user of the broker sent them.",
+            labels: ["role": role])
         func histogram(_ outcome: String) -> Histogram {
             Metrics.shared.histogram(
                 "rpc_client_duration_seconds", help: "Calls, from asking to knowing.", labels: ["role": role, "outcome": outcome])

@@ -3,7 +3,7 @@ package import Telemetry
 
 /// Publishes with confirms over a connection of its own. Callable from any task on any loop.
 ///
-/// Bounds: `unconfirmedMax` messages are with the broker, `acceptedMax` in all; one more is refused with `.saturated`. While there is
+/// Bounds: `unconfirmedMax` callers wait for a confirm, `acceptedMax` in all; one more is refused with `.saturated`. While there is
 /// no connection, or the broker has an alarm, publishing fails at once: whoever must not lose the message keeps it (the outbox).
 /// A publish is not cancelled with its task; its deadline bounds it.
 package final class AMQPPublisher: Sendable {
@@ -71,19 +71,15 @@ struct Submission: Sendable {
     var completion: Completion
 }
 
-/// Who hears how a publish ended.
+/// The caller that gets the result of a publish.
 enum Completion: Sendable {
     case one(CheckedContinuation<Result<Void, PublishError>, Never>)
     case partOfBatch(BatchCollector, Int)
     case forgotten
-
-    func finish(_ result: Result<Void, PublishError>) {
-        switch self {
-        case .one(let continuation): continuation.resume(returning: result)
-        case .partOfBatch(let collector, let index): collector.finish(index, result)
-        case .forgotten: break
-        }
-    }
+    /// A request that is not written yet.
+    case reply(Replies.Continuation)
+    /// A written request, by its correlation id. ``Replies`` has its caller.
+    case asked(String)
 }
 
 /// Gathers the results of a batch and wakes its publisher once.

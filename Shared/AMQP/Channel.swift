@@ -20,14 +20,19 @@ final class Channel {
 
     /// A delivery or return whose header and body frames are still to come.
     private struct Content {
-        var delivery: (tag: UInt64, redelivered: Bool)?
-        var exchange: String
-        var routingKey: String
-        var returned: Returned?
+        enum Method {
+            case delivery(tag: UInt64, redelivered: Bool, exchange: String, routingKey: String)
+            case returned(Returned)
+        }
+
+        var method: Method
         var properties = MessageProperties()
         var body: [UInt8] = []
         var bodyCount: Int?
     }
+
+    /// A longer body is a violation of our own rules. The largest messages are a few kilobytes.
+    private static let bodyBytesMax: UInt64 = 16 << 20
 
     deinit { amqp_destroy_connection(connection) }
 
@@ -66,6 +71,7 @@ final class Channel {
     /// Opens channel 1 again after the broker closed it. What belonged to the old one (consumers, confirm mode) is gone.
     func openChannel() throws(ConnectionFailure) {
         content = nil
+        try flushBeforeCall()
         amqp_channel_open(connection, 1)
         try checkReply("open channel")
     }
@@ -133,7 +139,7 @@ final class Channel {
         case acknowledged(tag: UInt64, multiple: Bool)
         case rejected(tag: UInt64, multiple: Bool)
         case returned(Returned)
-        case delivered(tag: UInt64, redelivered: Bool, exchange: String, routingKey: String, MessageProperties, [UInt8])
+        case delivered(Delivery)
         /// The broker ended the subscription: the queue was deleted or its node went down.
         case consumerLost
         case blocked(reason: String)
@@ -147,7 +153,6 @@ final class Channel {
         var exchange: String
         var routingKey: String
         var messageID = ""
-        var correlationID = ""
     }
 
     /// Received but not yet looked at: `poll` would sleep on it.
@@ -172,26 +177,34 @@ final class Channel {
         switch Int32(frame.frame_type) {
         case AMQP_FRAME_METHOD: return try methodEvent(frame.payload.method)
         case AMQP_FRAME_HEADER:
-            guard content != nil, let decoded = frame.payload.properties.decoded else { throw Self.unexpected("content header") }
+            guard content != nil, let decoded = frame.payload.properties.decoded else {
+                throw Self.violation("a content header without its method")
+            }
+            guard frame.payload.properties.body_size <= Self.bodyBytesMax else {
+                throw Self.violation("a body of \(frame.payload.properties.body_size) bytes")
+            }
+            let bodyCount = Int(frame.payload.properties.body_size)
             content!.properties = MessageProperties(decoded.assumingMemoryBound(to: amqp_basic_properties_t.self).pointee)
-            content!.bodyCount = Int(frame.payload.properties.body_size)
-            content!.body.reserveCapacity(content!.bodyCount!)
+            content!.bodyCount = bodyCount
+            content!.body.reserveCapacity(min(bodyCount, frameMax))
         case AMQP_FRAME_BODY:
-            guard content?.bodyCount != nil else { throw Self.unexpected("content body") }
+            guard content?.bodyCount != nil else { throw Self.violation("a content body without its header") }
             content!.body.append(contentsOf: UnsafeRawBufferPointer(frame.payload.body_fragment))
         default: return nil
         }
         guard let finished = content, let bodyCount = finished.bodyCount, finished.body.count >= bodyCount else { return nil }
+        guard finished.body.count == bodyCount else { throw Self.violation("a body longer than its header says") }
         content = nil
-        if var returned = finished.returned {
+        switch finished.method {
+        case .returned(var returned):
             returned.messageID = finished.properties.messageID
-            returned.correlationID = finished.properties.correlationID
             return .returned(returned)
+        case .delivery(let tag, let redelivered, let exchange, let routingKey):
+            return .delivered(
+                Delivery(
+                    tag: tag, exchange: exchange, routingKey: routingKey, redelivered: redelivered, receivedAt: lastReceived,
+                    body: finished.body, properties: finished.properties))
         }
-        let (tag, redelivered) = finished.delivery!
-        return .delivered(
-            tag: tag, redelivered: redelivered, exchange: finished.exchange, routingKey: finished.routingKey, finished.properties,
-            finished.body)
     }
 
     private func methodEvent(_ method: amqp_method_t) throws(ConnectionFailure) -> Event? {
@@ -206,15 +219,16 @@ final class Channel {
         case .basicDeliver:
             let deliver = arguments(amqp_basic_deliver_t.self)
             content = Content(
-                delivery: (deliver.delivery_tag, deliver.redelivered != 0), exchange: String(deliver.exchange),
-                routingKey: String(deliver.routing_key))
+                method: .delivery(
+                    tag: deliver.delivery_tag, redelivered: deliver.redelivered != 0, exchange: String(deliver.exchange),
+                    routingKey: String(deliver.routing_key)))
         case .basicReturn:
             let back = arguments(amqp_basic_return_t.self)
-            let (exchange, key) = (String(back.exchange), String(back.routing_key))
             content = Content(
-                exchange: exchange, routingKey: key,
-                returned: Returned(
-                    code: Int(back.reply_code), text: String(back.reply_text), exchange: exchange, routingKey: key))
+                method: .returned(
+                    Returned(
+                        code: Int(back.reply_code), text: String(back.reply_text), exchange: String(back.exchange),
+                        routingKey: String(back.routing_key))))
         case .basicCancel: return .consumerLost
         case .connectionBlocked: return .blocked(reason: String(arguments(amqp_connection_blocked_t.self).reason))
         case .connectionUnblocked: return .unblocked
@@ -232,8 +246,8 @@ final class Channel {
         return nil
     }
 
-    private static func unexpected(_ what: String) -> ConnectionFailure {
-        ConnectionFailure(kind: .protocolViolation, description: "\(what) without its method")
+    private static func violation(_ what: String) -> ConnectionFailure {
+        ConnectionFailure(kind: .protocolViolation, description: what)
     }
 
     // MARK: Sending
@@ -249,7 +263,7 @@ final class Channel {
         switch failure.kind {
         case .connectFailed, .loginRefused, .missedHeartbeats, .socket, .protocolViolation: return
         case .connectionClosed, .channelClosed: break  // close-ok waits in the output when it is owed
-        case .consumerLost, .setUpRefused: output.connectionClose()
+        case .consumerLost, .setUpRefused, .confirmMissing: output.connectionClose()
         }
         try? output.flush(to: transport)
     }

@@ -16,7 +16,8 @@ protocol ChannelRole: Sendable {
     func batchEnded()
     func blocked(_ isBlocked: Bool)
     /// Ends what is past its deadline. Returns the next deadline.
-    func expire(now: MonotonicInstant) -> MonotonicInstant
+    /// - Throws: if the connection is of no use.
+    func expire(now: MonotonicInstant) throws(ConnectionFailure) -> MonotonicInstant
     /// The channel is gone, and with it every confirm still to come.
     func lost(_ failure: ConnectionFailure)
     /// Asked to stop: no more is accepted. Called once while connected.
@@ -210,7 +211,6 @@ final class ChannelThread: Sendable {
                 }
                 disconnected(error)
                 log.channelClosed(code: code, error)
-                try channel.flush()
                 try channel.openChannel()
             }
         }
@@ -239,7 +239,7 @@ final class ChannelThread: Sendable {
             }
             role.batchEnded()
             now = .current()
-            var next = min(role.expire(now: now), try channel.beat(now: now))
+            var next = min(try role.expire(now: now), try channel.beat(now: now))
             let orders = orders
             if orders.isStopping {
                 let drainUntil = state.withLock { $0.drainUntil }

@@ -132,13 +132,10 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
 
     func received(_ event: Channel.Event, _ channel: Channel) throws(ConnectionFailure) {
         switch event {
-        case .delivered(let tag, let redelivered, let exchange, let routingKey, let properties, let body):
-            unsettled.delivered(tag)
-            received.append(
-                Delivery(
-                    tag: tag, connectionEpoch: epoch, exchange: exchange, routingKey: routingKey, redelivered: redelivered,
-                    receivedAt: channel.lastReceived, body: body,
-                    properties: properties))
+        case .delivered(var delivery):
+            try unsettled.delivered(delivery.tag)
+            delivery.connectionEpoch = epoch
+            received.append(delivery)
         case .consumerLost: throw ConnectionFailure(kind: .consumerLost, description: "the broker ended the subscription")
         default: break
         }
@@ -201,8 +198,11 @@ struct UnsettledTags {
     /// The one to come.
     var next: UInt64 { first + UInt64(isSettled.count - head) }
 
-    mutating func delivered(_ tag: UInt64) {
-        precondition(tag == next, "delivery tag \(tag) out of order")
+    /// - Throws: a violation of the protocol, if the tag is not the next one.
+    mutating func delivered(_ tag: UInt64) throws(ConnectionFailure) {
+        guard tag == next else {
+            throw ConnectionFailure(kind: .protocolViolation, description: "delivery tag \(tag) instead of \(next)")
+        }
         isSettled.append(false)
     }
 

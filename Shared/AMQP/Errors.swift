@@ -33,6 +33,21 @@ package enum RPCError: Error, Equatable, Sendable {
     case closed(code: Int, text: String)
     case stopped
 
+    /// The error of a request that was written and not answered.
+    init(_ error: PublishError) {
+        self =
+            switch error {
+            case .unroutable(let code, let text): .unroutable(code: code, text: text)
+            case .nacked: .nacked
+            case .timedOut: .timedOut
+            case .disconnected: .disconnected
+            case .blocked: .blocked
+            case .saturated: .saturated
+            case .closed(let code, let text): .closed(code: code, text: text)
+            case .stopped: .stopped
+            }
+    }
+
     /// True if no queue took the request. No service then carries it out.
     package var neverArrived: Bool {
         switch self {
@@ -62,6 +77,9 @@ struct ConnectionFailure: Error, Sendable, CustomStringConvertible {
         case channelClosed(code: Int)
         case connectionClosed(code: Int)
         case protocolViolation
+        /// A message had no confirm for too long. RabbitMQ withholds the confirm of a quorum queue
+        /// without a majority.
+        case confirmMissing
 
         var name: String {
             switch self {
@@ -74,6 +92,7 @@ struct ConnectionFailure: Error, Sendable, CustomStringConvertible {
             case .channelClosed: "channel_closed"
             case .connectionClosed: "connection_closed"
             case .protocolViolation: "protocol_violation"
+            case .confirmMissing: "confirm_missing"
             }
         }
     }
@@ -88,12 +107,6 @@ struct ConnectionFailure: Error, Sendable, CustomStringConvertible {
 
     /// The error of a message that was written and not confirmed.
     var publishError: PublishError {
-        if case .channelClosed(let code) = kind { return .closed(code: code, text: description) }
-        return .disconnected
-    }
-
-    /// The error of a request that was written and not answered.
-    var rpcError: RPCError {
         if case .channelClosed(let code) = kind { return .closed(code: code, text: description) }
         return .disconnected
     }

@@ -69,7 +69,7 @@ package struct Delivery: Sendable {
     /// Counts from 1 on each channel; means nothing on another.
     package let tag: UInt64
     /// Which channel of the consumer's life it came over: settling a delivery of an earlier one does nothing.
-    package let connectionEpoch: UInt64
+    package internal(set) var connectionEpoch: UInt64 = 0
     package let exchange: String
     package let routingKey: String
     package let redelivered: Bool

@@ -2,30 +2,35 @@ import EventLoop
 import Synchronization
 import Telemetry
 
-/// The publisher's side of its channel: mailbox in, confirms out.
+/// Publishes with confirms: messages come in through a mailbox, results go out. With ``Replies`` it
+/// also waits for the answers to its messages.
 final class PublisherRole: ChannelRole, @unchecked Sendable {
     // @unchecked Sendable: `shared` is a Mutex; the rest is touched by the connection's thread only.
     private let configuration: AMQPConfiguration
-    private let metrics: PublishMetrics
+    private let metrics: PublishMetrics?
     private let shared = Mutex(Shared())
-    /// Taken from the mailbox, not yet written: the window or the socket is full.
+    /// Taken from the mailbox and not yet written, because the window or the socket is full.
     private var waiting = FIFO<Submission>()
     private var window = ConfirmWindow<Completion>()
+    private var replies: Replies?
     private var waitingSeenAt = MonotonicInstant(nanoseconds: 0)
+    private var isBlocked = false
     private var finished = 0
 
     /// Bytes gathered before the socket is given a chance.
     private static let outputBytesMax = 1 << 18
 
     private struct Shared {
-        var gate = Gate.disconnected
+        var gate = Gate()
         var mailbox: [Submission] = []
         var accepted = 0
     }
 
-    init(_ configuration: AMQPConfiguration) {
+    /// - Parameter replies: nil for messages that nobody answers. Their outcomes are counted here.
+    init(_ configuration: AMQPConfiguration, replies: Replies? = nil) {
         self.configuration = configuration
-        metrics = PublishMetrics(role: configuration.connectionName)
+        self.replies = replies
+        metrics = replies == nil ? PublishMetrics(role: configuration.connectionName) : nil
     }
 
     /// All or nothing. Any thread.
@@ -43,34 +48,47 @@ final class PublisherRole: ChannelRole, @unchecked Sendable {
 
     // MARK: ChannelRole
 
-    func setUp(_ channel: Channel) throws(ConnectionFailure) { try channel.selectConfirms() }
+    func setUp(_ channel: Channel) throws(ConnectionFailure) {
+        try replies?.setUp(channel)
+        try channel.selectConfirms()
+    }
 
     func opened() { shared.withLock { $0.gate.open() } }
 
     func pump(_ channel: Channel, now: MonotonicInstant) {
         waiting.append(shared.withLock { $0.mailbox.take() })
-        while window.count < configuration.unconfirmedMax, channel.output.pending < Self.outputBytesMax {
-            guard let next = waiting.popFirst() else { return }
+        while window.awaited < configuration.unconfirmedMax, window.count < configuration.windowMax,
+            channel.output.pending < Self.outputBytesMax
+        {
+            guard var next = waiting.popFirst() else { return }
             guard next.deadline > now else {
-                finish(next.completion, .failure(.timedOut))
+                finish(next.completion, .timedOut, wasSent: false)
                 continue
+            }
+            if case .reply(let continuation) = next.completion {
+                next.completion = .asked(replies!.ask(&next.message, until: next.deadline, now: now, continuation))
             }
             channel.output.publish(
                 next.message, from: configuration, expirationMilliseconds: next.message.properties.expirationMilliseconds,
                 frameMax: channel.frameMax)
-            window.append(next.completion, deadline: next.deadline, next.message)
+            window.append(next.completion, deadline: next.deadline, now: now, next.message)
         }
     }
 
-    func received(_ event: Channel.Event, _ channel: Channel) {
+    func received(_ event: Channel.Event, _ channel: Channel) throws(ConnectionFailure) {
         switch event {
         case .acknowledged(let tag, let multiple):
-            window.settle(tag: tag, multiple: multiple) { completion, returned in
-                finish(completion, returned.map { .failure(.unroutable(code: $0.code, text: $0.text)) } ?? .success(()))
+            try window.settle(tag: tag, multiple: multiple) { completion, returned in
+                finish(completion, returned.map { .unroutable(code: $0.code, text: $0.text) }, wasSent: true)
             }
         case .rejected(let tag, let multiple):
-            window.settle(tag: tag, multiple: multiple) { completion, _ in finish(completion, .failure(.nacked)) }
+            try window.settle(tag: tag, multiple: multiple) { completion, _ in finish(completion, .nacked, wasSent: true) }
         case .returned(let returned): window.markReturned(returned)
+        case .delivered(let delivery):
+            guard let continuation = replies?.answered(by: delivery) else { return }
+            finished += 1
+            continuation.resume(returning: .success(delivery))
+        case .consumerLost: throw ConnectionFailure(kind: .consumerLost, description: "the broker ended the subscription to replies")
         default: break
         }
     }
@@ -81,83 +99,118 @@ final class PublisherRole: ChannelRole, @unchecked Sendable {
         finished = 0
     }
 
+    /// During an alarm the broker reads nothing from this connection. A message that was written
+    /// may still be confirmed afterwards; a request is of no use by then.
     func blocked(_ isBlocked: Bool) {
-        shared.withLock { $0.gate.block(isBlocked) }
-        if isBlocked { dropWaiting(.blocked) }
+        self.isBlocked = isBlocked
+        shared.withLock { $0.gate.isBlocked = isBlocked }
+        if isBlocked {
+            dropWaiting(.blocked)
+            failRequests(.blocked)
+        } else {
+            window.restart(now: .current())
+        }
+        batchEnded()
     }
 
-    func expire(now: MonotonicInstant) -> MonotonicInstant {
-        window.expire(now: now) { finish($0, .failure(.timedOut)) }
+    /// - Throws: if a message has had no confirm for ``AMQPConfiguration/confirmWithin``. A new
+    ///   channel has a new window.
+    func expire(now: MonotonicInstant) throws(ConnectionFailure) -> MonotonicInstant {
+        for continuation in replies?.expired(now: now) ?? [] { fail(continuation, .timedOut) }
+        window.expire(now: now) { finish($0, .timedOut, wasSent: true) }
         expireWaiting(now)
         batchEnded()
-        metrics.unconfirmed.set(Int64(window.count))
-        return min(window.nextDeadline, waiting.isEmpty ? .never : waitingSeenAt + .milliseconds(20))
+        metrics?.unconfirmed.set(Int64(window.awaited))
+        var next = min(window.nextDeadline, replies?.nextDeadline ?? .never)
+        if !waiting.isEmpty { next = min(next, waitingSeenAt + .milliseconds(20)) }
+        guard !isBlocked, let oldest = window.oldest else { return next }
+        guard now < oldest + configuration.confirmWithin else {
+            throw ConnectionFailure(kind: .confirmMissing, description: "no confirm within \(configuration.confirmWithin)")
+        }
+        return min(next, oldest + configuration.confirmWithin)
     }
 
-    /// Those behind a full window: their deadlines are not in order, so all are looked at, but only every 20 ms.
+    /// Looks at the messages behind a full window every 20 ms, because their deadlines have no order.
     private func expireWaiting(_ now: MonotonicInstant) {
         guard !waiting.isEmpty, now >= waitingSeenAt + .milliseconds(20) else { return }
         waitingSeenAt = now
-        for late in waiting.removeAll(where: { $0.deadline <= now }) { finish(late.completion, .failure(.timedOut)) }
+        for late in waiting.removeAll(where: { $0.deadline <= now }) { finish(late.completion, .timedOut, wasSent: false) }
     }
 
     func lost(_ failure: ConnectionFailure) {
         let isStopped = shared.withLock { shared in
             if !failure.isOfChannelOnly { shared.gate.close() }
-            return shared.gate == .stopped
+            return shared.gate.isStopped
         }
+        if !failure.isOfChannelOnly { isBlocked = false }
         let error = isStopped ? PublishError.stopped : failure.publishError
+        failRequests(error)
         window.reset { completion, returned in
-            finish(completion, .failure(returned.map { .unroutable(code: $0.code, text: $0.text) } ?? error))
+            finish(completion, returned.map { .unroutable(code: $0.code, text: $0.text) } ?? error, wasSent: true)
         }
-        // What was not written has no part in what closed the channel, and goes over the next.
-        if failure.isOfChannelOnly { batchEnded() } else { dropWaiting(error) }
-    }
-
-    func stopping(_ channel: Channel) { shared.withLock { $0.gate = .stopped } }
-
-    var isDrained: Bool { window.count == 0 && waiting.isEmpty && !hasWork }
-
-    func ended() {
-        shared.withLock { $0.gate = .stopped }
-        dropWaiting(.stopped)
-    }
-
-    // MARK:
-
-    private func dropWaiting(_ error: PublishError) {
-        waiting.append(shared.withLock { $0.mailbox.take() })
-        while let next = waiting.popFirst() { finish(next.completion, .failure(error)) }
+        // A message that was not written did not close the channel. It goes over the next one.
+        if !failure.isOfChannelOnly { dropWaiting(error) }
         batchEnded()
     }
 
-    private func finish(_ completion: Completion, _ result: Result<Void, PublishError>) {
+    func stopping(_ channel: Channel) { shared.withLock { $0.gate.isStopped = true } }
+
+    var isDrained: Bool { window.awaited == 0 && waiting.isEmpty && !hasWork && replies?.isEmpty != false }
+
+    func ended() {
+        shared.withLock { $0.gate.isStopped = true }
+        dropWaiting(.stopped)
+        batchEnded()
+    }
+
+    // MARK: Results
+
+    private func dropWaiting(_ error: PublishError) {
+        waiting.append(shared.withLock { $0.mailbox.take() })
+        while let next = waiting.popFirst() { finish(next.completion, error, wasSent: false) }
+    }
+
+    private func failRequests(_ error: PublishError) {
+        for continuation in replies?.takeAll() ?? [] { fail(continuation, error) }
+    }
+
+    private func fail(_ request: Replies.Continuation, _ error: PublishError) {
         finished += 1
-        metrics.count(result)
-        completion.finish(result)
+        request.resume(returning: .failure(RPCError(error)))
+    }
+
+    private func finish(_ completion: Completion, _ error: PublishError?, wasSent: Bool) {
+        if case .asked(let correlation) = completion {
+            // A confirmed request waits for its answer.
+            if let error, let request = replies?.take(correlation) { fail(request, error) }
+            return
+        }
+        finished += 1
+        let result: Result<Void, PublishError> = error.map { .failure($0) } ?? .success(())
+        metrics?.count(result)
+        switch completion {
+        case .one(let continuation): continuation.resume(returning: result)
+        case .partOfBatch(let collector, let index): collector.finish(index, result)
+        case .reply(let request): request.resume(returning: .failure(.notSent(error ?? .stopped)))
+        case .forgotten, .asked: break
+        }
     }
 }
 
 /// Whether callers are let in.
-enum Gate {
-    case disconnected
-    case open
-    case blocked
-    case stopped
+struct Gate {
+    private var isOpen = false
+    /// The broker has an alarm. The connection keeps it when its channel is opened again.
+    var isBlocked = false
+    /// Stays true.
+    var isStopped = false
 
     var refusal: PublishError? {
-        switch self {
-        case .disconnected: .disconnected
-        case .open: nil
-        case .blocked: .blocked
-        case .stopped: .stopped
-        }
+        if isStopped { .stopped } else if !isOpen { .disconnected } else if isBlocked { .blocked } else { nil }
     }
 
-    // What has been stopped stays so.
-    mutating func open() { if self != .stopped { self = .open } }
-    mutating func close() { if self != .stopped { self = .disconnected } }
-    mutating func block(_ isBlocked: Bool) { if self != .stopped { self = isBlocked ? .blocked : .open } }
+    mutating func open() { isOpen = true }
+    mutating func close() { (isOpen, isBlocked) = (false, false) }
 }
 
 extension Array {

@@ -8,13 +8,15 @@ package import Telemetry
 /// Replies come to an exclusive queue `<service>.reply.<instance>.<epoch>`, bound to the exchange `rpc.reply` by its own name.
 /// Requests are transient and expire in the queue with the caller's deadline.
 package final class RPCClient: Sendable {
-    private let role: RPCRole
+    private let role: PublisherRole
     private let thread: ChannelThread
     private let metrics: RPCMetrics
 
-    package init(_ configuration: AMQPConfiguration, service: String, log: Logger) {
+    /// - Parameter answerer: the broker's user of the service that answers. A reply of another user
+    ///   is dropped.
+    package init(_ configuration: AMQPConfiguration, service: String, answeredBy answerer: String, log: Logger) {
         metrics = RPCMetrics(role: configuration.connectionName)
-        role = RPCRole(configuration, service: service)
+        role = PublisherRole(configuration, replies: Replies(service: service, answeredBy: answerer, metrics))
         thread = ChannelThread(configuration, role: role, log: ConnectionLog(configuration, log))
     }
 
@@ -30,7 +32,7 @@ package final class RPCClient: Sendable {
     package func connected(within limit: Duration) async -> Bool { await thread.connected(within: limit) }
 
     /// Replies that came after their caller had given up, counted for all clients of this connection name.
-    package var lateReplies: Int { role.lateReplies }
+    package var lateReplies: Int { Int(metrics.late.count) }
 
     /// - Parameter messageID: names the request for its receiver; the same one again means the same request.
     /// - Throws: at once if no queue is bound, the queue is full, or there is no connection.
@@ -39,15 +41,15 @@ package final class RPCClient: Sendable {
         exchange: String, routingKey: String, type: String, body: [UInt8], headers: [(String, String)] = [], messageID: String,
         within limit: Duration
     ) async throws(RPCError) -> Delivery {
-        var properties = MessageProperties(
+        let properties = MessageProperties(
             messageID: messageID, correlationID: messageID, type: type, timestamp: UInt64(time(nil)),
             persistent: false, headers: headers)
-        properties.expirationMilliseconds = max(1, Int(limit.milliseconds))
         let message = OutgoingMessage(exchange: exchange, routingKey: routingKey, body: body, properties: properties)
         let started = MonotonicInstant.current()
         let result: Result<Delivery, RPCError> = await withCheckedContinuation { continuation in
-            if let refusal = role.accept(RPCRole.Call(message: message, deadline: started + limit, continuation: continuation)) {
-                continuation.resume(returning: .failure(refusal))
+            let request = Submission(message: message, deadline: started + limit, completion: .reply(continuation))
+            if let refusal = role.accept([request]) {
+                continuation.resume(returning: .failure(refusal == .saturated ? .saturated : .notSent(refusal)))
             } else {
                 thread.wake()
             }

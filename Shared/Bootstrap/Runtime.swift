@@ -100,8 +100,9 @@ package final class Runtime: Sendable {
         return publisher
     }
 
-    package func rpcClient(_ role: String = "rpc") throws(ConfigurationError) -> RPCClient {
-        let client = RPCClient(try broker(role), service: service, log: log)
+    /// - Parameter answerer: the service whose answers are accepted.
+    package func rpcClient(_ role: String, answeredBy answerer: String) throws(ConfigurationError) -> RPCClient {
+        let client = RPCClient(try broker(role), service: service, answeredBy: answerer, log: log)
         addBroker(role, run: { await client.run() }, stop: { await client.stop() }, isConnected: { client.isConnected })
         return client
     }

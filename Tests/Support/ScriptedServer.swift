@@ -92,6 +92,31 @@ package final class ScriptedPeer {
         return String(decoding: unread[..<size], as: UTF8.self)
     }
 
+    /// Returns the next `count` bytes, or nil when the client has hung up.
+    package func read(_ count: Int) -> [UInt8]? {
+        while unread.count < count {
+            var buffer = [UInt8](repeating: 0, count: 65_536)
+            let received = recv(descriptor, &buffer, buffer.count, 0)
+            guard received > 0 else { return nil }
+            unread.append(contentsOf: buffer[..<received])
+        }
+        defer { unread.removeFirst(count) }
+        return Array(unread[..<count])
+    }
+
+    /// Reads nothing until what the client sends fills the buffers of both ends: 100 ms without a
+    /// further byte.
+    package func waitUntilFull() {
+        var (waiting, quiet) = (Int32(0), 0)
+        while quiet < 10 {
+            poll(nil, 0, 10)
+            var now: Int32 = 0
+            _ = ioctl(descriptor, UInt(FIONREAD), &now)
+            quiet = now > 0 && now == waiting ? quiet + 1 : 0
+            waiting = now
+        }
+    }
+
     /// False when the client is gone.
     @discardableResult
     package func send(_ text: String) -> Bool { send(Array(text.utf8)) }

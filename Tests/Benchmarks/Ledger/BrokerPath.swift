@@ -27,7 +27,8 @@ final class BrokerPath: Sendable {
     static func connected(to stack: BenchStack, accounts: Int, on loop: EventLoop) async throws -> BrokerPath {
         let url = try stack.broker("llm-proxy")
         let log = Logger(service: "llm-proxy", level: .error)
-        let requests = RPCClient(try AMQPConfiguration(url: url, connectionName: "bench:rpc"), service: "llm-proxy", log: log)
+        let requests = RPCClient(
+            try AMQPConfiguration(url: url, connectionName: "bench:rpc"), service: "llm-proxy", answeredBy: "ledger", log: log)
         let publisher = AMQPPublisher(try AMQPConfiguration(url: url, connectionName: "bench:publish"), log: log)
         let running = [Task(executorPreference: loop) { await requests.run() }, Task(executorPreference: loop) { await publisher.run() }]
         guard await requests.connected(within: .seconds(5)), await publisher.connected(within: .seconds(5)) else {

@@ -80,7 +80,7 @@ final class ProxyUnderTest: @unchecked Sendable {
             questions: AMQPConsumer(try amqp("ledger:questions"), source: .queue("questions"), prefetch: 100, log: log),
             commands: AMQPConsumer(try amqp("ledger:commands"), source: .queue("commands"), prefetch: 100, log: log))
         let markers = AMQPPublisher(try amqp("test:markers"), log: log)
-        let requests = RPCClient(try amqp("llm-proxy:rpc"), service: "llm-proxy", log: log)
+        let requests = RPCClient(try amqp("llm-proxy:rpc"), service: "llm-proxy", answeredBy: try amqp("").user, log: log)
         let publisher = AMQPPublisher(try amqp("llm-proxy:publisher"), log: log)
         let provider = ScriptedProvider()
         let providerServer = try server(provider.router, on: database.loop)

@@ -43,11 +43,12 @@ func withConsumer<Result: Sendable>(
 
 @discardableResult
 func withRPCClient<Result: Sendable>(
-    _ broker: TestBroker, _ adjust: (inout AMQPConfiguration) -> Void = { _ in }, _ body: (RPCClient) async throws -> Result
+    _ broker: TestBroker, answeredBy answerer: String? = nil, _ adjust: (inout AMQPConfiguration) -> Void = { _ in },
+    _ body: (RPCClient) async throws -> Result
 ) async throws -> Result {
     var configuration = try AMQPConfiguration(url: broker.url, connectionName: "test:rpc")
     adjust(&configuration)
-    let client = RPCClient(configuration, service: "test", log: log)
+    let client = RPCClient(configuration, service: "test", answeredBy: answerer ?? configuration.user, log: log)
     async let running: Void = client.run()
     guard await client.connected(within: .seconds(10)) else { throw NotConnected() }
     let result = try await body(client)

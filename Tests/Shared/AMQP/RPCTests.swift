@@ -99,6 +99,22 @@ struct RPCTests {
         }
     }
 
+    @Test func `a reply of another user is no answer`() async throws {
+        try await TestBroker.with { broker in
+            try declareHolds(broker)
+            try await withConsumer(broker, .queue("ledger.rpc.hold")) { server in
+                try await withRPCClient(broker, answeredBy: "auth") { client in
+                    let before = client.lateReplies
+                    let call = Task { await outcome(client, within: .seconds(2)) }
+                    answer(try await gather(1, from: server)[0], from: server)
+                    let failure = await call.value
+                    #expect(failure == .timedOut)
+                    #expect(client.lateReplies == before)
+                }
+            }
+        }
+    }
+
     /// Otherwise the requester acts on an answer, while another server decides the request anew.
     @Test func `an answer without its acknowledgement is not heard`() async throws {
         try await TestBroker.with { broker in
@@ -122,7 +138,8 @@ struct RPCTests {
 
     @Test func `a call before there is a connection, and after the end, was never sent`() async throws {
         try await TestBroker.with { broker in
-            let client = RPCClient(try AMQPConfiguration(url: broker.url, connectionName: "test:rpc"), service: "test", log: log)
+            let client = RPCClient(
+                try AMQPConfiguration(url: broker.url, connectionName: "test:rpc"), service: "test", answeredBy: "ledger", log: log)
             var failure = await outcome(client, within: .seconds(60))
             #expect(failure == .notSent(.disconnected))
             #expect(failure?.neverArrived == true)

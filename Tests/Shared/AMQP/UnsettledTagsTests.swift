@@ -4,8 +4,8 @@ import Testing
 @testable import AMQP
 
 struct UnsettledTagsTests {
-    @Test func `what lies before the oldest unsettled delivery is acknowledged together, the rest one by one`() {
-        var tags = out(6)
+    @Test func `what lies before the oldest unsettled delivery is acknowledged together, the rest one by one`() throws {
+        var tags = try out(6)
         #expect(tags.settle(acknowledge(5, 2)) == [.acknowledge(5, multiple: false), .acknowledge(2, multiple: false)])
         #expect(tags.settle(acknowledge(3, 1)) == [.acknowledge(3, multiple: true)])
         #expect(tags.settle(acknowledge(6)) == [.acknowledge(6, multiple: false)])
@@ -13,22 +13,22 @@ struct UnsettledTagsTests {
         #expect(tags.first == tags.next)
     }
 
-    @Test func `rejects leave first, and the multiple acknowledgement names a delivery that is acknowledged`() {
-        var tags = out(4)
+    @Test func `rejects leave first, and the multiple acknowledgement names a delivery that is acknowledged`() throws {
+        var tags = try out(4)
         #expect(
             tags.settle(acknowledge(1, 2) + [ConsumerRole.Settlement(epoch: 1, tag: 3, kind: .reject(requeue: true))])
                 == [.reject(3, requeue: true), .acknowledge(2, multiple: true)])
     }
 
-    @Test func `a delivery is settled once, and only if it is out`() {
-        var tags = out(2)
+    @Test func `a delivery is settled once, and only if it is out`() throws {
+        var tags = try out(2)
         #expect(tags.settle(acknowledge(1, 1, 3)) == [.acknowledge(1, multiple: false)])
         #expect(tags.settle(acknowledge(1)) == [])
-        tags.delivered(3)
+        try tags.delivered(3)
         #expect(tags.settle(acknowledge(3, 2)) == [.acknowledge(3, multiple: true)])
     }
 
-    @Test func `in any order of settling the broker forgets exactly what was settled`() {
+    @Test func `in any order of settling the broker forgets exactly what was settled`() throws {
         var random = SplitMix64(seed: drawSeed())
         for _ in 0..<200 {
             var tags = UnsettledTags()
@@ -38,7 +38,7 @@ struct UnsettledTagsTests {
                 for _ in 0..<Int.random(in: 0...5, using: &random) {
                     atBroker.insert(tags.next)
                     unsettled.insert(tags.next)
-                    tags.delivered(tags.next)
+                    try tags.delivered(tags.next)
                 }
                 let settled = unsettled.shuffled(using: &random).prefix(Int.random(in: 0...6, using: &random))
                 unsettled.subtract(settled)
@@ -60,9 +60,9 @@ struct UnsettledTagsTests {
         }
     }
 
-    private func out(_ count: UInt64) -> UnsettledTags {
+    private func out(_ count: UInt64) throws -> UnsettledTags {
         var tags = UnsettledTags()
-        for tag in 1...count { tags.delivered(tag) }
+        for tag in 1...count { try tags.delivered(tag) }
         return tags
     }
 

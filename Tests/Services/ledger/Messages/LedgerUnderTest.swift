@@ -126,7 +126,8 @@ final class Peers: Sendable {
     let publisher: AMQPPublisher
 
     init(_ broker: TestBroker) throws {
-        rpc = RPCClient(try AMQPConfiguration(url: broker.url, connectionName: "llm-proxy:rpc"), service: "llm-proxy", log: log)
+        let amqp = try AMQPConfiguration(url: broker.url, connectionName: "llm-proxy:rpc")
+        rpc = RPCClient(amqp, service: "llm-proxy", answeredBy: amqp.user, log: log)
         publisher = AMQPPublisher(try AMQPConfiguration(url: broker.url, connectionName: "llm-proxy:publisher"), log: log)
     }
 
