@@ -104,11 +104,11 @@ package final class ScriptedPeer {
         return Array(unread[..<count])
     }
 
-    /// Reads nothing until what the client sends fills the buffers of both ends: 100 ms without a
-    /// further byte.
-    package func waitUntilFull() {
+    /// Reads nothing until what the client sends fills the buffers of both ends, so that no further
+    /// byte comes for so many milliseconds.
+    package func waitUntilFull(quietFor milliseconds: Int) {
         var (waiting, quiet) = (Int32(0), 0)
-        while quiet < 10 {
+        while quiet < milliseconds / 10 {
             poll(nil, 0, 10)
             var now: Int32 = 0
             _ = ioctl(descriptor, UInt(FIONREAD), &now)
