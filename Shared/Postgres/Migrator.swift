@@ -98,8 +98,6 @@ package struct Migrator {
 
     private static func quoted(_ name: String) -> String { "\"" + name.replacing("\"", with: "\"\"") + "\"" }
 
-    private static func literal(_ text: String) -> String { "'" + text.replacing("'", with: "''") + "'" }
-
     private static func files(in directory: String) throws -> [File] {
         let names: [String]
         do {
