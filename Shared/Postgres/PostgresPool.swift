@@ -203,11 +203,11 @@ package final class PostgresPool: @unchecked Sendable {
         opening += 1
         // Ends by itself: a look-up, then the session's own time limit. It counts as `opening` until then.
         Task(executorPreference: loop) { [self] in
-            do {
-                let addresses = try await HostLookup.options(for: configuration.url)
-                connect(options + addresses)
+            do throws(PostgresError) {
+                let hosts = try Hosts(configuration.url)
+                connect(try await options + hosts.options(within: configuration.connectWithin, on: loop))
             } catch {
-                openFailed(error as? PostgresError ?? PostgresError(.connectFailed, "host look-up is overloaded", cause: error))
+                openFailed(error)
             }
         }
     }

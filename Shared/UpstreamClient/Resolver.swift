@@ -1,6 +1,6 @@
 import EventLoop
 
-/// The addresses of one origin, looked up on a thread of their own and remembered for 30 seconds.
+/// The addresses of one origin, remembered for 30 seconds.
 final class Resolver: @unchecked Sendable {
     // @unchecked Sendable: confined to `loop`.
 
@@ -11,15 +11,11 @@ final class Resolver: @unchecked Sendable {
     private var expires = MonotonicInstant(nanoseconds: 0)
     private var waiting: [(Result<[SocketAddress], UpstreamError>) -> Void] = []
 
-    /// Two threads a process: a name server that is away holds up look-ups, nothing else.
-    private static let threads = BlockingPool(name: "resolver", threads: 2, queueMax: 256)
-
     init(loop: EventLoop, origin: Origin) {
         self.loop = loop
         self.origin = origin
-        let numeric = try? SocketAddress.resolve(origin, numericOnly: true).get()
-        isNumeric = numeric != nil
-        known = numeric ?? []
+        known = HostLookup.address(origin.host, port: origin.port).map { [$0] } ?? []
+        isNumeric = !known.isEmpty
     }
 
     /// Answers at once when the addresses are known; otherwise later, on the loop, after at most `limit`.
@@ -31,23 +27,14 @@ final class Resolver: @unchecked Sendable {
     }
 
     private func lookUp(within limit: Duration) async {
-        let found = Wait<[SocketAddress]>(on: loop)
-        // A task of its own: a look-up cannot be interrupted, and the deadline must not wait for it.
-        Task(executorPreference: loop) { [origin] in
-            do {
-                found.succeed(try await Self.threads.run { try SocketAddress.resolve(origin).get() })
-            } catch {
-                found.fail(error)
-            }
-        }
         do {
-            known = try await found.value(within: limit, elseThrow: UpstreamError(.timedOut(.connect), "looking up \(self.origin.host)"))
+            known = try await HostLookup.addresses(of: origin.host, port: origin.port, within: limit, on: loop)
             expires = loop.now + .seconds(30)
             finish(.success(known))
         } catch {
-            let error = error as? UpstreamError ?? UpstreamError(.connectFailed, "too many name look-ups are waiting")
-            // A name server that is away for a moment must not stop a provider that is there.
-            finish(known.isEmpty ? .failure(error) : .success(known))
+            let isTimeout = (error as? HostLookup.Failure)?.isTimeout ?? false
+            // The last addresses serve while a name server is unavailable.
+            finish(known.isEmpty ? .failure(UpstreamError(isTimeout ? .timedOut(.connect) : .connectFailed, "\(error)")) : .success(known))
         }
     }
 

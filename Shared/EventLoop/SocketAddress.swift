@@ -1,17 +1,27 @@
 import Glibc
 
-/// An address `connect(2)` takes.
-struct SocketAddress: Sendable {
+/// An address that `connect(2)` takes.
+package struct SocketAddress: Sendable {
     private var storage = sockaddr_storage()
     private var length: socklen_t = 0
 
-    private init(_ info: addrinfo) {
+    init(_ info: addrinfo) {
         length = min(info.ai_addrlen, socklen_t(MemoryLayout<sockaddr_storage>.size))
         withUnsafeMutableBytes(of: &storage) { $0.copyMemory(from: UnsafeRawBufferPointer(start: info.ai_addr, count: Int(length))) }
     }
 
+    /// The address in numbers, without the port.
+    package var host: String? {
+        var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+        let status = withUnsafeBytes(of: storage) {
+            getnameinfo(
+                $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), length, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
+        }
+        return status != 0 ? nil : String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
     /// A non-blocking socket on its way to this address; -1 with `errno` when that cannot even begin.
-    func connect() -> Int32 {
+    package func connect() -> Int32 {
         let type = SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue
         let descriptor = socket(Int32(storage.ss_family), Int32(type), 0)
         guard descriptor >= 0 else { return -1 }
@@ -27,25 +37,5 @@ struct SocketAddress: Sendable {
             return -1
         }
         return descriptor
-    }
-
-    /// Asks the system's resolver: blocks, for seconds when a name server is away. Numeric addresses come back at once.
-    static func resolve(_ origin: Origin, numericOnly: Bool = false) -> Result<[SocketAddress], UpstreamError> {
-        var hints = addrinfo()
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        hints.ai_flags = AI_NUMERICSERV | (numericOnly ? AI_NUMERICHOST : AI_ADDRCONFIG)
-        var first: UnsafeMutablePointer<addrinfo>?
-        let status = getaddrinfo(origin.host, String(origin.port), &hints, &first)
-        guard status == 0 else {
-            return .failure(UpstreamError(.connectFailed, "\(origin.host): \(String(cString: gai_strerror(status)))"))
-        }
-        defer { freeaddrinfo(first) }
-        var found: [SocketAddress] = []
-        var next = first
-        while let info = next {
-            found.append(SocketAddress(info.pointee))
-            next = info.pointee.ai_next
-        }
-        return .success(found)
     }
 }

@@ -1,0 +1,43 @@
+import Testing
+
+@testable import EventLoop
+
+@Suite(.timeLimit(.minutes(1)))
+struct HostLookupTests {
+    private static let loop = EventLoop.spawn(name: "host-lookup-tests")
+
+    private func addresses(of host: String, within limit: Duration = .seconds(30)) async throws -> [String?] {
+        let loop = Self.loop
+        return try await Task(executorPreference: loop) {
+            try await HostLookup.addresses(of: host, port: 5432, within: limit, on: loop).map(\.host)
+        }.value
+    }
+
+    @Test(arguments: ["127.0.0.1", "::1"])
+    func `an address needs no look-up`(_ host: String) async throws {
+        #expect(HostLookup.address(host, port: 80)?.host == host)
+        #expect(try await addresses(of: host, within: .zero) == [host])
+    }
+
+    @Test(arguments: ["localhost", "", "127.0.0.1:80", "256.0.0.1"])
+    func `a name is no address`(_ host: String) {
+        #expect(HostLookup.address(host, port: 80) == nil)
+    }
+
+    @Test func `a name has at least one address`() async throws {
+        let found = try await addresses(of: "localhost")
+        #expect(!found.isEmpty)
+        #expect(found.allSatisfy { $0 == "127.0.0.1" || $0 == "::1" })
+    }
+
+    @Test func `a name that does not exist is the reason told`() async throws {
+        let error = await #expect(throws: HostLookup.Failure.self) { _ = try await addresses(of: "does-not-exist.invalid") }
+        #expect(error?.isTimeout == false)
+        #expect(error?.description.contains("does-not-exist.invalid") == true)
+    }
+
+    @Test func `a look-up that takes too long does not keep its caller`() async throws {
+        let error = await #expect(throws: HostLookup.Failure.self) { _ = try await addresses(of: "localhost", within: .zero) }
+        #expect(error?.isTimeout == true)
+    }
+}
