@@ -7,8 +7,11 @@ struct Request {
     let sql: String
     let origin: Origin
     let parameters: Parameters
+    /// See ``Statement/statementTimeout``.
+    let statementTimeout: Duration?
 
     init<S: Statement>(_ statement: S) {
+        statementTimeout = statement.statementTimeout
         var parameters = Parameters()
         statement.bind(&parameters)
         key = ObjectIdentifier(S.self)
@@ -19,6 +22,7 @@ struct Request {
 
     private init(control sql: String) {
         key = nil
+        statementTimeout = nil
         self.sql = sql
         origin = .control(sql)
         parameters = Parameters()

@@ -34,6 +34,7 @@ package struct Migrator {
                     let file = set[index]
                     let isNew = try await connection.transaction { transaction in
                         try await transaction.script(Self.opening(schema))
+                        try await transaction.execute(LimitStatements(within: Self.statementWithin))
                         let known = try await transaction.query(AppliedMigrations())
                         if let gone = known.first(where: { !names.contains($0.name) }) {
                             throw PostgresError(.migrationRefused, "\(gone.name) was applied and its file is gone")
@@ -88,11 +89,13 @@ package struct Migrator {
         }
     }
 
+    /// The time for one statement of a migration, such as an index over a large table.
+    private static let statementWithin = Duration.seconds(3_600)
+
     private static func opening(_ schema: String) -> String {
         """
         SELECT pg_advisory_xact_lock(hashtext('schema_migration'));
         SET LOCAL search_path TO \(quoted(schema)), public;
-        SET LOCAL statement_timeout = 0;
         """
     }
 

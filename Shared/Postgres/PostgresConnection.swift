@@ -106,7 +106,7 @@ extension Session {
     }
 
     /// Like ``run(_:)``, but a cancelled task waits too: for COMMIT and ROLLBACK, whose outcome somebody must know.
-    /// Bounded by the server's statement timeout and by TCP's user timeout.
+    /// Bounded by the session's limit for an answer.
     func runToEnd(_ requests: [Request]) async throws -> [QueryResult] {
         loop.preconditionCurrent()
         return try await withCheckedThrowingContinuation { continuation in

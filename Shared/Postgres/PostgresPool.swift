@@ -20,6 +20,9 @@ package final class PostgresPool: @unchecked Sendable {
         package var waitersMax = 4096
         /// `statement_timeout`; the server cancels what takes longer (57014).
         package var statementTimeout: Duration = .seconds(30)
+        /// The time by which an answer may be later than the server's limit for the statement. Then
+        /// the server is taken for dead, and the connection is closed. Checked once a second.
+        package var answerMargin: Duration = .seconds(5)
         /// `idle_in_transaction_session_timeout`: a task that hangs inside a transaction loses its connection and its locks.
         package var idleInTransactionTimeout: Duration = .seconds(30)
         /// How long a connection whose borrower left in the middle may take to come to rest before it is closed.
@@ -213,7 +216,8 @@ package final class PostgresPool: @unchecked Sendable {
     }
 
     private func connect(_ options: [(String, String)]) {
-        let session = Session(loop: loop)
+        let session = Session(
+            loop: loop, statementTimeout: configuration.statementTimeout, answerMargin: configuration.answerMargin)
         session.connect(options, within: configuration.connectWithin) { [self] error in
             if let error { return openFailed(error) }
             session.submit([Request(SessionSettings(configuration: configuration))]) { [self] result in
@@ -235,6 +239,7 @@ package final class PostgresPool: @unchecked Sendable {
         lastFailure = nil
         session.onDeath = { [self, unowned session] error in
             log.warning("database connection lost", ["connections": .integer(connectionsOpen)], error: error)
+            if session.othersAreSuspect { closeIdle() }
             // A lent one is counted out when its borrower gives it back.
             if let index = idle.firstIndex(where: { $0 === session }) {
                 idle.remove(at: index)
@@ -244,6 +249,12 @@ package final class PostgresPool: @unchecked Sendable {
         lent += 1
         lend(session)
         openIfNeeded()
+    }
+
+    private func closeIdle() {
+        let sessions = idle.filter { !$0.isDead }
+        idle.removeAll { !$0.isDead }
+        for session in sessions { session.close() }
     }
 
     private func openFailed(_ error: PostgresError) {

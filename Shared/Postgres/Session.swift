@@ -18,6 +18,11 @@ final class Session: IOHandler, @unchecked Sendable {
     }
 
     let loop: EventLoop
+    /// The server's limit for a statement (`statement_timeout`).
+    private let statementTimeout: Duration
+    /// The limit that the open transaction set instead.
+    private var transactionTimeout: Duration?
+    private let answerMargin: Duration
     private var handle: OpaquePointer?
     private var watched: Int32?
     private var wantsWrite = false
@@ -28,8 +33,13 @@ final class Session: IOHandler, @unchecked Sendable {
 
     /// Called once, when an open session dies; not when ``close()`` ends it.
     var onDeath: ((PostgresError) -> Void)?
+    /// True after a death whose cause other sessions of the pool share: a server that does not
+    /// answer.
+    private(set) var othersAreSuspect = false
 
-    init(loop: EventLoop) { self.loop = loop }
+    init(loop: EventLoop, statementTimeout: Duration, answerMargin: Duration) {
+        (self.loop, self.statementTimeout, self.answerMargin) = (loop, statementTimeout, answerMargin)
+    }
 
     var isBusy: Bool {
         switch phase {
@@ -97,6 +107,7 @@ final class Session: IOHandler, @unchecked Sendable {
         let ended = phase
         if case .dead = ended { return }
         phase = .dead(error)
+        deadline = .never
         unwatch()
         if let handle { PQfinish(handle) }
         handle = nil
@@ -111,9 +122,10 @@ final class Session: IOHandler, @unchecked Sendable {
         onDeath.take()?(error)
     }
 
-    /// The connection broke: says so with the server's reason if it gave one (`57P01` and its like arrive just before the end).
-    private func lost() {
-        var error = PostgresError(.connectionLost, lastMessage)
+    /// Ends a broken session. Reports the server's reason if it gave one (`57P01` and its like
+    /// arrive just before the end).
+    private func lost(_ reason: String? = nil) {
+        var error = PostgresError(.connectionLost, reason ?? lastMessage)
         if case .running(let batch) = phase {
             if let failure = batch.failure { error = failure }
             error.code = batch.commitIsUnknown ? .commitUnknown : .connectionLost
@@ -146,6 +158,7 @@ final class Session: IOHandler, @unchecked Sendable {
         var batch = Batch([], completion: completion)
         var preparing: [ObjectIdentifier: (name: String, types: [UInt32])] = [:]
         for request in requests {
+            transactionTimeout = request.statementTimeout ?? transactionTimeout
             guard let key = request.key else {
                 guard PQsendQueryParams(handle, request.sql, 0, nil, nil, nil, nil, 1) == 1 else { return refuse(completion) }
                 batch.steps.append(request.sql == Request.commit.sql ? .commit : .execute(request.origin))
@@ -170,7 +183,21 @@ final class Session: IOHandler, @unchecked Sendable {
         batch.results.reserveCapacity(requests.count)
         preparingTypes = preparing
         phase = .running(batch)
+        expectAnswer()
         flush()
+    }
+
+    /// Limits the wait for the next answer. A server that runs ends its statement before that. TCP
+    /// does not show that a server hangs, because the kernel acknowledges bytes for a process that
+    /// is stopped or waits for its disk.
+    private func expectAnswer() { deadline = loop.now + statementLimit + answerMargin }
+
+    private var statementLimit: Duration { transactionTimeout ?? statementTimeout }
+
+    private func rest() {
+        phase = .idle
+        deadline = .never
+        if !isInTransaction { transactionTimeout = nil }
     }
 
     /// Plans of the running batch; they move to `prepared` one by one as the server confirms them.
@@ -219,6 +246,7 @@ final class Session: IOHandler, @unchecked Sendable {
             return completion(.failure(error))
         }
         phase = .scripting(failure: nil, completion)
+        expectAnswer()
         flush()
     }
 
@@ -257,6 +285,14 @@ final class Session: IOHandler, @unchecked Sendable {
             }
             if wantsWrite { flush() }
         }
+    }
+
+    override func deadlineReached() {
+        // If this process was stopped itself, the answer is in the socket.
+        ready(.readable)
+        guard isBusy, deadline == .never else { return }
+        othersAreSuspect = true
+        lost("no answer within \(statementLimit + answerMargin)")
     }
 
     private func flush() {
@@ -303,7 +339,7 @@ final class Session: IOHandler, @unchecked Sendable {
             let status = PQresultStatus(result)
             if status == PGRES_PIPELINE_SYNC {
                 PQclear(result)
-                phase = .idle
+                rest()
                 preparingTypes = [:]
                 batch.completion(batch.failure.map { .failure($0) } ?? .success(batch.results))
                 return
@@ -312,6 +348,7 @@ final class Session: IOHandler, @unchecked Sendable {
             record(result, status, in: &batch)
             phase = .running(batch)
             if PQstatus(handle) == CONNECTION_BAD { return lost() }
+            expectAnswer()
         }
     }
 
@@ -354,7 +391,7 @@ final class Session: IOHandler, @unchecked Sendable {
             guard let result = PQgetResult(handle) else {
                 if PQstatus(handle) == CONNECTION_BAD { return lost() }
                 guard PQenterPipelineMode(handle) == 1 else { return lost() }
-                phase = .idle
+                rest()
                 completion(failure.map { .failure($0) } ?? .success(()))
                 return
             }
@@ -364,6 +401,7 @@ final class Session: IOHandler, @unchecked Sendable {
             }
             PQclear(result)
             phase = .scripting(failure: failure, completion)
+            expectAnswer()
         }
     }
 

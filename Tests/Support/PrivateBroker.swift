@@ -97,7 +97,7 @@ package final class PrivateBroker: @unchecked Sendable {
     private func control(_ arguments: String...) throws {
         let status = try spawn("rabbitmqctl", arguments, log: "control.log").wait()
         guard status == 0 else {
-            throw ChildProcess.Failure(description: "rabbitmqctl \(arguments): \(read("\(directory)/control.log").suffix(2_000))")
+            throw ChildProcess.Failure(description: "rabbitmqctl \(arguments): \(textOfFile("\(directory)/control.log").suffix(2_000))")
         }
     }
 
@@ -126,7 +126,7 @@ private func write(_ text: String, to path: String) throws {
     fclose(stream)
 }
 
-private func read(_ path: String) -> String {
+func textOfFile(_ path: String) -> String {
     guard let stream = fopen(path, "r") else { return "" }
     defer { fclose(stream) }
     var bytes = [UInt8](repeating: 0, count: 1 << 16)
@@ -134,10 +134,10 @@ private func read(_ path: String) -> String {
     return String(decoding: bytes[..<count], as: UTF8.self)
 }
 
-private func copy(_ path: String, to other: String) throws { try write(read(path), to: other) }
+private func copy(_ path: String, to other: String) throws { try write(textOfFile(path), to: other) }
 
 /// Free at this moment.
-private func freePorts(_ count: Int) throws -> [UInt16] {
+func freePorts(_ count: Int) throws -> [UInt16] {
     let sockets = (0..<count).map { _ in socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) }
     defer { for socket in sockets { close(socket) } }
     return try sockets.map { socket in

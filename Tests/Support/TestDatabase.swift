@@ -69,8 +69,9 @@ package struct TestDatabase: Sendable {
     }
 
     /// Makes a database with `schema` migrated from `migrations` (directories from the package's root).
-    package static func create(schema: String, migrations: [String]) async throws -> TestDatabase {
-        guard let server = ProcessInfo.processInfo.environment["TEST_POSTGRES_URL"] else {
+    /// - Parameter server: a superuser's URL of another server than that of all suites.
+    package static func create(on server: String? = nil, schema: String, migrations: [String]) async throws -> TestDatabase {
+        guard let server = server ?? ProcessInfo.processInfo.environment["TEST_POSTGRES_URL"] else {
             throw Missing(description: "TEST_POSTGRES_URL is not set: run the tests by `make test`, which starts a server for them")
         }
         let name = "test_\(UInt64.random(in: .min ... .max))"

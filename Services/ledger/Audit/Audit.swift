@@ -150,6 +150,8 @@ struct PrepareAudit: Statement {
             set_config('cursor_tuple_fraction', '1', true), set_config('plan_cache_mode', 'force_custom_plan', true),
             set_config('jit', 'off', true)
         """
+
+    var statementTimeout: Duration? { .seconds(3_600) }
 }
 
 /// Reads the opening at which an audit begins.

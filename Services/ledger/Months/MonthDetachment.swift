@@ -61,7 +61,7 @@ struct MonthDetachment: Sendable {
             return .refused(.timedOut)
         }
         try await pool.transaction { transaction in
-            _ = try await transaction.pipeline(AllowTenMinutes(), DeleteOldAccountOpenings(), DeleteOldLotOpenings())
+            _ = try await transaction.pipeline(LimitStatements(within: .seconds(600)), DeleteOldAccountOpenings(), DeleteOldLotOpenings())
         }
         return .detached
     }
@@ -69,7 +69,8 @@ struct MonthDetachment: Sendable {
     /// Looks for a reason to refuse, without a lock that makes a writer wait.
     private func refusal(of month: JournalMonth) async throws -> Refusal? {
         let facts = try await pool.transaction { transaction in
-            try await transaction.pipeline(AllowTenMinutes(), SummarizeMonth(month: month), ReadMonth(month: month)).2[0]
+            let limit = LimitStatements(within: .seconds(600))
+            return try await transaction.pipeline(limit, SummarizeMonth(month: month), ReadMonth(month: month)).2[0]
         }
         guard month == JournalMonth(of: facts.journalStart) else { return .notTheOldest(JournalMonth(of: facts.journalStart)) }
         guard month.index + Self.monthsKept <= JournalMonth(of: facts.now).index else { return .tooRecent }
@@ -94,10 +95,6 @@ struct MonthDetachment: Sendable {
         }
         preconditionFailure("tries are counted")
     }
-}
-
-private struct AllowTenMinutes: Statement {
-    static let sql = "SELECT set_config('statement_timeout', '10min', true)"
 }
 
 /// Updates the month's BRIN index, so that the look into it under the lock reads a few pages.

@@ -112,6 +112,8 @@ struct BeginBatch: Statement {
         parameters.append("\(lockWithin.wholeMilliseconds)ms")
         parameters.append("\(statementWithin.wholeMilliseconds)ms")
     }
+
+    var statementTimeout: Duration? { statementWithin }
 }
 
 /// The only clock: read after the locks are held, so that time passes in the order of decisions.

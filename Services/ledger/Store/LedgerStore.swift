@@ -19,8 +19,8 @@ final class LedgerStore: @unchecked Sendable {
     static let lockWithin = Duration.milliseconds(200)
     /// The time that one account's transaction waits for its row, if no other account waits.
     static let lineWithin = Duration.seconds(1)
-    /// The longest time of one statement of a batch, so that a slow account does not delay the
-    /// others.
+    /// The longest time of one statement of a batch or a read, so that a slow account does not
+    /// delay the others.
     static let statementWithin = Duration.seconds(5)
 
     /// - Parameter reads: the pool of the pages; `pool` by default.
@@ -166,7 +166,7 @@ final class LedgerStore: @unchecked Sendable {
     ) async throws -> (state: LedgerState, now: Instant) {
         try await (pool ?? self.pool).transaction(isolation: .repeatableReadOnly) { transaction in
             let (_, rows, now) = try await transaction.pipeline(
-                BeginBatch(lockWithin: Self.lockWithin), ReadAccounts(ids: accounts), ReadClock())
+                BeginBatch(lockWithin: Self.lockWithin, statementWithin: Self.statementWithin), ReadAccounts(ids: accounts), ReadClock())
             var state = LedgerState(rows, [], [])
             try await transaction.readLotsAndKeys(into: &state, for: [], now: now[0], lotsOf: lots ? accounts : [])
             return (state.apply([], now: now[0], limits: limits).state, now[0])
