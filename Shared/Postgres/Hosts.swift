@@ -32,8 +32,11 @@ struct Hosts: Sendable {
 
     /// Returns libpq's options `host`, `hostaddr` and `port` with every address of every host, so
     /// that libpq itself looks up nothing on the loop. It checks certificates against `host`.
+    ///
+    /// libpq tries the addresses one after another but waits without limit for a server that
+    /// accepts and does not answer. Attempt number `attempt` therefore begins at a later address.
     /// - Returns: nothing if the URL gives addresses itself, or names a socket in the file system.
-    func options(within limit: Duration, on loop: EventLoop) async throws(PostgresError) -> [(String, String)] {
+    func options(attempt: Int, within limit: Duration, on loop: EventLoop) async throws(PostgresError) -> [(String, String)] {
         guard !hasAddresses, !names.isEmpty, names.allSatisfy({ !$0.hasPrefix("/") }) else { return [] }
         var entries: [(host: String, address: String, port: String)] = []
         var failure = ""
@@ -47,9 +50,11 @@ struct Hosts: Sendable {
             }
         }
         guard !entries.isEmpty else { throw PostgresError(.connectFailed, failure) }
+        let first = attempt % entries.count
+        let ordered = entries[first...] + entries[..<first]
         return [
-            ("host", entries.map(\.host).joined(separator: ",")), ("hostaddr", entries.map(\.address).joined(separator: ",")),
-            ("port", entries.map(\.port).joined(separator: ",")),
+            ("host", ordered.map(\.host).joined(separator: ",")), ("hostaddr", ordered.map(\.address).joined(separator: ",")),
+            ("port", ordered.map(\.port).joined(separator: ",")),
         ]
     }
 }

@@ -10,8 +10,9 @@ package final class PostgresPool: @unchecked Sendable {
     // @unchecked Sendable: confined to its loop.
 
     package struct Configuration: Sendable {
-        /// A libpq URL, `postgresql://user:password@host:port/database?sslmode=verify-full`. Several hosts are tried in order until
-        /// one takes writes.
+        /// A libpq URL, `postgresql://user:password@host:port/database?sslmode=verify-full`. Several
+        /// hosts are tried in order until one takes writes. After a failed attempt the next one
+        /// begins at the next address.
         package var url: String
         package var connectionsMax = 8
         package var connectWithin: Duration = .seconds(5)
@@ -208,7 +209,7 @@ package final class PostgresPool: @unchecked Sendable {
         Task(executorPreference: loop) { [self] in
             do throws(PostgresError) {
                 let hosts = try Hosts(configuration.url)
-                connect(try await options + hosts.options(within: configuration.connectWithin, on: loop))
+                connect(try await options + hosts.options(attempt: failures, within: configuration.connectWithin, on: loop))
             } catch {
                 openFailed(error)
             }

@@ -80,4 +80,19 @@ struct StoppedServerTests {
             }
         }
     }
+
+    @Test func `a pool whose first server does not answer reaches the next one`() async throws {
+        try await PrivatePostgres.with { stopped in
+            try await PrivatePostgres.with { server in
+                var configuration = PostgresPool.Configuration(
+                    url: "postgresql://postgres@\(stopped.address),\(server.address)/postgres", applicationName: "test")
+                configuration.connectWithin = .seconds(1)
+                configuration.acquireWithin = .seconds(20)
+                stopped.freeze()
+                try await TestDatabase.withPool(configuration) { pool async throws in
+                    #expect(try await pool.one(DivideTen(by: 2)) == 5)
+                }
+            }
+        }
+    }
 }

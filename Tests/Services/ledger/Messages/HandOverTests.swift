@@ -86,6 +86,69 @@ struct HandOverTests {
         try await withLedgers { _ in }
     }
 
+    /// The servers are stopped, not ended: TCP goes on, and no error says that the database is away.
+    @Test(.timeLimit(.minutes(3)))
+    func `a ledger whose database does not answer gives its queues to one that reaches the promoted standby`() async throws {
+        try await PrivatePostgres.with { primary in
+            let database = try await TestDatabase.create(
+                on: primary.url, schema: "ledger", migrations: ["Shared/Outbox/Migrations", "Services/ledger/Migrations"])
+            try await primary.withStandby { standby in
+                try await TestBroker.withTopology { broker in
+                    try await TestDatabase.onLoop { try await Self.failOver(database, primary, standby, broker) }
+                }
+            }
+        }
+    }
+
+    private static func failOver(
+        _ database: TestDatabase, _ primary: PrivatePostgres, _ standby: PrivatePostgres, _ broker: TestBroker
+    ) async throws {
+        func configure(_ configuration: inout PostgresPool.Configuration) {
+            configuration.connectWithin = .seconds(2)
+            configuration.acquireWithin = .seconds(5)
+            configuration.statementTimeout = .seconds(2)
+            configuration.answerMargin = .seconds(1)
+        }
+        let first = try LedgerUnderTest(database, broker, configure: configure)
+        let second = try LedgerUnderTest(
+            database, broker,
+            configure: {
+                configure(&$0)
+                $0.url = $0.url.replacing(primary.address, with: "\(primary.address),\(standby.address)")
+            })
+        try await first.start()
+        try await until("the first has the queues") { first.isConnected }
+        try await second.start()
+        try await until("the second stands by") { second.isConnected }
+        try await withPeers(broker) { peers in
+            let (account, charge) = (AccountID.make(), ChargeID.make())
+            try await peers.grant(100, account: account)
+            try await until("the grant is there") { try await first.ledger.store.standing(of: account)?.account.posted == credits(100) }
+            #expect(try await peers.hold(10, on: charge, account: account).status == .granted)
+            try await until("the standby has it") { try await first.ledger.pool.one(StandbyHasAll()) }
+
+            primary.freeze()
+            try standby.promote()
+            async let late = first.ledger.runner.decide(Command(id: .make(), account: account, action: hold(1)), within: .seconds(1))
+            await #expect(throws: PostgresError.self) { _ = try await first.ledger.store.standing(of: account) }
+            try await peers.settle(7, on: charge, account: account)
+            switch try await late {
+            case .undecided, .unknown: break
+            default: Issue.record("decided without a database")
+            }
+            try await until("the second has settled on the standby", within: .seconds(90)) {
+                (try? await second.ledger.store.standing(of: account)?.account.posted) == credits(93)
+            }
+            try await until("the first is deaf to all queues") { !first.isHearing }
+            #expect(try await peers.hold(10, account: account).status == .granted)
+            #expect(try await Audit.run(on: second.ledger.pool, all: true).findings == [])
+            await second.stop()
+            // The first ends what it had begun.
+            primary.thaw()
+        }
+        await first.stop()
+    }
+
     @Test func `a ledger that is alone subscribes again by itself, with nothing to decide`() async throws {
         let database = TestDatabase.current
         let wire = try Wire(to: database)
@@ -141,4 +204,10 @@ private final class Wire: Sendable {
         configuration.acquireWithin = .seconds(1)
         configuration.connectWithin = .seconds(1)
     }
+}
+
+/// True if a standby has written everything that this server has.
+private struct StandbyHasAll: Statement {
+    typealias Output = Bool
+    static let sql = "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_lsn())"
 }
