@@ -66,7 +66,8 @@ package enum Isolation: Sendable {
 struct Batch {
     enum Step {
         case prepare(ObjectIdentifier, Origin)
-        case execute(Origin)
+        /// A statement; `isKept` is true if an earlier batch prepared its plan.
+        case execute(Origin, isKept: Bool)
         case commit
     }
 
@@ -76,6 +77,9 @@ struct Batch {
     var cursor = 0
     var results: [QueryResult] = []
     var failure: PostgresError?
+    /// True if the server refused a kept plan: a migration changed the type of a result (0A000), or
+    /// the plan was deallocated (26000). Every further use would fail in the same way.
+    var isPlanStale = false
 
     init(_ steps: [Step], completion: @escaping (Result<[QueryResult], PostgresError>) -> Void) {
         self.steps = steps

@@ -33,8 +33,8 @@ final class Session: IOHandler, @unchecked Sendable {
 
     /// Called once, when an open session dies; not when ``close()`` ends it.
     var onDeath: ((PostgresError) -> Void)?
-    /// True after a death whose cause other sessions of the pool share: a server that does not
-    /// answer.
+    /// True after a death whose cause older sessions of the pool share: a server that does not
+    /// answer, or a stale plan.
     private(set) var othersAreSuspect = false
 
     init(loop: EventLoop, statementTimeout: Duration, answerMargin: Duration) {
@@ -161,10 +161,11 @@ final class Session: IOHandler, @unchecked Sendable {
             transactionTimeout = request.statementTimeout ?? transactionTimeout
             guard let key = request.key else {
                 guard PQsendQueryParams(handle, request.sql, 0, nil, nil, nil, nil, 1) == 1 else { return refuse(completion) }
-                batch.steps.append(request.sql == Request.commit.sql ? .commit : .execute(request.origin))
+                batch.steps.append(request.sql == Request.commit.sql ? .commit : .execute(request.origin, isKept: false))
                 continue
             }
-            var plan = prepared[key] ?? preparing[key]
+            let kept = prepared[key]
+            var plan = kept ?? preparing[key]
             if plan == nil {
                 let made = (name: "s\(prepared.count + preparing.count)", types: request.parameters.types)
                 guard PQsendPrepare(handle, made.name, request.sql, Int32(made.types.count), made.types) == 1 else {
@@ -177,7 +178,7 @@ final class Session: IOHandler, @unchecked Sendable {
             guard let plan else { return }
             precondition(plan.types == request.parameters.types, "\(request.origin.name) binds other types than the first time")
             guard send(request.parameters, to: plan.name) else { return refuse(completion) }
-            batch.steps.append(.execute(request.origin))
+            batch.steps.append(.execute(request.origin, isKept: kept != nil))
         }
         guard PQpipelineSync(handle) == 1 else { return refuse(completion) }
         batch.results.reserveCapacity(requests.count)
@@ -347,7 +348,8 @@ final class Session: IOHandler, @unchecked Sendable {
             phase = .idle  // `batch` is the only reference while it changes
             record(result, status, in: &batch)
             phase = .running(batch)
-            if PQstatus(handle) == CONNECTION_BAD { return lost() }
+            othersAreSuspect = batch.isPlanStale
+            if batch.isPlanStale || PQstatus(handle) == CONNECTION_BAD { return lost() }
             expectAnswer()
         }
     }
@@ -365,7 +367,7 @@ final class Session: IOHandler, @unchecked Sendable {
             case .prepare(let key, _):
                 prepared[key] = preparingTypes[key]
                 PQclear(result)
-            case .execute(let origin): batch.results.append(QueryResult(result, origin))
+            case .execute(let origin, _): batch.results.append(QueryResult(result, origin))
             case .commit: batch.results.append(QueryResult(result, Request.commit.origin))
             }
         case PGRES_PIPELINE_ABORTED:
@@ -374,7 +376,7 @@ final class Session: IOHandler, @unchecked Sendable {
         default:
             let name =
                 switch step {
-                case .prepare(_, let origin), .execute(let origin): origin.name
+                case .prepare(_, let origin), .execute(let origin, _): origin.name
                 case .commit: Request.commit.sql
                 }
             // Without an SQLSTATE it is libpq speaking of the connection: no answer to this step.
@@ -383,6 +385,7 @@ final class Session: IOHandler, @unchecked Sendable {
             guard error.sqlState != nil else { return }
             batch.cursor += 1
             if batch.failure == nil { batch.failure = error }
+            if case .execute(_, isKept: true) = step { batch.isPlanStale = ["0A000", "26000"].contains(error.sqlState) }
         }
     }
 

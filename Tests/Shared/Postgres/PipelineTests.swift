@@ -47,6 +47,36 @@ struct PipelineTests {
         }
     }
 
+    /// Plans are per connection, so without a remedy each connection of a pool fails for ever.
+    @Test(arguments: ["ALTER TABLE changing ALTER COLUMN value TYPE bigint", "DEALLOCATE ALL"])
+    func `a plan that the server no longer takes costs one lost statement, and no connection keeps it`(change: String) async throws {
+        struct ReadChanging: Statement {
+            typealias Output = Int64
+            static let sql = "SELECT value FROM changing"
+        }
+        try await TestDatabase.current.withPool(connectionsMax: 2) { pool async throws in
+            try await pool.withConnection { first async throws in
+                try await first.script(
+                    "DROP TABLE IF EXISTS changing; CREATE TABLE changing (value integer); INSERT INTO changing VALUES (1)")
+                #expect(try await first.one(ReadChanging()) == 1)
+                #expect(try await pool.one(ReadChanging()) == 1)
+                #expect(pool.connectionsOpen == 2)
+                try await first.script(change)
+                let error = await #expect(throws: PostgresError.self) {
+                    try await first.transaction { transaction in
+                        _ = try await transaction.one(ReadChanging())
+                    }
+                }
+                #expect(error?.code == .connectionLost)
+                #expect(error?.isRetriable == true)
+            }
+            try await pool.withConnection { first async throws in
+                #expect(try await first.one(ReadChanging()) == 1)
+                #expect(try await pool.one(ReadChanging()) == 1)
+            }
+        }
+    }
+
     @Test func `a statement whose preparation was skipped is prepared the next time`() async throws {
         struct Fresh: Statement {
             typealias Output = Int64
