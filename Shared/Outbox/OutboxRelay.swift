@@ -187,8 +187,11 @@ package final class OutboxRelay: @unchecked Sendable {
             var batch = OutboxBatch(new + failed + runs)
             let isEmpty = batch.round.isEmpty
             let until = MonotonicInstant.current() + configuration.runWithin
-            while !batch.round.isEmpty, MonotonicInstant.current() < until { batch.finishRound(await publish(batch.round)) }
-            // If this commit fails, the relay sends the confirmed messages again.
+            while !batch.round.isEmpty, !Task.isCancelled, MonotonicInstant.current() < until {
+                batch.finishRound(await publish(batch.round))
+            }
+            // A cancelled relay commits too. If this commit fails, the relay sends the confirmed
+            // messages again.
             if !isEmpty { try await transaction.commit(MarkSent(seqs: batch.sent), MarkFailed(failures: batch.failed)) }
             return Page(batch: batch, walkedTo: walk.last.flatMap { $0.isLimit ? $0.key : nil } ?? "")
         }

@@ -71,8 +71,9 @@ package final class PostgresConnection: PostgresExecutor {
 
     /// Runs `body` in a transaction: commits when it returns, rolls back when it throws.
     ///
-    /// BEGIN travels with the first statement; a body that runs none costs no round trip. Cancelling the task rolls back, except
-    /// once COMMIT is sent: then its answer is awaited and told.
+    /// BEGIN travels with the first statement; a body that runs none costs no round trip. A
+    /// cancelled task rolls back, unless it had begun to commit: then it waits for the answer to
+    /// COMMIT.
     /// - Throws: what `body` throws; ``PostgresError/Code/commitUnknown`` when the connection died on COMMIT.
     package func transaction<Value>(
         isolation: Isolation = .readCommitted, _ body: (PostgresTransaction) async throws -> Value

@@ -33,6 +33,7 @@ package final class PostgresTransaction: PostgresExecutor {
     /// Sends the last statements and COMMIT in one round trip, and ends the transaction.
     ///
     /// An error in a statement skips the COMMIT and is thrown; the transaction is then rolled back.
+    /// A cancelled task commits all the same, so that what it did before is recorded.
     @discardableResult
     package func commit<each S: Statement>(_ statements: repeat each S) async throws -> (repeat [(each S).Output]) {
         var requests: [Request] = []
@@ -60,7 +61,6 @@ package final class PostgresTransaction: PostgresExecutor {
         }
         let begins = sent.count - requests.count - 1
         do {
-            if !requests.isEmpty || begins > 0 { try Task.checkCancellation() }
             state = .open
             let results = try await session.runToEnd(sent)
             state = .ended

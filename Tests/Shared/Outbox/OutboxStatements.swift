@@ -98,3 +98,14 @@ struct KillOthers: Statement {
         WHERE datname = current_database() AND pid <> pg_backend_pid()
         """
 }
+
+/// Returns true while a relay has read what is due and its transaction waits for it.
+struct IsPublishing: Statement {
+    typealias Output = Bool
+    static let sql = """
+        SELECT EXISTS (
+            SELECT
+            FROM pg_stat_activity
+            WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%WITH RECURSIVE walk%')
+        """
+}

@@ -199,6 +199,32 @@ struct OutboxTests {
         }
     }
 
+    @Test func `a relay that is cancelled while the broker confirms does not send the message again`() async throws {
+        try await Stage.with { stage in
+            let wire = Wire(to: try stage.amqp("wire"))
+            try await stage.withPublisher(over: wire) { publisher in
+                var configuration = OutboxRelay.Configuration()
+                configuration.confirmWithin = .seconds(60)
+                let relay = OutboxRelay(
+                    pool: stage.pool, publisher: publisher, configuration: configuration, log: TestDatabase.log, metrics: Metrics())
+                wire.isHeld = true
+                try await stage.pool.transaction { try await Outbox.add(message("x"), in: $0) }
+                let running = Task(executorPreference: TestDatabase.loop) { try await relay.run() }
+                // Twice in a row: then the relay has the answer to its last read and publishes.
+                var seen = 0
+                try await until {
+                    seen = try await stage.pool.one(IsPublishing()) ? seen + 1 : 0
+                    return seen == 2
+                }
+                running.cancel()
+                wire.isHeld = false
+                await #expect(throws: CancellationError.self) { try await running.value }
+                #expect(try await stage.pool.one(CountUnsent()) == 0)
+                #expect(try await stage.receive { !$0.isEmpty }.count == 1)
+            }
+        }
+    }
+
     @Test func `an exchange that does not exist fails its own messages only`() async throws {
         try await Stage.with { stage in
             try await stage.pool.transaction { transaction in

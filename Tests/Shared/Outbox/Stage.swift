@@ -1,8 +1,10 @@
 import AMQP
 import Contracts
 import EventLoop
+import Glibc
 import Outbox
 import Postgres
+import Synchronization
 import Telemetry
 import TestSupport
 import Testing
@@ -47,8 +49,11 @@ struct Stage: Sendable {
     }
 
     /// Runs `body` beside a connected publisher.
-    func withPublisher(_ body: @escaping @Sendable (AMQPPublisher) async throws -> Void) async throws {
-        let publisher = AMQPPublisher(try amqp("publisher"), log: TestDatabase.log)
+    /// - Parameter wire: carries its connection to the broker; by default it is direct.
+    func withPublisher(over wire: Wire? = nil, _ body: @escaping @Sendable (AMQPPublisher) async throws -> Void) async throws {
+        var configuration = try amqp("publisher")
+        if let wire { configuration.hosts[0].port = wire.port }
+        let publisher = AMQPPublisher(configuration, log: TestDatabase.log)
         try await beside({ await publisher.run() }) {
             #expect(await publisher.connected(within: .seconds(10)))
             try await body(publisher)
@@ -135,6 +140,35 @@ struct Stage: Sendable {
             try await group.waitForAll()
             try result.get()
         }
+    }
+}
+
+/// A connection to the broker on which the bytes of both sides can be held back.
+final class Wire: Sendable {
+    private let server: ScriptedServer
+    private let state: State
+
+    private final class State: Sendable {
+        let isHeld = Mutex(false)
+    }
+
+    init(to broker: AMQPConfiguration) {
+        let state = State()
+        let port = broker.hosts[0].port
+        self.state = state
+        server = ScriptedServer { peer in
+            peer.forward(to: port) {
+                while state.isHeld.withLock({ $0 }) { poll(nil, 0, 1) }
+                return false
+            }
+        }
+    }
+
+    var port: Int { server.port }
+
+    var isHeld: Bool {
+        get { state.isHeld.withLock { $0 } }
+        set { state.isHeld.withLock { $0 = newValue } }
     }
 }
 

@@ -72,6 +72,21 @@ struct TransactionTests {
         }
     }
 
+    @Test func `a task that is cancelled before its last statements commits them`() async throws {
+        try await TestDatabase.current.withPool { pool async throws in
+            let task = Task(executorPreference: TestDatabase.loop) {
+                try await pool.transaction { transaction in
+                    try await transaction.execute(CreateNote(id: 60, text: "before"))
+                    withUnsafeCurrentTask { $0?.cancel() }
+                    try await transaction.commit(CreateNote(id: 61, text: "last"))
+                }
+            }
+            try await task.value
+            #expect(try await pool.one(NoteExists(id: 60)))
+            #expect(try await pool.one(NoteExists(id: 61)))
+        }
+    }
+
     @Test func `of two serializable transactions that cross one fails retriably`() async throws {
         try await TestDatabase.current.withPool { pool async throws in
             let error = await #expect(throws: PostgresError.self) {
