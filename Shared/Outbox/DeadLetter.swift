@@ -80,13 +80,15 @@ struct SaveDeadLetter: Statement {
 /// Takes one due message and counts the attempt before it is made: a handler that brings the process down runs out of attempts too.
 ///
 /// The row is due again after five minutes. Until then no other replica takes it, and a crash does
+/// The number of attempts is made positive, because an operator can have written any other.
+///
 /// not lose it. Rows with an ordering key are left to the service, which replays them in order.
 struct TakeDueDeadLetter: Statement {
     let consumers: [String]
 
     static let sql = """
         UPDATE dead_letter AS d
-        SET attempts = d.attempts + 1,
+        SET attempts = least(greatest(d.attempts, 0), 1000000) + 1,
             next_attempt_at = clock_timestamp() + interval '5 minutes'
         FROM (
             SELECT message_id, consumer

@@ -149,6 +149,21 @@ struct SubscriptionTests {
         }
     }
 
+    @Test(arguments: [(Int32.min, "retry", 1), (-1, "retry", 1), (0, "retry", 1), (.max, "parked", 1_000_001)])
+    func `any number of attempts that an operator writes is a number of attempts`(
+        _ written: Int32, _ state: String, _ attempts: Int
+    ) async throws {
+        try await Stage.with { stage in
+            let failing = Subscription.on(UserRegistered.self, from: Stage.queue) { _, _, _ in throw Broken() }
+            try await stage.pool.execute(AddDeadLetter(text: "x", orderingKey: nil))
+            try await stage.pool.execute(WriteAttempts(attempts: written))
+            try await stage.withRunner([failing]) { _ in
+                try await until { try await stage.deadLetters()[0].state == state }
+                #expect(try await stage.deadLetters()[0].attempts == attempts)
+            }
+        }
+    }
+
     @Test func `what a handler sends names its message as the cause and stays in its conversation and trace`() async throws {
         try await Stage.with { stage in
             let answering = Subscription.on(UserRegistered.self, from: Stage.queue) { user, envelope, transaction in
@@ -293,6 +308,12 @@ private struct AddDeadLetter: Statement {
         parameters.append(message.encoded())
         parameters.append(orderingKey)
     }
+}
+
+private struct WriteAttempts: Statement {
+    let attempts: Int32
+    static let sql = "UPDATE dead_letter SET attempts = $1"
+    func bind(_ parameters: inout Parameters) { parameters.append(attempts) }
 }
 
 private struct RaiseConflict: Statement {
