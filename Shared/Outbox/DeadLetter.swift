@@ -32,7 +32,8 @@ struct Failure: Sendable {
             errorClass = "\(type(of: error))"
             isPermanent = false
         }
-        message = String("\(error)".prefix(1_000))
+        // A column of type text takes no NUL.
+        message = String("\(error)".prefix(1_000)).replacing("\0", with: "\u{FFFD}")
     }
 }
 
@@ -79,9 +80,9 @@ struct SaveDeadLetter: Statement {
 
 /// Takes one due message and counts the attempt before it is made: a handler that brings the process down runs out of attempts too.
 ///
-/// The row is due again after five minutes. Until then no other replica takes it, and a crash does
 /// The number of attempts is made positive, because an operator can have written any other.
 ///
+/// The row is due again after five minutes. Until then no other replica takes it, and a crash does
 /// not lose it. Rows with an ordering key are left to the service, which replays them in order.
 struct TakeDueDeadLetter: Statement {
     let consumers: [String]

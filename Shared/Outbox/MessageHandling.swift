@@ -16,7 +16,7 @@ final class MessageHandling: @unchecked Sendable {
         case postponed
         /// Waits for a person.
         case parked
-        /// Could not be read: given to the broker's dead-letter queue.
+        /// Cannot be read or stored: given to the broker's dead-letter queue.
         case rejected
     }
 
@@ -92,8 +92,26 @@ final class MessageHandling: @unchecked Sendable {
     private func keep(_ message: ReceivedMessage, because error: any Error) async throws -> Outcome {
         let failure = Failure(error)
         let delay = failure.isPermanent ? nil : delay(after: message.envelope.attempt)
-        _ = try await persevering { try await self.pool.execute(SaveDeadLetter(message: message, failure: failure, delay: delay)) }
-        return noted(message, error, failure, delay)
+        let save = SaveDeadLetter(message: message, failure: failure, delay: delay)
+        var failures = 0
+        while true {
+            do {
+                _ = try await persevering { try await self.pool.execute(save) }
+                return noted(message, error, failure, delay)
+            } catch let refusal as PostgresError where Self.concernsMessage(refusal) {
+                log.error("message not stored", Self.fields(message), error: refusal)
+                return .rejected
+            } catch let outage as PostgresError {
+                failures += 1
+                try await holdBack(failures, outage)
+            }
+        }
+    }
+
+    /// True if the table takes every message but this one: a value that no column takes, such as a
+    /// NUL in its type, or a row that ends the connection again and again.
+    private static func concernsMessage(_ error: PostgresError) -> Bool {
+        error.code == .connectionLost || ["22", "23", "54"].contains(error.sqlState?.prefix(2))
     }
 
     private func delay(after attempts: Int) -> Duration? {
@@ -101,17 +119,21 @@ final class MessageHandling: @unchecked Sendable {
     }
 
     private func noted(_ message: ReceivedMessage, _ error: any Error, _ failure: Failure, _ delay: Duration?) -> Outcome {
-        let fields: LogFields = [
-            "type": .string(message.envelope.type), "message.id": .describing(message.envelope.messageID),
-            "conversation.id": .describing(message.envelope.conversationID), "queue": .string(message.consumer),
-            "attempt": .integer(message.envelope.attempt), "error.class": .string(failure.errorClass),
-        ]
+        let fields = Self.fields(message) + ["error.class": .string(failure.errorClass)]
         if let delay {
             log.warning("message postponed", fields + ["retry.in_ms": .milliseconds(delay)], error: error)
             return .postponed
         }
         log.error("message parked", fields, error: error)
         return .parked
+    }
+
+    private static func fields(_ message: ReceivedMessage) -> LogFields {
+        [
+            "type": .string(message.envelope.type), "message.id": .describing(message.envelope.messageID),
+            "conversation.id": .describing(message.envelope.conversationID), "queue": .string(message.consumer),
+            "attempt": .integer(message.envelope.attempt),
+        ]
     }
 
     // MARK: Conflicts and outages

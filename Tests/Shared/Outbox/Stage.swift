@@ -125,6 +125,8 @@ struct Stage: Sendable {
         }
     }
 
+    func script(_ sql: String) async throws { try await pool.withConnection { try await $0.script(sql) } }
+
     func effects() async throws -> [String] { try await pool.query(ReadEffects()) }
 
     func deadLetters() async throws -> [ReadDeadLetters.Row] { try await pool.query(ReadDeadLetters()) }

@@ -149,6 +149,62 @@ struct SubscriptionTests {
         }
     }
 
+    @Test func `messages that no table takes go to the broker's dead letters, and those behind them are handled`() async throws {
+        try await Stage.with { stage in
+            try await stage.withRunner([Self.record]) { _ in
+                try await stage.withPublisher { publisher in
+                    // As many as are handled at a time, and one more.
+                    for number in 0..<9 {
+                        var poison = outgoing(message("\(number)"))
+                        poison.properties.type = "user.\0.v1"
+                        try await publisher.publish(poison, within: .seconds(5))
+                    }
+                    try await publisher.publish(outgoing(message("x")), within: .seconds(5))
+                }
+                let dead = try await stage.receive(from: Stage.deadLetters) { $0.count == 9 }
+                #expect(dead.count == 9)
+                try await until { try await stage.effects() == ["x"] }
+            }
+            #expect(try await stage.deadLetters().isEmpty)
+        }
+    }
+
+    @Test func `a reason with a NUL is stored without it`() async throws {
+        try await Stage.with { stage in
+            let refusing = Subscription.on(UserRegistered.self, from: Stage.queue) { user, _, _ in
+                throw MessageRefused("unknown_account", "no account \(user.email)")
+            }
+            try await stage.withRunner([refusing]) { _ in
+                try await stage.withPublisher { try await $0.publish(outgoing(message("a\0b")), within: .seconds(5)) }
+                try await until { try await stage.deadLetters().map(\.state) == ["parked"] }
+            }
+        }
+    }
+
+    @Test func `a message waits while the table of dead letters takes none`() async throws {
+        try await Stage.with { stage in
+            let refusing = Subscription.on(UserRegistered.self, from: Stage.queue) { _, _, _ in
+                throw MessageRefused("unknown_account", "no such account")
+            }
+            // A sequence counts the tries, because it is not rolled back.
+            try await stage.script(
+                """
+                CREATE SEQUENCE tries START 1;
+                CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                    PERFORM nextval('tries');
+                    RAISE insufficient_privilege;
+                END $$;
+                CREATE TRIGGER refuse BEFORE INSERT ON dead_letter FOR EACH ROW EXECUTE FUNCTION refuse();
+                """)
+            try await stage.withRunner([refusing]) { _ in
+                try await stage.withPublisher { try await $0.publish(outgoing(message("x")), within: .seconds(5)) }
+                try await until { try await stage.pool.one(CountTries()) > 1 }
+                try await stage.script("DROP TRIGGER refuse ON dead_letter")
+                try await until { try await stage.deadLetters().map(\.state) == ["parked"] }
+            }
+        }
+    }
+
     @Test(arguments: [(Int32.min, "retry", 1), (-1, "retry", 1), (0, "retry", 1), (.max, "parked", 1_000_001)])
     func `any number of attempts that an operator writes is a number of attempts`(
         _ written: Int32, _ state: String, _ attempts: Int
@@ -308,6 +364,11 @@ private struct AddDeadLetter: Statement {
         parameters.append(message.encoded())
         parameters.append(orderingKey)
     }
+}
+
+private struct CountTries: Statement {
+    typealias Output = Int64
+    static let sql = "SELECT last_value FROM tries"
 }
 
 private struct WriteAttempts: Statement {
