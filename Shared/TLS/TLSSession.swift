@@ -49,6 +49,9 @@ package final class TLSSession {
     /// Decrypted bytes that ``read(into:)`` gives without the socket: epoll knows nothing of them.
     package var pending: Int { Int(SSL_pending(ssl)) }
 
+    /// The encrypted bytes that the kernel took so far, the handshake's included.
+    package var bytesWritten: Int { Int(BIO_number_written(SSL_get_wbio(ssl))) }
+
     /// Sends close_notify if the socket takes it now.
     package func sayGoodbye() {
         guard !isBroken else { return }

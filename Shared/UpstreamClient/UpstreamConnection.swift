@@ -35,6 +35,8 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     // The call at hand.
     private var call: UpstreamResponse?
     private var sent = 0
+    /// The encrypted bytes that the kernel took before the call.
+    private var encryptedBefore = 0
     private var isReused = false
     private var hasAnswered = false
     private var writeFailed = false
@@ -58,6 +60,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
         call.connection = self
         isReused = phase == .ready
         (sent, hasAnswered, writeFailed) = (0, false, false)
+        encryptedBefore = tls?.bytesWritten ?? 0
         parser.answersHead = call.isHead
         if parser.state == .complete { parser.next() }
         guard phase == .ready else { return }
@@ -92,13 +95,31 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     /// True when requests can be written.
     var isReady: Bool { phase == .ready }
 
-    /// True if the kernel of the peer has acknowledged all bytes of the request. Asks the own
-    /// kernel for the unacknowledged bytes (`SIOCOUTQ`, tcp(7)).
+    /// True if the kernel of the peer has acknowledged all bytes of the request.
     var isRequestAcknowledged: Bool {
         if hasAnswered { return true }
         guard phase == .ready, let call, sent == call.request.count, !writeFailed else { return false }
-        var unacknowledged: Int32 = 0
-        return ioctl(descriptor, UInt(TIOCOUTQ), &unacknowledged) == 0 && unacknowledged == 0
+        return unacknowledged == 0
+    }
+
+    /// The bytes that the own kernel took and the server's kernel has not acknowledged (`SIOCOUTQ`,
+    /// tcp(7)); nil if the kernel does not tell.
+    private var unacknowledged: Int? {
+        var count: Int32 = 0
+        return ioctl(descriptor, UInt(TIOCOUTQ), &count) == 0 ? Int(count) : nil
+    }
+
+    /// True if the server cannot have read a byte of the request: the kernel took none, or the
+    /// server had ended the connection before the first byte arrived.
+    ///
+    /// The segment that ends a connection acknowledges all bytes that arrived before it. A reset
+    /// does not: bytes that look unacknowledged after a reset may have been read. The same holds
+    /// for a TLS connection that ends without an alert, which may be a reset.
+    private func isRequestUnseen(_ end: End) -> Bool {
+        let given = tls.map { $0.bytesWritten - encryptedBefore } ?? sent
+        guard !hasAnswered, given > 0 else { return !hasAnswered }
+        guard case .clean = end, !writeFailed, let unacknowledged else { return false }
+        return unacknowledged >= given
     }
 
     private var hasUnsent: Bool { call.map { sent < $0.request.count && !writeFailed } ?? false }
@@ -118,16 +139,17 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
         pool.serveNext()
     }
 
-    private func fail(_ error: UpstreamError) {
+    /// - Parameter isUnseen: true if the server has seen nothing of the request. The call is then
+    ///   sent again, once.
+    private func fail(_ error: UpstreamError, isUnseen: Bool = false) {
         let call = call
         _ = call?.isAcknowledged
         self.call = nil
         close()
         if let call {
             call.connection = nil
-            // A kept connection that the server closed while our request was on its way: it has not answered, so once more.
-            if isReused, !hasAnswered, error.code == .closedEarly, !call.wasRetried {
-                call.startAgain()
+            if isReused, isUnseen, !call.wasRetried {
+                call.wasRetried = true
                 pool.retry(call)
             } else {
                 call.fail(error)
@@ -371,7 +393,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
         } else if let failure, failure != .endedEarly {
             fail(UpstreamError(.malformed, "\(failure)"))
         } else if !end.isOpen {
-            fail(UpstreamError(.closedEarly, end.reason))
+            fail(UpstreamError(.closedEarly, end.reason), isUnseen: isRequestUnseen(end))
         } else if call.isFull {
             arm()
         }
@@ -381,7 +403,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
         deadline = loop.now + pool.configuration.gapWithin
         guard !hasAnswered else { return }
         hasAnswered = true
-        // The request is kept for a retry until the first byte of an answer; from here on it is only memory.
+        // The request is kept to be sent again until the first byte of an answer; from here on it is only memory.
         if !hasUnsent { (call.request, sent) = ([], 0) }
     }
 

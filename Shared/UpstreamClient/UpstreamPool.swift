@@ -5,7 +5,9 @@ package import TLS
 /// Kept connections to one origin on one loop: the way to providers.
 ///
 /// A call takes the connection used last, or opens one; above ``Configuration/connectionsMax`` it waits in line. A request
-/// leaves in one `send`; reads go to the caller without a copy. Confined to its loop.
+/// leaves in one `send`; reads go to the caller without a copy. A request is sent a second time only
+/// if the server cannot have read a byte of it: it had closed a kept connection before. Confined to
+/// its loop.
 package final class UpstreamPool: @unchecked Sendable {
     // @unchecked Sendable: confined to `loop`.
 

@@ -33,7 +33,8 @@ package final class UpstreamResponse: @unchecked Sendable {
     /// Request line, fields and body as they go out; given back when the answer has begun.
     var request: [UInt8]
     var connection: UpstreamConnection?
-    private(set) var wasRetried = false
+    /// True if the call runs on its second connection. The first one brought nothing to the server.
+    var wasRetried = false
     private(set) var isPaused = false
     private var wasAcknowledged = false
 
@@ -52,8 +53,7 @@ package final class UpstreamResponse: @unchecked Sendable {
     package var isUnsent: Bool { !isOver && connection?.isReady != true }
 
     /// True when the kernel of the server has acknowledged the whole request, or the server has
-    /// answered. Bytes that were written to a dead connection are not acknowledged. A retried call
-    /// counts its second connection only.
+    /// answered. Bytes that were written to a dead connection are not acknowledged.
     package var isAcknowledged: Bool {
         if !wasAcknowledged { wasAcknowledged = hasHead || connection?.isRequestAcknowledged ?? false }
         return wasAcknowledged
@@ -143,9 +143,6 @@ package final class UpstreamResponse: @unchecked Sendable {
     }
 
     // MARK: The connection's side
-
-    /// Prepares the call for another connection, which has acknowledged nothing of the request.
-    func startAgain() { (wasRetried, wasAcknowledged) = (true, false) }
 
     func gotHead(status: Int, headers: HeaderBlock, contentLength: Int?) {
         self.status = status

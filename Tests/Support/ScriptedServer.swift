@@ -191,7 +191,8 @@ package final class ScriptedPeer {
         close()
     }
 
-    fileprivate func close() {
+    /// Ends the connection before the script returns.
+    package func close() {
         guard descriptor >= 0 else { return }
         Glibc.close(descriptor)
         descriptor = -1

@@ -30,35 +30,42 @@ struct UpstreamPoolTests {
         #expect(server.connections <= 8)
     }
 
-    @Test func `a kept connection that dies before any answer is replaced once`() async throws {
-        let server = ScriptedServer { peer in
-            if peer.number == 1 {
-                _ = peer.request()
-                peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na")
-                _ = peer.request()
-            } else {
-                echo(peer)
-            }
-        }
+    @Test(arguments: [ClosingServer.End.close, .reset])
+    func `a call is sent again when its kept connection had ended before`(_ end: ClosingServer.End) async throws {
+        let server = ClosingServer(end)
         try await onLoop {
             let pool = try pool(server.port)
             #expect(try await pool.fetch() == "200 a")
-            #expect(try await pool.fetch("/again") == "200 /again")
+            #expect(server.end())
+            #expect(try await pool.post("/again") == "200 /again")
         }
         #expect(server.connections == 2)
     }
 
-    @Test func `the replacement is not replaced`() async throws {
+    @Test(arguments: [ClosingServer.End.close, .reset])
+    func `a call that the server has read is not sent again`(_ end: ClosingServer.End) async throws {
         let server = ScriptedServer { peer in
+            guard peer.number == 1 else { return echo(peer) }
             _ = peer.request()
-            if peer.number == 1 {
-                peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na")
-                _ = peer.request()
-            }
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na")
+            _ = peer.request()
+            if end == .reset { peer.reset() }
         }
         try await onLoop {
             let pool = try pool(server.port)
             #expect(try await pool.fetch() == "200 a")
+            let error = await #expect(throws: UpstreamError.self) { try await pool.post() }
+            #expect(error?.code == .closedEarly)
+        }
+        #expect(server.connections == 1)
+    }
+
+    @Test func `the second connection is the last`() async throws {
+        let server = ClosingServer(.close) { peer in _ = peer.request() }
+        try await onLoop {
+            let pool = try pool(server.port)
+            #expect(try await pool.fetch() == "200 a")
+            #expect(server.end())
             #expect(try await pool.failure() == .closedEarly)
         }
         #expect(server.connections == 2)

@@ -18,6 +18,12 @@ func pool(_ port: Int, on loop: EventLoop = loop, _ change: (inout UpstreamPool.
 }
 
 extension UpstreamPool {
+    /// Status and text of the whole answer to a POST.
+    func post(_ path: String = "/") async throws(UpstreamError) -> String {
+        let response = try await send(method: "POST", target: Array(path.utf8), headers: [:], body: [1])
+        return "\(response.status) \(String(decoding: try await response.collect(upTo: 1 << 20), as: UTF8.self))"
+    }
+
     func get(_ path: String = "/") async throws(UpstreamError) -> UpstreamResponse {
         try await send(method: "GET", target: Array(path.utf8), headers: [:], body: [])
     }
@@ -43,6 +49,38 @@ final class Seen: @unchecked Sendable {
     func take(_ part: UnsafeRawBufferPointer) {
         bytes.append(contentsOf: part)
         calls += 1
+    }
+}
+
+/// A server whose first connection answers one request and ends when the test says so.
+final class ClosingServer: Sendable {
+    enum End: Sendable { case close, reset }
+
+    private let server: ScriptedServer
+    private let (may, done) = (Gate(on: loop), Gate(on: loop))
+
+    /// - Parameter later: serves the connections after the first one.
+    init(_ end: End, later: @escaping @Sendable (ScriptedPeer) -> Void = echo) {
+        server = ScriptedServer { [may, done] peer in
+            guard peer.number == 1 else { return later(peer) }
+            _ = peer.request()
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na")
+            guard may.waitBlocking() else { return }
+            switch end {
+            case .close: peer.close()
+            case .reset: peer.reset()
+            }
+            done.open()
+        }
+    }
+
+    var port: Int { server.port }
+    var connections: Int { server.connections }
+
+    /// Ends the first connection while the loop, which calls this, does not look at its sockets.
+    func end() -> Bool {
+        may.open()
+        return done.waitBlocking()
     }
 }
 

@@ -127,4 +127,22 @@ struct UpstreamTLSTests {
             #expect(error?.code == .closedEarly)
         }
     }
+
+    /// A call that is sent again finds no server: its error is another one.
+    @Test func `a call that a TLS server has read is not sent again`() async throws {
+        let certificate = try TestCertificate()
+        let server = try TLSTestServer(certificate)
+        spawnThread(name: "tls-script") {
+            _ = server.read(until: "\r\n\r\n")
+            server.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na")
+            _ = server.read(until: "\r\n\r\n\u{1}")
+            server.stop()
+        }
+        try await onLoop {
+            let pool = try pool(server.port, trusting: certificate)
+            #expect(try await pool.fetch() == "200 a")
+            let error = await #expect(throws: UpstreamError.self) { try await pool.post() }
+            #expect(error?.code == .closedEarly)
+        }
+    }
 }
