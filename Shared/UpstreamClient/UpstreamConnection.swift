@@ -43,6 +43,8 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     private var tlsWaitsForWritable = false
     private var bodyStart: UnsafeMutableRawPointer?
     private var bodyCount = 0
+    /// The time at which the connection was ready for its first call.
+    private var openedAt = MonotonicInstant(nanoseconds: 0)
 
     init(_ pool: UpstreamPool) {
         self.pool = pool
@@ -94,6 +96,10 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
 
     /// True when requests can be written.
     var isReady: Bool { phase == .ready }
+
+    /// True if the connection has reached its greatest age. The next one goes where the host's name
+    /// points then.
+    var isOld: Bool { loop.now >= openedAt + pool.configuration.ageMax }
 
     /// True if the kernel of the peer has acknowledged all bytes of the request.
     var isRequestAcknowledged: Bool {
@@ -236,6 +242,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
 
     private func begin() {
         phase = .ready
+        openedAt = loop.now
         deadline = loop.now + pool.configuration.firstByteWithin
         flush()
     }

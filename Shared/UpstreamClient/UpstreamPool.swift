@@ -26,6 +26,9 @@ package final class UpstreamPool: @unchecked Sendable {
         package var gapWithin = Duration.seconds(120)
         /// Shorter than the idle time of the servers we call, or they close first.
         package var idleWithin = Duration.seconds(55)
+        /// A connection of this age is closed after its call, however busy it is. Otherwise calls
+        /// would stay at addresses that the host's name has left.
+        package var ageMax = Duration.seconds(600)
 
         package init() {}
     }
@@ -161,7 +164,7 @@ package final class UpstreamPool: @unchecked Sendable {
     func retry(_ call: UpstreamResponse) { open(call) }
 
     func keep(_ connection: UpstreamConnection) {
-        if isClosed || idle.count >= configuration.idleMax { return connection.close() }
+        if isClosed || idle.count >= configuration.idleMax || connection.isOld { return connection.close() }
         idle.append(connection)
     }
 

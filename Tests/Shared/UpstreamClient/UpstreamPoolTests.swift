@@ -71,6 +71,18 @@ struct UpstreamPoolTests {
         #expect(server.connections == 2)
     }
 
+    @Test func `a connection that has reached its greatest age is closed after its call`() async throws {
+        let server = ScriptedServer(echo)
+        try await onLoop {
+            let pool = try pool(server.port) { $0.ageMax = .zero }
+            for index in 1...3 {
+                #expect(try await pool.fetch("/\(index)") == "200 /\(index)")
+                #expect(pool.openCount == 0)
+            }
+        }
+        #expect(server.connections == 3)
+    }
+
     @Test func `a call is not repeated once a byte of its answer has come`() async throws {
         let server = ScriptedServer { peer in
             _ = peer.request()
