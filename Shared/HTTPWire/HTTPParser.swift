@@ -137,10 +137,10 @@ package final class HTTPParser {
         case HPE_INVALID_METHOD: throw .malformed("unknown method")
         case HPE_INVALID_VERSION: throw .malformed("not an HTTP version")
         case HPE_INVALID_HEADER_TOKEN: throw .malformed("a byte that no header field may hold")
-        case HPE_INVALID_CONTENT_LENGTH: throw .malformed("Content-Length is no number")
-        case HPE_UNEXPECTED_CONTENT_LENGTH: throw .malformed("more than one length")
-        case HPE_INVALID_TRANSFER_ENCODING: throw .malformed("unknown transfer coding")
-        case HPE_INVALID_CHUNK_SIZE: throw .malformed("chunk size is no number")
+        case HPE_INVALID_CONTENT_LENGTH: throw .malformed("`Content-Length` must be a whole number")
+        case HPE_UNEXPECTED_CONTENT_LENGTH: throw .malformed("`Content-Length` must be sent once, and not with `Transfer-Encoding`")
+        case HPE_INVALID_TRANSFER_ENCODING: throw .malformed("`Transfer-Encoding` must be chunked or absent")
+        case HPE_INVALID_CHUNK_SIZE: throw .malformed("the size of a chunk must be hexadecimal digits")
         default: throw .malformed("not HTTP/1.1")
         }
         return used
@@ -180,7 +180,7 @@ package final class HTTPParser {
         if state == .body {
             // Trailer fields would be a second place for what the head says. Nobody sends them to us; from a provider they
             // are dropped.
-            return kind == .request ? fail(.malformed("trailer fields are not accepted")) : 0
+            return kind == .request ? fail(.malformed("trailer fields are not accepted; send them in the head")) : 0
         }
         if headers.isEmpty { headers.reserve(bytes: 512, fields: 16) }
         if inValue || headers.isEmpty {
@@ -248,54 +248,64 @@ package final class HTTPParser {
 
     // MARK: What http_parser lets through
 
-    /// Names are tokens; one framing, unambiguous; answers where the Host field is.
+    /// Checks names, framing and `Host`. Returns the index of the `Host` field.
     private func checkFields() throws(HTTPSyntaxError) -> Int? {
         var host: Int?
         var hasTransferEncoding = false
         for index in 0..<headers.count {
             // http_parser takes `Name :`, where a proxy in front might see another name (RFC 9112 §5.1).
-            guard headers.withName(at: index, Self.isToken) else { throw .malformed("a field name is no token") }
+            guard headers.withName(at: index, HTTPToken.isToken) else { throw .malformed("the name of a field must be a token") }
             if headers.isNamed("host", at: index) {
-                guard host == nil else { throw .malformed("more than one Host") }
+                guard host == nil else { throw .malformed("`Host` must be sent once") }
                 host = index
             } else if headers.isNamed("transfer-encoding", at: index) {
                 let isPlain = headers.withValue(at: index) { Self.isChunked($0) }
-                guard isPlain, isChunked, !hasTransferEncoding else { throw .malformed("unknown transfer coding") }
+                guard isPlain, isChunked, !hasTransferEncoding else { throw .malformed("`Transfer-Encoding` must be chunked or absent") }
                 hasTransferEncoding = true
             }
         }
         if hasTransferEncoding {
-            guard chttp_has_content_length(raw) == 0 else { throw .malformed("both Content-Length and Transfer-Encoding") }
-            guard isHTTP11 else { throw .malformed("Transfer-Encoding in HTTP/1.0") }
+            guard chttp_has_content_length(raw) == 0 else {
+                throw .malformed("`Content-Length` and `Transfer-Encoding` must not be sent together")
+            }
+            guard isHTTP11 else { throw .malformed("`Transfer-Encoding` needs HTTP/1.1") }
         }
-        if kind == .request, host == nil, isHTTP11 { throw .malformed("no Host") }
-        return host
-    }
-
-    private static func isToken(_ name: UnsafeRawBufferPointer) -> Bool {
-        guard !name.isEmpty else { return false }
-        for byte in name {
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: continue
-            case 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x5E...0x60, 0x7C, 0x7E: continue
-            default: return false
+        if kind == .request {
+            guard host != nil || !isHTTP11 else { throw .malformed("`Host` must be sent") }
+            guard host.map({ headers.withValue(at: $0, HostGrammar.isHost) }) ?? true else {
+                throw .malformed("`Host` must be one name or address, with or without a port")
             }
         }
-        return true
+        return host
     }
 
     private static func isChunked(_ value: UnsafeRawBufferPointer) -> Bool {
         value.count == 7 && strncasecmp(value.baseAddress!.assumingMemoryBound(to: CChar.self), "chunked", 7) == 0
     }
 
-    /// Origin form, `*` for OPTIONS, or absolute form whose authority is the Host's (RFC 9112 §3.2).
+    /// Checks for origin form, `*` of OPTIONS, or absolute form whose authority is the Host's (RFC 9112 §3.2).
     private func checkTarget(hostIndex: Int?) throws(HTTPSyntaxError) {
         guard method != .connect else { throw .malformed("CONNECT is not served") }
-        for byte in target where byte <= 0x20 || byte >= 0x7F || byte == UInt8(ascii: "#") {
-            throw .malformed("a byte that no request target may hold")
+        // http_parser takes several spaces, and `Http-1.1` for a version. Without them, this is the length (RFC 9112 §3).
+        let version = isHTTP11 ? Self.http11 : Self.http10
+        guard scanner.startLineEnd == version,
+            scanner.startLineCount == chttp_method_length(raw) + 1 + target.count + " HTTP/1.1\r\n".utf8.count
+        else {
+            throw .malformed("the request line must be a method, a target and a version, with one space between them")
         }
-        if target.first == UInt8(ascii: "/") { return }
         if target == [UInt8(ascii: "*")], method == .options { return }
+        if target.first != UInt8(ascii: "/") { target = try Self.path(of: target, sentTo: hostIndex.map { headers.value(at: $0) }) }
+        guard TargetGrammar.isPathAndQuery(target[...]) else {
+            throw .malformed("the request target has a character that must be percent-encoded, or a broken escape")
+        }
+    }
+
+    /// `HTTP/1.1` and `HTTP/1.0`, the last character in the lowest byte.
+    private static let http11: UInt64 = 0x4854_5450_2F31_2E31
+    private static let http10: UInt64 = 0x4854_5450_2F31_2E30
+
+    /// Returns the path and query of a target in absolute form.
+    private static func path(of target: [UInt8], sentTo host: ArraySlice<UInt8>?) throws(HTTPSyntaxError) -> [UInt8] {
         for scheme in ["http://", "https://"] as [StaticString] {
             let count = scheme.utf8CodeUnitCount
             guard target.count > count, target.withUnsafeBytes({ strncasecmp($0.baseAddress!, scheme.utf8Start, count) == 0 }) else {
@@ -304,12 +314,11 @@ package final class HTTPParser {
             let rest = target[count...]
             let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
             let authority = rest[..<end]
-            let sameHost = hostIndex.map { index in headers.value(at: index).elementsEqual(authority) } ?? true
-            guard !authority.isEmpty, sameHost else { throw .malformed("the target names another host than Host") }
-            target = (rest[end...].first == UInt8(ascii: "/") ? [] : [UInt8(ascii: "/")]) + rest[end...]
-            return
+            guard authority.withUnsafeBytes(HostGrammar.isHost) else { throw .malformed("the request target must name one host") }
+            guard host?.elementsEqual(authority) ?? true else { throw .malformed("the request target and `Host` must name the same host") }
+            return (rest[end...].first == UInt8(ascii: "/") ? [] : [UInt8(ascii: "/")]) + rest[end...]
         }
-        throw .malformed("the request target is no path")
+        throw .malformed("the request target must be a path")
     }
 }
 

@@ -5,6 +5,7 @@
 /* Bit fields and macros that Swift does not see. */
 static inline int chttp_error(const http_parser *parser) { return parser->http_errno; }
 static inline int chttp_method(const http_parser *parser) { return parser->method; }
+static inline size_t chttp_method_length(const http_parser *parser) { return strlen(http_method_str((enum http_method)parser->method)); }
 static inline int chttp_status(const http_parser *parser) { return parser->status_code; }
 static inline int chttp_is_chunked(const http_parser *parser) { return (parser->flags & F_CHUNKED) != 0; }
 static inline int chttp_has_content_length(const http_parser *parser) { return (parser->flags & F_CONTENTLENGTH) != 0; }

@@ -2,6 +2,7 @@ import EventLoop
 import HTTP
 import HTTPWire
 import Synchronization
+import TestSupport
 import Testing
 
 /// What a connection may cost: time, number, and what happens when the server leaves.

@@ -2,6 +2,7 @@ import HTTP
 import HTTPWire
 import JSON
 import Telemetry
+import TestSupport
 import Testing
 
 struct RouterTests {

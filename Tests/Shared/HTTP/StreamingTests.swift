@@ -2,6 +2,7 @@ import EventLoop
 import HTTP
 import HTTPWire
 import Synchronization
+import TestSupport
 import Testing
 
 /// Streams, slow readers, vanished clients.

@@ -1,6 +1,7 @@
 import EventLoop
 import HTTP
 import Telemetry
+import TestSupport
 
 /// A server on a loop of its own, on a free port.
 struct TestServer: Sendable {

@@ -1,11 +1,11 @@
 import Glibc
 
-/// A blocking socket that says exactly the bytes it is told to, and reads what comes back, each wait with a deadline.
-final class RawClient: @unchecked Sendable {
+/// A blocking socket that sends exactly the given bytes and reads the answer. Each wait has a deadline.
+package final class RawClient: @unchecked Sendable {
     // @unchecked Sendable: one task reads; another may send meanwhile, which touches the descriptor only.
     private let descriptor: Int32
 
-    init(port: Int, receiveBuffer: Int? = nil) {
+    package init(port: Int, receiveBuffer: Int? = nil) {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         if var size = receiveBuffer.map(Int32.init) { setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, 4) }
         var address = sockaddr_in()
@@ -20,9 +20,9 @@ final class RawClient: @unchecked Sendable {
 
     deinit { close(descriptor) }
 
-    func send(_ text: String) { send(Array(text.utf8)) }
+    package func send(_ text: String) { send(Array(text.utf8)) }
 
-    func send(_ bytes: [UInt8]) {
+    package func send(_ bytes: [UInt8]) {
         var offset = 0
         while offset < bytes.count {
             let count = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress! + offset, $0.count - offset, Int32(MSG_NOSIGNAL)) }
@@ -31,14 +31,14 @@ final class RawClient: @unchecked Sendable {
         }
     }
 
-    enum End: Equatable { case closed, reset, deadline }
+    package enum End: Equatable { case closed, reset, deadline }
 
-    private(set) var received: [UInt8] = []
-    var text: String { String(decoding: received, as: UTF8.self) }
+    package private(set) var received: [UInt8] = []
+    package var text: String { String(decoding: received, as: UTF8.self) }
 
     /// Reads until `done` says so, the peer ends, or the deadline passes.
     @discardableResult
-    func read(within milliseconds: Int32 = 5_000, until done: (RawClient) -> Bool = { _ in false }) -> End? {
+    package func read(within milliseconds: Int32 = 5_000, until done: (RawClient) -> Bool = { _ in false }) -> End? {
         var buffer = [UInt8](repeating: 0, count: 65_536)
         var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         while !done(self) {
@@ -52,12 +52,12 @@ final class RawClient: @unchecked Sendable {
     }
 
     /// Everything up to the connection's end.
-    func readToEnd(within milliseconds: Int32 = 5_000) -> End { read(within: milliseconds) ?? .deadline }
+    package func readToEnd(within milliseconds: Int32 = 5_000) -> End { read(within: milliseconds) ?? .deadline }
 
     /// The statuses of whole answers received so far, by Content-Length.
-    var statuses: [Int] { answers.map(\.status) }
+    package var statuses: [Int] { answers.map(\.status) }
 
-    var answers: [(status: Int, head: String, body: [UInt8])] {
+    package var answers: [(status: Int, head: String, body: [UInt8])] {
         var answers: [(Int, String, [UInt8])] = []
         var rest = received[...]
         while let headEnd = rest.firstRange(of: Array("\r\n\r\n".utf8)) {
@@ -73,10 +73,10 @@ final class RawClient: @unchecked Sendable {
         return answers
     }
 
-    func shutdownWrite() { shutdown(descriptor, Int32(SHUT_WR)) }
+    package func shutdownWrite() { shutdown(descriptor, Int32(SHUT_WR)) }
 
     /// Leaves with a reset.
-    func reset() {
+    package func reset() {
         var option = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
         shutdown(descriptor, Int32(SHUT_RDWR))
