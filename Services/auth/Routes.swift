@@ -21,10 +21,10 @@ struct Routes: Sendable {
         for path in ["/api/auth/login", "/login"] { router.on(.post, path, answering(login)) }
         router.on(.post, "/api/auth/refresh", answering(refresh))
         router.on(.post, "/api/auth/logout", answering(logout))
-        for path in ["/api/auth/me", "/me"] { router.on(.get, path, answering(me)) }
-        router.on(.post, "/api/keys", answering(createKey))
-        router.on(.get, "/api/keys", answering(listKeys))
-        router.on(.delete, "/api/keys/{id}", answering(revokeKey))
+        for path in ["/api/auth/me", "/me"] { router.on(.get, path, access: .credential, answering(me)) }
+        router.on(.post, "/api/keys", access: .credential, answering(createKey))
+        router.on(.get, "/api/keys", access: .credential, answering(listKeys))
+        router.on(.delete, "/api/keys/{id}", access: .credential, answering(revokeKey))
         router.on(.get, "/.well-known/jwks.json", answering { _ in try jwks })
         router.on(.get, "/.well-known/oauth-authorization-server") { _ in metadata }
         router.on(.get, "/.well-known/openid-configuration") { _ in metadata }

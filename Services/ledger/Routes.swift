@@ -25,26 +25,26 @@ struct Routes: Sendable {
 
     var router: Router {
         var router = Router()
-        for path in ["/v1/credits", "/api/credits/balance"] { router.on(.get, path, answering(balance)) }
-        for path in ["/api/credits/history", "/api/credits/transactions"] { router.on(.get, path, answering(history)) }
-        router.on(.get, "/api/credits/usage/summary", answering(usageSummary))
-        router.on(.get, "/api/credits/usage/daily", answering(dailyUsage))
-        router.on(.get, "/api/credits/usage/models", answering(usageByModel))
-        router.on(.get, "/api/credits/usage/operations", answering(usageByOperation))
-        router.on(.get, "/api/credits/limits", answering(limits))
-        router.on(.put, "/api/credits/limits", answering(setLimits))
-        router.on(.post, "/api/credits/deduct", answering(deduct))
+        for path in ["/v1/credits", "/api/credits/balance"] { router.on(.get, path, access: .credential, answering(balance)) }
+        for path in ["/api/credits/history", "/api/credits/transactions"] { router.on(.get, path, access: .credential, answering(history)) }
+        router.on(.get, "/api/credits/usage/summary", access: .credential, answering(usageSummary))
+        router.on(.get, "/api/credits/usage/daily", access: .credential, answering(dailyUsage))
+        router.on(.get, "/api/credits/usage/models", access: .credential, answering(usageByModel))
+        router.on(.get, "/api/credits/usage/operations", access: .credential, answering(usageByOperation))
+        router.on(.get, "/api/credits/limits", access: .credential, answering(limits))
+        router.on(.put, "/api/credits/limits", access: .credential, answering(setLimits))
+        router.on(.post, "/api/credits/deduct", access: .credential, answering(deduct))
 
-        router.on(.get, "/api/admin/credits/balance", answering(anyBalance))
-        router.on(.get, "/api/admin/credits/history", answering(anyHistory))
-        router.on(.get, "/api/admin/credits/usage", answering(everybodysUsage))
-        router.on(.get, "/api/admin/credits/totals", answering(totals))
-        router.on(.post, "/api/admin/credits/adjust", answering(adjust))
-        router.on(.get, "/api/admin/credits/audit", answering(audit))
+        router.on(.get, "/api/admin/credits/balance", access: .credential, answering(anyBalance))
+        router.on(.get, "/api/admin/credits/history", access: .credential, answering(anyHistory))
+        router.on(.get, "/api/admin/credits/usage", access: .credential, answering(everybodysUsage))
+        router.on(.get, "/api/admin/credits/totals", access: .credential, answering(totals))
+        router.on(.post, "/api/admin/credits/adjust", access: .credential, answering(adjust))
+        router.on(.get, "/api/admin/credits/audit", access: .credential, answering(audit))
 
-        router.on(.get, "/api/trpc/credits.balance", refusing: Self.refusedProcedures, answering(procedures))
-        router.on(.get, "/api/trpc/credits.history", refusing: Self.refusedProcedures, answering(procedures))
-        router.on(.get, "/api/trpc/{procedures}", refusing: Self.refusedProcedures, answering(procedures))
+        router.on(.get, "/api/trpc/credits.balance", access: .credential, refusing: Self.refusedProcedures, answering(procedures))
+        router.on(.get, "/api/trpc/credits.history", access: .credential, refusing: Self.refusedProcedures, answering(procedures))
+        router.on(.get, "/api/trpc/{procedures}", access: .credential, refusing: Self.refusedProcedures, answering(procedures))
         return router
     }
 

@@ -12,9 +12,9 @@ import Telemetry
 /// | `GET /v1/models/{id}` | one of them |
 func routes(_ chat: ChatService) -> Router {
     var router = Router()
-    router.onExchange(.post, "/v1/chat/completions") { exchange, context in await chat.complete(exchange, context) }
-    router.on(.get, "/v1/models") { request in try await chat.listModels(request) }
-    router.on(.get, "/v1/models/{id}") { request in try await chat.showModel(request) }
+    router.onExchange(.post, "/v1/chat/completions", access: .credential) { exchange, context in await chat.complete(exchange, context) }
+    router.on(.get, "/v1/models", access: .credential) { request in try await chat.listModels(request) }
+    router.on(.get, "/v1/models/{id}", access: .credential) { request in try await chat.showModel(request) }
     return router
 }
 

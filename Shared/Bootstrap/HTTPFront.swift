@@ -26,7 +26,8 @@ final class HTTPFront: Sendable {
         settings.reusePort = routers.count > 1
         for (loop, router) in zip(runtime.loops, routers) {
             let handler = router.handler(log: runtime.log, service: runtime.service)
-            let server = HTTPServer(loop: loop, configuration: settings, handler: handler, log: runtime.log)
+            let server = HTTPServer(
+                loop: loop, configuration: settings, admission: router.admission, handler: handler, log: runtime.log)
             // A port the system chose for the first is everybody's.
             settings.port = try await Task(executorPreference: loop) {
                 try server.start()

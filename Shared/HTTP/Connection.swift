@@ -200,7 +200,13 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
 
     private func awaitHead() { readDeadline = loop.now.advanced(by: server.deadlines.head) }
 
+    /// Decides by the head whether to read the body.
     private func expectBody() -> Bool {
+        let path = parser.target.prefix { $0 != UInt8(ascii: "?") }
+        if let problem = server.admission(parser.method, path, parser.headers) {
+            start(refusal: problem)
+            return false
+        }
         readDeadline = loop.now.advanced(by: server.deadlines.body)
         if let length = parser.contentLength { body.reserveCapacity(min(length, 1 << 20)) }
         guard parser.isHTTP11, let index = parser.headers.find("expect") else { return true }
@@ -219,17 +225,20 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
 
     func receive(_ bytes: UnsafeRawBufferPointer) { body.append(contentsOf: bytes) }
 
-    private func start() {
+    /// Runs the handler.
+    /// - Parameter refusal: set if the body is not read. The connection then ends after the answer,
+    ///   and lingers, because the client may still send.
+    private func start(refusal: Problem? = nil) {
         phase = .answering
         readDeadline = .never
         isHTTP11 = parser.isHTTP11
-        clientAskedToClose = !parser.keepsAlive
-        keepsAlive = parser.keepsAlive && !server.isDraining
-        let exchange = Exchange(connection: self, parser: parser, body: body, startedAt: startedAt)
+        clientAskedToClose = !parser.keepsAlive && refusal == nil
+        keepsAlive = parser.keepsAlive && refusal == nil && !server.isDraining
+        let exchange = Exchange(connection: self, parser: parser, body: body, startedAt: startedAt, refusal: refusal)
         self.exchange = exchange
         body = []
         headSeen = false
-        parser.next()
+        if refusal == nil { parser.next() }
         server.exchangeBegan()
         server.handlerBegan()
         let (server, handler) = (server, server.handler)

@@ -36,12 +36,15 @@ package final class Exchange: @unchecked Sendable {
 
     /// What a handler threw that was no `Problem`: logged with the access line.
     var failure: (any Error)?
+    /// The reason why the server refused the request by its head. The body is then empty.
+    let refusal: Problem?
     private let origin: Connection
     /// Nil once the answer has ended.
     private var connection: Connection?
 
-    init(connection: Connection, parser: HTTPParser, body: [UInt8], startedAt: MonotonicInstant) {
+    init(connection: Connection, parser: HTTPParser, body: [UInt8], startedAt: MonotonicInstant, refusal: Problem?) {
         origin = connection
+        self.refusal = refusal
         self.connection = connection
         loop = connection.loop
         method = parser.method

@@ -1,6 +1,6 @@
 package import EventLoop
 import Glibc
-import HTTPWire
+package import HTTPWire
 package import Telemetry
 
 /// Accepts connections on one loop and hands their requests to one handler, one task a request on that loop.
@@ -11,6 +11,9 @@ package final class HTTPServer: @unchecked Sendable {
     // @unchecked Sendable: confined to `loop`; `start` and `drain` say so with a precondition.
 
     package typealias Handler = @Sendable (Exchange) async -> Void
+    /// Decides by the head of a request, before its body is read. A problem refuses the request: the
+    /// handler answers with ``Exchange/refusal``, and the connection ends.
+    package typealias Admission = @Sendable (Method, _ path: ArraySlice<UInt8>, HeaderBlock) -> Problem?
 
     package let loop: EventLoop
     package let configuration: HTTPServerConfiguration
@@ -21,6 +24,7 @@ package final class HTTPServer: @unchecked Sendable {
     package private(set) var isDraining = false
 
     let handler: Handler
+    let admission: Admission
     private let log: Logger
     private let refusals = Metrics.shared.counter("http_refused_total", help: "Connections ended because of what came on them.")
     let parserLimits: HTTPParser.Limits
@@ -36,8 +40,12 @@ package final class HTTPServer: @unchecked Sendable {
     private var buffers: [[UInt8]] = []
     private var date = HTTPDate()
 
-    package init(loop: EventLoop, configuration: HTTPServerConfiguration, handler: @escaping Handler, log: Logger) {
+    package init(
+        loop: EventLoop, configuration: HTTPServerConfiguration, admission: @escaping Admission = { _, _, _ in nil },
+        handler: @escaping Handler, log: Logger
+    ) {
         self.loop = loop
+        self.admission = admission
         self.configuration = configuration
         self.handler = handler
         self.log = log

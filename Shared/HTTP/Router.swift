@@ -12,18 +12,32 @@ package struct Router: Sendable {
     package typealias Handler = @Sendable (Request) async throws -> Response
     package typealias ExchangeHandler = @Sendable (Exchange, RequestContext) async -> Void
 
+    /// The credential that a request must have before the server reads its body.
+    package enum Access: Sendable {
+        case open
+        /// An `Authorization` or `x-api-key` field. The handler checks its value.
+        case credential
+    }
+
+    private struct Entry: Sendable {
+        let method: Method
+        let access: Access
+        let refusing: @Sendable (Problem) -> Response
+        let handler: ExchangeHandler
+    }
+
     private struct Route: Sendable {
-        var handlers: [(method: Method, handler: ExchangeHandler)] = []
+        var entries: [Entry] = []
         var metrics: RouteMetrics?
         var isQuiet = false
 
-        func handler(for method: Method) -> ExchangeHandler? {
-            if let found = handlers.first(where: { $0.method == method }) { return found.handler }
-            return method == .head ? handler(for: .get) : nil
+        func entry(for method: Method) -> Entry? {
+            if let found = entries.first(where: { $0.method == method }) { return found }
+            return method == .head ? entry(for: .get) : nil
         }
 
         var allow: String {
-            var methods = handlers.map(\.method.rawValue)
+            var methods = entries.map(\.method.rawValue)
             if methods.contains("GET"), !methods.contains("HEAD") { methods.append("HEAD") }
             return methods.joined(separator: ", ")
         }
@@ -37,31 +51,52 @@ package struct Router: Sendable {
     ///   - pattern: `/api/keys/{id}`; `{file...}` at the end takes the rest of the path.
     ///   - refusal: how a problem is told here, where it is not in the one shape of ours.
     package mutating func on(
-        _ method: Method, _ pattern: String, refusing refusal: (@Sendable (Problem) -> Response)? = nil, _ handler: @escaping Handler
+        _ method: Method, _ pattern: String, access: Access = .open,
+        refusing refusal: @escaping @Sendable (Problem) -> Response = { $0.response }, _ handler: @escaping Handler
     ) {
-        let told = refusal ?? \.response
-        onExchange(method, pattern) { exchange, context in
+        onExchange(method, pattern, access: access, refusing: refusal) { exchange, context in
             do {
                 let request = try Request(exchange, context)
                 try await TraceContext.$current.withValue(context.trace) { await exchange.send(try await handler(request)) }
             } catch let problem as Problem {
-                exchange.respond(told(problem))
+                exchange.respond(refusal(problem))
             } catch let error as JSONError {
-                exchange.respond(told(Problem(error)))
+                exchange.respond(refusal(Problem(error)))
             } catch {
                 exchange.failure = error
-                exchange.respond(told(.internalError))
+                exchange.respond(refusal(.internalError))
             }
         }
     }
 
     /// For streaming and hot routes: the handler answers on the exchange itself.
-    package mutating func onExchange(_ method: Method, _ pattern: String, _ handler: @escaping ExchangeHandler) {
+    package mutating func onExchange(
+        _ method: Method, _ pattern: String, access: Access = .open,
+        refusing refusal: @escaping @Sendable (Problem) -> Response = { $0.response }, _ handler: @escaping ExchangeHandler
+    ) {
         precondition(
-            routes[pattern, default: Route()].handler(for: method) == nil || method == .head, "\(method.rawValue) \(pattern) stands twice")
-        routes[pattern, default: Route()].handlers.append((method, handler))
+            routes[pattern, default: Route()].entry(for: method) == nil || method == .head, "\(method.rawValue) \(pattern) stands twice")
+        routes[pattern, default: Route()].entries.append(
+            Entry(method: method, access: access, refusing: refusal, handler: handler))
         if routes[pattern, default: Route()].metrics == nil { routes[pattern, default: Route()].metrics = RouteMetrics(pattern) }
     }
+
+    /// The decision of a server by the head of a request: 404, 405, or 401 without a credential. It is
+    /// asked only where a body follows.
+    package var admission: HTTPServer.Admission {
+        let routes = routes
+        return { method, path, headers in
+            switch routes.match(path) {
+            case .none: return .notFound
+            case .malformed: return Self.malformedPath
+            case .found(let route, _, _):
+                guard let entry = route.entry(for: method) else { return .methodNotAllowed(allow: route.allow) }
+                return entry.access == .credential && !headers.hasCredential ? .invalidAPIKey : nil
+            }
+        }
+    }
+
+    private static let malformedPath = Problem.invalidRequest("The path is not properly percent-encoded UTF-8.")
 
     /// What a server runs. The same router serves every loop.
     package func handler(log: Logger, service: String) -> HTTPServer.Handler {
@@ -77,18 +112,22 @@ package struct Router: Sendable {
             let trace = parent?.child() ?? .new()
             switch routes.match(exchange.pathBytes) {
             case .none: exchange.respond(.notFound)
-            case .malformed: exchange.respond(.invalidRequest("The path is not properly percent-encoded UTF-8."))
+            case .malformed: exchange.respond(Self.malformedPath)
             case .found(let route, let found, let parameters):
                 pattern = found
                 metrics = route.metrics ?? unmatched
                 isQuiet = route.isQuiet
-                if let handler = route.handler(for: exchange.method) {
+                switch (route.entry(for: exchange.method), exchange.refusal) {
+                case (nil, _):
+                    exchange.respond(.methodNotAllowed(allow: route.allow))
+                case (let entry?, let refusal?):
+                    exchange.respond(entry.refusing(refusal))
+                case (let entry?, nil):
                     metrics.began()
-                    await handler(exchange, RequestContext(requestID: requestID, trace: trace, pathParameters: parameters, pattern: found))
+                    await entry.handler(
+                        exchange, RequestContext(requestID: requestID, trace: trace, pathParameters: parameters, pattern: found))
                     exchange.handlerReturned()
                     metrics.ended()
-                } else {
-                    exchange.respond(.methodNotAllowed(allow: route.allow))
                 }
             }
             let duration = MonotonicInstant.current() - exchange.startedAt
@@ -133,5 +172,12 @@ package struct Router: Sendable {
                 "url.path": .string(exchange.path),
                 "http.response.status_code": .integer(exchange.status), "network.peer.address": .string(exchange.peerAddress),
             ], failure: exchange.status >= 500 ? "status \(exchange.status)" : nil)
+    }
+}
+
+extension HeaderBlock {
+    /// True if a field that can name the caller has a value.
+    fileprivate var hasCredential: Bool {
+        [find("authorization"), find("x-api-key")].contains { $0.map { valueCount(at: $0) > 0 } ?? false }
     }
 }

@@ -40,8 +40,9 @@ final class AuthUnderTest: Sendable {
             let auth = try await AuthUnderTest(
                 pool: pool, broker: broker, hashing: hashing, hashThreads: hashThreads, hashQueueMax: hashQueueMax, credits: credits)
             let server = HTTPServer(
-                loop: pool.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0), handler: auth.router,
-                log: log)
+                loop: pool.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0),
+                admission: auth.router.admission,
+                handler: auth.router.handler(log: log, service: "auth"), log: log)
             try server.start()
             let running = Running(auth: auth, port: server.port)
             let result: Result<Value, any Error>
@@ -52,7 +53,7 @@ final class AuthUnderTest: Sendable {
         }
     }
 
-    private let router: HTTPServer.Handler
+    private let router: Router
 
     private init(
         pool: PostgresPool, broker: TestBroker?, hashing: PasswordHashing, hashThreads: Int, hashQueueMax: Int, credits: Credits?
@@ -80,7 +81,7 @@ final class AuthUnderTest: Sendable {
         Routes(
             accounts: accounts, keys: keys, authenticator: authenticator, credits: { _ in credits }, publicURL: Self.publicURL
         ).add(to: &router)
-        self.router = router.handler(log: Logger(service: "auth", level: .error), service: "auth")
+        self.router = router
         client = HTTPClient(loop: pool.loop)
         base = ""
     }

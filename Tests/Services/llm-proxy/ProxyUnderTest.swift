@@ -118,7 +118,7 @@ final class ProxyUnderTest: @unchecked Sendable {
 
     private static func server(_ router: Router, on loop: EventLoop) throws -> HTTPServer {
         let server = HTTPServer(
-            loop: loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0),
+            loop: loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0), admission: router.admission,
             handler: router.handler(log: log, service: "test"), log: log)
         try server.start()
         return server

@@ -9,11 +9,15 @@ struct TestServer: Sendable {
     let server: HTTPServer
     let port: Int
 
-    init(_ configuration: HTTPServerConfiguration = HTTPServerConfiguration(), handler: @escaping HTTPServer.Handler) async throws {
+    init(
+        _ configuration: HTTPServerConfiguration = HTTPServerConfiguration(),
+        admission: @escaping HTTPServer.Admission = { _, _, _ in nil }, handler: @escaping HTTPServer.Handler
+    ) async throws {
         let loop = EventLoop.spawn(name: "test-http")
         self.loop = loop
         (server, port) = try await Task(executorPreference: loop) {
-            let server = HTTPServer(loop: loop, configuration: configuration, handler: handler, log: Self.log)
+            let server = HTTPServer(
+                loop: loop, configuration: configuration, admission: admission, handler: handler, log: Self.log)
             try server.start()
             return (server, server.port)
         }.value
@@ -22,7 +26,7 @@ struct TestServer: Sendable {
     init(_ configuration: HTTPServerConfiguration = HTTPServerConfiguration(), _ routes: (inout Router) -> Void) async throws {
         var router = Router()
         routes(&router)
-        try await self.init(configuration, handler: router.handler(log: Self.log, service: "test"))
+        try await self.init(configuration, admission: router.admission, handler: router.handler(log: Self.log, service: "test"))
     }
 
     static let log = Logger(service: "test", level: .error)

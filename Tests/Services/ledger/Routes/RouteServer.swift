@@ -56,9 +56,10 @@ final class RouteServer: @unchecked Sendable {
             store: ledger.store, runner: ledger.runner, auditor: Auditor(pool: ledger.pool, log: silent),
             slots: slots, settingSlots: settingSlots, authenticate: { [self] in try principal($0) }, topUpURL: "http://gateway/billing",
             log: log)
+        let router = routes.router
         let server = HTTPServer(
-            loop: TestDatabase.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0),
-            handler: routes.router.handler(log: log, service: "ledger"), log: log)
+            loop: TestDatabase.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0), admission: router.admission,
+            handler: router.handler(log: log, service: "ledger"), log: log)
         try server.start()
         self.server = server
     }

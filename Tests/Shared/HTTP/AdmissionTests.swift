@@ -1,0 +1,79 @@
+import EventLoop
+import HTTP
+import HTTPWire
+import TestSupport
+import Testing
+
+/// What the server decides before it reads a body.
+@Suite(.timeLimit(.minutes(1)))
+struct AdmissionTests {
+    private func server() async throws -> TestServer {
+        try await TestServer { router in
+            router.on(.post, "/open") { request in .text(200, "\(request.body.count)") }
+            router.on(.post, "/private", access: .credential) { request in .text(200, "\(request.body.count)") }
+            router.on(.post, "/shaped", access: .credential, refusing: { .text($0.status, "shaped \($0.code)") }) { _ in .noContent }
+            router.onExchange(.post, "/exchange", access: .credential) { exchange, _ in exchange.respond(200) }
+            router.on(.get, "/private", access: .credential) { _ in throw Problem.invalidAPIKey }
+        }
+    }
+
+    private static func head(_ route: String, _ fields: String = "Content-Length: 1000000\r\n") -> String {
+        "\(route) HTTP/1.1\r\nHost: t\r\n\(fields)\r\n"
+    }
+
+    static let refusals: [(route: String, status: Int)] = [
+        ("POST /private", 401), ("POST /private?x=1", 401), ("POST /exchange", 401), ("GET /private", 401), ("POST /nothing", 404),
+        ("PUT /private", 405), ("POST /private%zz", 400),
+    ]
+
+    @Test(arguments: refusals, ["Content-Length: 1000000\r\n", "Transfer-Encoding: chunked\r\n"])
+    func `a request that its head refuses is answered before its body comes`(refusal: (route: String, status: Int), framing: String)
+        async throws
+    {
+        let (statuses, end, text) = try await server().say(Self.head(refusal.route, framing), within: 5_000)
+        #expect(statuses == [refusal.status])
+        #expect(end == .closed)
+        #expect(text.contains("\r\nconnection: close\r\n"))
+        #expect(text.contains("\r\nx-request-id: "))
+    }
+
+    @Test(arguments: refusals + [("POST /open", 413)])
+    func `a request that its head refuses is not told to continue`(refusal: (route: String, status: Int)) async throws {
+        let length = refusal.status == 413 ? 20_000_000 : 10
+        let head = Self.head(refusal.route, "Expect: 100-continue\r\nContent-Length: \(length)\r\n")
+        #expect(try await server().say(head, within: 5_000).statuses == [refusal.status])
+    }
+
+    @Test(arguments: ["Authorization: Bearer x\r\n", "x-api-key: x\r\n"])
+    func `a request with a credential is told to continue, and its handler decides`(credential: String) async throws {
+        let client = try await server().client()
+        client.send(Self.head("POST /private", "\(credential)Expect: 100-continue\r\nContent-Length: 4\r\n"))
+        client.read { $0.statuses == [100] }
+        client.send("body")
+        client.read { $0.statuses.count == 2 }
+        #expect(client.statuses == [100, 200])
+    }
+
+    @Test(arguments: ["Authorization:\r\n", "x-api-key: \r\n", "Cookie: x\r\n"])
+    func `an empty field is no credential`(field: String) async throws {
+        #expect(try await server().say(Self.head("POST /private", "\(field)Content-Length: 10\r\n"), within: 5_000).statuses == [401])
+    }
+
+    @Test func `the refusal has the shape of its route`() async throws {
+        #expect(try await server().say(Self.head("POST /shaped"), within: 5_000).text.hasSuffix("shaped invalid_api_key"))
+    }
+
+    @Test func `a refusal reaches a client that sends its body all the same`() async throws {
+        let client = try await server().client()
+        client.send(Self.head("POST /private") + String(repeating: "x", count: 1_000_000))
+        #expect(client.readToEnd() == .closed)
+        #expect(client.statuses == [401])
+    }
+
+    @Test func `a request without a body is left to its handler, and the connection stays`() async throws {
+        let client = try await server().client()
+        client.send(get("/private") + post("/open", "body"))
+        client.read { $0.statuses.count == 2 }
+        #expect(client.statuses == [401, 200])
+    }
+}
