@@ -39,6 +39,8 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     // The request that is being read.
     private var headSeen = false
     private var body: [UInt8] = []
+    /// The reason why ``receive(_:)`` stopped the parser.
+    private var bodyRefusal: Problem?
     private var startedAt: MonotonicInstant
     private var pending: [UInt8] = []
     private var pendingOffset = 0
@@ -192,7 +194,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
                 }
             }
         } catch {
-            refuse(Problem(error, limits: parser.limits))
+            refuse(bodyRefusal ?? Problem(error, limits: parser.limits))
             return bytes.count
         }
         return offset
@@ -205,6 +207,10 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         let path = parser.target.prefix { $0 != UInt8(ascii: "?") }
         if let problem = server.admission(parser.method, path, parser.headers) {
             start(refusal: problem)
+            return false
+        }
+        guard server.hasRoomForBody else {
+            refuse(.overloaded())
             return false
         }
         readDeadline = loop.now.advanced(by: server.deadlines.body)
@@ -223,7 +229,12 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         return true
     }
 
-    func receive(_ bytes: UnsafeRawBufferPointer) { body.append(contentsOf: bytes) }
+    func receive(_ bytes: UnsafeRawBufferPointer) {
+        body.append(contentsOf: bytes)
+        guard !server.bufferBody(bytes.count) else { return }
+        bodyRefusal = .overloaded()
+        parser.stop()
+    }
 
     /// Runs the handler.
     /// - Parameter refusal: set if the body is not read. The connection then ends after the answer,
@@ -253,6 +264,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     /// Answers what could not become a request, and ends the connection: its position in the stream is unknown.
     func refuse(_ problem: Problem) {
         server.requestRefused(problem)
+        dropBody()
         isHTTP11 = true
         keepsAlive = false
         clientAskedToClose = false
@@ -264,6 +276,11 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         }
         phase = .closing
         updateInterest()
+    }
+
+    private func dropBody() {
+        server.forgetBody(body.count)
+        body = []
     }
 
     // MARK: Writing
@@ -484,6 +501,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         loop.unwatch(descriptor)
         close(descriptor)
         pending = []
+        dropBody()
         if output.capacity > 0 { server.returnBuffer(&output) }
         outputOffset = 0
         server.connectionClosed(descriptor, wasLingering: wasLingering)

@@ -36,6 +36,8 @@ package final class HTTPServer: @unchecked Sendable {
     private var handlers = 0
     /// The actions of ``Exchange/whenServerStops(_:)``, each until its handler returns.
     private var stopActions: [ObjectIdentifier: () -> Void] = [:]
+    /// The bytes of bodies that are being read or handled.
+    private var bufferedBodyBytes = 0
     private var drained: Wait<Void>?
     private var buffers: [[UInt8]] = []
     private var date = HTTPDate()
@@ -129,6 +131,7 @@ package final class HTTPServer: @unchecked Sendable {
 
     func handlerEnded(_ exchange: Exchange) {
         handlers -= 1
+        forgetBody(exchange.body.count)
         stopActions[ObjectIdentifier(exchange)] = nil
         checkDrained()
     }
@@ -143,6 +146,17 @@ package final class HTTPServer: @unchecked Sendable {
         log.info(
             "request refused", ["http.status": .integer(problem.status), "code": .string(problem.code), "reason": .string(problem.message)])
     }
+
+    var hasRoomForBody: Bool { bufferedBodyBytes < configuration.bufferedBodyBytesMax }
+
+    /// Counts bytes of a body against the loop's budget.
+    /// - Returns: false if they are beyond it.
+    func bufferBody(_ count: Int) -> Bool {
+        bufferedBodyBytes += count
+        return bufferedBodyBytes <= configuration.bufferedBodyBytesMax
+    }
+
+    func forgetBody(_ count: Int) { bufferedBodyBytes -= count }
 
     func exchangeBegan() { inFlight += 1 }
     func exchangeEnded() { inFlight -= 1 }

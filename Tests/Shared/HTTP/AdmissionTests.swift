@@ -4,11 +4,13 @@ import HTTPWire
 import TestSupport
 import Testing
 
-/// What the server decides before it reads a body.
+/// What the server decides before it reads a body, and how many bytes of bodies it keeps.
 @Suite(.timeLimit(.minutes(1)))
 struct AdmissionTests {
-    private func server() async throws -> TestServer {
-        try await TestServer { router in
+    private func server(_ change: (inout HTTPServerConfiguration) -> Void = { _ in }) async throws -> TestServer {
+        var configuration = HTTPServerConfiguration()
+        change(&configuration)
+        return try await TestServer(configuration) { router in
             router.on(.post, "/open") { request in .text(200, "\(request.body.count)") }
             router.on(.post, "/private", access: .credential) { request in .text(200, "\(request.body.count)") }
             router.on(.post, "/shaped", access: .credential, refusing: { .text($0.status, "shaped \($0.code)") }) { _ in .noContent }
@@ -75,5 +77,78 @@ struct AdmissionTests {
         client.send(get("/private") + post("/open", "body"))
         client.read { $0.statuses.count == 2 }
         #expect(client.statuses == [401, 200])
+    }
+
+    // MARK: The budget of the loop
+
+    @Test func `bodies beyond the budget of the loop are refused, and room comes back with the end of a request`() async throws {
+        let server = try await server { $0.bufferedBodyBytesMax = 1_000 }
+        let first = server.client()
+        first.send(Self.head("POST /open", "Content-Length: 900\r\n") + String(repeating: "x", count: 800))
+        // Both connections share a loop: an answer to the second means that the server has read the first.
+        let second = server.client()
+        second.send(get("/private"))
+        second.read { $0.statuses == [401] }
+        second.send(post("/open", String(repeating: "x", count: 300)))
+        #expect(second.readToEnd() == .closed)
+        #expect(second.statuses == [401, 503])
+        #expect(second.text.contains(#""code":"overloaded""#))
+        #expect(second.text.contains("\r\nretry-after: 1\r\n"))
+        #expect(second.text.hasSuffix("}}") && second.text.contains("\r\nconnection: close\r\n"))
+        first.send(String(repeating: "x", count: 100))
+        first.read { $0.statuses == [200] }
+        #expect(first.statuses == [200])
+        #expect(server.say(post("/open", String(repeating: "x", count: 300))).statuses == [200])
+    }
+
+    @Test func `a body counts until its handler returns`() async throws {
+        let (waiting, wait) = AsyncStream.makeStream(of: Wait<Void>.self)
+        var configuration = HTTPServerConfiguration()
+        configuration.bufferedBodyBytesMax = 1_000
+        let server = try await TestServer(configuration) { exchange in
+            if exchange.path == "/slow" {
+                let go = Wait<Void>(on: exchange.loop)
+                wait.yield(go)
+                try? await go.value()
+            }
+            exchange.respond(200)
+        }
+        let slow = server.client()
+        slow.send(post("/slow", String(repeating: "x", count: 900)))
+        var iterator = waiting.makeAsyncIterator()
+        let go = try #require(await iterator.next())
+        #expect(server.say(post("/", String(repeating: "x", count: 300))).statuses == [503])
+        go.succeed(())
+        slow.read { $0.statuses == [200] }
+        #expect(server.say(post("/", String(repeating: "x", count: 300))).statuses == [200])
+    }
+
+    @Test func `a full loop does not tell a client to continue`() async throws {
+        let server = try await server { $0.bufferedBodyBytesMax = 1_000 }
+        let first = server.client()
+        first.send(Self.head("POST /open", "Content-Length: 2000\r\n") + String(repeating: "x", count: 1_000))
+        let second = server.client()
+        second.send(get("/private") + Self.head("POST /open", "Expect: 100-continue\r\nContent-Length: 10\r\n"))
+        #expect(second.readToEnd() == .closed)
+        #expect(second.statuses == [401, 503])
+        withExtendedLifetime(first) {}
+    }
+
+    @Test func `a client that leaves in its body makes room`() async throws {
+        let server = try await server { $0.bufferedBodyBytesMax = 1_000 }
+        do {
+            let leaver = server.client()
+            leaver.send(Self.head("POST /open", "Content-Length: 1000\r\n") + String(repeating: "x", count: 900))
+            let other = server.client()
+            other.send(get("/private"))
+            other.read { $0.statuses == [401] }
+            #expect(server.say(post("/open", String(repeating: "x", count: 300))).statuses == [503])
+        }
+        // The server learns of the hang-up by an event of its own.
+        var answer = 503
+        for _ in 0..<100 where answer == 503 {
+            answer = server.say(post("/open", String(repeating: "x", count: 300), "Connection: close\r\n")).statuses.first ?? 503
+        }
+        #expect(answer == 200)
     }
 }
