@@ -7,7 +7,7 @@ package import HTTPWire
 /// and ``end()``. What is written after the client has gone is dropped. A handler that returns without an answer has it
 /// answered for it: 500, or, once begun, an abort.
 package final class Exchange: @unchecked Sendable {
-    // @unchecked Sendable: confined to `loop`; every entrance that writes goes through the connection, which checks.
+    // @unchecked Sendable: confined to `loop`. The connection checks every write; the setters check in debug builds.
 
     package let loop: EventLoop
     package let method: Method
@@ -19,12 +19,12 @@ package final class Exchange: @unchecked Sendable {
     package let startedAt: MonotonicInstant
 
     /// Joins every answer's head, problems included: `x-request-id`, rate limits. Set before answering.
-    package var standingHeaders = HeaderBlock()
+    package var standingHeaders = HeaderBlock() { didSet { assertCurrent() } }
 
     /// Called once, when the client vanishes before the answer has ended; not after ``end()`` or ``abort()``.
-    package var onClose: (() -> Void)?
+    package var onClose: (() -> Void)? { didSet { assertCurrent() } }
     /// Called when ``buffered`` falls to the low-water mark after ``isCongested`` was true.
-    package var onDrain: (() -> Void)?
+    package var onDrain: (() -> Void)? { didSet { assertCurrent() } }
 
     /// 0 until a head was sent.
     package private(set) var status = 0
@@ -35,7 +35,7 @@ package final class Exchange: @unchecked Sendable {
     package private(set) var hasEnded = false
 
     /// What a handler threw that was no `Problem`: logged with the access line.
-    var failure: (any Error)?
+    var failure: (any Error)? { didSet { assertCurrent() } }
     /// The reason why the server refused the request by its head. The body is then empty.
     let refusal: Problem?
     private let origin: Connection
@@ -149,6 +149,8 @@ package final class Exchange: @unchecked Sendable {
     package func whenServerStops(_ action: @escaping () -> Void) { origin.server.whenStopping(self, action) }
 
     // MARK: The server's side
+
+    private func assertCurrent() { assert(loop.isCurrent, "an exchange is confined to its loop") }
 
     private func take(_ status: Int) -> Connection? {
         guard let connection else { return nil }

@@ -151,4 +151,18 @@ struct AdmissionTests {
         }
         #expect(answer == 200)
     }
+
+    // MARK: Confinement
+
+    #if DEBUG
+        @Test func `a debug build traps where an exchange is changed off its loop`() async {
+            await #expect(processExitsWith: .failure) {
+                let server = try await TestServer { exchange in
+                    await Task.detached { exchange.onClose = {} }.value
+                    exchange.respond(200)
+                }
+                _ = server.say(get("/"))
+            }
+        }
+    #endif
 }
