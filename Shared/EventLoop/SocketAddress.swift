@@ -20,13 +20,17 @@ package struct SocketAddress: Sendable {
         return status != 0 ? nil : String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
-    /// A non-blocking socket on its way to this address; -1 with `errno` when that cannot even begin.
+    /// The time in which a provider must acknowledge what we sent. Then the kernel ends the connection.
+    private static let acknowledgesWithin = Duration.seconds(20)
+
+    /// Starts a connection to this address on a non-blocking socket. Returns -1 with `errno` if it cannot start.
     package func connect() -> Int32 {
         let type = SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue
         let descriptor = socket(Int32(storage.ss_family), Int32(type), 0)
         guard descriptor >= 0 else { return -1 }
         var on: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+        TCP.acknowledge(descriptor, within: Self.acknowledgesWithin)
         let status = withUnsafeBytes(of: storage) {
             Glibc.connect(descriptor, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), length)
         }
