@@ -29,19 +29,24 @@ enum JSONBytes {
         UInt64(littleEndian: UnsafeRawPointer(base + offset).loadUnaligned(as: UInt64.self))
     }
 
+    /// Returns the number that four hexadecimal digits stand for. Nil if one is no digit.
+    @inline(__always)
+    static func codeUnit(_ base: UnsafePointer<UInt8>, _ offset: Int) -> UInt16? {
+        let word = UInt32(bigEndian: UnsafeRawPointer(base + offset).loadUnaligned(as: UInt32.self))
+        guard word & 0x8080_8080 == 0 else { return nil }
+        let small = word | 0x2020_2020
+        // A high bit is set where the byte is 0…9, and where it is a…f.
+        let digits = (word &+ 0x5050_5050) & ~(word &+ 0x4646_4646)
+        let letters = (small &+ 0x1F1F_1F1F) & ~(small &+ 0x1919_1919)
+        guard (digits | letters) & 0x8080_8080 == 0x8080_8080 else { return nil }
+        var value = (word & 0x0F0F_0F0F) &+ (word >> 6 & 0x0101_0101) &* 9
+        value = (value | value >> 4) & 0x00FF_00FF
+        return UInt16(truncatingIfNeeded: value | value >> 8)
+    }
+
     @inline(__always)
     static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 }
 
     @inline(__always)
     static func isDigit(_ byte: UInt8) -> Bool { byte &- 0x30 < 10 }
-
-    @inline(__always)
-    static func hexValue(_ byte: UInt8) -> UInt16? {
-        switch byte {
-        case 0x30...0x39: UInt16(byte &- 0x30)
-        case 0x41...0x46: UInt16(byte &- 0x41 &+ 10)
-        case 0x61...0x66: UInt16(byte &- 0x61 &+ 10)
-        default: nil
-        }
-    }
 }

@@ -1,7 +1,8 @@
 /// A strictly checked JSON object (RFC 8259) over its own bytes: one pass, members found by offset, nothing copied until asked.
 ///
-/// Refused: anything before or after the object but white space, malformed UTF-8, lone surrogates, nesting beyond ``depthMax``
-/// and a top-level name that stands twice. Numbers stay text until somebody asks for an integer.
+/// Refused: anything before or after the object but white space, malformed UTF-8, lone surrogates, nesting beyond ``depthMax``,
+/// more top-level members than ``membersMax``, a top-level name of more than ``nameBytesMax`` bytes, and one that stands twice.
+/// Numbers stay text until somebody asks for an integer.
 package struct JSONObject: Sendable {
     package typealias Kind = JSONKind
 
@@ -16,37 +17,45 @@ package struct JSONObject: Sendable {
     /// Containers within containers; the object itself is the first.
     package static let depthMax = 64
 
+    /// Members of the object itself. Each takes memory as long as the object lives.
+    package static let membersMax = 256
+    /// The bytes of a member's name as it is written. Each name is compared with all others.
+    package static let nameBytesMax = 256
+
     package let bytes: [UInt8]
     /// In the order of the text.
     package let members: [Member]
+    /// The bytes of the text with its escapes decoded: `\u0e01` counts three.
+    package let decodedCount: Int
 
-    package init(_ bytes: [UInt8]) throws(JSONError) {
+    /// - Parameter valuesMax: the most values in the text, nested ones included. A value of one byte costs
+    ///   the readers as much as a hundred bytes of a string.
+    package init(_ bytes: [UInt8], valuesMax: Int = .max) throws(JSONError) {
         self.bytes = bytes
-        members = try bytes.withUnsafeBufferPointer { (buffer) throws(JSONError) in try Self.read(buffer) }
+        (members, decodedCount) = try bytes.withUnsafeBufferPointer { (buffer) throws(JSONError) in
+            try Self.read(buffer, valuesMax: valuesMax)
+        }
     }
 
-    private static func read(_ buffer: UnsafeBufferPointer<UInt8>) throws(JSONError) -> [Member] {
+    private static func read(
+        _ buffer: UnsafeBufferPointer<UInt8>, valuesMax: Int
+    ) throws(JSONError) -> (members: [Member], decodedCount: Int) {
         guard !buffer.isEmpty else { throw .notAnObject }
-        var reader = JSONReader(buffer)
+        var reader = JSONReader(buffer, valuesMax: valuesMax)
         reader.skipSpace()
         guard let first = reader.peek, first == 0x7B else { throw .notAnObject }
         var members: [Member] = []
         members.reserveCapacity(16)
-        var names: Set<String> = []
         try reader.object(depth: 0) { (keyStart, keyEnd, value, kind) throws(JSONError) in
+            guard members.count < Self.membersMax else { throw .tooManyMembers }
+            guard keyEnd - keyStart - 2 <= Self.nameBytesMax else { throw .nameTooLong }
             let name = JSONText.decode(buffer, keyStart..<keyEnd)
-            // A handful of names is compared faster than hashed; a hostile number of them must not be quadratic.
-            if members.count < 24 {
-                if members.contains(where: { $0.name == name }) { throw .duplicateKey(name) }
-            } else {
-                if names.isEmpty { names = Set(members.map(\.name)) }
-                if !names.insert(name).inserted { throw .duplicateKey(name) }
-            }
+            guard !members.contains(where: { $0.name == name }) else { throw .duplicateKey(name) }
             members.append(Member(name: name, range: keyStart..<value.upperBound, valueRange: value, kind: kind))
         }
         reader.skipSpace()
         guard reader.at == reader.end else { throw .syntax(at: reader.at) }
-        return members
+        return (members, buffer.count - reader.escapeBytes)
     }
 
     package func member(_ name: String) -> Member? {
@@ -56,6 +65,12 @@ package struct JSONObject: Sendable {
 
     /// Present and not null.
     package func has(_ name: String) -> Bool { present(name) != nil }
+
+    /// Returns the member's name as it is written, with escapes and without its quotes.
+    package func writtenName(of member: Member) -> ArraySlice<UInt8> {
+        let key = bytes[member.range.lowerBound + 1..<member.valueRange.lowerBound]
+        return key[..<(key.lastIndex(of: 0x22) ?? key.endIndex)]
+    }
 
     /// The value's own bytes, null included; nil when the member is absent.
     package func raw(_ name: String) -> ArraySlice<UInt8>? { member(name).map { bytes[$0.valueRange] } }

@@ -4,12 +4,17 @@ struct JSONReader {
     private let base: UnsafePointer<UInt8>
     let end: Int
     private(set) var at: Int
+    private let valuesMax: Int
+    private var values = 0
+    /// The bytes by which the text read so far becomes shorter when its escapes are decoded to UTF-8.
+    private(set) var escapeBytes = 0
 
     /// The buffer must not be empty, and outlives the reader.
-    init(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int = 0) {
+    init(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int = 0, valuesMax: Int = .max) {
         base = bytes.baseAddress!
         end = bytes.count
         at = start
+        self.valuesMax = valuesMax
     }
 
     @inline(__always)
@@ -35,6 +40,8 @@ struct JSONReader {
     /// Reads one value that starts here; `depth` is the number of containers around it.
     mutating func value(depth: Int) throws(JSONError) -> JSONKind {
         guard at < end else { throw .syntax(at: at) }
+        values += 1
+        guard values <= valuesMax else { throw .tooManyValues(max: valuesMax) }
         switch base[at] {
         case 0x22:
             try string()
@@ -143,7 +150,7 @@ struct JSONReader {
             } else if byte >= 0x80 {
                 try scalars()
             } else if byte == 0x5C {
-                try escape()
+                try escapes()
             } else if byte < 0x20 {
                 throw .syntax(at: at)
             } else {
@@ -180,32 +187,38 @@ struct JSONReader {
         guard at + offset < end, base[at + offset] >= low, base[at + offset] <= high else { throw .syntax(at: at) }
     }
 
-    private mutating func escape() throws(JSONError) {
-        let start = at
-        at += 1
-        guard at < end else { throw .syntax(at: start) }
-        let kind = base[at]
-        at += 1
-        switch kind {
-        case 0x22, 0x5C, 0x2F, 0x62, 0x66, 0x6E, 0x72, 0x74: return
-        case 0x75: break
-        default: throw .syntax(at: start)
-        }
-        let unit = try codeUnit(start)
-        if unit & 0xFC00 == 0xD800 {
-            guard take(0x5C), take(0x75), try codeUnit(start) & 0xFC00 == 0xDC00 else { throw .syntax(at: start) }
-        } else if unit & 0xFC00 == 0xDC00 {
-            throw .syntax(at: start)
+    /// Reads a run of escapes: text of control characters or quotes is nothing else.
+    private mutating func escapes() throws(JSONError) {
+        while at < end, base[at] == 0x5C {
+            guard at + 1 < end else { throw .syntax(at: at) }
+            switch base[at + 1] {
+            case 0x22, 0x5C, 0x2F, 0x62, 0x66, 0x6E, 0x72, 0x74:
+                at += 2
+                escapeBytes += 1
+            case 0x75: try codePoint()
+            default: throw .syntax(at: at)
+            }
         }
     }
 
-    private mutating func codeUnit(_ start: Int) throws(JSONError) -> UInt16 {
-        guard at + 4 <= end else { throw .syntax(at: start) }
-        var unit: UInt16 = 0
-        for offset in 0..<4 {
-            guard let digit = JSONBytes.hexValue(base[at + offset]) else { throw .syntax(at: start) }
-            unit = unit << 4 | digit
+    @inline(__always)
+    private mutating func codePoint() throws(JSONError) {
+        let start = at
+        at += 2
+        let unit = try codeUnit(start)
+        if unit & 0xFC00 == 0xD800 {
+            guard take(0x5C), take(0x75), try codeUnit(start) & 0xFC00 == 0xDC00 else { throw .syntax(at: start) }
+            escapeBytes += 12 - 4
+        } else if unit & 0xFC00 == 0xDC00 {
+            throw .syntax(at: start)
+        } else {
+            escapeBytes += 6 - (unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3)
         }
+    }
+
+    @inline(__always)
+    private mutating func codeUnit(_ start: Int) throws(JSONError) -> UInt16 {
+        guard at + 4 <= end, let unit = JSONBytes.codeUnit(base, at) else { throw .syntax(at: start) }
         at += 4
         return unit
     }

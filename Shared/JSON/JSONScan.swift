@@ -78,6 +78,14 @@ package struct JSONScan {
         return try? JSONValue(Array(bytes)).string
     }
 
+    /// The bytes of this value with its escapes decoded. The text must be well-formed.
+    package var decodedCount: Int {
+        guard !bytes.isEmpty else { return 0 }
+        var reader = JSONReader(UnsafeBufferPointer(rebasing: bytes.bindMemory(to: UInt8.self)[...]))
+        _ = try? reader.value(depth: 0)
+        return bytes.count - reader.escapeBytes
+    }
+
     /// Whether the text stands anywhere: a cheap question before a scan.
     package static func contains(_ text: StaticString, in bytes: UnsafeRawBufferPointer) -> Bool {
         guard var at = bytes.baseAddress else { return false }
@@ -116,7 +124,7 @@ package struct JSONScan {
             guard at < end else { return end }
             switch base[at] {
             case 0x22: return at + 1
-            case 0x5C: at += 2
+            case 0x5C: repeat { at += at + 1 < end && base[at + 1] == 0x75 ? 6 : 2 } while at < end && base[at] == 0x5C
             default: at += 1
             }
         }

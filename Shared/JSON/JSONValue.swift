@@ -127,6 +127,6 @@ enum JSONText {
     }
 
     private static func codeUnit(_ text: UnsafeBufferPointer<UInt8>, _ start: Int) -> UInt16 {
-        (0..<4).reduce(0) { $0 << 4 | (JSONBytes.hexValue(text[start + $1]) ?? 0) }
+        JSONBytes.codeUnit(text.baseAddress!, start) ?? 0
     }
 }

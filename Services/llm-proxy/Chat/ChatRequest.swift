@@ -21,12 +21,15 @@ struct ChatRequest: Sendable {
         case invalid(param: String, message: String)
     }
 
+    /// The JSON values of a request. No useful prompt has as many: 80,000 messages fit. Without the
+    /// bound, a body of tiny values would take a loop's time for much longer than a text of its size.
+    static let valuesMax = 262_144
     static let answersMax: Int64 = 128
     static let topLogprobsMax: Int64 = 20
 
     init(body: [UInt8]) throws(Refusal) {
         do {
-            json = try JSONObject(body)
+            json = try JSONObject(body, valuesMax: Self.valuesMax)
         } catch {
             throw .malformed("\(error)")
         }

@@ -6,94 +6,99 @@ import JSON
 /// A provider may match names without regard to letter case, and take the last of two values. It
 /// would then answer another request than the gateway holds credits for.
 enum MemberNames {
-    private static let ofRequest =
-        ["model", "messages", "stream", "stream_options", "n", "logprobs", "top_logprobs"]
-        + ModelLimits.OutputLimitMember.allCases.map(\.rawValue)
-    private static let ofStreamOptions = ["include_usage"]
-    private static let ofMessage = ["content", "audio"]
-    private static let ofPart = ["type", "image_url"]
+    private static let ofRequest: [StaticString] = [
+        "model", "messages", "stream", "stream_options", "n", "logprobs", "top_logprobs", "max_tokens", "max_completion_tokens",
+    ]
+    private static let ofStreamOptions: [StaticString] = ["include_usage"]
+    private static let ofMessage: [StaticString] = ["content", "audio"]
+    private static let ofPart: [StaticString] = ["type", "image_url"]
 
+    /// Checks the members of the request and of `stream_options`. ``PromptSize`` checks messages and
+    /// their parts, because it reads them anyway.
     static func check(_ request: JSONObject) throws(ChatRequest.Refusal) {
-        for member in request.members {
-            if let refusal = refusal(ofText: member.name, ofRequest, at: "") { throw refusal }
+        try check(request, ofRequest, at: "")
+        if let options = (try? request.optionalObject("stream_options")) ?? nil {
+            try check(options, ofStreamOptions, at: "stream_options.")
         }
-        for member in (try? request.optionalObject("stream_options"))?.members ?? [] {
-            if let refusal = refusal(ofText: member.name, ofStreamOptions, at: "stream_options.") { throw refusal }
-        }
-        if let refusal = request.raw("messages")?.withUnsafeBytes({ refusal(ofMessages: JSONScan($0)) }) { throw refusal }
     }
 
-    private static func refusal(ofMessages messages: JSONScan) -> ChatRequest.Refusal? {
-        var refusal: ChatRequest.Refusal?
-        var index = 0
-        messages.forEachElement { message in
-            message.forEachMember { name, value in
-                refusal = self.refusal(of: name, ofMessage, at: "messages[\(index)].")
-                if refusal == nil, isContent(name) { refusal = self.refusal(ofContent: value, at: "messages[\(index)].content") }
-                return refusal == nil
-            }
-            index += 1
-            return refusal == nil
+    private static func check(_ object: JSONObject, _ ours: [StaticString], at place: String) throws(ChatRequest.Refusal) {
+        for member in object.members {
+            if let refusal = object.writtenName(of: member).withUnsafeBytes({ refusal(of: $0, ours, at: place) }) { throw refusal }
         }
-        return refusal
     }
 
-    private static func refusal(ofContent content: JSONScan, at place: @autoclosure () -> String) -> ChatRequest.Refusal? {
-        var refusal: ChatRequest.Refusal?
-        var index = 0
-        content.forEachElement { part in
-            part.forEachMember { name, _ in
-                refusal = self.refusal(of: name, ofPart, at: "\(place())[\(index)].")
-                return refusal == nil
-            }
-            index += 1
-            return refusal == nil
-        }
-        return refusal
+    static func refusal(ofMessageMember name: UnsafeRawBufferPointer, at place: @autoclosure () -> String) -> ChatRequest.Refusal? {
+        refusal(of: name, ofMessage, at: place())
     }
 
-    /// Checks a name as it is in the text, without its quotes. A body can have millions of names, so
-    /// a common name makes no string.
+    static func refusal(ofPartMember name: UnsafeRawBufferPointer, at place: @autoclosure () -> String) -> ChatRequest.Refusal? {
+        refusal(of: name, ofPart, at: place())
+    }
+
     private static func refusal(
-        of name: UnsafeRawBufferPointer, _ ours: [String], at place: @autoclosure () -> String
+        of name: UnsafeRawBufferPointer, _ ours: [StaticString], at place: @autoclosure () -> String
     ) -> ChatRequest.Refusal? {
-        isSmall(name) ? nil : refusal(ofText: text(of: name), ours, at: place())
-    }
-
-    private static func refusal(ofText name: String, _ ours: [String], at place: @autoclosure () -> String) -> ChatRequest.Refusal? {
-        guard !isSmall(name.utf8) else { return nil }
-        let folded = folded(name)
-        guard let our = ours.first(where: { $0 == folded }) else { return nil }
-        let param = place() + name
+        guard let our = ours.first(where: { spelling(name, of: $0) == .otherCase }) else { return nil }
+        let param = place() + text(of: name)
         return .invalid(param: param, message: "\(param) differs from \(our) only in letter case; write \(our).")
     }
 
-    /// Returns whether the name has small letters and `_` only. It is then one of ours, or differs in
-    /// more than letter case.
-    private static func isSmall(_ name: some Sequence<UInt8>) -> Bool { name.allSatisfy { (0x61...0x7A).contains($0) || $0 == 0x5F } }
+    enum Spelling { case same, otherCase, different }
 
-    private static func isContent(_ name: UnsafeRawBufferPointer) -> Bool {
-        name.elementsEqual("content".utf8) || name.contains(UInt8(ascii: "\\")) && text(of: name) == "content"
+    /// Compares a name or a string, as it is written between its quotes, with a text of small ASCII
+    /// letters. Makes no string and stops at the first difference: a body can have many thousand
+    /// names.
+    static func spelling(_ written: UnsafeRawBufferPointer, of ours: StaticString) -> Spelling {
+        var at = 0
+        var spelling = Spelling.same
+        for index in 0..<ours.utf8CodeUnitCount {
+            guard at < written.count else { return .different }
+            let (letter, length) = Self.letter(written, at)
+            if letter != UInt32(ours.utf8Start[index]) {
+                guard folded(letter) == UInt32(ours.utf8Start[index]) else { return .different }
+                spelling = .otherCase
+            }
+            at += length
+        }
+        return at == written.count ? spelling : .different
     }
 
-    /// Writes letters small. Unicode has two more letters that fold to ASCII: the long s and the
-    /// Kelvin sign.
-    private static func folded(_ name: String) -> String {
-        var folded = String.UnicodeScalarView()
-        for scalar in name.unicodeScalars {
-            switch scalar {
-            case "A"..."Z": folded.append(Unicode.Scalar(UInt8(scalar.value) | 0x20))
-            case "\u{17F}": folded.append("s")
-            case "\u{212A}": folded.append("k")
-            default: folded.append(scalar)
-            }
+    /// Returns the code point at `at`, if it is ASCII or folds to ASCII, and the bytes of its text.
+    private static func letter(_ written: UnsafeRawBufferPointer, _ at: Int) -> (letter: UInt32, length: Int) {
+        func byte(_ offset: Int) -> UInt8 { at + offset < written.count ? written[at + offset] : 0 }
+        switch written[at] {
+        case UInt8(ascii: "\\"):
+            guard byte(1) == UInt8(ascii: "u"), at + 6 <= written.count else { return (0, 2) }
+            return (UInt32(codeUnit(written, at + 2)), 6)
+        case 0xC5: return byte(1) == 0xBF ? (longS, 2) : (0, 1)
+        case 0xE2: return byte(1) == 0x84 && byte(2) == 0xAA ? (kelvinSign, 3) : (0, 1)
+        case let other: return (UInt32(other), 1)
         }
-        return String(folded)
+    }
+
+    /// The text has been checked: these are four hexadecimal digits.
+    private static func codeUnit(_ text: UnsafeRawBufferPointer, _ start: Int) -> UInt16 {
+        text[start..<start + 4].reduce(0) { unit, digit in
+            unit << 4 | UInt16(digit <= UInt8(ascii: "9") ? digit &- UInt8(ascii: "0") : (digit | 0x20) &- UInt8(ascii: "a") &+ 10)
+        }
+    }
+
+    // Unicode has two more letters that fold to ASCII.
+    private static let longS: UInt32 = 0x17F
+    private static let kelvinSign: UInt32 = 0x212A
+
+    private static func folded(_ letter: UInt32) -> UInt32 {
+        switch letter {
+        case 0x41...0x5A: letter | 0x20
+        case longS: 0x73
+        case kelvinSign: 0x6B
+        default: letter
+        }
     }
 
     /// Decodes a name as it stands in the text, without its quotes.
     private static func text(of name: UnsafeRawBufferPointer) -> String {
-        guard name.contains(UInt8(ascii: "\\")) else { return String(decoding: name, as: UTF8.self) }
         let quoted = [UInt8(ascii: "\"")] + name + [UInt8(ascii: "\"")]
         return quoted.withUnsafeBytes { JSONScan($0).string } ?? ""
     }

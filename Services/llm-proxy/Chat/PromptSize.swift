@@ -1,4 +1,3 @@
-import Glibc
 import JSON
 
 /// The size of a request's prompt, with bounds of its tokens before the provider counts them.
@@ -37,7 +36,7 @@ extension PromptSize {
     /// Measures a request, and refuses content without a known price. Reads the bytes once, because
     /// a request may have millions of messages.
     init(of request: JSONObject) throws(ChatRequest.Refusal) {
-        self.init(textBytes: Self.decodedBytes(request.bytes[...]), messages: 0, pictures: 0)
+        self.init(textBytes: Int64(request.decodedCount), messages: 0, pictures: 0)
         guard let messages = request.raw("messages") else { return }
         let refusal: ChatRequest.Refusal? = messages.withUnsafeBytes { bytes in
             var refusal: ChatRequest.Refusal?
@@ -60,8 +59,10 @@ extension PromptSize {
         message.forEachMember { name, value in
             if Self.isNamed("content", name) {
                 refusal = read(content: value, ofMessage: index)
-            } else if Self.isNamed("audio", name), !value.isNull {
-                refusal = .invalid("messages[\(index)].audio", "has no price here; remove it.")
+            } else if Self.isNamed("audio", name) {
+                if !value.isNull { refusal = .invalid("messages[\(index)].audio", "has no price here; remove it.") }
+            } else {
+                refusal = MemberNames.refusal(ofMessageMember: name, at: "messages[\(index)].")
             }
             return refusal == nil
         }
@@ -87,6 +88,7 @@ extension PromptSize {
     private mutating func read(part: JSONScan, _ index: Int, ofMessage message: Int64) -> ChatRequest.Refusal? {
         guard part.isObject else { return .invalid("messages[\(message)].content[\(index)]", "must be an object.") }
         var (hasType, isKnown, isPicture) = (false, true, false)
+        var refusal: ChatRequest.Refusal?
         part.forEachMember { name, value in
             if Self.isNamed("type", name) {
                 hasType = true
@@ -97,10 +99,12 @@ extension PromptSize {
             // Servers differ in which of these makes a part a picture: its type, or the member.
             if Self.isNamed("image_url", name) {
                 isPicture = true
-                textBytes -= Self.decodedBytes(value.bytes)
+                textBytes -= Int64(value.decodedCount)
             }
-            return true
+            refusal = MemberNames.refusal(ofPartMember: name, at: "messages[\(message)].content[\(index)].")
+            return refusal == nil
         }
+        if let refusal { return refusal }
         guard hasType, isKnown else {
             return .invalid(
                 "messages[\(message)].content[\(index)].type", "must be 'text', 'image_url' or 'refusal'; other content has no price here.")
@@ -114,58 +118,8 @@ extension PromptSize {
         return isNamed(expected, UnsafeRawBufferPointer(rebasing: value.bytes[1..<value.bytes.count - 1]))
     }
 
-    /// Compares a member's name, or the content of a string, with a text of ASCII characters.
-    /// Decodes escapes on the way, without a copy: a request may have millions of strings.
     private static func isNamed(_ expected: StaticString, _ written: UnsafeRawBufferPointer) -> Bool {
-        var at = 0
-        for index in 0..<expected.utf8CodeUnitCount {
-            guard at < written.count else { return false }
-            var byte = written[at]
-            var length = 1
-            if byte == UInt8(ascii: "\\") {
-                guard let decoded = asciiEscape(written, at) else { return false }
-                (byte, length) = (decoded, 6)
-            }
-            guard byte == expected.utf8Start[index] else { return false }
-            at += length
-        }
-        return at == written.count
-    }
-
-    /// Returns the ASCII character of `\u00XX`, or nil for any other escape.
-    private static func asciiEscape(_ text: UnsafeRawBufferPointer, _ at: Int) -> UInt8? {
-        guard at + 6 <= text.count, text[at + 1] == UInt8(ascii: "u"), text[at + 2] == UInt8(ascii: "0"),
-            text[at + 3] == UInt8(ascii: "0"), let high = Character(UnicodeScalar(text[at + 4])).hexDigitValue,
-            let low = Character(UnicodeScalar(text[at + 5])).hexDigitValue
-        else { return nil }
-        return UInt8(high << 4 | low)
-    }
-
-    /// Counts the UTF-8 bytes of JSON text after its escapes are decoded. The text must be
-    /// well-formed.
-    static func decodedBytes(_ text: ArraySlice<UInt8>) -> Int64 { text.withUnsafeBytes { decodedBytes($0) } }
-
-    private static func decodedBytes(_ text: UnsafeRawBufferPointer) -> Int64 {
-        guard let base = text.baseAddress else { return 0 }
-        var count = text.count
-        var at = 0
-        while let found = memchr(base + at, 0x5C, text.count - at) {
-            at = UnsafeRawPointer(found) - base
-            let (written, decoded) = escape(UnsafeRawBufferPointer(rebasing: text[at...]))
-            count -= written - decoded
-            at += written
-        }
-        return Int64(count)
-    }
-
-    /// Returns the bytes of the escape that `text` begins with, and the bytes of the character that
-    /// it stands for.
-    private static func escape(_ text: UnsafeRawBufferPointer) -> (written: Int, decoded: Int) {
-        guard text.count >= 6, text[1] == UInt8(ascii: "u") else { return (min(2, text.count), 1) }
-        func digit(_ index: Int) -> UInt8 { text[index] | 0x20 }
-        if digit(2) == UInt8(ascii: "d"), text[3] > UInt8(ascii: "7"), text.count >= 12 { return (12, 4) }
-        if text[2] != UInt8(ascii: "0") || text[3] > UInt8(ascii: "7") { return (6, 3) }
-        return (6, text[3] == UInt8(ascii: "0") && text[4] < UInt8(ascii: "8") ? 1 : 2)
+        MemberNames.spelling(written, of: expected) == .same
     }
 }
 

@@ -81,6 +81,54 @@ struct ChatRequestTests {
             #"{"model":"m","Temperature":1,"metadata":{"Stream":1},"messages":[{"Role":"user","content":[{"type":"text","Text":"x"}]}]}"#)
     }
 
+    @Test(arguments: ModelLimits.OutputLimitMember.allCases)
+    func `each member for a limit is refused in another letter case`(member: ModelLimits.OutputLimitMember) {
+        let refusal = #expect(throws: ChatRequest.Refusal.self) {
+            try Self.request(#"{"model":"m","messages":[],"\#(member.rawValue.uppercased())":1}"#)
+        }
+        guard case .invalid(member.rawValue.uppercased(), _) = refusal else {
+            Issue.record("refused as \(String(describing: refusal))")
+            return
+        }
+    }
+
+    @Test(arguments: [#"\\u0053tream"#, "Streams", "Strea", "\u{C5}tream", "\u{17F}", #"\u0053"#, #"\"Stream"#, #"\tStream"#, ""])
+    func `a name that only resembles one of ours is passed on`(name: String) throws {
+        _ = try Self.request(#"{"model":"m","messages":[{"\#(name)":1}],"\#(name)":1}"#)
+    }
+
+    /// - Parameter body: of 15 MiB each, but of many tiny values.
+    @Test(
+        arguments: [
+            ("a million members", "{" + (0..<1_200_000).map { #""a\#($0)":0"# }.joined(separator: ",") + "}", "256 members"),
+            (
+                "a million members in a message",
+                #"{"messages":[{"# + (0..<1_200_000).map { #""a\#($0)":0"# }.joined(separator: ",") + "}]}", "262144 values"
+            ),
+            (
+                "millions of quotes",
+                #"{"messages":[{"content":["# + Array(repeating: #""""#, count: 5_000_000).joined(separator: ",") + "]}]}", "262144 values"
+            ),
+            (
+                "a million messages",
+                #"{"messages":["# + Array(repeating: #"{"content":""}"#, count: 1_000_000).joined(separator: ",") + "]}", "262144 values"
+            ),
+            ("a long name", #"{"\#(String(repeating: "n", count: 15 << 20))":0}"#, "a name of more than 256 bytes"),
+        ] as [(String, String, String)])
+    func `a body that costs more than its bytes is refused by its rule`(name: String, body: String, rule: String) {
+        let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(body) }
+        guard case .malformed(let reason) = refusal else {
+            Issue.record("refused as \(String(describing: refusal))")
+            return
+        }
+        #expect(reason.contains(rule))
+    }
+
+    @Test func `eighty thousand messages are read`() throws {
+        let messages = Array(repeating: #"{"role":"user","content":"x"}"#, count: 80_000).joined(separator: ",")
+        #expect(try Self.request(#"{"model":"m","messages":[\#(messages)]}"#).prompt.messages == 80_000)
+    }
+
     @Test(arguments: ["", "[]", "{", #"{"model":"m","model":"n","messages":[]}"#, "\u{0}"])
     func `what is no JSON object is refused`(text: String) {
         let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(text) }

@@ -14,18 +14,6 @@ struct PromptSizeTests {
             reasoning: .none, outputLimitMember: .maxTokens)
     }
 
-    @Test(
-        arguments: [
-            ("plain", 5), (#"\u0e01"#, 3), (#"\u0041"#, 1), (#"\u007f"#, 1), (#"\u0080"#, 2), (#"\u00E9"#, 2), (#"\u07FF"#, 2),
-            (#"\u0800"#, 3), (#"\uD83D\uDE00"#, 4), (#"\ud83d\ude00"#, 4), (#"\ud7ff"#, 3), (#"\n\t\"\\\/"#, 5), ("ก", 3), ("😀", 4),
-            (#"a\u0e01\n\u0e01b"#, 9), (#"\\u0e01"#, 6), ("", 0),
-        ])
-    func `bytes are those of the decoded text`(text: String, bytes: Int64) throws {
-        #expect(PromptSize.decodedBytes(Array(text.utf8)[...]) == bytes)
-        // The strict reader of JSON gives the same number.
-        #expect(try Int64(JSONObject(Array(#"{"t":"\#(text)"}"#.utf8)).string("t").utf8.count) == bytes)
-    }
-
     @Test func `a prompt's bound counts a byte as a token and sixteen a message, its least half of that, its likely size a quarter`() throws
     {
         let text = String(repeating: "word", count: 1_000)

@@ -46,6 +46,49 @@ struct JSONObjectTests {
         #expect(throws: JSONError.duplicateKey("k7")) { try object("{" + (many + [#""k7":2"#]).joined(separator: ",") + "}") }
     }
 
+    @Test func `the members of an object are bound, in number and in name`() throws {
+        func members(_ count: Int) -> String { (0..<count).map { #""k\#($0)":1"# }.joined(separator: ",") }
+        #expect(try object("{\(members(256))}").members.count == 256)
+        #expect(throws: JSONError.tooManyMembers) { try object("{\(members(257))}") }
+        #expect(try object(#"{"a":{\#(members(257))}}"#).members.count == 1)
+        #expect(throws: JSONError.tooManyMembers) { try object(#"{"a":{\#(members(257))}}"#).object("a") }
+        let name = String(repeating: "n", count: 256)
+        #expect(try object(#"{"\#(name)":1}"#).integer(name) == 1)
+        #expect(throws: JSONError.nameTooLong) { try object(#"{"\#(name)n":1}"#) }
+        #expect(try object(#"{"a":{"\#(name)n":1}}"#).members.count == 1)
+    }
+
+    @Test(arguments: [
+        (#"{}"#, 0), (#"{"a":1}"#, 1), (#"{"a":[]}"#, 1), (#"{"a":[1,"x",null]}"#, 4), (#"{"a":{"b":{"c":true}},"d":[[]]}"#, 5),
+    ])
+    func `values are counted wherever they stand, and bound if a reader says so`(text: String, values: Int) throws {
+        _ = try JSONObject(Array(text.utf8), valuesMax: values)
+        guard values > 0 else { return }
+        #expect(throws: JSONError.tooManyValues(max: values - 1)) { try JSONObject(Array(text.utf8), valuesMax: values - 1) }
+    }
+
+    @Test func `a run of escapes is read, and refused wherever it is cut`() throws {
+        let run = #"{"a":"\"\\\/\b\f\n\r\t\u0041\u0e01\ud83d\ude00\\"}"#
+        #expect(try object(run).string("a") == "\"\\/\u{8}\u{C}\n\r\tA\u{E01}\u{1F600}\\")
+        for cut in 1..<run.utf8.count {
+            #expect(throws: JSONError.self) { try JSONObject(Array(run.utf8.prefix(cut))) }
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("plain", 5), (#"\u0e01"#, 3), (#"\u0041"#, 1), (#"\u007f"#, 1), (#"\u0080"#, 2), (#"\u00E9"#, 2), (#"\u07FF"#, 2),
+            (#"\u0800"#, 3), (#"\uD83D\uDE00"#, 4), (#"\ud83d\ude00"#, 4), (#"\ud7ff"#, 3), (#"\n\t\"\\\/"#, 5), ("ก", 3), ("😀", 4),
+            (#"a\u0e01\n\u0e01b"#, 9), (#"\\u0e01"#, 6), ("", 0),
+        ])
+    func `the bytes of the decoded text are counted`(text: String, bytes: Int) throws {
+        let json = try object(#"{"t":"\#(text)"}"#)
+        #expect(json.decodedCount - #"{"t":""}"#.utf8.count == bytes)
+        #expect(try json.string("t").utf8.count == bytes)
+        let inside = json.raw("t")?.withUnsafeBytes { JSONScan($0).decodedCount }
+        #expect(inside == bytes + 2)
+    }
+
     @Test func `nesting is bound`() throws {
         let fits = String(repeating: "[", count: 63) + String(repeating: "]", count: 63)
         _ = try object(#"{"a":\#(fits)}"#)
@@ -59,7 +102,10 @@ struct JSONObjectTests {
             #"{"a":01}"#, #"{"a":+1}"#, #"{"a":1.}"#, #"{"a":.5}"#, #"{"a":1e}"#, #"{"a":1e+}"#, #"{"a":-}"#, #"{"a":0x1}"#, #"{"a":NaN}"#,
             #"{"a":Infinity}"#, #"{"a":tru}"#, #"{"a":True}"#, #"{"a":nulll}"#, #"{"a":1,}"#, #"{,"a":1}"#, #"{"a" 1}"#, #"{"a":}"#,
             #"{a:1}"#, #"{'a':1}"#, #"{"a":[1,]}"#, #"{"a":[,1]}"#, #"{"a":[1 2]}"#, #"{"a":1}{"b":2}"#, #"{"a":1} x"#, #"{"a":1}}"#,
-            #"{"a":"\x"}"#, #"{"a":"\u12"}"#, #"{"a":"\u12g4"}"#, #"{"a":"\ud800"}"#, #"{"a":"\udc00"}"#, #"{"a":"\ud800\ud800"}"#,
+            #"{"a":"\x"}"#, #"{"a":"\u12"}"#, #"{"a":"\u12g4"}"#,
+            #"{"a":"\u/000"}"#, #"{"a":"\u0:00"}"#, #"{"a":"\u00@0"}"#,
+            #"{"a":"\u000G"}"#, #"{"a":"\u`000"}"#,
+            #"{"a":"\u000é"}"#, #"{"a":"\u\u\u"}"#, #"{"a":"\ud800"}"#, #"{"a":"\udc00"}"#, #"{"a":"\ud800\ud800"}"#,
             #"{"a":"\ud800x"}"#, #"{"a":"\ud800\n"}"#, "{\"a\":\"\u{1}\"}", "{\"a\":\"line\nbreak\"}", "{\"a\":\"tab\t\"}",
             "{\"a\"\u{A0}:1}", "{\"a\":/*c*/1}", "{\"a\":1//c\n}", #"{"a"#, #"{"a\"#,
         ]) func `what the grammar does not allow is refused`(_ text: String)
