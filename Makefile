@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SWIFT_SOURCES := Package.swift Services Shared Tests
 
-.PHONY: help run up down build test check format bench bench-ledger bench-outbox bench-faults soak-ledger clean
+.PHONY: help run up down build test check format bench bench-bodies bench-ledger bench-outbox bench-faults soak-ledger clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is"; sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 18
@@ -34,6 +34,10 @@ format: ## formats the Swift sources
 bench: ## the proxy beside nginx, as a table of ratios
 	@bash deploy/local/packages.sh bench
 	@bash Tests/Benchmarks/proxy.sh
+
+bench-bodies: ## hostile bodies beside a plain one: how long each stops the other connections of a loop
+	@bash deploy/local/packages.sh bench
+	@bash Tests/Benchmarks/bodies.sh
 
 bench-ledger: ## the ledger, with and without RabbitMQ, beside pgbench on the same server
 	@bash deploy/local/packages.sh bench

@@ -105,7 +105,7 @@ let package = Package(
             dependencies: [
                 "AMQP", "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "JSON", "Outbox", "Postgres", "Telemetry", "UpstreamClient",
             ],
-            path: "Tests/Benchmarks", exclude: ["faults.sh", "ledger.sh", "outbox.sh", "proxy.sh", "stack.sh", "StoreLoad"]),
+            path: "Tests/Benchmarks", exclude: ["bodies.sh", "faults.sh", "ledger.sh", "outbox.sh", "proxy.sh", "stack.sh", "StoreLoad"]),
         // The ledger's engine and store once more, reached through links: a release build hides a module's internals from others.
         .executableTarget(
             name: "LedgerStoreLoad", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry"],
