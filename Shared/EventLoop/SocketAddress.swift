@@ -20,10 +20,12 @@ package struct SocketAddress: Sendable {
         return status != 0 ? nil : String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
-    /// The time in which a provider must acknowledge what we sent. Then the kernel ends the connection.
+    /// The time in which a provider must acknowledge what we sent. Then the kernel ends the
+    /// connection.
     private static let acknowledgesWithin = Duration.seconds(20)
 
-    /// Starts a connection to this address on a non-blocking socket. Returns -1 with `errno` if it cannot start.
+    /// Starts a connection to this address on a non-blocking socket. Returns -1 with `errno` if it
+    /// cannot start.
     package func connect() -> Int32 {
         let type = SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue
         let descriptor = socket(Int32(storage.ss_family), Int32(type), 0)

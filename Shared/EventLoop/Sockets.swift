@@ -49,11 +49,12 @@ package enum TCP {
         return descriptor
     }
 
-    /// The time in which a client must acknowledge what we sent. Then the kernel ends the connection, so
-    /// that no answer is made for a client whose host or network has failed.
+    /// The time in which a client must acknowledge what we sent. Then the kernel ends the
+    /// connection, so that no answer is made for a client whose host or network has failed.
     package static let acceptedAcknowledgesWithin = Duration.seconds(30)
 
-    /// Takes the next waiting connection, non-blocking and without Nagle's delay. Nil sets errno: EAGAIN if none waits.
+    /// Takes the next waiting connection, non-blocking and without Nagle's delay. Nil sets errno:
+    /// EAGAIN if none waits.
     package static func accept(_ listener: Int32) -> Int32? {
         let descriptor = accept4(listener, nil, nil, Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue))
         guard descriptor >= 0 else { return nil }
@@ -62,7 +63,8 @@ package enum TCP {
         return descriptor
     }
 
-    /// Bounds the time for which sent bytes stay without acknowledgement (`TCP_USER_TIMEOUT`, tcp(7)).
+    /// Bounds the time for which sent bytes stay without acknowledgement (`TCP_USER_TIMEOUT`,
+    /// tcp(7)).
     package static func acknowledge(_ descriptor: Int32, within limit: Duration) {
         set(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, Int32(limit.milliseconds))
     }

@@ -7,7 +7,8 @@ package import HTTPWire
 /// and ``end()``. What is written after the client has gone is dropped. A handler that returns without an answer has it
 /// answered for it: 500, or, once begun, an abort.
 package final class Exchange: @unchecked Sendable {
-    // @unchecked Sendable: confined to `loop`. The connection checks every write; the setters check in debug builds.
+    // @unchecked Sendable: confined to `loop`. The connection checks every write; the setters check
+    // in debug builds.
 
     package let loop: EventLoop
     package let method: Method

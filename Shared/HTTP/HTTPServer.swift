@@ -11,8 +11,8 @@ package final class HTTPServer: @unchecked Sendable {
     // @unchecked Sendable: confined to `loop`; `start` and `drain` say so with a precondition.
 
     package typealias Handler = @Sendable (Exchange) async -> Void
-    /// Decides by the head of a request, before its body is read. A problem refuses the request: the
-    /// handler answers with ``Exchange/refusal``, and the connection ends.
+    /// Decides by the head of a request, before its body is read. A problem refuses the request:
+    /// the handler answers with ``Exchange/refusal``, and the connection ends.
     package typealias Admission = @Sendable (Method, _ path: ArraySlice<UInt8>, HeaderBlock) -> Problem?
 
     package let loop: EventLoop

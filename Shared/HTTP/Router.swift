@@ -81,8 +81,8 @@ package struct Router: Sendable {
         if routes[pattern, default: Route()].metrics == nil { routes[pattern, default: Route()].metrics = RouteMetrics(pattern) }
     }
 
-    /// The decision of a server by the head of a request: 404, 405, or 401 without a credential. It is
-    /// asked only where a body follows.
+    /// The decision of a server by the head of a request: 404, 405, or 401 without a credential. It
+    /// is asked only where a body follows.
     package var admission: HTTPServer.Admission {
         let routes = routes
         return { method, path, headers in

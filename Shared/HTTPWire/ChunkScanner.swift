@@ -1,5 +1,6 @@
-/// Walks the framing of a chunked body next to http_parser, which is built lenient. http_parser takes any two bytes for the end
-/// of a chunk, and any text for an extension. The next reader might see another message begin there (RFC 9112 §7.1).
+/// Walks the framing of a chunked body next to http_parser, which is built lenient. http_parser
+/// takes any two bytes for the end of a chunk, and any text for an extension. The next reader might
+/// see another message begin there (RFC 9112 §7.1).
 struct ChunkScanner {
     private enum Place {
         case size
@@ -70,7 +71,8 @@ struct ChunkScanner {
         }
     }
 
-    /// Reads `;name`, `;name=token` and `;name="text"` (RFC 9112 §7.1.1), without the white space that the RFC calls bad.
+    /// Reads `;name`, `;name=token` and `;name="text"` (RFC 9112 §7.1.1), without the white space
+    /// that the RFC calls bad.
     private mutating func readExtension(_ byte: UInt8) throws(HTTPSyntaxError) {
         switch place {
         case .extensionName(let isEmpty):

@@ -36,8 +36,8 @@ enum TargetGrammar {
 
 /// The value of `Host`: a name or an address, and a port (RFC 9110 §7.2).
 ///
-/// RFC 3986 also allows names with escapes and with `,;=&$!*'()`. They are refused, as Apache httpd does by default: a proxy
-/// in front might see two hosts.
+/// RFC 3986 also allows names with escapes and with `,;=&$!*'()`. They are refused, as Apache httpd
+/// does by default: a proxy in front might see two hosts.
 enum HostGrammar {
     static func isHost(_ text: UnsafeRawBufferPointer) -> Bool {
         guard let end = nameEnd(text) else { return false }

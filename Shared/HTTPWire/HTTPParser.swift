@@ -283,10 +283,12 @@ package final class HTTPParser {
         value.count == 7 && strncasecmp(value.baseAddress!.assumingMemoryBound(to: CChar.self), "chunked", 7) == 0
     }
 
-    /// Checks for origin form, `*` of OPTIONS, or absolute form whose authority is the Host's (RFC 9112 §3.2).
+    /// Checks for origin form, `*` of OPTIONS, or absolute form whose authority is the Host's (RFC
+    /// 9112 §3.2).
     private func checkTarget(hostIndex: Int?) throws(HTTPSyntaxError) {
         guard method != .connect else { throw .malformed("CONNECT is not served") }
-        // http_parser takes several spaces, and `Http-1.1` for a version. Without them, this is the length (RFC 9112 §3).
+        // http_parser takes several spaces, and `Http-1.1` for a version. Without them, this is the
+        // length (RFC 9112 §3).
         let version = isHTTP11 ? Self.http11 : Self.http10
         guard scanner.startLineEnd == version,
             scanner.startLineCount == chttp_method_length(raw) + 1 + target.count + " HTTP/1.1\r\n".utf8.count

@@ -1,7 +1,8 @@
 import Glibc
 
-/// Walks the raw bytes of a head line by line before the parser sees them: finds where the head ends, and refuses what
-/// http_parser would take silently: lines that end in a bare LF, and folded lines (RFC 9112 §2.2, §5.2).
+/// Walks the raw bytes of a head line by line before the parser sees them: finds where the head
+/// ends, and refuses what http_parser would take silently: lines that end in a bare LF, and folded
+/// lines (RFC 9112 §2.2, §5.2).
 struct HeadScanner {
     private var started = false
     private var lineIsEmpty = true
@@ -10,7 +11,8 @@ struct HeadScanner {
     private(set) var isComplete = false
     /// The bytes of the start line so far, with its CRLF at the end.
     private(set) var startLineCount = 0
-    /// The last eight characters of the start line, the last one in the lowest byte: the version of a request.
+    /// The last eight characters of the start line, the last one in the lowest byte: the version of
+    /// a request.
     private(set) var startLineEnd: UInt64 = 0
     /// Bytes of this head so far.
     private(set) var count = 0

@@ -1,8 +1,9 @@
 /// A strictly checked JSON object (RFC 8259) over its own bytes: one pass, members found by offset, nothing copied until asked.
 ///
-/// Refused: anything before or after the object but white space, malformed UTF-8, lone surrogates, nesting beyond ``depthMax``,
-/// more top-level members than ``membersMax``, a top-level name of more than ``nameBytesMax`` bytes, and one that stands twice.
-/// Numbers stay text until somebody asks for an integer.
+/// Refused: anything before or after the object but white space, malformed UTF-8, lone surrogates,
+/// nesting beyond ``depthMax``, more top-level members than ``membersMax``, a top-level name of
+/// more than ``nameBytesMax`` bytes, and one that stands twice. Numbers stay text until somebody
+/// asks for an integer.
 package struct JSONObject: Sendable {
     package typealias Kind = JSONKind
 
@@ -28,8 +29,8 @@ package struct JSONObject: Sendable {
     /// The bytes of the text with its escapes decoded: `\u0e01` counts three.
     package let decodedCount: Int
 
-    /// - Parameter valuesMax: the most values in the text, nested ones included. A value of one byte costs
-    ///   the readers as much as a hundred bytes of a string.
+    /// - Parameter valuesMax: the most values in the text, nested ones included. Tiny values cost the
+    ///   readers more time than a string of the same bytes.
     package init(_ bytes: [UInt8], valuesMax: Int = .max) throws(JSONError) {
         self.bytes = bytes
         (members, decodedCount) = try bytes.withUnsafeBufferPointer { (buffer) throws(JSONError) in

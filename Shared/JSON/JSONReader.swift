@@ -6,7 +6,8 @@ struct JSONReader {
     private(set) var at: Int
     private let valuesMax: Int
     private var values = 0
-    /// The bytes by which the text read so far becomes shorter when its escapes are decoded to UTF-8.
+    /// The bytes by which the text read so far becomes shorter when its escapes are decoded to
+    /// UTF-8.
     private(set) var escapeBytes = 0
 
     /// The buffer must not be empty, and outlives the reader.

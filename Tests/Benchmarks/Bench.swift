@@ -11,8 +11,9 @@ import Foundation
 ///     bench bodies STACK_JSON    the stack's first llm-proxy, with plain and hostile bodies of 15 MiB
 ///     bench faults STACK_JSON    the whole stack with two ledgers, while its parts fail
 ///
-/// `make bench`, `make bench-bodies`, `make bench-ledger`, `make bench-outbox` and `make bench-faults` run it.
-/// Comparisons alternate between the two sides, and the printed figures are medians.
+/// `make bench`, `make bench-bodies`, `make bench-ledger`, `make bench-outbox` and `make
+/// bench-faults` run it. Comparisons alternate between the two sides, and the printed figures are
+/// medians.
 @main
 struct Bench {
     static func main() {

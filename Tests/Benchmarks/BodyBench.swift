@@ -4,8 +4,9 @@ import HTTPWire
 import Synchronization
 import UpstreamClient
 
-/// Sends bodies of 15 MiB to the proxy, and short requests on another connection of the same loop meanwhile. The longest answer
-/// to a short request is the stall: the time for which the body stopped the loop.
+/// Sends bodies of 15 MiB to the proxy, and short requests on another connection of the same loop
+/// meanwhile. The longest answer to a short request is the stall: the time for which the body
+/// stopped the loop.
 struct BodyBench {
     let stack: BenchStack
     let loop: EventLoop
@@ -87,7 +88,8 @@ struct BodyBench {
     }
 }
 
-/// Asks `/livez` without a pause on one connection, from a thread of its own, and keeps the longest answer.
+/// Asks `/livez` without a pause on one connection, from a thread of its own, and keeps the longest
+/// answer.
 private final class Pinger: Sendable {
     private let state = Mutex((longest: Duration.zero, isStopped: false))
 

@@ -1,6 +1,7 @@
 import Glibc
 
-/// A blocking socket that sends exactly the given bytes and reads the answer. Each wait has a deadline.
+/// A blocking socket that sends exactly the given bytes and reads the answer. Each wait has a
+/// deadline.
 package final class RawClient: @unchecked Sendable {
     // @unchecked Sendable: one task reads; another may send meanwhile, which touches the descriptor only.
     private let descriptor: Int32

@@ -5,7 +5,8 @@ package struct RefusedRequest: Sendable, CustomStringConvertible {
     package let status: Int
     /// The section of the RFC: `9112 §3.2`.
     package let rule: String
-    /// The strictest widely used server that also refuses the request, where the RFC leaves a choice.
+    /// The strictest widely used server that also refuses the request, where the RFC leaves a
+    /// choice.
     package let choice: String?
     /// True if the refusal comes after the head, so that the route must accept a body.
     package let needsRoute: Bool
@@ -15,7 +16,8 @@ package struct RefusedRequest: Sendable, CustomStringConvertible {
 
 /// The table of requests that every port of ours refuses. After the refusal the connection ends.
 ///
-/// Tests of the HTTP module run it against a server of their own, system tests against each service.
+/// Tests of the HTTP module run it against a server of their own, system tests against each
+/// service.
 package struct RefusedRequests: Sendable {
     /// The path of a `GET` route that needs no credential.
     package var path = "/livez"

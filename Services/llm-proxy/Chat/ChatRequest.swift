@@ -22,7 +22,8 @@ struct ChatRequest: Sendable {
     }
 
     /// The JSON values of a request. No useful prompt has as many: 80,000 messages fit. Without the
-    /// bound, a body of tiny values would take a loop's time for much longer than a text of its size.
+    /// bound, a body of tiny values would take a loop's time for much longer than a text of its
+    /// size.
     static let valuesMax = 262_144
     static let answersMax: Int64 = 128
     static let topLogprobsMax: Int64 = 20

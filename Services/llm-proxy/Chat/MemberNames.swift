@@ -13,8 +13,8 @@ enum MemberNames {
     private static let ofMessage: [StaticString] = ["content", "audio"]
     private static let ofPart: [StaticString] = ["type", "image_url"]
 
-    /// Checks the members of the request and of `stream_options`. ``PromptSize`` checks messages and
-    /// their parts, because it reads them anyway.
+    /// Checks the members of the request and of `stream_options`. ``PromptSize`` checks messages
+    /// and their parts, because it reads them anyway.
     static func check(_ request: JSONObject) throws(ChatRequest.Refusal) {
         try check(request, ofRequest, at: "")
         if let options = (try? request.optionalObject("stream_options")) ?? nil {

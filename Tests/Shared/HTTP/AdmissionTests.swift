@@ -85,7 +85,8 @@ struct AdmissionTests {
         let server = try await server { $0.bufferedBodyBytesMax = 1_000 }
         let first = server.client()
         first.send(Self.head("POST /open", "Content-Length: 900\r\n") + String(repeating: "x", count: 800))
-        // Both connections share a loop: an answer to the second means that the server has read the first.
+        // Both connections share a loop: an answer to the second means that the server has read the
+        // first.
         let second = server.client()
         second.send(get("/private"))
         second.read { $0.statuses == [401] }
