@@ -72,8 +72,7 @@ extension Runtime {
                 status = await runtime.runService(wire).rawValue
             }
             guard let status else { refuse(usage) }
-            log.flush()
-            exit(status)
+            leave(status, log)
         }
         preconditionFailure("the main loop ends with the process")
     }
@@ -113,6 +112,15 @@ extension Runtime {
         await pool.close()
         log.info("migrated", ["schema": .string(schema), "applied": .string(applied.joined(separator: " "))])
         return ExitStatus.success.rawValue
+    }
+
+    /// Ends the process without its exit handlers: those of C libraries would free what a thread that
+    /// did not stop in time still uses.
+    private static func leave(_ status: Int32, _ log: Logger) -> Never {
+        log.flush()
+        // Commands print through stdio, which `_exit` does not flush.
+        fflush(nil)
+        _exit(status)
     }
 
     private static func refuse(_ usage: String) -> Never {

@@ -1,6 +1,7 @@
 import Bootstrap
 import Configuration
 import EventLoop
+import Glibc
 import HTTP
 import HTTPWire
 import Telemetry
@@ -17,6 +18,12 @@ struct Probe {
             return status
         }
         Runtime.main(service: "probe", port: 0, loops: .perCore, commands: [fail]) { runtime in
+            if try runtime.environment.bool("PROBE_EXIT_HANDLER", default: false) {
+                atexit {
+                    let line: StaticString = "an exit handler ran\n"
+                    _ = write(STDERR_FILENO, line.utf8Start, line.utf8CodeUnitCount)
+                }
+            }
             if try runtime.environment.bool("PROBE_DATABASE", default: false) { _ = try runtime.database() }
             if try runtime.environment.bool("PROBE_BROKER", default: false) { _ = try runtime.publisher() }
             runtime.serve { context in
