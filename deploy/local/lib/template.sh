@@ -3,6 +3,7 @@ fill() {
     local text pair
     text=$(<"$1")
     shift
-    for pair in "$@"; do text=${text//"\${${pair%%=*}}"/${pair#*=}}; done
+    # Quoted: bash 5.2 puts the name in place of each & of an unquoted value.
+    for pair in "$@"; do text=${text//"\${${pair%%=*}}"/"${pair#*=}"}; done
     printf '%s\n' "$text"
 }
