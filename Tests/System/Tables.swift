@@ -22,6 +22,11 @@ extension Gateway {
         try await database.query(EndsOf(account: account.id)).compactMap(End.init)
     }
 
+    /// Returns the conversations of an account's charges.
+    func conversations(of account: Account) async throws -> [String] {
+        try await database.query(ConversationsOf(account: account.id))
+    }
+
     /// The trace that an account's grants were written in.
     func grantTraces(of account: Account) async throws -> [String?] { try await database.query(GrantTraces(account: account.id)) }
 
@@ -107,6 +112,14 @@ private struct BooksOf: Statement {
             journal: Credits(nano: try row.next()), posted: Credits(nano: try row.next()), held: Credits(nano: try row.next()),
             lowest: Credits(nano: try row.next()), chargedTwice: try row.next())
     }
+}
+
+private struct ConversationsOf: Statement {
+    static let sql = "SELECT DISTINCT conversation_id::text FROM ledger.journal WHERE account_id = $1 AND kind = 3"
+    typealias Output = String
+    var account: AccountID
+
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
 }
 
 private struct GrantTraces: Statement {
