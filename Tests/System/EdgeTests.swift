@@ -2,10 +2,12 @@ import Contracts
 import Foundation
 import HTTPClient
 import JSON
+import TestSupport
 import Testing
 
 extension SystemTests {
-    /// Decisions of the edge itself.
+    /// Decisions of the edge itself. curl calls from addresses of the loopback network other than 127.0.0.1, which has no
+    /// limits.
     struct EdgeTests {
         struct Answer {
             var status: Int
@@ -28,10 +30,76 @@ extension SystemTests {
             try #require(Self.answers(in: try await curl(["-i", "--interface", address, url] + arguments)).first)
         }
 
+        /// Returns the answers to requests that one connection sends one after the other.
+        private func ask(_ count: Int, _ url: String, from address: String) async throws -> [Answer] {
+            Self.answers(in: try await curl(["-i", "--interface", address, "\(url)?[1-\(count)]"]))
+        }
+
         private static func answers(in text: String) -> [Answer] {
             text.components(separatedBy: "HTTP/1.1 ").dropFirst().map { answer in
                 let parts = answer.components(separatedBy: "\r\n\r\n")
                 return Answer(status: Int(answer.prefix(3)) ?? 0, headers: parts[0], body: parts.dropFirst().joined())
+            }
+        }
+
+        // MARK: Limits
+
+        @Test(arguments: [("/api/auth/me", 100, "127.0.0.2"), ("/v1/models", 500, "127.0.0.3")])
+        func `an address that sends too many requests a second gets 429, and this machine has no limit`(
+            path: String, count: Int, address: String
+        ) async throws {
+            try await Gateway.run { gateway in
+                let url = try gateway.stack.edge + path
+                var answers: [Answer] = []
+                try await gateway.until("a request is refused") {
+                    answers = try await ask(count, url, from: address)
+                    return answers.contains { $0.status == 429 }
+                }
+                #expect(Set(answers.map(\.status)) == [401, 429])
+                let refused = try #require(answers.first { $0.status == 429 })
+                #expect(refused.header("retry-after") == "1")
+                #expect(refused.header("content-type") == "application/json")
+                #expect(UUIDv7(refused.header("x-request-id") ?? "") != nil)
+                let error = try JSONObject(Array(refused.body.utf8)).object("error")
+                #expect(try error.string("code") == "rate_limited")
+                #expect(try error.string("type") == "rate_limit_error")
+                #expect(try error.string("message").contains("at most 100; 10 to /api/auth/"))
+                #expect(Set(try await ask(count, url, from: "127.0.0.1").map(\.status)) == [401])
+            }
+        }
+
+        @Test func `an address has a limited number of connections with running requests`() async throws {
+            try await Gateway.run { gateway in
+                let account = try await gateway.register(credits: Credits(whole: 100))
+                let before = try await gateway.simulatorStats()
+                let url = try gateway.stack.edge + "/v1/chat/completions"
+                let streams = try (0..<Stack.connectionsPerAddress).map { _ in
+                    try ChildProcess(
+                        "/usr/bin/curl",
+                        [
+                            "-sN", "--interface", "127.0.0.4", url, "-H", "authorization: Bearer \(account.token)",
+                            "-H", "content-type: application/json", "-d", Gateway.chatBody(model: "sim-lasting", stream: true),
+                        ], environment: [:], output: "/dev/null")
+                }
+                func endStreams() {
+                    for stream in streams { stream.signal(SIGTERM) }
+                    for stream in streams { stream.wait() }
+                }
+                do {
+                    try await gateway.until("all streams run") {
+                        try await gateway.simulatorStats().active >= before.active + Int64(streams.count)
+                    }
+                    let models = try gateway.stack.edge + "/v1/models"
+                    let refused = try await ask(models, from: "127.0.0.4")
+                    #expect(refused.status == 429)
+                    #expect(refused.body.contains("This address has \(streams.count) connections with running requests"))
+                    #expect(try await ask(models, from: "127.0.0.5").status == 401, "another address is free")
+                    endStreams()
+                    try await gateway.until("the address is free again") { try await ask(models, from: "127.0.0.4").status == 401 }
+                } catch {
+                    endStreams()
+                    throw error
+                }
             }
         }
 
@@ -71,6 +139,27 @@ extension SystemTests {
             let plain = try await answer(to: "2")
             #expect(plain.count == 2)
             #expect(try await answer(to: line) == plain)
+        }
+
+        @Test func `refusals are logged with their request id and without their query, and answers are not`() async throws {
+            try await Gateway.run { gateway in
+                let stack = gateway.stack
+                let served = try await ask(stack.edge + "/livez")
+                #expect(served.status == 200)
+                let refused = try await ask(stack.edge + "/nothing/here?token=hush")
+                #expect(refused.status == 404)
+                let id = try #require(refused.header("x-request-id"))
+                func lines() throws -> [String] {
+                    try String(contentsOfFile: stack.directory + "/log/edge-refusals.log", encoding: .utf8).components(separatedBy: "\n")
+                }
+                try await gateway.until("the refusal is logged") { try lines().contains { $0.contains(id) } }
+                let line = try JSONObject(Array(try #require(try lines().first { $0.contains(id) }).utf8))
+                #expect(try line.integer("http.status") == 404)
+                #expect(try line.string("request") == "GET /nothing/here")
+                #expect(try line.string("client.address") == "127.0.0.1")
+                let answered = try #require(served.header("x-request-id"))
+                #expect(try !lines().contains { $0.contains(answered) || $0.contains("hush") })
+            }
         }
 
         // MARK: Request ids

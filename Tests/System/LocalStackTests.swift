@@ -13,5 +13,18 @@ extension SystemTests {
                 "/usr/bin/env", ["bash", "-c", #"source "$1"; fill <(echo 'before ${NAME} after') "NAME=$2""#, "-", template, value])
             #expect(run.output == "before \(value) after\n")
         }
+
+        @Test(arguments: ["EDGE_CONNECTIONS_PER_ADDRESS", "EDGE_REQUESTS_PER_SECOND", "EDGE_AUTH_REQUESTS_PER_SECOND"])
+        func `a limit that is no number is named in one line, and nothing starts`(variable: String) async throws {
+            let tool = try #require(ProcessInfo.processInfo.environment["STACK_TOOL"], "run the tests by `make test`")
+            let stacks = try #require(ProcessInfo.processInfo.environment["TEST_STACKS"])
+            for value in ["0", "many", "1000000", "-1"] {
+                let run = try await Stack.execute(
+                    "/usr/bin/env", ["bash", tool, "up"],
+                    environment: ["STACK_DIR": stacks + "/limits", "STACK_COMPONENTS": "edge", variable: value])
+                #expect(run.status == 1)
+                #expect(run.output == "stack: \(variable) is '\(value)': give it a whole number from 1 to 999999\n")
+            }
+        }
     }
 }

@@ -26,6 +26,9 @@ struct Stack: Sendable {
     static let holdTimeToLive = Duration.seconds(6)
     static let expiryGrace = Duration.seconds(25)
 
+    /// The limit of the edge for an address other than 127.0.0.1.
+    static let connectionsPerAddress = 8
+
     /// Of the server `web-gateway`.
     static let serviceToken = "a-service-token-of-this-test-stack-only"
 
@@ -61,7 +64,10 @@ struct Stack: Sendable {
     private func run(_ arguments: String...) async throws {
         let result = try await Self.execute(
             "/usr/bin/env", ["bash", tool] + arguments,
-            environment: ["STACK_DIR": directory, "PORT_BASE": ProcessInfo.processInfo.environment["TEST_STACK_PORT_BASE"] ?? "17100"])
+            environment: [
+                "STACK_DIR": directory, "PORT_BASE": ProcessInfo.processInfo.environment["TEST_STACK_PORT_BASE"] ?? "17100",
+                "EDGE_CONNECTIONS_PER_ADDRESS": "\(Self.connectionsPerAddress)",
+            ])
         guard result.status == 0 else {
             throw Failure(description: "stack.sh \(arguments.joined(separator: " ")): \(result.output.suffix(2_000))")
         }

@@ -6,11 +6,16 @@ start_edge() {
 }
 
 launch_edge() {
-    local folder=$RUN/edge server name ports=()
+    local folder=$RUN/edge server name values=()
     server=$(PATH=$PATH:/usr/sbin command -v nginx) || fail "nginx is not installed: run deploy/local/packages.sh"
     mkdir -p "$folder"
-    own "$SERVICE_USER" "$folder"
-    for name in EDGE_PORT AUTH_PORT LEDGER_PORT BILLING_PORT LLM_PROXY_1_PORT LLM_PROXY_2_PORT; do ports+=("$name=${!name}"); done
-    fill "$PROJECT/deploy/nginx/edge.conf.template" "${ports[@]}" >"$folder/edge.conf"
+    for name in EDGE_PORT AUTH_PORT LEDGER_PORT BILLING_PORT LLM_PROXY_1_PORT LLM_PROXY_2_PORT \
+        EDGE_CONNECTIONS_PER_ADDRESS EDGE_REQUESTS_PER_SECOND EDGE_AUTH_REQUESTS_PER_SECOND; do
+        values+=("$name=${!name}")
+    done
+    fill "$PROJECT/deploy/nginx/edge.conf.template" "${values[@]}" >"$folder/edge.conf"
+    rotate "$LOG/edge-refusals.log"
+    touch "$LOG/edge-refusals.log"
+    own "$SERVICE_USER" "$folder" "$LOG/edge-refusals.log"
     launch edge true "${AS_SERVICE[@]}" "$server" -p "$folder" -c edge.conf -e stderr
 }

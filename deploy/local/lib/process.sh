@@ -22,7 +22,7 @@ pid_of() {
 launch() {
     local name=$1 prepare=$2 log=$LOG/$1.log pid
     shift 2
-    if [[ -f $log && $(stat -c %s "$log") -gt 50000000 ]]; then mv "$log" "$log.1"; fi
+    rotate "$log"
     (
         "$prepare" "$name"
         close_inherited
@@ -32,6 +32,11 @@ launch() {
     disown
     printf '%s %s\n' "$pid" "$(born "$pid")" >"$RUN/$name.pid"
     STARTED+=("$name")
+}
+
+# rotate FILE: keeps one older file beside a log.
+rotate() {
+    if [[ -f $1 && $(stat -c %s "$1") -gt 50000000 ]]; then mv "$1" "$1.1"; fi
 }
 
 # Nothing but input, output and errors goes on to a server: not our lock, and not what our caller watches to learn that we ended.

@@ -9,13 +9,22 @@ STACK_DIR=${STACK_DIR:-$PROJECT/.local}
 
 ALL_COMPONENTS="postgres rabbitmq provider-simulator auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2 edge"
 USUAL_COMPONENTS=${ALL_COMPONENTS/ ledger-2/} # a second ledger only where STACK_COMPONENTS names it
-SETTING_NAMES="STACK_COMPONENTS STACK_BIN PUBLIC_URL ADMIN_EMAIL OPENAI_BASE_URL PROVIDERS_FILE POSTGRES_OPTIONS EDGE_PORT AUTH_PORT LEDGER_PORT LEDGER_2_PORT BILLING_PORT LLM_PROXY_1_PORT
-LLM_PROXY_2_PORT PROVIDER_SIMULATOR_PORT POSTGRES_PORT BROKER_PORT BROKER_API_PORT BROKER_DIST_PORT BROKER_EPMD_PORT"
+SETTING_NAMES="STACK_COMPONENTS STACK_BIN PUBLIC_URL ADMIN_EMAIL OPENAI_BASE_URL PROVIDERS_FILE POSTGRES_OPTIONS
+EDGE_CONNECTIONS_PER_ADDRESS EDGE_REQUESTS_PER_SECOND EDGE_AUTH_REQUESTS_PER_SECOND
+EDGE_PORT AUTH_PORT LEDGER_PORT LEDGER_2_PORT BILLING_PORT LLM_PROXY_1_PORT LLM_PROXY_2_PORT
+PROVIDER_SIMULATOR_PORT POSTGRES_PORT BROKER_PORT BROKER_API_PORT BROKER_DIST_PORT BROKER_EPMD_PORT"
 
 # default_port NAME DEFAULT OFFSET: with PORT_BASE all ports of a stack stand together, so that several run side by side.
 default_port() {
     local -n port=$1
     if [[ -n ${PORT_BASE:-} ]]; then port=${port:-$((PORT_BASE + $3))}; else port=${port:-$2}; fi
+}
+
+# default_count NAME DEFAULT
+default_count() {
+    local -n count=$1
+    count=${count:-$2}
+    [[ $count =~ ^[1-9][0-9]{0,5}$ ]] || fail "$1 is '$count': give it a whole number from 1 to 999999"
 }
 
 apply_defaults() {
@@ -36,6 +45,10 @@ apply_defaults() {
     default_port BROKER_API_PORT 15773 32
     default_port BROKER_DIST_PORT 15774 33
     default_port BROKER_EPMD_PORT 15775 34
+    # Limits of the edge for each client address but 127.0.0.1.
+    default_count EDGE_CONNECTIONS_PER_ADDRESS 256
+    default_count EDGE_REQUESTS_PER_SECOND 100
+    default_count EDGE_AUTH_REQUESTS_PER_SECOND 10
     PUBLIC_URL=${PUBLIC_URL:-http://127.0.0.1:$EDGE_PORT}
     ADMIN_EMAIL=${ADMIN_EMAIL:-admin@smartspec.local}
     # One key turns the real provider on; without it the simulator answers.
