@@ -10,18 +10,20 @@ package import Telemetry
 /// | `AMQP_URL` | required by `Runtime.broker(_:)` | `amqp://user:password@host:port/vhost`, or `amqps` |
 /// | `HTTP_HOST` | `127.0.0.1` | address to listen on |
 /// | `HTTP_PORT` | the service's own | 0…65535; 0 takes a free one |
+/// | `HEALTH_PORT` | the service's own + 1000 | 0…65535; `/livez`, `/readyz` and `/metrics`; 0 takes a free one |
 /// | `LOOPS` | number of cores | 1…64; only read by services that can use more than one |
 /// | `PUBLIC_URL` | `http://127.0.0.1:8080` | where people and clients find the gateway |
 /// | `LOG_LEVEL` | `info` | `debug`, `info`, `warning`, `error` |
 /// | `OTEL_EXPORTER_OTLP_ENDPOINT` | none | `http(s)://host:4318`; traces are exported only when it is set |
 /// | `SHUTDOWN_GRACE` | `30s` | 0s…1h, for running requests after SIGTERM |
-/// | `SHUTDOWN_DELAY` | `0s` | 0s…5m, between `/readyz` 503 and the end of accepting: time for a load balancer to notice |
+/// | `SHUTDOWN_DELAY` | `0s` | 0s…5m, between `/readyz` 503 and the closing of `HTTP_PORT`: time for a load balancer to notice |
 /// | `MIGRATIONS_PATH` | `Services/<service>/Migrations` | for `<service> migrate` |
 /// | `OUTBOX_MIGRATIONS_PATH` | `Shared/Outbox/Migrations` | applied before the service's own |
 /// | `OPENAPI_PATH` | `Services/<service>/openapi.json` | served at `/openapi.json` when it is there |
 package struct CommonConfiguration: Sendable {
     package let httpHost: String
     package let httpPort: Int
+    package let healthPort: Int
     package let loops: Int
     package let publicURL: URLText
     package let logLevel: LogLevel
@@ -34,6 +36,10 @@ package struct CommonConfiguration: Sendable {
     init(_ environment: Environment, service: String, port: Int, loops: Runtime.Loops) throws(ConfigurationError) {
         httpHost = environment.string("HTTP_HOST", default: "127.0.0.1")
         httpPort = try environment.integer("HTTP_PORT", default: port, in: 0...65_535)
+        healthPort = try environment.integer("HEALTH_PORT", default: port == 0 ? 0 : port + 1_000, in: 0...65_535)
+        guard healthPort == 0 || healthPort != httpPort else {
+            throw .malformed("HEALTH_PORT", found: "\(healthPort)", expected: "another port than that of HTTP_PORT")
+        }
         self.loops =
             switch loops {
             case .one: 1

@@ -4,7 +4,7 @@ import Lifecycle
 import Synchronization
 import Telemetry
 
-/// The servers of all loops as one component: they start and drain together.
+/// The servers of all loops on the serving port. They open together when the service can serve, and drain together.
 final class HTTPFront: Sendable {
     private let runtime: Runtime
     private let routers: [Router]
@@ -17,24 +17,27 @@ final class HTTPFront: Sendable {
         let grace = runtime.configuration.shutdownGrace
         let delay = runtime.configuration.shutdownDelay
         return Component(
-            "http", stopWithin: delay + grace + HTTPServer.brokenOffWithin + .seconds(2), start: { try await self.start() },
+            "http", stopWithin: delay + grace + HTTPServer.brokenOffWithin + .seconds(2),
             stop: { await self.stop(after: delay, within: grace) })
     }
 
-    private func start() async throws {
+    /// Opens the serving port. Opens nothing once the drain has begun: each loop starts its server before it drains it, or
+    /// sees the drain and does not start it.
+    func open() async throws {
         var settings = HTTPServerConfiguration(host: runtime.configuration.httpHost, port: runtime.configuration.httpPort)
         settings.reusePort = routers.count > 1
         for (loop, router) in zip(runtime.loops, routers) {
             let handler = router.handler(log: runtime.log, service: runtime.service)
             let server = HTTPServer(
                 loop: loop, configuration: settings, admission: router.admission, handler: handler, log: runtime.log)
+            servers.withLock { $0.append(server) }
             // A port the system chose for the first is everybody's.
-            settings.port = try await Task(executorPreference: loop) {
-                try server.start()
+            settings.port = try await Task(executorPreference: loop) { [runtime] in
+                if !runtime.readiness.isDraining { try server.open(variable: "HTTP_PORT") }
                 return server.port
             }.value
-            servers.withLock { $0.append(server) }
         }
+        guard !runtime.readiness.isDraining else { return }
         runtime.log.info(
             "listening", ["host": .string(settings.host), "port": .integer(settings.port), "loops": .integer(routers.count)])
     }

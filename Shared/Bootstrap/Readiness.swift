@@ -2,10 +2,11 @@ import EventLoop
 import Synchronization
 import Telemetry
 
-/// What the service needs and whether it is there: the answer of `/readyz`, and one log line at each change.
+/// The dependencies of the service and whether each is there: the answer of `/readyz`, and one log line at each change. The
+/// first time that all are there, it opens the serving port.
 ///
-/// A dependency is asked on its own loop, every 50 ms until everything has been there once, then twice a second; `/readyz` answers
-/// from what was found last and never waits.
+/// A dependency is asked on its own loop, every 50 ms until the port is open, then twice a second. `/readyz` answers from what
+/// was found last and never waits.
 package final class Readiness: Sendable {
     package typealias Check = @Sendable () -> Bool
 
@@ -17,6 +18,7 @@ package final class Readiness: Sendable {
     }
 
     private let dependencies = Mutex<[Dependency]>([])
+    private let opened = Atomic<Bool>(false)
     private let draining = Atomic<Bool>(false)
     private let log: Logger
 
@@ -27,7 +29,10 @@ package final class Readiness: Sendable {
     }
 
     package var isDraining: Bool { draining.load(ordering: .relaxed) }
-    package var isReady: Bool { !isDraining && dependencies.withLock { $0.allSatisfy { $0.isThere == true } } }
+    /// True while the serving port is open and every dependency is there.
+    package var isReady: Bool { opened.load(ordering: .relaxed) && !isDraining && allAreThere }
+
+    private var allAreThere: Bool { dependencies.withLock { $0.allSatisfy { $0.isThere == true } } }
 
     /// Name and presence of each dependency, in the order they were required.
     var states: [(name: String, isThere: Bool)] { dependencies.withLock { $0.map { ($0.name, $0.isThere == true) } } }
@@ -37,16 +42,18 @@ package final class Readiness: Sendable {
     /// What comes within the first second was not waited for.
     private static let patience = Duration.seconds(1)
 
-    func run(on loop: EventLoop) async throws {
+    /// - Parameter openPort: called once, when all dependencies are there.
+    /// - Throws: what `openPort` throws; `CancellationError`.
+    func run(on loop: EventLoop, openPort: () async throws -> Void) async throws {
         let began = MonotonicInstant.current()
-        var hasBeenReady = false
         while true {
             await look(isPatient: MonotonicInstant.current() - began < Self.patience)
-            if !hasBeenReady, isReady {
-                hasBeenReady = true
-                log.info("ready")
+            if !opened.load(ordering: .relaxed), allAreThere {
+                try await openPort()
+                opened.store(true, ordering: .relaxed)
+                if !isDraining { log.info("ready") }
             }
-            try await loop.sleep(for: hasBeenReady ? .milliseconds(500) : .milliseconds(50))
+            try await loop.sleep(for: opened.load(ordering: .relaxed) ? .milliseconds(500) : .milliseconds(50))
         }
     }
 

@@ -12,7 +12,8 @@ package import Telemetry
 /// What a service is built from: its configuration, log and loops, and the long-lived things it asks for here.
 ///
 /// Things start in the order they are asked for and stop in reverse, so a service asks for what others lean on first: database,
-/// publisher, outbox relay, consumers. The HTTP server always starts last and stops first.
+/// publisher, outbox relay, consumers. The health port opens first and closes last. The serving port opens when all
+/// dependencies are there, and closes first.
 package final class Runtime: Sendable {
     package enum Loops: Sendable {
         case one
@@ -153,7 +154,7 @@ package final class Runtime: Sendable {
     // MARK: HTTP
 
     /// Calls `makeRouter` once on each loop, after the wiring; what it makes there (pools, caches) belongs to that loop. The
-    /// health routes are added by the runtime.
+    /// runtime adds `/livez` and `/openapi.json`.
     package func serve(_ makeRouter: @escaping @Sendable (LoopContext) async throws -> Router) {
         wiring.withLock { $0.makeRouter = makeRouter }
     }
@@ -166,13 +167,15 @@ package final class Runtime: Sendable {
             for (index, loop) in loops.enumerated() {
                 let context = LoopContext(runtime: self, loop: loop, index: index)
                 var router = try await Task(executorPreference: loop) { try await makeRouter(context) }.value
-                router.addHealthRoutes(readiness, openAPI: openAPI)
+                router.addCommonRoutes(openAPI: openAPI)
                 routers.append(router)
             }
         }
         // Readiness stops before the things it watches, the servers before readiness: none is told gone because it is stopping.
-        let watching = Component("readiness", run: { [readiness, loop] in try await readiness.run(on: loop) })
-        return wiring.withLock { $0.components } + [watching, HTTPFront(runtime: self, routers: routers).component]
+        let front = HTTPFront(runtime: self, routers: routers)
+        let watching = Component(
+            "readiness", run: { [readiness, loop] in try await readiness.run(on: loop) { try await front.open() } })
+        return [HealthServer.component(self)] + wiring.withLock { $0.components } + [watching, front.component]
     }
 }
 

@@ -15,6 +15,8 @@ struct BenchStack: Sendable {
     var edge: String { get throws { try json.string("edge") } }
     var simulator: String { get throws { try json.string("provider_simulator") } }
     func service(_ name: String) throws -> String { try json.object("services").string(name) }
+    /// The address of a service's `/metrics`.
+    func health(_ name: String) throws -> String { try json.object("health").string(name) }
     func pid(_ component: String) throws -> Int32 { Int32(try json.object("pids").integer(component)) }
     func database(_ name: String) throws -> String { try json.object("database").string(name) }
     func superuserURL(database name: String) throws -> String {

@@ -137,7 +137,7 @@ func textOfFile(_ path: String) -> String {
 private func copy(_ path: String, to other: String) throws { try write(textOfFile(path), to: other) }
 
 /// Free at this moment.
-func freePorts(_ count: Int) throws -> [UInt16] {
+package func freePorts(_ count: Int) throws -> [UInt16] {
     let sockets = (0..<count).map { _ in socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) }
     defer { for socket in sockets { close(socket) } }
     return try sockets.map { socket in

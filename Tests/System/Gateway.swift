@@ -57,7 +57,7 @@ final class Gateway: @unchecked Sendable {
     /// A test before this one may have taken something away: services find it again by themselves, each in its time.
     private func everythingIsReady() async throws {
         for service in [Stack.Component.auth, .ledger, .billing, .proxy1, .proxy2] {
-            let probe = ClientRequest("GET", try stack.url(of: service) + "/readyz")
+            let probe = ClientRequest("GET", try stack.health(of: service) + "/readyz")
             try await until("\(service.rawValue) is ready", within: .seconds(60)) { (try? await client.request(probe).status) == 200 }
         }
     }

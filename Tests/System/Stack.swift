@@ -107,6 +107,9 @@ struct Stack: Sendable {
     var adminPassword: String { get throws { try description().object("admin").string("password") } }
 
     func url(of component: Component) throws -> String { try description().object("services").string(component.rawValue) }
+    /// The address of `/livez`, `/readyz` and `/metrics` of a service.
+    func health(of component: Component) throws -> String { try description().object("health").string(component.rawValue) }
+    func pid(of component: Component) throws -> Int32 { Int32(try description().object("pids").integer(component.rawValue)) }
 
     func log(of component: Component) throws -> [String] {
         try String(contentsOfFile: directory + "/log/\(component.rawValue).log", encoding: .utf8).components(separatedBy: "\n")

@@ -27,7 +27,8 @@ extension SystemTests {
         }
 
         @Test(arguments: [
-            ("HTTP_PORT", "80a"), ("HTTP_PORT", "70000"), ("LOG_LEVEL", "loud"), ("SHUTDOWN_GRACE", "soon"), ("DATABASE_URL", "mysql://x"),
+            ("HTTP_PORT", "80a"), ("HTTP_PORT", "70000"), ("HEALTH_PORT", "-1"), ("LOG_LEVEL", "loud"), ("SHUTDOWN_GRACE", "soon"),
+            ("DATABASE_URL", "mysql://x"),
             ("AMQP_URL", "http://x"), ("PUBLIC_URL", "nowhere"),
         ])
         func `a malformed variable is named in one line, and no secret is shown`(variable: String, value: String) async throws {
@@ -65,15 +66,16 @@ extension SystemTests {
         }
 
         @Test(arguments: [(Stack.Component.rabbitmq, "broker"), (.postgres, "database")])
-        func `started while its broker or its database is away, a service lives, says so, and is ready when it is there`(
+        func `started while its broker or its database is away, a service lives, refuses callers, and serves when it is there`(
             server: Stack.Component, word: String
         ) async throws {
             try await Gateway.run { gateway in
                 let stack = gateway.stack
-                let port = 17_190
-                func status(_ path: String) async throws -> Int {
+                let ports = try freePorts(2)
+                func status(_ port: UInt16, _ path: String) async throws -> Int {
                     try await gateway.client.request(ClientRequest("GET", "http://127.0.0.1:\(port)\(path)")).status
                 }
+                let (port, health) = (ports[0], ports[1])
                 try await stack.stop(server)
                 let log = stack.directory + "/second-ledger-\(word).log"
                 let ledger = try ChildProcess(
@@ -81,19 +83,21 @@ extension SystemTests {
                     environment: [
                         "DATABASE_URL": try stack.description().object("database").string("ledger"),
                         "AMQP_URL": try stack.description().object("broker").string("ledger"), "HTTP_PORT": "\(port)",
-                        "PUBLIC_URL": try stack.edge,
+                        "HEALTH_PORT": "\(health)", "PUBLIC_URL": try stack.edge,
                     ], output: log)
                 do {
-                    try await gateway.until("it listens without its \(word)") { (try? await status("/livez")) == 200 }
-                    #expect(try await status("/readyz") == 503)
+                    try await gateway.until("it lives without its \(word)") { (try? await status(health, "/livez")) == 200 }
+                    #expect(try await status(health, "/readyz") == 503)
+                    #expect((try? await status(port, "/livez")) == nil, "its serving port is closed")
                     try await gateway.until("it says so") {
                         try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n")
                             .contains { $0.contains(word) && $0.contains("waiting for dependency") }
                     }
                     try await stack.start(server)
-                    try await gateway.until("it is ready", within: .seconds(40)) { try await status("/readyz") == 200 }
+                    try await gateway.until("it is ready", within: .seconds(40)) { try await status(health, "/readyz") == 200 }
+                    #expect(try await status(port, "/livez") == 200)
                     // The ledger that was running when its server went is ready again too.
-                    let other = try stack.url(of: .ledger)
+                    let other = try stack.health(of: .ledger)
                     try await gateway.until("the other is ready again", within: .seconds(40)) {
                         try await gateway.client.request(ClientRequest("GET", other + "/readyz")).status == 200
                     }

@@ -91,7 +91,7 @@ struct Books {
         var sum = (seconds: 0.0, count: 0.0)
         for name in ["ledger", "ledger-2"] {
             let text = String(
-                decoding: try await client.request(ClientRequest("GET", try stack.service(name) + "/metrics")).body, as: UTF8.self)
+                decoding: try await client.request(ClientRequest("GET", try stack.health(name) + "/metrics")).body, as: UTF8.self)
             for line in text.split(separator: "\n") {
                 let value = line.split(separator: " ").last.flatMap { Double($0) } ?? 0
                 if line.hasPrefix("ledger_batch_seconds_sum") { sum.seconds += value }

@@ -195,7 +195,7 @@ private struct LedgerCount {
     init(_ stack: BenchStack, on loop: EventLoop) async throws {
         let client = HTTPClient(loop: loop)
         defer { client.close() }
-        let answer = try await client.request(ClientRequest("GET", stack.service("ledger") + "/metrics"))
+        let answer = try await client.request(ClientRequest("GET", stack.health("ledger") + "/metrics"))
         at = .current()
         for line in String(decoding: answer.body, as: UTF8.self).split(separator: "\n") {
             let parts = line.split(separator: " ")

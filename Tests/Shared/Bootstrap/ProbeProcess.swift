@@ -62,7 +62,13 @@ final class ProbeProcess {
         return nil
     }
 
-    /// The port, once the service listens.
+    /// The health port, once it is open.
+    func healthPort() throws -> Int64 {
+        let line = try log("health port opened")
+        return try #require(line).integer("port")
+    }
+
+    /// The serving port, once the service listens on it.
     func port() throws -> Int64 {
         let line = try log("listening")
         return try #require(line).integer("port")

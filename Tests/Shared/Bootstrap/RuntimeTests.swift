@@ -18,6 +18,24 @@ struct RuntimeTests {
         try await client.request(ClientRequest("GET", "http://127.0.0.1:\(port)\(path)"))
     }
 
+    /// Waits until the port refuses connections, for at most ten seconds.
+    private func isRefused(_ port: Int64) async throws -> Bool {
+        let client = client
+        return try await Task(executorPreference: loop) {
+            let end = MonotonicInstant.current() + .seconds(10)
+            while MonotonicInstant.current() < end {
+                do {
+                    _ = try await client.request(ClientRequest("GET", "http://127.0.0.1:\(port)/livez"))
+                } catch let error as ClientError {
+                    // A connection that waited in the backlog is reset when the port closes.
+                    if error.code == .connectFailed { return true }
+                }
+                try await loop.sleep(for: .milliseconds(10))
+            }
+            return false
+        }.value
+    }
+
     /// Asks until the answer has that status, for at most ten seconds.
     private func answer(_ status: Int, _ port: Int64, _ path: String) async throws -> ClientResponse {
         let client = client
@@ -39,6 +57,10 @@ struct RuntimeTests {
             (
                 ["PROBE_DATABASE": "1", "DATABASE_URL": "postgresql://u:hunter2@h:port/x"],
                 "probe: DATABASE_URL is malformed: expected a URL such as postgresql://host:port/path or postgres://host:port/path\n"
+            ),
+            (
+                ["HTTP_PORT": "8000", "HEALTH_PORT": "8000"],
+                "probe: HEALTH_PORT is malformed '8000': expected another port than that of HTTP_PORT\n"
             ),
             (["LOG_LEVEL": "loud"], "probe: LOG_LEVEL is malformed 'loud': expected one of debug, info, warning, error\n"),
         ]) func `a missing or malformed variable is one line, and the process fails`(_ environment: [String: String], _ line: String) throws
@@ -71,14 +93,15 @@ struct RuntimeTests {
         #expect(try ProbeProcess(["LOG_LEVEL": "loud"], arguments: ["fail", "with", "7"]).end().status == 2)
     }
 
-    @Test func `without dependencies it is ready, and answers about itself`() async throws {
+    @Test func `without dependencies it is ready, and answers about itself on the health port`() async throws {
         let probe = try ProbeProcess(["LOOPS": "1"])
+        let health = try probe.healthPort()
         let port = try probe.port()
-        #expect(try await get(port, "/livez").status == 200)
-        #expect(try await answer(200, port, "/readyz").text == #"{"status":"ready","dependencies":{}}"#)
-        let metrics = try await String(decoding: get(port, "/metrics").body, as: UTF8.self)
+        for port in [health, port] { #expect(try await get(port, "/livez").status == 200) }
+        #expect(try await answer(200, health, "/readyz").text == #"{"status":"ready","dependencies":{}}"#)
+        let metrics = try await get(health, "/metrics").text
         #expect(metrics.contains("process_resident_memory_bytes") && metrics.contains("# TYPE"))
-        #expect(try await get(port, "/openapi.json").status == 404)
+        for path in ["/readyz", "/metrics", "/openapi.json"] { #expect(try await get(port, path).status == 404, "\(path)") }
         probe.signal(SIGINT)
         #expect(try probe.end() == (0, ""))
     }
@@ -97,49 +120,89 @@ struct RuntimeTests {
         #expect(try probe.end() == (0, ""))
     }
 
-    @Test func `it listens while database and broker are away, says so once, and is ready when they come`() async throws {
+    @Test func `a scrape is answered while the serving loop is blocked`() async throws {
+        let folder = try temporaryFolder()
+        defer { removeFolder(folder) }
+        try #require(mkfifo(folder + "/pipe", 0o600) == 0)
+        let probe = try ProbeProcess(["LOOPS": "1", "PROBE_FOLDER": folder])
+        let health = try probe.healthPort()
+        let port = try probe.port()
+        async let blocked = get(port, "/block")
+        _ = try probe.log("blocking the loop")
+        #expect(try await get(health, "/metrics").status == 200)
+        #expect(try await get(health, "/readyz").status == 200)
+        // Waits for the reader, so the loop was blocked until here.
+        close(open(folder + "/pipe", O_WRONLY))
+        #expect(try await blocked.text == "unblocked")
+        probe.signal(SIGTERM)
+        #expect(try probe.end() == (0, ""))
+    }
+
+    @Test func `its serving port stays closed while database and broker are away, and opens when they come`() async throws {
         let api = try ManagementAPI(String(cString: try #require(getenv("TEST_RABBITMQ_API"))))
         let name = "probe_\(UInt64.random(in: .min ... .max))"
         let server = String(cString: try #require(getenv("TEST_POSTGRES_URL")))
         let amqp = String(cString: try #require(getenv("TEST_AMQP_URL")))
+        let port = Int64(try freePorts(1)[0])
         let probe = try ProbeProcess([
             "PROBE_DATABASE": "1", "PROBE_BROKER": "1", "LOOPS": "1", "DATABASE_URL": server.replacingLastPart(with: name),
-            "AMQP_URL": amqp.replacingLastPart(with: name),
+            "AMQP_URL": amqp.replacingLastPart(with: name), "HTTP_PORT": "\(port)",
         ])
-        let port = try probe.port()
+        let health = try probe.healthPort()
         #expect(try probe.log("waiting for dependency")?.string("dependency") == "database")
         #expect(try probe.log("waiting for dependency")?.string("dependency") == "broker:publish")
-        #expect(try await get(port, "/livez").status == 200)
-        let waiting = try await get(port, "/readyz")
+        #expect(try await get(health, "/livez").status == 200)
+        #expect(try await get(health, "/metrics").status == 200)
+        let waiting = try await get(health, "/readyz")
         #expect(waiting.status == 503)
-        #expect(
-            String(decoding: waiting.body, as: UTF8.self)
-                == #"{"status":"waiting","dependencies":{"database":"away","broker:publish":"away"}}"#)
+        #expect(waiting.text == #"{"status":"waiting","dependencies":{"database":"away","broker:publish":"away"}}"#)
+        #expect(try await isRefused(port))
 
         try await administer(server, "CREATE DATABASE \(name)")
         try api.call("PUT", "/vhosts/\(name)")
         try api.call("PUT", "/permissions/\(name)/admin", body: #"{"configure":".*","write":".*","read":".*"}"#)
-        #expect(try await answer(200, port, "/readyz").status == 200)
+        #expect(try await answer(200, health, "/readyz").status == 200)
+        #expect(try await get(port, "/livez").status == 200)
         #expect(try probe.log("ready") != nil)
 
         try api.call("DELETE", "/vhosts/\(name)")
         #expect(
-            try await answer(503, port, "/readyz").text
+            try await answer(503, health, "/readyz").text
                 == #"{"status":"waiting","dependencies":{"database":"there","broker:publish":"away"}}"#)
         #expect(try probe.log("dependency is gone: waiting for it")?.string("dependency") == "broker:publish")
+        #expect(try await get(port, "/livez").status == 200, "the serving port stays open")
         probe.signal(SIGTERM)
         #expect(try probe.end() == (0, ""))
         try await administer(server, "DROP DATABASE \(name) WITH (FORCE)")
     }
 
-    @Test func `after SIGTERM it is not ready, and a running request ends before the process does`() async throws {
-        let probe = try ProbeProcess(["LOOPS": "1", "SHUTDOWN_DELAY": "300ms"])
+    @Test func `after SIGTERM its serving port closes first, and a running request ends before the process does`() async throws {
+        let folder = try temporaryFolder()
+        defer { removeFolder(folder) }
+        let probe = try ProbeProcess(["LOOPS": "1", "PROBE_FOLDER": folder])
+        let health = try probe.healthPort()
         let port = try probe.port()
-        _ = try await answer(200, port, "/readyz")
+        _ = try await answer(200, health, "/readyz")
+        async let slow = get(port, "/until-released")
+        _ = try probe.log("waiting for the file")
+        probe.signal(SIGTERM)
+        #expect(try await isRefused(port))
+        #expect(try await get(health, "/readyz").text == #"{"status":"draining","dependencies":{}}"#)
+        #expect(try await get(health, "/livez").status == 200)
+        close(open(folder + "/released", O_WRONLY | O_CREAT, 0o600))
+        #expect(try await slow.text == "released")
+        #expect(try probe.end() == (0, ""))
+    }
+
+    @Test func `with SHUTDOWN_DELAY the serving port stays open while the health port is not ready`() async throws {
+        let probe = try ProbeProcess(["LOOPS": "1", "SHUTDOWN_DELAY": "300ms"])
+        let health = try probe.healthPort()
+        let port = try probe.port()
+        _ = try await answer(200, health, "/readyz")
         async let slow = get(port, "/until-draining")
         _ = try probe.log("waiting for the drain")
         probe.signal(SIGTERM)
-        #expect(try await answer(503, port, "/readyz").text == #"{"status":"draining","dependencies":{}}"#)
+        #expect(try await answer(503, health, "/readyz").text == #"{"status":"draining","dependencies":{}}"#)
         #expect(try await slow.body == Array("finished".utf8))
         #expect(try probe.end() == (0, ""))
     }
@@ -163,10 +226,15 @@ struct RuntimeTests {
 
     @Test func `a port that is taken is one error that names its variable, and a failure`() throws {
         let first = try ProbeProcess(["LOOPS": "1"])
-        let second = try ProbeProcess(["LOOPS": "1", "HTTP_PORT": "\(try first.port())"])
-        let line = try second.log("component does not start")
-        #expect(try line?.string("component") == "http")
-        #expect(try second.end().status == 1)
+        let (health, port) = (try first.healthPort(), try first.port())
+        for (variable, taken, message) in [
+            ("HEALTH_PORT", health, "component does not start"), ("HTTP_PORT", port, "component ended by itself: stopping"),
+        ] {
+            let second = try ProbeProcess(["LOOPS": "1", variable: "\(taken)"])
+            let error = try #require(try second.log(message)).string("error")
+            #expect(error.contains("cannot listen on 127.0.0.1:\(taken) (bind: Address already in use): set \(variable)"), "\(error)")
+            #expect(try second.end().status == 1)
+        }
     }
 
     @Test func `spans reach the collector that is configured`() async throws {
@@ -208,6 +276,16 @@ struct RuntimeTests {
             try await pool.withConnection { try await $0.script(statement) }
         }
     }
+}
+
+private func temporaryFolder() throws -> String {
+    var template = Array("\(P_tmpdir)/probe-XXXXXX".utf8CString)
+    return String(cString: try #require(mkdtemp(&template)))
+}
+
+private func removeFolder(_ folder: String) {
+    for name in ["/pipe", "/released"] { unlink(folder + name) }
+    rmdir(folder)
 }
 
 extension String {

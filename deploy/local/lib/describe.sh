@@ -12,6 +12,9 @@ write_description() {
             printf '  "services": {%s},\n' "$(for component in auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2; do
                 member "$component" "\"$(service_url "$component")\""
             done | paste -sd, -)"
+            printf '  "health": {%s},\n' "$(for component in auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2; do
+                member "$component" "\"$(health_url "$component")\""
+            done | paste -sd, -)"
             printf '  "database": {%s},\n' "$({
                 member superuser_url "\"$(database_url superuser)\""
                 for component in "${POSTGRES_ROLES[@]}"; do member "${component//-/_}" "\"$(database_url "$component")\""; done

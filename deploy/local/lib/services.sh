@@ -6,6 +6,7 @@ SERVICES=(provider-simulator auth ledger ledger-2 billing llm-proxy-1 llm-proxy-
 program_of() { sed -E 's/-[0-9]+$//' <<<"$1"; }
 
 service_url() { printf 'http://127.0.0.1:%s' "$(port_of "$1")"; }
+health_url() { printf 'http://127.0.0.1:%s' "$(health_port_of "$1")"; }
 
 # Copies what runs into the stack, so that a build or a closed home folder does not disturb running services.
 install_programs() {
@@ -45,7 +46,8 @@ service_environment() {
     HTTP_PORT=$(port_of "$1")
     unset PORT
     [[ $program != provider-simulator ]] || return 0
-    export DATABASE_URL AMQP_URL MIGRATIONS_PATH
+    export HEALTH_PORT DATABASE_URL AMQP_URL MIGRATIONS_PATH
+    HEALTH_PORT=$(health_port_of "$1")
     DATABASE_URL=$(database_url "$program")
     AMQP_URL=$(broker_url "$program")
     MIGRATIONS_PATH=Services/$program/Migrations
@@ -85,7 +87,10 @@ migrate_all() {
 start_service() { launch "$1" service_environment "${AS_SERVICE[@]}" "$STACK_DIR/bin/$(program_of "$1")"; }
 
 await_service() {
-    local path=/readyz
-    if [[ $1 == provider-simulator ]]; then path=/stats; fi # it stands for somebody else's server
-    wait_ready "$1" 30 curl -sf --max-time 2 "$(service_url "$1")$path"
+    local url
+    case $1 in
+    provider-simulator) url=$(service_url "$1")/stats ;; # stands for somebody else's server
+    *) url=$(health_url "$1")/readyz ;;
+    esac
+    wait_ready "$1" 30 curl -sf --max-time 2 "$url"
 }

@@ -12,6 +12,7 @@ USUAL_COMPONENTS=${ALL_COMPONENTS/ ledger-2/} # a second ledger only where STACK
 SETTING_NAMES="STACK_COMPONENTS STACK_BIN PUBLIC_URL ADMIN_EMAIL OPENAI_BASE_URL PROVIDERS_FILE POSTGRES_OPTIONS
 EDGE_CONNECTIONS_PER_ADDRESS EDGE_REQUESTS_PER_SECOND EDGE_AUTH_REQUESTS_PER_SECOND
 EDGE_PORT AUTH_PORT LEDGER_PORT LEDGER_2_PORT BILLING_PORT LLM_PROXY_1_PORT LLM_PROXY_2_PORT
+AUTH_HEALTH_PORT LEDGER_HEALTH_PORT LEDGER_2_HEALTH_PORT BILLING_HEALTH_PORT LLM_PROXY_1_HEALTH_PORT LLM_PROXY_2_HEALTH_PORT
 PROVIDER_SIMULATOR_PORT POSTGRES_PORT BROKER_PORT BROKER_API_PORT BROKER_DIST_PORT BROKER_EPMD_PORT"
 
 # default_port NAME DEFAULT OFFSET: with PORT_BASE all ports of a stack stand together, so that several run side by side.
@@ -39,6 +40,12 @@ apply_defaults() {
     default_port LEDGER_2_PORT 8104 4
     default_port LLM_PROXY_1_PORT 8111 11
     default_port LLM_PROXY_2_PORT 8112 12
+    default_port AUTH_HEALTH_PORT 9101 13
+    default_port LEDGER_HEALTH_PORT 9102 14
+    default_port BILLING_HEALTH_PORT 9103 15
+    default_port LEDGER_2_HEALTH_PORT 9104 16
+    default_port LLM_PROXY_1_HEALTH_PORT 9111 17
+    default_port LLM_PROXY_2_HEALTH_PORT 9112 18
     default_port PROVIDER_SIMULATOR_PORT 8190 20
     default_port POSTGRES_PORT 15532 30
     default_port BROKER_PORT 15772 31
@@ -81,10 +88,16 @@ port_of() {
     postgres) echo "$POSTGRES_PORT" ;;
     rabbitmq) echo "$BROKER_PORT" ;;
     epmd) echo "$BROKER_EPMD_PORT" ;;
-    *)
-        local name=${1//-/_}_port
-        name=${name^^}
-        echo "${!name}"
-        ;;
+    *) named_port "$1" PORT ;;
     esac
+}
+
+# health_port_of SERVICE
+health_port_of() { named_port "$1" HEALTH_PORT; }
+
+# named_port COMPONENT SUFFIX: the value of the component's variable with that suffix.
+named_port() {
+    local name=${1//-/_}_$2
+    name=${name^^}
+    echo "${!name}"
 }

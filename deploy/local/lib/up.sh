@@ -79,8 +79,13 @@ check_ports() {
             variable=BROKER_PORT
             ;;
         *)
-            variable=${component//-/_}_port
+            variable=${component//-/_}
             variable=${variable^^}
+            case $component in
+            edge | provider-simulator) ;;
+            *) need_port "$(health_port_of "$component")" "the health of $component" "${variable}_HEALTH_PORT" ;;
+            esac
+            variable=${variable}_PORT
             ;;
         esac
         need_port "$(port_of "$component")" "$component" "$variable"

@@ -38,6 +38,19 @@ struct Probe {
                     while !runtime.readiness.isDraining { try await context.loop.sleep(for: .milliseconds(5)) }
                     return .text(200, "finished")
                 }
+                router.on(.get, "/until-released") { _ in
+                    let file = try runtime.environment.string("PROBE_FOLDER") + "/released"
+                    context.log.info("waiting for the file")
+                    while access(file, F_OK) != 0 { try await context.loop.sleep(for: .milliseconds(5)) }
+                    return .text(200, "released")
+                }
+                router.on(.get, "/block") { _ in
+                    let pipe = try runtime.environment.string("PROBE_FOLDER") + "/pipe"
+                    context.log.info("blocking the loop")
+                    // Returns when the test opens the other end.
+                    close(open(pipe, O_RDONLY))
+                    return .text(200, "unblocked")
+                }
                 return router
             }
         }
