@@ -26,11 +26,13 @@ struct LLMProxyService {
         let requests = try runtime.rpcClient("holds", answeredBy: "ledger")
         let identity = try runtime.rpcClient("identity", answeredBy: "auth")
         _ = runtime.outbox(pool, publisher)
+        let credentials = AwaitedKeys(RemoteIdentitySource(rpc: identity))
         let authenticator = Authenticator(
             service: runtime.service, publicURL: runtime.configuration.publicURL.reveal(), amqp: try runtime.broker("revocations"),
-            rpc: identity, log: runtime.log)
+            source: credentials, log: runtime.log)
         runtime.add(Component("identity", run: { try await authenticator.run() }, stop: { await authenticator.stop() }))
         runtime.require("revocations") { authenticator.isListening }
+        runtime.require("signing keys") { credentials.haveCome }
 
         let catalogue = CurrentCatalogue(Catalogue(models: [], tariff: settings.tariff))
         let keeper = CatalogueKeeper(
