@@ -2,7 +2,6 @@ import Bootstrap
 import Configuration
 import Contracts
 import EventLoop
-import FoundationEssentials
 import HTTP
 import Identity
 import Lifecycle
@@ -55,14 +54,11 @@ struct LLMProxyService {
     }
 
     private static func readProviders(_ path: String, _ environment: Environment) throws(ConfigurationError) -> ProvidersFile {
-        let bytes: Data
-        do {
-            bytes = try Data(contentsOf: URL(filePath: path))
-        } catch {
-            throw .malformed("PROVIDERS_FILE", found: path, expected: "a file that can be read")
+        guard let bytes = Files.read(path) else {
+            throw .malformed("PROVIDERS_FILE", found: path, expected: "a file of at most 16 MiB that can be read")
         }
         do {
-            return try ProvidersFile(Array(bytes), variables: environment.optionalString)
+            return try ProvidersFile(bytes, variables: environment.optionalString)
         } catch {
             throw .malformed("PROVIDERS_FILE", found: path, expected: "a list of providers (\(error))")
         }

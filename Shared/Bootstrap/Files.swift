@@ -9,9 +9,10 @@ enum Cores {
     }
 }
 
-enum Files {
-    /// Nil when it cannot be read; at most 16 MiB. For start-up only: it blocks.
-    static func read(_ path: String) -> [UInt8]? {
+package enum Files {
+    /// Reads a file of at most 16 MiB. Nil when it cannot be read. A relative path works where the folders above are closed
+    /// to the process; Foundation makes such a path absolute. For start-up only: it blocks.
+    package static func read(_ path: String) -> [UInt8]? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
