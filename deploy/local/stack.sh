@@ -23,11 +23,9 @@ STARTED=() # what this command started, for the case that it fails
 
 main() {
     local verb=${1:-}
-    drop_copied_link
     case $verb in
     up | run)
         lay_out
-        name_folders
         lock
         bring_up
         if [[ $verb == run ]]; then stay; fi
@@ -35,13 +33,10 @@ main() {
         ;;
     folder)
         lay_out
-        name_folders
         echo "$STACK_DIR"
         ;;
     down | delete | status | start | stop | restart | kill)
-        name_folders
         if [[ ! -d $RUN ]]; then
-            if [[ $verb == delete && -L $STACK_LINK ]]; then rm -f "$STACK_LINK"; fi
             say "nothing runs in $(tidy "$STACK_DIR")"
             return
         fi

@@ -39,6 +39,7 @@ clear_away
 trap 'clear_away' EXIT
 trap 'exit 130' INT TERM HUP
 mkdir -p "$state/stacks"
+chmod 700 "$state" # as root's home is: no server may depend on a way through the folders above its own
 # Without fsync a suite's database is made in half the time; a killed server loses nothing by it, only a killed machine would.
 first_port=${TEST_PORT_BASE:-17000}
 PORT_BASE=$first_port STACK_COMPONENTS="postgres rabbitmq" POSTGRES_OPTIONS="-c fsync=off" stack "$servers" up

@@ -44,5 +44,4 @@ stop_component() {
 delete_data() {
     unlock
     rm -rf "${STACK_DIR:?}"
-    if [[ -L $STACK_LINK ]]; then rm -f "$STACK_LINK"; fi
 }

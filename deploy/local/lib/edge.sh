@@ -9,6 +9,7 @@ launch_edge() {
     local folder=$RUN/edge server name values=()
     server=$(PATH=$PATH:/usr/sbin command -v nginx) || fail "nginx is not installed: run deploy/local/packages.sh"
     mkdir -p "$folder"
+    chmod 700 "$folder"
     for name in EDGE_PORT AUTH_PORT LEDGER_PORT BILLING_PORT LLM_PROXY_1_PORT LLM_PROXY_2_PORT \
         EDGE_CONNECTIONS_PER_ADDRESS EDGE_REQUESTS_PER_SECOND EDGE_AUTH_REQUESTS_PER_SECOND; do
         values+=("$name=${!name}")
@@ -16,6 +17,8 @@ launch_edge() {
     fill "$PROJECT/deploy/nginx/edge.conf.template" "${values[@]}" >"$folder/edge.conf"
     rotate "$LOG/edge-refusals.log"
     touch "$LOG/edge-refusals.log"
-    own "$SERVICE_USER" "$folder" "$LOG/edge-refusals.log"
-    launch edge true "${AS_SERVICE[@]}" "$server" -p "$folder" -c edge.conf -e stderr
+    own edge "$folder" "$folder/edge.conf" "$LOG/edge-refusals.log"
+    launch edge enter_edge "$server" -p ./ -c edge.conf -e stderr
 }
+
+enter_edge() { cd "$RUN/edge" || exit 1; }

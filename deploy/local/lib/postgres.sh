@@ -1,4 +1,6 @@
 # The private Postgres cluster: TCP on 127.0.0.1 only, passwords only, one role and schema per service.
+# Its user may not be able to enter the folders above its data, so root opens the data for it as descriptor 3. Its own folder would
+# not do: a program of Postgres leaves it at its start and comes back by its absolute path.
 
 POSTGRES_ROLES=(auth ledger llm-proxy billing) # a role and its schema spell the dash as an underscore
 
@@ -28,20 +30,26 @@ launch_postgres() {
     server=$(postgres_tool postgres)
     if [[ ! -f $data/PG_VERSION ]]; then create_cluster "$data"; fi
     cp "$PROJECT"/deploy/postgres/{postgresql,pg_hba}.conf "$data/"
-    own "$POSTGRES_USER" "$data"/{postgresql,pg_hba}.conf
+    own postgres "$data"/{postgresql,pg_hba}.conf
     forget_dead_postmaster "$data"
     # shellcheck disable=SC2086 # the options are words
-    launch postgres true "${AS_POSTGRES[@]}" "$server" -D "$data" -c port="$POSTGRES_PORT" $POSTGRES_OPTIONS
+    launch postgres open_cluster "$server" -D /proc/self/fd/3 -c port="$POSTGRES_PORT" $POSTGRES_OPTIONS
 }
 
+open_cluster() { cd / && exec 3<"$STACK_DIR/postgres"; }
+
 create_cluster() {
-    local data=$1 password=$STACK_DIR/run/initdb.password
+    local data=$1 password=$RUN/initdb.password
     rm -rf "$data"
     mkdir -m 700 "$data"
     (umask 077 && secret postgres-superuser >"$password")
-    own "$POSTGRES_USER" "$data" "$password"
-    "${AS_POSTGRES[@]}" "$(postgres_tool initdb)" -D "$data" -U postgres --auth=scram-sha-256 --pwfile="$password" \
-        -E UTF8 --locale=C.UTF-8 --no-sync >"$LOG/initdb.log" 2>&1 || fail "postgres: initdb failed: $(last_words initdb)"
+    own postgres "$data" "$password"
+    (
+        open_cluster
+        take_user_of postgres
+        "${AS[@]}" "$(postgres_tool initdb)" -D /proc/self/fd/3 -U postgres --auth=scram-sha-256 --pwfile=/proc/self/fd/4 \
+            -E UTF8 --locale=C.UTF-8 --no-sync >"$LOG/initdb.log" 2>&1 4<"$password"
+    ) || fail "postgres: initdb failed: $(last_words initdb)"
     rm -f "$password"
 }
 

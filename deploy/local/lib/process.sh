@@ -17,16 +17,18 @@ pid_of() {
     echo "$pid"
 }
 
-# launch NAME PREPARE COMMAND...: starts it in a session of its own, after PREPARE has set its environment and folder there.
-# Output goes to log/NAME.log.
+# launch NAME PREPARE COMMAND...: starts it in a session of its own, as its user, after PREPARE has set its environment and folder
+# there. Output goes to log/NAME.log.
 launch() {
     local name=$1 prepare=$2 log=$LOG/$1.log pid
     shift 2
     rotate "$log"
     (
-        "$prepare" "$name"
         close_inherited
-        exec setsid "$@"
+        "$prepare" "$name"
+        forget_secrets
+        take_user_of "$name"
+        exec setsid "${AS[@]}" "$@"
     ) >>"$log" 2>&1 </dev/null &
     pid=$!
     disown
@@ -39,7 +41,7 @@ rotate() {
     if [[ -f $1 && $(stat -c %s "$1") -gt 50000000 ]]; then mv "$1" "$1.1"; fi
 }
 
-# Nothing but input, output and errors goes on to a server: not our lock, and not what our caller watches to learn that we ended.
+# Nothing of ours but input, output and errors goes on to a server: not our lock, and not what our caller watches to learn that we ended.
 close_inherited() {
     local fd
     for fd in "/proc/$BASHPID/fd"/*; do

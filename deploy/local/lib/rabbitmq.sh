@@ -18,15 +18,15 @@ start_rabbitmq() {
 }
 
 launch_rabbitmq() {
-    local data=$STACK_DIR/rabbitmq server=/usr/lib/rabbitmq/bin/rabbitmq-server
+    local data=/proc/self/cwd server=/usr/lib/rabbitmq/bin/rabbitmq-server # its user may not be able to enter the folders above
     [[ -x $server ]] || fail "rabbitmq-server is not installed: run deploy/local/packages.sh"
-    configure_rabbitmq "$data"
+    configure_rabbitmq "$STACK_DIR/rabbitmq"
     if ! pid_of epmd >/dev/null; then
-        launch epmd true "${AS_RABBITMQ[@]}" epmd -port "$BROKER_EPMD_PORT" -address 127.0.0.1
+        launch epmd enter_rabbitmq epmd -port "$BROKER_EPMD_PORT" -address 127.0.0.1
         wait_ready epmd 10 port_taken "$BROKER_EPMD_PORT"
     fi
     # `detached` lets the start script become the server instead of staying its parent: the pid is the server's own.
-    launch rabbitmq true "${AS_RABBITMQ[@]}" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$data/home" detached=1 \
+    launch rabbitmq enter_rabbitmq env -i PATH="$PATH" LANG=C.UTF-8 HOME="$data/home" detached=1 \
         ERL_EPMD_PORT="$BROKER_EPMD_PORT" ERL_EPMD_ADDRESS=127.0.0.1 RABBITMQ_DIST_PORT="$BROKER_DIST_PORT" \
         RABBITMQ_NODENAME=smartspec@localhost RABBITMQ_MNESIA_BASE="$data/mnesia" RABBITMQ_LOG_BASE="$data/log" \
         RABBITMQ_PID_FILE="$data/pid" RABBITMQ_CONFIG_FILE="$data/rabbitmq.conf" RABBITMQ_ENABLED_PLUGINS_FILE="$data/plugins" \
@@ -34,15 +34,18 @@ launch_rabbitmq() {
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}" "$server"
 }
 
+enter_rabbitmq() { cd "$STACK_DIR/rabbitmq" || exit 1; }
+
 configure_rabbitmq() {
     local data=$1
     mkdir -p "$data"/{home,mnesia,log}
+    chmod 700 "$data"
     (umask 077 && fill "$PROJECT/deploy/rabbitmq/rabbitmq.conf.template" BROKER_PORT="$BROKER_PORT" \
         BROKER_API_PORT="$BROKER_API_PORT" ADMIN_AMQP_PASSWORD="$(secret amqp-admin)" >"$data/rabbitmq.conf")
     echo '[rabbitmq_management].' >"$data/plugins"
     rm -f "$data/home/.erlang.cookie"
     (umask 377 && secret broker-cookie >"$data/home/.erlang.cookie")
-    own "$RABBITMQ_USER" "$data" "$data"/{home,mnesia,log,rabbitmq.conf,plugins,home/.erlang.cookie}
+    own rabbitmq "$data" "$data"/{home,mnesia,log,rabbitmq.conf,plugins,home/.erlang.cookie}
 }
 
 # broker_api PATH [CURL ARGUMENT...]: the password goes by stdin, so that no list of processes shows it.

@@ -13,10 +13,7 @@ fail() {
 since() { printf '%d s' $((SECONDS - $1)); }
 
 # tidy PATH: the path as the caller would type it, relative to where they are.
-tidy() {
-    local path=${1/#"$STACK_DIR"/"$STACK_LINK"}
-    printf '%s' "${path#"$CALLER_DIR"/}"
-}
+tidy() { printf '%s' "${1#"$CALLER_DIR"/}"; }
 
 # json_string TEXT: the text as a JSON string.
 json_string() {

@@ -1,5 +1,13 @@
 # Passwords and keys of this stack: made once, kept in files only their owner can read.
 
+# Variables that hold secrets, and the programs that read them. Each reaches its programs as a file, never as a variable.
+declare -A SECRETS_OF=(
+    [auth]="DATABASE_URL AMQP_URL MASTER_KEY ADMIN_PASSWORD"
+    [ledger]="DATABASE_URL AMQP_URL WEB_GATEWAY_TOKEN MCP_SERVER_TOKEN SERVICE_TOKENS"
+    [billing]="DATABASE_URL AMQP_URL"
+    [llm-proxy]="DATABASE_URL AMQP_URL" # and the keys of its providers
+)
+
 # secret NAME: prints it.
 secret() { cat "$SECRETS/$1"; }
 
@@ -20,4 +28,41 @@ make_secrets() {
     keep_secret master-key "$(head -c 32 /dev/urandom | base64)"
     keep_secret admin-password "${ADMIN_PASSWORD:-$(random_password)}"
     keep_secret openai-api-key "${OPENAI_API_KEY:-simulated}"
+}
+
+# give_secrets COMPONENT: writes the secrets that its program reads as files for its user, and exports NAME_FILE for each.
+# Those that the stack does not make come from the caller's variables or local.env.
+give_secrets() {
+    local program folder=$RUN/secrets/$1 name
+    program=$(program_of "$1")
+    local DATABASE_URL AMQP_URL MASTER_KEY ADMIN_PASSWORD OPENAI_API_KEY
+    DATABASE_URL=$(database_url "$program")
+    AMQP_URL=$(broker_url "$program")
+    MASTER_KEY=$(secret master-key)
+    ADMIN_PASSWORD=$(secret admin-password)
+    OPENAI_API_KEY=$(secret openai-api-key)
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    chmod 700 "$folder"
+    for name in ${SECRETS_OF[$program]} $(if [[ $program == llm-proxy ]]; then provider_keys; fi); do
+        [[ -n ${!name:-} ]] || continue
+        (umask 377 && printf '%s' "${!name}" >"$folder/$name")
+        own "$1" "$folder/$name"
+        export "${name}_FILE=../run/secrets/$1/$name"
+    done
+    own "$1" "$folder"
+}
+
+# provider_keys: the variables that hold the keys of the providers.
+provider_keys() {
+    local file=$STACK_DIR/share/providers.json
+    [[ -f $file ]] || return 0
+    grep -oE '"api_key_variable"[[:space:]]*:[[:space:]]*"[A-Za-z_][A-Za-z0-9_]*"' "$file" | cut -d '"' -f 4 | sort -u
+}
+
+# Takes every secret out of the environment of what is started next.
+forget_secrets() {
+    local name
+    # shellcheck disable=SC2048 # the names are words
+    for name in ${SECRETS_OF[*]} $(provider_keys); do unset "$name"; done
 }

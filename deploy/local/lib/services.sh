@@ -8,7 +8,7 @@ program_of() { sed -E 's/-[0-9]+$//' <<<"$1"; }
 service_url() { printf 'http://127.0.0.1:%s' "$(port_of "$1")"; }
 health_url() { printf 'http://127.0.0.1:%s' "$(health_port_of "$1")"; }
 
-# Copies what runs into the stack, so that a build or a closed home folder does not disturb running services.
+# Copies what runs into the stack, so that a build does not disturb running services.
 install_programs() {
     local component program
     for component in "${SERVICES[@]}"; do
@@ -30,8 +30,8 @@ install_programs() {
     fi
 }
 
-# service_environment COMPONENT: exports what it reads and enters the folder its relative paths start from.
-# The caller's own variables and local.env come first.
+# service_environment COMPONENT: exports what it reads, writes its secrets as files, and enters the folder its relative paths
+# start from. The caller's own variables and local.env come first.
 service_environment() {
     local program
     cd "$STACK_DIR/share" || exit 1
@@ -46,22 +46,13 @@ service_environment() {
     HTTP_PORT=$(port_of "$1")
     unset PORT
     [[ $program != provider-simulator ]] || return 0
-    export HEALTH_PORT DATABASE_URL AMQP_URL MIGRATIONS_PATH
+    export HEALTH_PORT MIGRATIONS_PATH=Services/$program/Migrations
     HEALTH_PORT=$(health_port_of "$1")
-    DATABASE_URL=$(database_url "$program")
-    AMQP_URL=$(broker_url "$program")
-    MIGRATIONS_PATH=Services/$program/Migrations
     case $program in
-    auth)
-        export ADMIN_EMAIL ADMIN_PASSWORD MASTER_KEY
-        MASTER_KEY=$(secret master-key)
-        ADMIN_PASSWORD=$(secret admin-password)
-        ;;
-    llm-proxy)
-        export PROVIDERS_FILE=providers.json OPENAI_BASE_URL OPENAI_API_KEY
-        OPENAI_API_KEY=$(secret openai-api-key)
-        ;;
+    auth) export ADMIN_EMAIL ;;
+    llm-proxy) export PROVIDERS_FILE=providers.json OPENAI_BASE_URL ;;
     esac
+    give_secrets "$1"
 }
 
 # migrate COMPONENT: brings its schema up to date.
@@ -70,7 +61,9 @@ migrate() {
     program=$(program_of "$1")
     (
         service_environment "$1"
-        "${AS_SERVICE[@]}" "$STACK_DIR/bin/$program" migrate >>"$LOG/$program-migrate.log" 2>&1 9>&-
+        forget_secrets
+        take_user_of "$1"
+        "${AS[@]}" "../bin/$program" migrate >>"$LOG/$program-migrate.log" 2>&1 9>&-
     ) || fail "$program: migration failed: $(last_words "$program-migrate")"
 }
 
@@ -84,12 +77,12 @@ migrate_all() {
 }
 
 # start_service COMPONENT: does not wait.
-start_service() { launch "$1" service_environment "${AS_SERVICE[@]}" "$STACK_DIR/bin/$(program_of "$1")"; }
+start_service() { launch "$1" service_environment "../bin/$(program_of "$1")"; }
 
 await_service() {
     local url
     case $1 in
-    provider-simulator) url=$(service_url "$1")/stats ;; # stands for somebody else's server
+    provider-simulator) url=$(service_url "$1")/stats ;; # stands for a provider, which has no health port
     *) url=$(health_url "$1")/readyz ;;
     esac
     wait_ready "$1" 30 curl -sf --max-time 2 "$url"

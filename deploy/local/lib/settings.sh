@@ -6,6 +6,7 @@ PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 # All state: data, logs, secrets, pids, stack.json.
 STACK_DIR=${STACK_DIR:-$PROJECT/.local}
 [[ $STACK_DIR == /* ]] || STACK_DIR=$PWD/$STACK_DIR
+LOG=$STACK_DIR/log RUN=$STACK_DIR/run SECRETS=$STACK_DIR/secrets
 
 ALL_COMPONENTS="postgres rabbitmq provider-simulator auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2 edge"
 USUAL_COMPONENTS=${ALL_COMPONENTS/ ledger-2/} # a second ledger only where STACK_COMPONENTS names it
