@@ -43,6 +43,7 @@ extension Runtime {
         wire: @escaping @Sendable (Runtime) async throws -> Void
     ) -> Never {
         Signals.takeOver()
+        ProcessMemory.hide()
         let schema = schema ?? String(service.map { $0 == "-" ? "_" : $0 })
         let migrate = Command("migrate") { runtime, arguments in arguments.isEmpty ? try await runtime.migrate(schema: schema) : nil }
         let commands = [migrate] + commands

@@ -62,6 +62,20 @@ extension SystemTests {
             }
         }
 
+        @Test func `not even its own user reads the environment or the memory map of a service`() async throws {
+            let stack = try await Stack.shared()
+            func canRead(_ file: String, of component: Stack.Component) async throws -> Bool {
+                let pid = try stack.pid(of: component)
+                let run = try await Self.run(as: Self.user(of: pid), in: stack, "exec head -c 1 /proc/\(pid)/\(file)")
+                return run.status == 0
+            }
+            // nginx has no secrets and does not hide.
+            for file in ["environ", "maps"] { #expect(try await canRead(file, of: .edge), "\(file)") }
+            for component in [Stack.Component.auth, .ledger, .billing, .proxy1, .proxy2] {
+                for file in ["environ", "maps"] { #expect(try await !canRead(file, of: component), "\(component) \(file)") }
+            }
+        }
+
         // MARK: The machine
 
         /// Returns all secrets by name: the files of the stack and the token in its `local.env`.

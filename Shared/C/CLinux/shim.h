@@ -28,5 +28,8 @@ static inline uint32_t clinux_epoll_events(const struct epoll_event *event) { re
 /* Shown by ps and top; at most 15 bytes. PR_SET_NAME is 15. */
 static inline void clinux_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 
+/* PR_SET_DUMPABLE is 4: /proc/PID belongs to root then, no process of the same user may trace this one, and it leaves no core. */
+static inline void clinux_forbid_tracing(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
 /* Glibc's overlay hides what needs _GNU_SOURCE. */
 int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
