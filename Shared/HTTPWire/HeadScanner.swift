@@ -8,6 +8,7 @@ struct HeadScanner {
     private var lineIsEmpty = true
     private var lastWasCR = false
     private var isFirstLine = true
+    private var returnIsOpen = false
     private(set) var isComplete = false
     /// The bytes of the start line so far, with its CRLF at the end.
     private(set) var startLineCount = 0
@@ -56,6 +57,7 @@ struct HeadScanner {
                 break
             }
         }
+        try checkReturns(UnsafeRawBufferPointer(rebasing: input[..<offset]))
         count += offset
         return offset
     }
@@ -63,5 +65,19 @@ struct HeadScanner {
     private mutating func readStartLine(_ piece: Slice<UnsafeRawBufferPointer>) {
         startLineCount += piece.count
         for byte in piece.suffix(10) where byte != 0x0D && byte != 0x0A { startLineEnd = startLineEnd << 8 | UInt64(byte) }
+    }
+
+    /// Refuses a CR that no LF follows. http_parser takes CR CR, or CR and any byte, for the end of
+    /// the head, where the next reader sees a field (RFC 9112 §2.2).
+    private mutating func checkReturns(_ head: UnsafeRawBufferPointer) throws(HTTPSyntaxError) {
+        guard let base = head.baseAddress else { return }
+        var offset = 0
+        while offset < head.count {
+            if returnIsOpen, head[offset] != 0x0A { throw .malformed("a CR that no LF follows") }
+            returnIsOpen = false
+            guard let found = memchr(base + offset, 0x0D, head.count - offset) else { return }
+            offset = UnsafeRawPointer(found) - base + 1
+            returnIsOpen = true
+        }
     }
 }

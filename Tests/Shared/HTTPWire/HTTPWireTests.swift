@@ -145,6 +145,8 @@ struct HTTPParserTests {
     @Test(arguments: [
         "GET / HTTP/1.1\r\nHost: t\r\n\r\r\n",
         "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\rHELLO\r\n",
+        "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\rX0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: t\r\n\rX\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloXX0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\rXhello\r\n0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5;a=\nb\r\nhello\r\n0\r\n\r\n",
