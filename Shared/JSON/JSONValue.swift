@@ -7,7 +7,8 @@ package enum JSONValue: Sendable {
     case object(JSONObject)
     case array([JSONValue])
 
-    /// Checks like ``JSONObject``, and every object inside as well.
+    /// Checks like ``JSONObject``. A name that an object inside has twice is refused when that
+    /// object is read.
     package init(_ bytes: [UInt8]) throws(JSONError) {
         self = try bytes.withUnsafeBufferPointer { (buffer) throws(JSONError) in
             guard !buffer.isEmpty else { throw .syntax(at: 0) }
