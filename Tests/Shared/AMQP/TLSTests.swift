@@ -1,4 +1,6 @@
 import AMQP
+import Glibc
+import Telemetry
 import TestSupport
 import Testing
 
@@ -24,22 +26,31 @@ struct TLSTests {
                     }
                 }
 
+                // The system's authorities do not know this certificate.
                 let stranger = try AMQPConfiguration(url: broker.url, connectionName: "test:stranger")
-                #expect(await !connects(stranger), "the system's authorities do not know this certificate")
+                #expect(try await refusal(stranger).contains("SSL peer"))
+                // The certificate is for localhost.
                 var misnamed = try AMQPConfiguration(url: broker.url, connectionName: "test:misnamed")
                 misnamed.certificateAuthorities = certificate.certificate
                 misnamed.hosts[0].name = "127.0.0.1"
-                #expect(await !connects(misnamed), "the certificate is for localhost")
+                #expect(try await refusal(misnamed).contains("SSL hostname"))
             }
         }
     }
 
-    private func connects(_ configuration: AMQPConfiguration) async -> Bool {
+    /// Returns the first line that a connection logs.
+    private func refusal(_ configuration: AMQPConfiguration) async throws -> String {
+        var ends: [Int32] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        let log = Logger(service: "test", output: LogOutput(descriptor: ends[1]))
         let publisher = AMQPPublisher(configuration, log: log)
         async let running: Void = publisher.run()
-        let isConnected = await publisher.connected(within: .seconds(1))
+        var line = [UInt8](repeating: 0, count: 4_096)
+        let count = read(ends[0], &line, line.count)
         await publisher.stop()
         await running
-        return isConnected
+        log.flush()
+        ends.forEach { close($0) }
+        return String(decoding: line.prefix(max(0, count)), as: UTF8.self)
     }
 }
