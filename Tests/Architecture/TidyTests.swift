@@ -22,13 +22,63 @@ struct TidyTests {
 
     @Test func `what the compiler cannot check stands beside the sentence that makes it true`() throws {
         for file in try SourceTree.swift(in: "Services", "Shared") {
-            for (number, line) in file.lines.enumerated()
-            where line.contains("@unchecked " + "Sendable") || line.contains("nonisolated" + "(unsafe)") {
-                if line.trimmingCharacters(in: .whitespaces).hasPrefix("//") { continue }
-                let near = file.lines[max(0, number - 3)...min(file.lines.count - 1, number + 6)]
-                #expect(near.contains { $0.contains("//") }, "\(file.path):\(number + 1)")
+            for number in Self.withoutReason(file.lines) { Issue.record("\(file.path):\(number)") }
+        }
+    }
+
+    @Test(arguments: [
+        ("final class A: @unchecked Sendable {\n    // @unchecked Sendable: confined to its loop.", true),
+        ("final class A: @unchecked Sendable {\n    // @unchecked Sendable:\n    // Confined to its loop.", false),
+        ("/// A thing.\nfinal class A: @unchecked Sendable {\n    let a = 1  // one", false),
+        ("    // Confined to the loop, like this.\n    nonisolated(unsafe) let a = b", true),
+        ("    /// A thing.\n    nonisolated(unsafe) let a = b", false),
+    ])
+    func `a comment nearby is no reason`(text: String, isReason: Bool) {
+        #expect(Self.withoutReason(text.components(separatedBy: "\n")).isEmpty == isReason)
+    }
+
+    /// The numbers of the lines that promise something to the compiler without saying why: the
+    /// reason of `@unchecked Sendable` is the next line, that of the other the line before.
+    private static func withoutReason(_ lines: [String]) -> [Int] {
+        func text(_ index: Int) -> String { lines.indices.contains(index) ? lines[index].trimmingCharacters(in: .whitespaces) : "" }
+        return lines.indices.filter { index in
+            guard !text(index).hasPrefix("//") else { return false }
+            if text(index).contains("@unchecked " + "Sendable") {
+                return text(index + 1).wholeMatch(of: /\/\/ @unchecked Sendable: .{10,}/) == nil
+            }
+            return text(index).contains("nonisolated" + "(unsafe)") && text(index - 1).wholeMatch(of: /\/\/ .{10,}/) == nil
+        }.map { $0 + 1 }
+    }
+
+    /// A busy machine breaks a bound on time, and no bug has to be there. How fast something is, a
+    /// benchmark tells.
+    @Test func `no test expects something to happen within a time`() throws {
+        // Their bounds go with the work on the broker's connection.
+        let exempt = ["Tests/Shared/AMQP/BrokerFaultTests.swift", "Tests/Shared/AMQP/RPCTests.swift"]
+        let bound = try Self.timeBound()
+        for file in try SourceTree.swift(in: "Tests") where !exempt.contains(file.path) {
+            for (number, line) in file.lines.enumerated() where line.contains("#") && line.contains(bound) {
+                Issue.record("\(file.path):\(number + 1): \(line)")
             }
         }
+    }
+
+    @Test(arguments: [
+        ("ContinuousClock.now - started < .seconds(2)", true), ("MonotonicInstant.current() < deadline", true),
+        ("took <= .milliseconds(500)", true), ("loop.now - before < .seconds(1), \"late\"", true),
+        ("clock_gettime(CLOCK_REALTIME, &time) == 0 && .seconds(1) > took", true),
+        ("took >= .milliseconds(100)", false), ("wait(8, after: 5) == .seconds(3)", false), ("count < 5", false),
+        ("ledger.now == start + .seconds(60)", false),
+    ])
+    func `a bound on time is seen`(condition: String, isBound: Bool) throws {
+        let bound = try Self.timeBound()
+        for macro in ["expect", "require"] { #expect("        try #\(macro)(\(condition))".contains(bound) == isBound) }
+    }
+
+    private static func timeBound() throws -> Regex<AnyRegexOutput> {
+        let time = #"(ContinuousClock|SuspendingClock|MonotonicInstant\.current|\bloop\.now|\b(took|elapsed|duration)\b)"#
+        let length = #"\.(seconds|milliseconds|microseconds|nanoseconds)\("#
+        return try Regex(#"#(expect|require)\((.*\#(time).* <=? |.*\#(length)[^)]*\) >=? .*\#(time))"#)
     }
 
     @Test func `a migration opens with its reason`() throws {
@@ -50,9 +100,10 @@ struct TidyTests {
         }
     }
 
-    @Test func `a file is a thought long`() throws {
-        for file in try SourceTree.swift(in: "Services", "Shared") {
-            #expect(file.lines.count <= 520, "\(file.path) has \(file.lines.count) lines")
-        }
+    @Test func `nine files in ten are a thought of at most 250 lines, and none is longer than 500`() throws {
+        let files = try SourceTree.swift(in: "Services", "Shared")
+        let long = files.filter { $0.lines.count > 251 }
+        #expect(long.count * 10 <= files.count, "\(long.map(\.path))")
+        for file in long { #expect(file.lines.count <= 501, "\(file.path) has \(file.lines.count - 1) lines") }
     }
 }

@@ -203,10 +203,11 @@ final class AuthUnderTest: Sendable {
     }
 }
 
+/// A clock that stands still until the test moves it.
 final class TestClock: Sendable {
-    private let offset = Mutex(Duration.zero)
-    var now: Instant { Instant.now() + offset.withLock { $0 } }
-    func advance(_ duration: Duration) { offset.withLock { $0 += duration } }
+    private let time = Mutex(Instant.now())
+    var now: Instant { time.withLock { $0 } }
+    func advance(_ duration: Duration) { time.withLock { $0 = $0 + duration } }
 }
 
 /// Waits until `condition` holds, on the loop of the test database.

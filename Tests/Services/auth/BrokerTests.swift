@@ -30,7 +30,7 @@ import Testing
         }
     }
 
-    @Test func `another service knows a token without asking, and refuses it within a second of the sign-out`() async throws {
+    @Test func `another service knows a token without asking, and refuses it after the sign-out`() async throws {
         try await withOtherService { auth, other in
             let member = try await auth.register()
             let principal = try await other.principal(member.accessToken)
@@ -39,13 +39,11 @@ import Testing
             #expect(await other.refusal(member.accessToken) == nil)
             let out = try await auth.ask("POST", "/api/auth/logout", token: member.accessToken)
             #expect(out.status == 204)
-            try await until("the other service refuses the token", within: .seconds(1)) {
-                await other.refusal(member.accessToken) == "token_revoked"
-            }
+            try await until("the other service refuses the token") { await other.refusal(member.accessToken) == "token_revoked" }
         }
     }
 
-    @Test func `another service asks about an API key once, and refuses it within a second of its revocation`() async throws {
+    @Test func `another service asks about an API key once, and refuses it after its revocation`() async throws {
         try await withOtherService { auth, other in
             let member = try await auth.register()
             let made = try await auth.ask("POST", "/api/keys", #"{"name":"k","scopes":["llm"]}"#, token: member.accessToken)
@@ -56,7 +54,7 @@ import Testing
             #expect(principal.scopes == ["llm"])
             let gone = try await auth.ask("DELETE", "/api/keys/\(id)", token: member.accessToken)
             #expect(gone.status == 204)
-            try await until("the other service refuses the key", within: .seconds(1)) { await other.refusal(text) == "token_revoked" }
+            try await until("the other service refuses the key") { await other.refusal(text) == "token_revoked" }
             let unknown = await other.refusal(APIKey.make().text)
             #expect(unknown == "invalid_api_key")
         }

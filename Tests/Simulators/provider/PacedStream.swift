@@ -34,12 +34,17 @@ final class PacedStream: @unchecked Sendable {
         try await ended.value()
     }
 
+    /// Returns the time from the start of the stream to a piece, counted from 0.
+    static func due(piece: Int, perSecond: Int) -> Duration {
+        .nanoseconds(Int64(piece + 1) * 1_000_000_000 / Int64(perSecond))
+    }
+
     private func scheduleNext() {
         guard sent < pieces else {
             ended.succeed(())
             return
         }
-        let due = startedAt + .nanoseconds(Int64(sent + 1) * 1_000_000_000 / Int64(completion.scenario.perSecond))
+        let due = startedAt + Self.due(piece: sent, perSecond: completion.scenario.perSecond)
         timer = exchange.loop.schedule(after: max(.zero, due - .current())) { [self] in
             completion.event(sent, into: &event)
             exchange.write(event)
