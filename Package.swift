@@ -118,7 +118,7 @@ let package = Package(
             path: "Tests/Soak", exclude: ["soak.sh"], swiftSettings: [.define("SOAK")]),
 
         // Tests mirror the tree.
-        .target(name: "TestSupport", dependencies: ["Contracts", "EventLoop", "Postgres", "Telemetry"], path: "Tests/Support"),
+        .target(name: "TestSupport", dependencies: ["Contracts", "EventLoop", "JSON", "Postgres", "Telemetry"], path: "Tests/Support"),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"], path: "Tests/Shared/EventLoop"),
         .testTarget(name: "TextTests", dependencies: ["Text"], path: "Tests/Shared/Text"),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"], path: "Tests/Shared/JSON"),

@@ -1,4 +1,5 @@
 import Text
+
 /// Patterns in segments: literals match byte for byte (`/api/keys`), `{id}` one segment, `{file...}` at the end the rest.
 /// Where several match, the one with the earlier literal wins. Nothing is normalised: `//`, `.` and `..` match no literal.
 struct RouteTable<Value: Sendable>: Sendable {
@@ -40,6 +41,9 @@ struct RouteTable<Value: Sendable>: Sendable {
             }
         }
     }
+
+    /// Every pattern and its value, in the order of their first use.
+    var all: [(pattern: String, value: Value)] { entries.map { ($0.pattern, $0.value) } }
 
     private mutating func insert(_ entry: Entry) {
         let index = entries.count

@@ -98,6 +98,11 @@ package struct Router: Sendable {
 
     private static let malformedPath = Problem.invalidRequest("The path is not properly percent-encoded UTF-8.")
 
+    /// The method and the pattern of every route: `GET /api/keys/{id}`.
+    package var operations: [String] {
+        routes.all.flatMap { pattern, route in route.entries.map { "\($0.method.rawValue) \(pattern)" } }
+    }
+
     /// What a server runs. The same router serves every loop.
     package func handler(log: Logger, service: String) -> HTTPServer.Handler {
         let routes = routes

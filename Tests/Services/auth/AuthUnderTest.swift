@@ -23,9 +23,12 @@ final class AuthUnderTest: Sendable {
     let passwords: Passwords
     let authenticator: Authenticator
     let clock: TestClock
+    /// The method and the pattern of every route of the service.
+    let operations: [String]
     private let client: HTTPClient
     private let base: String
 
+    static let document = Result { try OpenAPIDocument(of: "auth") }
     static let publicURL = "https://gateway.example"
     static let log = Logger(service: "auth", level: .error)
     static let masterKey = MasterKey(base64: Base64.standard.encode([UInt8](repeating: 7, count: 32)))!
@@ -81,6 +84,7 @@ final class AuthUnderTest: Sendable {
         Routes(
             accounts: accounts, keys: keys, authenticator: authenticator, credits: { _ in credits }, publicURL: Self.publicURL
         ).add(to: &router)
+        operations = router.operations
         self.router = router
         client = HTTPClient(loop: pool.loop)
         base = ""
@@ -93,6 +97,7 @@ final class AuthUnderTest: Sendable {
         passwords = other.passwords
         authenticator = other.authenticator
         clock = other.clock
+        operations = other.operations
         client = other.client
         router = other.router
         base = "http://127.0.0.1:\(port)"
@@ -147,6 +152,7 @@ final class AuthUnderTest: Sendable {
         var errorParam: String? { try? json().object("error").optionalString("param") }
     }
 
+    /// Sends a request, and compares its answer with what the service's document promises.
     func ask(
         _ method: String, _ path: String, _ body: String? = nil, token: String? = nil, headers: [(name: String, value: String)] = []
     ) async throws -> Answer {
@@ -154,7 +160,11 @@ final class AuthUnderTest: Sendable {
         if let token { headers.append(("authorization", "Bearer \(token)")) }
         if body != nil { headers.append(("content-type", "application/json")) }
         let answer = try await client.request(ClientRequest(method, base + path, headers: headers, body: body.map { Array($0.utf8) }))
-        return Answer(status: answer.status, headers: answer.headers, body: answer.body)
+        let found = Answer(status: answer.status, headers: answer.headers, body: answer.body)
+        let differences = try Self.document.get().differences(
+            method, path, status: found.status, contentType: found.header("content-type"), body: found.body)
+        #expect(differences == [], "\(method) \(path): \(found.status)")
+        return found
     }
 
     struct Member: Sendable {

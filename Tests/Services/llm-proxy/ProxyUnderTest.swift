@@ -27,7 +27,11 @@ import UpstreamClient
 final class ProxyUnderTest: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only, as are the ledger, the provider and the callers.
 
+    static let document = Result { try OpenAPIDocument(of: "llm-proxy") }
+
     let ledger: ScriptedLedger
+    /// The method and the pattern of every route of the service.
+    let operations: [String]
     private let markers: AMQPPublisher
     let provider: ScriptedProvider
     let server: HTTPServer
@@ -99,8 +103,10 @@ final class ProxyUnderTest: @unchecked Sendable {
             authenticator: Authenticator(service: "test", publicURL: "https://gateway.example", amqp: nil, source: identities, log: log),
             keys: ProviderKeys(["KEY": Secret("provider-key")]), shared: ReplicaState(listensFor: times.listensFor),
             topUpURL: "https://gateway.example/plans", log: log)
-        let proxyServer = try server(routes(chat), on: database.loop)
-        let proxy = try ProxyUnderTest(ledger, markers, provider, identities, broker, database, proxyServer)
+        let router = routes(chat)
+        let proxyServer = try server(router, on: database.loop)
+        let proxy = try ProxyUnderTest(
+            ledger, markers, provider, identities, broker, database, proxyServer, operations: router.operations)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await requests.run() }
             if !times.isPublisherDown { group.addTask { await publisher.run() } }
@@ -142,8 +148,9 @@ final class ProxyUnderTest: @unchecked Sendable {
 
     private init(
         _ ledger: ScriptedLedger, _ markers: AMQPPublisher, _ provider: ScriptedProvider, _ identities: KnownKeys, _ broker: TestBroker,
-        _ database: PostgresPool, _ server: HTTPServer
+        _ database: PostgresPool, _ server: HTTPServer, operations: [String]
     ) throws {
+        self.operations = operations
         self.markers = markers
         self.server = server
         self.broker = broker
@@ -174,6 +181,13 @@ final class ProxyUnderTest: @unchecked Sendable {
 
     /// Sends a body unchanged.
     func send(_ body: String) -> Caller { Caller(pool, key: person(), body: body) }
+
+    /// Reads the models as a new person does.
+    func get(_ path: String) async throws -> (status: Int, contentType: String?, body: [UInt8]) {
+        let headers: HeaderBlock = ["authorization": "Bearer \(person())"]
+        let answer = try await pool.send(method: "GET", target: Array(path.utf8), headers: headers, body: [])
+        return (answer.status, answer.headers.string(for: "content-type"), try await answer.collect(upTo: 1 << 20))
+    }
 
     /// Makes an API key of a new person.
     func person(limits: SpendingLimits? = nil) -> String { identities.add(limits: limits) }
@@ -243,10 +257,22 @@ final class Caller: @unchecked Sendable {
             do throws(UpstreamError) {
                 try await call.head()
                 try await call.pipe { self.bytes.append(contentsOf: $0) }
+                self.compareRefusal()
             } catch {
                 self.failure = error
             }
             self.isOver = true
+        }
+    }
+
+    /// Compares a refusal with what the document promises. The answers of ``ScriptedProvider`` lack
+    /// members that a provider sends.
+    private func compareRefusal() {
+        guard status != 200 else { return }
+        #expect(throws: Never.self) {
+            let differences = try ProxyUnderTest.document.get().differences(
+                "POST", "/v1/chat/completions", status: status, contentType: headers.string(for: "content-type"), body: bytes)
+            #expect(differences == [], "\(status)")
         }
     }
 

@@ -42,6 +42,9 @@ extension JSONObject {
 final class RouteServer: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
     let ledger: StoreUnderTest
+    /// The method and the pattern of every route of the service.
+    private(set) var operations: [String] = []
+    static let document = Result { try OpenAPIDocument(of: "ledger") }
     let slots = CallerSlots(of: "reads of history or usage", loop: TestDatabase.loop, patience: .milliseconds(100))
     let settingSlots = CallerSlots(of: "changes of settings", loop: TestDatabase.loop, patience: .milliseconds(100))
     private var callers: [String: Principal] = [:]
@@ -57,6 +60,7 @@ final class RouteServer: @unchecked Sendable {
             slots: slots, settingSlots: settingSlots, authenticate: { [self] in try principal($0) }, topUpURL: "http://gateway/billing",
             log: log)
         let router = routes.router
+        operations = router.operations
         let server = HTTPServer(
             loop: TestDatabase.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0), admission: router.admission,
             handler: router.handler(log: log, service: "ledger"), log: log)
@@ -108,6 +112,8 @@ final class RouteServer: @unchecked Sendable {
 
     private func token(of caller: Principal) -> String { caller.service ?? caller.apiKeyID?.rawValue ?? caller.userID.description }
 
+    /// Sends a request, and compares its answer with what the service's document promises.
+    ///
     /// - Parameter onBehalfOf: of a service token; nil sends no such header.
     func ask(
         _ method: String, _ path: String, as caller: Principal?, _ body: String? = nil, onBehalfOf user: UserID? = nil
@@ -118,7 +124,11 @@ final class RouteServer: @unchecked Sendable {
         var request = ClientRequest(method, "http://127.0.0.1:\(port)\(path)", headers: headers, body: body.map { Array($0.utf8) })
         request.responseBytesMax = 64 << 20
         let response = try await client.request(request)
-        return Answer(status: response.status, headers: response.headers, body: response.body)
+        let answer = Answer(status: response.status, headers: response.headers, body: response.body)
+        let differences = try Self.document.get().differences(
+            method, path, status: answer.status, contentType: answer.header("content-type"), body: answer.body)
+        #expect(differences == [], "\(method) \(path): \(answer.status)")
+        return answer
     }
 
     func lines(_ path: String, as person: Principal) async throws -> (page: JSONObject, objects: [JSONObject], amounts: [String]) {
