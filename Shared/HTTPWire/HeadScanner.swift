@@ -57,7 +57,7 @@ struct HeadScanner {
                 break
             }
         }
-        try checkReturns(UnsafeRawBufferPointer(rebasing: input[..<offset]))
+        try checkBytes(UnsafeRawBufferPointer(rebasing: input[..<offset]))
         count += offset
         return offset
     }
@@ -67,10 +67,12 @@ struct HeadScanner {
         for byte in piece.suffix(10) where byte != 0x0D && byte != 0x0A { startLineEnd = startLineEnd << 8 | UInt64(byte) }
     }
 
-    /// Refuses a CR that no LF follows. http_parser takes CR CR, or CR and any byte, for the end of
-    /// the head, where the next reader sees a field (RFC 9112 §2.2).
-    private mutating func checkReturns(_ head: UnsafeRawBufferPointer) throws(HTTPSyntaxError) {
+    /// Refuses NUL, and a CR that no LF follows. http_parser takes NUL for a byte of a value (RFC
+    /// 9110 §5.5), and CR and any byte for the end of the head, where the next reader sees a field
+    /// (RFC 9112 §2.2).
+    private mutating func checkBytes(_ head: UnsafeRawBufferPointer) throws(HTTPSyntaxError) {
         guard let base = head.baseAddress else { return }
+        guard memchr(base, 0, head.count) == nil else { throw .malformed("a NUL in the head") }
         var offset = 0
         while offset < head.count {
             if returnIsOpen, head[offset] != 0x0A { throw .malformed("a CR that no LF follows") }

@@ -160,6 +160,13 @@ struct HTTPParserTests {
         }
     }
 
+    @Test func `a NUL in a field value is refused, in requests and in responses`() {
+        let request = Array("GET / HTTP/1.1\r\nHost: t\r\nX: \0b\r\n\r\n".utf8)
+        #expect(parse(.request, [request]).error != nil)
+        let response = Array("HTTP/1.1 200 OK\r\nX: \0b\r\nContent-Length: 0\r\n\r\n".utf8)
+        #expect(parse(.response, [response]).error != nil)
+    }
+
     @Test func `a damaged request is never taken for two nor takes the parser down`() {
         let seed = drawSeed()
         var state = seed
