@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SWIFT_SOURCES := Package.swift Services Shared Tests
 
-.PHONY: help run up down build test check format bench bench-bodies bench-ledger bench-outbox bench-faults soak-ledger clean
+.PHONY: help run up down build test test-long fuzz check format bench bench-bodies bench-ledger bench-outbox bench-faults soak-ledger clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is"; sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 18
@@ -22,8 +22,15 @@ build: ## installs missing packages and builds the release executables
 	@bash deploy/local/packages.sh
 	@bash deploy/local/build.sh -c release
 
-test: ## every test, against a real Postgres and RabbitMQ started for them
+test: ## every test, against a real Postgres and RabbitMQ started for them; then the fuzzer for two minutes
 	@bash deploy/local/test.sh $(ARGS)
+	@$(if $(ARGS),:,bash Tests/Fuzz/fuzz.sh)
+
+test-long: export FUZZ_SECONDS ?= 1200
+test-long: test ## the same, with the fuzzer for an hour
+
+fuzz: ## the fuzzer alone: the parsers, built with the address sanitizer (FUZZ_SECONDS= for each, FUZZ_SEED=)
+	@bash Tests/Fuzz/fuzz.sh $(ARGS)
 
 check: ## format, warnings, imports, architecture and scripts, as CI wants them
 	@bash deploy/local/check.sh

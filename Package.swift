@@ -209,6 +209,14 @@ let package = Package(
     ]
 )
 
+// The main function of the fuzzer is libFuzzer's, which only the build of Tests/Fuzz/fuzz.sh links.
+if Context.environment["FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz", dependencies: ["AMQP", "CRabbitMQ", "Contracts", "HTTPWire", "JSON", "Telemetry"], path: "Tests/Fuzz",
+            exclude: ["Corpus", "fuzz.sh"]))
+}
+
 for target in package.targets where target.type != .system {
     target.swiftSettings =
         (target.swiftSettings ?? []) + [
