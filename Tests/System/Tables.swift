@@ -39,6 +39,11 @@ extension Gateway {
         try await database.first(OpenHolds(account: account?.id)) ?? 0
     }
 
+    /// Returns the number of open holds whose time to live is over.
+    func overdueHolds(of account: Account) async throws -> Int64 {
+        try await database.first(OverdueHolds(account: account.id)) ?? 0
+    }
+
     /// The books of one account: the sum of its journal beside its row, and the lowest balance it ever had.
     struct Books: Sendable, Equatable {
         var journal: Credits
@@ -87,6 +92,14 @@ private struct OpenHolds: Statement {
     static let sql = "SELECT count(*) FROM ledger.open_hold WHERE $1::uuid IS NULL OR account_id = $1"
     typealias Output = Int64
     var account: AccountID?
+
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
+}
+
+private struct OverdueHolds: Statement {
+    static let sql = "SELECT count(*) FROM ledger.open_hold WHERE account_id = $1 AND expires_at < now()"
+    typealias Output = Int64
+    var account: AccountID
 
     func bind(_ parameters: inout Parameters) { parameters.append(account) }
 }
