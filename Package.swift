@@ -205,7 +205,7 @@ let package = Package(
             dependencies: [
                 "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "JSON", "Postgres", "Telemetry", "TestSupport", "UpstreamClient",
             ],
-            path: "Tests/System", exclude: ["openai_sdk.py"]),
+            path: "Tests/System", exclude: ["openai_sdk.py", "openai_sdk.txt"]),
     ]
 )
 

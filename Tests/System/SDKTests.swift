@@ -2,6 +2,7 @@ import Contracts
 import Foundation
 import HTTPClient
 import JSON
+import TestSupport
 import Testing
 
 extension SystemTests {
@@ -17,8 +18,8 @@ extension SystemTests {
                     try gateway.expect(made, 201)
                     secret = try JSONObject(made.body).string("key")
                 }
-                let environment = try await Self.pythonEnvironment(gateway.stack)
-                let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "openai_sdk.py")
+                let environment = try await Self.pythonEnvironment.value
+                let script = Self.folder.appending(path: "openai_sdk.py")
                 let run = try await Stack.execute(
                     environment + "/bin/python", [script.path(percentEncoded: false)],
                     environment: ["OPENAI_BASE_URL": try gateway.stack.edge + "/v1", "OPENAI_API_KEY": secret])
@@ -27,21 +28,26 @@ extension SystemTests {
             }
         }
 
-        /// A virtual environment with the package, made once.
-        private static func pythonEnvironment(_ stack: Stack) async throws -> String { try await making.value }
+        private static let folder = URL(filePath: #filePath).deletingLastPathComponent()
 
-        private static let making = Task {
-            let folder = FileManager.default.temporaryDirectory.appending(path: "smartspec-openai-sdk").path(percentEncoded: false)
-            if !FileManager.default.fileExists(atPath: folder + "/ready") {
+        /// A virtual environment of this checkout with the versions of `openai_sdk.txt`. It is made
+        /// anew when they change.
+        private static let pythonEnvironment = Task {
+            let requirements = folder.appending(path: "openai_sdk.txt")
+            let environment = TestDatabase.packageRoot + "/.build/openai-sdk"
+            let installed = URL(filePath: environment + "/installed.txt")
+            let wanted = try Data(contentsOf: requirements)
+            if (try? Data(contentsOf: installed)) != wanted {
                 for (program, arguments) in [
-                    ("/usr/bin/python3", ["-m", "venv", folder]), (folder + "/bin/pip", ["install", "--quiet", "openai"]),
+                    ("/usr/bin/python3", ["-m", "venv", "--clear", environment]),
+                    (environment + "/bin/pip", ["install", "--quiet", "-r", requirements.path(percentEncoded: false)]),
                 ] {
                     let run = try await Stack.execute(program, arguments)
                     guard run.status == 0 else { throw Stack.Failure(description: "\(program) \(arguments): \(run.output.suffix(2_000))") }
                 }
-                try Data().write(to: URL(filePath: folder + "/ready"))
+                try wanted.write(to: installed)
             }
-            return folder
+            return environment
         }
     }
 }
