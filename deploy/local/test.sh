@@ -3,6 +3,9 @@
 #
 #   test.sh [SWIFT TEST ARGUMENT...]     for example --filter LedgerTests
 #
+# The stacks of the system tests and of the soak run release executables. They are built for all tests, and for a
+# filter that names System or Soak. STACK_BIN=.build/debug runs the executables of the test build instead.
+#
 # What tests find in their environment:
 #   TEST_POSTGRES_URL    superuser, database postgres: each suite makes a database of its own
 #   TEST_AMQP_URL        administrator, vhost /: each suite makes a vhost of its own
@@ -34,6 +37,9 @@ described() { sed -nE "s/.*\"$1\": \"([^\"]*)\".*/\1/p" "$servers/stack.json" | 
 
 bash "$here/packages.sh" test
 bash "$here/build.sh" --build-tests
+if [[ -z ${STACK_BIN:-} && ($# == 0 || "$*" == *System* || "$*" == *Soak*) ]]; then
+    for product in auth ledger billing llm-proxy provider-simulator; do bash "$here/build.sh" -c release --product "$product"; done
+fi
 
 clear_away
 trap 'clear_away' EXIT
@@ -48,7 +54,7 @@ TEST_POSTGRES_URL=$(described superuser_url)
 TEST_AMQP_URL=$(described url)
 TEST_RABBITMQ_API=$(described api)
 export TEST_POSTGRES_URL=${TEST_POSTGRES_URL%/*}/postgres TEST_AMQP_URL=${TEST_AMQP_URL%/*}/ TEST_RABBITMQ_API
-export STACK_TOOL=$here/stack.sh TEST_STACKS=$state/stacks TEST_STACK_PORT_BASE=$((first_port + 100)) STACK_BIN=${STACK_BIN:-$project/.build/debug}
+export STACK_TOOL=$here/stack.sh TEST_STACKS=$state/stacks TEST_STACK_PORT_BASE=$((first_port + 100)) STACK_BIN=${STACK_BIN:-$project/.build/release}
 
 cd "$project"
 # One test at a time: two cores also carry Postgres, RabbitMQ and whole stacks, and a deadline missed for want of a core says nothing.
