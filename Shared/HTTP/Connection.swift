@@ -42,8 +42,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     /// The reason why ``receive(_:)`` stopped the parser.
     private var bodyRefusal: Problem?
     private var startedAt: MonotonicInstant
-    private var pending: [UInt8] = []
-    private var pendingOffset = 0
+    private var readAhead = ReadAhead()
     private var isPumping = false
 
     // The answer that is being written.
@@ -70,8 +69,6 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         return knownPeerAddress ?? ""
     }
 
-    /// Bytes read ahead of the request being answered; beyond it, reading stops until that is done.
-    private static let pendingMax = 64 << 10
     /// Reads in one turn, so that one client cannot hold the others.
     private static let readsPerTurnMax = 8
 
@@ -114,7 +111,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     /// The server is leaving: an idle connection goes at once, a busy one after its answer.
     func drain() {
         switch phase {
-        case .reading where !parser.hasBegun && pendingOffset == pending.count: closeNow()
+        case .reading where !parser.hasBegun && readAhead.isEmpty: closeNow()
         default: keepsAlive = false
         }
     }
@@ -150,12 +147,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     }
 
     private func keep(_ bytes: Slice<UnsafeRawBufferPointer>) {
-        // A client that never lets its pipeline run dry must not keep what it sent hours ago.
-        if pendingOffset > Self.pendingMax {
-            pending.removeSubrange(..<pendingOffset)
-            pendingOffset = 0
-        }
-        pending.append(contentsOf: bytes)
+        readAhead.append(bytes)
         updateInterest()
     }
 
@@ -167,12 +159,10 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         while phase == .reading {
             if parser.state == .complete {
                 start()
-            } else if pendingOffset < pending.count {
-                let (bytes, offset) = (pending, pendingOffset)
-                let used = bytes.withUnsafeBytes { parse(UnsafeRawBufferPointer(rebasing: $0[offset...])) }
-                pendingOffset += used
+            } else if !readAhead.isEmpty {
+                readAhead.use(readAhead.unread.withUnsafeBytes { parse($0) })
             } else {
-                if !pending.isEmpty { (pending, pendingOffset) = ([], 0) }
+                readAhead.removeAll()
                 return updateInterest()
             }
         }
@@ -215,11 +205,8 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         }
         readDeadline = loop.now.advanced(by: server.deadlines.body)
         if let length = parser.contentLength { body.reserveCapacity(min(length, 1 << 20)) }
-        guard parser.isHTTP11, let index = parser.headers.find("expect") else { return true }
-        let isContinue = parser.headers.withValue(at: index) { value in
-            value.count == 12 && strncasecmp(value.baseAddress!.assumingMemoryBound(to: CChar.self), "100-continue", 12) == 0
-        }
-        guard isContinue else {
+        guard parser.isHTTP11, let expectation = parser.headers.string(for: "expect") else { return true }
+        guard expectation.lowercased() == "100-continue" else {
             refuse(.expectationFailed)
             return false
         }
@@ -472,7 +459,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         switch phase {
         case .reading: wanted = [.readable, .peerClosed]
         case .answering, .flushing:
-            wanted = pending.count - pendingOffset < Self.pendingMax ? [.readable, .peerClosed] : [.peerClosed]
+            wanted = readAhead.isFull ? [.peerClosed] : [.readable, .peerClosed]
         case .lingering: wanted = [.readable]
         case .closing, .closed: break
         }
@@ -500,7 +487,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         (readDeadline, writeDeadline) = (.never, .never)
         loop.unwatch(descriptor)
         close(descriptor)
-        pending = []
+        readAhead.removeAll()
         dropBody()
         if output.capacity > 0 { server.returnBuffer(&output) }
         outputOffset = 0
