@@ -59,7 +59,7 @@ extension SystemTests {
 
         @Test func `auth is ready only while it takes the questions of the other services`() async throws {
             try await Gateway.run { gateway in
-                let answer = try await gateway.client.request(ClientRequest("GET", try gateway.stack.url(of: .auth) + "/readyz"))
+                let answer = try await gateway.client.request(ClientRequest("GET", try gateway.stack.health(of: .auth) + "/readyz"))
                 let dependencies = try JSONObject(answer.body).object("dependencies")
                 #expect(try dependencies.string("broker:requests") == "there")
             }
