@@ -26,7 +26,7 @@ final class PublisherRole: ChannelRole, @unchecked Sendable {
         var accepted = 0
     }
 
-    /// - Parameter replies: nil for messages that nobody answers. Their outcomes are counted here.
+    /// - Parameter replies: nil for a publisher, which counts the outcomes of its messages.
     init(_ configuration: AMQPConfiguration, replies: Replies? = nil) {
         self.configuration = configuration
         self.replies = replies

@@ -44,7 +44,7 @@ enum HostGrammar {
         return end == text.count || text[end] == UInt8(ascii: ":") && isPort(UnsafeRawBufferPointer(rebasing: text[(end + 1)...]))
     }
 
-    /// Returns the place behind the name or address. Nil if there is none.
+    /// Returns the index after the name or address; nil if there is neither.
     private static func nameEnd(_ text: UnsafeRawBufferPointer) -> Int? {
         if text.first == UInt8(ascii: "[") { return addressEnd(text) }
         var end = 0

@@ -2,8 +2,8 @@
 ///
 /// Refused: anything before or after the object but white space, malformed UTF-8, lone surrogates,
 /// nesting beyond ``depthMax``, more top-level members than ``membersMax``, a top-level name of
-/// more than ``nameBytesMax`` bytes, and one that stands twice. Numbers stay text until somebody
-/// asks for an integer.
+/// more than ``nameBytesMax`` bytes, and a duplicate name. Numbers stay text until a caller asks
+/// for an integer.
 package struct JSONObject: Sendable {
     package typealias Kind = JSONKind
 

@@ -3,7 +3,7 @@ import JSON
 
 /// The `openapi.json` of a service, and the check whether an answer is what it promises.
 ///
-/// Of JSON Schema it knows the words that our documents use: `type`, `required`, `properties`,
+/// It knows the words of JSON Schema that our documents use: `type`, `required`, `properties`,
 /// `additionalProperties`, `items`, `enum`, `const`, `allOf`, `oneOf` and `$ref`.
 package struct OpenAPIDocument: Sendable {
     private let root: Node
@@ -65,7 +65,7 @@ package struct OpenAPIDocument: Sendable {
         if let constant = schema["const"], constant != value { found.append("\(place) is not its constant") }
         for part in schema["allOf"]?.list ?? [] { found += differences(value, part, at: place) }
         if let choices = schema["oneOf"]?.list, !choices.contains(where: { differences(value, $0, at: place).isEmpty }) {
-            found.append("\(place) is none of its choices")
+            found.append("\(place) matches no schema of its oneOf")
         }
         switch value {
         case .object(let members):

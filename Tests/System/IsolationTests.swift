@@ -3,7 +3,8 @@ import TestSupport
 import Testing
 
 extension SystemTests {
-    /// What one service can learn about the others on the same machine. Only root can give each service a user of its own.
+    /// A service cannot read the secrets of another on the same machine. Only root can give each
+    /// service a user of its own.
     @Suite(.enabled(if: getuid() == 0, "needs root"))
     struct IsolationTests {
         private struct Program {

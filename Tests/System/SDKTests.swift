@@ -30,8 +30,8 @@ extension SystemTests {
 
         private static let folder = URL(filePath: #filePath).deletingLastPathComponent()
 
-        /// A virtual environment of this checkout with the versions of `openai_sdk.txt`. It is made
-        /// anew when they change.
+        /// A virtual environment of this checkout with the versions of `openai_sdk.txt`. A changed
+        /// version makes a new one.
         private static let pythonEnvironment = Task {
             let requirements = folder.appending(path: "openai_sdk.txt")
             let environment = TestDatabase.packageRoot + "/.build/openai-sdk"

@@ -115,7 +115,7 @@ struct RPCTests {
         }
     }
 
-    /// Otherwise the requester acts on an answer, while another server decides the request anew.
+    /// A request without an acknowledgement goes to another server, which may decide otherwise.
     @Test func `an answer without its acknowledgement is not heard`() async throws {
         try await TestBroker.with { broker in
             try declareHolds(broker)

@@ -4,7 +4,7 @@ import HTTPWire
 import TestSupport
 import Testing
 
-/// What the server decides before it reads a body, and how many bytes of bodies it keeps.
+/// The decisions of the server before it reads a body, and its limit for the bytes of all bodies.
 @Suite(.timeLimit(.minutes(1)))
 struct AdmissionTests {
     private func server(_ change: (inout HTTPServerConfiguration) -> Void = { _ in }) async throws -> TestServer {

@@ -155,7 +155,7 @@ struct SubscriptionTests {
         try await Stage.with { stage in
             try await stage.withRunner([Self.record]) { _ in
                 try await stage.withPublisher { publisher in
-                    // As many as are handled at a time, and one more.
+                    // One more than the subscription handles at a time.
                     for number in 0..<9 {
                         var poison = outgoing(message("\(number)"))
                         poison.properties.type = "user.\0.v1"
