@@ -25,13 +25,12 @@ struct LLMProxyService {
         let requests = try runtime.rpcClient("holds", answeredBy: "ledger")
         let identity = try runtime.rpcClient("identity", answeredBy: "auth")
         _ = runtime.outbox(pool, publisher)
-        let credentials = AwaitedKeys(RemoteIdentitySource(rpc: identity))
         let authenticator = Authenticator(
             service: runtime.service, publicURL: runtime.configuration.publicURL.reveal(), amqp: try runtime.broker("revocations"),
-            source: credentials, log: runtime.log)
+            rpc: identity, log: runtime.log)
         runtime.add(Component("identity", run: { try await authenticator.run() }, stop: { await authenticator.stop() }))
         runtime.require("revocations") { authenticator.isListening }
-        runtime.require("signing keys") { credentials.haveCome }
+        runtime.require("signing keys") { authenticator.hasSigningKeys }
 
         let catalogue = CurrentCatalogue(Catalogue(models: [], tariff: settings.tariff))
         let keeper = CatalogueKeeper(

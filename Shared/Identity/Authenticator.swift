@@ -235,6 +235,9 @@ package final class Authenticator: Sendable {
 
     package func stop() async { await feed?.stop() }
 
+    /// True once auth has sent a signing key. Before, no token can be verified.
+    package var hasSigningKeys: Bool { state.withLock { !$0.keys.isEmpty } }
+
     /// True when revocations arrive.
     package var isListening: Bool { feed?.isConnected ?? true }
 
