@@ -108,12 +108,12 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         }
     }
 
-    /// The server is leaving: an idle connection goes at once, a busy one after its answer.
-    func drain() {
-        switch phase {
-        case .reading where !parser.hasBegun && readAhead.isEmpty: closeNow()
-        default: keepsAlive = false
-        }
+    private var isIdle: Bool { phase == .reading && !parser.hasBegun && readAhead.isEmpty }
+
+    /// Closes the connection if no request has begun on it, not even in the kernel's buffer.
+    func closeIfIdle() {
+        if isIdle { read() }
+        if isIdle { closeNow() }
     }
 
     func closeForShutdown() { closeNow() }
@@ -141,8 +141,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
             pump()
         case .answering, .flushing:
             keep(bytes[...])
-        case .closing, .lingering, .closed:
-            break
+        case .closing, .lingering, .closed: break
         }
     }
 
@@ -231,7 +230,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         readDeadline = .never
         isHTTP11 = parser.isHTTP11
         clientAskedToClose = !parser.keepsAlive && refusal == nil
-        keepsAlive = parser.keepsAlive && refusal == nil && !server.isDraining
+        keepsAlive = parser.keepsAlive && refusal == nil
         let exchange = Exchange(connection: self, parser: parser, body: body, startedAt: startedAt, refusal: refusal)
         self.exchange = exchange
         body = []
@@ -322,6 +321,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         output.append(contentsOf: server.dateLine())
         standing.writeEndToEnd(to: &output)
         headers.writeEndToEnd(to: &output)
+        if server.isDraining { keepsAlive = false }
         if !keepsAlive {
             output.append("connection: close\r\n")
         } else if !isHTTP11 {
@@ -389,6 +389,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         phase = .reading
         readDeadline = loop.now.advanced(by: server.deadlines.idle)
         pump()
+        if server.isDraining { loop.schedule(after: server.configuration.drainIdleWithin, closeIfIdle) }
     }
 
     func abort() {
@@ -458,8 +459,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         var wanted: Readiness = []
         switch phase {
         case .reading: wanted = [.readable, .peerClosed]
-        case .answering, .flushing:
-            wanted = readAhead.isFull ? [.peerClosed] : [.readable, .peerClosed]
+        case .answering, .flushing: wanted = readAhead.isFull ? [.peerClosed] : [.readable, .peerClosed]
         case .lingering: wanted = [.readable]
         case .closing, .closed: break
         }

@@ -38,7 +38,8 @@ package final class HTTPServer: @unchecked Sendable {
     private var stopActions: [ObjectIdentifier: () -> Void] = [:]
     /// The bytes of bodies that are being read or handled.
     private var bufferedBodyBytes = 0
-    private var drained: Wait<Void>?
+    /// One for each caller of ``drain(within:)``.
+    private var drains: [Wait<Void>] = []
     private var buffers: [[UInt8]] = []
     private var date = HTTPDate()
 
@@ -67,16 +68,19 @@ package final class HTTPServer: @unchecked Sendable {
     /// The time in which a handler must end after its answer was broken off.
     package static let brokenOffWithin = Duration.seconds(5)
 
-    /// Stops accepting, and lets running requests end with `connection: close`. Returns when the
-    /// last answer is out and the last handler has returned. A request that still runs after
-    /// `limit` is broken off, and its handler gets ``brokenOffWithin`` more. Idempotent.
+    /// Stops accepting. Every answer that begins from now on says `connection: close`. A connection without a request is
+    /// closed after ``HTTPServerConfiguration/drainIdleWithin``: a client may be sending on it, and must not find it closed.
+    /// Returns when the last answer is out and the last handler has returned. A request that still runs after `limit` is
+    /// broken off, and its handler gets ``brokenOffWithin`` more. Idempotent.
     package func drain(within limit: Duration) async {
         loop.preconditionCurrent()
         isDraining = true
         acceptor?.stop()
         acceptor = nil
-        for connection in connections.values { connection.drain() }
         for action in stopActions.values { action() }
+        loop.schedule(after: configuration.drainIdleWithin) { [self] in
+            for connection in connections.values { connection.closeIfIdle() }
+        }
         await finished(within: limit)
         for connection in connections.values { connection.closeForShutdown() }
         await finished(within: Self.brokenOffWithin)
@@ -86,11 +90,11 @@ package final class HTTPServer: @unchecked Sendable {
 
     private func finished(within limit: Duration) async {
         guard !isFinished else { return }
-        let wait = drained ?? Wait<Void>(on: loop)
-        drained = wait
+        let wait = Wait<Void>(on: loop)
+        drains.append(wait)
         // Cancellation of the caller shortens the wait, nothing else.
         try? await wait.value(within: limit, elseReturn: ())
-        drained = nil
+        drains.removeAll { $0 === wait }
     }
 
     // MARK: What connections report
@@ -124,7 +128,8 @@ package final class HTTPServer: @unchecked Sendable {
     }
 
     private func checkDrained() {
-        if isDraining, isFinished { drained?.succeed(()) }
+        guard isDraining, isFinished else { return }
+        for wait in drains { wait.succeed(()) }
     }
 
     func handlerBegan() { handlers += 1 }
@@ -215,8 +220,13 @@ private final class Acceptor: IOHandler {
         }
     }
 
+    /// Accepts what waits in the kernel, since closing the listener would reset it, and closes the listener.
     func stop() {
         isStopped = true
+        for _ in 0..<server.configuration.backlog {
+            guard let descriptor = TCP.accept(listener) else { break }
+            server.accepted(descriptor)
+        }
         server.loop.unwatch(listener)
         close(listener)
     }

@@ -32,6 +32,9 @@ package struct HTTPServerConfiguration: Sendable {
     package var writeStallWithin = Duration.seconds(30)
     /// Between our last byte on a connection we end and the client's own end.
     package var lingerWithin = Duration.seconds(2)
+    /// From the beginning of a drain, or from an answer that could not announce it, to the close of a connection without a
+    /// request. A request that comes meanwhile is answered, as with nginx's `keepalive_min_timeout`.
+    package var drainIdleWithin = Duration.milliseconds(500)
 
     /// Bytes waiting for the client at which ``Exchange/isCongested`` turns true …
     package var highWater = 256 << 10

@@ -5,7 +5,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// What a connection may cost: time, number, and what happens when the server leaves.
+/// What a connection may cost: time and number.
 @Suite(.timeLimit(.minutes(1)))
 struct DeadlineTests {
     private static func short(_ change: (inout HTTPServerConfiguration) -> Void) -> HTTPServerConfiguration {
@@ -95,102 +95,5 @@ struct DeadlineTests {
         var answer = 503
         for _ in 0..<100 where answer == 503 { answer = server.say(get("/", "Connection: close\r\n")).statuses.first ?? 503 }
         #expect(answer == 200)
-    }
-
-    @Test func `draining ends idle connections, lets running requests finish, and refuses new ones`() async throws {
-        let (started, start) = AsyncStream.makeStream(of: Wait<Void>.self)
-        let server = try await TestServer { exchange in
-            if exchange.path == "/slow" {
-                let go = Wait<Void>(on: exchange.loop)
-                start.yield(go)
-                try? await go.value()
-            }
-            exchange.respond(200)
-        }
-        let (idle, busy) = (server.client(), server.client())
-        idle.send(get("/"))
-        idle.read { !$0.answers.isEmpty }
-        busy.send(get("/slow"))
-        var iterator = started.makeAsyncIterator()
-        let go = try #require(await iterator.next())
-
-        let drained = Task(executorPreference: server.loop) { await server.server.drain(within: .seconds(30)) }
-        #expect(idle.readToEnd() == .closed)
-        go.succeed(())
-        #expect(busy.readToEnd() == .closed)
-        #expect(busy.statuses == [200])
-        #expect(busy.text.contains("\r\nconnection: close\r\n"))
-        await drained.value
-        let inFlight = await Task(executorPreference: server.loop) { server.server.inFlight }.value
-        #expect(inFlight == 0)
-    }
-
-    @Test func `draining waits for a handler whose client has left, and tells the handler`() async throws {
-        let (events, say) = AsyncStream.makeStream(of: String.self)
-        let server = try await TestServer { exchange in
-            let (gone, stops) = (Wait<Void>(on: exchange.loop), Wait<Void>(on: exchange.loop))
-            exchange.onClose = { gone.succeed(()) }
-            say.yield("running")
-            try? await gone.value()
-            exchange.whenServerStops { stops.succeed(()) }
-            say.yield("client left")
-            try? await stops.value(within: .seconds(20), elseReturn: ())
-            try? await exchange.loop.sleep(for: .milliseconds(1))
-            say.yield("finished")
-        }
-        var iterator = events.makeAsyncIterator()
-        do {
-            let client = server.client()
-            client.send(get("/"))
-            #expect(await iterator.next() == "running")
-        }
-        #expect(await iterator.next() == "client left")
-        await Task(executorPreference: server.loop) { await server.server.drain(within: .seconds(30)) }.value
-        say.yield("drained")
-        #expect(await iterator.next() == "finished")
-        #expect(await iterator.next() == "drained")
-    }
-
-    @Test func `a handler that is broken off is waited for`() async throws {
-        let (events, say) = AsyncStream.makeStream(of: String.self)
-        let server = try await TestServer { exchange in
-            let gone = Wait<Void>(on: exchange.loop)
-            exchange.onClose = { gone.succeed(()) }
-            say.yield("running")
-            try? await gone.value()
-            exchange.whenServerStops { say.yield("told") }
-            try? await exchange.loop.sleep(for: .milliseconds(1))
-            say.yield("finished")
-        }
-        let client = server.client()
-        client.send(get("/"))
-        var iterator = events.makeAsyncIterator()
-        #expect(await iterator.next() == "running")
-        await Task(executorPreference: server.loop) { await server.server.drain(within: .milliseconds(50)) }.value
-        say.yield("drained")
-        #expect(await iterator.next() == "told")
-        #expect(await iterator.next() == "finished")
-        #expect(await iterator.next() == "drained")
-    }
-
-    @Test func `what still runs when draining ends is broken off`() async throws {
-        let (events, say) = AsyncStream.makeStream(of: String.self)
-        let server = try await TestServer { exchange in
-            exchange.begin(200)
-            exchange.write(Array("part".utf8))
-            let gone = Wait<Void>(on: exchange.loop)
-            exchange.onClose = { gone.succeed(()) }
-            say.yield("running")
-            try? await gone.value()
-            say.yield("told")
-        }
-        let client = server.client()
-        client.send(get("/"))
-        var iterator = events.makeAsyncIterator()
-        #expect(await iterator.next() == "running")
-        await Task(executorPreference: server.loop) { await server.server.drain(within: .milliseconds(50)) }.value
-        #expect(await iterator.next() == "told")
-        #expect(client.readToEnd() != .deadline)
-        #expect(!client.text.hasSuffix("0\r\n\r\n"))
     }
 }
