@@ -40,7 +40,7 @@ let package = Package(
         .target(name: "Lifecycle", dependencies: ["EventLoop", "Telemetry"], path: "Shared/Lifecycle"),
 
         // Wires.
-        .target(name: "HTTPWire", dependencies: ["CHTTPParser"], path: "Shared/HTTPWire"),
+        .target(name: "HTTPWire", dependencies: ["CHTTPParser", "Text"], path: "Shared/HTTPWire"),
         .target(name: "HTTP", dependencies: ["EventLoop", "HTTPWire", "JSON", "Telemetry", "Text"], path: "Shared/HTTP"),
         .target(name: "TLS", dependencies: ["COpenSSLTLS"], path: "Shared/TLS"),
         .target(name: "UpstreamClient", dependencies: ["EventLoop", "HTTPWire", "TLS", "Telemetry"], path: "Shared/UpstreamClient"),

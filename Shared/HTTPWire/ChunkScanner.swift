@@ -1,3 +1,5 @@
+import Text
+
 /// Walks the framing of a chunked body next to http_parser, which is built lenient. http_parser
 /// takes any two bytes for the end of a chunk, and any text for an extension. The next reader might
 /// see another message begin there (RFC 9112 §7.1).
@@ -62,10 +64,10 @@ struct ChunkScanner {
     }
 
     private mutating func readSize(_ byte: UInt8) throws(HTTPSyntaxError) {
-        if let digit = Self.hexDigit(byte) {
+        if let digit = Hex.digit(byte) {
             digits += 1
             guard digits <= Self.digitsMax, size < 1 << 56 else { throw .malformed("the size of a chunk has too many digits") }
-            size = size << 4 | digit
+            size = size << 4 | Int(digit)
         } else {
             try endOfPart(byte, digits > 0, "the size of a chunk must be hexadecimal digits without white space")
         }
@@ -117,13 +119,4 @@ struct ChunkScanner {
     private static let badValue = HTTPSyntaxError.malformed(valueRule)
 
     private static func isText(_ byte: UInt8) -> Bool { byte == 0x09 || byte >= 0x20 && byte != 0x7F }
-
-    private static func hexDigit(_ byte: UInt8) -> Int? {
-        switch byte {
-        case 0x30...0x39: Int(byte) - 0x30
-        case 0x41...0x46: Int(byte) - 0x37
-        case 0x61...0x66: Int(byte) - 0x57
-        default: nil
-        }
-    }
 }
