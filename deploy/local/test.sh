@@ -58,4 +58,9 @@ export STACK_TOOL=$here/stack.sh TEST_STACKS=$state/stacks TEST_STACK_PORT_BASE=
 
 cd "$project"
 # One test at a time: two cores also carry Postgres, RabbitMQ and whole stacks, and a deadline missed for want of a core says nothing.
-swift test --skip-build --no-parallel "$@"
+if ! swift test --skip-build --no-parallel "$@" 2>&1 | tee "$state/output"; then
+    # A thousand lines may stand after a failure.
+    printf '\nwhat failed:\n'
+    grep -E '^(✘|↳|error:|Fatal error|.*: Fatal error)' "$state/output" | tail -n 200
+    exit 1
+fi
