@@ -220,18 +220,6 @@ final class TestClock: Sendable {
     func advance(_ duration: Duration) { time.withLock { $0 = $0 + duration } }
 }
 
-/// Waits until `condition` holds, on the loop of the test database.
-func until(_ what: Comment, within limit: Duration = .seconds(10), _ condition: () async throws -> Bool) async throws {
-    let deadline = MonotonicInstant.current() + limit
-    while try await !condition() {
-        guard MonotonicInstant.current() < deadline else {
-            Issue.record(what)
-            return
-        }
-        try await TestDatabase.loop.sleep(for: .milliseconds(2))
-    }
-}
-
 extension Trait where Self == TestDatabase.Trait {
     static var authDatabase: TestDatabase.Trait {
         .database(schema: "auth", migrations: "Shared/Outbox/Migrations", "Services/auth/Migrations")

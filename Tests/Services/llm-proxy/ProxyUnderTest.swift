@@ -305,17 +305,3 @@ private final class KnownKeys: IdentitySource, @unchecked Sendable {
     }
     func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? { owners[key.apiKeyID] }
 }
-
-/// Waits until `condition` holds.
-func until(_ what: Comment, within limit: Duration = .seconds(20), _ condition: () async throws -> Bool) async throws {
-    let deadline = MonotonicInstant.current() + limit
-    while try await !condition() {
-        guard MonotonicInstant.current() < deadline else {
-            Issue.record(what)
-            throw NotInTime(what: "\(what)")
-        }
-        try await TestDatabase.loop.sleep(for: .milliseconds(2))
-    }
-}
-
-struct NotInTime: Error { let what: String }

@@ -289,17 +289,6 @@ import Testing
         try await publisher.publish(message, within: .seconds(5))
     }
 
-    private func until(_ condition: () async -> Bool) async throws {
-        let limit = MonotonicInstant.current() + .seconds(10)
-        while await !condition() {
-            guard MonotonicInstant.current() < limit else {
-                Issue.record("the condition did not come in 10 s")
-                return
-            }
-            try await Self.loop.sleep(for: .milliseconds(5))
-        }
-    }
-
     /// r, n − s in place of r, s.
     private func withTwinSignature(_ token: String) -> String? {
         let parts = token.split(separator: ".")

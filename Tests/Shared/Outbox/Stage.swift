@@ -174,16 +174,6 @@ final class Wire: Sendable {
     }
 }
 
-/// Asks until the answer is yes, for at most twenty seconds, with the loop's other work in between.
-func until(_ condition: () async throws -> Bool, sourceLocation: SourceLocation = #_sourceLocation) async throws {
-    let deadline = MonotonicInstant.current() + .seconds(20)
-    while MonotonicInstant.current() < deadline {
-        if try await condition() { return }
-        try await TestDatabase.loop.sleep(for: .milliseconds(2))
-    }
-    Issue.record("not within twenty seconds", sourceLocation: sourceLocation)
-}
-
 func message(_ text: String, plan: String = "free") -> UserRegistered {
     UserRegistered(userID: UserID.make(), email: text, plan: plan, registeredAt: Instant(microseconds: 0))
 }

@@ -1,6 +1,7 @@
 import Contracts
 import EventLoop
 import Postgres
+import TestSupport
 import Testing
 
 // The statements that the suites of this directory share.
@@ -85,16 +86,6 @@ struct IsAsleep: Statement {
 func terminate(_ backend: Int32, onceAsleepOn pool: PostgresPool) async throws {
     try await until { try await pool.one(IsAsleep(backend: backend)) }
     #expect(try await pool.one(Terminate(backend: backend)))
-}
-
-/// Asks until the answer is yes, for at most ten seconds.
-func until(_ condition: () async throws -> Bool, sourceLocation: SourceLocation = #_sourceLocation) async throws {
-    let deadline = MonotonicInstant.current() + .seconds(10)
-    while MonotonicInstant.current() < deadline {
-        if try await condition() { return }
-        await Task.yield()
-    }
-    Issue.record("not within ten seconds", sourceLocation: sourceLocation)
 }
 
 struct ReadNullAsInteger: Statement {

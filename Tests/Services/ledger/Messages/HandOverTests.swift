@@ -34,12 +34,12 @@ struct HandOverTests {
 
                     wire.isCut = true
                     try await peers.settle(7, on: charge, account: account)
-                    try await until("the second has settled", within: .seconds(30)) { try await posted() == credits(93) }
+                    try await until("the second has settled") { try await posted() == credits(93) }
                     try await until("the first is deaf to all queues") { !first.isHearing }
                     #expect(try await peers.hold(10, account: account).status == .granted)
 
                     wire.isCut = false
-                    try await until("the first stands by", within: .seconds(30)) { first.isConnected }
+                    try await until("the first stands by") { first.isConnected }
                     let before = batches.withLock { $0 }
                     try await peers.settle(1, on: .make(), account: account)
                     try await until("the second still has the queues") { try await posted() == credits(92) }
@@ -162,9 +162,9 @@ struct HandOverTests {
                     wire.isCut = true
                     // Its asker gives up first: of what the ledger has to decide nothing is left.
                     await #expect(throws: (any Error).self) { try await peers.hold(10, account: account, within: .seconds(2)) }
-                    try await until("it is deaf", within: .seconds(30)) { !ledger.isHearing }
+                    try await until("it is deaf") { !ledger.isHearing }
                     wire.isCut = false
-                    try await until("it hears again", within: .seconds(30)) { ledger.isConnected }
+                    try await until("it hears again") { ledger.isConnected }
                     try await peers.grant(100, account: account)
                     try await until("it decides") { try await ledger.ledger.store.standing(of: account)?.account.posted == credits(100) }
                 }

@@ -121,7 +121,7 @@ struct RedeliveryTests {
                         }
                     }
                     let reader = StoreUnderTest(database)
-                    try await until("everything is settled", within: .seconds(60)) {
+                    try await until("everything is settled") {
                         try await reader.store.standing(of: account)?.account.posted == credits(1_000 - 200)
                     }
                     finished.raise()

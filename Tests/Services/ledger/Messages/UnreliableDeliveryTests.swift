@@ -58,7 +58,7 @@ struct UnreliableDeliveryTests {
                 try await withPeers(broker) { peers in
                     for last in said.last { try await last.send(by: peers) }
                 }
-                try await until("the last of each queue is decided", within: .seconds(60)) {
+                try await until("the last of each queue is decided") {
                     let found = try await ledgers.reader.pool.withConnection {
                         try await $0.one(CountCharges(ids: said.last.map(\.charge)))
                     }

@@ -186,18 +186,6 @@ struct StoreTests {
     }
 }
 
-/// Waits until `condition` holds; polls on the loop's own clock, with a deadline.
-func until(_ what: String, within limit: Duration = .seconds(30), _ condition: () async throws -> Bool) async throws {
-    let deadline = TestDatabase.loop.now + limit
-    while try await !condition() {
-        guard TestDatabase.loop.now < deadline else {
-            Issue.record("waited in vain until \(what)")
-            return
-        }
-        try await TestDatabase.loop.sleep(for: .milliseconds(5))
-    }
-}
-
 private struct CountPartitions: Statement {
     typealias Output = Int64
     static let sql = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'journal'::regclass"
