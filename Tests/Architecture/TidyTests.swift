@@ -53,10 +53,8 @@ struct TidyTests {
     /// A busy machine breaks a bound on time, and no bug has to be there. How fast something is, a
     /// benchmark tells.
     @Test func `no test expects something to happen within a time`() throws {
-        // Their bounds go with the work on the broker's connection.
-        let exempt = ["Tests/Shared/AMQP/BrokerFaultTests.swift", "Tests/Shared/AMQP/RPCTests.swift"]
         let bound = try Self.timeBound()
-        for file in try SourceTree.swift(in: "Tests") where !exempt.contains(file.path) {
+        for file in try SourceTree.swift(in: "Tests") {
             for (number, line) in file.lines.enumerated() where line.contains("#") && line.contains(bound) {
                 Issue.record("\(file.path):\(number + 1): \(line)")
             }

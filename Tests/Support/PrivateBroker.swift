@@ -79,9 +79,17 @@ package final class PrivateBroker: @unchecked Sendable {
         try control("wait", "--pid", "\(node.id)", "--timeout", "60")
     }
 
+    /// An orderly stop, after which everything is on disk, and a start.
+    package func restart() throws {
+        end(SIGTERM)
+        try start()
+    }
+
     /// SIGKILL: what was not on disk is gone.
-    package func kill() {
-        node?.signal(SIGKILL)
+    package func kill() { end(SIGKILL) }
+
+    private func end(_ signal: Int32) {
+        node?.signal(signal)
         node?.wait()
         node = nil
     }
