@@ -128,7 +128,7 @@ struct BrokerFaultTests {
             try await TestBroker.with(url: node.url, api: node.api) { broker in
                 try broker.declareQueue("work")
                 try await withPublisher(broker) { publisher in
-                    try await publisher.publish(message("before", to: "work"), within: .seconds(5))
+                    try await publisher.publish(message("before", to: "work"), within: .seconds(30))
                     try node.starve()
                     // The broker speaks of its alarm only to who publishes.
                     try await until("publishing is blocked") {

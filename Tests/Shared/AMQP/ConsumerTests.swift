@@ -77,7 +77,7 @@ struct ConsumerTests {
                 try broker.deleteQueue("work")
                 try broker.declareQueue("work")
                 try await withPublisher(broker) { publisher in
-                    try await publisher.publish(message("again", to: "work"), within: .seconds(5))
+                    try await publisher.publish(message("again", to: "work"), within: .seconds(30))
                 }
                 #expect(try await gather(1, from: consumer).map(\.properties.messageID) == ["again"])
             }
@@ -94,7 +94,7 @@ struct ConsumerTests {
             ) { consumer in
                 try await withPublisher(broker) { publisher in
                     var event = message("e-1", to: "apikey.revoked.v1", exchange: "auth.evt")
-                    try await publisher.publish(event, within: .seconds(5))
+                    try await publisher.publish(event, within: .seconds(30))
                     #expect(try await gather(1, from: consumer).map(\.properties.messageID) == ["e-1"])
 
                     // Its queue goes with its connection: only what is published after the next one finds a queue.
@@ -151,7 +151,7 @@ struct ConsumerTests {
         try await TestBroker.with { broker in
             try broker.declareQueue("work", arguments: #""x-queue-type":"classic""#)
             try await withPublisher(broker) { publisher in
-                let results = await publisher.publish(batch: (0..<count).map { message("\($0)", to: "work") }, within: .seconds(5))
+                let results = await publisher.publish(batch: (0..<count).map { message("\($0)", to: "work") }, within: .seconds(30))
                 #expect(results.allSatisfy { $0.isSuccess })
             }
             try await body(broker)
@@ -171,7 +171,7 @@ func publishUntilConfirmed(_ message: OutgoingMessage, _ publisher: AMQPPublishe
     for _ in 0..<20 {
         guard await publisher.connected(within: .seconds(10)) else { throw NotConnected() }
         do throws(PublishError) {
-            return try await publisher.publish(message, within: .seconds(5))
+            return try await publisher.publish(message, within: .seconds(30))
         } catch {
             if case .unroutable = error { throw error }
         }

@@ -11,7 +11,7 @@ struct PublisherTests {
                 sent.properties.correlationID = "c-1"
                 sent.properties.timestamp = 1_700_000_000
                 sent.properties.headers = [("traceparent", "00-ab-cd-01"), ("x-causation-id", "grüße")]
-                try await publisher.publish(sent, within: .seconds(5))
+                try await publisher.publish(sent, within: .seconds(30))
                 try await withConsumer(broker, .queue("work")) { consumer in
                     let delivery = try #require(try await consumer.next(max: 10).first)
                     var expected = sent.properties
@@ -38,7 +38,7 @@ struct PublisherTests {
                 for count in [0, 1, 131_064, 131_065, 300_000] {
                     var sent = message("m-\(count)", to: "work")
                     sent.body = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) }
-                    try await publisher.publish(sent, within: .seconds(5))
+                    try await publisher.publish(sent, within: .seconds(30))
                     try await withConsumer(broker, .queue("work")) { consumer in
                         let delivery = try #require(try await consumer.next(max: 1).first)
                         #expect(delivery.body == sent.body)
@@ -73,7 +73,7 @@ struct PublisherTests {
             try broker.declareQueue("work")
             try await withPublisher(broker) { publisher in
                 let results = await publisher.publish(
-                    batch: [message("a", to: "work"), message("b", to: "nowhere"), message("c", to: "work")], within: .seconds(5))
+                    batch: [message("a", to: "work"), message("b", to: "nowhere"), message("c", to: "work")], within: .seconds(30))
                 #expect(results.map(\.failure) == [nil, .unroutable(code: 312, text: "NO_ROUTE"), nil])
             }
         }
@@ -86,7 +86,7 @@ struct PublisherTests {
                 var refused: [PublishError?] = []
                 for index in 0..<4 {
                     do throws(PublishError) {
-                        try await publisher.publish(message("\(index)", to: "small"), within: .seconds(5))
+                        try await publisher.publish(message("\(index)", to: "small"), within: .seconds(30))
                         refused.append(nil)
                     } catch {
                         refused.append(error)
@@ -102,7 +102,7 @@ struct PublisherTests {
             try broker.declareQueue("work")
             try await withPublisher(broker) { publisher in
                 let error = await #expect(throws: PublishError.self) {
-                    try await publisher.publish(message("a", to: "work", exchange: "no-such"), within: .seconds(5))
+                    try await publisher.publish(message("a", to: "work", exchange: "no-such"), within: .seconds(30))
                 }
                 guard case .closed(let code, let text) = error else {
                     Issue.record("expected closed, not \(String(describing: error))")
@@ -110,7 +110,7 @@ struct PublisherTests {
                 }
                 #expect(code == 404)
                 #expect(text.contains("no-such"))
-                try await publisher.publish(message("b", to: "work"), within: .seconds(5))
+                try await publisher.publish(message("b", to: "work"), within: .seconds(30))
             }
         }
     }
@@ -119,9 +119,9 @@ struct PublisherTests {
         try await TestBroker.with { broker in
             try broker.declareQueue("work")
             try await withPublisher(broker, { $0.acceptedMax = 10 }) { publisher in
-                let refused = await publisher.publish(batch: (0..<11).map { message("\($0)", to: "work") }, within: .seconds(5))
+                let refused = await publisher.publish(batch: (0..<11).map { message("\($0)", to: "work") }, within: .seconds(30))
                 #expect(refused.allSatisfy { $0.failure == .saturated })
-                let taken = await publisher.publish(batch: (0..<10).map { message("\($0)", to: "work") }, within: .seconds(5))
+                let taken = await publisher.publish(batch: (0..<10).map { message("\($0)", to: "work") }, within: .seconds(30))
                 #expect(taken.allSatisfy { $0.isSuccess })
             }
         }
@@ -144,10 +144,10 @@ struct PublisherTests {
         try await TestBroker.with { broker in
             try broker.declareQueue("work")
             try await withPublisher(broker) { publisher in
-                try await publisher.publish(message("a", to: "work"), within: .seconds(5))
+                try await publisher.publish(message("a", to: "work"), within: .seconds(30))
                 try await broker.closeConnections(until: { !publisher.isConnected })
                 #expect(await publisher.connected(within: .seconds(10)))
-                try await publisher.publish(message("b", to: "work"), within: .seconds(5))
+                try await publisher.publish(message("b", to: "work"), within: .seconds(30))
             }
         }
     }

@@ -11,7 +11,7 @@ struct RPCTests {
                         for round in 0..<20 {
                             let reply = try await client.call(
                                 exchange: "ledger.rpc", routingKey: "hold", type: "hold.v1", body: Array("\(index)/\(round)".utf8),
-                                messageID: "\(index)-\(round)", within: .seconds(5))
+                                messageID: "\(index)-\(round)", within: .seconds(30))
                             #expect(String(decoding: reply.body, as: UTF8.self) == "\(index)/\(round)")
                         }
                     }
@@ -24,9 +24,9 @@ struct RPCTests {
     @Test func `two calls with one message id get an answer each`() async throws {
         try await withEcho { broker, client in
             async let first = client.call(
-                exchange: "ledger.rpc", routingKey: "hold", type: "hold.v1", body: [1], messageID: "same", within: .seconds(5))
+                exchange: "ledger.rpc", routingKey: "hold", type: "hold.v1", body: [1], messageID: "same", within: .seconds(30))
             async let second = client.call(
-                exchange: "ledger.rpc", routingKey: "hold", type: "hold.v1", body: [2], messageID: "same", within: .seconds(5))
+                exchange: "ledger.rpc", routingKey: "hold", type: "hold.v1", body: [2], messageID: "same", within: .seconds(30))
             let bodies = try await [first.body, second.body]
             #expect(bodies == [[1], [2]])
         }
@@ -45,7 +45,7 @@ struct RPCTests {
         try await TestBroker.with { broker in
             try declareHolds(broker, arguments: #""x-max-length":1,"x-overflow":"reject-publish""#)
             try await withPublisher(broker) { publisher in
-                try await publisher.publish(message("in the way", to: "hold", exchange: "ledger.rpc"), within: .seconds(5))
+                try await publisher.publish(message("in the way", to: "hold", exchange: "ledger.rpc"), within: .seconds(30))
             }
             try await withRPCClient(broker) { client in
                 await #expect(throws: RPCError.nacked) { try await hold(client, within: .seconds(60)) }
@@ -58,14 +58,14 @@ struct RPCTests {
             try declareHolds(broker)
             try await withRPCClient(broker) { client in
                 let before = client.lateReplies
-                let call = Task { await outcome(client, within: .milliseconds(100)) }
+                let call = Task { await outcome(client, within: .seconds(1)) }
                 try await withConsumer(broker, .queue("ledger.rpc.hold")) { server in
                     let request = try await gather(1, from: server)[0]
                     let failure = await call.value
                     #expect(failure == .timedOut)
                     answer(request, from: server)
                     // Answers of one channel arrive in their order.
-                    async let next = hold(client, within: .seconds(10))
+                    async let next = hold(client, within: .seconds(30))
                     answer(try await gather(1, from: server)[0], from: server)
                     _ = try await next
                 }
@@ -79,7 +79,7 @@ struct RPCTests {
             try declareHolds(broker)
             try await withConsumer(broker, .queue("ledger.rpc.hold")) { server in
                 let request = try await withRPCClient(broker) { client in
-                    let call = Task { await outcome(client, within: .milliseconds(50)) }
+                    let call = Task { await outcome(client, within: .seconds(1)) }
                     let request = try await gather(1, from: server)[0]
                     let failure = await call.value
                     #expect(failure == .timedOut)
@@ -87,7 +87,7 @@ struct RPCTests {
                 }
                 answer(request, from: server)
                 try await withRPCClient(broker) { client in
-                    async let next = hold(client, within: .seconds(10))
+                    async let next = hold(client, within: .seconds(30))
                     let asked = try await gather(1, from: server)[0]
                     #expect(asked.connectionEpoch == request.connectionEpoch)
                     answer(asked, from: server)

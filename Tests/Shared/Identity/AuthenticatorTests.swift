@@ -286,7 +286,7 @@ import Testing
         let properties = MessageProperties(messageID: MessageID.make().description, type: Event.name)
         let message = OutgoingMessage(
             exchange: Event.exchange.name, routingKey: event.routingKey, body: event.encoded(), properties: properties)
-        try await publisher.publish(message, within: .seconds(5))
+        try await publisher.publish(message, within: .seconds(30))
     }
 
     /// r, n − s in place of r, s.

@@ -168,7 +168,7 @@ struct OutboxTests {
             try stage.broker.deleteQueue(Stage.queue.name)
             try stage.broker.declareQueue("full", arguments: #""x-max-length":1,"x-overflow":"reject-publish""#)
             try stage.broker.bind(queue: "full", exchange: "auth.evt", routingKey: "user.#")
-            try await stage.withPublisher { try await $0.publish(outgoing(message("in the way")), within: .seconds(5)) }
+            try await stage.withPublisher { try await $0.publish(outgoing(message("in the way")), within: .seconds(30)) }
             try await stage.pool.transaction { transaction in
                 try await Outbox.add(message("nacked"), in: transaction)
                 try await Outbox.add(message("unroutable"), in: transaction)

@@ -21,11 +21,11 @@ struct SubscriptionTests {
             try await stage.withRunner([Self.record], metrics: metrics) { runner in
                 try await stage.withPublisher { publisher in
                     let twin = outgoing(message("twin"))
-                    _ = await publisher.publish(batch: Array(repeating: twin, count: 6), within: .seconds(5))
-                    try await publisher.publish(outgoing(message("other")), within: .seconds(5))
+                    _ = await publisher.publish(batch: Array(repeating: twin, count: 6), within: .seconds(30))
+                    try await publisher.publish(outgoing(message("other")), within: .seconds(30))
                     let duplicates = metrics.counter("inbox_duplicates_total", help: "")
                     try await until { duplicates.count == 5 }
-                    try await publisher.publish(twin, within: .seconds(5))
+                    try await publisher.publish(twin, within: .seconds(30))
                     try await until { duplicates.count == 6 }
                     // Messages are handled at the same time, so the other one may come last.
                     try await until { try await stage.effects().count > 1 }
@@ -35,7 +35,7 @@ struct SubscriptionTests {
             }
             // Nothing was left unacknowledged: a fresh reader gets only what is published now.
             try await stage.withPublisher { publisher in
-                try await publisher.publish(outgoing(message("last")), within: .seconds(5))
+                try await publisher.publish(outgoing(message("last")), within: .seconds(30))
                 let deliveries = try await stage.receive { !$0.isEmpty }
                 #expect(try deliveries.map { try UserRegistered(decoding: $0.body).email } == ["last"])
             }
@@ -54,7 +54,7 @@ struct SubscriptionTests {
             try await stage.withRunner([failing]) {
                 $0.retryDelays = delays
             } _: { _ in
-                try await stage.withPublisher { try await $0.publish(outgoing(message("x")), within: .seconds(5)) }
+                try await stage.withPublisher { try await $0.publish(outgoing(message("x")), within: .seconds(30)) }
                 try await until { try await stage.deadLetters().first?.state == "parked" }
             }
             #expect(attempts.withLock { $0 } == [1, 2, 3])
@@ -102,7 +102,7 @@ struct SubscriptionTests {
             try await stage.withRunner([conflicting]) {
                 $0.conflictPauses = Array(repeating: .milliseconds(1), count: 3)
             } _: { _ in
-                try await stage.withPublisher { try await $0.publish(outgoing(message("x")), within: .seconds(5)) }
+                try await stage.withPublisher { try await $0.publish(outgoing(message("x")), within: .seconds(30)) }
                 try await until { try await stage.effects() == ["x"] }
             }
             #expect(attempts.withLock { $0 } == 3)
@@ -117,13 +117,13 @@ struct SubscriptionTests {
             }
             try await stage.withRunner([refusing]) { _ in
                 try await stage.withPublisher { publisher in
-                    try await publisher.publish(outgoing(message("x")), within: .seconds(5))
+                    try await publisher.publish(outgoing(message("x")), within: .seconds(30))
                     var other = outgoing(message("y"))
                     other.properties.type = "user.unheard-of.v9"
-                    try await publisher.publish(other, within: .seconds(5))
+                    try await publisher.publish(other, within: .seconds(30))
                     var stale = outgoing(message("z"))
                     stale.properties.messageID = "018bcfe5-0000-7000-8000-000000000000"
-                    try await publisher.publish(stale, within: .seconds(5))
+                    try await publisher.publish(stale, within: .seconds(30))
                 }
                 try await until { try await stage.deadLetters().count == 3 }
             }
@@ -139,10 +139,10 @@ struct SubscriptionTests {
                 try await stage.withPublisher { publisher in
                     var garbled = outgoing(message("x"))
                     garbled.body = Array("{".utf8)
-                    try await publisher.publish(garbled, within: .seconds(5))
+                    try await publisher.publish(garbled, within: .seconds(30))
                     var nameless = outgoing(message("y"))
                     nameless.properties.messageID = "17"
-                    try await publisher.publish(nameless, within: .seconds(5))
+                    try await publisher.publish(nameless, within: .seconds(30))
                 }
                 let dead = try await stage.receive(from: Stage.deadLetters) { $0.count == 2 }
                 #expect(dead.count == 2)
@@ -159,9 +159,9 @@ struct SubscriptionTests {
                     for number in 0..<9 {
                         var poison = outgoing(message("\(number)"))
                         poison.properties.type = "user.\0.v1"
-                        try await publisher.publish(poison, within: .seconds(5))
+                        try await publisher.publish(poison, within: .seconds(30))
                     }
-                    try await publisher.publish(outgoing(message("x")), within: .seconds(5))
+                    try await publisher.publish(outgoing(message("x")), within: .seconds(30))
                 }
                 let dead = try await stage.receive(from: Stage.deadLetters) { $0.count == 9 }
                 #expect(dead.count == 9)
@@ -177,7 +177,7 @@ struct SubscriptionTests {
                 throw MessageRefused("unknown_account", "no account \(user.email)")
             }
             try await stage.withRunner([refusing]) { _ in
-                try await stage.withPublisher { try await $0.publish(outgoing(message("a\0b")), within: .seconds(5)) }
+                try await stage.withPublisher { try await $0.publish(outgoing(message("a\0b")), within: .seconds(30)) }
                 try await until { try await stage.deadLetters().map(\.state) == ["parked"] }
             }
         }
@@ -199,7 +199,7 @@ struct SubscriptionTests {
                 CREATE TRIGGER refuse BEFORE INSERT ON dead_letter FOR EACH ROW EXECUTE FUNCTION refuse();
                 """)
             try await stage.withRunner([refusing]) { _ in
-                try await stage.withPublisher { try await $0.publish(outgoing(message("x")), within: .seconds(5)) }
+                try await stage.withPublisher { try await $0.publish(outgoing(message("x")), within: .seconds(30)) }
                 try await until { try await stage.pool.one(CountTries()) > 1 }
                 try await stage.script("DROP TRIGGER refuse ON dead_letter")
                 try await until { try await stage.deadLetters().map(\.state) == ["parked"] }
@@ -230,7 +230,7 @@ struct SubscriptionTests {
             }
             let question = outgoing(message("question"))
             try await stage.withRunner([answering]) { _ in
-                try await stage.withPublisher { try await $0.publish(question, within: .seconds(5)) }
+                try await stage.withPublisher { try await $0.publish(question, within: .seconds(30)) }
                 try await until { try await stage.pool.one(CountUnsent()) == 1 }
             }
             let sent = try #require(Envelope(question.properties))
@@ -248,7 +248,7 @@ struct SubscriptionTests {
                 try await stage.withRunner([Self.record], pool: pool) { _ in
                     try await stage.withPublisher { publisher in
                         try await stage.outage {
-                            for number in 0..<30 { try await publisher.publish(outgoing(message("\(number)")), within: .seconds(5)) }
+                            for number in 0..<30 { try await publisher.publish(outgoing(message("\(number)")), within: .seconds(30)) }
                             // The runner's statements have failed too, when this one has.
                             await #expect(throws: PostgresError.self) { try await pool.one(CountUnsent()) }
                         }
@@ -268,7 +268,7 @@ struct SubscriptionTests {
                     let ended = Mutex(false)
                     try await stage.withImpatientPool { pool in
                         try await stage.withRunner([Self.record], pool: pool, whenEnded: { ended.withLock { $0 = true } }) { runner in
-                            try await publisher.publish(outgoing(message("x")), within: .seconds(5))
+                            try await publisher.publish(outgoing(message("x")), within: .seconds(30))
                             await runner.stop(within: .milliseconds(300))
                             try await until { ended.withLock { $0 } }
                         }
@@ -287,7 +287,7 @@ struct SubscriptionTests {
                 try await transaction.execute(RecordSlowly(text: user.email))
             }
             try await stage.withRunner([slow]) { _ in
-                try await stage.withPublisher { try await $0.publish(outgoing(message("x")), within: .seconds(5)) }
+                try await stage.withPublisher { try await $0.publish(outgoing(message("x")), within: .seconds(30)) }
                 try await until { try await stage.pool.query(KillSleepers()) == [true] }
                 try await until { try await stage.effects() == ["x"] }
             }
