@@ -13,8 +13,8 @@ extension Routes {
         if let end = adjustment.expiresAt, end <= .now(), try await !store.isDecided(source: "admin", ref: adjustment.idempotencyKey) {
             throw Adjustment.badExpiry
         }
-        let posting = try await post(source: "admin", ref: adjustment.idempotencyKey) {
-            adjustment.command($0, by: administrator.userID, trace: request.trace)
+        let posting = try await post(source: "admin", ref: adjustment.idempotencyKey, for: request) {
+            adjustment.command($0, by: administrator.userID)
         }
         let entry = posting.line.entry
         log.info(
@@ -113,7 +113,7 @@ private struct Adjustment: Sendable {
         .invalidRequest("Expected a moment to come, like 2027-01-31T00:00:00Z, before the year 2200.", param: "expires_at")
     }
 
-    func command(_ charge: ChargeID, by administrator: UserID, trace: TraceContext) -> Command {
+    func command(_ charge: ChargeID, by administrator: UserID) -> Command {
         let metadata = JSONWriter.object { json in
             json.field("admin_id", administrator)
             json.field("idempotency_key", idempotencyKey)
@@ -121,8 +121,7 @@ private struct Adjustment: Sendable {
         return Command(
             id: charge, account: AccountID(user), action: .grant(grant, amount: amount, expiresAt: expiresAt),
             context: Context(
-                description: reason, metadata: String(decoding: metadata, as: UTF8.self),
-                trace: UUIDv7(high: trace.traceHigh, low: trace.traceLow)))
+                description: reason, metadata: String(decoding: metadata, as: UTF8.self)))
     }
 }
 

@@ -17,8 +17,8 @@ extension Routes {
             throw Problem.invalidRequest("x-on-behalf-of names somebody else.", param: "user_id")
         }
         let operation = operations.recorded(deduction.operation, of: caller.accountID, at: .now())
-        let posting = try await post(source: "deduct:\(service)", ref: deduction.idempotencyKey) {
-            deduction.command($0, from: caller.accountID, by: service, operation: operation, trace: request.trace)
+        let posting = try await post(source: "deduct:\(service)", ref: deduction.idempotencyKey, for: request) {
+            deduction.command($0, from: caller.accountID, by: service, operation: operation)
         }
         log.info(
             posting.isNew ? "credits deducted" : "credits deducted before",
@@ -71,9 +71,7 @@ private struct Deduction: Sendable {
     }
 
     /// The caller's own metadata stands inside, where it cannot be taken for what the ledger itself reads.
-    func command(
-        _ charge: ChargeID, from account: AccountID, by service: String, operation: String?, trace: TraceContext
-    ) -> Command {
+    func command(_ charge: ChargeID, from account: AccountID, by service: String, operation: String?) -> Command {
         let known = JSONWriter.object { json in
             json.field("service", service)
             json.field("idempotency_key", idempotencyKey)
@@ -83,8 +81,7 @@ private struct Deduction: Sendable {
         return Command(
             id: charge, account: account, action: .charge(amount: amount),
             context: Context(
-                description: description, metadata: String(decoding: known, as: UTF8.self),
-                trace: UUIDv7(high: trace.traceHigh, low: trace.traceLow), usage: Usage(operation: operation)))
+                description: description, metadata: String(decoding: known, as: UTF8.self), usage: Usage(operation: operation)))
     }
 }
 

@@ -3,6 +3,7 @@ import EventLoop
 import HTTP
 import JSON
 import Postgres
+import Telemetry
 
 /// The entry of a command that came over HTTP.
 struct Posting: Sendable {
@@ -21,12 +22,15 @@ struct Posting: Sendable {
 }
 
 extension Routes {
-    /// Has `command` decided once, under the charge id that belongs to `source`'s `ref`.
-    /// Repetitions get the same answer. A refusal is final for its key.
-    func post(source: String, ref: String, _ command: (ChargeID) -> Command) async throws -> Posting {
+    /// Has `command` decided once, under the charge id that belongs to `source`'s `ref`. Its entry names the trace and the
+    /// conversation of `request`. Repetitions get the same answer. A refusal is final for its key.
+    func post(source: String, ref: String, for request: Request, _ command: (ChargeID) -> Command) async throws -> Posting {
         let charge = try await store.chargeID(source: source, ref: ref)
+        var command = command(charge)
+        command.context.trace = UUIDv7(high: request.trace.traceHigh, low: request.trace.traceLow)
+        command.context.conversation = ConversationID(request.requestID) ?? ConversationID(rawValue: charge.rawValue)
         let decision: Decision
-        switch try await runner.decide(command(charge)) {
+        switch try await runner.decide(command) {
         case .decided(let made): decision = made
         case .undecided, .unknown, .givenBack, .kept: throw Problem.ledgerUnavailable
         case .failed(let error): throw error

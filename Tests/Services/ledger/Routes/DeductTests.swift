@@ -31,6 +31,7 @@ extension RoutesTests {
             let again = try await deduct(body)
             #expect(again.status == 200)
             #expect(again.text == first.text)
+            #expect(try await server.conversations(of: person) == [first.header("x-request-id")])
             let transaction = try #require(try again.json?.object("transaction"))
             #expect(try transaction.string("description") == "Report")
             #expect(transaction.text(of: "amount") == "-2.5")

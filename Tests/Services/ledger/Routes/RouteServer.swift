@@ -137,6 +137,11 @@ final class RouteServer: @unchecked Sendable {
         return (page, objects, objects.map { $0.text(of: "amount") ?? "" })
     }
 
+    /// Returns the conversations that the journal's charges of a person name.
+    func conversations(of person: Principal) async throws -> [String?] {
+        try await ledger.pool.query(ReadConversations(account: person.accountID))
+    }
+
     func tamper(_ sql: String) async throws { try await ledger.pool.withConnection { try await $0.script(sql) } }
 
     /// Charges as a model call does: held, settled, with what the rollups count.
@@ -162,6 +167,16 @@ final class RouteServer: @unchecked Sendable {
         ])
         return id
     }
+}
+
+private struct ReadConversations: Statement {
+    let account: AccountID
+
+    static let sql = "SELECT conversation_id FROM journal WHERE account_id = $1 AND posted_delta < 0 ORDER BY seq"
+
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> String? { try row.next(ConversationID?.self)?.description }
 }
 
 func withServer(limits: Limits = Limits(), _ body: @escaping @Sendable (RouteServer) async throws -> Void) async throws {
