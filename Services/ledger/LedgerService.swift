@@ -85,6 +85,8 @@ struct LedgerService {
             runtime.add(
                 Component(
                     "identity", run: { try await authenticator.run() }, stop: { await authenticator.stop() }))
+            runtime.require("revocations") { authenticator.isListening }
+            runtime.require("signing keys") { authenticator.hasSigningKeys }
             // A loop and connections of its own: see Auditor.
             let auditLoop = EventLoop.spawn(name: "audit")
             let auditor = Auditor(pool: try runtime.database(connectionsMax: 2, on: auditLoop, name: "audit database"), log: log)

@@ -65,8 +65,8 @@ extension SystemTests {
             }
         }
 
-        @Test(arguments: [(Stack.Component.rabbitmq, "broker"), (.postgres, "database")])
-        func `started while its broker or its database is away, a service lives, refuses callers, and serves when it is there`(
+        @Test(arguments: [(Stack.Component.rabbitmq, "broker"), (.postgres, "database"), (.auth, "signing keys")])
+        func `started without its broker, its database or auth's keys, a service lives, refuses callers, and serves when they come`(
             server: Stack.Component, word: String
         ) async throws {
             try await Gateway.run { gateway in
