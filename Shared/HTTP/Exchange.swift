@@ -15,7 +15,8 @@ package final class Exchange: @unchecked Sendable {
     /// Origin form: `/path?query`.
     package let target: [UInt8]
     package let headers: HeaderBlock
-    package let body: [UInt8]
+    /// Empty after ``dropBody()``.
+    package private(set) var body: [UInt8]
     /// When the head's first byte was read.
     package let startedAt: MonotonicInstant
 
@@ -72,6 +73,14 @@ package final class Exchange: @unchecked Sendable {
 
     /// The other end of the connection (the edge, where one stands in front); empty when it is first asked for after it has gone.
     package var peerAddress: String { origin.peerAddress }
+
+    /// Frees the body and its place in the server's budget, before the handler returns. A long
+    /// answer would keep both.
+    package func dropBody() {
+        assertCurrent()
+        origin.server.forgetBody(body.count)
+        body = []
+    }
 
     // MARK: The answer
 

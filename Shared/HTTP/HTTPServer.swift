@@ -136,7 +136,7 @@ package final class HTTPServer: @unchecked Sendable {
 
     func handlerEnded(_ exchange: Exchange) {
         handlers -= 1
-        forgetBody(exchange.body.count)
+        exchange.dropBody()
         stopActions[ObjectIdentifier(exchange)] = nil
         checkDrained()
     }

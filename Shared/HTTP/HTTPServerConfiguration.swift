@@ -18,8 +18,8 @@ package struct HTTPServerConfiguration: Sendable {
     package var targetBytesMax = 8 << 10
     /// Beyond it, declared or counted: 413.
     package var bodyBytesMax = 16 << 20
-    /// The bytes of all bodies in memory on this loop, each until its handler returns. Beyond it:
-    /// 503 `overloaded` and closed.
+    /// The bytes of all bodies of requests on this loop, each until its handler drops it or returns. Copies that a handler
+    /// makes do not count. Beyond it: 503 `overloaded` and closed.
     package var bufferedBodyBytesMax = 256 << 20
 
     /// From the first byte of a request (or the connection's opening) to the end of its head. Then: 408.

@@ -18,7 +18,10 @@ final class ChatCall: @unchecked Sendable {
     private let exchange: Exchange
     private let service: ChatService
     private let principal: Principal
-    private let request: ChatRequest
+    /// Nil once the provider has begun to answer.
+    private var request: ChatRequest?
+    private let isStreaming: Bool
+    private let wantsUsage: Bool
     private let model: Catalogue.Model
     private let bound: CallBound
     private let context: MessageContext
@@ -40,6 +43,7 @@ final class ChatCall: @unchecked Sendable {
         self.exchange = exchange
         self.service = service
         self.principal = principal
+        let request: ChatRequest
         do throws(ChatRequest.Refusal) {
             request = try ChatRequest(body: exchange.body)
             operation = try ChatRequest.operation(exchange.headers.string(for: "x-operation"))
@@ -48,6 +52,7 @@ final class ChatCall: @unchecked Sendable {
         } catch .invalid(let param, let message) {
             throw Problem.invalidRequest(message, param: param)
         }
+        (self.request, isStreaming, wantsUsage) = (request, request.isStreaming, request.wantsUsage)
         let catalogue = service.catalogue.current
         guard let model = catalogue.models[request.model] else { throw Problem.modelNotFound(request.model) }
         guard request.prompt.pictures == 0 || model.limits.imageTokensMax != nil else {
@@ -136,7 +141,7 @@ final class ChatCall: @unchecked Sendable {
     }
 
     private func carryOut() async -> (CallEnd, Reply) {
-        guard !exchange.isClosed, let limit else { return (stopped(by: .clientGone), .problem(.internalError)) }
+        guard !exchange.isClosed, let limit, let request else { return (stopped(by: .clientGone), .problem(.internalError)) }
         let answer: UpstreamResponse
         do {
             answer = try service.send(request.providerBody(for: model, limit: limit), to: model.provider)
@@ -148,24 +153,31 @@ final class ChatCall: @unchecked Sendable {
         let longest = service.loop.schedule(after: Self.longest) { answer.cancel() }
         defer { service.loop.cancel(longest) }
         let (watch, provider) = (service.shared.watch, model.provider.name)
-        watch.sent(to: provider, isStream: request.isStreaming, at: service.loop.now)
+        watch.sent(to: provider, isStream: isStreaming, at: service.loop.now)
         do throws(UpstreamError) {
             try await answer.head()
         } catch {
             let isSilent = watch.isSilent(provider, at: service.loop.now)
-            watch.ended(at: provider, isStream: request.isStreaming, hasAnswered: false, at: service.loop.now)
+            watch.ended(at: provider, isStream: isStreaming, hasAnswered: false, at: service.loop.now)
             var end = stopped(by: error)
             end.isProviderSilent = isSilent
             return (end, .problem(service.problem(for: error, of: model.provider)))
         }
-        watch.ended(at: provider, isStream: request.isStreaming, hasAnswered: true, at: service.loop.now)
+        watch.ended(at: provider, isStream: isStreaming, hasAnswered: true, at: service.loop.now)
+        dropRequest()
         guard (200..<300).contains(answer.status) else { return await refused(answer) }
         switch Self.mediaType(of: answer) {
-        case "text/event-stream" where request.isStreaming: return await passThrough(answer, limit)
+        case "text/event-stream" where isStreaming: return await passThrough(answer, limit)
         // A provider may send JSON instead of the stream that it was asked for.
         case "application/json": return await collect(answer)
         case let type: return unreadable(answer, type)
         }
+    }
+
+    /// Frees the request, of which a long answer needs nothing more.
+    private func dropRequest() {
+        request = nil
+        exchange.dropBody()
     }
 
     /// Returns the media type in small letters, without its parameters (RFC 9110 §8.3.1).
@@ -423,7 +435,7 @@ final class ChatCall: @unchecked Sendable {
     }
 
     private func endStream(_ usage: TokenUsage, _ used: Credits) {
-        if request.wantsUsage, let event = stream?.meter.usageEvent,
+        if wantsUsage, let event = stream?.meter.usageEvent,
             let priced = AnswerUsage.adding(members(used), usage: usage, to: event)
         {
             write(event: priced)

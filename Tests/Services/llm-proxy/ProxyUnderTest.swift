@@ -44,7 +44,7 @@ final class ProxyUnderTest: @unchecked Sendable {
     static func tokens(_ count: Int64) -> Credits { Credits(nano: count * tokenPrice.nano) }
     static let log = Logger(service: "llm-proxy", level: .error)
 
-    /// The times that a test may shorten.
+    /// The times and sizes that a test may lessen.
     struct Times: Sendable {
         /// The time for the answer of the ledger.
         var holdWithin = Duration.seconds(10)
@@ -57,6 +57,8 @@ final class ProxyUnderTest: @unchecked Sendable {
         var keepWithin = Duration.seconds(10)
         /// The connection to the broker for everything but questions.
         var isPublisherDown = false
+        /// The bodies of all requests, in bytes.
+        var bodiesMax = HTTPServerConfiguration().bufferedBodyBytesMax
     }
 
     static func with(
@@ -104,7 +106,7 @@ final class ProxyUnderTest: @unchecked Sendable {
             keys: ProviderKeys(["KEY": Secret("provider-key")]), shared: ReplicaState(listensFor: times.listensFor),
             topUpURL: "https://gateway.example/plans", log: log)
         let router = routes(chat)
-        let proxyServer = try server(router, on: database.loop)
+        let proxyServer = try server(router, on: database.loop, bodiesMax: times.bodiesMax)
         let proxy = try ProxyUnderTest(
             ledger, markers, provider, identities, broker, database, proxyServer, operations: router.operations)
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -122,10 +124,14 @@ final class ProxyUnderTest: @unchecked Sendable {
         for server in [proxyServer, providerServer] { await server.drain(within: .seconds(5)) }
     }
 
-    private static func server(_ router: Router, on loop: EventLoop) throws -> HTTPServer {
+    private static func server(
+        _ router: Router, on loop: EventLoop, bodiesMax: Int = HTTPServerConfiguration().bufferedBodyBytesMax
+    ) throws -> HTTPServer {
+        var configuration = HTTPServerConfiguration(host: "127.0.0.1", port: 0)
+        configuration.bufferedBodyBytesMax = bodiesMax
         let server = HTTPServer(
-            loop: loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0), admission: router.admission,
-            handler: router.handler(log: log, service: "test"), log: log)
+            loop: loop, configuration: configuration, admission: router.admission, handler: router.handler(log: log, service: "test"),
+            log: log)
         try server.start()
         return server
     }
