@@ -5,7 +5,8 @@ import Telemetry
 
 extension Router {
     /// Returns the routes of the health port. `/livez` depends on nothing; `/readyz` is 503 until the
-    /// serving port is open, while a dependency is away, and from the start of the drain.
+    /// serving port is open, while a dependency is away or a loop hangs, and from the start of the
+    /// drain.
     static func health(_ readiness: Readiness) -> Router {
         var router = Router()
         router.addLiveness()
@@ -13,7 +14,8 @@ extension Router {
             let isReady = readiness.isReady
             return .json(isReady ? 200 : 503) { json in
                 json.object { json in
-                    json.field("status", isReady ? "ready" : readiness.isDraining ? "draining" : "waiting")
+                    json.field(
+                        "status", isReady ? "ready" : readiness.isDraining ? "draining" : readiness.isStuck ? "stuck" : "waiting")
                     json.object("dependencies") { json in
                         for (name, isThere) in readiness.states { json.field(name, isThere ? "there" : "away") }
                     }

@@ -5,8 +5,9 @@ import Telemetry
 /// The dependencies of the service and whether each is there: the answer of `/readyz`, and one log line at each change. The
 /// first time that all are there, it opens the serving port.
 ///
-/// A dependency is asked on its own loop, every 50 ms until the port is open, then twice a second. `/readyz` answers from what
-/// was found last and never waits.
+/// A dependency is asked on its own loop, every 50 ms until the port is open, then twice a second. Each serving loop has to
+/// answer too. `/readyz` answers from what was found last and never waits. What was found more than five seconds ago says
+/// that a loop hangs: then it is not ready.
 package final class Readiness: Sendable {
     package typealias Check = @Sendable () -> Bool
 
@@ -20,17 +21,29 @@ package final class Readiness: Sendable {
     private let dependencies = Mutex<[Dependency]>([])
     private let opened = Atomic<Bool>(false)
     private let draining = Atomic<Bool>(false)
+    /// When all loops had last answered, in nanoseconds of ``MonotonicInstant``.
+    private let lookedAt = Atomic<UInt64>(0)
+    private let loops: [EventLoop]
     private let log: Logger
 
-    init(log: Logger) { self.log = log }
+    /// - Parameter loops: the serving loops, the main loop first.
+    init(loops: [EventLoop], log: Logger) { (self.loops, self.log) = (loops, log) }
 
     func require(_ name: String, on loop: EventLoop, _ check: @escaping Check) {
         dependencies.withLock { $0.append(Dependency(name: name, loop: loop, check: check)) }
     }
 
     package var isDraining: Bool { draining.load(ordering: .relaxed) }
-    /// True while the serving port is open and every dependency is there.
-    package var isReady: Bool { opened.load(ordering: .relaxed) && !isDraining && allAreThere }
+    /// True while the serving port is open, every dependency is there and no loop hangs.
+    package var isReady: Bool { opened.load(ordering: .relaxed) && !isDraining && !isStuck && allAreThere }
+
+    /// The time in which all loops must have answered.
+    private static let loopsAnswerWithin = Duration.seconds(5)
+
+    /// True if a loop has not answered for longer than it may take.
+    var isStuck: Bool {
+        MonotonicInstant(nanoseconds: lookedAt.load(ordering: .relaxed)) + Self.loopsAnswerWithin < MonotonicInstant.current()
+    }
 
     private var allAreThere: Bool { dependencies.withLock { $0.allSatisfy { $0.isThere == true } } }
 
@@ -44,7 +57,7 @@ package final class Readiness: Sendable {
 
     /// - Parameter openPort: called once, when all dependencies are there.
     /// - Throws: what `openPort` throws; `CancellationError`.
-    func run(on loop: EventLoop, openPort: () async throws -> Void) async throws {
+    func run(openPort: () async throws -> Void) async throws {
         let began = MonotonicInstant.current()
         while true {
             await look(isPatient: MonotonicInstant.current() - began < Self.patience)
@@ -53,7 +66,7 @@ package final class Readiness: Sendable {
                 opened.store(true, ordering: .relaxed)
                 if !isDraining { log.info("ready") }
             }
-            try await loop.sleep(for: opened.load(ordering: .relaxed) ? .milliseconds(500) : .milliseconds(50))
+            try await loops[0].sleep(for: opened.load(ordering: .relaxed) ? .milliseconds(500) : .milliseconds(50))
         }
     }
 
@@ -69,5 +82,7 @@ package final class Readiness: Sendable {
             case (_, false): if !isDraining { log.warning("dependency is gone: waiting for it", fields) }
             }
         }
+        for loop in loops { await Task(executorPreference: loop) {}.value }
+        lookedAt.store(MonotonicInstant.current().nanoseconds, ordering: .relaxed)
     }
 }

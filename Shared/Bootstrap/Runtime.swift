@@ -43,7 +43,7 @@ package final class Runtime: Sendable {
         self.configuration = configuration
         self.log = log
         self.loops = loops
-        readiness = Readiness(log: log)
+        readiness = Readiness(loops: loops, log: log)
     }
 
     /// Where the wiring, the signals and everything that is not per loop run.
@@ -174,7 +174,7 @@ package final class Runtime: Sendable {
         // Readiness stops before the things it watches, the servers before readiness: none is told gone because it is stopping.
         let front = HTTPFront(runtime: self, routers: routers)
         let watching = Component(
-            "readiness", run: { [readiness, loop] in try await readiness.run(on: loop) { try await front.open() } })
+            "readiness", run: { [readiness] in try await readiness.run { try await front.open() } })
         return [HealthServer.component(self)] + wiring.withLock { $0.components } + [watching, front.component]
     }
 }
