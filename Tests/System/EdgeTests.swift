@@ -119,9 +119,10 @@ extension SystemTests {
             #expect(try await ask(stack.edge + "/livez", from: "127.0.0.1", "-H", header).status == 200)
         }
 
-        @Test func `HTTP/1.0 may leave the Host out`() async throws {
+        @Test(arguments: [("/livez", 200), ("/v1/models", 401), ("/api/auth/me", 401)])
+        func `HTTP/1.0 may leave the Host out`(path: String, status: Int) async throws {
             let stack = try await Stack.shared()
-            #expect(try await ask(stack.edge + "/livez", from: "127.0.0.1", "-0", "-H", "Host:").status == 200)
+            #expect(try await ask(stack.edge + path, from: "127.0.0.1", "-0", "-H", "Host:").status == status)
         }
 
         /// nginx cannot be told to refuse these forms. It reads the chunks itself and sends the service a length.
