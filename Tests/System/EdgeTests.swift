@@ -133,16 +133,29 @@ extension SystemTests {
         func `a chunk size line that RFC 9112 forbids reaches no service`(line: String) async throws {
             let stack = try await Stack.shared()
             func answer(to line: String) async throws -> [Substring] {
-                let port = try #require(stack.edge.split(separator: ":").last)
                 let head = #"POST /api/auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nConnection: close\r\n"#
                 let body = #"Transfer-Encoding: chunked\r\n\r\n\#(line)\r\n{}\r\n0\r\n\r\n"#
-                let send = #"exec 3<>/dev/tcp/127.0.0.1/$1; printf "$2" >&3; timeout 30 cat <&3"#
-                let run = try await Stack.execute("/usr/bin/env", ["bash", "-c", send, "-", "\(port)", head + body])
-                return run.output.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("HTTP/1.1 ") || $0.hasPrefix("{") }
+                let output = try await Self.send(head + body, to: stack)
+                return output.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("HTTP/1.1 ") || $0.hasPrefix("{") }
             }
             let plain = try await answer(to: "2")
             #expect(plain.count == 2)
             #expect(try await answer(to: line) == plain)
+        }
+
+        /// Sends bytes, written as for `printf`, on a connection of their own. Returns all that comes back.
+        private static func send(_ text: String, to stack: Stack) async throws -> String {
+            let port = try #require(stack.edge.split(separator: ":").last)
+            let send = #"exec 3<>/dev/tcp/127.0.0.1/$1; printf "$2" >&3; timeout 30 cat <&3"#
+            return try await Stack.execute("/usr/bin/env", ["bash", "-c", send, "-", "\(port)", text]).output
+        }
+
+        // MARK: Log
+
+        private static func log(of stack: Stack) -> String { stack.directory + "/log/edge-refusals.log" }
+
+        private static func lines(of stack: Stack) throws -> [String] {
+            try String(contentsOfFile: log(of: stack), encoding: .utf8).components(separatedBy: "\n")
         }
 
         @Test func `refusals are logged with their request id and without their query, and answers are not`() async throws {
@@ -153,9 +166,7 @@ extension SystemTests {
                 let refused = try await ask(stack.edge + "/nothing/here?token=hush")
                 #expect(refused.status == 404)
                 let id = try #require(refused.header("x-request-id"))
-                func lines() throws -> [String] {
-                    try String(contentsOfFile: stack.directory + "/log/edge-refusals.log", encoding: .utf8).components(separatedBy: "\n")
-                }
+                func lines() throws -> [String] { try Self.lines(of: stack) }
                 try await gateway.until("the refusal is logged") { try lines().contains { $0.contains(id) } }
                 let line = try JSONObject(Array(try #require(try lines().first { $0.contains(id) }).utf8))
                 #expect(try line.integer("http.status") == 404)
@@ -163,6 +174,33 @@ extension SystemTests {
                 #expect(try line.string("client.address") == "127.0.0.1")
                 let answered = try #require(served.header("x-request-id"))
                 #expect(try !lines().contains { $0.contains(answered) || $0.contains("hush") })
+            }
+        }
+
+        @Test func `a long path is logged in a short line`() async throws {
+            try await Gateway.run { gateway in
+                let stack = gateway.stack
+                let refused = try await ask(stack.edge + "/" + String(repeating: "x", count: 30_000))
+                let id = try #require(refused.header("x-request-id"))
+                try await gateway.until("the refusal is logged") { try Self.lines(of: stack).contains { $0.contains(id) } }
+                #expect(try Self.lines(of: stack).allSatisfy { $0.utf8.count <= 1_024 })
+            }
+        }
+
+        @Test func `a full log takes no more lines, and the edge answers`() async throws {
+            try await Gateway.run { gateway in
+                let stack = gateway.stack
+                let log = try FileHandle(forUpdating: URL(filePath: Self.log(of: stack)))
+                defer { try? log.close() }
+                let full: UInt64 = 64 * 1_048_576
+                // A hole, which takes no space.
+                try log.truncate(atOffset: full)
+                #expect(try await ask(stack.edge + "/nothing").status == 404)
+                #expect(try await ask(stack.edge + "/nothing").status == 404)
+                #expect(try log.seekToEnd() == full)
+                try log.truncate(atOffset: 0)
+                _ = try await ask(stack.edge + "/nothing")
+                try await gateway.until("a refusal is logged") { try log.seekToEnd() > 0 }
             }
         }
 
