@@ -150,6 +150,12 @@ extension SystemTests {
             return try await Stack.execute("/usr/bin/env", ["bash", "-c", send, "-", "\(port)", text]).output
         }
 
+        /// Sends a body that nginx keeps in a file.
+        private func askWithLargeBody(_ url: String) async throws -> Answer {
+            let half = String(repeating: " ", count: 100_000)
+            return try await ask(url, from: "127.0.0.1", "-H", "Expect:", "-d", half, "-d", half)
+        }
+
         // MARK: Log
 
         private static func log(of stack: Stack) -> String { stack.directory + "/log/edge-refusals.log" }
@@ -201,6 +207,25 @@ extension SystemTests {
                 try log.truncate(atOffset: 0)
                 _ = try await ask(stack.edge + "/nothing")
                 try await gateway.until("a refusal is logged") { try log.seekToEnd() > 0 }
+            }
+        }
+
+        @Test func `no log holds a query or userinfo, also not of a request that fails at the edge`() async throws {
+            try await Gateway.run { gateway in
+                let stack = gateway.stack
+                let secret = "never-in-a-log"
+                _ = try await Self.send(#"?token=\#(secret) HTTP/1.1\r\n\r\n"#, to: stack)
+                _ = try await Self.send(#"GET http://u:\#(secret)@h/ HTTP/1.1\r\nHost: h\r\n\r\n"#, to: stack)
+                _ = try await Self.send(#"GET /nothing#\#(secret) HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"#, to: stack)
+                _ = try await askWithLargeBody(stack.edge + "/v1/models?token=\(secret)")
+                try await stack.stop(.auth)
+                let refused = try await ask(stack.edge + "/api/keys?token=\(secret)")
+                try await stack.start(.auth)
+                #expect(refused.status == 503)
+                let id = try #require(refused.header("x-request-id"))
+                try await gateway.until("the last refusal is logged") { try Self.lines(of: stack).contains { $0.contains(id) } }
+                let found = try await Stack.execute("/usr/bin/env", ["grep", "-rlaF", "-e", secret, stack.directory + "/log"])
+                #expect(found.output == "" && found.status == 1)
             }
         }
 
