@@ -150,6 +150,18 @@ extension SystemTests {
             return try await Stack.execute("/usr/bin/env", ["bash", "-c", send, "-", "\(port)", text]).output
         }
 
+        @Test(.enabled(if: getuid() == 0, "needs root"))
+        func `a start of the edge takes large bodies, even if another user owns the folder of an older start`() async throws {
+            try await Gateway.run { gateway in
+                let stack = gateway.stack
+                try await stack.stop(.edge)
+                try FileManager.default.setAttributes(
+                    [.ownerAccountID: 65_534, .posixPermissions: 0o700], ofItemAtPath: stack.directory + "/run/edge/body")
+                try await stack.start(.edge)
+                #expect(try await askWithLargeBody(stack.edge + "/v1/models").status == 405)
+            }
+        }
+
         /// Sends a body that nginx keeps in a file.
         private func askWithLargeBody(_ url: String) async throws -> Answer {
             let half = String(repeating: " ", count: 100_000)

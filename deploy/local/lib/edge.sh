@@ -8,8 +8,8 @@ start_edge() {
 launch_edge() {
     local folder=$RUN/edge server name values=()
     server=$(PATH=$PATH:/usr/sbin command -v nginx) || fail "nginx is not installed: run deploy/local/packages.sh"
-    mkdir -p "$folder"
-    chmod 700 "$folder"
+    rm -rf "$folder" # temporary files only; a user of another id may own what an older start left
+    mkdir -m 700 "$folder"
     for name in EDGE_PORT AUTH_PORT LEDGER_PORT BILLING_PORT LLM_PROXY_1_PORT LLM_PROXY_2_PORT \
         EDGE_CONNECTIONS_PER_ADDRESS EDGE_REQUESTS_PER_SECOND EDGE_AUTH_REQUESTS_PER_SECOND; do
         values+=("$name=${!name}")
