@@ -14,16 +14,18 @@ extension SystemTests {
             #expect(run.output == "before \(value) after\n")
         }
 
-        @Test(arguments: ["EDGE_CONNECTIONS_PER_ADDRESS", "EDGE_REQUESTS_PER_SECOND", "EDGE_AUTH_REQUESTS_PER_SECOND"])
-        func `a limit that is no number is named in one line, and nothing starts`(variable: String) async throws {
+        @Test(arguments: [
+            ("EDGE_CONNECTIONS_PER_ADDRESS", 65_535), ("EDGE_REQUESTS_PER_SECOND", 999_999), ("EDGE_AUTH_REQUESTS_PER_SECOND", 999_999),
+        ])
+        func `a limit that is no number or too large is named in one line, and nothing starts`(variable: String, max: Int) async throws {
             let tool = try #require(ProcessInfo.processInfo.environment["STACK_TOOL"], "run the tests by `make test`")
             let stacks = try #require(ProcessInfo.processInfo.environment["TEST_STACKS"])
-            for value in ["0", "many", "1000000", "-1"] {
+            for value in ["0", "many", "\(max + 1)", "-1"] {
                 let run = try await Stack.execute(
                     "/usr/bin/env", ["bash", tool, "up"],
                     environment: ["STACK_DIR": stacks + "/limits", "STACK_COMPONENTS": "edge", variable: value])
                 #expect(run.status == 1)
-                #expect(run.output == "stack: \(variable) is '\(value)': give it a whole number from 1 to 999999\n")
+                #expect(run.output == "stack: \(variable) is '\(value)': give it a whole number from 1 to \(max)\n")
             }
         }
     }
