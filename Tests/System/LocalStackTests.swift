@@ -28,5 +28,16 @@ extension SystemTests {
                 #expect(run.output == "stack: \(variable) is '\(value)': give it a whole number from 1 to \(max)\n")
             }
         }
+
+        @Test func `a start closes local.env to other users`() async throws {
+            try await Gateway.run { gateway in
+                let stack = gateway.stack
+                let file = stack.directory + "/local.env"
+                try await stack.stop(.billing)
+                try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: file)
+                try await stack.start(.billing)
+                #expect(try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? Int == 0o600)
+            }
+        }
     }
 }

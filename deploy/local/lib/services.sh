@@ -37,6 +37,7 @@ service_environment() {
     cd "$STACK_DIR/share" || exit 1
     program=$(program_of "$1")
     if [[ -f $STACK_DIR/local.env ]]; then
+        chmod 600 "$STACK_DIR/local.env" # may hold secrets
         set -a
         # shellcheck source=/dev/null
         source "$STACK_DIR/local.env"

@@ -36,5 +36,4 @@ lay_out() {
     mkdir -p "$STACK_DIR"/{log,run,bin,share}
     chmod a+x "$STACK_DIR"
     (umask 077 && mkdir -p "$STACK_DIR/secrets")
-    if [[ -f $STACK_DIR/local.env ]]; then chmod 600 "$STACK_DIR/local.env"; fi # may hold secrets
 }
