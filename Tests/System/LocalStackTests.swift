@@ -29,6 +29,18 @@ extension SystemTests {
             }
         }
 
+        @Test func `a folder that is a symbolic link is refused in one line`() async throws {
+            let tool = try #require(ProcessInfo.processInfo.environment["STACK_TOOL"], "run the tests by `make test`")
+            let link = try #require(ProcessInfo.processInfo.environment["TEST_STACKS"]) + "/link"
+            try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "/nonexistent")
+            defer { try? FileManager.default.removeItem(atPath: link) }
+            for path in [link, link + "/"] {
+                let run = try await Stack.execute("/usr/bin/env", ["bash", tool, "folder"], environment: ["STACK_DIR": path])
+                #expect(run.status == 1)
+                #expect(run.output == "stack: STACK_DIR is \(path), a symbolic link: give the folder itself\n")
+            }
+        }
+
         @Test func `a start closes local.env to other users`() async throws {
             try await Gateway.run { gateway in
                 let stack = gateway.stack
