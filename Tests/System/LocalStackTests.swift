@@ -41,6 +41,23 @@ extension SystemTests {
             }
         }
 
+        @Test(arguments: [
+            ("10s", "", 40), ("1m", "30s", 120), ("1h", "5m", 3_930), ("1500ms", "", 32), ("08s", "0s", 38), ("soon", "-1s", 30),
+        ])
+        func `a service gets its own time to stop before it is killed`(grace: String, delay: String, seconds: Int) async throws {
+            let tool = try #require(ProcessInfo.processInfo.environment["STACK_TOOL"], "run the tests by `make test`")
+            let run = try await Stack.execute(
+                "/usr/bin/env",
+                ["bash", "-euc", #"source "$1"; stop_seconds"#, "-", tool.replacing("stack.sh", with: "lib/services.sh")],
+                environment: ["SHUTDOWN_GRACE": grace, "SHUTDOWN_DELAY": delay])
+            #expect(run.output == "\(seconds)\n")
+        }
+
+        @Test func `the stack keeps how long a started service may take to stop`() async throws {
+            let stack = try await Stack.shared()
+            #expect(try String(contentsOfFile: stack.directory + "/run/ledger.stop", encoding: .utf8) == "40\n")
+        }
+
         @Test func `a start closes local.env to other users`() async throws {
             try await Gateway.run { gateway in
                 let stack = gateway.stack
