@@ -58,6 +58,23 @@ extension SystemTests {
             #expect(try String(contentsOfFile: stack.directory + "/run/ledger.stop", encoding: .utf8) == "40\n")
         }
 
+        @Test func `the address of the collector, which may hold a password, reaches a service as a file`() async throws {
+            try await Gateway.run { gateway in
+                let stack = gateway.stack
+                let file = stack.directory + "/local.env"
+                let settings = try String(contentsOfFile: file, encoding: .utf8)
+                let address = "http://user:password@127.0.0.1:1/"
+                try await stack.stop(.billing)
+                try (settings + "OTEL_EXPORTER_OTLP_ENDPOINT=\(address)\n").write(toFile: file, atomically: false, encoding: .utf8)
+                try await stack.start(.billing)
+                let given = stack.directory + "/run/secrets/billing/OTEL_EXPORTER_OTLP_ENDPOINT"
+                #expect((try? String(contentsOfFile: given, encoding: .utf8)) == address)
+                try await stack.stop(.billing)
+                try settings.write(toFile: file, atomically: false, encoding: .utf8)
+                try await stack.start(.billing)
+            }
+        }
+
         @Test func `a start closes local.env to other users`() async throws {
             try await Gateway.run { gateway in
                 let stack = gateway.stack
