@@ -32,8 +32,9 @@ extension Runtime {
     /// SIGTERM, and ends the process.
     ///
     /// `<service> migrate` brings the service's schema up to date instead, `<service> <command>` runs one of `commands`; their log lines go to
-    /// standard error, but those of `migrate`. A missing or malformed variable is one line on standard error and exit status 1, whenever
-    /// `wire` finds it.
+    /// standard error, but those of `migrate`. SIGTERM ends a command at once with status 143, SIGINT with 130.
+    ///
+    /// A missing or malformed variable is one line on standard error and exit status 1, whenever `wire` finds it.
     ///
     /// - Parameters:
     ///   - schema: of the service in the database; its name with underscores by default.
@@ -68,7 +69,10 @@ extension Runtime {
             let runtime = Runtime(service: service, environment: environment, configuration: configuration, log: log, loops: loops)
             let status: Int32?
             if let command {
+                // A command has nothing to finish: its transaction ends with its connection.
+                let signals = SignalWatch([SIGTERM, SIGINT], on: main) { leave(128 + $0, log) }
                 status = await runtime.run(command, Array(arguments.dropFirst()))
+                signals.cancel()
             } else {
                 status = await runtime.runService(wire).rawValue
             }

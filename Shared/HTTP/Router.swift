@@ -142,7 +142,8 @@ package struct Router: Sendable {
         }
     }
 
-    /// Keeps a route that is asked every few seconds out of the traces, and its successes out of the log unless its level is debug.
+    /// Keeps a route that is asked every few seconds out of the traces, and out of the log unless its level is debug. A failure
+    /// is always logged.
     package mutating func makeQuiet(_ pattern: String) { routes[pattern, default: Route()].isQuiet = true }
 
     private static func logAccess(

@@ -44,9 +44,12 @@ extension SystemTests {
 
         // MARK: Limits
 
-        @Test(arguments: [("/api/auth/me", 100, "127.0.0.2"), ("/v1/models", 500, "127.0.0.3")])
+        @Test(arguments: [
+            ("/api/auth/me", 100, "127.0.0.2", 401), ("/v1/models", 500, "127.0.0.3", 401), ("/nothing", 500, "127.0.0.6", 404),
+            ("/livez", 500, "127.0.0.7", 200),
+        ])
         func `an address that sends too many requests a second gets 429, and this machine has no limit`(
-            path: String, count: Int, address: String
+            path: String, count: Int, address: String, status: Int
         ) async throws {
             try await Gateway.run { gateway in
                 let url = try gateway.stack.edge + path
@@ -55,7 +58,7 @@ extension SystemTests {
                     answers = try await ask(count, url, from: address)
                     return answers.contains { $0.status == 429 }
                 }
-                #expect(Set(answers.map(\.status)) == [401, 429])
+                #expect(Set(answers.map(\.status)) == [status, 429])
                 let refused = try #require(answers.first { $0.status == 429 })
                 #expect(refused.header("retry-after") == "1")
                 #expect(refused.header("content-type") == "application/json")
@@ -64,7 +67,7 @@ extension SystemTests {
                 #expect(try error.string("code") == "rate_limited")
                 #expect(try error.string("type") == "rate_limit_error")
                 #expect(try error.string("message").contains("at most 100; 10 to /api/auth/"))
-                #expect(Set(try await ask(count, url, from: "127.0.0.1").map(\.status)) == [401])
+                #expect(Set(try await ask(count, url, from: "127.0.0.1").map(\.status)) == [status])
             }
         }
 
@@ -119,9 +122,10 @@ extension SystemTests {
             #expect(try await ask(stack.edge + "/livez", from: "127.0.0.1", "-H", header).status == 200)
         }
 
-        @Test func `HTTP/1.0 may leave the Host out`() async throws {
+        @Test(arguments: [("/livez", 200), ("/v1/models", 401), ("/api/auth/me", 401)])
+        func `HTTP/1.0 may leave the Host out`(path: String, status: Int) async throws {
             let stack = try await Stack.shared()
-            #expect(try await ask(stack.edge + "/livez", from: "127.0.0.1", "-0", "-H", "Host:").status == 200)
+            #expect(try await ask(stack.edge + path, from: "127.0.0.1", "-0", "-H", "Host:").status == status)
         }
 
         /// nginx cannot be told to refuse these forms. It reads the chunks itself and sends the service a length.
@@ -129,16 +133,47 @@ extension SystemTests {
         func `a chunk size line that RFC 9112 forbids reaches no service`(line: String) async throws {
             let stack = try await Stack.shared()
             func answer(to line: String) async throws -> [Substring] {
-                let port = try #require(stack.edge.split(separator: ":").last)
                 let head = #"POST /api/auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nConnection: close\r\n"#
                 let body = #"Transfer-Encoding: chunked\r\n\r\n\#(line)\r\n{}\r\n0\r\n\r\n"#
-                let send = #"exec 3<>/dev/tcp/127.0.0.1/$1; printf "$2" >&3; timeout 30 cat <&3"#
-                let run = try await Stack.execute("/usr/bin/env", ["bash", "-c", send, "-", "\(port)", head + body])
-                return run.output.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("HTTP/1.1 ") || $0.hasPrefix("{") }
+                let output = try await Self.send(head + body, to: stack)
+                return output.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("HTTP/1.1 ") || $0.hasPrefix("{") }
             }
             let plain = try await answer(to: "2")
             #expect(plain.count == 2)
             #expect(try await answer(to: line) == plain)
+        }
+
+        /// Sends bytes, written as for `printf`, on a connection of their own. Returns all that comes back.
+        private static func send(_ text: String, to stack: Stack) async throws -> String {
+            let port = try #require(stack.edge.split(separator: ":").last)
+            let send = #"exec 3<>/dev/tcp/127.0.0.1/$1; printf "$2" >&3; timeout 30 cat <&3"#
+            return try await Stack.execute("/usr/bin/env", ["bash", "-c", send, "-", "\(port)", text]).output
+        }
+
+        @Test(.enabled(if: getuid() == 0, "needs root"))
+        func `a start of the edge takes large bodies, even if another user owns the folder of an older start`() async throws {
+            try await Gateway.run { gateway in
+                let stack = gateway.stack
+                try await stack.stop(.edge)
+                try FileManager.default.setAttributes(
+                    [.ownerAccountID: 65_534, .posixPermissions: 0o700], ofItemAtPath: stack.directory + "/run/edge/body")
+                try await stack.start(.edge)
+                #expect(try await askWithLargeBody(stack.edge + "/v1/models").status == 405)
+            }
+        }
+
+        /// Sends a body that nginx keeps in a file.
+        private func askWithLargeBody(_ url: String) async throws -> Answer {
+            let half = String(repeating: " ", count: 100_000)
+            return try await ask(url, from: "127.0.0.1", "-H", "Expect:", "-d", half, "-d", half)
+        }
+
+        // MARK: Log
+
+        private static func log(of stack: Stack) -> String { stack.directory + "/log/edge-refusals.log" }
+
+        private static func lines(of stack: Stack) throws -> [String] {
+            try String(contentsOfFile: log(of: stack), encoding: .utf8).components(separatedBy: "\n")
         }
 
         @Test func `refusals are logged with their request id and without their query, and answers are not`() async throws {
@@ -149,9 +184,7 @@ extension SystemTests {
                 let refused = try await ask(stack.edge + "/nothing/here?token=hush")
                 #expect(refused.status == 404)
                 let id = try #require(refused.header("x-request-id"))
-                func lines() throws -> [String] {
-                    try String(contentsOfFile: stack.directory + "/log/edge-refusals.log", encoding: .utf8).components(separatedBy: "\n")
-                }
+                func lines() throws -> [String] { try Self.lines(of: stack) }
                 try await gateway.until("the refusal is logged") { try lines().contains { $0.contains(id) } }
                 let line = try JSONObject(Array(try #require(try lines().first { $0.contains(id) }).utf8))
                 #expect(try line.integer("http.status") == 404)
@@ -159,6 +192,52 @@ extension SystemTests {
                 #expect(try line.string("client.address") == "127.0.0.1")
                 let answered = try #require(served.header("x-request-id"))
                 #expect(try !lines().contains { $0.contains(answered) || $0.contains("hush") })
+            }
+        }
+
+        @Test func `a long path is logged in a short line`() async throws {
+            try await Gateway.run { gateway in
+                let stack = gateway.stack
+                let refused = try await ask(stack.edge + "/" + String(repeating: "x", count: 30_000))
+                let id = try #require(refused.header("x-request-id"))
+                try await gateway.until("the refusal is logged") { try Self.lines(of: stack).contains { $0.contains(id) } }
+                #expect(try Self.lines(of: stack).allSatisfy { $0.utf8.count <= 1_024 })
+            }
+        }
+
+        @Test func `a full log takes no more lines, and the edge answers`() async throws {
+            try await Gateway.run { gateway in
+                let stack = gateway.stack
+                let log = try FileHandle(forUpdating: URL(filePath: Self.log(of: stack)))
+                defer { try? log.close() }
+                let full: UInt64 = 64 * 1_048_576
+                // A hole, which takes no space.
+                try log.truncate(atOffset: full)
+                #expect(try await ask(stack.edge + "/nothing").status == 404)
+                #expect(try await ask(stack.edge + "/nothing").status == 404)
+                #expect(try log.seekToEnd() == full)
+                try log.truncate(atOffset: 0)
+                _ = try await ask(stack.edge + "/nothing")
+                try await gateway.until("a refusal is logged") { try log.seekToEnd() > 0 }
+            }
+        }
+
+        @Test func `no log holds a query or userinfo, also not of a request that fails at the edge`() async throws {
+            try await Gateway.run { gateway in
+                let stack = gateway.stack
+                let secret = "never-in-a-log"
+                _ = try await Self.send(#"?token=\#(secret) HTTP/1.1\r\n\r\n"#, to: stack)
+                _ = try await Self.send(#"GET http://u:\#(secret)@h/ HTTP/1.1\r\nHost: h\r\n\r\n"#, to: stack)
+                _ = try await Self.send(#"GET /nothing#\#(secret) HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"#, to: stack)
+                _ = try await askWithLargeBody(stack.edge + "/v1/models?token=\(secret)")
+                try await stack.stop(.auth)
+                let refused = try await ask(stack.edge + "/api/keys?token=\(secret)")
+                try await stack.start(.auth)
+                #expect(refused.status == 503)
+                let id = try #require(refused.header("x-request-id"))
+                try await gateway.until("the last refusal is logged") { try Self.lines(of: stack).contains { $0.contains(id) } }
+                let found = try await Stack.execute("/usr/bin/env", ["grep", "-rlaF", "-e", secret, stack.directory + "/log"])
+                #expect(found.output == "" && found.status == 1)
             }
         }
 

@@ -14,16 +14,75 @@ extension SystemTests {
             #expect(run.output == "before \(value) after\n")
         }
 
-        @Test(arguments: ["EDGE_CONNECTIONS_PER_ADDRESS", "EDGE_REQUESTS_PER_SECOND", "EDGE_AUTH_REQUESTS_PER_SECOND"])
-        func `a limit that is no number is named in one line, and nothing starts`(variable: String) async throws {
+        @Test(arguments: [
+            ("EDGE_CONNECTIONS_PER_ADDRESS", 65_535), ("EDGE_REQUESTS_PER_SECOND", 999_999), ("EDGE_AUTH_REQUESTS_PER_SECOND", 999_999),
+        ])
+        func `a limit that is no number or too large is named in one line, and nothing starts`(variable: String, max: Int) async throws {
             let tool = try #require(ProcessInfo.processInfo.environment["STACK_TOOL"], "run the tests by `make test`")
             let stacks = try #require(ProcessInfo.processInfo.environment["TEST_STACKS"])
-            for value in ["0", "many", "1000000", "-1"] {
+            for value in ["0", "many", "\(max + 1)", "-1"] {
                 let run = try await Stack.execute(
                     "/usr/bin/env", ["bash", tool, "up"],
                     environment: ["STACK_DIR": stacks + "/limits", "STACK_COMPONENTS": "edge", variable: value])
                 #expect(run.status == 1)
-                #expect(run.output == "stack: \(variable) is '\(value)': give it a whole number from 1 to 999999\n")
+                #expect(run.output == "stack: \(variable) is '\(value)': give it a whole number from 1 to \(max)\n")
+            }
+        }
+
+        @Test func `a folder that is a symbolic link is refused in one line`() async throws {
+            let tool = try #require(ProcessInfo.processInfo.environment["STACK_TOOL"], "run the tests by `make test`")
+            let link = try #require(ProcessInfo.processInfo.environment["TEST_STACKS"]) + "/link"
+            try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "/nonexistent")
+            defer { try? FileManager.default.removeItem(atPath: link) }
+            for path in [link, link + "/"] {
+                let run = try await Stack.execute("/usr/bin/env", ["bash", tool, "folder"], environment: ["STACK_DIR": path])
+                #expect(run.status == 1)
+                #expect(run.output == "stack: STACK_DIR is \(path), a symbolic link: give the folder itself\n")
+            }
+        }
+
+        @Test(arguments: [
+            ("10s", "", 40), ("1m", "30s", 120), ("1h", "5m", 3_930), ("1500ms", "", 32), ("08s", "0s", 38), ("soon", "-1s", 30),
+        ])
+        func `a service gets its own time to stop before it is killed`(grace: String, delay: String, seconds: Int) async throws {
+            let tool = try #require(ProcessInfo.processInfo.environment["STACK_TOOL"], "run the tests by `make test`")
+            let run = try await Stack.execute(
+                "/usr/bin/env",
+                ["bash", "-euc", #"source "$1"; stop_seconds"#, "-", tool.replacing("stack.sh", with: "lib/services.sh")],
+                environment: ["SHUTDOWN_GRACE": grace, "SHUTDOWN_DELAY": delay])
+            #expect(run.output == "\(seconds)\n")
+        }
+
+        @Test func `the stack keeps how long a started service may take to stop`() async throws {
+            let stack = try await Stack.shared()
+            #expect(try String(contentsOfFile: stack.directory + "/run/ledger.stop", encoding: .utf8) == "40\n")
+        }
+
+        @Test func `the address of the collector, which may hold a password, reaches a service as a file`() async throws {
+            try await Gateway.run { gateway in
+                let stack = gateway.stack
+                let file = stack.directory + "/local.env"
+                let settings = try String(contentsOfFile: file, encoding: .utf8)
+                let address = "http://user:password@127.0.0.1:1/"
+                try await stack.stop(.billing)
+                try (settings + "OTEL_EXPORTER_OTLP_ENDPOINT=\(address)\n").write(toFile: file, atomically: false, encoding: .utf8)
+                try await stack.start(.billing)
+                let given = stack.directory + "/run/secrets/billing/OTEL_EXPORTER_OTLP_ENDPOINT"
+                #expect((try? String(contentsOfFile: given, encoding: .utf8)) == address)
+                try await stack.stop(.billing)
+                try settings.write(toFile: file, atomically: false, encoding: .utf8)
+                try await stack.start(.billing)
+            }
+        }
+
+        @Test func `a start closes local.env to other users`() async throws {
+            try await Gateway.run { gateway in
+                let stack = gateway.stack
+                let file = stack.directory + "/local.env"
+                try await stack.stop(.billing)
+                try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: file)
+                try await stack.start(.billing)
+                #expect(try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? Int == 0o600)
             }
         }
     }

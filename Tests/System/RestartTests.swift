@@ -11,8 +11,6 @@ extension SystemTests {
 
         /// A proxy that dies breaks off the calls that it runs, at most one of each client. nginx sends a call that has left
         /// to no second proxy. Every other call is served by the proxy that runs.
-        /// A proxy that dies breaks off the calls that it runs, at most one of each client. nginx sends a call that has left
-        /// to no second proxy. Every other call is served by the proxy that runs.
         @Test func `three kills and starts of a proxy under twelve clients break off only the calls that it ran`() async throws {
             let tally = try await Self.restart { try await $0.kill(.proxy1) }
             #expect(tally.statuses.isSubset(of: [200, 502, 503]), "\(tally)")

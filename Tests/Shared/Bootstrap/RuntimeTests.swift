@@ -78,7 +78,7 @@ struct RuntimeTests {
     }
 
     @Test func `an unknown argument is refused`() throws {
-        let usage = "usage: probe [migrate | fail WITH STATUS]\n"
+        let usage = "usage: probe [migrate | fail WITH STATUS | wait]\n"
         for arguments in [["migrat"], ["migrate", "now"], ["fail"], ["fail", "with", "grace"]] {
             #expect(try ProbeProcess([:], arguments: arguments).end() == (64, usage), "\(arguments)")
         }
@@ -91,6 +91,14 @@ struct RuntimeTests {
         #expect(status == 7 && errors.contains(#""message":"failing as told""#))
         #expect(try ProbeProcess([:], arguments: ["fail", "with", "0"]).end().status == 2)
         #expect(try ProbeProcess(["LOG_LEVEL": "loud"], arguments: ["fail", "with", "7"]).end().status == 2)
+    }
+
+    @Test(arguments: [SIGTERM, SIGINT])
+    func `a command ends at the first signal`(signal: Int32) throws {
+        let probe = try ProbeProcess([:], arguments: ["wait"])
+        #expect(try probe.nextLine() == "waiting")
+        probe.signal(signal)
+        #expect(try probe.end() == (128 + signal, ""))
     }
 
     @Test func `without dependencies it is ready, and answers about itself on the health port`() async throws {

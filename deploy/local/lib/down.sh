@@ -37,7 +37,7 @@ stop_component() {
     edge) stop_process edge QUIT 10 ;; # lets running answers finish
     postgres) stop_process postgres INT 30 ;;
     rabbitmq) stop_process rabbitmq TERM 2 ;;
-    *) stop_process "$1" TERM 30 ;;
+    *) stop_process "$1" TERM "$(cat "$RUN/$1.stop" 2>/dev/null || echo 30)" ;;
     esac
 }
 

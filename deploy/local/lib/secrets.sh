@@ -2,10 +2,10 @@
 
 # Variables that hold secrets, and the programs that read them. Each reaches its programs as a file, never as a variable.
 declare -A SECRETS_OF=(
-    [auth]="DATABASE_URL AMQP_URL MASTER_KEY ADMIN_PASSWORD"
-    [ledger]="DATABASE_URL AMQP_URL WEB_GATEWAY_TOKEN MCP_SERVER_TOKEN SERVICE_TOKENS"
-    [billing]="DATABASE_URL AMQP_URL"
-    [llm-proxy]="DATABASE_URL AMQP_URL" # and the keys of its providers
+    [auth]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT MASTER_KEY ADMIN_PASSWORD"
+    [ledger]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT WEB_GATEWAY_TOKEN MCP_SERVER_TOKEN SERVICE_TOKENS"
+    [billing]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT"
+    [llm-proxy]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT" # and the keys of its providers
 )
 
 # secret NAME: prints it.

@@ -37,6 +37,7 @@ service_environment() {
     cd "$STACK_DIR/share" || exit 1
     program=$(program_of "$1")
     if [[ -f $STACK_DIR/local.env ]]; then
+        chmod 600 "$STACK_DIR/local.env" # may hold secrets
         set -a
         # shellcheck source=/dev/null
         source "$STACK_DIR/local.env"
@@ -45,6 +46,7 @@ service_environment() {
     export HTTP_HOST=127.0.0.1 HTTP_PORT PUBLIC_URL SHUTDOWN_GRACE=${SHUTDOWN_GRACE:-10s}
     HTTP_PORT=$(port_of "$1")
     unset PORT
+    stop_seconds >"$RUN/$1.stop"
     [[ $program != provider-simulator ]] || return 0
     export HEALTH_PORT MIGRATIONS_PATH=Services/$program/Migrations
     HEALTH_PORT=$(health_port_of "$1")
@@ -53,6 +55,22 @@ service_environment() {
     llm-proxy) export PROVIDERS_FILE=providers.json OPENAI_BASE_URL ;;
     esac
     give_secrets "$1"
+}
+
+# stop_seconds: the longest that a service with these variables may take to stop, and 30 s for its last work.
+stop_seconds() {
+    local value total=30
+    for value in "$SHUTDOWN_GRACE" "${SHUTDOWN_DELAY:-0s}"; do
+        [[ $value =~ ^([0-9]{1,7})(ms|s|m|h)$ ]] || continue # the service refuses it and names it
+        value=$((10#${BASH_REMATCH[1]}))
+        case ${BASH_REMATCH[2]} in
+        ms) total=$((total + value / 1000 + 1)) ;;
+        s) total=$((total + value)) ;;
+        m) total=$((total + value * 60)) ;;
+        h) total=$((total + value * 3600)) ;;
+        esac
+    done
+    echo "$total"
 }
 
 # migrate COMPONENT: brings its schema up to date.

@@ -22,11 +22,11 @@ default_port() {
     if [[ -n ${PORT_BASE:-} ]]; then port=${port:-$((PORT_BASE + $3))}; else port=${port:-$2}; fi
 }
 
-# default_count NAME DEFAULT
+# default_count NAME DEFAULT MAX
 default_count() {
     local -n count=$1
     count=${count:-$2}
-    [[ $count =~ ^[1-9][0-9]{0,5}$ ]] || fail "$1 is '$count': give it a whole number from 1 to 999999"
+    [[ $count =~ ^[1-9][0-9]{0,5}$ && $count -le $3 ]] || fail "$1 is '$count': give it a whole number from 1 to $3"
 }
 
 apply_defaults() {
@@ -54,9 +54,9 @@ apply_defaults() {
     default_port BROKER_DIST_PORT 15774 33
     default_port BROKER_EPMD_PORT 15775 34
     # Limits of the edge for each client address but 127.0.0.1.
-    default_count EDGE_CONNECTIONS_PER_ADDRESS 256
-    default_count EDGE_REQUESTS_PER_SECOND 100
-    default_count EDGE_AUTH_REQUESTS_PER_SECOND 10
+    default_count EDGE_CONNECTIONS_PER_ADDRESS 256 65535 # the most that nginx takes
+    default_count EDGE_REQUESTS_PER_SECOND 100 999999
+    default_count EDGE_AUTH_REQUESTS_PER_SECOND 10 999999
     PUBLIC_URL=${PUBLIC_URL:-http://127.0.0.1:$EDGE_PORT}
     ADMIN_EMAIL=${ADMIN_EMAIL:-admin@smartspec.local}
     # One key turns the real provider on; without it the simulator answers.

@@ -33,8 +33,8 @@ own() {
 # Lays out STACK_DIR. A server reaches its files from the folder in which it was started (Postgres: by a descriptor), never by an
 # absolute path: STACK_DIR may lie in a folder that its user cannot enter, such as /root.
 lay_out() {
+    [[ ! -L ${STACK_DIR%/} ]] || fail "STACK_DIR is $STACK_DIR, a symbolic link: give the folder itself"
     mkdir -p "$STACK_DIR"/{log,run,bin,share}
     chmod a+x "$STACK_DIR"
     (umask 077 && mkdir -p "$STACK_DIR/secrets")
-    if [[ -f $STACK_DIR/local.env ]]; then chmod 600 "$STACK_DIR/local.env"; fi # may hold secrets
 }

@@ -17,7 +17,14 @@ struct Probe {
             guard status > 0 else { throw CancellationError() }
             return status
         }
-        Runtime.main(service: "probe", port: 0, loops: .perCore, commands: [fail]) { runtime in
+        let wait = Runtime.Command("wait") { runtime, arguments in
+            guard arguments.isEmpty else { return nil }
+            print("waiting")
+            fflush(nil)
+            try await runtime.loop.sleep(for: .seconds(3_600))
+            return 0
+        }
+        Runtime.main(service: "probe", port: 0, loops: .perCore, commands: [fail, wait]) { runtime in
             if try runtime.environment.bool("PROBE_EXIT_HANDLER", default: false) {
                 atexit {
                     let line: StaticString = "an exit handler ran\n"
