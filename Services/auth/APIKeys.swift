@@ -9,7 +9,7 @@ import Telemetry
 /// API keys of people: made, listed, revoked, looked up.
 struct APIKeys: Sendable {
     static let perUserMax: Int64 = 20
-    /// What a key may be restricted to; no scope at all means every one of them. There is no scope to administer.
+    /// The scopes that a key can be restricted to. A key without scopes has all of them. None allows administration.
     static let knownScopes: Set<String> = ["llm", "credits", "models", "storage"]
 
     let pool: PostgresPool
@@ -36,7 +36,7 @@ struct APIKeys: Sendable {
             let (active, count) = try await transaction.pipeline(LockUser(id: user), CountAPIKeys(userID: user))
             guard active.first == true else { throw Problem.userDeactivated }
             guard count.first ?? 0 < Self.perUserMax else {
-                throw Problem.conflict("There are \(Self.perUserMax) keys already; revoke one first.")
+                throw Problem.conflict("The limit of \(Self.perUserMax) keys is reached; revoke one first.")
             }
             try await transaction.commit(
                 InsertAPIKey(record: record, secretSHA256: key.secretDigest.bytes, userID: user, sessionID: session),
@@ -49,7 +49,7 @@ struct APIKeys: Sendable {
         try await pool.withConnection { try await $0.query(ListAPIKeys(userID: user)) }
     }
 
-    /// False for a key that is unknown, revoked already, or somebody else's.
+    /// False for a key that is unknown, revoked already, or another user's.
     func revoke(_ id: APIKeyID, of user: UserID, origin: Origin) async throws -> Bool {
         let now = clock()
         return try await pool.transaction { transaction in
@@ -63,7 +63,7 @@ struct APIKeys: Sendable {
         }
     }
 
-    /// Whose key it is; nil for one that is not good, whatever the reason.
+    /// Returns the owner of a key; nil if the key is not valid, for any reason.
     func owner(of question: IntrospectAPIKey) async throws -> APIKeyReply.Owner? {
         let now = clock()
         guard let digest = SHA256Digest(hexadecimal: question.secretSHA256),

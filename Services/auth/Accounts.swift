@@ -9,8 +9,8 @@ import Postgres
 import Synchronization
 import Telemetry
 
-/// What a person can do with an account: register, sign in, refresh, sign out. Each change commits together with the event that
-/// tells the other services and the audit row that tells us.
+/// The use cases of an account: register, sign in, refresh, sign out. Each change commits together with the event for the
+/// other services and its audit row.
 final class Accounts: Sendable {
     let pool: PostgresPool
     let passwords: Passwords
@@ -38,7 +38,7 @@ final class Accounts: Sendable {
         refreshKey = masterKey.derived(for: "refresh token v1")
     }
 
-    /// What a client gets on every way in.
+    /// The tokens that a client gets on every way in.
     struct Issued: Sendable {
         var accessToken: String
         var expiresIn: Int64
@@ -87,7 +87,7 @@ final class Accounts: Sendable {
     func signIn(email text: String, password: String, origin: Origin) async throws -> Issued {
         let now = clock()
         if let ip = origin.throttledIP, let wait = addresses.withLock({ $0.wait(ip, now: now) }) { throw tooManyFailures(wait) }
-        // What is no address cannot be anybody's; it goes the same way nevertheless.
+        // A malformed address has no account. It takes the same time nevertheless.
         let email = EmailAddress(text)
         let digest = sha256(email?.text ?? text).bytes
         let found = try await welcomedLogin(email, digest, now: now)
@@ -169,7 +169,7 @@ final class Accounts: Sendable {
         }
         guard let outcome else {
             metrics.refreshesReused.add()
-            log.warning("refresh token used twice: its session was ended", ["session.id": .describing(token.sessionID)])
+            log.warning("refresh token reused: session ended", ["session.id": .describing(token.sessionID)])
             throw Problem.tokenRevoked
         }
         metrics.refreshesSucceeded.add()
@@ -205,7 +205,7 @@ final class Accounts: Sendable {
         }
     }
 
-    /// Whose session a refresh token is, if it is one: enough to end it.
+    /// Returns the session of a refresh token, so that it can be ended; nil for any other text.
     func session(of text: String) async throws -> SessionID? {
         guard let token = RefreshToken(text) else { return nil }
         let found = try await pool.transaction { try await $0.first(LockSession(id: token.sessionID)) }
@@ -231,7 +231,7 @@ final class Accounts: Sendable {
 
     // MARK: The first administrator
 
-    /// Makes `email` an administrator with this password, unless there is one already. Idempotent; replicas take turns. Whoever had
+    /// Makes `email` an administrator with this password, unless there is one already. Idempotent; replicas take turns. A user who had
     /// registered the address before loses password, sessions and keys: the operator's word counts, not the squatter's.
     func bootstrapAdmin(email: EmailAddress, password: String) async throws -> Bool {
         let now = clock()
@@ -265,7 +265,7 @@ final class Accounts: Sendable {
         }
     }
 
-    /// Deletes what nobody will ask for again: failures after a day, sessions a month after their end, so that a late refresh is
+    /// Deletes rows that are not needed any more: failures after a day, sessions a month after their end, so that a late refresh is
     /// told from a forged one.
     func sweep() async throws {
         let now = clock()
@@ -278,7 +278,7 @@ final class Accounts: Sendable {
     // MARK: Tokens
 
     private func issue(_ claims: AccessTokenClaims, _ session: Session, _ user: User) throws -> Issued {
-        guard let token = keyring.sign(claims) else { throw Problem.unavailable("Tokens cannot be signed yet.") }
+        guard let token = keyring.sign(claims) else { throw Problem.unavailable("No signing key is available yet; retry later.") }
         return Issued(
             accessToken: token, expiresIn: claims.expiresAt - claims.issuedAt,
             refreshToken: RefreshToken(of: session, key: refreshKey).text, user: user)
@@ -291,7 +291,7 @@ struct LimitLockWait: Statement {
 }
 
 extension EmailAddress {
-    /// Nobody can register it: the domain is reserved (RFC 2606).
+    /// No client can register it: the domain is reserved (RFC 2606).
     static let nobody = EmailAddress(reserved: "nobody@invalid")
 
     private init(reserved text: String) { self.text = text }

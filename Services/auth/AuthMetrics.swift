@@ -1,6 +1,6 @@
 import Telemetry
 
-/// What operators watch: a rise of failures or reuse is an attack, or a client that lost its tokens.
+/// The metrics of sign-ins. A rise of failures or reuse is an attack, or a client that lost its tokens.
 struct AuthMetrics: Sendable {
     let registrations: Counter
     let signInsSucceeded: Counter

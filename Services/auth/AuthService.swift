@@ -13,7 +13,7 @@ import Telemetry
 
 /// People, sessions, access tokens, API keys.
 ///
-/// Beside what every service reads:
+/// Next to the variables of every service:
 ///
 /// | variable | default | |
 /// |---|---|---|
@@ -69,7 +69,7 @@ struct AuthService {
     }
 }
 
-/// What is auth's own in the environment.
+/// The variables of auth.
 struct AuthSettings: Sendable {
     let masterKey: MasterKey
     let tokenLife: Duration

@@ -32,7 +32,7 @@ final class KeyCare: Sendable {
                 try await keyring.refresh(now: accounts.clock())
                 if !hasAdmin, let admin {
                     if try await accounts.bootstrapAdmin(email: admin.email, password: admin.password.reveal()) {
-                        log.info("first administrator made", ["email": .string(admin.email.text)])
+                        log.info("first administrator created", ["email": .string(admin.email.text)])
                     }
                     hasAdmin = true
                 }
@@ -43,7 +43,7 @@ final class KeyCare: Sendable {
                 // No retry makes it usable: an operator gave another MASTER_KEY than the one the database was sealed with.
                 throw error
             } catch {
-                log.warning("signing keys not looked after", error: error)
+                log.warning("signing key upkeep failed", error: error)
             }
             try await EventLoop.current?.sleep(for: isDone ? .seconds(30) : .seconds(1))
         }

@@ -39,10 +39,10 @@ struct QuestionServer: Sendable {
             default:
                 throw MessageError(field: "type", expected: "\(IntrospectAPIKey.name) or \(QuerySigningKeys.name)")
             }
-            log.debug("question answered", ["message.type": .string(delivery.properties.type)], trace: trace)
+            log.debug("rpc request answered", ["message.type": .string(delivery.properties.type)], trace: trace)
         } catch {
             consumer.reject(delivery, requeue: false)
-            log.warning("question not answered", ["message.type": .string(delivery.properties.type)], error: error, trace: trace)
+            log.warning("rpc request failed", ["message.type": .string(delivery.properties.type)], error: error, trace: trace)
         }
     }
 
@@ -53,7 +53,7 @@ struct QuestionServer: Sendable {
     }
 }
 
-/// Asks the ledger what somebody has.
+/// Asks the ledger for a balance.
 struct BalanceSource: Sendable {
     let rpc: RPCClient
     let log: Logger
@@ -68,7 +68,7 @@ struct BalanceSource: Sendable {
                 body: question.encoded(), headers: headers, messageID: MessageID.make().description, within: .milliseconds(500))
             return try BalanceReply(decoding: delivery.body).available
         } catch {
-            log.warning("balance not known", ["user.id": .describing(account)], error: error)
+            log.warning("balance lookup failed", ["user.id": .describing(account)], error: error)
             return nil
         }
     }

@@ -30,7 +30,7 @@ final class Passwords: Sendable {
     /// Argon2id computations so far.
     var hashesComputed: Int64 { computed.count }
 
-    /// What is stored of a new password.
+    /// Returns the sealed hash of a new password, as it is stored.
     func seal(_ password: String, for user: UserID) async throws -> [UInt8] {
         let hash = try await onPool { [hashing] in hashing.hash(Array(password.utf8)) }
         guard let hash else { throw Problem.overloaded(retryAfter: .seconds(2)) }
@@ -42,7 +42,7 @@ final class Passwords: Sendable {
         case right(needsRehash: Bool)
     }
 
-    /// - Parameter stored: nil for an address nobody has: the answer is `wrong`, after the same work.
+    /// - Parameter stored: nil for an address without an account: the result is `wrong`, after the same work.
     func check(_ password: String, against stored: (userID: UserID, sealed: [UInt8])?) async throws -> Verdict {
         let hash: String?
         if let stored {

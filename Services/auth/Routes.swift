@@ -6,7 +6,7 @@ import Identity
 import JSON
 import Postgres
 
-/// What auth serves.
+/// The routes of auth.
 struct Routes: Sendable {
     let accounts: Accounts
     let keys: APIKeys
@@ -41,7 +41,7 @@ struct Routes: Sendable {
             do {
                 return try await handler(request)
             } catch let error as PostgresError where error.isRetriable || error.isDatabaseUnavailable {
-                throw Problem.unavailable("Accounts cannot be reached at the moment.")
+                throw Problem.unavailable("The account database is unavailable; retry later.")
             }
         }
     }
@@ -52,7 +52,7 @@ struct Routes: Sendable {
     private func register(_ request: Request) async throws -> Response {
         let body = try request.json()
         guard let email = EmailAddress(try body.string("email")) else {
-            throw Problem.invalidRequest("email must be an address like name@example.com", param: "email")
+            throw Problem.invalidRequest("`email` must be an address like name@example.com.", param: "email")
         }
         let password = try body.string("password")
         if let refusal = PasswordPolicy.refusal(of: password, for: email) {
@@ -172,7 +172,7 @@ struct Routes: Sendable {
     }
 
     private static var sessionRequired: Problem {
-        Problem(403, "session_required", .permission, "This needs a signed-in person; an API key is not enough.")
+        Problem(403, "session_required", .permission, "This needs the session token of a signed-in user; an API key is not accepted.")
     }
 
     // MARK: Keys and metadata
@@ -180,7 +180,7 @@ struct Routes: Sendable {
     private var jwks: Response {
         get throws(Problem) {
             // An empty set would be cached for ten minutes.
-            guard !accounts.keyring.published.isEmpty else { throw .unavailable("There are no signing keys yet.") }
+            guard !accounts.keyring.published.isEmpty else { throw .unavailable("No signing key is available yet; retry later.") }
             return published
         }
     }
@@ -228,14 +228,14 @@ extension Routes {
         guard let text else { return nil }
         let name = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
         guard name.unicodeScalars.count <= 200, name.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) else {
-            throw .invalidRequest("full_name must have at most 200 characters and no control characters", param: "full_name")
+            throw .invalidRequest("`full_name` must have at most 200 characters and no control characters.", param: "full_name")
         }
         return name.isEmpty ? nil : name
     }
 
     private static func order(_ body: JSONObject, now: Instant) throws -> APIKeys.Order {
         guard let name = try fullName(try body.string("name")), name.unicodeScalars.count <= 64 else {
-            throw Problem.invalidRequest("name must have 1 to 64 characters", param: "name")
+            throw Problem.invalidRequest("`name` must have 1 to 64 characters.", param: "name")
         }
         let scopes = try body.optionalArray("scopes")?.map { scope in
             guard let scope = scope.string, APIKeys.knownScopes.contains(scope) else {
@@ -246,7 +246,7 @@ extension Routes {
         }
         let expiresAt = try body.optionalString("expires_at").map { text in
             guard let instant = Instant(text), instant > now else {
-                throw Problem.invalidRequest("expires_at must be a time to come, like 2030-01-31T12:00:00Z", param: "expires_at")
+                throw Problem.invalidRequest("`expires_at` must be a time in the future, like 2030-01-31T12:00:00Z.", param: "expires_at")
             }
             return instant
         }
@@ -257,7 +257,7 @@ extension Routes {
     private static func limit(_ name: String, in body: JSONObject) throws -> Credits? {
         guard let text = try body.optionalDecimalText(name) else { return nil }
         guard let credits = Credits(decimal: text), credits > .zero else {
-            throw Problem.invalidRequest("\(name) must be a positive number of credits with at most 9 fraction digits", param: name)
+            throw Problem.invalidRequest("`\(name)` must be a positive number of credits with at most 9 fraction digits.", param: name)
         }
         return credits
     }

@@ -61,7 +61,7 @@ final class SigningKeyring: Sendable {
                     record: SigningKeyRecord(
                         key: SigningKeySchedule.Key(id: subject, state: state, since: now), x: pair.publicKey.x, y: pair.publicKey.y,
                         privateSealed: masterKey.seal(pair.privateDER, as: "signing_key/\(subject)"))))
-            log.info("signing key made", ["signing_key.id": .string(subject), "state": .string(state.rawValue)])
+            log.info("signing key created", ["signing_key.id": .string(subject), "state": .string(state.rawValue)])
         case .promote(let id):
             subject = id
             try await transaction.execute(RetireSigningKey(now: now))

@@ -13,7 +13,7 @@ func subscriptions() -> [Subscription] {
     ]
 }
 
-/// Idempotent on person and period, for ever, beside the inbox's memory of two weeks.
+/// Grants the first period. Idempotent by user and period for ever, unlike the inbox, which forgets after two weeks.
 func grantFirstPeriod(to user: UserRegistered, in transaction: PostgresTransaction) async throws {
     guard let grant = firstGrant(for: user, chargeID: .make()), try await transaction.first(InsertPlanGrant(grant: grant)) != nil else {
         return

@@ -1,6 +1,6 @@
 import Contracts
 
-/// What a plan gives each month. The catalogue of SPEC §3 becomes rows with the Stripe step; until then the free plan is all there is.
+/// A plan and the credits that it gives each month. The free plan is the only one.
 struct Plan: Hashable, Sendable {
     var name: String
     var displayName: String

@@ -15,7 +15,7 @@ final class HandOver: Sendable {
     private let consumers: [CommandConsumer]
     private let log: Logger
 
-    /// Long enough for a restart of the database, short beside a hold's life.
+    /// Long enough for a restart of the database, short compared to a hold's life.
     static let patience = Duration.seconds(5)
     private static let interval = Duration.milliseconds(250)
 
@@ -28,7 +28,7 @@ final class HandOver: Sendable {
         var wasSuspended = false
         while true {
             let isSuspended = !runner.hasBegun || runner.isDatabaseUnreachable(for: Self.patience)
-            if isSuspended, !wasSuspended { log.warning("command queues given up until the database answers") }
+            if isSuspended, !wasSuspended { log.warning("command queues released: database unavailable") }
             wasSuspended = isSuspended
             for consumer in consumers { consumer.setSuspended(isSuspended) }
             try await runner.loop.sleep(for: Self.interval)

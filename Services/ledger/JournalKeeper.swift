@@ -21,7 +21,7 @@ final class JournalKeeper: @unchecked Sendable {
     /// Ends the wait of ``prepared()``: the service stops before the database came.
     func giveUp() { first.fail(CancellationError()) }
 
-    /// Until cancelled.
+    /// Makes partitions until it is cancelled.
     func run() async throws {
         var delay = Duration.milliseconds(50)
         var isFailing = false
@@ -34,8 +34,8 @@ final class JournalKeeper: @unchecked Sendable {
             } catch {
                 if !isFailing, (error as? PostgresError)?.isDatabaseUnavailable != true {
                     (error as? PostgresError)?.sqlState == "55P03"
-                        ? log.warning("the journal's months are made later: somebody holds a lock", error: error)
-                        : log.error("the journal's months cannot be made: is the schema migrated?", error: error)
+                        ? log.warning("journal months not made: lock held, retry follows", error: error)
+                        : log.error("making journal months failed: is the schema migrated?", error: error)
                     isFailing = true
                 }
                 delay = min(delay * 2, .seconds(5))

@@ -61,7 +61,7 @@ struct Routes: Sendable {
                 response.headers.add("cache-control", "no-store")
                 return response
             } catch let error as PostgresError where error.isDatabaseUnavailable || error.isRetriable {
-                log.warning("not answered: the database is away", error: error, trace: request.trace)
+                log.warning("request failed: database unavailable", error: error, trace: request.trace)
                 throw Problem.ledgerUnavailable
             }
         }
@@ -69,7 +69,7 @@ struct Routes: Sendable {
 
     // MARK: Who calls
 
-    /// Somebody who may look at the account.
+    /// Returns a caller who may read the account.
     func reader(_ request: Request) async throws -> Principal {
         let caller = try await authenticate(request)
         try caller.require("credits")
@@ -80,7 +80,9 @@ struct Routes: Sendable {
     func owner(_ request: Request) async throws -> Principal {
         let caller = try await authenticate(request)
         guard caller.sessionID != nil else {
-            throw Problem(403, "session_required", .permission, "This needs a signed-in person; an API key or service token is not enough.")
+            throw Problem(
+                403, "session_required", .permission,
+                "This needs the session token of a signed-in user; API keys and service tokens are not accepted.")
         }
         return caller
     }

@@ -19,14 +19,14 @@ import Telemetry
 /// | `hold.report.v1` | sent and forgotten | every few seconds of a long call |
 struct LedgerMessages: Sendable {
     struct Timing: Sendable {
-        /// For one question; then the call is refused with `ledger_unavailable`.
+        /// The time for the answer to one question. After it the call is refused with `ledger_unavailable`.
         var holdWithin: Duration
         /// The time to live that each message gives a hold. A report prolongs the hold only if less
         /// than half of it is left, so the hold outlives the last report by at least half of it.
         var holdTimeToLive: Duration
         /// The time for which a call waits for credits that other calls of its account hold.
         var fundsWithin: Duration
-        /// For the broker to confirm a settlement; then it goes into the outbox.
+        /// The time for the broker to confirm a settlement. After it the settlement goes into the outbox.
         var confirmWithin: Duration
         /// The time for which a running stream repeats its question while the ledger does not
         /// answer.
@@ -189,7 +189,7 @@ struct ChargeOutbox: Sendable {
     }
 }
 
-/// What a call's messages belong to.
+/// The conversation and the trace of a call's messages.
 struct MessageContext: Sendable {
     var conversationID: ConversationID
     var trace: TraceContext

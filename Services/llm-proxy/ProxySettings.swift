@@ -1,7 +1,7 @@
 import Configuration
 import Contracts
 
-/// What the proxy reads beside the common variables.
+/// The proxy's own variables, next to the common ones.
 ///
 /// | variable | default | |
 /// |---|---|---|

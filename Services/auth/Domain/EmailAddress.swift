@@ -3,7 +3,7 @@ struct EmailAddress: Hashable, Sendable, CustomStringConvertible {
     let text: String
 
     /// Nil unless `raw`, without spaces around it, looks like a mailbox that mail can reach: `local@domain.tld`, at most 254 bytes
-    /// (RFC 5321 §4.5.3.1). Quoted local parts, literals and non-ASCII addresses are refused: nobody has them, forgers do.
+    /// (RFC 5321 §4.5.3.1). Quoted local parts, literals and non-ASCII addresses are refused: forgers use them, hardly any user does.
     init?(_ raw: String) {
         let bytes = raw.utf8.drop { $0 == 0x20 }.reversed().drop { $0 == 0x20 }.reversed().map { $0 }
         guard bytes.count <= 254, bytes.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }

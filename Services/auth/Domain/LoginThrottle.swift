@@ -1,7 +1,7 @@
 import Contracts
 
 /// Slows down guessing of one account's password, equally for accounts that exist and accounts that do not: no wait for four
-/// failures, then 1, 2, 4 … 300 seconds after each. A success starts anew.
+/// failures, then 1, 2, 4 … 300 seconds after each. A success resets the count.
 enum LoginThrottle {
     static let freeFailures: Int64 = 5
     static let delayMax: Duration = .seconds(300)
@@ -13,7 +13,7 @@ enum LoginThrottle {
         return min(.seconds(1 << exponent), delayMax)
     }
 
-    /// What is left of it; zero when an attempt is welcome.
+    /// Returns the time until the next attempt is allowed; zero if it is allowed now.
     static func wait(failures: Int64, lastFailedAt: Instant?, now: Instant) -> Duration {
         guard let lastFailedAt else { return .zero }
         return max(.zero, lastFailedAt + delay(after: failures) - now)

@@ -6,14 +6,14 @@ struct MintGate: Sendable {
     enum Refusal: Error, Equatable {
         case userDeactivated
         case sessionOver
-        /// The session belongs to somebody else: a mistake of ours, caught.
+        /// The session belongs to another user, which only a bug of ours can cause.
         case foreignSession
     }
 
     let issuer: String
     let tokenLife: Duration
 
-    /// What the next access token of `session` says.
+    /// Returns the claims of the next access token of `session`.
     func admit(_ user: User, _ session: Session, now: Instant) throws(Refusal) -> AccessTokenClaims {
         guard session.userID == user.id else { throw .foreignSession }
         guard user.isActive else { throw .userDeactivated }

@@ -1,5 +1,5 @@
-/// What a password must be: 8 to 1,024 bytes (NIST SP 800-63B: length is what counts, no composition rules), none of the
-/// passwords everybody tries first, not the owner's address. It is used exactly as received, every byte of it.
+/// The rules for a password. It has 8 to 1,024 bytes, without rules of composition (NIST SP 800-63B). It is none of the most
+/// common passwords, and not the owner's address. Every byte of it counts, exactly as received.
 enum PasswordPolicy {
     static let byteCount = 8...1_024
 

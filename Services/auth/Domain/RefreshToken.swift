@@ -49,8 +49,8 @@ struct RefreshToken: Sendable, Equatable {
     }
 }
 
-/// What a refresh does. A token is good once; once more for thirty seconds after the first time, with the same answer, because
-/// answers get lost and tabs race; after that its coming back means that two parties hold it.
+/// The result of a refresh. A token is valid once. For thirty seconds after its first use it is answered again with the same
+/// tokens, because answers get lost and tabs race. After that, a second use means that two parties have it.
 enum RefreshDecision: Equatable {
     /// The next generation begins.
     case rotate
@@ -60,7 +60,7 @@ enum RefreshDecision: Equatable {
     case refuse
     /// The session ended or expired.
     case over
-    /// Somebody else has this token: the session ends.
+    /// A second party has this token: the session ends.
     case reuse
 
     static let graceAfterRotation: Duration = .seconds(30)
@@ -79,7 +79,7 @@ enum RefreshDecision: Equatable {
 }
 
 extension Session {
-    /// The session after a refresh; the idle life starts anew, the absolute one does not.
+    /// The session after a refresh; the idle life starts again, the absolute life does not.
     func rotated(now: Instant) -> Session {
         var next = self
         next.generation += 1

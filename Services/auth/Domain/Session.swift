@@ -25,7 +25,7 @@ struct Session: Sendable, Equatable {
     var id: SessionID
     var userID: UserID
     var clientID: String
-    /// Secret of the refresh tokens of this session, beside the server's own key.
+    /// The secret of this session's refresh tokens, used together with the server's own key.
     var salt: [UInt8]
     /// Counts refreshes; only the token of the current one refreshes again.
     var generation: Int64

@@ -28,13 +28,13 @@ struct SigningKeySchedule: Sendable {
     /// A retired key's last token is dead, and every cache that might still ask has been refreshed.
     private var retiredFor: Duration { tokenLife + .seconds(30) + Self.publishedFor + .seconds(300) }
 
-    /// What is due now, in order. Empty almost always.
+    /// Returns the steps that are due now, in order. Almost always there are none.
     func steps(_ keys: [Key], now: Instant) -> [Step] {
         let current = keys.first { $0.state == .current }
         let standby = keys.first { $0.state == .standby }
         var steps: [Step] = keys.filter { $0.state == .retired && now >= $0.since + retiredFor }.map { .delete($0.id) }
         guard let current else {
-            // The very first start, or somebody deleted the key: there is no time to publish first.
+            // The very first start, or an operator deleted the key: there is no time to publish first.
             return steps + (standby.map { [.promote($0.id), .make(.standby)] } ?? [.make(.current), .make(.standby)])
         }
         guard let standby else { return steps + [.make(.standby)] }

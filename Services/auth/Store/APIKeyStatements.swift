@@ -16,7 +16,7 @@ struct CountAPIKeys: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(userID) }
 }
 
-/// What is kept of a key: never the key.
+/// A key as it is stored: without the key itself.
 struct APIKeyRecord: Sendable, Equatable {
     var id: APIKeyID
     var name: String
@@ -72,7 +72,7 @@ struct ListAPIKeys: Statement {
     }
 }
 
-/// Answers nothing for a key that is unknown or somebody else's: the two are not told apart.
+/// Returns nothing for a key that is unknown or belongs to another user: the two are not told apart.
 struct RevokeAPIKey: Statement {
     static let sql = """
         UPDATE api_key

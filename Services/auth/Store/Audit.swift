@@ -1,7 +1,7 @@
 import Contracts
 import Postgres
 
-/// From where somebody asks, as far as it is written down.
+/// The address and the program of a client, as far as they are recorded.
 struct Origin: Sendable {
     var ip: String?
     var userAgent: String?
@@ -12,7 +12,7 @@ struct Origin: Sendable {
     static let itself = Origin(ip: nil, userAgent: nil)
 }
 
-/// Who did what: one append-only row. Never holds a secret.
+/// An append-only row that says which user did what. It never holds a secret.
 struct Audit: Statement {
     enum Event: String, Sendable {
         case register

@@ -37,7 +37,7 @@ struct FindUser: Statement {
 }
 
 /// Whether a person is still whom the password was checked for. The row stays as it is until the transaction ends, so that no
-/// session begins beside a change that ends them all.
+/// session begins next to a change that ends them all.
 struct ConfirmUser: Statement {
     static let sql = "SELECT active AND token_version = $2 FROM users WHERE id = $1 FOR SHARE"
     typealias Output = Bool
@@ -49,7 +49,7 @@ struct ConfirmUser: Statement {
     }
 }
 
-/// What a sign-in looks at, in one row that is there whether or not anybody has the address.
+/// Reads what a sign-in needs, in one row that is there whether or not an account has the address.
 struct FindLogin: Statement {
     static let sql = """
         SELECT failure.failures, failure.last_failed_at, credential.sealed,

@@ -1,6 +1,6 @@
 import Contracts
 
-/// What one owner of credits has. `posted - held` is what can be spent; it never falls below `-(overdraft + owed)`.
+/// The credits of one owner. `posted - held` can be spent; it never falls below `-(overdraft + owed)`.
 struct Account: Equatable, Sendable {
     let id: AccountID
     /// Everything granted minus everything charged.
@@ -29,10 +29,10 @@ struct Account: Equatable, Sendable {
 
     var balance: Credits { posted - held }
 
-    /// What a hold or a charge may take now.
+    /// The credits that a hold or a charge may take now.
     var available: Credits { max(.zero, posted - held + overdraft) }
 
-    /// What the owner was told last, so that each crossing is told once.
+    /// The alert that the owner got last, so that each crossing is told once.
     enum Alerted: Int16, Comparable, Sendable {
         case nothing = 0
         case low = 1

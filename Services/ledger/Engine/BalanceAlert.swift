@@ -14,8 +14,8 @@ struct BalanceAlert: Equatable, Sendable {
 }
 
 extension Account {
-    /// What is to be told after the balance fell from `before`, and what counts as told from now on. Low is told where it falls through
-    /// the level that is in force, whatever the level was before.
+    /// Returns the alert that is due after the balance fell from `before`, and notes it as sent. `low` is due when the balance
+    /// falls through the level in force now, whatever the level was before.
     mutating func crossing(from before: Credits, at now: Instant, defaultLevel: Credits?) -> BalanceAlert? {
         let level = lowBalanceLevel ?? defaultLevel
         if alerted != .exhausted { alerted = level.map { before < $0 } == true ? .low : .nothing }
@@ -30,7 +30,7 @@ extension Account {
         alerted == .low ? turn(to: .exhausted, at: now, level: nil) : nil
     }
 
-    /// Credits came in: what lies below the balance now can be told anew.
+    /// Notes that credits came in: an alert below the new balance is due again at its next crossing.
     mutating func rearm(defaultLevel: Credits?) {
         let level = lowBalanceLevel ?? defaultLevel
         guard posted > .zero else { return }

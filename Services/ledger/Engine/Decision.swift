@@ -65,7 +65,7 @@ enum Refusal: Equatable, Sendable {
 
 /// The bounds of what a command may ask.
 struct Limits: Sendable {
-    /// Of one command. With ``balanceMax`` it keeps every sum of the engine inside 64 bits.
+    /// The largest amount of one command. With ``balanceMax`` it keeps every sum of the engine within 64 bits.
     var amountMax = Credits(whole: 1_000_000_000)
     /// No balance gets further from zero than this, above or below.
     var balanceMax = Credits.countedMax

@@ -10,24 +10,24 @@ struct Entry: Equatable, Sendable {
     var seq: Int64 = 0
     let kind: Kind
     var status: Status = .applied
-    /// What was asked for.
+    /// The amount that the command asked for.
     let requested: Credits
-    /// What was held, taken or given. Less than requested: a clamped hold, or overage on a charge.
+    /// The amount that was held, taken or given. It is less than requested for a clamped hold, or overage on a charge.
     var amount: Credits = .zero
     var postedDelta: Credits = .zero
     var heldDelta: Credits = .zero
     var postedAfter: Credits = .zero
     var heldAfter: Credits = .zero
-    /// Of the command's content; tells a repetition from another command under the same id.
+    /// A hash of the command's content. It tells a repetition from another command under the same id.
     let fingerprint: Int64
     let at: Instant
     /// The lot that a grant made, an expiry or a clawback took from.
     var grant: ChargeID?
-    /// Of a grant: when what is left of it expires.
+    /// The time when the rest of a grant expires.
     var expiresAt: Instant?
     var context = Context()
 
-    /// What was used but could not be taken, because nothing was left.
+    /// The credits that were used but not charged, because nothing was left.
     var overage: Credits { kind.charges && status == .applied ? max(.zero, requested - amount) : .zero }
 
     var key: EntryKey { EntryKey(charge: charge, step: step) }
@@ -70,7 +70,7 @@ extension Entry {
         case adjustment = 24
         case topup = 25
         case clawback = 26
-        /// What was left of a lot when its time was over.
+        /// The expiry of the rest of a lot.
         case lotExpiry = 27
 
         /// Takes credits for something that was used.
@@ -145,7 +145,7 @@ extension Entry {
     }
 }
 
-/// What travels with a command into its entry and decides nothing.
+/// The part of a command that is written into its entry and decides nothing.
 struct Context: Equatable, Sendable {
     var description: String?
     /// A JSON object: model, tokens, price version, operation.

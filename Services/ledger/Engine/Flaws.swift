@@ -1,7 +1,7 @@
 import Contracts
 
 extension Command {
-    /// What is wrong with the command itself, whatever the accounts say.
+    /// Returns what is wrong with the command itself, independent of the accounts.
     func flaw(_ limits: Limits, at now: Instant) -> Decision.Flaw? {
         switch action {
         case .hold(let amounts, _, let timeToLive, let keyLimits):

@@ -58,7 +58,7 @@ extension Batch {
             entry.status = .superseded
             return .decided(write(entry))
         }
-        // What expired is with the owner no more.
+        // Expired credits have left the owner already.
         let reversed = min(target, lot.amount - lot.expired)
         let due = reversed - lot.reversed
         guard account.posted - due <= limits.balanceMax, account.balance - due >= -limits.balanceMax else {
@@ -106,7 +106,7 @@ extension Batch {
         settleBook(of: id)
     }
 
-    /// For credits that come back; the book has been settled before.
+    /// Adds a lot for credits that come back. The book has been settled before.
     mutating func addLot(of entry: Entry, _ amount: Credits) {
         put(
             Lot(
@@ -126,7 +126,7 @@ extension Batch {
 }
 
 extension ChargeID {
-    /// Made by the ledger itself, for what nobody asked for: different for each lot and each place in its account's chain.
+    /// Makes the id of an entry that no client asked for, different for each lot and each place in its account's chain.
     fileprivate static func lotExpiry(of lot: ChargeID, seq: Int64, at now: Instant) -> ChargeID {
         var bits = SeededBits(lot.rawValue.high ^ lot.rawValue.low &* 31 ^ UInt64(bitPattern: seq) &* 0x9e37_79b9_7f4a_7c15)
         return ChargeID(rawValue: .make(milliseconds: now.microseconds / 1_000, using: &bits))

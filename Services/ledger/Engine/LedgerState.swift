@@ -5,7 +5,7 @@ struct LedgerState: Equatable, Sendable {
     var accounts: [AccountID: Account] = [:]
     /// The holds that the commands name.
     var holds: [ChargeID: OpenHold] = [:]
-    /// What is decided already about the charges the commands name.
+    /// The entries of the charges that the commands name.
     var entries: [EntryKey: Entry] = [:]
     /// The lots with credits left, and those that commands name, of the accounts in ``accountsWhoseLotsMatter(to:now:)``.
     var books: [AccountID: LotBook] = [:]
@@ -46,7 +46,7 @@ extension Command {
     }
 }
 
-/// What a batch came to.
+/// The result of a batch.
 struct Ruling: Sendable {
     var state: LedgerState
     /// One for each command, in the order of the commands.

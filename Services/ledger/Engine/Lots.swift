@@ -7,13 +7,13 @@ struct Lot: Equatable, Sendable {
     let account: AccountID
     /// ``Entry/Kind/clawback`` while a reversal waits here for its grant.
     var kind: Entry.Kind
-    /// What was granted.
+    /// The credits that were granted.
     var amount: Credits
-    /// What was left when the book was last settled.
+    /// The credits that were left when the book was last settled.
     var remaining: Credits
-    /// What its expiry took.
+    /// The credits that its expiry took.
     var expired: Credits = .zero
-    /// What reversals have taken, of what they want taken.
+    /// The credits that reversals have taken, out of ``reversalTarget``.
     var reversed: Credits = .zero
     var reversalTarget: Credits = .zero
     var reversalVersion: Int64 = 0

@@ -5,14 +5,14 @@ extension Credits {
     static let countedMax = Credits(whole: 4_000_000_000)
 }
 
-/// What was charged in the current day and the current month of UTC.
+/// The charges of the current day and the current month in UTC.
 struct Spending: Equatable, Sendable {
-    /// When last counted: tells which day and which month the sums are of.
+    /// The time of the last charge: the day and the month that the sums belong to.
     var at = Instant(microseconds: 0)
     var day: Credits = .zero
     var month: Credits = .zero
 
-    /// As of `now`: a sum whose day or month is over is zero again.
+    /// Returns the sums at `now`: the sum of a day or a month that is over is zero again.
     func current(at now: Instant) -> Spending {
         Spending(at: now, day: at.day == now.day ? day : .zero, month: at.month == now.month ? month : .zero)
     }
@@ -27,7 +27,7 @@ struct Spending: Equatable, Sendable {
     }
 }
 
-/// What one API key with limits of its own has spent and holds. Counted from its first hold that carried limits.
+/// The spending and the holds of an API key with limits of its own, counted from its first hold that carried limits.
 struct KeySpending: Equatable, Sendable {
     struct ID: Hashable, Sendable {
         let account: AccountID
@@ -35,7 +35,7 @@ struct KeySpending: Equatable, Sendable {
     }
 
     let id: ID
-    /// As its last hold carried them.
+    /// The limits that its last hold carried.
     var limits = SpendingLimits()
     var held: Credits = .zero
     var spending = Spending()

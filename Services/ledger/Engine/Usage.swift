@@ -1,6 +1,6 @@
 import Contracts
 
-/// What a command says about the call it is for; goes into the rollups.
+/// The part of a command that is added up in the rollups: model, operation, tokens.
 struct Usage: Equatable, Sendable {
     var model: String?
     var operation: String?
@@ -28,20 +28,20 @@ struct UsageRow: Equatable, Sendable {
 
     let key: Key
     var entries: Int64 = 0
-    /// Of the balance: below zero for what was spent.
+    /// The change of the balance: negative for spending.
     var credits: Credits = .zero
     var overage: Credits = .zero
     var promptTokens: Int64 = 0
     var completionTokens: Int64 = 0
 
     static let quarter: Int64 = 900_000_000
-    /// Of a model's or an operation's name; what is longer is counted under its beginning.
+    /// The longest name of a model or an operation. A longer one is counted under its beginning.
     static let nameScalarsMax = 200
 
-    /// Of one call; what a provider says beyond it is not believed.
+    /// The most tokens of one call. A provider's figure beyond it is not believed.
     static let tokensMax: Int64 = 1_000_000_000_000
 
-    /// One row a key. What would leave 64 bits is counted up to their end.
+    /// Adds up, one row a key. A sum that would leave 64 bits stays at their end.
     static func of(_ entries: [Entry]) -> [UsageRow] {
         var rows: [Key: UsageRow] = [:]
         for entry in entries where entry.isCounted {

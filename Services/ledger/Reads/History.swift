@@ -1,12 +1,12 @@
 import Contracts
 import Postgres
 
-/// What people see of the journal: every change of their balance, newest first. Holds and releases are not among them.
+/// A page of the journal as its owner sees it: every change of the balance, newest first, without holds and releases.
 struct HistoryPage: Sendable {
     var lines: [HistoryLine]
     /// Where the next page begins; nil on the last.
     var nextCursor: Int64?
-    /// How many lines there are; nil where a cursor was given, since whoever goes on by cursors counted before.
+    /// The number of lines; nil if a cursor was given, because the client got the number with the first page.
     var total: Int64?
     /// False: `total` is of the newest ``LedgerStore/historyWindow`` entries only.
     var isTotalExact: Bool
@@ -58,7 +58,7 @@ extension LedgerStore {
     }
 
     /// Everything that `filter` lets through, newest first, in pieces of bounded size; as of now, whatever comes meanwhile. Between two
-    /// pieces no connection is held. `take` is asked after each look, also one that found nothing: it may know that nobody listens.
+    /// pieces no connection is held. `take` is called after each look, also one that found nothing: it may know that the client has left.
     func exportHistory(
         of account: AccountID, _ filter: HistoryFilter, linesMax: Int = 500, window: Int64 = 20_000,
         _ take: ([HistoryLine]) async throws -> Void

@@ -57,7 +57,7 @@ struct FindStretch: Statement {
     }
 }
 
-/// What one statement looks at.
+/// The part of an account's chain that one statement reads.
 struct ChainSlice: Sendable {
     let account: AccountID
     let filter: HistoryFilter

@@ -2,7 +2,7 @@ import Contracts
 import Postgres
 import Synchronization
 
-/// From its first moment up to, and without, its last.
+/// A span of time from its first moment up to, and without, its last.
 struct Period: Equatable, Sendable {
     var from: Instant
     var to: Instant

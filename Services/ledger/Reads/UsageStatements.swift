@@ -21,9 +21,9 @@ struct UsageSums: Equatable, Sendable {
         """
 }
 
-/// Whose usage: an account's, by the primary key of `usage_quarter`; everybody's, by the index on time.
+/// The accounts of a usage report: one account, by the primary key of `usage_quarter`, or all, by the index on time.
 protocol UsageScope: Sendable {
-    /// Speaks of $1.
+    /// A condition on $1.
     static var condition: String { get }
     var account: AccountID? { get }
 }
@@ -44,7 +44,7 @@ struct UsageOfType: Sendable {
     var sums: UsageSums
 }
 
-/// What changed balances, by type.
+/// Sums the changes of balances by their type.
 struct UsageByType<Scope: UsageScope>: Statement {
     let scope: Scope
     let period: Period
@@ -111,7 +111,7 @@ struct UsageByDay<Scope: UsageScope>: Statement {
     }
 }
 
-/// By what usage is told apart besides its day.
+/// The column by which usage is grouped besides its day.
 protocol UsageGroup: Sendable {
     static var column: String { get }
 }

@@ -18,7 +18,7 @@ extension Routes {
         }
         let entry = posting.line.entry
         log.info(
-            posting.isNew ? "credits adjusted" : "credits adjusted before",
+            posting.isNew ? "credits adjusted" : "duplicate adjustment",
             [
                 "account.id": .describing(entry.account), "charge.id": .describing(entry.charge), "type": .string(entry.kind.type),
                 "credits": .describing(entry.postedDelta), "admin.id": .describing(administrator.userID),
@@ -68,7 +68,7 @@ extension Routes {
     }
 }
 
-/// What an administrator asks for.
+/// An adjustment as an administrator asks for it.
 private struct Adjustment: Sendable {
     let user: UserID
     let grant: Command.Grant
@@ -90,7 +90,7 @@ private struct Adjustment: Sendable {
         }
         guard grant == .adjustment ? amount != .zero : amount > .zero else {
             throw Problem.invalidRequest(
-                grant == .adjustment ? "An adjustment of nothing is none." : "A \(type) is more than nothing; an adjustment may take.",
+                grant == .adjustment ? "`amount` must not be 0." : "A \(type) is more than nothing; an adjustment may take.",
                 param: "amount")
         }
         self.user = user
@@ -110,7 +110,7 @@ private struct Adjustment: Sendable {
 
     /// A moment that has passed is one too, unless the adjustment was made before it did.
     static var badExpiry: Problem {
-        .invalidRequest("Expected a moment to come, like 2027-01-31T00:00:00Z, before the year 2200.", param: "expires_at")
+        .invalidRequest("Expected a time in the future and before the year 2200, like 2027-01-31T00:00:00Z.", param: "expires_at")
     }
 
     func command(_ charge: ChargeID, by administrator: UserID) -> Command {

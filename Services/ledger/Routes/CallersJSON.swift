@@ -4,7 +4,7 @@ import JSON
 /// Callers' own JSON that the journal keeps as `jsonb`. Postgres writes numbers out: `1e131071` comes back as 131,072 digits, and a few
 /// kilobytes of such numbers as a hundred megabytes, in every page that shows them. It has no NUL character either.
 enum CallersJSON {
-    /// Of the text as Postgres gives it back, but for the spaces it puts between members.
+    /// The largest object that is stored, as Postgres prints it, without the spaces that it puts between members.
     static let storedBytesMax = 16 << 10
     static let numberBytesMax = 40
     static let exponentMax = 300
@@ -13,7 +13,8 @@ enum CallersJSON {
     static func check(_ object: JSONObject, param: String) throws {
         let grown = try growth(.object(object), param)
         guard object.bytes.count + grown <= storedBytesMax else {
-            throw Problem.invalidRequest("Written out, the numbers in this object are too long to be stored.", param: param)
+            throw Problem.invalidRequest(
+                "The numbers in this object are too long when written out; use fewer digits or smaller exponents.", param: param)
         }
     }
 
@@ -36,7 +37,7 @@ enum CallersJSON {
 
     private static func checkText(_ text: String, _ param: String) throws(Problem) {
         guard !text.utf8.contains(0) else {
-            throw .invalidRequest("A NUL character cannot be stored.", param: param)
+            throw .invalidRequest("NUL characters are not allowed; remove them.", param: param)
         }
     }
 

@@ -14,14 +14,14 @@ extension Routes {
         guard let service = caller.service else { throw Problem.insufficientScope("deduct") }
         let deduction = try Deduction(request.json())
         guard deduction.user == nil || deduction.user == caller.userID else {
-            throw Problem.invalidRequest("x-on-behalf-of names somebody else.", param: "user_id")
+            throw Problem.invalidRequest("`user_id` and x-on-behalf-of must name the same user.", param: "user_id")
         }
         let operation = operations.recorded(deduction.operation, of: caller.accountID, at: .now())
         let posting = try await post(source: "deduct:\(service)", ref: deduction.idempotencyKey, for: request) {
             deduction.command($0, from: caller.accountID, by: service, operation: operation)
         }
         log.info(
-            posting.isNew ? "credits deducted" : "credits deducted before",
+            posting.isNew ? "credits deducted" : "duplicate deduction",
             [
                 "account.id": .describing(caller.accountID), "charge.id": .describing(posting.line.entry.charge),
                 "credits": .describing(posting.line.entry.amount), "service": .string(service),
@@ -29,7 +29,7 @@ extension Routes {
         return posting.response
     }
 
-    /// Where nobody is named, what is wrong with the body is said first: it may be why.
+    /// If no user is named, a flaw of the body is reported first: it may be the reason.
     private func deductor(_ request: Request) async throws -> Principal {
         do {
             return try await authenticate(request.namingItsUser())
@@ -40,7 +40,7 @@ extension Routes {
     }
 }
 
-/// What a server asks for.
+/// A deduction as a service asks for it.
 private struct Deduction: Sendable {
     let user: UserID?
     let amount: Credits
@@ -57,7 +57,7 @@ private struct Deduction: Sendable {
             return user
         }
         amount = try json.credits("amount")
-        guard amount > .zero else { throw Problem.invalidRequest("A deduction is more than nothing.", param: "amount") }
+        guard amount > .zero else { throw Problem.invalidRequest("`amount` must be greater than 0.", param: "amount") }
         description = try json.text("description", lengthMax: 500)
         idempotencyKey = try json.text("idempotency_key", lengthMax: 200)
         operation = try json.optionalText("operation", lengthMax: UsageRow.nameScalarsMax)
@@ -86,7 +86,7 @@ private struct Deduction: Sendable {
 }
 
 extension Request {
-    /// A server may name its user in the body; whoever authenticates looks for it in `x-on-behalf-of`.
+    /// Returns the request with `x-on-behalf-of`, where authentication looks for the user that a body may name.
     fileprivate func namingItsUser() throws(Problem) -> Request {
         guard !headers.contains("x-on-behalf-of"), let named = try? JSONObject(body).optionalString("user_id"), UserID(named) != nil
         else { return self }

@@ -33,7 +33,7 @@ extension HistoryLine {
     /// A charge that no ordinary settlement made.
     var flag: String? { entry.kind == .lateCapture || entry.kind == .expire ? entry.kind.name : nil }
 
-    /// What the entry knows of the call behind it.
+    /// The facts of the model call that the entry charges.
     var call: JSONObject? { metadata.flatMap { try? JSONObject($0.bytes) } }
 
     private var metadataForOwner: [UInt8]? {
@@ -57,7 +57,7 @@ extension Lot {
 }
 
 extension UsageSums {
-    /// Of usage: what was used is above zero here, though it lowered balances.
+    /// Writes usage. Credits used are positive here, although they lowered balances.
     func encodeUsage(into json: inout JSONWriter) {
         json.field("credits_used", decimal: used)
         json.field("charges", entries)

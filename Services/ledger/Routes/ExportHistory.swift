@@ -6,10 +6,10 @@ import JSON
 extension Routes {
     /// All of what a filter lets through as one file, newest first, read and sent in pieces: however long it is, a piece of it is all that
     /// is in memory, and a client that hangs up ends it. Should the database go away on the way, the file breaks off unmistakably.
-    /// - Parameter slot: held until the last piece is sent, or nobody is there to take it.
+    /// - Parameter slot: held until the last piece is sent or the client has left.
     func historyExport(of account: AccountID, _ query: Query, _ slot: CallerSlot) async throws -> Response {
         for name in ["page", "limit", "cursor"] where try query.filled(name) != nil {
-            throw Problem.invalidRequest("An export has no pages: it is everything.", param: name)
+            throw Problem.invalidRequest("An export has all transactions; leave out `\(name)`.", param: name)
         }
         let filter = try await historyFilter(query)
         let store = store
@@ -55,10 +55,11 @@ extension HistoryLine {
 /// RFC 4180, UTF-8.
 struct CSV {
     enum Cell {
-        /// Of our own making: numbers, times, names of types.
+        /// A text that the ledger made: a number, a time, the name of a type.
         case plain(String)
-        /// Somebody else's words, always in quotes. A spreadsheet would run them as a formula if they begin like one, so an apostrophe goes
-        /// before; also within, where one that separates cells by semicolons or tabs begins a new cell whatever the quotes say.
+        /// A text of a client or a provider, always in quotes. A spreadsheet would run it as a formula if it begins like
+        /// one, so an apostrophe goes before it. The same is done after a semicolon or a tab within: a spreadsheet that
+        /// separates cells by those begins a new cell there, whatever the quotes say.
         case text(String)
     }
 

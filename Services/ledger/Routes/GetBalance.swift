@@ -17,7 +17,7 @@ extension Routes {
         }
     }
 
-    /// The same of anybody, with what only the ledger's operators need; the plan is auth's to know.
+    /// Returns the balance of any account, with the members that only operators need. The plan is not among them: auth has it.
     @Sendable func anyBalance(_ request: Request) async throws -> Response {
         _ = try await administrator(request)
         let account = try request.query.account()
@@ -33,7 +33,7 @@ extension Routes {
         }
     }
 
-    /// Who was never granted anything has nothing.
+    /// Returns an empty standing for an account that was never granted anything.
     private func standing(of account: AccountID) async throws -> Standing {
         try await store.standing(of: account, lots: true) ?? Standing(account: Account(id: account), lots: [])
     }

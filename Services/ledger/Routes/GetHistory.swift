@@ -23,12 +23,14 @@ extension Routes {
         }
     }
 
-    /// By `page` and `limit`, or by `cursor` as the page before gave it: any depth at the same cost.
+    /// Returns a page by `page` and `limit`, or by the `cursor` of the page before, which costs the same at any depth.
     func historyPage(of account: AccountID, _ query: Query, isForOwner: Bool) async throws -> Response {
         let limit = try query.integer("limit", default: 20, in: 1...100)
         let page = try query.integer("page", default: 1, in: 1...10_000)
         let cursor = try query.filled("cursor").map { text in
-            guard let seq = Int64(text), seq > 0 else { throw Problem.invalidRequest("This cursor is none of ours.", param: "cursor") }
+            guard let seq = Int64(text), seq > 0 else {
+                throw Problem.invalidRequest("`cursor` is not valid; use `next_cursor` of the previous page.", param: "cursor")
+            }
             return seq
         }
         let filter = try await historyFilter(query)
@@ -65,7 +67,7 @@ extension Routes {
         for type in try query.filled("type")?.split(separator: ",", omittingEmptySubsequences: false) ?? [] {
             let named = Entry.Kind.of(type: String(type))
             guard !named.isEmpty, type != "hold", type != "void" else {
-                throw .invalidRequest("There are no transactions of the type '\(type)'.", param: "type")
+                throw .invalidRequest("There is no transaction type '\(type)'.", param: "type")
             }
             kinds += named
         }

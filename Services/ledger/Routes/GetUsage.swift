@@ -111,7 +111,7 @@ extension Routes {
         let asked = try AskedPeriod(query)
         let covered = try await store.covered(period(asked), asked)
         guard covered.to - covered.from <= .seconds(Self.usageDaysMax * 86_400) else {
-            throw Problem.invalidRequest("Usage is told for at most \(Self.usageDaysMax) days at a time.", param: "from")
+            throw Problem.invalidRequest("The period is limited to \(Self.usageDaysMax) days.", param: "from")
         }
         return UsagePeriod(covered: covered, zone: asked.zone)
     }

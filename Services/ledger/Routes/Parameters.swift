@@ -2,16 +2,16 @@ import Contracts
 import HTTP
 import JSON
 
-// What several routes read from a query or a body, and the 400 that names what is wrong.
+// The parameters that several routes read from a query or a body, and the 400 that names what is wrong.
 
 extension Query {
-    /// Nil when it is missing or empty, as forms send what nobody filled in.
+    /// Nil when it is missing or empty, as forms send an empty field.
     func filled(_ name: String) throws(Problem) -> String? {
         guard let text = try optionalString(name), !text.isEmpty else { return nil }
         return text
     }
 
-    /// Whose account an administrator asks about.
+    /// Returns the account that an administrator asks about.
     func account() throws(Problem) -> AccountID {
         guard let user = UserID(try string("user_id")) else { throw .invalidRequest("Expected a UUID.", param: "user_id") }
         return AccountID(user)
@@ -67,7 +67,7 @@ extension Routes {
             throw Problem.invalidRequest("Expected the IANA name of a time zone, like Europe/Berlin.", param: "tz")
         }
         let period = try await store.period(asked)
-        guard period.from < period.to else { throw Problem.invalidRequest("The period ends before it begins.", param: "from") }
+        guard period.from < period.to else { throw Problem.invalidRequest("`from` must be earlier than `to`.", param: "from") }
         return period
     }
 }

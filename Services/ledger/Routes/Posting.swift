@@ -39,7 +39,7 @@ extension Routes {
         case .decided(let entry, _): return try await posting(of: entry, isNew: true)
         case .duplicate(let entry, _): return try await posting(of: entry, isNew: false)
         case .conflict: throw Problem.idempotencyConflict
-        // The key was used in a month that the journal has dropped since: nobody knows any more what for.
+        // The key was used in a month that the journal has dropped since, and its request with it.
         case .invalid(.idOutOfRange) where charge.rawValue.milliseconds * 1_000 < store.limits.journalStart.microseconds:
             throw Problem.idempotencyConflict
         // The database's clock was ahead when the key was first seen; what its id says is still to come.

@@ -68,7 +68,7 @@ extension Routes {
     }
 }
 
-/// What a body asks to change. A name that is none is refused: a limit that was misspelt would be no limit.
+/// The change that a body asks for. An unknown name is refused, so that a typo cannot leave the account without a limit.
 private struct SettingsChange: Sendable {
     /// Present members, null among them.
     let values: [(name: String, value: Credits?)]

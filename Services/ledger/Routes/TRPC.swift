@@ -30,16 +30,16 @@ extension Routes {
             } catch let problem as Problem {
                 answers.append(.failure(RPCError(problem, path: name)))
             } catch let error as PostgresError where error.isDatabaseUnavailable || error.isRetriable {
-                log.warning("not answered: the database is away", error: error, trace: request.trace)
+                log.warning("request failed: database unavailable", error: error, trace: request.trace)
                 answers.append(.failure(RPCError(.ledgerUnavailable, path: name)))
             } catch let error as JSONError {
-                answers.append(.failure(RPCError(.invalidRequest("The input is not what it should be: \(error)."), path: name)))
+                answers.append(.failure(RPCError(.invalidRequest("The input is malformed: \(error)."), path: name)))
             }
         }
         return isBatch ? Self.answer(answers) : Self.answer(answers[0])
     }
 
-    /// What is refused before a procedure is called: a query that is none, for example.
+    /// Encodes a refusal from before a procedure is called: a malformed query, for example.
     static func refusedProcedures(_ problem: Problem) -> Response { RPCError(problem, path: nil).response }
 
     private static let batchMax = 10
@@ -77,10 +77,10 @@ extension Routes {
             case .bool(let value): text = "\(value)"
             case .array(let values):
                 text = try values.map { value in
-                    guard let name = value.string else { throw Problem.invalidRequest("Expected strings.", param: member.name) }
+                    guard let name = value.string else { throw Problem.invalidRequest("Expected an array of strings.", param: member.name) }
                     return name
                 }.joined(separator: ",")
-            case .object: throw Problem.invalidRequest("Expected no object.", param: member.name)
+            case .object: throw Problem.invalidRequest("An object is not allowed here.", param: member.name)
             }
             pairs.append("\(PercentEncoding.encode(member.name))=\(PercentEncoding.encode(text))")
         }
@@ -94,7 +94,7 @@ extension Routes {
         }
     }
 
-    /// Whose calls came to different ends is 207. Where they came to one, its headers say what they say of a single call.
+    /// Answers a batch: 207 if its calls differ in status, else their common status with the headers of a single call.
     private static func answer(_ all: [Result<[UInt8], RPCError>]) -> Response {
         let statuses = Set(all.map(\.status))
         var response = Response.json(statuses.count == 1 ? statuses.first ?? 200 : 207) { json in

@@ -298,7 +298,7 @@ final class AccountLines: @unchecked Sendable {
                 try await keep(account) { $0.isDurable && (isOver || !$0.isReport || now - $0.since >= self.keepAfter) }
             } catch let error as PostgresError {
                 keepsFrom = now + .seconds(1)
-                log.warning("commands not kept", ["account.id": .describing(account)], error: error)
+                log.warning("storing commands failed", ["account.id": .describing(account)], error: error)
             }
         }
     }

@@ -1,7 +1,7 @@
 import Contracts
 import Postgres
 
-/// What an owner may set on an account.
+/// The settings of an account that its owner may change.
 struct AccountSettings: Equatable, Sendable {
     var limits = SpendingLimits()
     /// Nil leaves it to the service's default.

@@ -178,7 +178,7 @@ final class LedgerStore: @unchecked Sendable {
         try await reads.withConnection { try await $0.query(ReadKeysUsedLast(account: account)) }
     }
 
-    /// As a page shows it.
+    /// Returns the standing of one account, read over the pool of the pages.
     func standing(of account: AccountID, lots: Bool = false) async throws -> Standing? {
         try await standings(of: [account], lots: lots, over: reads)[account]
     }
@@ -196,7 +196,7 @@ extension LedgerState {
 /// An account as its owner sees it.
 struct Standing: Sendable {
     var account: Account
-    /// Those with credits left, in the order in which they burn.
+    /// The lots with credits left, in the order in which they burn.
     var lots: [Lot]
 }
 

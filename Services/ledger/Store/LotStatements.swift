@@ -45,7 +45,7 @@ struct ReadKeys: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> KeySpending { try KeySpending(&row) }
 }
 
-/// Those of one account that were used last.
+/// Reads the API keys of an account that were used last.
 struct ReadKeysUsedLast: Statement {
     let account: AccountID
 

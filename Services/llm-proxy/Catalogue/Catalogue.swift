@@ -1,6 +1,6 @@
 import Contracts
 
-/// What can be called now, and at which price: an immutable snapshot that every loop reads.
+/// The models that can be called now, and their prices: an immutable snapshot that every loop reads.
 struct Catalogue: Sendable {
     struct Provider: Hashable, Sendable {
         var name: String
@@ -38,6 +38,6 @@ struct Catalogue: Sendable {
         self.tariff = tariff
     }
 
-    /// By id, as `GET /v1/models` lists them.
+    /// The models in the order of their ids, as `GET /v1/models` lists them.
     var sorted: [Model] { models.values.sorted { $0.id < $1.id } }
 }

@@ -24,8 +24,8 @@ struct CatalogueKeeper: Sendable {
             } catch is CancellationError {
                 throw CancellationError()
             } catch {
-                // What was loaded last stays in force.
-                log.warning("catalogue not loaded", error: error)
+                // The catalogue that was loaded last stays in force.
+                log.warning("catalogue load failed", error: error)
                 try await loop.sleep(for: .seconds(1))
             }
         }

@@ -25,8 +25,8 @@ enum AnswerUsage {
         return splice.apply()
     }
 
-    /// What a whole answer is charged for: as the provider says, unless it says nothing of what it delivered; then as counted, four
-    /// bytes a token. No completion tokens: there was no answer.
+    /// Returns the usage that a whole answer is charged for. It is the provider's figure. If the provider reports no usage of
+    /// what it delivered, it is our count of four bytes a token. Zero completion tokens mean that there was no answer.
     static func delivered(
         in answer: [UInt8], reported: TokenUsage?, promptTokens: @autoclosure () -> Int64
     ) -> (usage: TokenUsage, isEstimated: Bool) {

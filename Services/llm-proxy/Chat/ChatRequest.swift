@@ -1,6 +1,6 @@
 import JSON
 
-/// What the gateway must know of a chat completion request; everything else passes through unread.
+/// The members of a chat completion request that the gateway reads. All others pass through unread.
 struct ChatRequest: Sendable {
     let json: JSONObject
     let model: String
@@ -80,7 +80,8 @@ struct ChatRequest: Sendable {
         }
     }
 
-    /// What the caller says the call is for (`x-operation`). It travels with the charge, so it must not be able to make one too large.
+    /// Reads the purpose of the call, as the client names it in `x-operation`. It travels with the charge, so its length is
+    /// bounded.
     static func operation(_ header: String?) throws(Refusal) -> String? {
         guard let header, !header.isEmpty else { return nil }
         guard header.utf8.count <= 100, header.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {

@@ -9,7 +9,7 @@ import Synchronization
 import Telemetry
 import UpstreamClient
 
-/// What the calls of one loop share: connections to providers, the way to the ledger, the catalogue.
+/// The parts that the calls of one loop share: connections to providers, the ledger's client, the catalogue.
 final class ChatService: @unchecked Sendable {
     // @unchecked Sendable: confined to `loop`, like the pools it holds.
 

@@ -1,7 +1,7 @@
 import EventLoop
 import HTTP
 
-/// Writes an event-stream comment while the provider is silent, so that nobody between us and the caller takes the stream for dead.
+/// Writes an event-stream comment while the provider is silent, so that no proxy on the way to the client takes the stream for dead.
 final class KeepAlive {
     static let every = Duration.seconds(15)
 

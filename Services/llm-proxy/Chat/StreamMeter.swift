@@ -14,7 +14,7 @@ struct StreamMeter {
     private var count = Count()
     /// Set before the first byte; later by ``cover(_:forward:)``.
     var coverage = Coverage()
-    /// From the first event on that is not paid for.
+    /// The bytes from the first event on that the hold does not pay for.
     private var uncovered: [UInt8] = []
     private var hasEnded = false
     /// True after a line longer than ``lineBytesMax``. The following bytes cannot be metered, and
@@ -29,12 +29,12 @@ struct StreamMeter {
     /// How far an answer may go.
     struct Coverage {
         var outputTokens = Int64.max
-        /// What is counted against it: events and bytes, as they would be charged; or events alone, of which each is a token at least,
-        /// where the provider was told to stop at ``outputTokens`` and only what is surely beyond shall be stopped.
+        /// If true, only events count, of which each is at least one token. Used if the provider was given the limit, so that
+        /// the proxy stops it only when it clearly exceeds the limit. Else events and bytes count, as they are charged.
         var countsEventsOnly = false
     }
 
-    /// What went to the caller.
+    /// The count of what was sent to the client.
     fileprivate struct Count {
         var usage: TokenUsage?
         var contentEvents: Int64 = 0
@@ -52,19 +52,19 @@ struct StreamMeter {
         }
     }
 
-    /// As the provider reported it, in whichever event came last.
+    /// The usage of the last event in which the provider reported any.
     var usage: TokenUsage? { count.usage }
     /// Events with content: text, tool calls, reasoning.
     var contentEvents: Int64 { count.contentEvents }
     /// Tokens delivered, for an answer whose usage never came: one an event at least, and one for four bytes at least.
     var outputTokensDelivered: Int64 { count.outputTokensDelivered }
-    /// What counts against ``Coverage/outputTokens``.
+    /// The tokens that count against ``Coverage/outputTokens``.
     var outputTokens: Int64 { count.outputTokens(countingEventsOnly: coverage.countsEventsOnly) }
     /// Something is here that the hold does not pay for.
     var isUncovered: Bool { !uncovered.isEmpty }
 
-    /// What is charged so far: as the provider says, if it speaks of all that was delivered and does not call content nothing; else
-    /// as counted.
+    /// Returns the usage to charge so far: the provider's figure if it covers everything delivered and is not zero, otherwise
+    /// our own count.
     /// - Parameter promptTokens: the estimate, for a provider that does not count the prompt.
     func delivered(promptTokens: Int64) -> (usage: TokenUsage, isEstimated: Bool) {
         if let usage, count.isUsageCurrent, usage.completionTokens > 0 || contentEvents == 0 {
@@ -151,9 +151,9 @@ struct StreamMeter {
 
     private enum Fate {
         case goesOn
-        /// For the end, or for good.
+        /// Kept back until the end, or dropped.
         case isHeldBack
-        /// Nothing of it was counted: it will be read again.
+        /// Not counted yet: the event is read again.
         case isUncovered
     }
 

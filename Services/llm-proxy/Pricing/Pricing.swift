@@ -9,7 +9,7 @@ struct PicoUSD: Hashable, Comparable, Sendable {
     static let perUSD: Int64 = 1_000_000_000_000
 }
 
-/// What a provider asks for a model's tokens, from one moment on. A receipt names the version it was computed with.
+/// The prices of a model's tokens at its provider from one moment on. A receipt names the version it was computed with.
 struct TokenPrice: Hashable, Sendable {
     var version: Int64
     var prompt: PicoUSD
