@@ -59,8 +59,8 @@ let package = Package(
         .target(
             name: "Bootstrap",
             dependencies: [
-                "AMQP", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "JSON", "Lifecycle", "Outbox",
-                "Postgres", "Telemetry",
+                "AMQP", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Lifecycle",
+                "Outbox", "Postgres", "Telemetry",
             ],
             path: "Shared/Bootstrap"),
 

@@ -16,7 +16,8 @@ struct Routes: Sendable {
     /// `PUBLIC_URL`, and the issuer of tokens.
     let publicURL: String
 
-    func add(to router: inout Router) {
+    var router: Router {
+        var router = Router()
         for path in ["/api/auth/register", "/register"] { router.on(.post, path, answering(register)) }
         for path in ["/api/auth/login", "/login"] { router.on(.post, path, answering(login)) }
         router.on(.post, "/api/auth/refresh", answering(refresh))
@@ -28,6 +29,7 @@ struct Routes: Sendable {
         router.on(.get, "/.well-known/jwks.json", answering { _ in try jwks })
         router.on(.get, "/.well-known/oauth-authorization-server") { _ in metadata }
         router.on(.get, "/.well-known/openid-configuration") { _ in metadata }
+        return router
     }
 
     static let bodyBytesMax = 8_192

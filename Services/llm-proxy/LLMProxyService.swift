@@ -23,14 +23,8 @@ struct LLMProxyService {
         let pool = try runtime.database()
         let publisher = try runtime.publisher()
         let requests = try runtime.rpcClient("holds", answeredBy: "ledger")
-        let identity = try runtime.rpcClient("identity", answeredBy: "auth")
         _ = runtime.outbox(pool, publisher)
-        let authenticator = Authenticator(
-            service: runtime.service, publicURL: runtime.configuration.publicURL.reveal(), amqp: try runtime.broker("revocations"),
-            rpc: identity, log: runtime.log)
-        runtime.add(Component("identity", run: { try await authenticator.run() }, stop: { await authenticator.stop() }))
-        runtime.require("revocations") { authenticator.isListening }
-        runtime.require("signing keys") { authenticator.hasSigningKeys }
+        let authenticator = try runtime.authenticator()
 
         let catalogue = CurrentCatalogue(Catalogue(models: [], tariff: settings.tariff))
         let keeper = CatalogueKeeper(
@@ -43,12 +37,13 @@ struct LLMProxyService {
             requests: requests, publisher: publisher, outbox: ChargeOutbox(pool: pool, loop: runtime.loop),
             holder: "\(runtime.service):\(runtime.configuration.httpPort)", timing: settings.timing, log: runtime.log)
         let shared = ReplicaState()
-        let topUpURL = runtime.configuration.publicURL.reveal() + "/plans"
+        let topUpURL = runtime.configuration.topUpURL
         runtime.serve { context in
-            routes(
-                ChatService(
+            Routes(
+                chat: ChatService(
                     loop: context.loop, ledger: ledger, catalogue: catalogue, authenticator: authenticator, keys: keys,
-                    shared: shared, topUpURL: topUpURL, log: context.log))
+                    shared: shared, topUpURL: topUpURL, log: context.log)
+            ).router
         }
     }
 

@@ -1,4 +1,5 @@
 package import Configuration
+import Identity
 package import Telemetry
 
 /// What every service reads from its environment. Each variable that may hold a password can come from the file that
@@ -32,6 +33,9 @@ package struct CommonConfiguration: Sendable {
     package let shutdownDelay: Duration
     package let migrationPaths: [String]
     package let openAPIPath: String
+
+    /// The page where a user buys credits.
+    package var topUpURL: String { AccessToken.issuer(publicURL: publicURL.reveal()) + "/buy" }
 
     init(_ environment: Environment, service: String, port: Int, loops: Runtime.Loops) throws(ConfigurationError) {
         httpHost = environment.string("HTTP_HOST", default: "127.0.0.1")

@@ -2,7 +2,7 @@ package import AMQP
 package import Configuration
 package import EventLoop
 package import HTTP
-package import HTTPClient
+package import Identity
 package import Lifecycle
 package import Outbox
 package import Postgres
@@ -144,11 +144,25 @@ package final class Runtime: Sendable {
         require("broker:\(role)", isConnected)
     }
 
-    /// Calls to servers that are not providers: Stripe, OpenID, collectors.
-    package func httpClient() -> HTTPClient {
-        let client = HTTPClient(loop: loop)
-        add(Component("http client", stop: { client.close() }))
-        return client
+    // MARK: Identity
+
+    /// Checks the credentials of requests. The service is ready once it has auth's keys and gets its revocations.
+    /// - Parameters:
+    ///   - source: auth's own; by default auth is asked over the broker.
+    ///   - serviceTokens: the services that are let in.
+    package func authenticator(
+        source: (any IdentitySource)? = nil, serviceTokens: ServiceTokens = .none
+    ) throws(ConfigurationError) -> Authenticator {
+        let revocations = try broker("revocations")
+        let asked: any IdentitySource
+        if let source { asked = source } else { asked = RemoteIdentitySource(rpc: try rpcClient("identity", answeredBy: "auth")) }
+        let authenticator = Authenticator(
+            service: service, publicURL: configuration.publicURL.reveal(), serviceTokens: serviceTokens, amqp: revocations, source: asked,
+            log: log)
+        add(Component("identity", run: { try await authenticator.run() }, stop: { await authenticator.stop() }))
+        require("revocations") { authenticator.isListening }
+        require("signing keys") { authenticator.hasSigningKeys }
+        return authenticator
     }
 
     // MARK: HTTP
@@ -195,10 +209,5 @@ package struct LoopContext: Sendable {
         stop: Component.Step? = nil
     ) {
         runtime.add(Component("\(name)-\(index)", on: loop, stopWithin: stopWithin, start: start, run: run, stop: stop))
-    }
-
-    /// A pool of this loop's own; `DATABASE_URL`.
-    package func database(connectionsMax: Int = 4) throws(ConfigurationError) -> PostgresPool {
-        try runtime.database(connectionsMax: connectionsMax, on: loop, name: "database-\(index)")
     }
 }

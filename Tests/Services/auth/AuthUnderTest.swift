@@ -80,10 +80,9 @@ final class AuthUnderTest: Sendable {
             service: "auth", publicURL: Self.publicURL, amqp: nil, source: LocalIdentitySource(accounts: accounts, keys: keys),
             clock: { clock.now }, log: Self.log)
         revocations.listener = authenticator
-        var router = Router()
-        Routes(
+        let router = Routes(
             accounts: accounts, keys: keys, authenticator: authenticator, credits: { _ in credits }, publicURL: Self.publicURL
-        ).add(to: &router)
+        ).router
         operations = router.operations
         self.router = router
         client = HTTPClient(loop: pool.loop)

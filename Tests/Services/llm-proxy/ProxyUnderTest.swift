@@ -105,7 +105,7 @@ final class ProxyUnderTest: @unchecked Sendable {
             authenticator: Authenticator(service: "test", publicURL: "https://gateway.example", amqp: nil, source: identities, log: log),
             keys: ProviderKeys(["KEY": Secret("provider-key")]), shared: ReplicaState(listensFor: times.listensFor),
             topUpURL: "https://gateway.example/plans", log: log)
-        let router = routes(chat)
+        let router = Routes(chat: chat).router
         let proxyServer = try server(router, on: database.loop, bodiesMax: times.bodiesMax)
         let proxy = try ProxyUnderTest(
             ledger, markers, provider, identities, broker, database, proxyServer, operations: router.operations)
