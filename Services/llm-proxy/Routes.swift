@@ -15,7 +15,8 @@ struct Routes: Sendable {
 
     var router: Router {
         var router = Router()
-        router.onExchange(.post, "/v1/chat/completions", access: .credential) { exchange, context in await chat.complete(exchange, context) }
+        router.onExchange(.post, "/v1/chat/completions", access: .credential) { exchange, context in await chat.complete(exchange, context)
+        }
         router.on(.get, "/v1/models", access: .credential) { request in try await chat.listModels(request) }
         router.on(.get, "/v1/models/{id}", access: .credential) { request in try await chat.showModel(request) }
         return router
