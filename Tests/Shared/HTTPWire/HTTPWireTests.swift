@@ -142,6 +142,14 @@ struct HTTPParserTests {
         #expect(parse(.response, [bytes]).messages == ["200 [Transfer-Encoding=chunked] ok keep=true"])
     }
 
+    @Test func `a provider may stream one byte in a chunk`() {
+        let body = String(repeating: "1\r\nq\r\n", count: 100_000)
+        let bytes = Array("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\(body)0\r\n\r\n".utf8)
+        let parsed = parse(.response, [bytes])
+        #expect(parsed.error == nil)
+        #expect(parsed.messages.first?.count { $0 == "q" } == 100_000)
+    }
+
     @Test(arguments: [
         "GET / HTTP/1.1\r\nHost: t\r\n\r\r\n",
         "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\rHELLO\r\n",
