@@ -116,7 +116,10 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         if isIdle { closeNow() }
     }
 
-    func closeForShutdown() { closeNow() }
+    /// Ends the connection, except if it lingers, which ends by itself.
+    func closeForShutdown() {
+        if phase != .lingering { closeNow() }
+    }
 
     // MARK: Reading
 
@@ -476,13 +479,11 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         phase = .lingering
         shutdown(descriptor, Int32(SHUT_WR))
         readDeadline = loop.now.advanced(by: server.deadlines.linger)
-        server.connectionLingers()
         updateInterest()
     }
 
     private func closeNow() {
         guard phase != .closed else { return }
-        let wasLingering = phase == .lingering
         phase = .closed
         (readDeadline, writeDeadline) = (.never, .never)
         loop.unwatch(descriptor)
@@ -491,7 +492,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         dropBody()
         if output.capacity > 0 { server.returnBuffer(&output) }
         outputOffset = 0
-        server.connectionClosed(descriptor, wasLingering: wasLingering)
+        server.connectionClosed(descriptor)
         guard let exchange else { return }
         self.exchange = nil
         server.exchangeEnded()

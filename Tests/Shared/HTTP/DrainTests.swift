@@ -1,5 +1,6 @@
 import EventLoop
 import HTTP
+import HTTPWire
 import Synchronization
 import TestSupport
 import Testing
@@ -92,6 +93,22 @@ struct DrainTests {
             #expect(client.readToEnd() == .closed)
             #expect(client.statuses == [200])
         }
+    }
+
+    @Test func `a client that still sends a refused body is not reset by a drain`() async throws {
+        var configuration = HTTPServerConfiguration()
+        configuration.lingerWithin = .seconds(30)
+        let server = try await TestServer(configuration) { router in router.on(.post, "/", access: .credential) { _ in .noContent } }
+        var client: RawClient? = server.client()
+        client?.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n")
+        #expect(client?.readToEnd() == .closed)
+        #expect(client?.statuses == [401])
+        let drained = Task(executorPreference: server.loop) { await server.server.drain(within: .zero) }
+        try await until { await Task(executorPreference: server.loop) { server.server.isDraining }.value }
+        let piece = [UInt8](repeating: UInt8(ascii: "x"), count: 62_500)
+        #expect((0..<16).allSatisfy { _ in client?.send(piece) == true })
+        client = nil
+        await drained.value
     }
 
     @Test func `two drains at once both return`() async throws {
