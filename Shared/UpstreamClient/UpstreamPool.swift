@@ -184,12 +184,15 @@ package final class UpstreamPool: @unchecked Sendable {
         }
     }
 
-    /// Calls that were cancelled or waited too long leave the line when they come to its front.
+    /// Drops calls that were cancelled or waited too long: at the front of the line, and in the
+    /// middle when the line is full.
     private func dropFinishedWaiters() {
         while waitingFirst < waiting.count, waiting[waitingFirst].isOver { waitingFirst += 1 }
-        if waitingFirst == waiting.count || waitingFirst > 256 {
+        let isFull = waitingCount >= configuration.waitingMax
+        if waitingFirst == waiting.count || waitingFirst > 256 || isFull {
             waiting.removeFirst(waitingFirst)
             waitingFirst = 0
         }
     }
 }
+        if isFull { waiting.removeAll { $0.isOver } }

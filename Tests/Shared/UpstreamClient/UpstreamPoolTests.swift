@@ -164,6 +164,29 @@ struct UpstreamPoolTests {
             #expect(try await pool.failure("/3") == .saturated)
             #expect(pool.waitingCount == 1, "gave up in line, swept when the next one comes")
             first.cancel()
+    @Test func `a call that gave up in the middle of the line makes room`() async throws {
+        let release = Gate(on: loop)
+        let server = ScriptedServer { peer in
+            _ = peer.request()
+            _ = release.waitBlocking()
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na")
+            echo(peer)
+        }
+        try await onLoop {
+            let pool = try pool(server.port) { ($0.connectionsMax, $0.waitingMax) = (1, 2) }
+            let calls = ["/1", "/2", "/3"].map { pool.begin(method: "GET", target: Array($0.utf8), headers: [:], body: []) }
+            calls[2].cancel()
+            let last = pool.begin(method: "GET", target: Array("/4".utf8), headers: [:], body: [])
+            #expect(pool.waitingCount == 2)
+            release.open()
+            for (call, answer) in [(calls[0], "a"), (calls[1], "/2"), (last, "/4")] {
+                try await call.head()
+                #expect(try await call.collect(upTo: 9) == Array(answer.utf8))
+            }
+        }
+        #expect(server.connections == 1)
+    }
+
             #expect((pool.openCount, pool.waitingCount) == (0, 0))
         }
     }
