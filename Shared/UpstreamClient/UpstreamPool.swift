@@ -22,6 +22,7 @@ package final class UpstreamPool: @unchecked Sendable {
         package var waitWithin = Duration.seconds(5)
         // Deadlines below are looked at once a second, so up to a second late.
         package var connectWithin = Duration.seconds(5)
+        /// For name look-up, TCP and TLS together, over all addresses of the host.
         package var firstByteWithin = Duration.seconds(120)
         package var gapWithin = Duration.seconds(120)
         /// Shorter than the idle time of the servers we call, or they close first.
