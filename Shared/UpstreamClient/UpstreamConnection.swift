@@ -58,6 +58,16 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
 
     // MARK: Calls
 
+    /// True if a kept connection can carry the next call: the server has neither ended it nor sent
+    /// bytes, which would be taken for the answer. Reads a byte, so the connection must be closed if
+    /// false.
+    var isQuiet: Bool {
+        withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { byte in
+            let (count, end) = fill(byte)
+            return count == 0 && end.isOpen
+        }
+    }
+
     /// Takes `call`; it is sent as soon as there is a connection.
     func run(_ call: UpstreamResponse) {
         self.call = call
