@@ -19,8 +19,6 @@ package final class HTTPServer: @unchecked Sendable {
     package let configuration: HTTPServerConfiguration
     /// The port that is listened on, once started.
     package private(set) var port = 0
-    /// Requests whose answer has not ended.
-    package private(set) var inFlight = 0
     package private(set) var isDraining = false
 
     let handler: Handler
@@ -69,9 +67,10 @@ package final class HTTPServer: @unchecked Sendable {
 
     /// Stops accepting. Every answer that begins from now on says `connection: close`. A connection without a request is
     /// closed after ``HTTPServerConfiguration/drainIdleWithin``: a client may be sending on it, and must not find it closed.
-    /// Returns when the last connection has ended and the last handler has returned. A request that still runs after `limit` is
-    /// broken off, and its handler gets ``brokenOffWithin`` more. A client that still sends after the last answer gets
-    /// ``HTTPServerConfiguration/lingerWithin``, also beyond `limit`. Idempotent.
+    /// Returns when the last connection has ended and the last handler has returned. A request that
+    /// still runs after `limit` is broken off, and its handler gets ``brokenOffWithin`` more. A
+    /// client that still sends after the last answer gets ``HTTPServerConfiguration/lingerWithin``,
+    /// also beyond `limit`. Idempotent.
     package func drain(within limit: Duration) async {
         loop.preconditionCurrent()
         isDraining = true
@@ -98,8 +97,6 @@ package final class HTTPServer: @unchecked Sendable {
     }
 
     // MARK: What connections report
-
-    var connectionCount: Int { connections.count }
 
     func accepted(_ descriptor: Int32) {
         guard connections.count < configuration.connectionsMax + Self.refusalsMax else {
@@ -156,9 +153,6 @@ package final class HTTPServer: @unchecked Sendable {
     }
 
     func forgetBody(_ count: Int) { bufferedBodyBytes -= count }
-
-    func exchangeBegan() { inFlight += 1 }
-    func exchangeEnded() { inFlight -= 1 }
 
     // MARK: What connections share
 

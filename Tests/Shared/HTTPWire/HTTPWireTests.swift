@@ -25,13 +25,6 @@ struct HeaderBlockTests {
         #expect(String(decoding: output, as: UTF8.self) == "location: a  set-cookie: b c\r\n")
     }
 
-    @Test func `tokens of a list are found in every field of the name`() {
-        let headers: HeaderBlock = ["connection": "keep-alive , X-Drop", "Connection": "Close"]
-        #expect(headers.hasToken("x-drop", in: "connection"))
-        #expect(headers.hasToken("close", in: "connection"))
-        #expect(!headers.hasToken("x", in: "connection"))
-    }
-
     @Test func `fields of one connection are not copied to the next`() {
         let headers: HeaderBlock = [
             "Connection": "close", "Keep-Alive": "1", "TE": "trailers", "Trailer": "x", "Transfer-Encoding": "chunked", "Upgrade": "h2c",
