@@ -187,13 +187,13 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
             let timeout = jobs.isEmpty ? timers.timeoutMilliseconds(from: .current(), atMost: 1_000) : 0
             let count = epoll_wait(epoll, events, Int32(Self.eventsPerTurnMax), timeout)
             now = .current()
+            for index in 0..<Int(max(0, count)) {
+                dispatch(token: clinux_epoll_token(events + index), events: clinux_epoll_events(events + index))
+            }
+            // After the events: bytes that arrived while the loop was busy are in time.
             if now >= sweptAt + .seconds(1) {
                 sweptAt = now
                 sweepDeadlines()
-            }
-            guard count > 0 else { continue }
-            for index in 0..<Int(count) {
-                dispatch(token: clinux_epoll_token(events + index), events: clinux_epoll_events(events + index))
             }
         }
     }

@@ -27,7 +27,6 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         case none
         case chunked
         case untilClose
-        case length(left: Int)
     }
 
     let loop: EventLoop
@@ -116,7 +115,10 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         if isIdle { closeNow() }
     }
 
-    func closeForShutdown() { closeNow() }
+    /// Ends the connection, except if it lingers, which ends by itself.
+    func closeForShutdown() {
+        if phase != .lingering { closeNow() }
+    }
 
     // MARK: Reading
 
@@ -236,7 +238,6 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         body = []
         headSeen = false
         if refusal == nil { parser.next() }
-        server.exchangeBegan()
         server.handlerBegan()
         let (server, handler) = (server, server.handler)
         // Owned by the connection: it ends with the exchange, and a vanished client is told to the handler by `onClose`.
@@ -289,19 +290,14 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         scheduleFlush()
     }
 
-    func beginAnswer(_ status: Int, standing: HeaderBlock, headers: HeaderBlock, contentLength: Int?, isHead: Bool) {
+    func beginAnswer(_ status: Int, standing: HeaderBlock, headers: HeaderBlock, isHead: Bool) {
         loop.preconditionCurrent()
         reserveOutput()
         let hasBody = Status.hasBody(status)
-        if hasBody, contentLength == nil, !isHTTP11 { keepsAlive = false }
+        if hasBody, !isHTTP11 { keepsAlive = false }
         writeHead(status, standing, headers)
         if !hasBody {
             framing = .none
-        } else if let contentLength {
-            output.append("content-length: ")
-            output.append(decimal: contentLength)
-            output.append("\r\n")
-            framing = isHead ? .none : .length(left: contentLength)
         } else if isHTTP11 {
             output.append("transfer-encoding: chunked\r\n")
             framing = isHead ? .none : .chunked
@@ -343,36 +339,23 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         case .untilClose:
             reserveOutput()
             output.append(contentsOf: bytes)
-        case .length(let left):
-            precondition(bytes.count <= left, "more body than was declared")
-            framing = .length(left: left - bytes.count)
-            reserveOutput()
-            output.append(contentsOf: bytes)
         }
         if buffered > server.configuration.highWater { isCongested = true }
         scheduleFlush()
     }
 
-    /// False when the body is shorter than was declared.
-    func endBody() -> Bool {
-        switch framing {
-        case .chunked:
+    func endBody() {
+        if case .chunked = framing {
             reserveOutput()
             output.append("0\r\n\r\n")
             scheduleFlush()
-        case .length(let left):
-            guard left == 0 else { return false }
-        case .none, .untilClose:
-            break
         }
         framing = .none
-        return true
     }
 
     func answerEnded() {
         exchange = nil
         isCongested = false
-        server.exchangeEnded()
         guard phase == .answering else { return }
         if !keepsAlive {
             phase = .closing
@@ -394,7 +377,6 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
 
     func abort() {
         exchange = nil
-        server.exchangeEnded()
         // The end of an unframed body is the connection's end: only a reset says that it was not the proper one.
         if case .untilClose = framing { TCP.resetOnClose(descriptor) } else { flush() }
         closeNow()
@@ -476,13 +458,11 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         phase = .lingering
         shutdown(descriptor, Int32(SHUT_WR))
         readDeadline = loop.now.advanced(by: server.deadlines.linger)
-        server.connectionLingers()
         updateInterest()
     }
 
     private func closeNow() {
         guard phase != .closed else { return }
-        let wasLingering = phase == .lingering
         phase = .closed
         (readDeadline, writeDeadline) = (.never, .never)
         loop.unwatch(descriptor)
@@ -491,10 +471,9 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         dropBody()
         if output.capacity > 0 { server.returnBuffer(&output) }
         outputOffset = 0
-        server.connectionClosed(descriptor, wasLingering: wasLingering)
+        server.connectionClosed(descriptor)
         guard let exchange else { return }
         self.exchange = nil
-        server.exchangeEnded()
         exchange.clientVanished()
     }
 }

@@ -3,7 +3,7 @@ package import HTTPWire
 
 /// One request and its one answer, where the bytes are: for streaming and hot routes. Confined to its loop.
 ///
-/// Answer with ``respond(_:headers:body:)``, or with ``begin(_:headers:contentLength:)``, ``write(_:)-(UnsafeRawBufferPointer)``
+/// Answer with ``respond(_:headers:body:)``, or with ``begin(_:headers:)``, ``write(_:)-(UnsafeRawBufferPointer)``
 /// and ``end()``. What is written after the client has gone is dropped. A handler that returns without an answer has it
 /// answered for it: 500, or, once begun, an abort.
 package final class Exchange: @unchecked Sendable {
@@ -69,8 +69,6 @@ package final class Exchange: @unchecked Sendable {
         return target[(mark + 1)...]
     }
 
-    package var query: String { String(decoding: queryBytes, as: UTF8.self) }
-
     /// The other end of the connection (the edge, where one stands in front); empty when it is first asked for after it has gone.
     package var peerAddress: String { origin.peerAddress }
 
@@ -102,11 +100,10 @@ package final class Exchange: @unchecked Sendable {
         finish()
     }
 
-    /// Sends the head; the body follows in pieces.
-    /// - Parameter contentLength: when known; else chunked, or, for HTTP/1.0, ended by closing.
-    package func begin(_ status: Int, headers: HeaderBlock = [:], contentLength: Int? = nil) {
+    /// Sends the head. The body follows in pieces: chunked or, for HTTP/1.0, ended by closing.
+    package func begin(_ status: Int, headers: HeaderBlock = [:]) {
         guard let connection = take(status) else { return }
-        connection.beginAnswer(status, standing: standingHeaders, headers: headers, contentLength: contentLength, isHead: method == .head)
+        connection.beginAnswer(status, standing: standingHeaders, headers: headers, isHead: method == .head)
     }
 
     /// Takes a copy. What is written within one event leaves in one system call when that event has been handled.
@@ -119,11 +116,11 @@ package final class Exchange: @unchecked Sendable {
 
     package func write(_ bytes: [UInt8]) { bytes.withUnsafeBytes { write($0) } }
 
-    /// Ends the answer properly. A body shorter than its declared length is aborted instead.
+    /// Ends the answer properly.
     package func end() {
         guard let connection else { return }
         precondition(status != 0, "end before begin")
-        guard connection.endBody() else { return abort() }
+        connection.endBody()
         finish()
     }
 

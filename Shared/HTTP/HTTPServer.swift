@@ -19,8 +19,6 @@ package final class HTTPServer: @unchecked Sendable {
     package let configuration: HTTPServerConfiguration
     /// The port that is listened on, once started.
     package private(set) var port = 0
-    /// Requests whose answer has not ended.
-    package private(set) var inFlight = 0
     package private(set) var isDraining = false
 
     let handler: Handler
@@ -31,7 +29,6 @@ package final class HTTPServer: @unchecked Sendable {
     let deadlines: HTTPDeadlines
     private var acceptor: Acceptor?
     private var connections: [Int32: Connection] = [:]
-    private var lingering = 0
     /// Handlers that have not returned, also those whose client has left.
     private var handlers = 0
     /// The actions of ``Exchange/whenServerStops(_:)``, each until its handler returns.
@@ -70,8 +67,10 @@ package final class HTTPServer: @unchecked Sendable {
 
     /// Stops accepting. Every answer that begins from now on says `connection: close`. A connection without a request is
     /// closed after ``HTTPServerConfiguration/drainIdleWithin``: a client may be sending on it, and must not find it closed.
-    /// Returns when the last answer is out and the last handler has returned. A request that still runs after `limit` is
-    /// broken off, and its handler gets ``brokenOffWithin`` more. Idempotent.
+    /// Returns when the last connection has ended and the last handler has returned. A request that
+    /// still runs after `limit` is broken off, and its handler gets ``brokenOffWithin`` more. A
+    /// client that still sends after the last answer gets ``HTTPServerConfiguration/lingerWithin``,
+    /// also beyond `limit`. Idempotent.
     package func drain(within limit: Duration) async {
         loop.preconditionCurrent()
         isDraining = true
@@ -86,7 +85,7 @@ package final class HTTPServer: @unchecked Sendable {
         await finished(within: Self.brokenOffWithin)
     }
 
-    private var isFinished: Bool { connections.count == lingering && handlers == 0 }
+    private var isFinished: Bool { connections.isEmpty && handlers == 0 }
 
     private func finished(within limit: Duration) async {
         guard !isFinished else { return }
@@ -98,8 +97,6 @@ package final class HTTPServer: @unchecked Sendable {
     }
 
     // MARK: What connections report
-
-    var connectionCount: Int { connections.count }
 
     func accepted(_ descriptor: Int32) {
         guard connections.count < configuration.connectionsMax + Self.refusalsMax else {
@@ -116,14 +113,8 @@ package final class HTTPServer: @unchecked Sendable {
     /// Connections beyond `connectionsMax` that are being told so.
     private static let refusalsMax = 256
 
-    func connectionLingers() {
-        lingering += 1
-        checkDrained()
-    }
-
-    func connectionClosed(_ descriptor: Int32, wasLingering: Bool) {
+    func connectionClosed(_ descriptor: Int32) {
         connections[descriptor] = nil
-        if wasLingering { lingering -= 1 }
         checkDrained()
     }
 
@@ -162,9 +153,6 @@ package final class HTTPServer: @unchecked Sendable {
     }
 
     func forgetBody(_ count: Int) { bufferedBodyBytes -= count }
-
-    func exchangeBegan() { inFlight += 1 }
-    func exchangeEnded() { inFlight -= 1 }
 
     // MARK: What connections share
 

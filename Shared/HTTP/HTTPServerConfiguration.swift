@@ -18,8 +18,9 @@ package struct HTTPServerConfiguration: Sendable {
     package var targetBytesMax = 8 << 10
     /// Beyond it, declared or counted: 413.
     package var bodyBytesMax = 16 << 20
-    /// The bytes of all bodies of requests on this loop, each until its handler drops it or returns. Copies that a handler
-    /// makes do not count. Beyond it: 503 `overloaded` and closed.
+    /// The bytes of all request bodies on this loop as they were received, each until its handler
+    /// drops it or returns. Beyond it: 503 `overloaded` and closed. Copies that a handler makes,
+    /// answers and bytes read ahead are not counted.
     package var bufferedBodyBytesMax = 256 << 20
 
     /// From the first byte of a request (or the connection's opening) to the end of its head. Then: 408.
@@ -41,7 +42,7 @@ package struct HTTPServerConfiguration: Sendable {
     /// … and at which ``Exchange/onDrain`` is called afterwards.
     package var lowWater = 64 << 10
 
-    /// Beyond it: 503 `overloaded` and closed.
+    /// Beyond it: 503 `overloaded` and closed, for 256 connections at a time. Beyond those: reset.
     package var connectionsMax = 8_192
 
     package init() {}

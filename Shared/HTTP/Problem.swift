@@ -96,11 +96,6 @@ extension Problem {
     package static func missingParameter(_ name: String) -> Problem {
         Problem(400, "missing_parameter", .invalidRequest, "Missing required parameter: '\(name)'.", param: name)
     }
-
-    /// A model without a price is refused before the call, never served for free.
-    package static func modelNotPriced(_ model: String) -> Problem {
-        Problem(400, "model_not_priced", .invalidRequest, "The model '\(model)' has no price and cannot be called.", param: "model")
-    }
 }
 
 // MARK: 401 and 403: who asks
@@ -182,14 +177,6 @@ extension Problem {
     package static var idempotencyConflict: Problem {
         Problem(409, "idempotency_conflict", .invalidRequest, "This idempotency key was used with another request.")
     }
-    package static var idempotencyInProgress: Problem {
-        Problem(
-            409, "idempotency_in_progress", .invalidRequest, "The first request with this idempotency key is still running.",
-            retryAfter: .seconds(1))
-    }
-    package static var alreadySubscribed: Problem {
-        Problem(409, "already_subscribed", .invalidRequest, "There is an active subscription already.")
-    }
     package static func conflict(_ message: String) -> Problem { Problem(409, "conflict", .invalidRequest, message) }
     package static var emailTaken: Problem {
         Problem(409, "email_taken", .invalidRequest, "This email address is registered already.", param: "email")
@@ -211,9 +198,6 @@ extension Problem {
         Problem(
             414, "uri_too_long", .invalidRequest, "The request target is longer than \(limit) bytes.",
             fields: [("limit", .integer(Int64(limit)))])
-    }
-    package static func unsupportedMediaType(expected: String) -> Problem {
-        Problem(415, "unsupported_media_type", .invalidRequest, "The request body must be \(expected).")
     }
     package static var expectationFailed: Problem {
         Problem(417, "expectation_failed", .invalidRequest, "Only 'Expect: 100-continue' is understood.")
@@ -290,8 +274,5 @@ extension Problem {
     }
     package static func overloaded(retryAfter: Duration = .seconds(1)) -> Problem {
         Problem(503, "overloaded", .server, "Too much is asked at once.", retryAfter: retryAfter)
-    }
-    package static var draining: Problem {
-        Problem(503, "draining", .server, "This server is being replaced.", retryAfter: .seconds(1))
     }
 }

@@ -47,34 +47,6 @@ package struct Request: Sendable {
     package func json() throws(Problem) -> JSONObject {
         do throws(JSONError) { return try JSONObject(body) } catch { throw Problem(error) }
     }
-
-    /// The body as `application/x-www-form-urlencoded`.
-    package func form() throws(Problem) -> Query {
-        guard mediaType == "application/x-www-form-urlencoded" else {
-            throw .unsupportedMediaType(expected: "application/x-www-form-urlencoded")
-        }
-        return try Query(body)
-    }
-
-    /// `Content-Type` without its parameters, in lower case.
-    package var mediaType: String? {
-        headers.string(for: "content-type")?.prefix { $0 != ";" }.lowercased().split(separator: " ").first.map(String.init)
-    }
-
-    /// The value of one cookie (RFC 6265 §5.4); nil when it stands twice with different values.
-    package func cookie(_ name: String) -> String? {
-        var found: String?
-        for line in headers.strings(for: "cookie") {
-            for pair in line.split(separator: ";") {
-                let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-                guard parts.count == 2, parts[0].trimmed == name else { continue }
-                let value = String(parts[1].trimmed)
-                guard found == nil || found == value else { return nil }
-                found = value
-            }
-        }
-        return found
-    }
 }
 
 /// What `{name}` in a route's pattern stood for, percent-decoded.
@@ -112,14 +84,5 @@ extension Problem {
             case .notAnObject, .syntax, .depth, .tooManyMembers, .nameTooLong, .tooManyValues:
                 .invalidJSON("The request body is no valid JSON object: \(error).")
             }
-    }
-}
-
-extension Substring {
-    fileprivate var trimmed: Substring {
-        var text = self
-        while text.first == " " || text.first == "\t" { text.removeFirst() }
-        while text.last == " " || text.last == "\t" { text.removeLast() }
-        return text
     }
 }

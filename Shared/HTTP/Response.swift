@@ -33,10 +33,6 @@ package struct Response: Sendable {
         Response(status: status, headers: ["content-type": "text/plain; charset=utf-8"], body: Array(text.utf8))
     }
 
-    package static func html(_ status: Int, _ text: String) -> Response {
-        Response(status: status, headers: ["content-type": "text/html; charset=utf-8"], body: Array(text.utf8))
-    }
-
     /// An answer of any length: `makeBody` runs once the head is sent, not for HEAD. When it throws, the connection is broken, so that
     /// no reader takes the part for the whole.
     package static func stream(
@@ -48,9 +44,6 @@ package struct Response: Sendable {
     }
 
     package static var noContent: Response { Response(status: 204) }
-
-    /// 303: the browser goes on with GET.
-    package static func seeOther(_ location: String) -> Response { Response(status: 303, headers: ["location": location]) }
 
     package static func problem(_ problem: Problem) -> Response { problem.response }
 }

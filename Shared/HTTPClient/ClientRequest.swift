@@ -13,8 +13,6 @@ package struct ClientRequest: Sendable {
     package var connectTimeout: Duration = .seconds(5)
     /// PEM file trusted *instead of* the system's authorities. The chain and the host name are checked in either case.
     package var caFile: String?
-    /// At most ten, to `http` and `https` only. A credential in ``headers`` follows to other hosts as well, so the default is no.
-    package var followRedirects = false
     /// A longer body ends the request with ``ClientError/Code/tooLarge``.
     package var responseBytesMax = 4 << 20
 
@@ -26,7 +24,7 @@ package struct ClientRequest: Sendable {
 /// An answer of any status: a 500 is an answer, not an error.
 package struct ClientResponse: Sendable {
     package let status: Int
-    /// As sent by the server that answered last; those of 1xx and followed redirects are dropped.
+    /// As sent by the server; those of 1xx answers are dropped.
     package let headers: [(name: String, value: String)]
     package let body: [UInt8]
 
@@ -57,7 +55,4 @@ package struct ClientError: Error, CustomStringConvertible {
     package let message: String
 
     package var description: String { "\(code): \(message)" }
-
-    /// True when the server cannot have seen the request.
-    package var neverSent: Bool { [.badRequest, .connectFailed, .tlsFailed].contains(code) }
 }

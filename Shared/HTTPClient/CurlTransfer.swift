@@ -50,9 +50,6 @@ final class CurlTransfer: @unchecked Sendable {
     private func set(_ request: ClientRequest) {
         ccurl_set_string(easy, CURLOPT_URL, request.url)
         ccurl_set_string(easy, CURLOPT_PROTOCOLS_STR, "http,https")
-        ccurl_set_string(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https")
-        ccurl_set_long(easy, CURLOPT_FOLLOWLOCATION, request.followRedirects ? 1 : 0)
-        ccurl_set_long(easy, CURLOPT_MAXREDIRS, 10)
         ccurl_set_long(easy, CURLOPT_NOSIGNAL, 1)
         ccurl_set_long(easy, CURLOPT_TIMEOUT_MS, max(1, Int(request.timeout.milliseconds)))
         ccurl_set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, max(1, Int(request.connectTimeout.milliseconds)))
@@ -105,7 +102,7 @@ final class CurlTransfer: @unchecked Sendable {
 
     private func gotHeader(_ line: String) {
         guard let colon = line.firstIndex(of: ":"), !line.hasPrefix("HTTP/") else {
-            // A status line: the headers before it belonged to a 1xx answer or a redirect. The empty line after the last
+            // A status line: the headers before it belonged to a 1xx answer. The empty line after the last
             // header comes through here too and must not forget them.
             if line.hasPrefix("HTTP/") { headers.removeAll() }
             return
@@ -150,8 +147,7 @@ extension ClientError.Code {
                 CURLE_SSL_CERTPROBLEM, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_INVALIDCERTSTATUS:
                 .tlsFailed
             case CURLE_OPERATION_TIMEDOUT: .timedOut
-            case CURLE_WEIRD_SERVER_REPLY, CURLE_BAD_CONTENT_ENCODING, CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_TOO_MANY_REDIRECTS,
-                CURLE_UNSUPPORTED_PROTOCOL:
+            case CURLE_WEIRD_SERVER_REPLY, CURLE_BAD_CONTENT_ENCODING, CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_UNSUPPORTED_PROTOCOL:
                 .malformed
             default: .closedEarly
             }

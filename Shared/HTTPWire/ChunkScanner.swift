@@ -23,31 +23,37 @@ struct ChunkScanner {
     private var place = Place.size
     private var size = 0
     private var digits = 0
-    private var extensionBytes = 0
+    private var dataBytes = 0
+    private var framingBytes = 0
 
     private static let digitsMax = 16
-    /// The bytes of all extensions of one body. A reader must bound them (RFC 9112 §7.1.1).
-    private static let extensionBytesMax = 16_384
+    /// The bytes of sizes, extensions and line ends that a body may have beyond twice its data. A
+    /// reader must bound them (RFC 9112 §7.1.1). Chunks of three bytes and more never reach it
+    /// without extensions.
+    private static let framingBytesMax = 16_384
 
     mutating func scan(_ input: UnsafeRawBufferPointer) throws(HTTPSyntaxError) {
         var offset = 0
         while offset < input.count {
+            if case .data(let left) = place {
+                let taken = min(left, input.count - offset)
+                offset += taken
+                dataBytes += taken
+                place = taken == left ? .dataCR : .data(left: left - taken)
+                continue
+            }
             let byte = input[offset]
             offset += 1
+            framingBytes += 1
+            guard framingBytes <= Self.framingBytesMax + 2 * dataBytes else { throw Self.tooMuchFraming }
             switch place {
             case .size: try readSize(byte)
-            case .extensionName, .extensionValue, .extensionToken, .quotedText, .quotedPair, .quotedEnd:
-                extensionBytes += 1
-                guard extensionBytes <= Self.extensionBytesMax else { throw .malformed("chunk extensions of more than 16384 bytes") }
-                try readExtension(byte)
+            case .extensionName, .extensionValue, .extensionToken, .quotedText, .quotedPair, .quotedEnd: try readExtension(byte)
             case .sizeLF:
                 guard byte == 0x0A else { throw .malformed("the size of a chunk must end with CRLF") }
                 place = size == 0 ? .trailers : .data(left: size)
                 (size, digits) = (0, 0)
-            case .data(let left):
-                let taken = min(left, input.count - offset + 1)
-                offset += taken - 1
-                place = taken == left ? .dataCR : .data(left: left - taken)
+            case .data: break
             case .dataCR:
                 guard byte == 0x0D else { throw .malformed("a chunk is longer than its size") }
                 place = .dataLF
@@ -62,6 +68,9 @@ struct ChunkScanner {
             }
         }
     }
+
+    private static let tooMuchFraming = HTTPSyntaxError.malformed(
+        "sizes and extensions of chunks must not be more than twice the data and 16384 bytes; send larger chunks")
 
     private mutating func readSize(_ byte: UInt8) throws(HTTPSyntaxError) {
         if let digit = Hex.digit(byte) {

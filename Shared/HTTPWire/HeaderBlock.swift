@@ -23,10 +23,10 @@ package struct HeaderBlock: Sendable {
 
     // MARK: Reading
 
-    /// Index of the first field of that name, at or after `start`.
-    package func find(_ name: StaticString, from start: Int = 0) -> Int? {
+    /// Index of the first field of that name.
+    package func find(_ name: StaticString) -> Int? {
         bytes.withUnsafeBufferPointer { buffer in
-            var index = start
+            var index = 0
             while index < fields.count {
                 let field = fields[index]
                 if Int(field.nameEnd - field.nameStart) == name.utf8CodeUnitCount, Self.matches(buffer, field, name) { return index }
@@ -96,32 +96,6 @@ package struct HeaderBlock: Sendable {
     /// Every field as text, for tests and tools.
     package var pairs: [(name: String, value: String)] {
         fields.indices.map { (name(at: $0), String(decoding: value(at: $0), as: UTF8.self)) }
-    }
-
-    /// True when the value of a list field (`Connection`, `Accept-Encoding`…) names `token`, ASCII case ignored.
-    package func hasToken(_ token: StaticString, in name: StaticString) -> Bool {
-        var from = 0
-        while let index = find(name, from: from) {
-            let found = withValue(at: index) { value in
-                value.split(separator: UInt8(ascii: ",")).contains { part in
-                    let trimmed = Self.trim(UnsafeRawBufferPointer(rebasing: part))
-                    return trimmed.count == token.utf8CodeUnitCount && !trimmed.isEmpty
-                        && strncasecmp(
-                            trimmed.baseAddress!.assumingMemoryBound(to: CChar.self),
-                            UnsafeRawPointer(token.utf8Start).assumingMemoryBound(to: CChar.self), trimmed.count) == 0
-                }
-            }
-            if found { return true }
-            from = index + 1
-        }
-        return false
-    }
-
-    private static func trim(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-        var (start, end) = (0, bytes.count)
-        while start < end, bytes[start] == 0x20 || bytes[start] == 0x09 { start += 1 }
-        while end > start, bytes[end - 1] == 0x20 || bytes[end - 1] == 0x09 { end -= 1 }
-        return UnsafeRawBufferPointer(rebasing: bytes[start..<end])
     }
 
     /// Fields that concern one connection, or frame the body on it, and are never copied to another (RFC 9110 §7.6.1).

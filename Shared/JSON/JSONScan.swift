@@ -86,19 +86,6 @@ package struct JSONScan {
         return bytes.count - reader.escapeBytes
     }
 
-    /// Whether the text stands anywhere: a cheap question before a scan.
-    package static func contains(_ text: StaticString, in bytes: UnsafeRawBufferPointer) -> Bool {
-        guard var at = bytes.baseAddress else { return false }
-        let length = text.utf8CodeUnitCount
-        let last = at + bytes.count - length
-        while at <= last {
-            guard let candidate = memchr(at, Int32(text.utf8Start[0]), last - at + 1) else { return false }
-            if memcmp(candidate, text.utf8Start, length) == 0 { return true }
-            at = UnsafeRawPointer(candidate) + 1
-        }
-        return false
-    }
-
     // MARK: Skipping; every function answers an offset of at most `end`
 
     @inline(__always)

@@ -43,7 +43,7 @@ struct Hosts: Sendable {
         for (index, name) in names.enumerated() {
             let port = ports.isEmpty ? "" : ports[min(index, ports.count - 1)]
             do {
-                let addresses = try await HostLookup.addresses(of: name, port: 0, within: limit, on: loop)
+                let addresses = try await HostLookup.system.addresses(of: name, port: 0, within: limit, on: loop)
                 entries += addresses.compactMap(\.host).map { (name, $0, port) }
             } catch {
                 failure = "\(error)"

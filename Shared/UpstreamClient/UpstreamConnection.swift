@@ -28,6 +28,8 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     private var isWatched = false
     private var interest: Readiness = []
     private var candidates: ArraySlice<SocketAddress> = []
+    /// The end of the time for look-up, TCP and TLS.
+    private var connectBy = MonotonicInstant.never
     private var lastFailure = UpstreamError(.connectFailed, "no address")
     private var tls: TLSSession?
     private let parser: HTTPParser
@@ -56,6 +58,16 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
 
     // MARK: Calls
 
+    /// True if a kept connection can carry the next call: the server has neither ended it nor sent
+    /// bytes, which would be taken for the answer. Reads a byte, so the connection must be closed if
+    /// false.
+    var isQuiet: Bool {
+        withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { byte in
+            let (count, end) = fill(byte)
+            return count == 0 && end.isOpen
+        }
+    }
+
     /// Takes `call`; it is sent as soon as there is a connection.
     func run(_ call: UpstreamResponse) {
         self.call = call
@@ -65,7 +77,10 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
         encryptedBefore = tls?.bytesWritten ?? 0
         parser.answersHead = call.isHead
         if parser.state == .complete { parser.next() }
-        guard phase == .ready else { return }
+        guard phase == .ready else {
+            connectBy = loop.now + pool.configuration.connectWithin
+            return
+        }
         deadline = loop.now + pool.configuration.firstByteWithin
         flush()
     }
@@ -194,13 +209,14 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
         fail(error)
     }
 
-    /// Addresses are tried in the resolver's order and share the connect deadline.
+    /// Tries the addresses in the resolver's order. Each gets an equal share of the time that is
+    /// left for it and those after it.
     private func connectNext() {
         while let address = candidates.popFirst() {
             descriptor = address.connect()
             if descriptor >= 0 {
                 phase = .connecting
-                deadline = loop.now + pool.configuration.connectWithin / (candidates.count + 1)
+                deadline = loop.now + (connectBy - loop.now) / (candidates.count + 1)
                 (isWatched, interest) = (true, .writable)
                 loop.watch(descriptor, for: interest, self)
                 return
@@ -271,7 +287,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
 
     override func deadlineReached() {
         switch phase {
-        case .connecting where !candidates.isEmpty:
+        case .connecting where !candidates.isEmpty && loop.now < connectBy:
             closeSocket()
             connectNext()
         case .unconnected, .connecting, .handshaking:

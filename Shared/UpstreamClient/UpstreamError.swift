@@ -31,12 +31,4 @@ package struct UpstreamError: Error, Hashable, Sendable, CustomStringConvertible
     package init(_ code: Code, _ detail: String = "") { (self.code, self.detail) = (code, detail) }
 
     package var description: String { detail.isEmpty ? "\(code)" : "\(code): \(detail)" }
-
-    /// True when no byte of the request can have reached the server: sending it elsewhere is safe.
-    package var neverSent: Bool {
-        switch code {
-        case .connectFailed, .tlsFailed, .timedOut(.connect), .saturated: true
-        case .timedOut, .closedEarly, .malformed, .tooLarge, .cancelled: false
-        }
-    }
 }

@@ -5,9 +5,10 @@ package import TLS
 /// Kept connections to one origin on one loop: the way to providers.
 ///
 /// A call takes the connection used last, or opens one; above ``Configuration/connectionsMax`` it waits in line. A request
-/// leaves in one `send`; reads go to the caller without a copy. A request is sent a second time only
-/// if the server cannot have read a byte of it: it had closed a kept connection before. Confined to
-/// its loop.
+/// leaves in one `send`; reads go to the caller without a copy. A kept connection on which the server
+/// has ended or has sent bytes is closed instead of used. A request is sent a second time only if
+/// the server cannot have read a byte of it: it ended a kept connection before. Confined to its
+/// loop.
 package final class UpstreamPool: @unchecked Sendable {
     // @unchecked Sendable: confined to `loop`.
 
@@ -21,6 +22,7 @@ package final class UpstreamPool: @unchecked Sendable {
         /// In line, then `.saturated`.
         package var waitWithin = Duration.seconds(5)
         // Deadlines below are looked at once a second, so up to a second late.
+        /// For name look-up, TCP and TLS together, over all addresses of the host.
         package var connectWithin = Duration.seconds(5)
         package var firstByteWithin = Duration.seconds(120)
         package var gapWithin = Duration.seconds(120)
@@ -133,9 +135,11 @@ package final class UpstreamPool: @unchecked Sendable {
 
     private func start(_ call: UpstreamResponse) {
         dropFinishedWaiters()
-        if let kept = idle.popLast() {
-            kept.run(call)
-        } else if connections.count < configuration.connectionsMax {
+        while let kept = idle.popLast() {
+            if kept.isQuiet { return kept.run(call) }
+            kept.close()
+        }
+        if connections.count < configuration.connectionsMax {
             open(call)
         } else if waitingCount < configuration.waitingMax {
             waiting.append(call)
@@ -184,12 +188,15 @@ package final class UpstreamPool: @unchecked Sendable {
         }
     }
 
-    /// Calls that were cancelled or waited too long leave the line when they come to its front.
+    /// Drops calls that were cancelled or waited too long: at the front of the line, and in the
+    /// middle when the line is full.
     private func dropFinishedWaiters() {
         while waitingFirst < waiting.count, waiting[waitingFirst].isOver { waitingFirst += 1 }
-        if waitingFirst == waiting.count || waitingFirst > 256 {
+        let isFull = waitingCount >= configuration.waitingMax
+        if waitingFirst == waiting.count || waitingFirst > 256 || isFull {
             waiting.removeFirst(waitingFirst)
             waitingFirst = 0
         }
+        if isFull { waiting.removeAll { $0.isOver } }
     }
 }

@@ -4,7 +4,7 @@ package import HTTPWire
 /// One call: from ``UpstreamPool/begin(method:target:headers:body:)`` to the last byte of its answer. Confined to the pool's loop.
 ///
 /// Exactly one task waits on it: first for ``head()``, then in ``pipe(_:)`` or ``collect(upTo:)``. A call that nobody waits for
-/// buffers at most 64 KiB and meets its gap deadline.
+/// reads no more once it buffers 64 KiB, so the last read may add 64 KiB. It meets its gap deadline.
 package final class UpstreamResponse: @unchecked Sendable {
     // @unchecked Sendable: confined to `loop`; what other threads may call goes through `loop.execute`.
 

@@ -120,7 +120,6 @@ enum JSONTarget {
             return true
         }
         _ = scan["usage"]?["prompt_tokens"]?.integer
-        _ = JSONScan.contains("\"usage\"", in: scan.bytes)
     }
 
     /// In well-formed text the scanner finds what the reader finds.

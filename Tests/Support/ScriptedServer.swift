@@ -9,9 +9,12 @@ package final class ScriptedServer: Sendable {
     private let listener: Int32
     private let accepted = Mutex(0)
 
-    /// - Parameter script: gets the connection, numbered from 1. When it returns, the connection is closed.
-    package init(_ script: @escaping @Sendable (ScriptedPeer) -> Void) {
+    /// - Parameters:
+    ///   - receiveBuffer: the bytes that the kernel takes before the script reads, about.
+    ///   - script: gets the connection, numbered from 1. When it returns, the connection is closed.
+    package init(receiveBuffer: Int32? = nil, _ script: @escaping @Sendable (ScriptedPeer) -> Void) {
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        if var size = receiveBuffer { setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &size, 4) }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
@@ -190,6 +193,9 @@ package final class ScriptedPeer {
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
         close()
     }
+
+    /// Sends FIN. The bytes that the client still sends wait unread.
+    package func endSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
     /// Ends the connection before the script returns.
     package func close() {

@@ -33,8 +33,8 @@ struct PromptSize: Hashable, Sendable {
 }
 
 extension PromptSize {
-    /// Measures a request, and refuses content without a known price. Reads the bytes once, because
-    /// a request may have millions of messages.
+    /// Measures a request, and refuses content without a known price. Reads the bytes in a
+    /// fixed number of passes, because a request may have hundreds of thousands of messages.
     init(of request: JSONObject) throws(ChatRequest.Refusal) {
         self.init(textBytes: Int64(request.decodedCount), messages: 0, pictures: 0)
         guard let messages = request.raw("messages") else { return }

@@ -181,6 +181,33 @@ struct EventLoopTests {
         #expect(bytes == [UInt8(ascii: "x")])
     }
 
+    @Test func `what has arrived is handled before a deadline that passed meanwhile`() async throws {
+        final class Late: IOHandler {
+            var told: [String] = []
+            override func ready(_ events: Readiness) {
+                told.append("ready")
+                deadline = .never
+            }
+            override func deadlineReached() { told.append("deadline") }
+        }
+        let told = try await onLoop { loop in
+            var ends: [Int32] = [0, 0]
+            socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends)
+            defer { ends.forEach { close($0) } }
+            let late = Late()
+            late.deadline = loop.now + .milliseconds(100)
+            loop.watch(ends[0], for: .readable, late)
+            _ = write(ends[1], "x", 1)
+            // The loop looks at deadlines once a second, so the next turn does.
+            poll(nil, 0, 1_100)
+            try await loop.sleep(for: .zero)
+            loop.unwatch(ends[0])
+            return late.told
+        }
+        #expect(told.first == "ready")
+        #expect(!told.contains("deadline"))
+    }
+
     @Test func `a passed deadline is told once`() async throws {
         /// Its first deadline sets that of a second handler, which a later sweep reaches.
         final class Late: IOHandler {

@@ -1,3 +1,5 @@
+import Synchronization
+import TestSupport
 import Testing
 
 @testable import EventLoop
@@ -9,7 +11,7 @@ struct HostLookupTests {
     private func addresses(of host: String, within limit: Duration = .seconds(30)) async throws -> [String?] {
         let loop = Self.loop
         return try await Task(executorPreference: loop) {
-            try await HostLookup.addresses(of: host, port: 5432, within: limit, on: loop).map(\.host)
+            try await HostLookup.system.addresses(of: host, port: 5432, within: limit, on: loop).map(\.host)
         }.value
     }
 
@@ -36,8 +38,27 @@ struct HostLookupTests {
         #expect(error?.description.contains("does-not-exist.invalid") == true)
     }
 
-    @Test func `a look-up that takes too long does not keep its caller`() async throws {
-        let error = await #expect(throws: HostLookup.Failure.self) { _ = try await addresses(of: "localhost", within: .zero) }
-        #expect(error?.isTimeout == true)
+    @Test func `a host whose look-up hangs takes one thread, and does not keep its callers`() async throws {
+        let loop = Self.loop
+        let release = Gate(on: loop)
+        let asked = Mutex<[String]>([])
+        let lookup = HostLookup { host, port in
+            asked.withLock { $0.append(host) }
+            if host == "a.test" { _ = release.waitBlocking() }
+            return .success([HostLookup.address("127.0.0.1", port: port)].compactMap(\.self))
+        }
+        @Sendable func hosts(_ name: String, within limit: Duration) -> Task<[String?], any Error> {
+            Task(executorPreference: loop) { try await lookup.addresses(of: name, port: 80, within: limit, on: loop).map(\.host) }
+        }
+        for _ in 0..<8 {
+            let error = await #expect(throws: HostLookup.Failure.self) { _ = try await hosts("a.test", within: .zero).value }
+            #expect(error?.isTimeout == true)
+        }
+        #expect(try await hosts("b.test", within: .seconds(30)).value == ["127.0.0.1"])
+        let joined = hosts("a.test", within: .seconds(30))
+        try await Task(executorPreference: loop) { try await loop.sleep(for: .zero) }.value
+        release.open()
+        #expect(try await joined.value == ["127.0.0.1"])
+        #expect(asked.withLock { $0.sorted() } == ["a.test", "b.test"])
     }
 }

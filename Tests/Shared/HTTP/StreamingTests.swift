@@ -63,7 +63,7 @@ struct StreamingTests {
         let mostBuffered = Mutex(0)
         let pauses = Mutex(0)
         let server = try await TestServer { exchange in
-            exchange.begin(200, contentLength: pieces * Self.piece.count)
+            exchange.begin(200)
             for _ in 0..<pieces {
                 exchange.write(Self.piece)
                 let buffered = exchange.buffered
@@ -76,9 +76,11 @@ struct StreamingTests {
         }
         let client = server.client(receiveBuffer: 64 << 10)
         client.send(get("/"))
-        client.read { $0.received.count >= pieces * Self.piece.count + 100 }
-        let answer = try #require(client.answers.first)
-        #expect(answer.body.count == pieces * Self.piece.count)
+        let chunk = "4000\r\n".utf8.count + Self.piece.count + "\r\n".utf8.count
+        let body = pieces * chunk + "0\r\n\r\n".utf8.count
+        client.read { $0.received.count > body && $0.received.suffix(5) == Array("0\r\n\r\n".utf8)[...] }
+        let head = String(decoding: client.received.prefix(client.received.count - body), as: UTF8.self)
+        #expect(head.hasPrefix("HTTP/1.1 200 OK\r\n") && head.hasSuffix("\r\n\r\n"))
         #expect(pauses.withLock { $0 } > 10)
         #expect(mostBuffered.withLock { $0 } <= HTTPServerConfiguration().highWater + Self.piece.count)
     }
@@ -119,9 +121,6 @@ struct StreamingTests {
             client = nil
         }
         #expect(await iterator.next() == "closed")
-        // The loop has closed the connection and counts the exchange no more.
-        let inFlight = await Task(executorPreference: server.loop) { server.server.inFlight }.value
-        #expect(inFlight == 0)
     }
 
     @Test func `a streamed response is as long as it is, and for HEAD nothing of it is made`() async throws {
@@ -168,8 +167,6 @@ struct StreamingTests {
         client = nil
         var iterator = events.makeAsyncIterator()
         #expect(await iterator.next() == "ClientGone()")
-        let inFlight = await Task(executorPreference: server.loop) { server.server.inFlight }.value
-        #expect(inFlight == 0)
     }
 
     @Test func `a streamed response that cannot be made to its end lacks its last chunk`() async throws {
@@ -210,18 +207,6 @@ struct StreamingTests {
         let client = server.client()
         client.send("GET / HTTP/1.0\r\n\r\n")
         #expect(client.readToEnd() == .reset)
-    }
-
-    @Test func `an answer shorter than declared is broken off`() async throws {
-        let server = try await TestServer { exchange in
-            exchange.begin(200, contentLength: 10)
-            exchange.write(Array("short".utf8))
-            exchange.end()
-        }
-        let client = server.client()
-        client.send(get("/"))
-        #expect(client.readToEnd() == .closed)
-        #expect(client.text.hasSuffix("\r\n\r\nshort"))
     }
 
     @Test func `HTTP 1.0 gets its stream unframed and closed at the end`() async throws {

@@ -81,6 +81,25 @@ struct StrictnessTests {
         #expect(client.text.contains("`\(name)`"), "\(client.text)")
     }
 
+    @Test func `chunks that are mostly framing are refused`() async throws {
+        let client = try await Self.server.value.client()
+        client.send(Self.post("Transfer-Encoding: chunked", String(repeating: "1\r\na\r\n", count: 100_000) + "0\r\n\r\n"))
+        #expect(client.readToEnd() == .closed)
+        #expect(client.statuses == [400])
+    }
+
+    @Test func `short chunks are accepted`() async throws {
+        let server = try await TestServer { router in router.on(.post, "/echo") { request in .text(200, "\(request.body.count)") } }
+        for (size, count) in [(1, 3_000), (3, 100_000)] {
+            let chunk = "\(size)\r\n\(String(repeating: "a", count: size))\r\n"
+            let client = server.client()
+            client.send(Self.post("Transfer-Encoding: chunked", String(repeating: chunk, count: count) + "0\r\n\r\n"))
+            client.read { !$0.answers.isEmpty }
+            #expect(client.statuses == [200])
+            #expect(client.answers.last.map { String(decoding: $0.body, as: UTF8.self) } == "\(size * count)")
+        }
+    }
+
     static let accepted: [Case] = [
         Case("a length", post("Content-Length: 19", body), 200),
         Case("chunks", post("Transfer-Encoding: chunked", chunk + "0\r\n\r\n"), 200),

@@ -230,14 +230,6 @@ struct JSONScanTests {
         #expect(scan(#"{"choices":[]}"#) { $0["choices"]?.firstElement == nil })
     }
 
-    @Test func `contains finds text at the edges`() {
-        let bytes = Array("abcab".utf8)
-        bytes.withUnsafeBytes { bytes in
-            #expect(JSONScan.contains("abc", in: bytes) && JSONScan.contains("cab", in: bytes) && JSONScan.contains("abcab", in: bytes))
-            #expect(!JSONScan.contains("abcabc", in: bytes) && !JSONScan.contains("x", in: bytes) && !JSONScan.contains("bb", in: bytes))
-        }
-    }
-
     @Test func `arbitrary bytes never trap the scanner nor the reader`() {
         let seed = drawSeed()
         var random = SplitMix64(seed: seed)

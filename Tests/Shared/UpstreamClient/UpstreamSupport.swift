@@ -54,7 +54,11 @@ final class Seen: @unchecked Sendable {
 
 /// A server whose first connection answers one request and ends when the test says so.
 final class ClosingServer: Sendable {
-    enum End: Sendable { case close, reset }
+    enum End: Sendable {
+        case close, reset
+        /// As a load balancer ends an idle connection.
+        case requestTimeout
+    }
 
     private let server: ScriptedServer
     private let (may, done) = (Gate(on: loop), Gate(on: loop))
@@ -69,6 +73,9 @@ final class ClosingServer: Sendable {
             switch end {
             case .close: peer.close()
             case .reset: peer.reset()
+            case .requestTimeout:
+                peer.send("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                peer.close()
             }
             done.open()
         }
@@ -81,6 +88,42 @@ final class ClosingServer: Sendable {
     func end() -> Bool {
         may.open()
         return done.waitBlocking()
+    }
+}
+
+/// A server that answers the first request of its first connection without reading it. The kernel
+/// has no room for a byte of the second request. Then the server ends the connection.
+final class FullServer: Sendable {
+    private let server: ScriptedServer
+    private let (may, over) = (Gate(on: loop), Gate(on: loop))
+
+    /// - Parameter later: serves the connections after the first one.
+    init(later: @escaping @Sendable (ScriptedPeer) -> Void = echo) {
+        server = ScriptedServer(receiveBuffer: 4_096) { [may, over] peer in
+            guard peer.number == 1 else { return later(peer) }
+            _ = peer.read(16)
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na")
+            guard may.waitBlocking() else { return }
+            peer.endSending()
+            _ = over.waitBlocking()
+        }
+    }
+
+    deinit { over.open() }
+
+    var port: Int { server.port }
+    var connections: Int { server.connections }
+
+    /// Calls once to fill the kernel's buffer, begins a second call, and ends the first connection.
+    func secondCall(_ pool: UpstreamPool) async throws -> UpstreamResponse {
+        let first = pool.begin(method: "POST", target: Array("/".utf8), headers: [:], body: [UInt8](repeating: 1, count: 40_000))
+        try await first.head()
+        #expect(try await first.collect(upTo: 9) == Array("a".utf8))
+        #expect(pool.idleCount == 1)
+        let second = pool.begin(method: "POST", target: Array("/again".utf8), headers: [:], body: [1])
+        #expect(pool.idleCount == 0)
+        may.open()
+        return second
     }
 }
 

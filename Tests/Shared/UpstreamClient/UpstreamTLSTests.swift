@@ -45,7 +45,6 @@ struct UpstreamTLSTests {
                 return
             }
             #expect(!reason.isEmpty)
-            #expect(error?.neverSent == true)
             #expect(pool.openCount == 0)
         }
     }

@@ -108,7 +108,7 @@ final class ProviderAPI: Sendable {
             try await stream(exchange, completion, pieces: completion.pieces / 2, isWhole: false)
         } else {
             let body = completion.body
-            exchange.begin(200, headers: Self.json, contentLength: body.count)
+            exchange.begin(200, headers: Self.json)
             exchange.write(Array(body[..<(body.count / 2)]))
         }
         try await pause(exchange, .milliseconds(20))

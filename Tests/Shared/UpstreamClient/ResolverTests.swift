@@ -1,0 +1,53 @@
+import Synchronization
+import Testing
+
+@testable import EventLoop
+@testable import UpstreamClient
+
+/// The addresses of an origin while its name server fails.
+@Suite(.timeLimit(.minutes(1)))
+struct ResolverTests {
+    private static let origin = Origin(scheme: .http, host: "a.test", port: 80)
+
+    /// Asks a resolver, whose look-ups succeed `good` times, `asked` times in one turn of the loop.
+    /// - Returns: the answers, and the number of look-ups.
+    private func ask(_ asked: Int, good: Int) async throws -> (answers: [String], lookups: Int) {
+        let lookups = Mutex(0)
+        let lookup = HostLookup { _, port in
+            let number = lookups.withLock { lookups in
+                lookups += 1
+                return lookups
+            }
+            guard number <= good else { return .failure(HostLookup.Failure(isTimeout: false, description: "no name server")) }
+            return .success([HostLookup.address("127.0.0.1", port: port)].compactMap(\.self))
+        }
+        let answers = try await Task(executorPreference: loop) {
+            let resolver = Resolver(loop: loop, origin: Self.origin, lookup: lookup, keepsFor: .zero)
+            var answers: [String] = []
+            for _ in 0..<asked {
+                let answer = Wait<String>(on: loop)
+                resolver.addresses(within: .seconds(30)) { result in
+                    switch result {
+                    case .success(let addresses): answer.succeed("\(addresses.compactMap(\.host))")
+                    case .failure(let error): answer.succeed("\(error.code)")
+                    }
+                }
+                answers.append(try await answer.value())
+            }
+            return answers
+        }.value
+        return (answers, lookups.withLock { $0 })
+    }
+
+    @Test func `the last addresses serve without a look-up after a look-up has failed`() async throws {
+        let (answers, lookups) = try await ask(4, good: 1)
+        #expect(answers == Array(repeating: #"["127.0.0.1"]"#, count: 4))
+        #expect(lookups == 2)
+    }
+
+    @Test func `a failure stands for the calls right after it`() async throws {
+        let (answers, lookups) = try await ask(3, good: 0)
+        #expect(answers == Array(repeating: "connectFailed", count: 3))
+        #expect(lookups == 1)
+    }
+}
