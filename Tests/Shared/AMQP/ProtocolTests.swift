@@ -28,6 +28,40 @@ struct ProtocolTests {
         #expect(server.connections == 2)
     }
 
+    @Test func `the end of an answered request's time fails no later request of the same message id`() async throws {
+        let loop = EventLoop.spawn(name: "test")
+        let isOver = Gate(on: loop)
+        let server = ScriptedServer { peer in
+            let broker = ScriptedBroker(peer: peer)
+            guard broker.open(), broker.listenForReplies(), broker.selectConfirms() else { return }
+            guard let first = broker.published() else { return }
+            broker.reply(tag: 1, to: first.correlationID, from: "auth")
+            guard let second = broker.published(), broker.publish(), isOver.waitBlocking() else { return }
+            broker.reply(tag: 2, to: second.correlationID, from: "auth")
+            _ = peer.waitForHangup()
+        }
+        let client = RPCClient(try configuration(server), service: "test", answeredBy: "auth", log: log)
+        async let running: Void = client.run()
+        #expect(await client.connected(within: .seconds(10)))
+        @Sendable func ask(_ id: String, within limit: Duration) async -> RPCError? {
+            do throws(RPCError) {
+                _ = try await client.call(
+                    exchange: "auth.rpc", routingKey: "key", type: "test.v1", body: [1], messageID: id, within: limit)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        #expect(await ask("same", within: .seconds(1)) == nil)
+        let second = Task.immediate { await ask("same", within: .seconds(20)) }
+        // Its time ends after that of the first request, which has no confirm either.
+        #expect(await ask("other", within: .seconds(1)) == .timedOut)
+        isOver.open()
+        #expect(await second.value == nil)
+        await client.stop(within: .zero)
+        await running
+    }
+
     @Test func `messages whose callers gave up take no place of later ones`() async throws {
         let server = ScriptedServer { peer in
             let broker = ScriptedBroker(peer: peer)
