@@ -28,6 +28,29 @@ struct ProtocolTests {
         #expect(server.connections == 2)
     }
 
+    @Test func `a withheld confirm in front of a full window renews the connection before its time`() async throws {
+        let server = ScriptedServer { peer in
+            let broker = ScriptedBroker(peer: peer)
+            guard broker.open(), broker.selectConfirms() else { return }
+            var tag: UInt64 = 0
+            while broker.publish() {
+                tag += 1
+                if peer.number > 1 || tag > 1 { broker.acknowledge(tag) }
+            }
+        }
+        try await withPublisher(server, { $0.windowMax = 600 }) { publisher in
+            // Immediate: the first of all messages. Its caller gives up before the age that no message may reach.
+            let withheld = Task.immediate { await publisher.publish(batch: [message("withheld", to: "work")], within: .seconds(20)) }
+            let others = await publisher.publish(batch: (0..<600).map { message("\($0)", to: "work") }, within: .seconds(25))
+            #expect(others.prefix(599).allSatisfy { $0.isSuccess })
+            #expect(others[599].failure == .disconnected)
+            #expect(await withheld.value[0].failure == .disconnected)
+            #expect(await publisher.connected(within: .seconds(10)))
+            try await publisher.publish(message("after", to: "work"), within: .seconds(10))
+        }
+        #expect(server.connections == 2)
+    }
+
     @Test func `the end of an answered request's time fails no later request of the same message id`() async throws {
         let loop = EventLoop.spawn(name: "test")
         let isOver = Gate(on: loop)
