@@ -38,7 +38,8 @@ final class Channel {
 
     // MARK: Opening
 
-    /// Connects, logs in and opens channel 1: takes at most three times `connectWithin`.
+    /// Looks up the host, connects, logs in and opens channel 1, each within `connectWithin`. With
+    /// `amqps` the look-up may take longer (see ``Transport``).
     init(_ configuration: AMQPConfiguration, host: AMQPConfiguration.Host) throws(ConnectionFailure) {
         guard let connection = amqp_new_connection() else {
             throw ConnectionFailure(kind: .connectFailed, description: "out of memory")

@@ -51,6 +51,13 @@ struct ProtocolTests {
         #expect(server.connections == 2)
     }
 
+    @Test(arguments: ["amqp", "amqps"])
+    func `a host is looked up where look-ups have a limit, and one that does not exist is the reason told`(scheme: String) async throws {
+        let configuration = try AMQPConfiguration(
+            url: "\(scheme)://guest:guest@does-not-exist.invalid/", connectionName: "test:look-up")
+        #expect(try await firstLine(of: configuration).contains("cannot look up does-not-exist.invalid: "))
+    }
+
     @Test func `the end of an answered request's time fails no later request of the same message id`() async throws {
         let loop = EventLoop.spawn(name: "test")
         let isOver = Gate(on: loop)
