@@ -23,7 +23,7 @@ package final class Authenticator: Sendable {
     private let reconnections: AsyncStream<Void>
     private let verifier: TokenVerifier
     private let serviceTokens: ServiceTokens
-    private let clock: @Sendable () -> Instant
+    private let clock: @Sendable () -> Moment
     private let log: Logger
 
     private let state = Mutex(IdentityState())
@@ -48,7 +48,7 @@ package final class Authenticator: Sendable {
     /// - Parameter amqp: nil for no event feed: revocations then come by ``revoke(_:)-(SessionRevoked)`` only.
     package init(
         service: String, publicURL: String, serviceTokens: ServiceTokens = .none, amqp: AMQPConfiguration?, source: any IdentitySource,
-        clock: @escaping @Sendable () -> Instant = Instant.now, log: Logger
+        clock: @escaping @Sendable () -> Moment = Moment.now, log: Logger
     ) {
         self.source = source
         self.serviceTokens = serviceTokens
@@ -116,7 +116,7 @@ package final class Authenticator: Sendable {
     package func principal(_ request: Request) async throws(Problem) -> Principal { try await principal(request.headers) }
 
     private func find(
-        _ credential: UnsafeRawBufferPointer, _ digest: SHA256Digest, now: Instant
+        _ credential: UnsafeRawBufferPointer, _ digest: SHA256Digest, now: Moment
     ) -> (isAPIKey: Bool, finding: IdentityState.Finding) {
         let isAPIKey = credential.starts(with: APIKey.prefix.utf8)
         return state.withLock { state in
@@ -159,7 +159,7 @@ package final class Authenticator: Sendable {
     private func learn(_ token: [UInt8], _ digest: SHA256Digest) throws(TokenVerifier.Refusal) -> IdentityState.Finding {
         let keys = state.withLock(\.keys)
         // Outside the lock: a verification takes as long as a hundred and fifty look-ups.
-        let claims = try verifier.verify(token, keys: keys, now: clock())
+        let claims = try verifier.verify(token, keys: keys, now: clock().wall)
         let isGood = state.withLock { $0.learn(claims, digest: digest) }
         return isGood ? .known(claims.principal) : .refused(.revoked)
     }
@@ -169,9 +169,7 @@ package final class Authenticator: Sendable {
         do {
             try await keyFlights.value(for: 0) { [self] in
                 do {
-                    let askedAt = clock()
-                    let snapshot = try await source.signingKeys()
-                    state.withLock { $0.learn(snapshot, askedAt: askedAt, now: clock()) }
+                    try await sync()
                 } catch {
                     state.withLock { $0.keysDidNotCome(now: clock()) }
                     log.warning("signing keys not refreshed", error: error)
@@ -182,6 +180,28 @@ package final class Authenticator: Sendable {
         } catch {
             return false
         }
+    }
+
+    /// The most answers of one snapshot: a million revoked sessions.
+    private static let answersMax = 100
+
+    private struct SnapshotTooLong: Error {}
+
+    /// Asks for a snapshot, answer by answer. Each answer is learnt at once, all together count as
+    /// one snapshot.
+    private func sync() async throws {
+        let askedAt = clock()
+        var question = state.withLock(\.question)
+        var readAt: Instant?
+        for _ in 0..<Self.answersMax {
+            let answer = try await source.signingKeys(question)
+            let first = readAt ?? answer.readAt
+            readAt = first
+            state.withLock { $0.learn(answer, now: clock()) }
+            guard answer.hasMore else { return state.withLock { $0.sync(askedAt: askedAt, readAt: first) } }
+            question = question.following(answer)
+        }
+        throw SnapshotTooLong()
     }
 
     // MARK: API keys

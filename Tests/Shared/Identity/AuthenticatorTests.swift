@@ -22,7 +22,7 @@ import Testing
 
     private func authenticator(_ source: ScriptedSource, clock: ManualClock, amqp: AMQPConfiguration? = nil) -> Authenticator {
         Authenticator(
-            service: "test", publicURL: Self.publicURL + "/", amqp: amqp, source: source, clock: { clock.now }, log: Self.log)
+            service: "test", publicURL: Self.publicURL + "/", amqp: amqp, source: source, clock: { clock.moment }, log: Self.log)
     }
 
     private func bearer(_ credential: String) -> HeaderBlock { ["authorization": "Bearer \(credential)"] }
@@ -356,8 +356,12 @@ private final class ScriptedSource: IdentitySource {
     /// Lets questions wait until ``release(onceAsked:)``.
     func hold() { state.withLock { $0.gate = [] } }
 
-    func release(onceAsked count: Int) async {
+    func waitUntilAsked(_ count: Int = 1) async {
         while state.withLock({ ($0.gate ?? []).count < count }) { await Task.yield() }
+    }
+
+    func release(onceAsked count: Int) async {
+        await waitUntilAsked(count)
         let waiting = state.withLock { state in
             defer { state.gate = nil }
             return state.gate ?? []
@@ -377,14 +381,14 @@ private final class ScriptedSource: IdentitySource {
         if isAway { throw Away() }
     }
 
-    func signingKeys() async throws -> SigningKeysReply {
+    func signingKeys(_ question: QuerySigningKeys) async throws -> SigningKeysReply {
         try await ask()
         return state.withLock { state in
             SigningKeysReply(
                 keys: ([state.pair] + state.retired).map(\.publicKey).map { key in
                     .init(keyID: key.thumbprint, x: Base64.url.encode(key.x), y: Base64.url.encode(key.y))
                 },
-                revokedSessions: state.revoked, revokedAPIKeys: state.revokedKeys, since: .init(microseconds: .min))
+                revokedSessions: state.revoked, revokedAPIKeys: state.revokedKeys, readAt: .init(microseconds: 0))
         }
     }
 
@@ -400,5 +404,6 @@ private final class ScriptedSource: IdentitySource {
 private final class ManualClock: Sendable {
     private let instant = Mutex(Instant(microseconds: 1_800_000_000_000_000))
     var now: Instant { instant.withLock { $0 } }
+    var moment: Moment { Moment(wall: now, monotonic: MonotonicInstant(nanoseconds: UInt64(now.microseconds) * 1_000)) }
     func advance(_ duration: Duration) { instant.withLock { $0 = $0 + duration } }
 }
