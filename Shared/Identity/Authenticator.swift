@@ -26,7 +26,7 @@ package final class Authenticator: Sendable {
     private let clock: @Sendable () -> Moment
     private let log: Logger
 
-    private let state = Mutex(IdentityState())
+    private let state: SharedState
     private let keyFlights = SingleFlight<Int, Void>(flightsMax: 1)
     private let introspections = SingleFlight<SHA256Digest, IdentityState.Finding>(flightsMax: 4_096)
     /// The questions about API keys that are used meanwhile.
@@ -55,6 +55,8 @@ package final class Authenticator: Sendable {
         self.verifier = TokenVerifier(issuer: AccessToken.issuer(publicURL: publicURL))
         self.clock = clock
         self.log = log
+        let state = SharedState()
+        self.state = state
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         reconnections = stream
         feed = amqp.map { amqp in
@@ -65,7 +67,12 @@ package final class Authenticator: Sendable {
                 source: .exclusive(
                     prefix: "\(service).inst.\(Instance.name)",
                     bindings: Topology.revocations.map { ($0.exchange.name, $0.routingKey) }),
-                prefetch: 256, log: log, onConnected: { continuation.yield() })
+                prefetch: 256, log: log,
+                onConnected: {
+                    // At once, because the snapshot that is under way may not know of what was missed.
+                    state.withLock { $0.heardNothing(until: clock()) }
+                    continuation.yield()
+                })
         }
     }
 
@@ -264,7 +271,6 @@ package final class Authenticator: Sendable {
     /// After each (re)connection: bound first, snapshot second, so that nothing falls between them.
     private func catchUp() async {
         for await _ in reconnections {
-            state.withLock { $0.heardNothing(until: clock()) }
             var isDone = await refreshKeys()
             while !isDone, !Task.isCancelled {
                 try? await EventLoop.current?.sleep(for: .seconds(1))
@@ -301,6 +307,14 @@ package final class Authenticator: Sendable {
             log.error("revocation not understood", ["message.type": .string(delivery.properties.type)], error: error)
         }
     }
+}
+
+/// What the process knows about credentials. The thread of the event feed's connection notes there
+/// that events may be missing.
+private final class SharedState: Sendable {
+    private let state = Mutex(IdentityState())
+
+    func withLock<Value: Sendable>(_ body: (inout IdentityState) -> Value) -> Value { state.withLock { body(&$0) } }
 }
 
 extension IdentityState.Refusal {

@@ -218,6 +218,44 @@ import Testing
         }
     }
 
+    @Test func `a snapshot from before the last time without events lets no API key be used`() async throws {
+        let (source, clock) = (ScriptedSource(), ManualClock())
+        let text = source.addKey()
+        try await TestBroker.with { broker in
+            try broker.declareExchange(Topology.authEvents.name, type: "topic")
+            let amqp = try AMQPConfiguration(url: broker.url, connectionName: "test:revocations")
+            try await onLoop {
+                let authenticator = authenticator(source, clock: clock, amqp: amqp)
+                func reconnect() async throws {
+                    clock.advance(.seconds(1))
+                    try await broker.closeConnections(until: { !authenticator.isListening })
+                    try await until { authenticator.isListening }
+                    clock.advance(.seconds(1))
+                }
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await authenticator.run() }
+                    defer { group.cancelAll() }
+                    try await until { authenticator.isListening && source.questions >= 2 }
+                    #expect(await refusal(authenticator, bearer(text)) == nil)
+                    source.hold()
+                    try await reconnect()
+                    // Asks for the snapshot again at once when it has failed, before the authenticator does.
+                    let caller = Task(executorPreference: Self.loop) {
+                        var answer: String?
+                        repeat { answer = await refusal(authenticator, bearer(text)) } while answer == "unavailable"
+                        return answer
+                    }
+                    await source.failNext()
+                    await source.waitUntilAsked()
+                    try await reconnect()
+                    source.removeKeys()
+                    await source.release(onceAsked: 1)
+                    #expect(await caller.value == "invalid_api_key")
+                }
+            }
+        }
+    }
+
     @Test func `a wrong key is asked about once in five seconds, a mistyped one never`() async throws {
         let (source, clock) = (ScriptedSource(), ManualClock())
         try await onLoop {
@@ -359,6 +397,18 @@ private final class ScriptedSource: IdentitySource {
     func waitUntilAsked(_ count: Int = 1) async {
         while state.withLock({ ($0.gate ?? []).count < count }) { await Task.yield() }
     }
+
+    /// Fails the questions that wait, once there is one. Later ones wait too.
+    func failNext() async {
+        await waitUntilAsked()
+        let waiting = state.withLock { state in
+            defer { state.gate = [] }
+            return state.gate ?? []
+        }
+        for wait in waiting { wait.fail(Away()) }
+    }
+
+    func removeKeys() { state.withLock { $0.owners = [:] } }
 
     func release(onceAsked count: Int) async {
         await waitUntilAsked(count)
