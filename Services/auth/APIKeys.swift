@@ -82,30 +82,33 @@ struct LocalIdentitySource: IdentitySource {
     let accounts: Accounts
     let keys: APIKeys
 
-    func signingKeys() async throws -> SigningKeysReply { try await accounts.signingKeysSnapshot() }
+    func signingKeys(_ question: QuerySigningKeys) async throws -> SigningKeysReply { try await accounts.signingKeys(question) }
     func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? { try await keys.owner(of: key) }
 }
 
 extension Accounts {
-    /// Returns the published keys, the sessions revoked so lately that a token of them may still be
-    /// alive, and the API keys revoked in the last ten minutes. A service that has missed more than
-    /// that asks about each API key again.
-    func signingKeysSnapshot() async throws -> SigningKeysReply {
+    /// Returns the published keys, and the first revocations that the question asks for.
+    ///
+    /// Sessions count if a token of them may still be alive. API keys count for ten minutes: a
+    /// service uses an answer about a key for five. A minute is added to both, because the clocks
+    /// of two replicas differ and a revocation is committed after its time.
+    func signingKeys(_ question: QuerySigningKeys) async throws -> SigningKeysReply {
         let now = clock()
-        let after = now + (.zero - gate.tokenLife - .seconds(60))
-        let since = now + (.zero - .seconds(600))
-        let keysMax = SigningKeysReply.revokedAPIKeysMax
-        let (revoked, revokedKeys) = try await pool.withConnection { connection in
-            (
-                try await connection.query(RevokedSessions(after: after)),
-                try await connection.query(RevokedAPIKeys(since: since, limit: keysMax))
-            )
+        func since(_ life: Duration) -> Instant {
+            let oldest = now + (.zero - life)
+            return max(question.revokedSince ?? oldest, oldest) + .seconds(-60)
+        }
+        let countMax = SigningKeysReply.revocationsMax
+        let (sessions, apiKeys) = try await pool.withConnection { connection in
+            try await connection.pipeline(
+                RevokedSessions(since: since(gate.tokenLife), after: question.afterSession, limit: countMax),
+                RevokedAPIKeys(since: since(.seconds(540)), after: question.afterAPIKey, limit: countMax))
         }
         return SigningKeysReply(
             keys: keyring.published.map { id, key in
                 SigningKeysReply.Key(keyID: id, x: Base64.url.encode(key.x), y: Base64.url.encode(key.y))
             },
-            revokedSessions: revoked.map { revocation(of: $0.id, at: $0.revokedAt) }, revokedAPIKeys: revokedKeys.map(\.id),
-            since: revokedKeys.count < keysMax ? since : revokedKeys.last?.revokedAt ?? since)
+            revokedSessions: sessions.map { revocation(of: $0.id, at: $0.revokedAt) }, revokedAPIKeys: apiKeys,
+            readAt: now, hasMore: sessions.count == countMax || apiKeys.count == countMax)
     }
 }

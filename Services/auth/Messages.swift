@@ -35,7 +35,7 @@ struct QuestionServer: Sendable {
                 let owner = try await source.owner(of: IntrospectAPIKey(decoding: delivery.body))
                 answer(delivery, APIKeyReply(owner: owner), trace)
             case QuerySigningKeys.name:
-                answer(delivery, try await source.signingKeys(), trace)
+                answer(delivery, try await source.signingKeys(QuerySigningKeys(decoding: delivery.body)), trace)
             default:
                 throw MessageError(field: "type", expected: "\(IntrospectAPIKey.name) or \(QuerySigningKeys.name)")
             }

@@ -22,7 +22,7 @@ package struct AMQPConfiguration: Sendable {
     package var appID = ""
     /// Two missed ones end the connection.
     package var heartbeat: Duration = .seconds(10)
-    /// For each of connect, login and every declaration.
+    /// For each of look-up, connect, login and every declaration.
     package var connectWithin: Duration = .seconds(5)
     /// How long sent bytes may stay unacknowledged by the peer's kernel (TCP_USER_TIMEOUT).
     package var stallWithin: Duration = .seconds(10)
@@ -36,6 +36,10 @@ package struct AMQPConfiguration: Sendable {
     package var windowMax = 65_536
     /// A message without a confirm for this time makes the publisher connect again.
     package var confirmWithin: Duration = .seconds(30)
+    /// The same, while the window is full. The broker then confirms later messages and withholds the
+    /// oldest one. A broker that is slow with every message fills no window, because at most
+    /// ``unconfirmedMax`` callers wait at once. A caller waits about this long for its confirm.
+    package var confirmWithinWhenFull: Duration = .seconds(5)
     /// Accepted by a publisher or RPC client and not yet finished; one more is refused with `.saturated`.
     package var acceptedMax = 16_384
 

@@ -31,14 +31,16 @@ final class Channel {
         var bodyCount: Int?
     }
 
-    /// A longer body is a violation of our own rules. The largest messages are a few kilobytes.
+    /// A longer body is a violation of our own rules. The largest message is an answer with 10,000
+    /// revocations of each kind, below 1 MiB.
     private static let bodyBytesMax: UInt64 = 16 << 20
 
     deinit { amqp_destroy_connection(connection) }
 
     // MARK: Opening
 
-    /// Connects, logs in and opens channel 1: takes at most three times `connectWithin`.
+    /// Looks up the host, connects, logs in and opens channel 1, each within `connectWithin`. With
+    /// `amqps` the look-up may take longer (see ``Transport``).
     init(_ configuration: AMQPConfiguration, host: AMQPConfiguration.Host) throws(ConnectionFailure) {
         guard let connection = amqp_new_connection() else {
             throw ConnectionFailure(kind: .connectFailed, description: "out of memory")

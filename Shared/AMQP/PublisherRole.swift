@@ -113,8 +113,9 @@ final class PublisherRole: ChannelRole, @unchecked Sendable {
         batchEnded()
     }
 
-    /// - Throws: if a message has had no confirm for ``AMQPConfiguration/confirmWithin``. A new
-    ///   channel has a new window.
+    /// - Throws: if a message has had no confirm for ``AMQPConfiguration/confirmWithin``, or for
+    ///   ``AMQPConfiguration/confirmWithinWhenFull`` with a full window behind it. A new channel has
+    ///   a new window.
     func expire(now: MonotonicInstant) throws(ConnectionFailure) -> MonotonicInstant {
         for continuation in replies?.expired(now: now) ?? [] { fail(continuation, .timedOut) }
         window.expire(now: now) { finish($0, .timedOut, wasSent: true) }
@@ -124,10 +125,11 @@ final class PublisherRole: ChannelRole, @unchecked Sendable {
         var next = min(window.nextDeadline, replies?.nextDeadline ?? .never)
         if !waiting.isEmpty { next = min(next, waitingSeenAt + .milliseconds(20)) }
         guard !isBlocked, let oldest = window.oldest else { return next }
-        guard now < oldest + configuration.confirmWithin else {
-            throw ConnectionFailure(kind: .confirmMissing, description: "no confirm within \(configuration.confirmWithin)")
+        let limit = window.count < configuration.windowMax ? configuration.confirmWithin : configuration.confirmWithinWhenFull
+        guard now < oldest + limit else {
+            throw ConnectionFailure(kind: .confirmMissing, description: "no confirm within \(limit)")
         }
-        return min(next, oldest + configuration.confirmWithin)
+        return min(next, oldest + limit)
     }
 
     /// Looks at the messages behind a full window every 20 ms, because their deadlines have no order.

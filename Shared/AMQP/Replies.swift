@@ -17,7 +17,7 @@ struct Replies {
     private var requests: [String: Request] = [:]
     private var queue = ""
     private var epoch: UInt64 = 0
-    private var duplicates: UInt64 = 0
+    private var asked: UInt64 = 0
     /// Never later than the earliest deadline.
     private(set) var nextDeadline = MonotonicInstant.never
 
@@ -43,13 +43,10 @@ struct Replies {
     mutating func ask(
         _ message: inout OutgoingMessage, until deadline: MonotonicInstant, now: MonotonicInstant, _ continuation: Continuation
     ) -> String {
-        var correlation = message.properties.correlationID
-        if requests[correlation] != nil {
-            // Two calls may send one message id at once.
-            duplicates += 1
-            correlation += "/\(duplicates)"
-            message.properties.correlationID = correlation
-        }
+        // Two calls may send one message id. The first may be answered and still have no confirm.
+        asked += 1
+        let correlation = "\(message.properties.correlationID)/\(asked)"
+        message.properties.correlationID = correlation
         message.properties.replyTo = queue
         message.properties.expirationMilliseconds = max(1, Int((deadline - now).milliseconds))
         requests[correlation] = Request(deadline: deadline, continuation: continuation)

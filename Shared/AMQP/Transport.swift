@@ -8,18 +8,28 @@ struct Transport {
     let socket: Int32
     var tls: OpaquePointer?
 
-    /// Connects within the configured time; the peer of `amqps` has proved its name.
+    /// Looks up the host and connects, each within the configured time. The peer of `amqps` has
+    /// proved its name.
+    ///
+    /// librabbitmq takes one text as the address and as the name that the peer must prove. With
+    /// `amqps` it therefore looks the name up once more, without a limit of ours.
     init(
         _ connection: amqp_connection_state_t, _ configuration: AMQPConfiguration, _ host: AMQPConfiguration.Host
     ) throws(ConnectionFailure) {
-        let limit = Int(configuration.connectWithin.milliseconds)
+        let until = MonotonicInstant.current() + configuration.connectWithin * 2
+        let addresses = try HostAddresses.find(host, within: configuration.connectWithin)
         guard let raw = configuration.usesTLS ? amqp_ssl_socket_new(connection) : amqp_tcp_socket_new(connection) else {
             throw ConnectionFailure(kind: .connectFailed, description: "out of memory")
         }
-        let status =
-            configuration.usesTLS
-            ? crabbitmq_open_tls(raw, host.name, Int32(host.port), limit, configuration.certificateAuthorities, &tls)
-            : crabbitmq_open(raw, host.name, Int32(host.port), limit)
+        var status = AMQP_STATUS_TIMEOUT.rawValue
+        for name in configuration.usesTLS ? [host.name] : addresses where status != AMQP_STATUS_OK.rawValue {
+            let limit = Int(min(configuration.connectWithin, until - .current()).milliseconds)
+            guard limit > 0 else { break }
+            status =
+                configuration.usesTLS
+                ? crabbitmq_open_tls(raw, name, Int32(host.port), limit, configuration.certificateAuthorities, &tls)
+                : crabbitmq_open(raw, name, Int32(host.port), limit)
+        }
         guard status == AMQP_STATUS_OK.rawValue else {
             throw ConnectionFailure(
                 kind: .connectFailed, description: "connect \(host.name):\(host.port): \(String(cString: amqp_error_string2(status)))")

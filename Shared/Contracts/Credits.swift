@@ -1,6 +1,7 @@
 /// An amount of credits, exact: 64-bit nano-credits (1 credit = 1,000,000,000). The range is about ±9.2 billion credits.
 ///
-/// Addition and subtraction trap on overflow; amounts from outside are bound by ``max`` long before.
+/// Addition and subtraction trap on overflow. The services refuse amounts from outside above limits of their own (the ledger's
+/// `amountMax` and `balanceMax`), far below the range.
 package struct Credits: Hashable, Comparable, Sendable, AdditiveArithmetic {
     package let nano: Int64
 

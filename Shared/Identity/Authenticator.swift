@@ -23,10 +23,10 @@ package final class Authenticator: Sendable {
     private let reconnections: AsyncStream<Void>
     private let verifier: TokenVerifier
     private let serviceTokens: ServiceTokens
-    private let clock: @Sendable () -> Instant
+    private let clock: @Sendable () -> Moment
     private let log: Logger
 
-    private let state = Mutex(IdentityState())
+    private let state: SharedState
     private let keyFlights = SingleFlight<Int, Void>(flightsMax: 1)
     private let introspections = SingleFlight<SHA256Digest, IdentityState.Finding>(flightsMax: 4_096)
     /// The questions about API keys that are used meanwhile.
@@ -48,13 +48,15 @@ package final class Authenticator: Sendable {
     /// - Parameter amqp: nil for no event feed: revocations then come by ``revoke(_:)-(SessionRevoked)`` only.
     package init(
         service: String, publicURL: String, serviceTokens: ServiceTokens = .none, amqp: AMQPConfiguration?, source: any IdentitySource,
-        clock: @escaping @Sendable () -> Instant = Instant.now, log: Logger
+        clock: @escaping @Sendable () -> Moment = Moment.now, log: Logger
     ) {
         self.source = source
         self.serviceTokens = serviceTokens
         self.verifier = TokenVerifier(issuer: AccessToken.issuer(publicURL: publicURL))
         self.clock = clock
         self.log = log
+        let state = SharedState()
+        self.state = state
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         reconnections = stream
         feed = amqp.map { amqp in
@@ -65,7 +67,12 @@ package final class Authenticator: Sendable {
                 source: .exclusive(
                     prefix: "\(service).inst.\(Instance.name)",
                     bindings: Topology.revocations.map { ($0.exchange.name, $0.routingKey) }),
-                prefetch: 256, log: log, onConnected: { continuation.yield() })
+                prefetch: 256, log: log,
+                onConnected: {
+                    // At once, because the snapshot that is under way may not know of what was missed.
+                    state.withLock { $0.heardNothing(until: clock()) }
+                    continuation.yield()
+                })
         }
     }
 
@@ -116,7 +123,7 @@ package final class Authenticator: Sendable {
     package func principal(_ request: Request) async throws(Problem) -> Principal { try await principal(request.headers) }
 
     private func find(
-        _ credential: UnsafeRawBufferPointer, _ digest: SHA256Digest, now: Instant
+        _ credential: UnsafeRawBufferPointer, _ digest: SHA256Digest, now: Moment
     ) -> (isAPIKey: Bool, finding: IdentityState.Finding) {
         let isAPIKey = credential.starts(with: APIKey.prefix.utf8)
         return state.withLock { state in
@@ -159,7 +166,7 @@ package final class Authenticator: Sendable {
     private func learn(_ token: [UInt8], _ digest: SHA256Digest) throws(TokenVerifier.Refusal) -> IdentityState.Finding {
         let keys = state.withLock(\.keys)
         // Outside the lock: a verification takes as long as a hundred and fifty look-ups.
-        let claims = try verifier.verify(token, keys: keys, now: clock())
+        let claims = try verifier.verify(token, keys: keys, now: clock().wall)
         let isGood = state.withLock { $0.learn(claims, digest: digest) }
         return isGood ? .known(claims.principal) : .refused(.revoked)
     }
@@ -169,9 +176,7 @@ package final class Authenticator: Sendable {
         do {
             try await keyFlights.value(for: 0) { [self] in
                 do {
-                    let askedAt = clock()
-                    let snapshot = try await source.signingKeys()
-                    state.withLock { $0.learn(snapshot, askedAt: askedAt, now: clock()) }
+                    try await sync()
                 } catch {
                     state.withLock { $0.keysDidNotCome(now: clock()) }
                     log.warning("signing keys not refreshed", error: error)
@@ -182,6 +187,28 @@ package final class Authenticator: Sendable {
         } catch {
             return false
         }
+    }
+
+    /// The most answers of one snapshot: a million revoked sessions.
+    private static let answersMax = 100
+
+    private struct SnapshotTooLong: Error {}
+
+    /// Asks for a snapshot, answer by answer. Each answer is learnt at once, all together count as
+    /// one snapshot.
+    private func sync() async throws {
+        let askedAt = clock()
+        var question = state.withLock(\.question)
+        var readAt: Instant?
+        for _ in 0..<Self.answersMax {
+            let answer = try await source.signingKeys(question)
+            let first = readAt ?? answer.readAt
+            readAt = first
+            state.withLock { $0.learn(answer, now: clock()) }
+            guard answer.hasMore else { return state.withLock { $0.sync(askedAt: askedAt, readAt: first) } }
+            question = question.following(answer)
+        }
+        throw SnapshotTooLong()
     }
 
     // MARK: API keys
@@ -244,7 +271,6 @@ package final class Authenticator: Sendable {
     /// After each (re)connection: bound first, snapshot second, so that nothing falls between them.
     private func catchUp() async {
         for await _ in reconnections {
-            state.withLock { $0.heardNothing(until: clock()) }
             var isDone = await refreshKeys()
             while !isDone, !Task.isCancelled {
                 try? await EventLoop.current?.sleep(for: .seconds(1))
@@ -281,6 +307,14 @@ package final class Authenticator: Sendable {
             log.error("revocation not understood", ["message.type": .string(delivery.properties.type)], error: error)
         }
     }
+}
+
+/// What the process knows about credentials. The thread of the event feed's connection notes there
+/// that events may be missing.
+private final class SharedState: Sendable {
+    private let state = Mutex(IdentityState())
+
+    func withLock<Value: Sendable>(_ body: (inout IdentityState) -> Value) -> Value { state.withLock { body(&$0) } }
 }
 
 extension IdentityState.Refusal {

@@ -4,9 +4,11 @@ import Telemetry
 
 /// Where the truth about credentials is asked: auth itself reads its database, everybody else asks auth over the broker.
 package protocol IdentitySource: Sendable {
-    /// Ends by itself within seconds.
-    func signingKeys() async throws -> SigningKeysReply
-    /// Nil for a key that is not valid, whatever the reason. Ends by itself within seconds.
+    /// Ends by itself: over the broker within the limit of the call, from the database within the
+    /// limits of the pool, which are about 80 s together if Postgres hangs.
+    func signingKeys(_ question: QuerySigningKeys) async throws -> SigningKeysReply
+    /// Returns nil for a key that is not valid, whatever the reason. Ends by itself like
+    /// ``signingKeys(_:)``.
     func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner?
 }
 
@@ -20,8 +22,8 @@ package struct RemoteIdentitySource: IdentitySource {
         self.limit = limit
     }
 
-    package func signingKeys() async throws -> SigningKeysReply {
-        try await call(QuerySigningKeys(), SigningKeysReply.self)
+    package func signingKeys(_ question: QuerySigningKeys) async throws -> SigningKeysReply {
+        try await call(question, SigningKeysReply.self)
     }
 
     package func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? {

@@ -1,5 +1,6 @@
 import Contracts
 import Crypto
+import EventLoop
 
 /// What one process knows about credentials: signing keys, credentials seen before, revocations. Values only; the
 /// ``Authenticator`` asks auth for what is missing.
@@ -10,16 +11,13 @@ struct IdentityState: Sendable {
     /// last complete snapshot is not older either.
     static let apiKeyStaleFor: Duration = .seconds(300)
     static let refusalFor: Duration = .seconds(5)
-    /// Longer than an answer can be under way plus the life of a fresh entry, so that an answer which was overtaken by its
-    /// key's revocation is never believed.
+    /// Longer than ``apiKeyStaleFor`` plus the time that an answer can be under way. An answer that
+    /// its key's revocation overtook is never believed.
     static let revokedKeyFor: Duration = .seconds(400)
     /// An unknown key id is asked about once in this time: a flood of made-up ids costs one question.
     static let keysCooldown: Duration = .seconds(30)
     /// A snapshot is asked for again after this.
     static let snapshotFreshFor: Duration = .seconds(60)
-    /// The clocks of auth and of this process may differ by this.
-    private static let clockSkewMax: Duration = .seconds(60)
-
     enum Refusal: Error, Equatable { case invalid, expired, revoked }
 
     enum Finding: Equatable {
@@ -40,56 +38,61 @@ struct IdentityState: Sendable {
     private struct APIKeyEntry: Sendable {
         var principal: Principal
         var id: APIKeyID
-        var askedAt: Instant
+        var askedAt: MonotonicInstant
         var expiresAt: Instant?
     }
 
     private(set) var keys: [String: ES256PublicKey] = [:]
-    private var keysMayBeAskedAt: Instant?
+    private var keysMayBeAskedAt = MonotonicInstant(nanoseconds: 0)
     /// The last start of the event feed. Revocations before it come with a snapshot.
-    private var heardAllSince = Instant(microseconds: .min)
-    /// The time at which the last complete snapshot was asked for.
-    private var syncedAt = Instant(microseconds: .min)
+    private var heardAllSince = MonotonicInstant(nanoseconds: 0)
+    /// The time at which the last complete snapshot was asked for; nil before the first.
+    private var syncedAt: MonotonicInstant?
+    /// The time at which auth began to read the last complete snapshot, by the clock of auth.
+    private var syncReadAt: Instant?
     private var tokens = BoundedCache<SHA256Digest, TokenEntry>(countMax: 100_000)
     private var apiKeys = BoundedCache<SHA256Digest, APIKeyEntry>(countMax: 100_000)
-    private var refusals = BoundedCache<SHA256Digest, Instant>(countMax: 20_000)
-    private var revokedSessions = ExpiringSet<SessionID>(countMax: 1_000_000)
-    private var revokedKeys = ExpiringSet<APIKeyID>(countMax: 100_000)
+    private var refusals = BoundedCache<SHA256Digest, MonotonicInstant>(countMax: 20_000)
+    private var revokedSessions = ExpiringSet<SessionID, Instant>(countMax: 1_000_000)
+    private var revokedKeys = ExpiringSet<APIKeyID, MonotonicInstant>(countMax: 100_000)
 
     // MARK: Asking
 
-    mutating func findToken(_ digest: SHA256Digest, now: Instant) -> Finding {
+    mutating func findToken(_ digest: SHA256Digest, now: Moment) -> Finding {
         guard let entry = tokens.value(for: digest) else { return .unknown(missesSnapshot: false) }
         if revokedSessions.contains(entry.sessionID) { return .refused(.revoked) }
-        guard now.seconds < entry.expiresAt else {
+        guard now.wall.seconds < entry.expiresAt else {
             tokens.remove(digest)
             return .refused(.expired)
         }
         return .known(entry.principal)
     }
 
-    mutating func findAPIKey(_ digest: SHA256Digest, now: Instant) -> Finding {
+    mutating func findAPIKey(_ digest: SHA256Digest, now: Moment) -> Finding {
         if let entry = apiKeys.value(for: digest) {
             if revokedKeys.contains(entry.id) { return .refused(.revoked) }
-            if let expiresAt = entry.expiresAt, now >= expiresAt { return .refused(.expired) }
+            if let expiresAt = entry.expiresAt, now.wall >= expiresAt { return .refused(.expired) }
+            let now = now.monotonic
             if entry.askedAt >= heardAllSince, now < entry.askedAt + Self.apiKeyFreshFor { return .known(entry.principal) }
             guard now < entry.askedAt + Self.apiKeyStaleFor else { return .unknown(missesSnapshot: false) }
-            let isSynced = syncedAt >= heardAllSince && now < syncedAt + Self.apiKeyStaleFor
-            return isSynced ? .stale(entry.principal) : .unknown(missesSnapshot: true)
+            guard let syncedAt, syncedAt >= heardAllSince, now < syncedAt + Self.apiKeyStaleFor else {
+                return .unknown(missesSnapshot: true)
+            }
+            return .stale(entry.principal)
         }
-        if let until = refusals.value(for: digest), now < until { return .refused(.invalid) }
+        if let until = refusals.value(for: digest), now.monotonic < until { return .refused(.invalid) }
         return .unknown(missesSnapshot: false)
     }
 
     /// True once per cooldown; the caller then asks auth.
-    mutating func mayAskForKeys(now: Instant) -> Bool {
-        if let keysMayBeAskedAt, now < keysMayBeAskedAt { return false }
-        keysMayBeAskedAt = now + Self.keysCooldown
+    mutating func mayAskForKeys(now: Moment) -> Bool {
+        guard now.monotonic >= keysMayBeAskedAt else { return false }
+        keysMayBeAskedAt = now.monotonic + Self.keysCooldown
         return true
     }
 
     /// Auth did not answer: the next unknown key id may ask again after a second.
-    mutating func keysDidNotCome(now: Instant) { keysMayBeAskedAt = now + .seconds(1) }
+    mutating func keysDidNotCome(now: Moment) { keysMayBeAskedAt = now.monotonic + .seconds(1) }
 
     // MARK: Learning
 
@@ -101,10 +104,10 @@ struct IdentityState: Sendable {
         return true
     }
 
-    mutating func learn(_ id: APIKeyID, owner: APIKeyReply.Owner?, digest: SHA256Digest, now: Instant) -> Finding {
+    mutating func learn(_ id: APIKeyID, owner: APIKeyReply.Owner?, digest: SHA256Digest, now: Moment) -> Finding {
         guard let owner else {
             apiKeys.remove(digest)
-            refusals.insert(now + Self.refusalFor, for: digest)
+            refusals.insert(now.monotonic + Self.refusalFor, for: digest)
             return .refused(.invalid)
         }
         guard !revokedKeys.contains(id) else { return .refused(.revoked) }
@@ -112,15 +115,17 @@ struct IdentityState: Sendable {
             userID: owner.userID, kind: .apiKey(id), roles: owner.roles, scopes: owner.scopes, plan: owner.plan, keyLimits: owner.limits)
         apiKeys.insert(
             APIKeyEntry(
-                principal: principal, id: id, askedAt: now, expiresAt: owner.expiresAt),
+                principal: principal, id: id, askedAt: now.monotonic, expiresAt: owner.expiresAt),
             for: digest)
         return .known(principal)
     }
 
-    /// Replaces the signing keys, unless the snapshot has none that can be read. Revokes what was
-    /// revoked lately. Forgets all API keys if the snapshot does not reach back to the last one.
-    /// - Parameter askedAt: the time of the question.
-    mutating func learn(_ snapshot: SigningKeysReply, askedAt: Instant, now: Instant) {
+    /// The question that begins the next snapshot.
+    var question: QuerySigningKeys { QuerySigningKeys(revokedSince: syncReadAt) }
+
+    /// Replaces the signing keys, unless the answer has none that can be read. Revokes what was
+    /// revoked lately.
+    mutating func learn(_ snapshot: SigningKeysReply, now: Moment) {
         var read: [String: ES256PublicKey] = [:]
         for key in snapshot.keys {
             guard let x = Base64.url.decode(key.x), let y = Base64.url.decode(key.y), let publicKey = ES256PublicKey(x: x, y: y),
@@ -131,26 +136,30 @@ struct IdentityState: Sendable {
         if !read.isEmpty { keys = read }
         for session in snapshot.revokedSessions { revoke(session, now: now) }
         for key in snapshot.revokedAPIKeys { revoke(key, now: now) }
-        if syncedAt < snapshot.revokedAPIKeysSince + Self.clockSkewMax { apiKeys.removeAll() }
-        syncedAt = max(syncedAt, askedAt)
     }
 
-    mutating func revoke(_ session: SessionRevoked, now: Instant) {
-        revokedSessions.insert(session.sessionID, until: session.tokensExpireAt, now: now)
+    /// Notes that every answer of a snapshot has come.
+    /// - Parameters:
+    ///   - askedAt: the time of its first question.
+    ///   - readAt: the time that its first answer gave.
+    mutating func sync(askedAt: Moment, readAt: Instant) { (syncedAt, syncReadAt) = (askedAt.monotonic, readAt) }
+
+    mutating func revoke(_ session: SessionRevoked, now: Moment) {
+        revokedSessions.insert(session.sessionID, until: session.tokensExpireAt, now: now.wall)
     }
 
-    mutating func revoke(_ key: APIKeyID, now: Instant) {
-        revokedKeys.insert(key, until: now + Self.revokedKeyFor, now: now)
+    mutating func revoke(_ key: APIKeyID, now: Moment) {
+        revokedKeys.insert(key, until: now.monotonic + Self.revokedKeyFor, now: now.monotonic)
     }
 
     /// Notes that events before now may be missing. Until the next snapshot no API key is used that
     /// auth was asked about before.
-    mutating func heardNothing(until now: Instant) { heardAllSince = now }
+    mutating func heardNothing(until now: Moment) { heardAllSince = now.monotonic }
 }
 
 /// Members that are forgotten some time after their end. Full, it forgets the members that end first.
-struct ExpiringSet<Member: Hashable & Sendable>: Sendable {
-    private var ends: [Member: Instant] = [:]
+struct ExpiringSet<Member: Hashable & Sendable, Time: Comparable & Sendable>: Sendable {
+    private var ends: [Member: Time] = [:]
     private let countMax: Int
     private var sweepAt = 1_024
 
@@ -160,7 +169,7 @@ struct ExpiringSet<Member: Hashable & Sendable>: Sendable {
 
     func contains(_ member: Member) -> Bool { !ends.isEmpty && ends[member] != nil }
 
-    mutating func insert(_ member: Member, until end: Instant, now: Instant) {
+    mutating func insert(_ member: Member, until end: Time, now: Time) {
         ends[member] = end
         guard ends.count > sweepAt else { return }
         ends = ends.filter { $0.value > now }

@@ -26,10 +26,11 @@ struct OutboxBatch: Sendable {
         rest = Dictionary(uniqueKeysWithValues: byKey.compactMap { key, messages in key.map { ($0, messages.dropFirst()) } })
     }
 
-    /// Takes the results of the round, in the order of its messages, and makes the next round.
-    mutating func finishRound(_ results: [Result<Void, PublishError>]) {
+    /// Takes the results of the round, in the order of its messages, and makes the next round. A
+    /// message without a result stays as it is.
+    mutating func finishRound(_ results: [Result<Void, PublishError>?]) {
         var next: [DueMessage] = []
-        for (message, result) in zip(round, results) {
+        for case (let message, let result?) in zip(round, results) {
             hasProgress = hasProgress || message.attempts == 0
             switch result {
             case .success:

@@ -12,8 +12,9 @@ package import Telemetry
 /// again under the same id.
 ///
 /// In each sweep every ordering key gets a turn, and so do the messages without a key, whatever
-/// other messages wait or fail. A statement reads at most 1,000 rows and does not read a backlog to
-/// find the rows behind it.
+/// other messages wait or fail. A message may miss its turn only if the broker closes the channel
+/// and messages to other routing keys then wait for their confirms. A statement reads at most 1,000
+/// rows and does not read a backlog to find the rows behind it.
 ///
 /// It also maintains the tables: it makes partitions of the inbox ahead of time and deletes old
 /// rows. Confined to the loop of the pool.
@@ -197,20 +198,31 @@ package final class OutboxRelay: @unchecked Sendable {
         }
     }
 
-    private func publish(_ due: [DueMessage]) async -> [Result<Void, PublishError>] {
+    /// Publishes messages, and those that a closed channel interrupted once more.
+    /// - Returns: the results in the order of the messages; nil for a message that was not tried
+    ///   again, because time is up.
+    private func publish(_ due: [DueMessage]) async -> [Result<Void, PublishError>?] {
         let started = MonotonicInstant.current()
         let outgoing = due.map(outgoing)
-        var results = await publisher.publish(batch: outgoing, within: configuration.confirmWithin)
-        // A missing exchange or right closes the channel for all messages. Published alone, only
-        // the message at fault fails.
-        if due.count > 1 {
-            for index in results.indices {
-                guard case .failure(.closed) = results[index] else { continue }
-                results[index] = await publisher.publish(batch: [outgoing[index]], within: configuration.confirmWithin)[0]
+        var results: [Result<Void, PublishError>?] = await publisher.publish(batch: outgoing, within: configuration.confirmWithin)
+        // A missing exchange or right closes the channel for all messages. It depends on exchange
+        // and routing key only, so the messages that share both are published together again.
+        let interrupted = results.indices.filter { if case .failure(.closed) = results[$0] { true } else { false } }
+        let groups = Dictionary(grouping: interrupted) { [outgoing[$0].exchange, outgoing[$0].routingKey] }
+        // A single group is at fault itself.
+        if interrupted.count < due.count || groups.count > 1 {
+            // A group may wait for its confirms. Postgres ends a transaction that is idle for 30 s.
+            let until = started + configuration.confirmWithin * 2
+            for group in groups.values {
+                let again: [Result<Void, PublishError>?] =
+                    MonotonicInstant.current() < until
+                    ? await publisher.publish(batch: group.map { outgoing[$0] }, within: configuration.confirmWithin)
+                    : group.map { _ in nil }
+                for (index, result) in zip(group, again) { results[index] = result }
             }
         }
         metrics.confirmSeconds.observe(MonotonicInstant.current() - started)
-        for result in results { metrics.count(published: result) }
+        for case let result? in results { metrics.count(published: result) }
         return results
     }
 

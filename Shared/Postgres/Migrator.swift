@@ -3,7 +3,7 @@ import FoundationEssentials
 /// Brings a schema to the state that its numbered files describe: `NNNN_name.sql`, forward only, each in a transaction of its own.
 ///
 /// What was applied stands in `schema_migration` with its SHA-256. Replicas that start together wait for each other on an advisory
-/// lock, so each file runs once. A file cannot hold what refuses to run in a transaction (`CREATE INDEX CONCURRENTLY`).
+/// lock, for an hour at most, so each file runs once. A file cannot hold what refuses to run in a transaction (`CREATE INDEX CONCURRENTLY`).
 package struct Migrator {
     private let pool: PostgresPool
 
@@ -33,8 +33,9 @@ package struct Migrator {
                 for index in set.indices {
                     let file = set[index]
                     let isNew = try await connection.transaction { transaction in
-                        try await transaction.script(Self.opening(schema))
+                        // First, because the lock waits for the migrations of another replica.
                         try await transaction.execute(LimitStatements(within: Self.statementWithin))
+                        try await transaction.script(Self.opening(schema))
                         let known = try await transaction.query(AppliedMigrations())
                         if let gone = known.first(where: { !names.contains($0.name) }) {
                             throw PostgresError(.migrationRefused, "\(gone.name) was applied and its file is gone")
@@ -70,6 +71,7 @@ package struct Migrator {
 
     private func prepare(_ schema: String, on connection: PostgresConnection) async throws {
         try await connection.transaction { transaction in
+            try await transaction.execute(LimitStatements(within: Self.statementWithin))
             // Two CREATE IF NOT EXISTS at once fail on the catalogue's unique index, hence the lock. A service's role owns a schema
             // and may not make any: CREATE SCHEMA IF NOT EXISTS would be refused even where the schema exists.
             try await transaction.script(
@@ -89,7 +91,8 @@ package struct Migrator {
         }
     }
 
-    /// The time for one statement of a migration, such as an index over a large table.
+    /// The time for one statement of a migration, such as an index over a large table, and for the
+    /// migration of another replica.
     private static let statementWithin = Duration.seconds(3_600)
 
     private static func opening(_ schema: String) -> String {

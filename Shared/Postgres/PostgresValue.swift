@@ -187,10 +187,12 @@ extension Instant: PostgresValue {
 
     package func encode(into bytes: inout [UInt8]) { (microseconds - Self.epochMicroseconds).appendBigEndian(to: &bytes) }
 
-    /// `infinity` and `-infinity` are not instants.
+    /// `infinity`, `-infinity` and times after the year 294246 are not instants.
     package init?(postgres bytes: UnsafeRawBufferPointer) {
-        guard let value = Int64(bigEndianBytes: bytes), value != .max, value != .min else { return nil }
-        self.init(microseconds: value + Self.epochMicroseconds)
+        guard let value = Int64(bigEndianBytes: bytes), value != .min else { return nil }
+        let (microseconds, overflowed) = value.addingReportingOverflow(Self.epochMicroseconds)
+        guard !overflowed else { return nil }
+        self.init(microseconds: microseconds)
     }
 }
 

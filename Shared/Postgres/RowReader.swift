@@ -44,14 +44,15 @@ package struct RowReader {
         return values
     }
 
-    private static func elements<Value: PostgresValue>(_ bytes: UnsafeRawBufferPointer, _: Value.Type) -> [Value]? {
+    static func elements<Value: PostgresValue>(_ bytes: UnsafeRawBufferPointer, _: Value.Type) -> [Value]? {
         func integer(at offset: Int) -> Int? {
             guard offset + 4 <= bytes.count else { return nil }
             return Int(Int32(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: Int32.self)))
         }
         guard let dimensions = integer(at: 0) else { return nil }
         if dimensions == 0 { return [] }
-        guard dimensions == 1, let count = integer(at: 12) else { return nil }
+        // An element has at least its length, in four bytes.
+        guard dimensions == 1, let count = integer(at: 12), count >= 0, count <= (bytes.count - 20) / 4 else { return nil }
         var values: [Value] = []
         values.reserveCapacity(count)
         var offset = 20

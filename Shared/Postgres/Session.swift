@@ -340,6 +340,7 @@ final class Session: IOHandler, @unchecked Sendable {
             let status = PQresultStatus(result)
             if status == PGRES_PIPELINE_SYNC {
                 PQclear(result)
+                if batch.failure == nil, batch.cursor < batch.steps.count { return lost("answers are missing") }
                 rest()
                 preparingTypes = [:]
                 batch.completion(batch.failure.map { .failure($0) } ?? .success(batch.results))

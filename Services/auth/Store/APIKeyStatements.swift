@@ -104,30 +104,31 @@ struct RevokeAPIKeys: Statement {
     }
 }
 
-/// Reads the keys revoked since a time, the newest first.
+/// Reads the keys revoked since a time, as ``RevokedSessions`` does.
 struct RevokedAPIKeys: Statement {
     static let sql = """
-        SELECT id, revoked_at
-        FROM api_key
-        WHERE revoked_at >= $1
-        ORDER BY revoked_at DESC
-        LIMIT $2
+        WITH revoked AS MATERIALIZED (
+            SELECT id
+            FROM api_key
+            WHERE revoked_at >= $1
+        )
+        SELECT id
+        FROM revoked
+        WHERE $2 IS NULL OR id > $2
+        ORDER BY id
+        LIMIT $3
         """
-    struct Output: Sendable {
-        var id: APIKeyID
-        var revokedAt: Instant
-    }
     var since: Instant
+    var after: APIKeyID?
     var limit: Int
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(since)
-        parameters.append(limit)
+        parameters.append(after?.rawValue)
+        parameters.append(Int64(limit))
     }
 
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
-        Output(id: APIKeyID(rawValue: try row.next()), revokedAt: try row.next())
-    }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> APIKeyID { APIKeyID(rawValue: try row.next()) }
 }
 
 struct FindAPIKey: Statement {

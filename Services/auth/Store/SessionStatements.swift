@@ -106,15 +106,36 @@ struct RevokeSessions: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> SessionID { try row.next() }
 }
 
+/// Reads the sessions revoked since a time, in the order of their ids: many may end at one time.
+///
+/// The sessions are found by their time first. In the order of the ids Postgres could read them all.
 struct RevokedSessions: Statement {
-    static let sql = "SELECT id, revoked_at FROM session WHERE revoked_at > $1"
+    static let sql = """
+        WITH revoked AS MATERIALIZED (
+            SELECT id, revoked_at
+            FROM session
+            WHERE revoked_at >= $1
+        )
+        SELECT id, revoked_at
+        FROM revoked
+        WHERE $2 IS NULL OR id > $2
+        ORDER BY id
+        LIMIT $3
+        """
     struct Output: Sendable {
         var id: SessionID
         var revokedAt: Instant
     }
-    var after: Instant
+    var since: Instant
+    var after: SessionID?
+    var limit: Int
 
-    func bind(_ parameters: inout Parameters) { parameters.append(after) }
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(since)
+        parameters.append(after)
+        parameters.append(Int64(limit))
+    }
+
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Output { Output(id: try row.next(), revokedAt: try row.next()) }
 }
 

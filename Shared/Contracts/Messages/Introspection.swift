@@ -79,19 +79,48 @@ package struct APIKeyReply: Message {
     }
 }
 
-/// Asks auth for the public keys that access tokens are signed with. RPC: answered by ``SigningKeysReply``.
+/// Asks auth for the public keys that access tokens are signed with, and for what was revoked lately.
+/// RPC: answered by ``SigningKeysReply``.
 package struct QuerySigningKeys: Message {
     package static let name = "signing-keys.query.v1"
     package static let exchange = Topology.authRPC
     package var routingKey: String { "signing-keys" }
 
-    package init() {}
-    package func encode(into json: inout JSONWriter) {}
-    package init(from json: JSONObject) throws {}
+    /// The ``SigningKeysReply/readAt`` of the asker's last snapshot; nil asks for everything that still matters.
+    package var revokedSince: Instant?
+    /// The last session and the last API key that the asker has from the answers before.
+    package var afterSession: SessionID?
+    package var afterAPIKey: APIKeyID?
+
+    package init(revokedSince: Instant? = nil, afterSession: SessionID? = nil, afterAPIKey: APIKeyID? = nil) {
+        self.revokedSince = revokedSince
+        self.afterSession = afterSession
+        self.afterAPIKey = afterAPIKey
+    }
+
+    /// Returns the question that asks for what follows an answer to this one.
+    package func following(_ answer: SigningKeysReply) -> QuerySigningKeys {
+        QuerySigningKeys(
+            revokedSince: revokedSince, afterSession: answer.revokedSessions.last?.sessionID ?? afterSession,
+            afterAPIKey: answer.revokedAPIKeys.last ?? afterAPIKey)
+    }
+
+    package func encode(into json: inout JSONWriter) {
+        json.field(optional: "revoked_since", revokedSince?.microseconds)
+        json.field(optional: "after_session", afterSession?.description)
+        json.field(optional: "after_api_key", afterAPIKey?.rawValue)
+    }
+
+    package init(from json: JSONObject) throws {
+        revokedSince = try json.optionalInstant("revoked_since")
+        afterSession = try json.has("after_session") ? json.id("after_session") : nil
+        afterAPIKey = try json.optionalString("after_api_key").map(APIKeyID.init(rawValue:))
+    }
 }
 
-/// Every ES256 key that a valid token may carry (standby, current, retired), the sessions revoked
-/// within a token's life, and the API keys revoked lately.
+/// Every ES256 key that a valid token may carry (standby, current, retired), and what was revoked
+/// since the time of the question, but not before a token's life for sessions and ten minutes for
+/// API keys. At most ``revocationsMax`` of each kind, in the order of their ids.
 package struct SigningKeysReply: Message {
     package static let name = "signing-keys.reply.v1"
     package static let exchange = Topology.rpcReply
@@ -112,17 +141,21 @@ package struct SigningKeysReply: Message {
 
     package var keys: [Key]
     package var revokedSessions: [SessionRevoked]
-    /// The API keys revoked since ``revokedAPIKeysSince``; at most ``revokedAPIKeysMax``.
     package var revokedAPIKeys: [APIKeyID]
-    package var revokedAPIKeysSince: Instant
+    /// The time just before the revocations were read, by the clock of auth.
+    package var readAt: Instant
+    /// True if more revocations follow. ``QuerySigningKeys/following(_:)`` asks for them.
+    package var hasMore: Bool
 
-    package static let revokedAPIKeysMax = 10_000
+    /// Keeps an answer below 1 MiB.
+    package static let revocationsMax = 10_000
 
-    package init(keys: [Key], revokedSessions: [SessionRevoked], revokedAPIKeys: [APIKeyID], since: Instant) {
+    package init(keys: [Key], revokedSessions: [SessionRevoked], revokedAPIKeys: [APIKeyID], readAt: Instant, hasMore: Bool = false) {
         self.keys = keys
         self.revokedSessions = revokedSessions
         self.revokedAPIKeys = revokedAPIKeys
-        self.revokedAPIKeysSince = since
+        self.readAt = readAt
+        self.hasMore = hasMore
     }
 
     package func encode(into json: inout JSONWriter) {
@@ -139,7 +172,8 @@ package struct SigningKeysReply: Message {
             for session in revokedSessions { array.object { session.encode(into: &$0) } }
         }
         json.array("revoked_api_keys") { array in for key in revokedAPIKeys { array.string(key.rawValue) } }
-        json.field("revoked_api_keys_since", revokedAPIKeysSince)
+        json.field("read_at", readAt)
+        json.field("has_more", hasMore)
     }
 
     package init(from json: JSONObject) throws {
@@ -148,7 +182,8 @@ package struct SigningKeysReply: Message {
         }
         revokedSessions = try json.objects("revoked_sessions").map(SessionRevoked.init(from:))
         revokedAPIKeys = try json.strings("revoked_api_keys").map(APIKeyID.init(rawValue:))
-        revokedAPIKeysSince = try json.instant("revoked_api_keys_since")
+        readAt = try json.instant("read_at")
+        hasMore = try json.bool("has_more")
     }
 }
 

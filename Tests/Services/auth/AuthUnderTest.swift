@@ -78,7 +78,7 @@ final class AuthUnderTest: Sendable {
         keys = APIKeys(pool: pool, clock: { clock.now }, onRevocation: { revocations.tell($0) })
         authenticator = Authenticator(
             service: "auth", publicURL: Self.publicURL, amqp: nil, source: LocalIdentitySource(accounts: accounts, keys: keys),
-            clock: { clock.now }, log: Self.log)
+            clock: { clock.moment }, log: Self.log)
         revocations.listener = authenticator
         let router = Routes(
             accounts: accounts, keys: keys, authenticator: authenticator, credits: { _ in credits }, publicURL: Self.publicURL
@@ -198,6 +198,15 @@ final class AuthUnderTest: Sendable {
             refreshToken: try json.string("refresh_token"), session: claims.sessionID)
     }
 
+    /// A token of a session, signed with auth's current key.
+    func token(of session: SessionID) -> String? {
+        accounts.keyring.sign(
+            AccessTokenClaims(
+                issuer: Self.publicURL, audience: AccessToken.audience, userID: .make(), clientID: "web", sessionID: session, generation: 0,
+                version: 0, tokenID: .make(), issuedAt: clock.now.seconds, expiresAt: clock.now.seconds + 900,
+                authenticatedAt: clock.now.seconds, roles: ["user"], scope: "", plan: "free"))
+    }
+
     static func credentials(_ email: String, _ password: String = password) -> String {
         String(
             decoding: JSONWriter.object { json in
@@ -216,6 +225,7 @@ final class AuthUnderTest: Sendable {
 final class TestClock: Sendable {
     private let time = Mutex(Instant.now())
     var now: Instant { time.withLock { $0 } }
+    var moment: Moment { Moment(wall: now, monotonic: MonotonicInstant(nanoseconds: UInt64(now.microseconds) * 1_000)) }
     func advance(_ duration: Duration) { time.withLock { $0 = $0 + duration } }
 }
 

@@ -1,11 +1,32 @@
 import Contracts
 import Crypto
+import HTTP
+import HTTPWire
 import Identity
 import JSON
+import Postgres
 import TestSupport
 import Testing
 
 @testable import Auth
+
+/// One of each `number` sessions that were revoked at a time, in the order of the ids, with the last.
+private struct EverySession: Statement {
+    static let sql = """
+        SELECT id
+        FROM (SELECT id, row_number() OVER (ORDER BY id DESC) - 1 AS place FROM session WHERE revoked_at = $2) AS s
+        WHERE place % $1 = 0
+        """
+    var number: Int64
+    var revokedAt: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(number)
+        parameters.append(revokedAt)
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> SessionID { try row.next() }
+}
 
 @Suite(.authDatabase) struct SessionTests {
     private func refresh(_ auth: AuthUnderTest, _ token: String) async throws -> AuthUnderTest.Answer {
@@ -23,6 +44,39 @@ import Testing
             #expect(next.refreshToken != member.refreshToken)
             let last = try await refresh(auth, next.refreshToken)
             #expect(last.status == 200)
+        }
+    }
+
+    @Test func `however many sessions end at once, an answer stays below 1 MiB and a service learns of them all`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            try await auth.pool.withConnection { connection in
+                try await connection.script(
+                    """
+                    INSERT INTO session
+                    SELECT gen_random_uuid(), user_id, client_id, salt, generation, authenticated_at, rotated_at, idle_expires_at,
+                        absolute_expires_at, '\(auth.clock.now)', ip, user_agent
+                    FROM session, generate_series(1, 25000)
+                    WHERE id = '\(member.session)';
+                    """)
+            }
+            let answer = try await auth.accounts.signingKeys(QuerySigningKeys())
+            #expect(answer.encoded().count < 1 << 20)
+            #expect(answer.hasMore)
+            let other = Authenticator(
+                service: "other", publicURL: AuthUnderTest.publicURL, amqp: nil,
+                source: LocalIdentitySource(accounts: auth.accounts, keys: auth.keys), clock: { auth.clock.moment }, log: AuthUnderTest.log)
+            let ended = try await auth.pool.query(EverySession(number: 50, revokedAt: auth.clock.now))
+            #expect(ended.count == 500)
+            for session in ended {
+                let token = try #require(auth.token(of: session))
+                let error = await #expect(throws: Problem.self) { try await other.principal(["authorization": "Bearer \(token)"]) }
+                #expect(error?.code == "token_revoked")
+            }
+            _ = try await other.principal(["authorization": "Bearer \(member.accessToken)"])
+            auth.clock.advance(.seconds(61))
+            let later = try await auth.accounts.signingKeys(QuerySigningKeys(revokedSince: auth.clock.now))
+            #expect(later.revokedSessions.isEmpty, "a service that has a snapshot is told what came after it")
         }
     }
 

@@ -306,8 +306,8 @@ private final class KnownKeys: IdentitySource, @unchecked Sendable {
         return text
     }
 
-    func signingKeys() async throws -> SigningKeysReply {
-        SigningKeysReply(keys: [], revokedSessions: [], revokedAPIKeys: [], since: .now())
+    func signingKeys(_ question: QuerySigningKeys) async throws -> SigningKeysReply {
+        SigningKeysReply(keys: [], revokedSessions: [], revokedAPIKeys: [], readAt: .now())
     }
     func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? { owners[key.apiKeyID] }
 }

@@ -1,6 +1,8 @@
 import AMQP
+import Glibc
 import Telemetry
 import TestSupport
+import Testing
 
 /// A message for a queue by its name, through the default exchange.
 func message(_ id: String, to queue: String, exchange: String = "", persistent: Bool = true) -> OutgoingMessage {
@@ -55,6 +57,22 @@ func withRPCClient<Result: Sendable>(
     await client.stop(within: .milliseconds(500))
     await running
     return result
+}
+
+/// Returns the first line that a connection logs.
+func firstLine(of configuration: AMQPConfiguration) async throws -> String {
+    var ends: [Int32] = [0, 0]
+    try #require(pipe(&ends) == 0)
+    let log = Logger(service: "test", output: LogOutput(descriptor: ends[1]))
+    let publisher = AMQPPublisher(configuration, log: log)
+    async let running: Void = publisher.run()
+    var line = [UInt8](repeating: 0, count: 4_096)
+    let count = read(ends[0], &line, line.count)
+    await publisher.stop()
+    await running
+    log.flush()
+    ends.forEach { close($0) }
+    return String(decoding: line.prefix(max(0, count)), as: UTF8.self)
 }
 
 let log = Logger(service: "test", level: .error)

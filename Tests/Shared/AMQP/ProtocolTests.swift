@@ -28,6 +28,70 @@ struct ProtocolTests {
         #expect(server.connections == 2)
     }
 
+    @Test func `a withheld confirm in front of a full window renews the connection before its time`() async throws {
+        let server = ScriptedServer { peer in
+            let broker = ScriptedBroker(peer: peer)
+            guard broker.open(), broker.selectConfirms() else { return }
+            var tag: UInt64 = 0
+            while broker.publish() {
+                tag += 1
+                if peer.number > 1 || tag > 1 { broker.acknowledge(tag) }
+            }
+        }
+        try await withPublisher(server, { $0.windowMax = 600 }) { publisher in
+            // Immediate: the first of all messages. Its caller gives up before the age that no message may reach.
+            let withheld = Task.immediate { await publisher.publish(batch: [message("withheld", to: "work")], within: .seconds(20)) }
+            let others = await publisher.publish(batch: (0..<600).map { message("\($0)", to: "work") }, within: .seconds(25))
+            #expect(others.prefix(599).allSatisfy { $0.isSuccess })
+            #expect(others[599].failure == .disconnected)
+            #expect(await withheld.value[0].failure == .disconnected)
+            #expect(await publisher.connected(within: .seconds(10)))
+            try await publisher.publish(message("after", to: "work"), within: .seconds(10))
+        }
+        #expect(server.connections == 2)
+    }
+
+    @Test(arguments: ["amqp", "amqps"])
+    func `a host is looked up where look-ups have a limit, and one that does not exist is the reason told`(scheme: String) async throws {
+        let configuration = try AMQPConfiguration(
+            url: "\(scheme)://guest:guest@does-not-exist.invalid/", connectionName: "test:look-up")
+        #expect(try await firstLine(of: configuration).contains("cannot look up does-not-exist.invalid: "))
+    }
+
+    @Test func `the end of an answered request's time fails no later request of the same message id`() async throws {
+        let loop = EventLoop.spawn(name: "test")
+        let isOver = Gate(on: loop)
+        let server = ScriptedServer { peer in
+            let broker = ScriptedBroker(peer: peer)
+            guard broker.open(), broker.listenForReplies(), broker.selectConfirms() else { return }
+            guard let first = broker.published() else { return }
+            broker.reply(tag: 1, to: first.correlationID, from: "auth")
+            guard let second = broker.published(), broker.publish(), isOver.waitBlocking() else { return }
+            broker.reply(tag: 2, to: second.correlationID, from: "auth")
+            _ = peer.waitForHangup()
+        }
+        let client = RPCClient(try configuration(server), service: "test", answeredBy: "auth", log: log)
+        async let running: Void = client.run()
+        #expect(await client.connected(within: .seconds(10)))
+        @Sendable func ask(_ id: String, within limit: Duration) async -> RPCError? {
+            do throws(RPCError) {
+                _ = try await client.call(
+                    exchange: "auth.rpc", routingKey: "key", type: "test.v1", body: [1], messageID: id, within: limit)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        #expect(await ask("same", within: .seconds(1)) == nil)
+        let second = Task.immediate { await ask("same", within: .seconds(20)) }
+        // Its time ends after that of the first request, which has no confirm either.
+        #expect(await ask("other", within: .seconds(1)) == .timedOut)
+        isOver.open()
+        #expect(await second.value == nil)
+        await client.stop(within: .zero)
+        await running
+    }
+
     @Test func `messages whose callers gave up take no place of later ones`() async throws {
         let server = ScriptedServer { peer in
             let broker = ScriptedBroker(peer: peer)

@@ -1,6 +1,4 @@
 import AMQP
-import Glibc
-import Telemetry
 import TestSupport
 import Testing
 
@@ -28,29 +26,13 @@ struct TLSTests {
 
                 // The system's authorities do not know this certificate.
                 let stranger = try AMQPConfiguration(url: broker.url, connectionName: "test:stranger")
-                #expect(try await refusal(stranger).contains("SSL peer"))
+                #expect(try await firstLine(of: stranger).contains("SSL peer"))
                 // The certificate is for localhost.
                 var misnamed = try AMQPConfiguration(url: broker.url, connectionName: "test:misnamed")
                 misnamed.certificateAuthorities = certificate.certificate
                 misnamed.hosts[0].name = "127.0.0.1"
-                #expect(try await refusal(misnamed).contains("SSL hostname"))
+                #expect(try await firstLine(of: misnamed).contains("SSL hostname"))
             }
         }
-    }
-
-    /// Returns the first line that a connection logs.
-    private func refusal(_ configuration: AMQPConfiguration) async throws -> String {
-        var ends: [Int32] = [0, 0]
-        try #require(pipe(&ends) == 0)
-        let log = Logger(service: "test", output: LogOutput(descriptor: ends[1]))
-        let publisher = AMQPPublisher(configuration, log: log)
-        async let running: Void = publisher.run()
-        var line = [UInt8](repeating: 0, count: 4_096)
-        let count = read(ends[0], &line, line.count)
-        await publisher.stop()
-        await running
-        log.flush()
-        ends.forEach { close($0) }
-        return String(decoding: line.prefix(max(0, count)), as: UTF8.self)
     }
 }

@@ -125,12 +125,17 @@ struct MessageTests {
         ),
         (QuerySigningKeys(), "{}"),
         (
+            QuerySigningKeys(
+                revokedSince: Instant(microseconds: 6), afterSession: session, afterAPIKey: APIKeyID(rawValue: "abcdefghij")),
+            #"{"revoked_since":6,"after_session":"0190b5a0-0000-7000-8000-000000000051","after_api_key":"abcdefghij"}"#
+        ),
+        (
             SigningKeysReply(
                 keys: [.init(keyID: "k", x: "eA", y: "eQ")],
                 revokedSessions: [SessionRevoked(sessionID: session, tokensExpireAt: Instant(microseconds: 5))],
-                revokedAPIKeys: [APIKeyID(rawValue: "abcdefghij")], since: Instant(microseconds: 6)),
+                revokedAPIKeys: [APIKeyID(rawValue: "abcdefghij")], readAt: Instant(microseconds: 6), hasMore: true),
             #"{"keys":[{"kid":"k","x":"eA","y":"eQ"}],"revoked_sessions":[{"session_id":"0190b5a0-0000-7000-8000-000000000051","tokens_expire_at":5}],"#
-                + #""revoked_api_keys":["abcdefghij"],"revoked_api_keys_since":6}"#
+                + #""revoked_api_keys":["abcdefghij"],"read_at":6,"has_more":true}"#
         ),
     ]
 

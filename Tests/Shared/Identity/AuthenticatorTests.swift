@@ -22,7 +22,7 @@ import Testing
 
     private func authenticator(_ source: ScriptedSource, clock: ManualClock, amqp: AMQPConfiguration? = nil) -> Authenticator {
         Authenticator(
-            service: "test", publicURL: Self.publicURL + "/", amqp: amqp, source: source, clock: { clock.now }, log: Self.log)
+            service: "test", publicURL: Self.publicURL + "/", amqp: amqp, source: source, clock: { clock.moment }, log: Self.log)
     }
 
     private func bearer(_ credential: String) -> HeaderBlock { ["authorization": "Bearer \(credential)"] }
@@ -218,6 +218,44 @@ import Testing
         }
     }
 
+    @Test func `a snapshot from before the last time without events lets no API key be used`() async throws {
+        let (source, clock) = (ScriptedSource(), ManualClock())
+        let text = source.addKey()
+        try await TestBroker.with { broker in
+            try broker.declareExchange(Topology.authEvents.name, type: "topic")
+            let amqp = try AMQPConfiguration(url: broker.url, connectionName: "test:revocations")
+            try await onLoop {
+                let authenticator = authenticator(source, clock: clock, amqp: amqp)
+                func reconnect() async throws {
+                    clock.advance(.seconds(1))
+                    try await broker.closeConnections(until: { !authenticator.isListening })
+                    try await until { authenticator.isListening }
+                    clock.advance(.seconds(1))
+                }
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await authenticator.run() }
+                    defer { group.cancelAll() }
+                    try await until { authenticator.isListening && source.questions >= 2 }
+                    #expect(await refusal(authenticator, bearer(text)) == nil)
+                    source.hold()
+                    try await reconnect()
+                    // Asks for the snapshot again at once when it has failed, before the authenticator does.
+                    let caller = Task(executorPreference: Self.loop) {
+                        var answer: String?
+                        repeat { answer = await refusal(authenticator, bearer(text)) } while answer == "unavailable"
+                        return answer
+                    }
+                    await source.failNext()
+                    await source.waitUntilAsked()
+                    try await reconnect()
+                    source.removeKeys()
+                    await source.release(onceAsked: 1)
+                    #expect(await caller.value == "invalid_api_key")
+                }
+            }
+        }
+    }
+
     @Test func `a wrong key is asked about once in five seconds, a mistyped one never`() async throws {
         let (source, clock) = (ScriptedSource(), ManualClock())
         try await onLoop {
@@ -356,8 +394,24 @@ private final class ScriptedSource: IdentitySource {
     /// Lets questions wait until ``release(onceAsked:)``.
     func hold() { state.withLock { $0.gate = [] } }
 
-    func release(onceAsked count: Int) async {
+    func waitUntilAsked(_ count: Int = 1) async {
         while state.withLock({ ($0.gate ?? []).count < count }) { await Task.yield() }
+    }
+
+    /// Fails the questions that wait, once there is one. Later ones wait too.
+    func failNext() async {
+        await waitUntilAsked()
+        let waiting = state.withLock { state in
+            defer { state.gate = [] }
+            return state.gate ?? []
+        }
+        for wait in waiting { wait.fail(Away()) }
+    }
+
+    func removeKeys() { state.withLock { $0.owners = [:] } }
+
+    func release(onceAsked count: Int) async {
+        await waitUntilAsked(count)
         let waiting = state.withLock { state in
             defer { state.gate = nil }
             return state.gate ?? []
@@ -377,14 +431,14 @@ private final class ScriptedSource: IdentitySource {
         if isAway { throw Away() }
     }
 
-    func signingKeys() async throws -> SigningKeysReply {
+    func signingKeys(_ question: QuerySigningKeys) async throws -> SigningKeysReply {
         try await ask()
         return state.withLock { state in
             SigningKeysReply(
                 keys: ([state.pair] + state.retired).map(\.publicKey).map { key in
                     .init(keyID: key.thumbprint, x: Base64.url.encode(key.x), y: Base64.url.encode(key.y))
                 },
-                revokedSessions: state.revoked, revokedAPIKeys: state.revokedKeys, since: .init(microseconds: .min))
+                revokedSessions: state.revoked, revokedAPIKeys: state.revokedKeys, readAt: .init(microseconds: 0))
         }
     }
 
@@ -400,5 +454,6 @@ private final class ScriptedSource: IdentitySource {
 private final class ManualClock: Sendable {
     private let instant = Mutex(Instant(microseconds: 1_800_000_000_000_000))
     var now: Instant { instant.withLock { $0 } }
+    var moment: Moment { Moment(wall: now, monotonic: MonotonicInstant(nanoseconds: UInt64(now.microseconds) * 1_000)) }
     func advance(_ duration: Duration) { instant.withLock { $0 = $0 + duration } }
 }

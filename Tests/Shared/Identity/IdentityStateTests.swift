@@ -1,11 +1,13 @@
 import Contracts
 import Crypto
+import EventLoop
 import Testing
 
 @testable import Identity
 
 @Suite struct IdentityStateTests {
-    private let now = Instant(microseconds: 1_800_000_000_000_000)
+    private let now = Moment(
+        wall: Instant(microseconds: 1_800_000_000_000_000), monotonic: MonotonicInstant(nanoseconds: 1_000_000_000_000_000))
     private let digest = sha256("credential")
     private let keyID = APIKeyID(rawValue: "abcdefghij")
     private let owner = APIKeyReply.Owner(userID: .make(), roles: ["user"], scopes: [], plan: "free", expiresAt: nil)
@@ -13,7 +15,8 @@ import Testing
     private func claims(session: SessionID = .make()) -> AccessTokenClaims {
         AccessTokenClaims(
             issuer: "i", audience: "a", userID: .make(), clientID: "web", sessionID: session, generation: 0, version: 0, tokenID: .make(),
-            issuedAt: now.seconds, expiresAt: now.seconds + 900, authenticatedAt: now.seconds, roles: [], scope: "", plan: "free")
+            issuedAt: now.wall.seconds, expiresAt: now.wall.seconds + 900, authenticatedAt: now.wall.seconds, roles: [], scope: "",
+            plan: "free")
     }
 
     @Test func `a token once verified is known until it expires`() {
@@ -29,16 +32,14 @@ import Testing
         let state = Subject()
         let claims = claims()
         _ = state.learn(claims, digest: digest)
-        state.revoke(SessionRevoked(sessionID: claims.sessionID, tokensExpireAt: now + .seconds(900)), now: now)
+        state.revoke(SessionRevoked(sessionID: claims.sessionID, tokensExpireAt: now.wall + .seconds(900)), now: now)
         #expect(state.findToken(digest, now: now) == .refused(.revoked))
         #expect(!state.learn(self.claims(session: claims.sessionID), digest: sha256("another token of the session")))
         #expect(state.learn(self.claims(), digest: sha256("another session")))
     }
 
-    private func snapshot(_ keys: [SigningKeysReply.Key] = [], revoked: [APIKeyID] = [], since: Duration = .seconds(-600))
-        -> SigningKeysReply
-    {
-        SigningKeysReply(keys: keys, revokedSessions: [], revokedAPIKeys: revoked, since: now + since)
+    private func snapshot(_ keys: [SigningKeysReply.Key] = [], revoked: [APIKeyID] = [], hasMore: Bool = false) -> SigningKeysReply {
+        SigningKeysReply(keys: keys, revokedSessions: [], revokedAPIKeys: revoked, readAt: now.wall, hasMore: hasMore)
     }
 
     /// Learns the key at `now`, after a snapshot.
@@ -86,6 +87,15 @@ import Testing
         #expect(state.findAPIKey(digest, now: now + .seconds(3)) == .known(principal))
     }
 
+    @Test func `a clock that is set back an hour makes no API key unknown`() throws {
+        let state = Subject()
+        state.heardNothing(until: now)
+        let later = Moment(wall: now.wall + .seconds(-3_600), monotonic: now.monotonic + .milliseconds(1))
+        state.learn(snapshot(), askedAt: later, now: later)
+        guard case .known(let principal) = state.learn(keyID, owner: owner, digest: digest, now: later) else { throw NotLearnt() }
+        #expect(state.findAPIKey(digest, now: later) == .known(principal))
+    }
+
     @Test func `a key that a snapshot names as revoked is refused`() throws {
         let state = Subject()
         _ = try known(state)
@@ -93,11 +103,26 @@ import Testing
         #expect(state.findAPIKey(digest, now: now + .seconds(1)) == .refused(.revoked))
     }
 
-    @Test func `a snapshot that does not reach back to the last one forgets every API key`() throws {
+    @Test func `an answer that more answers follow names revoked keys and is no snapshot`() throws {
         let state = Subject()
-        _ = try known(state)
-        state.learn(snapshot(since: .seconds(-59)), askedAt: now + .seconds(1), now: now + .seconds(1))
-        #expect(state.findAPIKey(digest, now: now + .seconds(1)) == .unknown(missesSnapshot: false))
+        let principal = try known(state)
+        state.heardNothing(until: now + .seconds(1))
+        let later = now + .seconds(2)
+        state.learn(snapshot(revoked: [APIKeyID(rawValue: "klmnopqrst")], hasMore: true), askedAt: later, now: later)
+        #expect(state.findAPIKey(digest, now: later) == .unknown(missesSnapshot: true))
+        state.learn(snapshot(), askedAt: later, now: later)
+        #expect(state.findAPIKey(digest, now: later) == .stale(principal))
+        let other = APIKeyID(rawValue: "klmnopqrst")
+        #expect(state.learn(other, owner: owner, digest: sha256("other"), now: later) == .refused(.revoked))
+    }
+
+    @Test func `a snapshot asks for what was revoked since the one before`() {
+        let state = Subject()
+        #expect(state.question.revokedSince == nil)
+        state.learn(snapshot(hasMore: true), askedAt: now, now: now)
+        #expect(state.question.revokedSince == nil)
+        state.learn(snapshot(), askedAt: now, now: now)
+        #expect(state.question.revokedSince == now.wall)
     }
 
     @Test func `a refused API key is refused for five seconds without asking`() {
@@ -117,7 +142,7 @@ import Testing
     @Test func `an API key that expires while cached is refused on time`() {
         let state = Subject()
         var owner = owner
-        owner.expiresAt = now + .seconds(10)
+        owner.expiresAt = now.wall + .seconds(10)
         _ = state.learn(keyID, owner: owner, digest: digest, now: now)
         #expect(state.findAPIKey(digest, now: now + .seconds(10)) == .refused(.expired))
     }
@@ -147,8 +172,8 @@ import Testing
             let kept = value >= 7 ? cache.value(for: value - 7) : nil
             #expect(value < 7 || kept == value - 7)
         }
-        var set = ExpiringSet<Int>(countMax: 5_000)
-        for value in 0..<20_000 { set.insert(value, until: now + .seconds(value), now: now) }
+        var set = ExpiringSet<Int, Instant>(countMax: 5_000)
+        for value in 0..<20_000 { set.insert(value, until: now.wall + .seconds(value), now: now.wall) }
         #expect(set.count <= 5_000)
         #expect(set.contains(19_999))
     }
@@ -170,16 +195,21 @@ import Testing
 private final class Subject {
     private var state = IdentityState()
 
+    var question: QuerySigningKeys { state.question }
     var keys: [String: ES256PublicKey] { state.keys }
-    func findToken(_ digest: SHA256Digest, now: Instant) -> IdentityState.Finding { state.findToken(digest, now: now) }
-    func findAPIKey(_ digest: SHA256Digest, now: Instant) -> IdentityState.Finding { state.findAPIKey(digest, now: now) }
-    func mayAskForKeys(now: Instant) -> Bool { state.mayAskForKeys(now: now) }
+    func findToken(_ digest: SHA256Digest, now: Moment) -> IdentityState.Finding { state.findToken(digest, now: now) }
+    func findAPIKey(_ digest: SHA256Digest, now: Moment) -> IdentityState.Finding { state.findAPIKey(digest, now: now) }
+    func mayAskForKeys(now: Moment) -> Bool { state.mayAskForKeys(now: now) }
     func learn(_ claims: AccessTokenClaims, digest: SHA256Digest) -> Bool { state.learn(claims, digest: digest) }
-    func learn(_ id: APIKeyID, owner: APIKeyReply.Owner?, digest: SHA256Digest, now: Instant) -> IdentityState.Finding {
+    func learn(_ id: APIKeyID, owner: APIKeyReply.Owner?, digest: SHA256Digest, now: Moment) -> IdentityState.Finding {
         state.learn(id, owner: owner, digest: digest, now: now)
     }
-    func learn(_ snapshot: SigningKeysReply, askedAt: Instant, now: Instant) { state.learn(snapshot, askedAt: askedAt, now: now) }
-    func revoke(_ session: SessionRevoked, now: Instant) { state.revoke(session, now: now) }
-    func heardNothing(until now: Instant) { state.heardNothing(until: now) }
-    func revoke(_ key: APIKeyID, now: Instant) { state.revoke(key, now: now) }
+    /// Learns an answer, which completes a snapshot unless more follow.
+    func learn(_ answer: SigningKeysReply, askedAt: Moment, now: Moment) {
+        state.learn(answer, now: now)
+        if !answer.hasMore { state.sync(askedAt: askedAt, readAt: answer.readAt) }
+    }
+    func revoke(_ session: SessionRevoked, now: Moment) { state.revoke(session, now: now) }
+    func heardNothing(until now: Moment) { state.heardNothing(until: now) }
+    func revoke(_ key: APIKeyID, now: Moment) { state.revoke(key, now: now) }
 }

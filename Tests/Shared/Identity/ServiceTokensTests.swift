@@ -133,6 +133,6 @@ import Testing
 
 private struct NobodyIsThere: IdentitySource {
     struct Absent: Error {}
-    func signingKeys() async throws -> SigningKeysReply { throw Absent() }
+    func signingKeys(_ question: QuerySigningKeys) async throws -> SigningKeysReply { throw Absent() }
     func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? { throw Absent() }
 }

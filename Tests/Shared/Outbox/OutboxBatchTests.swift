@@ -38,8 +38,17 @@ struct OutboxBatchTests {
         #expect(batch.sent.sorted() == [1, 3])
     }
 
+    @Test func `a message that was not tried stays, with those behind it`() {
+        var batch = OutboxBatch(due([1]) + due([2, 3], key: "a"))
+        batch.finishRound(batch.round.map { $0.seq == 1 ? .success(()) : nil })
+        #expect(batch.round.isEmpty)
+        #expect(batch.sent == [1])
+        #expect(batch.failed.isEmpty)
+        #expect(!batch.isBrokerDown)
+    }
+
     @Test func `only a message that failed before and fails again is no progress`() {
-        let failure: [Result<Void, PublishError>] = [.failure(.nacked)]
+        let failure: [Result<Void, PublishError>?] = [.failure(.nacked)]
         var batch = OutboxBatch(due([1], attempts: 1))
         batch.finishRound(failure)
         #expect(!batch.hasProgress)

@@ -3,6 +3,7 @@ import Contracts
 import EventLoop
 import Outbox
 import Postgres
+import Synchronization
 import Telemetry
 import TestSupport
 import Testing
@@ -202,7 +203,7 @@ struct OutboxTests {
     @Test func `a relay that is cancelled while the broker confirms does not send the message again`() async throws {
         try await Stage.with { stage in
             let wire = Wire(to: try stage.amqp("wire"))
-            try await stage.withPublisher(over: wire) { publisher in
+            try await stage.withPublisher(at: wire.port) { publisher in
                 var configuration = OutboxRelay.Configuration()
                 configuration.confirmWithin = .seconds(60)
                 let relay = OutboxRelay(
@@ -238,6 +239,49 @@ struct OutboxTests {
                 try await until { try await stage.pool.query(ReadOutbox())[1].attempts > 0 }
                 // One whose confirm was lost with the channel is sent twice.
                 try await until { try await stage.pool.one(CountUnsent()) == 1 }
+            }
+        }
+    }
+
+    @Test func `a missing exchange and a queue without a leader hold back no other message`() async throws {
+        let delivered = Mutex(0)
+        let server = ScriptedServer { peer in
+            let broker = ScriptedBroker(peer: peer)
+            guard broker.open(), broker.selectConfirms() else { return }
+            var tag: UInt64 = 0
+            while let published = broker.published() {
+                tag += 1
+                if published.exchange == "missing" {
+                    broker.closeChannel()
+                    guard broker.wait(for: [20, 41]), broker.openChannel(), broker.selectConfirms() else { return }
+                    tag = 0
+                } else if published.routingKey != "stuck" {
+                    delivered.withLock { $0 += 1 }
+                    broker.acknowledge(tag)
+                }
+            }
+        }
+        try await Stage.with { stage in
+            try await stage.pool.transaction { try await Outbox.add((0..<9).map { OutboxMessage(message("\($0)")) }, in: $0) }
+            try await stage.script(
+                """
+                UPDATE outbox SET exchange = 'missing' WHERE seq = (SELECT min(seq) FROM outbox);
+                UPDATE outbox SET routing_key = 'stuck'
+                WHERE seq > (SELECT min(seq) FROM outbox) AND seq < (SELECT max(seq) FROM outbox);
+                """)
+            var database = stage.database.configuration()
+            database.idleInTransactionTimeout = .milliseconds(500)
+            var configuration = OutboxRelay.Configuration()
+            configuration.confirmWithin = .milliseconds(200)
+            try await TestDatabase.withPool(database) { [configuration] pool in
+                try await stage.withRelay(configuration: configuration, pool: pool, at: server.port) { _ in
+                    try await until { try await stage.pool.query(ReadOutbox()).allSatisfy { $0.attempts > 0 } }
+                    let errors = try await stage.pool.query(ReadOutbox()).map(\.error)
+                    #expect(errors[0]?.contains("404") == true)
+                    #expect(errors[1...7].allSatisfy { $0 == "timedOut" })
+                    #expect(errors[8] == nil)
+                    #expect((1...2).contains(delivered.withLock { $0 }))
+                }
             }
         }
     }

@@ -49,10 +49,10 @@ struct Stage: Sendable {
     }
 
     /// Runs `body` beside a connected publisher.
-    /// - Parameter wire: carries its connection to the broker; by default it is direct.
-    func withPublisher(over wire: Wire? = nil, _ body: @escaping @Sendable (AMQPPublisher) async throws -> Void) async throws {
+    /// - Parameter port: where the publisher connects; by default to the broker.
+    func withPublisher(at port: Int? = nil, _ body: @escaping @Sendable (AMQPPublisher) async throws -> Void) async throws {
         var configuration = try amqp("publisher")
-        if let wire { configuration.hosts[0].port = wire.port }
+        if let port { configuration.hosts[0].port = port }
         let publisher = AMQPPublisher(configuration, log: TestDatabase.log)
         try await beside({ await publisher.run() }) {
             #expect(await publisher.connected(within: .seconds(10)))
@@ -68,11 +68,12 @@ struct Stage: Sendable {
     }
 
     func withRelay(
-        configuration: OutboxRelay.Configuration = .init(), _ body: @escaping @Sendable (OutboxRelay) async throws -> Void
+        configuration: OutboxRelay.Configuration = .init(), pool: PostgresPool? = nil, at port: Int? = nil,
+        _ body: @escaping @Sendable (OutboxRelay) async throws -> Void
     ) async throws {
-        try await withPublisher { publisher in
+        try await withPublisher(at: port) { publisher in
             let relay = OutboxRelay(
-                pool: pool, publisher: publisher, configuration: configuration, log: TestDatabase.log, metrics: Metrics())
+                pool: pool ?? self.pool, publisher: publisher, configuration: configuration, log: TestDatabase.log, metrics: Metrics())
             try await beside({ try? await relay.run() }) { try await body(relay) }
         }
     }

@@ -74,6 +74,34 @@ struct MigratorTests {
         }
     }
 
+    @Test func `a replica waits longer for another's migration than a statement may take`() async throws {
+        try await withDirectories { directories, pool in
+            try directories.write(1, "0001_a.sql", "CREATE TABLE a (n bigint);")
+            var configuration = TestDatabase.current.configuration()
+            configuration.statementTimeout = .milliseconds(300)
+            try await TestDatabase.withPool(configuration) { impatient in
+                let (isHeld, isOver, hasEnded) = (Gate(on: pool.loop), Gate(on: pool.loop), Gate(on: pool.loop))
+                let holding = Task(executorPreference: TestDatabase.loop) {
+                    try await pool.transaction { transaction in
+                        try await transaction.script("SELECT pg_advisory_xact_lock(hashtext('schema_migration'))")
+                        isHeld.open()
+                        try await isOver.wait()
+                    }
+                }
+                try await isHeld.wait()
+                let migrating = Task(executorPreference: TestDatabase.loop) {
+                    defer { hasEnded.open() }
+                    return try await directories.migrate(impatient)
+                }
+                try await until { try await pool.one(HasWaited()) || hasEnded.isOpen }
+                isOver.open()
+                try await holding.value
+                let applied = try await migrating.value
+                #expect(applied == ["0001_a.sql"])
+            }
+        }
+    }
+
     @Test func `a role that owns its schema and may nothing else can migrate it`() async throws {
         try await withDirectories { directories, pool in
             let role = directories.schema
@@ -139,6 +167,16 @@ private struct Directories: Sendable {
     func migrate(_ pool: PostgresPool) async throws -> [String] {
         try await Migrator(pool: pool).migrate(directories: ["\(root)/1", "\(root)/2"], schema: schema)
     }
+}
+
+/// True if a session of this database has waited for an advisory lock for a second.
+private struct HasWaited: Statement {
+    typealias Output = Bool
+    static let sql = """
+        SELECT EXISTS (
+            SELECT FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event = 'advisory' AND clock_timestamp() - query_start > interval '1 second')
+        """
 }
 
 private struct ReadA: Statement {

@@ -33,6 +33,14 @@ struct Unnest<Value: PostgresValue>: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Value? { try row.next() }
 }
 
+struct ReadTime: Statement {
+    typealias Output = Instant
+    let text: String
+
+    static let sql = "SELECT CAST(CAST($1 AS text) AS timestamptz) AS time"
+    func bind(_ parameters: inout Parameters) { parameters.append(text) }
+}
+
 struct DivideTen: Statement {
     typealias Output = Int64
     let by: Int64

@@ -1,7 +1,8 @@
 import Contracts
-import Postgres
 import TestSupport
 import Testing
+
+@testable import Postgres
 
 @Suite(.database(schema: "test"))
 struct ValueTests {
@@ -34,6 +35,26 @@ struct ValueTests {
         try await echo(Instant(microseconds: 1_795_169_400_000_001))
         try await echo(JSONText(#"{"a": [1, 2.5, null]}"#))
         try await echo(Credits(nano: -42))
+    }
+
+    @Test(arguments: ["294245-12-31 23:59:59Z", "4713-01-01 00:00:00Z BC"])
+    func `a time within 64 bits of microseconds since 1970 is read`(text: String) async throws {
+        _ = try await TestDatabase.current.withPool(connectionsMax: 1) { try await $0.one(ReadTime(text: text)) }
+    }
+
+    @Test(arguments: ["294276-12-31 23:59:59Z", "infinity", "-infinity"])
+    func `a time beyond that is no instant`(text: String) async throws {
+        let error = await #expect(throws: PostgresError.self) {
+            try await TestDatabase.current.withPool(connectionsMax: 1) { try await $0.one(ReadTime(text: text)) }
+        }
+        #expect(error?.message == #"column 1 "time" holds no Instant"#)
+    }
+
+    @Test(arguments: [-1, 2, Int32.max, Int32.min]) func `an array with another number of elements than it says is none`(count: Int32) {
+        // One dimension, no NULLs, the type bigint, the count, the lower bound; then the one element.
+        let bytes: [Int32] = [1, 0, 20, count, 1, 8, 0, 7]
+        let values = bytes.map(\.bigEndian).withUnsafeBytes { RowReader.elements($0, Int64.self) }
+        #expect(values == nil)
     }
 
     @Test func `arrays travel whole, empty ones too`() async throws {
