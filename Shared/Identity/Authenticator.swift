@@ -179,7 +179,7 @@ package final class Authenticator: Sendable {
                     try await sync()
                 } catch {
                     state.withLock { $0.keysDidNotCome(now: clock()) }
-                    log.warning("signing keys not refreshed", error: error)
+                    log.warning("signing key refresh failed", error: error)
                     throw error
                 }
             }
@@ -236,7 +236,7 @@ package final class Authenticator: Sendable {
             let owner = try await source.owner(of: IntrospectAPIKey(apiKeyID: key.id, secretSHA256: key.secretDigest.hexadecimal))
             return state.withLock { $0.learn(key.id, owner: owner, digest: digest, now: askedAt) }
         } catch {
-            log.warning("API key not introspected", ["api_key.id": .describing(key.id)], error: error)
+            log.warning("API key introspection failed", ["api_key.id": .describing(key.id)], error: error)
             throw error
         }
     }
@@ -279,9 +279,10 @@ package final class Authenticator: Sendable {
         }
     }
 
+    /// A new installation's auth may answer before it has made its first key.
     private func keepFresh() async throws {
         while true {
-            let isDone = await refreshKeys()
+            let isDone = await refreshKeys() && hasSigningKeys
             try await EventLoop.current?.sleep(for: isDone ? IdentityState.snapshotFreshFor : .seconds(1))
         }
     }
@@ -304,12 +305,12 @@ package final class Authenticator: Sendable {
             default: log.debug("revocation of unknown type", ["message.type": .string(delivery.properties.type)])
             }
         } catch {
-            log.error("revocation not understood", ["message.type": .string(delivery.properties.type)], error: error)
+            log.error("revocation malformed", ["message.type": .string(delivery.properties.type)], error: error)
         }
     }
 }
 
-/// What the process knows about credentials. The thread of the event feed's connection notes there
+/// The knowledge of the process about credentials. The thread of the event feed's connection notes there
 /// that events may be missing.
 private final class SharedState: Sendable {
     private let state = Mutex(IdentityState())
