@@ -16,7 +16,7 @@ enum HostAddresses {
         let answer = Answer()
         Task(executorPreference: loop) {
             do {
-                let addresses = try await HostLookup.addresses(of: host.name, port: port, within: limit, on: loop)
+                let addresses = try await HostLookup.system.addresses(of: host.name, port: port, within: limit, on: loop)
                 answer.give(.success(addresses.compactMap(\.host)))
             } catch {
                 answer.give(.failure(ConnectionFailure(kind: .connectFailed, description: "\(error)")))
