@@ -22,7 +22,7 @@ package struct AMQPConfiguration: Sendable {
     package var appID = ""
     /// Two missed ones end the connection.
     package var heartbeat: Duration = .seconds(10)
-    /// For each of look-up, connect, login and every declaration.
+    /// The time for each of look-up, connect, login and every declaration.
     package var connectWithin: Duration = .seconds(5)
     /// How long sent bytes may stay unacknowledged by the peer's kernel (TCP_USER_TIMEOUT).
     package var stallWithin: Duration = .seconds(10)

@@ -15,7 +15,7 @@ package final class AMQPConsumer: Sendable {
     package enum Source: Sendable {
         /// A durable queue that the broker's definitions declare.
         case queue(String)
-        /// A queue of this connection alone, declared anew as `<prefix>.<epoch>` after each connect, then bound, then consumed. What is
+        /// A queue of this connection alone, declared again as `<prefix>.<epoch>` after each connect, then bound, then consumed. What is
         /// published while disconnected is lost to it.
         case exclusive(prefix: String, bindings: [(exchange: String, routingKey: String)])
     }
@@ -23,7 +23,7 @@ package final class AMQPConsumer: Sendable {
     private let role: ConsumerRole
     private let thread: ChannelThread
 
-    /// - Parameter onConnected: called on the connection's thread each time the subscription is made anew, before its first delivery
+    /// - Parameter onConnected: called on the connection's thread each time the subscription is made again, before its first delivery
     ///   can be had from ``next(max:)``: the moment to fetch a snapshot that what follows is compared with. Must not block.
     package init(
         _ configuration: AMQPConfiguration, source: Source, prefetch: Int, log: Logger,
@@ -37,7 +37,7 @@ package final class AMQPConsumer: Sendable {
     package func run() async { await thread.run() }
 
     /// Hands out no more, waits at most `limit` until what was handed out is settled, closes the connection. The rest, and what is not
-    /// settled by then, is delivered again in its order, to somebody.
+    /// settled by then, is delivered again in its order, to any consumer.
     package func stop(within limit: Duration = .seconds(10)) async { await thread.stop(within: limit) }
 
     /// Closes the connection while true. The unsettled deliveries go back to the queue, in order,

@@ -4,7 +4,7 @@ package import Telemetry
 /// Publishes with confirms over a connection of its own. Callable from any task on any loop.
 ///
 /// Bounds: `unconfirmedMax` callers wait for a confirm, `acceptedMax` in all; one more is refused with `.saturated`. While there is
-/// no connection, or the broker has an alarm, publishing fails at once: whoever must not lose the message keeps it (the outbox).
+/// no connection, or the broker has an alarm, publishing fails at once: a caller that must not lose the message keeps it (the outbox).
 /// A publish is not cancelled with its task; its deadline bounds it.
 package final class AMQPPublisher: Sendable {
     private let role: PublisherRole

@@ -260,7 +260,7 @@ final class Channel {
         try output.flush(to: transport)
     }
 
-    /// Says goodbye if anybody listens; nothing is waited for.
+    /// Closes in order if the broker still listens. Waits for nothing.
     func abandon(_ failure: ConnectionFailure) {
         switch failure.kind {
         case .connectFailed, .loginRefused, .missedHeartbeats, .socket, .protocolViolation: return

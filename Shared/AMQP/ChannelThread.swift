@@ -3,7 +3,7 @@ import EventLoop
 import Glibc
 import Synchronization
 
-/// What a channel is for. Every call comes on the thread of the connection, except ``hasWork``.
+/// The purpose of a channel. Every call comes on the thread of the connection, except ``hasWork``.
 protocol ChannelRole: Sendable {
     /// Declares what the role needs on a fresh channel.
     func setUp(_ channel: Channel) throws(ConnectionFailure)
@@ -24,7 +24,7 @@ protocol ChannelRole: Sendable {
     func stopping(_ channel: Channel)
     /// Nothing is under way: the connection may be closed.
     var isDrained: Bool { get }
-    /// The thread ends: whoever still waits is told.
+    /// The thread ends: waiting tasks get an error.
     func ended()
     /// Asked just before the thread sleeps, by the thread itself; what callers add later wakes it.
     var hasWork: Bool { get }
@@ -186,7 +186,7 @@ final class ChannelThread: Sendable {
         return .nanoseconds(Int64.random(in: 0...limit.nanoseconds))
     }
 
-    /// What the thread was told from outside.
+    /// The orders that the thread has got from outside.
     private struct Orders: Equatable {
         var isStopping: Bool
         var isSuspended: Bool

@@ -50,6 +50,6 @@ struct ConnectionLog: Sendable {
 
     func unblocked() {
         isBlocked.set(0)
-        log.info("broker takes messages again")
+        log.info("broker accepts messages again")
     }
 }

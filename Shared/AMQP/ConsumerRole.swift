@@ -26,7 +26,7 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
         /// The epoch of the open connection; zero without one.
         var epoch: UInt64 = 0
 
-        /// Those who wait, to be told so.
+        /// - Returns: the waiting tasks, which the caller ends.
         mutating func stop() -> [Waiter] {
             isStopped = true
             ready = FIFO()
@@ -117,7 +117,7 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
     func opened() { onConnected() }
 
     func pump(_ channel: Channel, now: MonotonicInstant) {
-        // Bounded by prefetch: nobody can settle more than was delivered.
+        // Bounded by prefetch: no caller can settle more than was delivered.
         let settlements = shared.withLock { $0.settlements.take() }.filter { $0.epoch == epoch }
         for frame in unsettled.settle(settlements) {
             switch frame {

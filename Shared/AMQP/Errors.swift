@@ -62,7 +62,7 @@ package enum ConsumeError: Error, Equatable, Sendable {
     case stopped
 }
 
-/// What ended a channel or a connection.
+/// The reason why a channel or a connection ended.
 struct ConnectionFailure: Error, Sendable, CustomStringConvertible {
     enum Kind: Sendable, Equatable {
         case connectFailed

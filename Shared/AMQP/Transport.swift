@@ -2,7 +2,7 @@ import CRabbitMQ
 import EventLoop
 import Glibc
 
-/// What frames are written to: a socket, or the TLS session librabbitmq has made on it. Never blocks. Confined to the connection's
+/// The transport that frames are written to: a socket, or the TLS session librabbitmq has made on it. Never blocks. Confined to the connection's
 /// thread; valid as long as librabbitmq's connection.
 struct Transport {
     let socket: Int32

@@ -2,7 +2,7 @@ package import Configuration
 import Identity
 package import Telemetry
 
-/// What every service reads from its environment. Each variable that may hold a password can come from the file that
+/// The variables that every service reads. Each variable that may hold a password can come from the file that
 /// `<NAME>_FILE` names.
 ///
 /// | variable | default | |

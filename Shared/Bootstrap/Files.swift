@@ -31,7 +31,7 @@ package enum Files {
 enum StandardError {
     static func line(_ text: String) {
         let bytes = Array((text.filter { !$0.isNewline } + "\n").utf8)
-        // Nobody is left to tell when this fails.
+        // The process is ending, so a failure has no reader.
         _ = write(STDERR_FILENO, bytes, bytes.count)
     }
 }

@@ -44,7 +44,7 @@ final class HTTPFront: Sendable {
 
     private func stop(after delay: Duration, within grace: Duration) async {
         runtime.readiness.drain()
-        // Still accepting: whoever balances load finds /readyz 503 first.
+        // Still accepting: a load balancer finds /readyz 503 first.
         if delay > .zero { try? await runtime.loop.sleep(for: delay) }
         await withTaskGroup(of: Void.self) { group in
             for server in servers.withLock({ $0 }) {

@@ -52,7 +52,7 @@ package final class Readiness: Sendable {
 
     func drain() { draining.store(true, ordering: .relaxed) }
 
-    /// What comes within the first second was not waited for.
+    /// The time in which a missing dependency is not logged yet.
     private static let patience = Duration.seconds(1)
 
     /// - Parameter openPort: called once, when all dependencies are there.
@@ -77,9 +77,9 @@ package final class Readiness: Sendable {
             dependencies.withLock { $0[index].isThere = isThere }
             let fields: LogFields = ["dependency": .string(dependency.name)]
             switch (dependency.isThere, isThere) {
-            case (_, true): log.info("dependency is there", fields)
+            case (_, true): log.info("dependency up", fields)
             case (nil, false): log.warning("waiting for dependency", fields)
-            case (_, false): if !isDraining { log.warning("dependency is gone: waiting for it", fields) }
+            case (_, false): if !isDraining { log.warning("dependency down", fields) }
             }
         }
         for loop in loops { await Task(executorPreference: loop) {}.value }

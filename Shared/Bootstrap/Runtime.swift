@@ -9,7 +9,7 @@ package import Postgres
 import Synchronization
 package import Telemetry
 
-/// What a service is built from: its configuration, log and loops, and the long-lived things it asks for here.
+/// The parts that a service is built from: its configuration, log and loops, and the long-lived things it asks for here.
 ///
 /// Things start in the order they are asked for and stop in reverse, so a service asks for what others lean on first: database,
 /// publisher, outbox relay, consumers. The health port opens first and closes last. The serving port opens when all
@@ -17,7 +17,7 @@ package import Telemetry
 package final class Runtime: Sendable {
     package enum Loops: Sendable {
         case one
-        /// As many as `LOOPS` says, by default one a core.
+        /// `LOOPS` loops, by default one a core.
         case perCore
     }
 

@@ -7,7 +7,7 @@ import Postgres
 import Telemetry
 
 extension Runtime {
-    /// What a service's executable can do instead of serving: `<service> <name> …`.
+    /// A command that a service's executable runs instead of serving: `<service> <name> …`.
     package struct Command: Sendable {
         package typealias Body = @Sendable (Runtime, _ arguments: [String]) async throws -> Int32?
 
@@ -59,7 +59,7 @@ extension Runtime {
         } catch {
             fail(service, error, status: command?.statusOfFailure ?? ExitStatus.failure.rawValue)
         }
-        // What a command prints is for people, or for the next program.
+        // The output of a command is for people, or for the next program.
         let prints = command.map { $0.name != migrate.name } ?? false
         let log = Logger(
             service: service, level: configuration.logLevel, output: prints ? LogOutput(descriptor: STDERR_FILENO) : .standard)

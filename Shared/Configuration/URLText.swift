@@ -10,13 +10,13 @@ package struct URLText: Sendable, Equatable, CustomStringConvertible, CustomDebu
     /// The first, when several are given. Without the brackets of an IPv6 address. May be empty, as in `postgresql:///name`.
     package let host: String
     package let port: Int?
-    /// From the first slash on, as written; empty when there is none.
+    /// The path from its first slash on, as written; empty if there is none.
     package let path: String
     /// Without the question mark.
     package let query: String?
     private let whole: Secret
 
-    /// As written, with the password: for the library that connects, never for a log.
+    /// Returns the text as written, with the password: for the library that connects, never for a log.
     package func reveal() -> String { whole.reveal() }
 
     package init?(_ text: String) {

@@ -29,7 +29,8 @@ package struct AccountID: TypedID {
     package init(_ user: UserID) { rawValue = user.rawValue }
 }
 
-/// One thing the ledger decides on, from hold to settlement; made by whoever asks, before asking, and kept over retries.
+/// The id of one thing that the ledger decides, from hold to settlement. The service that asks makes it before it asks, and
+/// keeps it over retries.
 package struct ChargeID: TypedID {
     package let rawValue: UUIDv7
     package init(rawValue: UUIDv7) { self.rawValue = rawValue }

@@ -2,7 +2,7 @@ package import JSON
 
 /// A promise between services, carried as JSON over RabbitMQ.
 ///
-/// Adding an optional field keeps the name; changing the meaning of one makes a `v2` beside `v1`. Bodies hold integers in minor
+/// Adding an optional field keeps the name; changing the meaning of one makes a `v2` next to `v1`. Bodies hold integers in minor
 /// units and ids; never prompts, completions or secrets.
 package protocol Message: Sendable {
     /// The wire name, for ever: AMQP `type`, and the routing key unless ``routingKey`` says otherwise.

@@ -2,7 +2,7 @@
 ///
 /// Services declare nothing durable; a replica declares only its own exclusive `<service>.inst.*` and `<service>.reply.*` queues.
 /// Commands are published `mandatory` and have no catch-all binding, so that a mistyped key is returned and not swallowed; events
-/// that nobody is bound to end in `ops.unrouted`.
+/// without a bound queue end in `ops.unrouted`.
 package enum Topology {
     package static let virtualHost = "gw"
 
@@ -53,7 +53,7 @@ package enum Topology {
         ledgerHolds, ledgerCharges, ledgerPurchases, ledgerBalances, authRequests, billingUsers, opsUnrouted,
     ]
 
-    /// What each replica's exclusive queue listens to: revocations, which every replica must hear.
+    /// The bindings of each replica's exclusive queue: revocations, which every replica must get.
     package static let revocations = [Binding(authEvents, "apikey.revoked.#"), Binding(authEvents, "session.revoked.#")]
 
     // MARK: Who may do what
@@ -106,7 +106,8 @@ package struct Queue: Hashable, Sendable {
 
     package let name: String
     package let kind: Kind
-    /// Of several consumers the first to come gets everything; when it goes, the next goes on with what it left unsettled.
+    /// If true, the first of several consumers gets everything. When it leaves, the next one continues with what it left
+    /// unsettled.
     package let isSingleActive: Bool
     package let bindings: [Binding]
 

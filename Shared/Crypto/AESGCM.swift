@@ -35,7 +35,7 @@ package struct AESGCM: Sendable {
         return nonce + ciphertext + tag
     }
 
-    /// - Throws: ``Failure/notAuthentic`` for another key, another context, or one changed bit: which, nobody can tell.
+    /// - Throws: ``Failure/notAuthentic`` for another key, another context, or one changed bit. The three cannot be told apart.
     package func open(_ box: [UInt8], authenticating context: [UInt8]) throws(Failure) -> [UInt8] {
         guard box.count >= 28 else { throw .notAuthentic }
         let cipher = EVP_CIPHER_CTX_new()!

@@ -26,7 +26,7 @@ package struct PasswordHashing: Sendable {
     }
 
     /// Constant-time comparison. False for a string that is no Argon2id hash or asks for more than 256 MiB or 16 passes:
-    /// a row somebody tampered with must not be able to take the machine.
+    /// a forged row must not be able to take the machine.
     package func verify(_ password: [UInt8], against hash: String) -> Bool {
         guard Self.isBounded(hash) else { return false }
         return password.withUnsafeBytes { bytes in

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// Runs `body` on a new thread that nobody joins: for loops and for the owners of blocking C libraries.
+/// Runs `body` on a new detached thread: for loops and for the owners of blocking C libraries.
 package func spawnThread(name: String, _ body: @escaping @Sendable () -> Void) {
     final class Box: Sendable {
         let name: String

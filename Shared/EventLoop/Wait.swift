@@ -1,6 +1,6 @@
 import Synchronization
 
-/// One value that one task waits for and anybody may bring, once; with a deadline on a loop's timer heap.
+/// One value that one task waits for and any thread may bring, once, with a deadline on the loop's timer heap.
 ///
 /// The first of value, error, deadline and cancellation wins; what comes later is dropped. Bring the value from any thread.
 package final class Wait<Value: Sendable>: Sendable {

@@ -36,7 +36,7 @@ package final class Exchange: @unchecked Sendable {
     package private(set) var isClosed = false
     package private(set) var hasEnded = false
 
-    /// What a handler threw that was no `Problem`: logged with the access line.
+    /// An error that a handler threw and that is no `Problem`. It is logged with the access line.
     var failure: (any Error)? { didSet { assertCurrent() } }
     /// The reason why the server refused the request by its head. The body is then empty.
     let refusal: Problem?

@@ -172,7 +172,7 @@ package final class HTTPServer: @unchecked Sendable {
         buffers.append(returned)
     }
 
-    /// `date: …\r\n`, written anew when the second changes.
+    /// Returns `date: …\r\n`, written again when the second changes.
     func dateLine() -> [UInt8] { date.line(now: loop.now) }
 }
 

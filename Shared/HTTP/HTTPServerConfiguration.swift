@@ -23,18 +23,18 @@ package struct HTTPServerConfiguration: Sendable {
     /// answers and bytes read ahead are not counted.
     package var bufferedBodyBytesMax = 256 << 20
 
-    /// From the first byte of a request (or the connection's opening) to the end of its head. Then: 408.
+    /// The time from the first byte of a request (or the connection's opening) to the end of its head. Then: 408.
     package var headWithin = Duration.seconds(10)
-    /// From the end of the head to the end of the body. Then: 408.
+    /// The time from the end of the head to the end of the body. Then: 408.
     package var bodyWithin = Duration.seconds(60)
-    /// Between requests. Then: closed silently.
+    /// The time between requests. Then: closed silently.
     package var idleWithin = Duration.seconds(75)
     /// Without the client taking a single byte of what waits for it. Then: reset.
     package var writeStallWithin = Duration.seconds(30)
     /// Between our last byte on a connection we end and the client's own end.
     package var lingerWithin = Duration.seconds(2)
-    /// From the beginning of a drain, or from an answer that could not announce it, to the close of a connection without a
-    /// request. A request that comes meanwhile is answered, as with nginx's `keepalive_min_timeout`.
+    /// The time from the beginning of a drain, or from an answer that could not announce it, to the close of a connection
+    /// without a request. A request that comes meanwhile is answered, as with nginx's `keepalive_min_timeout`.
     package var drainIdleWithin = Duration.milliseconds(500)
 
     /// Bytes waiting for the client at which ``Exchange/isCongested`` turns true …

@@ -119,10 +119,10 @@ extension Problem {
     }
 
     package static func planRequired(_ message: String) -> Problem { Problem(403, "plan_required", .permission, message) }
-    package static var adminRequired: Problem { Problem(403, "admin_required", .permission, "This needs an administrator.") }
+    package static var adminRequired: Problem { Problem(403, "admin_required", .permission, "Only an administrator may do this.") }
     package static var userDeactivated: Problem { Problem(403, "user_deactivated", .permission, "This account is deactivated.") }
     package static func insufficientScope(_ scope: String) -> Problem {
-        Problem(403, "insufficient_scope", .permission, "This key or token may not do that: it lacks the scope '\(scope)'.")
+        Problem(403, "insufficient_scope", .permission, "This key or token lacks the scope '\(scope)'.")
     }
 }
 
@@ -143,7 +143,7 @@ extension Problem {
         case apiKey = "api_key"
     }
 
-    /// There are credits, but somebody said not to spend them.
+    /// There are credits, but a limit that the owner set forbids to spend them.
     /// - Parameter resetsAt: ISO 8601.
     package static func spendingLimitReached(_ period: LimitPeriod, of owner: LimitOwner, resetsAt: String) -> Problem {
         let whose =
@@ -163,7 +163,7 @@ extension Problem {
 // MARK: 404, 405, 409: what is asked for
 
 extension Problem {
-    package static var notFound: Problem { Problem(404, "not_found", .invalidRequest, "There is nothing here.") }
+    package static var notFound: Problem { Problem(404, "not_found", .invalidRequest, "Not found.") }
     package static func notFound(_ what: String) -> Problem { Problem(404, "not_found", .invalidRequest, "\(what) does not exist.") }
     package static func modelNotFound(_ model: String) -> Problem {
         Problem(404, "model_not_found", .invalidRequest, "The model '\(model)' does not exist or is not enabled.", param: "model")
@@ -171,7 +171,7 @@ extension Problem {
 
     /// - Parameter allow: the methods that are served, comma-separated.
     package static func methodNotAllowed(allow: String) -> Problem {
-        Problem(405, "method_not_allowed", .invalidRequest, "This path answers to \(allow).", headers: ["allow": allow])
+        Problem(405, "method_not_allowed", .invalidRequest, "Method not allowed; allowed: \(allow).", headers: ["allow": allow])
     }
 
     package static var idempotencyConflict: Problem {
@@ -233,7 +233,7 @@ extension Problem {
 
 extension Problem {
     package static var internalError: Problem {
-        Problem(500, "internal_error", .server, "Something went wrong on our side. The request id names it in our logs.")
+        Problem(500, "internal_error", .server, "Internal error. If it persists, report the x-request-id of this answer.")
     }
 
     /// - Parameter upstreamStatus: what the provider answered, when it did.
@@ -248,7 +248,7 @@ extension Problem {
     }
     package static func providerDisabled(_ provider: String) -> Problem {
         Problem(
-            503, "provider_disabled", .server, "The provider '\(provider)' is switched off.", fields: [("provider", .text(provider))],
+            503, "provider_disabled", .server, "The provider '\(provider)' is disabled.", fields: [("provider", .text(provider))],
             retryAfter: .seconds(60))
     }
     /// The account has the credits, but running calls hold them. The same request may succeed when
@@ -259,7 +259,7 @@ extension Problem {
             retryAfter: .seconds(2))
     }
     package static var ledgerUnavailable: Problem {
-        Problem(503, "ledger_unavailable", .server, "Credits cannot be checked at the moment.", retryAfter: .seconds(2))
+        Problem(503, "ledger_unavailable", .server, "The ledger is unavailable; retry later.", retryAfter: .seconds(2))
     }
     /// The answer exists, but neither the broker nor the outbox confirmed its charge. A client that
     /// repeats the call could pay twice.
@@ -273,6 +273,6 @@ extension Problem {
         Problem(503, "unavailable", .server, message, retryAfter: .seconds(2))
     }
     package static func overloaded(retryAfter: Duration = .seconds(1)) -> Problem {
-        Problem(503, "overloaded", .server, "Too much is asked at once.", retryAfter: retryAfter)
+        Problem(503, "overloaded", .server, "The server is overloaded; retry later.", retryAfter: retryAfter)
     }
 }

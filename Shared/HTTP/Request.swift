@@ -5,7 +5,7 @@ package import Telemetry
 /// A request in values, for handlers that answer in one piece.
 package struct Request: Sendable {
     package let method: Method
-    /// As sent: not percent-decoded, without the query.
+    /// The path as sent: not percent-decoded, without the query.
     package let path: String
     package let query: Query
     package let headers: HeaderBlock
@@ -18,7 +18,7 @@ package struct Request: Sendable {
     /// The other end of the connection: the edge, where one stands in front.
     package let peerAddress: String
 
-    /// For tests of handlers; servers make theirs from exchanges.
+    /// Makes a request for a test of a handler. A server makes its requests from exchanges.
     package init(
         method: Method, path: String, query: Query? = nil, headers: HeaderBlock = [:], body: [UInt8] = [],
         pathParameters: PathParameters = PathParameters(), requestID: String = RequestID.make(), trace: TraceContext = .new(),
@@ -49,7 +49,7 @@ package struct Request: Sendable {
     }
 }
 
-/// What `{name}` in a route's pattern stood for, percent-decoded.
+/// The values of `{name}` in a route's pattern, percent-decoded.
 package struct PathParameters: Sendable, ExpressibleByDictionaryLiteral {
     private var pairs: [(name: String, value: String)]
 
@@ -65,7 +65,7 @@ package struct PathParameters: Sendable, ExpressibleByDictionaryLiteral {
     }
 }
 
-/// What a router knows about an exchange.
+/// The facts that a router knows about an exchange.
 package struct RequestContext: Sendable {
     package let requestID: String
     package let trace: TraceContext
@@ -75,7 +75,7 @@ package struct RequestContext: Sendable {
 }
 
 extension Problem {
-    /// What a handler's look into a body throws: syntax is `invalid_json`, a missing or wrong member is named in `param`.
+    /// Makes the problem of a malformed body: `invalid_json` for its syntax, else the missing or wrong member in `param`.
     init(_ error: JSONError) {
         self =
             switch error {

@@ -5,7 +5,7 @@ import Text
 package enum RequestID {
     static let header: StaticString = "x-request-id"
 
-    /// Accepts 1 to 128 visible ASCII characters (0x21–0x7E); anything else would be somebody's way into our logs.
+    /// Accepts 1 to 128 visible ASCII characters (0x21–0x7E); anything else could forge log lines.
     static func of(_ headers: HeaderBlock) -> String {
         if let index = headers.find(header) {
             let text = headers.withValue(at: index) { value -> String? in

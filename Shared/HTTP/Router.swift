@@ -69,7 +69,7 @@ package struct Router: Sendable {
         }
     }
 
-    /// For streaming and hot routes: the handler answers on the exchange itself.
+    /// Adds a streaming or hot route: the handler answers on the exchange itself.
     package mutating func onExchange(
         _ method: Method, _ pattern: String, access: Access = .open,
         refusing refusal: @escaping @Sendable (Problem) -> Response = { $0.response }, _ handler: @escaping ExchangeHandler
@@ -103,7 +103,7 @@ package struct Router: Sendable {
         routes.all.flatMap { pattern, route in route.entries.map { "\($0.method.rawValue) \(pattern)" } }
     }
 
-    /// What a server runs. The same router serves every loop.
+    /// Returns the handler of a server. The same router serves every loop.
     package func handler(log: Logger, service: String) -> HTTPServer.Handler {
         let routes = routes
         let unmatched = RouteMetrics("(none)")

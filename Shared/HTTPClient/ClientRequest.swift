@@ -7,9 +7,9 @@ package struct ClientRequest: Sendable {
     package var headers: [(name: String, value: String)]
     /// nil sends no body; an empty array sends `Content-Length: 0`.
     package var body: [UInt8]?
-    /// For the whole exchange, from the call to the last byte of the answer.
+    /// The time for the whole exchange, from the call to the last byte of the answer.
     package var timeout: Duration = .seconds(30)
-    /// For name look-up, TCP and TLS together; counts within ``timeout``.
+    /// The time for name look-up, TCP and TLS together. It counts within ``timeout``.
     package var connectTimeout: Duration = .seconds(5)
     /// PEM file trusted *instead of* the system's authorities. The chain and the host name are checked in either case.
     package var caFile: String?
@@ -24,7 +24,7 @@ package struct ClientRequest: Sendable {
 /// An answer of any status: a 500 is an answer, not an error.
 package struct ClientResponse: Sendable {
     package let status: Int
-    /// As sent by the server; those of 1xx answers are dropped.
+    /// The fields of the answer. Those of 1xx answers are dropped.
     package let headers: [(name: String, value: String)]
     package let body: [UInt8]
 
@@ -40,7 +40,7 @@ package struct ClientError: Error, CustomStringConvertible {
     package enum Code: Sendable, Equatable {
         /// The request never left: not a URL, a scheme other than http(s), a line break in a header.
         case badRequest
-        /// The request never left: the name was not found, or nobody listens there.
+        /// The request never left: the name was not found, or no server listens there.
         case connectFailed
         /// The request never left: no common TLS version, or the certificate is not valid for this host.
         case tlsFailed

@@ -7,7 +7,7 @@ import Glibc
 /// libcurl must not be entered from its own callbacks. The socket and timer callbacks below only arm the loop; transfers are
 /// added, removed and finished from loop turns, where no libcurl frame is on the stack.
 final class CurlDriver: @unchecked Sendable {
-    // @unchecked Sendable: confined to `loop`; the initialiser runs before anybody else can see it.
+    // @unchecked Sendable: confined to `loop`; the initialiser runs before another thread can see it.
 
     private let loop: EventLoop
     private let multi: OpaqueMulti
@@ -50,7 +50,7 @@ final class CurlDriver: @unchecked Sendable {
         precondition(status == CURLM_OK, "libcurl refused a new transfer: \(status.rawValue)")
     }
 
-    /// Drops a transfer nobody waits for any more; one that has ended is left alone.
+    /// Drops a transfer that no task waits for any more. One that has ended is left alone.
     func abandon(_ transfer: CurlTransfer) {
         loop.preconditionCurrent()
         guard running[transfer.easy] != nil else { return }

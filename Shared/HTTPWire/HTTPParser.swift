@@ -10,7 +10,7 @@ package protocol HTTPBodyReceiver: AnyObject {
 /// could be read in two ways is refused (RFC 9112 §6.3, §11.2).
 ///
 /// Feed it with ``parse(_:)`` and look at ``state`` after each call; at `.complete`, take what is needed and call ``next()``.
-/// An error is final. Confined to whoever owns it; a receiver may call ``stop()`` in the middle of a parse.
+/// An error is final. Confined to its owner's loop; a receiver may call ``stop()`` in the middle of a parse.
 package final class HTTPParser {
     package enum Kind: Sendable { case request, response }
 
@@ -49,7 +49,7 @@ package final class HTTPParser {
     /// Nil when the length is not declared: chunked, ended by close, or no body at all.
     package fileprivate(set) var contentLength: Int?
     package fileprivate(set) var isChunked = false
-    /// What version and `Connection` say about this message (RFC 9112 §9.3).
+    /// True if version and `Connection` keep the connection open after this message (RFC 9112 §9.3).
     package fileprivate(set) var keepsAlive = false
 
     /// Set before the head of a response to HEAD is parsed: no body follows whatever its fields say.
@@ -178,7 +178,7 @@ package final class HTTPParser {
 
     private func fieldName(_ piece: UnsafeRawBufferPointer) -> Int32 {
         if state == .body {
-            // Trailer fields would be a second place for what the head says. Nobody sends them to us; from a provider they
+            // Trailer fields would be a second place for what the head says. No client of ours sends them; from a provider they
             // are dropped.
             return kind == .request ? fail(.malformed("trailer fields are not accepted; send them in the head")) : 0
         }

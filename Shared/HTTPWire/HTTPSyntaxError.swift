@@ -13,7 +13,7 @@ package enum HTTPSyntaxError: Error, Hashable, Sendable {
     /// A callback asked to stop: not the peer's fault.
     case stopped
 
-    /// What was wrong, as constant text: safe to show to the peer.
+    /// The reason as constant text, safe to show to the peer.
     package struct StaticReason: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
         package let description: String
         package init(stringLiteral text: String) { description = text }

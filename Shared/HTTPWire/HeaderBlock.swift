@@ -2,7 +2,7 @@ import Glibc
 
 /// The header fields of one message: one run of bytes plus offsets, in the order they came.
 ///
-/// Nothing here is a `String` until somebody asks: names compare in place, case-insensitively, and values are handed out as
+/// Nothing here is a `String` until a caller asks: names compare in place, case-insensitively, and values are handed out as
 /// bytes. Values hold no CR, LF or NUL: the parser refuses them, and ``add(_:_:)-(StaticString,String)`` turns them into spaces,
 /// so no value can start a header of its own.
 package struct HeaderBlock: Sendable {
@@ -99,7 +99,7 @@ package struct HeaderBlock: Sendable {
     }
 
     /// Fields that concern one connection, or frame the body on it, and are never copied to another (RFC 9110 §7.6.1).
-    /// What a `Connection` header names besides these is the caller's to drop.
+    /// Returns true for a field of one connection (RFC 9110 §7.6.1). The caller drops further fields that `Connection` names.
     package func isHopByHop(at index: Int) -> Bool {
         switch fields[index].nameEnd - fields[index].nameStart {
         case 2: isNamed("te", at: index)

@@ -1,4 +1,4 @@
-/// A request method; those nobody serves are told apart only by their being `.other`.
+/// A request method. All methods that no route serves are `.other`.
 package enum Method: String, Sendable, Hashable {
     case get = "GET"
     case head = "HEAD"

@@ -1,4 +1,4 @@
-/// Reason phrases (RFC 9110 §15): nobody should read them, everybody's logs show them.
+/// Reason phrases (RFC 9110 §15). Programs ignore them, and logs show them.
 package enum Status {
     package static func reason(_ status: Int) -> StaticString {
         switch status {

@@ -2,7 +2,7 @@ package import Contracts
 package import Crypto
 package import JSON
 
-/// What an access token says (RFC 9068 profile). No e-mail and no name: they would be stale and personal.
+/// The claims of an access token (RFC 9068 profile). No e-mail and no name: they would be stale and personal.
 package struct AccessTokenClaims: Sendable, Equatable {
     package var issuer: String
     package var audience: String

@@ -2,7 +2,7 @@ import Contracts
 import Crypto
 import EventLoop
 
-/// What one process knows about credentials: signing keys, credentials seen before, revocations. Values only; the
+/// The knowledge of one process about credentials: signing keys, credentials seen before, revocations. Values only; the
 /// ``Authenticator`` asks auth for what is missing.
 struct IdentityState: Sendable {
     /// An API key is asked about again after this.

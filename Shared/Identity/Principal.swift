@@ -1,7 +1,7 @@
 package import Contracts
 package import HTTP
 
-/// Who calls, as far as a service needs to know to decide.
+/// The caller of a request, with what a service needs to decide.
 package struct Principal: Sendable, Hashable {
     package enum Kind: Sendable, Hashable {
         /// A person who signed in; the access token is the session's.
@@ -18,7 +18,7 @@ package struct Principal: Sendable, Hashable {
     package var scopes: [String]
     /// Empty for one of our own servers: it knows its user by id only.
     package var plan: String
-    /// What the API key may spend; nil: as much as its owner, and for everything that is no key.
+    /// The spending limits of the API key. Nil for a key without limits, and for any other credential.
     package var keyLimits: SpendingLimits?
 
     package init(userID: UserID, kind: Kind, roles: [String], scopes: [String], plan: String, keyLimits: SpendingLimits? = nil) {

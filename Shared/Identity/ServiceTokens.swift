@@ -17,7 +17,7 @@ import HTTPWire
 /// digits and dashes. A name may have several tokens: to change one without a pause, add the new one under the same name first. Under
 /// another name it would be another server, whose idempotency keys are its own: what was deducted would be deducted again.
 package struct ServiceTokens: Sendable {
-    /// For a service that lets none in.
+    /// No tokens: a service that lets no other service in.
     package static let none = ServiceTokens(tokens: [])
 
     private let tokens: [(name: String, digest: [UInt8])]
@@ -63,7 +63,7 @@ package struct ServiceTokens: Sendable {
 
     package var isEmpty: Bool { tokens.isEmpty }
 
-    /// Whose token has this digest; as long for the first as for the last, and for none.
+    /// Returns the name of the service whose token has this digest. It takes the same time for every token, and for none.
     package func name(of digest: SHA256Digest) -> String? {
         guard !tokens.isEmpty else { return nil }
         let asked = digest.bytes

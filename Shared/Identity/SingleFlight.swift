@@ -11,7 +11,7 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     init(flightsMax: Int) { self.flightsMax = flightsMax }
 
     /// - Parameter ask: must end by itself within some time. It runs to its end even when everybody who waits has gone, because
-    ///   somebody new may have joined.
+    ///   another task may have joined.
     func value(for key: Key, _ ask: @escaping @Sendable () async throws -> Value) async throws -> Value {
         guard let loop = EventLoop.current else { preconditionFailure("credentials are checked on a loop") }
         let wait = Wait<Value>(on: loop)

@@ -9,7 +9,7 @@ package struct JSONObject: Sendable {
 
     package struct Member: Sendable {
         package let name: String
-        /// From the opening quote of the key to the end of the value.
+        /// The place of the member, from the opening quote of its name to the end of its value.
         package let range: Range<Int>
         package let valueRange: Range<Int>
         package let kind: Kind

@@ -225,7 +225,7 @@ struct JSONReader {
     }
 }
 
-/// What a value is, told by its first byte.
+/// The kind of a value, by its first byte.
 package enum JSONKind: Sendable {
     case string, number, object, array, `true`, `false`, null
 }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A JSON value inside bytes that somebody else wrote and nobody needs checked: the provider's answers on the hot path.
+/// A JSON value inside bytes that need no check: the provider's answers on the hot path.
 ///
 /// It finds members at exactly the level asked for, skipping what is nested, and never reads outside the buffer; on malformed
 /// or cut-off text it answers nil or something arbitrary, never traps. Names are compared byte for byte, so an escaped name is
@@ -95,7 +95,7 @@ package struct JSONScan {
         return at
     }
 
-    /// From the opening quote to just behind the closing one; `end` when there is none.
+    /// Skips a string, from its opening quote to just behind the closing one. Returns `end` if there is none.
     @inline(__always)
     private static func skipString(_ base: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Int {
         var at = start + 1

@@ -14,7 +14,7 @@ package struct Component: Sendable {
     package let run: ThrowingStep?
     /// Asks `run` to finish and waits for what must be finished; nil cancels the task of `run` instead.
     package let stop: Step?
-    /// For `stop` and the end of `run` together; then the task is cancelled and left behind.
+    /// The time for `stop` and the end of `run` together. After it the task is cancelled and left behind.
     package let stopWithin: Duration
 
     package init(
@@ -25,7 +25,7 @@ package struct Component: Sendable {
     }
 }
 
-/// What the process tells its parent.
+/// The exit status of the process.
 package enum ExitStatus: Int32, Sendable {
     case success = 0
     case failure = 1

@@ -6,7 +6,7 @@ package import Telemetry
 /// Starts components in order, runs them side by side, stops them in reverse order, each within its time.
 ///
 /// SIGTERM or SIGINT begins the stop, and a second one ends the process at once. A component that ends or throws by itself
-/// stops the group with ``ExitStatus/failure``: half a service is worse than none, and whoever supervises the process starts it
+/// stops the group with ``ExitStatus/failure``: half a service is worse than none, and the supervisor of the process starts it
 /// again. The signals must be blocked beforehand: `Signals.takeOver()`.
 package final class ServiceGroup: Sendable {
     private enum Event: Sendable {
@@ -43,7 +43,7 @@ package final class ServiceGroup: Sendable {
             do {
                 try await onLoop(of: component, component.start).value
             } catch {
-                log.error("component does not start", ["component": .string(component.name)], error: error)
+                log.error("component failed to start", ["component": .string(component.name)], error: error)
                 await stop(running)
                 return .failure
             }
@@ -72,7 +72,7 @@ package final class ServiceGroup: Sendable {
                 try await run()
                 happened.yield(.ended(component.name, nil))
             } catch {
-                // The first event decides; an error that comes while stopping would be told to nobody.
+                // The first event decides. Without this line an error that comes while stopping would be lost.
                 if stopping.load(ordering: .relaxed), !(error is CancellationError) {
                     log.warning("component failed while stopping", ["component": .string(component.name)], error: error)
                 }

@@ -39,7 +39,7 @@ struct Failure: Sendable {
 
 /// Keeps a message that failed: to be tried again at `delay` from now, or parked when there is none.
 ///
-/// If it is there already (delivered twice), only the error is new: attempts and state belong to whoever works through the table.
+/// If it is there already (delivered twice), only the error is new: attempts and state belong to the operator who works through the table.
 struct SaveDeadLetter: Statement {
     let message: ReceivedMessage
     let failure: Failure

@@ -2,7 +2,7 @@ package import AMQP
 package import Contracts
 package import Telemetry
 
-/// What is written on the outside of a message: who sent it, when, and what it belongs to.
+/// The headers of a message: its sender, its time, its conversation and its cause.
 package struct Envelope: Sendable {
     /// The same over every repetition; the key of the inbox.
     package var messageID: MessageID
@@ -21,7 +21,7 @@ package struct Envelope: Sendable {
     /// How often handling was started, this time included, as far as the database knows: 1 straight from the broker.
     package var attempt: Int
 
-    /// Of the message that the running task handles; messages it sends name it as their cause.
+    /// The envelope of the message that the running task handles. Messages that the task sends name it as their cause.
     @TaskLocal package static var current: Envelope?
 
     package init(

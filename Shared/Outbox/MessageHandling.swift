@@ -5,7 +5,8 @@ import Telemetry
 
 /// Handles one message to an end: its effect is committed, or it waits in `dead_letter`, or it was handled before.
 ///
-/// What concerns the message ends in the table; what concerns the database is waited out, with the message kept.
+/// An error of the message puts it into the table of dead letters. An error of the database is waited out, and the message
+/// is kept.
 final class MessageHandling: @unchecked Sendable {
     // @unchecked Sendable: confined to the pool's loop.
 
@@ -48,7 +49,7 @@ final class MessageHandling: @unchecked Sendable {
         }
     }
 
-    /// A message nobody subscribes to, or of a time no longer remembered.
+    /// A message without a subscription, or older than the inbox remembers.
     func refuse(_ message: ReceivedMessage, _ reason: MessageRefused) async throws -> Outcome {
         try await observed(message, parent: message.envelope.trace, links: []) { try await keep(message, because: reason) }
     }
@@ -196,7 +197,7 @@ final class MessageHandling: @unchecked Sendable {
             metrics.consumed(from: message.consumer, outcome: outcome.rawValue).add()
             if outcome == .duplicate { metrics.duplicates.add() }
             if outcome == .handled, let sentAt = envelope.sentAt { metrics.criticalSeconds.observe(max(.zero, Instant.now() - sentAt)) }
-            // What failed has its line already.
+            // A failure has its log line already.
             if outcome == .handled || outcome == .duplicate {
                 log.info(
                     "message handled",

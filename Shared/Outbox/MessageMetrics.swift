@@ -2,7 +2,7 @@ import AMQP
 import EventLoop
 import Telemetry
 
-/// What operators watch about messages; names from OpenTelemetry's messaging conventions and, where those have none, our own.
+/// The metrics of messages. Their names are from OpenTelemetry's messaging conventions and, where those have none, our own.
 struct MessageMetrics: Sendable {
     let pending: Gauge
     let oldestAge: Gauge

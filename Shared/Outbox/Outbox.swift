@@ -22,7 +22,8 @@ package enum Outbox {
         try await add([OutboxMessage(message, orderingKey: orderingKey, conversationID: conversationID)], in: transaction)
     }
 
-    /// For whoever puts ``AddToOutbox`` into a pipeline of his own: without this the message waits for the next sweep.
+    /// Wakes the relay after the commit. A caller that puts ``AddToOutbox`` into a pipeline of its own needs this; without it
+    /// the message waits for the next sweep.
     package static func wakeRelay(after transaction: PostgresTransaction) {
         transaction.onCommit { OutboxRelay.wakeAll() }
     }

@@ -103,7 +103,7 @@ package final class OutboxRelay: @unchecked Sendable {
                 if isLast { return }
                 failures += 1
                 if failures == 1 || failures % 20 == 0 {
-                    log.warning("outbox not relayed", ["failures": .integer(failures)], error: error)
+                    log.warning("outbox relay failed", ["failures": .integer(failures)], error: error)
                 }
                 let ceiling = min(5_000, 100 << min(failures, 6))
                 try await pool.loop.sleep(for: .milliseconds(Int.random(in: ceiling / 2...ceiling)))

@@ -1,7 +1,7 @@
 package import Contracts
 package import Postgres
 
-/// What a service does with one type of message out of one queue.
+/// The work that a service does for one type of message from one queue.
 package struct Subscription: Sendable {
     typealias Work = @Sendable (Envelope, PostgresTransaction) async throws -> Void
 

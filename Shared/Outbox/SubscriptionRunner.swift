@@ -90,12 +90,13 @@ package final class SubscriptionRunner: @unchecked Sendable {
         }
     }
 
-    /// Takes no new messages, waits at most `limit` for those that are being handled. The rest is delivered again, to somebody.
+    /// Takes no new messages, and waits at most `limit` for those that are being handled. The broker delivers the rest again,
+    /// to any replica.
     package func stop(within limit: Duration = .seconds(10)) async {
         await withDiscardingTaskGroup { group in
             for consumer in consumers.values { group.addTask { await consumer.stop(within: limit) } }
         }
-        // What is settled is done; what is not (the database may be away) is given up.
+        // Settled messages are done. Unsettled ones (the database may be away) are given up.
         stopped?.succeed(())
     }
 
@@ -125,7 +126,7 @@ package final class SubscriptionRunner: @unchecked Sendable {
                     }
                 }
             } catch ConsumeError.stopped {
-                // What was handed out is finished by the group.
+                // The group finishes the messages that were handed out.
             }
         }
     }
@@ -163,7 +164,7 @@ package final class SubscriptionRunner: @unchecked Sendable {
 
     private func rejected(_ delivery: Delivery, _ queue: String, _ error: any Error) -> MessageHandling.Outcome {
         log.error(
-            "message not readable",
+            "message malformed",
             [
                 "queue": .string(queue), "type": .string(delivery.properties.type),
                 "message.id": .string(delivery.properties.messageID),
@@ -183,7 +184,7 @@ package final class SubscriptionRunner: @unchecked Sendable {
             } catch let error as CancellationError {
                 throw error
             } catch {
-                log.warning("due messages not retried", error: error)
+                log.warning("retry of due messages failed", error: error)
             }
             try await pool.loop.sleep(for: configuration.retrySweepEvery)
         }

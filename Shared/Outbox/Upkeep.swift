@@ -18,7 +18,7 @@ struct Upkeep: Sendable {
             } catch let error as CancellationError {
                 throw error
             } catch {
-                log.warning("message tables not tended", error: error)
+                log.warning("message upkeep failed", error: error)
             }
             round += 1
             try await pool.loop.sleep(for: .seconds(10))
@@ -60,7 +60,7 @@ private struct LimitLockWait: Statement {
     static let sql = "SELECT set_config('lock_timeout', '2s', true)"
 }
 
-/// What is handled is remembered for fourteen days.
+/// Makes and drops partitions, so that handled messages are remembered for fourteen days.
 private struct TendInbox: Statement {
     static let sql = "SELECT inbox_create_partitions(0, 14), inbox_drop_partitions(15)"
 }

@@ -33,7 +33,7 @@ struct Request {
     static let rollback = Request(control: "ROLLBACK")
 }
 
-/// What errors name; its text is made only when there is one.
+/// The origin that an error names. Its text is made only for an error.
 enum Origin {
     case statement(any Statement.Type)
     case control(String)
@@ -46,7 +46,7 @@ enum Origin {
     }
 }
 
-/// What a transaction sees of the others (PostgreSQL manual 13.2).
+/// The isolation of a transaction from the others (PostgreSQL manual 13.2).
 package enum Isolation: Sendable {
     case readCommitted, repeatableRead, serializable, repeatableReadOnly
 

@@ -2,7 +2,7 @@ import FoundationEssentials
 
 /// Brings a schema to the state that its numbered files describe: `NNNN_name.sql`, forward only, each in a transaction of its own.
 ///
-/// What was applied stands in `schema_migration` with its SHA-256. Replicas that start together wait for each other on an advisory
+/// `schema_migration` records each applied file with its SHA-256. Replicas that start together wait for each other on an advisory
 /// lock, for an hour at most, so each file runs once. A file cannot hold what refuses to run in a transaction (`CREATE INDEX CONCURRENTLY`).
 package struct Migrator {
     private let pool: PostgresPool

@@ -1,6 +1,6 @@
 import EventLoop
 
-/// What a statement can be run on: a connection or a transaction. One statement or pipeline at a time.
+/// A connection or a transaction, on which statements run. One statement or pipeline at a time.
 package protocol PostgresExecutor {
     /// Sends `requests` in one round trip and gives their results, in order.
     func send(_ batch: StatementBatch) async throws -> StatementResults
@@ -106,7 +106,7 @@ extension Session {
         return try await wait.value()
     }
 
-    /// Like ``run(_:)``, but a cancelled task waits too: for COMMIT and ROLLBACK, whose outcome somebody must know.
+    /// Like ``run(_:)``, but a cancelled task waits too: for COMMIT and ROLLBACK, whose outcome must be known.
     /// Bounded by the session's limit for an answer.
     func runToEnd(_ requests: [Request]) async throws -> [QueryResult] {
         loop.preconditionCurrent()

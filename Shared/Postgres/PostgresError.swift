@@ -1,4 +1,4 @@
-/// What went wrong between us and Postgres, with the server's own words where it had any.
+/// An error of Postgres or of the connection to it, with the server's own message if it sent one.
 package struct PostgresError: Error, Sendable, CustomStringConvertible {
     package enum Code: String, Sendable {
         /// The server refused a statement; `sqlState` is set. The connection lives on.
@@ -51,7 +51,7 @@ package struct PostgresError: Error, Sendable, CustomStringConvertible {
     }
 
     /// True when the same work, begun again from its first statement, may succeed: serialization failures, deadlocks, time-outs,
-    /// a server that restarts or fails over, a pool without a free connection. False for ``Code/commitUnknown``: whoever repeats
+    /// a server that restarts or fails over, a pool without a free connection. False for ``Code/commitUnknown``: a caller that repeats
     /// that must know that the work is idempotent.
     package var isRetriable: Bool {
         switch code {

@@ -115,7 +115,7 @@ package final class PostgresPool: @unchecked Sendable {
     // MARK: Borrowing
 
     /// Lends a connection to `body`. Left in the middle of something (an error, a cancelled task), it is rolled back before
-    /// anybody else gets it.
+    /// another task gets it.
     package func withConnection<Value>(_ body: (PostgresConnection) async throws -> Value) async throws -> Value {
         let session = try await acquire()
         defer { giveBack(session) }
@@ -265,7 +265,7 @@ package final class PostgresPool: @unchecked Sendable {
             .connectFailed, error.message, sqlState: error.sqlState, cause: error.code == .connectFailed ? nil : error)
         // Once when it begins, then now and then: an outage of an hour is not a thousand lines.
         if failures == 1 || failures % 20 == 0 {
-            log.warning("database not reachable", ["attempts": .integer(failures)], error: lastFailure)
+            log.warning("database connection failed", ["attempts": .integer(failures)], error: lastFailure)
         }
         settle()
     }
@@ -305,7 +305,7 @@ extension PostgresPool: PostgresExecutor {
     }
 }
 
-/// Of all pools of the process together.
+/// The metrics of all pools of the process together.
 private struct PoolMetrics {
     let used: Gauge
     let pending: Gauge

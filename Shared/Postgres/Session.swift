@@ -255,7 +255,7 @@ final class Session: IOHandler, @unchecked Sendable {
     func reset(_ completion: @escaping (PostgresError?) -> Void) {
         switch phase {
         case .running(let batch):
-            // Whoever waited for these results has gone.
+            // The task that waited for these results has gone.
             phase = .running(batch.replacing { [weak self] _ in self?.reset(completion) })
         case .scripting(let failure, _):
             phase = .scripting(failure: failure) { [weak self] _ in self?.reset(completion) }
@@ -278,7 +278,7 @@ final class Session: IOHandler, @unchecked Sendable {
         case .idle, .running, .scripting:
             if events != .writable {
                 guard PQconsumeInput(handle) == 1 else {
-                    // What the server said before it closed is still to be read.
+                    // The server's last messages before it closed are still to be read.
                     receive()
                     return lost()
                 }

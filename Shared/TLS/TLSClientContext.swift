@@ -1,7 +1,7 @@
 import COpenSSLTLS
 import Glibc
 
-/// What TLS client connections have in common: trusted authorities, TLS 1.2 or later, ALPN `http/1.1`, full chain check.
+/// The settings that TLS client connections share: trusted authorities, TLS 1.2 or later, ALPN `http/1.1`, full chain check.
 ///
 /// Costs a few milliseconds and tens of kilobytes: make one a process and trust set, not one a connection.
 package final class TLSClientContext: @unchecked Sendable {

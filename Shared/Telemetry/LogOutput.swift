@@ -56,7 +56,7 @@ package final class LogOutput: @unchecked Sendable {
     func flush() {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        // What waits now leaves with the next batch; what was taken already, with the last.
+        // Waiting lines leave with the next batch; lines that were taken already, with the last.
         let target = waiting.isEmpty ? batchesTaken : batchesTaken + 1
         urgent = true
         pthread_cond_signal(isUrgent)

@@ -1,6 +1,6 @@
 package import JSON
 
-/// What stands behind a key in a log line or a span. Never a secret, never a person's words.
+/// A value in a log line or a span. It is never a secret, and never a text that a person wrote.
 package struct LogValue: Sendable, Equatable {
     enum Storage: Sendable, Equatable {
         case string(String)

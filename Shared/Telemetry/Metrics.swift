@@ -22,14 +22,14 @@ package final class Metrics: Sendable {
         series(name, help, .gauge, labels) { Gauge() }
     }
 
-    /// Read when somebody scrapes, from the scraping thread: cheap, and safe to call there.
+    /// Adds a gauge that is read at each scrape, on the scraping thread. `read` must be cheap and safe to call there.
     package func gauge(
         _ name: String, help: String, labels: KeyValuePairs<String, String> = [:], read: @escaping @Sendable () -> Double
     ) {
         _ = series(name, help, .gauge, labels) { Reading(read: read) }
     }
 
-    /// Like a read gauge, for totals that somebody else counts.
+    /// Like a read gauge, for totals that are counted elsewhere.
     package func counter(
         _ name: String, help: String, labels: KeyValuePairs<String, String> = [:], read: @escaping @Sendable () -> Double
     ) {

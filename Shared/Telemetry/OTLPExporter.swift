@@ -41,10 +41,10 @@ package final class OTLPExporter: Sendable {
         while (try? await pause()) != nil {
             do {
                 try await sendAll()
-                if !healthy { log.info("trace export works again") }
+                if !healthy { log.info("trace export recovered") }
                 healthy = true
             } catch {
-                if healthy { log.warning("trace export fails", error: error) }
+                if healthy { log.warning("trace export failed", error: error) }
                 healthy = false
             }
         }

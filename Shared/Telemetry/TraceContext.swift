@@ -7,7 +7,7 @@ package struct TraceContext: Sendable, Hashable {
     package let spanID: UInt64
     package let flags: UInt8
 
-    /// Of the task that runs; log lines and spans take it when none is given.
+    /// The trace of the running task. Log lines and spans take it if none is given.
     @TaskLocal package static var current: TraceContext?
 
     package var isSampled: Bool { flags & 1 == 1 }

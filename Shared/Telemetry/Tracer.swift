@@ -40,7 +40,7 @@ package final class Tracer: Sendable {
         return Span(context: context, record: SpanRecord(data, exporter))
     }
 
-    /// A span that has ended just now, for whoever carried its context along anyway. One atomic load when nothing is exported.
+    /// Records a span that has ended just now, for a caller that carried its context along. One atomic load when nothing is exported.
     ///
     /// - Parameter failure: marks the span as failed; must hold no secret.
     package func record(

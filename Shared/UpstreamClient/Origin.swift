@@ -57,7 +57,7 @@ package struct Origin: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// What a `Host` header says: the port only where it is not the scheme's own.
+    /// The value of a `Host` header: with the port only if it is not the scheme's own.
     package var authority: String {
         let name = host.contains(":") ? "[\(host)]" : host
         let isDefault = port == (scheme == .http ? 80 : 443)

@@ -85,7 +85,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
         flush()
     }
 
-    /// The call has ended without this connection's doing. What its answer still holds is nobody's: the connection is closed.
+    /// The call has ended without this connection's doing. The rest of its answer has no reader, so the connection is closed.
     func callGaveUp() {
         call = nil
         close()

@@ -15,11 +15,11 @@ package struct UpstreamError: Error, Hashable, Sendable, CustomStringConvertible
         case timedOut(Stage)
         /// The connection ended before the answer did.
         case closedEarly
-        /// What came is not HTTP, or could be read in two ways.
+        /// The answer is not HTTP, or could be read in two ways.
         case malformed
         /// Longer than the limit given to ``UpstreamResponse/collect(upTo:)``.
         case tooLarge
-        /// By ``UpstreamResponse/cancel()``, the task's cancellation or the pool's end.
+        /// Ended by ``UpstreamResponse/cancel()``, the task's cancellation or the pool's end.
         case cancelled
         /// All connections are busy and the line is full, or the wait in it took too long.
         case saturated

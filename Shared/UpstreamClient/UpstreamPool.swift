@@ -22,7 +22,7 @@ package final class UpstreamPool: @unchecked Sendable {
         /// In line, then `.saturated`.
         package var waitWithin = Duration.seconds(5)
         // Deadlines below are looked at once a second, so up to a second late.
-        /// For name look-up, TCP and TLS together, over all addresses of the host.
+        /// The time for name look-up, TCP and TLS together, over all addresses of the host.
         package var connectWithin = Duration.seconds(5)
         package var firstByteWithin = Duration.seconds(120)
         package var gapWithin = Duration.seconds(120)

@@ -3,14 +3,14 @@ package import HTTPWire
 
 /// One call: from ``UpstreamPool/begin(method:target:headers:body:)`` to the last byte of its answer. Confined to the pool's loop.
 ///
-/// Exactly one task waits on it: first for ``head()``, then in ``pipe(_:)`` or ``collect(upTo:)``. A call that nobody waits for
+/// Exactly one task waits on it: first for ``head()``, then in ``pipe(_:)`` or ``collect(upTo:)``. A call that no task waits for
 /// reads no more once it buffers 64 KiB, so the last read may add 64 KiB. It meets its gap deadline.
 package final class UpstreamResponse: @unchecked Sendable {
     // @unchecked Sendable: confined to `loop`; what other threads may call goes through `loop.execute`.
 
     /// Valid once ``head()`` has returned.
     package private(set) var status = 0
-    /// Of the final answer; those of 1xx answers are dropped. Includes hop-by-hop fields.
+    /// The fields of the final answer, hop-by-hop fields included. Those of 1xx answers are dropped.
     package private(set) var headers = HeaderBlock()
 
     private enum Outcome {

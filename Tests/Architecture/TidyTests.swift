@@ -50,6 +50,17 @@ struct TidyTests {
         }.map { $0 + 1 }
     }
 
+    /// A reader who sees only the comment must understand it, and know who acts.
+    @Test func `no comment opens with a fragment or leaves its actor out`() throws {
+        let opening = /^\s*\/\/+ (What|Of|Whose|Who|Until|As|For|So|Those|By|From)\b/
+        let actor = /^\s*\/\/.*\b(nobody|somebody|anybody|whoever|anew|beside)\b/.ignoresCase()
+        for file in try SourceTree.swift(in: "Services", "Shared") {
+            for (number, line) in file.lines.enumerated() where line.contains(opening) || line.contains(actor) {
+                Issue.record("\(file.path):\(number + 1): \(line)")
+            }
+        }
+    }
+
     /// A busy machine breaks a bound on time, and no bug has to be there. How fast something is, a
     /// benchmark tells.
     @Test func `no test expects something to happen within a time`() throws {

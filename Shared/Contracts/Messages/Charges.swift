@@ -35,7 +35,7 @@ package struct SettleCharge: Message {
     }
 }
 
-/// What one call used, and at which price; kept with its charge.
+/// The usage of one call and its price, kept with its charge.
 package struct CallFacts: Sendable, Hashable {
     package enum End: String, CaseIterable, Sendable {
         case completed

@@ -22,8 +22,8 @@ package struct PlaceHold: Message {
     /// The replica that asks, for people who read the journal.
     package var holder: String
     package var apiKeyID: APIKeyID?
-    /// What `apiKeyID` may spend, as auth says; the account's own limits the ledger knows itself. A key's spending is counted from its
-    /// first hold that carries limits.
+    /// The limits of `apiKeyID`, from auth. The ledger knows the account's own limits itself. A key's spending is counted from
+    /// its first hold that carries limits.
     package var keyLimits: SpendingLimits?
 
     package init(
@@ -318,7 +318,7 @@ package struct VoidHold: Message {
     }
 }
 
-/// What a running call has used so far (RFC 8506's UPDATE): should its proxy die, the hold expires at this amount.
+/// The credits that a running call has used so far (RFC 8506's UPDATE). If its proxy dies, the hold expires at this amount.
 ///
 /// Cumulative: of several reports the largest counts, so order and duplicates do not matter. Also prolongs the hold.
 package struct ReportUsage: Message {

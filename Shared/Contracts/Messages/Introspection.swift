@@ -26,7 +26,8 @@ package struct IntrospectAPIKey: Message {
     }
 }
 
-/// Whose key it is; `active` false and nothing else for a key that is unknown, revoked, expired, wrong, or of a deactivated user.
+/// The owner of a key. It has `active: false` and nothing else if the key is unknown, revoked, expired or wrong, or its user
+/// is deactivated.
 package struct APIKeyReply: Message {
     package static let name = "apikey.reply.v1"
     package static let exchange = Topology.rpcReply
@@ -37,7 +38,7 @@ package struct APIKeyReply: Message {
         package var scopes: [String]
         package var plan: String
         package var expiresAt: Instant?
-        /// What this key may spend.
+        /// The spending limits of this key.
         package var limits: SpendingLimits?
 
         package init(

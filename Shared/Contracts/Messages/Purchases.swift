@@ -62,10 +62,10 @@ package struct PurchaseReversed: Message {
 
     package enum Reason: String, CaseIterable, Sendable { case refund, dispute }
 
-    /// Of this reversal.
+    /// The id of this reversal.
     package var chargeID: ChargeID
     package var accountID: AccountID
-    /// Of the ``PurchaseFulfilled`` that gave the credits.
+    /// The id of the ``PurchaseFulfilled`` that gave the credits.
     package var grantID: ChargeID
     /// Cumulative; zero undoes every earlier reversal.
     package var target: Credits

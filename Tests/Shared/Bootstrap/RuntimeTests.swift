@@ -178,7 +178,7 @@ struct RuntimeTests {
         #expect(
             try await answer(503, health, "/readyz").text
                 == #"{"status":"waiting","dependencies":{"database":"there","broker:publish":"away"}}"#)
-        #expect(try probe.log("dependency is gone: waiting for it")?.string("dependency") == "broker:publish")
+        #expect(try probe.log("dependency down")?.string("dependency") == "broker:publish")
         #expect(try await get(port, "/livez").status == 200, "the serving port stays open")
         probe.signal(SIGTERM)
         #expect(try probe.end() == (0, ""))
@@ -237,7 +237,7 @@ struct RuntimeTests {
         let first = try ProbeProcess(["LOOPS": "1"])
         let (health, port) = (try first.healthPort(), try first.port())
         for (variable, taken, message) in [
-            ("HEALTH_PORT", health, "component does not start"), ("HTTP_PORT", port, "component ended by itself: stopping"),
+            ("HEALTH_PORT", health, "component failed to start"), ("HTTP_PORT", port, "component ended by itself: stopping"),
         ] {
             let second = try ProbeProcess(["LOOPS": "1", variable: "\(taken)"])
             let error = try #require(try second.log(message)).string("error")
