@@ -70,7 +70,9 @@ final class ChatCall: @unchecked Sendable {
     }
 
     func run() async throws {
-        guard try await hold() else { return }
+        // A task keeps the memory of its frames until it ends. Those of the question are large, and
+        // a stream lives long, so the question has a task of its own.
+        guard try await Task(executorPreference: service.loop, operation: { try await self.hold() }).value else { return }
         let reports = Reports(on: service.loop, every: service.ledger.timing.reportEvery) { [self] in
             service.ledger.report(charge, of: principal.accountID, usedSoFar: usedSoFar, in: context)
         }
