@@ -9,7 +9,7 @@ import Telemetry
 /// | `PUBLIC_URL` | `http://127.0.0.1:8080` | the issuer of tokens |
 /// | `MASTER_KEY` | required | 32 bytes in base64: seals signing keys and password hashes, derives the refresh token key |
 /// | `TOKEN_TTL` | `15m` | 1m…1h: life of an access token |
-/// | `ADMIN_EMAIL`, `ADMIN_PASSWORD` | none | made administrator at the start, when there is none yet |
+/// | `ADMIN_EMAIL`, `ADMIN_PASSWORD` | none | the first administrator, made at the start if the installation has no administrator |
 /// | `HASH_THREADS` | `2` | 1…64: password hashes computed at once, 19 MiB each |
 struct AuthSettings: Sendable {
     let masterKey: MasterKey

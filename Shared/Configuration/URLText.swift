@@ -10,7 +10,7 @@ package struct URLText: Sendable, Equatable, CustomStringConvertible, CustomDebu
     /// The first, when several are given. Without the brackets of an IPv6 address. May be empty, as in `postgresql:///name`.
     package let host: String
     package let port: Int?
-    /// The path from its first slash on, as written; empty if there is none.
+    /// The path from its first slash on, as written; empty for a URL without a path.
     package let path: String
     /// Without the question mark.
     package let query: String?

@@ -74,7 +74,7 @@ package func constantTimeEqual(_ left: [UInt8], _ right: [UInt8]) -> Bool {
     left.count == right.count && CRYPTO_memcmp(left, right, left.count) == 0
 }
 
-/// Returns bytes of the operating system's generator, by way of OpenSSL's. Traps if there is none.
+/// Returns random bytes from OpenSSL's generator, which the operating system seeds. Traps if the generator fails.
 package func randomBytes(_ count: Int) -> [UInt8] {
     [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
         precondition(RAND_bytes(buffer.baseAddress, Int32(count)) == 1, "no entropy")

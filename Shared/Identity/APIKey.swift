@@ -1,8 +1,8 @@
 package import Contracts
 package import Crypto
 
-/// `ssk_<id:10>_<secret:32>_<crc:6>`, all base 62. The prefix lets scanners find leaked keys, the checksum lets them and us throw
-/// away what is none without asking auth. 190 bits of secret, so plain SHA-256 is enough at rest.
+/// `ssk_<id:10>_<secret:32>_<crc:6>`, all base 62. The prefix lets scanners find leaked keys. The checksum lets them and the services
+/// refuse other texts without asking auth. The secret has 190 bits, so plain SHA-256 is enough at rest.
 ///
 /// Pattern for secret scanners: `ssk_[0-9A-Za-z]{10}_[0-9A-Za-z]{32}_[0-9A-Za-z]{6}`.
 package struct APIKey: Sendable {

@@ -95,7 +95,8 @@ package struct JSONScan {
         return at
     }
 
-    /// Skips a string, from its opening quote to just behind the closing one. Returns `end` if there is none.
+    /// Skips a string, from its opening quote to just behind the closing one. Returns `end` if the string does not
+    /// end.
     @inline(__always)
     private static func skipString(_ base: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Int {
         var at = start + 1

@@ -1,5 +1,5 @@
-/// The rules for a password. It has 8 to 1,024 bytes, without rules of composition (NIST SP 800-63B). It is none of the most
-/// common passwords, and not the owner's address. Every byte of it counts, exactly as received.
+/// The rules for a password: 8 to 1,024 bytes, without rules of composition (NIST SP 800-63B). The most common passwords and
+/// the owner's address are refused. Every byte counts, exactly as received.
 enum PasswordPolicy {
     static let byteCount = 8...1_024
 

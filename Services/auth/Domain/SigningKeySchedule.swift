@@ -28,7 +28,7 @@ struct SigningKeySchedule: Sendable {
     /// A retired key's last token is dead, and every cache that might still ask has been refreshed.
     private var retiredFor: Duration { tokenLife + .seconds(30) + Self.publishedFor + .seconds(300) }
 
-    /// Returns the steps that are due now, in order. Almost always there are none.
+    /// Returns the steps that are due now, in order. The list is almost always empty.
     func steps(_ keys: [Key], now: Instant) -> [Step] {
         let current = keys.first { $0.state == .current }
         let standby = keys.first { $0.state == .standby }

@@ -32,7 +32,7 @@ struct Account: Equatable, Sendable {
     /// The credits that a hold or a charge may take now.
     var available: Credits { max(.zero, posted - held + overdraft) }
 
-    /// The alert that the owner got last, so that each crossing is told once.
+    /// The last alert that was sent to the owner. Each crossing of a level sends one alert.
     enum Alerted: Int16, Comparable, Sendable {
         case nothing = 0
         case low = 1

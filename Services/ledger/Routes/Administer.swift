@@ -90,7 +90,7 @@ private struct Adjustment: Sendable {
         }
         guard grant == .adjustment ? amount != .zero : amount > .zero else {
             throw Problem.invalidRequest(
-                grant == .adjustment ? "`amount` must not be 0." : "A \(type) is more than nothing; an adjustment may take.",
+                grant == .adjustment ? "`amount` must not be 0." : "`amount` must be greater than 0; only an adjustment can be negative.",
                 param: "amount")
         }
         self.user = user

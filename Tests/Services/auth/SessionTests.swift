@@ -76,7 +76,7 @@ private struct EverySession: Statement {
             _ = try await other.principal(["authorization": "Bearer \(member.accessToken)"])
             auth.clock.advance(.seconds(61))
             let later = try await auth.accounts.signingKeys(QuerySigningKeys(revokedSince: auth.clock.now))
-            #expect(later.revokedSessions.isEmpty, "a service that has a snapshot is told what came after it")
+            #expect(later.revokedSessions.isEmpty, "the answer to a service that has a snapshot has only later revocations")
         }
     }
 
