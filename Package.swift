@@ -65,6 +65,15 @@ let package = Package(
             path: "Shared/Bootstrap"),
 
         // Services: none imports another.
+        // The ledger's engine and store, which its benchmark and its soak use too.
+        .target(
+            name: "LedgerCore", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry"],
+            path: "Services/ledger",
+            exclude: [
+                "Audit", "LedgerService.swift", "LedgerSettings.swift", "Messages", "Messages.swift", "Migrations", "Months", "Reads",
+                "Routes", "Routes.swift", "Upkeep", "openapi.json",
+            ],
+            sources: ["Engine", "Store"]),
         .executableTarget(
             name: "Auth",
             dependencies: [
@@ -75,11 +84,10 @@ let package = Package(
         .executableTarget(
             name: "Ledger",
             dependencies: [
-                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Lifecycle",
-                "Outbox",
-                "Postgres", "Telemetry", "Text",
+                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "LedgerCore",
+                "Lifecycle", "Outbox", "Postgres", "Telemetry", "Text",
             ],
-            path: "Services/ledger", exclude: ["Migrations", "openapi.json"]),
+            path: "Services/ledger", exclude: ["Engine", "Migrations", "Store", "openapi.json"]),
         .executableTarget(
             name: "LLMProxy",
             dependencies: [
@@ -106,16 +114,14 @@ let package = Package(
                 "AMQP", "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "JSON", "Outbox", "Postgres", "Telemetry", "UpstreamClient",
             ],
             path: "Tests/Benchmarks", exclude: ["bodies.sh", "faults.sh", "ledger.sh", "outbox.sh", "proxy.sh", "stack.sh", "StoreLoad"]),
-        // The ledger's engine and store once more, reached through links: a release build hides a module's internals from others.
         .executableTarget(
-            name: "LedgerStoreLoad", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry"],
+            name: "LedgerStoreLoad", dependencies: ["Contracts", "EventLoop", "JSON", "LedgerCore", "Postgres", "Telemetry"],
             path: "Tests/Benchmarks/StoreLoad"),
 
-        // Compiles the ledger's engine and the tests' oracle a second time, through links, because
-        // executables cannot be imported.
+        // Compiles the tests' oracle a second time, through links, because tests cannot be imported.
         .executableTarget(
-            name: "Soak", dependencies: ["AMQP", "Contracts", "EventLoop", "HTTPClient", "JSON", "Postgres", "Telemetry"],
-            path: "Tests/Soak", exclude: ["soak.sh"], swiftSettings: [.define("SOAK")]),
+            name: "Soak", dependencies: ["AMQP", "Contracts", "EventLoop", "HTTPClient", "JSON", "LedgerCore", "Postgres", "Telemetry"],
+            path: "Tests/Soak", exclude: ["soak.sh"]),
 
         // Tests mirror the tree.
         .target(name: "TestSupport", dependencies: ["Contracts", "EventLoop", "JSON", "Postgres", "Telemetry"], path: "Tests/Support"),
@@ -179,9 +185,8 @@ let package = Package(
         .testTarget(
             name: "LedgerTests",
             dependencies: [
-                "Ledger", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Outbox",
-                "Postgres",
-                "Telemetry", "TestSupport", "Text",
+                "Ledger", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "LedgerCore",
+                "Outbox", "Postgres", "Telemetry", "TestSupport", "Text",
             ],
             path: "Tests/Services/ledger"),
         .testTarget(
@@ -198,7 +203,8 @@ let package = Package(
                 "Telemetry", "TestSupport",
             ],
             path: "Tests/Services/billing"),
-        .testTarget(name: "SoakTests", dependencies: ["Soak", "Contracts", "EventLoop", "TestSupport"], path: "Tests/SoakTests"),
+        .testTarget(
+            name: "SoakTests", dependencies: ["Soak", "Contracts", "EventLoop", "LedgerCore", "TestSupport"], path: "Tests/SoakTests"),
         .testTarget(name: "ArchitectureTests", dependencies: ["TestSupport"], path: "Tests/Architecture"),
         .testTarget(
             name: "SystemTests",

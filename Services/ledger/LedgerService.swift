@@ -3,6 +3,7 @@ import Bootstrap
 import Contracts
 import EventLoop
 import Identity
+import LedgerCore
 import Lifecycle
 
 /// Accounts, holds and the journal. ``LedgerSettings`` has its variables.

@@ -1,6 +1,7 @@
 import Configuration
 import Contracts
 import Identity
+import LedgerCore
 
 /// The ledger's own variables, next to the common ones and those of ``ServiceTokens``.
 ///

@@ -1,5 +1,6 @@
 import AMQP
 import Contracts
+import LedgerCore
 import Telemetry
 
 /// The queues that the ledger reads. A command is acknowledged when its decision is durable, or

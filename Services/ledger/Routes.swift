@@ -3,6 +3,7 @@ import HTTP
 import HTTPWire
 import Identity
 import JSON
+import LedgerCore
 import Postgres
 import Telemetry
 

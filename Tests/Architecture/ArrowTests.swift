@@ -19,7 +19,8 @@ struct ArrowTests {
 
     @Test func `a service imports no other service`() throws {
         for file in try SourceTree.swift(in: "Services", "Shared") {
-            #expect(Set(file.imports).isDisjoint(with: Self.services), "\(file.path)")
+            let others = file.path.hasPrefix("Services/ledger/") ? Self.services : Self.services + ["LedgerCore"]
+            #expect(Set(file.imports).isDisjoint(with: others), "\(file.path)")
         }
     }
 

@@ -2,6 +2,7 @@ import Contracts
 import EventLoop
 import HTTPClient
 import JSON
+import LedgerCore
 import Postgres
 import Telemetry
 

@@ -1,5 +1,6 @@
 import EventLoop
 import Foundation
+import LedgerCore
 import TestSupport
 import Testing
 

@@ -1,4 +1,5 @@
 import Contracts
+import LedgerCore
 import Postgres
 
 /// The accounts in the order of their ids. Each one has the lots that its journal makes from an

@@ -1,5 +1,6 @@
 import Bootstrap
 import JSON
+import LedgerCore
 import Postgres
 import Telemetry
 

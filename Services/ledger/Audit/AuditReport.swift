@@ -1,5 +1,6 @@
 import Contracts
 import JSON
+import LedgerCore
 
 // How a report reads, for programs and for people.
 

@@ -1,4 +1,5 @@
 import Contracts
+import LedgerCore
 
 // Amounts are nano-credits. Sums wrap, because a damaged row is a finding and must not end the
 // process.

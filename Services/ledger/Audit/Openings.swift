@@ -1,4 +1,5 @@
 import Contracts
+import LedgerCore
 import Postgres
 
 /// Moves the newest opening, where later audits begin. The new opening is the newest month start

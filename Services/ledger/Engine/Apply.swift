@@ -1,4 +1,4 @@
-import Contracts
+package import Contracts
 
 extension LedgerState {
     /// Applies the ledger's rules. Pure: the same state, commands and time give the same ruling; no
@@ -100,7 +100,7 @@ struct Batch {
 }
 
 extension Entry {
-    init(of command: Command, _ kind: Kind, requested: Credits, at now: Instant, step: Step = .opening) {
+    package init(of command: Command, _ kind: Kind, requested: Credits, at now: Instant, step: Step = .opening) {
         self.init(
             charge: command.id, step: step, account: command.account, kind: kind, requested: requested,
             fingerprint: command.fingerprint, at: now, context: command.context)

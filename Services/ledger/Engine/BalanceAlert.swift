@@ -1,22 +1,26 @@
-import Contracts
+package import Contracts
 
 /// A crossing that the account's owner is told of, once.
-struct BalanceAlert: Equatable, Sendable {
-    enum What: Equatable, Sendable {
+package struct BalanceAlert: Equatable, Sendable {
+    package enum What: Equatable, Sendable {
         case low(level: Credits)
         case exhausted
     }
 
-    let account: AccountID
-    let what: What
-    let balance: Credits
-    let at: Instant
+    package let account: AccountID
+    package let what: What
+    package let balance: Credits
+    package let at: Instant
+
+    package init(account: AccountID, what: What, balance: Credits, at: Instant) {
+        (self.account, self.what, self.balance, self.at) = (account, what, balance, at)
+    }
 }
 
 extension Account {
     /// Returns the alert that is due after the balance fell from `before`, and notes it as sent. `low` is due when the balance
     /// falls through the level in force now, whatever the level was before.
-    mutating func crossing(from before: Credits, at now: Instant, defaultLevel: Credits?) -> BalanceAlert? {
+    package mutating func crossing(from before: Credits, at now: Instant, defaultLevel: Credits?) -> BalanceAlert? {
         let level = lowBalanceLevel ?? defaultLevel
         if alerted != .exhausted { alerted = level.map { before < $0 } == true ? .low : .nothing }
         let state: Alerted = posted <= .zero ? .exhausted : level.map { posted < $0 } == true ? .low : .nothing
@@ -26,19 +30,19 @@ extension Account {
     /// Records that the ledger refused a call that the account could not pay with no other call
     /// running. Only an account that is already low becomes exhausted: one expensive call does not
     /// exhaust a full account.
-    mutating func ranOut(at now: Instant) -> BalanceAlert? {
+    package mutating func ranOut(at now: Instant) -> BalanceAlert? {
         alerted == .low ? turn(to: .exhausted, at: now, level: nil) : nil
     }
 
     /// Notes that credits came in: an alert below the new balance is due again at its next crossing.
-    mutating func rearm(defaultLevel: Credits?) {
+    package mutating func rearm(defaultLevel: Credits?) {
         let level = lowBalanceLevel ?? defaultLevel
         guard posted > .zero else { return }
         alerted = level.map { posted < $0 } == true ? .low : .nothing
     }
 
     /// Another level is no crossing: what lies below it already is not told, what lies above it can be.
-    mutating func setLowBalanceLevel(_ level: Credits?, defaultLevel: Credits?) {
+    package mutating func setLowBalanceLevel(_ level: Credits?, defaultLevel: Credits?) {
         lowBalanceLevel = level
         guard alerted != .exhausted else { return }
         alerted = (level ?? defaultLevel).map { posted < $0 } == true ? .low : .nothing

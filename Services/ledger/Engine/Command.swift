@@ -1,19 +1,30 @@
-import Contracts
+package import Contracts
 
 /// Something the ledger is asked to do. The id is made by the asker before asking and kept for every repetition.
-struct Command: Equatable, Sendable {
-    let id: ChargeID
-    let account: AccountID
-    let action: Action
+package struct Command: Equatable, Sendable {
+    package let id: ChargeID
+    package let account: AccountID
+    package let action: Action
     /// The API key the call came with.
-    var key: APIKeyID?
-    var context = Context()
+    package var key: APIKeyID?
+    package var context = Context()
     /// True if the broker delivered this question before, or if the proxy may have given up. The
     /// ledger answers it from its row. Without a row the ledger grants nothing: the first answer
     /// may have been a refusal, which leaves no row.
-    var isRedelivered = false
+    package var isRedelivered = false
 
-    enum Action: Equatable, Sendable {
+    package init(
+        id: ChargeID, account: AccountID, action: Action, key: APIKeyID? = nil, context: Context = Context(), isRedelivered: Bool = false
+    ) {
+        self.id = id
+        self.account = account
+        self.action = action
+        self.key = key
+        self.context = context
+        self.isRedelivered = isRedelivered
+    }
+
+    package enum Action: Equatable, Sendable {
         /// Reserves credits for `timeToLive`, counted from the ledger's own time. With `takesShare`
         /// some credits stay free for other calls (``PlaceHold/takesShare``). `keyLimits` are the
         /// limits of the API key.
@@ -40,7 +51,7 @@ struct Command: Equatable, Sendable {
     }
 
     /// True for a command of the sweep. The ledger may drop it, because the sweep asks again.
-    var isHousekeeping: Bool {
+    package var isHousekeeping: Bool {
         switch action {
         case .expire, .expireLots: true
         default: false
@@ -49,17 +60,17 @@ struct Command: Equatable, Sendable {
 
     /// True for a question about a call. The proxy waits for the answer and gives up after some
     /// seconds.
-    var isQuestion: Bool {
+    package var isQuestion: Bool {
         switch action {
         case .hold, .extend: true
         default: false
         }
     }
 
-    enum Grant: Sendable {
+    package enum Grant: Sendable {
         case purchase, planGrant, bonus, refund, adjustment, topup
 
-        var kind: Entry.Kind {
+        package var kind: Entry.Kind {
             switch self {
             case .purchase: .purchase
             case .planGrant: .planGrant
@@ -72,7 +83,7 @@ struct Command: Equatable, Sendable {
     }
 
     /// FNV-1a over what the command would do: who, what, how much. Descriptions and traces may differ between repetitions.
-    var fingerprint: Int64 {
+    package var fingerprint: Int64 {
         var hash = FNV1a()
         hash.add(account.rawValue.high)
         hash.add(account.rawValue.low)
@@ -121,5 +132,5 @@ private struct FNV1a {
 
 extension Duration {
     /// Whole milliseconds, rounded down: the unit of a hold's time to live on the wire and in the table.
-    var wholeMilliseconds: Int64 { components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000 }
+    package var wholeMilliseconds: Int64 { components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000 }
 }

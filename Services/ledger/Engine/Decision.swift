@@ -1,7 +1,7 @@
-import Contracts
+package import Contracts
 
 /// The outcome of one command.
-enum Decision: Equatable, Sendable {
+package enum Decision: Equatable, Sendable {
     /// The ledger wrote an entry. The entry's status says whether the command was applied or
     /// refused. `spendable` is set for holds and extensions.
     case decided(Entry, spendable: Credits = .zero)
@@ -24,7 +24,7 @@ enum Decision: Equatable, Sendable {
     /// Refused by its own content; nothing is written, and no repetition will do better.
     case invalid(Flaw)
 
-    enum Flaw: String, Sendable {
+    package enum Flaw: String, Sendable {
         case amountNotPositive = "amount_not_positive"
         case amountNegative = "amount_negative"
         case amountTooLarge = "amount_too_large"
@@ -40,7 +40,7 @@ enum Decision: Equatable, Sendable {
     }
 
     /// The entry that answers the command, whenever it was written.
-    var entry: Entry? {
+    package var entry: Entry? {
         switch self {
         case .decided(let entry, _), .duplicate(let entry, _), .conflict(let entry), .superseded(let entry): entry
         case .refused, .awaitingFunds, .undecided, .noted, .invalid: nil
@@ -49,7 +49,7 @@ enum Decision: Equatable, Sendable {
 }
 
 /// The reason why a hold or an extension is refused for good.
-enum Refusal: Equatable, Sendable {
+package enum Refusal: Equatable, Sendable {
     /// Credits and overdraft would not pay the least amount with no other call running.
     case insufficientFunds(Funds)
     case accountNotFound
@@ -64,19 +64,21 @@ enum Refusal: Equatable, Sendable {
 }
 
 /// The bounds of what a command may ask.
-struct Limits: Sendable {
+package struct Limits: Sendable {
     /// The largest amount of one command. With ``balanceMax`` it keeps every sum of the engine within 64 bits.
-    var amountMax = Credits(whole: 1_000_000_000)
+    package var amountMax = Credits(whole: 1_000_000_000)
     /// No balance gets further from zero than this, above or below.
-    var balanceMax = Credits.countedMax
+    package var balanceMax = Credits.countedMax
     /// A longer time to live is cut to this.
-    var timeToLiveMax: Duration = .seconds(600)
+    package var timeToLiveMax: Duration = .seconds(600)
     /// The time between the expiry that marks an overdue hold and the one that may end it.
-    var expiryGrace: Duration = .seconds(30)
+    package var expiryGrace: Duration = .seconds(30)
     /// Ids made before this have no partition in the journal.
-    var journalStart = Instant(microseconds: 0)
+    package var journalStart = Instant(microseconds: 0)
     /// How far ahead of the ledger the clock of an asker may be.
-    var clockAhead: Duration = .seconds(300)
+    package var clockAhead: Duration = .seconds(300)
     /// The alert level of accounts that have no level of their own. Nil: no alert.
-    var lowBalanceLevel: Credits?
+    package var lowBalanceLevel: Credits?
+
+    package init() {}
 }

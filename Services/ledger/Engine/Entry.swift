@@ -1,41 +1,71 @@
-import Contracts
+package import Contracts
 
 /// One decision, written once and never changed. It is the stored answer to every repetition. A
 /// refused charge or grant has an entry; a refused hold or extension has none.
-struct Entry: Equatable, Sendable {
-    let charge: ChargeID
-    let step: Step
-    let account: AccountID
+package struct Entry: Equatable, Sendable {
+    package let charge: ChargeID
+    package let step: Step
+    package let account: AccountID
     /// Place in the account's chain, gap-free from 1; 0 for an entry that changed nothing.
-    var seq: Int64 = 0
-    let kind: Kind
-    var status: Status = .applied
+    package var seq: Int64 = 0
+    package let kind: Kind
+    package var status: Status = .applied
     /// The amount that the command asked for.
-    let requested: Credits
+    package let requested: Credits
     /// The amount that was held, taken or given. It is less than requested for a clamped hold, or overage on a charge.
-    var amount: Credits = .zero
-    var postedDelta: Credits = .zero
-    var heldDelta: Credits = .zero
-    var postedAfter: Credits = .zero
-    var heldAfter: Credits = .zero
+    package var amount: Credits = .zero
+    package var postedDelta: Credits = .zero
+    package var heldDelta: Credits = .zero
+    package var postedAfter: Credits = .zero
+    package var heldAfter: Credits = .zero
     /// A hash of the command's content. It tells a repetition from another command under the same id.
-    let fingerprint: Int64
-    let at: Instant
+    package let fingerprint: Int64
+    package let at: Instant
     /// The lot that a grant made, an expiry or a clawback took from.
-    var grant: ChargeID?
+    package var grant: ChargeID?
     /// The time when the rest of a grant expires.
-    var expiresAt: Instant?
-    var context = Context()
+    package var expiresAt: Instant?
+    package var context = Context()
+
+    package init(
+        charge: ChargeID, step: Step, account: AccountID, seq: Int64 = 0, kind: Kind, status: Status = .applied, requested: Credits,
+        amount: Credits = .zero, postedDelta: Credits = .zero, heldDelta: Credits = .zero, postedAfter: Credits = .zero,
+        heldAfter: Credits = .zero, fingerprint: Int64, at: Instant, grant: ChargeID? = nil, expiresAt: Instant? = nil,
+        context: Context = Context()
+    ) {
+        self.charge = charge
+        self.step = step
+        self.account = account
+        self.seq = seq
+        self.kind = kind
+        self.status = status
+        self.requested = requested
+        self.amount = amount
+        self.postedDelta = postedDelta
+        self.heldDelta = heldDelta
+        self.postedAfter = postedAfter
+        self.heldAfter = heldAfter
+        self.fingerprint = fingerprint
+        self.at = at
+        self.grant = grant
+        self.expiresAt = expiresAt
+        self.context = context
+    }
 
     /// The credits that were used but not charged, because nothing was left.
-    var overage: Credits { kind.charges && status == .applied ? max(.zero, requested - amount) : .zero }
+    package var overage: Credits { kind.charges && status == .applied ? max(.zero, requested - amount) : .zero }
 
-    var key: EntryKey { EntryKey(charge: charge, step: step) }
+    package var key: EntryKey { EntryKey(charge: charge, step: step) }
 }
 
-struct EntryKey: Hashable, Sendable {
-    let charge: ChargeID
-    let step: Step
+package struct EntryKey: Hashable, Sendable {
+    package let charge: ChargeID
+    package let step: Step
+
+    package init(charge: ChargeID, step: Step) {
+        self.charge = charge
+        self.step = step
+    }
 }
 
 /// The place of a decision within its charge; with the charge id the journal's primary key.
@@ -44,18 +74,22 @@ struct EntryKey: Hashable, Sendable {
 /// therefore detects one id that is used under two accounts. Every end of a charge with a hold has
 /// ``terminal``, so the key allows one end. Steps 1 to 9,999 extend a running hold. The kind of an
 /// entry, not its step, says that the charge has ended.
-struct Step: RawRepresentable, Hashable, Sendable {
-    let rawValue: Int16
+package struct Step: RawRepresentable, Hashable, Sendable {
+    package let rawValue: Int16
 
-    static let opening = Step(rawValue: 0)
-    static let terminal = Step(rawValue: 10_000)
-    static let late = Step(rawValue: 10_001)
+    package init(rawValue: Int16) {
+        self.rawValue = rawValue
+    }
 
-    static let extensions: ClosedRange<Int64> = 1...9_999
+    package static let opening = Step(rawValue: 0)
+    package static let terminal = Step(rawValue: 10_000)
+    package static let late = Step(rawValue: 10_001)
+
+    package static let extensions: ClosedRange<Int64> = 1...9_999
 }
 
 extension Entry {
-    enum Kind: Int16, Sendable, CaseIterable {
+    package enum Kind: Int16, Sendable, CaseIterable {
         case hold = 1
         case extend = 2
         case capture = 3
@@ -74,7 +108,7 @@ extension Entry {
         case lotExpiry = 27
 
         /// Takes credits for something that was used.
-        var charges: Bool {
+        package var charges: Bool {
             switch self {
             case .capture, .expire, .lateCapture, .charge: true
             default: false
@@ -82,7 +116,7 @@ extension Entry {
         }
 
         /// True for a kind that ends its charge. A ``lateCapture`` follows such an end.
-        var endsCharge: Bool {
+        package var endsCharge: Bool {
             switch self {
             case .capture, .void, .expire, .charge: true
             default: false
@@ -90,7 +124,7 @@ extension Entry {
         }
 
         /// A grant that was paid for, which spending leaves for last.
-        var isPaid: Bool {
+        package var isPaid: Bool {
             switch self {
             case .bonus, .planGrant: false
             default: true
@@ -98,10 +132,10 @@ extension Entry {
         }
 
         /// May push the balance below zero.
-        var mayOwe: Bool { self == .clawback || self == .lateCapture }
+        package var mayOwe: Bool { self == .clawback || self == .lateCapture }
 
         /// How people see it in their history (SPEC §2).
-        var type: String {
+        package var type: String {
             switch self {
             case .hold, .extend: "hold"
             case .void: "void"
@@ -117,10 +151,10 @@ extension Entry {
             }
         }
 
-        static func of(type: String) -> [Kind] { allCases.filter { $0.type == type } }
+        package static func of(type: String) -> [Kind] { allCases.filter { $0.type == type } }
     }
 
-    enum Status: Int16, Sendable {
+    package enum Status: Int16, Sendable {
         case applied = 0
         case insufficientFunds = 1
         case accountNotFound = 2
@@ -131,7 +165,7 @@ extension Entry {
         /// A reversal that is older than one already applied.
         case superseded = 10
 
-        var name: String {
+        package var name: String {
             switch self {
             case .applied: "applied"
             case .insufficientFunds: "insufficient_funds"
@@ -146,13 +180,23 @@ extension Entry {
 }
 
 /// The part of a command that is written into its entry and decides nothing.
-struct Context: Equatable, Sendable {
-    var description: String?
+package struct Context: Equatable, Sendable {
+    package var description: String?
     /// A JSON object: model, tokens, price version, operation.
-    var metadata: String?
+    package var metadata: String?
     /// The 16 bytes of a W3C trace id.
-    var trace: UUIDv7?
-    var conversation: ConversationID?
+    package var trace: UUIDv7?
+    package var conversation: ConversationID?
     /// The part of `metadata` that is added up.
-    var usage: Usage?
+    package var usage: Usage?
+
+    package init(
+        description: String? = nil, metadata: String? = nil, trace: UUIDv7? = nil, conversation: ConversationID? = nil, usage: Usage? = nil
+    ) {
+        self.description = description
+        self.metadata = metadata
+        self.trace = trace
+        self.conversation = conversation
+        self.usage = usage
+    }
 }

@@ -1,22 +1,22 @@
-import Contracts
+package import Contracts
 
 /// All that a batch of commands can see and change: read under lock before, written as a whole after.
-struct LedgerState: Equatable, Sendable {
-    var accounts: [AccountID: Account] = [:]
+package struct LedgerState: Equatable, Sendable {
+    package var accounts: [AccountID: Account] = [:]
     /// The holds that the commands name.
-    var holds: [ChargeID: OpenHold] = [:]
+    package var holds: [ChargeID: OpenHold] = [:]
     /// The entries of the charges that the commands name.
-    var entries: [EntryKey: Entry] = [:]
+    package var entries: [EntryKey: Entry] = [:]
     /// The lots with credits left, and those that commands name, of the accounts in ``accountsWhoseLotsMatter(to:now:)``.
-    var books: [AccountID: LotBook] = [:]
+    package var books: [AccountID: LotBook] = [:]
     /// The spending of the keys that commands and holds name, of the accounts in ``accountsWhoseKeysMatter``.
-    var keys: [KeySpending.ID: KeySpending] = [:]
+    package var keys: [KeySpending.ID: KeySpending] = [:]
 }
 
 extension LedgerState {
     /// The lots of most accounts need not be looked at: only where one is granted, taken back or due, and where a late settlement may
     /// give back.
-    func accountsWhoseLotsMatter(to commands: [Command], now: Instant) -> Set<AccountID> {
+    package func accountsWhoseLotsMatter(to commands: [Command], now: Instant) -> Set<AccountID> {
         var ids = Set(commands.lazy.filter(\.movesLots).map(\.account))
         for account in accounts.values where account.lotsExpireAt.map({ $0 <= now }) == true { ids.insert(account.id) }
         for entry in entries.values where entry.kind == .expire { ids.insert(entry.account) }
@@ -25,11 +25,11 @@ extension LedgerState {
         return ids
     }
 
-    var accountsWhoseKeysMatter: Set<AccountID> { Set(accounts.values.lazy.filter(\.countsKeys).map(\.id)) }
+    package var accountsWhoseKeysMatter: Set<AccountID> { Set(accounts.values.lazy.filter(\.countsKeys).map(\.id)) }
 }
 
 extension Command {
-    var movesLots: Bool {
+    package var movesLots: Bool {
         switch action {
         case .grant, .reverse: true
         case .hold, .extend, .report, .expire, .expireLots, .settle, .void, .charge: false
@@ -37,7 +37,7 @@ extension Command {
     }
 
     /// The grant it makes or takes back.
-    var lot: ChargeID? {
+    package var lot: ChargeID? {
         switch action {
         case .grant: id
         case .reverse(let grant, _, _): grant

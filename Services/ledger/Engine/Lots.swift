@@ -1,27 +1,45 @@
-import Contracts
+package import Contracts
 
 /// Credits of one grant. Spending burns lots in ``burnsBefore(_:)``'s order.
-struct Lot: Equatable, Sendable {
+package struct Lot: Equatable, Sendable {
     /// The grant's charge id.
-    let id: ChargeID
-    let account: AccountID
+    package let id: ChargeID
+    package let account: AccountID
     /// ``Entry/Kind/clawback`` while a reversal waits here for its grant.
-    var kind: Entry.Kind
+    package var kind: Entry.Kind
     /// The credits that were granted.
-    var amount: Credits
+    package var amount: Credits
     /// The credits that were left when the book was last settled.
-    var remaining: Credits
+    package var remaining: Credits
     /// The credits that its expiry took.
-    var expired: Credits = .zero
+    package var expired: Credits = .zero
     /// The credits that reversals have taken, out of ``reversalTarget``.
-    var reversed: Credits = .zero
-    var reversalTarget: Credits = .zero
-    var reversalVersion: Int64 = 0
-    var expiresAt: Instant?
-    var grantedAt: Instant
+    package var reversed: Credits = .zero
+    package var reversalTarget: Credits = .zero
+    package var reversalVersion: Int64 = 0
+    package var expiresAt: Instant?
+    package var grantedAt: Instant
+
+    package init(
+        id: ChargeID, account: AccountID, kind: Entry.Kind, amount: Credits, remaining: Credits, expired: Credits = .zero,
+        reversed: Credits = .zero, reversalTarget: Credits = .zero, reversalVersion: Int64 = 0, expiresAt: Instant? = nil,
+        grantedAt: Instant
+    ) {
+        self.id = id
+        self.account = account
+        self.kind = kind
+        self.amount = amount
+        self.remaining = remaining
+        self.expired = expired
+        self.reversed = reversed
+        self.reversalTarget = reversalTarget
+        self.reversalVersion = reversalVersion
+        self.expiresAt = expiresAt
+        self.grantedAt = grantedAt
+    }
 
     /// Soonest to expire first, given before paid, then the older.
-    func burnsBefore(_ other: Lot) -> Bool {
+    package func burnsBefore(_ other: Lot) -> Bool {
         let (expiry, otherExpiry) = (expiresAt?.microseconds ?? .max, other.expiresAt?.microseconds ?? .max)
         if expiry != otherExpiry { return expiry < otherExpiry }
         if kind.isPaid != other.kind.isPaid { return !kind.isPaid }
@@ -33,18 +51,20 @@ struct Lot: Equatable, Sendable {
 ///
 /// Which lot a charge burns is not written at each charge: it follows from the order. Between two moments at which lots come, go or
 /// are looked at, all that was spent is `total - posted`, and it burned the lots in their order. ``settle(at:)`` catches up.
-struct LotBook: Equatable, Sendable {
-    var lots: [ChargeID: Lot] = [:]
+package struct LotBook: Equatable, Sendable {
+    package var lots: [ChargeID: Lot] = [:]
 
-    var total: Credits { lots.values.reduce(.zero) { $0 + $1.remaining } }
+    package init(lots: [ChargeID: Lot] = [:]) { self.lots = lots }
 
-    var nextExpiry: Instant? { lots.values.lazy.filter { $0.remaining > .zero }.compactMap(\.expiresAt).min() }
+    package var total: Credits { lots.values.reduce(.zero) { $0 + $1.remaining } }
 
-    var inBurnOrder: [Lot] { lots.values.sorted { $0.burnsBefore($1) } }
+    package var nextExpiry: Instant? { lots.values.lazy.filter { $0.remaining > .zero }.compactMap(\.expiresAt).min() }
+
+    package var inBurnOrder: [Lot] { lots.values.sorted { $0.burnsBefore($1) } }
 
     /// Burns what was spent since the last time, so that the lots add up to what the account has. Lots that add up to less are no
     /// doing of ours: they stay as they are, and are the auditor's business.
-    mutating func settle(at posted: Credits) {
+    package mutating func settle(at posted: Credits) {
         var spent = total - max(.zero, posted)
         guard spent > .zero else { return }
         for lot in inBurnOrder where lot.remaining > .zero {

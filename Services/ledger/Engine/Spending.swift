@@ -1,26 +1,32 @@
-import Contracts
+package import Contracts
 
 extension Credits {
     /// 4,000,000,000 credits. What a limit or a sum of spending has beyond it makes no difference: no balance is larger.
-    static let countedMax = Credits(whole: 4_000_000_000)
+    package static let countedMax = Credits(whole: 4_000_000_000)
 }
 
 /// The charges of the current day and the current month in UTC.
-struct Spending: Equatable, Sendable {
+package struct Spending: Equatable, Sendable {
     /// The time of the last charge: the day and the month that the sums belong to.
-    var at = Instant(microseconds: 0)
-    var day: Credits = .zero
-    var month: Credits = .zero
+    package var at = Instant(microseconds: 0)
+    package var day: Credits = .zero
+    package var month: Credits = .zero
+
+    package init(at: Instant = Instant(microseconds: 0), day: Credits = .zero, month: Credits = .zero) {
+        self.at = at
+        self.day = day
+        self.month = month
+    }
 
     /// Returns the sums at `now`: the sum of a day or a month that is over is zero again.
-    func current(at now: Instant) -> Spending {
+    package func current(at now: Instant) -> Spending {
         Spending(at: now, day: at.day == now.day ? day : .zero, month: at.month == now.month ? month : .zero)
     }
 
     /// - Parameters:
     ///   - amount: below zero for what is given back: that lowers only the sums in which it was counted.
     ///   - chargedAt: of what is given back.
-    mutating func add(_ amount: Credits, at now: Instant, chargedAt: Instant) {
+    package mutating func add(_ amount: Credits, at now: Instant, chargedAt: Instant) {
         self = current(at: now)
         if chargedAt.day == now.day { day = min(max(.zero, day + amount), .countedMax) }
         if chargedAt.month == now.month { month = min(max(.zero, month + amount), .countedMax) }
@@ -28,29 +34,41 @@ struct Spending: Equatable, Sendable {
 }
 
 /// The spending and the holds of an API key with limits of its own, counted from its first hold that carried limits.
-struct KeySpending: Equatable, Sendable {
-    struct ID: Hashable, Sendable {
-        let account: AccountID
-        let key: APIKeyID
+package struct KeySpending: Equatable, Sendable {
+    package struct ID: Hashable, Sendable {
+        package let account: AccountID
+        package let key: APIKeyID
+
+        package init(account: AccountID, key: APIKeyID) {
+            self.account = account
+            self.key = key
+        }
     }
 
-    let id: ID
+    package let id: ID
     /// The limits that its last hold carried.
-    var limits = SpendingLimits()
-    var held: Credits = .zero
-    var spending = Spending()
+    package var limits = SpendingLimits()
+    package var held: Credits = .zero
+    package var spending = Spending()
+
+    package init(id: ID, limits: SpendingLimits = SpendingLimits(), held: Credits = .zero, spending: Spending = Spending()) {
+        self.id = id
+        self.limits = limits
+        self.held = held
+        self.spending = spending
+    }
 }
 
 /// One spending limit of an account or of an API key, and the credits that it leaves.
-struct SpendingLimit: Equatable, Sendable {
-    let scope: HoldReply.Limit.Scope
-    let period: HoldReply.Limit.Period
+package struct SpendingLimit: Equatable, Sendable {
+    package let scope: HoldReply.Limit.Scope
+    package let period: HoldReply.Limit.Period
     /// The limit minus the credits spent in its period. It can be below zero.
-    let left: Credits
+    package let left: Credits
     /// The credits that running holds reserve under this limit.
-    let held: Credits
+    package let held: Credits
 
-    static func of(
+    package static func of(
         _ limits: SpendingLimits, _ scope: HoldReply.Limit.Scope, spent: Spending, held: Credits, at now: Instant
     ) -> [SpendingLimit] {
         let spent = spent.current(at: now)
@@ -65,28 +83,28 @@ struct SpendingLimit: Equatable, Sendable {
     }
 
     /// Returns the limit as a refusal names it.
-    func reply(at now: Instant) -> HoldReply.Limit {
+    package func reply(at now: Instant) -> HoldReply.Limit {
         HoldReply.Limit(
             scope: scope, period: period, resetsAt: period == .day ? .startOf(day: now.day + 1) : .startOf(month: now.month + 1))
     }
 }
 
 /// The credits that an account can reserve or pay, by its balance and by every limit that applies.
-struct Funds: Equatable, Sendable {
+package struct Funds: Equatable, Sendable {
     /// The credits that balance and overdraft leave. Limits are not counted.
-    let available: Credits
+    package let available: Credits
     /// The credits that balance, overdraft and every limit leave.
-    let spendable: Credits
+    package let spendable: Credits
     /// The credits that balance and overdraft would leave with no other hold open.
-    let availableAlone: Credits
+    package let availableAlone: Credits
     /// The limit that would leave the fewest credits with no other hold open.
-    let limitAlone: SpendingLimit?
+    package let limitAlone: SpendingLimit?
     /// True if other holds of the account are open.
-    let othersHold: Bool
+    package let othersHold: Bool
     private let own: Credits
 
     /// - Parameter own: the amount of the hold that asks for more. It stays reserved.
-    init(_ account: Account, _ limits: [SpendingLimit], own: Credits = .zero) {
+    package init(_ account: Account, _ limits: [SpendingLimit], own: Credits = .zero) {
         available = account.available
         spendable = max(.zero, limits.reduce(account.available) { min($0, $1.left - $1.held) })
         availableAlone = account.posted + account.overdraft - own
@@ -96,14 +114,14 @@ struct Funds: Equatable, Sendable {
     }
 
     /// The credits that would be spendable with no other hold open. The number can be below zero.
-    var spendableAlone: Credits { limitAlone.map { min(availableAlone, $0.left - own) } ?? availableAlone }
+    package var spendableAlone: Credits { limitAlone.map { min(availableAlone, $0.left - own) } ?? availableAlone }
 
     /// Returns the amount to grant now (SPEC §2). Nil if the credits do not reach the amount that
     /// the call insists on.
     ///
     /// While other holds are open, a call insists on the usual amount, or on all that it could ever
     /// get if that is less. Otherwise, and on its last question, it insists on the least amount.
-    func granted(_ amounts: HoldAmounts, takesShare: Bool) -> Credits? {
+    package func granted(_ amounts: HoldAmounts, takesShare: Bool) -> Credits? {
         let share = Credits(nano: spendable.nano / (othersHold ? 16 : 4))
         let granted = min(takesShare ? min(amounts.most, max(share, amounts.usual)) : amounts.most, spendable)
         let insistsOn = othersHold && !amounts.isLastQuestion ? max(amounts.least, min(amounts.usual, spendableAlone)) : amounts.least

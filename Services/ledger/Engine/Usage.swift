@@ -1,11 +1,21 @@
 import Contracts
 
 /// The part of a command that is added up in the rollups: model, operation, tokens.
-struct Usage: Equatable, Sendable {
-    var model: String?
-    var operation: String?
-    var promptTokens: Int64 = 0
-    var completionTokens: Int64 = 0
+package struct Usage: Equatable, Sendable {
+    package var model: String?
+    package var operation: String?
+    package var promptTokens: Int64 = 0
+    package var completionTokens: Int64 = 0
+
+    /// The longest name of a model or an operation. A longer one is counted under its beginning.
+    package static let nameScalarsMax = 200
+
+    package init(model: String? = nil, operation: String? = nil, promptTokens: Int64 = 0, completionTokens: Int64 = 0) {
+        self.model = model
+        self.operation = operation
+        self.promptTokens = promptTokens
+        self.completionTokens = completionTokens
+    }
 }
 
 /// The sums that people's charts are made of: written in the batch of the entries they add up, so they equal the journal at every
@@ -35,9 +45,6 @@ struct UsageRow: Equatable, Sendable {
     var completionTokens: Int64 = 0
 
     static let quarter: Int64 = 900_000_000
-    /// The longest name of a model or an operation. A longer one is counted under its beginning.
-    static let nameScalarsMax = 200
-
     /// The most tokens of one call. A provider's figure beyond it is not believed.
     static let tokensMax: Int64 = 1_000_000_000_000
 
@@ -64,7 +71,7 @@ struct UsageRow: Equatable, Sendable {
 
     private static func name(_ text: String?) -> String {
         guard let text else { return "" }
-        return String(String.UnicodeScalarView(text.unicodeScalars.prefix(nameScalarsMax)))
+        return String(String.UnicodeScalarView(text.unicodeScalars.prefix(Usage.nameScalarsMax)))
     }
 }
 
@@ -77,5 +84,5 @@ extension Credits {
 
 extension Entry {
     /// Usage that cost nothing is usage too.
-    var isCounted: Bool { status == .applied && (kind.charges || postedDelta != .zero) }
+    package var isCounted: Bool { status == .applied && (kind.charges || postedDelta != .zero) }
 }

@@ -1,4 +1,5 @@
 import Bootstrap
+import LedgerCore
 import Postgres
 
 /// `ledger detach-month 2026-05 [--dry-run]`: see ``MonthDetachment``. Status 0: done, or possible; 1: refused; 2: it could not be run.

@@ -1,5 +1,6 @@
 import Contracts
 import EventLoop
+import LedgerCore
 import Postgres
 
 /// Detaches the journal's oldest month. `journal_YYYY_MM` stays as a table of its own, to be

@@ -1,4 +1,5 @@
 import Contracts
+import LedgerCore
 import Postgres
 
 /// Folds quarters of an hour in `usage_quarter` into half-hours. Folds only quarters that are older

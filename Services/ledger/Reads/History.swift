@@ -1,4 +1,5 @@
 import Contracts
+import LedgerCore
 import Postgres
 
 /// A page of the journal as its owner sees it: every change of the balance, newest first, without holds and releases.

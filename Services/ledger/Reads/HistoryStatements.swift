@@ -1,4 +1,5 @@
 import Contracts
+import LedgerCore
 import Postgres
 
 /// Places in an account's chain, from `start` up to, and without, `end`.

@@ -1,4 +1,5 @@
 import Contracts
+import LedgerCore
 import Postgres
 import Synchronization
 

@@ -1,4 +1,5 @@
 import Contracts
+import LedgerCore
 import Postgres
 
 /// Sums over the quarters of a period. Credits are decimals in their own characters, exact whatever their size: everybody's together may

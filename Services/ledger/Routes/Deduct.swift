@@ -3,6 +3,7 @@ import HTTP
 import HTTPWire
 import Identity
 import JSON
+import LedgerCore
 import Postgres
 import Telemetry
 
@@ -60,7 +61,7 @@ private struct Deduction: Sendable {
         guard amount > .zero else { throw Problem.invalidRequest("`amount` must be greater than 0.", param: "amount") }
         description = try json.text("description", lengthMax: 500)
         idempotencyKey = try json.text("idempotency_key", lengthMax: 200)
-        operation = try json.optionalText("operation", lengthMax: UsageRow.nameScalarsMax)
+        operation = try json.optionalText("operation", lengthMax: Usage.nameScalarsMax)
         metadata = try json.optionalObject("metadata").map { object in
             guard object.bytes.count <= Self.metadataBytesMax else {
                 throw Problem.invalidRequest("Expected at most \(Self.metadataBytesMax) bytes.", param: "metadata")

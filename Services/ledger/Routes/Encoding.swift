@@ -1,5 +1,6 @@
 import Contracts
 import JSON
+import LedgerCore
 import Postgres
 
 // How the ledger's values look outside.

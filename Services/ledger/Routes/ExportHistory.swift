@@ -2,6 +2,7 @@ import Contracts
 import HTTP
 import HTTPWire
 import JSON
+import LedgerCore
 
 extension Routes {
     /// All of what a filter lets through as one file, newest first, read and sent in pieces: however long it is, a piece of it is all that

@@ -2,6 +2,7 @@ import Contracts
 import HTTP
 import Identity
 import JSON
+import LedgerCore
 
 extension Routes {
     @Sendable func history(_ request: Request) async throws -> Response {

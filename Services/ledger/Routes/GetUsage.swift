@@ -2,6 +2,7 @@ import Contracts
 import HTTP
 import Identity
 import JSON
+import LedgerCore
 import Postgres
 
 /// Sums of what was used, from the rollups that each batch keeps; the last 30 days unless `from`, `to` and `tz` say otherwise.

@@ -2,6 +2,7 @@ import Contracts
 import HTTP
 import Identity
 import JSON
+import LedgerCore
 import Telemetry
 
 extension Routes {

@@ -1,11 +1,11 @@
-import Contracts
+package import Contracts
 import Postgres
 
 /// The settings of an account that its owner may change.
-struct AccountSettings: Equatable, Sendable {
-    var limits = SpendingLimits()
+package struct AccountSettings: Equatable, Sendable {
+    package var limits = SpendingLimits()
     /// Nil leaves it to the service's default.
-    var lowBalanceLevel: Credits?
+    package var lowBalanceLevel: Credits?
 }
 
 extension LedgerStore {
@@ -13,7 +13,7 @@ extension LedgerStore {
     /// stays unopened. Uses a connection of the pages, so that a locked account takes no connection
     /// from a decision.
     /// - Throws: `PostgresError`, retriable, if the account stays locked for ``lineWithin``.
-    func changeSettings(of id: AccountID, _ change: (inout AccountSettings) -> Void) async throws {
+    package func changeSettings(of id: AccountID, _ change: (inout AccountSettings) -> Void) async throws {
         try await reads.transaction { transaction in
             _ = try await transaction.pipeline(BeginBatch(lockWithin: Self.lineWithin), OpenAccounts(ids: [id]))
             var account = try await transaction.one(LockAccount(id: id))

@@ -1,8 +1,8 @@
 import AMQP
 import Contracts
-import EventLoop
+package import EventLoop
 import Postgres
-import Telemetry
+package import Telemetry
 
 /// Turns commands that arrive one by one into batches: while one batch is with the database, the
 /// next gathers; no timer.
@@ -14,9 +14,9 @@ import Telemetry
 /// A command is answered when its decision is durable. If the database is unavailable, the batch is
 /// repeated. If one account or command makes a batch fail, the batch is halved until it stands
 /// alone.
-final class BatchRunner: @unchecked Sendable {
+package final class BatchRunner: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
-    let loop: EventLoop
+    package let loop: EventLoop
     private let store: LedgerStore
     private let log: Logger
     private let commandsMax: Int
@@ -45,7 +45,7 @@ final class BatchRunner: @unchecked Sendable {
     /// - Parameters:
     ///   - commandsMax: the most commands of one batch.
     ///   - lines: the lines of locked accounts; by default with the usual bounds.
-    init(store: LedgerStore, log: Logger, commandsMax: Int = 1_000, lines: AccountLines? = nil) {
+    init(store: LedgerStore, log: Logger, commandsMax: Int = 1_000, lines: AccountLines?) {
         self.store = store
         loop = store.pool.loop
         self.log = log
@@ -56,11 +56,15 @@ final class BatchRunner: @unchecked Sendable {
         self.lines.isBeingDecided = { [unowned self] in inBatch.contains($0) }
     }
 
+    package convenience init(store: LedgerStore, log: Logger, commandsMax: Int = 1_000) {
+        self.init(store: store, log: log, commandsMax: commandsMax, lines: nil)
+    }
+
     // MARK: Commands come in
 
     /// Queues `commands`. Each one is answered by its own callback. Durable commands of one account
     /// keep their order, and so do its questions.
-    func submit(_ commands: [WaitingCommand]) {
+    package func submit(_ commands: [WaitingCommand]) {
         loop.preconditionCurrent()
         guard !stopping else { return commands.forEach { $0.answer(.givenBack) } }
         for command in commands where !lines.take(command) {
@@ -72,7 +76,7 @@ final class BatchRunner: @unchecked Sendable {
     /// Decides `commands` in a batch of their own. Returns when each is answered or waits in a
     /// line. Drops expiries, because earlier commands of the account may still be queued; the sweep
     /// asks again.
-    func decideApart(_ commands: [WaitingCommand]) async throws {
+    package func decideApart(_ commands: [WaitingCommand]) async throws {
         loop.preconditionCurrent()
         guard !stopping else { throw CancellationError() }
         for command in commands where command.command.isHousekeeping { command.answer(.decided(.noted)) }
@@ -84,7 +88,7 @@ final class BatchRunner: @unchecked Sendable {
     }
 
     /// Decides one command that came over HTTP.
-    func decide(_ command: Command, within patience: Duration = .seconds(10)) async throws -> Verdict {
+    package func decide(_ command: Command, within patience: Duration = .seconds(10)) async throws -> Verdict {
         let wait = Wait<Verdict>(on: loop)
         submit([WaitingCommand(command, deadline: .current() + patience) { wait.succeed($0) }])
         // One second more, because a batch that has the command can pass its deadline while the
@@ -95,17 +99,17 @@ final class BatchRunner: @unchecked Sendable {
     // MARK: The state of the database
 
     /// False until ``run()``, which starts when the ledger has found its database.
-    private(set) var hasBegun = false
+    package private(set) var hasBegun = false
 
     /// True while the last attempt to reach the database failed.
-    var isDatabaseAway: Bool { unavailableSince != nil }
+    package var isDatabaseAway: Bool { unavailableSince != nil }
 
     /// True while commands wait for locked accounts.
-    var hasLines: Bool { !lines.isEmpty }
+    package var hasLines: Bool { !lines.isEmpty }
 
     /// Returns true if no database answered for `duration`. A database that answers with a time-out
     /// or a missing table counts as reached.
-    func isDatabaseUnreachable(for duration: Duration) -> Bool {
+    package func isDatabaseUnreachable(for duration: Duration) -> Bool {
         unreachableSince.map { MonotonicInstant.current() - $0 >= duration } ?? false
     }
 
@@ -114,7 +118,7 @@ final class BatchRunner: @unchecked Sendable {
     /// Decides until ``stop()``.
     /// - Throws: an error that the database did not cause. Every waiting command is given back
     ///   first.
-    func run() async throws {
+    package func run() async throws {
         hasBegun = true
         defer { giveBackAll() }
         do {
@@ -132,7 +136,7 @@ final class BatchRunner: @unchecked Sendable {
 
     /// Lets ``run()`` end once the queued commands are decided. Commands that wait for locked
     /// accounts are given back.
-    func stop() {
+    package func stop() {
         stopping = true
         arrival?.succeed(())
     }

@@ -1,5 +1,5 @@
-import Contracts
-import Postgres
+package import Contracts
+package import Postgres
 
 // The statements of one batch, in the order they are sent.
 
@@ -76,7 +76,7 @@ struct ReadAccounts: Statement {
 
 extension Account {
     /// Reads the columns of ``LockAccount``.
-    init(_ row: inout RowReader) throws(PostgresError) {
+    package init(_ row: inout RowReader) throws(PostgresError) {
         try self.init(
             id: row.next(), posted: row.next(), held: row.next(), overdraft: row.next(), owed: row.next(), seq: row.next(),
             lotsExpireAt: row.next(Instant?.self))
@@ -117,9 +117,11 @@ struct BeginBatch: Statement {
 }
 
 /// The only clock: read after the locks are held, so that time passes in the order of decisions.
-struct ReadClock: Statement {
-    typealias Output = Instant
-    static let sql = "SELECT clock_timestamp()"
+package struct ReadClock: Statement {
+    package typealias Output = Instant
+    package static let sql = "SELECT clock_timestamp()"
+
+    package init() {}
 }
 
 /// Reads the entries of these charges. It must be a statement of its own. A statement that also
@@ -148,7 +150,7 @@ struct ReadEntries: Statement {
 
 extension Entry {
     /// Reads the columns of ``ReadEntries``.
-    init(_ row: inout RowReader) throws(PostgresError) {
+    package init(_ row: inout RowReader) throws(PostgresError) {
         let charge: ChargeID = try row.next()
         let step = try Step(rawValue: row.next())
         let account: AccountID = try row.next()
@@ -169,7 +171,7 @@ extension Entry {
 }
 
 extension RawRepresentable where RawValue == Int16 {
-    init(row value: Int16) throws(PostgresError) {
+    package init(row value: Int16) throws(PostgresError) {
         guard let known = Self(rawValue: value) else {
             throw PostgresError(.typeMismatch, "the ledger's tables hold \(value) where a \(Self.self) was expected")
         }

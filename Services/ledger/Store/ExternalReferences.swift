@@ -1,9 +1,9 @@
-import Contracts
+package import Contracts
 import Postgres
 
 extension LedgerStore {
     /// The charge id that stands for another system's `ref`, made on first sight, the same for ever after.
-    func chargeID(source: String, ref: String) async throws -> ChargeID {
+    package func chargeID(source: String, ref: String) async throws -> ChargeID {
         try await pool.transaction { transaction in
             try await transaction.execute(NoteReference(source: source, ref: ref))
             return try await transaction.one(ReadReference(source: source, ref: ref))
@@ -11,7 +11,7 @@ extension LedgerStore {
     }
 
     /// Whether anything was decided under another system's `ref`.
-    func isDecided(source: String, ref: String) async throws -> Bool {
+    package func isDecided(source: String, ref: String) async throws -> Bool {
         try await pool.withConnection { try await $0.one(ReadIsDecided(source: source, ref: ref)) }
     }
 }

@@ -156,7 +156,7 @@ struct ParkKeptCommand: Statement {
 
 extension LedgerStore {
     /// Commits durable commands as rows.
-    func keep(_ commands: [WaitingCommand]) async throws {
+    package func keep(_ commands: [WaitingCommand]) async throws {
         let messages = commands.compactMap { waiting in waiting.message.map { (waiting.command, $0) } }
         try await pool.transaction { transaction in
             _ = try await transaction.commit(BeginBatch(lockWithin: Self.lockWithin), KeepCommands(commands: messages))
@@ -173,7 +173,7 @@ extension LedgerStore {
 
 extension Decision {
     /// True if the sender made a mistake, so that no repetition can succeed.
-    var isMistake: Bool {
+    package var isMistake: Bool {
         switch self {
         case .conflict, .invalid: true
         case .decided, .duplicate, .superseded, .refused, .awaitingFunds, .undecided, .noted: false

@@ -1,17 +1,17 @@
-import Contracts
+package import Contracts
 import Outbox
-import Postgres
+package import Postgres
 
 /// Runs batches of commands against Postgres: one transaction and two round trips each, whatever their size.
 ///
 /// Nothing here depends on how often or in what order a command is sent; a batch whose outcome is unknown is simply run again.
-final class LedgerStore: @unchecked Sendable {
+package final class LedgerStore: @unchecked Sendable {
     // @unchecked Sendable: confined to the pool's loop, as the pool itself.
-    let pool: PostgresPool
+    package let pool: PostgresPool
     /// The pool of the pages, so that no search takes a connection from a decision. It runs on the
     /// same loop.
-    let reads: PostgresPool
-    private(set) var limits: Limits
+    package let reads: PostgresPool
+    package private(set) var limits: Limits
     private let faults: FaultPoints
 
     /// The time that a batch waits for a row or a key that another transaction is writing. Longer
@@ -24,7 +24,11 @@ final class LedgerStore: @unchecked Sendable {
     static let statementWithin = Duration.seconds(5)
 
     /// - Parameter reads: the pool of the pages; `pool` by default.
-    init(pool: PostgresPool, reads: PostgresPool? = nil, limits: Limits = Limits(), faults: FaultPoints = FaultPoints()) {
+    package convenience init(pool: PostgresPool, reads: PostgresPool? = nil, limits: Limits = Limits()) {
+        self.init(pool: pool, reads: reads, limits: limits, faults: FaultPoints())
+    }
+
+    init(pool: PostgresPool, reads: PostgresPool? = nil, limits: Limits = Limits(), faults: FaultPoints) {
         self.pool = pool
         self.reads = reads ?? pool
         self.limits = limits
@@ -32,7 +36,7 @@ final class LedgerStore: @unchecked Sendable {
     }
 
     /// Makes the journal's coming months and learns how far it goes back. At start, then daily.
-    func prepareJournal() async throws {
+    package func prepareJournal() async throws {
         _ = try await pool.withConnection { try await $0.one(CreateJournalPartitions(monthsAhead: 3)) }
         limits.journalStart = try await pool.withConnection { try await $0.one(ReadJournalStart()) }
     }
@@ -46,7 +50,7 @@ final class LedgerStore: @unchecked Sendable {
     /// - Returns: nil for a command of an account that is locked, or that has commands in rows
     ///   (``KeptCommand``). It is undecided.
     /// - Throws: `PostgresError`; after any, the same commands may be sent again.
-    func decide(_ commands: [Command], isOverdue: (Int) -> Bool = { _ in false }) async throws -> [Decision?] {
+    package func decide(_ commands: [Command], isOverdue: (Int) -> Bool = { _ in false }) async throws -> [Decision?] {
         let accounts = Set(commands.map(\.account)).sorted()
         let charges = Array(Set(commands.map(\.id)))
         faults.sees?(commands)
@@ -148,7 +152,9 @@ final class LedgerStore: @unchecked Sendable {
     ///   - lots: false leaves out the lots where they do not matter.
     ///   - pool: the pool to read over; the pool of the decisions by default.
     /// - Returns: nothing for an account that never had a grant.
-    func standings(of accounts: [AccountID], lots: Bool = false, over pool: PostgresPool? = nil) async throws -> [AccountID: Standing] {
+    package func standings(of accounts: [AccountID], lots: Bool = false, over pool: PostgresPool? = nil) async throws -> [AccountID:
+        Standing]
+    {
         guard !accounts.isEmpty else { return [:] }
         let (state, _) = try await state(of: accounts, lots: lots, over: pool)
         var standings: [AccountID: Standing] = [:]
@@ -161,7 +167,7 @@ final class LedgerStore: @unchecked Sendable {
     }
 
     /// Reads the state that a batch would see of these accounts now, and its time.
-    func state(
+    package func state(
         of accounts: [AccountID], lots: Bool = false, over pool: PostgresPool? = nil
     ) async throws -> (state: LedgerState, now: Instant) {
         try await (pool ?? self.pool).transaction(isolation: .repeatableReadOnly) { transaction in
@@ -174,12 +180,12 @@ final class LedgerStore: @unchecked Sendable {
     }
 
     /// API keys of the account that have limits, the hundred used last, without what has expired since.
-    func countedKeys(of account: AccountID) async throws -> [KeySpending] {
+    package func countedKeys(of account: AccountID) async throws -> [KeySpending] {
         try await reads.withConnection { try await $0.query(ReadKeysUsedLast(account: account)) }
     }
 
     /// Returns the standing of one account, read over the pool of the pages.
-    func standing(of account: AccountID, lots: Bool = false) async throws -> Standing? {
+    package func standing(of account: AccountID, lots: Bool = false) async throws -> Standing? {
         try await standings(of: [account], lots: lots, over: reads)[account]
     }
 }
@@ -194,10 +200,15 @@ extension LedgerState {
 }
 
 /// An account as its owner sees it.
-struct Standing: Sendable {
-    var account: Account
+package struct Standing: Sendable {
+    package var account: Account
     /// The lots with credits left, in the order in which they burn.
-    var lots: [Lot]
+    package var lots: [Lot]
+
+    package init(account: Account, lots: [Lot]) {
+        self.account = account
+        self.lots = lots
+    }
 }
 
 /// The rows that a batch reads under its locks.

@@ -1,23 +1,23 @@
-import AMQP
-import EventLoop
-import Postgres
+package import AMQP
+package import EventLoop
+package import Postgres
 
 /// A command that waits for its decision.
-struct WaitingCommand: Sendable {
-    var command: Command
+package struct WaitingCommand: Sendable {
+    package var command: Command
     /// The time after which a command that no batch took is answered ``Verdict/undecided``.
-    let deadline: MonotonicInstant
+    package let deadline: MonotonicInstant
     /// The message of a durable command, which can become a row.
-    let message: DurableMessage?
+    package let message: DurableMessage?
     /// True when the broker may have given the message to another ledger.
-    let isStale: @Sendable () -> Bool
-    let answer: Answer
-    let since = MonotonicInstant.current()
+    package let isStale: @Sendable () -> Bool
+    package let answer: Answer
+    package let since = MonotonicInstant.current()
 
     var isReport: Bool { if case .report = command.action { true } else { false } }
     var isDurable: Bool { message != nil }
 
-    init(
+    package init(
         _ command: Command, deadline: MonotonicInstant = .never, message: DurableMessage? = nil,
         isStale: @escaping @Sendable () -> Bool = { false }, _ answer: @escaping @Sendable (Verdict) -> Void
     ) {
@@ -29,10 +29,10 @@ struct WaitingCommand: Sendable {
 
     /// True if the proxy has given up, or another ledger may decide the command. A durable command
     /// is never overdue, except an expiry.
-    func isOverdue(_ now: MonotonicInstant) -> Bool { deadline <= now || isStale() }
+    package func isOverdue(_ now: MonotonicInstant) -> Bool { deadline <= now || isStale() }
 
     /// Calls back once, on the runner's loop, however often it is called.
-    final class Answer: @unchecked Sendable {
+    package final class Answer: @unchecked Sendable {
         // @unchecked Sendable: confined to the runner's loop.
         private var body: ((Verdict) -> Void)?
         private let isStale: @Sendable () -> Bool
@@ -57,13 +57,15 @@ struct WaitingCommand: Sendable {
 }
 
 /// A message of a durable queue.
-struct DurableMessage: Sendable {
+package struct DurableMessage: Sendable {
     let delivery: Delivery
     let queue: String
+
+    package init(delivery: Delivery, queue: String) { (self.delivery, self.queue) = (delivery, queue) }
 }
 
 /// The outcome of a command that was handed to the runner.
-enum Verdict: Sendable {
+package enum Verdict: Sendable {
     case decided(Decision)
     /// Nothing was decided, and nothing will be.
     case undecided

@@ -1,4 +1,5 @@
 import EventLoop
+import LedgerCore
 import Telemetry
 
 /// Gives the command queues to another ledger while this one cannot reach the database. Also before

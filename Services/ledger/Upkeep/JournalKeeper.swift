@@ -1,4 +1,5 @@
 import EventLoop
+import LedgerCore
 import Postgres
 import Telemetry
 

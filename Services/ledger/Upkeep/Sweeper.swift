@@ -1,6 +1,7 @@
 import AMQP
 import Contracts
 import EventLoop
+import LedgerCore
 import Outbox
 import Postgres
 import Telemetry

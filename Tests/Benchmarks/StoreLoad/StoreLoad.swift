@@ -2,6 +2,7 @@ import Contracts
 import EventLoop
 import Foundation
 import JSON
+import LedgerCore
 import Postgres
 import Telemetry
 

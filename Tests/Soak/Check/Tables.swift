@@ -1,4 +1,5 @@
 import Contracts
+import LedgerCore
 import Postgres
 
 /// The ledger's tables at one moment, read as an auditor does: by the superuser, past every service.

@@ -1,5 +1,6 @@
 import EventLoop
 import Foundation
+import LedgerCore
 
 /// Runs a program to its end and returns its output and errors as one text. Waits on a thread of
 /// its own.

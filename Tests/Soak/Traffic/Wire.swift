@@ -3,6 +3,7 @@ import Contracts
 import EventLoop
 import HTTPClient
 import JSON
+import LedgerCore
 import Postgres
 import Telemetry
 

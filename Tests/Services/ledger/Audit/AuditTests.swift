@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// Every kind of row is damaged once, inside a transaction that is taken back: the auditor must name that row, and nothing that was
 /// not damaged with it.

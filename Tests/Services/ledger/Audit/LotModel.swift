@@ -2,6 +2,7 @@ import Contracts
 import TestSupport
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// Grants that end, reversals in any order, holds that expire, late settlements; the engine sees only the rows that the store would load.
 struct LotModel {

@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// The auditor's replay against the engine, on commands drawn by a seed: one burns at each charge, the other when it must look.
 struct LotReplayTests {

@@ -3,6 +3,7 @@ import Postgres
 import TestSupport
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// Runs `body` with ledgers on one database whose clock the test moves, then audits the database.
 /// Does this once for each database.

@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// Tests how the opening moves with the months, under a clock of the test.
 struct OpeningTests {

@@ -2,6 +2,7 @@ import Contracts
 import Postgres
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// Accounts to which, together, everything happened that the ledger knows.
 struct People: Sendable {

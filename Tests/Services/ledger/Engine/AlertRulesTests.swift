@@ -2,6 +2,7 @@ import Contracts
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 struct AlertRulesTests {
     private func scenario(balance: Int64, level: Int64?) -> Scenario {

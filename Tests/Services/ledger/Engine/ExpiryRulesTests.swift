@@ -2,6 +2,7 @@ import Contracts
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 struct ExpiryRulesTests {
     @Test func `an overdue hold ends at the second expiry, a grace after the first`() {

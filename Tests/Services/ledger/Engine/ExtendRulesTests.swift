@@ -2,6 +2,7 @@ import Contracts
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 struct ExtendRulesTests {
     @Test func `an extend adds to the hold, and settling frees what is left of both`() {

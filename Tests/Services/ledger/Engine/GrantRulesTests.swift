@@ -2,6 +2,7 @@ import Contracts
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 struct GrantRulesTests {
     @Test func `the first grant opens the account`() {

@@ -2,6 +2,7 @@ import Contracts
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 struct HoldRulesTests {
     @Test func `a hold puts credits aside and leaves them posted`() {

@@ -2,6 +2,7 @@ import Contracts
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 struct LimitRulesTests {
     private let key = APIKeyID(rawValue: "key-1")

@@ -2,6 +2,7 @@ import Contracts
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 struct LotRulesTests {
     @Test func `a late settlement in the batch of its expiry leaves the lots as one that comes later`() {

@@ -3,6 +3,7 @@ import JSON
 import TestSupport
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// Commands drawn by a seed, put to the engine and to the oracle: several accounts and API keys, ids used again, batches of any size,
 /// time passing in steps from nothing to a month, limits and alert levels that change between batches.

@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// Compares the engine with the oracle. `TEST_SEED` repeats a run; `LEDGER_MODEL_STEPS` makes it
 /// longer.

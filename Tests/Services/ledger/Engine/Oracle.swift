@@ -1,9 +1,5 @@
 import Contracts
-
-// The soak compiles this file together with the engine, because executables cannot be imported.
-#if !SOAK
-    @testable import Ledger
-#endif
+import LedgerCore
 
 /// What the ledger should do, said a second time and differently: no balance, lot or sum is kept, each question is answered by going
 /// through everything that ever happened. Slow, and written from the rules, not from the engine.

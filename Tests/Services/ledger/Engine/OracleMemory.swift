@@ -1,9 +1,5 @@
 import Contracts
-
-// The soak compiles this file together with the engine, because executables cannot be imported.
-#if !SOAK
-    @testable import Ledger
-#endif
+import LedgerCore
 
 /// Everything that ever happened to one account, in order, and what follows from it. Nothing is kept but the list: each question goes
 /// through all of it again.

@@ -2,6 +2,7 @@ import Contracts
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// Every order of up to six messages about one thing, each as often as it likes, with time running out anywhere between them.
 struct PermutationTests {

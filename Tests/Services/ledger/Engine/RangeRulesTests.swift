@@ -2,6 +2,7 @@ import Contracts
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// Amounts near the end of 64 bits, from commands and from settings: refused or clamped, never a trap.
 struct RangeRulesTests {

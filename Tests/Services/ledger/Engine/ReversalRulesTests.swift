@@ -2,6 +2,7 @@ import Contracts
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 struct ReversalRulesTests {
     @Test func `a reversal takes back what it states, from its own lot first`() {

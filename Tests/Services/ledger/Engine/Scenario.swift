@@ -2,6 +2,7 @@ import Contracts
 import TestSupport
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// A ledger in memory with a clock that the test moves.
 struct Scenario {

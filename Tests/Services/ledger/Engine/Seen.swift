@@ -1,8 +1,5 @@
 import Contracts
-
-#if !SOAK
-    @testable import Ledger
-#endif
+import LedgerCore
 
 /// A decision, reduced to what tests of a rule compare.
 enum Seen: Hashable {

@@ -2,6 +2,7 @@ import Contracts
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 struct SettlementRulesTests {
     @Test func `settling below the hold frees the rest`() {

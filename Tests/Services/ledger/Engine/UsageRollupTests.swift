@@ -2,6 +2,7 @@ import Contracts
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 struct UsageRollupTests {
     private func usage(_ model: String?, _ operation: String? = nil, _ prompt: Int64 = 10, _ completion: Int64 = 20) -> Usage {

@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// Tests expiries as messages in the queue of settlements and reports, from the sweep of any
 /// ledger.

@@ -7,6 +7,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 private let log = Logger(service: "ledger-test", level: .error)
 

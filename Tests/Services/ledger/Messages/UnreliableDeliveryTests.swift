@@ -7,6 +7,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// What a broker may do to messages, while ledgers die: each comes one to three times, late, in another order, from several senders.
 ///

@@ -7,6 +7,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 extension RoutesTests {
     @Test func `whoever reads keeps no connection from a decision, and the other way round`() async throws {

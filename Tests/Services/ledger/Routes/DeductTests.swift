@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 extension RoutesTests {
     private static func deduction(_ members: [String: String] = [:], key: String = UserID.make().description) -> String {

@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 extension RoutesTests {
     @Test func `an export is everything, quoted by RFC 4180, and nothing in it is a formula`() async throws {

@@ -7,6 +7,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// Reads over times and lengths that no test can wait for: chains and rollups are written straight into a database of their own, where
 /// nothing is audited.

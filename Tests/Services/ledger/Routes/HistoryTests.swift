@@ -8,6 +8,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 extension RoutesTests {
     @Test func `history shows what changed the balance, newest first, page by page and by cursor`() async throws {

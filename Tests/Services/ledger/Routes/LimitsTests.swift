@@ -7,6 +7,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 extension RoutesTests {
     @Test func `limits are set, changed one by one, and removed by null`() async throws {

@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 extension RoutesTests {
     @Test func `the document names every route of the service and no other`() async throws {

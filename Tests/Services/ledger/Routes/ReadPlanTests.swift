@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// An index for every query a page makes: no statement that is asked by people reads through a whole month of the journal, or the rollups.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)

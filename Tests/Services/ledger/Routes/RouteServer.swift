@@ -11,6 +11,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 struct Answer: Sendable {
     let status: Int

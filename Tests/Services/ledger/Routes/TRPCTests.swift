@@ -7,6 +7,7 @@ import Testing
 import Text
 
 @testable import Ledger
+@testable import LedgerCore
 
 extension RoutesTests {
     @Test func `a procedure answers in tRPC's envelope what the plain path answers`() async throws {

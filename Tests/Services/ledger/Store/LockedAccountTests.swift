@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// Tests accounts whose rows, or the keys of whose charges, another transaction has locked.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)

@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// The model's commands against real tables and two ledgers in turn: what the oracle says is what Postgres holds.
 ///

@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import Ledger
+@testable import LedgerCore
 
 /// Errors only: what a test provokes on purpose it also counts.
 let silent = Logger(service: "ledger-test", level: .error)

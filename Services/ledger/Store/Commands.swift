@@ -1,19 +1,19 @@
-import AMQP
-import Contracts
+package import AMQP
+package import Contracts
 import JSON
-import Telemetry
+package import Telemetry
 
 // The command that each message asks of the engine.
 
 /// The origin of a message, as the journal keeps it.
-struct CommandOrigin: Sendable {
+package struct CommandOrigin: Sendable {
     var trace: TraceContext?
     var conversation: ConversationID?
 }
 
 extension Command {
     /// Reads a durable command of any queue.
-    static func durable(_ type: String, _ body: [UInt8], _ origin: CommandOrigin) throws(Malformed) -> Command {
+    package static func durable(_ type: String, _ body: [UInt8], _ origin: CommandOrigin) throws(Malformed) -> Command {
         switch type {
         case SettleCharge.name: Command(try read(SettleCharge.self, body), from: origin)
         case VoidHold.name: Command(try read(VoidHold.self, body), from: origin)
@@ -26,7 +26,7 @@ extension Command {
     }
 
     /// Reads a question about a hold.
-    static func question(
+    package static func question(
         _ type: String, _ body: [UInt8], _ origin: CommandOrigin, isRedelivered: Bool
     ) throws(Malformed) -> Command {
         var command =
@@ -130,18 +130,18 @@ extension Context {
 }
 
 extension Delivery {
-    var trace: TraceContext? { properties.header("traceparent").flatMap { TraceContext(traceparent: $0) } }
-    var conversation: ConversationID? { properties.header("x-conversation-id").flatMap { ConversationID($0) } }
-    var origin: CommandOrigin { CommandOrigin(trace: trace, conversation: conversation) }
+    package var trace: TraceContext? { properties.header("traceparent").flatMap { TraceContext(traceparent: $0) } }
+    package var conversation: ConversationID? { properties.header("x-conversation-id").flatMap { ConversationID($0) } }
+    package var origin: CommandOrigin { CommandOrigin(trace: trace, conversation: conversation) }
 }
 
 /// A message that no repetition can make right.
-enum Malformed: Error, CustomStringConvertible {
+package enum Malformed: Error, CustomStringConvertible {
     case unknownType(String)
     case tooLarge(Int)
     case content(any Error)
 
-    var description: String {
+    package var description: String {
         switch self {
         case .unknownType(let type): "message type \(type.isEmpty ? "missing" : type) does not belong in this queue"
         case .tooLarge(let bytes): "\(bytes) bytes; at most \(Self.bytesMax) are read"

@@ -1,1 +1,0 @@
-../../../Services/ledger/Messages/Commands.swift
