@@ -40,14 +40,14 @@ struct Audit: Sendable {
         try await transaction.execute(PrepareAudit())
         let from = try await transaction.one(ReadOpening(all: all))
         var audit = try await transaction.one(Totals(from: from))
-        let (chain, accounts, overspent, overcharged, owed) = try await transaction.pipeline(
-            BrokenChain(from: from), AccountOffJournal(from: from), Overspent(from: from), Overcharged(from: from), Owed())
+        let (chain, accounts, overspent, overcharged, debt) = try await transaction.pipeline(
+            BrokenChain(from: from), AccountOffJournal(from: from), Overspent(from: from), Overcharged(from: from), Debt())
         let (held, hold, missing, release) = try await transaction.pipeline(
             HeldOffHolds(), HoldOffJournal(), HoldWithoutRow(from: from), ReleaseOffHold(from: from))
         let (usage, spent, keyHeld, keySpent) = try await transaction.pipeline(
             UsageOffJournal(from: from), SpentOffJournal(from: from), KeyHeldOffHolds(), KeySpentOffJournal(from: from))
         audit.findings = [
-            chain, accounts, overspent, overcharged, owed, held, hold, missing, release, usage, spent, keyHeld, keySpent,
+            chain, accounts, overspent, overcharged, debt, held, hold, missing, release, usage, spent, keyHeld, keySpent,
         ].flatMap(\.self)
         audit.findings += try await lotFindings(in: transaction, from: from)
         return audit

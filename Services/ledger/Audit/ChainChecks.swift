@@ -100,14 +100,14 @@ struct Overcharged: JournalCheck {
         """
 }
 
-/// An account owes the amount by which it is below its overdraft. Entries that may raise the debt
+/// The debt of an account is the amount by which it is below its overdraft. Entries that may raise the debt
 /// set it to that amount. All other entries lower it, if ``Overspent`` finds nothing.
-struct Owed: AuditCheck {
-    static let name = "owed"
+struct Debt: AuditCheck {
+    static let name = "debt"
     static let wrong = """
-        SELECT account_id, NULL::uuid, seq, format('owed %s with posted %s, held %s, overdraft %s', owed, posted, held, overdraft)
+        SELECT account_id, NULL::uuid, seq, format('debt %s with posted %s, held %s, overdraft %s', debt, posted, held, overdraft)
         FROM account
-        WHERE owed <> greatest(0, held - posted - overdraft)
+        WHERE debt <> greatest(0, held - posted - overdraft)
         """
 }
 

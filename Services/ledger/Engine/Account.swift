@@ -1,6 +1,6 @@
 package import Contracts
 
-/// The credits of one owner. `posted - held` can be spent; it never falls below `-(overdraft + owed)`.
+/// The credits of one owner. `posted - held` can be spent; it never falls below `-(overdraft + debt)`.
 package struct Account: Equatable, Sendable {
     package let id: AccountID
     /// Everything granted minus everything charged.
@@ -11,7 +11,7 @@ package struct Account: Equatable, Sendable {
     package var overdraft: Credits = .zero
     /// How far beyond the overdraft the account was pushed by what may do so: a clawback, or a charge that came after its hold
     /// expired. Nothing else raises it; whatever comes in lowers it first.
-    package var owed: Credits = .zero
+    package var debt: Credits = .zero
     /// The number of the last journal entry that changed this row: gap-free from 1.
     package var seq: Int64 = 0
     /// When the next lot that may have credits left expires; nil when none does.
@@ -25,7 +25,7 @@ package struct Account: Equatable, Sendable {
     package var alerted = Alerted.nothing
 
     package init(
-        id: AccountID, posted: Credits = .zero, held: Credits = .zero, overdraft: Credits = .zero, owed: Credits = .zero, seq: Int64 = 0,
+        id: AccountID, posted: Credits = .zero, held: Credits = .zero, overdraft: Credits = .zero, debt: Credits = .zero, seq: Int64 = 0,
         lotsExpireAt: Instant? = nil, limits: SpendingLimits = SpendingLimits(), spending: Spending = Spending(), countsKeys: Bool = false,
         lowBalanceLevel: Credits? = nil, alerted: Alerted = Alerted.nothing
     ) {
@@ -33,7 +33,7 @@ package struct Account: Equatable, Sendable {
         self.posted = posted
         self.held = held
         self.overdraft = overdraft
-        self.owed = owed
+        self.debt = debt
         self.seq = seq
         self.lotsExpireAt = lotsExpireAt
         self.limits = limits

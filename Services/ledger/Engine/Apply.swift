@@ -78,7 +78,7 @@ struct Batch {
                 account.seq += 1
                 entry.seq = account.seq
                 let short = max(.zero, -(account.posted - account.held + account.overdraft))
-                account.owed = entry.kind.mayOwe ? short : min(account.owed, short)
+                account.debt = entry.kind.mayRaiseDebt ? short : min(account.debt, short)
                 if entry.kind.charges { account.spending.add(entry.amount, at: now, chargedAt: chargedAt ?? now) }
                 if entry.postedDelta < .zero {
                     note(account.crossing(from: account.posted - entry.postedDelta, at: now, defaultLevel: limits.lowBalanceLevel))

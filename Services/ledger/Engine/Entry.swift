@@ -132,7 +132,7 @@ extension Entry {
         }
 
         /// May push the balance below zero.
-        package var mayOwe: Bool { self == .clawback || self == .lateCapture }
+        package var mayRaiseDebt: Bool { self == .clawback || self == .lateCapture }
 
         /// How people see it in their history (SPEC §2).
         package var type: String {

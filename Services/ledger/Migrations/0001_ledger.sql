@@ -6,7 +6,7 @@ CREATE TABLE account (
     posted            bigint      NOT NULL DEFAULT 0,  -- granted minus charged
     held              bigint      NOT NULL DEFAULT 0,  -- sum of the open holds
     overdraft         bigint      NOT NULL DEFAULT 0,
-    owed              bigint      NOT NULL DEFAULT 0,  -- below the overdraft, by a clawback or a late charge
+    debt              bigint      NOT NULL DEFAULT 0,  -- below the overdraft, by a clawback or a late charge
     seq               bigint      NOT NULL DEFAULT 0,  -- last entry of the account's chain in the journal
     lots_expire_at    timestamptz,                     -- when the next lot with credits left may expire
     daily_limit       bigint,
@@ -19,9 +19,9 @@ CREATE TABLE account (
     alerted           smallint    NOT NULL DEFAULT 0,  -- the last alert: 1 low, 2 exhausted
     CONSTRAINT account_held_not_negative CHECK (held >= 0),
     CONSTRAINT account_overdraft_not_negative CHECK (overdraft >= 0),
-    CONSTRAINT account_owed_not_negative CHECK (owed >= 0),
+    CONSTRAINT account_debt_not_negative CHECK (debt >= 0),
     CONSTRAINT account_limits_not_negative CHECK (daily_limit >= 0 AND monthly_limit >= 0),
-    CONSTRAINT account_never_overspent CHECK (posted - held >= -(overdraft + owed))
+    CONSTRAINT account_never_overspent CHECK (posted - held >= -(overdraft + debt))
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
 -- The sweep reads this index. The column seldom changes, so most updates of the balance change no

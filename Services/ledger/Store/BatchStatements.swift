@@ -35,7 +35,7 @@ struct LockAccount: Statement {
 
     static let sql = """
         SELECT
-            account_id, posted, held, overdraft, owed, seq, lots_expire_at, daily_limit, monthly_limit, spent_at, spent_day, spent_month,
+            account_id, posted, held, overdraft, debt, seq, lots_expire_at, daily_limit, monthly_limit, spent_at, spent_day, spent_month,
             counts_keys, low_balance_level, alerted
         FROM account
         WHERE account_id = ANY($1::uuid[])
@@ -64,7 +64,7 @@ struct ReadAccounts: Statement {
 
     static let sql = """
         SELECT
-            account_id, posted, held, overdraft, owed, seq, lots_expire_at, daily_limit, monthly_limit, spent_at, spent_day, spent_month,
+            account_id, posted, held, overdraft, debt, seq, lots_expire_at, daily_limit, monthly_limit, spent_at, spent_day, spent_month,
             counts_keys, low_balance_level, alerted
         FROM account
         WHERE account_id = ANY($1::uuid[])
@@ -78,7 +78,7 @@ extension Account {
     /// Reads the columns of ``LockAccount``.
     package init(_ row: inout RowReader) throws(PostgresError) {
         try self.init(
-            id: row.next(), posted: row.next(), held: row.next(), overdraft: row.next(), owed: row.next(), seq: row.next(),
+            id: row.next(), posted: row.next(), held: row.next(), overdraft: row.next(), debt: row.next(), seq: row.next(),
             lotsExpireAt: row.next(Instant?.self))
         // An operator may write anything into the table; the engine's sums have room for this much.
         overdraft = min(overdraft, .countedMax)

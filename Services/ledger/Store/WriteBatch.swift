@@ -29,13 +29,13 @@ struct WriteBatch: Statement {
             ),
             changed AS (
                 UPDATE account
-                SET posted = new.posted, held = new.held, owed = new.owed, seq = new.seq, lots_expire_at = new.lots_expire_at,
+                SET posted = new.posted, held = new.held, debt = new.debt, seq = new.seq, lots_expire_at = new.lots_expire_at,
                     spent_at = new.spent_at, spent_day = new.spent_day, spent_month = new.spent_month, counts_keys = new.counts_keys,
                     alerted = new.alerted
                 FROM (
                     SELECT
                         unnest($21::uuid[]) AS account_id, unnest($22::bigint[]) AS posted, unnest($23::bigint[]) AS held,
-                        unnest($24::bigint[]) AS owed, unnest($25::bigint[]) AS seq, unnest($26::timestamptz[]) AS lots_expire_at,
+                        unnest($24::bigint[]) AS debt, unnest($25::bigint[]) AS seq, unnest($26::timestamptz[]) AS lots_expire_at,
                         unnest($27::timestamptz[]) AS spent_at, unnest($28::bigint[]) AS spent_day, unnest($29::bigint[]) AS spent_month,
                         unnest($30::boolean[]) AS counts_keys, unnest($31::smallint[]) AS alerted
                 ) AS new
@@ -119,7 +119,7 @@ struct WriteBatch: Statement {
         parameters.append(accounts.map(\.id))
         parameters.append(accounts.map(\.posted))
         parameters.append(accounts.map(\.held))
-        parameters.append(accounts.map(\.owed))
+        parameters.append(accounts.map(\.debt))
         parameters.append(accounts.map(\.seq))
         parameters.append(accounts.map(\.lotsExpireAt))
         parameters.append(accounts.map(\.spending.at))

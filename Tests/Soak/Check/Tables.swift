@@ -65,10 +65,10 @@ private struct ReadEntries: Statement {
 }
 
 private struct ReadAccounts: Statement {
-    static let sql = "SELECT account_id, posted, held, owed, seq, spent_at, spent_day, spent_month FROM ledger.account"
+    static let sql = "SELECT account_id, posted, held, debt, seq, spent_at, spent_day, spent_month FROM ledger.account"
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Account {
-        var account = try Account(id: row.next(), posted: row.next(), held: row.next(), owed: row.next(), seq: row.next())
+        var account = try Account(id: row.next(), posted: row.next(), held: row.next(), debt: row.next(), seq: row.next())
         account.spending = try Spending(at: row.next(), day: row.next(), month: row.next())
         return account
     }

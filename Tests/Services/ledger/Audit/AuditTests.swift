@@ -102,14 +102,14 @@ extension Damage {
         Damage(
             "a debt that is not told",
             {
-                "UPDATE account SET overdraft = owed, owed = 0 WHERE account_id = '\($0.debtor)'; "
-                    + "UPDATE account SET overdraft = overdraft - 1, owed = 2 WHERE account_id = '\($0.debtor)'"
+                "UPDATE account SET overdraft = debt, debt = 0 WHERE account_id = '\($0.debtor)'; "
+                    + "UPDATE account SET overdraft = overdraft - 1, debt = 2 WHERE account_id = '\($0.debtor)'"
             }
         ) {
-            [Named("owed", $0.debtor, seq: 3)]
+            [Named("debt", $0.debtor, seq: 3)]
         },
-        Damage("a debt that is none", { "UPDATE account SET owed = 1 WHERE account_id = '\($0.caller)'" }) {
-            [Named("owed", $0.caller, seq: 8)]
+        Damage("a debt that is none", { "UPDATE account SET debt = 1 WHERE account_id = '\($0.caller)'" }) {
+            [Named("debt", $0.caller, seq: 8)]
         },
         Damage("a debt made by what must not make any", { "UPDATE journal SET kind = 24 WHERE charge_id = '\($0.debt)'" }) {
             [Named("overspent", $0.debtor, $0.debt, seq: 3), Named("usage", $0.debtor), Named("lot", $0.debtor, $0.disputed)]

@@ -285,7 +285,7 @@ struct Model {
             if entry.seq != (before?.seq ?? 0) + 1 { return "a gap in the chain before \(entry)" }
             if entry.postedAfter != (before?.postedAfter ?? .zero) + entry.postedDelta { return "posted does not follow at \(entry)" }
             if entry.heldAfter != (before?.heldAfter ?? .zero) + entry.heldDelta { return "held does not follow at \(entry)" }
-            let lowered = entry.postedDelta < entry.heldDelta && !entry.kind.mayOwe
+            let lowered = entry.postedDelta < entry.heldDelta && !entry.kind.mayRaiseDebt
             let overdraft = oracle.settings[entry.account]?.overdraft ?? .zero
             if entry.postedAfter + overdraft < entry.heldAfter, lowered { return "overspent at \(entry)" }
             tails[entry.account] = entry

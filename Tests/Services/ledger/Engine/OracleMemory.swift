@@ -232,8 +232,8 @@ extension OracleMemory {
         if row.posted != posted || row.held != held {
             return "engine has \(row.posted) and holds \(row.held), oracle \(posted) and \(held)"
         }
-        let owed = max(.zero, held - posted - (overdraft ?? .zero))
-        if row.owed != owed { return "engine is owed \(row.owed), oracle \(owed)" }
+        let debt = max(.zero, held - posted - (overdraft ?? .zero))
+        if row.debt != debt { return "the engine has a debt of \(row.debt), the oracle \(debt)" }
 
         for lot in lots {
             let same = found.first { $0.id == lot.id }

@@ -26,11 +26,11 @@ struct ReversalRulesTests {
         #expect(ledger.lots == [3])
         ledger.do(reverse(id, 10, version: 2))
         #expect(ledger.posted == credits(-1))
-        #expect(ledger.state.accounts[ledger.account]?.owed == credits(1))
+        #expect(ledger.state.accounts[ledger.account]?.debt == credits(1))
         #expect(seen(ledger.do(hold(1))) == .refused(.insufficientFunds))
         ledger.do(grant(.purchase, 3))
         #expect(ledger.available == credits(2))
-        #expect(ledger.state.accounts[ledger.account]?.owed == .zero)
+        #expect(ledger.state.accounts[ledger.account]?.debt == .zero)
     }
 
     @Test func `a target is a total: said again it takes nothing, raised the difference, lowered it gives back`() {
@@ -124,18 +124,18 @@ struct ReversalRulesTests {
         #expect(ledger.lot(id)?.expired == credits(20))
     }
 
-    @Test func `a running hold keeps what it put aside, and what it frees makes good what is owed`() {
+    @Test func `a running hold keeps what it put aside, and what it frees lowers the debt`() {
         var ledger = Scenario()
         let (id, call) = (ledger.id(), ledger.id())
         ledger.do(grant(.purchase, 10), on: id)
         ledger.do(hold(8), on: call)
         ledger.do(reverse(id, 10, version: 1))
         #expect(ledger.posted == .zero)
-        #expect(ledger.state.accounts[ledger.account]?.owed == credits(8))
+        #expect(ledger.state.accounts[ledger.account]?.debt == credits(8))
         #expect(seen(ledger.do(extend(1, by: 1), on: call)) == .refused(.insufficientFunds))
         #expect(seen(ledger.do(settle(9), on: call)) == .applied(8))
         #expect(ledger.posted == credits(-8))
-        #expect(ledger.state.accounts[ledger.account]?.owed == credits(8))
+        #expect(ledger.state.accounts[ledger.account]?.debt == credits(8))
     }
 
     @Test func `a won dispute after all was spent gives back credits that can be spent`() {
@@ -148,7 +148,7 @@ struct ReversalRulesTests {
         #expect(seen(ledger.do(reverse(id, 0, version: 2))) == .applied(-10))
         #expect(ledger.posted == .zero)
         #expect(ledger.lots == [])
-        #expect(ledger.state.accounts[ledger.account]?.owed == .zero)
+        #expect(ledger.state.accounts[ledger.account]?.debt == .zero)
     }
 
     @Test func `a reversal under another account waits there and takes nothing`() {

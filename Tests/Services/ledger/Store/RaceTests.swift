@@ -62,7 +62,7 @@ struct RaceTests {
                 #expect(charged >= 20)
                 let row = try await ledgers[0].row(account)
                 #expect(row?.posted == credits(Int64(40 - 2 * charged)))
-                #expect(row?.owed == max(.zero, credits(Int64(2 * charged - 40))))
+                #expect(row?.debt == max(.zero, credits(Int64(2 * charged - 40))))
             }
         }
     }
