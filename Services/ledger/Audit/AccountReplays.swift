@@ -3,7 +3,7 @@ import LedgerCore
 import Postgres
 
 /// The accounts in the order of their ids. Each one has the lots that its journal makes from an
-/// opening on.
+/// checkpoint on.
 ///
 /// Reads one page of rows at a time, so its memory does not grow with the journal. It needs a
 /// transaction, which keeps the cursors open.
@@ -14,26 +14,26 @@ struct AccountReplays {
 
     struct Account {
         let id: AccountID
-        var opening: LotReplay.Opening?
+        var checkpoint: LotReplay.Checkpoint?
         /// The lots as the table has them.
         var lots: [LotRow] = []
         var lotsExpireAt: Instant?
-        /// True if the account was written to since the opening.
+        /// True if the account was written to since the checkpoint.
         var hasEntries = false
         /// The first entry that is impossible for the lots before it.
-        var finding: Audit.Finding?
+        var finding: AuditFinding?
         var replay: LotReplay
     }
 
     /// - Parameter end: a month start. The replay of an account stops at its last entry decided
     ///   before it.
-    init(in transaction: PostgresTransaction, from opening: Instant, to end: Instant? = nil) async throws {
+    init(in transaction: PostgresTransaction, from checkpoint: Instant, to end: Instant? = nil) async throws {
         if let end {
-            try await transaction.execute(DeclareEntriesTo(from: opening, end: end))
+            try await transaction.execute(DeclareEntriesTo(from: checkpoint, end: end))
         } else {
-            try await transaction.execute(DeclareEntries(from: opening))
+            try await transaction.execute(DeclareEntries(from: checkpoint))
         }
-        try await transaction.execute(DeclareStandings(from: opening))
+        try await transaction.execute(DeclareStandings(from: checkpoint))
         self.transaction = transaction
         entries = CursorReader(transaction, FetchEntries())
         standings = CursorReader(transaction, FetchStandings())
@@ -44,13 +44,13 @@ struct AccountReplays {
         var account = Account(id: id, replay: LotReplay(account: id))
         while let standing = try await standings.next(of: id) {
             switch standing.what {
-            case .opening(let begun): account.opening = begun
-            case .openingLot(let lot): account.opening?.lots.append(lot)
+            case .checkpoint(let begun): account.checkpoint = begun
+            case .checkpointLot(let lot): account.checkpoint?.lots.append(lot)
             case .lot(let lot): account.lots.append(lot)
             case .account(let next): account.lotsExpireAt = next
             }
         }
-        account.replay = LotReplay(account: id, from: account.opening)
+        account.replay = LotReplay(account: id, from: account.checkpoint)
         while let entry = try await entries.next(of: id) {
             account.hasEntries = true
             if entry.seq == 0 {
@@ -103,7 +103,7 @@ private struct CursorReader<Fetch: Statement> where Fetch.Output: InAccountOrder
 
 extension LotEntry: InAccountOrder {}
 
-/// Selects the chains from their openings on. Also selects entries outside of the chains (seq 0)
+/// Selects the chains from their checkpoints on. Also selects entries outside of the chains (seq 0)
 /// that made or changed lots without moving credits.
 private struct DeclareEntries: Statement {
     let from: Instant
@@ -112,7 +112,7 @@ private struct DeclareEntries: Statement {
         DECLARE audited_entry NO SCROLL CURSOR FOR
         SELECT \(FetchEntries.columns)
         FROM journal AS j
-        LEFT JOIN \(Opening.accounts) AS o USING (account_id)
+        LEFT JOIN \(Checkpoint.accounts) AS o USING (account_id)
         WHERE j.decided_at >= $1 AND (j.seq > coalesce(o.seq, 0) OR \(FetchEntries.isOutsideOfChain))
         ORDER BY account_id, j.seq, j.decided_at, j.charge_id
         """
@@ -135,7 +135,7 @@ private struct DeclareEntriesTo: Statement {
             WHERE decided_at >= $1 AND decided_at < $2
             GROUP BY account_id
         ) AS last USING (account_id)
-        LEFT JOIN \(Opening.accounts) AS o USING (account_id)
+        LEFT JOIN \(Checkpoint.accounts) AS o USING (account_id)
         WHERE j.decided_at >= $1
             AND (
                 j.seq > coalesce(o.seq, 0) AND j.seq <= last.seq
@@ -166,12 +166,12 @@ private struct FetchEntries: Statement {
     }
 }
 
-// MARK: Openings and tables
+// MARK: Checkpoints and tables
 
 private struct LotStanding: InAccountOrder {
     enum What: Sendable {
-        case opening(LotReplay.Opening)
-        case openingLot(LotReplay.OpenedLot)
+        case checkpoint(LotReplay.Checkpoint)
+        case checkpointLot(LotReplay.CheckpointLot)
         case lot(LotRow)
         case account(lotsExpireAt: Instant?)
     }
@@ -189,10 +189,10 @@ private struct DeclareStandings: Statement {
             account_id, 0::smallint AS what, account_id AS grant_id, 0::smallint AS kind, posted AS amount, held AS remaining,
             seq AS expired, 0::bigint AS reversed, NULL::bigint AS reversal_target, NULL::timestamptz AS reversal_at,
             NULL::timestamptz AS expires_at, $1::timestamptz AS granted_at
-        FROM \(Opening.accounts) AS opening
+        FROM \(Checkpoint.accounts) AS checkpoint
         UNION ALL
         SELECT account_id, 1::smallint, grant_id, kind, amount, remaining, expired, reversed, reversal_target, reversal_at, expires_at, granted_at
-        FROM \(Opening.lots) AS opened
+        FROM \(Checkpoint.lots) AS opened
         UNION ALL
         SELECT
             account_id, 2::smallint, grant_id, kind, amount, remaining, expired, reversed,
@@ -218,12 +218,12 @@ private struct FetchStandings: Statement {
         let (expired, reversed): (Int64, Int64) = try (row.next(), row.next())
         let (target, targetAt) = try (row.next(Int64?.self), row.next(Instant?.self))
         let (expiresAt, grantedAt): (Instant?, Instant) = try (row.next(Instant?.self), row.next())
-        if what == 0 { return LotStanding(account: account, what: .opening(.init(seq: expired, posted: amount, held: remaining))) }
+        if what == 0 { return LotStanding(account: account, what: .checkpoint(.init(seq: expired, posted: amount, held: remaining))) }
         if what == 3 { return LotStanding(account: account, what: .account(lotsExpireAt: expiresAt)) }
         let lot = try LotRow(
             id: id, kind: Entry.Kind(row: kind), amount: amount, remaining: remaining, expired: expired, reversed: reversed,
             reversalTarget: target, expiresAt: expiresAt, grantedAt: grantedAt)
-        return LotStanding(account: account, what: what == 1 ? .openingLot(.init(row: lot, reversalAt: targetAt)) : .lot(lot))
+        return LotStanding(account: account, what: what == 1 ? .checkpointLot(.init(row: lot, reversalAt: targetAt)) : .lot(lot))
     }
 }
 

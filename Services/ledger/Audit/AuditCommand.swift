@@ -6,9 +6,9 @@ import Telemetry
 
 /// `ledger audit [--all] [--json]`: audits now and prints the result. Status 0: no findings; 1:
 /// findings; 2: the audit failed.
-/// Moving the opening happens after the result is printed, and its failure is a line of the log.
+/// Moving the checkpoint happens after the result is printed, and its failure is a line of the log.
 ///
-/// `--all` reads everything since the oldest opening. An audit without findings moves the opening
+/// `--all` reads everything since the oldest checkpoint. An audit without findings moves the checkpoint
 /// of later audits, as the nightly audit does. The command needs `DATABASE_URL` only; the ledger
 /// may be running.
 let auditCommand = Runtime.Command("audit", parameters: "[--all] [--json]", statusOfFailure: 2) { runtime, arguments in
@@ -22,7 +22,7 @@ let auditCommand = Runtime.Command("audit", parameters: "[--all] [--json]", stat
         print(run.text)
     }
     if run.audit.findings.isEmpty {
-        // The result is printed. A later audit moves the opening.
+        // The result is printed. A later audit moves the checkpoint.
         do { try await auditor.close(at: run.started) } catch { runtime.log.warning("audit failed", error: error) }
     }
     await pool.close()

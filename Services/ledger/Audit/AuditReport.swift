@@ -45,7 +45,7 @@ extension Audit {
     }
 }
 
-extension Audit.Finding {
+extension AuditFinding {
     func encode(into json: inout JSONWriter) {
         json.field("check", check)
         json.field("account_id", account?.description)

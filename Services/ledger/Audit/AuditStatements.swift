@@ -62,7 +62,7 @@ struct ReadLastAuditRun: Statement {
         var audit = try Audit(&row)
         let findings = try row.next(JSONText.self)
         do {
-            audit.findings = try (JSONValue(findings.bytes).array ?? []).compactMap(\.object).map(Audit.Finding.init)
+            audit.findings = try (JSONValue(findings.bytes).array ?? []).compactMap(\.object).map(AuditFinding.init)
         } catch {
             throw PostgresError(.typeMismatch, "the findings of an audit cannot be read", cause: error)
         }

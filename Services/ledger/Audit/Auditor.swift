@@ -14,7 +14,7 @@ struct Auditor: Sendable {
 
     /// Runs an audit now, unless one runs in this process already. A client that repeats its
     /// request after a time-out takes no further connection.
-    /// - Parameter all: reads everything since the oldest opening, not only since the newest one.
+    /// - Parameter all: reads everything since the oldest checkpoint, not only since the newest one.
     /// - Returns: nil if an audit runs in this process already.
     func run(all: Bool = false) async throws -> AuditRun? {
         guard running.begin(unlessOneRuns: true) else { return nil }
@@ -23,7 +23,7 @@ struct Auditor: Sendable {
     }
 
     /// Runs the audit that was due at `due`, unless a ledger ran it already or is running it. If
-    /// the audit finds nothing, moves the opening of later audits and folds old usage.
+    /// the audit finds nothing, moves the checkpoint of later audits and folds old usage.
     func run(due: Instant) async throws -> AuditRun? {
         _ = running.begin(unlessOneRuns: false)
         defer { running.end() }
@@ -32,12 +32,12 @@ struct Auditor: Sendable {
         return run
     }
 
-    /// Moves the opening of later audits, folds the usage before it and deletes results of 400 days
+    /// Moves the checkpoint of later audits, folds the usage before it and deletes results of 400 days
     /// ago. Call it after an audit without findings.
     func close(at now: Instant) async throws {
         try await withTaskExecutorPreference(pool.loop) {
-            for opening in try await Openings(pool: pool).advance(at: now) {
-                log.info("audit opening moved", ["opening": .describing(opening)])
+            for checkpoint in try await Checkpoints(pool: pool).advance(at: now) {
+                log.info("audit checkpoint moved", ["checkpoint": .describing(checkpoint)])
             }
             let folded = try await UsageFolding(pool: pool).run()
             if folded > 0 { log.info("usage folded", ["rows": .integer(folded)]) }
@@ -48,7 +48,7 @@ struct Auditor: Sendable {
     private func run(due: Instant?, all: Bool) async throws -> AuditRun? {
         let run = try await withTaskExecutorPreference(pool.loop) {
             try await pool.transaction(isolation: .repeatableRead) { transaction -> AuditRun? in
-                try await transaction.execute(LockOpenings())
+                try await transaction.execute(LockCheckpoints())
                 if let due {
                     guard try await transaction.one(ClaimAudit(due: due)) else { return nil }
                 }

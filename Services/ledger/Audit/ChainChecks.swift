@@ -21,7 +21,7 @@ struct BrokenChain: JournalCheck {
                 lag(j.posted_after, 1, coalesce(o.posted, 0)) OVER chain AS posted_before,
                 lag(j.held_after, 1, coalesce(o.held, 0)) OVER chain AS held_before
             FROM journal AS j
-            LEFT JOIN \(Opening.accounts) AS o USING (account_id)
+            LEFT JOIN \(Checkpoint.accounts) AS o USING (account_id)
             WHERE j.decided_at >= $1 AND j.seq > coalesce(o.seq, 0)
             WINDOW chain AS (PARTITION BY account_id ORDER BY j.seq)
         ) AS entry
@@ -47,11 +47,11 @@ struct AccountOffJournal: JournalCheck {
             SELECT
                 account_id, coalesce(later.seq, o.seq) AS seq, coalesce(o.posted, 0) + coalesce(later.posted, 0) AS posted,
                 coalesce(o.held, 0) + coalesce(later.held, 0) AS held
-            FROM \(Opening.accounts) AS o
+            FROM \(Checkpoint.accounts) AS o
             FULL JOIN (
                 SELECT account_id, max(j.seq) AS seq, sum(j.posted_delta) AS posted, sum(j.held_delta) AS held
                 FROM journal AS j
-                LEFT JOIN \(Opening.accounts) AS o USING (account_id)
+                LEFT JOIN \(Checkpoint.accounts) AS o USING (account_id)
                 WHERE j.decided_at >= $1 AND j.seq > coalesce(o.seq, 0)
                 GROUP BY account_id
             ) AS later USING (account_id)
@@ -145,7 +145,7 @@ struct HoldWithoutRow: JournalCheck {
     static let wrong = """
         SELECT j.account_id, j.charge_id, j.seq, 'granted, neither open nor ended'
         FROM journal AS j
-        LEFT JOIN \(Opening.accounts) AS o USING (account_id)
+        LEFT JOIN \(Checkpoint.accounts) AS o USING (account_id)
         WHERE j.decided_at >= $1 AND j.seq > coalesce(o.seq, 0) AND j.kind = 1 AND j.status = 0
             AND NOT EXISTS (SELECT FROM open_hold AS h WHERE h.charge_id = j.charge_id)
             AND NOT EXISTS (

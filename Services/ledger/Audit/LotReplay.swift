@@ -56,7 +56,7 @@ struct LotReplay {
     /// Lots with credits left; the last is the next to burn.
     private var live: [ChargeID] = []
     /// The `remaining` of the lots that burned since the engine's last look at all lots, as it was
-    /// at that look. Nil: the look was before the opening.
+    /// at that look. Nil: the look was before the checkpoint.
     private var burnedSinceLook: [ChargeID: Int64]? = [:]
     private var total: Int64 = 0
     private var seq: Int64
@@ -65,26 +65,26 @@ struct LotReplay {
     private var last: LotEntry?
 
     /// The state of an account at a month start.
-    struct Opening: Sendable {
+    struct Checkpoint: Sendable {
         /// The number of its last entry decided before the month start; 0 if it had none.
         var seq: Int64
         var posted: Int64
         var held: Int64
-        var lots: [OpenedLot] = []
+        var lots: [CheckpointLot] = []
     }
 
-    struct OpenedLot: Equatable, Sendable {
+    struct CheckpointLot: Equatable, Sendable {
         var row: LotRow
         /// When its last reversal was decided.
         var reversalAt: Instant?
     }
 
-    init(account: AccountID, from opening: Opening? = nil) {
+    init(account: AccountID, from checkpoint: Checkpoint? = nil) {
         self.account = account
-        (seq, posted, held) = (opening?.seq ?? 0, opening?.posted ?? 0, opening?.held ?? 0)
-        guard let opening else { return }
+        (seq, posted, held) = (checkpoint?.seq ?? 0, checkpoint?.posted ?? 0, checkpoint?.held ?? 0)
+        guard let checkpoint else { return }
         burnedSinceLook = nil
-        for lot in opening.lots {
+        for lot in checkpoint.lots {
             put(lot.row)
             if let target = lot.row.reversalTarget, let at = lot.reversalAt { targets[lot.row.id] = (at, [target]) }
         }
@@ -92,15 +92,15 @@ struct LotReplay {
 
     /// Returns the account after the last entry that was followed. Its lots have no order.
     /// - Parameter table: decides the target of a reversal if the journal allows several targets.
-    func opening(besides table: [LotRow]) -> Opening {
+    func checkpoint(besides table: [LotRow]) -> Checkpoint {
         let known = Dictionary(uniqueKeysWithValues: table.map { ($0.id, $0.reversalTarget) })
         let opened = lots.values.map { lot in
             var row = lot
-            guard let target = targets[lot.id] else { return OpenedLot(row: row) }
+            guard let target = targets[lot.id] else { return CheckpointLot(row: row) }
             row.reversalTarget = target.amounts.first { $0 == known[lot.id] } ?? target.amounts.last
-            return OpenedLot(row: row, reversalAt: target.at)
+            return CheckpointLot(row: row, reversalAt: target.at)
         }
-        return Opening(seq: seq, posted: posted, held: held, lots: opened)
+        return Checkpoint(seq: seq, posted: posted, held: held, lots: opened)
     }
 
     // MARK: Entry by entry
@@ -120,7 +120,7 @@ struct LotReplay {
 
     /// Entries of the chain, in its order.
     /// - Returns: what cannot have happened to the lots that were there.
-    mutating func follow(_ entry: LotEntry) -> Audit.Finding? {
+    mutating func follow(_ entry: LotEntry) -> AuditFinding? {
         let problem = spentAfterItsEnd(at: entry) ?? move(entry)
         (seq, posted, held, last) = (entry.seq, entry.postedAfter, entry.heldAfter, entry)
         let shortage = burn()
@@ -248,8 +248,8 @@ struct LotReplay {
     /// The table's `remaining` is older than the journal's: what was spent since burns the lots in their order. So lots that burn late must
     /// agree, then one may have more left in the table, and those that burn before that one are empty by now; none has more left than
     /// at the last look.
-    func compare(with table: [LotRow], lotsExpireAt: Instant?) -> [Audit.Finding] {
-        var findings: [Audit.Finding] = []
+    func compare(with table: [LotRow], lotsExpireAt: Instant?) -> [AuditFinding] {
+        var findings: [AuditFinding] = []
         let rows = Dictionary(uniqueKeysWithValues: table.map { ($0.id, $0) })
         if let detail = last.flatMap({ spendable(at: $0.at) }), let lot = live.last { findings.append(finding("lot", lot, nil, detail)) }
         if findings.isEmpty, let wrong = firstDifference(rows) { findings.append(finding("lot", wrong.lot, nil, wrong.detail)) }
@@ -291,7 +291,7 @@ struct LotReplay {
         return row == expected ? nil : "lot has \(text(row)); journal has \(text(expected))"
     }
 
-    private func finding(_ check: String, _ charge: ChargeID?, _ seq: Int64?, _ detail: String) -> Audit.Finding {
-        Audit.Finding(check: check, account: account, charge: charge, seq: seq, detail: detail)
+    private func finding(_ check: String, _ charge: ChargeID?, _ seq: Int64?, _ detail: String) -> AuditFinding {
+        AuditFinding(check: check, account: account, charge: charge, seq: seq, detail: detail)
     }
 }

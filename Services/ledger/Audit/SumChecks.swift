@@ -1,7 +1,7 @@
 import Contracts
 import Postgres
 
-// These checks compare sums, which each decision updates, with the journal. An opening is a month
+// These checks compare sums, which each decision updates, with the journal. A checkpoint is a month
 // start, so a sum is compared whole or not at all.
 
 /// The sums of the quarters of an hour equal the journal's. A half-hour without a row for its
@@ -56,7 +56,7 @@ struct UsageOffJournal: JournalCheck {
 
 /// An account's spending in the day and the month of its last charge. Credits that a late
 /// settlement returns lower only the sums that counted its expiry. An account that was last charged
-/// before the opening has no charge after it.
+/// before the checkpoint has no charge after it.
 struct SpentOffJournal: JournalCheck {
     static let name = "spent"
     let from: Instant

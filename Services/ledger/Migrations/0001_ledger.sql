@@ -118,7 +118,7 @@ CREATE TABLE key_spending (
 ) WITH (fillfactor = 60);
 
 -- The sums of a quarter of an hour. A quarter that is older than 40 days and lies before every
--- opening of the audit is folded into its half-hour. Days consist of half-hours in all time zones
+-- checkpoint of the audit is folded into its half-hour. Days consist of half-hours in all time zones
 -- but three.
 CREATE TABLE usage_quarter (
     account_id        uuid        NOT NULL,
@@ -145,7 +145,7 @@ CREATE TABLE audit_run (
     due          timestamptz CONSTRAINT audit_run_due_once UNIQUE,  -- when it was due; null: asked for
     started      timestamptz NOT NULL,
     finished     timestamptz NOT NULL,
-    audited_from timestamptz NOT NULL,  -- the opening it began at
+    audited_from timestamptz NOT NULL,  -- the checkpoint it began at
     accounts     bigint      NOT NULL,
     entries      bigint      NOT NULL,  -- those decided since then
     open_holds   bigint      NOT NULL,
@@ -157,27 +157,27 @@ CREATE TABLE audit_run (
 -- The month starts for which the auditor wrote down the state of each account. The nightly audit
 -- begins at the newest one. An audit of everything begins at the oldest one: no entry of a detached
 -- month was decided after it. 'epoch' is before the first entry.
-CREATE TABLE audit_opening (
-    at timestamptz CONSTRAINT audit_opening_once PRIMARY KEY
+CREATE TABLE audit_checkpoint (
+    at timestamptz CONSTRAINT audit_checkpoint_once PRIMARY KEY
 );
 
-INSERT INTO audit_opening VALUES ('epoch');
+INSERT INTO audit_checkpoint VALUES ('epoch');
 
 -- The state of an account's chain after its last entry decided before a month start. An account has
 -- a row only for a month start since which it was written to. An older row is valid for the later
 -- month starts too.
-CREATE TABLE account_opening (
+CREATE TABLE account_checkpoint (
     account_id uuid        NOT NULL,
     at         timestamptz NOT NULL,
     seq        bigint      NOT NULL,  -- 0: the account has no entry in its chain
     posted     bigint      NOT NULL,
     held       bigint      NOT NULL,
-    CONSTRAINT account_opening_once PRIMARY KEY (account_id, at)
+    CONSTRAINT account_checkpoint_once PRIMARY KEY (account_id, at)
 );
 
 -- The lots of the account at the month start, with all credits burned that were spent until then. A
 -- lot has a row only if it changed.
-CREATE TABLE lot_opening (
+CREATE TABLE lot_checkpoint (
     account_id      uuid        NOT NULL,
     grant_id        uuid        NOT NULL,
     at              timestamptz NOT NULL,
@@ -190,7 +190,7 @@ CREATE TABLE lot_opening (
     reversal_at     timestamptz,  -- when the lot's last reversal was decided
     expires_at      timestamptz,
     granted_at      timestamptz NOT NULL,
-    CONSTRAINT lot_opening_once PRIMARY KEY (account_id, grant_id, at)
+    CONSTRAINT lot_checkpoint_once PRIMARY KEY (account_id, grant_id, at)
 );
 
 -- Ids of other systems (Stripe's payment intents and refunds), for ever: what they caused in the journal.
@@ -245,12 +245,12 @@ LANGUAGE sql STABLE AS $$
     WHERE i.inhparent = 'journal'::regclass
 $$;
 
--- The newest opening that is at least seven days old. A clock that was ahead for a while can have
+-- The newest checkpoint that is at least seven days old. A clock that was ahead for a while can have
 -- written later ones. They are not used, and the next audit without findings deletes them.
-CREATE FUNCTION newest_opening() RETURNS timestamptz
+CREATE FUNCTION newest_checkpoint() RETURNS timestamptz
 LANGUAGE sql STABLE AS $$
     SELECT coalesce(max(at) FILTER (WHERE at <= clock_timestamp() - interval '7 days'), min(at))
-    FROM audit_opening
+    FROM audit_checkpoint
 $$;
 
 -- True if the month has an entry that was decided at or after a time. Reads the BRIN index of the
@@ -269,32 +269,32 @@ END
 $$;
 
 -- Detaches the oldest month from the journal; its table stays. Fails with serialization_failure if
--- the month has an entry that was decided after the newest opening of the audit. Fails with LG001
+-- the month has an entry that was decided after the newest checkpoint of the audit. Fails with LG001
 -- if a command of a locked account waits as a row: it may have become a row while the lock was
 -- waited for. Writers of that month wait for the look into its BRIN index. All writers wait for the
 -- last two statements. Taking their lock waits at most two seconds for readers of the journal. An
--- audit reads for longer and locks audit_opening, so the function fails at once while an audit
+-- audit reads for longer and locks audit_checkpoint, so the function fails at once while an audit
 -- runs.
 CREATE FUNCTION detach_journal_month(month timestamptz) RETURNS void
 LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
 DECLARE
     partition text := 'journal_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM');
-    opening   timestamptz;
+    checkpoint   timestamptz;
     is_late   boolean := true;
 BEGIN
     IF month <> journal_start() THEN
         RAISE EXCEPTION 'the journal begins %', journal_start() USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
-    LOCK TABLE audit_opening IN ACCESS EXCLUSIVE MODE NOWAIT;
+    LOCK TABLE audit_checkpoint IN ACCESS EXCLUSIVE MODE NOWAIT;
     EXECUTE format('LOCK TABLE %I IN SHARE MODE', partition);
-    FOR opening IN SELECT at FROM audit_opening WHERE at > month AND at <= newest_opening() ORDER BY at LOOP
-        is_late := month_has_entry_since(month, opening);
+    FOR checkpoint IN SELECT at FROM audit_checkpoint WHERE at > month AND at <= newest_checkpoint() ORDER BY at LOOP
+        is_late := month_has_entry_since(month, checkpoint);
         EXIT WHEN NOT is_late;
     END LOOP;
     IF is_late THEN
-        RAISE EXCEPTION '% has entries that were decided after the newest opening', partition USING ERRCODE = 'serialization_failure';
+        RAISE EXCEPTION '% has entries that were decided after the newest checkpoint', partition USING ERRCODE = 'serialization_failure';
     END IF;
-    DELETE FROM audit_opening WHERE at < opening;
+    DELETE FROM audit_checkpoint WHERE at < checkpoint;
     EXECUTE format('ALTER TABLE journal DETACH PARTITION %I', partition);
     IF EXISTS (SELECT FROM dead_letter WHERE state = 'replay') THEN
         RAISE EXCEPTION 'commands of locked accounts wait as rows' USING ERRCODE = 'LG001';

@@ -34,7 +34,7 @@ extension MonthDetachment.Refusal {
         case .openHolds(let holds): "\(holds) of its holds are open"
         case .commandsWaiting(let commands): "\(commands) dead letters wait to be tried again, and may be about its charges"
         case .notAudited:
-            "it has entries that were decided after the audit's opening; run `ledger audit`, or try again after the 8th of next month"
+            "it has entries that were decided after the audit's checkpoint; run `ledger audit`, or try again after the 8th of next month"
         case .busy: "an audit, a backup or another reader kept the journal locked; try again later"
         case .timedOut: "a statement ran for longer than the database allows; try again at a time with less load"
         }

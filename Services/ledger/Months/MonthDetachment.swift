@@ -11,7 +11,7 @@ import Postgres
 /// - It is older than ``monthsKept``.
 /// - None of its holds is open.
 /// - No command of a locked account waits as a row.
-/// - Each of its entries was decided before the newest opening of the audit, so no later audit
+/// - Each of its entries was decided before the newest checkpoint of the audit, so no later audit
 ///   reads it.
 ///
 /// The ledger refuses ids made in the month, or before it, from then on.
@@ -44,7 +44,7 @@ struct MonthDetachment: Sendable {
         /// Some commands of locked accounts wait as rows. The ledger would refuse a command of a
         /// detached month for good.
         case commandsWaiting(Int64)
-        /// The month has entries that were decided after the newest opening of the audit.
+        /// The month has entries that were decided after the newest checkpoint of the audit.
         case notAudited
         /// An audit, a backup or another reader kept the journal locked during every try.
         case busy
@@ -62,7 +62,8 @@ struct MonthDetachment: Sendable {
             return .refused(.timedOut)
         }
         try await pool.transaction { transaction in
-            _ = try await transaction.pipeline(LimitStatements(within: .seconds(600)), DeleteOldAccountOpenings(), DeleteOldLotOpenings())
+            _ = try await transaction.pipeline(
+                LimitStatements(within: .seconds(600)), DeleteOldAccountCheckpoints(), DeleteOldLotCheckpoints())
         }
         return .detached
     }
@@ -130,8 +131,8 @@ struct ReadMonth: Statement {
             journal_start(), clock_timestamp(),
             (SELECT count(*) FROM open_hold WHERE charge_id >= uuid_floor($1) AND charge_id < uuid_floor($2)),
             (\(CountCommandsWaiting.sql)),
-            CASE WHEN $1 = journal_start() AND opening.at >= $2 THEN NOT month_has_entry_since($1, opening.at) ELSE false END
-        FROM (SELECT newest_opening() AS at) AS opening
+            CASE WHEN $1 = journal_start() AND checkpoint.at >= $2 THEN NOT month_has_entry_since($1, checkpoint.at) ELSE false END
+        FROM (SELECT newest_checkpoint() AS at) AS checkpoint
         """
 
     func bind(_ parameters: inout Parameters) {
@@ -155,20 +156,20 @@ struct DetachMonth: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(month.start) }
 }
 
-/// Deletes account openings at which no audit can begin any more.
-private struct DeleteOldAccountOpenings: Statement {
+/// Deletes account checkpoints at which no audit can begin any more.
+private struct DeleteOldAccountCheckpoints: Statement {
     static let sql = """
-        DELETE FROM account_opening AS old
-        USING account_opening AS newer
-        WHERE newer.account_id = old.account_id AND newer.at > old.at AND newer.at <= (SELECT min(at) FROM audit_opening)
+        DELETE FROM account_checkpoint AS old
+        USING account_checkpoint AS newer
+        WHERE newer.account_id = old.account_id AND newer.at > old.at AND newer.at <= (SELECT min(at) FROM audit_checkpoint)
         """
 }
 
-private struct DeleteOldLotOpenings: Statement {
+private struct DeleteOldLotCheckpoints: Statement {
     static let sql = """
-        DELETE FROM lot_opening AS old
-        USING lot_opening AS newer
+        DELETE FROM lot_checkpoint AS old
+        USING lot_checkpoint AS newer
         WHERE newer.account_id = old.account_id AND newer.grant_id = old.grant_id AND newer.at > old.at
-            AND newer.at <= (SELECT min(at) FROM audit_opening)
+            AND newer.at <= (SELECT min(at) FROM audit_checkpoint)
         """
 }

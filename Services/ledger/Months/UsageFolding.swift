@@ -3,7 +3,7 @@ import LedgerCore
 import Postgres
 
 /// Folds quarters of an hour in `usage_quarter` into half-hours. Folds only quarters that are older
-/// than 40 days and lie before the newest opening of the audit. About half of the rows disappear.
+/// than 40 days and lie before the newest checkpoint of the audit. About half of the rows disappear.
 /// Days stay exact in every zone whose offset is a multiple of 30 minutes.
 ///
 /// A batch writes the running quarter only, so no batch waits for a row that is folded. Each step
@@ -17,7 +17,7 @@ struct UsageFolding: Sendable {
     /// The end of folded time, at the start of a half-hour. Quarters before it are folded, or will
     /// be.
     static let end = """
-        least(newest_opening(), date_bin('30 minutes', clock_timestamp() - interval '40 days', 'epoch'))
+        least(newest_checkpoint(), date_bin('30 minutes', clock_timestamp() - interval '40 days', 'epoch'))
         """
 
     /// - Returns: the number of rows that were folded.

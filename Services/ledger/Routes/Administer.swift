@@ -50,8 +50,8 @@ extension Routes {
         }
     }
 
-    /// Audits the entries since the newest opening, or with `all=true` everything since the oldest
-    /// opening. With `last=true` returns the result of the last audit. The answer is 200 also with
+    /// Audits the entries since the newest checkpoint, or with `all=true` everything since the oldest
+    /// checkpoint. With `last=true` returns the result of the last audit. The answer is 200 also with
     /// findings; `consistent` is then false. It is 409 while an audit runs in this ledger.
     @Sendable func audit(_ request: Request) async throws -> Response {
         _ = try await administrator(request)

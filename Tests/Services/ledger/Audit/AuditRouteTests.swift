@@ -37,7 +37,7 @@ struct AuditAtOnceRouteTests {
         try await withServer { server in
             let admin = server.person(isAdmin: true)
             let first = try await server.ledger.pool.transaction { holder in
-                try await holder.script("LOCK TABLE audit_opening IN ACCESS EXCLUSIVE MODE")
+                try await holder.script("LOCK TABLE audit_checkpoint IN ACCESS EXCLUSIVE MODE")
                 let first = Task(executorPreference: TestDatabase.loop) {
                     try await server.ask("GET", "/api/admin/credits/audit?all=true", as: admin)
                 }
@@ -58,21 +58,21 @@ struct AuditAtOnceRouteTests {
 
 private struct CountWaitingAudits: Statement {
     typealias Output = Int64
-    static let sql = "SELECT count(*) FROM pg_locks WHERE relation = 'audit_opening'::regclass AND NOT granted"
+    static let sql = "SELECT count(*) FROM pg_locks WHERE relation = 'audit_checkpoint'::regclass AND NOT granted"
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
-struct AuditFromOpeningRouteTests {
-    @Test func `an audit reads the entries since the newest opening, and all of them with all=true`() async throws {
+struct AuditFromCheckpointRouteTests {
+    @Test func `an audit reads the entries since the newest checkpoint, and all of them with all=true`() async throws {
         try await withMovedClock { ledgers in
             try await serve(ledgers[0]) { server in
                 let admin = server.person(isAdmin: true)
                 _ = try await server.ledger.account(10)
-                let opening = (JournalMonth(of: Instant.now()) + 1).start
-                #expect(try await server.ledger.night(opening + .days(7)) == [])
+                let checkpoint = (JournalMonth(of: Instant.now()) + 1).start
+                #expect(try await server.ledger.night(checkpoint + .days(7)) == [])
 
                 let audit = try await server.object("/api/admin/credits/audit", as: admin)
-                #expect(audit.text(of: "audited_from") == "\"\(opening)\"")
+                #expect(audit.text(of: "audited_from") == "\"\(checkpoint)\"")
                 #expect(audit.text(of: "entries") == "0")
                 let all = try await server.object("/api/admin/credits/audit?all=true", as: admin)
                 #expect(all.text(of: "audited_from") == "null")

@@ -32,7 +32,7 @@ struct AuditTests {
 
 extension StoreUnderTest {
     /// Returns the findings of an audit after `sql`, and rolls `sql` back.
-    func findings(after sql: String, all: Bool = false) async throws -> [Audit.Finding] {
+    func findings(after sql: String, all: Bool = false) async throws -> [AuditFinding] {
         try await pool.transaction(isolation: .repeatableRead) { transaction in
             try await transaction.script(sql)
             let audit = try await Audit.run(in: transaction, all: all)
@@ -53,7 +53,7 @@ struct Named: Equatable, Sendable {
         (self.check, self.account, self.charge, self.seq) = (check, account, charge, seq)
     }
 
-    init(_ finding: Audit.Finding) { self.init(finding.check, finding.account, finding.charge, seq: finding.seq) }
+    init(_ finding: AuditFinding) { self.init(finding.check, finding.account, finding.charge, seq: finding.seq) }
 }
 
 struct Damage: Sendable, CustomTestStringConvertible {

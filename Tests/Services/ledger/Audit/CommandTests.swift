@@ -39,7 +39,7 @@ struct CommandTests {
         }
     }
 
-    @Test func `ledger audit prints a clean result also if the opening cannot be moved`() async throws {
+    @Test func `ledger audit prints a clean result also if the checkpoint cannot be moved`() async throws {
         try await withLedgers { ledgers in
             try await ledgers[0].pool.script("ALTER FUNCTION journal_start() RENAME TO renamed")
             let clean = try LedgerProcess("audit").end()

@@ -102,12 +102,12 @@ struct LotModel {
         return entries.sorted { ($0.seq, $0.at, $0.charge) < ($1.seq, $1.at, $1.charge) }.map(LotEntry.init)
     }
 
-    func audit() -> [Audit.Finding] { accounts.flatMap { audit($0) } }
+    func audit() -> [AuditFinding] { accounts.flatMap { audit($0) } }
 
     /// - Parameter moment: the replay stops at the last entry decided before it, and continues from
-    ///   the opening that this makes.
-    func audit(_ account: AccountID, from moment: Instant? = nil) -> [Audit.Finding] {
-        var findings: [Audit.Finding] = []
+    ///   the checkpoint that this makes.
+    func audit(_ account: AccountID, from moment: Instant? = nil) -> [AuditFinding] {
+        var findings: [AuditFinding] = []
         let chain = entries(of: account)
         let table = (state.books[account]?.lots ?? [:]).values.map(LotRow.init)
         var replay = LotReplay(account: account)
@@ -118,7 +118,7 @@ struct LotModel {
         }
         if let moment {
             follow(chain.filter { $0.at < moment })
-            replay = LotReplay(account: account, from: replay.opening(besides: table))
+            replay = LotReplay(account: account, from: replay.checkpoint(besides: table))
             follow(chain.filter { $0.at >= moment })
         } else {
             follow(chain)

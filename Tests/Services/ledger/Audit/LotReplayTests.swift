@@ -21,7 +21,7 @@ struct LotReplayTests {
         }
     }
 
-    @Test func `the replay goes on from the opening of any moment as if it had come all the way`() {
+    @Test func `the replay goes on from the checkpoint of any moment as if it had come all the way`() {
         let seed = drawSeed()
         var model = LotModel(seed: seed)
         for _ in 0..<200 { model.step() }

@@ -22,14 +22,14 @@ extension StoreUnderTest {
 
     /// Moves the clock and audits, as a ledger does in that night.
     @discardableResult
-    func night(_ now: Instant) async throws -> [Audit.Finding]? {
+    func night(_ now: Instant) async throws -> [AuditFinding]? {
         try await moveClock(to: now)
         return try await Auditor(pool: pool, log: silent).run(due: now)?.audit.findings
     }
 
-    /// Returns the findings of an audit from the newest opening. If it has none, audits everything
+    /// Returns the findings of an audit from the newest checkpoint. If it has none, audits everything
     /// and returns those findings.
-    func findings() async throws -> [Audit.Finding] {
+    func findings() async throws -> [AuditFinding] {
         let findings = try await Audit.run(on: pool).findings
         return findings.isEmpty ? try await Audit.run(on: pool, all: true).findings : findings
     }

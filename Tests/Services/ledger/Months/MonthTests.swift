@@ -20,12 +20,12 @@ struct MonthsLeavingTests {
             #expect(try await ledger.findings() == [], "\(named)")
             #expect(try await ledger.detach(history.months[0]) == .refused(.notAudited), "\(named)")
 
-            // Each opening comes from the one before it.
-            for month in history.months[0].index..<JournalMonth(of: Openings.newest(at: Instant.now())).index {
-                let opening = JournalMonth(index: month).end
-                #expect(try await Openings(pool: ledger.pool).advance(at: opening + .seconds(7 * 86_400)) == [opening])
-                #expect(try await Audit.run(on: ledger.pool).from == opening)
-                #expect(try await ledger.findings() == [], "\(named), from \(opening)")
+            // Each checkpoint comes from the one before it.
+            for month in history.months[0].index..<JournalMonth(of: Checkpoints.newest(at: Instant.now())).index {
+                let checkpoint = JournalMonth(index: month).end
+                #expect(try await Checkpoints(pool: ledger.pool).advance(at: checkpoint + .seconds(7 * 86_400)) == [checkpoint])
+                #expect(try await Audit.run(on: ledger.pool).from == checkpoint)
+                #expect(try await ledger.findings() == [], "\(named), from \(checkpoint)")
             }
             for month in history.months {
                 let look = try await ledger.detach(month, isDryRun: true)
@@ -55,7 +55,7 @@ struct MonthsLeavingTests {
         }
     }
 
-    /// An audit compares tables with the openings and with every entry since then.
+    /// An audit compares tables with the checkpoints and with every entry since then.
     private func damageIsFound(_ ledger: StoreUnderTest, _ accounts: [AccountID]) async throws {
         for account in accounts {
             let posted = try await ledger.findings(after: "UPDATE account SET posted = posted + 1 WHERE account_id = '\(account)'")
@@ -72,7 +72,7 @@ struct MonthsLeavingTests {
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct MonthRefusalTests {
-    @Test func `a month is not detached before its time, out of turn, with open holds or entries after the opening`() async throws {
+    @Test func `a month is not detached before its time, out of turn, with open holds or entries after the checkpoint`() async throws {
         try await withMovedClock { ledgers in
             let ledger = ledgers[0]
             let now = JournalMonth(of: Instant.now())
@@ -83,8 +83,8 @@ struct MonthRefusalTests {
 
             #expect(try await ledger.detach(may) == .refused(.notTheOldest(april)))
             #expect(try await ledger.detach(april) == .refused(.notAudited))
-            // The clock was ahead when this opening was written.
-            try await ledger.pool.script("INSERT INTO audit_opening VALUES ('\((now + 2).start)')")
+            // The clock was ahead when this checkpoint was written.
+            try await ledger.pool.script("INSERT INTO audit_checkpoint VALUES ('\((now + 2).start)')")
             #expect(try await ledger.detach(april) == .refused(.notAudited))
             #expect(try await ledger.night(Instant.now()) == [])
             #expect(try await ledger.detach(april) == .detached)
@@ -136,7 +136,7 @@ struct ShortLockTests {
             let table = "journal_\(month.description.replacing("-", with: "_"))"
             try await ledger.pool.script(Self.entries(200_000, table, month))
             #expect(try await ledger.detach(month) == .refused(.notAudited))
-            try await ledger.pool.script("INSERT INTO audit_opening VALUES ('\(month.end)')")
+            try await ledger.pool.script("INSERT INTO audit_checkpoint VALUES ('\(month.end)')")
             // Updates the index too.
             #expect(try await ledger.detach(month, isDryRun: true) == .possible)
             for look in ["without", "with"] {
@@ -154,7 +154,7 @@ struct ShortLockTests {
                 #expect(blocks > 0, "\(look) the lock")
                 #expect(blocks < 300, "\(look) the lock, of 4,000")
             }
-            try await ledger.pool.script("TRUNCATE \(table); DELETE FROM audit_opening WHERE at = '\(month.end)'")
+            try await ledger.pool.script("TRUNCATE \(table); DELETE FROM audit_checkpoint WHERE at = '\(month.end)'")
         }
     }
 
@@ -200,7 +200,7 @@ struct MonthLockTests {
             let month = JournalMonth(index: JournalMonth(of: Instant.now()).index - 4)
             try await ledgers[0].attach(from: month, to: JournalMonth(index: month.index + 2))
             let tries = ledgers[1].pool
-            try await Openings(pool: tries).advance(at: Instant.now())
+            try await Checkpoints(pool: tries).advance(at: Instant.now())
             let outcome = try await ledgers[0].pool.transaction { reader in
                 try await reader.script("SELECT count(*) FROM journal")
                 let refused = try await MonthDetachment(pool: tries, pause: .zero, triesMax: 1).run(month, isDryRun: false)
@@ -237,7 +237,7 @@ struct MonthStaysTests {
         try await withLedgers { ledgers in
             let month = JournalMonth(index: JournalMonth(of: Instant.now()).index - 4)
             try await ledgers[0].attach(from: month, to: month + 2)
-            try await Openings(pool: ledgers[0].pool).advance(at: Instant.now())
+            try await Checkpoints(pool: ledgers[0].pool).advance(at: Instant.now())
             var configuration = database.configuration(connectionsMax: 1)
             configuration.statementTimeout = .milliseconds(100)
             let pool = PostgresPool(loop: TestDatabase.loop, configuration: configuration, log: silent)
@@ -254,7 +254,7 @@ struct MonthStaysTests {
             let month = JournalMonth(index: JournalMonth(of: Instant.now()).index - 4)
             try await ledgers[0].attach(from: month, to: month + 2)
             let tries = ledgers[1].pool
-            try await Openings(pool: tries).advance(at: Instant.now())
+            try await Checkpoints(pool: tries).advance(at: Instant.now())
             let outcome = try await ledgers[0].pool.transaction { reader in
                 try await reader.script("SELECT count(*) FROM journal")
                 let outcome = Task(executorPreference: TestDatabase.loop) {
@@ -358,7 +358,7 @@ private struct History: Sendable {
         try await ledger.attach(from: first, to: JournalMonth(index: now.index - 2))
         let stride = Duration.seconds(86_400)
         model = LotModel(seed: seed, from: first.start, strideMax: stride)
-        // No step goes beyond the newest opening.
+        // No step goes beyond the newest checkpoint.
         while model.now + stride < now.start {
             let (before, ruling) = model.step()
             try await ledger.pool.transaction { transaction in

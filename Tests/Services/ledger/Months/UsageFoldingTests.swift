@@ -17,8 +17,8 @@ struct UsageFoldingTests {
             var random = SplitMix64(seed: seed)
             let account = try await ledger.use(from: month.start, to: end, &random)
             try await ledger.moveClock(to: end)
-            #expect(try await UsageFolding(pool: ledger.pool).run() == 0, "before an opening")
-            try await Openings(pool: ledger.pool).advance(at: end)
+            #expect(try await UsageFolding(pool: ledger.pool).run() == 0, "before a checkpoint")
+            try await Checkpoints(pool: ledger.pool).advance(at: end)
 
             let period = Period(from: month.start, to: end + .days(1))
             let before = try await ledger.sums(of: account, period)
@@ -36,7 +36,7 @@ struct UsageFoldingTests {
             #expect(try await UsageFolding(pool: ledger.pool).run() == 0, "a second time")
 
             let damage = "UPDATE usage_quarter SET credits = credits - 1 WHERE quarter = (SELECT min(quarter) FROM usage_quarter)"
-            #expect(try await ledger.findings(after: damage) == [], "before the opening")
+            #expect(try await ledger.findings(after: damage) == [], "before the checkpoint")
             #expect(try await ledger.findings(after: damage, all: true).map(\.check) == ["usage"])
         }
     }
@@ -52,7 +52,7 @@ struct UsageFoldingRaceTests {
             var random = SplitMix64(seed: 7)
             let account = try await ledger.use(from: month.start, to: month.start + .days(9), &random)
             try await ledger.moveClock(to: end)
-            try await Openings(pool: ledger.pool).advance(at: end)
+            try await Checkpoints(pool: ledger.pool).advance(at: end)
             let second = try #require(try await ledger.quarters().first { $0.microseconds % 1_800_000_000 != 0 })
             let (rows, charged) = try await ledger.pool.transaction { transaction in
                 let rows = try await transaction.one(FoldQuarter(quarter: second, rowsMax: 1))

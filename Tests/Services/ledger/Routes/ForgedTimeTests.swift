@@ -267,12 +267,12 @@ struct ForgedTimeTests {
                 INSERT INTO usage_quarter
                 SELECT '\(person.accountID)', quarter, 'usage', 'm', '', 1, -1000000000, 0, 1, 1
                 FROM generate_series('2025-10-20 00:00Z'::timestamptz, '2025-10-24 23:45Z', '15 minutes') AS quarter;
-                INSERT INTO audit_opening VALUES ('2025-10-24 00:00Z')
+                INSERT INTO audit_checkpoint VALUES ('2025-10-24 00:00Z')
                 """)
             try await UsageFolding(pool: server.ledger.pool).run()
             for (query, from, to, used) in [
                 ("from=2025-10-20T10:15:00Z&to=2025-10-20T11:10:00Z", "2025-10-20T10:00", "2025-10-20T11:30", "6"),
-                // Folded time ends at the opening.
+                // Folded time ends at the checkpoint.
                 ("from=2025-10-23T23:50:00Z&to=2025-10-24T00:10:00Z", "2025-10-23T23:30", "2025-10-24T00:15", "3"),
                 ("from=2025-10-21&to=2025-10-21&tz=Asia/Kolkata", "2025-10-20T18:30", "2025-10-21T18:30", "96"),
                 // A day of one of the three zones is shifted by 15 minutes.

@@ -6,19 +6,19 @@ import Testing
 @testable import Ledger
 @testable import LedgerCore
 
-/// Tests how the opening moves with the months, under a clock of the test.
-struct OpeningTests {
+/// Tests how the checkpoint moves with the months, under a clock of the test.
+struct CheckpointTests {
     @Test(arguments: [
         ("2026-11-07T23:59:59.999999Z", "2026-10-01T00:00:00Z"), ("2026-11-08T00:00:00Z", "2026-11-01T00:00:00Z"),
         ("2026-11-30T12:00:00Z", "2026-11-01T00:00:00Z"), ("2027-01-03T00:00:00Z", "2026-12-01T00:00:00Z"),
     ])
-    func `the newest opening is the newest month start that is seven days old`(now: String, expected: String) throws {
-        #expect(Openings.newest(at: try #require(Instant(now))) == Instant(expected))
+    func `the newest checkpoint is the newest month start that is seven days old`(now: String, expected: String) throws {
+        #expect(Checkpoints.newest(at: try #require(Instant(now))) == Instant(expected))
     }
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
-struct MovingOpeningTests {
+struct MovingCheckpointTests {
     @Test func `sums of the running month, and of the one before in its first week, are compared whole`() async throws {
         let month = JournalMonth(of: Instant.now()) + 1
         try await withMovedClock(at: month.start + .seconds(60)) { ledgers in
@@ -29,10 +29,10 @@ struct MovingOpeningTests {
             #expect(try await Audit.run(on: ledger.pool).from == month.start)
             try await ledger.keyCall(7, at: month.start + .days(20), account)
 
-            for (now, opening) in [(month.start + .days(20), month), ((month + 1).start + .days(3), month)] {
+            for (now, checkpoint) in [(month.start + .days(20), month), ((month + 1).start + .days(3), month)] {
                 #expect(try await ledger.night(now) == [])
                 let audit = try await Audit.run(on: ledger.pool)
-                #expect(audit.from == opening.start)
+                #expect(audit.from == checkpoint.start)
                 #expect(audit.entries == 5)
                 let damage = [
                     ("UPDATE account SET spent_month = spent_month - 1", "spent"),
@@ -51,8 +51,8 @@ struct MovingOpeningTests {
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
-struct HoldOverOpeningTests {
-    @Test func `a hold that was open over the opening is compared with its hold and key`() async throws {
+struct HoldOverCheckpointTests {
+    @Test func `a hold that was open over the checkpoint is compared with its hold and key`() async throws {
         let month = JournalMonth(of: Instant.now()) + 1
         try await withMovedClock(at: month.start + .seconds(60)) { ledgers in
             let ledger = ledgers[0]
@@ -88,7 +88,7 @@ struct HoldOverOpeningTests {
 struct BoundedAuditTests {
     /// In an old month an audit reads the index by time and the last pages, which the index does
     /// not cover.
-    @Test func `an audit from an opening reads next to nothing of older months`() async throws {
+    @Test func `an audit from a checkpoint reads next to nothing of older months`() async throws {
         try await withLedgers { ledgers in
             let ledger = ledgers[0]
             let old = JournalMonth(of: Instant.now()) + -1
@@ -104,7 +104,7 @@ struct BoundedAuditTests {
                     FROM generate_series(1, 100000) AS n
                     """)
                 try await $0.script("VACUUM ANALYZE \(table)")
-                try await $0.script("INSERT INTO audit_opening VALUES ('\(old.start + .days(15))')")
+                try await $0.script("INSERT INTO audit_checkpoint VALUES ('\(old.start + .days(15))')")
             }
             _ = try await ledger.account(10)
             // About ten statements read the journal.
@@ -128,8 +128,8 @@ private struct ReadRowsRead: Statement {
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
-struct OpeningStaysTests {
-    @Test func `the opening does not move past a finding, and moves when it is repaired`() async throws {
+struct CheckpointStaysTests {
+    @Test func `the checkpoint does not move past a finding, and moves when it is repaired`() async throws {
         let month = JournalMonth(of: Instant.now()) + 1
         try await withMovedClock { ledgers in
             let ledger = ledgers[0]
@@ -150,7 +150,7 @@ struct OpeningStaysTests {
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
-struct ClockOverOpeningTests {
+struct ClockOverCheckpointTests {
     @Test func `a clock that is set back over the month start leaves no gap`() async throws {
         let month = JournalMonth(of: Instant.now()) + 1
         try await withMovedClock(at: month.start + .seconds(-60)) { ledgers in
@@ -162,7 +162,7 @@ struct ClockOverOpeningTests {
                 try await ledger.do(.grant(.bonus, amount: credits(1)), on: .made(at: now), account: account)
             }
             try await ledger.moveClock(to: month.start + .days(8))
-            try await Openings(pool: ledger.pool).advance(at: month.start + .days(8))
+            try await Checkpoints(pool: ledger.pool).advance(at: month.start + .days(8))
             let audit = try await Audit.run(on: ledger.pool)
             #expect(audit.from == month.start)
             #expect(audit.findings == [])
@@ -173,7 +173,7 @@ struct ClockOverOpeningTests {
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct ClockAheadTests {
-    @Test func `openings that a clock wrote while it was ahead are not used, and are deleted`() async throws {
+    @Test func `checkpoints that a clock wrote while it was ahead are not used, and are deleted`() async throws {
         let month = JournalMonth(of: Instant.now()) + 1
         try await withMovedClock(at: month.start + .days(9)) { ledgers in
             let ledger = ledgers[0]
@@ -196,24 +196,24 @@ struct ClockAheadTests {
             #expect(try await ledger.pool.one(CountSecondQuarters()) == 0)
 
             // The clock is right again.
-            for (now, opening) in [
+            for (now, checkpoint) in [
                 (month.start + .days(10), month), (month.start + .days(11), month), ((month + 1).start + .days(9), month),
                 ((month + 1).start + .days(10), month + 1), ((month + 2).start + .days(9), month + 1),
             ] {
                 try await charge(account, at: now)
                 let audit = try await audit(now)
                 #expect(audit?.findings == [], "\(now)")
-                #expect(audit?.from == opening.start, "\(now)")
+                #expect(audit?.from == checkpoint.start, "\(now)")
             }
-            #expect(try await ledger.pool.query(ReadOpenings()).last == (month + 2).start)
+            #expect(try await ledger.pool.query(ReadCheckpoints()).last == (month + 2).start)
             #expect(try await ledger.findings() == [])
         }
     }
 }
 
-private struct ReadOpenings: Statement {
+private struct ReadCheckpoints: Statement {
     typealias Output = Instant
-    static let sql = "SELECT at FROM audit_opening ORDER BY at"
+    static let sql = "SELECT at FROM audit_checkpoint ORDER BY at"
 }
 
 private struct CountSecondQuarters: Statement {
@@ -222,17 +222,17 @@ private struct CountSecondQuarters: Statement {
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
-struct OpeningRaceTests {
-    @Test func `several ledgers that move the opening at once write each opening once, and no batch waits`() async throws {
+struct CheckpointRaceTests {
+    @Test func `several ledgers that move the checkpoint at once write each checkpoint once, and no batch waits`() async throws {
         try await withMovedClock(3) { ledgers in
             let next = JournalMonth(of: Instant.now()) + 1
             let account = try await ledgers[0].account(100)
             try await ledgers[0].moveClock(to: next.start + .days(8))
-            let written = try await concurrently(6) { try await Openings(pool: ledgers[$0 % 3].pool).advance(at: next.start + .days(8)) }
+            let written = try await concurrently(6) { try await Checkpoints(pool: ledgers[$0 % 3].pool).advance(at: next.start + .days(8)) }
             #expect(written.flatMap(\.self).count { $0 == next.start } == 1)
-            // The transaction that writes an opening locks nothing that a batch needs.
+            // The transaction that writes a checkpoint locks nothing that a batch needs.
             try await ledgers[0].pool.transaction { transaction in
-                try await transaction.script("LOCK TABLE audit_opening, account_opening, lot_opening")
+                try await transaction.script("LOCK TABLE audit_checkpoint, account_checkpoint, lot_checkpoint")
                 #expect(try await ledgers[1].do(.charge(amount: credits(1)), account: account) == .applied(1))
                 await transaction.rollback()
             }
