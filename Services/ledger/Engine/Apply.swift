@@ -9,17 +9,17 @@ extension LedgerState {
     /// Only a command ends a hold.
     /// - Parameter now: the database's clock; no other clock counts.
     func apply(_ commands: [Command], now: Instant, limits: Limits = Limits()) -> Ruling {
-        var batch = Batch(state: self, now: now, limits: limits)
-        batch.expireLots()
+        var builder = RulingBuilder(state: self, now: now, limits: limits)
+        builder.expireLots()
         var decisions: [Decision] = []
         decisions.reserveCapacity(commands.count)
-        for command in commands { decisions.append(batch.decide(command)) }
-        return Ruling(state: batch.state, decisions: decisions, entries: batch.written, alerts: batch.alerts)
+        for command in commands { decisions.append(builder.decide(command)) }
+        return Ruling(state: builder.state, decisions: decisions, entries: builder.written, alerts: builder.alerts)
     }
 }
 
 /// A ruling in the making.
-struct Batch {
+struct RulingBuilder {
     var state: LedgerState
     let now: Instant
     let limits: Limits

@@ -1,6 +1,6 @@
 import Contracts
 
-extension Batch {
+extension RulingBuilder {
     mutating func give(_ command: Command, _ grant: Command.Grant, _ amount: Credits, _ expiresAt: Instant?) -> Decision {
         if let stored = entry(command.id, .opening) { return answer(command, from: stored) }
         var entry = Entry(of: command, grant.kind, requested: amount, at: now)
@@ -16,12 +16,12 @@ extension Batch {
             return .decided(write(entry))
         }
         state.accounts[account.id] = account
-        settleBook(of: account.id)
+        burnLots(of: account.id)
         guard amount > .zero else {
             entry.amount = amount
             entry.postedDelta = amount
             let written = write(entry)
-            settleBook(of: account.id)
+            burnLots(of: account.id)
             return .decided(written)
         }
         // A reversal that came first is met at once.
@@ -37,7 +37,7 @@ extension Batch {
                 id: command.id, account: account.id, kind: grant.kind, amount: amount, remaining: entry.amount, reversed: reversed,
                 reversalTarget: awaited?.reversalTarget ?? .zero, reversalVersion: awaited?.reversalVersion ?? 0, expiresAt: expiresAt,
                 grantedAt: now))
-        settleBook(of: account.id)
+        burnLots(of: account.id)
         expireLots(of: account.id)
         return .decided(written)
     }
@@ -50,7 +50,7 @@ extension Batch {
         entry.grant = grant
         let account = state.accounts[command.account] ?? Account(id: command.account)
         state.accounts[account.id] = account
-        settleBook(of: account.id)
+        burnLots(of: account.id)
         var lot =
             state.books[account.id]?.lots[grant]
             ?? Lot(id: grant, account: account.id, kind: .clawback, amount: .zero, remaining: .zero, grantedAt: now)
@@ -73,7 +73,7 @@ extension Batch {
         lot.remaining = max(.zero, lot.remaining - entry.amount)
         let written = write(entry)
         put(lot)
-        settleBook(of: account.id)
+        burnLots(of: account.id)
         expireLots(of: account.id)
         return .decided(written)
     }
@@ -87,7 +87,7 @@ extension Batch {
 
     mutating func expireLots(of id: AccountID) {
         guard let due = state.accounts[id]?.lotsExpireAt, due <= now else { return }
-        settleBook(of: id)
+        burnLots(of: id)
         for lot in state.books[id]?.inBurnOrder ?? [] where lot.remaining > .zero && lot.expiresAt.map({ $0 <= now }) == true {
             guard let account = state.accounts[id] else { return }
             let over = min(lot.remaining, max(.zero, account.posted - account.held))
@@ -103,23 +103,23 @@ extension Batch {
             state.books[id]?.lots[lot.id]?.remaining -= over
             state.books[id]?.lots[lot.id]?.expired += over
         }
-        settleBook(of: id)
+        burnLots(of: id)
     }
 
-    /// Adds a lot for credits that come back. The book has been settled before.
+    /// Adds a lot for credits that come back. The lots have burned before.
     mutating func addLot(of entry: Entry, _ amount: Credits) {
         put(
             Lot(
                 id: entry.charge, account: entry.account, kind: entry.kind, amount: amount, remaining: amount, grantedAt: now))
-        settleBook(of: entry.account)
+        burnLots(of: entry.account)
     }
 
     private mutating func put(_ lot: Lot) { state.books[lot.account, default: LotBook()].lots[lot.id] = lot }
 
-    mutating func settleBook(of id: AccountID) {
+    mutating func burnLots(of id: AccountID) {
         guard let account = state.accounts[id] else { return }
         var book = state.books[id] ?? LotBook()
-        book.settle(at: account.posted)
+        book.burn(to: account.posted)
         state.books[id] = book
         state.accounts[id]?.lotsExpireAt = book.nextExpiry
     }

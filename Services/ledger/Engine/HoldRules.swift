@@ -1,6 +1,6 @@
 import Contracts
 
-extension Batch {
+extension RulingBuilder {
     mutating func hold(
         _ command: Command, _ amounts: HoldAmounts, _ takesShare: Bool, _ timeToLive: Duration, _ keyLimits: SpendingLimits?
     ) -> Decision {

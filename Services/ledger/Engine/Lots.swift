@@ -9,7 +9,7 @@ package struct Lot: Equatable, Sendable {
     package var kind: Entry.Kind
     /// The credits that were granted.
     package var amount: Credits
-    /// The credits that were left when the book was last settled.
+    /// The credits that were left when the lots last burned.
     package var remaining: Credits
     /// The credits that its expiry took.
     package var expired: Credits = .zero
@@ -50,7 +50,7 @@ package struct Lot: Equatable, Sendable {
 /// The lots of one account that may have credits left.
 ///
 /// Which lot a charge burns is not written at each charge: it follows from the order. Between two moments at which lots come, go or
-/// are looked at, all that was spent is `total - posted`, and it burned the lots in their order. ``settle(at:)`` catches up.
+/// are looked at, all that was spent is `total - posted`, and it burned the lots in their order. ``burn(to:)`` catches up.
 package struct LotBook: Equatable, Sendable {
     package var lots: [ChargeID: Lot] = [:]
 
@@ -64,7 +64,7 @@ package struct LotBook: Equatable, Sendable {
 
     /// Burns what was spent since the last time, so that the lots add up to what the account has. Lots that add up to less are no
     /// doing of ours: they stay as they are, and are the auditor's business.
-    package mutating func settle(at posted: Credits) {
+    package mutating func burn(to posted: Credits) {
         var spent = total - max(.zero, posted)
         guard spent > .zero else { return }
         for lot in inBurnOrder where lot.remaining > .zero {

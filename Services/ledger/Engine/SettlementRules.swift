@@ -1,6 +1,6 @@
 import Contracts
 
-extension Batch {
+extension RulingBuilder {
     mutating func settle(_ command: Command, _ amount: Credits) -> Decision {
         if let late = entry(command.id, .late) { return answer(command, from: late) }
         if let ended = ended(command.id) {
@@ -60,7 +60,7 @@ extension Batch {
         guard entry.amount < .zero else { return .decided(write(entry)) }
         // Returned credits become a lot of their own, because the expiry took them out of their old
         // lot.
-        settleBook(of: account.id)
+        burnLots(of: account.id)
         entry.grant = command.id
         let written = write(entry, chargedAt: chargedAt)
         addLot(of: written, -entry.amount)

@@ -63,11 +63,11 @@ final class CommandConsumer: Sendable {
         guard deliveries.contains(where: { $0.priorDeliveries >= Self.suspectAfter }) else {
             return runner.submit(deliveries.compactMap(waiting))
         }
-        outcomes.apart.add(Int64(deliveries.count))
+        outcomes.isolated.add(Int64(deliveries.count))
         var rest = deliveries.shuffled()[...]
         var size = 1
         while !rest.isEmpty {
-            try await runner.decideApart(rest.prefix(size).compactMap(waiting))
+            try await runner.isolate(rest.prefix(size).compactMap(waiting))
             rest = rest.dropFirst(size)
             size *= 2
         }
@@ -112,8 +112,8 @@ final class CommandConsumer: Sendable {
 
     // MARK: Answers
 
-    private func conclude(_ delivery: Delivery, _ command: Command, _ verdict: Verdict) {
-        switch verdict {
+    private func conclude(_ delivery: Delivery, _ command: Command, _ result: CommandResult) {
+        switch result {
         case .decided(let decision): conclude(delivery, command, decision)
         case .undecided:
             outcomes.busy.add()
@@ -294,7 +294,7 @@ private struct Outcomes: Sendable {
     let applied, refused, duplicate, conflict, superseded, awaiting, noted, invalid, malformed, dropped, failed, busy, kept: Counter
     /// The commands that were decided in small groups, because one of them was redelivered too
     /// often.
-    let apart: Counter
+    let isolated: Counter
 
     init(_ queue: String) {
         func counter(_ outcome: String) -> Counter {
@@ -304,8 +304,8 @@ private struct Outcomes: Sendable {
         (superseded, awaiting, noted, invalid) = (counter("superseded"), counter("awaiting"), counter("noted"), counter("invalid"))
         (malformed, dropped, failed) = (counter("malformed"), counter("dropped"), counter("failed"))
         (busy, kept) = (counter("busy"), counter("kept"))
-        apart = Metrics.shared.counter(
-            "ledger_commands_apart_total", help: "Commands decided in small groups, because one was redelivered too often.",
+        isolated = Metrics.shared.counter(
+            "ledger_commands_isolated_total", help: "Commands decided in small groups, because one was redelivered too often.",
             labels: ["queue": queue])
     }
 

@@ -31,7 +31,7 @@ extension Routes {
         command.context.trace = UUIDv7(high: request.trace.traceHigh, low: request.trace.traceLow)
         command.context.conversation = ConversationID(request.requestID) ?? ConversationID(rawValue: charge.rawValue)
         let decision: Decision
-        switch try await runner.decide(command) {
+        switch try await runner.result(of: command) {
         case .decided(let made): decision = made
         case .undecided, .unknown, .givenBack, .kept: throw Problem.ledgerUnavailable
         case .failed(let error): throw error

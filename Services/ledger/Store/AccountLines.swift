@@ -210,7 +210,7 @@ final class AccountLines: @unchecked Sendable {
         var commands: [WaitingCommand] = []
         var hasRows = false
         do {
-            let decisions = try await store.decideInLine(of: account, lockWithin: patience(with: line), rowsMax: countMax) {
+            let decisions = try await store.commitInLine(of: account, lockWithin: patience(with: line), rowsMax: countMax) {
                 kept, areMore in
                 // One command or one row at a time, so that an error names the one that cannot be
                 // written.

@@ -23,7 +23,7 @@ package final class BatchRunner: @unchecked Sendable {
     private let lines: AccountLines
     private var holds: [WaitingCommand] = []
     private var durable: [WaitingCommand] = []
-    private var apart: [Group] = []
+    private var isolated: [Group] = []
     /// The accounts of the running batch.
     private var inBatch: Set<AccountID> = []
     private var arrival: Wait<Void>?
@@ -76,20 +76,20 @@ package final class BatchRunner: @unchecked Sendable {
     /// Decides `commands` in a batch of their own. Returns when each is answered or waits in a
     /// line. Drops expiries, because earlier commands of the account may still be queued; the sweep
     /// asks again.
-    package func decideApart(_ commands: [WaitingCommand]) async throws {
+    package func isolate(_ commands: [WaitingCommand]) async throws {
         loop.preconditionCurrent()
         guard !stopping else { throw CancellationError() }
         for command in commands where command.command.isHousekeeping { command.answer(.decided(.noted)) }
         let group = Group(commands: commands.filter { !$0.command.isHousekeeping }, tried: Wait(on: loop))
         guard !group.commands.isEmpty else { return }
-        apart.append(group)
+        isolated.append(group)
         arrival?.succeed(())
         try await group.tried.value()
     }
 
     /// Decides one command that came over HTTP.
-    package func decide(_ command: Command, within patience: Duration = .seconds(10)) async throws -> Verdict {
-        let wait = Wait<Verdict>(on: loop)
+    package func result(of command: Command, within patience: Duration = .seconds(10)) async throws -> CommandResult {
+        let wait = Wait<CommandResult>(on: loop)
         submit([WaitingCommand(command, deadline: .current() + patience) { wait.succeed($0) }])
         // One second more, because a batch that has the command can pass its deadline while the
         // database is unavailable.
@@ -126,7 +126,7 @@ package final class BatchRunner: @unchecked Sendable {
                 let lines = lines
                 group.addTask(executorPreference: loop) { try await lines.run() }
                 group.addTask(executorPreference: loop) { try await self.dropOverdue() }
-                try await decideAll()
+                try await runBatches()
                 group.cancelAll()
             }
         } catch is CancellationError {
@@ -141,20 +141,20 @@ package final class BatchRunner: @unchecked Sendable {
         arrival?.succeed(())
     }
 
-    private func decideAll() async throws {
+    private func runBatches() async throws {
         while true {
-            while let group = apart.first {
-                apart.removeFirst()
+            while let group = isolated.first {
+                isolated.removeFirst()
                 defer { group.tried.succeed(()) }
-                try await settle(group.commands.filter { !lines.take($0) })
+                try await work(on: group.commands.filter { !lines.take($0) })
             }
             if !holds.isEmpty || !durable.isEmpty {
-                try await settle(take())
+                try await work(on: take())
                 continue
             }
             if stopping { return }
             if isDatabaseAway { try await look() }
-            guard holds.isEmpty, durable.isEmpty, apart.isEmpty, !stopping else { continue }
+            guard holds.isEmpty, durable.isEmpty, isolated.isEmpty, !stopping else { continue }
             let wait = Wait<Void>(on: loop)
             arrival = wait
             defer { arrival = nil }
@@ -164,9 +164,9 @@ package final class BatchRunner: @unchecked Sendable {
 
     private func giveBackAll() {
         stopping = true
-        for group in apart { group.tried.fail(CancellationError()) }
-        for command in holds + durable + apart.flatMap(\.commands) + lines.removeAll() { command.answer(.givenBack) }
-        (holds, durable, apart) = ([], [], [])
+        for group in isolated { group.tried.fail(CancellationError()) }
+        for command in holds + durable + isolated.flatMap(\.commands) + lines.removeAll() { command.answer(.givenBack) }
+        (holds, durable, isolated) = ([], [], [])
     }
 
     /// Asks the database for its time. Without commands nothing else shows that it is available
@@ -224,7 +224,7 @@ package final class BatchRunner: @unchecked Sendable {
     // MARK: One batch
 
     /// Repeats the batch until each command is answered or waits in a line.
-    private func settle(_ commands: [WaitingCommand]) async throws {
+    private func work(on commands: [WaitingCommand]) async throws {
         inBatch = Set(commands.map(\.command.account))
         defer { inBatch = [] }
         do {
@@ -300,7 +300,7 @@ package final class BatchRunner: @unchecked Sendable {
         while let count = parts.popLast() {
             let commands = batch.take(count)
             switch try await attempt(commands, losses: losses) {
-            case .decided(let skipped): batch.skip(skipped)
+            case .done(let skipped): batch.skip(skipped)
             case .unavailable(let error):
                 batch.waiting = commands + batch.waiting
                 return error
@@ -314,7 +314,7 @@ package final class BatchRunner: @unchecked Sendable {
 
     private enum Outcome {
         /// All commands are answered, except those of locked accounts.
-        case decided(skipped: [WaitingCommand])
+        case done(skipped: [WaitingCommand])
         case unavailable(PostgresError)
         case heldUp([WaitingCommand], [WaitingCommand])
     }
@@ -323,15 +323,15 @@ package final class BatchRunner: @unchecked Sendable {
         var commands = given
         let started = MonotonicInstant.current()
         for command in removeOverdue(from: &commands, started) { command.answer(.undecided) }
-        guard !commands.isEmpty else { return .decided(skipped: []) }
+        guard !commands.isEmpty else { return .done(skipped: []) }
         do {
-            let decisions = try await decided(commands)
+            let decisions = try await transact(commands)
             batchSize.observe(Double(commands.count))
             batchSeconds.observe(MonotonicInstant.current() - started)
             for (command, decision) in zip(commands, decisions) {
                 if let decision { command.answer(.decided(decision)) }
             }
-            return .decided(skipped: zip(commands, decisions).filter { $0.1 == nil }.map(\.0))
+            return .done(skipped: zip(commands, decisions).filter { $0.1 == nil }.map(\.0))
         } catch let error as PostgresError {
             if error.mayHaveCommitted { for command in commands { command.answer.mayBeWritten = true } }
             switch await fault(of: error, losses: losses) {
@@ -340,7 +340,7 @@ package final class BatchRunner: @unchecked Sendable {
                 let accounts = Set(commands.map(\.command.account)).sorted()
                 guard accounts.count > 1 else {
                     log.warning("account set aside", ["account.id": .describing(accounts[0])], error: error)
-                    return .decided(skipped: commands)
+                    return .done(skipped: commands)
                 }
                 let first = Set(accounts[..<(accounts.count / 2)])
                 return .heldUp(
@@ -348,7 +348,7 @@ package final class BatchRunner: @unchecked Sendable {
             case .command:
                 guard commands.count > 1 else {
                     commands[0].answer(.failed(error))
-                    return .decided(skipped: [])
+                    return .done(skipped: [])
                 }
                 return .heldUp(Array(commands[..<(commands.count / 2)]), Array(commands[(commands.count / 2)...]))
             }
@@ -357,13 +357,13 @@ package final class BatchRunner: @unchecked Sendable {
 
     /// Decides once more if two ledgers began one charge under two accounts. The journal's key
     /// refuses the second, and the second try finds the entry.
-    private func decided(_ waiting: [WaitingCommand]) async throws -> [Decision?] {
+    private func transact(_ waiting: [WaitingCommand]) async throws -> [Decision?] {
         let commands = waiting.map(\.command)
         func isOverdue(_ index: Int) -> Bool { waiting[index].isOverdue(.current()) }
         do {
-            return try await store.decide(commands, isOverdue: isOverdue)
+            return try await store.commit(commands, isOverdue: isOverdue)
         } catch let error as PostgresError where error.isRace {
-            return try await store.decide(commands, isOverdue: isOverdue)
+            return try await store.commit(commands, isOverdue: isOverdue)
         }
     }
 

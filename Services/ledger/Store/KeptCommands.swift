@@ -5,7 +5,7 @@ import Telemetry
 
 // The durable commands of an account that stayed locked are rows of `dead_letter` in state
 // `replay`, with the account as ordering key. They are decided in their order, before later
-// commands of the account (``LedgerStore/decideInLine(of:lockWithin:rowsMax:take:)``).
+// commands of the account (``LedgerStore/commitInLine(of:lockWithin:rowsMax:take:)``).
 
 /// A command that waits as a row.
 struct KeptCommand: Sendable {

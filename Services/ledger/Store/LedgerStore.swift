@@ -15,7 +15,7 @@ package final class LedgerStore: @unchecked Sendable {
     private let faults: FaultPoints
 
     /// The time that a batch waits for a row or a key that another transaction is writing. Longer
-    /// waits belong to ``decideInLine(of:lockWithin:rowsMax:take:)``.
+    /// waits belong to ``commitInLine(of:lockWithin:rowsMax:take:)``.
     static let lockWithin = Duration.milliseconds(200)
     /// The time that one account's transaction waits for its row, if no other account waits.
     static let lineWithin = Duration.seconds(1)
@@ -50,7 +50,7 @@ package final class LedgerStore: @unchecked Sendable {
     /// - Returns: nil for a command of an account that is locked, or that has commands in rows
     ///   (``KeptCommand``). It is undecided.
     /// - Throws: `PostgresError`; after any, the same commands may be sent again.
-    package func decide(_ commands: [Command], isOverdue: (Int) -> Bool = { _ in false }) async throws -> [Decision?] {
+    package func commit(_ commands: [Command], isOverdue: (Int) -> Bool = { _ in false }) async throws -> [Decision?] {
         let accounts = Set(commands.map(\.account)).sorted()
         let charges = Array(Set(commands.map(\.id)))
         faults.sees?(commands)
@@ -72,7 +72,7 @@ package final class LedgerStore: @unchecked Sendable {
                 return command
             }
             let state = LedgerState(look.locked.filter { !skipped.contains($0.id) }, look.entries, look.holds)
-            var decisions = try await decide(decided, from: state, at: now, in: transaction)[...]
+            var decisions = try await rule(on: decided, from: state, at: now, in: transaction)[...]
             return commands.map { skipped.contains($0.account) ? nil : decisions.removeFirst() }
         }
         try faults.hit(.afterCommit)
@@ -85,7 +85,7 @@ package final class LedgerStore: @unchecked Sendable {
     /// - Parameter take: called with the oldest rows, at most `rowsMax`, when the lock is held. It
     ///   returns the commands to decide after them. `areMore` is true if further rows are left.
     /// - Returns: the decisions about the commands.
-    func decideInLine(
+    func commitInLine(
         of account: AccountID, lockWithin: Duration, rowsMax: Int, take: (_ rows: [KeptCommand], _ areMore: Bool) -> [Command]
     ) async throws -> [Decision] {
         faults.seesWait?(lockWithin)
@@ -101,14 +101,14 @@ package final class LedgerStore: @unchecked Sendable {
             }
             let charges = Array(Set(commands.map(\.id)))
             let (holds, entries) = try await transaction.pipeline(ReadHolds(charges: charges), ReadEntries(ids: charges))
-            let decisions = try await decide(
-                commands, from: LedgerState(locked, entries, holds), at: now[0], in: transaction, resolving: kept)
+            let decisions = try await rule(
+                on: commands, from: LedgerState(locked, entries, holds), at: now[0], in: transaction, resolving: kept)
             return Array(decisions.dropFirst(kept.count))
         }
     }
 
-    private func decide(
-        _ commands: [Command], from locked: LedgerState, at now: Instant, in transaction: PostgresTransaction,
+    private func rule(
+        on commands: [Command], from locked: LedgerState, at now: Instant, in transaction: PostgresTransaction,
         resolving kept: [KeptCommand] = []
     ) async throws -> [Decision] {
         var state = locked
@@ -160,7 +160,7 @@ package final class LedgerStore: @unchecked Sendable {
         var standings: [AccountID: Standing] = [:]
         for account in state.accounts.values where account.isOpen {
             var book = state.books[account.id]
-            book?.settle(at: account.posted)
+            book?.burn(to: account.posted)
             standings[account.id] = Standing(account: account, lots: book?.inBurnOrder.filter { $0.remaining > .zero } ?? [])
         }
         return standings

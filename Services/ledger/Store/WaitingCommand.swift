@@ -5,7 +5,7 @@ package import Postgres
 /// A command that waits for its decision.
 package struct WaitingCommand: Sendable {
     package var command: Command
-    /// The time after which a command that no batch took is answered ``Verdict/undecided``.
+    /// The time after which a command that no batch took is answered ``CommandResult/undecided``.
     package let deadline: MonotonicInstant
     /// The message of a durable command, which can become a row.
     package let message: DurableMessage?
@@ -19,7 +19,7 @@ package struct WaitingCommand: Sendable {
 
     package init(
         _ command: Command, deadline: MonotonicInstant = .never, message: DurableMessage? = nil,
-        isStale: @escaping @Sendable () -> Bool = { false }, _ answer: @escaping @Sendable (Verdict) -> Void
+        isStale: @escaping @Sendable () -> Bool = { false }, _ answer: @escaping @Sendable (CommandResult) -> Void
     ) {
         (self.command, self.deadline, self.message, self.isStale) = (command, deadline, message, isStale)
         self.answer = Answer(isStale: isStale, answer)
@@ -34,23 +34,23 @@ package struct WaitingCommand: Sendable {
     /// Calls back once, on the runner's loop, however often it is called.
     package final class Answer: @unchecked Sendable {
         // @unchecked Sendable: confined to the runner's loop.
-        private var body: ((Verdict) -> Void)?
+        private var body: ((CommandResult) -> Void)?
         private let isStale: @Sendable () -> Bool
         /// True after a try with an unknown outcome, here or in another ledger.
         var mayBeWritten = false
 
-        fileprivate init(isStale: @escaping @Sendable () -> Bool, _ body: @escaping @Sendable (Verdict) -> Void) {
+        fileprivate init(isStale: @escaping @Sendable () -> Bool, _ body: @escaping @Sendable (CommandResult) -> Void) {
             (self.isStale, self.body) = (isStale, body)
         }
 
-        func callAsFunction(_ verdict: Verdict) {
+        func callAsFunction(_ result: CommandResult) {
             let body = self.body
             self.body = nil
-            switch verdict {
+            switch result {
             // Another ledger has the message now, and answers it.
             case .undecided where isStale(), .decided(.undecided) where isStale(): body?(.givenBack)
             case .undecided where mayBeWritten: body?(.unknown)
-            default: body?(verdict)
+            default: body?(result)
             }
         }
     }
@@ -65,7 +65,7 @@ package struct DurableMessage: Sendable {
 }
 
 /// The outcome of a command that was handed to the runner.
-package enum Verdict: Sendable {
+package enum CommandResult: Sendable {
     case decided(Decision)
     /// Nothing was decided, and nothing will be.
     case undecided

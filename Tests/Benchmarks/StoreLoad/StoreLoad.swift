@@ -66,7 +66,7 @@ struct StoreLoad {
             let grants = (first..<min(accounts, first + 1_000)).map { index in
                 Command(id: .make(), account: account(index), action: .grant(.purchase, amount: Credits(whole: 1_000_000)))
             }
-            _ = try await store.decide(grants)
+            _ = try await store.commit(grants)
         }
     }
 
@@ -149,7 +149,7 @@ private final class Load: @unchecked Sendable {
     }
 
     private func decide(_ command: Command) async throws {
-        guard case .decided(.decided(let entry, _)) = try await runner.decide(command) else { throw Undecided() }
+        guard case .decided(.decided(let entry, _)) = try await runner.result(of: command) else { throw Undecided() }
         decided += 1
         if entry.status != .applied { refused += 1 }
     }

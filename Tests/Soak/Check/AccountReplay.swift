@@ -337,7 +337,7 @@ struct AccountReplay {
         guard row.seq == seq else { return "the account's row is at entry \(row.seq), the chain at \(seq)" }
         var book = LotBook()
         for lot in tables.lots where lot.account == account { book.lots[lot.id] = lot }
-        book.settle(at: row.posted)
+        book.burn(to: row.posted)
         return oracle.memory(account).difference(
             from: row, lots: Array(book.lots.values), keys: tables.keys.filter { $0.id.account == account }, limits: oracle.keyLimits,
             overdraft: nil, now: tables.readAt)

@@ -242,7 +242,7 @@ struct Model {
         let memory = oracle.memory(id)
         let row = state.accounts[id] ?? Account(id: id)
         var book = state.books[id] ?? LotBook()
-        book.settle(at: row.posted)
+        book.burn(to: row.posted)
         let keys = state.keys.values.filter { $0.id.account == id }
         return memory.difference(
             from: row, lots: Array(book.lots.values), keys: keys, limits: oracle.keyLimits, overdraft: oracle.settings[id]?.overdraft,

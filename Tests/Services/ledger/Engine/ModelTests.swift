@@ -67,7 +67,7 @@ extension LedgerState {
         var state = self
         for (id, book) in books {
             var book = book
-            book.settle(at: accounts[id]?.posted ?? .zero)
+            book.burn(to: accounts[id]?.posted ?? .zero)
             state.books[id] = book
             state.accounts[id]?.lotsExpireAt = book.nextExpiry
         }

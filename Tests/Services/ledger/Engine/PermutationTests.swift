@@ -91,7 +91,7 @@ private struct Walk {
     private func difference(_ ledger: Scenario, _ oracle: Oracle) -> String? {
         let row = ledger.state.accounts[ledger.account] ?? Account(id: ledger.account)
         var book = ledger.state.books[ledger.account] ?? LotBook()
-        book.settle(at: row.posted)
+        book.burn(to: row.posted)
         return oracle.memory(ledger.account).difference(
             from: row, lots: Array(book.lots.values), keys: [], limits: [:], overdraft: nil, now: ledger.now)
     }

@@ -76,13 +76,13 @@ struct Scenario {
     /// What is left of each lot in whole credits, in the order in which they burn; those with nothing left are not in it.
     var lots: [Int64] {
         var book = state.books[account] ?? LotBook()
-        book.settle(at: posted)
+        book.burn(to: posted)
         return book.inBurnOrder.map { $0.remaining.nano / Credits.nanoPerCredit }.filter { $0 != 0 }
     }
 
     func lot(_ grant: ChargeID) -> Lot? {
         var book = state.books[account] ?? LotBook()
-        book.settle(at: posted)
+        book.burn(to: posted)
         return book.lots[grant]
     }
 }

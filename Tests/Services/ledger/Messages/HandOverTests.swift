@@ -130,7 +130,7 @@ struct HandOverTests {
 
             primary.freeze()
             try standby.promote()
-            async let late = first.ledger.runner.decide(Command(id: .make(), account: account, action: hold(1)), within: .seconds(1))
+            async let late = first.ledger.runner.result(of: Command(id: .make(), account: account, action: hold(1)), within: .seconds(1))
             await #expect(throws: PostgresError.self) { _ = try await first.ledger.store.standing(of: account) }
             try await peers.settle(7, on: charge, account: account)
             switch try await late {

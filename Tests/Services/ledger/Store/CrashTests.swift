@@ -119,8 +119,8 @@ struct CrashTests {
                 // The prefetch is seven. A group that is answered is acknowledged; another group is
                 // redelivered.
                 while !rest.isEmpty {
-                    let verdicts = try await mortal.decide(Array(rest.prefix(7)))
-                    if verdicts.contains(where: { if case .givenBack = $0 { true } else { false } }) { break }
+                    let results = try await mortal.decide(Array(rest.prefix(7)))
+                    if results.contains(where: { if case .givenBack = $0 { true } else { false } }) { break }
                     rest = rest.dropFirst(7)
                 }
                 if await mortal.stop() is Killed { deaths += 1 }

@@ -53,8 +53,8 @@ struct LockedAccountTests {
             let account = try await ledgers[0].account(10)
             let command = Command(id: .make(), account: account, action: hold(4))
             try await withLock(on: account) {
-                let verdicts = try await ledgers[0].decide([command], before: .current() + .milliseconds(300))
-                guard case .undecided = verdicts[0] else { return _ = Issue.record("\(verdicts)") }
+                let results = try await ledgers[0].decide([command], before: .current() + .milliseconds(300))
+                guard case .undecided = results[0] else { return _ = Issue.record("\(results)") }
             }
             #expect(try await ledgers[0].do(charge(10), account: account) == .applied(10))
             #expect(try await ledgers[0].do([command]) == [.refused(.insufficientFunds)])
@@ -124,8 +124,8 @@ struct LockedAccountTests {
             let account = try await ledgers[0].account(10)
             let command = Command(id: .make(), account: account, action: hold(4), isRedelivered: true)
             try await withLock(on: account) {
-                let verdicts = try await ledgers[0].decide([command], before: .current() + .milliseconds(300))
-                guard case .unknown = verdicts[0] else { return _ = Issue.record("\(verdicts)") }
+                let results = try await ledgers[0].decide([command], before: .current() + .milliseconds(300))
+                guard case .unknown = results[0] else { return _ = Issue.record("\(results)") }
             }
             #expect(try await ledgers[0].do([command]) == [.undecided])
         }
@@ -136,11 +136,11 @@ struct LockedAccountTests {
             let account = try await ledgers[0].account(10)
             try await withLock(on: account) {
                 let isTakenBack = Flag()
-                let verdict = Wait<Verdict>(on: TestDatabase.loop)
+                let result = Wait<CommandResult>(on: TestDatabase.loop)
                 let command = Command(id: .make(), account: account, action: hold(4))
-                ledgers[0].runner.submit([WaitingCommand(command, isStale: { isTakenBack.isRaised }) { verdict.succeed($0) }])
+                ledgers[0].runner.submit([WaitingCommand(command, isStale: { isTakenBack.isRaised }) { result.succeed($0) }])
                 isTakenBack.raise()
-                guard case .givenBack = try await verdict.value() else { return _ = Issue.record("it is answered") }
+                guard case .givenBack = try await result.value() else { return _ = Issue.record("it is answered") }
             }
         }
     }
@@ -330,8 +330,8 @@ struct LockedAccountTests {
             try await ledger.start()
             let command = Command(id: .make(), account: account, action: hold(4))
             // The deadline passes before the second try, which comes 50 ms after the first.
-            let verdict = try await ledger.decide([command], before: .current() + .milliseconds(40))[0]
-            guard case .unknown = verdict else { return _ = Issue.record("\(verdict)") }
+            let result = try await ledger.decide([command], before: .current() + .milliseconds(40))[0]
+            guard case .unknown = result else { return _ = Issue.record("\(result)") }
             #expect(try await ledger.do([command]) == [.duplicate(4)])
             await ledger.stop()
         }

@@ -123,7 +123,7 @@ struct RaceTests {
 
 extension StoreUnderTest {
     fileprivate func entry(_ action: Command.Action, on id: ChargeID, account: AccountID) async throws -> Entry? {
-        guard case .decided(let decision) = try await runner.decide(Command(id: id, account: account, action: action)) else {
+        guard case .decided(let decision) = try await runner.result(of: Command(id: id, account: account, action: action)) else {
             return nil
         }
         return decision.entry

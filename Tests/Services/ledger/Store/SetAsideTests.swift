@@ -31,11 +31,11 @@ struct SetAsideTests {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(10)
             try await withLock(on: account) {
-                let verdicts = try await ledgers[0].decide([Command(id: .make(), account: account, action: hold(1))])
-                guard case .undecided = verdicts[0] else { return _ = Issue.record("\(verdicts)") }
-                let answer = Mutex<Verdict?>(nil)
-                let next = WaitingCommand(Command(id: .make(), account: account, action: hold(1))) { verdict in
-                    answer.withLock { $0 = verdict }
+                let results = try await ledgers[0].decide([Command(id: .make(), account: account, action: hold(1))])
+                guard case .undecided = results[0] else { return _ = Issue.record("\(results)") }
+                let answer = Mutex<CommandResult?>(nil)
+                let next = WaitingCommand(Command(id: .make(), account: account, action: hold(1))) { result in
+                    answer.withLock { $0 = result }
                 }
                 ledgers[0].runner.submit([next])
                 // The loop has run nothing else since the submission.
@@ -59,8 +59,8 @@ struct SetAsideTests {
             let ledger = StoreUnderTest(database, faults: faults)
             try await ledger.start()
             try await withLock(on: account) {
-                let verdicts = try await ledger.decide([Command(id: .make(), account: account, action: hold(1))])
-                guard case .unknown = verdicts[0] else { return _ = Issue.record("\(verdicts)") }
+                let results = try await ledger.decide([Command(id: .make(), account: account, action: hold(1))])
+                guard case .unknown = results[0] else { return _ = Issue.record("\(results)") }
             }
             await ledger.stop()
         }
@@ -84,15 +84,15 @@ struct SetAsideTests {
                 Command(id: charge, account: account, action: .expire(due: .now())),
                 Command(id: .make(), account: account, action: settle(1)),
             ]
-            let verdicts = try await locking(account) {
-                let verdicts = Task(executorPreference: TestDatabase.loop) { try await ledger.decide(commands) }
+            let results = try await locking(account) {
+                let results = Task(executorPreference: TestDatabase.loop) { try await ledger.decide(commands) }
                 try await until("the others are decided") { ledger.runner.hasLines }
-                return verdicts
+                return results
             }.value
             let tried = batches.withLock { $0 }.map { $0.filter { $0.account == account }.count }
             #expect(tried.filter { $0 > 0 } == [3, 1, 1], "\(tried)")
-            guard case .decided(.noted) = verdicts[3] else { return _ = Issue.record("\(verdicts[3])") }
-            guard case .decided(.decided(let end, _)) = verdicts[0] else { return _ = Issue.record("\(verdicts[0])") }
+            guard case .decided(.noted) = results[3] else { return _ = Issue.record("\(results[3])") }
+            guard case .decided(.decided(let end, _)) = results[0] else { return _ = Issue.record("\(results[0])") }
             #expect(end.kind == .capture)
             await ledger.stop()
         }
@@ -124,7 +124,7 @@ struct SetAsideTests {
             var poison = Command(id: charges[3], account: account, action: settle(1))
             poison.context.description = "\u{0}"
             let commands = [poison, Command(id: charges[4], account: account, action: settle(1))]
-            let verdicts = Mutex<[ChargeID: Verdict]>([:])
+            let results = Mutex<[ChargeID: CommandResult]>([:])
             let rows: [any Message] = [
                 SettleCharge(chargeID: charges[0], accountID: account, amount: credits(1), call: .sample),
                 VoidHold(chargeID: charges[1], accountID: account, reason: "\u{0}"),
@@ -135,10 +135,10 @@ struct SetAsideTests {
             try await locking(account) {
                 for (charge, message) in zip(charges, rows) { try await ledger.keep(message, as: charge, of: account) }
                 ledger.runner.submit(
-                    commands.map { command in WaitingCommand(command) { verdict in verdicts.withLock { $0[command.id] = verdict } } })
+                    commands.map { command in WaitingCommand(command) { result in results.withLock { $0[command.id] = result } } })
             }
-            try await until("both commands are answered") { verdicts.withLock { $0.count } == 2 }
-            guard case .failed = verdicts.withLock({ $0[charges[3]] }) else { return _ = Issue.record("\(verdicts.withLock { $0 })") }
+            try await until("both commands are answered") { results.withLock { $0.count } == 2 }
+            guard case .failed = results.withLock({ $0[charges[3]] }) else { return _ = Issue.record("\(results.withLock { $0 })") }
             #expect(try await ledger.pool.query(ReadParked(account: account)) == [charges[1]])
             #expect(try await ledger.pool.query(ReadSettled(account: account)) == [charges[0], charges[2], charges[4]])
         }

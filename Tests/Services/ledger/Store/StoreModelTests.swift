@@ -77,7 +77,7 @@ struct StoreModelTests {
         }
         let row = rows.first ?? Account(id: id)
         var book = LotBook(lots: Dictionary(uniqueKeysWithValues: lots.map { ($0.id, $0) }))
-        book.settle(at: row.posted)
+        book.burn(to: row.posted)
         return model.oracle.memory(id).difference(
             from: row, lots: Array(book.lots.values), keys: keys, limits: model.oracle.keyLimits,
             overdraft: model.oracle.settings[id]?.overdraft, now: model.now)

@@ -118,12 +118,12 @@ struct StoreTests {
             var commands = (0..<40).map { _ in Command(id: .make(), account: account, action: hold(1)) }
             // Postgres has no NUL in text: the one content that passes every check of ours and that the database refuses.
             commands[17] = Command(id: .make(), account: account, action: hold(1), context: Context(description: "\0"))
-            let verdicts = try await ledgers[0].decide(commands)
-            for (index, verdict) in verdicts.enumerated() {
-                switch verdict {
+            let results = try await ledgers[0].decide(commands)
+            for (index, result) in results.enumerated() {
+                switch result {
                 case .failed: #expect(index == 17)
                 case .decided(let decision): #expect(index != 17 && seen(decision) == .applied(1))
-                case .undecided, .unknown, .kept, .givenBack: Issue.record("\(verdict)")
+                case .undecided, .unknown, .kept, .givenBack: Issue.record("\(result)")
                 }
             }
             #expect(try await ledgers[0].store.standing(of: account)?.account.held == credits(39))
@@ -134,8 +134,8 @@ struct StoreTests {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(10)
             let command = Command(id: .make(), account: account, action: hold(1))
-            let verdicts = try await ledgers[0].decide([command], before: .init(nanoseconds: 1))
-            guard case .undecided = verdicts[0] else {
+            let results = try await ledgers[0].decide([command], before: .init(nanoseconds: 1))
+            guard case .undecided = results[0] else {
                 Issue.record("decided after its deadline")
                 return
             }

@@ -67,19 +67,19 @@ final class StoreUnderTest: @unchecked Sendable {
     }
 
     func `do`(_ commands: [Command]) async throws -> [Seen] {
-        try await decide(commands).map { verdict in
-            guard case .decided(let decision) = verdict else { throw NotDecided(verdict: verdict) }
+        try await decide(commands).map { result in
+            guard case .decided(let decision) = result else { throw NotDecided(result: result) }
             return seen(decision)
         }
     }
 
     /// Submits all commands at once, so that one batch decides them.
-    func decide(_ commands: [Command], before deadline: MonotonicInstant = .never) async throws -> [Verdict] {
-        let waits = commands.map { _ in Wait<Verdict>(on: TestDatabase.loop) }
+    func decide(_ commands: [Command], before deadline: MonotonicInstant = .never) async throws -> [CommandResult] {
+        let waits = commands.map { _ in Wait<CommandResult>(on: TestDatabase.loop) }
         runner.submit(zip(commands, waits).map { command, wait in WaitingCommand(command, deadline: deadline) { wait.succeed($0) } })
-        var verdicts: [Verdict] = []
-        for wait in waits { verdicts.append(try await wait.value()) }
-        return verdicts
+        var results: [CommandResult] = []
+        for wait in waits { results.append(try await wait.value()) }
+        return results
     }
 
     /// Asks for the hold's expiry, as a sweep does that sees it now.
@@ -120,7 +120,7 @@ final class StoreUnderTest: @unchecked Sendable {
         return account
     }
 
-    struct NotDecided: Error { let verdict: Verdict }
+    struct NotDecided: Error { let result: CommandResult }
 }
 
 /// Runs `body` on the test loop with `count` ledgers at one database, then audits the database.
