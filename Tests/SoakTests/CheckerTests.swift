@@ -333,7 +333,7 @@ private struct World {
     }
 
     func report(_ used: Int64) -> Ask {
-        Ask(id: charge, account: account, action: .report(used: Credits(whole: used), timeToLive: .seconds(30)))
+        Ask(id: charge, account: account, action: .report(usedSoFar: Credits(whole: used), timeToLive: .seconds(30)))
     }
 
     func settle(_ amount: Int64, of charge: ChargeID? = nil) -> Ask {

@@ -67,7 +67,7 @@ package struct OpenHold: Equatable, Sendable {
     package let account: AccountID
     package var amount: Credits
     /// Usage so far as last reported: cumulative, never falls. An expired hold is settled at this.
-    package var reported: Credits = .zero
+    package var usedSoFar: Credits = .zero
     /// The time at which the hold becomes overdue. The sweep then asks for its expiry. The hold
     /// counts as held until an expiry has ended it.
     package var expiresAt: Instant
@@ -78,13 +78,13 @@ package struct OpenHold: Equatable, Sendable {
     package var key: APIKeyID?
 
     package init(
-        charge: ChargeID, account: AccountID, amount: Credits, reported: Credits = .zero, expiresAt: Instant, isOverdue: Bool = false,
+        charge: ChargeID, account: AccountID, amount: Credits, usedSoFar: Credits = .zero, expiresAt: Instant, isOverdue: Bool = false,
         key: APIKeyID? = nil
     ) {
         self.charge = charge
         self.account = account
         self.amount = amount
-        self.reported = reported
+        self.usedSoFar = usedSoFar
         self.expiresAt = expiresAt
         self.isOverdue = isOverdue
         self.key = key

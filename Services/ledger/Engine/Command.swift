@@ -30,9 +30,9 @@ package struct Command: Equatable, Sendable {
         /// limits of the API key.
         case hold(HoldAmounts, takesShare: Bool = false, timeToLive: Duration, keyLimits: SpendingLimits? = nil)
         /// Adds credits to the running hold, and reports usage. `step` identifies a repetition.
-        case extend(step: Int64, HoldAmounts, used: Credits, timeToLive: Duration)
+        case extend(step: Int64, HoldAmounts, usedSoFar: Credits, timeToLive: Duration)
         /// Usage so far, cumulative. Keeps the running hold alive; decides what an expiry takes.
-        case report(used: Credits, timeToLive: Duration)
+        case report(usedSoFar: Credits, timeToLive: Duration)
         /// Marks the hold that is overdue since `due`, or ends it if it is already marked
         /// (``ExpireHold``).
         case expire(due: Instant)

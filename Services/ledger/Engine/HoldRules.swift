@@ -72,7 +72,7 @@ extension RulingBuilder {
             state.holds[command.id] = hold
             return .noted
         }
-        return .decided(end(Entry(of: command, .expire, requested: hold.reported, at: now, step: .terminal)))
+        return .decided(end(Entry(of: command, .expire, requested: hold.usedSoFar, at: now, step: .terminal)))
     }
 
     /// Returns the entry under the command's id if it belongs to another account or to another kind
@@ -124,7 +124,7 @@ extension OpenHold {
     /// Takes a report. Prolongs the hold only when less than half of the time to live is left, so
     /// that most reports change no indexed column.
     fileprivate mutating func report(_ used: Credits, for timeToLive: Duration, at now: Instant) {
-        reported = max(reported, used)
+        usedSoFar = max(usedSoFar, used)
         guard isOverdue || expiresAt - now < timeToLive / 2 else { return }
         isOverdue = false
         expiresAt = max(expiresAt, now + timeToLive)

@@ -68,13 +68,13 @@ CREATE INDEX journal_decided ON journal USING brin (decided_at) WITH (autosummar
 CREATE INDEX journal_conversation ON journal (conversation_id) WHERE conversation_id IS NOT NULL;
 
 CREATE TABLE open_hold (
-    charge_id  uuid        CONSTRAINT open_hold_once PRIMARY KEY,
-    account_id uuid        NOT NULL,
-    amount     bigint      NOT NULL CONSTRAINT open_hold_amount_positive CHECK (amount > 0),
-    reported   bigint      NOT NULL DEFAULT 0,      -- usage so far; an expiry takes it
-    expires_at timestamptz NOT NULL,                -- the sweep looks from then on
-    is_overdue boolean     NOT NULL DEFAULT false,  -- an expiry found it overdue once; the next one ends it
-    api_key_id text                                 -- the key it counts against, if that has limits
+    charge_id   uuid        CONSTRAINT open_hold_once PRIMARY KEY,
+    account_id  uuid        NOT NULL,
+    amount      bigint      NOT NULL CONSTRAINT open_hold_amount_positive CHECK (amount > 0),
+    used_so_far bigint      NOT NULL DEFAULT 0,      -- as last reported; an expiry takes it
+    expires_at  timestamptz NOT NULL,                -- the sweep looks from then on
+    is_overdue  boolean     NOT NULL DEFAULT false,  -- an expiry found it overdue once; the next one ends it
+    api_key_id  text                                 -- the key it counts against, if that has limits
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
 -- The sweep reads this index. A report leaves the column unchanged while at least half of the time

@@ -184,7 +184,7 @@ struct ReadHolds: Statement {
     let charges: [ChargeID]
 
     static let sql = """
-        SELECT charge_id, account_id, amount, reported, expires_at, is_overdue, api_key_id
+        SELECT charge_id, account_id, amount, used_so_far, expires_at, is_overdue, api_key_id
         FROM open_hold
         WHERE charge_id = ANY($1::uuid[])
         """
@@ -193,7 +193,7 @@ struct ReadHolds: Statement {
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> OpenHold {
         try OpenHold(
-            charge: row.next(), account: row.next(), amount: row.next(), reported: row.next(), expiresAt: row.next(),
+            charge: row.next(), account: row.next(), amount: row.next(), usedSoFar: row.next(), expiresAt: row.next(),
             isOverdue: row.next(), key: row.next(String?.self).map(APIKeyID.init(rawValue:)))
     }
 }

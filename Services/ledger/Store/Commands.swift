@@ -61,7 +61,7 @@ extension Command {
         self.init(
             id: message.chargeID, account: message.accountID,
             action: .extend(
-                step: message.step, message.amounts, used: message.usedSoFar,
+                step: message.step, message.amounts, usedSoFar: message.usedSoFar,
                 timeToLive: .milliseconds(message.timeToLiveMilliseconds)),
             context: Context(origin))
     }
@@ -83,7 +83,7 @@ extension Command {
     init(_ message: ReportUsage, from origin: CommandOrigin) {
         self.init(
             id: message.chargeID, account: message.accountID,
-            action: .report(used: message.usedSoFar, timeToLive: .milliseconds(message.timeToLiveMilliseconds)),
+            action: .report(usedSoFar: message.usedSoFar, timeToLive: .milliseconds(message.timeToLiveMilliseconds)),
             context: Context(origin))
     }
 

@@ -43,12 +43,12 @@ struct WriteBatch: Statement {
                 RETURNING 1
             ),
             put AS (
-                INSERT INTO open_hold (charge_id, account_id, amount, reported, expires_at, api_key_id, is_overdue)
+                INSERT INTO open_hold (charge_id, account_id, amount, used_so_far, expires_at, api_key_id, is_overdue)
                 SELECT
                     unnest($32::uuid[]), unnest($33::uuid[]), unnest($34::bigint[]), unnest($35::bigint[]), unnest($36::timestamptz[]),
                     unnest($37::text[]), unnest($51::boolean[])
                 ON CONFLICT (charge_id) DO UPDATE
-                SET amount = excluded.amount, reported = excluded.reported, expires_at = excluded.expires_at,
+                SET amount = excluded.amount, used_so_far = excluded.used_so_far, expires_at = excluded.expires_at,
                     is_overdue = excluded.is_overdue
             ),
             deleted AS (
@@ -81,7 +81,7 @@ struct WriteBatch: Statement {
         parameters.append(changes.holdsPut.map(\.charge))
         parameters.append(changes.holdsPut.map(\.account))
         parameters.append(changes.holdsPut.map(\.amount))
-        parameters.append(changes.holdsPut.map(\.reported))
+        parameters.append(changes.holdsPut.map(\.usedSoFar))
         parameters.append(changes.holdsPut.map(\.expiresAt))
         parameters.append(changes.holdsPut.map { $0.key?.rawValue })
         parameters.append(changes.holdsDeleted)

@@ -244,7 +244,7 @@ struct AccountReplay {
     private mutating func hear(_ ask: Ask, at sentAt: Instant) {
         guard let (used, timeToLive) = ask.report else { return }
         oracle.tick(sentAt, [])
-        let report = Ask(id: ask.id, account: account, action: .report(used: used, timeToLive: timeToLive))
+        let report = Ask(id: ask.id, account: account, action: .report(usedSoFar: used, timeToLive: timeToLive))
         _ = oracle.decide(report.command().prolongingLess)
     }
 
@@ -261,7 +261,7 @@ struct AccountReplay {
         // At this time the report prolongs nothing.
         oracle.tick(Instant(microseconds: 0), [])
         _ = oracle.decide(
-            Command(id: entry.charge, account: account, action: .report(used: entry.requested, timeToLive: .seconds(1))))
+            Command(id: entry.charge, account: account, action: .report(usedSoFar: entry.requested, timeToLive: .seconds(1))))
         return nil
     }
 
@@ -386,8 +386,8 @@ extension Command {
         let action: Action =
             switch self.action {
             case .extend(let step, let amounts, let used, let timeToLive):
-                .extend(step: step, amounts, used: used, timeToLive: timeToLive / 2)
-            case .report(let used, let timeToLive): .report(used: used, timeToLive: timeToLive / 2)
+                .extend(step: step, amounts, usedSoFar: used, timeToLive: timeToLive / 2)
+            case .report(let used, let timeToLive): .report(usedSoFar: used, timeToLive: timeToLive / 2)
             default: self.action
             }
         return Command(id: id, account: account, action: action, key: key)

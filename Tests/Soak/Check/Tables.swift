@@ -75,11 +75,12 @@ private struct ReadAccounts: Statement {
 }
 
 private struct ReadOpenHolds: Statement {
-    static let sql = "SELECT charge_id, account_id, amount, reported, expires_at, is_overdue FROM ledger.open_hold"
+    static let sql = "SELECT charge_id, account_id, amount, used_so_far, expires_at, is_overdue FROM ledger.open_hold"
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> OpenHold {
         try OpenHold(
-            charge: row.next(), account: row.next(), amount: row.next(), reported: row.next(), expiresAt: row.next(), isOverdue: row.next())
+            charge: row.next(), account: row.next(), amount: row.next(), usedSoFar: row.next(), expiresAt: row.next(), isOverdue: row.next()
+        )
     }
 }
 

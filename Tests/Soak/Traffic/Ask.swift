@@ -10,8 +10,8 @@ struct Ask: Hashable, Sendable {
 
     enum Action: Hashable, Sendable {
         case hold(HoldAmounts, takesShare: Bool, timeToLive: Duration, key: CallerKey?)
-        case extend(step: Int64, HoldAmounts, used: Credits, timeToLive: Duration)
-        case report(used: Credits, timeToLive: Duration)
+        case extend(step: Int64, HoldAmounts, usedSoFar: Credits, timeToLive: Duration)
+        case report(usedSoFar: Credits, timeToLive: Duration)
         case settle(amount: Credits, key: CallerKey?)
         case void
         case grant(PurchaseFulfilled.Kind, amount: Credits, expiresAt: Instant?)
@@ -49,8 +49,8 @@ struct Ask: Hashable, Sendable {
             key = itsKey
             action = .hold(amounts(asked), takesShare: takesShare, timeToLive: timeToLive, keyLimits: itsKey?.limits)
         case .extend(let step, let asked, let used, let timeToLive):
-            action = .extend(step: step, amounts(asked), used: used, timeToLive: timeToLive)
-        case .report(let used, let timeToLive): action = .report(used: used, timeToLive: timeToLive)
+            action = .extend(step: step, amounts(asked), usedSoFar: used, timeToLive: timeToLive)
+        case .report(let used, let timeToLive): action = .report(usedSoFar: used, timeToLive: timeToLive)
         case .settle(let amount, let itsKey):
             key = itsKey
             action = .settle(amount: amount)

@@ -170,8 +170,8 @@ struct CallStory: Sendable {
     private func ask(_ number: Int) -> Ask {
         let action: Ask.Action =
             switch steps[number].0 {
-            case .report: .report(used: steps[number].used, timeToLive: timeToLive)
-            case .extend(let extra): .extend(step: Int64(number + 1), extra, used: steps[number].used, timeToLive: timeToLive)
+            case .report: .report(usedSoFar: steps[number].used, timeToLive: timeToLive)
+            case .extend(let extra): .extend(step: Int64(number + 1), extra, usedSoFar: steps[number].used, timeToLive: timeToLive)
             }
         return Ask(id: hold.id, account: hold.account, action: action)
     }

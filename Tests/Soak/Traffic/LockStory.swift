@@ -49,7 +49,7 @@ struct LockStory: Sendable {
                 await driver.pause(for: lockStarts)
                 await driver.lock(account, for: lockTime)
             }
-            group.addTask { await driver.send(ask(.report(used: Credits(whole: 1), timeToLive: timeToLive)), after: .zero) }
+            group.addTask { await driver.send(ask(.report(usedSoFar: Credits(whole: 1), timeToLive: timeToLive)), after: .zero) }
             if isSettled {
                 group.addTask { await driver.send(ask(.settle(amount: Credits(whole: 7), key: nil)), after: settleStarts) }
             }

@@ -85,10 +85,10 @@ struct LotModel {
             let expiry = Command.Action.expire(due: state.holds[hold]?.expiresAt ?? now)
             let actions: [Command.Action] = [
                 .settle(amount: amount(0...12)), .settle(amount: amount(0...12)), .void,
-                .report(used: amount(0...9), timeToLive: .seconds(2)), expiry, expiry,
+                .report(usedSoFar: amount(0...9), timeToLive: .seconds(2)), expiry, expiry,
                 .extend(
                     step: Int64.random(in: 1...3, using: &random),
-                    HoldAmounts(most: amount(1...4), usual: credits(1), least: credits(1)), used: amount(0...3),
+                    HoldAmounts(most: amount(1...4), usual: credits(1), least: credits(1)), usedSoFar: amount(0...3),
                     timeToLive: .seconds(5)),
             ]
             return Command(id: hold, account: owner(of: hold), action: actions.randomElement(using: &random)!)

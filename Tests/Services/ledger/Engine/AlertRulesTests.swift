@@ -151,7 +151,7 @@ struct AlertRulesTests {
             case 1: ledger.do(reverse(id, 8, version: 1))
             case 2:
                 ledger.do(hold(8, for: .seconds(10)), on: call)
-                ledger.do(.report(used: credits(8), timeToLive: .seconds(1)), on: call)
+                ledger.do(.report(usedSoFar: credits(8), timeToLive: .seconds(1)), on: call)
                 ledger.pass(.seconds(11))
                 ledger.sweep()
                 ledger.pass(ledger.limits.expiryGrace)

@@ -100,7 +100,7 @@ struct ExpiryRulesTests {
         ledger.pass(.seconds(30))
         ledger.do(report(1), on: id)
         #expect(ledger.state.holds[id]?.expiresAt == first)
-        #expect(ledger.state.holds[id]?.reported == credits(1))
+        #expect(ledger.state.holds[id]?.usedSoFar == credits(1))
         ledger.pass(.microseconds(1))
         ledger.do(report(2), on: id)
         #expect(ledger.state.holds[id]?.expiresAt == ledger.now + .seconds(60))

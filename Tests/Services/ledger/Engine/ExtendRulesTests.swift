@@ -163,7 +163,7 @@ struct ExtendRulesTests {
         ledger.do(hold(1_000_000_000), on: id)
         let one = Credits(nano: 1)
         let more = HoldAmounts(most: one, usual: one, least: one)
-        #expect(seen(ledger.do(.extend(step: 1, more, used: .zero, timeToLive: .seconds(1)), on: id)) == .refused(.outOfRange))
+        #expect(seen(ledger.do(.extend(step: 1, more, usedSoFar: .zero, timeToLive: .seconds(1)), on: id)) == .refused(.outOfRange))
     }
 
     @Test(

@@ -115,7 +115,7 @@ struct Model {
                 .hold(drawAmounts(most, least), takesShare: share, timeToLive: timeToLive, keyLimits: limitsOfKey))
         case 40..<44: return Command(id: id, account: command.account, action: .charge(amount: most))
         case 44..<50: return command
-        case 50..<58: return command.asking(.report(used: amount(0...9), timeToLive: timeToLive))
+        case 50..<58: return command.asking(.report(usedSoFar: amount(0...9), timeToLive: timeToLive))
         case 58..<68:
             // Some were published before the hold's time was moved.
             let due = (chance(1, in: 4) ? dues[id] : nil) ?? oracle.charges[id]?.expiresAt ?? now
@@ -125,7 +125,7 @@ struct Model {
             let step = Int64.random(in: 1...3, using: &random)
             command.isRedelivered = chance(1, in: 20)
             return command.asking(
-                .extend(step: step, drawAmounts(most, least), used: amount(0...9), timeToLive: timeToLive))
+                .extend(step: step, drawAmounts(most, least), usedSoFar: amount(0...9), timeToLive: timeToLive))
         default:
             let model = chance(1, in: 4) ? nil : "model-\(Int.random(in: 0..<3, using: &random))"
             command.context.usage = Usage(

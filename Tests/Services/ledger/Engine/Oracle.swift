@@ -196,7 +196,7 @@ struct Oracle {
         let action: Command.Action =
             switch command.action {
             case .hold(let amounts, _, let timeToLive, _): .hold(plain(amounts), timeToLive: timeToLive)
-            case .extend(let step, let amounts, _, _): .extend(step: step, plain(amounts), used: .zero, timeToLive: .zero)
+            case .extend(let step, let amounts, _, _): .extend(step: step, plain(amounts), usedSoFar: .zero, timeToLive: .zero)
             default: command.action
             }
         func plain(_ amounts: HoldAmounts) -> HoldAmounts {

@@ -114,9 +114,9 @@ func extend(
     _ step: Int64 = 1, by amount: Int64, usual: Int64? = nil, least: Int64? = nil, isLast: Bool = false, used: Int64 = 0,
     for time: Duration = .seconds(60)
 ) -> Command.Action {
-    .extend(step: step, amounts(amount, usual: usual, least: least, isLast: isLast), used: credits(used), timeToLive: time)
+    .extend(step: step, amounts(amount, usual: usual, least: least, isLast: isLast), usedSoFar: credits(used), timeToLive: time)
 }
 
 func charge(_ amount: Int64) -> Command.Action { .charge(amount: credits(amount)) }
 func settle(_ amount: Int64) -> Command.Action { .settle(amount: credits(amount)) }
-func report(_ used: Int64) -> Command.Action { .report(used: credits(used), timeToLive: .seconds(60)) }
+func report(_ used: Int64) -> Command.Action { .report(usedSoFar: credits(used), timeToLive: .seconds(60)) }

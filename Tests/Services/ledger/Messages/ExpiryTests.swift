@@ -155,7 +155,7 @@ struct ExpiryTests {
 private struct ReadReported: Statement {
     typealias Output = Credits
     let charge: ChargeID
-    static let sql = "SELECT reported FROM open_hold WHERE charge_id = $1"
+    static let sql = "SELECT used_so_far FROM open_hold WHERE charge_id = $1"
     func bind(_ parameters: inout Parameters) { parameters.append(charge) }
 }
 
