@@ -11,7 +11,7 @@ import Telemetry
 /// | queue | prefetch | messages | replicas |
 /// |---|---|---|---|
 /// | `ledger.rpc.hold` | 250 | `hold.place.v1`, `hold.extend.v1` | one reads, the others stand by |
-/// | `ledger.cmd.charge` | 4,000 | `charge.settle.v1`, `hold.void.v1`, `hold.report.v1`, `hold.expire.v1` | the same |
+/// | `ledger.cmd.charge` | 4,000 | `charge.settle.v2`, `hold.void.v1`, `hold.report.v1`, `hold.expire.v1` | the same |
 /// | `ledger.cmd.billing` | 200 | `purchase.fulfilled.v1`, `purchase.reversed.v1` | the same |
 /// | `ledger.query.balance` | 500 | `balance.query.v1` | all in turn |
 struct LedgerMessages: Sendable {

@@ -13,7 +13,7 @@ import Telemetry
 /// |---|---|---|
 /// | `hold.place.v1` | RPC | before a call |
 /// | `hold.extend.v1` | RPC | before a stream uses up its hold |
-/// | `charge.settle.v1` | confirmed, else outbox | after a call that is paid for, before its answer ends |
+/// | `charge.settle.v2` | confirmed, else outbox | after a call that is paid for, before its answer ends |
 /// | `hold.void.v1` | confirmed, else outbox | after a held call that costs nothing |
 /// | `hold.void.v1` | sent and forgotten | after a question for a hold that was sent and not answered |
 /// | `hold.report.v1` | sent and forgotten | every few seconds of a long call |
@@ -118,7 +118,7 @@ struct LedgerMessages: Sendable {
     /// - Returns: false if neither is certain in time. The hold then expires at the largest report,
     ///   unless the broker or the outbox has the charge after all.
     func settle(_ settlement: SettleCharge, in context: MessageContext) async -> Bool {
-        await makeDurable(settlement, in: context)
+        await makeDurable(SettleCharges([settlement]), in: context)
     }
 
     /// Frees a hold. When even the outbox cannot take it, the hold expires by itself.

@@ -6,7 +6,7 @@ package import EventLoop
 package struct MessageProperties: Sendable, Equatable {
     package var messageID = ""
     package var correlationID = ""
-    /// The contract: `charge.settle.v1`.
+    /// The contract: `charge.settle.v2`.
     package var type = ""
     package var contentType = "application/json"
     /// Seconds since 1970; 0 means absent.

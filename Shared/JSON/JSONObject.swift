@@ -89,6 +89,12 @@ package struct JSONObject: Sendable {
     package func object(_ name: String) throws(JSONError) -> JSONObject { try required(name, optionalObject(name)) }
     package func array(_ name: String) throws(JSONError) -> [JSONValue] { try required(name, optionalArray(name)) }
 
+    /// The bytes of each element of an array, so that a flaw in one element does not spoil the others.
+    package func rawArray(_ name: String) throws(JSONError) -> [[UInt8]] {
+        guard let range = try value(name, .array, "an array") else { throw .missing(name) }
+        return try JSONValue.rawElements(Array(bytes[range]))
+    }
+
     // MARK: Optional members: absent and null are nil
 
     package func optionalString(_ name: String) throws(JSONError) -> String? {

@@ -33,6 +33,16 @@ package enum JSONValue: Sendable {
         }
     }
 
+    /// The bytes of each element of a checked array. Elements are read later, one by one.
+    static func rawElements(_ bytes: [UInt8]) throws(JSONError) -> [[UInt8]] {
+        try bytes.withUnsafeBufferPointer { (buffer) throws(JSONError) in
+            var reader = JSONReader(buffer)
+            var elements: [[UInt8]] = []
+            try reader.array(depth: 0) { (range, _) throws(JSONError) in elements.append(Array(buffer[range])) }
+            return elements
+        }
+    }
+
     private static func make(_ kind: JSONKind, _ buffer: UnsafeBufferPointer<UInt8>, _ range: Range<Int>) throws(JSONError) -> JSONValue {
         switch kind {
         case .string: .string(JSONText.decode(buffer, range))

@@ -3,7 +3,7 @@ import Contracts
 /// The body of a message of any type. What is accepted means the same when it is encoded again.
 enum MessageTarget {
     private static let types: [any Message.Type] = [
-        PlaceHold.self, ExtendHold.self, HoldReply.self, ExpireHold.self, VoidHold.self, ReportUsage.self, SettleCharge.self,
+        PlaceHold.self, ExtendHold.self, HoldReply.self, ExpireHold.self, VoidHold.self, ReportUsage.self, SettleCharges.self,
         PurchaseFulfilled.self, PurchaseReversed.self, QueryBalance.self, BalanceReply.self, BalanceLow.self, BalanceExhausted.self,
         UserRegistered.self, APIKeyRevoked.self, SessionRevoked.self, IntrospectAPIKey.self, APIKeyReply.self, QuerySigningKeys.self,
         SigningKeysReply.self,

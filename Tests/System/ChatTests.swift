@@ -111,11 +111,11 @@ extension SystemTests {
                 try await gateway.until("the charge is settled") { try await gateway.charges(of: account).count == 1 }
                 let charge = try #require(try await gateway.charges(of: account).first)
                 let metadata = try JSONObject(Array((charge.metadata ?? "").utf8))
-                #expect(try metadata.string("end") == "client_gone")
-                let sent = try metadata.integer("completion_tokens")
+                #expect(try metadata.string("end") == "client_disconnected")
+                let sent = try metadata.object("usage").integer("output")
                 // Events may be under way when the caller leaves: at 20 a second never more than a few.
                 #expect(sent >= Int64(heard) && sent <= Int64(heard) * 3 + 10, "\(heard) events heard, \(sent) tokens charged")
-                #expect(charge.amount == Self.price(promptTokens: try metadata.integer("prompt_tokens"), completionTokens: sent))
+                #expect(charge.amount == Self.price(promptTokens: try metadata.object("usage").integer("input"), completionTokens: sent))
                 #expect(try await gateway.openHolds(of: account) == 0)
             }
         }
@@ -145,7 +145,7 @@ extension SystemTests {
                 #expect(streamed.events.last?.contains(#""error":{"message""#) == true)
                 try await gateway.until("the charge is settled") { try await gateway.charges(of: account).count == 1 }
                 let charge = try #require(try await gateway.charges(of: account).first)
-                #expect(try JSONObject(Array((charge.metadata ?? "").utf8)).string("end") == "provider_died")
+                #expect(try JSONObject(Array((charge.metadata ?? "").utf8)).string("end") == "provider_error")
             }
         }
 

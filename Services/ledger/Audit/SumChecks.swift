@@ -14,43 +14,49 @@ struct UsageOffJournal: JournalCheck {
         SELECT
             account_id, NULL::uuid, NULL::bigint,
             format(
-                'quarter %s type %s model "%s" operation "%s": entries, credits, overage, prompt and completion tokens are %s, journal has %s',
-                quarter, type, model, operation,
-                CASE WHEN u.entries IS NULL THEN 'none' ELSE concat_ws(' ', u.entries, u.credits, u.overage, u.prompt_tokens, u.completion_tokens) END,
-                CASE WHEN j.entries IS NULL THEN 'none' ELSE concat_ws(' ', j.entries, j.credits, j.overage, j.prompt_tokens, j.completion_tokens) END)
+                'quarter %s type %s model "%s" operation "%s" unit "%s": entries, credits, overage and quantity are %s, journal has %s',
+                quarter, type, model, operation, unit,
+                CASE WHEN u.entries IS NULL THEN 'none' ELSE concat_ws(' ', u.entries, u.credits, u.overage, u.quantity) END,
+                CASE WHEN j.entries IS NULL THEN 'none' ELSE concat_ws(' ', j.entries, j.credits, j.overage, j.quantity) END)
         FROM (
-            SELECT account_id, quarter, type, model, operation, entries, credits, overage, prompt_tokens, completion_tokens
-            FROM usage_quarter
+            SELECT account_id, quarter, type, model, operation, unit, entries, credits, overage, quantity
+            FROM usage_15m
             WHERE quarter >= $1
         ) AS u
         FULL JOIN (
             SELECT
                 account_id, CASE WHEN second.entries IS NULL THEN date_bin('30 minutes', j.quarter, 'epoch') ELSE j.quarter END AS quarter,
-                type, model, operation, sum(j.entries) AS entries, sum(j.credits) AS credits, sum(j.overage) AS overage,
-                sum(j.prompt_tokens) AS prompt_tokens, sum(j.completion_tokens) AS completion_tokens
+                type, model, operation, unit, sum(j.entries) AS entries, sum(j.credits) AS credits, sum(j.overage) AS overage,
+                sum(j.quantity) AS quantity
             FROM (
                 SELECT
                     account_id, date_bin('15 minutes', decided_at, 'epoch') AS quarter,
                     date_bin('30 minutes', decided_at, 'epoch') + interval '15 minutes' AS second_quarter,
                     CASE WHEN kind IN (3, 5, 6, 7) THEN 'usage' WHEN kind = 27 THEN 'expiry' ELSE journal_kind(kind) END AS type,
                     left(coalesce(metadata ->> 'model', ''), 200) AS model, left(coalesce(metadata ->> 'operation', ''), 200) AS operation,
-                    count(*) AS entries, sum(posted_delta) AS credits,
-                    sum(CASE WHEN kind IN (3, 5, 6, 7) THEN greatest(requested - amount, 0) ELSE 0 END) AS overage,
-                    sum(least(greatest((metadata ->> 'prompt_tokens')::bigint, 0), 1000000000000)) AS prompt_tokens,
-                    sum(least(greatest((metadata ->> 'completion_tokens')::bigint, 0), 1000000000000)) AS completion_tokens
+                    part.unit, sum(part.entries) AS entries, sum(part.credits) AS credits, sum(part.overage) AS overage,
+                    sum(part.quantity) AS quantity
                 FROM journal
+                CROSS JOIN LATERAL (
+                    SELECT
+                        '' AS unit, 1 AS entries, posted_delta AS credits,
+                        CASE WHEN kind IN (3, 5, 6, 7) THEN greatest(requested - amount, 0) ELSE 0 END AS overage, 0::bigint AS quantity
+                    UNION ALL
+                    SELECT key, 0, 0, 0, value::bigint
+                    FROM jsonb_each_text(coalesce(metadata -> 'usage', '{}'))
+                    WHERE value::bigint > 0
+                ) AS part
                 WHERE decided_at >= $1 AND status = 0 AND (kind IN (3, 5, 6, 7) OR posted_delta <> 0)
-                GROUP BY 1, 2, 3, 4, 5, 6
+                GROUP BY 1, 2, 3, 4, 5, 6, 7
             ) AS j
             LEFT JOIN (
-                SELECT account_id, quarter AS second_quarter, type, model, operation, entries
-                FROM usage_quarter
+                SELECT account_id, quarter AS second_quarter, type, model, operation, unit, entries
+                FROM usage_15m
                 WHERE quarter >= $1
-            ) AS second USING (account_id, second_quarter, type, model, operation)
-            GROUP BY 1, 2, 3, 4, 5
-        ) AS j USING (account_id, quarter, type, model, operation)
-        WHERE (u.entries, u.credits, u.overage, u.prompt_tokens, u.completion_tokens)
-            IS DISTINCT FROM (j.entries, j.credits, j.overage, j.prompt_tokens, j.completion_tokens)
+            ) AS second USING (account_id, second_quarter, type, model, operation, unit)
+            GROUP BY 1, 2, 3, 4, 5, 6
+        ) AS j USING (account_id, quarter, type, model, operation, unit)
+        WHERE (u.entries, u.credits, u.overage, u.quantity) IS DISTINCT FROM (j.entries, j.credits, j.overage, j.quantity)
         """
 }
 

@@ -1,20 +1,16 @@
-import Contracts
+package import Contracts
 
-/// The part of a command that is added up in the rollups: model, operation, tokens.
+/// The part of a command that is added up in the rollups: model, operation, quantities.
 package struct Usage: Equatable, Sendable {
     package var model: String?
     package var operation: String?
-    package var promptTokens: Int64 = 0
-    package var completionTokens: Int64 = 0
+    package var units = UnitQuantities()
 
     /// The longest name of a model or an operation. A longer one is counted under its beginning.
     package static let nameScalarsMax = 200
 
-    package init(model: String? = nil, operation: String? = nil, promptTokens: Int64 = 0, completionTokens: Int64 = 0) {
-        self.model = model
-        self.operation = operation
-        self.promptTokens = promptTokens
-        self.completionTokens = completionTokens
+    package init(model: String? = nil, operation: String? = nil, units: UnitQuantities = [:]) {
+        (self.model, self.operation, self.units) = (model, operation, units)
     }
 }
 
@@ -41,13 +37,10 @@ struct UsageRow: Equatable, Sendable {
     /// The change of the balance: negative for spending.
     var credits: Credits = .zero
     var overage: Credits = .zero
-    var promptTokens: Int64 = 0
-    var completionTokens: Int64 = 0
+    /// Each unit is a row of its own in the table.
+    var units: [MeteredUnit: Int64] = [:]
 
     static let quarter: Int64 = 900_000_000
-    /// The most tokens of one call. A provider's figure beyond it is not believed.
-    static let tokensMax: Int64 = 1_000_000_000_000
-
     /// Adds up, one row a key. A sum that would leave 64 bits stays at their end.
     static func of(_ entries: [Entry]) -> [UsageRow] {
         var rows: [Key: UsageRow] = [:]
@@ -60,14 +53,11 @@ struct UsageRow: Equatable, Sendable {
             row.entries += 1
             row.credits = row.credits.adding(upTo64Bits: entry.postedDelta)
             row.overage = row.overage.adding(upTo64Bits: entry.overage)
-            row.promptTokens += tokens(usage?.promptTokens)
-            row.completionTokens += tokens(usage?.completionTokens)
+            for (unit, quantity) in usage?.units.all ?? [:] { row.units[unit, default: 0] += quantity }
             rows[key] = row
         }
         return Array(rows.values)
     }
-
-    private static func tokens(_ count: Int64?) -> Int64 { min(max(0, count ?? 0), tokensMax) }
 
     private static func name(_ text: String?) -> String {
         guard let text else { return "" }

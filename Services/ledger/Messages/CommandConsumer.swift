@@ -61,13 +61,13 @@ final class CommandConsumer: Sendable {
     /// before the queue's delivery limit. The order of an account's messages is not kept here.
     private func submit(_ deliveries: [Delivery]) async throws {
         guard deliveries.contains(where: { $0.priorDeliveries >= Self.suspectAfter }) else {
-            return runner.submit(deliveries.compactMap(waiting))
+            return runner.submit(deliveries.flatMap(waiting))
         }
         outcomes.isolated.add(Int64(deliveries.count))
         var rest = deliveries.shuffled()[...]
         var size = 1
         while !rest.isEmpty {
-            try await runner.isolate(rest.prefix(size).compactMap(waiting))
+            try await runner.isolate(rest.prefix(size).flatMap(waiting))
             rest = rest.dropFirst(size)
             size *= 2
         }
@@ -77,27 +77,44 @@ final class CommandConsumer: Sendable {
     /// deliveries.
     private static let suspectAfter = 5
 
-    /// - Returns: nil if the message cannot be read. It is then rejected.
-    private func waiting(_ delivery: Delivery) -> WaitingCommand? {
+    /// - Returns: the commands of the message. None if it cannot be read; it is then rejected.
+    private func waiting(_ delivery: Delivery) -> [WaitingCommand] {
         do throws(Malformed) {
             switch kind {
             case .holds:
                 let command = try Command.question(
                     delivery.properties.type, delivery.body, delivery.origin, isRedelivered: delivery.redelivered)
-                return WaitingCommand(command, deadline: delivery.deadline, isStale: isStale(delivery, command)) { [self] in
-                    conclude(delivery, command, $0)
-                }
+                return [
+                    WaitingCommand(command, deadline: delivery.deadline, isStale: isStale(delivery, command)) { [self] in
+                        conclude(delivery, command, nil, $0)
+                    }
+                ]
             case .commands(let queue):
-                let command = try Command.durable(delivery.properties.type, delivery.body, delivery.origin)
-                let message = DurableMessage(delivery: delivery, queue: queue.name)
-                return WaitingCommand(command, message: message, isStale: isStale(delivery, command)) { [self] in
-                    conclude(delivery, command, $0)
+                let items = try Command.durable(delivery.properties.type, delivery.body, delivery.origin)
+                let open = OpenItems(items.count)
+                return items.compactMap {
+                    waiting(delivery, OpenItem(DurableMessage(delivery: delivery, queue: queue.name, item: $0.item), open), $0)
                 }
             }
         } catch {
             outcomes.malformed.add()
             log.error("message refused", fields(delivery), error: error, trace: delivery.trace)
             consumer.reject(delivery, requeue: false)
+            return []
+        }
+    }
+
+    /// - Returns: nil for an item that cannot be read. It is then a dead letter of its own.
+    private func waiting(_ delivery: Delivery, _ item: OpenItem, _ content: DurableItem) -> WaitingCommand? {
+        switch content.command {
+        case .success(let command):
+            return WaitingCommand(command, message: item.message, isStale: isStale(delivery, command)) { [self] in
+                conclude(delivery, command, item, $0)
+            }
+        case .failure(let error):
+            outcomes.malformed.add()
+            log.error("item refused", fields(delivery), error: error, trace: delivery.trace)
+            giveUp(delivery, nil, item, "malformed", because: "\(error)")
             return nil
         }
     }
@@ -112,9 +129,9 @@ final class CommandConsumer: Sendable {
 
     // MARK: Answers
 
-    private func conclude(_ delivery: Delivery, _ command: Command, _ result: CommandResult) {
+    private func conclude(_ delivery: Delivery, _ command: Command, _ item: OpenItem?, _ result: CommandResult) {
         switch result {
-        case .decided(let decision): conclude(delivery, command, decision)
+        case .decided(let decision): conclude(delivery, command, item, decision)
         case .undecided:
             outcomes.busy.add()
             log.warning("question not decided in time", fields(delivery, command), trace: delivery.trace)
@@ -125,27 +142,44 @@ final class CommandConsumer: Sendable {
             consumer.ack(delivery)
         case .kept:
             outcomes.kept.add()
-            consumer.ack(delivery)
+            ack(delivery, item)
         case .failed(let error):
             outcomes.failed.add()
             log.error("command cannot be written", fields(delivery, command), error: error, trace: delivery.trace)
             isHold
                 ? answer(delivery, .invalid("the ledger cannot write this request", command))
-                : consumer.reject(delivery, requeue: false)
+                : giveUp(delivery, command, item, "not_written", because: "\(error)")
         case .givenBack: break
         }
     }
 
-    private func conclude(_ delivery: Delivery, _ command: Command, _ decision: Decision) {
+    private func conclude(_ delivery: Delivery, _ command: Command, _ item: OpenItem?, _ decision: Decision) {
         outcomes.note(decision)
         record(decision, delivery, command)
         if isHold {
             answer(delivery, HoldReply(decision, to: command))
         } else if decision.isMistake, !command.isHousekeeping {
-            consumer.reject(delivery, requeue: false)
+            giveUp(delivery, command, item, "refused", because: decision.mistake)
         } else {
             // The sweep asks again for an expiry that was refused.
-            consumer.ack(delivery)
+            ack(delivery, item)
+        }
+    }
+
+    /// Acknowledges the message when its last item is durable.
+    private func ack(_ delivery: Delivery, _ item: OpenItem?) { finish(delivery, item, isStored: true) }
+
+    private func finish(_ delivery: Delivery, _ item: OpenItem?, isStored: Bool) {
+        guard item?.open.finish(isStored: isStored) ?? true else { return }
+        (item?.open.isSpoiled ?? !isStored) ? consumer.reject(delivery, requeue: false) : consumer.ack(delivery)
+    }
+
+    /// Makes a command that cannot take effect a dead letter: its whole message, or its item if the
+    /// message has others.
+    private func giveUp(_ delivery: Delivery, _ command: Command?, _ item: OpenItem?, _ errorClass: String, because reason: String) {
+        guard let item, item.message.item != nil else { return finish(delivery, item, isStored: false) }
+        runner.park(item.message, of: command?.account, errorClass: errorClass, because: reason) { [self] in
+            finish(delivery, item, isStored: $0)
         }
     }
 

@@ -120,24 +120,24 @@ CREATE TABLE key_spending (
 -- The sums of a quarter of an hour. A quarter that is older than 40 days and lies before every
 -- checkpoint of the audit is folded into its half-hour. Days consist of half-hours in all time zones
 -- but three.
-CREATE TABLE usage_quarter (
-    account_id        uuid        NOT NULL,
-    quarter           timestamptz NOT NULL,  -- start of the quarter, or of the half-hour
-    type              text        NOT NULL,
-    model             text        NOT NULL,  -- '': none
-    operation         text        NOT NULL,  -- '': none
-    entries           bigint      NOT NULL,
-    credits           bigint      NOT NULL,  -- change of the balance: below zero for usage
-    overage           bigint      NOT NULL,  -- used and not collected
-    prompt_tokens     bigint      NOT NULL,
-    completion_tokens bigint      NOT NULL,
-    CONSTRAINT usage_quarter_once PRIMARY KEY (account_id, quarter, type, model, operation)
+CREATE TABLE usage_15m (
+    account_id uuid        NOT NULL,
+    quarter    timestamptz NOT NULL,             -- start of the quarter, or of the half-hour
+    type       text        NOT NULL,
+    model      text        NOT NULL,             -- '': none
+    operation  text        NOT NULL,             -- '': none
+    entries    bigint      NOT NULL,             -- 0 in the row of a unit, as are the next two
+    credits    bigint      NOT NULL,             -- change of the balance: below zero for usage
+    overage    bigint      NOT NULL,             -- used and not collected
+    unit       text        NOT NULL DEFAULT '',  -- '': the row of the entries
+    quantity   bigint      NOT NULL DEFAULT 0,   -- of the unit
+    CONSTRAINT usage_15m_once PRIMARY KEY (account_id, quarter, type, model, operation, unit)
 ) WITH (fillfactor = 70);
 
 -- This index serves the administrators' sums over all accounts, and finds the quarters to fold. A
 -- BRIN index does not fit: new rows take the place of folded ones, so rows on disk are not in the
 -- order of their times.
-CREATE INDEX usage_quarter_time ON usage_quarter (quarter);
+CREATE INDEX usage_15m_time ON usage_15m (quarter);
 
 -- The results of audits, nightly and requested ones.
 CREATE TABLE audit_run (
@@ -348,8 +348,8 @@ DO $$ BEGIN
         UNION ALL
         SELECT decided_at, %1$L, 'handled', NULL::uuid, conversation_id, NULL::uuid, replace(trace_id::text, '-', ''),
             CASE kind
-                WHEN 1 THEN 'hold.place.v1' WHEN 2 THEN 'hold.extend.v1' WHEN 3 THEN 'charge.settle.v1' WHEN 4 THEN 'hold.void.v1'
-                WHEN 5 THEN 'hold expired' WHEN 6 THEN 'charge.settle.v1' WHEN 7 THEN 'charge' WHEN 20 THEN 'purchase.fulfilled.v1'
+                WHEN 1 THEN 'hold.place.v1' WHEN 2 THEN 'hold.extend.v1' WHEN 3 THEN 'charge.settle.v2' WHEN 4 THEN 'hold.void.v1'
+                WHEN 5 THEN 'hold expired' WHEN 6 THEN 'charge.settle.v2' WHEN 7 THEN 'charge' WHEN 20 THEN 'purchase.fulfilled.v1'
                 WHEN 21 THEN 'purchase.fulfilled.v1' WHEN 26 THEN 'purchase.reversed.v1' WHEN 27 THEN 'lot expired' ELSE 'grant'
             END,
             'charge ' || charge_id, 'handled', nullif(journal_status(status), 'applied')

@@ -2,7 +2,7 @@ import Contracts
 import LedgerCore
 import Postgres
 
-/// Folds quarters of an hour in `usage_quarter` into half-hours. Folds only quarters that are older
+/// Folds quarters of an hour in `usage_15m` into half-hours. Folds only quarters that are older
 /// than 40 days and lie before the newest checkpoint of the audit. About half of the rows disappear.
 /// Days stay exact in every zone whose offset is a multiple of 30 minutes.
 ///
@@ -43,9 +43,9 @@ private struct FindFoldable: Statement {
     static let sql = """
         SELECT second
         FROM generate_series(
-            date_bin('30 minutes', (SELECT min(quarter) FROM usage_quarter), 'epoch') + interval '15 minutes',
+            date_bin('30 minutes', (SELECT min(quarter) FROM usage_15m), 'epoch') + interval '15 minutes',
             \(UsageFolding.end) - interval '15 minutes', interval '30 minutes') AS second
-        WHERE (SELECT true FROM usage_quarter WHERE quarter = second LIMIT 1)
+        WHERE (SELECT true FROM usage_15m WHERE quarter = second LIMIT 1)
         ORDER BY second
         """
 }
@@ -60,23 +60,20 @@ struct FoldQuarter: Statement {
     static let sql = """
         WITH
             folded AS (
-                DELETE FROM usage_quarter
-                WHERE quarter = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM usage_quarter WHERE quarter = $1 LIMIT $2))
-                RETURNING account_id, type, model, operation, entries, credits, overage, prompt_tokens, completion_tokens
+                DELETE FROM usage_15m
+                WHERE quarter = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM usage_15m WHERE quarter = $1 LIMIT $2))
+                RETURNING account_id, type, model, operation, entries, credits, overage, unit, quantity
             ),
             added AS (
-                INSERT INTO usage_quarter AS sum (
-                    account_id, quarter, type, model, operation, entries, credits, overage, prompt_tokens, completion_tokens)
-                SELECT
-                    account_id, $1 - interval '15 minutes', type, model, operation, entries, credits, overage, prompt_tokens,
-                    completion_tokens
+                INSERT INTO usage_15m AS sum (
+                    account_id, quarter, type, model, operation, entries, credits, overage, unit, quantity)
+                SELECT account_id, $1 - interval '15 minutes', type, model, operation, entries, credits, overage, unit, quantity
                 FROM folded
-                ON CONFLICT (account_id, quarter, type, model, operation) DO UPDATE
+                ON CONFLICT (account_id, quarter, type, model, operation, unit) DO UPDATE
                 SET entries = sum.entries + excluded.entries,
                     credits = least(greatest(sum.credits::numeric + excluded.credits, -9223372036854775808), 9223372036854775807)::bigint,
                     overage = least(sum.overage::numeric + excluded.overage, 9223372036854775807)::bigint,
-                    prompt_tokens = sum.prompt_tokens + excluded.prompt_tokens,
-                    completion_tokens = sum.completion_tokens + excluded.completion_tokens
+                    quantity = sum.quantity + excluded.quantity
             )
         SELECT count(*) FROM folded
         """

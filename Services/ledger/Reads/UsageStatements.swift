@@ -10,19 +10,27 @@ struct UsageSums: Equatable, Sendable {
     var credits = "0"
     /// Used and not collected.
     var overage = "0"
-    var promptTokens: Int64 = 0
-    var completionTokens: Int64 = 0
+    var units: [MeteredUnit: Int64] = [:]
 
     static let none = UsageSums()
 
+    var promptTokens: Int64 { units.reduce(0) { $1.key.isPromptToken ? $0 + $1.value : $0 } }
+    var completionTokens: Int64 { units.reduce(0) { $1.key.isCompletionToken ? $0 + $1.value : $0 } }
+
+    /// Sums of rows that are one for each unit (``ofUnits``).
     fileprivate static let columns = """
         coalesce(sum(entries), 0)::bigint AS entries, trim_scale(coalesce(sum(credits), 0) * 0.000000001)::text AS credits,
-            trim_scale(coalesce(sum(overage), 0) * 0.000000001)::text AS overage, coalesce(sum(prompt_tokens), 0)::bigint AS prompt_tokens,
-            coalesce(sum(completion_tokens), 0)::bigint AS completion_tokens
+            trim_scale(coalesce(sum(overage), 0) * 0.000000001)::text AS overage,
+            coalesce(string_agg(unit || '=' || quantity, ' ') FILTER (WHERE unit <> ''), '') AS units
+        """
+
+    /// Sums of rows of `usage_15m`, grouped by unit and what else the statement groups by.
+    fileprivate static let ofUnits = """
+        unit, sum(entries) AS entries, sum(credits) AS credits, sum(overage) AS overage, sum(quantity) AS quantity
         """
 }
 
-/// The accounts of a usage report: one account, by the primary key of `usage_quarter`, or all, by the index on time.
+/// The accounts of a usage report: one account, by the primary key of `usage_15m`, or all, by the index on time.
 protocol UsageScope: Sendable {
     /// A condition on $1.
     static var condition: String { get }
@@ -53,8 +61,12 @@ struct UsageByType<Scope: UsageScope>: Statement {
     static var sql: String {
         """
         SELECT type, \(UsageSums.columns)
-        FROM usage_quarter
-        WHERE \(Scope.condition) AND quarter >= $2 AND quarter < $3
+        FROM (
+            SELECT type, \(UsageSums.ofUnits)
+            FROM usage_15m
+            WHERE \(Scope.condition) AND quarter >= $2 AND quarter < $3
+            GROUP BY type, unit
+        ) AS units
         GROUP BY type
         ORDER BY type
         """
@@ -83,15 +95,21 @@ struct UsageByDay<Scope: UsageScope>: Statement {
 
     static var sql: String {
         """
-        WITH sums AS (
-            SELECT (quarter AT TIME ZONE $4)::date AS day, type, \(UsageSums.columns)
-            FROM usage_quarter
-            WHERE \(Scope.condition) AND quarter >= $2 AND quarter < $3
-            GROUP BY 1, 2
-        )
+        WITH
+            units AS (
+                SELECT (quarter AT TIME ZONE $4)::date AS day, type, \(UsageSums.ofUnits)
+                FROM usage_15m
+                WHERE \(Scope.condition) AND quarter >= $2 AND quarter < $3
+                GROUP BY 1, type, unit
+            ),
+            sums AS (
+                SELECT day, type, \(UsageSums.columns)
+                FROM units
+                GROUP BY day, type
+            )
         SELECT
             to_char(day, 'YYYY-MM-DD'), type, coalesce(entries, 0), coalesce(credits, '0'), coalesce(overage, '0'),
-            coalesce(prompt_tokens, 0), coalesce(completion_tokens, 0)
+            coalesce(units, '')
         FROM (
             SELECT day::date
             FROM generate_series(
@@ -138,18 +156,26 @@ struct UsageByName<Scope: UsageScope, Group: UsageGroup>: Statement {
         """
         WITH
             usage AS (
-                SELECT
-                    \(Group.column) AS name, sum(entries) AS entries, sum(credits) AS credits, sum(overage) AS overage,
-                    sum(prompt_tokens) AS prompt_tokens, sum(completion_tokens) AS completion_tokens
-                FROM usage_quarter
+                SELECT \(Group.column) AS name, \(UsageSums.ofUnits)
+                FROM usage_15m
                 WHERE \(Scope.condition) AND quarter >= $2 AND quarter < $3 AND type = 'usage'
-                GROUP BY \(Group.column)
+                GROUP BY \(Group.column), unit
             ),
-            placed AS (SELECT *, row_number() OVER (ORDER BY credits, name) AS place FROM usage)
-        SELECT min(place) <= $4, CASE WHEN min(place) <= $4 THEN min(name) ELSE '' END, \(UsageSums.columns)
+            ranked AS (
+                SELECT name, least(row_number() OVER (ORDER BY sum(credits), name), $4 + 1) AS place
+                FROM usage
+                GROUP BY name
+            ),
+            placed AS (
+                SELECT place, CASE WHEN place <= $4 THEN min(name) ELSE '' END AS name, \(UsageSums.ofUnits)
+                FROM usage
+                JOIN ranked USING (name)
+                GROUP BY place, unit
+            )
+        SELECT place <= $4, min(name), \(UsageSums.columns)
         FROM placed
-        GROUP BY least(place, $4 + 1)
-        ORDER BY least(place, $4 + 1)
+        GROUP BY place
+        ORDER BY place
         """
     }
 
@@ -187,8 +213,14 @@ struct ReadTotals: Statement {
 
 extension UsageSums {
     fileprivate init(_ row: inout RowReader) throws(PostgresError) {
-        try self.init(
-            entries: row.next(), credits: row.next(), overage: row.next(), promptTokens: row.next(), completionTokens: row.next())
+        try self.init(entries: row.next(), credits: row.next(), overage: row.next())
+        for sum in try row.next(String.self).split(separator: " ") {
+            let parts = sum.split(separator: "=")
+            guard parts.count == 2, let unit = MeteredUnit(rawValue: String(parts[0])), let quantity = Int64(parts[1]) else {
+                throw PostgresError(.typeMismatch, "usage_15m has no unit and quantity \(sum)")
+            }
+            units[unit] = quantity
+        }
     }
 }
 

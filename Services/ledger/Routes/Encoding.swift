@@ -37,6 +37,9 @@ extension HistoryLine {
     /// The facts of the model call that the entry charges.
     var call: JSONObject? { metadata.flatMap { try? JSONObject($0.bytes) } }
 
+    /// The quantities that the call used.
+    var units: UnitQuantities? { (try? call?.optionalObject("usage")).flatMap { try? UnitQuantities(from: $0) } }
+
     private var metadataForOwner: [UInt8]? {
         guard let call else { return nil }
         var splice = JSONSplice(call)
@@ -65,6 +68,9 @@ extension UsageSums {
         json.field("prompt_tokens", promptTokens)
         json.field("completion_tokens", completionTokens)
         json.field("overage", decimal: overage)
+        json.object("units") { json in
+            for (unit, quantity) in units.sorted(by: { $0.key < $1.key }) { json.field(unit.rawValue, quantity) }
+        }
     }
 
     private var used: String { credits == "0" ? credits : credits.hasPrefix("-") ? String(credits.dropFirst()) : "-" + credits }

@@ -42,12 +42,13 @@ extension HistoryLine {
     var csvCells: [CSV.Cell] {
         let call = call
         func text(_ name: String) -> CSV.Cell { .text((try? call?.optionalString(name)) ?? "") }
-        func number(_ name: String) -> CSV.Cell { .plain((try? call?.optionalInteger(name)).map(String.init) ?? "") }
+        func number(_ count: Int64?) -> CSV.Cell { .plain(count.map(String.init) ?? "") }
+        let units = units
         return [
             .plain(entry.at.description), .plain(entry.charge.description), .plain(entry.kind.type),
             .plain(entry.postedDelta.description), .plain((entry.postedAfter - entry.postedDelta).description),
-            .plain(entry.postedAfter.description), .text(description ?? ""), text("model"), text("operation"), number("prompt_tokens"),
-            number("completion_tokens"), .plain(entry.overage > .zero ? entry.overage.description : ""), .plain(flag ?? ""),
+            .plain(entry.postedAfter.description), .text(description ?? ""), text("model"), text("operation"), number(units?.promptTokens),
+            number(units?.completionTokens), .plain(entry.overage > .zero ? entry.overage.description : ""), .plain(flag ?? ""),
             .plain(entry.expiresAt?.description ?? ""),
         ]
     }

@@ -1,5 +1,5 @@
 import AMQP
-import Contracts
+package import Contracts
 package import EventLoop
 import Postgres
 package import Telemetry
@@ -21,6 +21,7 @@ package final class BatchRunner: @unchecked Sendable {
     private let log: Logger
     private let commandsMax: Int
     private let lines: AccountLines
+    private let badItems: BadItems
     private var holds: [WaitingCommand] = []
     private var durable: [WaitingCommand] = []
     private var isolated: [Group] = []
@@ -51,6 +52,7 @@ package final class BatchRunner: @unchecked Sendable {
         self.log = log
         self.commandsMax = commandsMax
         self.lines = lines ?? AccountLines(store: store, log: log, commandsMax: commandsMax)
+        badItems = BadItems(store: store, log: log)
         self.lines.claim = { [unowned self] in takeQueued(of: $0) }
         self.lines.release = { [unowned self] in putFirst($0) }
         self.lines.isBeingDecided = { [unowned self] in inBatch.contains($0) }
@@ -85,6 +87,18 @@ package final class BatchRunner: @unchecked Sendable {
         isolated.append(group)
         arrival?.succeed(())
         try await group.tried.value()
+    }
+
+    /// Makes an item that cannot take effect a dead letter of its own. Its message stays whole for
+    /// the other items.
+    /// - Parameters:
+    ///   - account: the account of its command; nil if none can be read.
+    ///   - then: called with true when the dead letter is durable, with false if Postgres refuses it.
+    package func park(
+        _ item: DurableMessage, of account: AccountID?, errorClass: String, because reason: String, then: @escaping (Bool) -> Void
+    ) {
+        loop.preconditionCurrent()
+        badItems.add(RowToKeep(message: item, account: account, state: "parked", errorClass: errorClass, reason: reason), then: then)
     }
 
     /// Decides one command that came over HTTP.
@@ -123,8 +137,9 @@ package final class BatchRunner: @unchecked Sendable {
         defer { giveBackAll() }
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
-                let lines = lines
+                let (lines, badItems) = (lines, badItems)
                 group.addTask(executorPreference: loop) { try await lines.run() }
+                group.addTask(executorPreference: loop) { try await badItems.run() }
                 group.addTask(executorPreference: loop) { try await self.dropOverdue() }
                 try await runBatches()
                 group.cancelAll()

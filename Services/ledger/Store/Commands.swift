@@ -11,11 +11,49 @@ package struct CommandOrigin: Sendable {
     var conversation: ConversationID?
 }
 
+/// One command of a durable message, or the flaw of one of its items.
+package struct DurableItem: Sendable {
+    package let command: Result<Command, Malformed>
+    /// Nil: the message has one command.
+    package let item: DurableMessage.Item?
+}
+
 extension Command {
-    /// Reads a durable command of any queue.
-    package static func durable(_ type: String, _ body: [UInt8], _ origin: CommandOrigin) throws(Malformed) -> Command {
+    /// Reads a durable message of any queue. Of several items each is read by itself.
+    package static func durable(_ type: String, _ body: [UInt8], _ origin: CommandOrigin) throws(Malformed) -> [DurableItem] {
+        guard type == SettleCharges.name else {
+            return [DurableItem(command: .success(try single(type, body, origin)), item: nil)]
+        }
+        let items: [[UInt8]]
+        do { items = try SettleCharges.items(in: body) } catch { throw .content(error) }
+        if items.count == 1 { return [DurableItem(command: .success(try settlement(items[0], origin)), item: nil)] }
+        return items.enumerated().map { index, bytes in
+            DurableItem(
+                command: Result { () throws(Malformed) in try settlement(bytes, origin) },
+                item: DurableMessage.Item(index: index, body: Array(#"{"items":["#.utf8) + bytes + Array("]}".utf8)))
+        }
+    }
+
+    /// Reads the command of a row, which has one.
+    static func one(_ type: String, _ body: [UInt8], _ origin: CommandOrigin) throws(Malformed) -> Command {
+        let items = try durable(type, body, origin)
+        guard items.count == 1 else { throw .content(MessageError(field: "items", expected: "one item in a row")) }
+        return try items[0].command.get()
+    }
+
+    private static func settlement(_ item: [UInt8], _ origin: CommandOrigin) throws(Malformed) -> Command {
+        do {
+            let charge = try SettleCharge(from: JSONObject(item))
+            guard charge.lease == nil else { throw MessageError(field: "lease", expected: "none, because this ledger grants no leases") }
+            return Command(charge, from: origin)
+        } catch {
+            throw .content(error)
+        }
+    }
+
+    /// Reads a message that is one command.
+    private static func single(_ type: String, _ body: [UInt8], _ origin: CommandOrigin) throws(Malformed) -> Command {
         switch type {
-        case SettleCharge.name: Command(try read(SettleCharge.self, body), from: origin)
         case VoidHold.name: Command(try read(VoidHold.self, body), from: origin)
         case ReportUsage.name: Command(try read(ReportUsage.self, body), from: origin)
         case ExpireHold.name: Command(try read(ExpireHold.self, body))
@@ -71,8 +109,7 @@ extension Command {
         self.init(
             id: message.chargeID, account: message.accountID, action: .settle(amount: message.amount), key: call.apiKeyID,
             context: Context(origin, description: call.model) { call.encode(into: &$0) })
-        context.usage = Usage(
-            model: call.model, operation: call.operation, promptTokens: call.promptTokens, completionTokens: call.completionTokens)
+        context.usage = Usage(model: call.model, operation: call.operation, units: call.usage)
     }
 
     init(_ message: VoidHold, from origin: CommandOrigin) {

@@ -14,10 +14,21 @@ struct KeptCommand: Sendable {
     let command: Command
 }
 
+/// A message, or an item of one, that becomes a row.
+struct RowToKeep: Sendable {
+    let message: DurableMessage
+    /// The account in whose order the row is decided. Nil: no command can be read from it.
+    let account: AccountID?
+    /// `replay`: the ledger decides it. `parked`: an operator does.
+    let state: String
+    let errorClass: String
+    let reason: String
+}
+
 /// Writes messages as rows, in their order. A row that exists already stays as it is, because its
 /// message was delivered twice.
-struct KeepCommands: Statement {
-    let commands: [(command: Command, message: DurableMessage)]
+struct KeepRows: Statement {
+    let rows: [RowToKeep]
 
     static let sql = """
         INSERT INTO dead_letter (
@@ -25,28 +36,30 @@ struct KeepCommands: Statement {
             error_class, error_message, state, next_attempt_at)
         SELECT
             m.id, m.queue, m.exchange, m.routing_key, m.type, m.source, m.conversation, m.traceparent, m.body, m.account, 1,
-            'account_locked', 'the account was locked for too long; tried again in order', 'replay', clock_timestamp()
-        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-            WITH ORDINALITY AS m (id, queue, exchange, routing_key, type, source, conversation, traceparent, body, account, n)
+            m.class, m.reason, m.state, CASE m.state WHEN 'replay' THEN clock_timestamp() END
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+            WITH ORDINALITY AS m (
+                id, queue, exchange, routing_key, type, source, conversation, traceparent, body, account, class, reason, state, n)
         ORDER BY m.n
         ON CONFLICT DO NOTHING
         """
 
     func bind(_ parameters: inout Parameters) {
-        let deliveries = commands.map(\.message.delivery)
-        // A message without a valid id gets a new one. A second row of it is harmless, because its
-        // command has the same charge id.
-        let ids = deliveries.map { MessageID($0.properties.messageID) ?? .make() }
+        let deliveries = rows.map(\.message.delivery)
+        let ids = rows.map(\.message.rowID)
         parameters.append(ids)
-        parameters.append(commands.map(\.message.queue))
+        parameters.append(rows.map(\.message.queue))
         parameters.append(deliveries.map(\.exchange))
         parameters.append(deliveries.map(\.routingKey))
         parameters.append(deliveries.map(\.properties.type))
         parameters.append(deliveries.map(\.properties.userID))
         parameters.append(zip(deliveries, ids).map { $0.conversation ?? ConversationID(rawValue: $1.rawValue) })
         parameters.append(deliveries.map { $0.trace?.traceparent })
-        parameters.append(deliveries.map(\.body))
-        parameters.append(commands.map(\.command.account.description))
+        parameters.append(rows.map(\.message.body))
+        parameters.append(rows.map(\.account?.description))
+        parameters.append(rows.map(\.errorClass))
+        parameters.append(rows.map { String($0.reason.replacing("\0", with: "").prefix(1_000)) })
+        parameters.append(rows.map(\.state))
     }
 }
 
@@ -106,7 +119,7 @@ struct ReadKeptCommands: Statement {
         let trace = try row.next(String?.self).flatMap { TraceContext(traceparent: $0) }
         let origin = try CommandOrigin(trace: trace, conversation: row.next())
         do throws(Malformed) {
-            return KeptCommand(messageID: id, consumer: consumer, command: try .durable(type, body, origin))
+            return KeptCommand(messageID: id, consumer: consumer, command: try .one(type, body, origin))
         } catch {
             throw PostgresError(.typeMismatch, "the dead letter \(id) holds no command: \(error)")
         }
@@ -157,9 +170,20 @@ struct ParkKeptCommand: Statement {
 extension LedgerStore {
     /// Commits durable commands as rows.
     package func keep(_ commands: [WaitingCommand]) async throws {
-        let messages = commands.compactMap { waiting in waiting.message.map { (waiting.command, $0) } }
+        try await keep(
+            commands.compactMap { waiting in
+                waiting.message.map {
+                    RowToKeep(
+                        message: $0, account: waiting.command.account, state: "replay", errorClass: "account_locked",
+                        reason: "the account was locked for too long; tried again in order")
+                }
+            })
+    }
+
+    /// Commits rows.
+    func keep(_ rows: [RowToKeep]) async throws {
         try await pool.transaction { transaction in
-            _ = try await transaction.commit(BeginBatch(lockWithin: Self.lockWithin), KeepCommands(commands: messages))
+            _ = try await transaction.commit(BeginBatch(lockWithin: Self.lockWithin), KeepRows(rows: rows))
         }
     }
 
@@ -172,6 +196,15 @@ extension LedgerStore {
 }
 
 extension Decision {
+    /// The reason of a mistake, for the operator who reads its dead letter.
+    package var mistake: String {
+        switch self {
+        case .conflict(let entry): "the id has another command: \(entry.kind), account \(entry.account)"
+        case .invalid(let flaw): flaw.rawValue
+        case .decided, .duplicate, .superseded, .refused, .awaitingFunds, .undecided, .noted: ""
+        }
+    }
+
     /// True if the sender made a mistake, so that no repetition can succeed.
     package var isMistake: Bool {
         switch self {

@@ -1,4 +1,5 @@
 package import AMQP
+import Contracts
 package import EventLoop
 package import Postgres
 
@@ -56,12 +57,35 @@ package struct WaitingCommand: Sendable {
     }
 }
 
-/// A message of a durable queue.
+/// A message of a durable queue, or one of its items.
 package struct DurableMessage: Sendable {
     let delivery: Delivery
     let queue: String
+    /// Nil: the message has one command.
+    package let item: Item?
 
-    package init(delivery: Delivery, queue: String) { (self.delivery, self.queue) = (delivery, queue) }
+    /// One of several items of a message.
+    package struct Item: Sendable {
+        let index: Int
+        /// The item as a message of its own.
+        let body: [UInt8]
+
+        package init(index: Int, body: [UInt8]) { (self.index, self.body) = (index, body) }
+    }
+
+    package init(delivery: Delivery, queue: String, item: Item? = nil) {
+        (self.delivery, self.queue, self.item) = (delivery, queue, item)
+    }
+
+    var body: [UInt8] { item?.body ?? delivery.body }
+
+    /// The id of a row for it, the same for each delivery. A message without a valid id gets a new
+    /// one. A second row of it is harmless, because its command has the same charge id.
+    var rowID: MessageID {
+        let id = MessageID(delivery.properties.messageID) ?? .make()
+        guard let item else { return id }
+        return MessageID(rawValue: UUIDv7(high: id.rawValue.high, low: id.rawValue.low ^ UInt64(item.index)))
+    }
 }
 
 /// The outcome of a command that was handed to the runner.

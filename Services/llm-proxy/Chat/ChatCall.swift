@@ -373,10 +373,10 @@ final class ChatCall: @unchecked Sendable {
             let (used, isExact) = amount(for: usage)
             if !isExact, !isEstimated, !isListening { noteImpossible(usage) }
             let facts = CallFacts(
-                model: model.id, provider: model.provider.name, promptTokens: usage.promptTokens, completionTokens: usage.completionTokens,
+                model: model.id, provider: model.provider.name,
+                usage: [.input: usage.promptTokens, .output: usage.completionTokens],
                 isEstimated: isEstimated || !isExact, end: how, priceVersion: model.price.version,
                 costPicoUSD: model.price.cost(of: usage)?.value ?? .max,
-                markupBasisPoints: bound.tariff.markupBasisPoints,
                 operation: service.shared.operations.recorded(operation, of: principal.accountID, at: .now()), apiKeyID: principal.apiKeyID)
             let settlement = SettleCharge(chargeID: charge, accountID: principal.accountID, amount: used, call: facts)
             return await service.ledger.settle(settlement, in: context) ? .charged(used) : .unconfirmed

@@ -1,29 +1,69 @@
 package import JSON
 
-/// A model call ended and must be paid for: captures its hold and frees the rest.
+/// Model calls that ended and must be paid for. Each item captures the hold of its call and frees
+/// the rest.
 ///
-/// Published with confirms before the caller's answer is finished. Idempotent on `chargeID`. The facts about the call go into the
-/// journal row's metadata; the amount was computed by the proxy at the named price version.
-package struct SettleCharge: Message {
-    package static let name = "charge.settle.v1"
+/// Published with confirms before a client sees the end of its answer. The ledger decides each item
+/// by itself, once for its `charge_id`, and acknowledges the message when all items are durable.
+/// An item that is malformed or a mistake becomes a dead letter; the others are decided.
+package struct SettleCharges: Message {
+    package static let name = "charge.settle.v2"
     package static let exchange = Topology.ledgerCommands
 
+    package static let itemsMax = 100
+    package static let bytesMax = 48 << 10
+
+    package var items: [SettleCharge]
+
+    package init(_ items: [SettleCharge]) { self.items = items }
+
+    package func encode(into json: inout JSONWriter) {
+        json.array("items") { json in
+            for item in items { json.object { item.encode(into: &$0) } }
+        }
+    }
+
+    package init(from json: JSONObject) throws {
+        items = try Self.items(json).map { try SettleCharge(from: JSONObject($0)) }
+    }
+
+    /// Returns the bytes of each item, so that one malformed item does not spoil the others.
+    /// - Throws: an error about the message as a whole.
+    package static func items(in body: [UInt8]) throws -> [[UInt8]] {
+        guard body.count <= bytesMax else { throw MessageError(field: "message", expected: "at most \(bytesMax) bytes") }
+        return try items(JSONObject(body))
+    }
+
+    private static func items(_ json: JSONObject) throws -> [[UInt8]] {
+        let items = try json.rawArray("items")
+        guard 1...itemsMax ~= items.count else { throw MessageError(field: "items", expected: "1 to \(itemsMax) items") }
+        return items
+    }
+}
+
+/// One item of ``SettleCharges``. The facts about the call go into the journal row's metadata; the
+/// proxy computed the amount at the named price version.
+package struct SettleCharge: Sendable, Hashable {
     package var chargeID: ChargeID
     package var accountID: AccountID
     package var amount: Credits
     package var call: CallFacts
+    /// The lease to draw from, which is a hold and has its id. No ledger grants leases yet.
+    package var lease: ChargeID?
 
-    package init(chargeID: ChargeID, accountID: AccountID, amount: Credits, call: CallFacts) {
+    package init(chargeID: ChargeID, accountID: AccountID, amount: Credits, call: CallFacts, lease: ChargeID? = nil) {
         self.chargeID = chargeID
         self.accountID = accountID
         self.amount = amount
         self.call = call
+        self.lease = lease
     }
 
     package func encode(into json: inout JSONWriter) {
         json.field("charge_id", chargeID)
         json.field("account_id", accountID)
         json.field("amount", nano: amount)
+        if let lease { json.field("lease", lease) }
         json.object("call") { call.encode(into: &$0) }
     }
 
@@ -31,16 +71,20 @@ package struct SettleCharge: Message {
         chargeID = try json.id("charge_id")
         accountID = try json.id("account_id")
         amount = try json.nanoCredits("amount")
+        lease = try json.has("lease") ? json.id("lease") : nil
         call = try CallFacts(from: json.object("call"))
     }
 }
 
 /// The usage of one call and its price, kept with its charge.
+///
+/// The price version names unit prices, rule, markup, credits per USD and minimum. Usage and version
+/// therefore suffice to compute the amount again.
 package struct CallFacts: Sendable, Hashable {
     package enum End: String, CaseIterable, Sendable {
         case completed
-        case clientGone = "client_gone"
-        case providerDied = "provider_died"
+        case clientGone = "client_disconnected"
+        case providerDied = "provider_error"
         case timedOut = "timed_out"
         /// A stream came to the end of its hold, and the hold could not be extended.
         case holdExhausted = "hold_exhausted"
@@ -48,31 +92,27 @@ package struct CallFacts: Sendable, Hashable {
 
     package var model: String
     package var provider: String
-    package var promptTokens: Int64
-    package var completionTokens: Int64
+    package var usage: UnitQuantities
     /// True when the provider never said what was used and the proxy counted what it delivered.
     package var isEstimated: Bool
     package var end: End
     package var priceVersion: Int64
     package var costPicoUSD: Int64
-    package var markupBasisPoints: Int64
     /// The feature that asked (`x-operation`).
     package var operation: String?
     package var apiKeyID: APIKeyID?
 
     package init(
-        model: String, provider: String, promptTokens: Int64, completionTokens: Int64, isEstimated: Bool, end: End, priceVersion: Int64,
-        costPicoUSD: Int64, markupBasisPoints: Int64, operation: String?, apiKeyID: APIKeyID?
+        model: String, provider: String, usage: UnitQuantities, isEstimated: Bool, end: End, priceVersion: Int64, costPicoUSD: Int64,
+        operation: String?, apiKeyID: APIKeyID?
     ) {
         self.model = model
         self.provider = provider
-        self.promptTokens = promptTokens
-        self.completionTokens = completionTokens
+        self.usage = usage
         self.isEstimated = isEstimated
         self.end = end
         self.priceVersion = priceVersion
         self.costPicoUSD = costPicoUSD
-        self.markupBasisPoints = markupBasisPoints
         self.operation = operation
         self.apiKeyID = apiKeyID
     }
@@ -80,13 +120,11 @@ package struct CallFacts: Sendable, Hashable {
     package func encode(into json: inout JSONWriter) {
         json.field("model", model)
         json.field("provider", provider)
-        json.field("prompt_tokens", promptTokens)
-        json.field("completion_tokens", completionTokens)
+        json.object("usage") { usage.encode(into: &$0) }
         json.field("estimated", isEstimated)
         json.field("end", end.rawValue)
         json.field("price_version", priceVersion)
         json.field("cost_pico_usd", costPicoUSD)
-        json.field("markup_basis_points", markupBasisPoints)
         json.field(optional: "operation", operation)
         json.field(optional: "api_key_id", apiKeyID?.rawValue)
     }
@@ -94,13 +132,11 @@ package struct CallFacts: Sendable, Hashable {
     package init(from json: JSONObject) throws {
         model = try json.string("model")
         provider = try json.string("provider")
-        promptTokens = try json.integer("prompt_tokens")
-        completionTokens = try json.integer("completion_tokens")
+        usage = try UnitQuantities(from: json.object("usage"))
         isEstimated = try json.bool("estimated")
         end = try json.oneOf("end")
         priceVersion = try json.integer("price_version")
         costPicoUSD = try json.integer("cost_pico_usd")
-        markupBasisPoints = try json.integer("markup_basis_points")
         operation = try json.optionalString("operation")
         apiKeyID = try json.optionalString("api_key_id").map(APIKeyID.init(rawValue:))
     }

@@ -90,14 +90,14 @@ package struct HoldAmounts: Sendable, Hashable {
     func encode(into json: inout JSONWriter) {
         json.field("amount", nano: most)
         json.field("amount_usual", nano: usual)
-        json.field("amount_least", nano: least)
+        json.field("minimum_amount", nano: least)
         json.field("is_last_question", isLastQuestion)
     }
 
     init(from json: JSONObject) throws {
         most = try json.nanoCredits("amount")
         usual = try json.nanoCredits("amount_usual")
-        least = try json.nanoCredits("amount_least")
+        least = try json.nanoCredits("minimum_amount")
         isLastQuestion = try json.bool("is_last_question")
     }
 }

@@ -143,12 +143,12 @@ final class BrokerPath: Sendable {
 
     private func settle(_ charge: ChargeID, of account: AccountID) async -> Bool {
         let facts = CallFacts(
-            model: "sim-fast", provider: "simulator", promptTokens: 10, completionTokens: 10, isEstimated: false, end: .completed,
-            priceVersion: 1, costPicoUSD: 50_000_000, markupBasisPoints: 1_500, operation: nil, apiKeyID: nil)
-        let settlement = SettleCharge(chargeID: charge, accountID: account, amount: Credits(nano: 1_500), call: facts)
+            model: "sim-fast", provider: "simulator", usage: [.input: 10, .output: 10], isEstimated: false, end: .completed,
+            priceVersion: 1, costPicoUSD: 50_000_000, operation: nil, apiKeyID: nil)
+        let settlement = SettleCharges([SettleCharge(chargeID: charge, accountID: account, amount: Credits(nano: 1_500), call: facts)])
         let message = OutgoingMessage(
-            exchange: SettleCharge.exchange.name, routingKey: settlement.routingKey, body: settlement.encoded(),
-            properties: Self.properties(SettleCharge.name, headers: Self.headers()))
+            exchange: SettleCharges.exchange.name, routingKey: settlement.routingKey, body: settlement.encoded(),
+            properties: Self.properties(SettleCharges.name, headers: Self.headers()))
         do {
             try await publisher.publish(message, within: .seconds(5))
             return true

@@ -43,7 +43,7 @@ struct StorePath {
 
 /// What the ledger's tables take, and how much WAL there was since the server's start.
 struct DiskUse {
-    static let tables = ["journal", "open_hold", "account", "usage_quarter", "credit_grant"]
+    static let tables = ["journal", "open_hold", "account", "usage_15m", "credit_grant"]
 
     /// With indexes, of a partitioned table all partitions.
     var tables: [String: Int] = [:]

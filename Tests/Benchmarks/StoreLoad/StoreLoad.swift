@@ -199,15 +199,15 @@ extension Command {
         var command = Command(
             id: id, account: account, action: .settle(amount: Credits(nano: 1_500)), context: .asOfACall(metadata: facts))
         command.context.description = "sim-fast"
-        command.context.usage = Usage(model: "sim-fast", promptTokens: 10, completionTokens: 10)
+        command.context.usage = Usage(model: "sim-fast", units: [.input: 10, .output: 10])
         return command
     }
 
     /// As wide as what a proxy says of a call.
     private static let facts = {
         let facts = CallFacts(
-            model: "sim-fast", provider: "simulator", promptTokens: 10, completionTokens: 10, isEstimated: false, end: .completed,
-            priceVersion: 1, costPicoUSD: 50_000_000, markupBasisPoints: 1_500, operation: nil, apiKeyID: nil)
+            model: "sim-fast", provider: "simulator", usage: [.input: 10, .output: 10], isEstimated: false, end: .completed,
+            priceVersion: 1, costPicoUSD: 50_000_000, operation: nil, apiKeyID: nil)
         var json = JSONWriter()
         json.object { facts.encode(into: &$0) }
         return String(decoding: json.bytes, as: UTF8.self)

@@ -56,7 +56,7 @@ struct HangUpTests {
             caller.hangUp()
             let charge = try await charge(proxy)
             #expect((charge.amount, charge.call.end, charge.call.isEstimated) == (tokens(prompt(stream: stream)), .clientGone, true))
-            #expect((charge.call.promptTokens, charge.call.completionTokens) == (prompt(stream: stream), 0))
+            #expect((charge.call.usage.promptTokens, charge.call.usage.completionTokens) == (prompt(stream: stream), 0))
             try await until("the provider's call is cancelled") { provider.isCancelled }
         }
     }
@@ -138,7 +138,7 @@ struct HangUpTests {
             try await send(reads, of: provider, proxy)
             let charge = try await charge(proxy)
             #expect((charge.amount, charge.call.end) == (proxy.ledger.holds[0].amounts.most, .clientGone))
-            #expect((charge.call.completionTokens, charge.call.isEstimated) == (400, true))
+            #expect((charge.call.usage.completionTokens, charge.call.isEstimated) == (400, true))
         }
     }
 

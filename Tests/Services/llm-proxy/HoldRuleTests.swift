@@ -178,7 +178,7 @@ struct HoldRuleTests {
             try await until("the charge is there") { !proxy.ledger.settlements.isEmpty }
             let charge = proxy.ledger.settlements[0]
             #expect(charge.amount == price.map(tokens) ?? proxy.ledger.holds[0].amounts.most)
-            #expect((charge.call.promptTokens, charge.call.completionTokens, charge.call.isEstimated) == (prompt, output, true))
+            #expect((charge.call.usage.promptTokens, charge.call.usage.completionTokens, charge.call.isEstimated) == (prompt, output, true))
             try await until("the answer is over") { caller.isOver }
             #expect(caller.status == 200)
         }
@@ -378,7 +378,7 @@ struct HoldRuleTests {
             let (refused, other) = try await started(proxy, stream: false)
             other.answer(#"{"error":{"message":"no"}}"#, status: 500)
             try await until("the answer is over") { refused.isOver }
-            #expect(try await proxy.outboxed() == [.init(type: SettleCharge.name, key: nil), .init(type: VoidHold.name, key: nil)])
+            #expect(try await proxy.outboxed() == [.init(type: SettleCharges.name, key: nil), .init(type: VoidHold.name, key: nil)])
         }
     }
 
@@ -407,7 +407,7 @@ struct HoldRuleTests {
             }
             #expect(caller.status == 503)
             #expect(try caller.error().string("charge_id") == proxy.ledger.holds[0].chargeID.description)
-            try await until("the charge is kept") { try await proxy.outboxed() == [.init(type: SettleCharge.name, key: nil)] }
+            try await until("the charge is kept") { try await proxy.outboxed() == [.init(type: SettleCharges.name, key: nil)] }
         }
     }
 

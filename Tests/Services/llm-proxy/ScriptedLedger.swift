@@ -49,7 +49,7 @@ final class ScriptedLedger: @unchecked Sendable {
 
     private func hear(_ delivery: Delivery) throws {
         switch delivery.properties.type {
-        case SettleCharge.name: settlements.append(try SettleCharge(decoding: delivery.body))
+        case SettleCharges.name: settlements += try SettleCharges(decoding: delivery.body).items
         case VoidHold.name: voids.append(try VoidHold(decoding: delivery.body))
         case ReportUsage.name: reports.append(try ReportUsage(decoding: delivery.body))
         default: break

@@ -11,8 +11,8 @@ struct MessageTests {
     static let session = SessionID("0190b5a0-0000-7000-8000-000000000051")!
 
     static let callFacts = CallFacts(
-        model: "sim-fast", provider: "openai", promptTokens: 12, completionTokens: 34, isEstimated: false, end: .completed,
-        priceVersion: 3, costPicoUSD: 148_000_000, markupBasisPoints: 1_500, operation: "conversations.sendMessage",
+        model: "sim-fast", provider: "openai", usage: [.input: 12, .output: 34], isEstimated: false, end: .completed,
+        priceVersion: 3, costPicoUSD: 148_000_000, operation: "conversations.sendMessage",
         apiKeyID: APIKeyID(rawValue: "abcdefghij"))
 
     static func hold(_ account: AccountID) -> PlaceHold {
@@ -32,7 +32,7 @@ struct MessageTests {
     static let goldens: [(any Message, String)] = [
         (
             hold(account),
-            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_usual":1000,"amount_least":1000,"is_last_question":false,"takes_share":false,"time_to_live_ms":60000,"holder":"llm-proxy-1"}"#
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_usual":1000,"minimum_amount":1000,"is_last_question":false,"takes_share":false,"time_to_live_ms":60000,"holder":"llm-proxy-1"}"#
         ),
         (
             PlaceHold(
@@ -41,11 +41,11 @@ struct MessageTests {
                     most: Credits(nano: 5_000), usual: Credits(nano: 2_000), least: Credits(nano: 1_000), isLastQuestion: true),
                 takesShare: true, timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: APIKeyID(rawValue: "abcdefghij"),
                 keyLimits: SpendingLimits(daily: Credits(nano: 1), monthly: Credits(nano: 30))),
-            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_usual":2000,"amount_least":1000,"is_last_question":true,"takes_share":true,"time_to_live_ms":60000,"holder":"llm-proxy-1","api_key_id":"abcdefghij","key_limits":{"daily":1,"monthly":30}}"#
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_usual":2000,"minimum_amount":1000,"is_last_question":true,"takes_share":true,"time_to_live_ms":60000,"holder":"llm-proxy-1","api_key_id":"abcdefghij","key_limits":{"daily":1,"monthly":30}}"#
         ),
         (
             extend(account),
-            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","step":2,"amount":500,"amount_usual":100,"amount_least":100,"is_last_question":false,"used_so_far":4800,"time_to_live_ms":60000}"#
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","step":2,"amount":500,"amount_usual":100,"minimum_amount":100,"is_last_question":false,"used_so_far":4800,"time_to_live_ms":60000}"#
         ),
         (
             HoldReply(
@@ -70,8 +70,15 @@ struct MessageTests {
             #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","used_so_far":42,"time_to_live_ms":60000}"#
         ),
         (
-            SettleCharge(chargeID: charge, accountID: account, amount: Credits(nano: 4_255_000), call: callFacts),
-            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":4255000,"call":{"model":"sim-fast","provider":"openai","prompt_tokens":12,"completion_tokens":34,"estimated":false,"end":"completed","price_version":3,"cost_pico_usd":148000000,"markup_basis_points":1500,"operation":"conversations.sendMessage","api_key_id":"abcdefghij"}}"#
+            SettleCharges([
+                SettleCharge(chargeID: charge, accountID: account, amount: Credits(nano: 4_255_000), call: callFacts),
+                SettleCharge(
+                    chargeID: charge, accountID: account, amount: .zero,
+                    call: CallFacts(
+                        model: "m", provider: "p", usage: [MeteredUnit(rawValue: "image:hd")!: 1], isEstimated: true, end: .providerDied,
+                        priceVersion: 4, costPicoUSD: 0, operation: nil, apiKeyID: nil), lease: charge),
+            ]),
+            #"{"items":[{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":4255000,"call":{"model":"sim-fast","provider":"openai","usage":{"input":12,"output":34},"estimated":false,"end":"completed","price_version":3,"cost_pico_usd":148000000,"operation":"conversations.sendMessage","api_key_id":"abcdefghij"}},{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":0,"lease":"0190b5a0-0000-7000-8000-0000000000c1","call":{"model":"m","provider":"p","usage":{"image:hd":1},"estimated":true,"end":"provider_error","price_version":4,"cost_pico_usd":0}}]}"#
         ),
         (
             PurchaseFulfilled(

@@ -26,7 +26,7 @@ struct TopologyTests {
     }
 
     @Test func `a mistyped command reaches no queue`() {
-        for key in ["charge.settle", "charge.settle.v1.0", "holds.void.v1", "settle"] {
+        for key in ["charge.settle", "charge.settle.v2.0", "holds.void.v1", "settle"] {
             #expect(Self.queues(Topology.ledgerCommands, key) == [], "\(key)")
         }
         #expect(Self.queues(Topology.ledgerRPC, "holds") == [])

@@ -114,7 +114,7 @@ private struct ReadKeys: Statement {
 }
 
 private struct ReadUsageSums: Statement {
-    static let sql = "SELECT account_id, sum(credits)::bigint FROM ledger.usage_quarter GROUP BY account_id"
+    static let sql = "SELECT account_id, sum(credits)::bigint FROM ledger.usage_15m GROUP BY account_id"
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> UsageSum {
         try UsageSum(account: row.next(), credits: row.next())

@@ -149,7 +149,7 @@ extension Ask {
             return ReportUsage(
                 chargeID: id, accountID: account, usedSoFar: used, timeToLiveMilliseconds: timeToLive.wholeMilliseconds)
         case .settle(let amount, let key):
-            return SettleCharge(chargeID: id, accountID: account, amount: amount, call: CallFacts(key: key?.id))
+            return SettleCharges([SettleCharge(chargeID: id, accountID: account, amount: amount, call: CallFacts(key: key?.id))])
         case .void: return VoidHold(chargeID: id, accountID: account, reason: "soak")
         case .grant(let kind, let amount, let expiresAt):
             return PurchaseFulfilled(
@@ -165,7 +165,7 @@ extension Ask {
 extension CallFacts {
     fileprivate init(key: APIKeyID?) {
         self.init(
-            model: "sim-fast", provider: "simulator", promptTokens: 10, completionTokens: 10, isEstimated: false, end: .completed,
-            priceVersion: 1, costPicoUSD: 50_000_000, markupBasisPoints: 1_500, operation: nil, apiKeyID: key)
+            model: "sim-fast", provider: "simulator", usage: [.input: 10, .output: 10], isEstimated: false, end: .completed,
+            priceVersion: 1, costPicoUSD: 50_000_000, operation: nil, apiKeyID: key)
     }
 }

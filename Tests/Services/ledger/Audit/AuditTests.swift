@@ -250,8 +250,11 @@ extension Damage {
 
     // MARK: Sums
 
-    private static func usage(_ change: String) -> Damage {
-        Damage("a quarter: \(change)", { "UPDATE usage_quarter SET \(change) WHERE account_id = '\($0.caller)' AND operation = 'chat'" }) {
+    private static func usage(_ change: String, unit: String = "") -> Damage {
+        Damage(
+            "a quarter: \(change)",
+            { "UPDATE usage_15m SET \(change) WHERE account_id = '\($0.caller)' AND operation = 'chat' AND unit = '\(unit)'" }
+        ) {
             [Named("usage", $0.caller)]
         }
     }
@@ -264,15 +267,16 @@ extension Damage {
 
     static let sums = [
         usage("entries = entries + 1"), usage("credits = credits - 1"), usage("overage = overage + 1"),
-        usage("prompt_tokens = prompt_tokens + 1"), usage("completion_tokens = completion_tokens - 1"), usage("model = 'other'"),
+        usage("quantity = quantity + 1", unit: "input"), usage("quantity = quantity - 1", unit: "output"),
+        usage("unit = 'image'", unit: "input"), usage("model = 'other'"),
         usage("quarter = quarter + interval '15 minutes'"),
-        Damage("a quarter that has gone", { "DELETE FROM usage_quarter WHERE account_id = '\($0.caller)' AND type = 'bonus'" }) {
+        Damage("a quarter that has gone", { "DELETE FROM usage_15m WHERE account_id = '\($0.caller)' AND type = 'bonus'" }) {
             [Named("usage", $0.caller)]
         },
         Damage(
             "a quarter out of nothing",
             {
-                "INSERT INTO usage_quarter VALUES ('\($0.nobody)', '2026-11-20', 'usage', '', '', 1, 0, 0, 0, 0)"
+                "INSERT INTO usage_15m VALUES ('\($0.nobody)', '2026-11-20', 'usage', '', '', 1, 0, 0)"
             }
         ) {
             [Named("usage", $0.nobody)]

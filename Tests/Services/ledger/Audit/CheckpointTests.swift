@@ -40,7 +40,7 @@ struct MovingCheckpointTests {
                     ("UPDATE account SET spent_at = spent_at - interval '40 days'", "spent"),
                     ("UPDATE key_spending SET spent_month = spent_month - 1", "key_spent"),
                     ("UPDATE key_spending SET spent_at = spent_at - interval '40 days'", "key_spent"),
-                    ("UPDATE usage_quarter SET credits = credits - 1 WHERE quarter < '\(month.start + .days(1))'", "usage"),
+                    ("UPDATE usage_15m SET credits = credits - 1 WHERE quarter < '\(month.start + .days(1))'", "usage"),
                 ]
                 for (sql, check) in damage {
                     #expect(try await ledger.findings(after: sql).map(\.check) == [check], "\(sql) at \(now)")
@@ -218,7 +218,7 @@ private struct ReadCheckpoints: Statement {
 
 private struct CountSecondQuarters: Statement {
     typealias Output = Int64
-    static let sql = "SELECT count(*) FROM usage_quarter WHERE quarter <> date_bin('30 minutes', quarter, 'epoch')"
+    static let sql = "SELECT count(*) FROM usage_15m WHERE quarter <> date_bin('30 minutes', quarter, 'epoch')"
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)

@@ -112,7 +112,7 @@ struct People: Sendable {
         return Command(
             id: id, account: account, action: settle(amount),
             context: Context(
-                metadata: #"{"model":"\#(model)","operation":"chat","prompt_tokens":12,"completion_tokens":34}"#,
-                usage: Usage(model: model, operation: "chat", promptTokens: 12, completionTokens: 34)))
+                metadata: #"{"model":"\#(model)","operation":"chat","usage":{"input":12,"output":34}}"#,
+                usage: Usage(model: model, operation: "chat", units: [.input: 12, .output: 34])))
     }
 }

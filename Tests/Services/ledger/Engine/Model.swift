@@ -129,8 +129,8 @@ struct Model {
         default:
             let model = chance(1, in: 4) ? nil : "model-\(Int.random(in: 0..<3, using: &random))"
             command.context.usage = Usage(
-                model: model, operation: chance(1, in: 2) ? "chat" : nil, promptTokens: Int64.random(in: 0...99, using: &random),
-                completionTokens: Int64.random(in: 0...99, using: &random))
+                model: model, operation: chance(1, in: 2) ? "chat" : nil,
+                units: [.input: Int64.random(in: 0...99, using: &random), .output: Int64.random(in: 0...99, using: &random)])
             return command.asking(.settle(amount: amount(0...14)))
         }
     }
@@ -261,8 +261,7 @@ struct Model {
             row.entries += 1
             row.credits += counted.credits
             row.overage += counted.overage
-            row.promptTokens += counted.usage?.promptTokens ?? 0
-            row.completionTokens += counted.usage?.completionTokens ?? 0
+            for (unit, quantity) in counted.usage?.units.all ?? [:] { row.units[unit, default: 0] += quantity }
             expected[key] = row
         }
         for key in Set(usage.keys).union(expected.keys) where usage[key] != expected[key] {
@@ -310,8 +309,7 @@ extension Command {
             json.field(optional: "api_key_id", key?.rawValue)
             json.field(optional: "model", context.usage?.model)
             json.field(optional: "operation", context.usage?.operation)
-            json.field(optional: "prompt_tokens", context.usage?.promptTokens)
-            json.field(optional: "completion_tokens", context.usage?.completionTokens)
+            if let units = context.usage?.units { json.object("usage") { units.encode(into: &$0) } }
         }
         command.context.metadata = String(decoding: json.bytes, as: UTF8.self)
         return command
@@ -324,8 +322,7 @@ extension UsageRow {
         entries += other.entries
         credits += other.credits
         overage += other.overage
-        promptTokens += other.promptTokens
-        completionTokens += other.completionTokens
+        units.merge(other.units, uniquingKeysWith: +)
     }
 }
 

@@ -6,7 +6,7 @@ import Testing
 
 struct UsageRollupTests {
     private func usage(_ model: String?, _ operation: String? = nil, _ prompt: Int64 = 10, _ completion: Int64 = 20) -> Usage {
-        Usage(model: model, operation: operation, promptTokens: prompt, completionTokens: completion)
+        Usage(model: model, operation: operation, units: [.input: prompt, .output: completion])
     }
 
     @Test func `settled calls are added up by quarter of an hour, model and operation`() {
@@ -25,8 +25,8 @@ struct UsageRollupTests {
         let first = rows.first { $0.key.model == "fast" && $0.key.operation == "chat" && $0.key.quarter == .startOf(day: ledger.now.day) }
         #expect(first?.entries == 3)
         #expect(first?.credits == credits(-8))
-        #expect(first?.promptTokens == 30)
-        #expect(first?.completionTokens == 60)
+        #expect(first?.units[.input] == 30)
+        #expect(first?.units[.output] == 60)
         let next = rows.first { $0.key.quarter != .startOf(day: ledger.now.day) }
         #expect(next?.key.quarter == .startOf(day: ledger.now.day) + .seconds(900))
         #expect(next?.credits == credits(-2))
@@ -117,8 +117,8 @@ struct UsageRollupTests {
                 return command
             })
         let row = ledger.rows("usage").first
-        #expect(row?.promptTokens == 20 * UsageRow.tokensMax)
-        #expect(row?.completionTokens == 0)
+        #expect(row?.units[.input] == 20 * UnitQuantities.quantityMax)
+        #expect(row?.units[.output] == nil)
         #expect(row?.overage == Credits(nano: .max))
     }
 }

@@ -56,8 +56,8 @@ struct BadInputTests {
             for body in Self.unreadable {
                 try await peers.send(Topology.ledgerRPC, "hold", PlaceHold.name, body)
             }
-            let settlement = SettleCharge(chargeID: .make(), accountID: account, amount: credits(1), call: .sample)
-            try await peers.send(Topology.ledgerRPC, "hold", SettleCharge.name, settlement.encoded())
+            let settlement = SettleCharges([SettleCharge(chargeID: .make(), accountID: account, amount: credits(1), call: .sample)])
+            try await peers.send(Topology.ledgerRPC, "hold", SettleCharges.name, settlement.encoded())
             let reply = try await peers.hold(1, account: account)
             #expect(reply.status == .granted && reply.available == credits(99))
             #expect(outcome("malformed", of: Topology.ledgerHolds) - malformed == Int64(Self.unreadable.count + 1))
@@ -72,7 +72,8 @@ struct BadInputTests {
             var refused: [ChargeID] = []
             for amount in [credits(-1), Credits(nano: .min), Self.tooMuch, Self.endless] {
                 refused += [.make(), .make()]
-                try await peers.send(SettleCharge(chargeID: refused[refused.count - 2], accountID: account, amount: amount, call: .sample))
+                try await peers.send(
+                    SettleCharges([SettleCharge(chargeID: refused[refused.count - 2], accountID: account, amount: amount, call: .sample)]))
                 try await peers.send(
                     ReportUsage(
                         chargeID: refused[refused.count - 1], accountID: account, usedSoFar: amount, timeToLiveMilliseconds: 60_000))
@@ -80,8 +81,8 @@ struct BadInputTests {
             refused.append(.make())
             try await peers.send(
                 ReportUsage(chargeID: refused.last!, accountID: account, usedSoFar: .zero, timeToLiveMilliseconds: 0))
-            let good = SettleCharge(chargeID: .make(), accountID: account, amount: credits(1), call: .sample)
-            for body in Self.unreadable { try await peers.send(commands, good.routingKey, SettleCharge.name, body) }
+            let good = SettleCharges([SettleCharge(chargeID: .make(), accountID: account, amount: credits(1), call: .sample)])
+            for body in Self.unreadable { try await peers.send(commands, good.routingKey, SettleCharges.name, body) }
             // The right key and another message's type, or a type nobody knows.
             for type in [PurchaseFulfilled.name, HoldReply.name, "charge.settle.v9", ""] {
                 try await peers.send(commands, good.routingKey, type, good.encoded())

@@ -182,7 +182,7 @@ private struct ReadChargesInOrder: Statement {
 
 private struct CountKept: Statement {
     typealias Output = Int64
-    static let sql = "SELECT count(*) FROM dead_letter WHERE state = 'replay' AND type = 'charge.settle.v1'"
+    static let sql = "SELECT count(*) FROM dead_letter WHERE state = 'replay' AND type = 'charge.settle.v2'"
 }
 
 private struct CountParked: Statement {

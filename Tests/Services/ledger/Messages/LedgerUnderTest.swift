@@ -167,7 +167,7 @@ final class Peers: Sendable {
     }
 
     func settle(_ amount: Int64, on id: ChargeID, account: AccountID) async throws {
-        try await send(SettleCharge(chargeID: id, accountID: account, amount: credits(amount), call: .sample))
+        try await send(SettleCharges([SettleCharge(chargeID: id, accountID: account, amount: credits(amount), call: .sample)]))
     }
 
     func grant(_ amount: Int64, on id: ChargeID = .make(), account: AccountID) async throws {
@@ -179,8 +179,8 @@ final class Peers: Sendable {
 
 extension CallFacts {
     static let sample = CallFacts(
-        model: "sim-fast", provider: "simulator", promptTokens: 10, completionTokens: 20, isEstimated: false, end: .completed,
-        priceVersion: 1, costPicoUSD: 90_000_000, markupBasisPoints: 1_500, operation: nil, apiKeyID: nil)
+        model: "sim-fast", provider: "simulator", usage: [.input: 10, .output: 20], isEstimated: false, end: .completed,
+        priceVersion: 1, costPicoUSD: 90_000_000, operation: nil, apiKeyID: nil)
 }
 
 /// `count` ledgers on one broker and one database, and their peers; audited at the end.

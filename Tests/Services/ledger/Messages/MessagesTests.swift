@@ -66,13 +66,13 @@ struct MessagesTests {
             try await peers.grant(10, on: id, account: account)
             try await peers.grant(11, on: id, account: account)
             try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
-            let good = SettleCharge(chargeID: .make(), accountID: account, amount: credits(1), call: .sample)
+            let good = SettleCharges([SettleCharge(chargeID: .make(), accountID: account, amount: credits(1), call: .sample)])
             let (commands, key) = (Topology.ledgerCommands, good.routingKey)
-            try await peers.send(commands, key, SettleCharge.name, Array("not json".utf8))
-            try await peers.send(commands, key, SettleCharge.name, Array(#"{"charge_id":"17"}"#.utf8))
+            try await peers.send(commands, key, SettleCharges.name, Array("not json".utf8))
+            try await peers.send(commands, key, SettleCharges.name, Array(#"{"charge_id":"17"}"#.utf8))
             try await peers.send(commands, key, PurchaseFulfilled.name, good.encoded())
             try await peers.send(commands, key, "", good.encoded())
-            try await peers.send(commands, key, SettleCharge.name, [UInt8](repeating: 0x20, count: 70_000) + good.encoded())
+            try await peers.send(commands, key, SettleCharges.name, [UInt8](repeating: 0x20, count: 70_000) + good.encoded())
             try await peers.settle(-1, on: .make(), account: account)
             try await peers.send(
                 VoidHold(chargeID: .make(), accountID: account, reason: "text that Postgres has no character for: \0"))
@@ -114,15 +114,15 @@ struct MessagesTests {
                 exchange: PlaceHold.exchange.name, routingKey: message.routingKey, type: PlaceHold.name, body: message.encoded(),
                 headers: headers, messageID: id.description, within: .seconds(10))
             #expect(reply.trace?.traceIDText == trace.traceIDText)
-            let settlement = SettleCharge(chargeID: id, accountID: account, amount: credits(1), call: .sample)
+            let settlement = SettleCharges([SettleCharge(chargeID: id, accountID: account, amount: credits(1), call: .sample)])
             try await peers.publisher.publish(
                 OutgoingMessage(
-                    exchange: SettleCharge.exchange.name, routingKey: settlement.routingKey, body: settlement.encoded(),
-                    properties: MessageProperties(messageID: MessageID.make().description, type: SettleCharge.name, headers: headers)),
+                    exchange: SettleCharges.exchange.name, routingKey: settlement.routingKey, body: settlement.encoded(),
+                    properties: MessageProperties(messageID: MessageID.make().description, type: SettleCharges.name, headers: headers)),
                 within: .seconds(10))
             try await until("the charge is settled") { try await peers.balance(of: account).posted == credits(9) }
             let flow = try await ledgers[0].ledger.pool.withConnection { try await $0.query(ReadFlow(conversation: conversation)) }
-            #expect(flow == ["hold.place.v1 \(trace.traceIDText)", "charge.settle.v1 \(trace.traceIDText)"])
+            #expect(flow == ["hold.place.v1 \(trace.traceIDText)", "charge.settle.v2 \(trace.traceIDText)"])
         }
     }
 

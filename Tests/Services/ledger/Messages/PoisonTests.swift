@@ -36,7 +36,7 @@ struct PoisonTests {
                     if mortal.isDying { deaths += 1 }
                     await mortal.kill()
                 }
-                #expect(try await dead.value.map { try SettleCharge(decoding: $0.body).chargeID } == [poison])
+                #expect(try await dead.value.map { try SettleCharges(decoding: $0.body).items[0].chargeID } == [poison])
                 #expect(Int64(deaths) == Topology.ledgerCharges.deliveryLimit! + 1)
 
                 let reader = StoreUnderTest(database)

@@ -110,7 +110,7 @@ struct UnreliableDeliveryTests {
 private enum Saying: Sendable {
     case hold(PlaceHold)
     case report(ReportUsage)
-    case settle(SettleCharge)
+    case settle(SettleCharges)
     case void(VoidHold)
     case purchase(PurchaseFulfilled)
     case reversal(PurchaseReversed)
@@ -119,7 +119,7 @@ private enum Saying: Sendable {
         switch self {
         case .hold(let message): message.chargeID
         case .report(let message): message.chargeID
-        case .settle(let message): message.chargeID
+        case .settle(let message): message.items[0].chargeID
         case .void(let message): message.chargeID
         case .purchase(let message): message.chargeID
         case .reversal(let message): message.chargeID
@@ -175,7 +175,7 @@ private struct Said: Sendable {
         for _ in 0..<40 { buy(for: accounts.randomElement(using: &random)!, &random) }
         for account in accounts {
             let id = ChargeID.make()
-            last.append(.settle(SettleCharge(chargeID: id, accountID: account, amount: credits(1), call: .sample)))
+            last.append(.settle(SettleCharges([SettleCharge(chargeID: id, accountID: account, amount: credits(1), call: .sample)])))
             take(credits(1), for: id, from: account)
         }
         let gift = PurchaseFulfilled(
@@ -210,7 +210,7 @@ private struct Said: Sendable {
         default:
             // Above its estimate too.
             let cost = credits(.random(in: 0...60, using: &random))
-            sayings.append(.settle(SettleCharge(chargeID: id, accountID: account, amount: cost, call: .sample)))
+            sayings.append(.settle(SettleCharges([SettleCharge(chargeID: id, accountID: account, amount: cost, call: .sample)])))
             take(cost, for: id, from: account)
         }
     }

@@ -294,7 +294,7 @@ private struct CountWaiting: Statement {
 private let keptCommand = """
     INSERT INTO dead_letter (message_id, consumer, exchange, routing_key, type, source, conversation_id, body, ordering_key,
         attempts, error_class, error_message, state, next_attempt_at)
-    VALUES (gen_random_uuid(), 'ledger.cmd.charge', 'gw', 'x', 'charge.settle.v1', 'llm-proxy', gen_random_uuid(), '',
+    VALUES (gen_random_uuid(), 'ledger.cmd.charge', 'gw', 'x', 'charge.settle.v2', 'llm-proxy', gen_random_uuid(), '',
         'an account', 1, 'account_locked', 'x', 'replay', now())
     """
 

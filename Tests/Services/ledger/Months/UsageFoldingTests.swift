@@ -35,7 +35,7 @@ struct UsageFoldingTests {
             #expect(try await ledger.findings() == [], "TEST_SEED=\(seed)")
             #expect(try await UsageFolding(pool: ledger.pool).run() == 0, "a second time")
 
-            let damage = "UPDATE usage_quarter SET credits = credits - 1 WHERE quarter = (SELECT min(quarter) FROM usage_quarter)"
+            let damage = "UPDATE usage_15m SET credits = credits - 1 WHERE unit = '' AND quarter = (SELECT min(quarter) FROM usage_15m)"
             #expect(try await ledger.findings(after: damage) == [], "before the checkpoint")
             #expect(try await ledger.findings(after: damage, all: true).map(\.check) == ["usage"])
         }
@@ -96,6 +96,11 @@ struct NightlyFoldingTests {
     }
 }
 
+extension UsageSums {
+    /// The sums with their units in order.
+    fileprivate var text: String { "\(entries) \(credits) \(overage) \(units.sorted { $0.key < $1.key })" }
+}
+
 extension StoreUnderTest {
     /// Makes charges of one account at random moments, more of them near the half-hours.
     fileprivate func use(from start: Instant, to end: Instant, _ random: inout SplitMix64) async throws -> AccountID {
@@ -104,8 +109,8 @@ extension StoreUnderTest {
         while now < end {
             try await moveClock(to: now)
             let model = ["small", "large"].randomElement(using: &random)
-            let usage = Usage(model: model, operation: "chat", promptTokens: Int64.random(in: 0...9, using: &random), completionTokens: 1)
-            let metadata = #"{"model":"\#(model ?? "")","operation":"chat","prompt_tokens":\#(usage.promptTokens),"completion_tokens":1}"#
+            let usage = Usage(model: model, operation: "chat", units: [.input: Int64.random(in: 0...9, using: &random), .output: 1])
+            let metadata = #"{"model":"\#(model ?? "")","operation":"chat","usage":{"input":\#(usage.units[.input]),"output":1}}"#
             for _ in 0..<Int.random(in: 1...3, using: &random) {
                 _ = try await self.do([
                     Command(
@@ -126,11 +131,17 @@ extension StoreUnderTest {
         return try await reads.withConnection { connection in
             var shown: [String] = []
             for zone in ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "Australia/Darwin", "Australia/Lord_Howe"] {
-                shown += try await connection.query(UsageByDay(scope: scope, period: period, zone: zone)).map { "\(zone) \($0)" }
+                shown += try await connection.query(UsageByDay(scope: scope, period: period, zone: zone)).map {
+                    "\(zone) \($0.day) \($0.type ?? "") \($0.sums.text)"
+                }
             }
-            shown += try await connection.query(UsageByType(scope: scope, period: period)).map { "\($0)" }
-            shown += try await connection.query(UsageByName<_, ByModel>(scope: scope, period: period, limit: 9)).map { "\($0)" }
-            shown += try await connection.query(UsageByName<_, ByOperation>(scope: scope, period: period, limit: 9)).map { "\($0)" }
+            shown += try await connection.query(UsageByType(scope: scope, period: period)).map { "\($0.type) \($0.sums.text)" }
+            shown += try await connection.query(UsageByName<_, ByModel>(scope: scope, period: period, limit: 9)).map {
+                "\($0.name) \($0.sums.text)"
+            }
+            shown += try await connection.query(UsageByName<_, ByOperation>(scope: scope, period: period, limit: 9)).map {
+                "\($0.name) \($0.sums.text)"
+            }
             return shown
         }
     }
@@ -140,5 +151,5 @@ extension StoreUnderTest {
 
 private struct ReadQuarters: Statement {
     typealias Output = Instant
-    static let sql = "SELECT quarter FROM usage_quarter ORDER BY quarter, type, model"
+    static let sql = "SELECT quarter FROM usage_15m ORDER BY quarter, type, model"
 }

@@ -158,8 +158,8 @@ struct ForgedTimeTests {
             // One credit each quarter of an hour, from 20 October to 9 November.
             try await server.tamper(
                 """
-                INSERT INTO usage_quarter
-                SELECT '\(person.accountID)', quarter, 'usage', 'm', '', 1, -1000000000, 0, 1, 1
+                INSERT INTO usage_15m
+                SELECT '\(person.accountID)', quarter, 'usage', 'm', '', 1, -1000000000, 0
                 FROM generate_series('2026-10-20 00:00Z'::timestamptz, '2026-11-08 23:45Z', '15 minutes') AS quarter
                 """)
             func days(_ query: String) async throws -> [String: String] {
@@ -245,8 +245,8 @@ struct ForgedTimeTests {
             let person = server.person()
             try await server.tamper(
                 """
-                INSERT INTO usage_quarter
-                SELECT '\(person.accountID)', quarter, 'usage', 'm', '', 1, -1000000000, 0, 1, 1
+                INSERT INTO usage_15m
+                SELECT '\(person.accountID)', quarter, 'usage', 'm', '', 1, -1000000000, 0
                 FROM generate_series('2026-10-20 00:00Z'::timestamptz, '2026-10-20 23:45Z', '15 minutes') AS quarter
                 """)
             let answer = try await server.object(
@@ -264,8 +264,8 @@ struct ForgedTimeTests {
             let person = server.person()
             try await server.tamper(
                 """
-                INSERT INTO usage_quarter
-                SELECT '\(person.accountID)', quarter, 'usage', 'm', '', 1, -1000000000, 0, 1, 1
+                INSERT INTO usage_15m
+                SELECT '\(person.accountID)', quarter, 'usage', 'm', '', 1, -1000000000, 0
                 FROM generate_series('2025-10-20 00:00Z'::timestamptz, '2025-10-24 23:45Z', '15 minutes') AS quarter;
                 INSERT INTO audit_checkpoint VALUES ('2025-10-24 00:00Z')
                 """)
@@ -292,8 +292,8 @@ struct ForgedTimeTests {
             try await server.tamper(
                 """
                 INSERT INTO account (account_id, posted, seq) SELECT gen_random_uuid(), 3999999999999999999, 1 FROM generate_series(1, 4);
-                INSERT INTO usage_quarter
-                SELECT gen_random_uuid(), '2026-09-01 00:00Z', 'topup', '', '', 1, 3999999999999999999, 0, 0, 0 FROM generate_series(1, 4)
+                INSERT INTO usage_15m
+                SELECT gen_random_uuid(), '2026-09-01 00:00Z', 'topup', '', '', 1, 3999999999999999999, 0 FROM generate_series(1, 4)
                 """)
             let totals = try await server.object("/api/admin/credits/totals?from=2026-09-01&to=2026-09-01", as: admin)
             #expect(totals.text(of: "types") == #"[{"type":"topup","credits":15999999999.999999996,"transactions":4}]"#)

@@ -43,13 +43,13 @@ struct ReadPlanTests {
             try await pool.withConnection { connection in
                 try await connection.script(Self.rows)
                 // Which only a transaction of its own may do; the index on time is brought up to date by it.
-                try await connection.script("VACUUM ANALYZE usage_quarter")
+                try await connection.script("VACUUM ANALYZE usage_15m")
                 for (sql, types, values) in Self.questions {
                     try await connection.script("PREPARE question (\(types)) AS \(sql)")
                     // As it is planned the first five times, and as it may be from then on.
                     for mode in ["force_custom_plan", "force_generic_plan"] {
                         let plan = try await connection.query(ReadPlan(mode: mode, query: "EXECUTE question (\(values))"))
-                        let scans = plan.filter { $0.contains("Seq Scan on journal") || $0.contains("Seq Scan on usage_quarter") }
+                        let scans = plan.filter { $0.contains("Seq Scan on journal") || $0.contains("Seq Scan on usage_15m") }
                         #expect(scans == [], "\(mode)\n\(sql)\n\(plan.joined(separator: "\n"))")
                         #expect(plan.contains { $0.contains("Index") }, "\(mode)\n\(sql)\n\(plan.joined(separator: "\n"))")
                     }
@@ -69,7 +69,7 @@ struct ReadPlanTests {
             PERFORM set_config('plan_cache_mode', mode, true);
             RETURN QUERY EXECUTE 'EXPLAIN (COSTS OFF) ' || query;
         END $$;
-        TRUNCATE account, journal, usage_quarter;
+        TRUNCATE account, journal, usage_15m;
         INSERT INTO account (account_id, seq)
         SELECT ('01900000-0000-7000-8000-0000000000' || lpad(to_hex(n), 2, '0'))::uuid, 12500 FROM generate_series(0, 11) AS n;
         INSERT INTO journal (
@@ -86,8 +86,8 @@ struct ReadPlanTests {
                 row_number() OVER (ORDER BY inhrelid::regclass::text) - 1 AS ordinal
             FROM pg_inherits WHERE inhparent = 'journal'::regclass
         ) AS months, generate_series(1, 2500) AS seq, generate_series(0, 11) AS n;
-        INSERT INTO usage_quarter
-        SELECT ('01900000-0000-7000-8000-0000000000' || lpad(to_hex(n), 2, '0'))::uuid, quarter, 'usage', 'm', '', 1, -1, 0, 1, 1
+        INSERT INTO usage_15m
+        SELECT ('01900000-0000-7000-8000-0000000000' || lpad(to_hex(n), 2, '0'))::uuid, quarter, 'usage', 'm', '', 1, -1, 0
         FROM generate_series('2026-09-20 00:00Z'::timestamptz, '2026-11-20 00:00Z', '15 minutes') AS quarter, generate_series(0, 11) AS n
         ORDER BY quarter;
         ANALYZE account, journal;

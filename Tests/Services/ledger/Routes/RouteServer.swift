@@ -151,15 +151,15 @@ final class RouteServer: @unchecked Sendable {
         _ person: Principal, cost: Credits, model: String, operation: String? = nil, tokens: (Int64, Int64) = (0, 0)
     ) async throws -> ChargeID {
         let id = ChargeID.make()
+        let units: UnitQuantities = [.input: tokens.0, .output: tokens.1]
         let metadata = JSONWriter.object { json in
             json.field("model", model)
             if let operation { json.field("operation", operation) }
-            json.field("prompt_tokens", tokens.0)
-            json.field("completion_tokens", tokens.1)
+            json.object("usage") { units.encode(into: &$0) }
         }
         let context = Context(
             description: model, metadata: String(decoding: metadata, as: UTF8.self),
-            usage: Usage(model: model, operation: operation, promptTokens: tokens.0, completionTokens: tokens.1))
+            usage: Usage(model: model, operation: operation, units: units))
         _ = try await ledger.do([
             Command(
                 id: id, account: person.accountID,

@@ -21,7 +21,8 @@ extension RoutesTests {
             #expect(
                 summary.text(of: "types")
                     == #"[{"type":"purchase","credits":100,"transactions":1},{"type":"usage","credits":-5.000000001,"transactions":3}]"#)
-            let usage = #"{"credits_used":5.000000001,"charges":3,"prompt_tokens":111,"completion_tokens":222,"overage":0}"#
+            let usage =
+                #"{"credits_used":5.000000001,"charges":3,"prompt_tokens":111,"completion_tokens":222,"overage":0,"units":{"input":111,"output":222}}"#
             #expect(summary.text(of: "usage") == usage)
 
             let models = try await server.object("/api/credits/usage/models", as: person)
@@ -33,7 +34,8 @@ extension RoutesTests {
             #expect(try first.objects("models").map { $0.text(of: "model") } == [#""large""#])
             #expect(
                 first.text(of: "other")
-                    == #"{"credits_used":0.000000001,"charges":1,"prompt_tokens":1,"completion_tokens":2,"overage":0}"#)
+                    == #"{"credits_used":0.000000001,"charges":1,"prompt_tokens":1,"completion_tokens":2,"overage":0,"units":{"input":1,"output":2}}"#
+            )
 
             let operations = try await server.object("/api/credits/usage/operations", as: person)
             #expect(try operations.objects("operations").map { $0.text(of: "operation") } == ["null", #""chat""#])

@@ -126,9 +126,9 @@ struct SetAsideTests {
             let commands = [poison, Command(id: charges[4], account: account, action: settle(1))]
             let results = Mutex<[ChargeID: CommandResult]>([:])
             let rows: [any Message] = [
-                SettleCharge(chargeID: charges[0], accountID: account, amount: credits(1), call: .sample),
+                SettleCharges([SettleCharge(chargeID: charges[0], accountID: account, amount: credits(1), call: .sample)]),
                 VoidHold(chargeID: charges[1], accountID: account, reason: "\u{0}"),
-                SettleCharge(chargeID: charges[2], accountID: account, amount: credits(1), call: .sample),
+                SettleCharges([SettleCharge(chargeID: charges[2], accountID: account, amount: credits(1), call: .sample)]),
             ]
             // The account stays locked until all rows and commands are there. The first try then
             // has them together.

@@ -58,7 +58,9 @@ struct StoreModelTests {
                     }
                 }
             }
-            for row in try await pool.withConnection({ try await $0.query(ReadUsage()) }) { model.usage[row.key] = row }
+            for row in try await pool.withConnection({ try await $0.query(ReadUsage()) }) {
+                model.usage[row.key, default: UsageRow(key: row.key)].add(row)
+            }
             #expect(model.differenceOfUsage() == nil, "seed \(seed)")
             for account in model.accounts {
                 let sent = try await pool.withConnection { try await $0.query(ReadTold(account: account)) }
@@ -125,15 +127,17 @@ private struct ReadAllLots: Statement {
 
 private struct ReadUsage: Statement {
     static let sql = """
-        SELECT account_id, quarter, type, model, operation, entries, credits, overage, prompt_tokens, completion_tokens
-        FROM usage_quarter
+        SELECT account_id, quarter, type, model, operation, entries, credits, overage, unit, quantity
+        FROM usage_15m
         """
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> UsageRow {
         let key = try UsageRow.Key(
             account: row.next(), quarter: row.next(), type: row.next(), model: row.next(), operation: row.next())
-        return try UsageRow(
-            key: key, entries: row.next(), credits: row.next(), overage: row.next(), promptTokens: row.next(), completionTokens: row.next())
+        var usage = try UsageRow(key: key, entries: row.next(), credits: row.next(), overage: row.next())
+        let (unit, quantity): (String, Int64) = try (row.next(), row.next())
+        if let unit = MeteredUnit(rawValue: unit) { usage.units[unit] = quantity }
+        return usage
     }
 }
 

@@ -146,12 +146,13 @@ struct StoreTests {
     @Test func `sums for people that are full keep no charge from being written`() async throws {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(10)
-            let full = "UPDATE usage_quarter SET overage = 9223372036854775807, credits = -9223372036854775808 WHERE type = 'usage'"
+            let full =
+                "UPDATE usage_15m SET overage = 9223372036854775807, credits = -9223372036854775808 WHERE type = 'usage' AND unit = ''"
             try await ledgers[0].do(settle(1), account: account)
             try await ledgers[0].pool.script("\(full) AND account_id = '\(account)'")
             #expect(try await ledgers[0].do(settle(20), account: account) == .applied(9))
             try await ledgers[0].pool.script(
-                "UPDATE usage_quarter SET overage = 11000000000, credits = -10000000000 WHERE account_id = '\(account)' AND type = 'usage'")
+                "UPDATE usage_15m SET overage = 11000000000, credits = -10000000000 WHERE account_id = '\(account)' AND type = 'usage'")
         }
     }
 
