@@ -5,6 +5,7 @@ import Identity
 import Outbox
 import Postgres
 import Telemetry
+import Values
 
 /// API keys of people: made, listed, revoked, looked up.
 struct APIKeys: Sendable {

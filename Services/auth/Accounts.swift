@@ -8,6 +8,7 @@ import Outbox
 import Postgres
 import Synchronization
 import Telemetry
+import Values
 
 /// The use cases of an account: register, sign in, refresh, sign out. Each change commits together with the event for the
 /// other services and its audit row.

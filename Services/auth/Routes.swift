@@ -5,6 +5,7 @@ import HTTPWire
 import Identity
 import JSON
 import Postgres
+import Values
 
 /// The routes of auth.
 struct Routes: Sendable {

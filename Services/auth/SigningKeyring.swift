@@ -1,9 +1,9 @@
-import Contracts
 import Crypto
 import Identity
 import Postgres
 import Synchronization
 import Telemetry
+import Values
 
 /// The keys tokens are signed with, as this replica last saw them in the database. Private keys are sealed there under
 /// "signing_key/<id>" and open only in memory.

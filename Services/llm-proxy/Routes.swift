@@ -4,6 +4,7 @@ import HTTPWire
 import Identity
 import JSON
 import Telemetry
+import Values
 
 /// | route | |
 /// |---|---|

@@ -7,6 +7,7 @@ package import HTTPWire
 import JSON
 import Synchronization
 package import Telemetry
+import Values
 
 /// Tells who calls, from the `Authorization: Bearer` header (or `x-api-key`): an access token, verified here, an API key, or the token
 /// of a server of ours, where the service lets those in.

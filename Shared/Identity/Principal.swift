@@ -1,5 +1,6 @@
 package import Contracts
 package import HTTP
+package import Values
 
 /// The caller of a request, with what a service needs to decide.
 package struct Principal: Sendable, Hashable {

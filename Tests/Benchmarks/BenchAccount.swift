@@ -2,6 +2,7 @@ import Contracts
 import EventLoop
 import HTTPClient
 import JSON
+import Values
 
 /// Somebody with credits enough for the whole run, and an API key.
 struct BenchAccount {

@@ -1,6 +1,6 @@
-import Contracts
 import EventLoop
 import Testing
+import Values
 
 extension SystemTests {
     /// Runs streams that need more credits while the broker is unavailable.

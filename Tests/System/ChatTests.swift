@@ -1,9 +1,9 @@
-import Contracts
 import Foundation
 import HTTPClient
 import HTTPWire
 import JSON
 import Testing
+import Values
 
 extension SystemTests {
     /// The main job: a call is checked before it starts and charged after it ends.

@@ -1,9 +1,9 @@
-import Contracts
 import EventLoop
 import HTTPClient
 import JSON
 import Synchronization
 import Testing
+import Values
 
 extension SystemTests {
     /// Kills a process while a hundred streams run. Whatever dies: every answered call is charged

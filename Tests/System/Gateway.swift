@@ -7,6 +7,7 @@ import JSON
 import Postgres
 import Telemetry
 import UpstreamClient
+import Values
 
 /// What a test does with a running stack: as a person, as a program, as an operator with a look into the tables.
 ///

@@ -1,9 +1,9 @@
-import Contracts
 import HTTPClient
 import HTTPWire
 import JSON
 import Postgres
 import Testing
+import Values
 
 extension SystemTests {
     /// `sim-long` says 3,000 tokens, of which 512 are held for at first.

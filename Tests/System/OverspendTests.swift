@@ -1,7 +1,7 @@
-import Contracts
 import HTTPClient
 import JSON
 import Testing
+import Values
 
 extension SystemTests {
     struct OverspendTests {

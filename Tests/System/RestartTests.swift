@@ -1,7 +1,7 @@
-import Contracts
 import HTTPClient
 import Synchronization
 import Testing
+import Values
 
 extension SystemTests {
     /// Restarts of a proxy under load. nginx skips a proxy that refuses connections.

@@ -2,6 +2,7 @@ import Contracts
 import HTTPClient
 import JSON
 import Testing
+import Values
 
 extension SystemTests {
     struct ServiceTokenTests {

@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// Looks into the tables of a running stack, as an auditor does: by the superuser, past every service.
 extension Gateway {

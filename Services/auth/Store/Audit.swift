@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// The address and the program of a client, as far as they are recorded.
 struct Origin: Sendable {

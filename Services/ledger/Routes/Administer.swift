@@ -4,6 +4,7 @@ import Identity
 import JSON
 import Postgres
 import Telemetry
+import Values
 
 extension Routes {
     /// {user_id, type: topup|refund|bonus|adjustment, amount, reason, idempotency_key, expires_at?}: once for its key.

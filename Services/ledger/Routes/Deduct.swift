@@ -5,6 +5,7 @@ import Identity
 import JSON
 import Postgres
 import Telemetry
+import Values
 
 extension Routes {
     /// {user_id, amount, description, idempotency_key, operation?, metadata?}, from servers of ours: charges the user for something other

@@ -2,6 +2,7 @@ import Contracts
 import HTTP
 import Identity
 import JSON
+import Values
 
 extension Routes {
     /// {balance, held, available, owed?, currency, plan, lots, next_expiry}

@@ -1,7 +1,7 @@
-import Contracts
 import HTTP
 import Identity
 import JSON
+import Values
 
 extension Routes {
     @Sendable func history(_ request: Request) async throws -> Response {

@@ -3,6 +3,7 @@ import HTTP
 import Identity
 import JSON
 import Postgres
+import Values
 
 /// Sums of what was used, from the rollups that each batch keeps; the last 30 days unless `from`, `to` and `tz` say otherwise.
 ///

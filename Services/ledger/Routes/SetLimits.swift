@@ -3,6 +3,7 @@ import HTTP
 import Identity
 import JSON
 import Telemetry
+import Values
 
 extension Routes {
     /// {daily, monthly, low_balance_level, default_low_balance_level, spent_today, spent_this_month, resets, keys}; null is no limit, and

@@ -1,5 +1,5 @@
-import Contracts
 import JSON
+import Values
 
 /// Writes what a call cost into the `usage` object of an answer or of a stream's usage event, without touching the rest.
 enum AnswerUsage {

@@ -6,6 +6,7 @@ import Identity
 import JSON
 import Telemetry
 import UpstreamClient
+import Values
 
 /// One chat completion, from the caller's credentials to a durable charge.
 ///

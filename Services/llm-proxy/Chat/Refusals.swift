@@ -1,5 +1,6 @@
 import Contracts
 import HTTP
+import Values
 
 /// The reason why a call got no credits, or no more credits.
 enum HoldRefusal: Error, Hashable {

@@ -5,6 +5,7 @@ import Foundation
 import HTTPClient
 import Synchronization
 import Telemetry
+import Values
 
 /// The ledger as the proxies use it: a hold by RPC, then a settlement that the broker has confirmed.
 final class BrokerPath: Sendable {

@@ -1,6 +1,6 @@
-import Contracts
 import EventLoop
 import Foundation
+import Values
 
 /// What the figures depend on besides the code.
 struct Machine {

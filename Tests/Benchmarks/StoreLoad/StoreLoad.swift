@@ -4,6 +4,7 @@ import Foundation
 import JSON
 import Postgres
 import Telemetry
+import Values
 
 /// What pgbench is to Postgres this is to the ledger's database path: callers in one process, each holding and then settling through
 /// `BatchRunner` and `LedgerStore` as fast as they are answered, with no broker. The service's own sources are compiled into it.

@@ -1,6 +1,6 @@
-import Contracts
 import Identity
 import Testing
+import Values
 
 @testable import Auth
 

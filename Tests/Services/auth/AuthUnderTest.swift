@@ -12,6 +12,7 @@ import Synchronization
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Auth
 

@@ -7,6 +7,7 @@ import Identity
 import JSON
 import TestSupport
 import Testing
+import Values
 
 @testable import Auth
 

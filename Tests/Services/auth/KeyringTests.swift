@@ -1,5 +1,4 @@
 import Configuration
-import Contracts
 import Crypto
 import HTTPWire
 import Identity
@@ -8,6 +7,7 @@ import Postgres
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Auth
 

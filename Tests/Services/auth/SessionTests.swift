@@ -7,6 +7,7 @@ import JSON
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Auth
 

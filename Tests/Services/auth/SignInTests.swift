@@ -1,4 +1,3 @@
-import Contracts
 import Crypto
 import Identity
 import JSON
@@ -6,6 +5,7 @@ import Postgres
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Auth
 

@@ -1,6 +1,7 @@
 import Contracts
 import TestSupport
 import Testing
+import Values
 
 @testable import LLMProxy
 

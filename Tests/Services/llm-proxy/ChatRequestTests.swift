@@ -1,7 +1,7 @@
-import Contracts
 import Foundation
 import JSON
 import Testing
+import Values
 
 @testable import LLMProxy
 

@@ -1,8 +1,8 @@
-import Contracts
 import EventLoop
 import Foundation
 import TestSupport
 import Testing
+import Values
 
 @testable import LLMProxy
 

@@ -1,6 +1,6 @@
-import Contracts
 import TestSupport
 import Testing
+import Values
 
 @testable import LLMProxy
 

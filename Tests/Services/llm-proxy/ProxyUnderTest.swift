@@ -11,6 +11,7 @@ import Telemetry
 import TestSupport
 import Testing
 import UpstreamClient
+import Values
 
 @testable import LLMProxy
 

@@ -1,5 +1,6 @@
 import Contracts
 import Testing
+import Values
 
 struct OperationsTests {
     private let account = AccountID.make()

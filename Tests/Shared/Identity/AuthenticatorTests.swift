@@ -10,6 +10,7 @@ import Synchronization
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @Suite struct AuthenticatorTests {
     private static let loop = EventLoop.spawn(name: "test-identity")

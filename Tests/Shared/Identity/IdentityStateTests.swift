@@ -2,6 +2,7 @@ import Contracts
 import Crypto
 import EventLoop
 import Testing
+import Values
 
 @testable import Identity
 

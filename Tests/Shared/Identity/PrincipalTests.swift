@@ -1,7 +1,7 @@
-import Contracts
 import HTTP
 import Identity
 import Testing
+import Values
 
 @Suite struct PrincipalTests {
     private func principal(_ kind: Principal.Kind, roles: [String] = ["user"], scopes: [String] = []) -> Principal {

@@ -7,6 +7,7 @@ import HTTP
 import HTTPWire
 import Telemetry
 import Testing
+import Values
 
 @testable import Identity
 

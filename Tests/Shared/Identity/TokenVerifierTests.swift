@@ -1,8 +1,8 @@
-import Contracts
 import Crypto
 import Identity
 import JSON
 import Testing
+import Values
 
 @Suite struct TokenVerifierTests {
     private let pair = ES256KeyPair.generate()

@@ -1,10 +1,10 @@
-import Contracts
 import EventLoop
 import Outbox
 import Postgres
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @Suite(.database(schema: "test", migrations: "Shared/Outbox/Migrations"))
 struct InboxTests {

@@ -1,8 +1,8 @@
 import AMQP
-import Contracts
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Outbox
 

@@ -8,6 +8,7 @@ import Synchronization
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 /// A database and a virtual host of one test's own, with the queue of `Topology.billingUsers` and its dead-letter queue.
 struct Stage: Sendable {

@@ -7,6 +7,7 @@ import Synchronization
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 struct SubscriptionTests {
     struct Broken: Error {}

@@ -1,9 +1,9 @@
-import Contracts
 import Glibc
 import JSON
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

@@ -1,10 +1,10 @@
-import Contracts
 import EventLoop
 import Postgres
 import Synchronization
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

@@ -1,6 +1,7 @@
 import Contracts
 import JSON
 import TestSupport
+import Values
 
 @testable import Ledger
 

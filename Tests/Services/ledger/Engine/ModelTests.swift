@@ -2,6 +2,7 @@ import Contracts
 import Glibc
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

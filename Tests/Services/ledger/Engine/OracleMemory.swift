@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 // The soak compiles this file together with the engine, because executables cannot be imported.
 #if !SOAK

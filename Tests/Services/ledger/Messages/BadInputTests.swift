@@ -4,6 +4,7 @@ import EventLoop
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

@@ -4,6 +4,7 @@ import EventLoop
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

@@ -5,6 +5,7 @@ import Postgres
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

@@ -6,6 +6,7 @@ import Synchronization
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

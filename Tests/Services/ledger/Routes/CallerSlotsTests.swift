@@ -1,10 +1,10 @@
-import Contracts
 import EventLoop
 import HTTP
 import Identity
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

@@ -4,6 +4,7 @@ import Identity
 import JSON
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

@@ -1,10 +1,10 @@
-import Contracts
 import HTTP
 import Identity
 import JSON
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

@@ -1,4 +1,3 @@
-import Contracts
 import HTTP
 import HTTPClient
 import Identity
@@ -6,6 +5,7 @@ import JSON
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

@@ -5,6 +5,7 @@ import JSON
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

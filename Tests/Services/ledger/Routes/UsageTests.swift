@@ -1,9 +1,9 @@
-import Contracts
 import HTTP
 import Identity
 import JSON
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

@@ -3,6 +3,7 @@ import EventLoop
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
