@@ -64,7 +64,7 @@ final class Accounts: Sendable {
         let isNew = try await pool.transaction { transaction in
             guard try await transaction.first(InsertUser(user: user)) != nil else {
                 try await transaction.commit(
-                    Audit(event: .register, succeeded: false, subject: email.text, origin: origin, now: now))
+                    AuditRecord(event: .register, succeeded: false, subject: email.text, origin: origin, now: now))
                 return false
             }
             try await Outbox.add(
@@ -72,7 +72,7 @@ final class Accounts: Sendable {
                 in: transaction)
             try await transaction.commit(
                 PutPassword(userID: user.id, sealed: sealed, now: now), InsertSession(session: session, origin: origin),
-                Audit(event: .register, userID: user.id, subject: session.id.description, origin: origin, now: now))
+                AuditRecord(event: .register, userID: user.id, subject: session.id.description, origin: origin, now: now))
             return true
         }
         guard isNew else { return nil }
@@ -104,7 +104,7 @@ final class Accounts: Sendable {
             let failures = try await pool.transaction { transaction in
                 let failures = try await transaction.one(CountLoginFailure(digest: digest, now: now))
                 try await transaction.commit(
-                    Audit(event: .login, succeeded: false, userID: found.known?.user.id, origin: origin, now: now))
+                    AuditRecord(event: .login, succeeded: false, userID: found.known?.user.id, origin: origin, now: now))
                 return failures
             }
             metrics.signInsFailed.add()
@@ -134,7 +134,7 @@ final class Accounts: Sendable {
             if let resealed { try await transaction.execute(PutPassword(userID: user.id, sealed: resealed, now: now)) }
             try await transaction.commit(
                 InsertSession(session: session, origin: origin), ForgetLoginFailures(digest: digest),
-                Audit(event: .login, userID: user.id, subject: session.id.description, origin: origin, now: now))
+                AuditRecord(event: .login, userID: user.id, subject: session.id.description, origin: origin, now: now))
         }
         metrics.signInsSucceeded.add()
         return try issue(claims, session, user)
@@ -215,13 +215,14 @@ final class Accounts: Sendable {
     }
 
     private func revoke(
-        _ session: SessionID, of user: UserID?, as event: Audit.Event, origin: Origin, now: Instant, in transaction: PostgresTransaction
+        _ session: SessionID, of user: UserID?, as event: AuditRecord.Event, origin: Origin, now: Instant,
+        in transaction: PostgresTransaction
     ) async throws {
         guard let owner = try await transaction.first(RevokeSession(id: session, now: now)) else { return }
         let message = revocation(of: session, at: now)
         try await Outbox.add(message, orderingKey: session.description, in: transaction)
         try await transaction.execute(
-            Audit(event: event, userID: user ?? owner, subject: session.description, origin: origin, now: now))
+            AuditRecord(event: event, userID: user ?? owner, subject: session.description, origin: origin, now: now))
         transaction.onCommit { [onRevocation] in onRevocation(message) }
     }
 
@@ -261,7 +262,7 @@ final class Accounts: Sendable {
             let sealed = try await passwords.seal(password, for: id)
             try await transaction.commit(
                 PutPassword(userID: id, sealed: sealed, now: now),
-                Audit(event: .adminBootstrapped, userID: id, origin: .itself, now: now))
+                AuditRecord(event: .adminBootstrapped, userID: id, origin: .itself, now: now))
             return true
         }
     }

@@ -54,7 +54,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     private var outputOffset = 0
     private var isFlushScheduled = false
     private var isBlocked = false
-    private var interest: Readiness = [.readable, .peerClosed]
+    private var interest: IOEvents = [.readable, .peerClosed]
 
     // Two clocks run at a time: the client owes us bytes, and owes us the taking of ours.
     private var readDeadline = MonotonicInstant.never { didSet { deadline = min(readDeadline, writeDeadline) } }
@@ -85,7 +85,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
 
     // MARK: Events
 
-    override func ready(_ events: Readiness) {
+    override func ready(_ events: IOEvents) {
         if events.contains(.writable) { flush() }
         guard phase != .closed else { return }
         if interest.contains(.readable) {
@@ -438,7 +438,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
 
     private func updateInterest() {
         guard phase != .closed else { return }
-        var wanted: Readiness = []
+        var wanted: IOEvents = []
         switch phase {
         case .reading: wanted = [.readable, .peerClosed]
         case .answering, .flushing: wanted = readAhead.isFull ? [.peerClosed] : [.readable, .peerClosed]

@@ -189,7 +189,7 @@ private final class Acceptor: IOHandler {
         server.loop.watch(listener, for: .readable, self)
     }
 
-    override func ready(_ events: Readiness) {
+    override func ready(_ events: IOEvents) {
         for _ in 0..<64 {
             if let descriptor = TCP.accept(listener) {
                 server.accepted(descriptor)

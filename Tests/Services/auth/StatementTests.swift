@@ -75,14 +75,14 @@ import Values
                 try await transaction.execute(RetireSigningKey(now: now))
                 try await transaction.execute(PromoteSigningKey(id: "k", now: now))
                 try await transaction.execute(DeleteSigningKey(id: "k"))
-                try await transaction.execute(Audit(event: .login, userID: user.id, origin: .itself, now: now))
+                try await transaction.execute(AuditRecord(event: .login, userID: user.id, origin: .itself, now: now))
             }
         }
     }
 
     @Test func `audit rows cannot be changed or removed`() async throws {
         try await TestDatabase.current.withPool(connectionsMax: 1) { pool in
-            _ = try await pool.transaction { try await $0.commit(Audit(event: .login, origin: .itself, now: .now())) }
+            _ = try await pool.transaction { try await $0.commit(AuditRecord(event: .login, origin: .itself, now: .now())) }
             for statement in ["UPDATE audit SET outcome = 'failure'", "DELETE FROM audit"] {
                 await #expect(throws: PostgresError.self) {
                     try await pool.withConnection { try await $0.script(statement) }

@@ -93,7 +93,7 @@ struct EventLoopTests {
             init(_ loop: EventLoop, _ descriptor: Int32, _ done: Wait<[String]>) {
                 (self.loop, self.descriptor, self.done) = (loop, descriptor, done)
             }
-            override func ready(_ events: Readiness) {
+            override func ready(_ events: IOEvents) {
                 loop.unwatch(descriptor)
                 log.append("event")
                 loop.flushSoon(self)
@@ -130,7 +130,7 @@ struct EventLoopTests {
             var readers: [Int32] = []
             var writer: Int32 = -1
             init(_ loop: EventLoop, _ stranger: Stranger) { (self.loop, self.stranger) = (loop, stranger) }
-            override func ready(_ events: Readiness) {
+            override func ready(_ events: IOEvents) {
                 guard writer < 0 else { return }
                 var ends: [Int32] = [0, 0]
                 pipe(&ends)
@@ -153,7 +153,7 @@ struct EventLoopTests {
             let arrived: Wait<[UInt8]>
             init(_ loop: EventLoop, _ arrived: Wait<[UInt8]>) { (self.loop, self.arrived) = (loop, arrived) }
             var descriptors: [Int32] = []
-            override func ready(_ events: Readiness) {
+            override func ready(_ events: IOEvents) {
                 // Without a byte to read, the event was meant for the old pipe.
                 var byte: UInt8 = 0
                 let count = read(descriptors[0], &byte, 1)
@@ -184,7 +184,7 @@ struct EventLoopTests {
     @Test func `what has arrived is handled before a deadline that passed meanwhile`() async throws {
         final class Late: IOHandler {
             var told: [String] = []
-            override func ready(_ events: Readiness) {
+            override func ready(_ events: IOEvents) {
                 told.append("ready")
                 deadline = .never
             }

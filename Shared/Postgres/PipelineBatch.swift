@@ -5,7 +5,7 @@ struct Request {
     /// The Swift type of a statement that is prepared once per connection; nil for BEGIN, COMMIT and ROLLBACK.
     let key: ObjectIdentifier?
     let sql: String
-    let origin: Origin
+    let origin: StatementName
     let parameters: Parameters
     /// See ``Statement/statementTimeout``.
     let statementTimeout: Duration?
@@ -34,7 +34,7 @@ struct Request {
 }
 
 /// The origin that an error names. Its text is made only for an error.
-enum Origin {
+enum StatementName {
     case statement(any Statement.Type)
     case control(String)
 
@@ -63,11 +63,11 @@ package enum Isolation: Sendable {
 /// Requests that went out behind each other with one sync at their end, and what has come back so far.
 ///
 /// Everything after the first error is skipped by the server, up to the sync; so there is at most one error to keep.
-struct Batch {
+struct PipelineBatch {
     enum Step {
-        case prepare(ObjectIdentifier, Origin)
+        case prepare(ObjectIdentifier, StatementName)
         /// A statement; `isKept` is true if an earlier batch prepared its plan.
-        case execute(Origin, isKept: Bool)
+        case execute(StatementName, isKept: Bool)
         case commit
     }
 
@@ -100,9 +100,9 @@ struct Batch {
 final class QueryResult: @unchecked Sendable {
     // @unchecked Sendable: libpq never touches a result it has handed out, and only the asking task reads it.
     private let raw: OpaquePointer
-    private let origin: Origin
+    private let origin: StatementName
 
-    init(_ raw: OpaquePointer, _ origin: Origin) {
+    init(_ raw: OpaquePointer, _ origin: StatementName) {
         self.raw = raw
         self.origin = origin
     }

@@ -6,13 +6,13 @@ import Glibc
 ///
 /// Either nothing is under way, or one batch (or one script) is; a second is refused. A dead session stays dead: the pool makes
 /// another. In pipeline mode from the moment it is open, except while a script runs.
-final class Session: IOHandler, @unchecked Sendable {
+final class PostgresSession: IOHandler, @unchecked Sendable {
     // @unchecked Sendable: confined to its loop.
 
     private enum Phase {
         case connecting
         case idle
-        case running(Batch)
+        case running(PipelineBatch)
         case scripting(failure: PostgresError?, (Result<Void, PostgresError>) -> Void)
         case dead(PostgresError)
     }
@@ -155,7 +155,7 @@ final class Session: IOHandler, @unchecked Sendable {
         case .dead(let error): return completion(.failure(error))
         default: return completion(.failure(PostgresError(.connectionBusy, "a statement is under way on this connection")))
         }
-        var batch = Batch([], completion: completion)
+        var batch = PipelineBatch([], completion: completion)
         var preparing: [ObjectIdentifier: (name: String, types: [UInt32])] = [:]
         for request in requests {
             transactionTimeout = request.statementTimeout ?? transactionTimeout
@@ -269,7 +269,7 @@ final class Session: IOHandler, @unchecked Sendable {
 
     // MARK: Readiness
 
-    override func ready(_ events: Readiness) {
+    override func ready(_ events: IOEvents) {
         switch phase {
         case .connecting:
             pollConnect()
@@ -355,7 +355,7 @@ final class Session: IOHandler, @unchecked Sendable {
         }
     }
 
-    private func record(_ result: OpaquePointer, _ status: ExecStatusType, in batch: inout Batch) {
+    private func record(_ result: OpaquePointer, _ status: ExecStatusType, in batch: inout PipelineBatch) {
         guard batch.cursor < batch.steps.count else {
             PQclear(result)
             return
@@ -411,7 +411,7 @@ final class Session: IOHandler, @unchecked Sendable {
 
     // MARK: Epoll
 
-    private func watch(_ interest: Readiness) {
+    private func watch(_ interest: IOEvents) {
         let descriptor = PQsocket(handle)
         guard descriptor >= 0 else { return die(PostgresError(.connectFailed, lastMessage)) }
         loop.watch(descriptor, for: interest, self)
@@ -425,9 +425,9 @@ final class Session: IOHandler, @unchecked Sendable {
     }
 }
 
-extension Batch {
-    func replacing(_ completion: @escaping (Result<[QueryResult], PostgresError>) -> Void) -> Batch {
-        var batch = Batch(steps, completion: completion)
+extension PipelineBatch {
+    func replacing(_ completion: @escaping (Result<[QueryResult], PostgresError>) -> Void) -> PipelineBatch {
+        var batch = PipelineBatch(steps, completion: completion)
         batch.cursor = cursor
         batch.failure = failure
         return batch

@@ -13,7 +13,7 @@ struct Origin: Sendable {
 }
 
 /// An append-only row that says which user did what. It never holds a secret.
-struct Audit: Statement {
+struct AuditRecord: Statement {
     enum Event: String, Sendable {
         case register
         case login
