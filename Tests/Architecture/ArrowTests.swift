@@ -9,9 +9,10 @@ struct ArrowTests {
 
     /// Folders and files that decide and do nothing else.
     static let domain = [
-        "Services/llm-proxy/Pricing/", "Services/llm-proxy/Chat/ChatRequest.swift", "Services/llm-proxy/Chat/StreamMeter.swift",
-        "Services/llm-proxy/Chat/RunningHold.swift", "Services/llm-proxy/Chat/AnswerUsage.swift", "Services/llm-proxy/Chat/CallBound.swift",
-        "Services/llm-proxy/Chat/CallEnd.swift", "Services/llm-proxy/Chat/FundsLine.swift", "Services/llm-proxy/Chat/PromptSize.swift",
+        "Services/llm-proxy/Pricing/", "Services/llm-proxy/Endpoints/ChatRequest.swift", "Services/llm-proxy/Endpoints/PromptReader.swift",
+        "Services/llm-proxy/Endpoints/ResponseUsage.swift", "Services/llm-proxy/Calls/StreamMeter.swift",
+        "Services/llm-proxy/Calls/StreamHold.swift", "Services/llm-proxy/Calls/CallBound.swift", "Services/llm-proxy/Calls/CallEnd.swift",
+        "Services/llm-proxy/Calls/FundsLine.swift", "Services/llm-proxy/Calls/PromptSize.swift",
         "Services/llm-proxy/Catalogue/Catalogue.swift", "Services/llm-proxy/Catalogue/ModelLimits.swift",
         "Services/llm-proxy/Catalogue/ProvidersFile.swift", "Services/ledger/Engine/", "Services/ledger/Audit/LotReplay.swift",
         "Services/auth/Domain/", "Shared/Contracts/", "Shared/JSON/",

@@ -10,7 +10,7 @@ struct CallEndTests {
     private func end(_ answer: CallEnd.Answer, _ stoppedBy: CallFacts.End = .completed, output: Int64 = 0) -> CallEnd {
         CallEnd(
             answer: answer, stoppedBy: stoppedBy, delivered: TokenUsage(promptTokens: output > 0 ? 9 : 0, completionTokens: output),
-            promptTokensLikely: 30, isClientGone: stoppedBy == .clientGone, isAcknowledged: true)
+            estimatedPromptTokens: 30, isClientGone: stoppedBy == .clientGone, isAcknowledged: true)
     }
 
     private func isFree(_ end: CallEnd) -> Bool { if case .nothing = end.charge { true } else { false } }
@@ -61,7 +61,7 @@ struct CallEndTests {
 
     @Test func `the prompt that a leaving client pays is at most what the least hold pays for`() throws {
         let bound = CallBoundTests.bound(streams: false)
-        let likely = TokenUsage(promptTokens: bound.prompt.tokensLikely(bound.model.limits), completionTokens: 0)
-        #expect(try #require(bound.tariff.credits(for: likely, at: bound.model.price)) <= #require(bound.amounts).least)
+        let likely = TokenUsage(promptTokens: bound.prompt.estimatedTokens(bound.model.limits), completionTokens: 0)
+        #expect(try #require(bound.pricing.credits(for: likely, at: bound.model.price)) <= #require(bound.amounts).least)
     }
 }

@@ -14,8 +14,8 @@ struct ChatRequestTests {
         #expect(request.model == "sim-fast")
         #expect(request.isStreaming)
         #expect(request.outputTokensMax == 7)
-        #expect(request.answers == 2)
-        #expect(request.wantsUsage)
+        #expect(request.choices == 2)
+        #expect(request.includeUsage)
     }
 
     @Test(arguments: [
@@ -216,7 +216,7 @@ struct ChatRequestTests {
         answer: String, reportedPrompt: Int64?, reportedCompletion: Int64, prompt: Int64, completion: Int64, isEstimated: Bool
     ) {
         let reported = reportedPrompt.map { TokenUsage(promptTokens: $0, completionTokens: reportedCompletion) }
-        let delivered = AnswerUsage.delivered(in: Array(answer.utf8), reported: reported, promptTokens: 99)
+        let delivered = ResponseUsage.delivered(in: Array(answer.utf8), reported: reported, promptTokens: 99)
         #expect(delivered.usage == TokenUsage(promptTokens: prompt, completionTokens: completion))
         #expect(delivered.isEstimated == isEstimated)
     }
@@ -224,7 +224,7 @@ struct ChatRequestTests {
     @Test func `an answer's usage gets the credits, exactly, and nothing else changes`() throws {
         let answer = #"{"id":"x","usage":{"prompt_tokens":1,"completion_tokens":2},"extra":1.0}"#
         let added = try #require(
-            AnswerUsage.adding(
+            ResponseUsage.adding(
                 .init(used: Credits(nano: 1), remaining: Credits(whole: 9), maxTokensClamped: 64),
                 usage: TokenUsage(promptTokens: 1, completionTokens: 2), to: Array(answer.utf8)))
         let usage = try JSONObject(added).object("usage")
@@ -238,7 +238,7 @@ struct ChatRequestTests {
     @Test func `prices in the providers file are exact, and a price too fine is refused by name`() throws {
         func file(_ prompt: String) -> [UInt8] {
             Array(
-                #"{"providers":[{"name":"p","base_url":"http://h/v1","api_key_variable":"K","models":[{"id":"m","prompt_usd_per_million":\#(prompt),"completion_usd_per_million":0.60,"context_tokens":1,"max_output_tokens":1,"usual_output_tokens":1}]}]}"#
+                #"{"providers":[{"name":"p","base_url":"http://h/v1","api_key_variable":"K","models":[{"id":"m","prompt_usd_per_million":\#(prompt),"completion_usd_per_million":0.60,"context_tokens":1,"max_output_tokens":1,"default_output_tokens":1}]}]}"#
                     .utf8)
         }
         #expect(try ProvidersFile(file("0.150001"), variables: { _ in nil }).providers[0].models[0].prompt == PicoUSD(value: 150_001))
@@ -251,7 +251,7 @@ struct ChatRequestTests {
         (#""max_output_tokens":null"#, "max_output_tokens of model m must be a whole number from 1 to 128000, not null"),
         (#""max_output_tokens":128001"#, "max_output_tokens of model m must be a whole number from 1 to 128000, not 128001"),
         (#""max_output_tokens":9e3"#, "max_output_tokens of model m must be a whole number from 1 to 128000, not 9e3"),
-        (#""usual_output_tokens":20000"#, "usual_output_tokens of model m must be a whole number from 1 to 16384, not 20000"),
+        (#""default_output_tokens":20000"#, "default_output_tokens of model m must be a whole number from 1 to 16384, not 20000"),
         (#""output_tokens_least":16385"#, "output_tokens_least of model m must be a whole number from 1 to 16384, not 16385"),
         (#""image_tokens_max":0"#, "image_tokens_max of model m must be a whole number from 1 to 1000000, not 0"),
         (#""reasoning":"deep""#, #"reasoning of model m must be one of none, visible, hidden, not "deep""#),
@@ -260,7 +260,7 @@ struct ChatRequestTests {
     func `a bad limit in the providers file is refused by model, field and rule`(member: String, message: String) throws {
         var members = [
             #""id":"m""#, #""prompt_usd_per_million":1"#, #""completion_usd_per_million":1"#, #""context_tokens":128000"#,
-            #""max_output_tokens":16384"#, #""usual_output_tokens":1024"#,
+            #""max_output_tokens":16384"#, #""default_output_tokens":1024"#,
         ]
         let name = member.prefix { $0 != ":" }
         members.removeAll { $0.hasPrefix(name) }

@@ -144,13 +144,13 @@ final class ProxyUnderTest: @unchecked Sendable {
                 providerModel: id,
                 price: TokenPrice(version: 1, prompt: PicoUSD(value: promptPicoUSD), completion: PicoUSD(value: 1_000_000_000)),
                 limits: ModelLimits(
-                    contextTokens: 100_000, maxOutputTokens: 4_000, usualOutputTokens: 100, outputTokensLeast: least, imageTokensMax: nil,
+                    contextTokens: 100_000, maxOutputTokens: 4_000, defaultOutputTokens: 100, outputTokensLeast: least, imageTokensMax: nil,
                     reasoning: isHidden ? .hidden : .none, outputLimitMember: isHidden ? .maxCompletionTokens : .maxTokens),
                 createdAt: .now())
         }
         return Catalogue(
             models: [model("m"), model("priced", promptPicoUSD: 1_000_000_000), model("hidden", least: 200, isHidden: true)],
-            tariff: Tariff(rule: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), creditsMin: .zero))
+            pricing: PricingRule(formula: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), minimumCharge: .zero))
     }
 
     private init(

@@ -63,7 +63,7 @@ struct StreamMeterTests {
         #expect(Self.read(Self.start + Self.finish, cutAt: []).meter.outputTokensDelivered == 0)
     }
 
-    // MARK: Coverage
+    // MARK: TokenBudget
 
     /// One token each.
     static func tokens(_ range: Range<Int>) -> String {
@@ -76,49 +76,49 @@ struct StreamMeterTests {
         let covered = Self.start + Self.tokens(0..<3)
         for cut in 0...stream.utf8.count {
             var meter = StreamMeter()
-            meter.coverage.outputTokens = 3
+            meter.budget.outputTokens = 3
             var forwarded: [UInt8] = []
             for part in [Array(stream.utf8)[..<cut], Array(stream.utf8)[cut...]] {
                 Array(part).withUnsafeBytes { part in meter.feed(part) { forwarded.append(contentsOf: $0) } }
             }
             meter.finish { forwarded.append(contentsOf: $0) }
             #expect(String(decoding: forwarded, as: UTF8.self) == covered, "cut at \(cut)")
-            #expect(meter.isUncovered)
+            #expect(meter.isOverBudget)
             #expect(meter.outputTokens == 3)
             #expect(meter.delivered(promptTokens: 7).usage == TokenUsage(promptTokens: 7, completionTokens: 3))
             #expect(!meter.isDone && meter.usage == nil)
 
-            meter.cover(.init(outputTokens: 5)) { forwarded.append(contentsOf: $0) }
+            meter.raiseBudget(.init(outputTokens: 5)) { forwarded.append(contentsOf: $0) }
             #expect(String(decoding: forwarded, as: UTF8.self) == Self.start + Self.tokens(0..<5))
-            #expect(meter.isUncovered)
-            meter.cover(.init(outputTokens: 6)) { forwarded.append(contentsOf: $0) }
+            #expect(meter.isOverBudget)
+            meter.raiseBudget(.init(outputTokens: 6)) { forwarded.append(contentsOf: $0) }
             #expect(String(decoding: forwarded, as: UTF8.self) == answer)
-            #expect(!meter.isUncovered)
+            #expect(!meter.isOverBudget)
             #expect(meter.isDone)
             #expect(meter.usage == TokenUsage(promptTokens: 12, completionTokens: 34))
         }
     }
 
-    @Test func `a last line without an end waits for its coverage too`() {
+    @Test func `a last line without an end waits for its budget too`() {
         var meter = StreamMeter()
-        meter.coverage.outputTokens = 1
+        meter.budget.outputTokens = 1
         var forwarded = ""
         let stream = Array((Self.tokens(0..<2).dropLast(2)).utf8)
         stream.withUnsafeBytes { part in meter.feed(part) { forwarded += String(decoding: $0, as: UTF8.self) } }
-        #expect(!meter.isUncovered)
+        #expect(!meter.isOverBudget)
         meter.finish { forwarded += String(decoding: $0, as: UTF8.self) }
-        #expect(meter.isUncovered)
-        meter.cover(.init(outputTokens: 2)) { forwarded += String(decoding: $0, as: UTF8.self) }
+        #expect(meter.isOverBudget)
+        meter.raiseBudget(.init(outputTokens: 2)) { forwarded += String(decoding: $0, as: UTF8.self) }
         #expect(forwarded == String(decoding: stream, as: UTF8.self))
         #expect(meter.outputTokens == 2)
     }
 
     @Test func `what a provider reports on the way counts for what it was told to be`() {
-        func covered(_ text: String, _ coverage: StreamMeter.Coverage) -> Bool {
+        func covered(_ text: String, _ budget: TokenBudget) -> Bool {
             var meter = StreamMeter()
-            meter.coverage = coverage
+            meter.budget = budget
             Array(text.utf8).withUnsafeBytes { part in meter.feed(part) { _ in } }
-            return !meter.isUncovered
+            return !meter.isOverBudget
         }
         let word = String(repeating: "w", count: 40)
         let event = #"data: {"choices":[{"delta":{"content":"\#(word)"}}]}"# + "\n\n"

@@ -5,15 +5,15 @@ import JSON
 ///
 /// Whole lines go on at once; the usage event and `[DONE]` stay here until the charge is safe, so that a caller who saw the end
 /// of an answer knows that it is paid for. What was delivered is counted for the case that usage never arrives. An event with content
-/// that the hold does not pay for stays here too, uncounted, with all that follows, until ``cover(_:forward:)`` says it does.
+/// that the hold does not pay for stays here too, uncounted, with all that follows, until ``raiseBudget(_:forward:)`` says it does.
 struct StreamMeter {
     /// The provider said that the answer is whole.
     private(set) var isDone = false
     /// The event that carries nothing but usage, without its line end; for callers who asked for it.
     private(set) var usageEvent: [UInt8]?
     private var count = Count()
-    /// Set before the first byte; later by ``cover(_:forward:)``.
-    var coverage = Coverage()
+    /// Set before the first byte; later by ``raiseBudget(_:forward:)``.
+    var budget = TokenBudget()
     /// The bytes from the first event on that the hold does not pay for.
     private var uncovered: [UInt8] = []
     private var hasEnded = false
@@ -25,14 +25,6 @@ struct StreamMeter {
 
     /// The longest line in bytes. No provider sends an event as long as this.
     static let lineBytesMax = 1 << 20
-
-    /// How far an answer may go.
-    struct Coverage {
-        var outputTokens = Int64.max
-        /// If true, only events count, of which each is at least one token. Used if the provider was given the limit, so that
-        /// the proxy stops it only when it clearly exceeds the limit. Else events and bytes count, as they are charged.
-        var countsEventsOnly = false
-    }
 
     /// The count of what was sent to the client.
     fileprivate struct Count {
@@ -58,10 +50,10 @@ struct StreamMeter {
     var contentEvents: Int64 { count.contentEvents }
     /// Tokens delivered, for an answer whose usage never came: one an event at least, and one for four bytes at least.
     var outputTokensDelivered: Int64 { count.outputTokensDelivered }
-    /// The tokens that count against ``Coverage/outputTokens``.
-    var outputTokens: Int64 { count.outputTokens(countingEventsOnly: coverage.countsEventsOnly) }
+    /// The tokens that count against ``TokenBudget/outputTokens``.
+    var outputTokens: Int64 { count.outputTokens(countingEventsOnly: budget.countsEventsOnly) }
     /// Something is here that the hold does not pay for.
-    var isUncovered: Bool { !uncovered.isEmpty }
+    var isOverBudget: Bool { !uncovered.isEmpty }
 
     /// Returns the usage to charge so far: the provider's figure if it covers everything delivered and is not zero, otherwise
     /// our own count.
@@ -82,16 +74,16 @@ struct StreamMeter {
     /// The stream has ended: what came after the last line end is a line too.
     mutating func finish(forward: (UnsafeRawBufferPointer) -> Void) {
         hasEnded = true
-        guard !isUncovered, !isBroken, !partialLine.isEmpty else { return }
+        guard !isOverBudget, !isBroken, !partialLine.isEmpty else { return }
         let line = partialLine
         partialLine = []
         take(line, forward)
     }
 
     /// Lets the answer go so far; what waited for it goes on now.
-    mutating func cover(_ coverage: Coverage, forward: (UnsafeRawBufferPointer) -> Void) {
-        self.coverage = coverage
-        guard isUncovered else { return }
+    mutating func raiseBudget(_ budget: TokenBudget, forward: (UnsafeRawBufferPointer) -> Void) {
+        self.budget = budget
+        guard isOverBudget else { return }
         let waiting = uncovered
         uncovered = []
         waiting.withUnsafeBytes { feed($0, forward: forward) }
@@ -101,7 +93,7 @@ struct StreamMeter {
     /// Takes what arrived and hands on, in order, what may go to the caller now.
     mutating func feed(_ bytes: UnsafeRawBufferPointer, forward: (UnsafeRawBufferPointer) -> Void) {
         guard !isBroken else { return }
-        guard !isUncovered else { return uncovered.append(contentsOf: bytes) }
+        guard !isOverBudget else { return uncovered.append(contentsOf: bytes) }
         var rest = bytes
         if !partialLine.isEmpty {
             guard let end = Self.lineEnd(in: rest) else { return keepPartial(rest) }
@@ -110,7 +102,7 @@ struct StreamMeter {
             let line = partialLine
             partialLine.removeAll(keepingCapacity: true)
             take(line, forward)
-            guard !isUncovered else { return uncovered.append(contentsOf: rest) }
+            guard !isOverBudget else { return uncovered.append(contentsOf: rest) }
         }
         // Lines that go on are forwarded together: `unsent` is where they begin.
         var unsent = 0
@@ -122,7 +114,7 @@ struct StreamMeter {
                 if at > unsent { forward(UnsafeRawBufferPointer(rebasing: rest[unsent..<at])) }
                 unsent = at + length
             }
-            guard fate != .isUncovered else { return uncovered.append(contentsOf: rest[at...]) }
+            guard fate != .isOverBudget else { return uncovered.append(contentsOf: rest[at...]) }
             at += length
         }
         if at > unsent { forward(UnsafeRawBufferPointer(rebasing: rest[unsent..<at])) }
@@ -133,7 +125,7 @@ struct StreamMeter {
         switch line.withUnsafeBytes({ read(line: $0) }) {
         case .goesOn: line.withUnsafeBytes(forward)
         case .isHeldBack: break
-        case .isUncovered: uncovered = line
+        case .isOverBudget: uncovered = line
         }
     }
 
@@ -154,7 +146,7 @@ struct StreamMeter {
         /// Kept back until the end, or dropped.
         case isHeldBack
         /// Not counted yet: the event is read again.
-        case isUncovered
+        case isOverBudget
     }
 
     /// Reads one whole line, its end included.
@@ -201,8 +193,8 @@ struct StreamMeter {
         }
         if carriesUsage { next.contentEventsAtUsage = next.contentEvents }
         let hasContent = next.contentEvents > count.contentEvents
-        guard !hasContent || next.outputTokens(countingEventsOnly: coverage.countsEventsOnly) <= coverage.outputTokens else {
-            return .isUncovered
+        guard !hasContent || next.outputTokens(countingEventsOnly: budget.countsEventsOnly) <= budget.outputTokens else {
+            return .isOverBudget
         }
         count = next
         guard carriesUsage, !carriesChoices else { return .goesOn }
@@ -217,7 +209,7 @@ extension StreamMeter.Count {
         guard let delta = choice["delta"] else { return }
         var bytes = 0
         delta.forEachMember { name, value in
-            if !name.elementsEqual("role".utf8) { bytes += AnswerUsage.contentBytes(ofValue: value.bytes) }
+            if !name.elementsEqual("role".utf8) { bytes += ResponseUsage.contentBytes(ofValue: value.bytes) }
             return true
         }
         guard bytes > 0 else { return }
@@ -228,7 +220,7 @@ extension StreamMeter.Count {
 
 extension TokenUsage {
     /// More than the longest answers a request may ask for: who reports it does not know what was used.
-    static let reportedMax: Int64 = 10_000_000 * ChatRequest.answersMax
+    static let reportedMax: Int64 = 10_000_000 * ChatRequest.choicesMax
 
     /// The `usage` member of an OpenAI-shaped answer; nil when it is null, says nothing, or nothing that can be.
     init?(_ usage: JSONScan) {

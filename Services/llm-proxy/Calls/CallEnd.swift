@@ -26,7 +26,7 @@ struct CallEnd: Sendable {
     var isEstimated = false
     /// The usage that the provider reported last.
     var reported: TokenUsage?
-    var promptTokensLikely: Int64 = 0
+    var estimatedPromptTokens: Int64 = 0
     var isClientGone = false
     /// True if the provider's kernel acknowledged the whole request, or the provider answered it.
     var isAcknowledged = false
@@ -47,7 +47,7 @@ struct CallEnd: Sendable {
         guard !isProviderSilent else { return .nothing(because: "the client left a provider that is silent") }
         let prompt = reported.map(\.promptTokens) ?? 0
         let usage = TokenUsage(
-            promptTokens: prompt > 0 ? prompt : promptTokensLikely, completionTokens: reported.map(\.completionTokens) ?? 0)
+            promptTokens: prompt > 0 ? prompt : estimatedPromptTokens, completionTokens: reported.map(\.completionTokens) ?? 0)
         return .usage(usage, isEstimated: prompt == 0, end: .clientGone)
     }
 }

@@ -27,8 +27,8 @@ final class AnswerStream: @unchecked Sendable {
     private let exchange: Exchange
     private let answer: UpstreamResponse
     private let loop: EventLoop
-    private let extend: (RunningHold.Extension) async -> Result<Credits, HoldRefusal>
-    private var hold: RunningHold
+    private let extend: (StreamHold.Extension) async -> Result<Credits, HoldRefusal>
+    private var hold: StreamHold
     /// True if the client left before the answer began.
     private var isListening: Bool
     /// The running question to the ledger for more credits.
@@ -39,8 +39,8 @@ final class AnswerStream: @unchecked Sendable {
     /// - Parameter extend: asks the ledger for more credits, as long as the stream
     ///   ``needsCredits``.
     init(
-        _ exchange: Exchange, _ answer: UpstreamResponse, hold: RunningHold, isListening: Bool, on loop: EventLoop,
-        extend: @escaping (RunningHold.Extension) async -> Result<Credits, HoldRefusal>
+        _ exchange: Exchange, _ answer: UpstreamResponse, hold: StreamHold, isListening: Bool, on loop: EventLoop,
+        extend: @escaping (StreamHold.Extension) async -> Result<Credits, HoldRefusal>
     ) {
         self.exchange = exchange
         self.answer = answer
@@ -48,7 +48,7 @@ final class AnswerStream: @unchecked Sendable {
         self.isListening = isListening
         self.loop = loop
         self.extend = extend
-        meter.coverage = hold.coverage
+        meter.budget = hold.budget
     }
 
     /// True while the answer goes on to the client, or the gateway listens to it.
@@ -58,12 +58,12 @@ final class AnswerStream: @unchecked Sendable {
     func listen() {
         isListening = true
         extendIfNeeded()
-        if !meter.isUncovered { answer.resume() }
+        if !meter.isOverBudget { answer.resume() }
     }
 
     /// Passes the answer through to its end. The usage event and `[DONE]` stay in ``meter``.
     func run() async -> End {
-        exchange.onDrain = { [self] in if !meter.isUncovered { answer.resume() } }
+        exchange.onDrain = { [self] in if !meter.isOverBudget { answer.resume() } }
         let keepAlive = KeepAlive(exchange, on: loop)
         defer {
             keepAlive.stop()
@@ -76,23 +76,23 @@ final class AnswerStream: @unchecked Sendable {
                 meter.feed(bytes) { exchange.write($0) }
                 if meter.isBroken { return answer.cancel() }
                 extendIfNeeded()
-                if exchange.isCongested || meter.isUncovered { answer.pause() }
+                if exchange.isCongested || meter.isOverBudget { answer.pause() }
             }
             meter.finish { exchange.write($0) }
             extendIfNeeded()
-            while meter.isUncovered, !isCut, needsCredits, let asking { await asking.value }
+            while meter.isOverBudget, !isCut, needsCredits, let asking { await asking.value }
         } catch {
             if meter.isBroken { return .unreadable }
             if !isCut { return .failed(error) }
         }
         if isCut { return refusal.map(End.cut) ?? .beyondLimit }
-        return meter.isUncovered ? .failed(UpstreamError(.cancelled)) : .whole
+        return meter.isOverBudget ? .failed(UpstreamError(.cancelled)) : .whole
     }
 
     /// Runs after each read. Asks for more credits while the answer goes on. Ends the answer if the
     /// hold does not pay for the content that is here, and never will.
     private func extendIfNeeded() {
-        if let more = hold.next(delivered: meter.outputTokens, isUsedUp: meter.isUncovered) {
+        if let more = hold.next(delivered: meter.outputTokens, isUsedUp: meter.isOverBudget) {
             asking = Task(executorPreference: loop) { [self] in
                 let result = await extend(more)
                 asking = nil
@@ -104,13 +104,13 @@ final class AnswerStream: @unchecked Sendable {
                 }
                 guard needsCredits else { return }
                 if refusal == .holdGone, !isListening { return cut() }
-                meter.cover(hold.coverage) { exchange.write($0) }
+                meter.raiseBudget(hold.budget) { exchange.write($0) }
                 extendIfNeeded()
-                if !meter.isUncovered, !exchange.isCongested { answer.resume() }
+                if !meter.isOverBudget, !exchange.isCongested { answer.resume() }
             }
         }
-        guard meter.isUncovered, hold.isFinal else { return }
-        if isListening { meter.cover(StreamMeter.Coverage()) { exchange.write($0) } } else { cut() }
+        guard meter.isOverBudget, hold.isFinal else { return }
+        if isListening { meter.raiseBudget(TokenBudget()) { exchange.write($0) } } else { cut() }
     }
 
     private func cut() {

@@ -13,7 +13,7 @@ import Values
 /// A granted hold has one end: ``run()`` carries the call out, decides its charge (``CallEnd``) and
 /// performs it once. If the process dies first, the ledger lets the hold expire at the largest
 /// report.
-final class ChatCall: @unchecked Sendable {
+final class MeteredCall: @unchecked Sendable {
     // @unchecked Sendable: confined to the caller's loop, where its tasks run too.
 
     private let exchange: Exchange
@@ -22,7 +22,7 @@ final class ChatCall: @unchecked Sendable {
     /// Nil once the provider has begun to answer.
     private var request: ChatRequest?
     private let isStreaming: Bool
-    private let wantsUsage: Bool
+    private let includeUsage: Bool
     private let model: Catalogue.Model
     private let bound: CallBound
     private let context: MessageContext
@@ -31,7 +31,7 @@ final class ChatCall: @unchecked Sendable {
 
     private var granted = Credits.zero
     private var availableAfterHold = Credits.zero
-    private var limit: CallBound.Limit?
+    private var limit: OutputLimit?
     private var answer: UpstreamResponse?
     private var stream: AnswerStream?
     /// True while the gateway waits for a provider whose client left before the answer began.
@@ -53,16 +53,17 @@ final class ChatCall: @unchecked Sendable {
         } catch .invalid(let param, let message) {
             throw Problem.invalidRequest(message, param: param)
         }
-        (self.request, isStreaming, wantsUsage) = (request, request.isStreaming, request.wantsUsage)
+        (self.request, isStreaming, includeUsage) = (request, request.isStreaming, request.includeUsage)
         let catalogue = service.catalogue.current
         guard let model = catalogue.models[request.model] else { throw Problem.modelNotFound(request.model) }
         guard request.prompt.pictures == 0 || model.limits.imageTokensMax != nil else {
             throw Problem.invalidRequest("The model '\(model.id)' takes no pictures; send text only.", param: "messages")
         }
-        try service.requireWay(to: model.provider)
+        try service.requireProvider(to: model.provider)
         self.model = model
         bound = CallBound(
-            model: model, tariff: catalogue.tariff, prompt: request.prompt, answers: request.answers, callerLimit: request.outputTokensMax,
+            model: model, pricing: catalogue.pricing, prompt: request.prompt, choices: request.choices,
+            callerLimit: request.outputTokensMax,
             isStreaming: request.isStreaming, logprobs: request.logprobs)
         asker = FundsLines.Asker(
             key: .init(account: principal.accountID, limitedKey: principal.keyLimits == nil ? nil : principal.apiKeyID), charge: .make())
@@ -231,17 +232,17 @@ final class ChatCall: @unchecked Sendable {
         }
         let reported = body.withUnsafeBytes { JSONScan($0)["usage"].flatMap(TokenUsage.init) }
         var end = end(.whole)
-        (end.delivered, end.isEstimated) = AnswerUsage.delivered(
-            in: body, reported: reported, promptTokens: bound.prompt.tokensLikely(model.limits))
+        (end.delivered, end.isEstimated) = ResponseUsage.delivered(
+            in: body, reported: reported, promptTokens: bound.prompt.estimatedTokens(model.limits))
         return (end, .body(body, end.delivered))
     }
 
-    private func passThrough(_ answer: UpstreamResponse, _ limit: CallBound.Limit) async -> (CallEnd, Reply) {
+    private func passThrough(_ answer: UpstreamResponse, _ limit: OutputLimit) async -> (CallEnd, Reply) {
         var headers: HeaderBlock = ["content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"]
         headers.add("x-accel-buffering", "no")
         headers.add("x-provider", model.provider.name)
         exchange.begin(200, headers: headers)
-        let hold = RunningHold(granted: granted, bound: bound, limit: limit.tokens)
+        let hold = StreamHold(granted: granted, bound: bound, limit: limit.tokens)
         let stream = AnswerStream(exchange, answer, hold: hold, isListening: isListening, on: service.loop) { [weak self] in
             await self?.extend(by: $0) ?? .failure(.ledgerUnavailable)
         }
@@ -274,7 +275,7 @@ final class ChatCall: @unchecked Sendable {
 
     /// Asks the ledger for more credits while the stream runs. An outage does not end the stream:
     /// the proxy repeats the question as long as the hold can live.
-    private func extend(by more: RunningHold.Extension) async -> Result<Credits, HoldRefusal> {
+    private func extend(by more: StreamHold.Extension) async -> Result<Credits, HoldRefusal> {
         let outageEnds = MonotonicInstant.current() + service.ledger.timing.outagePatience
         let amounts = HoldAmounts(most: more.most, usual: more.usual, least: more.least)
         let used = usedSoFar
@@ -309,7 +310,7 @@ final class ChatCall: @unchecked Sendable {
         return .failure(.ledgerUnavailable)
     }
 
-    private func granted(_ reply: HoldReply, _ more: RunningHold.Extension) -> Result<Credits, HoldRefusal> {
+    private func granted(_ reply: HoldReply, _ more: StreamHold.Extension) -> Result<Credits, HoldRefusal> {
         if let refusal = HoldRefusal(reply, least: more.least) {
             note(refusal, reply)
             return .failure(refusal)
@@ -322,7 +323,7 @@ final class ChatCall: @unchecked Sendable {
     // MARK: After
 
     private var delivered: (usage: TokenUsage, isEstimated: Bool) {
-        stream?.meter.delivered(promptTokens: bound.prompt.tokensLikely(model.limits))
+        stream?.meter.delivered(promptTokens: bound.prompt.estimatedTokens(model.limits))
             ?? (TokenUsage(promptTokens: 0, completionTokens: 0), true)
     }
 
@@ -332,7 +333,7 @@ final class ChatCall: @unchecked Sendable {
         var usage = delivered.usage
         if isListening || usage.completionTokens == 0 {
             guard answer?.isAcknowledged ?? false else { return .zero }
-            usage = TokenUsage(promptTokens: bound.prompt.tokensLikely(model.limits), completionTokens: 0)
+            usage = TokenUsage(promptTokens: bound.prompt.estimatedTokens(model.limits), completionTokens: 0)
         }
         return amount(for: usage).credits
     }
@@ -353,7 +354,7 @@ final class ChatCall: @unchecked Sendable {
         let delivered = delivered
         return CallEnd(
             answer: how, delivered: delivered.usage, isEstimated: delivered.isEstimated, reported: stream?.meter.usage,
-            promptTokensLikely: bound.prompt.tokensLikely(model.limits), isClientGone: exchange.isClosed,
+            estimatedPromptTokens: bound.prompt.estimatedTokens(model.limits), isClientGone: exchange.isClosed,
             isAcknowledged: answer?.isAcknowledged ?? false)
     }
 
@@ -377,7 +378,7 @@ final class ChatCall: @unchecked Sendable {
                 model: model.id, provider: model.provider.name, promptTokens: usage.promptTokens, completionTokens: usage.completionTokens,
                 isEstimated: isEstimated || !isExact, end: how, priceVersion: model.price.version,
                 costPicoUSD: model.price.cost(of: usage)?.value ?? .max,
-                markupBasisPoints: bound.tariff.markupBasisPoints,
+                markupBasisPoints: bound.pricing.markupBasisPoints,
                 operation: service.shared.operations.recorded(operation, of: principal.accountID, at: .now()), apiKeyID: principal.apiKeyID)
             let settlement = SettleCharge(chargeID: charge, accountID: principal.accountID, amount: used, call: facts)
             return await service.ledger.settle(settlement, in: context) ? .charged(used) : .unconfirmed
@@ -404,7 +405,7 @@ final class ChatCall: @unchecked Sendable {
 
     /// - Returns: nil if the price is above the largest amount of one charge.
     private func price(_ usage: TokenUsage) -> Credits? {
-        bound.tariff.credits(for: usage, at: model.price).flatMap { $0 <= CallBound.amountMax ? $0 : nil }
+        bound.pricing.credits(for: usage, at: model.price).flatMap { $0 <= CallBound.amountMax ? $0 : nil }
     }
 
     private func answer(_ reply: Reply, after conclusion: Conclusion) throws {
@@ -413,17 +414,17 @@ final class ChatCall: @unchecked Sendable {
         case (.problem(let problem), _): throw problem
         case (.body, .unconfirmed): throw unconfirmed
         case (.body(let body, let usage), .charged(let used)): respond(body, usage, used)
-        case (.streamEnd, .unconfirmed): breakOff(with: unconfirmed)
-        case (.streamEnd(let usage), .charged(let used)): endStream(usage, used)
+        case (.streamEnd, .unconfirmed): abortStream(with: unconfirmed)
+        case (.streamEnd(let usage), .charged(let used)): completeStream(usage, used)
         case (.streamError(let problem, let isCut), _):
-            guard isCut else { return breakOff(with: problem) }
+            guard isCut else { return abortStream(with: problem) }
             write(event: problem.body)
             exchange.end()
         }
     }
 
-    private func members(_ used: Credits) -> AnswerUsage.Members {
-        AnswerUsage.Members(
+    private func members(_ used: Credits) -> ResponseUsage.Members {
+        ResponseUsage.Members(
             used: used, remaining: max(.zero, availableAfterHold.adding(granted).adding(.zero - used)),
             maxTokensClamped: limit.flatMap { $0.isClamped ? $0.tokens : nil })
     }
@@ -434,12 +435,12 @@ final class ChatCall: @unchecked Sendable {
         headers.add("x-provider", model.provider.name)
         headers.add("x-credits-used", used.description)
         headers.add("x-credits-remaining", members.remaining.description)
-        exchange.respond(200, headers: headers, body: AnswerUsage.adding(members, usage: usage, to: body) ?? body)
+        exchange.respond(200, headers: headers, body: ResponseUsage.adding(members, usage: usage, to: body) ?? body)
     }
 
-    private func endStream(_ usage: TokenUsage, _ used: Credits) {
-        if wantsUsage, let event = stream?.meter.usageEvent,
-            let priced = AnswerUsage.adding(members(used), usage: usage, to: event)
+    private func completeStream(_ usage: TokenUsage, _ used: Credits) {
+        if includeUsage, let event = stream?.meter.usageEvent,
+            let priced = ResponseUsage.adding(members(used), usage: usage, to: event)
         {
             write(event: priced)
         }
@@ -447,7 +448,7 @@ final class ChatCall: @unchecked Sendable {
         exchange.end()
     }
 
-    private func breakOff(with problem: Problem) {
+    private func abortStream(with problem: Problem) {
         write(event: problem.body)
         exchange.abort()
     }

@@ -5,7 +5,6 @@ import HTTP
 import HTTPWire
 import Identity
 import JSON
-import Synchronization
 import Telemetry
 import UpstreamClient
 
@@ -44,7 +43,7 @@ final class ChatService: @unchecked Sendable {
             let principal =
                 if let known = authenticator.cached(exchange.headers) { known } else { try await authenticator.principal(exchange.headers) }
             try principal.require("llm")
-            try await ChatCall(exchange, context, principal: principal, service: self).run()
+            try await MeteredCall(exchange, context, principal: principal, service: self).run()
         } catch let problem as Problem {
             exchange.respond(problem)
         } catch {
@@ -56,7 +55,7 @@ final class ChatService: @unchecked Sendable {
     // MARK: Providers
 
     /// - Throws: when there is no way to `provider`: better known before credits are held.
-    func requireWay(to provider: Catalogue.Provider) throws { _ = try connections(to: provider) }
+    func requireProvider(to provider: Catalogue.Provider) throws { _ = try connections(to: provider) }
 
     /// Starts a call; the answer can be cancelled from here on.
     func send(_ body: [UInt8], to provider: Catalogue.Provider) throws -> UpstreamResponse {
@@ -112,33 +111,4 @@ final class ChatService: @unchecked Sendable {
             return problem
         }
     }
-}
-
-/// The state that the loops of one replica share.
-struct ReplicaState: Sendable {
-    let funds = FundsLines()
-    let watch = ProviderWatch()
-    let operations = Operations()
-    /// The time for which the gateway keeps a provider's call after a client hung up before the
-    /// answer began.
-    var listensFor = Duration.seconds(10)
-}
-
-/// Provider keys by the name of their variable; read once at start, never printed.
-struct ProviderKeys: Sendable {
-    private let secrets: [String: Secret]
-
-    init(_ secrets: [String: Secret]) { self.secrets = secrets }
-
-    subscript(variable: String) -> Secret? { secrets[variable] }
-}
-
-/// The catalogue in force: replaced as a whole, read by every loop.
-final class CurrentCatalogue: Sendable {
-    private let snapshot: Mutex<Catalogue>
-
-    init(_ catalogue: Catalogue) { snapshot = Mutex(catalogue) }
-
-    var current: Catalogue { snapshot.withLock { $0 } }
-    func replace(with catalogue: Catalogue) { snapshot.withLock { $0 = catalogue } }
 }

@@ -4,24 +4,24 @@ import Values
 @testable import LLMProxy
 
 /// A prompt costs nothing here, an output token a thousandth of a credit: 1,000,000 nano-credits.
-struct RunningHoldTests {
-    private static let tariff = Tariff(
-        rule: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), creditsMin: .zero)
+struct StreamHoldTests {
+    private static let pricing = PricingRule(
+        formula: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), minimumCharge: .zero)
     private static let price = TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 1_000_000_000))
 
     private static func tokens(_ count: Int64) -> Credits { Credits(nano: count * 1_000_000) }
 
     private func hold(
-        _ count: Int64, limit: Int64 = 1_000_000, answers: Int64 = 1, usual: Int64 = 100, tariff: Tariff = tariff,
+        _ count: Int64, limit: Int64 = 1_000_000, choices: Int64 = 1, usual: Int64 = 100, pricing: PricingRule = pricing,
         price: TokenPrice = price
-    ) -> RunningHold {
+    ) -> StreamHold {
         let bound = CallBoundTests.bound(
-            answers: answers, usual: usual, longest: 1_000_000, context: 50, price: price, tariff: tariff)
-        return RunningHold(granted: Self.tokens(count), bound: bound, limit: limit)
+            choices: choices, usual: usual, longest: 1_000_000, context: 50, price: price, pricing: pricing)
+        return StreamHold(granted: Self.tokens(count), bound: bound, limit: limit)
     }
 
-    private func asked(_ step: Int64, most: Int64, usual: Int64, least: Int64) -> RunningHold.Extension {
-        RunningHold.Extension(step: step, most: Self.tokens(most), usual: Self.tokens(usual), least: Self.tokens(least))
+    private func asked(_ step: Int64, most: Int64, usual: Int64, least: Int64) -> StreamHold.Extension {
+        StreamHold.Extension(step: step, most: Self.tokens(most), usual: Self.tokens(usual), least: Self.tokens(least))
     }
 
     @Test func `more is asked for when less than a quarter of the usual answer is left, once`() {
@@ -76,13 +76,13 @@ struct RunningHoldTests {
     @Test func `a hold that pays for the provider's limit is never extended, and counts events alone`() {
         var hold = hold(70, limit: 70)
         #expect(hold.isFinal)
-        #expect(hold.coverage.countsEventsOnly)
+        #expect(hold.budget.countsEventsOnly)
         #expect(hold.next(delivered: 70, isUsedUp: true) == nil)
     }
 
     @Test func `no more is asked for than the limit can use`() {
         var hold = hold(100, limit: 130)
-        #expect(!hold.coverage.countsEventsOnly)
+        #expect(!hold.budget.countsEventsOnly)
         #expect(hold.next(delivered: 100, isUsedUp: true) == asked(1, most: 30, usual: 30, least: 30))
         hold.extended(by: Self.tokens(30))
         #expect(hold.isFinal)
@@ -98,7 +98,7 @@ struct RunningHoldTests {
     }
 
     @Test func `several answers count together, and each has its share of the next slice`() {
-        var hold = hold(300, answers: 3)
+        var hold = hold(300, choices: 3)
         #expect(hold.outputTokens == 300)
         #expect(hold.next(delivered: 225, isUsedUp: false) == nil)
         #expect(
@@ -115,17 +115,17 @@ struct RunningHoldTests {
         let free = TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 0))
         var gratis = hold(1, price: free)
         #expect(gratis.next(delivered: 9_000_000, isUsedUp: false) == nil)
-        let flat = Tariff(rule: Self.tariff.rule, creditsMin: Credits(whole: 1))
-        var minimal = hold(1_000, tariff: flat)
+        let flat = PricingRule(formula: Self.pricing.formula, minimumCharge: Credits(whole: 1))
+        var minimal = hold(1_000, pricing: flat)
         #expect(minimal.outputTokens == 1_000)
         #expect(minimal.next(delivered: 900, isUsedUp: false) == nil)
     }
 
     @Test func `what could not be charged is not asked for`() {
         let dear = TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 1_000_000_000_000_000))
-        var hold = RunningHold(
+        var hold = StreamHold(
             granted: CallBound.amountMax,
-            bound: CallBoundTests.bound(usual: 1_000_000, longest: 10_000_000, price: dear, tariff: Self.tariff),
+            bound: CallBoundTests.bound(usual: 1_000_000, longest: 10_000_000, price: dear, pricing: Self.pricing),
             limit: 10_000_000)
         #expect(hold.next(delivered: hold.outputTokens, isUsedUp: true) == nil)
         #expect(hold.isFinal)

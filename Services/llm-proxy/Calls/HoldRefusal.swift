@@ -1,5 +1,4 @@
 import Contracts
-import HTTP
 import Values
 
 /// The reason why a call got no credits, or no more credits.
@@ -27,20 +26,6 @@ enum HoldRefusal: Error, Hashable {
         case .busy: self = .ledgerUnavailable
         case .notHeld, .alreadyResolved: self = .holdGone
         case .conflict, .invalid: self = .rejected
-        }
-    }
-
-    func problem(topUpURL: String) -> Problem {
-        switch self {
-        case .insufficientCredits(let balance, let required):
-            .insufficientCredits(balance: balance.description, required: required.description, topUpURL: topUpURL)
-        case .limitReached(let limit):
-            .spendingLimitReached(
-                limit.period == .day ? .daily : .monthly, of: limit.scope == .account ? .account : .apiKey,
-                resetsAt: limit.resetsAt.description)
-        case .creditsHeld: .creditsHeld
-        case .ledgerUnavailable, .holdGone: .ledgerUnavailable
-        case .rejected: .internalError
         }
     }
 }

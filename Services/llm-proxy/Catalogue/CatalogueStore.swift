@@ -19,8 +19,8 @@ struct CatalogueStore: Sendable {
         }
     }
 
-    func load(tariff: Tariff) async throws -> Catalogue {
-        Catalogue(models: try await pool.query(PricedModels()), tariff: tariff)
+    func load(pricing: PricingRule) async throws -> Catalogue {
+        Catalogue(models: try await pool.query(PricedModels()), pricing: pricing)
     }
 }
 
@@ -49,12 +49,12 @@ struct PutProvider: Statement {
 struct PutModel: Statement {
     static let sql = """
         INSERT INTO model (
-            id, provider, provider_model, context_tokens, max_output_tokens, usual_output_tokens, output_tokens_least, image_tokens_max,
+            id, provider, provider_model, context_tokens, max_output_tokens, default_output_tokens, output_tokens_least, image_tokens_max,
             reasoning, output_limit_member)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ON CONFLICT (id) DO UPDATE
         SET provider = excluded.provider, provider_model = excluded.provider_model, context_tokens = excluded.context_tokens,
-            max_output_tokens = excluded.max_output_tokens, usual_output_tokens = excluded.usual_output_tokens,
+            max_output_tokens = excluded.max_output_tokens, default_output_tokens = excluded.default_output_tokens,
             output_tokens_least = excluded.output_tokens_least, image_tokens_max = excluded.image_tokens_max,
             reasoning = excluded.reasoning, output_limit_member = excluded.output_limit_member
         """
@@ -67,7 +67,7 @@ struct PutModel: Statement {
         parameters.append(model.providerModel)
         parameters.append(model.limits.contextTokens)
         parameters.append(model.limits.maxOutputTokens)
-        parameters.append(model.limits.usualOutputTokens)
+        parameters.append(model.limits.defaultOutputTokens)
         parameters.append(model.limits.outputTokensLeast)
         parameters.append(model.limits.imageTokensMax)
         parameters.append(model.limits.reasoning.rawValue)
@@ -97,7 +97,7 @@ struct PutPriceIfChanged: Statement {
 struct PricedModels: Statement {
     static let sql = """
         SELECT m.id, p.name, p.base_url, p.api_key_variable, m.provider_model, c.version, c.prompt_pico_usd, c.completion_pico_usd,
-               m.context_tokens, m.max_output_tokens, m.usual_output_tokens, m.output_tokens_least, m.image_tokens_max, m.reasoning,
+               m.context_tokens, m.max_output_tokens, m.default_output_tokens, m.output_tokens_least, m.image_tokens_max, m.reasoning,
                m.output_limit_member, m.created_at
         FROM model m
         JOIN provider p ON p.name = m.provider
@@ -119,7 +119,7 @@ struct PricedModels: Statement {
         // A word that this version does not know gets the strictest meaning. The constraints of the
         // table prevent such words.
         let limits = ModelLimits(
-            contextTokens: try row.next(), maxOutputTokens: try row.next(), usualOutputTokens: try row.next(),
+            contextTokens: try row.next(), maxOutputTokens: try row.next(), defaultOutputTokens: try row.next(),
             outputTokensLeast: try row.next(), imageTokensMax: try row.next(),
             reasoning: ModelLimits.Reasoning(rawValue: try row.next()) ?? .hidden,
             outputLimitMember: ModelLimits.OutputLimitMember(rawValue: try row.next()) ?? .maxTokens)

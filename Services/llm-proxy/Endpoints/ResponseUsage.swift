@@ -2,7 +2,7 @@ import JSON
 import Values
 
 /// Writes what a call cost into the `usage` object of an answer or of a stream's usage event, without touching the rest.
-enum AnswerUsage {
+enum ResponseUsage {
     /// The members that the gateway adds to `usage`.
     struct Members: Sendable {
         var used: Credits

@@ -4,7 +4,7 @@ import Values
 ///
 /// It asks early, so that the answer continues meanwhile. It asks for no more than the provider's
 /// limit can use.
-struct RunningHold: Sendable {
+struct StreamHold: Sendable {
     /// On top of what is held.
     struct Extension: Hashable, Sendable {
         var step: Int64
@@ -43,10 +43,10 @@ struct RunningHold: Sendable {
     ///   - delivered: the output tokens of all answers that went to the caller.
     ///   - isUsedUp: true if the next tokens are here and the hold does not pay for them.
     mutating func next(delivered: Int64, isUsedUp: Bool) -> Extension? {
-        let usual = bound.model.limits.usualOutputTokens
-        let margin = min(Self.marginTokens, usual / 4) * bound.answers
+        let usual = bound.model.limits.defaultOutputTokens
+        let margin = min(Self.marginTokens, usual / 4) * bound.choices
         guard !isAsking, !isFinal, isUsedUp || outputTokens - delivered < margin else { return nil }
-        let each = outputTokens / bound.answers
+        let each = outputTokens / bound.choices
         // Half as much again as there is, so that a long answer takes few steps.
         let most = price(of: each + max(usual, each / 2))
         guard most > .zero, steps < Self.stepsMax else {
@@ -75,11 +75,11 @@ struct RunningHold: Sendable {
 
     /// Counts events alone if the hold pays for the provider's limit. Then only output that is
     /// certainly beyond the limit is stopped.
-    var coverage: StreamMeter.Coverage { .init(outputTokens: outputTokens, countsEventsOnly: outputTokens >= limit * bound.answers) }
+    var budget: TokenBudget { .init(outputTokens: outputTokens, countsEventsOnly: outputTokens >= limit * bound.choices) }
 
     private mutating func count() {
         let each = bound.outputTokens(paidBy: granted, upTo: limit)
-        outputTokens = each * bound.answers
+        outputTokens = each * bound.choices
         if each >= limit { isFinal = true }
     }
 

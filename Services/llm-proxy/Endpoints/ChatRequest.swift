@@ -9,11 +9,11 @@ struct ChatRequest: Sendable {
     /// both are set, because providers differ in which one they read. Nil if the client set none.
     let outputTokensMax: Int64?
     /// `n`: how many answers are generated, each paid for.
-    let answers: Int64
+    let choices: Int64
     /// The number of probabilities that the answer lists for each token: `top_logprobs`, and the
     /// token's own.
     let logprobs: Int64
-    let wantsUsage: Bool
+    let includeUsage: Bool
     let prompt: PromptSize
 
     enum Refusal: Error, Equatable {
@@ -25,7 +25,7 @@ struct ChatRequest: Sendable {
     /// bound, a body of tiny values would take a loop's time for much longer than a text of its
     /// size.
     static let valuesMax = 262_144
-    static let answersMax: Int64 = 128
+    static let choicesMax: Int64 = 128
     static let topLogprobsMax: Int64 = 20
 
     init(body: [UInt8]) throws(Refusal) {
@@ -52,9 +52,9 @@ struct ChatRequest: Sendable {
             limits.append(limit)
         }
         outputTokensMax = limits.max()
-        answers = try Self.member("n", "must be an integer") { [json] () throws(JSONError) in try json.optionalInteger("n") } ?? 1
-        guard (1...Self.answersMax).contains(answers) else {
-            throw .invalid(param: "n", message: "n must be between 1 and \(Self.answersMax).")
+        choices = try Self.member("n", "must be an integer") { [json] () throws(JSONError) in try json.optionalInteger("n") } ?? 1
+        guard (1...Self.choicesMax).contains(choices) else {
+            throw .invalid(param: "n", message: "n must be between 1 and \(Self.choicesMax).")
         }
         let topLogprobs = try Self.member("top_logprobs", "must be an integer") { [json] () throws(JSONError) in
             try json.optionalInteger("top_logprobs")
@@ -66,7 +66,7 @@ struct ChatRequest: Sendable {
             try json.optionalBool("logprobs")
         }
         logprobs = hasLogprobs ?? false || topLogprobs != nil ? 1 + (topLogprobs ?? 0) : 0
-        wantsUsage = try Self.member("stream_options", "must be an object") { [json] () throws(JSONError) in
+        includeUsage = try Self.member("stream_options", "must be an object") { [json] () throws(JSONError) in
             try json.optionalObject("stream_options")?.optionalBool("include_usage") ?? false
         }
         prompt = try PromptSize(of: json)
@@ -92,14 +92,14 @@ struct ChatRequest: Sendable {
 
     /// The body as the provider gets it. It has the provider's name of the model, asks for usage,
     /// and has the limit of the answer in the member that the model reads.
-    func providerBody(for model: Catalogue.Model, limit: CallBound.Limit) -> [UInt8] {
+    func providerBody(for model: Catalogue.Model, limit: OutputLimit) -> [UInt8] {
         var splice = JSONSplice(json)
         if model.providerModel != self.model {
             var name = JSONWriter()
             name.string(model.providerModel)
             splice.set("model", raw: name.bytes)
         }
-        if isStreaming, !wantsUsage { splice.set("stream_options", raw: streamOptionsWithUsage) }
+        if isStreaming, !includeUsage { splice.set("stream_options", raw: streamOptionsWithUsage) }
         if limit.isSent {
             let member = model.limits.outputLimitMember.rawValue
             if (try? json.optionalInteger(member)) != limit.tokens { splice.set(member, raw: Array(String(limit.tokens).utf8)) }

@@ -5,10 +5,10 @@ import Values
 /// costs more than its hold.
 struct CallBound: Sendable {
     let model: Catalogue.Model
-    let tariff: Tariff
+    let pricing: PricingRule
     let prompt: PromptSize
     /// The number of answers that the provider generates (`n`). Each answer has the same limit.
-    let answers: Int64
+    let choices: Int64
     /// The client's limit for one answer; nil if the client set none.
     let callerLimit: Int64?
     let isStreaming: Bool
@@ -37,16 +37,16 @@ struct CallBound: Sendable {
     /// The longest answer that the gateway can collect, in tokens.
     private var outputCollected: Int64 {
         guard !isStreaming else { return .max }
-        return max(1, Int64(Self.answerBytesMax) / (answers * (Self.tokenBytesMax + logprobs * Self.logprobBytesMax)))
+        return max(1, Int64(Self.answerBytesMax) / (choices * (Self.tokenBytesMax + logprobs * Self.logprobBytesMax)))
     }
     /// The shortest limit with which an answer is of use, in tokens.
     var outputLeast: Int64 { min(model.limits.outputTokensLeast, outputMax) }
-    var outputUsual: Int64 { min(max(model.limits.usualOutputTokens, outputLeast), outputMax) }
+    var outputUsual: Int64 { min(max(model.limits.defaultOutputTokens, outputLeast), outputMax) }
 
     /// The amounts of the hold. Nil if even the least answer costs more than one charge can hold.
     var amounts: HoldAmounts? {
-        let leastUsage = TokenUsage(promptTokens: prompt.tokensLeast(model.limits), completionTokens: outputLeast * answers)
-        guard let least = tariff.credits(for: leastUsage, at: model.price), least <= Self.amountMax else { return nil }
+        let leastUsage = TokenUsage(promptTokens: prompt.tokensLeast(model.limits), completionTokens: outputLeast * choices)
+        guard let least = pricing.credits(for: leastUsage, at: model.price), least <= Self.amountMax else { return nil }
         // A free call holds one nano-credit, because the ledger refuses a hold of zero.
         return HoldAmounts(
             most: max(credits(for: isHeldWhole ? outputMax : outputUsual), Credits(nano: 1)),
@@ -75,37 +75,26 @@ struct CallBound: Sendable {
     }
 
     private func price(of outputTokens: Int64) -> Credits? {
-        let usage = TokenUsage(promptTokens: prompt.tokensMax(model.limits), completionTokens: outputTokens * answers)
-        return tariff.credits(for: usage, at: model.price).flatMap { $0 <= Self.amountMax ? $0 : nil }
-    }
-
-    /// The limit of each answer, as the provider gets it.
-    struct Limit: Hashable, Sendable {
-        /// The tokens after which the provider stops.
-        var tokens: Int64
-        /// False if the model's own cap is the limit. A request without a limit is then passed on
-        /// unchanged.
-        var isSent: Bool
-        /// True if the answer may end earlier than the client asked for.
-        var isClamped: Bool
+        let usage = TokenUsage(promptTokens: prompt.tokensMax(model.limits), completionTokens: outputTokens * choices)
+        return pricing.credits(for: usage, at: model.price).flatMap { $0 <= Self.amountMax ? $0 : nil }
     }
 
     /// - Parameter credits: the hold. For a visible stream also the credits that the account can
     ///   still spend.
-    func limit(paidBy credits: Credits) -> Limit {
+    func limit(paidBy credits: Credits) -> OutputLimit {
         let affordable = outputTokens(paidBy: credits, upTo: outputMax)
         let wanted = callerLimit ?? model.limits.maxOutputTokens
-        if callerLimit == nil, affordable == wanted { return Limit(tokens: wanted, isSent: false, isClamped: false) }
-        let room = max(outputLeast, model.limits.contextTokens - prompt.tokensLikely(model.limits))
+        if callerLimit == nil, affordable == wanted { return OutputLimit(tokens: wanted, isSent: false, isClamped: false) }
+        let room = max(outputLeast, model.limits.contextTokens - prompt.estimatedTokens(model.limits))
         let tokens = min(affordable, room)
-        return Limit(tokens: tokens, isSent: true, isClamped: tokens < wanted)
+        return OutputLimit(tokens: tokens, isSent: true, isClamped: tokens < wanted)
     }
 }
 
 extension CallBound {
     /// Returns whether the call can have used this much with `limit` for each answer.
-    func allows(_ usage: TokenUsage, limit: Limit) -> Bool {
-        usage.promptTokens <= prompt.tokensMax(model.limits) && usage.completionTokens <= limit.tokens * answers
+    func allows(_ usage: TokenUsage, limit: OutputLimit) -> Bool {
+        usage.promptTokens <= prompt.tokensMax(model.limits) && usage.completionTokens <= limit.tokens * choices
     }
 }
 
