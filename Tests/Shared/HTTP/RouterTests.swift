@@ -87,6 +87,17 @@ struct RouterTests {
         #expect(answer.head.contains("\r\nallow: GET, DELETE, HEAD"))
     }
 
+    @Test(arguments: ["BREW", "get", "Get", "GETS", "GE", "M", "QUERY", "LOCK", "REPORT", "P!#$%&'*+-.^_`|~9"])
+    func `a method that the server does not know is 405 too, and the connection stays`(method: String) async throws {
+        let client = try await server().client()
+        for character in "\(method) /keys/1 HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n" { client.send(String(character)) }
+        client.send("\(method) /hello HTTP/1.1\r\nHost: test\r\n\r\n" + get("/hello"))
+        client.read { $0.statuses.count == 3 }
+        #expect(client.statuses == [405, 405, 200])
+        #expect(client.answers.first?.head.contains("\r\nallow: GET, DELETE, HEAD") == true)
+        #expect(client.text.hasSuffix("hello"))
+    }
+
     @Test func `HEAD is GET without the body`() async throws {
         let client = try await server().client()
         client.send("HEAD /hello HTTP/1.1\r\nHost: test\r\n\r\n" + get("/keys/after"))
