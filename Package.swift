@@ -120,7 +120,8 @@ let package = Package(
             path: "Tests/Soak", exclude: ["soak.sh"], swiftSettings: [.define("SOAK")]),
 
         // Tests mirror the tree.
-        .target(name: "TestSupport", dependencies: ["EventLoop", "JSON", "Postgres", "Telemetry"], path: "Tests/Support"),
+        .target(
+            name: "TestSupport", dependencies: ["EventLoop", "HTTP", "HTTPWire", "JSON", "Postgres", "Telemetry"], path: "Tests/Support"),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"], path: "Tests/Shared/EventLoop"),
         .testTarget(name: "TextTests", dependencies: ["Text"], path: "Tests/Shared/Text"),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"], path: "Tests/Shared/JSON"),
@@ -200,7 +201,9 @@ let package = Package(
             ],
             path: "Tests/Services/billing"),
         .testTarget(name: "SoakTests", dependencies: ["Contracts", "EventLoop", "Soak", "TestSupport", "Values"], path: "Tests/SoakTests"),
-        .testTarget(name: "ArchitectureTests", dependencies: ["TestSupport"], path: "Tests/Architecture"),
+        .testTarget(
+            name: "ArchitectureTests", dependencies: ["Auth", "Billing", "Bootstrap", "HTTP", "HTTPWire", "Ledger", "LLMProxy"],
+            path: "Tests/Architecture"),
         .testTarget(
             name: "SystemTests",
             dependencies: [

@@ -1,5 +1,4 @@
 package import HTTPWire
-package import JSON
 
 /// A refusal in the one shape every path of ours answers with: `{"error":{"message","type","code","param",…}}`, all four keys
 /// always. Thrown by handlers, or written by ``Exchange/respond(_:)-(Problem)``.
@@ -49,35 +48,6 @@ package struct Problem: Error, Sendable {
             self.headers.add("retry-after-ms", Int(milliseconds))
         }
     }
-
-    /// The error object in its envelope.
-    package var body: [UInt8] {
-        var writer = JSONWriter()
-        writer.object { $0.object("error") { writeMembers(to: &$0) } }
-        return writer.bytes
-    }
-
-    /// The members of the error object: for envelopes of other shapes, such as the error event in a stream.
-    package func writeMembers(to writer: inout JSONWriter) {
-        writer.field("message", message)
-        writer.field("type", type)
-        writer.field("code", code)
-        writer.field("param", param)
-        for (name, value) in fields {
-            switch value {
-            case .text(let text): writer.field(name, text)
-            case .integer(let number): writer.field(name, number)
-            case .number(let text): writer.field(name, raw: Array(text.utf8))
-            case .bool(let flag): writer.field(name, flag)
-            }
-        }
-    }
-
-    package var response: Response {
-        var headers = headers
-        headers.add("content-type", "application/json")
-        return Response(status: status, headers: headers, body: body)
-    }
 }
 
 // MARK: 400: the request
@@ -121,6 +91,17 @@ extension Problem {
     package static func planRequired(_ message: String) -> Problem { Problem(403, "plan_required", .permission, message) }
     package static var adminRequired: Problem { Problem(403, "admin_required", .permission, "Only an administrator may do this.") }
     package static var userDeactivated: Problem { Problem(403, "user_deactivated", .permission, "This account is deactivated.") }
+    package static var sessionRequired: Problem {
+        Problem(
+            403, "session_required", .permission,
+            "This needs the session token of a signed-in user; API keys and service tokens are not accepted.")
+    }
+    package static var reauthenticationRequired: Problem {
+        Problem(403, "reauthentication_required", .permission, "The last sign-in is too long ago; sign in again.")
+    }
+    package static var serviceRequired: Problem {
+        Problem(403, "insufficient_scope", .permission, "This needs a service token; sessions and API keys are not accepted.")
+    }
     package static func insufficientScope(_ scope: String) -> Problem {
         Problem(403, "insufficient_scope", .permission, "This key or token lacks the scope '\(scope)'.")
     }
@@ -208,12 +189,12 @@ extension Problem {
             fields: [("limit", .integer(Int64(bytes)))])
     }
 
-    init(_ error: HTTPSyntaxError, limits: HTTPParser.Limits) {
+    init(_ error: HTTPSyntaxError, limits: HTTPServerConfiguration) {
         self =
             switch error {
             case .malformed(let reason): .invalidRequest("Malformed HTTP request: \(reason).")
             case .targetTooLong: .uriTooLong(limit: limits.targetBytesMax)
-            case .headTooLarge: .headersTooLarge(bytes: limits.headBytesMax, fields: limits.fieldsMax)
+            case .headTooLarge: .headersTooLarge(bytes: limits.headBytesMax, fields: limits.headersMax)
             case .bodyTooLarge: .payloadTooLarge(limit: limits.bodyBytesMax)
             case .endedEarly, .stopped: .invalidRequest("Malformed HTTP request: it ended early.")
             }

@@ -25,7 +25,7 @@ final class AuthUnderTest: Sendable {
     let authenticator: Authenticator
     let clock: TestClock
     /// The method and the pattern of every route of the service.
-    let operations: [String]
+    let operations = Routes.table.flatMap(\.row.operations)
     private let client: HTTPClient
     private let base: String
 
@@ -84,7 +84,6 @@ final class AuthUnderTest: Sendable {
         let router = Routes(
             accounts: accounts, keys: keys, authenticator: authenticator, credits: { _ in credits }, publicURL: Self.publicURL
         ).router
-        operations = router.operations
         self.router = router
         client = HTTPClient(loop: pool.loop)
         base = ""
@@ -97,7 +96,6 @@ final class AuthUnderTest: Sendable {
         passwords = other.passwords
         authenticator = other.authenticator
         clock = other.clock
-        operations = other.operations
         client = other.client
         router = other.router
         base = "http://127.0.0.1:\(port)"

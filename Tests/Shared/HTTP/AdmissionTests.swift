@@ -10,13 +10,7 @@ struct AdmissionTests {
     private func server(_ change: (inout HTTPServerConfiguration) -> Void = { _ in }) async throws -> TestServer {
         var configuration = HTTPServerConfiguration()
         change(&configuration)
-        return try await TestServer(configuration) { router in
-            router.on(.post, "/open") { request in .text(200, "\(request.body.count)") }
-            router.on(.post, "/private", access: .credential) { request in .text(200, "\(request.body.count)") }
-            router.on(.post, "/shaped", access: .credential, refusing: { .text($0.status, "shaped \($0.code)") }) { _ in .noContent }
-            router.onExchange(.post, "/exchange", access: .credential) { exchange, _ in exchange.respond(200) }
-            router.on(.get, "/private", access: .credential) { _ in throw Problem.invalidAPIKey }
-        }
+        return try await TestServer(configuration) { $0.add(AdmissionDoor()) }
     }
 
     private static func head(_ route: String, _ fields: String = "Content-Length: 1000000\r\n") -> String {
@@ -62,7 +56,36 @@ struct AdmissionTests {
     }
 
     @Test func `the refusal has the shape of its route`() async throws {
-        #expect(try await server().say(Self.head("POST /shaped"), within: 5_000).text.hasSuffix("shaped invalid_api_key"))
+        let text = try await server().say(Self.head("POST /shaped?batch=1"), within: 5_000).text
+        #expect(text.contains(#"[{"error":{"message""#) && text.contains(#""path":"shaped","reason":"invalid_api_key""#))
+    }
+
+    // MARK: The body limit of a row
+
+    @Test func `a declared length above the limit of the row is refused by the head`() async throws {
+        let head = Self.head("POST /small", "x-api-key: good\r\nContent-Length: 11\r\n")
+        let (statuses, end, text) = try await server().say(head, within: 5_000)
+        #expect(statuses == [413])
+        #expect(end == .closed)
+        #expect(text.contains(#""reason":"payload_too_large""#))
+        #expect(text.contains("larger than 10 bytes"))
+    }
+
+    @Test func `a chunked body is refused as soon as it passes the limit of the row`() async throws {
+        let head = Self.head("POST /small", "x-api-key: good\r\nTransfer-Encoding: chunked\r\n")
+        let server = try await server()
+        let client = server.client()
+        client.send(head + "a\r\n0123456789\r\n1\r\n")
+        client.send("x")
+        #expect(client.readToEnd() == .closed)
+        #expect(client.statuses == [413])
+        #expect(client.text.contains(#""reason":"payload_too_large""#))
+        #expect(server.say(head + "a\r\n0123456789\r\n0\r\n\r\n").statuses == [200])
+    }
+
+    @Test func `the limit of a row does not raise the limit of the server`() async throws {
+        let server = try await server { $0.bodyBytesMax = 5 }
+        #expect(server.say(Self.head("POST /small", "x-api-key: good\r\nContent-Length: 6\r\n"), within: 5_000).statuses == [413])
     }
 
     @Test func `a refusal reaches a client that sends its body all the same`() async throws {
@@ -174,4 +197,26 @@ struct AdmissionTests {
             }
         }
     #endif
+}
+
+/// Rows of each access. Every credential is good.
+private struct AdmissionDoor: HTTPDoor {
+    static let table: [Route<AdmissionDoor>] = [
+        Route(.post, ["/open"], access: .public, bodyBytesMax: .max, AdmissionDoor.countOpen),
+        Route(.post, ["/private"], access: .credential(), bodyBytesMax: .max, AdmissionDoor.count),
+        Route(.post, ["/shaped"], access: .credential(), errors: .trpc, AdmissionDoor.count),
+        Route(.post, ["/small"], access: .credential(), bodyBytesMax: 10, errors: .trpc, AdmissionDoor.count),
+        Route(.post, ["/exchange"], access: .credential(), exchange: AdmissionDoor.exchange),
+        Route(.get, ["/private"], access: .credential(), AdmissionDoor.count),
+    ]
+
+    var gate: CallerGate<String> {
+        CallerGate(
+            known: { _, headers in headers.string(for: "x-api-key") ?? headers.string(for: "authorization") },
+            check: { _, _, _ throws(Problem) in throw .invalidAPIKey })
+    }
+
+    func countOpen(_ request: Request) async -> Response { .text(200, "\(request.body.count)") }
+    func count(_ request: Request, caller: String) async -> Response { .text(200, "\(request.body.count)") }
+    func exchange(_ exchange: Exchange, _ context: RequestContext, caller: String) async { exchange.respond(200) }
 }
