@@ -62,6 +62,17 @@ struct DocumentationTests {
         }
     }
 
+    @Test func `every suite that a page names exists`() throws {
+        let code = try SourceTree.swift(in: "Tests").map { $0.lines.joined(separator: "\n") }.joined(separator: "\n")
+        let suites = Set(code.matches(of: /(?:struct|class) (\w+Tests)\b/).map { String($0.output.1) })
+        let files = try SourceTree.swift(in: "Tests").compactMap { $0.path.split(separator: "/").last?.dropLast(".swift".count) }
+        for page in try SourceTree.files(in: ["docs"], endingWith: ".md") {
+            for name in page.lines.joined(separator: "\n").matches(of: /`(?:[A-Za-z]+\/)*(\w+Tests)(?:\.swift)?`/) {
+                #expect(suites.contains(String(name.output.1)) || files.contains(name.output.1), "\(page.path): \(name.output.1)")
+            }
+        }
+    }
+
     @Test func `prose of a page is wrapped`() throws {
         for page in try SourceTree.files(in: ["docs"], endingWith: ".md") {
             var isCode = false

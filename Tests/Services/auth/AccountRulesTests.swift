@@ -25,11 +25,11 @@ import Values
             String(repeating: "a", count: 65) + "@example.com", "a@" + String(repeating: "b", count: 64) + ".com",
             "a@" + String(repeating: "b.", count: 130) + "com", String(repeating: "a", count: 10_000),
         ])
-    func `what mail cannot reach, or only a forger has, is no address`(raw: String) {
+    func `an address that mail cannot reach, or that imitates another, is refused`(raw: String) {
         #expect(EmailAddress(raw) == nil)
     }
 
-    @Test func `a password is measured, not styled`() throws {
+    @Test func `a password needs length, not special characters`() throws {
         let email = try #require(EmailAddress("longish.name@example.com"))
         func refusal(_ password: String) -> PasswordPolicy.Refusal? { PasswordPolicy.refusal(of: password, for: email) }
         #expect(refusal("seven77") == .tooShort)
@@ -45,7 +45,7 @@ import Values
         #expect(refusal("longish.name") == .sameAsEmail)
     }
 
-    @Test func `failures of one account wait 1, 2, 4 up to 300 seconds after the fifth`() {
+    @Test func `an account waits 1, 2, 4, up to 300 seconds from its fifth failure on`() {
         let now = Instant(microseconds: 1_800_000_000_000_000)
         func wait(_ failures: Int64, after seconds: Int64) -> Duration {
             LoginThrottle.wait(failures: failures, lastFailedAt: now, now: now + .seconds(seconds))
@@ -60,7 +60,7 @@ import Values
         #expect(wait(8, after: 8) == .zero)
     }
 
-    @Test func `an address may fail fifty times, then ten times a minute`() throws {
+    @Test func `a client address may fail fifty times, then ten times a minute`() throws {
         var throttle = AddressThrottle()
         let now = Instant(microseconds: 1_800_000_000_000_000)
         for _ in 0..<50 {

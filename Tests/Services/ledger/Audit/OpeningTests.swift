@@ -88,7 +88,7 @@ struct HoldOverOpeningTests {
 struct BoundedAuditTests {
     /// In an old month an audit reads the index by time and the last pages, which the index does
     /// not cover.
-    @Test func `an audit from an opening reads next to nothing of older months`() async throws {
+    @Test func `an audit from an opening reads almost no entry of older months`() async throws {
         try await withLedgers { ledgers in
             let ledger = ledgers[0]
             let old = JournalMonth(of: Instant.now()) + -1
