@@ -2,7 +2,7 @@ import AMQP
 import TestSupport
 import Testing
 
-struct RPCTests {
+struct RPCClientTests {
     @Test func `sixty-four calls at once each get their own answer`() async throws {
         try await withEcho { broker, client in
             try await withThrowingTaskGroup(of: Void.self) { group in

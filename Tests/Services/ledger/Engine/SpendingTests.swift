@@ -4,7 +4,7 @@ import Values
 
 @testable import Ledger
 
-struct LimitRulesTests {
+struct SpendingTests {
     private let key = APIKeyID(rawValue: "key-1")
     private let oneNano = Credits(nano: 1)
 

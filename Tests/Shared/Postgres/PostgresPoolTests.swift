@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 @Suite(.database(schema: "test", migrations: "Tests/Shared/Postgres/Migrations"))
-struct PoolTests {
+struct PostgresPoolTests {
     @Test func `many tasks share few connections`() async throws {
         try await TestDatabase.current.withPool(connectionsMax: 3) { pool async throws in
             let sum = try await withThrowingTaskGroup(of: Int64.self) { group in

@@ -8,7 +8,7 @@ import Values
 
 /// A journal of eight months, written by the engine under a clock of the test's own through the store's own statements.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
-struct MonthsLeavingTests {
+struct MonthDetachmentTests {
     @Test func `months are detached one after the other, and the rest stays consistent`() async throws {
         let seed = drawSeed()
         let named = "TEST_SEED=\(seed)"
@@ -169,7 +169,7 @@ struct ShortLockTests {
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
-struct IdsOfMonthsThatLeftTests {
+struct IdsOfDetachedMonthsTests {
     @Test func `a running ledger refuses ids of a detached month and continues`() async throws {
         try await withMovedClock(2) { ledgers in
             let now = JournalMonth(of: Instant.now())
@@ -230,7 +230,7 @@ struct MonthLockTests {
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
-struct MonthStaysTests {
+struct DetachmentTimeoutTests {
     @Test func `a statement of a detachment that takes too long is refused with its reason`() async throws {
         let database = TestDatabase.current
         try await withLedgers { ledgers in

@@ -2,7 +2,7 @@ import AMQP
 import TestSupport
 import Testing
 
-struct PublisherTests {
+struct AMQPPublisherTests {
     @Test func `a confirmed message is in the queue with all its properties`() async throws {
         try await TestBroker.with { broker in
             try broker.declareQueue("work", arguments: #""x-queue-type":"quorum""#)

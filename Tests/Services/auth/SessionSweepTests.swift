@@ -4,7 +4,7 @@ import Testing
 @testable import Auth
 
 /// With a database of its own: its clock runs ahead, and other tests' sessions would end.
-@Suite(.authDatabase) struct SweepTests {
+@Suite(.authDatabase) struct SessionSweepTests {
     @Test func `ended sessions are deleted after a month, and live sessions stay`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()

@@ -11,7 +11,7 @@ import Values
 
 @testable import Auth
 
-@Suite(.authDatabase, .serialized) struct KeyringTests {
+@Suite(.authDatabase, .serialized) struct SigningKeyringTests {
     private func keyring(_ pool: PostgresPool, masterKey: MasterKey = AuthUnderTest.masterKey) -> SigningKeyring {
         SigningKeyring(pool: pool, masterKey: masterKey, tokenLife: .seconds(900), log: AuthUnderTest.log)
     }
@@ -36,7 +36,7 @@ import Values
             try await one.refresh(now: now)
             try await two.refresh(now: now)
             let session = Session(of: .make(), clientID: "web", salt: [], now: now)
-            var user = AccountRulesTests.user(now)
+            var user = MintGateTests.user(now)
             user.id = session.userID
             let claims = try MintGate(issuer: "i", tokenLife: .seconds(900)).admit(user, session, now: now)
             let before = try #require(one.sign(claims))

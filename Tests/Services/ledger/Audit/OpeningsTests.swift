@@ -7,7 +7,7 @@ import Values
 @testable import Ledger
 
 /// Tests how the opening moves with the months, under a clock of the test.
-struct OpeningTests {
+struct OpeningsTests {
     @Test(arguments: [
         ("2026-11-07T23:59:59.999999Z", "2026-10-01T00:00:00Z"), ("2026-11-08T00:00:00Z", "2026-11-01T00:00:00Z"),
         ("2026-11-30T12:00:00Z", "2026-11-01T00:00:00Z"), ("2027-01-03T00:00:00Z", "2026-12-01T00:00:00Z"),

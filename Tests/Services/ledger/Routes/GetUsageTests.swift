@@ -67,7 +67,7 @@ extension RoutesTests {
 
 /// A test of all accounts together needs a database of its own.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
-struct EverybodyTests {
+struct AllAccountsUsageTests {
     @Test func `totals and the usage of all users add up over all accounts`() async throws {
         try await withServer { server in
             let (admin, ada, bob) = (server.person(isAdmin: true), server.person(), server.person())

@@ -3,7 +3,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-struct ConsumerTests {
+struct AMQPConsumerTests {
     @Test func `at most the prefetch is unsettled, and each settled delivery lets another in`() async throws {
         try await filled(with: 20) { broker in
             try await withConsumer(broker, .queue("work"), prefetch: 5) { consumer in

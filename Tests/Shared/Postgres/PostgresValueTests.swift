@@ -5,7 +5,7 @@ import Values
 @testable import Postgres
 
 @Suite(.database(schema: "test"))
-struct ValueTests {
+struct PostgresValueTests {
     private func echo<Value: PostgresValue & Equatable>(_ value: Value?) async throws {
         let result = try await TestDatabase.current.withPool(connectionsMax: 1) { try await $0.one(Echo(value: value)) }
         #expect(result == value)

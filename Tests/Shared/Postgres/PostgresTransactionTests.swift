@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 @Suite(.database(schema: "test", migrations: "Tests/Shared/Postgres/Migrations"))
-struct TransactionTests {
+struct PostgresTransactionTests {
     struct Deliberate: Error {}
 
     @Test func `a committed transaction stays, and one that throws is undone`() async throws {

@@ -4,7 +4,7 @@ import Values
 
 @testable import Ledger
 
-struct AlertRulesTests {
+struct BalanceAlertTests {
     private func scenario(balance: Int64, level: Int64?) -> Scenario {
         var ledger = Scenario(balance: balance)
         ledger.set { $0.lowBalanceLevel = level.map(credits) }

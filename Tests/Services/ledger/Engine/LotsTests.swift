@@ -3,7 +3,7 @@ import Values
 
 @testable import Ledger
 
-struct LotRulesTests {
+struct LotsTests {
     @Test func `a late settlement in the batch of its expiry leaves the same lots as a later one`() {
         var (together, apart) = (Scenario(balance: 10), Scenario(balance: 10))
         let end = together.now + .seconds(86_400)
