@@ -124,15 +124,6 @@ struct TidyTests {
         }
     }
 
-    @Test func `the map names places that exist`() throws {
-        let map = try String(contentsOf: SourceTree.root.appending(path: "ARCHITECTURE.md"), encoding: .utf8)
-        let places = map.matches(of: /`((?:Services|Shared|Tests|Tools|deploy|docs)\/[A-Za-z0-9_.\/-]+)`/).map { String($0.output.1) }
-        #expect(places.count > 10)
-        for place in places {
-            #expect(FileManager.default.fileExists(atPath: SourceTree.root.appending(path: place).path(percentEncoded: false)), "\(place)")
-        }
-    }
-
     @Test func `nine files in ten are a thought of at most 250 lines, and none is longer than 500`() throws {
         let files = try SourceTree.swift(in: "Services", "Shared")
         let long = files.filter { $0.lines.count > 251 }
