@@ -99,7 +99,7 @@ let package = Package(
         // Simulators.
         .executableTarget(
             name: "ProviderSimulator", dependencies: ["Configuration", "EventLoop", "HTTP", "HTTPWire", "JSON", "Lifecycle", "Telemetry"],
-            path: "Tests/Simulators/provider"),
+            path: "Tests/Simulators/provider", exclude: ["Tests"]),
 
         .executableTarget(
             name: "Bench",
@@ -146,7 +146,7 @@ let package = Package(
         .testTarget(
             name: "ProviderSimulatorTests",
             dependencies: ["ProviderSimulator", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry", "UpstreamClient"],
-            path: "Tests/Simulators/providerTests"),
+            path: "Tests/Simulators/provider/Tests"),
         .testTarget(
             name: "PostgresTests", dependencies: ["Contracts", "EventLoop", "Postgres", "Telemetry", "TestSupport", "Values"],
             path: "Tests/Shared/Postgres", exclude: ["Migrations"]),

@@ -9,7 +9,7 @@ struct OpenAPITests {
     static let services = ["auth", "ledger", "llm-proxy", "billing"]
 
     @Test(arguments: services)
-    func `a document refers only to what stands in it, and names each operation once`(service: String) throws {
+    func `a document refers only to its own parts, and names each operation once`(service: String) throws {
         let document = try Self.document(of: service)
         #expect(document.version == "3.1.0")
         for path in ["/livez", "/readyz", "/metrics", "/openapi.json"] {

@@ -34,7 +34,7 @@ final class AuthUnderTest: Sendable {
     static let log = Logger(service: "auth", level: .error)
     static let masterKey = MasterKey(base64: Base64.standard.encode([UInt8](repeating: 7, count: 32)))!
 
-    /// - Parameter broker: nil: events stay in the outbox, and nobody can ask over the broker.
+    /// - Parameter broker: nil: events stay in the outbox, and no service can ask over the broker.
     static func with<Value: Sendable>(
         broker: TestBroker? = nil, hashing: PasswordHashing = PasswordHashing(passes: 1, memoryKiB: 64), hashThreads: Int = 2,
         hashQueueMax: Int = 64, credits: Credits? = nil,

@@ -34,14 +34,14 @@ struct AdmissionTests {
     }
 
     @Test(arguments: refusals + [("POST /open", 413)])
-    func `a request that its head refuses is not told to continue`(refusal: (route: String, status: Int)) async throws {
+    func `a request that its head refuses gets no 100 Continue`(refusal: (route: String, status: Int)) async throws {
         let length = refusal.status == 413 ? 20_000_000 : 10
         let head = Self.head(refusal.route, "Expect: 100-continue\r\nContent-Length: \(length)\r\n")
         #expect(try await server().say(head, within: 5_000).statuses == [refusal.status])
     }
 
     @Test(arguments: ["Authorization: Bearer x\r\n", "x-api-key: x\r\n"])
-    func `a request with a credential is told to continue, and its handler decides`(credential: String) async throws {
+    func `a request with a credential gets 100 Continue, and its handler decides`(credential: String) async throws {
         let client = try await server().client()
         client.send(Self.head("POST /private", "\(credential)Expect: 100-continue\r\nContent-Length: 4\r\n"))
         client.read { $0.statuses == [100] }
@@ -88,7 +88,7 @@ struct AdmissionTests {
         #expect(server.say(Self.head("POST /small", "x-api-key: good\r\nContent-Length: 6\r\n"), within: 5_000).statuses == [413])
     }
 
-    @Test func `a refusal reaches a client that sends its body all the same`() async throws {
+    @Test func `a refusal reaches a client that sends its body nevertheless`() async throws {
         let client = try await server().client()
         client.send(Self.head("POST /private") + String(repeating: "x", count: 1_000_000))
         #expect(client.readToEnd() == .closed)
@@ -104,7 +104,7 @@ struct AdmissionTests {
 
     // MARK: The budget of the loop
 
-    @Test func `bodies beyond the budget of the loop are refused, and room comes back with the end of a request`() async throws {
+    @Test func `bodies beyond the budget of the loop are refused, and the end of a request frees its part`() async throws {
         let server = try await server { $0.bufferedBodyBytesMax = 1_000 }
         let first = server.client()
         first.send(Self.head("POST /open", "Content-Length: 900\r\n") + String(repeating: "x", count: 800))
@@ -155,7 +155,7 @@ struct AdmissionTests {
         #expect(server.say(other).statuses == [200])
     }
 
-    @Test func `a full loop does not tell a client to continue`() async throws {
+    @Test func `a full loop sends no 100 Continue`() async throws {
         let server = try await server { $0.bufferedBodyBytesMax = 1_000 }
         let first = server.client()
         first.send(Self.head("POST /open", "Content-Length: 2000\r\n") + String(repeating: "x", count: 1_000))

@@ -5,7 +5,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// What happens to connections and calls when the server leaves.
+/// The end of connections and calls when the server stops.
 @Suite(.timeLimit(.minutes(1)))
 struct DrainTests {
     /// A server whose `/slow` answers when the test says so, and that tells when its drain has begun.
@@ -154,7 +154,7 @@ struct DrainTests {
         await drained.value
     }
 
-    @Test func `draining waits for a handler whose client has left, and tells the handler`() async throws {
+    @Test func `draining waits for a handler whose client has left, and informs the handler`() async throws {
         let (events, say) = AsyncStream.makeStream(of: String.self)
         let server = try await TestServer { exchange in
             let (gone, stops) = (Wait<Void>(on: exchange.loop), Wait<Void>(on: exchange.loop))
@@ -180,7 +180,7 @@ struct DrainTests {
         #expect(await iterator.next() == "drained")
     }
 
-    @Test func `a handler that is broken off is waited for`() async throws {
+    @Test func `draining waits for a cancelled handler`() async throws {
         let (events, say) = AsyncStream.makeStream(of: String.self)
         let server = try await TestServer { exchange in
             let gone = Wait<Void>(on: exchange.loop)
@@ -202,7 +202,7 @@ struct DrainTests {
         #expect(await iterator.next() == "drained")
     }
 
-    @Test func `what still runs when draining ends is broken off`() async throws {
+    @Test func `handlers that still run when draining ends are cancelled`() async throws {
         let (events, say) = AsyncStream.makeStream(of: String.self)
         let server = try await TestServer { exchange in
             exchange.begin(200)

@@ -184,7 +184,8 @@ func withServer(limits: Limits = Limits(), _ body: @escaping @Sendable (RouteSer
     try await withLedgers(limits: limits) { ledgers in try await serve(ledgers[0], body) }
 }
 
-/// For tests that write times or chains of their own into the tables: nothing is audited at the end.
+/// Runs a test that writes times or chains of its own into the tables: nothing is audited at the
+/// end.
 func withUnauditedServer(_ body: @escaping @Sendable (RouteServer) async throws -> Void) async throws {
     let database = TestDatabase.current
     try await TestDatabase.onLoop {

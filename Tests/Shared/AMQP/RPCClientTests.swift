@@ -2,7 +2,7 @@ import AMQP
 import TestSupport
 import Testing
 
-struct RPCTests {
+struct RPCClientTests {
     @Test func `sixty-four calls at once each get their own answer`() async throws {
         try await withEcho { broker, client in
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -32,7 +32,7 @@ struct RPCTests {
         }
     }
 
-    @Test func `a call nobody listens to is unroutable, not timed out`() async throws {
+    @Test func `a call without a bound queue is unroutable, not timed out`() async throws {
         try await TestBroker.with { broker in
             try broker.declareExchange("ledger.rpc", type: "direct")
             try await withRPCClient(broker) { client in
@@ -74,7 +74,7 @@ struct RPCTests {
         }
     }
 
-    @Test func `an answer to a requester that has gone disturbs no other`() async throws {
+    @Test func `an answer to a closed requester affects no other`() async throws {
         try await TestBroker.with { broker in
             try declareHolds(broker)
             try await withConsumer(broker, .queue("ledger.rpc.hold")) { server in
@@ -114,7 +114,7 @@ struct RPCTests {
     }
 
     /// A request without an acknowledgement goes to another server, which may decide otherwise.
-    @Test func `an answer without its acknowledgement is not heard`() async throws {
+    @Test func `an answer without its acknowledgement is not used`() async throws {
         try await TestBroker.with { broker in
             try declareHolds(broker)
             try await withConsumer(broker, .queue("ledger.rpc.hold")) { server in
@@ -147,7 +147,7 @@ struct RPCTests {
         }
     }
 
-    @Test func `what may have been carried out never counts as not arrived`() {
+    @Test func `a call that may have been carried out is never reported as not sent`() {
         let certain: [RPCError] = [
             .notSent(.disconnected), .notSent(.blocked), .notSent(.timedOut), .notSent(.stopped), .saturated, .nacked,
             .unroutable(code: 312, text: "NO_ROUTE"),
@@ -157,7 +157,7 @@ struct RPCTests {
         #expect(!open.contains { $0.neverArrived })
     }
 
-    @Test func `calls under way fail when the connection goes, later ones succeed`() async throws {
+    @Test func `running calls fail when the connection is lost, and later ones succeed`() async throws {
         try await withEcho { broker, client in
             try broker.deleteQueue("ledger.rpc.hold")
             try broker.declareQueue("ledger.rpc.hold.silent")
@@ -212,7 +212,7 @@ func withEcho(_ body: (TestBroker, RPCClient) async throws -> Void) async throws
     }
 }
 
-/// Until cancelled.
+/// Answers every request until cancelled.
 func echo(_ server: AMQPConsumer) async throws {
     while true {
         do {

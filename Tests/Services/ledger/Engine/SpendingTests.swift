@@ -4,7 +4,7 @@ import Values
 
 @testable import Ledger
 
-struct LimitRulesTests {
+struct SpendingTests {
     private let key = APIKeyID(rawValue: "key-1")
     private let oneNano = Credits(nano: 1)
 
@@ -18,7 +18,7 @@ struct LimitRulesTests {
         .hold(HoldAmounts(most: amount, usual: amount, least: amount), timeToLive: .seconds(60))
     }
 
-    @Test func `a daily limit lets exactly itself be spent and not a nano-credit more`() {
+    @Test func `exactly a daily limit can be spent and not a nano-credit more`() {
         var ledger = Scenario(balance: 100)
         ledger.set { $0.limits.daily = credits(10) }
         let tooMuch = credits(10) + oneNano
@@ -41,7 +41,7 @@ struct LimitRulesTests {
         #expect(ledger.do(extend(by: 1), on: id).spendableAgain == credits(5))
     }
 
-    @Test func `running holds count as spent, and what they free is free for others`() {
+    @Test func `open holds count as spent, and released credits are available to others`() {
         var ledger = Scenario(balance: 100)
         ledger.set { $0.limits.daily = credits(10) }
         let id = ledger.id()
@@ -51,7 +51,7 @@ struct LimitRulesTests {
         #expect(seen(ledger.do(hold(8))) == .applied(8))
     }
 
-    @Test func `a hold is clamped to what the limit leaves, down to the least useful`() {
+    @Test func `a hold is clamped to what the limit leaves, down to the least`() {
         var ledger = Scenario(balance: 100)
         ledger.set { $0.limits.monthly = credits(10) }
         ledger.do(charge(7))
@@ -59,7 +59,7 @@ struct LimitRulesTests {
         #expect(seen(ledger.do(hold(9, least: 3))) == .applied(3))
     }
 
-    @Test func `a day's limit begins anew at midnight UTC and a month's with the month`() {
+    @Test func `a daily limit resets at midnight UTC and a monthly one with the month`() {
         var ledger = Scenario(balance: 100)
         ledger.now = .startOf(month: ledger.now.month + 1) + .seconds(-2 * 86_400 - 1)
         ledger.set { $0.limits = SpendingLimits(daily: credits(10), monthly: credits(15)) }
@@ -106,14 +106,14 @@ struct LimitRulesTests {
         #expect(seen(ledger.do(hold(10, monthly: 20), key: key)) == .refused(.accountMonthlyLimit))
     }
 
-    @Test func `what cannot be paid anyway is refused for want of credits, not for the limit`() {
+    @Test func `a call that the balance cannot pay is refused for credits, not for the limit`() {
         var ledger = Scenario(balance: 5)
         ledger.set { $0.limits.daily = credits(3) }
         #expect(seen(ledger.do(hold(6))) == .refused(.insufficientFunds))
         #expect(seen(ledger.do(hold(5))) == .refused(.accountDailyLimit))
     }
 
-    @Test func `a hold waits for the room that running calls take up of a limit`() {
+    @Test func `a hold waits for the part of a limit that running calls hold`() {
         var ledger = Scenario(balance: 100)
         ledger.set { $0.limits.daily = credits(10) }
         let (running, waiting) = (ledger.id(), ledger.id())
@@ -125,7 +125,7 @@ struct LimitRulesTests {
         #expect(seen(ledger.do(hold(6))) == .refused(.accountDailyLimit))
     }
 
-    @Test func `a hold does not wait for one limit's room when another leaves none even with nothing running`() {
+    @Test func `a hold does not wait for one limit when another leaves nothing even with no call running`() {
         var ledger = Scenario(balance: 100)
         ledger.set { $0.limits.daily = credits(10) }
         ledger.do(hold(9))
@@ -144,7 +144,7 @@ struct LimitRulesTests {
         #expect(seen(ledger.do(hold(50))) == .applied(50))
     }
 
-    @Test func `a limit that was raised counts from the next hold on, and one that was lifted no more`() {
+    @Test func `a raised limit counts from the next hold on, and a removed one no longer`() {
         var ledger = Scenario(balance: 100)
         ledger.do(hold(5, daily: 5), key: key)
         #expect(seen(ledger.do(hold(3, daily: 8), key: key)) == .applied(3))
@@ -169,7 +169,7 @@ struct LimitRulesTests {
         #expect(seen(ledger.do(hold(1, daily: 10), key: key)) == .applied(1))
     }
 
-    @Test func `void, expiry and late settlement move the key's sums like the account's`() {
+    @Test func `a void, an expiry and a late settlement change the key's sums like the account's`() {
         var ledger = Scenario(balance: 100)
         let (voided, expired) = (ledger.id(), ledger.id())
         ledger.do(hold(4, daily: 50), on: voided, key: key)
@@ -186,7 +186,7 @@ struct LimitRulesTests {
         #expect(ledger.state.accounts[ledger.account]?.spending.day == credits(5))
     }
 
-    @Test func `what comes back gives no room in a day it was not charged in`() {
+    @Test func `returned credits raise no limit of a day in which they were not charged`() {
         var ledger = Scenario(balance: 100)
         ledger.now = .startOf(day: ledger.now.day + 1) + .seconds(-120)
         let id = ledger.id()
@@ -205,7 +205,7 @@ struct LimitRulesTests {
         #expect(seen(ledger.do(hold(10, daily: 10), key: key)) == .applied(10))
     }
 
-    @Test func `a key gets nothing back that was charged before it was counted`() {
+    @Test func `credits charged before a key was counted are not returned to it`() {
         var ledger = Scenario(balance: 100)
         let id = ledger.id()
         ledger.do(hold(8), on: id, key: key)
@@ -217,13 +217,13 @@ struct LimitRulesTests {
         #expect(ledger.state.keys.values.first?.spending.day == .zero)
     }
 
-    @Test func `a limit of nothing lets nothing through`() {
+    @Test func `a limit of zero refuses every call`() {
         var ledger = Scenario(balance: 100)
         ledger.set { $0.limits.daily = .zero }
         #expect(seen(ledger.do(exactly(oneNano))) == .refused(.accountDailyLimit))
     }
 
-    @Test func `the largest of limits and the greatest of spending stay within the numbers' range`() {
+    @Test func `the largest limits and sums stay within 64 bits`() {
         var ledger = Scenario(balance: 1_000_000_000)
         let most = SpendingLimits(daily: Credits(nano: .max), monthly: Credits(nano: .max))
         ledger.set { $0.limits = most }

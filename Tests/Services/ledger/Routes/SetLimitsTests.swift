@@ -28,12 +28,12 @@ extension RoutesTests {
             #expect(try await set(#"{"daily":0}"#) == ["0", "100", "3"])
             #expect(try await set("{}") == ["0", "100", "3"])
             #expect(try await set(#"{"daily":null,"low_balance_level":null}"#) == ["null", "100", "null"])
-            // Nobody was granted anything yet.
+            // The account has no grant yet.
             #expect(try await server.ask("GET", "/v1/credits", as: person).json?.text(of: "balance") == "0")
         }
     }
 
-    @Test func `what is spent today and this month counts against them, and a key's apart`() async throws {
+    @Test func `credits spent today and this month count against the limits, and a key's separately`() async throws {
         try await withServer { server in
             let person = server.person()
             try await server.ledger.do(.grant(.purchase, amount: credits(100)), account: person.accountID)
@@ -63,7 +63,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `a person in person sets limits, a key or a server only reads them`() async throws {
+    @Test func `a signed-in user sets limits, and a key or a server only reads them`() async throws {
         try await withServer { server in
             let person = server.person()
             for caller in [server.key(of: person), server.key(of: person, scopes: ["credits"]), server.service("web", for: person)] {
@@ -97,7 +97,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `another level is no crossing: what lies below it is not told, what lies above can be`() async throws {
+    @Test func `a new level is no crossing: below it no alert is sent, above it one can be`() async throws {
         try await withServer(limits: Self.withLevel) { server in
             let person = server.person()
             func alerted() async throws -> Account.Alerted? {

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 @Suite(.database(schema: "test", migrations: "Tests/Shared/Postgres/Migrations"))
-struct PoolTests {
+struct PostgresPoolTests {
     @Test func `many tasks share few connections`() async throws {
         try await TestDatabase.current.withPool(connectionsMax: 3) { pool async throws in
             let sum = try await withThrowingTaskGroup(of: Int64.self) { group in
@@ -18,7 +18,7 @@ struct PoolTests {
         }
     }
 
-    @Test func `a task that finds no connection free in time is told so`() async throws {
+    @Test func `a task that finds no free connection in time gets an error`() async throws {
         var configuration = TestDatabase.current.configuration(connectionsMax: 1)
         // The first connection, too, has to be there within it, on a machine that is busy.
         configuration.acquireWithin = .seconds(3)
@@ -96,7 +96,7 @@ struct PoolTests {
         }
     }
 
-    @Test func `a connection that does not come to rest in time is closed`() async throws {
+    @Test func `a connection that does not become idle in time is closed`() async throws {
         var configuration = TestDatabase.current.configuration(connectionsMax: 1)
         configuration.resetWithin = .milliseconds(20)
         try await TestDatabase.withPool(configuration) { pool async throws in
@@ -134,7 +134,7 @@ struct PoolTests {
         }
     }
 
-    @Test func `a server that is not there fails the waiting with the reason, and running keeps trying`() async throws {
+    @Test func `an unavailable server fails waiting tasks with the reason, and the pool keeps trying`() async throws {
         var configuration = PostgresPool.Configuration(url: "postgresql://nobody@127.0.0.1:1/none", applicationName: "test")
         configuration.acquireWithin = .milliseconds(300)
         try await TestDatabase.withPool(configuration) { pool async throws in
@@ -146,7 +146,7 @@ struct PoolTests {
         }
     }
 
-    @Test func `a host is found by name, and a name that does not exist is the reason told`() async throws {
+    @Test func `a host is found by name, and an unknown name is the reported reason`() async throws {
         var configuration = TestDatabase.current.configuration(connectionsMax: 1)
         configuration.acquireWithin = .seconds(2)
         configuration.url = configuration.url.replacing("@127.0.0.1:", with: "@localhost:")
@@ -186,7 +186,7 @@ struct PoolTests {
         }
     }
 
-    @Test func `closing waits for what is lent`() async throws {
+    @Test func `closing waits for lent connections`() async throws {
         try await TestDatabase.current.withPool(connectionsMax: 1) { pool async throws in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 let lent = Wait<Void>(on: TestDatabase.loop)

@@ -8,8 +8,8 @@ import Values
 
 /// A journal of eight months, written by the engine under a clock of the test's own through the store's own statements.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
-struct MonthsLeavingTests {
-    @Test func `months leave one after the other, and what stays adds up`() async throws {
+struct MonthDetachmentTests {
+    @Test func `months are detached one after the other, and the rest stays consistent`() async throws {
         let seed = drawSeed()
         let named = "TEST_SEED=\(seed)"
         try await withLedgers(2) { ledgers in
@@ -104,7 +104,7 @@ struct MonthRefusalTests {
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct LateEntryTests {
-    @Test func `a month does not leave in the moment in which an entry comes into it`() async throws {
+    @Test func `a month is not detached while an entry is written to it`() async throws {
         try await withMovedClock { ledgers in
             let ledger = ledgers[0]
             let now = JournalMonth(of: Instant.now())
@@ -126,7 +126,7 @@ struct LateEntryTests {
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct ShortLockTests {
-    @Test func `the looks for late entries, without and with the lock, do not grow with the month`() async throws {
+    @Test func `the searches for late entries, with and without the lock, do not grow with the month`() async throws {
         try await withLedgers { ledgers in
             let ledger = ledgers[0]
             let now = JournalMonth(of: Instant.now())
@@ -169,8 +169,8 @@ struct ShortLockTests {
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
-struct IdsOfMonthsThatLeftTests {
-    @Test func `a ledger that did not hear of it refuses ids of a month that has left, and goes on`() async throws {
+struct IdsOfDetachedMonthsTests {
+    @Test func `a running ledger refuses ids of a detached month and continues`() async throws {
         try await withMovedClock(2) { ledgers in
             let now = JournalMonth(of: Instant.now())
             let month = now + -4
@@ -194,7 +194,7 @@ struct IdsOfMonthsThatLeftTests {
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct MonthLockTests {
-    @Test func `a month leaves when those who read the journal have gone`() async throws {
+    @Test func `a month is detached when the readers of the journal have finished`() async throws {
         try await withLedgers(2) { ledgers in
             let month = JournalMonth(index: JournalMonth(of: Instant.now()).index - 4)
             try await ledgers[0].attach(from: month, to: JournalMonth(index: month.index + 2))
@@ -213,7 +213,7 @@ struct MonthLockTests {
         }
     }
 
-    @Test func `a month to come is made when nobody holds the journal's lock any more`() async throws {
+    @Test func `a coming month is made when the journal's lock is free again`() async throws {
         try await withLedgers(2) { ledgers in
             let ahead = JournalMonth(index: JournalMonth(of: Instant.now()).index + 3)
             let table = "journal_\(ahead.description.replacing("-", with: "_"))"
@@ -230,7 +230,7 @@ struct MonthLockTests {
 }
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
-struct MonthStaysTests {
+struct DetachmentTimeoutTests {
     @Test func `a statement of a detachment that takes too long is refused with its reason`() async throws {
         let database = TestDatabase.current
         try await withLedgers { ledgers in
@@ -248,7 +248,7 @@ struct MonthStaysTests {
         }
     }
 
-    @Test func `a command that becomes a row while the lock is waited for keeps its month`() async throws {
+    @Test func `a command that becomes a row during the wait for the lock keeps its month`() async throws {
         try await withLedgers(2) { ledgers in
             let month = JournalMonth(index: JournalMonth(of: Instant.now()).index - 4)
             try await ledgers[0].attach(from: month, to: month + 2)

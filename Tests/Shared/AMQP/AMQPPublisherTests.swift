@@ -2,7 +2,7 @@ import AMQP
 import TestSupport
 import Testing
 
-struct PublisherTests {
+struct AMQPPublisherTests {
     @Test func `a confirmed message is in the queue with all its properties`() async throws {
         try await TestBroker.with { broker in
             try broker.declareQueue("work", arguments: #""x-queue-type":"quorum""#)
@@ -68,7 +68,7 @@ struct PublisherTests {
         }
     }
 
-    @Test func `a message nobody is bound for comes back as unroutable, its neighbours do not`() async throws {
+    @Test func `a message without a bound queue is returned as unroutable, and its neighbours are not`() async throws {
         try await TestBroker.with { broker in
             try broker.declareQueue("work")
             try await withPublisher(broker) { publisher in
@@ -79,7 +79,7 @@ struct PublisherTests {
         }
     }
 
-    @Test func `a full queue refuses what is one too many`() async throws {
+    @Test func `a full queue refuses one message more`() async throws {
         try await TestBroker.with { broker in
             try broker.declareQueue("small", arguments: #""x-max-length":2,"x-overflow":"reject-publish""#)
             try await withPublisher(broker) { publisher in
@@ -115,7 +115,7 @@ struct PublisherTests {
         }
     }
 
-    @Test func `one more than is accepted is refused as saturated`() async throws {
+    @Test func `a message above the window is refused as saturated`() async throws {
         try await TestBroker.with { broker in
             try broker.declareQueue("work")
             try await withPublisher(broker, { $0.acceptedMax = 10 }) { publisher in
@@ -140,7 +140,7 @@ struct PublisherTests {
         }
     }
 
-    @Test func `a connection closed by an operator comes back`() async throws {
+    @Test func `a connection that an operator closed is opened again`() async throws {
         try await TestBroker.with { broker in
             try broker.declareQueue("work")
             try await withPublisher(broker) { publisher in

@@ -4,8 +4,8 @@ import Testing
 @testable import Auth
 
 /// With a database of its own: its clock runs ahead, and other tests' sessions would end.
-@Suite(.authDatabase) struct SweepTests {
-    @Test func `sessions are kept for a month after their end, then deleted, and living ones stay`() async throws {
+@Suite(.authDatabase) struct SessionSweepTests {
+    @Test func `ended sessions are deleted after a month, and live sessions stay`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let body = #"{"refresh_token":"\#(member.refreshToken)"}"#

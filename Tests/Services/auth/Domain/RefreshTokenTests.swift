@@ -31,7 +31,7 @@ import Values
         }
     }
 
-    @Test func `a changed, cut or lengthened token is none`() {
+    @Test func `a changed, cut or lengthened token is refused`() {
         let text = RefreshToken(of: session, key: key).text
         let bytes = Array(text.utf8)
         for index in bytes.indices {
@@ -63,13 +63,13 @@ import Values
         #expect(decide(RefreshToken(of: second, key: key), second, after: 31) == .rotate)
     }
 
-    @Test func `a grandparent is reuse at once`() {
+    @Test func `a token two generations old counts as reuse at once`() {
         let first = session
         let third = first.rotated(now: now).rotated(now: now)
         #expect(decide(RefreshToken(of: first, key: key), third) == .reuse)
     }
 
-    @Test func `a thief who keeps in step with the owner is found out`() {
+    @Test func `a thief who refreshes in step with the owner is detected`() {
         // Both present whatever they hold, the thief always one behind: without a limit in time this goes on for ever.
         var session = session
         var owner = RefreshToken(of: session, key: key)
@@ -90,7 +90,7 @@ import Values
         #expect(decisions.prefix(2) == [.rotate, .reuse])
     }
 
-    @Test func `an ended or expired session does not refresh, whatever the token`() {
+    @Test func `an ended or expired session does not refresh with any token`() {
         var session = session
         let token = RefreshToken(of: session, key: key)
         #expect(decide(token, session, after: 30 * 86_400) == .over)
@@ -100,7 +100,7 @@ import Values
         #expect(decide(token, session) == .over)
     }
 
-    @Test func `refreshing never carries a session beyond its absolute end`() {
+    @Test func `a refresh never extends a session beyond its absolute end`() {
         var session = session
         var at = now
         while !session.isOver(at: at) {

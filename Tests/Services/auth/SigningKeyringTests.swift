@@ -11,7 +11,7 @@ import Values
 
 @testable import Auth
 
-@Suite(.authDatabase, .serialized) struct KeyringTests {
+@Suite(.authDatabase, .serialized) struct SigningKeyringTests {
     private func keyring(_ pool: PostgresPool, masterKey: MasterKey = AuthUnderTest.masterKey) -> SigningKeyring {
         SigningKeyring(pool: pool, masterKey: masterKey, tokenLife: .seconds(900), log: AuthUnderTest.log)
     }
@@ -36,7 +36,7 @@ import Values
             try await one.refresh(now: now)
             try await two.refresh(now: now)
             let session = Session(of: .make(), clientID: "web", salt: [], now: now)
-            var user = AccountRulesTests.user(now)
+            var user = MintGateTests.user(now)
             user.id = session.userID
             let claims = try MintGate(issuer: "i", tokenLife: .seconds(900)).admit(user, session, now: now)
             let before = try #require(one.sign(claims))
@@ -56,7 +56,7 @@ import Values
         }
     }
 
-    @Test func `another master key is a reason to stop, not to make new keys`() async throws {
+    @Test func `another master key stops the start and makes no new keys`() async throws {
         try await TestDatabase.current.withPool { pool in
             try await keyring(pool).refresh()
             let other = try #require(MasterKey(base64: Base64.standard.encode(randomBytes(32))))
@@ -98,7 +98,7 @@ import Values
         }
     }
 
-    @Test func `whoever squatted on the administrator's address loses it`() async throws {
+    @Test func `a user who registered the administrator's address loses it`() async throws {
         try await AuthUnderTest.with { auth in
             let squatter = try await auth.register("squatted@example.com")
             let email = try #require(EmailAddress("squatted@example.com"))
@@ -124,7 +124,7 @@ import Values
             (["ADMIN_EMAIL": "a@example.com"], "ADMIN_PASSWORD"),
             (["ADMIN_EMAIL": "a@example.com", "ADMIN_PASSWORD": "short"], "ADMIN_PASSWORD"),
         ])
-    func `a setting that is missing or malformed is named`(changed: [String: String], name: String) throws {
+    func `a missing or malformed setting is named`(changed: [String: String], name: String) throws {
         var values = ["MASTER_KEY": Base64.standard.encode([UInt8](repeating: 7, count: 32))]
         #expect(throws: Never.self) { try AuthSettings(Environment(values)) }
         values.merge(changed) { $1 }

@@ -7,7 +7,7 @@ import Values
 @testable import Ledger
 
 /// Tests how the opening moves with the months, under a clock of the test.
-struct OpeningTests {
+struct OpeningsTests {
     @Test(arguments: [
         ("2026-11-07T23:59:59.999999Z", "2026-10-01T00:00:00Z"), ("2026-11-08T00:00:00Z", "2026-11-01T00:00:00Z"),
         ("2026-11-30T12:00:00Z", "2026-11-01T00:00:00Z"), ("2027-01-03T00:00:00Z", "2026-12-01T00:00:00Z"),
@@ -88,7 +88,7 @@ struct HoldOverOpeningTests {
 struct BoundedAuditTests {
     /// In an old month an audit reads the index by time and the last pages, which the index does
     /// not cover.
-    @Test func `an audit from an opening reads next to nothing of older months`() async throws {
+    @Test func `an audit from an opening reads almost no entry of older months`() async throws {
         try await withLedgers { ledgers in
             let ledger = ledgers[0]
             let old = JournalMonth(of: Instant.now()) + -1

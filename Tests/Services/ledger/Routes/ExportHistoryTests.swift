@@ -9,7 +9,7 @@ import Values
 @testable import Ledger
 
 extension RoutesTests {
-    @Test func `an export is everything, quoted by RFC 4180, and nothing in it is a formula`() async throws {
+    @Test func `an export has every line, quoted by RFC 4180, and no formula`() async throws {
         try await withServer { server in
             let (admin, person) = (server.person(isAdmin: true), server.person())
             func give(_ amount: Int, _ reason: String) async throws {
@@ -58,7 +58,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `within a cell too, nothing that a tab or a line end sets apart is a formula`() {
+    @Test func `a part of a cell after a tab or a line end is no formula`() {
         for (text, cell) in [
             ("a\t=1", "a\t'=1"), ("a\n+1", "a\n'+1"), ("\t\r-1", "'\t'\r'-1"), (" =1", " '=1"), ("a=1", "a=1"), ("a; b=1", "a; b=1"),
             ("", ""),

@@ -8,7 +8,7 @@ import Values
 @testable import Ledger
 
 extension RoutesTests {
-    @Test func `usage by type, model, operation and day is what was charged`() async throws {
+    @Test func `usage by type, model, operation and day equals the charges`() async throws {
         try await withServer { server in
             let person = server.person()
             try await server.ledger.do(.grant(.purchase, amount: credits(100)), account: person.accountID)
@@ -52,7 +52,7 @@ extension RoutesTests {
         ("from=2030-01-01", "from"), ("from=nonsense", "from"), ("to=20261120", "to"), ("from=2025-01-01&to=2026-11-20", "from"),
         ("from=2026-11-20&from=2026-11-20", "from"),
     ])
-    func `what is wrong with a question about usage is named`(query: String, param: String) async throws {
+    func `a bad parameter of usage is named`(query: String, param: String) async throws {
         try await withServer { server in
             for path in ["summary", "daily", "models", "operations"] {
                 let answer = try await server.ask("GET", "/api/credits/usage/\(path)?\(query)", as: server.person())
@@ -65,10 +65,10 @@ extension RoutesTests {
     }
 }
 
-/// What everybody has together needs a database of its own.
+/// A test of all accounts together needs a database of its own.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
-struct EverybodyTests {
-    @Test func `totals and everybody's usage add up over all accounts`() async throws {
+struct AllAccountsUsageTests {
+    @Test func `totals and the usage of all users add up over all accounts`() async throws {
         try await withServer { server in
             let (admin, ada, bob) = (server.person(isAdmin: true), server.person(), server.person())
             let purchase = ChargeID.make()

@@ -3,8 +3,8 @@ import Synchronization
 import TestSupport
 import Testing
 
-struct ConsumerTests {
-    @Test func `no more than prefetch is out, and settling some lets as many in`() async throws {
+struct AMQPConsumerTests {
+    @Test func `at most the prefetch is unsettled, and each settled delivery lets another in`() async throws {
         try await filled(with: 20) { broker in
             try await withConsumer(broker, .queue("work"), prefetch: 5) { consumer in
                 var out: [Delivery] = []
@@ -18,7 +18,7 @@ struct ConsumerTests {
         }
     }
 
-    @Test func `what was not settled comes again, marked so, after the connection is lost`() async throws {
+    @Test func `unsettled deliveries are redelivered, marked so, after the connection is lost`() async throws {
         try await filled(with: 3) { broker in
             try await withConsumer(broker, .queue("work")) { consumer in
                 let first = try await gather(3, from: consumer)
@@ -27,7 +27,8 @@ struct ConsumerTests {
                 let again = try await gather(2, from: consumer)
                 #expect(again.map(\.properties.messageID) == ["1", "2"])
                 #expect(again.allSatisfy { $0.redelivered })
-                // Of the earlier connection: must not settle what bears the same tag now.
+                // A delivery of the earlier connection must not settle the one that has the same
+                // tag now.
                 for delivery in first { consumer.ack(delivery) }
                 consumer.ack(again[0])
             }
@@ -55,7 +56,7 @@ struct ConsumerTests {
         }
     }
 
-    @Test func `deliveries settled in any order are settled, and no other`() async throws {
+    @Test func `deliveries may be settled in any order, and no other delivery is settled`() async throws {
         try await filled(with: 200) { broker in
             try await withConsumer(broker, .queue("work"), prefetch: 200) { consumer in
                 let deliveries = try await gather(200, max: 200, from: consumer)
@@ -84,7 +85,7 @@ struct ConsumerTests {
         }
     }
 
-    @Test func `an exclusive queue is declared and bound anew after a lost connection`() async throws {
+    @Test func `an exclusive queue is declared and bound again after a lost connection`() async throws {
         try await TestBroker.with { broker in
             try broker.declareExchange("auth.evt", type: "topic")
             let connects = Mutex(0)
@@ -111,7 +112,7 @@ struct ConsumerTests {
         }
     }
 
-    @Test func `a stop waits for what was handed out, and leaves the rest to the next in order`() async throws {
+    @Test func `a stop waits for the deliveries in work, and leaves the rest to the next consumer in order`() async throws {
         try await filled(with: 6) { broker in
             let consumer = AMQPConsumer(
                 try AMQPConfiguration(url: broker.url, connectionName: "test:consumer"), source: .queue("work"), prefetch: 4, log: log)

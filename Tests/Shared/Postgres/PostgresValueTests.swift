@@ -5,17 +5,17 @@ import Values
 @testable import Postgres
 
 @Suite(.database(schema: "test"))
-struct ValueTests {
+struct PostgresValueTests {
     private func echo<Value: PostgresValue & Equatable>(_ value: Value?) async throws {
         let result = try await TestDatabase.current.withPool(connectionsMax: 1) { try await $0.one(Echo(value: value)) }
         #expect(result == value)
     }
 
-    @Test(arguments: [0, 1, -1, Int64.max, Int64.min]) func `a bigint comes back as it went`(value: Int64) async throws {
+    @Test(arguments: [0, 1, -1, Int64.max, Int64.min]) func `a bigint is read as it was written`(value: Int64) async throws {
         try await echo(value)
     }
 
-    @Test func `every type comes back as it went, and as NULL`() async throws {
+    @Test func `every type is read as it was written, and as NULL`() async throws {
         try await echo(Int64?.none)
         try await echo(Int32.min)
         try await echo(Int32?.none)
@@ -43,21 +43,21 @@ struct ValueTests {
     }
 
     @Test(arguments: ["294276-12-31 23:59:59Z", "infinity", "-infinity"])
-    func `a time beyond that is no instant`(text: String) async throws {
+    func `a time outside 64 bits of microseconds is no instant`(text: String) async throws {
         let error = await #expect(throws: PostgresError.self) {
             try await TestDatabase.current.withPool(connectionsMax: 1) { try await $0.one(ReadTime(text: text)) }
         }
         #expect(error?.message == #"column 1 "time" holds no Instant"#)
     }
 
-    @Test(arguments: [-1, 2, Int32.max, Int32.min]) func `an array with another number of elements than it says is none`(count: Int32) {
+    @Test(arguments: [-1, 2, Int32.max, Int32.min]) func `an array with a wrong number of elements is refused`(count: Int32) {
         // One dimension, no NULLs, the type bigint, the count, the lower bound; then the one element.
         let bytes: [Int32] = [1, 0, 20, count, 1, 8, 0, 7]
         let values = bytes.map(\.bigEndian).withUnsafeBytes { RowReader.elements($0, Int64.self) }
         #expect(values == nil)
     }
 
-    @Test func `arrays travel whole, empty ones too`() async throws {
+    @Test func `arrays are read as written, also empty ones`() async throws {
         try await TestDatabase.current.withPool { pool async throws in
             #expect(try await pool.one(EchoArray(values: [Int64]())) == [])
             #expect(try await pool.one(EchoArray(values: [Int64.min, 0, .max])) == [.min, 0, .max])
@@ -83,7 +83,7 @@ struct ValueTests {
         }
     }
 
-    @Test func `a value of twenty megabytes goes out and comes back`() async throws {
+    @Test func `a value of twenty megabytes is written and read`() async throws {
         let bytes = Array(repeatElement([UInt8](0...255), count: 80_000).joined())
         try await TestDatabase.current.withPool { pool async throws in
             #expect(try await pool.one(Echo(value: bytes)) == bytes)

@@ -7,29 +7,29 @@ import Values
     private let schedule = SigningKeySchedule(tokenLife: .seconds(900))
     private let start = Instant(microseconds: 1_800_000_000_000_000)
 
-    @Test func `the first start makes a key that signs and one that will`() {
+    @Test func `the first start makes a signing key and a standby key`() {
         #expect(schedule.steps([], now: start) == [.make(.current), .make(.standby)])
     }
 
-    @Test func `nothing is due for ninety days`() {
+    @Test func `no rotation is due for ninety days`() {
         let keys = [key("a", .current), key("b", .standby)]
         #expect(schedule.steps(keys, now: start) == [])
         #expect(schedule.steps(keys, now: start + .seconds(90 * 86_400 - 1)) == [])
         #expect(schedule.steps(keys, now: start + .seconds(90 * 86_400)) == [.promote("b"), .make(.standby)])
     }
 
-    @Test func `a standby key signs only after it was published twice as long as verifiers cache`() {
+    @Test func `a standby key signs only after it was published for twice the cache time of verifiers`() {
         let late = start + .seconds(90 * 86_400)
         let keys = [key("a", .current), key("b", .standby, since: late)]
         #expect(schedule.steps(keys, now: late + .seconds(1_199)) == [])
         #expect(schedule.steps(keys, now: late + .seconds(1_200)) == [.promote("b"), .make(.standby)])
     }
 
-    @Test func `a lost current key is replaced at once by the one that is published already`() {
+    @Test func `a lost current key is replaced at once by the published standby key`() {
         #expect(schedule.steps([key("b", .standby)], now: start) == [.promote("b"), .make(.standby)])
     }
 
-    @Test func `a retired key is kept until its last token is dead`() {
+    @Test func `a retired key is kept until its last token has expired`() {
         let keys = [key("a", .retired), key("b", .current), key("c", .standby)]
         // Its last token lives 900 s, and verifiers may cache the published keys for 600 s.
         #expect(schedule.steps(keys, now: start + .seconds(900 + 600)) == [])

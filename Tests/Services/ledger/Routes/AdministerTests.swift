@@ -33,7 +33,7 @@ extension RoutesTests {
             #expect(eight.filter { $0 == 200 }.count == 7)
             #expect(try await server.ask("GET", "/v1/credits", as: person).json?.text(of: "balance") == "51")
 
-            // Who did it is for administrators to see.
+            // Only administrators see who made an adjustment.
             let own = try await server.lines("/api/credits/history", as: person)
             #expect(own.objects.map { $0.text(of: "metadata") } == ["{}", "{}"])
             let theirs = try await server.lines("/api/admin/credits/history?user_id=\(person.userID)", as: admin)
@@ -67,7 +67,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `an adjustment takes what is free and no more`() async throws {
+    @Test func `an adjustment takes available credits and no more`() async throws {
         try await withServer { server in
             let (admin, person) = (server.person(isAdmin: true), server.person())
             try await server.ledger.do(.grant(.purchase, amount: credits(10)), account: person.accountID)
@@ -88,7 +88,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `a topup or a bonus may expire, and says so in history`() async throws {
+    @Test func `a topup or a bonus may expire, and history shows it`() async throws {
         try await withServer { server in
             let (admin, person) = (server.person(isAdmin: true), server.person())
             func adjust(_ type: String, _ key: String) async throws -> Answer {
@@ -111,7 +111,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `a bonus that has ended since is still answered as the first time, and a new one that has ended is refused`() async throws {
+    @Test func `a repeated bonus that has expired gets the first answer, and a new expired one is refused`() async throws {
         try await withServer { server in
             let (admin, person) = (server.person(isAdmin: true), server.person())
             let key = UserID.make().description
@@ -125,7 +125,7 @@ extension RoutesTests {
             let early = try await adjust(5)
             #expect(early.status == 400)
             #expect(early.param == "expires_at")
-            // As it was when the end was to come.
+            // The id of the first request, made before the expiry.
             let charge = try await server.ledger.store.chargeID(source: "admin", ref: key)
             try await server.ledger.do(.grant(.bonus, amount: credits(5), expiresAt: end), on: charge, account: person.accountID)
             #expect(try await adjust(5).status == 200)
@@ -133,7 +133,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `a key's id has the database's time, whatever the host's clock says`() async throws {
+    @Test func `the id of a key has the database's time, with any clock of the host`() async throws {
         try await TestDatabase.current.withPool(connectionsMax: 1) { pool in
             try await pool.withConnection { connection in
                 try await connection.script(
@@ -154,7 +154,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `a key whose id is of a time to come is waited for`() async throws {
+    @Test func `a key whose id is of the future is waited for`() async throws {
         try await withServer { server in
             let (admin, person) = (server.person(isAdmin: true), server.person())
             let before = Instant.now()
@@ -171,7 +171,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `the audit finds nothing in what the ledger wrote, and names the row that somebody else changed`() async throws {
+    @Test func `the audit finds nothing in the ledger's rows, and names a row that was changed by hand`() async throws {
         try await withServer { server in
             let (admin, person) = (server.person(isAdmin: true), server.person())
             let id = ChargeID.make()

@@ -5,10 +5,10 @@ import TestSupport
 import Testing
 
 @Suite(.database(schema: "test", migrations: "Tests/Shared/Postgres/Migrations"))
-struct TransactionTests {
+struct PostgresTransactionTests {
     struct Deliberate: Error {}
 
-    @Test func `what is committed stays, what throws is undone`() async throws {
+    @Test func `a committed transaction stays, and one that throws is undone`() async throws {
         try await TestDatabase.current.withPool { pool async throws in
             try await pool.transaction { _ = try await $0.execute(CreateNote(id: 1, text: "kept")) }
             await #expect(throws: Deliberate.self) {
@@ -22,7 +22,7 @@ struct TransactionTests {
         }
     }
 
-    @Test func `the last statements and COMMIT go together, and an error among them undoes all`() async throws {
+    @Test func `the last statements and COMMIT are sent together, and an error among them undoes all`() async throws {
         try await TestDatabase.current.withPool { pool async throws in
             try await pool.transaction { transaction in
                 try await transaction.execute(CreateNote(id: 10, text: "a"))
@@ -87,7 +87,7 @@ struct TransactionTests {
         }
     }
 
-    @Test func `of two serializable transactions that cross one fails retriably`() async throws {
+    @Test func `one of two crossing serializable transactions fails retriably`() async throws {
         try await TestDatabase.current.withPool { pool async throws in
             let error = await #expect(throws: PostgresError.self) {
                 try await pool.transaction(isolation: .serializable) { first in
@@ -122,7 +122,7 @@ struct TransactionTests {
         }
     }
 
-    @Test func `a backend killed during COMMIT leaves the outcome unknown, and is said so`() async throws {
+    @Test func `a backend killed during COMMIT is reported as an unknown outcome`() async throws {
         try await TestDatabase.current.withPool(connectionsMax: 2) { pool async throws in
             try await pool.withConnection { connection async throws in
                 // A deferred trigger makes COMMIT itself last.

@@ -4,14 +4,14 @@ import Values
 
 @testable import Ledger
 
-struct AlertRulesTests {
+struct BalanceAlertTests {
     private func scenario(balance: Int64, level: Int64?) -> Scenario {
         var ledger = Scenario(balance: balance)
         ledger.set { $0.lowBalanceLevel = level.map(credits) }
         return ledger
     }
 
-    @Test func `low is told once when the balance falls below the level, and not at it`() {
+    @Test func `low is sent once when the balance falls below the level, and not at the level`() {
         var ledger = scenario(balance: 10, level: 5)
         ledger.do(charge(5))
         #expect(ledger.alerts == [])
@@ -21,7 +21,7 @@ struct AlertRulesTests {
         #expect(ledger.alerts.count == 1)
     }
 
-    @Test func `low is told again only after the balance was at the level again`() {
+    @Test func `low is sent again only after the balance was at the level again`() {
         var ledger = scenario(balance: 10, level: 5)
         ledger.do(charge(7))
         ledger.do(grant(.purchase, 1))
@@ -32,7 +32,7 @@ struct AlertRulesTests {
         #expect(ledger.alerts.map(\.balance) == [3, 4].map(credits))
     }
 
-    @Test func `a hold tells nothing: it is what was used that counts`() {
+    @Test func `a hold sends no alert, because only usage counts`() {
         var ledger = scenario(balance: 10, level: 5)
         let id = ledger.id()
         ledger.do(hold(10), on: id)
@@ -40,7 +40,7 @@ struct AlertRulesTests {
         #expect(ledger.alerts == [])
     }
 
-    @Test func `exhausted is told once when nothing is left, without low before it when one charge took all`() {
+    @Test func `exhausted is sent once when no credits are left, without low if one charge took all`() {
         var ledger = scenario(balance: 10, level: 5)
         ledger.do(charge(10))
         #expect(ledger.alerts == [ledger.alert(.exhausted, 0)])
@@ -48,7 +48,7 @@ struct AlertRulesTests {
         #expect(ledger.alerts.count == 1)
     }
 
-    @Test func `low, then exhausted, and both again after credits came in`() {
+    @Test func `low and exhausted are sent again after credits came in`() {
         var ledger = scenario(balance: 10, level: 5)
         for _ in 0..<2 {
             ledger.do(charge(7))
@@ -58,7 +58,7 @@ struct AlertRulesTests {
         #expect(ledger.alerts.map(\.balance) == [3, 0, 3, 0].map(credits))
     }
 
-    @Test func `after a small top-up below the level exhausted is told again and low is not`() {
+    @Test func `exhausted is sent again after a top-up below the level, and low is not`() {
         var ledger = scenario(balance: 10, level: 5)
         ledger.do(charge(10))
         ledger.do(grant(.purchase, 3))
@@ -85,7 +85,7 @@ struct AlertRulesTests {
         #expect(ledger.alerts.count == 2)
     }
 
-    @Test func `one call that is too dear does not exhaust an account that has much left`() {
+    @Test func `a refused expensive call does not exhaust an account with many credits`() {
         var ledger = scenario(balance: 100, level: 5)
         ledger.do(hold(115))
         ledger.do(charge(115))
@@ -94,7 +94,7 @@ struct AlertRulesTests {
         #expect(ledger.alerts == [ledger.alert(.low(level: credits(5)), 4)])
     }
 
-    @Test func `a refusal for a limit tells nothing`() {
+    @Test func `a refusal for a limit sends no alert`() {
         var ledger = scenario(balance: 10, level: 5)
         ledger.set { $0.limits.daily = credits(1) }
         ledger.do(hold(2))
@@ -114,7 +114,7 @@ struct AlertRulesTests {
         #expect(ledger.alerts == [ledger.alert(.low(level: credits(20)), 19)])
     }
 
-    @Test func `a level lowered below the balance is crossed anew`() {
+    @Test func `a level lowered below the balance can be crossed again`() {
         var ledger = scenario(balance: 10, level: 9)
         ledger.do(charge(2))
         ledger.set { $0.lowBalanceLevel = credits(5) }
@@ -125,7 +125,7 @@ struct AlertRulesTests {
         #expect(ledger.alerts.count == 2)
     }
 
-    @Test func `an account with no level of its own has the service's, and with neither only the end is told`() {
+    @Test func `an account without a level has the service's, and with neither only exhausted is sent`() {
         var ledger = scenario(balance: 10, level: nil)
         ledger.do(charge(9))
         #expect(ledger.alerts == [])
@@ -139,7 +139,7 @@ struct AlertRulesTests {
         #expect(other.alerts.map(\.what) == [.low(level: credits(2))])
     }
 
-    @Test func `a lot's end, a clawback, an expired hold and a taking adjustment tell like charges`() {
+    @Test func `a lot's expiry, a clawback, an expired hold and a negative adjustment send alerts like charges`() {
         for change in 0..<4 {
             var ledger = scenario(balance: 10, level: 5)
             let (id, call) = (ledger.id(), ledger.id())
@@ -162,7 +162,7 @@ struct AlertRulesTests {
         }
     }
 
-    @Test func `each crossing inside one batch is told, in order`() {
+    @Test func `each crossing inside one batch is sent, in order`() {
         var ledger = scenario(balance: 10, level: 5)
         let actions = [charge(6), charge(4), grant(.purchase, 10), charge(6)]
         ledger.apply(actions.map { Command(id: ledger.id(), account: ledger.account, action: $0) })

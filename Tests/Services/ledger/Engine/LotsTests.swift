@@ -3,8 +3,8 @@ import Values
 
 @testable import Ledger
 
-struct LotRulesTests {
-    @Test func `a late settlement in the batch of its expiry leaves the lots as one that comes later`() {
+struct LotsTests {
+    @Test func `a late settlement in the batch of its expiry leaves the same lots as a later one`() {
         var (together, apart) = (Scenario(balance: 10), Scenario(balance: 10))
         let end = together.now + .seconds(86_400)
         func play(_ ledger: inout Scenario, _ finish: (inout Scenario, [Command]) -> Void) {
@@ -25,7 +25,7 @@ struct LotRulesTests {
         #expect(together.state.accounts[together.account]?.lotsExpireAt == end)
     }
 
-    @Test func `what ends soonest burns first, given before paid, and of equals the older`() {
+    @Test func `the lot that expires first burns first, given before paid, and the older of equals`() {
         var ledger = Scenario()
         let (soon, late) = (ledger.now + .seconds(3_600), ledger.now + .seconds(7_200))
         ledger.do(grant(.purchase, 1))
@@ -42,7 +42,7 @@ struct LotRulesTests {
         #expect(ledger.lots == [2, 3, 2, 1, 6])
     }
 
-    @Test func `a lot that comes later does not pay for what was spent before it`() {
+    @Test func `a later lot does not pay for earlier spending`() {
         var ledger = Scenario(balance: 10)
         ledger.do(charge(4))
         ledger.do(grant(.bonus, 5, until: ledger.now + .seconds(60)))
@@ -51,7 +51,7 @@ struct LotRulesTests {
         #expect(ledger.lots == [1, 6])
     }
 
-    @Test func `a lot is spendable to its last microsecond and gone at its end`() {
+    @Test func `a lot is spendable to its last microsecond and not at its expiry`() {
         var ledger = Scenario()
         let grantID = ledger.id()
         ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(60)), on: grantID)
@@ -66,7 +66,7 @@ struct LotRulesTests {
         #expect(ledger.lot(grantID)?.expired == credits(6))
     }
 
-    @Test func `a lot that was spent ends without an entry`() {
+    @Test func `a spent lot expires without an entry`() {
         var ledger = Scenario()
         ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(60)))
         ledger.do(grant(.purchase, 5))
@@ -78,14 +78,14 @@ struct LotRulesTests {
         #expect(ledger.state.accounts[ledger.account]?.lotsExpireAt == nil)
     }
 
-    @Test func `what a running hold needs of a lot that is over stays until the hold lets go of it`() {
+    @Test func `the part of an expired lot that an open hold needs stays until the hold ends`() {
         var ledger = Scenario()
         let id = ledger.id()
         ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(30)))
         ledger.do(hold(6), on: id)
         ledger.pass(.seconds(30))
         ledger.sweep()
-        // What nobody holds is gone at once, and what is held is for that call alone.
+        // Credits without a hold expire at once, and held ones are for that call alone.
         #expect(ledger.posted == credits(6))
         #expect(seen(ledger.do(hold(1))) == .awaiting(0))
         #expect(seen(ledger.do(settle(2), on: id)) == .applied(2))
@@ -95,7 +95,7 @@ struct LotRulesTests {
     }
 
     @Test(arguments: [Command.Action.void, settle(0)])
-    func `a hold that lets go of everything lets all of the lot end`(ending: Command.Action) {
+    func `a hold that is released completely lets the whole lot expire`(ending: Command.Action) {
         var ledger = Scenario()
         let id = ledger.id()
         ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(30)))
@@ -107,7 +107,7 @@ struct LotRulesTests {
         #expect(ledger.posted == .zero)
     }
 
-    @Test func `a lot that ends while an overdue hold keeps it ends when the hold does`() {
+    @Test func `an expired lot that an overdue hold keeps ends with the hold`() {
         var ledger = Scenario()
         let id = ledger.id()
         ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(60)))
@@ -120,7 +120,7 @@ struct LotRulesTests {
         #expect(ledger.lots == [])
     }
 
-    @Test func `other credits free what a hold kept: it is they that back the hold then`() {
+    @Test func `new credits back a hold, and the expired lot that it kept ends`() {
         var ledger = Scenario()
         let id = ledger.id()
         ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(30)))
@@ -132,14 +132,14 @@ struct LotRulesTests {
         #expect(ledger.lots == [14])
     }
 
-    @Test func `a grant that arrives after its end leaves a grant, an end, and nothing`() {
+    @Test func `a grant that arrives after its expiry writes a grant and an expiry, and leaves no credits`() {
         var ledger = Scenario(balance: 5)
         #expect(seen(ledger.do(grant(.planGrant, 10, until: ledger.now))) == .applied(10))
         #expect(ledger.journal.suffix(2).map(\.kind) == [.planGrant, .lotExpiry])
         #expect(ledger.lots == [5])
     }
 
-    @Test func `a late settlement's give-back is a lot of its own that does not end and burns last`() {
+    @Test func `the credits that a late settlement returns are a lot without expiry that burns last`() {
         var ledger = Scenario(balance: 5)
         let id = ledger.id()
         ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(120)))
@@ -156,7 +156,7 @@ struct LotRulesTests {
         #expect(ledger.lot(id)?.remaining == credits(3))
     }
 
-    @Test func `a give-back after the expiry forgets no other lot's end`() {
+    @Test func `a return of credits after the expiry keeps the expiry of other lots`() {
         var ledger = Scenario()
         let id = ledger.id()
         ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(120)))
@@ -171,7 +171,7 @@ struct LotRulesTests {
         #expect(ledger.lots == [5])
     }
 
-    @Test func `a give-back pays for nothing that was spent before it, even in the batch that brought another lot`() {
+    @Test func `returned credits pay for no earlier spending, even in the batch of another grant`() {
         // Ids drawn so that the charge's is smaller than the grant's, which comes in the same microsecond.
         var ledger = Scenario()
         let (id, later) = (ledger.id(), ChargeID(rawValue: UUIDv7(high: .max, low: .max)))
@@ -190,7 +190,7 @@ struct LotRulesTests {
         #expect(ledger.lot(id)?.remaining == credits(5))
     }
 
-    @Test func `what comes in pays first for what is owed and for what an overdraft gave`() {
+    @Test func `new credits pay first for the debt and the used overdraft`() {
         var ledger = Scenario(balance: 10)
         ledger.set { $0.overdraft = credits(5) }
         ledger.do(charge(14))
@@ -201,22 +201,22 @@ struct LotRulesTests {
         #expect(ledger.lots == [2])
     }
 
-    @Test func `an adjustment that takes burns like spending`() {
+    @Test func `a negative adjustment burns lots like spending`() {
         var ledger = Scenario(balance: 10)
         ledger.do(grant(.bonus, 4))
         ledger.do(.grant(.adjustment, amount: credits(-6)))
         #expect(ledger.lots == [8])
     }
 
-    @Test func `lots that do not add up to the balance stop nobody`() {
+    @Test func `lots that do not add up to the balance stop no command`() {
         var ledger = Scenario(balance: 10)
-        // As an operator's UPDATE might leave it.
+        // A state that an operator's UPDATE might leave.
         ledger.set { $0.posted = credits(15) }
         #expect(seen(ledger.do(grant(.bonus, 5))) == .applied(5))
         #expect(seen(ledger.do(charge(20))) == .applied(20))
     }
 
-    @Test func `the same end of a lot has the same id when its batch is run again, and no other end has it`() {
+    @Test func `the expiry of a lot has the same id when its batch is repeated, and no other expiry has it`() {
         var ledger = Scenario()
         ledger.do(grant(.planGrant, 5, until: ledger.now + .seconds(10)))
         ledger.do(grant(.bonus, 5, until: ledger.now + .seconds(10)))
