@@ -1,7 +1,7 @@
 import Configuration
-import Contracts
 import Identity
 import LedgerCore
+import Values
 
 /// The ledger's own variables, next to the common ones and those of ``ServiceTokens``.
 ///

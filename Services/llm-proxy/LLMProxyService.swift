@@ -26,9 +26,9 @@ struct LLMProxyService {
         _ = runtime.outbox(pool, publisher)
         let authenticator = try runtime.authenticator()
 
-        let catalogue = CurrentCatalogue(Catalogue(models: [], tariff: settings.tariff))
+        let catalogue = CurrentCatalogue(Catalogue(models: [], pricing: settings.pricing))
         let keeper = CatalogueKeeper(
-            store: CatalogueStore(pool: pool), file: file, tariff: settings.tariff, catalogue: catalogue, loop: runtime.loop,
+            store: CatalogueStore(pool: pool), file: file, pricing: settings.pricing, catalogue: catalogue, loop: runtime.loop,
             log: runtime.log)
         runtime.add(Component("catalogue", run: { try await keeper.run() }))
         runtime.require("catalogue") { !catalogue.current.models.isEmpty }

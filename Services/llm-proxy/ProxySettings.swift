@@ -1,5 +1,5 @@
 import Configuration
-import Contracts
+import Values
 
 /// The proxy's own variables, next to the common ones.
 ///
@@ -18,12 +18,12 @@ import Contracts
 /// | `CONFIRM_WITHIN` | `5s` | 100ms…30s, for the broker; then the outbox takes the charge |
 struct ProxySettings: Sendable {
     let providersFile: String
-    let tariff: Tariff
+    let pricing: PricingRule
     let timing: LedgerMessages.Timing
 
     init(_ environment: Environment) throws(ConfigurationError) {
         providersFile = try environment.string("PROVIDERS_FILE")
-        tariff = try Self.tariff(environment)
+        pricing = try Self.pricing(environment)
         timing = LedgerMessages.Timing(
             holdWithin: try environment.duration(
                 "HOLD_WITHIN", default: .seconds(3), in: .milliseconds(100)...LedgerMessages.questionLivesMax),
@@ -32,17 +32,17 @@ struct ProxySettings: Sendable {
             confirmWithin: try environment.duration("CONFIRM_WITHIN", default: .seconds(5), in: .milliseconds(100) ... .seconds(30)))
     }
 
-    private static func tariff(_ environment: Environment) throws(ConfigurationError) -> Tariff {
+    private static func pricing(_ environment: Environment) throws(ConfigurationError) -> PricingRule {
         let isPerToken = try environment.choice("PRICING_RULE", default: "cost_plus", of: ["cost_plus", "per_token"]) == "per_token"
-        let rule: Tariff.Rule =
+        let formula: PricingRule.Formula =
             isPerToken
             ? .perToken(creditsPer1kTokens: try credits(environment, "WEB_LLM_CREDIT_PER_1K_TOKENS", default: Credits(whole: 1)))
             : .costPlus(
                 markupBasisPoints: Int64(try environment.integer("MARKUP_BASIS_POINTS", default: 1_500, in: 0...100_000)),
                 creditsPerUSD: try credits(environment, "CREDITS_PER_USD", default: Credits(whole: 25)))
-        return Tariff(
-            rule: rule,
-            creditsMin: try credits(environment, "WEB_LLM_MIN_CREDITS", default: isPerToken ? Credits(whole: 1) : .zero))
+        return PricingRule(
+            formula: formula,
+            minimumCharge: try credits(environment, "WEB_LLM_MIN_CREDITS", default: isPerToken ? Credits(whole: 1) : .zero))
     }
 
     private static func credits(_ environment: Environment, _ name: String, default fallback: Credits) throws(ConfigurationError) -> Credits

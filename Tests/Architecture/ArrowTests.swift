@@ -1,6 +1,7 @@
 import Testing
 
-/// Who may know whom. The target graph in Package.swift holds most arrows; these hold what it cannot say.
+/// The allowed dependencies. The target graph in Package.swift holds most of them; these tests hold
+/// the others.
 struct ArrowTests {
     static let services = ["Auth", "Ledger", "LLMProxy", "Billing"]
     static let ioModules: Set = [
@@ -9,9 +10,10 @@ struct ArrowTests {
 
     /// Folders and files that decide and do nothing else.
     static let domain = [
-        "Services/llm-proxy/Pricing/", "Services/llm-proxy/Chat/ChatRequest.swift", "Services/llm-proxy/Chat/StreamMeter.swift",
-        "Services/llm-proxy/Chat/RunningHold.swift", "Services/llm-proxy/Chat/AnswerUsage.swift", "Services/llm-proxy/Chat/CallBound.swift",
-        "Services/llm-proxy/Chat/CallEnd.swift", "Services/llm-proxy/Chat/FundsLine.swift", "Services/llm-proxy/Chat/PromptSize.swift",
+        "Services/llm-proxy/Pricing/", "Services/llm-proxy/Endpoints/ChatRequest.swift", "Services/llm-proxy/Endpoints/PromptReader.swift",
+        "Services/llm-proxy/Endpoints/ResponseUsage.swift", "Services/llm-proxy/Calls/StreamMeter.swift",
+        "Services/llm-proxy/Calls/StreamHold.swift", "Services/llm-proxy/Calls/CallBound.swift", "Services/llm-proxy/Calls/CallEnd.swift",
+        "Services/llm-proxy/Calls/FundsLine.swift", "Services/llm-proxy/Calls/PromptSize.swift",
         "Services/llm-proxy/Catalogue/Catalogue.swift", "Services/llm-proxy/Catalogue/ModelLimits.swift",
         "Services/llm-proxy/Catalogue/ProvidersFile.swift", "Services/ledger/Engine/", "Services/ledger/Audit/LotReplay.swift",
         "Services/auth/Domain/", "Shared/Contracts/", "Shared/JSON/",
@@ -65,12 +67,12 @@ struct ArrowTests {
         "SELECT 1 FROM t LEFT JOIN\n  account ON true", "TRUNCATE account", "LOCK TABLE account", "SELECT 1 FROM ledger.account",
         "SELECT 1 FROM \"account\"", "SELECT 1 FROM ledger.outbox",
     ])
-    func `a table of another service is seen however it is named`(sql: String) throws {
+    func `the test finds a table of another service in every spelling`(sql: String) throws {
         #expect(try Self.tables(of: "ledger", ["account"], namedIn: "\"\"\"\n\(sql)\n\"\"\"") != [])
     }
 
     @Test(arguments: ["SELECT 1 FROM accounts", "UPDATE t SET account = 1", "SELECT account FROM t", "// comes from account"])
-    func `a column, or another table, is not taken for a table of another service`(sql: String) throws {
+    func `a column or another table is not mistaken for a table of another service`(sql: String) throws {
         #expect(try Self.tables(of: "ledger", ["account"], namedIn: sql) == [])
     }
 

@@ -1,6 +1,6 @@
-import Contracts
 import LedgerCore
 import Postgres
+import Values
 
 /// The accounts in the order of their ids. Each one has the lots that its journal makes from an
 /// checkpoint on.

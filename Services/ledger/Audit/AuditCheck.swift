@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// The first row of a check where the journal and a table differ.
 struct AuditFinding: Sendable, Equatable {

@@ -1,6 +1,6 @@
-import Contracts
 import JSON
 import LedgerCore
+import Values
 
 // How a report reads, for programs and for people.
 

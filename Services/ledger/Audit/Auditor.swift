@@ -1,8 +1,8 @@
-import Contracts
 import LedgerCore
 import Postgres
 import Synchronization
 import Telemetry
+import Values
 
 /// Runs audits and keeps their results.
 ///

@@ -1,6 +1,6 @@
-import Contracts
 import LedgerCore
 import Postgres
+import Values
 
 /// Moves the newest checkpoint, where later audits begin. The new checkpoint is the newest month start
 /// that is at least seven days old. Moves it one month at a time.

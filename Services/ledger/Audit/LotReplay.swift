@@ -1,5 +1,5 @@
-import Contracts
 import LedgerCore
+import Values
 
 // Amounts are nano-credits. Sums wrap, because a damaged row is a finding and must not end the
 // process.

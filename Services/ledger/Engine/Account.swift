@@ -1,4 +1,5 @@
 package import Contracts
+package import Values
 
 /// The credits of one owner. `posted - held` can be spent; it never falls below `-(overdraft + debt)`.
 package struct Account: Equatable, Sendable {

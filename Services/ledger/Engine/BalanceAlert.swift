@@ -1,4 +1,4 @@
-package import Contracts
+package import Values
 
 /// A crossing that the account's owner is told of, once.
 package struct BalanceAlert: Equatable, Sendable {

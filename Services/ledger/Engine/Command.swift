@@ -1,4 +1,5 @@
 package import Contracts
+package import Values
 
 /// Something the ledger is asked to do. The id is made by the asker before asking and kept for every repetition.
 package struct Command: Equatable, Sendable {

@@ -1,4 +1,5 @@
 package import Contracts
+package import Values
 
 /// The outcome of one command.
 package enum Decision: Equatable, Sendable {

@@ -1,4 +1,5 @@
-package import Contracts
+import Contracts
+package import Values
 
 /// A month of UTC, and so a partition of the journal: that of all ids made in it.
 package struct JournalMonth: Comparable, Sendable, LosslessStringConvertible {

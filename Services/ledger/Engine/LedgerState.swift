@@ -1,4 +1,4 @@
-package import Contracts
+package import Values
 
 /// All that a batch of commands can see and change: read under lock before, written as a whole after.
 package struct LedgerState: Equatable, Sendable {

@@ -1,4 +1,4 @@
-package import Contracts
+package import Values
 
 /// Credits of one grant. Spending burns lots in ``burnsBefore(_:)``'s order.
 package struct Lot: Equatable, Sendable {

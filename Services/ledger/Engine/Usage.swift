@@ -1,4 +1,5 @@
 package import Contracts
+import Values
 
 /// The part of a command that is added up in the rollups: model, operation, quantities.
 package struct Usage: Equatable, Sendable {

@@ -4,6 +4,7 @@ import EventLoop
 import LedgerCore
 import Postgres
 import Telemetry
+import Values
 
 /// Answers questions about balances; reads only, so a question that cannot be answered now is dropped and asked again.
 final class BalanceConsumer: Sendable {

@@ -4,6 +4,7 @@ import EventLoop
 import LedgerCore
 import Postgres
 import Telemetry
+import Values
 
 /// Takes the messages of a queue and has them decided. Answers and acknowledges a message when its
 /// own decision is durable.

@@ -1,6 +1,6 @@
-import Contracts
 import LedgerCore
 import Postgres
+import Values
 
 /// Folds quarters of an hour in `usage_15m` into half-hours. Folds only quarters that are older
 /// than 40 days and lie before the newest checkpoint of the audit. About half of the rows disappear.

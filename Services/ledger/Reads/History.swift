@@ -1,6 +1,6 @@
-import Contracts
 import LedgerCore
 import Postgres
+import Values
 
 /// A page of the journal as its owner sees it: every change of the balance, newest first, without holds and releases.
 struct HistoryPage: Sendable {

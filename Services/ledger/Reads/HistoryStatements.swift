@@ -1,6 +1,6 @@
-import Contracts
 import LedgerCore
 import Postgres
+import Values
 
 /// Places in an account's chain, from `start` up to, and without, `end`.
 struct ChainStretch: Equatable, Sendable {

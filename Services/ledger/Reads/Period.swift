@@ -1,7 +1,7 @@
-import Contracts
 import LedgerCore
 import Postgres
 import Synchronization
+import Values
 
 /// A span of time from its first moment up to, and without, its last.
 struct Period: Equatable, Sendable {

@@ -1,6 +1,7 @@
 import Contracts
 import LedgerCore
 import Postgres
+import Values
 
 /// Sums over the quarters of a period. Credits are decimals in their own characters, exact whatever their size: everybody's together may
 /// be more than 64 bits of nano-credits.

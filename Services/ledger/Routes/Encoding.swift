@@ -2,6 +2,7 @@ import Contracts
 import JSON
 import LedgerCore
 import Postgres
+import Values
 
 // How the ledger's values look outside.
 

@@ -3,6 +3,7 @@ import HTTP
 import HTTPWire
 import JSON
 import LedgerCore
+import Values
 
 extension Routes {
     /// All of what a filter lets through as one file, newest first, read and sent in pieces: however long it is, a piece of it is all that

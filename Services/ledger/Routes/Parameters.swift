@@ -1,7 +1,7 @@
-import Contracts
 import HTTP
 import JSON
 import LedgerCore
+import Values
 
 // The parameters that several routes read from a query or a body, and the 400 that names what is wrong.
 

@@ -1,10 +1,10 @@
-import Contracts
 import EventLoop
 import HTTP
 import JSON
 import LedgerCore
 import Postgres
 import Telemetry
+import Values
 
 /// The entry of a command that came over HTTP.
 struct Posting: Sendable {

@@ -1,5 +1,6 @@
 package import Contracts
 import Postgres
+package import Values
 
 /// The settings of an account that its owner may change.
 package struct AccountSettings: Equatable, Sendable {

@@ -1,8 +1,8 @@
 import AMQP
-package import Contracts
 package import EventLoop
 import Postgres
 package import Telemetry
+package import Values
 
 /// Turns commands that arrive one by one into batches: while one batch is with the database, the
 /// next gathers; no timer.

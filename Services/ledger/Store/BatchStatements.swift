@@ -1,5 +1,6 @@
-package import Contracts
+import Contracts
 package import Postgres
+package import Values
 
 // The statements of one batch, in the order they are sent.
 

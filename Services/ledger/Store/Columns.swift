@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// A column of rows that a statement writes: its name, its type, and its value in each row.
 struct Column<Row>: Sendable {

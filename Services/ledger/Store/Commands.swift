@@ -1,7 +1,8 @@
 package import AMQP
-package import Contracts
+import Contracts
 import JSON
 package import Telemetry
+package import Values
 
 // The command that each message asks of the engine.
 

@@ -1,5 +1,5 @@
-package import Contracts
 import Postgres
+package import Values
 
 extension LedgerStore {
     /// The charge id that stands for another system's `ref`, made on first sight, the same for ever after.

@@ -1,6 +1,7 @@
-package import Contracts
+import Contracts
 import Outbox
 package import Postgres
+package import Values
 
 /// Runs batches of commands against Postgres: one transaction and two round trips each, whatever their size.
 ///

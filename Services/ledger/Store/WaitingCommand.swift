@@ -2,6 +2,7 @@ package import AMQP
 import Contracts
 package import EventLoop
 package import Postgres
+import Values
 
 /// A command that waits for its decision.
 package struct WaitingCommand: Sendable {

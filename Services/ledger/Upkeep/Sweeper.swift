@@ -5,6 +5,7 @@ import LedgerCore
 import Outbox
 import Postgres
 import Telemetry
+import Values
 
 /// Asks for the expiry of overdue holds. Ends expired lots of accounts that no other command
 /// touches.

@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// The models that can be called now, and their prices: an immutable snapshot that every loop reads.
 struct Catalogue: Sendable {
@@ -31,11 +31,11 @@ struct Catalogue: Sendable {
     }
 
     private(set) var models: [String: Model]
-    var tariff: Tariff
+    var pricing: PricingRule
 
-    init(models: [Model], tariff: Tariff) {
+    init(models: [Model], pricing: PricingRule) {
         self.models = Dictionary(uniqueKeysWithValues: models.map { ($0.id, $0) })
-        self.tariff = tariff
+        self.pricing = pricing
     }
 
     /// The models in the order of their ids, as `GET /v1/models` lists them.

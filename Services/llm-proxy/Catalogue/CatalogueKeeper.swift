@@ -8,7 +8,7 @@ struct CatalogueKeeper: Sendable {
 
     let store: CatalogueStore
     let file: ProvidersFile
-    let tariff: Tariff
+    let pricing: PricingRule
     let catalogue: CurrentCatalogue
     let loop: EventLoop
     let log: Logger
@@ -19,7 +19,7 @@ struct CatalogueKeeper: Sendable {
             do {
                 if !isApplied { try await store.apply(file) }
                 isApplied = true
-                catalogue.replace(with: try await store.load(tariff: tariff))
+                catalogue.replace(with: try await store.load(pricing: pricing))
                 try await loop.sleep(for: Self.every)
             } catch is CancellationError {
                 throw CancellationError()

@@ -20,7 +20,7 @@ struct ModelLimits: Hashable, Sendable {
     /// The longest answer that the model can give. It bounds the output of a call without a limit.
     var maxOutputTokens: Int64
     /// The length of a usual answer.
-    var usualOutputTokens: Int64
+    var defaultOutputTokens: Int64
     /// The shortest limit with which an answer is of use.
     var outputTokensLeast: Int64
     /// The most tokens that one picture takes. A model without it takes no pictures.

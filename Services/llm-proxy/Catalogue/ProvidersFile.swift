@@ -1,5 +1,5 @@
-import Contracts
 import JSON
+import Values
 
 /// The operator's list of providers, models and prices (`PROVIDERS_FILE`), in USD per million
 /// tokens as providers publish them.
@@ -10,13 +10,13 @@ import JSON
 ///     {"providers": [{"name": "openai", "base_url": "https://api.openai.com/v1",
 ///     "api_key_variable": "OPENAI_API_KEY", "models": [{"id": "gpt-4o-mini",
 ///     "prompt_usd_per_million": 0.15, "completion_usd_per_million": 0.60, "context_tokens":
-///     128000, "max_output_tokens": 16384, "usual_output_tokens": 1024, "image_tokens_max": 48169,
+///     128000, "max_output_tokens": 16384, "default_output_tokens": 1024, "image_tokens_max": 48169,
 ///     "reasoning": "none"}]}]}
 ///
 /// | member of a model | | default |
 /// |---|---|---|
 /// | `max_output_tokens` | 1…10000000, at most `context_tokens` | required |
-/// | `usual_output_tokens` | 1…`max_output_tokens` | required |
+/// | `default_output_tokens` | 1…`max_output_tokens` | required |
 /// | `output_tokens_least` | 1…`max_output_tokens` | 64; 2048 with hidden reasoning |
 /// | `image_tokens_max` | 1…1000000 | none: a request with a picture is refused |
 /// | `reasoning` | `none`, `visible`, `hidden` | `hidden` |
@@ -85,7 +85,7 @@ struct ProvidersFile: Sendable {
         let reasoning: ModelLimits.Reasoning = try choice(json, "reasoning", of: model) ?? .hidden
         return ModelLimits(
             contextTokens: context, maxOutputTokens: longest,
-            usualOutputTokens: try tokens(json, "usual_output_tokens", of: model, in: 1...longest),
+            defaultOutputTokens: try tokens(json, "default_output_tokens", of: model, in: 1...longest),
             outputTokensLeast: json.has("output_tokens_least")
                 ? try tokens(json, "output_tokens_least", of: model, in: 1...longest)
                 : ModelLimits.usualLeast(reasoning, maxOutputTokens: longest),

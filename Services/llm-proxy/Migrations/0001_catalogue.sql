@@ -13,7 +13,7 @@ CREATE TABLE model (
     provider_model text NOT NULL,
     context_tokens bigint NOT NULL,
     max_output_tokens bigint NOT NULL,
-    usual_output_tokens bigint NOT NULL,
+    default_output_tokens bigint NOT NULL,
     output_tokens_least bigint NOT NULL,
     image_tokens_max bigint,
     reasoning text NOT NULL,
@@ -23,7 +23,7 @@ CREATE TABLE model (
     CONSTRAINT model_tokens_bounded CHECK (
         context_tokens BETWEEN 1 AND 100000000
         AND max_output_tokens BETWEEN 1 AND least(context_tokens, 10000000)
-        AND usual_output_tokens BETWEEN 1 AND max_output_tokens
+        AND default_output_tokens BETWEEN 1 AND max_output_tokens
         AND output_tokens_least BETWEEN 1 AND max_output_tokens
         AND image_tokens_max BETWEEN 1 AND 1000000),
     CONSTRAINT model_reasoning_known CHECK (reasoning IN ('none', 'visible', 'hidden')),

@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// Pico-dollars: 1 USD = 1,000,000,000,000. Provider prices are pico-dollars per token.
 struct PicoUSD: Hashable, Comparable, Sendable {
@@ -31,26 +31,26 @@ struct TokenUsage: Hashable, Sendable {
 }
 
 /// How cost becomes credits; the operator's choice, the same for every call of one price list.
-struct Tariff: Hashable, Sendable {
-    enum Rule: Hashable, Sendable {
+struct PricingRule: Hashable, Sendable {
+    enum Formula: Hashable, Sendable {
         /// Cost × (1 + markup) × credits per USD.
         case costPlus(markupBasisPoints: Int64, creditsPerUSD: Credits)
         /// A flat number of credits per 1,000 tokens, whatever the model costs.
         case perToken(creditsPer1kTokens: Credits)
     }
 
-    var rule: Rule
+    var formula: Formula
     /// The least a billable call costs.
-    var creditsMin: Credits
+    var minimumCharge: Credits
 
-    static let standard = Tariff(
-        rule: .costPlus(markupBasisPoints: 1_500, creditsPerUSD: Credits(whole: 25)), creditsMin: .zero)
+    static let standard = PricingRule(
+        formula: .costPlus(markupBasisPoints: 1_500, creditsPerUSD: Credits(whole: 25)), minimumCharge: .zero)
 
     /// The price of a call, rounded up once, at the end, to a nano-credit. Nothing used costs nothing, not even the minimum.
     /// - Returns: nil when the exact price does not fit in ``Credits``.
     func credits(for usage: TokenUsage, at price: TokenPrice) -> Credits? {
         guard usage.promptTokens > 0 || usage.completionTokens > 0 else { return .zero }
-        switch rule {
+        switch formula {
         case .costPlus(let markupBasisPoints, let creditsPerUSD):
             guard let cost = price.cost(of: usage) else { return nil }
             let (price, overflow) = Int128(cost.value)
@@ -63,7 +63,7 @@ struct Tariff: Hashable, Sendable {
     }
 
     var markupBasisPoints: Int64 {
-        switch rule {
+        switch formula {
         case .costPlus(let markupBasisPoints, _): markupBasisPoints
         case .perToken: 0
         }
@@ -73,6 +73,6 @@ struct Tariff: Hashable, Sendable {
         guard numerator <= Int128(Int64.max) * denominator else { return nil }
         let roundedUp = (numerator + denominator - 1) / denominator
         guard let nano = Int64(exactly: roundedUp) else { return nil }
-        return max(Credits(nano: nano), creditsMin)
+        return max(Credits(nano: nano), minimumCharge)
     }
 }

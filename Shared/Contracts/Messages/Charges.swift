@@ -1,4 +1,5 @@
 package import JSON
+package import Values
 
 /// Model calls that ended and must be paid for. Each item captures the hold of its call and frees
 /// the rest.

@@ -1,12 +1,13 @@
 import Contracts
 import TestSupport
 import Testing
+import Values
 
 @testable import LLMProxy
 
 /// Tests SPEC §2: no call can cost more than its hold.
 struct CallBoundTests {
-    static let tariff = Tariff(rule: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), creditsMin: .zero)
+    static let pricing = PricingRule(formula: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), minimumCharge: .zero)
     /// The price is a thousandth of a credit for each token, also of the prompt.
     static let price = TokenPrice(version: 1, prompt: PicoUSD(value: 1_000_000_000), completion: PicoUSD(value: 1_000_000_000))
     static func tokens(_ count: Int64) -> Credits { Credits(nano: count * 1_000_000) }
@@ -18,20 +19,20 @@ struct CallBoundTests {
         Catalogue.Model(
             id: "m", provider: .init(name: "p", baseURL: "http://h", apiKeyVariable: "K"), providerModel: "m", price: price,
             limits: ModelLimits(
-                contextTokens: context, maxOutputTokens: longest, usualOutputTokens: usual, outputTokensLeast: least, imageTokensMax: nil,
+                contextTokens: context, maxOutputTokens: longest, defaultOutputTokens: usual, outputTokensLeast: least, imageTokensMax: nil,
                 reasoning: reasoning, outputLimitMember: .maxTokens),
             createdAt: Instant(microseconds: 0))
     }
 
     /// The prompt has 984 bytes in one message: at most 1,000 tokens, at least 500, likely 246.
     static func bound(
-        limit: Int64? = nil, streams: Bool = true, answers: Int64 = 1, usual: Int64 = 100, longest: Int64 = 4_000, least: Int64 = 64,
-        context: Int64 = 100_000, price: TokenPrice = price, tariff: Tariff = tariff, reasoning: ModelLimits.Reasoning = .none
+        limit: Int64? = nil, streams: Bool = true, choices: Int64 = 1, usual: Int64 = 100, longest: Int64 = 4_000, least: Int64 = 64,
+        context: Int64 = 100_000, price: TokenPrice = price, pricing: PricingRule = pricing, reasoning: ModelLimits.Reasoning = .none
     ) -> CallBound {
         CallBound(
             model: model(usual: usual, longest: longest, least: least, context: context, price: price, reasoning: reasoning),
-            tariff: tariff,
-            prompt: PromptSize(textBytes: 984, messages: 1, pictures: 0), answers: answers, callerLimit: limit, isStreaming: streams,
+            pricing: pricing,
+            prompt: PromptSize(textBytes: 984, messages: 1, pictures: 0), choices: choices, callerLimit: limit, isStreaming: streams,
             logprobs: 0)
     }
 
@@ -40,42 +41,43 @@ struct CallBoundTests {
         #expect(bound.takesShare == share)
     }
 
-    @Test func `an answer in one piece asks for the whole bound, and for a share where the caller set no limit`() {
+    @Test func `a non-streaming call asks for the whole bound, and for a share if the client set no limit`() {
         expect(Self.bound(streams: false), 5_000, 1_100, 564, share: true)
         expect(Self.bound(limit: 2_000, streams: false), 3_000, 1_100, 564, share: false)
         expect(Self.bound(limit: 10, streams: false), 1_010, 1_010, 510, share: false)
         expect(Self.bound(limit: 10_000_000, streams: false), 5_000, 1_100, 564, share: false)
     }
 
-    @Test func `a visible stream asks for the usual length or the caller's limit`() {
+    @Test func `a visible stream asks for the usual length or the client's limit`() {
         expect(Self.bound(), 1_100, 1_100, 564, share: false)
         expect(Self.bound(reasoning: .visible), 1_100, 1_100, 564, share: false)
         expect(Self.bound(limit: 70), 1_070, 1_070, 564, share: false)
     }
 
-    @Test func `hidden reasoning is held as one piece, and its least is never below the model's`() {
+    @Test func `hidden reasoning is held like a non-streaming call, and its least is never below the model's`() {
         expect(Self.bound(least: 2_048, reasoning: .hidden), 5_000, 3_048, 2_548, share: true)
         expect(Self.bound(limit: 500, least: 2_048, reasoning: .hidden), 1_500, 1_500, 1_000, share: false)
     }
 
-    @Test func `each of several answers is held for`() {
-        expect(Self.bound(streams: false, answers: 3), 13_000, 1_300, 692, share: true)
+    @Test func `a hold covers each of several answers`() {
+        expect(Self.bound(streams: false, choices: 3), 13_000, 1_300, 692, share: true)
     }
 
     @Test func `a free call holds one nano-credit, and a least beyond the ledger's range is refused`() {
         let free = TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 0))
         #expect(Self.bound(price: free).amounts == HoldAmounts(most: Credits(nano: 1), usual: Credits(nano: 1), least: Credits(nano: 1)))
         let dear = TokenPrice(version: 1, prompt: PicoUSD(value: .max / 2_000), completion: PicoUSD(value: .max / 2_000))
-        #expect(Self.bound(answers: 128, price: dear).amounts == nil)
+        #expect(Self.bound(choices: 128, price: dear).amounts == nil)
         let high = TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 100_000_000_000_000_000))
         #expect(Self.bound(streams: false, price: high).amounts?.most == CallBound.amountMax)
     }
 
-    @Test func `nothing that a request or the catalogue may hold traps`() {
-        let wide = Tariff(rule: .costPlus(markupBasisPoints: 100_000, creditsPerUSD: Credits(whole: 1_000_000)), creditsMin: .zero)
+    @Test func `no value of a request or of the catalogue traps`() {
+        let wide = PricingRule(
+            formula: .costPlus(markupBasisPoints: 100_000, creditsPerUSD: Credits(whole: 1_000_000)), minimumCharge: .zero)
         let price = TokenPrice(version: 1, prompt: PicoUSD(value: .max), completion: PicoUSD(value: .max))
         for streams in [true, false] {
-            let bound = Self.bound(limit: 10_000_000, streams: streams, answers: 128, longest: 10_000_000, price: price, tariff: wide)
+            let bound = Self.bound(limit: 10_000_000, streams: streams, choices: 128, longest: 10_000_000, price: price, pricing: wide)
             #expect(bound.amounts == nil)
             #expect(bound.limit(paidBy: Credits(nano: .max)).tokens == 64)
         }
@@ -85,20 +87,20 @@ struct CallBoundTests {
 
     // MARK: The provider's limit
 
-    @Test func `no limit is sent where the hold pays for the model's whole cap and the caller set none`() {
+    @Test func `no limit is sent if the hold pays for the model's whole cap and the client set none`() {
         #expect(Self.bound(streams: false).limit(paidBy: Self.tokens(5_000)) == .init(tokens: 4_000, isSent: false, isClamped: false))
         #expect(Self.bound(streams: false).limit(paidBy: Self.tokens(4_999)) == .init(tokens: 3_999, isSent: true, isClamped: true))
     }
 
-    @Test func `the limit is the caller's, the model's cap, or what the credits pay for, whichever is least`() {
-        func limit(_ callers: Int64, _ credits: Int64) -> CallBound.Limit { Self.bound(limit: callers).limit(paidBy: Self.tokens(credits)) }
+    @Test func `the limit is the least of the client's, the model's cap, and what the credits pay for`() {
+        func limit(_ callers: Int64, _ credits: Int64) -> OutputLimit { Self.bound(limit: callers).limit(paidBy: Self.tokens(credits)) }
         #expect(limit(70, 9_999) == .init(tokens: 70, isSent: true, isClamped: false))
         #expect(limit(4_000, 9_999) == .init(tokens: 4_000, isSent: true, isClamped: false))
         #expect(limit(4_001, 9_999) == .init(tokens: 4_000, isSent: true, isClamped: true))
         #expect(limit(3_000, 1_500) == .init(tokens: 500, isSent: true, isClamped: true))
     }
 
-    @Test func `the limit is never below the model's least, whatever hold or context leave`() {
+    @Test func `the limit is never below the model's least, with any hold and context`() {
         #expect(Self.bound(streams: false).limit(paidBy: Self.tokens(564)).tokens == 64)
         #expect(Self.bound(limit: 10, streams: false).limit(paidBy: Self.tokens(510)).tokens == 10)
         #expect(Self.bound(limit: 4_000, context: 300).limit(paidBy: Self.tokens(9_999)).tokens == 64)
@@ -107,7 +109,7 @@ struct CallBoundTests {
                 == .init(tokens: 1_000, isSent: true, isClamped: true))
     }
 
-    @Test func `what the limit lets through never costs more than the hold, unless the hold is the least`() throws {
+    @Test func `an answer within the limit never costs more than the hold, unless the hold is the least`() throws {
         let seed = drawSeed()
         var random = SplitMix64(seed: seed)
         for _ in 0..<2_000 {
@@ -115,9 +117,9 @@ struct CallBoundTests {
             let usual = Int64.random(in: 1...longest, using: &random)
             let bound = Self.bound(
                 limit: Bool.random(using: &random) ? Int64.random(in: 1...100_000, using: &random) : nil,
-                streams: Bool.random(using: &random), answers: Int64.random(in: 1...128, using: &random), usual: usual, longest: longest,
+                streams: Bool.random(using: &random), choices: Int64.random(in: 1...128, using: &random), usual: usual, longest: longest,
                 least: Int64.random(in: 1...longest, using: &random), context: Int64.random(in: longest...100_000, using: &random),
-                tariff: Tariff(rule: Self.tariff.rule, creditsMin: Bool.random(using: &random) ? Credits(whole: 1) : .zero))
+                pricing: PricingRule(formula: Self.pricing.formula, minimumCharge: Bool.random(using: &random) ? Credits(whole: 1) : .zero))
             let amounts = try #require(bound.amounts)
             #expect(amounts.least <= amounts.usual && amounts.usual <= amounts.most, "seed \(seed)")
             let granted = Credits(nano: Int64.random(in: amounts.least.nano...amounts.most.nano, using: &random))
@@ -132,7 +134,7 @@ struct CallBoundTests {
         let seed = drawSeed()
         var random = SplitMix64(seed: seed)
         let price = TokenPrice(version: 1, prompt: PicoUSD(value: 1_000_000), completion: PicoUSD(value: 4_000_000))
-        let bound = Self.bound(limit: 6_000, streams: false, longest: 6_000, price: price, tariff: .standard)
+        let bound = Self.bound(limit: 6_000, streams: false, longest: 6_000, price: price, pricing: .standard)
         for _ in 0..<1_000 {
             let fitting = Int64.random(in: 64...5_999, using: &random)
             #expect(bound.limit(paidBy: bound.credits(for: fitting)).tokens == fitting, "seed \(seed)")

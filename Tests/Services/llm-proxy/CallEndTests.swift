@@ -10,12 +10,12 @@ struct CallEndTests {
     private func end(_ answer: CallEnd.Answer, _ stoppedBy: CallFacts.End = .completed, output: Int64 = 0) -> CallEnd {
         CallEnd(
             answer: answer, stoppedBy: stoppedBy, delivered: TokenUsage(promptTokens: output > 0 ? 9 : 0, completionTokens: output),
-            promptTokensLikely: 30, isClientGone: stoppedBy == .clientGone, isAcknowledged: true)
+            estimatedPromptTokens: 30, isClientGone: stoppedBy == .clientGone, isAcknowledged: true)
     }
 
     private func isFree(_ end: CallEnd) -> Bool { if case .nothing = end.charge { true } else { false } }
 
-    @Test func `a whole answer is charged whole, also when its client has gone`() {
+    @Test func `a complete answer is charged completely, also after its client left`() {
         var end = end(.whole, output: 5)
         #expect(end.charge == .usage(TokenUsage(promptTokens: 9, completionTokens: 5), isEstimated: false, end: .completed))
         end.isClientGone = true
@@ -30,7 +30,7 @@ struct CallEndTests {
     }
 
     @Test(arguments: [CallFacts.End.clientGone, .providerDied, .timedOut, .holdExhausted])
-    func `what was delivered of a stream is charged, whatever stopped it`(cause: CallFacts.End) {
+    func `the delivered part of a stream is charged for every cause of its end`(cause: CallFacts.End) {
         #expect(
             end(.partial, cause, output: 3).charge
                 == .usage(TokenUsage(promptTokens: 9, completionTokens: 3), isEstimated: false, end: cause))
@@ -61,7 +61,7 @@ struct CallEndTests {
 
     @Test func `the prompt that a leaving client pays is at most what the least hold pays for`() throws {
         let bound = CallBoundTests.bound(streams: false)
-        let likely = TokenUsage(promptTokens: bound.prompt.tokensLikely(bound.model.limits), completionTokens: 0)
-        #expect(try #require(bound.tariff.credits(for: likely, at: bound.model.price)) <= #require(bound.amounts).least)
+        let likely = TokenUsage(promptTokens: bound.prompt.estimatedTokens(bound.model.limits), completionTokens: 0)
+        #expect(try #require(bound.pricing.credits(for: likely, at: bound.model.price)) <= #require(bound.amounts).least)
     }
 }

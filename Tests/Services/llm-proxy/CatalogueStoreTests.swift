@@ -13,12 +13,12 @@ struct CatalogueStoreTests {
                 """
                 {"providers": [{"name": "p-\(model)", "base_url": "http://h/v1", "api_key_variable": "K", "models": [
                   {"id": "\(model)", "prompt_usd_per_million": \(prompt), "completion_usd_per_million": 4,
-                   "context_tokens": 1000, "max_output_tokens": 500, "usual_output_tokens": 100\(limits)}]}]}
+                   "context_tokens": 1000, "max_output_tokens": 500, "default_output_tokens": 100\(limits)}]}]}
                 """.utf8), variables: { _ in nil })
     }
 
     static func model(_ id: String, in pool: PostgresPool) async throws -> Catalogue.Model? {
-        try await CatalogueStore(pool: pool).load(tariff: .standard).models[id]
+        try await CatalogueStore(pool: pool).load(pricing: .standard).models[id]
     }
 
     @Test func `a list applied again, and by eight replicas at once, makes one price version`() async throws {
@@ -33,13 +33,12 @@ struct CatalogueStoreTests {
         }
     }
 
-    @Test func `a model's limits come back from the table as they stand in the file, defaults included, and follow the file`() async throws
-    {
+    @Test func `a model's limits in the table equal the file, defaults included, and follow its changes`() async throws {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
             try await store.apply(Self.file(model: "limited"))
             let defaults = ModelLimits(
-                contextTokens: 1_000, maxOutputTokens: 500, usualOutputTokens: 100, outputTokensLeast: 500, imageTokensMax: nil,
+                contextTokens: 1_000, maxOutputTokens: 500, defaultOutputTokens: 100, outputTokensLeast: 500, imageTokensMax: nil,
                 reasoning: .hidden, outputLimitMember: .maxTokens)
             #expect(try await Self.model("limited", in: pool)?.limits == defaults)
             let more = #", "reasoning": "visible", "image_tokens_max": 85, "output_limit_member": "max_completion_tokens""#
@@ -52,10 +51,10 @@ struct CatalogueStoreTests {
     }
 
     @Test(arguments: [
-        "max_output_tokens = 1001", "usual_output_tokens = 501", "output_tokens_least = 0", "image_tokens_max = 0", "reasoning = 'some'",
+        "max_output_tokens = 1001", "default_output_tokens = 501", "output_tokens_least = 0", "image_tokens_max = 0", "reasoning = 'some'",
         "output_limit_member = 'limit'",
     ])
-    func `the table refuses what the file may not say`(change: String) async throws {
+    func `the table refuses values that the file may not have`(change: String) async throws {
         try await TestDatabase.current.withPool { pool in
             try await CatalogueStore(pool: pool).apply(Self.file(model: "checked"))
             await #expect(throws: PostgresError.self) {
@@ -87,7 +86,7 @@ struct CatalogueStoreTests {
             ] {
                 try await pool.withConnection { try await $0.script(statement) }
             }
-            let models = try await store.load(tariff: .standard).models
+            let models = try await store.load(pricing: .standard).models
             for id in ["unpriced", "off", "orphan"] { #expect(models[id] == nil, "\(id)") }
         }
     }

@@ -1,21 +1,21 @@
-import Contracts
 import Foundation
 import JSON
 import Testing
+import Values
 
 @testable import LLMProxy
 
 struct ChatRequestTests {
     static func request(_ text: String) throws(ChatRequest.Refusal) -> ChatRequest { try ChatRequest(body: Array(text.utf8)) }
 
-    @Test func `what the gateway needs is read`() throws {
+    @Test func `the members that the gateway needs are read`() throws {
         let request = try Self.request(
             #"{"model":"sim-fast","messages":[],"stream":true,"max_tokens":7,"n":2,"stream_options":{"include_usage":true}}"#)
         #expect(request.model == "sim-fast")
         #expect(request.isStreaming)
         #expect(request.outputTokensMax == 7)
-        #expect(request.answers == 2)
-        #expect(request.wantsUsage)
+        #expect(request.choices == 2)
+        #expect(request.includeUsage)
     }
 
     @Test(arguments: [
@@ -93,7 +93,7 @@ struct ChatRequestTests {
     }
 
     @Test(arguments: [#"\\u0053tream"#, "Streams", "Strea", "\u{C5}tream", "\u{17F}", #"\u0053"#, #"\"Stream"#, #"\tStream"#, ""])
-    func `a name that only resembles one of ours is passed on`(name: String) throws {
+    func `a name that only resembles one of ours is forwarded`(name: String) throws {
         _ = try Self.request(#"{"model":"m","messages":[{"\#(name)":1}],"\#(name)":1}"#)
     }
 
@@ -115,7 +115,7 @@ struct ChatRequestTests {
             ),
             ("a long name", #"{"\#(String(repeating: "n", count: 15 << 20))":0}"#, "a name of more than 256 bytes"),
         ] as [(String, String, String)])
-    func `a body that costs more than its bytes is refused by its rule`(name: String, body: String, rule: String) {
+    func `a body that is expensive to read is refused by its rule`(name: String, body: String, rule: String) {
         let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(body) }
         guard case .malformed(let reason) = refusal else {
             Issue.record("refused as \(String(describing: refusal))")
@@ -130,7 +130,7 @@ struct ChatRequestTests {
     }
 
     @Test(arguments: ["", "[]", "{", #"{"model":"m","model":"n","messages":[]}"#, "\u{0}"])
-    func `what is no JSON object is refused`(text: String) {
+    func `a body that is no JSON object is refused`(text: String) {
         let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(text) }
         guard case .malformed = refusal else {
             Issue.record("refused as \(String(describing: refusal))")
@@ -167,7 +167,7 @@ struct ChatRequestTests {
     @Test(
         arguments: ["", #","max_tokens":500"#, #","max_completion_tokens":500"#, #","max_completion_tokens":1,"max_tokens":90000"#],
         ModelLimits.OutputLimitMember.allCases)
-    func `the limit goes into the member that the model reads, and the other member goes`(
+    func `the limit is written to the member that the model reads, and the other member is removed`(
         members: String, member: ModelLimits.OutputLimitMember
     ) throws {
         let request = try Self.request(#"{"model":"m","messages":[]\#(members)}"#)
@@ -177,7 +177,7 @@ struct ChatRequestTests {
         }
     }
 
-    @Test func `of two limits the larger is held for`() throws {
+    @Test func `a hold covers the larger of two limits`() throws {
         #expect(try Self.request(#"{"model":"m","messages":[],"max_completion_tokens":1,"max_tokens":90000}"#).outputTokensMax == 90_000)
     }
 
@@ -187,7 +187,7 @@ struct ChatRequestTests {
     }
 
     @Test(arguments: [String(repeating: "x", count: 101), "caf\u{E9}", "\u{FFFD}", "a\tb"])
-    func `an operation that would swell the charge is refused`(header: String) {
+    func `a too long or unprintable operation is refused`(header: String) {
         #expect(throws: ChatRequest.Refusal.self) { try ChatRequest.operation(header) }
     }
 
@@ -212,19 +212,19 @@ struct ChatRequestTests {
             (#"{"choices":[{"message":{"role":"assistant","content":"","annotations":[]}}]}"#, 7, 0, 7, 0, false),
             ("<html>not an answer</html>", nil, 0, 0, 0, true),
         ] as [(String, Int64?, Int64, Int64, Int64, Bool)])
-    func `an answer is charged as reported, else as counted, and not at all when there is none`(
+    func `an answer is charged as reported, else as counted, and an empty answer not at all`(
         answer: String, reportedPrompt: Int64?, reportedCompletion: Int64, prompt: Int64, completion: Int64, isEstimated: Bool
     ) {
         let reported = reportedPrompt.map { TokenUsage(promptTokens: $0, completionTokens: reportedCompletion) }
-        let delivered = AnswerUsage.delivered(in: Array(answer.utf8), reported: reported, promptTokens: 99)
+        let delivered = ResponseUsage.delivered(in: Array(answer.utf8), reported: reported, promptTokens: 99)
         #expect(delivered.usage == TokenUsage(promptTokens: prompt, completionTokens: completion))
         #expect(delivered.isEstimated == isEstimated)
     }
 
-    @Test func `an answer's usage gets the credits, exactly, and nothing else changes`() throws {
+    @Test func `the credits are added to an answer's usage exactly, and nothing else changes`() throws {
         let answer = #"{"id":"x","usage":{"prompt_tokens":1,"completion_tokens":2},"extra":1.0}"#
         let added = try #require(
-            AnswerUsage.adding(
+            ResponseUsage.adding(
                 .init(used: Credits(nano: 1), remaining: Credits(whole: 9), maxTokensClamped: 64),
                 usage: TokenUsage(promptTokens: 1, completionTokens: 2), to: Array(answer.utf8)))
         let usage = try JSONObject(added).object("usage")
@@ -238,7 +238,7 @@ struct ChatRequestTests {
     @Test func `prices in the providers file are exact, and a price too fine is refused by name`() throws {
         func file(_ prompt: String) -> [UInt8] {
             Array(
-                #"{"providers":[{"name":"p","base_url":"http://h/v1","api_key_variable":"K","models":[{"id":"m","prompt_usd_per_million":\#(prompt),"completion_usd_per_million":0.60,"context_tokens":1,"max_output_tokens":1,"usual_output_tokens":1}]}]}"#
+                #"{"providers":[{"name":"p","base_url":"http://h/v1","api_key_variable":"K","models":[{"id":"m","prompt_usd_per_million":\#(prompt),"completion_usd_per_million":0.60,"context_tokens":1,"max_output_tokens":1,"default_output_tokens":1}]}]}"#
                     .utf8)
         }
         #expect(try ProvidersFile(file("0.150001"), variables: { _ in nil }).providers[0].models[0].prompt == PicoUSD(value: 150_001))
@@ -251,7 +251,7 @@ struct ChatRequestTests {
         (#""max_output_tokens":null"#, "max_output_tokens of model m must be a whole number from 1 to 128000, not null"),
         (#""max_output_tokens":128001"#, "max_output_tokens of model m must be a whole number from 1 to 128000, not 128001"),
         (#""max_output_tokens":9e3"#, "max_output_tokens of model m must be a whole number from 1 to 128000, not 9e3"),
-        (#""usual_output_tokens":20000"#, "usual_output_tokens of model m must be a whole number from 1 to 16384, not 20000"),
+        (#""default_output_tokens":20000"#, "default_output_tokens of model m must be a whole number from 1 to 16384, not 20000"),
         (#""output_tokens_least":16385"#, "output_tokens_least of model m must be a whole number from 1 to 16384, not 16385"),
         (#""image_tokens_max":0"#, "image_tokens_max of model m must be a whole number from 1 to 1000000, not 0"),
         (#""reasoning":"deep""#, #"reasoning of model m must be one of none, visible, hidden, not "deep""#),
@@ -260,7 +260,7 @@ struct ChatRequestTests {
     func `a bad limit in the providers file is refused by model, field and rule`(member: String, message: String) throws {
         var members = [
             #""id":"m""#, #""prompt_usd_per_million":1"#, #""completion_usd_per_million":1"#, #""context_tokens":128000"#,
-            #""max_output_tokens":16384"#, #""usual_output_tokens":1024"#,
+            #""max_output_tokens":16384"#, #""default_output_tokens":1024"#,
         ]
         let name = member.prefix { $0 != ":" }
         members.removeAll { $0.hasPrefix(name) }
@@ -271,7 +271,7 @@ struct ChatRequestTests {
         #expect(refused?.description == message)
     }
 
-    @Test func `both provider lists that come with the product can be read, and a variable moves their address`() throws {
+    @Test func `both provider lists of the product can be read, and a variable changes their address`() throws {
         for name in ["simulator", "openai"] {
             let url = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../deploy/providers/\(name).json")
             let file = try ProvidersFile(Array(Data(contentsOf: url))) { $0 == "OPENAI_BASE_URL" ? "http://127.0.0.1:9/v1/" : nil }
@@ -282,7 +282,7 @@ struct ChatRequestTests {
     }
 
     @Test(arguments: ["", "ftp://h", "http://", "https://user@h/v1", "http://h/v1?x=1"])
-    func `a provider's address that is none is refused`(baseURL: String) {
+    func `a malformed provider address is refused`(baseURL: String) {
         #expect(Catalogue.Provider(name: "p", baseURL: baseURL, apiKeyVariable: "K").endpoint == nil)
     }
 }

@@ -10,7 +10,7 @@ struct PromptSizeTests {
 
     static func limits(context: Int64 = 1_000_000, picture: Int64? = 1_445) -> ModelLimits {
         ModelLimits(
-            contextTokens: context, maxOutputTokens: 1_000, usualOutputTokens: 100, outputTokensLeast: 64, imageTokensMax: picture,
+            contextTokens: context, maxOutputTokens: 1_000, defaultOutputTokens: 100, outputTokensLeast: 64, imageTokensMax: picture,
             reasoning: .none, outputLimitMember: .maxTokens)
     }
 
@@ -22,7 +22,7 @@ struct PromptSizeTests {
         #expect((size.messages, size.pictures) == (2, 0))
         #expect(size.tokensMax(Self.limits()) == size.textBytes + 32)
         #expect(size.tokensLeast(Self.limits()) == (size.textBytes + 33) / 2)
-        #expect(size.tokensLikely(Self.limits()) == size.textBytes / 4)
+        #expect(size.estimatedTokens(Self.limits()) == size.textBytes / 4)
     }
 
     @Test func `thirty thousand Thai letters in escapes count as ninety thousand bytes`() throws {
@@ -37,7 +37,7 @@ struct PromptSizeTests {
         let limits = Self.limits(context: 1_000, picture: 85)
         #expect(size.tokensMax(limits) == 1_085)
         #expect(size.tokensLeast(limits) == 1_085)
-        #expect(size.tokensLikely(limits) == 1_085)
+        #expect(size.estimatedTokens(limits) == 1_085)
     }
 
     @Test(arguments: [
@@ -51,7 +51,7 @@ struct PromptSizeTests {
         #expect(size.textBytes < 150)
     }
 
-    @Test func `a member that stands twice is read twice`() throws {
+    @Test func `a repeated member is read twice`() throws {
         let picture = #"[{"type":"image_url","image_url":{"url":"u"}}]"#
         #expect(try Self.size(#"[{"content":\#(picture),"content":"x"}]"#).pictures == 1)
         #expect(try Self.size(#"[{"content":"x","cont\u0065nt":\#(picture)}]"#).pictures == 1)

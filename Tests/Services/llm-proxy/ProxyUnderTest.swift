@@ -11,6 +11,7 @@ import Telemetry
 import TestSupport
 import Testing
 import UpstreamClient
+import Values
 
 @testable import LLMProxy
 
@@ -30,8 +31,6 @@ final class ProxyUnderTest: @unchecked Sendable {
     static let document = Result { try OpenAPIDocument(of: "llm-proxy") }
 
     let ledger: ScriptedLedger
-    /// The method and the pattern of every route of the service.
-    let operations: [String]
     private let markers: AMQPPublisher
     let provider: ScriptedProvider
     let server: HTTPServer
@@ -108,7 +107,7 @@ final class ProxyUnderTest: @unchecked Sendable {
         let router = Routes(chat: chat).router
         let proxyServer = try server(router, on: database.loop, bodiesMax: times.bodiesMax)
         let proxy = try ProxyUnderTest(
-            ledger, markers, provider, identities, broker, database, proxyServer, operations: router.operations)
+            ledger, markers, provider, identities, broker, database, proxyServer)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await requests.run() }
             if !times.isPublisherDown { group.addTask { await publisher.run() } }
@@ -143,20 +142,19 @@ final class ProxyUnderTest: @unchecked Sendable {
                 providerModel: id,
                 price: TokenPrice(version: 1, prompt: PicoUSD(value: promptPicoUSD), completion: PicoUSD(value: 1_000_000_000)),
                 limits: ModelLimits(
-                    contextTokens: 100_000, maxOutputTokens: 4_000, usualOutputTokens: 100, outputTokensLeast: least, imageTokensMax: nil,
+                    contextTokens: 100_000, maxOutputTokens: 4_000, defaultOutputTokens: 100, outputTokensLeast: least, imageTokensMax: nil,
                     reasoning: isHidden ? .hidden : .none, outputLimitMember: isHidden ? .maxCompletionTokens : .maxTokens),
                 createdAt: .now())
         }
         return Catalogue(
             models: [model("m"), model("priced", promptPicoUSD: 1_000_000_000), model("hidden", least: 200, isHidden: true)],
-            tariff: Tariff(rule: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), creditsMin: .zero))
+            pricing: PricingRule(formula: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), minimumCharge: .zero))
     }
 
     private init(
         _ ledger: ScriptedLedger, _ markers: AMQPPublisher, _ provider: ScriptedProvider, _ identities: KnownKeys, _ broker: TestBroker,
-        _ database: PostgresPool, _ server: HTTPServer, operations: [String]
+        _ database: PostgresPool, _ server: HTTPServer
     ) throws {
-        self.operations = operations
         self.markers = markers
         self.server = server
         self.broker = broker

@@ -1,5 +1,6 @@
 import Contracts
 import LedgerCore
+import Values
 
 /// The replay of one account's journal by the oracle. The oracle gets the driver's questions in the
 /// order of the account's chain, and must decide the same.

@@ -1,5 +1,6 @@
 import Contracts
 import LedgerCore
+import Values
 
 /// A fact about the ledger that breaks its promise.
 struct Difference: Hashable, Error, CustomStringConvertible {

@@ -1,6 +1,7 @@
 import Contracts
 import LedgerCore
 import Postgres
+import Values
 
 /// The ledger's tables at one moment, read as an auditor does: by the superuser, past every service.
 struct Tables: Sendable {

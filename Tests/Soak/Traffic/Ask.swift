@@ -1,5 +1,6 @@
 import Contracts
 import LedgerCore
+import Values
 
 /// One request of the driver to the ledger. One id may have several asks with different content, on
 /// purpose.

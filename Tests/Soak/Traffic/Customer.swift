@@ -1,5 +1,6 @@
 import Contracts
 import LedgerCore
+import Values
 
 /// An account and the way it is used.
 struct Customer: Sendable {

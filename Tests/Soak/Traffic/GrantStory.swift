@@ -1,5 +1,6 @@
 import Contracts
 import LedgerCore
+import Values
 
 /// One grant as billing sends it to the ledger, with its reversals in any order, and the same id
 /// with other content. It is drawn before it begins.

@@ -1,5 +1,6 @@
 import Contracts
 import LedgerCore
+import Values
 
 /// A hold that becomes overdue while an operator's session has the account's row locked. 10 credits
 /// are granted, 8 are held, 7 are used. The settlement is in the queue in time, so it is not late.

@@ -6,6 +6,7 @@ import JSON
 import LedgerCore
 import Postgres
 import Telemetry
+import Values
 
 /// The soak's connections:
 ///

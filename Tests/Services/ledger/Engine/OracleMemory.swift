@@ -1,5 +1,6 @@
 import Contracts
 import LedgerCore
+import Values
 
 /// Everything that ever happened to one account, in order, and what follows from it. Nothing is kept but the list: each question goes
 /// through all of it again.
@@ -207,7 +208,7 @@ struct OracleMemory {
 extension OracleMemory.What {
     fileprivate var isLevelSet: Bool { if case .levelSet = self { true } else { false } }
 
-    /// Of the balance.
+    /// The change of the balance.
     var change: Credits {
         switch self {
         case .held, .letGo, .ranOut, .levelSet: .zero

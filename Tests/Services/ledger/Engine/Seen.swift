@@ -1,5 +1,6 @@
 import Contracts
 import LedgerCore
+import Values
 
 /// A decision, reduced to what tests of a rule compare.
 enum Seen: Hashable {

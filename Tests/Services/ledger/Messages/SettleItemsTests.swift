@@ -6,6 +6,7 @@ import Postgres
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 @testable import LedgerCore

@@ -2,6 +2,7 @@ import Contracts
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 @testable import LedgerCore

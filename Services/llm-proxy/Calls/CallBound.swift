@@ -1,0 +1,107 @@
+import Contracts
+import Values
+
+/// The bounds of one call's price. They decide the hold and the provider's limit, so that no call
+/// costs more than its hold.
+struct CallBound: Sendable {
+    let model: Catalogue.Model
+    let pricing: PricingRule
+    let prompt: PromptSize
+    /// The number of answers that the provider generates (`n`). Each answer has the same limit.
+    let choices: Int64
+    /// The client's limit for one answer; nil if the client set none.
+    let callerLimit: Int64?
+    let isStreaming: Bool
+    /// The number of probabilities that the answer lists for each token.
+    let logprobs: Int64
+
+    /// The most credits that the ledger takes in one charge.
+    static let amountMax = Credits(whole: 1_000_000_000)
+
+    /// The longest answer in one piece that the gateway collects, in bytes. A longer one would
+    /// reach no client, and would cost nothing.
+    static let answerBytesMax = 64 << 20
+    /// The most bytes of a token in JSON. The longest tokens of common tokenizers have 128 bytes,
+    /// and an escape doubles them.
+    private static let tokenBytesMax: Int64 = 256
+    /// The most bytes of a listed probability: the token, each of its bytes as a number, and the
+    /// names of the members.
+    private static let logprobBytesMax: Int64 = 832
+
+    /// True if the gateway cannot count the tokens on the way. The hold must then pay for the whole
+    /// answer.
+    var isHeldWhole: Bool { !isStreaming || model.limits.reasoning == .hidden }
+
+    /// The longest answer that may come, in tokens.
+    var outputMax: Int64 { min(callerLimit ?? .max, model.limits.maxOutputTokens, outputCollected) }
+    /// The longest answer that the gateway can collect, in tokens.
+    private var outputCollected: Int64 {
+        guard !isStreaming else { return .max }
+        return max(1, Int64(Self.answerBytesMax) / (choices * (Self.tokenBytesMax + logprobs * Self.logprobBytesMax)))
+    }
+    /// The shortest limit with which an answer is of use, in tokens.
+    var outputLeast: Int64 { min(model.limits.outputTokensLeast, outputMax) }
+    var outputUsual: Int64 { min(max(model.limits.defaultOutputTokens, outputLeast), outputMax) }
+
+    /// The amounts of the hold. Nil if even the least answer costs more than one charge can hold.
+    var amounts: HoldAmounts? {
+        let leastUsage = TokenUsage(promptTokens: prompt.tokensLeast(model.limits), completionTokens: outputLeast * choices)
+        guard let least = pricing.credits(for: leastUsage, at: model.price), least <= Self.amountMax else { return nil }
+        // A free call holds one nano-credit, because the ledger refuses a hold of zero.
+        return HoldAmounts(
+            most: max(credits(for: isHeldWhole ? outputMax : outputUsual), Credits(nano: 1)),
+            usual: max(credits(for: outputUsual), Credits(nano: 1)), least: max(least, Credits(nano: 1)))
+    }
+
+    /// True if the client set no limit. Its call gets a share of what is available, so that many
+    /// such calls share the credits.
+    var takesShare: Bool { isHeldWhole && callerLimit == nil }
+
+    /// Returns the price of the prompt's bound and `outputTokens` in each answer, at most
+    /// ``amountMax``.
+    func credits(for outputTokens: Int64) -> Credits { price(of: outputTokens) ?? Self.amountMax }
+
+    /// Returns the longest answer that `credits` pay for, in tokens: at least ``outputLeast``, at
+    /// most `longest`.
+    func outputTokens(paidBy credits: Credits, upTo longest: Int64) -> Int64 {
+        // The price grows with the tokens, so the largest number that fits is found by bisection.
+        var fits = min(outputLeast, longest)
+        var tooMany = longest + 1
+        while tooMany - fits > 1 {
+            let middle = fits + (tooMany - fits) / 2
+            if let price = price(of: middle), price <= credits { fits = middle } else { tooMany = middle }
+        }
+        return fits
+    }
+
+    private func price(of outputTokens: Int64) -> Credits? {
+        let usage = TokenUsage(promptTokens: prompt.tokensMax(model.limits), completionTokens: outputTokens * choices)
+        return pricing.credits(for: usage, at: model.price).flatMap { $0 <= Self.amountMax ? $0 : nil }
+    }
+
+    /// - Parameter credits: the hold. For a visible stream also the credits that the account can
+    ///   still spend.
+    func limit(paidBy credits: Credits) -> OutputLimit {
+        let affordable = outputTokens(paidBy: credits, upTo: outputMax)
+        let wanted = callerLimit ?? model.limits.maxOutputTokens
+        if callerLimit == nil, affordable == wanted { return OutputLimit(tokens: wanted, isSent: false, isClamped: false) }
+        let room = max(outputLeast, model.limits.contextTokens - prompt.estimatedTokens(model.limits))
+        let tokens = min(affordable, room)
+        return OutputLimit(tokens: tokens, isSent: true, isClamped: tokens < wanted)
+    }
+}
+
+extension CallBound {
+    /// Returns whether the call can have used this much with `limit` for each answer.
+    func allows(_ usage: TokenUsage, limit: OutputLimit) -> Bool {
+        usage.promptTokens <= prompt.tokensMax(model.limits) && usage.completionTokens <= limit.tokens * choices
+    }
+}
+
+extension Credits {
+    /// Adds without a trap on overflow, because the amounts of a reply come from the broker.
+    func adding(_ other: Credits) -> Credits {
+        let (sum, overflow) = nano.addingReportingOverflow(other.nano)
+        return overflow ? Credits(nano: nano < 0 ? .min : .max) : Credits(nano: sum)
+    }
+}

@@ -1,0 +1,31 @@
+/// The size of a request's prompt, with bounds of its tokens before the provider counts them.
+struct PromptSize: Hashable, Sendable {
+    /// The bytes of the body outside pictures, with escapes decoded: `\u0e01` counts three. Roles,
+    /// tools and schemas are counted as they are.
+    var textBytes: Int64
+    var messages: Int64
+    var pictures: Int64
+
+    /// The most tokens that a chat template adds to one message.
+    static let tokensPerMessage: Int64 = 16
+
+    /// Returns an upper bound of the provider's count: a byte-level tokenizer makes at most one
+    /// token of a byte.
+    func tokensMax(_ limits: ModelLimits) -> Int64 {
+        min(textBytes + messages * Self.tokensPerMessage, limits.contextTokens) + pictureTokens(limits)
+    }
+
+    /// Returns one token for two bytes. No common language needs more tokens, but a hostile text
+    /// can.
+    func tokensLeast(_ limits: ModelLimits) -> Int64 {
+        min((textBytes + messages * Self.tokensPerMessage + 1) / 2, limits.contextTokens) + pictureTokens(limits)
+    }
+
+    /// Returns one token for four bytes, as in English. It is the charge if the provider does not
+    /// report the prompt.
+    func estimatedTokens(_ limits: ModelLimits) -> Int64 {
+        min(max(1, textBytes / 4), limits.contextTokens) + pictureTokens(limits)
+    }
+
+    private func pictureTokens(_ limits: ModelLimits) -> Int64 { pictures * (limits.imageTokensMax ?? 0) }
+}

@@ -1,0 +1,43 @@
+import Contracts
+import HTTP
+import Identity
+import JSON
+import Values
+
+extension Routes {
+    /// Lists the models that are enabled and priced.
+    func listModels(_ request: Request, caller: Principal) async throws -> Response {
+        let catalogue = chat.catalogue.current
+        return .json(200) { json in
+            json.object { list in
+                list.field("object", "list")
+                list.array("data") { data in for model in catalogue.sorted { data.object { $0.write(model, catalogue.pricing) } } }
+            }
+        }
+    }
+
+    func showModel(_ request: Request, caller: Principal) async throws -> Response {
+        let catalogue = chat.catalogue.current
+        let id = request.pathParameters["id"]
+        guard let model = catalogue.models[id] else { throw Problem.modelNotFound(id) }
+        return .json(200) { json in json.object { $0.write(model, catalogue.pricing) } }
+    }
+}
+
+extension JSONWriter {
+    /// OpenAI's model object, with what the call costs here: credits per 1,000 tokens, markup included.
+    fileprivate mutating func write(_ model: Catalogue.Model, _ pricing: PricingRule) {
+        field("id", model.id)
+        field("object", "model")
+        field("created", model.createdAt.seconds)
+        field("owned_by", model.provider.name)
+        field("context_length", model.limits.contextTokens)
+        object("pricing") { object in
+            object.field("price_version", model.price.version)
+            let prompt = pricing.credits(for: TokenUsage(promptTokens: 1_000, completionTokens: 0), at: model.price)
+            let completion = pricing.credits(for: TokenUsage(promptTokens: 0, completionTokens: 1_000), at: model.price)
+            object.field("credits_per_1k_prompt_tokens", raw: Array((prompt ?? .zero).description.utf8))
+            object.field("credits_per_1k_completion_tokens", raw: Array((completion ?? .zero).description.utf8))
+        }
+    }
+}

@@ -1,0 +1,97 @@
+import JSON
+
+extension PromptSize {
+    /// Measures a request, and refuses content without a known price. Reads the bytes in a
+    /// fixed number of passes, because a request may have hundreds of thousands of messages.
+    init(of request: JSONObject) throws(ChatRequest.Refusal) {
+        self.init(textBytes: Int64(request.decodedCount), messages: 0, pictures: 0)
+        guard let messages = request.raw("messages") else { return }
+        let refusal: ChatRequest.Refusal? = messages.withUnsafeBytes { bytes in
+            var refusal: ChatRequest.Refusal?
+            JSONScan(bytes).forEachElement { message in
+                refusal = read(message)
+                self.messages += 1
+                return refusal == nil
+            }
+            return refusal
+        }
+        if let refusal { throw refusal }
+    }
+
+    private mutating func read(_ message: JSONScan) -> ChatRequest.Refusal? {
+        let index = messages
+        guard message.isObject else { return .invalid("messages[\(index)]", "must be an object.") }
+        var refusal: ChatRequest.Refusal?
+        // Both values of a repeated member are read, because providers differ in which one they
+        // use.
+        message.forEachMember { name, value in
+            if Self.isNamed("content", name) {
+                refusal = read(content: value, ofMessage: index)
+            } else if Self.isNamed("audio", name) {
+                if !value.isNull { refusal = .invalid("messages[\(index)].audio", "has no price here; remove it.") }
+            } else {
+                refusal = MemberNames.refusal(ofMessageMember: name, at: "messages[\(index)].")
+            }
+            return refusal == nil
+        }
+        return refusal
+    }
+
+    private mutating func read(content: JSONScan, ofMessage message: Int64) -> ChatRequest.Refusal? {
+        switch content.bytes.first {
+        case UInt8(ascii: "\""), UInt8(ascii: "n"): return nil
+        case UInt8(ascii: "["): break
+        default: return .invalid("messages[\(message)].content", "must be a string, an array or null.")
+        }
+        var refusal: ChatRequest.Refusal?
+        var index = 0
+        content.forEachElement { part in
+            if part.bytes.first != UInt8(ascii: "\"") { refusal = read(part: part, index, ofMessage: message) }
+            index += 1
+            return refusal == nil
+        }
+        return refusal
+    }
+
+    private mutating func read(part: JSONScan, _ index: Int, ofMessage message: Int64) -> ChatRequest.Refusal? {
+        guard part.isObject else { return .invalid("messages[\(message)].content[\(index)]", "must be an object.") }
+        var (hasType, isKnown, isPicture) = (false, true, false)
+        var refusal: ChatRequest.Refusal?
+        part.forEachMember { name, value in
+            if Self.isNamed("type", name) {
+                hasType = true
+                let isImage = Self.isText("image_url", value)
+                isPicture = isPicture || isImage
+                isKnown = isKnown && (isImage || Self.isText("text", value) || Self.isText("refusal", value))
+            }
+            // Servers differ in which of these makes a part a picture: its type, or the member.
+            if Self.isNamed("image_url", name) {
+                isPicture = true
+                textBytes -= Int64(value.decodedCount)
+            }
+            refusal = MemberNames.refusal(ofPartMember: name, at: "messages[\(message)].content[\(index)].")
+            return refusal == nil
+        }
+        if let refusal { return refusal }
+        guard hasType, isKnown else {
+            return .invalid(
+                "messages[\(message)].content[\(index)].type", "must be 'text', 'image_url' or 'refusal'; other content has no price here.")
+        }
+        if isPicture { pictures += 1 }
+        return nil
+    }
+
+    private static func isText(_ expected: StaticString, _ value: JSONScan) -> Bool {
+        guard value.bytes.first == UInt8(ascii: "\""), value.bytes.count >= 2 else { return false }
+        return isNamed(expected, UnsafeRawBufferPointer(rebasing: value.bytes[1..<value.bytes.count - 1]))
+    }
+
+    private static func isNamed(_ expected: StaticString, _ written: UnsafeRawBufferPointer) -> Bool {
+        MemberNames.spelling(written, of: expected) == .same
+    }
+}
+
+extension ChatRequest.Refusal {
+    /// - Parameter rule: the rest of a sentence that starts with the place.
+    fileprivate static func invalid(_ place: String, _ rule: String) -> Self { .invalid(param: place, message: "\(place) \(rule)") }
+}
