@@ -86,7 +86,7 @@ struct Routes: HTTPDoor {
             let session: SessionID?
             switch caller {
             case .success(let principal): session = principal.sessionID
-            case .failure(let problem) where ["token_revoked", "token_expired"].contains(problem.code): return .noContent
+            case .failure(let problem) where [.tokenRevoked, .tokenExpired].contains(problem.code): return .noContent
             case .failure(let problem): throw problem
             }
             guard let session else { throw Problem.sessionRequired }

@@ -24,8 +24,8 @@ extension Problem {
         JSONWriter.object { json in
             json.object("error") { json in
                 json.field("message", message)
-                json.field("type", type)
-                json.field("code", code)
+                json.field("type", code.type)
+                json.field("code", code.rawValue)
                 json.field("param", param)
                 for (name, value) in fields {
                     switch value {

@@ -81,4 +81,16 @@ extension Problem {
                 .invalidJSON("The request body is no valid JSON object: \(error).")
             }
     }
+
+    /// Makes the problem of bytes that are no request.
+    init(_ error: HTTPSyntaxError, limits: HTTPServerConfiguration) {
+        self =
+            switch error {
+            case .malformed(let reason): .invalidRequest("Malformed HTTP request: \(reason).")
+            case .targetTooLong: .uriTooLong(limit: limits.targetBytesMax)
+            case .headTooLarge: .headersTooLarge(bytes: limits.headBytesMax, fields: limits.headersMax)
+            case .bodyTooLarge: .payloadTooLarge(limit: limits.bodyBytesMax)
+            case .endedEarly, .stopped: .invalidRequest("Malformed HTTP request: it ended early.")
+            }
+    }
 }

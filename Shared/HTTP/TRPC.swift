@@ -56,7 +56,7 @@ package struct TRPCError: Error {
                     json.field("code", name)
                     json.field("httpStatus", problem.status)
                     if let path { json.field("path", path) }
-                    json.field("reason", problem.code)
+                    json.field("reason", problem.code.rawValue)
                     json.field("param", problem.param)
                 }
             }
@@ -66,7 +66,7 @@ package struct TRPCError: Error {
     /// tRPC's name and JSON-RPC's number (its `TRPC_ERROR_CODES_BY_KEY`).
     private var code: (String, Int) {
         switch problem.status {
-        case 400: problem.code == "invalid_json" ? ("PARSE_ERROR", -32_700) : ("BAD_REQUEST", -32_600)
+        case 400: problem.code == .invalidJSON ? ("PARSE_ERROR", -32_700) : ("BAD_REQUEST", -32_600)
         case 401: ("UNAUTHORIZED", -32_001)
         case 402: ("PAYMENT_REQUIRED", -32_002)
         case 403: ("FORBIDDEN", -32_003)

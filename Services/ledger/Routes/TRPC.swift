@@ -38,7 +38,7 @@ extension Routes {
         switch name {
         case "credits.balance": try await balance(of: caller).body
         case "credits.history": try await historyPage(of: caller, query(input))
-        default: throw Problem(404, "not_found", .invalidRequest, "No procedure found on path \"\(name)\"")
+        default: throw Problem.notFound("The procedure '\(name)'")
         }
     }
 

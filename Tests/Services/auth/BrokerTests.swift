@@ -141,7 +141,7 @@ private final class OtherService: Sendable {
                 _ = try await authenticator.principal(["authorization": "Bearer \(credential)"])
                 return nil
             } catch {
-                return error.code
+                return error.code.rawValue
             }
         }.value
     }

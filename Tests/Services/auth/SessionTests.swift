@@ -72,7 +72,7 @@ private struct EverySession: Statement {
             for session in ended {
                 let token = try #require(auth.token(of: session))
                 let error = await #expect(throws: Problem.self) { try await other.principal(["authorization": "Bearer \(token)"]) }
-                #expect(error?.code == "token_revoked")
+                #expect(error?.code.rawValue == "token_revoked")
             }
             _ = try await other.principal(["authorization": "Bearer \(member.accessToken)"])
             auth.clock.advance(.seconds(61))

@@ -137,7 +137,7 @@ struct ExtendTests {
             let error = try caller.error()
             #expect(try error.string("code") == "spending_limit_reached")
             #expect(try error.string("limit") == "daily")
-            #expect(try error.string("limit_of") == "api_key")
+            #expect(try error.string("limit_scope") == "api_key")
             #expect(try error.string("resets_at") == tomorrow.description)
             #expect(charge.amount == tokens(100))
         }

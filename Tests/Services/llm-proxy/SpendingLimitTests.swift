@@ -40,7 +40,7 @@ struct SpendingLimitTests {
             let error = try caller.error()
             #expect(error.members.map(\.name).prefix(4) == ["message", "type", "code", "param"])
             #expect(try error.string("code") == "spending_limit_reached")
-            #expect(try error.string("limit_of") == owner)
+            #expect(try error.string("limit_scope") == owner)
             #expect(try error.string("limit") == name)
             #expect(try error.string("resets_at") == end.description)
             #expect(proxy.provider.calls.isEmpty)

@@ -42,7 +42,7 @@ import Values
             _ = try await authenticator.principal(headers)
             return nil
         } catch {
-            return error.code
+            return error.code.rawValue
         }
     }
 

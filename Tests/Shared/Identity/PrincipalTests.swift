@@ -19,7 +19,7 @@ import Values
         for scope in ["llm", "", "model", "models ", "MODELS"] {
             let problem = #expect(throws: Problem.self) { try bound.check(.credential(scope: scope)) }
             #expect(problem?.status == 403)
-            #expect(problem?.code == "insufficient_scope")
+            #expect(problem?.code.rawValue == "insufficient_scope")
         }
     }
 
@@ -40,7 +40,7 @@ import Values
         for (caller, code) in zip(callers, codes) {
             var refusal: Problem?
             do throws(Problem) { try caller.check(access) } catch { refusal = error }
-            #expect(refusal?.code == code, "\(caller.kind)")
+            #expect(refusal?.code.rawValue == code, "\(caller.kind)")
         }
     }
 
@@ -52,7 +52,7 @@ import Values
             var refusal: Problem?
             do throws(Problem) { try caller.check(.session(freshWithin: .seconds(600)), now: now) } catch { refusal = error }
             #expect((refusal == nil) == isFresh, "\(age)")
-            #expect(refusal?.code == (isFresh ? nil : "reauthentication_required"))
+            #expect(refusal?.code.rawValue == (isFresh ? nil : "reauthentication_required"))
         }
         caller.authenticatedAt = .min
         #expect(throws: Problem.self) { try caller.check(.session(freshWithin: .seconds(600)), now: now) }

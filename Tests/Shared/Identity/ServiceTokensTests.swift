@@ -114,7 +114,7 @@ import Values
                     #expect(authenticator.cached(headers) == nil)
                     let problem = await #expect(throws: Problem.self) { try await authenticator.principal(headers) }
                     #expect(problem?.status == 400)
-                    #expect(problem?.code == "invalid_request")
+                    #expect(problem?.code.rawValue == "invalid_request")
                     #expect(problem?.param == "x-on-behalf-of")
                 }
             }, tokens: ["WEB_GATEWAY_TOKEN": Self.web])
@@ -127,7 +127,7 @@ import Values
                     try await authenticator.principal(headers(Self.web, onBehalfOf: UserID.make().description))
                 }
                 #expect(problem?.status == 401)
-                #expect(problem?.code == "invalid_api_key")
+                #expect(problem?.code.rawValue == "invalid_api_key")
             }, tokens: ["MCP_SERVER_TOKEN": Self.mcp])
     }
 }

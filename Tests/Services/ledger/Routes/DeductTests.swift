@@ -142,7 +142,7 @@ extension RoutesTests {
                 #expect(limited.code == "spending_limit_reached")
                 let error = try #require(try limited.json?.object("error"))
                 #expect(try error.string("limit") == name)
-                #expect(try error.string("limit_of") == "account")
+                #expect(try error.string("limit_scope") == "account")
                 #expect(try Instant(error.string("resets_at"))! > .now())
             }
             #expect(try await server.ask("GET", "/v1/credits", as: person).json?.text(of: "balance") == "19.5")
