@@ -63,7 +63,7 @@ struct Routes: HTTPDoor {
         let body = try request.json()
         let email = try body.string("email")
         let password = try body.string("password")
-        guard email.utf8.count <= 1_024, password.utf8.count <= PasswordPolicy.byteCount.upperBound else {
+        guard email.utf8.count <= 1_024, password.utf8.count <= PasswordPolicy.bytesMax else {
             throw Problem.invalidCredentials
         }
         return answer(200, try await accounts.signIn(email: email, password: password, client: ClientInfo(request)))
