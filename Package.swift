@@ -220,7 +220,7 @@ let package = Package(
                 "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "JSON", "Postgres", "Telemetry", "TestSupport", "UpstreamClient",
                 "Values",
             ],
-            path: "Tests/System", exclude: ["openai_sdk.py", "openai_sdk.txt"]),
+            path: "Tests/System", exclude: ["openai_sdk.py", "openai_sdk.txt", "schemathesis.toml", "schemathesis.txt"]),
     ]
 )
 

@@ -26,7 +26,7 @@ struct APIKeys: Sendable {
 
     /// `key` is the only copy: it is shown now or never.
     func create(
-        _ order: Order, for user: UserID, from session: SessionID, origin: Origin
+        _ order: Order, for user: UserID, from session: SessionID, client: ClientInfo
     ) async throws -> (record: APIKeyRecord, key: String) {
         let now = clock()
         let (key, text) = APIKey.make()
@@ -41,7 +41,7 @@ struct APIKeys: Sendable {
             }
             try await transaction.commit(
                 InsertAPIKey(record: record, secretSHA256: key.secretDigest.bytes, userID: user, sessionID: session),
-                AuditRecord(event: .apiKeyCreated, userID: user, subject: key.id.description, origin: origin, now: now))
+                AuditRecord(event: .apiKeyCreated, userID: user, subject: key.id.description, client: client, now: now))
         }
         return (record, text)
     }
@@ -51,14 +51,14 @@ struct APIKeys: Sendable {
     }
 
     /// False for a key that is unknown, revoked already, or another user's.
-    func revoke(_ id: APIKeyID, of user: UserID, origin: Origin) async throws -> Bool {
+    func revoke(_ id: APIKeyID, of user: UserID, client: ClientInfo) async throws -> Bool {
         let now = clock()
         return try await pool.transaction { transaction in
             guard try await transaction.first(RevokeAPIKey(id: id, userID: user, now: now)) != nil else { return false }
             let message = APIKeyRevoked(apiKeyID: id)
             try await Outbox.add(message, orderingKey: id.description, in: transaction)
             try await transaction.execute(
-                AuditRecord(event: .apiKeyRevoked, userID: user, subject: id.description, origin: origin, now: now))
+                AuditRecord(event: .apiKeyRevoked, userID: user, subject: id.description, client: client, now: now))
             transaction.onCommit { [onRevocation] in onRevocation(message) }
             return true
         }

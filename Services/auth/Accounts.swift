@@ -53,7 +53,7 @@ final class Accounts: Sendable {
     // MARK: Register
 
     /// Nil when the address is taken, after the same work as for a free one.
-    func register(email: EmailAddress, password: String, fullName: String?, origin: Origin) async throws -> Issued? {
+    func register(email: EmailAddress, password: String, fullName: String?, client: ClientInfo) async throws -> Issued? {
         let now = clock()
         let user = User(
             id: .make(), email: email.text, fullName: fullName, role: .user, plan: Self.freePlan, isActive: true, tokenVersion: 0,
@@ -64,15 +64,15 @@ final class Accounts: Sendable {
         let isNew = try await pool.transaction { transaction in
             guard try await transaction.first(InsertUser(user: user)) != nil else {
                 try await transaction.commit(
-                    AuditRecord(event: .register, succeeded: false, subject: email.text, origin: origin, now: now))
+                    AuditRecord(event: .register, succeeded: false, subject: email.text, client: client, now: now))
                 return false
             }
             try await Outbox.add(
                 UserRegistered(userID: user.id, email: user.email, plan: user.plan, registeredAt: now), orderingKey: user.id.description,
                 in: transaction)
             try await transaction.commit(
-                PutPassword(userID: user.id, sealed: sealed, now: now), InsertSession(session: session, origin: origin),
-                AuditRecord(event: .register, userID: user.id, subject: session.id.description, origin: origin, now: now))
+                PutPassword(userID: user.id, sealed: sealed, now: now), InsertSession(session: session, client: client),
+                AuditRecord(event: .register, userID: user.id, subject: session.id.description, client: client, now: now))
             return true
         }
         guard isNew else { return nil }
@@ -85,9 +85,9 @@ final class Accounts: Sendable {
 
     /// - Throws: `Problem`: 401 `invalid_credentials` for a wrong password and for an unknown address alike, 403 `user_deactivated` only
     ///   after the right password, 429 after too many failures, 503 when too many passwords are being hashed.
-    func signIn(email text: String, password: String, origin: Origin) async throws -> Issued {
+    func signIn(email text: String, password: String, client: ClientInfo) async throws -> Issued {
         let now = clock()
-        if let ip = origin.throttledIP, let wait = addresses.withLock({ $0.wait(ip, now: now) }) { throw tooManyFailures(wait) }
+        if let key = client.rateLimitKey, let wait = addresses.withLock({ $0.wait(key, now: now) }) { throw tooManyFailures(wait) }
         // A malformed address has no account. It takes the same time nevertheless.
         let email = EmailAddress(text)
         let digest = sha256(email?.text ?? text).bytes
@@ -98,13 +98,13 @@ final class Accounts: Sendable {
         switch verdict {
         case .right(let needsRehash):
             guard let user = found.known?.user else { preconditionFailure("only a known user has a right password") }
-            return try await signedIn(user, digest: digest, newPassword: needsRehash ? password : nil, origin: origin)
+            return try await signedIn(user, digest: digest, newPassword: needsRehash ? password : nil, client: client)
         case .wrong:
-            if let ip = origin.throttledIP { addresses.withLock { $0.failed(ip, now: now) } }
+            if let key = client.rateLimitKey { addresses.withLock { $0.failed(key, now: now) } }
             let failures = try await pool.transaction { transaction in
                 let failures = try await transaction.one(CountLoginFailure(digest: digest, now: now))
                 try await transaction.commit(
-                    AuditRecord(event: .login, succeeded: false, userID: found.known?.user.id, origin: origin, now: now))
+                    AuditRecord(event: .login, succeeded: false, userID: found.known?.user.id, client: client, now: now))
                 return failures
             }
             metrics.signInsFailed.add()
@@ -123,7 +123,7 @@ final class Accounts: Sendable {
         return found
     }
 
-    private func signedIn(_ user: User, digest: [UInt8], newPassword: String?, origin: Origin) async throws -> Issued {
+    private func signedIn(_ user: User, digest: [UInt8], newPassword: String?, client: ClientInfo) async throws -> Issued {
         let now = clock()
         let session = Session(of: user.id, clientID: Self.clientID, salt: randomBytes(16), now: now)
         let claims: AccessTokenClaims
@@ -133,8 +133,8 @@ final class Accounts: Sendable {
             guard try await transaction.first(ConfirmUser(user: user)) == true else { throw Problem.invalidCredentials }
             if let resealed { try await transaction.execute(PutPassword(userID: user.id, sealed: resealed, now: now)) }
             try await transaction.commit(
-                InsertSession(session: session, origin: origin), ForgetLoginFailures(digest: digest),
-                AuditRecord(event: .login, userID: user.id, subject: session.id.description, origin: origin, now: now))
+                InsertSession(session: session, client: client), ForgetLoginFailures(digest: digest),
+                AuditRecord(event: .login, userID: user.id, subject: session.id.description, client: client, now: now))
         }
         metrics.signInsSucceeded.add()
         return try issue(claims, session, user)
@@ -147,7 +147,7 @@ final class Accounts: Sendable {
 
     // MARK: Refresh
 
-    func refresh(_ text: String, origin: Origin) async throws -> Issued {
+    func refresh(_ text: String, client: ClientInfo) async throws -> Issued {
         guard let token = RefreshToken(text) else { throw refused(.invalidRefreshToken) }
         let now = clock()
         let outcome: (claims: AccessTokenClaims, session: Session, user: User)? = try await pool.transaction { transaction in
@@ -164,7 +164,7 @@ final class Accounts: Sendable {
             case .repeatSuccessor:
                 return (try Self.admit(gate, row.user, row.session, now: now), row.session, row.user)
             case .reuse:
-                try await revoke(row.session.id, of: row.user.id, as: .refreshReuse, origin: origin, now: now, in: transaction)
+                try await revoke(row.session.id, of: row.user.id, as: .refreshReuse, client: client, now: now, in: transaction)
                 return nil
             }
         }
@@ -193,10 +193,10 @@ final class Accounts: Sendable {
     // MARK: Sign out
 
     /// Idempotent. Does not wait for the broker: the event goes out with the outbox.
-    func signOut(_ session: SessionID, origin: Origin) async throws {
+    func signOut(_ session: SessionID, client: ClientInfo) async throws {
         let now = clock()
         try await pool.transaction { transaction in
-            try await revoke(session, of: nil, as: .logout, origin: origin, now: now, in: transaction)
+            try await revoke(session, of: nil, as: .logout, client: client, now: now, in: transaction)
         }
     }
 
@@ -209,14 +209,14 @@ final class Accounts: Sendable {
     }
 
     private func revoke(
-        _ session: SessionID, of user: UserID?, as event: AuditRecord.Event, origin: Origin, now: Instant,
+        _ session: SessionID, of user: UserID?, as event: AuditRecord.Event, client: ClientInfo, now: Instant,
         in transaction: PostgresTransaction
     ) async throws {
         guard let owner = try await transaction.first(RevokeSession(id: session, now: now)) else { return }
         let message = revocation(of: session, at: now)
         try await Outbox.add(message, orderingKey: session.description, in: transaction)
         try await transaction.execute(
-            AuditRecord(event: event, userID: user ?? owner, subject: session.description, origin: origin, now: now))
+            AuditRecord(event: event, userID: user ?? owner, subject: session.description, client: client, now: now))
         transaction.onCommit { [onRevocation] in onRevocation(message) }
     }
 
@@ -256,7 +256,7 @@ final class Accounts: Sendable {
             let sealed = try await passwords.seal(password, for: id)
             try await transaction.commit(
                 PutPassword(userID: id, sealed: sealed, now: now),
-                AuditRecord(event: .adminBootstrapped, userID: id, origin: .itself, now: now))
+                AuditRecord(event: .adminBootstrapped, userID: id, client: .itself, now: now))
             return true
         }
     }

@@ -53,7 +53,7 @@ struct Routes: HTTPDoor {
             throw Problem.invalidRequest(refusal.message, param: "password")
         }
         let fullName = try Self.fullName(try body.optionalString("full_name"))
-        guard let issued = try await accounts.register(email: email, password: password, fullName: fullName, origin: Origin(request))
+        guard let issued = try await accounts.register(email: email, password: password, fullName: fullName, client: ClientInfo(request))
         else { throw Problem.emailTaken }
         return answer(201, issued)
     }
@@ -63,16 +63,16 @@ struct Routes: HTTPDoor {
         let body = try request.json()
         let email = try body.string("email")
         let password = try body.string("password")
-        guard email.utf8.count <= 1_024, password.utf8.count <= PasswordPolicy.byteCount.upperBound else {
+        guard email.utf8.count <= 1_024, password.utf8.count <= PasswordPolicy.bytesMax else {
             throw Problem.invalidCredentials
         }
-        return answer(200, try await accounts.signIn(email: email, password: password, origin: Origin(request)))
+        return answer(200, try await accounts.signIn(email: email, password: password, client: ClientInfo(request)))
     }
 
     /// {refresh_token} → 200 with new tokens; the old refresh token is good for another 30 seconds, with the same answer.
     func refresh(_ request: Request) async throws -> Response {
         let token = try request.json().string("refresh_token")
-        return answer(200, try await accounts.refresh(token, origin: Origin(request)))
+        return answer(200, try await accounts.refresh(token, client: ClientInfo(request)))
     }
 
     /// Ends the session of the access token, or of {refresh_token}. Answers 204 also if the session has
@@ -81,7 +81,7 @@ struct Routes: HTTPDoor {
         let body = request.body.isEmpty ? nil : try request.json()
         if let token = try body?.optionalString("refresh_token") {
             guard let session = try await accounts.session(of: token) else { return .noContent }
-            try await accounts.signOut(session, origin: Origin(request))
+            try await accounts.signOut(session, client: ClientInfo(request))
         } else {
             let session: SessionID?
             switch caller {
@@ -90,7 +90,7 @@ struct Routes: HTTPDoor {
             case .failure(let problem): throw problem
             }
             guard let session else { throw Problem.sessionRequired }
-            try await accounts.signOut(session, origin: Origin(request))
+            try await accounts.signOut(session, client: ClientInfo(request))
         }
         return .noContent
     }
@@ -130,7 +130,7 @@ struct Routes: HTTPDoor {
     func createKey(_ request: Request, caller: Principal) async throws -> Response {
         guard let session = caller.sessionID else { throw Problem.sessionRequired }
         let order = try Self.order(request.json(), now: accounts.clock())
-        let (record, key) = try await keys.create(order, for: caller.userID, from: session, origin: Origin(request))
+        let (record, key) = try await keys.create(order, for: caller.userID, from: session, client: ClientInfo(request))
         return .json(201) { json in
             json.object { json in
                 Self.write(record, to: &json)
@@ -153,7 +153,7 @@ struct Routes: HTTPDoor {
     func revokeKey(_ request: Request, caller: Principal) async throws -> Response {
         let id = APIKeyID(rawValue: request.pathParameters["id"])
         guard id.rawValue.utf8.count == 10, id.rawValue.utf8.allSatisfy(Base62.isDigit),
-            try await keys.revoke(id, of: caller.userID, origin: Origin(request))
+            try await keys.revoke(id, of: caller.userID, client: ClientInfo(request))
         else { throw Problem.notFound("This key") }
         return .noContent
     }
@@ -240,19 +240,12 @@ extension Routes {
     }
 }
 
-extension Origin {
-    /// The client's address: what the edge says, where the connection comes from our own network; else the connection's other end.
+extension ClientInfo {
     init(_ request: Request) {
-        let peer = request.peerAddress
-        let isEdge = Self.ownNetworks.contains { peer.hasPrefix($0) }
-        let forwarded = request.headers.string(for: "x-forwarded-for")?.split(separator: ",").last?.filter { $0 != " " }
-        let address = isEdge ? forwarded ?? peer : peer
-        ip = address.isEmpty || !Self.isPrintable(address) ? nil : String(address.prefix(64))
+        address = request.clientAddress?.description
+        rateLimitKey = request.clientAddress.flatMap { $0.isLoopback ? nil : $0.clientPrefix }
         userAgent = request.headers.string(for: "user-agent").flatMap { Self.isPrintable($0) ? String($0.prefix(256)) : nil }
     }
-
-    // Loopback, RFC 1918, RFC 4193.
-    private static let ownNetworks = ["127.", "::1", "10.", "192.168.", "fc", "fd"] + (16..<32).map { "172.\($0)." }
 
     private static func isPrintable(_ text: String) -> Bool { text.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F } }
 }

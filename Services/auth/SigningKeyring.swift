@@ -72,7 +72,7 @@ final class SigningKeyring: Sendable {
             try await transaction.execute(DeleteSigningKey(id: id))
             log.info("signing key deleted", ["signing_key.id": .string(id)])
         }
-        try await transaction.execute(AuditRecord(event: .signingKeyChanged, subject: subject, origin: .itself, now: now))
+        try await transaction.execute(AuditRecord(event: .signingKeyChanged, subject: subject, client: .itself, now: now))
     }
 
     private func load(_ records: [SigningKeyRecord]) throws {

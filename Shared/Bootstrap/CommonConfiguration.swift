@@ -1,4 +1,5 @@
 package import Configuration
+package import HTTP
 import Identity
 package import Telemetry
 
@@ -12,6 +13,7 @@ package import Telemetry
 /// | `HTTP_HOST` | `127.0.0.1` | address to listen on |
 /// | `HTTP_PORT` | the service's own | 0…65535; 0 takes a free one |
 /// | `HEALTH_PORT` | the service's own + 1000 | 0…65535; `/livez`, `/readyz` and `/metrics`; 0 takes a free one |
+/// | `TRUSTED_PROXIES` | loopback and private networks | networks like `10.0.0.0/8`, separated by commas, or `none` |
 /// | `LOOPS` | number of cores | 1…64; only read by services that can use more than one |
 /// | `PUBLIC_URL` | `http://127.0.0.1:8080` | where people and clients find the gateway |
 /// | `LOG_LEVEL` | `info` | `debug`, `info`, `warning`, `error` |
@@ -26,6 +28,7 @@ package struct CommonConfiguration: Sendable {
     package let httpPort: Int
     package let healthPort: Int
     package let loops: Int
+    package let trustedProxies: TrustedProxies
     package let publicURL: URLText
     package let logLevel: LogLevel
     package let traceEndpoint: URLText?
@@ -44,6 +47,7 @@ package struct CommonConfiguration: Sendable {
         guard healthPort == 0 || healthPort != httpPort else {
             throw .malformed("HEALTH_PORT", found: "\(healthPort)", expected: "another port than that of HTTP_PORT")
         }
+        trustedProxies = try Self.trustedProxies(environment)
         self.loops =
             switch loops {
             case .one: 1
@@ -60,5 +64,19 @@ package struct CommonConfiguration: Sendable {
             environment.string("MIGRATIONS_PATH", default: "Services/\(service)/Migrations"),
         ]
         openAPIPath = environment.string("OPENAPI_PATH", default: "Services/\(service)/openapi.json")
+    }
+
+    private static func trustedProxies(_ environment: Environment) throws(ConfigurationError) -> TrustedProxies {
+        let texts = environment.list("TRUSTED_PROXIES", default: TrustedProxies.byDefault)
+        if texts == ["none"] { return TrustedProxies([]) }
+        var networks: [IPNetwork] = []
+        for text in texts {
+            guard let network = IPNetwork(text) else {
+                throw .malformed(
+                    "TRUSTED_PROXIES", found: text, expected: "networks like 10.0.0.0/8 or fd00::/8, separated by commas, or none")
+            }
+            networks.append(network)
+        }
+        return TrustedProxies(networks)
     }
 }

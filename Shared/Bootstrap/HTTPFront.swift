@@ -26,6 +26,7 @@ final class HTTPFront: Sendable {
     func open() async throws {
         var settings = HTTPServerConfiguration(host: runtime.configuration.httpHost, port: runtime.configuration.httpPort)
         settings.reusePort = routers.count > 1
+        settings.trustedProxies = runtime.configuration.trustedProxies
         for (loop, router) in zip(runtime.loops, routers) {
             let handler = router.handler(log: runtime.log, service: runtime.service)
             let server = HTTPServer(

@@ -69,8 +69,11 @@ package final class Exchange: @unchecked Sendable {
         return target[(mark + 1)...]
     }
 
-    /// The other end of the connection (the edge, where one stands in front); empty when it is first asked for after it has gone.
+    /// The other end of the connection: the edge, or a client without an edge. It is empty if the
+    /// peer had left before the first use.
     package var peerAddress: String { origin.peerAddress }
+
+    var trustedProxies: TrustedProxies { origin.server.configuration.trustedProxies }
 
     /// Frees the body and its place in the server's budget, before the handler returns. A long
     /// answer would keep both.

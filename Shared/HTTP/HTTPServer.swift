@@ -141,7 +141,8 @@ package final class HTTPServer: @unchecked Sendable {
     func requestRefused(_ problem: Problem) {
         refusals.add()
         log.info(
-            "request refused", ["http.status": .integer(problem.status), "code": .string(problem.code.rawValue), "reason": .string(problem.message)])
+            "request refused",
+            ["http.status": .integer(problem.status), "code": .string(problem.code.rawValue), "reason": .string(problem.message)])
     }
 
     var hasRoomForBody: Bool { bufferedBodyBytes < configuration.bufferedBodyBytesMax }

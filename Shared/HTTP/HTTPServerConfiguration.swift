@@ -46,6 +46,9 @@ package struct HTTPServerConfiguration: Sendable {
     /// Beyond it: 503 `overloaded` and closed, for 256 connections at a time. Beyond those: reset.
     package var connectionsMax = 8_192
 
+    /// The peers whose `X-Forwarded-For` names the client.
+    package var trustedProxies = TrustedProxies.standard
+
     package init() {}
 
     package init(host: String, port: Int) {

@@ -213,7 +213,8 @@ extension Problem {
     /// repeats the call could pay twice.
     package static func chargeUnconfirmed(_ charge: String) -> Problem {
         Problem(
-            .ledgerUnavailable, "The answer could not be delivered because its charge was not confirmed. It may still be charged as \(charge).",
+            .ledgerUnavailable,
+            "The answer could not be delivered because its charge was not confirmed. It may still be charged as \(charge).",
             fields: [("charge_id", .text(charge))], isRetriable: false)
     }
     package static func unavailable(_ message: String) -> Problem {

@@ -15,8 +15,8 @@ package struct Request: Sendable {
     package let requestID: String
     /// This request's span; `TraceContext.current` while the handler runs.
     package let trace: TraceContext
-    /// The other end of the connection: the edge, where one stands in front.
-    package let peerAddress: String
+    private let peerAddress: String
+    private let trustedProxies: TrustedProxies
 
     /// The path and the query as sent.
     let target: [UInt8]
@@ -31,8 +31,13 @@ package struct Request: Sendable {
         requestID = context.requestID
         trace = context.trace
         peerAddress = exchange.peerAddress
+        trustedProxies = exchange.trustedProxies
         target = exchange.target
     }
+
+    /// The address of the client, as the trusted proxies report it. Nil if the connection had ended
+    /// before.
+    package var clientAddress: IPAddress? { trustedProxies.client(headers, peer: peerAddress) }
 
     /// The procedures that the request calls.
     package var trpc: TRPCCall { TRPCCall(target: target) }

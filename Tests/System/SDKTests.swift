@@ -1,8 +1,6 @@
 import Contracts
-import Foundation
 import HTTPClient
 import JSON
-import TestSupport
 import Testing
 
 extension SystemTests {
@@ -19,35 +17,16 @@ extension SystemTests {
                     secret = try JSONObject(made.body).string("key")
                 }
                 let environment = try await Self.pythonEnvironment.value
-                let script = Self.folder.appending(path: "openai_sdk.py")
                 let run = try await Stack.execute(
-                    environment + "/bin/python", [script.path(percentEncoded: false)],
+                    environment + "/bin/python", [PythonEnvironment.path(of: "openai_sdk.py")],
                     environment: ["OPENAI_BASE_URL": try gateway.stack.edge + "/v1", "OPENAI_API_KEY": secret])
                 #expect(run.status == 0, "\(run.output)")
                 #expect(run.output.contains("the SDK is content"))
             }
         }
 
-        private static let folder = URL(filePath: #filePath).deletingLastPathComponent()
-
-        /// A virtual environment of this checkout with the versions of `openai_sdk.txt`. A changed
-        /// version makes a new one.
         private static let pythonEnvironment = Task {
-            let requirements = folder.appending(path: "openai_sdk.txt")
-            let environment = TestDatabase.packageRoot + "/.build/openai-sdk"
-            let installed = URL(filePath: environment + "/installed.txt")
-            let wanted = try Data(contentsOf: requirements)
-            if (try? Data(contentsOf: installed)) != wanted {
-                for (program, arguments) in [
-                    ("/usr/bin/python3", ["-m", "venv", "--clear", environment]),
-                    (environment + "/bin/pip", ["install", "--quiet", "-r", requirements.path(percentEncoded: false)]),
-                ] {
-                    let run = try await Stack.execute(program, arguments)
-                    guard run.status == 0 else { throw Stack.Failure(description: "\(program) \(arguments): \(run.output.suffix(2_000))") }
-                }
-                try wanted.write(to: installed)
-            }
-            return environment
+            try await PythonEnvironment.make("openai-sdk", requirements: "openai_sdk.txt")
         }
     }
 }

@@ -1,7 +1,8 @@
 /// The rules for a password: 8 to 1,024 bytes, without rules of composition (NIST SP 800-63B). The most common passwords and
 /// the owner's address are refused. Every byte counts, exactly as received.
 enum PasswordPolicy {
-    static let byteCount = 8...1_024
+    static let charactersMin = 8
+    static let bytesMax = 1_024
 
     enum Refusal: Error, Equatable {
         case tooShort
@@ -12,8 +13,8 @@ enum PasswordPolicy {
 
         var message: String {
             switch self {
-            case .tooShort: "password must have at least \(byteCount.lowerBound) characters"
-            case .tooLong: "password must have at most \(byteCount.upperBound) bytes"
+            case .tooShort: "password must have at least \(charactersMin) characters"
+            case .tooLong: "password must have at most \(bytesMax) bytes"
             case .blank: "password must not consist of spaces"
             case .common: "password is one of those that are tried first; choose another"
             case .sameAsEmail: "password must differ from the e-mail address"
@@ -22,9 +23,8 @@ enum PasswordPolicy {
     }
 
     static func refusal(of password: String, for email: EmailAddress) -> Refusal? {
-        let count = password.utf8.count
-        if count < byteCount.lowerBound { return .tooShort }
-        if count > byteCount.upperBound { return .tooLong }
+        if password.unicodeScalars.count < charactersMin { return .tooShort }
+        if password.utf8.count > bytesMax { return .tooLong }
         if password.allSatisfy(\.isWhitespace) { return .blank }
         let folded = password.lowercased()
         if folded == email.text || folded == email.localPart { return .sameAsEmail }

@@ -1,15 +1,16 @@
 import Postgres
 import Values
 
-/// The address and the program of a client, as far as they are recorded.
-struct Origin: Sendable {
-    var ip: String?
+/// The address and the program of a client, as they are recorded.
+struct ClientInfo: Sendable {
+    var address: String?
+    /// The network whose failures are counted together: an IPv4 address or an IPv6 /64. Nil for this
+    /// machine itself, whose clients would share one count.
+    var rateLimitKey: String?
     var userAgent: String?
 
-    /// Nil for this machine itself: where no edge says who asks, everybody would share one bucket.
-    var throttledIP: String? { ip == "127.0.0.1" || ip == "::1" ? nil : ip }
-
-    static let itself = Origin(ip: nil, userAgent: nil)
+    /// The service itself, without a client.
+    static let itself = ClientInfo()
 }
 
 /// An append-only row that says which user did what. It never holds a secret.
@@ -34,7 +35,7 @@ struct AuditRecord: Statement {
     var userID: UserID?
     /// The session, key or address it was about.
     var subject: String?
-    var origin: Origin
+    var client: ClientInfo
     var now: Instant
 
     func bind(_ parameters: inout Parameters) {
@@ -44,7 +45,7 @@ struct AuditRecord: Statement {
         parameters.append(succeeded ? "success" : "failure")
         parameters.append(userID)
         parameters.append(subject)
-        parameters.append(origin.ip)
-        parameters.append(origin.userAgent)
+        parameters.append(client.address)
+        parameters.append(client.userAgent)
     }
 }

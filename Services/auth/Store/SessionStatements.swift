@@ -8,7 +8,7 @@ struct InsertSession: Statement {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         """
     var session: Session
-    var origin: Origin
+    var client: ClientInfo
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(session.id)
@@ -20,8 +20,8 @@ struct InsertSession: Statement {
         parameters.append(session.rotatedAt)
         parameters.append(session.idleExpiresAt)
         parameters.append(session.absoluteExpiresAt)
-        parameters.append(origin.ip)
-        parameters.append(origin.userAgent)
+        parameters.append(client.address)
+        parameters.append(client.userAgent)
     }
 }
 

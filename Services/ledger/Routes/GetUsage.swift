@@ -40,7 +40,7 @@ extension Routes {
     /// Everybody's, or one user's with `user_id`: `by` model (the default), operation, day or type.
     func everybodysUsage(_ request: Request, administrator: Principal) async throws -> Response {
         try await slots.during(administrator.accountID) {
-            if try request.query.filled("user_id") != nil {
+            if try request.query.optionalString("user_id") != nil {
                 return try await usage(OfAccount(id: request.query.account()), request.query)
             }
             return try await usage(OfEverybody(), request.query)

@@ -15,6 +15,9 @@ extension Routes {
         guard call.isWithinBounds else {
             throw Problem.invalidRequest("A batch must name 1 to \(TRPCCall.namesMax) procedures.", param: "batch")
         }
+        guard [nil, "1"].contains(try request.query.optionalString("batch")) else {
+            throw Problem.invalidRequest("`batch` must be 1 or absent.", param: "batch")
+        }
         let input = try Self.input(request.query)
         var answers: [Result<[UInt8], TRPCError>] = []
         for (index, name) in call.names.enumerated() {

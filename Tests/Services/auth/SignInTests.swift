@@ -150,6 +150,12 @@ import Values
             }
             let (stopped, other) = (try await attempt(from: "192.0.2.7"), try await attempt(from: "192.0.2.8"))
             #expect((stopped, other) == (429, 401))
+            for host in 0..<50 {
+                let status = try await attempt(from: "2001:db8:1:2::\(host)")
+                #expect(status == 401)
+            }
+            let (neighbour, network) = (try await attempt(from: "2001:db8:1:2:ff::"), try await attempt(from: "2001:db8:1:3::"))
+            #expect((neighbour, network) == (429, 401))
         }
     }
 

@@ -41,7 +41,7 @@ import Values
                 #expect(try await transaction.one(CountAdmins()) == 0)
                 #expect(try await transaction.first(PromoteToAdmin(email: email)) == user.id)
 
-                try await transaction.execute(InsertSession(session: session, origin: .itself))
+                try await transaction.execute(InsertSession(session: session, client: .itself))
                 try await transaction.execute(LimitLockWait())
                 #expect(try await transaction.one(LockSession(id: session.id)).session.salt == session.salt)
                 try await transaction.execute(RotateSession(session: session.rotated(now: now)))
@@ -75,14 +75,14 @@ import Values
                 try await transaction.execute(RetireSigningKey(now: now))
                 try await transaction.execute(PromoteSigningKey(id: "k", now: now))
                 try await transaction.execute(DeleteSigningKey(id: "k"))
-                try await transaction.execute(AuditRecord(event: .login, userID: user.id, origin: .itself, now: now))
+                try await transaction.execute(AuditRecord(event: .login, userID: user.id, client: .itself, now: now))
             }
         }
     }
 
     @Test func `audit rows cannot be changed or removed`() async throws {
         try await TestDatabase.current.withPool(connectionsMax: 1) { pool in
-            _ = try await pool.transaction { try await $0.commit(AuditRecord(event: .login, origin: .itself, now: .now())) }
+            _ = try await pool.transaction { try await $0.commit(AuditRecord(event: .login, client: .itself, now: .now())) }
             for statement in ["UPDATE audit SET outcome = 'failure'", "DELETE FROM audit"] {
                 await #expect(throws: PostgresError.self) {
                     try await pool.withConnection { try await $0.script(statement) }

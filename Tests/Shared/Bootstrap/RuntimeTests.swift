@@ -62,6 +62,11 @@ struct RuntimeTests {
                 ["HTTP_PORT": "8000", "HEALTH_PORT": "8000"],
                 "probe: HEALTH_PORT is malformed '8000': expected another port than that of HTTP_PORT\n"
             ),
+            (
+                ["TRUSTED_PROXIES": "10.0.0.0/8, 10.0.0.1/8"],
+                "probe: TRUSTED_PROXIES is malformed '10.0.0.1/8': expected networks like 10.0.0.0/8 or fd00::/8, separated by commas, "
+                    + "or none\n"
+            ),
             (["LOG_LEVEL": "loud"], "probe: LOG_LEVEL is malformed 'loud': expected one of debug, info, warning, error\n"),
         ]) func `a missing or malformed variable is one line, and the process fails`(_ environment: [String: String], _ line: String) throws
     {

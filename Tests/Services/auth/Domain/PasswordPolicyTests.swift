@@ -9,7 +9,9 @@ struct PasswordPolicyTests {
         #expect(refusal("seven77") == .tooShort)
         #expect(refusal("correct horse battery staple") == nil)
         #expect(refusal("Пароль-длинный") == nil)
-        #expect(refusal("👩‍👩‍👧‍👦") == nil)
+        #expect(refusal("👩‍👩‍👧‍👦") == .tooShort)  // seven code points in 25 bytes
+        #expect(refusal("👩‍👩‍👧‍👦!") == nil)
+        #expect(refusal("пароль7") == .tooShort)
         #expect(refusal(String(repeating: "ab", count: 512)) == nil)
         #expect(refusal(String(repeating: "ab", count: 512) + "c") == .tooLong)
         #expect(refusal(String(repeating: " ", count: 12)) == .blank)

@@ -103,7 +103,7 @@ struct AllAccountsUsageTests {
             #expect(try await names("by=day", "days", "credits_used").last == "5.5")
             #expect(try await names("by=type", "types", "credits") == ["20", "-10", "10", "-5.5"])
             #expect(try await names("user_id=\(bob.userID)", "models", "model") == [#""large""#])
-            for (query, param) in [("by=colour", "by"), ("user_id=7", "user_id"), ("tz=Nowhere", "tz")] {
+            for (query, param) in [("by=colour", "by"), ("user_id=7", "user_id"), ("user_id=", "user_id"), ("tz=Nowhere", "tz")] {
                 #expect(try await server.ask("GET", "/api/admin/credits/usage?\(query)", as: admin).param == param)
             }
         }

@@ -70,6 +70,8 @@ extension RoutesTests {
         ("credits.history?input=%7B%22type%22%3A%5B%22usage%22%2C7%5D%7D", "BAD_REQUEST", -32_600, 400),
         ("credits.history?input=%FF", "BAD_REQUEST", -32_600, 400), ("a,b?batch=1&x=%FF", "BAD_REQUEST", -32_600, 400),
         ("credits.history?batch=1&input=%7B%220%22%3A7%7D", "BAD_REQUEST", -32_600, 400),
+        ("credits.balance?batch=0", "BAD_REQUEST", -32_600, 400), ("credits.balance?batch=1&batch=1", "BAD_REQUEST", -32_600, 400),
+        (",?batch=1", "BAD_REQUEST", -32_600, 400),
         ("credits.nothing", "NOT_FOUND", -32_004, 404), ("credits.balance,credits.history", "NOT_FOUND", -32_004, 404),
     ])
     func `a procedure's error has tRPC's shape`(path: String, code: String, number: Int64, status: Int) async throws {
