@@ -6,7 +6,7 @@ struct Origin: Sendable {
     var ip: String?
     var userAgent: String?
 
-    /// Nil for this machine itself: where no edge says who asks, everybody would share one bucket.
+    /// Nil for this machine itself: without an edge all clients would share one bucket.
     var throttledIP: String? { ip == "127.0.0.1" || ip == "::1" ? nil : ip }
 
     static let itself = Origin(ip: nil, userAgent: nil)
