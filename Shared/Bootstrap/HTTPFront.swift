@@ -32,7 +32,7 @@ final class HTTPFront: Sendable {
             let server = HTTPServer(
                 loop: loop, configuration: settings, admission: router.admission, handler: handler, log: runtime.log)
             servers.withLock { $0.append(server) }
-            // A port the system chose for the first is everybody's.
+            // A port that the system chose for the first server is the port of all.
             settings.port = try await Task(executorPreference: loop) { [runtime] in
                 if !runtime.readiness.isDraining { try server.open(variable: "HTTP_PORT") }
                 return server.port

@@ -25,8 +25,8 @@ package func spawnThread(name: String, _ body: @escaping @Sendable () -> Void) {
 
 /// A fixed set of threads for calls that block or burn CPU (password hashing, name look-ups), with a bounded queue.
 ///
-/// A job once started runs to its end even when the task that asked for it is cancelled: a caller who hangs up must not make
-/// room for another hash while his own is still being computed.
+/// A started job runs to its end even if the task that asked for it is cancelled: a client that
+/// hangs up must not make room for another hash while its own is still being computed.
 package final class BlockingPool: Sendable {
     package struct Overloaded: Error {}
 

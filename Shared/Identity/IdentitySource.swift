@@ -3,7 +3,7 @@ package import Contracts
 import Telemetry
 import Values
 
-/// Where the truth about credentials is asked: auth itself reads its database, everybody else asks auth over the broker.
+/// The source of truth about credentials: auth reads its database, and other services ask auth over the broker.
 package protocol IdentitySource: Sendable {
     /// Ends by itself: over the broker within the limit of the call, from the database within the
     /// limits of the pool, which are about 80 s together if Postgres hangs.

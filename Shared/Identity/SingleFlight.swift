@@ -10,8 +10,8 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
     init(flightsMax: Int) { self.flightsMax = flightsMax }
 
-    /// - Parameter ask: must end by itself within some time. It runs to its end even when everybody who waits has gone, because
-    ///   another task may have joined.
+    /// - Parameter ask: must have a deadline of its own. It runs to its end even if all waiting tasks
+    ///   were cancelled, because another task may join.
     func value(for key: Key, _ ask: @escaping @Sendable () async throws -> Value) async throws -> Value {
         guard let loop = EventLoop.current else { preconditionFailure("credentials are checked on a loop") }
         let wait = Wait<Value>(on: loop)

@@ -55,7 +55,7 @@ private struct TryUpkeepLock: Statement {
     static let sql = "SELECT pg_try_advisory_xact_lock(hashtext('message_upkeep:' || current_schema()))"
 }
 
-/// Attaching and dropping partitions lock the whole inbox for a moment: rather not now than wait in front of everybody.
+/// Attaching and dropping partitions lock the whole inbox for a moment: rather fail now than make all claims wait.
 private struct LimitLockWait: Statement {
     static let sql = "SELECT set_config('lock_timeout', '2s', true)"
 }

@@ -36,6 +36,13 @@ struct DocumentationTests {
         for line in Set(lines).sorted() { #expect(code.contains("\"\(line)\""), "\(line)") }
     }
 
+    @Test func `the runbook has every warning and error that a service logs`() throws {
+        let page = try Self.page("docs/runbook.md")
+        let lines = Set(try Self.productCode().matches(of: /\.(?:warning|error)\(\s*"([^"]+)"/).map { String($0.output.1) })
+        #expect(lines.count > 50)
+        for line in lines.sorted() { #expect(page.contains("`\(line)`"), "\(line)") }
+    }
+
     @Test func `a service has every metric that the runbook names`() throws {
         let page = try Self.page("docs/runbook.md")
         let table = try #require(page.components(separatedBy: "\n## ").first { $0.hasPrefix("Metrics\n") })

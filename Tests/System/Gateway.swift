@@ -154,7 +154,7 @@ final class Gateway: @unchecked Sendable {
 
     struct Streamed: Sendable {
         var text: String
-        /// How the connection ended; nil when the answer came to a proper end.
+        /// The end of the connection; nil if the answer ended properly.
         var failure: UpstreamError?
         var headers: HeaderBlock
         var isDone: Bool { text.contains("data: [DONE]") && failure == nil }

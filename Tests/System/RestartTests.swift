@@ -17,7 +17,7 @@ extension SystemTests {
             #expect(tally.count { $0 != 200 } <= Self.clients * Self.restarts, "\(tally)")
         }
 
-        /// A proxy that is told to stop answers what is on its way to it.
+        /// A proxy that receives SIGTERM answers the requests that are on their way to it.
         @Test func `three orderly stops and starts of a proxy under twelve clients end no call early`() async throws {
             let tally = try await Self.restart { try await $0.stop(.proxy1) }
             #expect(tally.statuses == [200], "\(tally)")

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 extension SystemTests {
-    /// How services start: what is wrong is named, what is away is waited for.
+    /// The start of services: an error is named, and an unavailable dependency is waited for.
     struct StartTests {
         static let services = ["auth", "ledger", "billing", "llm-proxy"]
 

@@ -3,8 +3,8 @@ import LedgerCore
 import Postgres
 import Values
 
-/// Sums over the quarters of a period. Credits are decimals in their own characters, exact whatever their size: everybody's together may
-/// be more than 64 bits of nano-credits.
+/// The sums over the quarters of a period. Credits are decimal text, exact at any size: the sum of
+/// all users may be more than 64 bits of nano-credits.
 struct UsageSums: Equatable, Sendable {
     var entries: Int64 = 0
     /// The change of balances: below zero for usage.
@@ -190,7 +190,7 @@ struct UsageByName<Scope: UsageScope, Group: UsageGroup>: Statement {
     }
 }
 
-/// Everybody's balances together; `owed` is what those below zero lack.
+/// The balances of all accounts together; `owed` is the sum of those below zero.
 struct AccountTotals: Sendable {
     var accounts: Int64
     var balance: String

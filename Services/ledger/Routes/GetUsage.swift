@@ -37,7 +37,7 @@ extension Routes {
         }
     }
 
-    /// Everybody's, or one user's with `user_id`: `by` model (the default), operation, day or type.
+    /// Returns the usage of all users, or of one with `user_id`: `by` model (the default), operation, day or type.
     func everybodysUsage(_ request: Request, administrator: Principal) async throws -> Response {
         try await slots.during(administrator.accountID) {
             if try request.query.optionalString("user_id") != nil {

@@ -248,7 +248,7 @@ final class Caller: @unchecked Sendable {
     private let call: UpstreamResponse
     private(set) var bytes: [UInt8] = []
     private(set) var isOver = false
-    /// Nil for an answer that came to a proper end.
+    /// Nil for an answer that ended properly.
     private(set) var failure: UpstreamError?
 
     init(_ pool: UpstreamPool, key: String, body: String, operation: String? = nil) {

@@ -3,7 +3,7 @@ import Postgres
 import TestSupport
 import Testing
 
-/// A server whose processes are stopped while its kernel goes on: TCP acknowledges everything, and
+/// A server whose processes are stopped while its kernel works: TCP acknowledges everything, and
 /// no answer comes. Without a deadline of the client these tests wait until their time limit.
 @Suite(.timeLimit(.minutes(2)))
 struct StoppedServerTests {

@@ -70,7 +70,7 @@ import Values
     }
 
     @Test func `a thief who refreshes in step with the owner is detected`() {
-        // Both present whatever they hold, the thief always one behind: without a limit in time this goes on for ever.
+        // Both present their tokens, the thief always one behind: without a limit in time this never ends.
         var session = session
         var owner = RefreshToken(of: session, key: key)
         var thief = owner

@@ -189,7 +189,7 @@ struct Oracle {
 
     private func whole(_ amount: Credits) -> Int64 { amount.nano / Credits.nanoPerCredit }
 
-    /// Written before: the same command is told so, another is a conflict.
+    /// Answers a repeated command as a duplicate, and another one of the id as a conflict.
     private func again(_ command: Command, _ stored: Command, _ amount: Credits) -> Seen {
         asks(command) == asks(stored) ? .duplicate(whole(amount)) : .conflict
     }

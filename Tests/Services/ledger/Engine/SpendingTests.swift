@@ -161,7 +161,7 @@ struct SpendingTests {
         #expect(ledger.state.keys.isEmpty)
         ledger.do(hold(2, daily: 10), key: key)
         ledger.do(settle(4), on: before, key: key)
-        // It came without a hold, and it is the key's all the same.
+        // It came without a hold, and it still counts for the key.
         ledger.do(settle(3), key: key)
         let counted = ledger.state.keys.values.first
         #expect(counted?.held == credits(2))

@@ -88,7 +88,7 @@ struct HandOverTests {
         try await withLedgers { _ in }
     }
 
-    /// The servers are stopped, not ended: TCP goes on, and no error says that the database is away.
+    /// The servers are stopped, not ended: TCP works, and no error shows that the database is unavailable.
     @Test(.timeLimit(.minutes(3)))
     func `a ledger whose database does not answer gives its queues to one that reaches the promoted standby`() async throws {
         try await PrivatePostgres.with { primary in

@@ -160,7 +160,7 @@ private enum Saying: Sendable {
     private struct NotSent: Error {}
 }
 
-/// A random set of charges and purchases, and what it comes to whatever the order.
+/// A random set of charges and purchases, and its sums, which are the same in every order.
 private struct Said: Sendable {
     static let start: Int64 = 10_000
 

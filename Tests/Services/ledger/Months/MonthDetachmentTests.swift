@@ -36,7 +36,7 @@ struct MonthDetachmentTests {
                 #expect(try await ledger.count("journal") == before - detached)
                 #expect(try await ledger.findings() == [], "\(named), without \(month)")
 
-                // The ledger goes on, with the lots and charges of the months that left.
+                // The ledger continues, with the lots and charges of the detached months.
                 for _ in 0..<10 {
                     model.now = Instant.now()
                     // A month that still has to be detached would stay because of an entry that was

@@ -59,7 +59,7 @@ struct ForgedTimeTests {
             var random = SplitMix64(seed: UInt64(seed))
             let person = server.person()
             try await server.fill(person.accountID, entries: 400, perHour: "3600.0")
-            // Now and then time falls by up to a minute and goes on from there.
+            // Now and then time is set back by up to a minute and continues from there.
             var steps: [String] = []
             for _ in 0..<5 {
                 let at = Int.random(in: 1...400, using: &random)

@@ -40,7 +40,7 @@ extension JSONObject {
     }
 }
 
-/// The ledger's HTTP side over a real socket and a real database; who calls is told by a table of tokens.
+/// The ledger's HTTP side over a real socket and a real database; a table of tokens names the caller.
 final class RouteServer: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
     let ledger: StoreUnderTest

@@ -7,7 +7,7 @@ import Values
 @testable import Ledger
 @testable import LedgerCore
 
-/// Connections that are cut anywhere, COMMIT included: every command is decided all the same, and once.
+/// Connections that are cut anywhere, COMMIT included: every command is still decided, and once.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct DisconnectTests {
     @Test func `holds and settlements lose and double nothing while their connections are cut`() async throws {
