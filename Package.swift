@@ -32,17 +32,17 @@ let package = Package(
         .target(name: "JSON", path: "Shared/JSON"),
         .target(name: "Values", dependencies: ["Text"], path: "Shared/Values"),
         .target(name: "Contracts", dependencies: ["JSON", "Text", "Values"], path: "Shared/Contracts"),
-        .target(name: "Configuration", dependencies: ["Text"], path: "Shared/Configuration"),
+        .target(name: "Configuration", dependencies: ["Text", "Values"], path: "Shared/Configuration"),
         .target(name: "Crypto", dependencies: ["COpenSSL", "CSodium", "Text"], path: "Shared/Crypto"),
 
         // Runtime.
-        .target(name: "EventLoop", dependencies: ["CLinux"], path: "Shared/EventLoop"),
-        .target(name: "Telemetry", dependencies: ["JSON", "Text"], path: "Shared/Telemetry"),
+        .target(name: "EventLoop", dependencies: ["CLinux", "Values"], path: "Shared/EventLoop"),
+        .target(name: "Telemetry", dependencies: ["JSON", "Text", "Values"], path: "Shared/Telemetry"),
         .target(name: "Lifecycle", dependencies: ["EventLoop", "Telemetry"], path: "Shared/Lifecycle"),
 
         // Wires.
         .target(name: "HTTPWire", dependencies: ["CHTTPParser", "Text"], path: "Shared/HTTPWire"),
-        .target(name: "HTTP", dependencies: ["EventLoop", "HTTPWire", "JSON", "Telemetry", "Text"], path: "Shared/HTTP"),
+        .target(name: "HTTP", dependencies: ["EventLoop", "HTTPWire", "JSON", "Telemetry", "Text", "Values"], path: "Shared/HTTP"),
         .target(name: "TLS", dependencies: ["COpenSSLTLS"], path: "Shared/TLS"),
         .target(name: "UpstreamClient", dependencies: ["EventLoop", "HTTPWire", "TLS", "Telemetry"], path: "Shared/UpstreamClient"),
         .target(name: "HTTPClient", dependencies: ["CCurl", "EventLoop", "Telemetry"], path: "Shared/HTTPClient"),

@@ -1,5 +1,6 @@
 package import HTTPWire
 package import JSON
+import Values
 
 /// A refusal in the one shape every path of ours answers with: `{"error":{"message","type","code","param",…}}`, all four keys
 /// always. Thrown by handlers, or written by ``Exchange/respond(_:)-(Problem)``.
@@ -44,7 +45,7 @@ package struct Problem: Error, Sendable {
         self.fields = fields
         self.headers = headers
         if let retryAfter {
-            let milliseconds = max(0, retryAfter.components.seconds * 1_000 + retryAfter.components.attoseconds / 1_000_000_000_000_000)
+            let milliseconds = max(0, retryAfter.wholeMilliseconds)
             self.headers.add("retry-after", Int((milliseconds + 999) / 1_000))
             self.headers.add("retry-after-ms", Int(milliseconds))
         }

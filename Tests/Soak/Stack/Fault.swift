@@ -1,5 +1,6 @@
 import EventLoop
 import Glibc
+import Values
 
 /// A disturbance of a running stack. After each one every component runs again.
 enum Fault: String, CaseIterable, Sendable {
