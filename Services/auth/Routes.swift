@@ -43,7 +43,7 @@ struct Routes: Sendable {
             guard request.body.count <= Self.bodyBytesMax else { throw Problem.payloadTooLarge(limit: Self.bodyBytesMax) }
             do {
                 return try await handler(request)
-            } catch let error as PostgresError where error.isRetriable || error.isDatabaseUnavailable {
+            } catch let error as PostgresError where error.isTransient {
                 throw Problem.unavailable("The account database is unavailable; retry later.")
             }
         }

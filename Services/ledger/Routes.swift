@@ -60,7 +60,7 @@ struct Routes: Sendable {
                 var response = try await handler(request)
                 response.headers.add("cache-control", "no-store")
                 return response
-            } catch let error as PostgresError where error.isDatabaseUnavailable || error.isRetriable {
+            } catch let error as PostgresError where error.isTransient {
                 log.warning("request failed: database unavailable", error: error, trace: request.trace)
                 throw Problem.ledgerUnavailable
             }

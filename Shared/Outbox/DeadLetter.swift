@@ -27,7 +27,7 @@ struct Failure: Sendable {
             errorClass = refused.errorClass
             isPermanent = true
         case let error as PostgresError:
-            errorClass = "postgres_\(error.sqlState ?? error.code.rawValue)"
+            errorClass = "postgres_\(error.sqlState?.code ?? error.code.rawValue)"
             isPermanent = false
         default:
             errorClass = "\(type(of: error))"

@@ -16,7 +16,7 @@ package final class SubscriptionRunner: @unchecked Sendable {
     package struct Configuration: Sendable {
         /// Messages of one queue handled at a time, and its prefetch. Messages of a queue are not handled in order.
         package var concurrencyMax = 8
-        /// Pauses before repeating at once what failed by a conflict (40001, 40P01, 55P03, 57014).
+        /// Pauses before repeating at once what failed by a conflict with another transaction.
         package var conflictPauses: [Duration] = [.milliseconds(50), .milliseconds(200), .seconds(1)]
         package var retryDelays: [Duration] = [.seconds(5), .seconds(30), .seconds(120), .seconds(600), .seconds(3600)]
         package var retrySweepEvery: Duration = .seconds(1)

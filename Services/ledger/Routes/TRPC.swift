@@ -29,7 +29,7 @@ extension Routes {
                 answers.append(.success(try await procedure(name, for: caller, input: own)))
             } catch let problem as Problem {
                 answers.append(.failure(RPCError(problem, path: name)))
-            } catch let error as PostgresError where error.isDatabaseUnavailable || error.isRetriable {
+            } catch let error as PostgresError where error.isTransient {
                 log.warning("request failed: database unavailable", error: error, trace: request.trace)
                 answers.append(.failure(RPCError(.ledgerUnavailable, path: name)))
             } catch let error as JSONError {

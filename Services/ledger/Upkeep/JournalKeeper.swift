@@ -33,7 +33,7 @@ final class JournalKeeper: @unchecked Sendable {
                 isFailing = false
             } catch {
                 if !isFailing, (error as? PostgresError)?.isDatabaseUnavailable != true {
-                    (error as? PostgresError)?.sqlState == "55P03"
+                    (error as? PostgresError)?.sqlState == .lockNotAvailable
                         ? log.warning("journal months not made: lock held, retry follows", error: error)
                         : log.error("making journal months failed: is the schema migrated?", error: error)
                     isFailing = true
