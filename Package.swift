@@ -48,21 +48,24 @@ let package = Package(
         .target(name: "HTTPClient", dependencies: ["CCurl", "EventLoop", "Telemetry"], path: "Shared/HTTPClient"),
         .target(name: "Postgres", dependencies: ["CPostgres", "EventLoop", "Telemetry", "Values"], path: "Shared/Postgres"),
         .target(name: "AMQP", dependencies: ["CRabbitMQ", "EventLoop", "Telemetry", "Text"], path: "Shared/AMQP"),
+        .target(name: "Messaging", dependencies: ["AMQP", "Contracts", "Telemetry", "Values"], path: "Shared/Messaging"),
         .target(
-            name: "Outbox", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Postgres", "Telemetry", "Values"],
-            path: "Shared/Outbox",
-            exclude: ["Migrations"]),
+            name: "Outbox",
+            dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Messaging", "Postgres", "Telemetry", "Values"],
+            path: "Shared/Outbox", exclude: ["Migrations"]),
 
         // What every service starts with.
         .target(
             name: "Identity",
-            dependencies: ["AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry", "Values"],
+            dependencies: [
+                "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "JSON", "Messaging", "Telemetry", "Values",
+            ],
             path: "Shared/Identity"),
         .target(
             name: "Bootstrap",
             dependencies: [
-                "AMQP", "Configuration", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Lifecycle", "Outbox",
-                "Postgres", "Telemetry",
+                "AMQP", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON",
+                "Lifecycle", "Outbox", "Postgres", "Telemetry",
             ],
             path: "Shared/Bootstrap"),
 
@@ -71,21 +74,21 @@ let package = Package(
             name: "Auth",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Lifecycle", "Outbox", "Postgres", "Telemetry", "Values",
+                "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "Values",
             ],
             path: "Services/auth", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
             name: "Ledger",
             dependencies: [
-                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Lifecycle",
-                "Outbox", "Postgres", "Telemetry", "Text", "Values",
+                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
+                "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "Text", "Values",
             ],
             path: "Services/ledger", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
             name: "LLMProxy",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Lifecycle", "Outbox", "Postgres", "Telemetry", "UpstreamClient", "Values",
+                "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "UpstreamClient", "Values",
             ],
             path: "Services/llm-proxy", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
@@ -110,7 +113,8 @@ let package = Package(
             path: "Tests/Benchmarks", exclude: ["bodies.sh", "faults.sh", "ledger.sh", "outbox.sh", "proxy.sh", "stack.sh", "StoreLoad"]),
         // The ledger's engine and store once more, reached through links: a release build hides a module's internals from others.
         .executableTarget(
-            name: "LedgerStoreLoad", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry", "Values"],
+            name: "LedgerStoreLoad",
+            dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Messaging", "Outbox", "Postgres", "Telemetry", "Values"],
             path: "Tests/Benchmarks/StoreLoad"),
 
         // Compiles the ledger's engine and the tests' oracle a second time, through links, because
@@ -152,8 +156,13 @@ let package = Package(
         .testTarget(
             name: "AMQPTests", dependencies: ["AMQP", "EventLoop", "Telemetry", "TestSupport"], path: "Tests/Shared/AMQP"),
         .testTarget(
+            name: "MessagingTests", dependencies: ["AMQP", "Contracts", "EventLoop", "Messaging", "Telemetry", "TestSupport", "Values"],
+            path: "Tests/Shared/Messaging"),
+        .testTarget(
             name: "OutboxTests",
-            dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry", "TestSupport", "Values"],
+            dependencies: [
+                "Outbox", "AMQP", "Contracts", "EventLoop", "JSON", "Messaging", "Postgres", "Telemetry", "TestSupport", "Values",
+            ],
             path: "Tests/Shared/Outbox", exclude: ["Migrations"]),
         .testTarget(
             name: "IdentityTests",
@@ -174,22 +183,23 @@ let package = Package(
         .testTarget(
             name: "AuthTests",
             dependencies: [
-                "AMQP", "Auth", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON",
-                "Outbox", "Postgres", "Telemetry", "TestSupport", "Values",
+                "Auth", "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON",
+                "Messaging", "Outbox", "Postgres", "Telemetry", "TestSupport", "Values",
             ],
             path: "Tests/Services/auth"),
         .testTarget(
             name: "LedgerTests",
             dependencies: [
-                "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Ledger", "Outbox",
-                "Postgres", "Telemetry", "TestSupport", "Text", "Values",
+                "Ledger", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON",
+                "Messaging", "Outbox", "Postgres", "Telemetry", "TestSupport", "Text", "Values",
             ],
             path: "Tests/Services/ledger"),
         .testTarget(
             name: "LLMProxyTests",
             dependencies: [
-                "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "LLMProxy", "Outbox",
-                "Postgres", "Telemetry", "TestSupport", "UpstreamClient", "Values",
+                "LLMProxy", "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
+                "Messaging",
+                "Outbox", "Postgres", "Telemetry", "TestSupport", "UpstreamClient", "Values",
             ],
             path: "Tests/Services/llm-proxy"),
         .testTarget(

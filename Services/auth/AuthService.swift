@@ -38,11 +38,11 @@ struct AuthService {
         runtime.require("signing key upkeep") { care.isReady }
         let authenticator = try runtime.authenticator(source: source)
         revocations.listener = authenticator
-        let requests = try runtime.consumer("requests", from: .queue(Topology.authRequests.name), prefetch: QuestionServer.atOnceMax)
-        let questions = QuestionServer(consumer: requests, source: source, log: log)
-        runtime.add(Component("questions", run: { try await questions.run() }, stop: { await requests.stop() }))
+        let requests = try runtime.consumer("requests", from: .queue(Topology.authRequests.name), prefetch: IntrospectionServer.atOnceMax)
+        let introspection = IntrospectionServer(consumer: requests, source: source, log: log)
+        runtime.add(Component("introspection", run: { try await introspection.run() }, stop: { await requests.stop() }))
 
-        let balances = BalanceSource(rpc: rpc, log: log)
+        let balances = BalanceClient(rpc: rpc, log: log)
         runtime.serve { _ in
             Routes(
                 accounts: accounts, keys: keys, authenticator: authenticator, credits: { await balances.available(to: $0) },

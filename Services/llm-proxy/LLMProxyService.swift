@@ -33,9 +33,9 @@ struct LLMProxyService {
         runtime.add(Component("catalogue", run: { try await keeper.run() }))
         runtime.require("catalogue") { !catalogue.current.models.isEmpty }
 
-        let ledger = LedgerMessages(
+        let ledger = LedgerClient(
             requests: requests, publisher: publisher, outbox: ChargeOutbox(pool: pool, loop: runtime.loop),
-            holder: "\(runtime.service):\(runtime.configuration.httpPort)", timing: settings.timing, log: runtime.log)
+            replica: "\(runtime.service):\(runtime.configuration.httpPort)", timing: settings.timing, log: runtime.log)
         let shared = ReplicaState()
         let topUpURL = runtime.configuration.topUpURL
         runtime.serve { context in

@@ -1,5 +1,4 @@
 import EventLoop
-import Glibc
 package import Telemetry
 
 /// Receives from one queue over a connection of its own. Callable from any task on any loop.
@@ -72,19 +71,13 @@ package final class AMQPConsumer: Sendable {
         settle(ConsumerRole.Settlement(epoch: delivery.connectionEpoch, tag: delivery.tag, kind: .acknowledge))
     }
 
-    /// Acknowledges a request, and sends its answer through `rpc.reply` to the queue of its
-    /// requester. Does not wait for the broker.
+    /// Acknowledges a request, and sends its answer. Does not wait for the broker.
     ///
     /// Both go over the channel that brought the request, in this order. So the broker does not
     /// deliver a request again whose answer arrived. If that channel is lost, nothing is sent.
     /// `redelivered` is only a hint: a classic queue of RabbitMQ 3.10.8 no longer sets it after an
     /// orderly restart of the broker with transient messages that were never delivered.
-    package func answer(_ request: Delivery, messageID: String, type: String, body: [UInt8], headers: [(String, String)] = []) {
-        let properties = MessageProperties(
-            messageID: messageID, correlationID: request.properties.correlationID, type: type, timestamp: UInt64(time(nil)),
-            persistent: false, headers: headers)
-        let answer = OutgoingMessage(
-            exchange: "rpc.reply", routingKey: request.properties.replyTo, body: body, properties: properties, mandatory: false)
+    package func answer(_ request: Delivery, with answer: OutgoingMessage) {
         settle(
             ConsumerRole.Settlement(epoch: request.connectionEpoch, tag: request.tag, kind: .acknowledge, answer: answer))
     }

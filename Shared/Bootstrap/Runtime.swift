@@ -1,5 +1,6 @@
 package import AMQP
 package import Configuration
+import Contracts
 package import EventLoop
 package import HTTP
 package import Identity
@@ -103,7 +104,8 @@ package final class Runtime: Sendable {
 
     /// - Parameter answerer: the service whose answers are accepted.
     package func rpcClient(_ role: String, answeredBy answerer: String) throws(ConfigurationError) -> RPCClient {
-        let client = RPCClient(try broker(role), service: service, answeredBy: answerer, log: log)
+        let client = RPCClient(
+            try broker(role), service: service, repliesThrough: Topology.rpcReply.name, answeredBy: answerer, log: log)
         addBroker(role, run: { await client.run() }, stop: { await client.stop() }, isConnected: { client.isConnected })
         return client
     }

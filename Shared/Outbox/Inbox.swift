@@ -1,3 +1,4 @@
+package import Messaging
 package import Postgres
 import Telemetry
 package import Values

@@ -1,4 +1,5 @@
 import EventLoop
+import Messaging
 import Postgres
 import Telemetry
 import Values

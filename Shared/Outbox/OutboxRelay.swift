@@ -1,6 +1,7 @@
 package import AMQP
 import Contracts
 import EventLoop
+import Messaging
 package import Postgres
 import Synchronization
 package import Telemetry

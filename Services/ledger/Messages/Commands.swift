@@ -1,6 +1,7 @@
 import AMQP
 import Contracts
 import JSON
+import Messaging
 import Telemetry
 import Values
 
@@ -16,12 +17,12 @@ extension Command {
     /// Reads a durable command of any queue.
     static func durable(_ type: String, _ body: [UInt8], _ origin: CommandOrigin) throws(Malformed) -> Command {
         switch type {
-        case SettleCharge.name: Command(try read(SettleCharge.self, body), from: origin)
-        case VoidHold.name: Command(try read(VoidHold.self, body), from: origin)
-        case ReportUsage.name: Command(try read(ReportUsage.self, body), from: origin)
-        case ExpireHold.name: Command(try read(ExpireHold.self, body))
-        case PurchaseFulfilled.name: Command(try read(PurchaseFulfilled.self, body), from: origin)
-        case PurchaseReversed.name: Command(try read(PurchaseReversed.self, body), from: origin)
+        case SettleCharge.name: Command(try SettleCharge(reading: body), from: origin)
+        case VoidHold.name: Command(try VoidHold(reading: body), from: origin)
+        case ReportUsage.name: Command(try ReportUsage(reading: body), from: origin)
+        case ExpireHold.name: Command(try ExpireHold(reading: body))
+        case PurchaseFulfilled.name: Command(try PurchaseFulfilled(reading: body), from: origin)
+        case PurchaseReversed.name: Command(try PurchaseReversed(reading: body), from: origin)
         default: throw .unknownType(type)
         }
     }
@@ -32,17 +33,12 @@ extension Command {
     ) throws(Malformed) -> Command {
         var command =
             switch type {
-            case PlaceHold.name: Command(try read(PlaceHold.self, body), from: origin)
-            case ExtendHold.name: Command(try read(ExtendHold.self, body), from: origin)
+            case PlaceHold.name: Command(try PlaceHold(reading: body), from: origin)
+            case ExtendHold.name: Command(try ExtendHold(reading: body), from: origin)
             default: throw Malformed.unknownType(type)
             }
         command.isRedelivered = isRedelivered
         return command
-    }
-
-    private static func read<M: Message>(_: M.Type, _ body: [UInt8]) throws(Malformed) -> M {
-        guard body.count <= Malformed.bytesMax else { throw .tooLarge(body.count) }
-        do { return try M(decoding: body) } catch { throw .content(error) }
     }
 
     init(_ message: PlaceHold, from origin: CommandOrigin) {
@@ -131,24 +127,5 @@ extension Context {
 }
 
 extension Delivery {
-    var trace: TraceContext? { properties.header("traceparent").flatMap { TraceContext(traceparent: $0) } }
-    var conversation: ConversationID? { properties.header("x-conversation-id").flatMap { ConversationID($0) } }
     var origin: CommandOrigin { CommandOrigin(trace: trace, conversation: conversation) }
-}
-
-/// A message that no repetition can make right.
-enum Malformed: Error, CustomStringConvertible {
-    case unknownType(String)
-    case tooLarge(Int)
-    case content(any Error)
-
-    var description: String {
-        switch self {
-        case .unknownType(let type): "message type \(type.isEmpty ? "missing" : type) does not belong in this queue"
-        case .tooLarge(let bytes): "\(bytes) bytes; at most \(Self.bytesMax) are read"
-        case .content(let error): "\(error)"
-        }
-    }
-
-    static let bytesMax = 64 << 10
 }

@@ -1,7 +1,7 @@
 import AMQP
 import Contracts
 import EventLoop
-import Outbox
+import Messaging
 import Postgres
 import Telemetry
 import Values
@@ -99,19 +99,6 @@ final class Sweeper: @unchecked Sendable {
                     log.error("lot expiry failed", ["account.id": .describing(account)], error: error)
                 }
             })
-    }
-}
-
-extension OutgoingMessage {
-    /// Makes a message that begins a conversation of its own.
-    fileprivate init<M: Message>(_ message: M, from service: String) {
-        let id = MessageID.make()
-        let envelope = Envelope(
-            messageID: id, conversationID: ConversationID(rawValue: id.rawValue), causationID: nil, type: M.name, sender: "", trace: nil,
-            sentAt: .now())
-        self.init(
-            exchange: M.exchange.name, routingKey: message.routingKey, body: message.encoded(),
-            properties: envelope.properties(from: service))
     }
 }
 

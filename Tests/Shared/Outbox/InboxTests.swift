@@ -1,4 +1,5 @@
 import EventLoop
+import Messaging
 import Outbox
 import Postgres
 import Telemetry

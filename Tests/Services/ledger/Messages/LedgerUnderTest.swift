@@ -128,7 +128,7 @@ final class Peers: Sendable {
 
     init(_ broker: TestBroker) throws {
         let amqp = try AMQPConfiguration(url: broker.url, connectionName: "llm-proxy:rpc")
-        rpc = RPCClient(amqp, service: "llm-proxy", answeredBy: amqp.user, log: log)
+        rpc = RPCClient(amqp, service: "llm-proxy", repliesThrough: Topology.rpcReply.name, answeredBy: amqp.user, log: log)
         publisher = AMQPPublisher(try AMQPConfiguration(url: broker.url, connectionName: "llm-proxy:publisher"), log: log)
     }
 
