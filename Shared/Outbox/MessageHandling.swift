@@ -37,7 +37,7 @@ final class MessageHandling: @unchecked Sendable {
     }
 
     /// A message straight from the broker; acknowledge it when this returns.
-    /// - Throws: `CancellationError` only: then it is not settled, and will come again.
+    /// - Throws: `CancellationError` only: then it is not concluded, and will come again.
     func handle(_ message: ReceivedMessage, _ work: Subscription.Work) async throws -> Outcome {
         try await observed(message, parent: message.envelope.trace, links: []) {
             do {

@@ -97,7 +97,7 @@ package final class SubscriptionRunner: @unchecked Sendable {
         await withDiscardingTaskGroup { group in
             for consumer in consumers.values { group.addTask { await consumer.stop(within: limit) } }
         }
-        // Settled messages are done. Unsettled ones (the database may be away) are given up.
+        // Concluded messages are done. Open ones (the database may be away) are given up.
         stopped?.succeed(())
     }
 
@@ -122,7 +122,7 @@ package final class SubscriptionRunner: @unchecked Sendable {
                         slots.take()
                         group.addTask {
                             defer { slots.giveBack() }
-                            await self.settle(delivery, from: queue, consumer)
+                            await self.conclude(delivery, from: queue, consumer)
                         }
                     }
                 }
@@ -132,16 +132,16 @@ package final class SubscriptionRunner: @unchecked Sendable {
         }
     }
 
-    private func settle(_ delivery: Delivery, from queue: String, _ consumer: AMQPConsumer) async {
+    private func conclude(_ delivery: Delivery, from queue: String, _ consumer: AMQPConsumer) async {
         do {
             switch try await outcome(of: delivery, from: queue) {
             case .handled, .duplicate, .postponed, .parked: consumer.ack(delivery)
             case .rejected: consumer.reject(delivery, requeue: false)
             }
         } catch is CancellationError {
-            // Unsettled: delivered again when the connection closes.
+            // Open: delivered again when the connection closes.
         } catch {
-            log.error("message left unsettled", ["queue": .string(queue)], error: error)
+            log.error("message left unacknowledged", ["queue": .string(queue)], error: error)
         }
     }
 

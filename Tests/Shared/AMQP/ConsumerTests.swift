@@ -18,7 +18,7 @@ struct ConsumerTests {
         }
     }
 
-    @Test func `what was not settled comes again, marked so, after the connection is lost`() async throws {
+    @Test func `what was not concluded comes again, marked so, after the connection is lost`() async throws {
         try await filled(with: 3) { broker in
             try await withConsumer(broker, .queue("work")) { consumer in
                 let first = try await gather(3, from: consumer)
@@ -27,7 +27,7 @@ struct ConsumerTests {
                 let again = try await gather(2, from: consumer)
                 #expect(again.map(\.properties.messageID) == ["1", "2"])
                 #expect(again.allSatisfy { $0.redelivered })
-                // Of the earlier connection: must not settle what bears the same tag now.
+                // Of the earlier connection: must not conclude what bears the same tag now.
                 for delivery in first { consumer.ack(delivery) }
                 consumer.ack(again[0])
             }
@@ -55,7 +55,7 @@ struct ConsumerTests {
         }
     }
 
-    @Test func `deliveries settled in any order are settled, and no other`() async throws {
+    @Test func `deliveries concluded in any order are concluded, and no other`() async throws {
         try await filled(with: 200) { broker in
             try await withConsumer(broker, .queue("work"), prefetch: 200) { consumer in
                 let deliveries = try await gather(200, max: 200, from: consumer)

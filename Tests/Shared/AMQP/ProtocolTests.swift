@@ -109,7 +109,7 @@ struct ProtocolTests {
         }
     }
 
-    @Test func `a confirm of tag 0 settles all messages`() async throws {
+    @Test func `a confirm of tag 0 concludes all messages`() async throws {
         let server = ScriptedServer { peer in
             let broker = ScriptedBroker(peer: peer)
             guard broker.open(), broker.selectConfirms() else { return }
