@@ -49,9 +49,10 @@ let package = Package(
         .target(name: "Postgres", dependencies: ["CPostgres", "EventLoop", "Telemetry", "Values"], path: "Shared/Postgres"),
         .target(name: "AMQP", dependencies: ["CRabbitMQ", "EventLoop", "Telemetry", "Text"], path: "Shared/AMQP"),
         .target(name: "Messaging", dependencies: ["AMQP", "Contracts", "Telemetry", "Values"], path: "Shared/Messaging"),
+        .target(name: "Jobs", dependencies: ["EventLoop", "Postgres", "Telemetry", "Values"], path: "Shared/Jobs"),
         .target(
             name: "Outbox",
-            dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Messaging", "Postgres", "Telemetry", "Values"],
+            dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Jobs", "Messaging", "Postgres", "Telemetry", "Values"],
             path: "Shared/Outbox", exclude: ["Migrations"]),
 
         // What every service starts with.
@@ -64,7 +65,7 @@ let package = Package(
         .target(
             name: "Bootstrap",
             dependencies: [
-                "AMQP", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON",
+                "AMQP", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Jobs",
                 "Lifecycle", "Outbox", "Postgres", "Telemetry",
             ],
             path: "Shared/Bootstrap"),
@@ -74,13 +75,13 @@ let package = Package(
             name: "Auth",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "Values",
+                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "Values",
             ],
             path: "Services/auth", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
             name: "Ledger",
             dependencies: [
-                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
+                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Jobs",
                 "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "Text", "Values",
             ],
             path: "Services/ledger", exclude: ["Migrations", "openapi.json"]),
@@ -88,7 +89,7 @@ let package = Package(
             name: "LLMProxy",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "UpstreamClient", "Values",
+                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "UpstreamClient", "Values",
             ],
             path: "Services/llm-proxy", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
@@ -159,6 +160,8 @@ let package = Package(
             name: "MessagingTests", dependencies: ["AMQP", "Contracts", "EventLoop", "Messaging", "Telemetry", "TestSupport", "Values"],
             path: "Tests/Shared/Messaging"),
         .testTarget(
+            name: "JobsTests", dependencies: ["Jobs", "EventLoop", "Postgres", "Telemetry", "TestSupport"], path: "Tests/Shared/Jobs"),
+        .testTarget(
             name: "OutboxTests",
             dependencies: [
                 "Outbox", "AMQP", "Contracts", "EventLoop", "JSON", "Messaging", "Postgres", "Telemetry", "TestSupport", "Values",
@@ -184,13 +187,13 @@ let package = Package(
             name: "AuthTests",
             dependencies: [
                 "Auth", "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON",
-                "Messaging", "Outbox", "Postgres", "Telemetry", "TestSupport", "Values",
+                "Jobs", "Messaging", "Outbox", "Postgres", "Telemetry", "TestSupport", "Values",
             ],
             path: "Tests/Services/auth"),
         .testTarget(
             name: "LedgerTests",
             dependencies: [
-                "Ledger", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON",
+                "Ledger", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Jobs",
                 "Messaging", "Outbox", "Postgres", "Telemetry", "TestSupport", "Text", "Values",
             ],
             path: "Tests/Services/ledger"),

@@ -1,6 +1,7 @@
 package import AMQP
 import Contracts
 import EventLoop
+import Jobs
 import Messaging
 package import Postgres
 package import Telemetry
@@ -74,8 +75,11 @@ package final class SubscriptionRunner: @unchecked Sendable {
                     return false
                 }
             }
-            group.addTask {
+            let retries = Job("message retries", every: configuration.retrySweepEvery, within: .seconds(3_600)) {
                 try await self.retryDueMessages()
+            }
+            group.addTask { [pool, log] in
+                try await retries.run(on: pool.loop, log: log)
                 return false
             }
             group.addTask {
@@ -177,17 +181,8 @@ package final class SubscriptionRunner: @unchecked Sendable {
     // MARK: From the table
 
     private func retryDueMessages() async throws {
-        while true {
-            do {
-                while let message = try await pool.first(TakeDueDeadLetter(consumers: Array(subscriptions.keys))) {
-                    _ = try await handling.retry(message, subscriptions[message.consumer]?[message.envelope.type])
-                }
-            } catch let error as CancellationError {
-                throw error
-            } catch {
-                log.warning("retry of due messages failed", error: error)
-            }
-            try await pool.loop.sleep(for: configuration.retrySweepEvery)
+        while let message = try await pool.first(TakeDueDeadLetter(consumers: Array(subscriptions.keys))) {
+            _ = try await handling.retry(message, subscriptions[message.consumer]?[message.envelope.type])
         }
     }
 }

@@ -73,7 +73,7 @@ final class LedgerUnderTest: @unchecked Sendable {
 
     /// Makes a sweep that has asked for nothing yet.
     func sweeper() -> Sweeper {
-        Sweeper(store: ledger.store, runner: ledger.runner, publisher: events, interval: .seconds(1), log: log)
+        Sweeper(store: ledger.store, runner: ledger.runner, publisher: events, log: log)
     }
 
     func start() async throws {
