@@ -103,7 +103,7 @@ let package = Package(
         // Simulators.
         .executableTarget(
             name: "ProviderSimulator", dependencies: ["Configuration", "EventLoop", "HTTP", "HTTPWire", "JSON", "Lifecycle", "Telemetry"],
-            path: "Tests/Simulators/provider"),
+            path: "Tests/Simulators/provider", exclude: ["Tests"]),
 
         .executableTarget(
             name: "Bench",
@@ -125,7 +125,8 @@ let package = Package(
             path: "Tests/Soak", exclude: ["soak.sh"], swiftSettings: [.define("SOAK")]),
 
         // Tests mirror the tree.
-        .target(name: "TestSupport", dependencies: ["EventLoop", "JSON", "Postgres", "Telemetry"], path: "Tests/Support"),
+        .target(
+            name: "TestSupport", dependencies: ["EventLoop", "HTTP", "HTTPWire", "JSON", "Postgres", "Telemetry"], path: "Tests/Support"),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"], path: "Tests/Shared/EventLoop"),
         .testTarget(name: "TextTests", dependencies: ["Text"], path: "Tests/Shared/Text"),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"], path: "Tests/Shared/JSON"),
@@ -150,7 +151,7 @@ let package = Package(
         .testTarget(
             name: "ProviderSimulatorTests",
             dependencies: ["ProviderSimulator", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry", "UpstreamClient"],
-            path: "Tests/Simulators/providerTests"),
+            path: "Tests/Simulators/provider/Tests"),
         .testTarget(
             name: "PostgresTests", dependencies: ["Contracts", "EventLoop", "Postgres", "Telemetry", "TestSupport", "Values"],
             path: "Tests/Shared/Postgres", exclude: ["Migrations"]),
@@ -213,7 +214,9 @@ let package = Package(
             ],
             path: "Tests/Services/billing"),
         .testTarget(name: "SoakTests", dependencies: ["Contracts", "EventLoop", "Soak", "TestSupport", "Values"], path: "Tests/SoakTests"),
-        .testTarget(name: "ArchitectureTests", dependencies: ["TestSupport"], path: "Tests/Architecture"),
+        .testTarget(
+            name: "ArchitectureTests", dependencies: ["Auth", "Billing", "Bootstrap", "HTTP", "HTTPWire", "Ledger", "LLMProxy"],
+            path: "Tests/Architecture"),
         .testTarget(
             name: "SystemTests",
             dependencies: [

@@ -148,13 +148,13 @@ final class Accounts: Sendable {
     // MARK: Refresh
 
     func refresh(_ text: String, origin: Origin) async throws -> Issued {
-        guard let token = RefreshToken(text) else { throw refused(Self.noRefreshToken) }
+        guard let token = RefreshToken(text) else { throw refused(.invalidRefreshToken) }
         let now = clock()
         let outcome: (claims: AccessTokenClaims, session: Session, user: User)? = try await pool.transaction { transaction in
             let (_, found) = try await transaction.pipeline(LimitLockWait(), LockSession(id: token.sessionID))
-            guard let row = found.first else { throw refused(Self.noRefreshToken) }
+            guard let row = found.first else { throw refused(.invalidRefreshToken) }
             switch RefreshDecision.decide(token, row.session, key: refreshKey, now: now) {
-            case .refuse: throw refused(Self.noRefreshToken)
+            case .refuse: throw refused(.invalidRefreshToken)
             case .over: throw refused(.tokenRevoked)
             case .rotate:
                 let next = row.session.rotated(now: now)
@@ -188,12 +188,6 @@ final class Accounts: Sendable {
         } catch {
             throw error == .userDeactivated ? Problem.userDeactivated : Problem.tokenRevoked
         }
-    }
-
-    private static var noRefreshToken: Problem {
-        Problem(
-            401, "invalid_refresh_token", .authentication, "The refresh token is not valid; sign in again.",
-            headers: ["www-authenticate": "Bearer error=\"invalid_token\""])
     }
 
     // MARK: Sign out

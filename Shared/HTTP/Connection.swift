@@ -38,6 +38,8 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     // The request that is being read.
     private var headSeen = false
     private var body: [UInt8] = []
+    /// The limit of the body, known once its head is admitted.
+    private var bodyBytesMax = 0
     /// The reason why ``receive(_:)`` stopped the parser.
     private var bodyRefusal: Problem?
     private var startedAt: MonotonicInstant
@@ -185,7 +187,12 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
                 }
             }
         } catch {
-            refuse(bodyRefusal ?? Problem(error, limits: parser.limits))
+            if case .bodyTooLarge = error, headSeen {
+                dropBody()
+                start(refusal: .payloadTooLarge(limit: bodyBytesMax))
+            } else {
+                refuse(bodyRefusal ?? Problem(error, limits: server.configuration))
+            }
             return bytes.count
         }
         return offset
@@ -196,8 +203,11 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     /// Decides by the head whether to read the body.
     private func expectBody() -> Bool {
         let path = parser.target.prefix { $0 != UInt8(ascii: "?") }
-        if let problem = server.admission(parser.method, path, parser.headers) {
-            start(refusal: problem)
+        do throws(Problem) {
+            bodyBytesMax = min(try server.admission(parser.method, path, parser.headers), server.configuration.bodyBytesMax)
+            guard parser.limitBody(to: bodyBytesMax) else { throw .payloadTooLarge(limit: bodyBytesMax) }
+        } catch {
+            start(refusal: error)
             return false
         }
         guard server.hasRoomForBody else {

@@ -45,7 +45,8 @@ package struct AccessTokenClaims: Sendable, Equatable {
 
     package var principal: Principal {
         Principal(
-            userID: userID, kind: .session(sessionID), roles: roles, scopes: scope.split(separator: " ").map(String.init), plan: plan)
+            userID: userID, kind: .session(sessionID), roles: roles, scopes: scope.split(separator: " ").map(String.init), plan: plan,
+            authenticatedAt: authenticatedAt)
     }
 }
 

@@ -120,9 +120,6 @@ package final class Authenticator: Sendable {
 
     private static var unavailable: Problem { .unavailable("Credentials cannot be checked at the moment.") }
 
-    /// The caller of a request: see ``principal(_:)``.
-    package func principal(_ request: Request) async throws(Problem) -> Principal { try await principal(request.headers) }
-
     private func find(
         _ credential: UnsafeRawBufferPointer, _ digest: SHA256Digest, now: Moment
     ) -> (isAPIKey: Bool, finding: IdentityState.Finding) {

@@ -71,6 +71,30 @@ struct DocumentationTests {
         }
     }
 
+    @Test func `every place in the repository that a page names exists`() throws {
+        let pages = try SourceTree.files(in: ["docs"], endingWith: ".md").map(\.path) + ["README.md", "ARCHITECTURE.md"]
+        var count = 0
+        for page in pages {
+            for place in try Self.page(page).matches(of: /`((?:Services|Shared|Tests|Tools|deploy|docs)\/[A-Za-z0-9_.\/-]+)`/) {
+                let path = SourceTree.root.appending(path: String(place.output.1)).path(percentEncoded: false)
+                #expect(FileManager.default.fileExists(atPath: path), "\(page): \(place.output.1)")
+                count += 1
+            }
+        }
+        #expect(count > 50)
+    }
+
+    @Test func `every suite that a page names exists`() throws {
+        let code = try SourceTree.swift(in: "Tests").map { $0.lines.joined(separator: "\n") }.joined(separator: "\n")
+        let suites = Set(code.matches(of: /(?:struct|class) (\w+Tests)\b/).map { String($0.output.1) })
+        let files = try SourceTree.swift(in: "Tests").compactMap { $0.path.split(separator: "/").last?.dropLast(".swift".count) }
+        for page in try SourceTree.files(in: ["docs"], endingWith: ".md") {
+            for name in page.lines.joined(separator: "\n").matches(of: /`(?:[A-Za-z]+\/)*(\w+Tests)(?:\.swift)?`/) {
+                #expect(suites.contains(String(name.output.1)) || files.contains(name.output.1), "\(page.path): \(name.output.1)")
+            }
+        }
+    }
+
     @Test func `prose of a page is wrapped`() throws {
         for page in try SourceTree.files(in: ["docs"], endingWith: ".md") {
             var isCode = false

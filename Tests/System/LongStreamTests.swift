@@ -53,7 +53,7 @@ extension SystemTests {
             }
         }
 
-        @Test func `an API key stops at its own limit, and its owner goes on`() async throws {
+        @Test func `a call of an API key stops at the key's limit, and its owner continues`() async throws {
             try await Gateway.run { gateway in
                 let owner = try await gateway.register()
                 let made = try await gateway.post("/api/keys", token: owner.token, #"{"name":"k","daily_limit":0.1,"limit":5}"#)

@@ -256,7 +256,7 @@ final class MeteredCall: @unchecked Sendable {
         case .cut(let refusal):
             service.log.info(
                 "stream cut at the end of its hold",
-                ["charge.id": .describing(charge), "code": .string(refusal.problem(topUpURL: "").code)], trace: context.trace)
+                ["charge.id": .describing(charge), "code": .string(refusal.problem(topUpURL: "").code.rawValue)], trace: context.trace)
             return (stopped(by: .holdExhausted), .streamError(refusal.problem(topUpURL: service.topUpURL), isCut: true))
         case .beyondLimit:
             return (

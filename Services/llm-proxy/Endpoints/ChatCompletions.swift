@@ -38,12 +38,9 @@ final class ChatService: @unchecked Sendable {
     }
 
     /// `POST /v1/chat/completions`
-    func complete(_ exchange: Exchange, _ context: RequestContext) async {
+    func complete(_ exchange: Exchange, _ context: RequestContext, caller: Principal) async {
         do {
-            let principal =
-                if let known = authenticator.cached(exchange.headers) { known } else { try await authenticator.principal(exchange.headers) }
-            try principal.require("llm")
-            try await MeteredCall(exchange, context, principal: principal, service: self).run()
+            try await MeteredCall(exchange, context, principal: caller, service: self).run()
         } catch let problem as Problem {
             exchange.respond(problem)
         } catch {

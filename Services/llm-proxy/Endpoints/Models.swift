@@ -4,10 +4,10 @@ import Identity
 import JSON
 import Values
 
-extension ChatService {
-    func listModels(_ request: Request) async throws -> Response {
-        try await authenticator.principal(request).require("models")
-        let catalogue = catalogue.current
+extension Routes {
+    /// Lists the models that are enabled and priced.
+    func listModels(_ request: Request, caller: Principal) async throws -> Response {
+        let catalogue = chat.catalogue.current
         return .json(200) { json in
             json.object { list in
                 list.field("object", "list")
@@ -16,9 +16,8 @@ extension ChatService {
         }
     }
 
-    func showModel(_ request: Request) async throws -> Response {
-        try await authenticator.principal(request).require("models")
-        let catalogue = catalogue.current
+    func showModel(_ request: Request, caller: Principal) async throws -> Response {
+        let catalogue = chat.catalogue.current
         let id = request.pathParameters["id"]
         guard let model = catalogue.models[id] else { throw Problem.modelNotFound(id) }
         return .json(200) { json in json.object { $0.write(model, catalogue.pricing) } }

@@ -11,7 +11,7 @@ import Values
     @Test func `every statement fits the schema`() async throws {
         try await TestDatabase.current.withPool(connectionsMax: 1) { pool in
             let now = Instant.now()
-            let user = AccountRulesTests.user(now)
+            let user = MintGateTests.user(now)
             let session = Session(of: user.id, clientID: "web", salt: [UInt8](repeating: 1, count: 16), now: now)
             let digest = [UInt8](repeating: 2, count: 32)
             let email = try #require(EmailAddress("a@example.com"))

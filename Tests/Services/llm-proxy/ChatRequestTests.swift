@@ -8,7 +8,7 @@ import Values
 struct ChatRequestTests {
     static func request(_ text: String) throws(ChatRequest.Refusal) -> ChatRequest { try ChatRequest(body: Array(text.utf8)) }
 
-    @Test func `what the gateway needs is read`() throws {
+    @Test func `the members that the gateway needs are read`() throws {
         let request = try Self.request(
             #"{"model":"sim-fast","messages":[],"stream":true,"max_tokens":7,"n":2,"stream_options":{"include_usage":true}}"#)
         #expect(request.model == "sim-fast")
@@ -93,7 +93,7 @@ struct ChatRequestTests {
     }
 
     @Test(arguments: [#"\\u0053tream"#, "Streams", "Strea", "\u{C5}tream", "\u{17F}", #"\u0053"#, #"\"Stream"#, #"\tStream"#, ""])
-    func `a name that only resembles one of ours is passed on`(name: String) throws {
+    func `a name that only resembles one of ours is forwarded`(name: String) throws {
         _ = try Self.request(#"{"model":"m","messages":[{"\#(name)":1}],"\#(name)":1}"#)
     }
 
@@ -115,7 +115,7 @@ struct ChatRequestTests {
             ),
             ("a long name", #"{"\#(String(repeating: "n", count: 15 << 20))":0}"#, "a name of more than 256 bytes"),
         ] as [(String, String, String)])
-    func `a body that costs more than its bytes is refused by its rule`(name: String, body: String, rule: String) {
+    func `a body that is expensive to read is refused by its rule`(name: String, body: String, rule: String) {
         let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(body) }
         guard case .malformed(let reason) = refusal else {
             Issue.record("refused as \(String(describing: refusal))")
@@ -130,7 +130,7 @@ struct ChatRequestTests {
     }
 
     @Test(arguments: ["", "[]", "{", #"{"model":"m","model":"n","messages":[]}"#, "\u{0}"])
-    func `what is no JSON object is refused`(text: String) {
+    func `a body that is no JSON object is refused`(text: String) {
         let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(text) }
         guard case .malformed = refusal else {
             Issue.record("refused as \(String(describing: refusal))")
@@ -167,7 +167,7 @@ struct ChatRequestTests {
     @Test(
         arguments: ["", #","max_tokens":500"#, #","max_completion_tokens":500"#, #","max_completion_tokens":1,"max_tokens":90000"#],
         ModelLimits.OutputLimitMember.allCases)
-    func `the limit goes into the member that the model reads, and the other member goes`(
+    func `the limit is written to the member that the model reads, and the other member is removed`(
         members: String, member: ModelLimits.OutputLimitMember
     ) throws {
         let request = try Self.request(#"{"model":"m","messages":[]\#(members)}"#)
@@ -177,7 +177,7 @@ struct ChatRequestTests {
         }
     }
 
-    @Test func `of two limits the larger is held for`() throws {
+    @Test func `a hold covers the larger of two limits`() throws {
         #expect(try Self.request(#"{"model":"m","messages":[],"max_completion_tokens":1,"max_tokens":90000}"#).outputTokensMax == 90_000)
     }
 
@@ -187,7 +187,7 @@ struct ChatRequestTests {
     }
 
     @Test(arguments: [String(repeating: "x", count: 101), "caf\u{E9}", "\u{FFFD}", "a\tb"])
-    func `an operation that would swell the charge is refused`(header: String) {
+    func `a too long or unprintable operation is refused`(header: String) {
         #expect(throws: ChatRequest.Refusal.self) { try ChatRequest.operation(header) }
     }
 
@@ -212,7 +212,7 @@ struct ChatRequestTests {
             (#"{"choices":[{"message":{"role":"assistant","content":"","annotations":[]}}]}"#, 7, 0, 7, 0, false),
             ("<html>not an answer</html>", nil, 0, 0, 0, true),
         ] as [(String, Int64?, Int64, Int64, Int64, Bool)])
-    func `an answer is charged as reported, else as counted, and not at all when there is none`(
+    func `an answer is charged as reported, else as counted, and an empty answer not at all`(
         answer: String, reportedPrompt: Int64?, reportedCompletion: Int64, prompt: Int64, completion: Int64, isEstimated: Bool
     ) {
         let reported = reportedPrompt.map { TokenUsage(promptTokens: $0, completionTokens: reportedCompletion) }
@@ -221,7 +221,7 @@ struct ChatRequestTests {
         #expect(delivered.isEstimated == isEstimated)
     }
 
-    @Test func `an answer's usage gets the credits, exactly, and nothing else changes`() throws {
+    @Test func `the credits are added to an answer's usage exactly, and nothing else changes`() throws {
         let answer = #"{"id":"x","usage":{"prompt_tokens":1,"completion_tokens":2},"extra":1.0}"#
         let added = try #require(
             ResponseUsage.adding(
@@ -271,7 +271,7 @@ struct ChatRequestTests {
         #expect(refused?.description == message)
     }
 
-    @Test func `both provider lists that come with the product can be read, and a variable moves their address`() throws {
+    @Test func `both provider lists of the product can be read, and a variable changes their address`() throws {
         for name in ["simulator", "openai"] {
             let url = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../deploy/providers/\(name).json")
             let file = try ProvidersFile(Array(Data(contentsOf: url))) { $0 == "OPENAI_BASE_URL" ? "http://127.0.0.1:9/v1/" : nil }
@@ -282,7 +282,7 @@ struct ChatRequestTests {
     }
 
     @Test(arguments: ["", "ftp://h", "http://", "https://user@h/v1", "http://h/v1?x=1"])
-    func `a provider's address that is none is refused`(baseURL: String) {
+    func `a malformed provider address is refused`(baseURL: String) {
         #expect(Catalogue.Provider(name: "p", baseURL: baseURL, apiKeyVariable: "K").endpoint == nil)
     }
 }

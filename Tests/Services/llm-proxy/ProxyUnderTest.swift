@@ -32,8 +32,6 @@ final class ProxyUnderTest: @unchecked Sendable {
     static let document = Result { try OpenAPIDocument(of: "llm-proxy") }
 
     let ledger: ScriptedLedger
-    /// The method and the pattern of every route of the service.
-    let operations: [String]
     private let markers: AMQPPublisher
     let provider: ScriptedProvider
     let server: HTTPServer
@@ -112,7 +110,7 @@ final class ProxyUnderTest: @unchecked Sendable {
         let router = Routes(chat: chat).router
         let proxyServer = try server(router, on: database.loop, bodiesMax: times.bodiesMax)
         let proxy = try ProxyUnderTest(
-            ledger, markers, provider, identities, broker, database, proxyServer, operations: router.operations)
+            ledger, markers, provider, identities, broker, database, proxyServer)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await requests.run() }
             if !times.isPublisherDown { group.addTask { await publisher.run() } }
@@ -158,9 +156,8 @@ final class ProxyUnderTest: @unchecked Sendable {
 
     private init(
         _ ledger: ScriptedLedger, _ markers: AMQPPublisher, _ provider: ScriptedProvider, _ identities: KnownKeys, _ broker: TestBroker,
-        _ database: PostgresPool, _ server: HTTPServer, operations: [String]
+        _ database: PostgresPool, _ server: HTTPServer
     ) throws {
-        self.operations = operations
         self.markers = markers
         self.server = server
         self.broker = broker

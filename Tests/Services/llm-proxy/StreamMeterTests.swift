@@ -22,7 +22,7 @@ struct StreamMeterTests {
         return (meter, String(decoding: forwarded, as: UTF8.self))
     }
 
-    @Test func `wherever the stream is cut, usage is read and its event and the end are held back`() {
+    @Test func `usage is read, and its event and the end are held back, wherever the stream is cut`() {
         let stream = Self.start + Self.hello + Self.finish + Self.usage + Self.done
         for cut in 0...stream.utf8.count {
             let (meter, forwarded) = Self.read(stream, cutAt: [cut])
@@ -41,14 +41,14 @@ struct StreamMeterTests {
         #expect(!meter.isDone)
     }
 
-    @Test func `carriage returns and comments pass, in events and at their ends`() {
+    @Test func `carriage returns and comments are forwarded, in events and at their ends`() {
         let stream = ": keep-alive\r\n\r\n" + Self.hello.replacing("\n", with: "\r\n") + "data: [DONE]\r\n\r\n"
         let (meter, forwarded) = Self.read(stream, cutAt: [])
         #expect(forwarded == ": keep-alive\r\n\r\n" + Self.hello.replacing("\n", with: "\r\n"))
         #expect(meter.isDone)
     }
 
-    @Test func `usage beside choices is read and passed on`() {
+    @Test func `usage next to choices is read and forwarded`() {
         let event = #"data: {"choices":[{"delta":{"content":"x"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"# + "\n\n"
         let (meter, forwarded) = Self.read(event, cutAt: [])
         #expect(forwarded == event)
@@ -56,7 +56,7 @@ struct StreamMeterTests {
         #expect(meter.usageEvent == nil)
     }
 
-    @Test func `without usage, what was delivered is counted: events, and four bytes a token`() {
+    @Test func `a stream without usage is counted by its events and by four bytes a token`() {
         let long = #"data: {"choices":[{"delta":{"content":"\#(String(repeating: "word", count: 10))"}}]}"# + "\n\n"
         #expect(Self.read(Self.start + Self.hello + Self.hello, cutAt: []).meter.contentEvents == 2)
         #expect(Self.read(long, cutAt: []).meter.outputTokensDelivered == 10)
@@ -70,7 +70,7 @@ struct StreamMeterTests {
         range.map { #"data: {"choices":[{"index":0,"delta":{"content":"\#($0 % 10)"}}]}"# + "\n\n" }.joined()
     }
 
-    @Test func `wherever the stream is cut, what is not paid for stays, uncounted, and goes on when it is`() {
+    @Test func `unpaid content is held back uncounted, and forwarded when it is paid, wherever the stream is cut`() {
         let answer = Self.start + Self.tokens(0..<6) + Self.finish
         let stream = answer + Self.usage + Self.done
         let covered = Self.start + Self.tokens(0..<3)
@@ -113,7 +113,7 @@ struct StreamMeterTests {
         #expect(meter.outputTokens == 2)
     }
 
-    @Test func `what a provider reports on the way counts for what it was told to be`() {
+    @Test func `usage that a provider reports on the way counts only if the coverage includes it`() {
         func covered(_ text: String, _ budget: TokenBudget) -> Bool {
             var meter = StreamMeter()
             meter.budget = budget
@@ -143,7 +143,7 @@ struct StreamMeterTests {
         }
     }
 
-    @Test func `usage that calls content nothing, or came before it, gives way to the count`() {
+    @Test func `usage that ignores content, or precedes it, is replaced by the count`() {
         let zeros = Self.usage.replacing("12", with: "0").replacing("34", with: "0")
         func charged(_ stream: String) -> (TokenUsage, Bool) { Self.read(stream, cutAt: []).meter.delivered(promptTokens: 99) }
         #expect(charged(Self.hello + Self.usage) == (TokenUsage(promptTokens: 12, completionTokens: 34), false))
@@ -163,7 +163,7 @@ struct StreamMeterTests {
         #expect(charged(Self.start + none.replacing("34", with: "0")) == (TokenUsage(promptTokens: 0, completionTokens: 0), false))
     }
 
-    @Test func `usage that no answer can have is not believed`() {
+    @Test func `impossible usage is not used`() {
         let absurd = Self.usage.replacing("34", with: "9000000000000000000")
         #expect(Self.read(Self.hello + absurd, cutAt: []).meter.usage == nil)
     }
@@ -178,7 +178,7 @@ struct StreamMeterTests {
         }
     }
 
-    @Test func `a line beyond a mebibyte ends the metering: nothing of it goes on, nor what follows`() {
+    @Test func `a line above 1 MiB ends the metering, and neither it nor the rest is forwarded`() {
         let long = "data: " + String(repeating: "x", count: StreamMeter.lineBytesMax)
         let (meter, forwarded) = Self.read(Self.hello + long + "\n\n" + Self.hello, cutAt: [Self.hello.utf8.count + long.utf8.count])
         #expect(meter.isBroken)
@@ -196,7 +196,7 @@ struct StreamMeterTests {
         "data: {\"usage\":{\"prompt_tokens\":-5}}\n\n", "data: {\"usage\":\n\n", "data:\n\n", "usage\n",
         "data: {\"choices\":[{\"delta\":{}]}\n\n",
     ])
-    func `nonsense is passed on and counts for nothing`(text: String) {
+    func `malformed events are forwarded and not counted`(text: String) {
         let (meter, forwarded) = Self.read(text, cutAt: [])
         #expect(forwarded == text)
         #expect(meter.usage == nil)

@@ -4,7 +4,7 @@ import Testing
 @testable import AMQP
 
 struct OpenTagsTests {
-    @Test func `what lies before the oldest open delivery is acknowledged together, the rest one by one`() throws {
+    @Test func `deliveries before the oldest open one are acknowledged together, the rest one by one`() throws {
         var tags = try out(6)
         #expect(tags.conclude(acknowledge(5, 2)) == [.acknowledge(5, multiple: false), .acknowledge(2, multiple: false)])
         #expect(tags.conclude(acknowledge(3, 1)) == [.acknowledge(3, multiple: true)])
@@ -20,7 +20,7 @@ struct OpenTagsTests {
                 == [.reject(3, requeue: true), .acknowledge(2, multiple: true)])
     }
 
-    @Test func `a delivery is concluded once, and only if it is out`() throws {
+    @Test func `a delivery is concluded once, and only after it was delivered`() throws {
         var tags = try out(2)
         #expect(tags.conclude(acknowledge(1, 1, 3)) == [.acknowledge(1, multiple: false)])
         #expect(tags.conclude(acknowledge(1)) == [])
@@ -28,7 +28,7 @@ struct OpenTagsTests {
         #expect(tags.conclude(acknowledge(3, 2)) == [.acknowledge(3, multiple: true)])
     }
 
-    @Test func `in any order of conclusion the broker forgets exactly what was concluded`() throws {
+    @Test func `the broker removes exactly the concluded deliveries, in any order of concluding`() throws {
         var random = SplitMix64(seed: drawSeed())
         for _ in 0..<200 {
             var tags = OpenTags()

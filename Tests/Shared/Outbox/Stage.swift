@@ -50,7 +50,7 @@ struct Stage: Sendable {
         try AMQPConfiguration(url: broker.url, connectionName: name)
     }
 
-    /// Runs `body` beside a connected publisher.
+    /// Runs `body` next to a connected publisher.
     /// - Parameter port: where the publisher connects; by default to the broker.
     func withPublisher(at port: Int? = nil, _ body: @escaping @Sendable (AMQPPublisher) async throws -> Void) async throws {
         var configuration = try amqp("publisher")
