@@ -32,44 +32,49 @@ let package = Package(
         .target(name: "JSON", path: "Shared/JSON"),
         .target(name: "Values", dependencies: ["Text"], path: "Shared/Values"),
         .target(name: "Contracts", dependencies: ["JSON", "Text", "Values"], path: "Shared/Contracts"),
-        .target(name: "Configuration", dependencies: ["Text"], path: "Shared/Configuration"),
+        .target(name: "Configuration", dependencies: ["Text", "Values"], path: "Shared/Configuration"),
         .target(name: "Crypto", dependencies: ["COpenSSL", "CSodium", "Text"], path: "Shared/Crypto"),
 
         // Runtime.
-        .target(name: "EventLoop", dependencies: ["CLinux"], path: "Shared/EventLoop"),
-        .target(name: "Telemetry", dependencies: ["JSON", "Text"], path: "Shared/Telemetry"),
+        .target(name: "EventLoop", dependencies: ["CLinux", "Values"], path: "Shared/EventLoop"),
+        .target(name: "Telemetry", dependencies: ["JSON", "Text", "Values"], path: "Shared/Telemetry"),
         .target(name: "Lifecycle", dependencies: ["EventLoop", "Telemetry"], path: "Shared/Lifecycle"),
 
         // Wires.
         .target(name: "HTTPWire", dependencies: ["CHTTPParser", "Text"], path: "Shared/HTTPWire"),
-        .target(name: "HTTP", dependencies: ["EventLoop", "HTTPWire", "JSON", "Telemetry", "Text"], path: "Shared/HTTP"),
+        .target(name: "HTTP", dependencies: ["EventLoop", "HTTPWire", "JSON", "Telemetry", "Text", "Values"], path: "Shared/HTTP"),
         .target(name: "TLS", dependencies: ["COpenSSLTLS"], path: "Shared/TLS"),
         .target(name: "UpstreamClient", dependencies: ["EventLoop", "HTTPWire", "TLS", "Telemetry"], path: "Shared/UpstreamClient"),
         .target(name: "HTTPClient", dependencies: ["CCurl", "EventLoop", "Telemetry"], path: "Shared/HTTPClient"),
         .target(name: "Postgres", dependencies: ["CPostgres", "EventLoop", "Telemetry", "Values"], path: "Shared/Postgres"),
         .target(name: "AMQP", dependencies: ["CRabbitMQ", "EventLoop", "Telemetry", "Text"], path: "Shared/AMQP"),
+        .target(name: "Messaging", dependencies: ["AMQP", "Contracts", "Telemetry", "Values"], path: "Shared/Messaging"),
+        .target(name: "Jobs", dependencies: ["EventLoop", "Postgres", "Telemetry", "Values"], path: "Shared/Jobs"),
         .target(
-            name: "Outbox", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Postgres", "Telemetry", "Values"],
-            path: "Shared/Outbox",
-            exclude: ["Migrations"]),
+            name: "Outbox",
+            dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Jobs", "Messaging", "Postgres", "Telemetry", "Values"],
+            path: "Shared/Outbox", exclude: ["Migrations"]),
 
         // What every service starts with.
         .target(
             name: "Identity",
-            dependencies: ["AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry", "Values"],
+            dependencies: [
+                "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "JSON", "Messaging", "Telemetry", "Values",
+            ],
             path: "Shared/Identity"),
         .target(
             name: "Bootstrap",
             dependencies: [
-                "AMQP", "Configuration", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Lifecycle", "Outbox",
-                "Postgres", "Telemetry",
+                "AMQP", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Jobs",
+                "Lifecycle", "Outbox", "Postgres", "Telemetry",
             ],
             path: "Shared/Bootstrap"),
 
         // Services: none imports another.
         // The ledger's engine and store, which its benchmark and its soak use too.
         .target(
-            name: "LedgerCore", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry", "Values"],
+            name: "LedgerCore",
+            dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Messaging", "Outbox", "Postgres", "Telemetry", "Values"],
             path: "Services/ledger",
             exclude: [
                 "Audit", "LedgerService.swift", "LedgerSettings.swift", "Messages", "Messages.swift", "Migrations", "Months", "Reads",
@@ -80,21 +85,21 @@ let package = Package(
             name: "Auth",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Lifecycle", "Outbox", "Postgres", "Telemetry", "Values",
+                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "Values",
             ],
             path: "Services/auth", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
             name: "Ledger",
             dependencies: [
-                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "LedgerCore",
-                "Lifecycle", "Outbox", "Postgres", "Telemetry", "Text", "Values",
+                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Jobs",
+                "LedgerCore", "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "Text", "Values",
             ],
             path: "Services/ledger", exclude: ["Engine", "Migrations", "Store", "openapi.json"]),
         .executableTarget(
             name: "LLMProxy",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Lifecycle", "Outbox", "Postgres", "Telemetry", "UpstreamClient", "Values",
+                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "UpstreamClient", "Values",
             ],
             path: "Services/llm-proxy", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
@@ -118,7 +123,8 @@ let package = Package(
             ],
             path: "Tests/Benchmarks", exclude: ["bodies.sh", "faults.sh", "ledger.sh", "outbox.sh", "proxy.sh", "stack.sh", "StoreLoad"]),
         .executableTarget(
-            name: "LedgerStoreLoad", dependencies: ["Contracts", "EventLoop", "JSON", "LedgerCore", "Postgres", "Telemetry", "Values"],
+            name: "LedgerStoreLoad",
+            dependencies: ["Contracts", "EventLoop", "JSON", "LedgerCore", "Postgres", "Telemetry", "Values"],
             path: "Tests/Benchmarks/StoreLoad"),
 
         // Compiles the tests' oracle a second time, through links, because tests cannot be imported.
@@ -161,8 +167,15 @@ let package = Package(
         .testTarget(
             name: "AMQPTests", dependencies: ["AMQP", "EventLoop", "Telemetry", "TestSupport"], path: "Tests/Shared/AMQP"),
         .testTarget(
+            name: "MessagingTests", dependencies: ["AMQP", "Contracts", "EventLoop", "Messaging", "Telemetry", "TestSupport", "Values"],
+            path: "Tests/Shared/Messaging"),
+        .testTarget(
+            name: "JobsTests", dependencies: ["Jobs", "EventLoop", "Postgres", "Telemetry", "TestSupport"], path: "Tests/Shared/Jobs"),
+        .testTarget(
             name: "OutboxTests",
-            dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry", "TestSupport", "Values"],
+            dependencies: [
+                "Outbox", "AMQP", "Contracts", "EventLoop", "JSON", "Messaging", "Postgres", "Telemetry", "TestSupport", "Values",
+            ],
             path: "Tests/Shared/Outbox", exclude: ["Migrations"]),
         .testTarget(
             name: "IdentityTests",
@@ -183,22 +196,23 @@ let package = Package(
         .testTarget(
             name: "AuthTests",
             dependencies: [
-                "AMQP", "Auth", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON",
-                "Outbox", "Postgres", "Telemetry", "TestSupport", "Values",
+                "Auth", "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON",
+                "Jobs", "Messaging", "Outbox", "Postgres", "Telemetry", "TestSupport", "Values",
             ],
             path: "Tests/Services/auth"),
         .testTarget(
             name: "LedgerTests",
             dependencies: [
-                "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Ledger", "LedgerCore",
-                "Outbox", "Postgres", "Telemetry", "TestSupport", "Text", "Values",
+                "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Jobs", "Ledger",
+                "LedgerCore", "Messaging", "Outbox", "Postgres", "Telemetry", "TestSupport", "Text", "Values",
             ],
             path: "Tests/Services/ledger"),
         .testTarget(
             name: "LLMProxyTests",
             dependencies: [
-                "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "LLMProxy", "Outbox",
-                "Postgres", "Telemetry", "TestSupport", "UpstreamClient", "Values",
+                "LLMProxy", "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
+                "Messaging",
+                "Outbox", "Postgres", "Telemetry", "TestSupport", "UpstreamClient", "Values",
             ],
             path: "Tests/Services/llm-proxy"),
         .testTarget(

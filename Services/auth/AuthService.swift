@@ -4,6 +4,7 @@ import Configuration
 import Contracts
 import HTTP
 import Identity
+import Jobs
 import Lifecycle
 import Outbox
 import Postgres
@@ -31,18 +32,18 @@ struct AuthService {
         let keys = APIKeys(pool: pool, onRevocation: { revocations.tell($0) })
         let source = LocalIdentitySource(accounts: accounts, keys: keys)
 
-        _ = runtime.outbox(pool, try runtime.publisher())
+        runtime.outbox(pool, try runtime.publisher())
         let rpc = try runtime.rpcClient("balances", answeredBy: "ledger")
-        let care = KeyCare(keyring: keyring, accounts: accounts, admin: settings.admin, log: log)
-        runtime.add(Component("signing key upkeep", run: { try await care.run() }))
-        runtime.require("signing key upkeep") { care.isReady }
+        let upkeep = Upkeep(keyring: keyring, accounts: accounts, admin: settings.admin, log: log)
+        for job in upkeep.required { runtime.require(job.name) { job.hasSucceeded } }
+        for job in upkeep.required + upkeep.others { runtime.add(job) }
         let authenticator = try runtime.authenticator(source: source)
         revocations.listener = authenticator
-        let requests = try runtime.consumer("requests", from: .queue(Topology.authRequests.name), prefetch: QuestionServer.atOnceMax)
-        let questions = QuestionServer(consumer: requests, source: source, log: log)
-        runtime.add(Component("questions", run: { try await questions.run() }, stop: { await requests.stop() }))
+        let requests = try runtime.consumer("requests", from: .queue(Topology.authRequests.name), prefetch: IntrospectionServer.atOnceMax)
+        let introspection = IntrospectionServer(consumer: requests, source: source, log: log)
+        runtime.add(Component("introspection", run: { try await introspection.run() }, stop: { await requests.stop() }))
 
-        let balances = BalanceSource(rpc: rpc, log: log)
+        let balances = BalanceClient(rpc: rpc, log: log)
         runtime.serve { _ in
             Routes(
                 accounts: accounts, keys: keys, authenticator: authenticator, credits: { await balances.available(to: $0) },

@@ -16,7 +16,13 @@ struct AuthSettings: Sendable {
     let tokenLife: Duration
     let hashThreads: Int
     /// Nil where the first administrator is made otherwise.
-    let admin: (email: EmailAddress, password: Secret)?
+    let admin: Admin?
+
+    /// The first administrator.
+    struct Admin: Sendable {
+        let email: EmailAddress
+        let password: Secret
+    }
 
     init(_ environment: Environment) throws(ConfigurationError) {
         guard let key = MasterKey(base64: try environment.secret("MASTER_KEY").reveal()) else {
@@ -36,6 +42,6 @@ struct AuthSettings: Sendable {
         if let refusal = PasswordPolicy.refusal(of: password.reveal(), for: email) {
             throw .malformed("ADMIN_PASSWORD", found: nil, expected: "an acceptable password: \(refusal.message)")
         }
-        admin = (email, password)
+        admin = Admin(email: email, password: password)
     }
 }

@@ -2,6 +2,7 @@ import AMQP
 import Contracts
 import EventLoop
 import Identity
+import Messaging
 import Telemetry
 import Values
 
@@ -9,7 +10,7 @@ import Values
 ///
 /// A question that cannot be answered is dropped, because its requester's deadline passes long
 /// before a second try.
-struct QuestionServer: Sendable {
+struct IntrospectionServer: Sendable {
     /// Started and stopped by the caller.
     let consumer: AMQPConsumer
     let source: any IdentitySource
@@ -29,45 +30,33 @@ struct QuestionServer: Sendable {
     }
 
     private func answer(_ delivery: Delivery) async {
-        let trace = delivery.properties.header("traceparent").flatMap(TraceContext.init(traceparent:))?.child() ?? .new()
         do {
             switch delivery.properties.type {
             case IntrospectAPIKey.name:
-                let owner = try await source.owner(of: IntrospectAPIKey(decoding: delivery.body))
-                answer(delivery, APIKeyReply(owner: owner), trace)
+                consumer.answer(APIKeyReply(owner: try await source.owner(of: delivery.decode())), to: delivery)
             case QuerySigningKeys.name:
-                answer(delivery, try await source.signingKeys(QuerySigningKeys(decoding: delivery.body)), trace)
+                consumer.answer(try await source.signingKeys(delivery.decode()), to: delivery)
             default:
-                throw MessageError(field: "type", expected: "\(IntrospectAPIKey.name) or \(QuerySigningKeys.name)")
+                throw Malformed.unknownType(delivery.properties.type)
             }
-            log.debug("rpc request answered", ["message.type": .string(delivery.properties.type)], trace: trace)
+            log.debug("rpc request answered", ["message.type": .string(delivery.properties.type)], trace: delivery.trace)
         } catch {
             consumer.reject(delivery, requeue: false)
-            log.warning("rpc request failed", ["message.type": .string(delivery.properties.type)], error: error, trace: trace)
+            log.warning(
+                "rpc request failed", ["message.type": .string(delivery.properties.type)], error: error, trace: delivery.trace)
         }
-    }
-
-    private func answer<Answer: Message>(_ question: Delivery, _ answer: Answer, _ trace: TraceContext) {
-        consumer.answer(
-            question, messageID: MessageID.make().description, type: Answer.name, body: answer.encoded(),
-            headers: [("traceparent", trace.traceparent)])
     }
 }
 
 /// Asks the ledger for a balance.
-struct BalanceSource: Sendable {
+struct BalanceClient: Sendable {
     let rpc: RPCClient
     let log: Logger
 
     /// Nil when the ledger does not answer within half a second: a profile is worth showing without it.
     func available(to account: AccountID) async -> Credits? {
         do {
-            let question = QueryBalance(accountID: account)
-            let headers = TraceContext.current.map { [("traceparent", $0.child().traceparent)] } ?? []
-            let delivery = try await rpc.call(
-                exchange: QueryBalance.exchange.name, routingKey: question.routingKey, type: QueryBalance.name,
-                body: question.encoded(), headers: headers, messageID: MessageID.make().description, within: .milliseconds(500))
-            return try BalanceReply(decoding: delivery.body).available
+            return try await rpc.ask(QueryBalance(accountID: account), for: BalanceReply.self, within: .milliseconds(500)).available
         } catch {
             log.warning("balance lookup failed", ["user.id": .describing(account)], error: error)
             return nil

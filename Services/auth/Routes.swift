@@ -36,7 +36,7 @@ struct Routes: HTTPDoor {
 
     /// Maps a lost or busy database to 503.
     func problem(for error: any Error, in trace: TraceContext) -> Problem? {
-        guard let error = error as? PostgresError, error.isRetriable || error.isDatabaseUnavailable else { return nil }
+        guard let error = error as? PostgresError, error.isTransient else { return nil }
         return .unavailable("The account database is unavailable; retry later.")
     }
 

@@ -1,5 +1,6 @@
 import Crypto
 import Identity
+import Jobs
 import Postgres
 import Synchronization
 import Telemetry
@@ -98,8 +99,9 @@ final class SigningKeyring: Sendable {
     }
 }
 
-/// A signing key in the database that cannot be used: another MASTER_KEY, or a damaged row.
-struct KeyUnusable: Error, CustomStringConvertible {
+/// A signing key in the database that cannot be used: it was sealed with another MASTER_KEY, or its
+/// row is damaged. No retry makes it usable.
+struct KeyUnusable: JobEndingError, CustomStringConvertible {
     let id: String
     let reason: String
     var description: String { "signing key \(id): \(reason)" }

@@ -11,7 +11,7 @@ struct BillingService {
     private static func wire(_ runtime: Runtime) throws {
         let pool = try runtime.database()
         let publisher = try runtime.publisher()
-        _ = runtime.outbox(pool, publisher)
+        runtime.outbox(pool, publisher)
         try runtime.subscribe(subscriptions(), in: pool)
         runtime.serve { _ in Router() }
     }

@@ -4,6 +4,7 @@ import Contracts
 import EventLoop
 import HTTP
 import Identity
+import Jobs
 import LedgerCore
 import Lifecycle
 
@@ -22,10 +23,10 @@ struct LedgerService {
         let store = LedgerStore(pool: pool, reads: reads, limits: settings.limits)
         let runner = batches(of: store, settings, runtime)
         let events = try runtime.publisher("events")
-        _ = runtime.outbox(pool, events)
+        runtime.outbox(pool, events)
         try consume(runner, store, runtime)
-        let sweeper = Sweeper(store: store, runner: runner, publisher: events, interval: settings.sweepInterval, log: log)
-        runtime.add(Component("expiry", run: { try await sweeper.run() }))
+        let sweeper = Sweeper(store: store, runner: runner, publisher: events, log: log)
+        runtime.add(sweeper.job(every: settings.sweepInterval))
         let authenticator = try runtime.authenticator(serviceTokens: settings.serviceTokens)
         let auditor = try audits(at: settings.auditTime, runtime)
 
@@ -40,20 +41,25 @@ struct LedgerService {
         }
     }
 
-    /// The batches begin once the months of the journal are made.
+    /// The batches begin once the months of the journal are made: an id without a month would be
+    /// refused for good.
     private static func batches(of store: LedgerStore, _ settings: LedgerSettings, _ runtime: Runtime) -> BatchRunner {
-        let keeper = JournalKeeper(store: store, log: runtime.log)
+        let journal = Wait<Void>(on: runtime.loop)
         let runner = BatchRunner(store: store, log: runtime.log, commandsMax: settings.commandsMax)
-        runtime.add(Component("journal", run: { try await keeper.run() }))
+        runtime.add(
+            Job("journal months", every: .seconds(6 * 3_600)) {
+                try await store.prepareJournal()
+                journal.succeed(())
+            })
         runtime.add(
             Component(
                 "batches",
                 run: {
-                    try await keeper.prepared()
+                    try await journal.value()
                     try await runner.run()
                 },
                 stop: {
-                    keeper.giveUp()
+                    journal.fail(CancellationError())
                     runner.stop()
                 }))
         return runner
@@ -83,8 +89,7 @@ struct LedgerService {
         let loop = EventLoop.spawn(name: "audit")
         let auditor = Auditor(pool: try runtime.database(connectionsMax: 2, on: loop, name: "audit database"), log: runtime.log)
         if let time {
-            let nightly = NightlyAudit(auditor, at: time, log: runtime.log)
-            runtime.add(Component("audit", on: loop, run: { try await nightly.run() }))
+            runtime.add(NightlyAudit(auditor, at: time).job, on: loop)
         }
         return auditor
     }

@@ -48,7 +48,7 @@ struct Routes: HTTPDoor {
 
     /// Maps a lost database to 503.
     func problem(for error: any Error, in trace: TraceContext) -> Problem? {
-        guard let error = error as? PostgresError, error.isDatabaseUnavailable || error.isRetriable else { return nil }
+        guard let error = error as? PostgresError, error.isTransient else { return nil }
         log.warning("request failed: database unavailable", error: error, trace: trace)
         return .ledgerUnavailable
     }

@@ -4,7 +4,6 @@ import Contracts
 import EventLoop
 import HTTP
 import Identity
-import Lifecycle
 import Telemetry
 
 /// Sells model calls: knows the caller, holds what the call may cost, streams the answer through, charges what it used.
@@ -23,19 +22,18 @@ struct LLMProxyService {
         let pool = try runtime.database()
         let publisher = try runtime.publisher()
         let requests = try runtime.rpcClient("holds", answeredBy: "ledger")
-        _ = runtime.outbox(pool, publisher)
+        runtime.outbox(pool, publisher)
         let authenticator = try runtime.authenticator()
 
         let catalogue = CurrentCatalogue(Catalogue(models: [], pricing: settings.pricing))
         let keeper = CatalogueKeeper(
-            store: CatalogueStore(pool: pool), file: file, pricing: settings.pricing, catalogue: catalogue, loop: runtime.loop,
-            log: runtime.log)
-        runtime.add(Component("catalogue", run: { try await keeper.run() }))
+            store: CatalogueStore(pool: pool), file: file, pricing: settings.pricing, catalogue: catalogue)
+        runtime.add(keeper.job)
         runtime.require("catalogue") { !catalogue.current.models.isEmpty }
 
-        let ledger = LedgerMessages(
+        let ledger = LedgerClient(
             requests: requests, publisher: publisher, outbox: ChargeOutbox(pool: pool, loop: runtime.loop),
-            holder: "\(runtime.service):\(runtime.configuration.httpPort)", timing: settings.timing, log: runtime.log)
+            replica: "\(runtime.service):\(runtime.configuration.httpPort)", timing: settings.timing, log: runtime.log)
         let shared = ReplicaState()
         let topUpURL = runtime.configuration.topUpURL
         runtime.serve { context in

@@ -12,21 +12,21 @@ import Values
 /// | `CREDITS_PER_USD` | 25 | decimal |
 /// | `WEB_LLM_CREDIT_PER_1K_TOKENS` | 1 | decimal, for `per_token` |
 /// | `WEB_LLM_MIN_CREDITS` | 0; 1 for `per_token` | decimal; the least a billable call costs |
-/// | `HOLD_TTL` | `45s` | 1s…10m: how long a hold lives without a message; see ``LedgerMessages/Timing`` |
+/// | `HOLD_TTL` | `45s` | 1s…10m: how long a hold lives without a message; see ``LedgerClient/Timing`` |
 /// | `HOLD_WITHIN` | `3s` | 100ms…5s, for the ledger's answer |
 /// | `FUNDS_WAIT` | `2s` | 0s…30s: how long a call waits for credits that other calls of its account hold |
 /// | `CONFIRM_WITHIN` | `5s` | 100ms…30s, for the broker; then the outbox takes the charge |
 struct ProxySettings: Sendable {
     let providersFile: String
     let pricing: PricingRule
-    let timing: LedgerMessages.Timing
+    let timing: LedgerClient.Timing
 
     init(_ environment: Environment) throws(ConfigurationError) {
         providersFile = try environment.string("PROVIDERS_FILE")
         pricing = try Self.pricing(environment)
-        timing = LedgerMessages.Timing(
+        timing = LedgerClient.Timing(
             holdWithin: try environment.duration(
-                "HOLD_WITHIN", default: .seconds(3), in: .milliseconds(100)...LedgerMessages.questionLivesMax),
+                "HOLD_WITHIN", default: .seconds(3), in: .milliseconds(100)...LedgerClient.questionLivesMax),
             holdTimeToLive: try environment.duration("HOLD_TTL", default: .seconds(45), in: .seconds(1) ... .seconds(600)),
             fundsWithin: try environment.duration("FUNDS_WAIT", default: .seconds(2), in: .zero ... .seconds(30)),
             confirmWithin: try environment.duration("CONFIRM_WITHIN", default: .seconds(5), in: .milliseconds(100) ... .seconds(30)))

@@ -1,10 +1,9 @@
 import EventLoop
-import Glibc
 package import Telemetry
 
 /// Receives from one queue over a connection of its own. Callable from any task on any loop.
 ///
-/// At most `prefetch` deliveries are handed out and unsettled, which limits memory. After a lost
+/// At most `prefetch` deliveries are handed out and open, which limits memory. After a lost
 /// connection the broker redelivers every delivery that was not acknowledged. Each loss counts as a
 /// failed delivery of each of them (delivery-limit), so choose a prefetch no larger than the work
 /// at hand.
@@ -36,12 +35,12 @@ package final class AMQPConsumer: Sendable {
     /// Keeps the subscription, until ``stop(within:)`` or cancellation.
     package func run() async { await thread.run() }
 
-    /// Hands out no more, waits at most `limit` until what was handed out is settled, closes the connection. The rest, and what is not
-    /// settled by then, is delivered again in its order, to any consumer.
+    /// Hands out no more, waits at most `limit` until what was handed out is concluded, closes the connection. The rest, and what is not
+    /// concluded by then, is delivered again in its order, to any consumer.
     package func stop(within limit: Duration = .seconds(10)) async { await thread.stop(within: limit) }
 
-    /// Closes the connection while true. The unsettled deliveries go back to the queue, in order,
-    /// and on to the next subscriber. Later settlements of them have no effect. When false again,
+    /// Closes the connection while true. The open deliveries go back to the queue, in order,
+    /// and on to the next subscriber. Later conclusions of them have no effect. When false again,
     /// this consumer subscribes again, behind the others.
     package func setSuspended(_ isSuspended: Bool) { thread.setSuspended(isSuspended) }
 
@@ -66,36 +65,30 @@ package final class AMQPConsumer: Sendable {
     /// broker gives the delivery to the next consumer.
     package func isOut(_ delivery: Delivery) -> Bool { role.isOut(delivery) }
 
-    /// Acknowledges this delivery and no other. Deliveries may be settled in any order. Does not
+    /// Acknowledges this delivery and no other. Deliveries may be concluded in any order. Does not
     /// wait for the broker: a lost acknowledgement means one more delivery.
     package func ack(_ delivery: Delivery) {
-        settle(ConsumerRole.Settlement(epoch: delivery.connectionEpoch, tag: delivery.tag, kind: .acknowledge))
+        conclude(ConsumerRole.Conclusion(epoch: delivery.connectionEpoch, tag: delivery.tag, kind: .acknowledge))
     }
 
-    /// Acknowledges a request, and sends its answer through `rpc.reply` to the queue of its
-    /// requester. Does not wait for the broker.
+    /// Acknowledges a request, and sends its answer. Does not wait for the broker.
     ///
     /// Both go over the channel that brought the request, in this order. So the broker does not
     /// deliver a request again whose answer arrived. If that channel is lost, nothing is sent.
     /// `redelivered` is only a hint: a classic queue of RabbitMQ 3.10.8 no longer sets it after an
     /// orderly restart of the broker with transient messages that were never delivered.
-    package func answer(_ request: Delivery, messageID: String, type: String, body: [UInt8], headers: [(String, String)] = []) {
-        let properties = MessageProperties(
-            messageID: messageID, correlationID: request.properties.correlationID, type: type, timestamp: UInt64(time(nil)),
-            persistent: false, headers: headers)
-        let answer = OutgoingMessage(
-            exchange: "rpc.reply", routingKey: request.properties.replyTo, body: body, properties: properties, mandatory: false)
-        settle(
-            ConsumerRole.Settlement(epoch: request.connectionEpoch, tag: request.tag, kind: .acknowledge, answer: answer))
+    package func answer(_ request: Delivery, with answer: OutgoingMessage) {
+        conclude(
+            ConsumerRole.Conclusion(epoch: request.connectionEpoch, tag: request.tag, kind: .acknowledge, answer: answer))
     }
 
     /// Gives the delivery back to the queue, counted as an attempt, or to its dead-letter exchange.
     package func reject(_ delivery: Delivery, requeue: Bool) {
-        settle(ConsumerRole.Settlement(epoch: delivery.connectionEpoch, tag: delivery.tag, kind: .reject(requeue: requeue)))
+        conclude(ConsumerRole.Conclusion(epoch: delivery.connectionEpoch, tag: delivery.tag, kind: .reject(requeue: requeue)))
     }
 
-    private func settle(_ settlement: ConsumerRole.Settlement) {
-        role.add(settlement)
+    private func conclude(_ conclusion: ConsumerRole.Conclusion) {
+        role.add(conclusion)
         thread.wake()
     }
 }

@@ -14,7 +14,7 @@ struct ConfirmWindow<Token> {
         var routingKey: String
         var messageID: String
         var returned: Channel.Returned?
-        var isSettled = false
+        var isConcluded = false
     }
 
     private var slots: [Slot] = []
@@ -51,7 +51,7 @@ struct ConfirmWindow<Token> {
     /// because all of them are returned.
     mutating func markReturned(_ returned: Channel.Returned) {
         for index in head..<slots.count
-        where slots[index].returned == nil && !slots[index].isSettled && slots[index].routingKey == returned.routingKey
+        where slots[index].returned == nil && !slots[index].isConcluded && slots[index].routingKey == returned.routingKey
             && slots[index].messageID == returned.messageID && slots[index].exchange == returned.exchange
         {
             slots[index].returned = returned
@@ -59,10 +59,10 @@ struct ConfirmWindow<Token> {
         }
     }
 
-    /// Settles one message, or all up to its tag. Tag 0 with `multiple` means all (AMQP 0-9-1,
-    /// basic.ack). Calls `finish` for each settled message whose caller still waits.
+    /// Concludes one message, or all up to its tag. Tag 0 with `multiple` means all (AMQP 0-9-1,
+    /// basic.ack). Calls `finish` for each concluded message whose caller still waits.
     /// - Throws: a violation of the protocol, if no message has the tag.
-    mutating func settle(
+    mutating func conclude(
         tag: UInt64, multiple: Bool, _ finish: (Token, Channel.Returned?) -> Void
     ) throws(ConnectionFailure) {
         let next = firstTag + UInt64(count)
@@ -72,11 +72,11 @@ struct ConfirmWindow<Token> {
         }
         guard tag >= firstTag else { return }
         let last = head + Int(tag - firstTag)
-        for index in (multiple ? head : last)...last where !slots[index].isSettled {
-            slots[index].isSettled = true
+        for index in (multiple ? head : last)...last where !slots[index].isConcluded {
+            slots[index].isConcluded = true
             take(index, finish)
         }
-        while head < slots.count, slots[head].isSettled {
+        while head < slots.count, slots[head].isConcluded {
             head += 1
             firstTag += 1
         }

@@ -1,10 +1,10 @@
 import EventLoop
 import Synchronization
 
-/// The consumer's side of its channel: deliveries out, settlements in.
+/// The consumer's side of its channel: deliveries out, conclusions in.
 final class ConsumerRole: ChannelRole, @unchecked Sendable {
     // @unchecked Sendable: `shared` is a Mutex; the rest is touched by the connection's thread only.
-    struct Settlement: Sendable {
+    struct Conclusion: Sendable {
         enum Kind { case acknowledge, reject(requeue: Bool) }
         var epoch: UInt64
         var tag: UInt64
@@ -21,7 +21,7 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
         /// Cancelled before they came to wait.
         var cancelledEarly: Set<UInt64> = []
         var lastWaiterID: UInt64 = 0
-        var settlements: [Settlement] = []
+        var conclusions: [Conclusion] = []
         var isStopped = false
         /// The epoch of the open connection; zero without one.
         var epoch: UInt64 = 0
@@ -41,7 +41,7 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
     private let onConnected: @Sendable () -> Void
     private let shared = Mutex(Shared())
     private var received: [Delivery] = []
-    private var unsettled = UnsettledTags()
+    private var openTags = OpenTags()
     private var epoch: UInt64 = 0
     /// At the stop, the first that was not handed out: it and what comes after it is the next consumer's.
     private var firstLeft: UInt64 = 0
@@ -93,16 +93,16 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
 
     func isOut(_ delivery: Delivery) -> Bool { shared.withLock { $0.epoch == delivery.connectionEpoch } }
 
-    func add(_ settlement: Settlement) { shared.withLock { $0.settlements.append(settlement) } }
+    func add(_ conclusion: Conclusion) { shared.withLock { $0.conclusions.append(conclusion) } }
 
-    var hasWork: Bool { shared.withLock { !$0.settlements.isEmpty } }
+    var hasWork: Bool { shared.withLock { !$0.conclusions.isEmpty } }
 
     // MARK: ChannelRole
 
     func setUp(_ channel: Channel) throws(ConnectionFailure) {
         epoch += 1
         shared.withLock { $0.epoch = epoch }
-        unsettled = UnsettledTags()
+        openTags = OpenTags()
         try channel.limitPrefetch(prefetch)
         switch source {
         case .queue(let queue): try channel.consume(queue: queue, consumer: "consumer", acknowledged: true)
@@ -117,15 +117,15 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
     func opened() { onConnected() }
 
     func pump(_ channel: Channel, now: MonotonicInstant) {
-        // Bounded by prefetch: no caller can settle more than was delivered.
-        let settlements = shared.withLock { $0.settlements.take() }.filter { $0.epoch == epoch }
-        for frame in unsettled.settle(settlements) {
+        // Bounded by prefetch: no caller can conclude more than was delivered.
+        let conclusions = shared.withLock { $0.conclusions.take() }.filter { $0.epoch == epoch }
+        for frame in openTags.conclude(conclusions) {
             switch frame {
             case .acknowledge(let tag, let multiple): channel.output.acknowledge(tag, multiple: multiple)
             case .reject(let tag, let requeue): channel.output.reject(tag, requeue: requeue)
             }
         }
-        for answer in settlements.compactMap(\.answer) {
+        for answer in conclusions.compactMap(\.answer) {
             channel.output.publish(answer, from: configuration, expirationMilliseconds: 0, frameMax: channel.frameMax)
         }
     }
@@ -133,7 +133,7 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
     func received(_ event: Channel.Event, _ channel: Channel) throws(ConnectionFailure) {
         switch event {
         case .delivered(var delivery):
-            try unsettled.delivered(delivery.tag)
+            try openTags.delivered(delivery.tag)
             delivery.connectionEpoch = epoch
             received.append(delivery)
         case .consumerLost: throw ConnectionFailure(kind: .consumerLost, description: "the broker ended the subscription")
@@ -165,20 +165,20 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
         received = []
         // Not handed out yet: the broker delivers them again.
         shared.withLock { ($0.ready, $0.epoch) = (FIFO(), 0) }
-        unsettled = UnsettledTags()
+        openTags = OpenTags()
     }
 
     /// Only the end of the connection gives everything back to its queue in order: a subscription that is cancelled while deliveries are
     /// out makes the broker feed the next consumer at once, with what comes after them.
     func stopping(_ channel: Channel) {
         let waiters = shared.withLock { shared in
-            firstLeft = shared.ready.first?.tag ?? unsettled.next
+            firstLeft = shared.ready.first?.tag ?? openTags.next
             return shared.stop()
         }
         for waiter in waiters { waiter.resume(throwing: ConsumeError.stopped) }
     }
 
-    var isDrained: Bool { unsettled.first >= firstLeft && !hasWork }
+    var isDrained: Bool { openTags.first >= firstLeft && !hasWork }
 
     func ended() {
         let waiters = shared.withLock { shared in
@@ -190,43 +190,43 @@ final class ConsumerRole: ChannelRole, @unchecked Sendable {
 }
 
 /// Which delivery tags of a channel are out. Tags come in order, from 1.
-struct UnsettledTags {
-    private var isSettled: [Bool] = []
+struct OpenTags {
+    private var isConcluded: [Bool] = []
     private var head = 0
-    /// The first that is not settled.
+    /// The first that is not concluded.
     private(set) var first: UInt64 = 1
     /// The one to come.
-    var next: UInt64 { first + UInt64(isSettled.count - head) }
+    var next: UInt64 { first + UInt64(isConcluded.count - head) }
 
     /// - Throws: a violation of the protocol, if the tag is not the next one.
     mutating func delivered(_ tag: UInt64) throws(ConnectionFailure) {
         guard tag == next else {
             throw ConnectionFailure(kind: .protocolViolation, description: "delivery tag \(tag) instead of \(next)")
         }
-        isSettled.append(false)
+        isConcluded.append(false)
     }
 
-    /// Settles deliveries at the broker.
+    /// Concludes deliveries at the broker.
     enum Frame: Equatable {
         case acknowledge(UInt64, multiple: Bool)
         case reject(UInt64, requeue: Bool)
     }
 
-    /// Settles deliveries, and returns the frames to send:
+    /// Concludes deliveries, and returns the frames to send:
     ///
     /// - one frame for each reject
-    /// - one acknowledgement for all deliveries before the oldest unsettled one
+    /// - one acknowledgement for all deliveries before the oldest open one
     /// - one acknowledgement for each other delivery
     ///
-    /// The broker closes the channel (406) for a tag that it has settled already. So each delivery
-    /// is settled once, and the multiple acknowledgement carries a tag that is acknowledged now.
-    mutating func settle(_ settlements: [ConsumerRole.Settlement]) -> [Frame] {
+    /// The broker closes the channel (406) for a tag that it has concluded already. So each delivery
+    /// is concluded once, and the multiple acknowledgement carries a tag that is acknowledged now.
+    mutating func conclude(_ conclusions: [ConsumerRole.Conclusion]) -> [Frame] {
         var frames: [Frame] = []
         var acknowledged: [UInt64] = []
-        for settlement in settlements where mark(settlement.tag) {
-            switch settlement.kind {
-            case .acknowledge: acknowledged.append(settlement.tag)
-            case .reject(let requeue): frames.append(.reject(settlement.tag, requeue: requeue))
+        for conclusion in conclusions where mark(conclusion.tag) {
+            switch conclusion.kind {
+            case .acknowledge: acknowledged.append(conclusion.tag)
+            case .reject(let requeue): frames.append(.reject(conclusion.tag, requeue: requeue))
             }
         }
         let before = acknowledged.filter { $0 < first }
@@ -234,19 +234,19 @@ struct UnsettledTags {
         return frames + acknowledged.filter { $0 > first }.map { .acknowledge($0, multiple: false) }
     }
 
-    /// Marks a delivery as settled. Returns false if the tag was settled before, or was never
+    /// Marks a delivery as concluded. Returns false if the tag was concluded before, or was never
     /// delivered.
     private mutating func mark(_ tag: UInt64) -> Bool {
         guard tag >= first, tag < next else { return false }
         let index = head + Int(tag - first)
-        guard !isSettled[index] else { return false }
-        isSettled[index] = true
-        while head < isSettled.count, isSettled[head] {
+        guard !isConcluded[index] else { return false }
+        isConcluded[index] = true
+        while head < isConcluded.count, isConcluded[head] {
             head += 1
             first += 1
         }
-        if head > 1_024 || head == isSettled.count {
-            isSettled.removeFirst(head)
+        if head > 1_024 || head == isConcluded.count {
+            isConcluded.removeFirst(head)
             head = 0
         }
         return true

@@ -78,11 +78,11 @@ final class PublisherRole: ChannelRole, @unchecked Sendable {
     func received(_ event: Channel.Event, _ channel: Channel) throws(ConnectionFailure) {
         switch event {
         case .acknowledged(let tag, let multiple):
-            try window.settle(tag: tag, multiple: multiple) { completion, returned in
+            try window.conclude(tag: tag, multiple: multiple) { completion, returned in
                 finish(completion, returned.map { .unroutable(code: $0.code, text: $0.text) }, wasSent: true)
             }
         case .rejected(let tag, let multiple):
-            try window.settle(tag: tag, multiple: multiple) { completion, _ in finish(completion, .nacked, wasSent: true) }
+            try window.conclude(tag: tag, multiple: multiple) { completion, _ in finish(completion, .nacked, wasSent: true) }
         case .returned(let returned): window.markReturned(returned)
         case .delivered(let delivery):
             guard let continuation = replies?.answered(by: delivery) else { return }

@@ -5,18 +5,22 @@ package import Telemetry
 /// Asks and waits for the answer: requests and replies travel over one connection of its own, so that neither waits behind
 /// anything else. Callable from any task on any loop; what is found out is told at once.
 ///
-/// Replies come to an exclusive queue `<service>.reply.<instance>.<epoch>`, bound to the exchange `rpc.reply` by its own name.
+/// Replies come to an exclusive queue `<service>.reply.<instance>.<epoch>`, bound to their exchange by its own name.
 /// Requests are transient and expire in the queue with the caller's deadline.
 package final class RPCClient: Sendable {
     private let role: PublisherRole
     private let thread: ChannelThread
     private let metrics: RPCMetrics
 
-    /// - Parameter answerer: the broker's user of the service that answers. A reply of another user
-    ///   is dropped.
-    package init(_ configuration: AMQPConfiguration, service: String, answeredBy answerer: String, log: Logger) {
+    /// - Parameters:
+    ///   - exchange: the exchange of the replies.
+    ///   - answerer: the broker's user of the service that answers. A reply of another user is
+    ///     dropped.
+    package init(
+        _ configuration: AMQPConfiguration, service: String, repliesThrough exchange: String, answeredBy answerer: String, log: Logger
+    ) {
         metrics = RPCMetrics(role: configuration.connectionName)
-        role = PublisherRole(configuration, replies: Replies(service: service, answeredBy: answerer, metrics))
+        role = PublisherRole(configuration, replies: Replies(service: service, through: exchange, answeredBy: answerer, metrics))
         thread = ChannelThread(configuration, role: role, log: ConnectionLog(configuration, log))
     }
 

@@ -12,6 +12,7 @@ struct Replies {
     }
 
     private let service: String
+    private let exchange: String
     private let answerer: String
     private let metrics: RPCMetrics
     private var requests: [String: Request] = [:]
@@ -21,20 +22,22 @@ struct Replies {
     /// Never later than the earliest deadline.
     private(set) var nextDeadline = MonotonicInstant.never
 
-    /// - Parameter answerer: the broker's user whose answers are accepted. The broker checks the
-    ///   `user-id` of every message against the user of its connection.
-    init(service: String, answeredBy answerer: String, _ metrics: RPCMetrics) {
-        (self.service, self.answerer, self.metrics) = (service, answerer, metrics)
+    /// - Parameters:
+    ///   - exchange: the exchange of the answers.
+    ///   - answerer: the broker's user whose answers are accepted. The broker checks the `user-id`
+    ///     of every message against the user of its connection.
+    init(service: String, through exchange: String, answeredBy answerer: String, _ metrics: RPCMetrics) {
+        (self.service, self.exchange, self.answerer, self.metrics) = (service, exchange, answerer, metrics)
     }
 
     var isEmpty: Bool { requests.isEmpty }
 
-    /// Declares this channel's own queue, and binds it to `rpc.reply` by its name.
+    /// Declares this channel's own queue, and binds it to the exchange by its name.
     mutating func setUp(_ channel: Channel) throws(ConnectionFailure) {
         epoch += 1
         queue = "\(service).reply.\(Instance.name).\(Instance.epochSuffix(epoch))"
         try channel.declareExclusiveQueue(queue)
-        try channel.bind(queue: queue, exchange: "rpc.reply", routingKey: queue)
+        try channel.bind(queue: queue, exchange: exchange, routingKey: queue)
         try channel.consume(queue: queue, consumer: "replies", acknowledged: false)
     }
 

@@ -1,8 +1,10 @@
 package import AMQP
 package import Configuration
+import Contracts
 package import EventLoop
 package import HTTP
 package import Identity
+package import Jobs
 package import Lifecycle
 package import Outbox
 package import Postgres
@@ -54,6 +56,12 @@ package final class Runtime: Sendable {
     /// Adds something long-lived of the service's own.
     package func add(_ component: Component) { wiring.withLock { $0.components.append(component) } }
 
+    /// Adds background work that repeats, on `loop`, by default the main one.
+    package func add(_ job: Job, on loop: EventLoop? = nil) {
+        let loop = loop ?? self.loop
+        add(Component("job:\(job.name)", on: loop, run: { [log] in try await job.run(on: loop, log: log) }))
+    }
+
     /// Makes `/readyz` depend on `check`, which runs on `loop` (the main one by default), soon and often.
     package func require(_ name: String, on loop: EventLoop? = nil, _ check: @escaping Readiness.Check) {
         readiness.require(name, on: loop ?? self.loop, check)
@@ -103,7 +111,8 @@ package final class Runtime: Sendable {
 
     /// - Parameter answerer: the service whose answers are accepted.
     package func rpcClient(_ role: String, answeredBy answerer: String) throws(ConfigurationError) -> RPCClient {
-        let client = RPCClient(try broker(role), service: service, answeredBy: answerer, log: log)
+        let client = RPCClient(
+            try broker(role), service: service, repliesThrough: Topology.rpcReply.name, answeredBy: answerer, log: log)
         addBroker(role, run: { await client.run() }, stop: { await client.stop() }, isConnected: { client.isConnected })
         return client
     }
@@ -117,10 +126,9 @@ package final class Runtime: Sendable {
     }
 
     /// Sends what the service's transactions put into the outbox. At the stop, what is due goes out once more.
-    package func outbox(_ pool: PostgresPool, _ publisher: AMQPPublisher) -> OutboxRelay {
+    package func outbox(_ pool: PostgresPool, _ publisher: AMQPPublisher) {
         let relay = OutboxRelay(pool: pool, publisher: publisher, log: log)
         add(Component("outbox", on: pool.loop, run: { try await relay.run() }, stop: { await relay.stop() }))
-        return relay
     }
 
     /// Handles messages, each in a transaction of `pool`. Asked for after everything that handlers use.

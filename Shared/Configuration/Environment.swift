@@ -1,4 +1,5 @@
 import Glibc
+import Values
 
 /// The process's environment, read by name and type. An empty value counts as absent.
 ///
@@ -95,8 +96,7 @@ package struct Environment: Sendable {
     }
 
     private static func text(_ duration: Duration) -> String {
-        let (seconds, attoseconds) = duration.components
-        return attoseconds == 0 ? "\(seconds)s" : "\(seconds * 1_000 + attoseconds / 1_000_000_000_000_000)ms"
+        duration.wholeMilliseconds % 1_000 == 0 ? "\(duration.wholeMilliseconds / 1_000)s" : "\(duration.wholeMilliseconds)ms"
     }
 
     // MARK: Addresses

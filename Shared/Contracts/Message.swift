@@ -11,6 +11,8 @@ package protocol Message: Sendable {
     static var exchange: Topology.Exchange { get }
     /// The key by which the exchange finds the queue.
     var routingKey: String { get }
+    /// The longest body that a receiver reads, 64 KiB unless a type says otherwise.
+    static var bytesMax: Int { get }
 
     func encode(into json: inout JSONWriter)
 
@@ -20,6 +22,7 @@ package protocol Message: Sendable {
 
 extension Message {
     package var routingKey: String { Self.name }
+    package static var bytesMax: Int { 64 << 10 }
 
     package func encoded() -> [UInt8] {
         var json = JSONWriter()

@@ -1,4 +1,5 @@
 import Glibc
+import Values
 
 /// A point on the machine's monotonic clock, in nanoseconds: comparable within one boot, meaningless elsewhere.
 package struct MonotonicInstant: Comparable, Hashable, Sendable {
@@ -26,10 +27,7 @@ package struct MonotonicInstant: Comparable, Hashable, Sendable {
 }
 
 extension Duration {
-    package var nanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
-    }
+    package var nanoseconds: Int64 { wholeNanoseconds }
 
     package var milliseconds: Double { Double(nanoseconds) / 1_000_000 }
 }

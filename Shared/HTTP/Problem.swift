@@ -1,4 +1,5 @@
 package import HTTPWire
+import Values
 
 /// A refusal: a code with its message and its parameters. Handlers throw it, and the error shape of a
 /// row encodes it.
@@ -34,7 +35,7 @@ package struct Problem: Error, Sendable {
         if let challenge = code.challenge { self.headers.add("www-authenticate", challenge) }
         if !(isRetriable ?? code.isRetriable) { self.headers.add("x-should-retry", "false") }
         if let retryAfter {
-            let milliseconds = max(0, retryAfter.components.seconds * 1_000 + retryAfter.components.attoseconds / 1_000_000_000_000_000)
+            let milliseconds = max(0, retryAfter.wholeMilliseconds)
             self.headers.add("retry-after", Int((milliseconds + 999) / 1_000))
             self.headers.add("retry-after-ms", Int(milliseconds))
         }

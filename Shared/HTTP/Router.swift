@@ -154,7 +154,7 @@ package struct Router: Sendable {
             var metrics = unmatched
             var pattern = "(none)"
             var isQuiet = false
-            let parent = exchange.headers.string(for: "traceparent").flatMap(TraceContext.init(traceparent:))
+            let parent = exchange.headers.string(for: TraceContext.headerName).flatMap(TraceContext.init(traceparent:))
             let trace = parent?.child() ?? .new()
             switch paths.match(exchange.pathBytes) {
             case .none: exchange.respond(.notFound)

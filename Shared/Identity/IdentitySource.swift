@@ -1,7 +1,6 @@
 package import AMQP
 package import Contracts
-import Telemetry
-import Values
+import Messaging
 
 /// The source of truth about credentials: auth reads its database, and other services ask auth over the broker.
 package protocol IdentitySource: Sendable {
@@ -24,18 +23,10 @@ package struct RemoteIdentitySource: IdentitySource {
     }
 
     package func signingKeys(_ question: QuerySigningKeys) async throws -> SigningKeysReply {
-        try await call(question, SigningKeysReply.self)
+        try await rpc.ask(question, within: limit)
     }
 
     package func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? {
-        try await call(key, APIKeyReply.self).owner
-    }
-
-    private func call<Question: Message, Answer: Message>(_ question: Question, _: Answer.Type) async throws -> Answer {
-        let headers = TraceContext.current.map { [("traceparent", $0.child().traceparent)] } ?? []
-        let delivery = try await rpc.call(
-            exchange: Question.exchange.name, routingKey: question.routingKey, type: Question.name, body: question.encoded(),
-            headers: headers, messageID: MessageID.make().description, within: limit)
-        return try Answer(decoding: delivery.body)
+        try await rpc.ask(key, for: APIKeyReply.self, within: limit).owner
     }
 }

@@ -1,7 +1,9 @@
 import AMQP
 import Contracts
+import Messaging
 import Postgres
 import Telemetry
+import Values
 
 /// A message on its way through a consumer, from the broker or out of `dead_letter`.
 struct ReceivedMessage: Sendable {
@@ -26,7 +28,7 @@ struct Failure: Sendable {
             errorClass = refused.errorClass
             isPermanent = true
         case let error as PostgresError:
-            errorClass = "postgres_\(error.sqlState ?? error.code.rawValue)"
+            errorClass = "postgres_\(error.sqlState?.code ?? error.code.rawValue)"
             isPermanent = false
         default:
             errorClass = "\(type(of: error))"
@@ -74,7 +76,7 @@ struct SaveDeadLetter: Statement {
         parameters.append(failure.errorClass)
         parameters.append(failure.message)
         parameters.append(delay == nil ? "parked" : "retry")
-        parameters.append(delay?.microseconds)
+        parameters.append(delay?.wholeMicroseconds)
     }
 }
 
@@ -159,15 +161,8 @@ struct PostponeDeadLetter: Statement {
         parameters.append(message.envelope.messageID)
         parameters.append(message.consumer)
         parameters.append(delay == nil ? "parked" : "retry")
-        parameters.append(delay?.microseconds)
+        parameters.append(delay?.wholeMicroseconds)
         parameters.append(failure.errorClass)
         parameters.append(failure.message)
-    }
-}
-
-extension Duration {
-    var microseconds: Int64 {
-        let (seconds, attoseconds) = components
-        return seconds * 1_000_000 + attoseconds / 1_000_000_000_000
     }
 }

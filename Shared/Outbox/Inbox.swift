@@ -1,3 +1,4 @@
+package import Messaging
 package import Postgres
 import Telemetry
 package import Values
@@ -7,13 +8,10 @@ package enum Inbox {
     /// Claims a message for `consumer` in the transaction of its effect. While a twin is in flight it waits for its end.
     ///
     /// - Returns: false when it was handled before: then do nothing, and acknowledge.
-    /// - Throws: `PostgresError` with SQLSTATE 23514 when the id is older than what is remembered (14 days), or no UUIDv7 of our time.
+    /// - Throws: `PostgresError` with ``SQLState/checkViolation`` when the id is older than what is remembered (14 days), or no UUIDv7 of our time.
     package static func claim(_ envelope: Envelope, for consumer: String, in transaction: PostgresTransaction) async throws -> Bool {
         try await transaction.execute(ClaimMessages([envelope], for: consumer)) == 1
     }
-
-    /// SQLSTATE of a message id that no partition takes.
-    static let outOfRange = "23514"
 }
 
 /// Claims many messages in one statement; gives the ids that are new. Ids are taken in order, so that two batches with common

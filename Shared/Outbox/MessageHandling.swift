@@ -1,4 +1,5 @@
 import EventLoop
+import Messaging
 import Postgres
 import Telemetry
 import Values
@@ -36,7 +37,7 @@ final class MessageHandling: @unchecked Sendable {
     }
 
     /// A message straight from the broker; acknowledge it when this returns.
-    /// - Throws: `CancellationError` only: then it is not settled, and will come again.
+    /// - Throws: `CancellationError` only: then it is not concluded, and will come again.
     func handle(_ message: ReceivedMessage, _ work: Subscription.Work) async throws -> Outcome {
         try await observed(message, parent: message.envelope.trace, links: []) {
             do {
@@ -80,7 +81,7 @@ final class MessageHandling: @unchecked Sendable {
             let isNew: Bool
             do {
                 isNew = try await Inbox.claim(message.envelope, for: message.consumer, in: transaction)
-            } catch let error as PostgresError where error.sqlState == Inbox.outOfRange {
+            } catch let error as PostgresError where error.sqlState == .checkViolation {
                 throw MessageRefused("id_out_of_range", "the id is older than what is remembered, or not of our time")
             }
             // Before the handler, which may commit together with its last statement.
@@ -112,7 +113,10 @@ final class MessageHandling: @unchecked Sendable {
     /// True if the table takes every message but this one: a value that no column takes, such as a
     /// NUL in its type, or a row that ends the connection again and again.
     private static func concernsMessage(_ error: PostgresError) -> Bool {
-        error.code == .connectionLost || ["22", "23", "54"].contains(error.sqlState?.prefix(2))
+        switch error.sqlState?.errorClass {
+        case .dataException, .integrityConstraintViolation, .programLimitExceeded: true
+        default: error.code == .connectionLost
+        }
     }
 
     private func delay(after attempts: Int) -> Duration? {
@@ -139,7 +143,7 @@ final class MessageHandling: @unchecked Sendable {
 
     // MARK: Conflicts and outages
 
-    /// Repeats `body` at once on conflicts that pass, and for as long as it takes while the database is away. An unknown commit is
+    /// Repeats `body` at once after a conflict, and for as long as it takes while the database is unavailable. An unknown commit is
     /// repeated too: the claim tells whether it was one.
     private func persevering<Value>(_ body: () async throws -> Value) async throws -> Value {
         var conflicts = 0
@@ -154,7 +158,7 @@ final class MessageHandling: @unchecked Sendable {
                     if outages >= 6, pool.isReady, error.code == .connectionLost { throw error }
                     outages += 1
                     try await holdBack(outages, error)
-                } else if Self.passes(error), conflicts < configuration.conflictPauses.count {
+                } else if error.isConflict, conflicts < configuration.conflictPauses.count {
                     let pause = configuration.conflictPauses[conflicts]
                     conflicts += 1
                     try await pool.loop.sleep(for: pause * Double.random(in: 0.5...1))
@@ -163,10 +167,6 @@ final class MessageHandling: @unchecked Sendable {
                 }
             }
         }
-    }
-
-    private static func passes(_ error: PostgresError) -> Bool {
-        ["40001", "40P01", "55P03", "57014"].contains(error.sqlState)
     }
 
     private func holdBack(_ outages: Int, _ error: PostgresError) async throws {

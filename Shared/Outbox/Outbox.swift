@@ -1,4 +1,5 @@
 package import Contracts
+import Messaging
 package import Postgres
 import Telemetry
 package import Values

@@ -1,6 +1,8 @@
 package import AMQP
 import Contracts
 import EventLoop
+import Jobs
+import Messaging
 package import Postgres
 import Synchronization
 package import Telemetry
@@ -61,8 +63,9 @@ package final class OutboxRelay: @unchecked Sendable {
         Self.registry.withLock { $0[ObjectIdentifier(self)] = Weak(relay: self) }
         defer { Self.registry.withLock { $0[ObjectIdentifier(self)] = nil } }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            let upkeep = Upkeep(pool: pool, log: log, metrics: metrics)
-            group.addTask { try await upkeep.run() }
+            for job in MessageUpkeep(pool: pool, metrics: metrics).jobs {
+                group.addTask { [pool, log] in try await job.run(on: pool.loop, log: log) }
+            }
             try await relay()
             group.cancelAll()
         }

@@ -211,6 +211,6 @@ struct MarkFailed: Statement {
     func bind(_ parameters: inout Parameters) {
         parameters.append(failures.map(\.seq))
         parameters.append(failures.map(\.reason))
-        parameters.append(failures.map(\.pauseMax.microseconds))
+        parameters.append(failures.map(\.pauseMax.wholeMicroseconds))
     }
 }

@@ -1,4 +1,5 @@
 package import Contracts
+package import Messaging
 package import Postgres
 
 /// The work that a service does for one type of message from one queue.
@@ -18,7 +19,7 @@ package struct Subscription: Sendable {
         _ type: M.Type, from queue: Queue, _ handler: @escaping @Sendable (M, Envelope, PostgresTransaction) async throws -> Void
     ) -> Subscription {
         Subscription(queue: queue, type: M.name) { body in
-            let message = try M(decoding: body)
+            let message = try M(reading: body)
             return { envelope, transaction in try await handler(message, envelope, transaction) }
         }
     }

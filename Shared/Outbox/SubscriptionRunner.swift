@@ -1,6 +1,8 @@
 package import AMQP
 import Contracts
 import EventLoop
+import Jobs
+import Messaging
 package import Postgres
 package import Telemetry
 
@@ -16,7 +18,7 @@ package final class SubscriptionRunner: @unchecked Sendable {
     package struct Configuration: Sendable {
         /// Messages of one queue handled at a time, and its prefetch. Messages of a queue are not handled in order.
         package var concurrencyMax = 8
-        /// Pauses before repeating at once what failed by a conflict (40001, 40P01, 55P03, 57014).
+        /// Pauses before repeating at once what failed by a conflict with another transaction.
         package var conflictPauses: [Duration] = [.milliseconds(50), .milliseconds(200), .seconds(1)]
         package var retryDelays: [Duration] = [.seconds(5), .seconds(30), .seconds(120), .seconds(600), .seconds(3600)]
         package var retrySweepEvery: Duration = .seconds(1)
@@ -73,8 +75,11 @@ package final class SubscriptionRunner: @unchecked Sendable {
                     return false
                 }
             }
-            group.addTask {
+            let retries = Job("message retries", every: configuration.retrySweepEvery, within: .seconds(3_600)) {
                 try await self.retryDueMessages()
+            }
+            group.addTask { [pool, log] in
+                try await retries.run(on: pool.loop, log: log)
                 return false
             }
             group.addTask {
@@ -96,7 +101,7 @@ package final class SubscriptionRunner: @unchecked Sendable {
         await withDiscardingTaskGroup { group in
             for consumer in consumers.values { group.addTask { await consumer.stop(within: limit) } }
         }
-        // Settled messages are done. Unsettled ones (the database may be away) are given up.
+        // Concluded messages are done. Open ones (the database may be away) are given up.
         stopped?.succeed(())
     }
 
@@ -121,7 +126,7 @@ package final class SubscriptionRunner: @unchecked Sendable {
                         slots.take()
                         group.addTask {
                             defer { slots.giveBack() }
-                            await self.settle(delivery, from: queue, consumer)
+                            await self.conclude(delivery, from: queue, consumer)
                         }
                     }
                 }
@@ -131,16 +136,16 @@ package final class SubscriptionRunner: @unchecked Sendable {
         }
     }
 
-    private func settle(_ delivery: Delivery, from queue: String, _ consumer: AMQPConsumer) async {
+    private func conclude(_ delivery: Delivery, from queue: String, _ consumer: AMQPConsumer) async {
         do {
             switch try await outcome(of: delivery, from: queue) {
             case .handled, .duplicate, .postponed, .parked: consumer.ack(delivery)
             case .rejected: consumer.reject(delivery, requeue: false)
             }
         } catch is CancellationError {
-            // Unsettled: delivered again when the connection closes.
+            // Open: delivered again when the connection closes.
         } catch {
-            log.error("message left unsettled", ["queue": .string(queue)], error: error)
+            log.error("message left unacknowledged", ["queue": .string(queue)], error: error)
         }
     }
 
@@ -176,17 +181,8 @@ package final class SubscriptionRunner: @unchecked Sendable {
     // MARK: From the table
 
     private func retryDueMessages() async throws {
-        while true {
-            do {
-                while let message = try await pool.first(TakeDueDeadLetter(consumers: Array(subscriptions.keys))) {
-                    _ = try await handling.retry(message, subscriptions[message.consumer]?[message.envelope.type])
-                }
-            } catch let error as CancellationError {
-                throw error
-            } catch {
-                log.warning("retry of due messages failed", error: error)
-            }
-            try await pool.loop.sleep(for: configuration.retrySweepEvery)
+        while let message = try await pool.first(TakeDueDeadLetter(consumers: Array(subscriptions.keys))) {
+            _ = try await handling.retry(message, subscriptions[message.consumer]?[message.envelope.type])
         }
     }
 }

@@ -27,8 +27,7 @@ package struct PostgresError: Error, Sendable, CustomStringConvertible {
 
     package var code: Code
     package var message: String
-    /// Five characters, PostgreSQL manual appendix A.
-    package var sqlState: String?
+    package var sqlState: SQLState?
     /// Name of the violated constraint, for SQLSTATE class 23.
     package var constraint: String?
     /// May quote values of the row, so it is not part of `description` and must not be logged.
@@ -38,7 +37,7 @@ package struct PostgresError: Error, Sendable, CustomStringConvertible {
     package var cause: (any Error)?
 
     package init(
-        _ code: Code, _ message: String, sqlState: String? = nil, constraint: String? = nil, detail: String? = nil,
+        _ code: Code, _ message: String, sqlState: SQLState? = nil, constraint: String? = nil, detail: String? = nil,
         statement: String? = nil, cause: (any Error)? = nil
     ) {
         self.code = code
@@ -50,14 +49,12 @@ package struct PostgresError: Error, Sendable, CustomStringConvertible {
         self.cause = cause
     }
 
-    /// True when the same work, begun again from its first statement, may succeed: serialization failures, deadlocks, time-outs,
-    /// a server that restarts or fails over, a pool without a free connection. False for ``Code/commitUnknown``: a caller that repeats
-    /// that must know that the work is idempotent.
-    package var isRetriable: Bool {
-        switch code {
-        case .connectionLost, .connectFailed, .poolTimedOut, .poolSaturated: true
-        case .server: sqlState.map(Self.isRetriable(sqlState:)) ?? false
-        case .commitUnknown, .rolledBack, .poolClosed, .connectionBusy, .typeMismatch, .rowMissing, .migrationRefused: false
+    /// True when the work conflicted with another transaction, or hit a time limit. The same work may
+    /// succeed at once.
+    package var isConflict: Bool {
+        switch sqlState {
+        case .serializationFailure, .deadlockDetected, .lockNotAvailable, .queryCanceled: true
+        default: false
         }
     }
 
@@ -65,20 +62,18 @@ package struct PostgresError: Error, Sendable, CustomStringConvertible {
     package var isDatabaseUnavailable: Bool {
         switch code {
         case .connectionLost, .connectFailed, .poolTimedOut, .poolSaturated, .commitUnknown: true
-        case .server: sqlState.map { $0.hasPrefix("08") || $0.hasPrefix("57P0") || Self.ofTheServer.contains($0) } ?? false
+        case .server: sqlState.map { $0.errorClass == .connectionException || $0.isShutdown || Self.ofTheServer.contains($0) } ?? false
         default: false
         }
     }
 
-    private static func isRetriable(sqlState: String) -> Bool {
-        switch sqlState {
-        case "40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03": true
-        default: sqlState.hasPrefix("08") || ofTheServer.contains(sqlState)
-        }
-    }
+    /// True when the same work, begun again from its first statement, may succeed. After
+    /// ``Code/commitUnknown`` and ``Code/connectionLost`` it may have taken effect already: a caller
+    /// that repeats it must know that it is idempotent.
+    package var isTransient: Bool { isConflict || isDatabaseUnavailable }
 
     /// Read-only after a failover, full disk, too many connections, I/O error: no statement is at fault, so none may be given up for it.
-    private static let ofTheServer: Set<String> = ["25006", "53100", "53300", "58030"]
+    private static let ofTheServer: Set<SQLState> = [.readOnlyTransaction, .diskFull, .tooManyConnections, .ioError]
 
     package func isViolation(of constraint: String) -> Bool { self.constraint == constraint }
 

@@ -165,7 +165,7 @@ package final class PostgresPool: @unchecked Sendable {
     private func giveBack(_ session: PostgresSession) {
         if session.isDead {
             lent -= 1
-            return settle()
+            return openOrRetry()
         }
         if !session.isBusy, !session.isInTransaction { return lend(session) }
         let timer = loop.schedule(after: configuration.resetWithin) { session.close() }
@@ -173,7 +173,7 @@ package final class PostgresPool: @unchecked Sendable {
             loop.cancel(timer)
             guard error == nil else {
                 lent -= 1
-                return settle()
+                return openOrRetry()
             }
             lend(session)
         }
@@ -184,7 +184,7 @@ package final class PostgresPool: @unchecked Sendable {
         guard !isClosed else {
             session.close()
             lent -= 1
-            return settle()
+            return openOrRetry()
         }
         while !waiters.isEmpty {
             // False: the waiter ran out of time or was cancelled, and is about to find out.
@@ -244,7 +244,7 @@ package final class PostgresPool: @unchecked Sendable {
             // A lent one is counted out when its borrower gives it back.
             if let index = idle.firstIndex(where: { $0 === session }) {
                 idle.remove(at: index)
-                settle()
+                openOrRetry()
             }
         }
         lent += 1
@@ -267,11 +267,11 @@ package final class PostgresPool: @unchecked Sendable {
         if failures == 1 || failures % 20 == 0 {
             log.warning("database connection failed", ["attempts": .integer(failures)], error: lastFailure)
         }
-        settle()
+        openOrRetry()
     }
 
     /// After a connection was lost or not got: opens what is still wanted, later if the server seems down.
-    private func settle() {
+    private func openOrRetry() {
         if isClosed {
             guard lent + opening == 0 else { return }
             for action in whenEmpty { action() }

@@ -386,7 +386,7 @@ final class PostgresSession: IOHandler, @unchecked Sendable {
             guard error.sqlState != nil else { return }
             batch.cursor += 1
             if batch.failure == nil { batch.failure = error }
-            if case .execute(_, isKept: true) = step { batch.isPlanStale = ["0A000", "26000"].contains(error.sqlState) }
+            if case .execute(_, isKept: true) = step { batch.isPlanStale = error.sqlState?.isStalePlan == true }
         }
     }
 
@@ -440,7 +440,7 @@ extension PostgresError {
         self.init(
             .server,
             field(CPOSTGRES_MESSAGE) ?? String(cString: PQresultErrorMessage(result)),
-            sqlState: field(CPOSTGRES_SQLSTATE),
+            sqlState: field(CPOSTGRES_SQLSTATE).map(SQLState.init),
             constraint: field(CPOSTGRES_CONSTRAINT),
             detail: field(CPOSTGRES_DETAIL),
             statement: statement)

@@ -1,4 +1,5 @@
 package import JSON
+import Values
 
 /// A value in a log line or a span. It is never a secret, and never a text that a person wrote.
 package struct LogValue: Sendable, Equatable {
@@ -21,8 +22,7 @@ package struct LogValue: Sendable, Equatable {
 
     /// Milliseconds with microsecond precision; name the key `…_ms`.
     package static func milliseconds(_ value: Duration) -> LogValue {
-        let (seconds, attoseconds) = value.components
-        return .double(Double(seconds * 1_000_000 + attoseconds / 1_000_000_000_000) / 1_000)
+        .double(Double(value.wholeMicroseconds) / 1_000)
     }
 
     package func write(into json: inout JSONWriter) {

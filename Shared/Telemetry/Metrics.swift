@@ -1,4 +1,5 @@
 import Synchronization
+import Values
 
 /// The process's metrics, rendered as Prometheus text (exposition format 0.0.4).
 ///
@@ -139,8 +140,7 @@ package final class Histogram: @unchecked Sendable {
 
     /// In seconds.
     package func observe(_ duration: Duration) {
-        let (seconds, attoseconds) = duration.components
-        observe(Double(seconds) + Double(attoseconds) / 1e18)
+        observe(duration.fractionalSeconds)
     }
 
     package var count: UInt64 { (0...bounds.count).reduce(0) { $0 + counts[$1].load(ordering: .relaxed) } }

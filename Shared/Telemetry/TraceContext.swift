@@ -10,6 +10,9 @@ package struct TraceContext: Sendable, Hashable {
     /// The trace of the running task. Log lines and spans take it if none is given.
     @TaskLocal package static var current: TraceContext?
 
+    /// The header that carries it, over HTTP and in messages.
+    package static let headerName: StaticString = "traceparent"
+
     package var isSampled: Bool { flags & 1 == 1 }
 
     package init(traceHigh: UInt64, traceLow: UInt64, spanID: UInt64, flags: UInt8) {

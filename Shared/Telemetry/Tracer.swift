@@ -1,5 +1,6 @@
 import Synchronization
 import Text
+import Values
 
 /// OTLP's numbers.
 package enum SpanKind: Int, Sendable {
@@ -49,9 +50,8 @@ package final class Tracer: Sendable {
     ) {
         guard recording.load(ordering: .acquiring), context.isSampled, let exporter = exporter.withLock({ $0 }) else { return }
         var data = SpanData(name: name(), kind: kind, context: context, parentSpanID: parent?.spanID, links: [])
-        let (seconds, attoseconds) = duration.components
         data.endedAt = data.startedAt
-        data.startedAt = data.endedAt - seconds * 1_000_000 - attoseconds / 1_000_000_000_000
+        data.startedAt = data.endedAt - duration.wholeMicroseconds
         data.attributes = attributes().pairs
         data.failure = failure
         exporter.add(data)

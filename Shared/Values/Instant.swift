@@ -13,8 +13,7 @@ package struct Instant: Hashable, Comparable, Sendable {
     package static func < (left: Self, right: Self) -> Bool { left.microseconds < right.microseconds }
 
     package static func + (instant: Self, duration: Duration) -> Self {
-        let (seconds, attoseconds) = duration.components
-        return Instant(microseconds: instant.microseconds + seconds * 1_000_000 + attoseconds / 1_000_000_000_000)
+        Instant(microseconds: instant.microseconds + duration.wholeMicroseconds)
     }
 
     package static func - (later: Self, earlier: Self) -> Duration { .microseconds(later.microseconds - earlier.microseconds) }

@@ -52,6 +52,15 @@ struct DocumentationTests {
         for name in names { #expect(code.contains("\"\(name)\""), "\(name)") }
     }
 
+    @Test func `every background job stands in docs/runbook.md`() throws {
+        let page = try Self.page("docs/runbook.md")
+        let jobs = try SourceTree.swift(in: "Services", "Shared").flatMap { file in
+            file.lines.joined(separator: "\n").matches(of: /\bJob\(\s*"([a-z ]+)"/).map { String($0.output.1) }
+        }
+        #expect(jobs.count >= 9)
+        for job in jobs { #expect(page.contains("| `\(job)` |"), "\(job)") }
+    }
+
     @Test func `a link between pages leads to a page and a heading that exist`() throws {
         let pages = try SourceTree.files(in: ["docs"], endingWith: ".md")
         #expect(pages.count >= 8)

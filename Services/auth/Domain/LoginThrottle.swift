@@ -51,13 +51,6 @@ struct AddressThrottle {
     }
 
     private static func level(of bucket: Bucket, now: Instant) -> Double {
-        min(burst, bucket.level + max(0, (now - bucket.at).milliseconds) / 1_000 * perSecond)
-    }
-}
-
-extension Duration {
-    fileprivate var milliseconds: Double {
-        let (seconds, attoseconds) = components
-        return Double(seconds) * 1_000 + Double(attoseconds) / 1e15
+        min(burst, bucket.level + max(0, (now - bucket.at).fractionalSeconds) * perSecond)
     }
 }

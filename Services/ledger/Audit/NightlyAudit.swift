@@ -1,4 +1,4 @@
-import EventLoop
+import Jobs
 import Postgres
 import Telemetry
 import Values
@@ -10,17 +10,12 @@ import Values
 /// |---|---|
 /// | `ledger_audit_findings` | of the last audit, nightly or requested |
 /// | `ledger_audit_last_success_seconds` | Unix time of the end of the last that found nothing; 0: never yet |
-final class NightlyAudit: @unchecked Sendable {
-    // @unchecked Sendable: confined to the auditor's loop.
+struct NightlyAudit: Sendable {
     private let auditor: Auditor
     private let time: TimeOfDay
     private let interval: Duration
     private let now: @Sendable () -> Instant
-    private let log: Logger
-    private var isFailing = false
-    /// The time before which a failed audit is not repeated. It may have held a snapshot for an
-    /// hour.
-    private var restsUntil: Instant?
+    private let begun: Instant
     private let findings = Metrics.shared.gauge("ledger_audit_findings", help: "Findings of the last audit.")
     private let lastSuccess = Metrics.shared.gauge(
         "ledger_audit_last_success_seconds", help: "Unix time of the end of the last audit that found nothing.")
@@ -28,35 +23,24 @@ final class NightlyAudit: @unchecked Sendable {
     /// - Parameters:
     ///   - interval: the time between two looks at the clock and at the results of other ledgers.
     init(
-        _ auditor: Auditor, at time: TimeOfDay, interval: Duration = .seconds(60), now: @escaping @Sendable () -> Instant = Instant.now,
-        log: Logger
+        _ auditor: Auditor, at time: TimeOfDay, interval: Duration = .seconds(60), now: @escaping @Sendable () -> Instant = Instant.now
     ) {
-        (self.auditor, self.time, self.interval, self.now, self.log) = (auditor, time, interval, now, log)
+        (self.auditor, self.time, self.interval, self.now) = (auditor, time, interval, now)
+        begun = now()
     }
 
-    /// Runs until cancelled. One audit replaces all audits of nights in which no ledger ran. A new
-    /// ledger runs its first audit in its first night.
-    func run() async throws {
-        let begun = now()
-        while true {
-            do {
-                if restsUntil.map({ $0 <= now() }) ?? true {
-                    try await look(since: begun)
-                    (restsUntil, isFailing) = (nil, false)
-                }
-            } catch let error as PostgresError {
-                let isAway = error.isDatabaseUnavailable
-                if !isAway || !isFailing { log.warning("audit failed", error: error) }
-                isFailing = true
-                if !isAway { restsUntil = now() + Self.rest }
-            }
-            try await auditor.pool.loop.sleep(for: interval)
-        }
+    /// One audit replaces all audits of nights in which no ledger ran. A new ledger runs its first
+    /// audit in its first night. A failed audit may have held a snapshot for an hour, so it is
+    /// repeated after six hours; while the database is unavailable it is repeated soon.
+    var job: Job {
+        Job("nightly audit", every: interval, within: .seconds(12 * 3_600), restAfter: Self.rest) { try await self.look() }
     }
 
-    private static let rest = Duration.seconds(6 * 3_600)
+    @Sendable static func rest(after error: any Error) -> Duration? {
+        (error as? PostgresError)?.isDatabaseUnavailable == true ? nil : .seconds(6 * 3_600)
+    }
 
-    private func look(since begun: Instant) async throws {
+    private func look() async throws {
         let due = time.last(before: now())
         var summary = try await auditor.summary()
         if due > summary.lastDue ?? begun, try await auditor.run(due: due) != nil { summary = try await auditor.summary() }

@@ -130,8 +130,3 @@ private struct FNV1a {
         for amount in amounts { add(UInt64(bitPattern: amount.nano)) }
     }
 }
-
-extension Duration {
-    /// Whole milliseconds, rounded down: the unit of a hold's time to live on the wire and in the table.
-    package var wholeMilliseconds: Int64 { components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000 }
-}

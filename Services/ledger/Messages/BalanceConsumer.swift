@@ -2,6 +2,7 @@ import AMQP
 import Contracts
 import EventLoop
 import LedgerCore
+import Messaging
 import Postgres
 import Telemetry
 import Values
@@ -31,8 +32,7 @@ final class BalanceConsumer: Sendable {
         var asked: [(delivery: Delivery, account: AccountID)] = []
         for delivery in deliveries {
             do {
-                guard delivery.properties.type == QueryBalance.name else { throw Malformed.unknownType(delivery.properties.type) }
-                asked.append((delivery, try QueryBalance(decoding: delivery.body).accountID))
+                asked.append((delivery, try delivery.decode(as: QueryBalance.self).accountID))
             } catch {
                 log.error("message refused", ["message.type": .string(delivery.properties.type)], error: error, trace: delivery.trace)
                 consumer.ack(delivery)
@@ -43,7 +43,7 @@ final class BalanceConsumer: Sendable {
             for (delivery, id) in asked {
                 let account = found[id]?.account ?? Account(id: id)
                 let message = BalanceReply(accountID: id, posted: account.posted, held: account.held, available: account.available)
-                consumer.answer(delivery, messageID: MessageID.make().description, type: BalanceReply.name, body: message.encoded())
+                consumer.answer(message, to: delivery)
             }
         } catch {
             log.warning("balance query failed", ["questions": .integer(asked.count)], error: error)

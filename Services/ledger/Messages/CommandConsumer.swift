@@ -2,6 +2,7 @@ import AMQP
 import Contracts
 import EventLoop
 import LedgerCore
+import Messaging
 import Postgres
 import Telemetry
 import Values
@@ -42,7 +43,7 @@ final class CommandConsumer: Sendable {
         } catch ConsumeError.stopped {
             return
         } catch {
-            // This consumer settles nothing more, so the broker gets the messages back at once.
+            // This consumer acknowledges nothing more, so the broker gets the messages back at once.
             await consumer.stop(within: .zero)
             throw error
         }
@@ -56,9 +57,9 @@ final class CommandConsumer: Sendable {
     /// Submits deliveries together. If one of them was redelivered often, decides them in groups of
     /// 1, 2, 4 … in a random order.
     ///
-    /// When a ledger dies, the broker redelivers every message that was unsettled. The delivery
+    /// When a ledger dies, the broker redelivers every open message. The delivery
     /// count therefore does not name the poison message. With random groups each further death
-    /// leaves about a third of the other messages settled. The poison message stands alone long
+    /// leaves about a third of the other messages acknowledged. The poison message stands alone long
     /// before the queue's delivery limit. The order of an account's messages is not kept here.
     private func submit(_ deliveries: [Delivery]) async throws {
         guard deliveries.contains(where: { $0.priorDeliveries >= Self.suspectAfter }) else {
@@ -187,11 +188,7 @@ final class CommandConsumer: Sendable {
     private var isHold: Bool { if case .holds = kind { true } else { false } }
 
     /// A proxy without an answer asks again under the same id, or voids it.
-    private func answer(_ question: Delivery, _ reply: HoldReply) {
-        consumer.answer(
-            question, messageID: MessageID.make().description, type: HoldReply.name, body: reply.encoded(),
-            headers: question.trace.map { [("traceparent", $0.child().traceparent)] } ?? [])
-    }
+    private func answer(_ question: Delivery, _ reply: HoldReply) { consumer.answer(reply, to: question) }
 
     // MARK: Logs
 
@@ -249,10 +246,6 @@ extension Delivery {
         let patience = given > 0 ? min(given, longest) : longest
         return receivedAt + .milliseconds(max(patience - 500, patience / 2))
     }
-
-    /// The number of earlier deliveries that ended without an acknowledgement. Only a quorum queue
-    /// counts them.
-    fileprivate var priorDeliveries: Int { redelivered ? properties.header("x-delivery-count").flatMap { Int($0) } ?? 0 : 0 }
 }
 
 extension HoldReply {

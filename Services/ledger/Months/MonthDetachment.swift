@@ -26,7 +26,7 @@ struct MonthDetachment: Sendable {
     static let monthsKept: Int64 = 3
 
     /// The SQLSTATE of `detach_journal_month` if commands of locked accounts wait as rows.
-    private static let commandsWait = "LG001"
+    private static let commandsWait = SQLState("LG001")
 
     enum Outcome: Sendable, Equatable {
         case detached
@@ -58,7 +58,7 @@ struct MonthDetachment: Sendable {
             if let refusal = try await refusal(of: month) { return .refused(refusal) }
             if isDryRun { return .possible }
             if let refusal = try await detach(month) { return .refused(refusal) }
-        } catch let error as PostgresError where error.sqlState == "57014" {
+        } catch let error as PostgresError where error.sqlState == .queryCanceled {
             return .refused(.timedOut)
         }
         try await pool.transaction { transaction in
@@ -86,10 +86,10 @@ struct MonthDetachment: Sendable {
             do {
                 _ = try await pool.transaction { try await $0.execute(DetachMonth(month: month)) }
                 return nil
-            } catch let error as PostgresError where error.sqlState == "55P03" {
+            } catch let error as PostgresError where error.sqlState == .lockNotAvailable {
                 if attempt == triesMax { return .busy }
                 try await pool.loop.sleep(for: pause)
-            } catch let error as PostgresError where error.sqlState == "40001" {
+            } catch let error as PostgresError where error.sqlState == .serializationFailure {
                 return .notAudited
             } catch let error as PostgresError where error.sqlState == Self.commandsWait {
                 return .commandsWaiting(max(1, try await pool.one(CountCommandsWaiting())))

@@ -1,8 +1,9 @@
 package import AMQP
 import Contracts
 import JSON
-package import Telemetry
-package import Values
+package import Messaging
+import Telemetry
+import Values
 
 // The command that each message asks of the engine.
 
@@ -55,11 +56,11 @@ extension Command {
     /// Reads a message that is one command.
     private static func single(_ type: String, _ body: [UInt8], _ origin: CommandOrigin) throws(Malformed) -> Command {
         switch type {
-        case VoidHold.name: Command(try read(VoidHold.self, body), from: origin)
-        case ReportUsage.name: Command(try read(ReportUsage.self, body), from: origin)
-        case ExpireHold.name: Command(try read(ExpireHold.self, body))
-        case PurchaseFulfilled.name: Command(try read(PurchaseFulfilled.self, body), from: origin)
-        case PurchaseReversed.name: Command(try read(PurchaseReversed.self, body), from: origin)
+        case VoidHold.name: Command(try VoidHold(reading: body), from: origin)
+        case ReportUsage.name: Command(try ReportUsage(reading: body), from: origin)
+        case ExpireHold.name: Command(try ExpireHold(reading: body))
+        case PurchaseFulfilled.name: Command(try PurchaseFulfilled(reading: body), from: origin)
+        case PurchaseReversed.name: Command(try PurchaseReversed(reading: body), from: origin)
         default: throw .unknownType(type)
         }
     }
@@ -70,17 +71,12 @@ extension Command {
     ) throws(Malformed) -> Command {
         var command =
             switch type {
-            case PlaceHold.name: Command(try read(PlaceHold.self, body), from: origin)
-            case ExtendHold.name: Command(try read(ExtendHold.self, body), from: origin)
+            case PlaceHold.name: Command(try PlaceHold(reading: body), from: origin)
+            case ExtendHold.name: Command(try ExtendHold(reading: body), from: origin)
             default: throw Malformed.unknownType(type)
             }
         command.isRedelivered = isRedelivered
         return command
-    }
-
-    private static func read<M: Message>(_: M.Type, _ body: [UInt8]) throws(Malformed) -> M {
-        guard body.count <= Malformed.bytesMax else { throw .tooLarge(body.count) }
-        do { return try M(decoding: body) } catch { throw .content(error) }
     }
 
     init(_ message: PlaceHold, from origin: CommandOrigin) {
@@ -168,24 +164,5 @@ extension Context {
 }
 
 extension Delivery {
-    package var trace: TraceContext? { properties.header("traceparent").flatMap { TraceContext(traceparent: $0) } }
-    package var conversation: ConversationID? { properties.header("x-conversation-id").flatMap { ConversationID($0) } }
     package var origin: CommandOrigin { CommandOrigin(trace: trace, conversation: conversation) }
-}
-
-/// A message that no repetition can make right.
-package enum Malformed: Error, CustomStringConvertible {
-    case unknownType(String)
-    case tooLarge(Int)
-    case content(any Error)
-
-    package var description: String {
-        switch self {
-        case .unknownType(let type): "message type \(type.isEmpty ? "missing" : type) does not belong in this queue"
-        case .tooLarge(let bytes): "\(bytes) bytes; at most \(Self.bytesMax) are read"
-        case .content(let error): "\(error)"
-        }
-    }
-
-    static let bytesMax = 64 << 10
 }

@@ -17,10 +17,10 @@ extension PostgresError {
     /// constraint's name) are no fault of the commands.
     var fault: Fault {
         if isTimeout || isRace { return .account }
-        if isRetriable || isDatabaseUnavailable || lacksMonth { return .database }
-        switch sqlState?.prefix(2) {
-        case "42", "53", "58": return .database
-        case "22", "23", "P0": return .command
+        if isTransient || lacksMonth { return .database }
+        switch sqlState?.errorClass {
+        case .accessRuleViolation, .insufficientResources, .systemError: return .database
+        case .dataException, .integrityConstraintViolation, .raisedException: return .command
         default: return .account
         }
     }
@@ -28,9 +28,9 @@ extension PostgresError {
     var mayHaveCommitted: Bool { code == .commitUnknown || code == .connectionLost }
 
     /// `statement_timeout` or `lock_timeout`.
-    var isTimeout: Bool { sqlState == "57014" || sqlState == "55P03" }
+    var isTimeout: Bool { sqlState == .queryCanceled || sqlState == .lockNotAvailable }
 
-    var lacksMonth: Bool { sqlState == "23514" && constraint == nil }
+    var lacksMonth: Bool { sqlState == .checkViolation && constraint == nil }
 
-    var isRace: Bool { sqlState == "23505" || sqlState == "40001" || sqlState == "40P01" }
+    var isRace: Bool { sqlState == .uniqueViolation || sqlState == .serializationFailure || sqlState == .deadlockDetected }
 }

@@ -1,4 +1,5 @@
 import AMQP
+import Messaging
 import Postgres
 import Telemetry
 import Values

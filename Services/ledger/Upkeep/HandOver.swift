@@ -6,7 +6,7 @@ import Telemetry
 /// this ledger has found its database for the first time.
 ///
 /// The broker feeds a consumer as long as it is connected, so settlements would wait here. After
-/// ``patience`` this ledger closes its connections. The broker then gives the unsettled messages,
+/// ``patience`` this ledger closes its connections. The broker then gives the open messages,
 /// in order, to the next ledger. When the database answers, this ledger connects again and stands
 /// by. Without another ledger the queues keep the messages. This ledger may still decide a message
 /// that it had taken, and the other ledger may decide it too. The journal's key makes that

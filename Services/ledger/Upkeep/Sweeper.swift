@@ -1,8 +1,9 @@
 import AMQP
 import Contracts
 import EventLoop
+import Jobs
 import LedgerCore
-import Outbox
+import Messaging
 import Postgres
 import Telemetry
 import Values
@@ -18,9 +19,7 @@ final class Sweeper: @unchecked Sendable {
     private let store: LedgerStore
     private let runner: BatchRunner
     private let publisher: AMQPPublisher
-    private let interval: Duration
     private let log: Logger
-    private var isFailing = false
     /// The holds that were asked for lately: the time of the question, and the time at which the
     /// hold became overdue.
     private var askedHolds: [ChargeID: (at: MonotonicInstant, due: Instant)] = [:]
@@ -42,22 +41,14 @@ final class Sweeper: @unchecked Sendable {
     /// A long snapshot keeps such rows from being vacuumed.
     static let fromStartEvery = Duration.seconds(600)
 
-    init(store: LedgerStore, runner: BatchRunner, publisher: AMQPPublisher, interval: Duration, log: Logger) {
-        (self.store, self.runner, self.publisher, self.interval, self.log) = (store, runner, publisher, interval, log)
+    init(store: LedgerStore, runner: BatchRunner, publisher: AMQPPublisher, log: Logger) {
+        (self.store, self.runner, self.publisher, self.log) = (store, runner, publisher, log)
     }
 
-    /// Sweeps until cancelled.
-    func run() async throws {
-        while true {
-            do {
-                try await sweepHolds()
-                try await sweepLots()
-                isFailing = false
-            } catch let error as PostgresError {
-                if !isFailing { log.warning("sweep failed", error: error) }
-                isFailing = true
-            }
-            try await store.pool.loop.sleep(for: interval)
+    func job(every interval: Duration) -> Job {
+        Job("expiry sweep", every: interval) {
+            try await self.sweepHolds()
+            try await self.sweepLots()
         }
     }
 
@@ -100,19 +91,6 @@ final class Sweeper: @unchecked Sendable {
                     log.error("lot expiry failed", ["account.id": .describing(account)], error: error)
                 }
             })
-    }
-}
-
-extension OutgoingMessage {
-    /// Makes a message that begins a conversation of its own.
-    fileprivate init<M: Message>(_ message: M, from service: String) {
-        let id = MessageID.make()
-        let envelope = Envelope(
-            messageID: id, conversationID: ConversationID(rawValue: id.rawValue), causationID: nil, type: M.name, sender: "", trace: nil,
-            sentAt: .now())
-        self.init(
-            exchange: M.exchange.name, routingKey: message.routingKey, body: message.encoded(),
-            properties: envelope.properties(from: service))
     }
 }
 

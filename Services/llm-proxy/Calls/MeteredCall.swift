@@ -304,8 +304,8 @@ final class MeteredCall: @unchecked Sendable {
                 }
                 hasFailed = true
             }
-            guard MonotonicInstant.current() + LedgerMessages.outagePause < outageEnds else { break }
-            try? await service.loop.sleep(for: LedgerMessages.outagePause)
+            guard MonotonicInstant.current() + LedgerClient.outagePause < outageEnds else { break }
+            try? await service.loop.sleep(for: LedgerClient.outagePause)
         }
         return .failure(.ledgerUnavailable)
     }

@@ -1,33 +1,27 @@
-import EventLoop
-import Telemetry
+import Jobs
+import Synchronization
 
 /// Brings the operator's list into the tables once, then follows the tables: a price or a switch changed there is in force everywhere
 /// within ``every``.
-struct CatalogueKeeper: Sendable {
+final class CatalogueKeeper: Sendable {
     static let every = Duration.seconds(10)
 
-    let store: CatalogueStore
-    let file: ProvidersFile
-    let pricing: PricingRule
-    let catalogue: CurrentCatalogue
-    let loop: EventLoop
-    let log: Logger
+    private let store: CatalogueStore
+    private let file: ProvidersFile
+    private let pricing: PricingRule
+    private let catalogue: CurrentCatalogue
+    private let isApplied = Atomic(false)
 
-    func run() async throws {
-        var isApplied = false
-        while true {
-            do {
-                if !isApplied { try await store.apply(file) }
-                isApplied = true
-                catalogue.replace(with: try await store.load(pricing: pricing))
-                try await loop.sleep(for: Self.every)
-            } catch is CancellationError {
-                throw CancellationError()
-            } catch {
-                // The catalogue that was loaded last stays in force.
-                log.warning("catalogue load failed", error: error)
-                try await loop.sleep(for: .seconds(1))
-            }
+    init(store: CatalogueStore, file: ProvidersFile, pricing: PricingRule, catalogue: CurrentCatalogue) {
+        (self.store, self.file, self.pricing, self.catalogue) = (store, file, pricing, catalogue)
+    }
+
+    /// After a failure the catalogue that was loaded last stays in force.
+    var job: Job {
+        Job("catalogue", every: Self.every) {
+            if !self.isApplied.load(ordering: .relaxed) { try await self.store.apply(self.file) }
+            self.isApplied.store(true, ordering: .relaxed)
+            self.catalogue.replace(with: try await self.store.load(pricing: self.pricing))
         }
     }
 }

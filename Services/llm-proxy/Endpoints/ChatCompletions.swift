@@ -13,7 +13,7 @@ final class ChatService: @unchecked Sendable {
     // @unchecked Sendable: confined to `loop`, like the pools it holds.
 
     let loop: EventLoop
-    let ledger: LedgerMessages
+    let ledger: LedgerClient
     let catalogue: CurrentCatalogue
     let shared: ReplicaState
     let topUpURL: String
@@ -24,7 +24,7 @@ final class ChatService: @unchecked Sendable {
     private var pools: [Catalogue.Provider: ProviderConnections] = [:]
 
     init(
-        loop: EventLoop, ledger: LedgerMessages, catalogue: CurrentCatalogue, authenticator: Authenticator, keys: ProviderKeys,
+        loop: EventLoop, ledger: LedgerClient, catalogue: CurrentCatalogue, authenticator: Authenticator, keys: ProviderKeys,
         shared: ReplicaState, topUpURL: String, log: Logger
     ) {
         self.shared = shared

@@ -149,8 +149,9 @@ package struct SigningKeysReply: Message {
     /// True if more revocations follow. ``QuerySigningKeys/following(_:)`` asks for them.
     package var hasMore: Bool
 
-    /// Keeps an answer below 1 MiB.
+    /// Keeps an answer below ``bytesMax``.
     package static let revocationsMax = 10_000
+    package static let bytesMax = 2 << 20
 
     package init(keys: [Key], revokedSessions: [SessionRevoked], revokedAPIKeys: [APIKeyID], readAt: Instant, hasMore: Bool = false) {
         self.keys = keys

@@ -29,7 +29,8 @@ final class BrokerPath: Sendable {
         let url = try stack.broker("llm-proxy")
         let log = Logger(service: "llm-proxy", level: .error)
         let requests = RPCClient(
-            try AMQPConfiguration(url: url, connectionName: "bench:rpc"), service: "llm-proxy", answeredBy: "ledger", log: log)
+            try AMQPConfiguration(url: url, connectionName: "bench:rpc"), service: "llm-proxy", repliesThrough: Topology.rpcReply.name,
+            answeredBy: "ledger", log: log)
         let publisher = AMQPPublisher(try AMQPConfiguration(url: url, connectionName: "bench:publish"), log: log)
         let running = [Task(executorPreference: loop) { await requests.run() }, Task(executorPreference: loop) { await publisher.run() }]
         guard await requests.connected(within: .seconds(5)), await publisher.connected(within: .seconds(5)) else {

@@ -114,13 +114,13 @@ final class AuthUnderTest: Sendable {
             let requests = AMQPConsumer(
                 try AMQPConfiguration(url: broker.url, connectionName: "auth:requests"), source: .queue(Topology.authRequests.name),
                 prefetch: 64, log: log)
-            let questions = QuestionServer(
+            let introspection = IntrospectionServer(
                 consumer: requests, source: LocalIdentitySource(accounts: auth.accounts, keys: auth.keys), log: log)
             let relay = OutboxRelay(pool: auth.pool, publisher: publisher, log: log)
             return try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await publisher.run() }
                 group.addTask { await requests.run() }
-                group.addTask { try await questions.run() }
+                group.addTask { try await introspection.run() }
                 group.addTask { try await relay.run() }
                 defer { group.cancelAll() }
                 #expect(await publisher.connected(within: .seconds(10)))

@@ -117,7 +117,7 @@ private final class OtherService: Sendable {
     init(url: String, loop: EventLoop) throws {
         self.loop = loop
         let amqp = try AMQPConfiguration(url: url, connectionName: "other:rpc")
-        rpc = RPCClient(amqp, service: "other", answeredBy: amqp.user, log: AuthUnderTest.log)
+        rpc = RPCClient(amqp, service: "other", repliesThrough: Topology.rpcReply.name, answeredBy: amqp.user, log: AuthUnderTest.log)
         authenticator = Authenticator(service: "other", publicURL: AuthUnderTest.publicURL, amqp: amqp, rpc: rpc, log: AuthUnderTest.log)
     }
 

@@ -6,6 +6,7 @@ import HTTP
 import HTTPWire
 import Identity
 import JSON
+import Messaging
 import Postgres
 import Telemetry
 import TestSupport
@@ -85,17 +86,19 @@ final class ProxyUnderTest: @unchecked Sendable {
             questions: AMQPConsumer(try amqp("ledger:questions"), source: .queue("questions"), prefetch: 100, log: log),
             commands: AMQPConsumer(try amqp("ledger:commands"), source: .queue("commands"), prefetch: 100, log: log))
         let markers = AMQPPublisher(try amqp("test:markers"), log: log)
-        let requests = RPCClient(try amqp("llm-proxy:rpc"), service: "llm-proxy", answeredBy: try amqp("").user, log: log)
+        let requests = RPCClient(
+            try amqp("llm-proxy:rpc"), service: "llm-proxy", repliesThrough: Topology.rpcReply.name, answeredBy: try amqp("").user, log: log
+        )
         let publisher = AMQPPublisher(try amqp("llm-proxy:publisher"), log: log)
         let provider = ScriptedProvider()
         let providerServer = try server(provider.router, on: database.loop)
         let identities = KnownKeys()
         let chat = ChatService(
             loop: database.loop,
-            ledger: LedgerMessages(
+            ledger: LedgerClient(
                 requests: requests, publisher: publisher,
-                outbox: ChargeOutbox(pool: database, loop: database.loop, keepWithin: times.keepWithin),
-                holder: "llm-proxy:test",
+                outbox: ChargeOutbox(pool: database, loop: database.loop, enqueueWithin: times.keepWithin),
+                replica: "llm-proxy:test",
                 timing: .init(
                     holdWithin: times.holdWithin, holdTimeToLive: times.holdTimeToLive, fundsWithin: times.fundsWithin,
                     confirmWithin: .seconds(10), outagePatience: times.outagePatience),
@@ -214,8 +217,7 @@ extension ProxyUnderTest {
     /// Sends a command after the commands of the proxy.
     func sendMarker() async throws {
         let marker = VoidHold(chargeID: .make(), accountID: .make(), reason: "marker")
-        let context = MessageContext(conversationID: .make(), trace: .new())
-        try await markers.publish(OutgoingMessage(marker, id: .make(), in: context), within: .seconds(10))
+        try await markers.publish(OutgoingMessage(marker, from: "llm-proxy"), within: .seconds(10))
     }
 
     func withoutOutbox(_ body: () async throws -> Void) async throws {

@@ -1,5 +1,6 @@
 import AMQP
 import Contracts
+import Messaging
 import TestSupport
 import Values
 
@@ -70,8 +71,7 @@ final class ScriptedLedger: @unchecked Sendable {
             reply = await answerExtend(question)
         }
         if let reply {
-            questions.answer(
-                delivery, messageID: MessageID.make().description, type: HoldReply.name, body: reply.encoded())
+            questions.answer(reply, to: delivery)
         } else {
             questions.ack(delivery)
         }

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 struct AMQPConsumerTests {
-    @Test func `at most the prefetch is unsettled, and each settled delivery lets another in`() async throws {
+    @Test func `at most the prefetch is open, and each concluded delivery lets another in`() async throws {
         try await filled(with: 20) { broker in
             try await withConsumer(broker, .queue("work"), prefetch: 5) { consumer in
                 var out: [Delivery] = []
@@ -18,7 +18,7 @@ struct AMQPConsumerTests {
         }
     }
 
-    @Test func `unsettled deliveries are redelivered, marked so, after the connection is lost`() async throws {
+    @Test func `open deliveries are redelivered, marked so, after the connection is lost`() async throws {
         try await filled(with: 3) { broker in
             try await withConsumer(broker, .queue("work")) { consumer in
                 let first = try await gather(3, from: consumer)
@@ -27,7 +27,7 @@ struct AMQPConsumerTests {
                 let again = try await gather(2, from: consumer)
                 #expect(again.map(\.properties.messageID) == ["1", "2"])
                 #expect(again.allSatisfy { $0.redelivered })
-                // A delivery of the earlier connection must not settle the one that has the same
+                // A delivery of the earlier connection must not conclude the one that has the same
                 // tag now.
                 for delivery in first { consumer.ack(delivery) }
                 consumer.ack(again[0])
@@ -56,7 +56,7 @@ struct AMQPConsumerTests {
         }
     }
 
-    @Test func `deliveries may be settled in any order, and no other delivery is settled`() async throws {
+    @Test func `deliveries may be concluded in any order, and no other delivery is concluded`() async throws {
         try await filled(with: 200) { broker in
             try await withConsumer(broker, .queue("work"), prefetch: 200) { consumer in
                 let deliveries = try await gather(200, max: 200, from: consumer)

@@ -50,7 +50,8 @@ func withRPCClient<Result: Sendable>(
 ) async throws -> Result {
     var configuration = try AMQPConfiguration(url: broker.url, connectionName: "test:rpc")
     adjust(&configuration)
-    let client = RPCClient(configuration, service: "test", answeredBy: answerer ?? configuration.user, log: log)
+    let client = RPCClient(
+        configuration, service: "test", repliesThrough: "rpc.reply", answeredBy: answerer ?? configuration.user, log: log)
     async let running: Void = client.run()
     guard await client.connected(within: .seconds(10)) else { throw NotConnected() }
     let result = try await body(client)

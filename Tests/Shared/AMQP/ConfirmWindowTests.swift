@@ -15,18 +15,18 @@ struct ConfirmWindowTests {
         return window
     }
 
-    private func settled(_ window: inout ConfirmWindow<String>, _ tag: UInt64, multiple: Bool = false) throws -> [String] {
+    private func concluded(_ window: inout ConfirmWindow<String>, _ tag: UInt64, multiple: Bool = false) throws -> [String] {
         var tokens: [String] = []
-        try window.settle(tag: tag, multiple: multiple) { token, _ in tokens.append(token) }
+        try window.conclude(tag: tag, multiple: multiple) { token, _ in tokens.append(token) }
         return tokens
     }
 
-    @Test func `a multiple confirm settles each open message up to its tag once`() throws {
+    @Test func `a multiple confirm concludes each open message up to its tag once`() throws {
         var window = window(["a", "b", "c", "d"])
-        var told = [try settled(&window, 2), try settled(&window, 3, multiple: true), try settled(&window, 3, multiple: true)]
+        var told = [try concluded(&window, 2), try concluded(&window, 3, multiple: true), try concluded(&window, 3, multiple: true)]
         #expect(told == [["b"], ["a", "c"], []])
         #expect(window.count == 1)
-        told = [try settled(&window, 4)]
+        told = [try concluded(&window, 4)]
         #expect(told == [["d"]])
         #expect(window.count == 0)
     }
@@ -35,7 +35,7 @@ struct ConfirmWindowTests {
         var window = window(["a", "a", "b"])
         window.markReturned(Channel.Returned(code: 312, text: "NO_ROUTE", exchange: "", routingKey: "a", messageID: "a"))
         var returned: [Bool] = []
-        try window.settle(tag: 3, multiple: true) { _, mark in returned.append(mark != nil) }
+        try window.conclude(tag: 3, multiple: true) { _, mark in returned.append(mark != nil) }
         #expect(returned == [true, false, false])
     }
 
@@ -45,7 +45,7 @@ struct ConfirmWindowTests {
         window.expire(now: MonotonicInstant(nanoseconds: 150)) { late.append($0) }
         #expect(late == ["a"])
         #expect(window.nextDeadline == MonotonicInstant(nanoseconds: 200))
-        let told = try settled(&window, 2, multiple: true)
+        let told = try concluded(&window, 2, multiple: true)
         #expect(told == ["b"])
         var lost: [String] = []
         window.reset { token, _ in lost.append(token) }
@@ -53,7 +53,7 @@ struct ConfirmWindowTests {
         #expect(window.count == 0)
     }
 
-    @Test func `random confirms settle each message exactly once`() throws {
+    @Test func `random confirms conclude each message exactly once`() throws {
         let seed = drawSeed()
         var random = SplitMix64(seed: seed)
         var window = window((0..<10_000).map(String.init))
@@ -61,7 +61,7 @@ struct ConfirmWindowTests {
         var told: [String] = []
         while let tag = open.randomElement(using: &random) {
             let multiple = Bool.random(using: &random) && Bool.random(using: &random)
-            told += try settled(&window, tag, multiple: multiple)
+            told += try concluded(&window, tag, multiple: multiple)
             if multiple { open = open.filter { $0 > tag } } else { open.remove(tag) }
         }
         #expect(told.count == 10_000 && Set(told).count == 10_000, "seed \(seed)")

@@ -70,7 +70,7 @@ struct ProtocolTests {
             broker.reply(tag: 2, to: second.correlationID, from: "auth")
             _ = peer.waitForHangup()
         }
-        let client = RPCClient(try configuration(server), service: "test", answeredBy: "auth", log: log)
+        let client = RPCClient(try configuration(server), service: "test", repliesThrough: "rpc.reply", answeredBy: "auth", log: log)
         async let running: Void = client.run()
         #expect(await client.connected(within: .seconds(10)))
         @Sendable func ask(_ id: String, within limit: Duration) async -> RPCError? {
@@ -109,7 +109,7 @@ struct ProtocolTests {
         }
     }
 
-    @Test func `a confirm of tag 0 settles all messages`() async throws {
+    @Test func `a confirm of tag 0 concludes all messages`() async throws {
         let server = ScriptedServer { peer in
             let broker = ScriptedBroker(peer: peer)
             guard broker.open(), broker.selectConfirms() else { return }

@@ -137,7 +137,8 @@ struct RPCClientTests {
     @Test func `a call before there is a connection, and after the end, was never sent`() async throws {
         try await TestBroker.with { broker in
             let client = RPCClient(
-                try AMQPConfiguration(url: broker.url, connectionName: "test:rpc"), service: "test", answeredBy: "ledger", log: log)
+                try AMQPConfiguration(url: broker.url, connectionName: "test:rpc"), service: "test", repliesThrough: "rpc.reply",
+                answeredBy: "ledger", log: log)
             var failure = await outcome(client, within: .seconds(60))
             #expect(failure == .notSent(.disconnected))
             #expect(failure?.neverArrived == true)
@@ -224,5 +225,10 @@ func echo(_ server: AMQPConsumer) async throws {
 }
 
 func answer(_ request: Delivery, from server: AMQPConsumer, body: [UInt8] = []) {
-    server.answer(request, messageID: "r", type: "hold.reply.v1", body: body)
+    let properties = MessageProperties(
+        messageID: "r", correlationID: request.properties.correlationID, type: "hold.reply.v1", persistent: false)
+    server.answer(
+        request,
+        with: OutgoingMessage(
+            exchange: "rpc.reply", routingKey: request.properties.replyTo, body: body, properties: properties, mandatory: false))
 }

@@ -18,7 +18,7 @@ struct SingleActiveTests {
                 let results = await publisher.publish(batch: (0..<10).map { message("\($0)", to: "work") }, within: .seconds(10))
                 #expect(results.allSatisfy { $0.isSuccess })
             }
-            // The first consumer gets its prefetch, settles one delivery, and gets one more.
+            // The first consumer gets its prefetch, concludes one delivery, and gets one more.
             var held = try await gather(4, from: first)
             first.ack(held[0])
             held += try await gather(1, from: first)
@@ -40,7 +40,7 @@ struct SingleActiveTests {
                 deliveries = try await second.next(max: 100)
             }
             // The second consumer gets nothing before the end of the first. Then it gets all
-            // messages but the settled one, in order.
+            // messages but the concluded one, in order.
             #expect(seen == Array(1..<10))
             await second.stop(within: .seconds(5))
             await secondRunning

@@ -1,4 +1,5 @@
 import EventLoop
+import Messaging
 import Outbox
 import Postgres
 import Telemetry
@@ -80,7 +81,7 @@ struct InboxTests {
             let error = await #expect(throws: PostgresError.self) {
                 try await pool.transaction { try await Inbox.claim(stale, for: "queue", in: $0) }
             }
-            #expect(error?.sqlState == "23514")
+            #expect(error?.sqlState == .checkViolation)
         }
     }
 

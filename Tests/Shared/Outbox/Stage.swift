@@ -2,6 +2,7 @@ import AMQP
 import Contracts
 import EventLoop
 import Glibc
+import Messaging
 import Outbox
 import Postgres
 import Synchronization

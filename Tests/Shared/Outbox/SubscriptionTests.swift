@@ -1,6 +1,7 @@
 import AMQP
 import Contracts
 import EventLoop
+import Messaging
 import Outbox
 import Postgres
 import Synchronization

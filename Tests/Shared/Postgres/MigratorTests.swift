@@ -54,7 +54,7 @@ struct MigratorTests {
         try await withDirectories { directories, pool in
             try directories.write(1, "0001_a.sql", "CREATE TABLE a (n bigint); SELECT 1 / 0;")
             let error = await #expect(throws: PostgresError.self) { try await directories.migrate(pool) }
-            #expect(error?.sqlState == "22012")
+            #expect(error?.sqlState == SQLState("22012"))
             #expect(error?.statement == "0001_a.sql")
             try directories.write(1, "0001_a.sql", "CREATE TABLE a (n bigint);")
             let applied = try await directories.migrate(pool)

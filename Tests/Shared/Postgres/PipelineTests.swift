@@ -38,9 +38,9 @@ struct PipelineTests {
             let error = await #expect(throws: PostgresError.self) {
                 try await pool.pipeline(CreateNote(id: 1, text: "a"), DivideTen(by: 0), CreateNote(id: 2, text: "b"))
             }
-            #expect(error?.sqlState == "22012")
+            #expect(error?.sqlState == SQLState("22012"))
             #expect(error?.statement == "DivideTen")
-            #expect(error?.isRetriable == false)
+            #expect(error?.isTransient == false)
             #expect(try await pool.one(CountNotes()) == 0)
             #expect(try await pool.one(DivideTen(by: 5)) == 2)
             #expect(pool.connectionsOpen == 1)
@@ -68,7 +68,7 @@ struct PipelineTests {
                     }
                 }
                 #expect(error?.code == .connectionLost)
-                #expect(error?.isRetriable == true)
+                #expect(error?.isTransient == true)
             }
             try await pool.withConnection { first async throws in
                 #expect(try await first.one(ReadChanging()) == 1)
@@ -95,7 +95,7 @@ struct PipelineTests {
         try await TestDatabase.current.withPool(connectionsMax: 1) { pool async throws in
             for _ in 0..<2 {
                 let error = await #expect(throws: PostgresError.self) { try await pool.query(Broken()) }
-                #expect(error?.sqlState == "42601")
+                #expect(error?.sqlState == SQLState("42601"))
                 #expect(error?.statement == "Broken")
             }
         }
@@ -108,7 +108,7 @@ struct PipelineTests {
                 let error = await #expect(throws: PostgresError.self) {
                     try await transaction.execute(CreateNote(id: 500, text: "y"))
                 }
-                #expect(error?.sqlState == "23505")
+                #expect(error?.sqlState == .uniqueViolation)
                 #expect(error?.isViolation(of: "note_pkey") == true)
                 await transaction.rollback()
             }

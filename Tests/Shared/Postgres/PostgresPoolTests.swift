@@ -26,7 +26,7 @@ struct PostgresPoolTests {
             try await pool.withConnection { connection async throws in
                 let error = await #expect(throws: PostgresError.self) { try await pool.one(DivideTen(by: 1)) }
                 #expect(error?.code == .poolTimedOut)
-                #expect(error?.isRetriable == true)
+                #expect(error?.isTransient == true)
                 #expect(pool.tasksWaiting == 0)
                 #expect(try await connection.one(DivideTen(by: 1)) == 10)
             }
@@ -212,8 +212,8 @@ struct PostgresPoolTests {
         configuration.statementTimeout = .milliseconds(30)
         try await TestDatabase.withPool(configuration) { pool async throws in
             let error = await #expect(throws: PostgresError.self) { try await pool.query(Sleep(seconds: 10)) }
-            #expect(error?.sqlState == "57014")
-            #expect(error?.isRetriable == true)
+            #expect(error?.sqlState == .queryCanceled)
+            #expect(error?.isTransient == true)
             #expect(pool.connectionsOpen == 1)
         }
     }

@@ -99,8 +99,8 @@ struct PostgresTransactionTests {
                     try await first.execute(CreateNote(id: 41, text: "first"))
                 }
             }
-            #expect(error?.sqlState == "40001")
-            #expect(error?.isRetriable == true)
+            #expect(error?.sqlState == .serializationFailure)
+            #expect(error?.isTransient == true)
         }
     }
 
@@ -116,8 +116,8 @@ struct PostgresTransactionTests {
                 }
             }
             #expect(error?.code == .connectionLost)
-            #expect(error?.sqlState == "57P01")
-            #expect(error?.isRetriable == true)
+            #expect(error?.sqlState == SQLState("57P01"))
+            #expect(error?.isTransient == true)
             #expect(try await pool.one(NoteExists(id: 50)) == false)
         }
     }
@@ -144,7 +144,7 @@ struct PostgresTransactionTests {
                 }
             }
             #expect(error?.code == .commitUnknown)
-            #expect(error?.isRetriable == false)
+            #expect(error?.isTransient == true)
         }
     }
 }

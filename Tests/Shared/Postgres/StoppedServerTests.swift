@@ -76,7 +76,7 @@ struct StoppedServerTests {
                     _ = try await transaction.query(Sleep(seconds: 3))
                 }
                 let error = await #expect(throws: PostgresError.self) { _ = try await pool.query(Sleep(seconds: 3)) }
-                #expect(error?.sqlState == "57014", "the allowance ends with its transaction")
+                #expect(error?.sqlState == .queryCanceled, "the allowance ends with its transaction")
             }
         }
     }

@@ -1,6 +1,7 @@
 import EventLoop
 import Glibc
 import LedgerCore
+import Values
 
 /// A disturbance of a running stack. After each one every component runs again.
 enum Fault: String, CaseIterable, Sendable {

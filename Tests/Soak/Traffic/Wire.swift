@@ -31,7 +31,8 @@ final class Wire: Sendable {
             configuration.reconnectWithin = .seconds(1)
             return configuration
         }
-        requests = RPCClient(try broker("llm-proxy", "rpc"), service: "llm-proxy", answeredBy: "ledger", log: log)
+        requests = RPCClient(
+            try broker("llm-proxy", "rpc"), service: "llm-proxy", repliesThrough: Topology.rpcReply.name, answeredBy: "ledger", log: log)
         charges = AMQPPublisher(try broker("llm-proxy", "charges"), log: log)
         purchases = AMQPPublisher(try broker("billing", "purchases"), log: log)
         deadLetters = try [Topology.ledgerCharges, Topology.ledgerPurchases].compactMap(\.deadLetterQueue).map { queue in

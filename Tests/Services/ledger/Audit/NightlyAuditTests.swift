@@ -1,4 +1,5 @@
 import EventLoop
+import Jobs
 import Postgres
 import Synchronization
 import Telemetry
@@ -23,10 +24,15 @@ struct NightlyAuditTests {
     @Test(arguments: ["3:30", "24:00", "03:60", "03:30:00", "noon", ""])
     func `a malformed time of day is refused`(text: String) { #expect(TimeOfDay(text) == nil) }
 
+    @Test func `a failed audit rests for six hours, unless the database is unavailable`() {
+        #expect(NightlyAudit.rest(after: PostgresError(.server, "", sqlState: .queryCanceled)) == .seconds(6 * 3_600))
+        #expect(NightlyAudit.rest(after: PostgresError(.connectionLost, "")) == nil)
+    }
+
     @Test func `one of several ledgers audits each night, and a missed night is made up for once`() async throws {
         try await withAuditors(3) { auditors in
             let clock = ManualClock("2030-01-01T03:29:00Z")
-            let nights = try auditors.map { NightlyAudit($0, at: try night, interval: .milliseconds(5), now: { clock.now }, log: silent) }
+            let nights = try auditors.map { NightlyAudit($0, at: try night, interval: .milliseconds(5), now: { clock.now }) }
             try await running(nights) {
                 // Once when it begins, once for its first look.
                 try await until("all have begun") { clock.timesAsked >= 6 }
@@ -68,7 +74,7 @@ struct NightlyAuditTests {
             clock.set("2032-01-02T03:30:00Z")
             // The other ledger audits; this one reports.
             #expect(try await auditors[1].run(due: try night.last(before: clock.now))?.audit.findings.count == 1)
-            try await running([NightlyAudit(auditors[0], at: try night, interval: .milliseconds(5), now: { clock.now }, log: silent)]) {
+            try await running([NightlyAudit(auditors[0], at: try night, interval: .milliseconds(5), now: { clock.now })]) {
                 try await until("the finding is told") { findings.current == 1 }
                 #expect(lastSuccess.current == clean.finished.seconds)
             }
@@ -114,7 +120,9 @@ struct NightlyAuditTests {
     }
 
     private func running(_ nights: [NightlyAudit], _ body: () async throws -> Void) async throws {
-        let tasks = nights.map { night in Task(executorPreference: TestDatabase.loop) { try await night.run() } }
+        let tasks = nights.map { night in
+            Task(executorPreference: TestDatabase.loop) { try await night.job.run(on: TestDatabase.loop, log: silent) }
+        }
         let result: Result<Void, any Error>
         do { result = .success(try await body()) } catch { result = .failure(error) }
         for task in tasks { task.cancel() }

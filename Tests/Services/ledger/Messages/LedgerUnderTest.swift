@@ -74,7 +74,7 @@ final class LedgerUnderTest: @unchecked Sendable {
 
     /// Makes a sweep that has asked for nothing yet.
     func sweeper() -> Sweeper {
-        Sweeper(store: ledger.store, runner: ledger.runner, publisher: events, interval: .seconds(1), log: log)
+        Sweeper(store: ledger.store, runner: ledger.runner, publisher: events, log: log)
     }
 
     func start() async throws {
@@ -129,7 +129,7 @@ final class Peers: Sendable {
 
     init(_ broker: TestBroker) throws {
         let amqp = try AMQPConfiguration(url: broker.url, connectionName: "llm-proxy:rpc")
-        rpc = RPCClient(amqp, service: "llm-proxy", answeredBy: amqp.user, log: log)
+        rpc = RPCClient(amqp, service: "llm-proxy", repliesThrough: Topology.rpcReply.name, answeredBy: amqp.user, log: log)
         publisher = AMQPPublisher(try AMQPConfiguration(url: broker.url, connectionName: "llm-proxy:publisher"), log: log)
     }
 

@@ -1,6 +1,7 @@
 import AMQP
 import Contracts
 import EventLoop
+import Messaging
 import Postgres
 import Telemetry
 import TestSupport

@@ -119,7 +119,7 @@ struct LateEntryTests {
             let error = await #expect(throws: PostgresError.self) {
                 try await ledger.pool.withConnection { try await $0.script("SELECT detach_journal_month('\(month.start)')") }
             }
-            #expect(error?.sqlState == "40001")
+            #expect(error?.sqlState == .serializationFailure)
             #expect(try await ledger.findings() == [])
         }
     }
@@ -222,7 +222,7 @@ struct MonthLockTests {
             try await ledgers[0].pool.transaction { holder in
                 try await holder.script("LOCK TABLE journal IN SHARE UPDATE EXCLUSIVE MODE")
                 let error = await #expect(throws: PostgresError.self) { try await ledgers[1].store.prepareJournal() }
-                #expect(error?.sqlState == "55P03")
+                #expect(error?.sqlState == .lockNotAvailable)
             }
             try await ledgers[1].store.prepareJournal()
             #expect(try await ledgers[0].count(table) == 0)

@@ -112,7 +112,7 @@ struct LockedAccountTests {
                     let error = await #expect(throws: PostgresError.self) {
                         try await ledgers[0].store.changeSettings(of: account, change)
                     }
-                    #expect(error?.sqlState == "55P03", "\(String(describing: error))")
+                    #expect(error?.sqlState == .lockNotAvailable, "\(String(describing: error))")
                 }
                 try await ledgers[0].store.changeSettings(of: account, change)
             }

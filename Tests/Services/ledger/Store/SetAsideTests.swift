@@ -13,7 +13,7 @@ import Values
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct SetAsideTests {
     /// The error of a lock time-out, as `detach-month` can cause it by a lock on the journal.
-    private static let lockTimeout = PostgresError(.server, "canceling statement due to lock timeout", sqlState: "55P03")
+    private static let lockTimeout = PostgresError(.server, "canceling statement due to lock timeout", sqlState: .lockNotAvailable)
 
     @Test func `the first grant of an account is applied from a line too`() async throws {
         let database = TestDatabase.current
@@ -54,7 +54,7 @@ struct SetAsideTests {
             let faults = FaultPoints { point in
                 guard point == .beforeLock, !lost.isRaised else { return }
                 lost.raise()
-                throw PostgresError(.commitUnknown, "the server ended the connection", sqlState: "57P01")
+                throw PostgresError(.commitUnknown, "the server ended the connection", sqlState: SQLState("57P01"))
             }
             let ledger = StoreUnderTest(database, faults: faults)
             try await ledger.start()

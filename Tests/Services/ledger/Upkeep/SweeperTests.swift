@@ -53,6 +53,6 @@ extension StoreUnderTest {
     /// Makes a sweeper without a broker: it can sweep lots only.
     fileprivate func sweeper() throws -> Sweeper {
         let publisher = AMQPPublisher(try AMQPConfiguration(url: "amqp://guest:guest@127.0.0.1:1/", connectionName: "none"), log: silent)
-        return Sweeper(store: store, runner: runner, publisher: publisher, interval: .seconds(1), log: silent)
+        return Sweeper(store: store, runner: runner, publisher: publisher, log: silent)
     }
 }

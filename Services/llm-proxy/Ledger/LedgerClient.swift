@@ -2,13 +2,13 @@ import AMQP
 import Contracts
 import EventLoop
 import Identity
+import Messaging
 import Outbox
-import Postgres
 import Telemetry
 import Values
 
-/// The messages from the proxies to the ledger. A proxy has no queue to consume: the ledger's reply
-/// goes to the task that asked.
+/// Sends the messages of the proxies to the ledger. A proxy has no queue to consume: the ledger's
+/// reply goes to the task that asked.
 ///
 /// | message | how | when |
 /// |---|---|---|
@@ -18,7 +18,7 @@ import Values
 /// | `hold.void.v1` | confirmed, else outbox | after a held call that costs nothing |
 /// | `hold.void.v1` | sent and forgotten | after a question for a hold that was sent and not answered |
 /// | `hold.report.v1` | sent and forgotten | every few seconds of a long call |
-struct LedgerMessages: Sendable {
+struct LedgerClient: Sendable {
     struct Timing: Sendable {
         /// The time for the answer to one question. After it the call is refused with `ledger_unavailable`.
         var holdWithin: Duration
@@ -38,7 +38,7 @@ struct LedgerMessages: Sendable {
         ) {
             (self.holdWithin, self.holdTimeToLive, self.fundsWithin) = (holdWithin, holdTimeToLive, fundsWithin)
             self.confirmWithin = confirmWithin
-            self.outagePatience = outagePatience ?? holdTimeToLive + LedgerMessages.outageMargin
+            self.outagePatience = outagePatience ?? holdTimeToLive + LedgerClient.outageMargin
         }
 
         var reportEvery: Duration { min(.seconds(5), holdTimeToLive / 4) }
@@ -47,7 +47,8 @@ struct LedgerMessages: Sendable {
     let requests: RPCClient
     let publisher: AMQPPublisher
     let outbox: ChargeOutbox
-    let holder: String
+    /// Names this replica, in the context of its holds.
+    let replica: String
     let timing: Timing
     let log: Logger
 
@@ -74,7 +75,7 @@ struct LedgerMessages: Sendable {
     ) async throws -> HoldReply {
         let question = PlaceHold(
             chargeID: charge, accountID: caller.accountID, amounts: amounts, takesShare: takesShare,
-            timeToLiveMilliseconds: Int64(timing.holdTimeToLive.milliseconds), holder: holder, apiKeyID: caller.apiKeyID,
+            timeToLiveMilliseconds: timing.holdTimeToLive.wholeMilliseconds, holder: replica, apiKeyID: caller.apiKeyID,
             keyLimits: caller.keyLimits)
         do {
             return try await ask(question, on: loop, in: context)
@@ -82,7 +83,7 @@ struct LedgerMessages: Sendable {
             throw error
         } catch {
             let void = VoidHold(chargeID: charge, accountID: caller.accountID, reason: "the ledger did not answer")
-            try? publisher.send(OutgoingMessage(void, id: .make(), in: context), within: timing.confirmWithin)
+            try? publisher.send(message(void, in: context), within: timing.confirmWithin)
             throw error
         }
     }
@@ -98,48 +99,40 @@ struct LedgerMessages: Sendable {
         let deadline = MonotonicInstant.current() + timing.holdWithin
         var pause = Self.busyPause
         while true {
-            let reply = try await askOnce(question, within: deadline - MonotonicInstant.current(), in: context)
+            let reply = try await requests.ask(
+                question, for: HoldReply.self, within: deadline - MonotonicInstant.current(), conversation: context.conversationID,
+                trace: context.trace)
             guard reply.status == .busy, deadline - MonotonicInstant.current() > pause * 2 else { return reply }
             try await loop.sleep(for: pause)
             pause = min(pause * 2, .seconds(1))
         }
     }
 
-    private func askOnce<Question: Message>(
-        _ question: Question, within limit: Duration, in context: MessageContext
-    ) async throws -> HoldReply {
-        let delivery = try await requests.call(
-            exchange: Question.exchange.name, routingKey: question.routingKey, type: Question.name, body: question.encoded(),
-            headers: [("traceparent", context.trace.traceparent), ("x-conversation-id", context.conversationID.description)],
-            messageID: MessageID.make().description, within: limit)
-        return try HoldReply(decoding: delivery.body)
-    }
-
     /// Makes a charge durable: confirmed by the broker, or committed to the outbox.
     /// - Returns: false if neither is certain in time. The hold then expires at the largest report,
     ///   unless the broker or the outbox has the charge after all.
     func settle(_ settlement: SettleCharge, in context: MessageContext) async -> Bool {
-        await makeDurable(SettleCharges([settlement]), in: context)
+        await publishOrEnqueue(SettleCharges([settlement]), in: context)
     }
 
     /// Frees a hold. When even the outbox cannot take it, the hold expires by itself.
     func void(_ charge: ChargeID, of account: AccountID, because reason: String, in context: MessageContext) async {
-        _ = await makeDurable(VoidHold(chargeID: charge, accountID: account, reason: reason), in: context)
+        _ = await publishOrEnqueue(VoidHold(chargeID: charge, accountID: account, reason: reason), in: context)
     }
 
-    /// Says what a running call has used and prolongs its hold. A lost report is made good by the next one.
+    /// Reports the usage of a running call, which prolongs its hold. The next report makes up for a lost one.
     func report(_ charge: ChargeID, of account: AccountID, usedSoFar: Credits, in context: MessageContext) {
         let report = ReportUsage(
             chargeID: charge, accountID: account, usedSoFar: usedSoFar,
-            timeToLiveMilliseconds: Int64(timing.holdTimeToLive.milliseconds))
-        try? publisher.send(OutgoingMessage(report, id: .make(), in: context), within: timing.confirmWithin)
+            timeToLiveMilliseconds: timing.holdTimeToLive.wholeMilliseconds)
+        try? publisher.send(self.message(report, in: context), within: timing.confirmWithin)
     }
 
-    private func makeDurable(_ message: some Message, in context: MessageContext) async -> Bool {
+    private func publishOrEnqueue(_ message: some Message, in context: MessageContext) async -> Bool {
         // One id for both ways: should the broker have taken what it did not confirm, the ledger sees it twice and charges once.
         let id = MessageID.make()
         do {
-            try await publisher.publish(OutgoingMessage(message, id: id, in: context), within: timing.confirmWithin)
+            try await publisher.publish(self.message(message, id: id, in: context), within: timing.confirmWithin)
             return true
         } catch {
             log.warning("publish failed, message goes to the outbox", ["message.type": .string(type(of: message).name)], error: error)
@@ -147,46 +140,19 @@ struct LedgerMessages: Sendable {
         do {
             // The message has no ordering key: a charge has one end, and reports may come in any
             // order.
-            let kept = TraceContext.$current.withValue(context.trace) {
+            let row = TraceContext.$current.withValue(context.trace) {
                 OutboxMessage(message, id: id, conversationID: context.conversationID)
             }
-            try await outbox.keep(kept)
+            try await outbox.enqueue(row)
             return true
         } catch {
             log.error("outbox failed, message is not durable", ["message.type": .string(type(of: message).name)], error: error)
             return false
         }
     }
-}
 
-/// The proxy's outbox, reached from any loop: its pool lives on one.
-struct ChargeOutbox: Sendable {
-    let pool: PostgresPool
-    let loop: EventLoop
-    /// The time for the database to commit a message.
-    var keepWithin = Duration.seconds(10)
-
-    struct NotKeptInTime: Error, CustomStringConvertible {
-        let limit: Duration
-        var description: String { "no commit within \(limit)" }
-    }
-
-    /// - Throws: ``NotKeptInTime`` after ``keepWithin``. The write goes on, so the row may still be
-    ///   committed.
-    func keep(_ message: OutboxMessage) async throws {
-        // A task of its own on the pool's loop, awaited here: the transaction must not end with a caller who hangs up.
-        try await Task(executorPreference: loop) {
-            let kept = Wait<Void>(on: loop)
-            Task(executorPreference: loop) {
-                do {
-                    try await pool.transaction { try await Outbox.add([message], in: $0) }
-                    kept.succeed(())
-                } catch {
-                    kept.fail(error)
-                }
-            }
-            try await kept.value(within: keepWithin, elseThrow: NotKeptInTime(limit: keepWithin))
-        }.value
+    private func message(_ message: some Message, id: MessageID = .make(), in context: MessageContext) -> OutgoingMessage {
+        OutgoingMessage(message, id: id, conversation: context.conversationID, trace: context.trace, from: log.service)
     }
 }
 
@@ -194,16 +160,4 @@ struct ChargeOutbox: Sendable {
 struct MessageContext: Sendable {
     var conversationID: ConversationID
     var trace: TraceContext
-}
-
-extension OutgoingMessage {
-    init<M: Message>(_ message: M, id: MessageID, in context: MessageContext) {
-        let envelope = Envelope(
-            messageID: id, conversationID: context.conversationID, causationID: nil, type: M.name, sender: "", trace: context.trace.child(),
-            sentAt: .now())
-        self.init(
-            exchange: M.exchange.name, routingKey: message.routingKey, body: message.encoded(),
-            properties: envelope.properties(from: "llm-proxy")
-        )
-    }
 }

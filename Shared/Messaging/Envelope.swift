@@ -45,31 +45,22 @@ package struct Envelope: Sendable {
         guard let messageID = MessageID(properties.messageID), !properties.type.isEmpty else { return nil }
         self.init(
             messageID: messageID,
-            conversationID: properties.header(Header.conversation).flatMap { ConversationID($0) }
-                ?? ConversationID(rawValue: messageID.rawValue),
-            causationID: properties.header(Header.causation).flatMap { MessageID($0) },
+            conversationID: properties.conversation ?? ConversationID(rawValue: messageID.rawValue),
+            causationID: properties.header(MessageHeader.causation).flatMap { MessageID($0) },
             type: properties.type,
             sender: properties.userID,
-            trace: properties.header(Header.traceparent).flatMap { TraceContext(traceparent: $0) },
-            sentAt: properties.header(Header.sentAt).flatMap { Instant($0) })
+            trace: properties.trace,
+            sentAt: properties.header(MessageHeader.sentAt).flatMap { Instant($0) })
     }
 
     /// The AMQP properties that carry this envelope.
     package func properties(from service: String) -> MessageProperties {
-        var headers = [(Header.conversation, conversationID.description)]
-        if let trace { headers.append((Header.traceparent, trace.traceparent)) }
-        if let causationID { headers.append((Header.causation, causationID.description)) }
-        if let sentAt { headers.append((Header.sentAt, sentAt.description)) }
+        var headers = [(MessageHeader.conversation, conversationID.description)]
+        if let trace { headers.append((MessageHeader.traceparent, trace.traceparent)) }
+        if let causationID { headers.append((MessageHeader.causation, causationID.description)) }
+        if let sentAt { headers.append((MessageHeader.sentAt, sentAt.description)) }
         return MessageProperties(
             messageID: messageID.description, correlationID: conversationID.description, type: type, appID: service,
             timestamp: UInt64(max(0, (sentAt ?? .now()).seconds)), headers: headers)
-    }
-
-    enum Header {
-        static let traceparent = "traceparent"
-        static let conversation = "x-conversation-id"
-        static let causation = "x-causation-id"
-        /// RFC 3339 with microseconds: the AMQP timestamp has whole seconds only.
-        static let sentAt = "x-sent-at"
     }
 }

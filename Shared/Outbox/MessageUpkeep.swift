@@ -1,34 +1,23 @@
 import EventLoop
+import Jobs
 import Postgres
 import Telemetry
 
-/// Keeps the message tables in shape and their gauges true.
-struct Upkeep: Sendable {
+/// Makes and drops partitions of the inbox, deletes old rows, and measures what waits.
+struct MessageUpkeep: Sendable {
     let pool: PostgresPool
-    let log: Logger
     let metrics: MessageMetrics
 
-    /// Gauges every ten seconds; partitions and old rows every ten minutes. Errors wait for the next round.
-    func run() async throws {
-        var round = 0
-        while true {
-            do {
-                if round % 60 == 0 { try await tidy() }
-                try await measure()
-            } catch let error as CancellationError {
-                throw error
-            } catch {
-                log.warning("message upkeep failed", error: error)
-            }
-            round += 1
-            try await pool.loop.sleep(for: .seconds(10))
-        }
+    var jobs: [Job] {
+        [
+            Job("message tables", every: .seconds(600), within: .seconds(300), leader: pool) { try await tidy() },
+            Job("message gauges", every: .seconds(10)) { try await measure() },
+        ]
     }
 
-    /// Only one replica at a time; it deletes in steps so that no lock is held for long.
-    func tidy() async throws {
+    /// Deletes in steps, so that no lock is held for long.
+    private func tidy() async throws {
         try await pool.transaction { transaction in
-            guard try await transaction.one(TryUpkeepLock()) else { return }
             try await transaction.execute(LimitLockWait())
             try await transaction.execute(TendInbox())
         }
@@ -50,12 +39,8 @@ struct Upkeep: Sendable {
     }
 }
 
-private struct TryUpkeepLock: Statement {
-    typealias Output = Bool
-    static let sql = "SELECT pg_try_advisory_xact_lock(hashtext('message_upkeep:' || current_schema()))"
-}
-
-/// Attaching and dropping partitions lock the whole inbox for a moment: rather fail now than make all claims wait.
+/// Attaching and dropping partitions lock the whole inbox for a moment. All handlers would wait
+/// behind a lock that is not free.
 private struct LimitLockWait: Statement {
     static let sql = "SELECT set_config('lock_timeout', '2s', true)"
 }

@@ -1,0 +1,59 @@
+import Configuration
+import Crypto
+import Jobs
+import Postgres
+import Telemetry
+import TestSupport
+import Testing
+
+@testable import Auth
+
+@Suite(.authDatabase, .serialized) struct UpkeepTests {
+    private let metrics = Metrics()
+
+    @Test func `a failing sweep of sessions keeps neither tokens nor the first administrator away`() async throws {
+        try await AuthUnderTest.with { auth in
+            let admin = AuthSettings.Admin(email: try #require(EmailAddress("admin@example.com")), password: Secret("operator's word"))
+            let upkeep = Upkeep(keyring: auth.accounts.keyring, accounts: auth.accounts, admin: admin, log: AuthUnderTest.log)
+            try await auth.pool.withConnection { try await $0.script("ALTER TABLE login_failure RENAME TO lost") }
+            try await running(upkeep.required + upkeep.others) {
+                try await until("the sweep has failed") { count("failed", of: "session sweep") >= 2 }
+                try await until("auth can serve") { upkeep.required.allSatisfy(\.hasSucceeded) }
+                #expect(upkeep.others.allSatisfy { !$0.hasSucceeded })
+                try await auth.pool.withConnection { try await $0.script("ALTER TABLE lost RENAME TO login_failure") }
+                try await until("the sweep recovers") { upkeep.others.allSatisfy(\.hasSucceeded) }
+            }
+            let answer = try await auth.ask("POST", "/api/auth/login", AuthUnderTest.credentials("admin@example.com", "operator's word"))
+            #expect(answer.status == 200)
+        }
+    }
+
+    @Test func `another master key ends the job of the signing keys`() async throws {
+        try await AuthUnderTest.with { auth in
+            let other = try #require(MasterKey(base64: Base64.standard.encode([UInt8](repeating: 8, count: 32))))
+            let keyring = SigningKeyring(pool: auth.pool, masterKey: other, tokenLife: .seconds(900), log: AuthUnderTest.log)
+            let keys = Upkeep(keyring: keyring, accounts: auth.accounts, admin: nil, log: AuthUnderTest.log).required
+            #expect(keys.map(\.name) == ["signing keys"])
+            await #expect(throws: KeyUnusable.self) {
+                try await keys[0].run(on: TestDatabase.loop, log: AuthUnderTest.log, metrics: metrics)
+            }
+        }
+    }
+
+    private func count(_ outcome: String, of job: String) -> Int64 {
+        metrics.counter("job_runs_total", help: "", labels: ["job": job, "outcome": outcome]).count
+    }
+
+    private func running(_ jobs: [Job], _ body: () async throws -> Void) async throws {
+        let tasks = jobs.map { job in
+            Task(executorPreference: TestDatabase.loop) { [metrics] in
+                try await job.run(on: TestDatabase.loop, log: Logger(service: "auth", output: LogOutput(descriptor: -1)), metrics: metrics)
+            }
+        }
+        let result: Result<Void, any Error>
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+        for task in tasks { task.cancel() }
+        for task in tasks { _ = await task.result }
+        try result.get()
+    }
+}
