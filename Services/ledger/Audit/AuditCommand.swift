@@ -23,7 +23,7 @@ let auditCommand = Runtime.Command("audit", parameters: "[--all] [--json]", stat
     }
     if run.audit.findings.isEmpty {
         // The result is printed. A later audit moves the checkpoint.
-        do { try await auditor.close(at: run.started) } catch { runtime.log.warning("audit failed", error: error) }
+        do { try await auditor.close(at: run.started) } catch { runtime.log.warning("audit checkpoint failed", error: error) }
     }
     await pool.close()
     return run.audit.findings.isEmpty ? 0 : 1
