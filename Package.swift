@@ -30,6 +30,7 @@ let package = Package(
         // Values and bytes: no I/O.
         .target(name: "Text", path: "Shared/Text"),
         .target(name: "JSON", path: "Shared/JSON"),
+        .target(name: "SSE", path: "Shared/SSE"),
         .target(name: "Contracts", dependencies: ["JSON", "Text"], path: "Shared/Contracts"),
         .target(name: "Configuration", dependencies: ["Text"], path: "Shared/Configuration"),
         .target(name: "Crypto", dependencies: ["COpenSSL", "CSodium", "Text"], path: "Shared/Crypto"),
@@ -84,7 +85,7 @@ let package = Package(
             name: "LLMProxy",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Lifecycle", "Outbox", "Postgres", "Telemetry", "UpstreamClient",
+                "Lifecycle", "Outbox", "Postgres", "SSE", "Telemetry", "UpstreamClient",
             ],
             path: "Services/llm-proxy", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
@@ -122,6 +123,7 @@ let package = Package(
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"], path: "Tests/Shared/EventLoop"),
         .testTarget(name: "TextTests", dependencies: ["Text"], path: "Tests/Shared/Text"),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"], path: "Tests/Shared/JSON"),
+        .testTarget(name: "SSETests", dependencies: ["SSE", "TestSupport"], path: "Tests/Shared/SSE"),
         .testTarget(name: "ContractsTests", dependencies: ["Contracts", "JSON", "TestSupport"], path: "Tests/Shared/Contracts"),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"], path: "Tests/Shared/Configuration"),
         .testTarget(name: "CryptoTests", dependencies: ["Crypto", "EventLoop", "TestSupport"], path: "Tests/Shared/Crypto"),
@@ -213,7 +215,7 @@ let package = Package(
 if Context.environment["FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "Fuzz", dependencies: ["AMQP", "CRabbitMQ", "Contracts", "HTTPWire", "JSON", "Telemetry"], path: "Tests/Fuzz",
+            name: "Fuzz", dependencies: ["AMQP", "CRabbitMQ", "Contracts", "HTTPWire", "JSON", "SSE", "Telemetry"], path: "Tests/Fuzz",
             exclude: ["Corpus", "fuzz.sh"]))
 }
 

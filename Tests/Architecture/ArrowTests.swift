@@ -15,7 +15,7 @@ struct ArrowTests {
         "Services/llm-proxy/Calls/FundsLine.swift", "Services/llm-proxy/Calls/PromptSize.swift",
         "Services/llm-proxy/Catalogue/Catalogue.swift", "Services/llm-proxy/Catalogue/ModelLimits.swift",
         "Services/llm-proxy/Catalogue/ProvidersFile.swift", "Services/ledger/Engine/", "Services/ledger/Audit/LotReplay.swift",
-        "Services/auth/Domain/", "Shared/Contracts/", "Shared/JSON/",
+        "Services/auth/Domain/", "Shared/Contracts/", "Shared/JSON/", "Shared/SSE/",
     ]
 
     @Test func `a service imports no other service`() throws {
