@@ -190,7 +190,7 @@ let package = Package(
             name: "LLMProxyTests",
             dependencies: [
                 "LLMProxy", "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Outbox",
-                "Postgres", "Telemetry", "TestSupport", "UpstreamClient",
+                "Postgres", "SSE", "Telemetry", "TestSupport", "UpstreamClient",
             ],
             path: "Tests/Services/llm-proxy"),
         .testTarget(

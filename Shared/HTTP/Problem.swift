@@ -169,6 +169,10 @@ extension Problem {
         Problem(404, "model_not_found", .invalidRequest, "The model '\(model)' does not exist or is not enabled.", param: "model")
     }
 
+    package static func modelNotPriced(_ model: String) -> Problem {
+        Problem(400, "model_not_priced", .invalidRequest, "The model '\(model)' has no price; use another model.", param: "model")
+    }
+
     /// - Parameter allow: the methods that are served, comma-separated.
     package static func methodNotAllowed(allow: String) -> Problem {
         Problem(405, "method_not_allowed", .invalidRequest, "Method not allowed; allowed: \(allow).", headers: ["allow": allow])

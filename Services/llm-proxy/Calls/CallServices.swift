@@ -1,4 +1,15 @@
 import Contracts
+import EventLoop
+import Telemetry
+
+/// The parts that the calls of one loop share.
+struct CallServices: Sendable {
+    let loop: EventLoop
+    let ledger: LedgerMessages
+    let providers: ProviderConnections
+    let shared: ReplicaState
+    let log: Logger
+}
 
 /// The state that the loops of one replica share.
 struct ReplicaState: Sendable {

@@ -3,7 +3,12 @@ import HTTP
 import Identity
 import JSON
 
-extension ChatService {
+/// The models that can be called, with their prices.
+struct Models: Sendable {
+    let catalogue: CurrentCatalogue
+    let authenticator: Authenticator
+
+    /// `GET /v1/models`
     func listModels(_ request: Request) async throws -> Response {
         try await authenticator.principal(request).require("models")
         let catalogue = catalogue.current
@@ -15,11 +20,14 @@ extension ChatService {
         }
     }
 
+    /// `GET /v1/models/{id...}`: ids of providers may contain slashes.
     func showModel(_ request: Request) async throws -> Response {
         try await authenticator.principal(request).require("models")
         let catalogue = catalogue.current
         let id = request.pathParameters["id"]
-        guard let model = catalogue.models[id] else { throw Problem.modelNotFound(id) }
+        guard let model = catalogue.models[id] else {
+            throw catalogue.unpriced.contains(id) ? Problem.modelNotPriced(id) : Problem.modelNotFound(id)
+        }
         return .json(200) { json in json.object { $0.write(model, catalogue.pricing) } }
     }
 }

@@ -6,42 +6,47 @@ import JSON
 /// A provider may match names without regard to letter case, and take the last of two values. It
 /// would then answer another request than the gateway holds credits for.
 enum MemberNames {
-    private static let ofRequest: [StaticString] = [
-        "model", "messages", "stream", "stream_options", "n", "logprobs", "top_logprobs", "max_tokens", "max_completion_tokens",
-    ]
+    private static let ofRequest: [StaticString] =
+        PricedMembers.names + [
+            "model", "messages", "stream", "stream_options", "n", "logprobs", "top_logprobs", "max_tokens", "max_completion_tokens",
+        ]
     private static let ofStreamOptions: [StaticString] = ["include_usage"]
     private static let ofMessage: [StaticString] = ["content", "audio"]
     private static let ofPart: [StaticString] = ["type", "image_url"]
 
     /// Checks the members of the request and of `stream_options`. ``PromptSize`` checks messages
     /// and their parts, because it reads them anyway.
-    static func check(_ request: JSONObject) throws(ChatRequest.Refusal) {
+    static func check(_ request: JSONObject) throws(RequestFlaw) {
         try check(request, ofRequest, at: "")
         if let options = (try? request.optionalObject("stream_options")) ?? nil {
             try check(options, ofStreamOptions, at: "stream_options.")
         }
     }
 
-    private static func check(_ object: JSONObject, _ ours: [StaticString], at place: String) throws(ChatRequest.Refusal) {
+    private static func check(_ object: JSONObject, _ ours: [StaticString], at place: String) throws(RequestFlaw) {
         for member in object.members {
-            if let refusal = object.writtenName(of: member).withUnsafeBytes({ refusal(of: $0, ours, at: place) }) { throw refusal }
+            if let flaw = object.writtenName(of: member).withUnsafeBytes({ flaw(of: $0, ours, at: place) }) { throw flaw }
         }
     }
 
-    static func refusal(ofMessageMember name: UnsafeRawBufferPointer, at place: @autoclosure () -> String) -> ChatRequest.Refusal? {
-        refusal(of: name, ofMessage, at: place())
+    static func flaw(ofMessageMember name: UnsafeRawBufferPointer, at place: @autoclosure () -> String) -> RequestFlaw? {
+        flaw(of: name, ofMessage, at: place())
     }
 
-    static func refusal(ofPartMember name: UnsafeRawBufferPointer, at place: @autoclosure () -> String) -> ChatRequest.Refusal? {
-        refusal(of: name, ofPart, at: place())
+    static func flaw(ofPartMember name: UnsafeRawBufferPointer, at place: @autoclosure () -> String) -> RequestFlaw? {
+        flaw(of: name, ofPart, at: place())
     }
 
-    private static func refusal(
+    private static func flaw(
         of name: UnsafeRawBufferPointer, _ ours: [StaticString], at place: @autoclosure () -> String
-    ) -> ChatRequest.Refusal? {
+    ) -> RequestFlaw? {
         guard let our = ours.first(where: { spelling(name, of: $0) == .otherCase }) else { return nil }
         let param = place() + text(of: name)
-        return .invalid(param: param, message: "\(param) differs from \(our) only in letter case; write \(our).")
+        return RequestFlaw(param: param, message: "\(param) differs from \(our) only in letter case; write \(our).")
+    }
+
+    static func isNamed(_ expected: StaticString, _ written: UnsafeRawBufferPointer) -> Bool {
+        spelling(written, of: expected) == .same
     }
 
     enum Spelling { case same, otherCase, different }

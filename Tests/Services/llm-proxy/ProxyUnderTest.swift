@@ -23,6 +23,8 @@ import UpstreamClient
 /// | model | an answer | its tokens |
 /// |---|---|---|
 /// | `m`, `priced` | usually 100, at most 4,000, of use from 64 | visible |
+/// | `vendor/m`, `claude` | as `m`; `claude` speaks Anthropic's wire format and its prompt costs as much as output | visible |
+/// | `moved` | its row names an address that is not its key's | |
 /// | `hidden` | usually 100, at most 4,000, of use from 200; limit in `max_completion_tokens` | partly hidden |
 final class ProxyUnderTest: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only, as are the ledger, the provider and the callers.
@@ -57,6 +59,7 @@ final class ProxyUnderTest: @unchecked Sendable {
         var keepWithin = Duration.seconds(10)
         /// The connection to the broker for everything but questions.
         var isPublisherDown = false
+        var provider = ProviderConnections.Timing()
         /// The bodies of all requests, in bytes.
         var bodiesMax = HTTPServerConfiguration().bufferedBodyBytesMax
     }
@@ -91,7 +94,8 @@ final class ProxyUnderTest: @unchecked Sendable {
         let provider = ScriptedProvider()
         let providerServer = try server(provider.router, on: database.loop)
         let identities = KnownKeys()
-        let chat = ChatService(
+        let scripted = providers(port: providerServer.port)
+        let services = CallServices(
             loop: database.loop,
             ledger: LedgerMessages(
                 requests: requests, publisher: publisher,
@@ -101,14 +105,25 @@ final class ProxyUnderTest: @unchecked Sendable {
                     holdWithin: times.holdWithin, holdTimeToLive: times.holdTimeToLive, fundsWithin: times.fundsWithin,
                     confirmWithin: .seconds(10), outagePatience: times.outagePatience),
                 log: log),
-            catalogue: CurrentCatalogue(catalogue(providerPort: providerServer.port)),
-            authenticator: Authenticator(service: "test", publicURL: "https://gateway.example", amqp: nil, source: identities, log: log),
-            keys: ProviderKeys(["KEY": Secret("provider-key")]), shared: ReplicaState(listensFor: times.listensFor),
-            topUpURL: "https://gateway.example/plans", log: log)
-        let router = Routes(chat: chat).router
+            providers: ProviderConnections(
+                loop: database.loop,
+                keys: ProviderKeys(of: scripted.map { .init(provider: $0, models: [], isPrivateNetwork: false) }) { _ in
+                    Secret("provider-key")
+                }, timing: times.provider),
+            shared: ReplicaState(listensFor: times.listensFor), log: log)
+        let catalogue = CurrentCatalogue(catalogue(of: scripted))
+        let authenticator = Authenticator(
+            service: "test", publicURL: "https://gateway.example", amqp: nil, source: identities, log: log)
+        let router = Routes(
+            chat: ChatCompletions(
+                services: services, catalogue: catalogue, authenticator: authenticator, topUpURL: "https://gateway.example/plans"),
+            models: Models(catalogue: catalogue, authenticator: authenticator)
+        ).router
         let proxyServer = try server(router, on: database.loop, bodiesMax: times.bodiesMax)
         let proxy = try ProxyUnderTest(
-            ledger, markers, provider, identities, broker, database, proxyServer, operations: router.operations)
+            ledger, markers, provider, identities, broker, database, proxyServer,
+            // The document has no form for a parameter of several segments.
+            operations: router.operations.map { $0.replacing("...}", with: "}") })
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await requests.run() }
             if !times.isPublisherDown { group.addTask { await publisher.run() } }
@@ -136,19 +151,34 @@ final class ProxyUnderTest: @unchecked Sendable {
         return server
     }
 
-    private static func catalogue(providerPort: Int) -> Catalogue {
-        func model(_ id: String, promptPicoUSD: Int64 = 0, least: Int64 = 64, isHidden: Bool = false) -> Catalogue.Model {
+    /// The scripted provider, in each of its wire formats. The last one is not in the configuration's
+    /// address.
+    private static func providers(port: Int) -> [Catalogue.Provider] {
+        ["openai", "anthropic"].map { kind in
+            Catalogue.Provider(name: "scripted-\(kind)", kind: kind, baseURL: "http://127.0.0.1:\(port)/v1", apiKeyVariable: "KEY")
+        }
+    }
+
+    private static func catalogue(of providers: [Catalogue.Provider]) -> Catalogue {
+        func model(
+            _ id: String, of provider: Catalogue.Provider, promptPicoUSD: Int64 = 0, least: Int64 = 64, isHidden: Bool = false
+        ) -> Catalogue.Model {
             Catalogue.Model(
-                id: id, provider: .init(name: "scripted", baseURL: "http://127.0.0.1:\(providerPort)/v1", apiKeyVariable: "KEY"),
-                providerModel: id,
+                id: id, provider: provider, providerModel: id,
                 price: TokenPrice(version: 1, prompt: PicoUSD(value: promptPicoUSD), completion: PicoUSD(value: 1_000_000_000)),
                 limits: ModelLimits(
                     contextTokens: 100_000, maxOutputTokens: 4_000, defaultOutputTokens: 100, outputTokensLeast: least, imageTokensMax: nil,
                     reasoning: isHidden ? .hidden : .none, outputLimitMember: isHidden ? .maxCompletionTokens : .maxTokens),
                 createdAt: .now())
         }
+        var moved = providers[0]
+        (moved.name, moved.baseURL) = ("moved", moved.baseURL.replacing("127.0.0.1", with: "127.0.0.2"))
         return Catalogue(
-            models: [model("m"), model("priced", promptPicoUSD: 1_000_000_000), model("hidden", least: 200, isHidden: true)],
+            models: [
+                model("m", of: providers[0]), model("priced", of: providers[0], promptPicoUSD: 1_000_000_000),
+                model("hidden", of: providers[0], least: 200, isHidden: true), model("vendor/m", of: providers[0]),
+                model("claude", of: providers[1], promptPicoUSD: 1_000_000_000), model("moved", of: moved),
+            ], unpriced: ["unpriced"],
             pricing: PricingRule(formula: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), minimumCharge: .zero))
     }
 
