@@ -23,7 +23,7 @@ final class MeteredCall: @unchecked Sendable {
     private let sink: any AnswerSink
     private let principal: Principal
     private let context: MessageContext
-    private let asker: FundsLines.Asker
+    private let questions: HoldQuestions
     private let amounts: HoldAmounts
     private let operation: String?
     private let isStreaming: Bool
@@ -37,6 +37,7 @@ final class MeteredCall: @unchecked Sendable {
     private var stream: AnswerStream?
 
     var model: Catalogue.Model { state.bound.model }
+    private var asker: FundsLines.Asker { questions.asker }
     private var charge: ChargeID { asker.charge }
     private var loop: EventLoop { services.loop }
 
@@ -49,8 +50,9 @@ final class MeteredCall: @unchecked Sendable {
         includeUsage = plan.request.includeUsage
         state = CallState(plan.bound, plan.amounts)
         let key = FundsLines.Key(account: principal.accountID, limitedKey: principal.keyLimits == nil ? nil : principal.apiKeyID)
-        asker = FundsLines.Asker(key: key, charge: .make())
+        let asker = FundsLines.Asker(key: key, charge: .make())
         self.context = context(asker.charge)
+        questions = HoldQuestions(services: services, principal: principal, asker: asker, context: self.context)
     }
 
     func run() async -> CallOutcome {
@@ -73,15 +75,7 @@ final class MeteredCall: @unchecked Sendable {
         defer { sink.onClose = nil }
         let reply: HoldReply?
         do {
-            reply = try await services.shared.funds.reply(
-                asker, amounts: amounts, isNewCall: true, patience: services.ledger.timing.fundsWithin, on: loop,
-                hasLeft: { sink.isClosed }
-            ) { isLast in
-                var amounts = amounts
-                amounts.isLastQuestion = isLast
-                return try await services.ledger.place(
-                    charge, for: principal, amounts, takesShare: state.bound.takesShare, on: loop, in: context)
-            }
+            reply = try await questions.place(amounts, takesShare: state.bound.takesShare) { sink.isClosed }
         } catch {
             services.log.warning("hold request failed", error: error, trace: context.trace)
             return .refused(.ledgerUnavailable)
@@ -190,42 +184,11 @@ final class MeteredCall: @unchecked Sendable {
         }
     }
 
-    /// Asks the ledger for more credits while the stream runs. An outage does not end the stream:
-    /// the proxy repeats the question as long as the hold can live.
     private func extend(by more: StreamHold.Extension) async -> Result<Credits, HoldRefusal> {
-        let ledger = services.ledger
-        let outageEnds = MonotonicInstant.current() + ledger.timing.outagePatience
-        let amounts = HoldAmounts(most: more.most, usual: more.usual, least: more.least)
-        let used = usedSoFar
-        var hasFailed = false
-        while let stream, stream.needsCredits {
-            do {
-                let reply = try await services.shared.funds.reply(
-                    asker, amounts: amounts, isNewCall: false, patience: ledger.timing.fundsWithin, on: loop,
-                    hasLeft: { !stream.needsCredits }
-                ) { isLast in
-                    var amounts = amounts
-                    amounts.isLastQuestion = isLast
-                    return try await ledger.extend(
-                        ExtendHold(
-                            chargeID: charge, accountID: principal.accountID, step: more.step, amounts: amounts, usedSoFar: used,
-                            timeToLiveMilliseconds: Int64(ledger.timing.holdTimeToLive.milliseconds)),
-                        on: loop, in: context)
-                }
-                guard let reply, stream.needsCredits else { break }
-                if reply.status != .busy { return extended(reply, more) }
-            } catch {
-                // Logs once for a stream: an outage may last for a minute, and every stream repeats
-                // its question until the end of it.
-                if !hasFailed {
-                    services.log.warning("extend request failed", ["step": .integer(more.step)], error: error, trace: context.trace)
-                }
-                hasFailed = true
-            }
-            guard MonotonicInstant.current() + LedgerMessages.outagePause < outageEnds else { break }
-            try? await loop.sleep(for: LedgerMessages.outagePause)
+        guard let stream, let reply = await questions.extend(by: more, usedSoFar: usedSoFar, while: { stream.needsCredits }) else {
+            return .failure(.ledgerUnavailable)
         }
-        return .failure(.ledgerUnavailable)
+        return extended(reply, more)
     }
 
     private func extended(_ reply: HoldReply, _ asked: StreamHold.Extension) -> Result<Credits, HoldRefusal> {

@@ -25,9 +25,9 @@ extension PromptSize {
         // Both values of a repeated member are read, because providers differ in which one they
         // use.
         message.forEachMember { name, value in
-            if MemberNames.isNamed("content", name) {
+            if Spelling(of: name, as: "content") == .same {
                 refusal = read(content: value, ofMessage: index)
-            } else if MemberNames.isNamed("audio", name) {
+            } else if Spelling(of: name, as: "audio") == .same {
                 if !value.isNull { refusal = .invalid("messages[\(index)].audio", "has no price here; remove it.") }
             } else {
                 refusal = MemberNames.flaw(ofMessageMember: name, at: "messages[\(index)].").map(ChatRequest.Refusal.init)
@@ -58,14 +58,14 @@ extension PromptSize {
         var (hasType, isKnown, isPicture) = (false, true, false)
         var refusal: ChatRequest.Refusal?
         part.forEachMember { name, value in
-            if MemberNames.isNamed("type", name) {
+            if Spelling(of: name, as: "type") == .same {
                 hasType = true
                 let isImage = Self.isText("image_url", value)
                 isPicture = isPicture || isImage
                 isKnown = isKnown && (isImage || Self.isText("text", value) || Self.isText("refusal", value))
             }
             // Servers differ in which of these makes a part a picture: its type, or the member.
-            if MemberNames.isNamed("image_url", name) {
+            if Spelling(of: name, as: "image_url") == .same {
                 isPicture = true
                 textBytes -= Int64(value.decodedCount)
             }
@@ -83,7 +83,7 @@ extension PromptSize {
 
     private static func isText(_ expected: StaticString, _ value: JSONScan) -> Bool {
         guard value.bytes.first == UInt8(ascii: "\""), value.bytes.count >= 2 else { return false }
-        return MemberNames.isNamed(expected, UnsafeRawBufferPointer(rebasing: value.bytes[1..<value.bytes.count - 1]))
+        return Spelling(of: UnsafeRawBufferPointer(rebasing: value.bytes[1..<value.bytes.count - 1]), as: expected) == .same
     }
 }
 

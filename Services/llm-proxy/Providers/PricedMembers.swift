@@ -63,7 +63,7 @@ enum PricedMembers {
                 // Every value of a repeated member is read, because providers differ in which one they use.
                 var types: [String?] = []
                 tool.forEachMember { name, value in
-                    if MemberNames.spelling(name, of: "type") != .different { types.append(value.string) }
+                    if Spelling(of: name, as: "type") != .different { types.append(value.string) }
                     return true
                 }
                 if types.isEmpty || !types.allSatisfy({ $0 == "function" || $0 == "custom" }) {

@@ -99,3 +99,16 @@ final class ProviderCall: @unchecked Sendable {
         do throws(UpstreamError) { try await answer.pipe(sink) } catch { throw ProviderFailure(error) }
     }
 }
+
+extension ProviderFailure {
+    init(_ error: UpstreamError) {
+        let kind: Kind =
+            switch error.code {
+            case .timedOut: .timedOut
+            case .saturated: .saturated
+            case .cancelled: .cancelled
+            case .connectFailed, .tlsFailed, .closedEarly, .malformed, .tooLarge: .unreachable
+            }
+        self.init(kind, cause: error.description)
+    }
+}

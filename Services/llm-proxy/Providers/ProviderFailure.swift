@@ -1,5 +1,3 @@
-import UpstreamClient
-
 /// The reason why a provider's call gave no answer, or not a whole one.
 struct ProviderFailure: Error, Hashable, CustomStringConvertible {
     enum Kind: Hashable, Sendable {
@@ -29,16 +27,6 @@ struct ProviderFailure: Error, Hashable, CustomStringConvertible {
     var cause = ""
 
     init(_ kind: Kind, cause: String = "") { (self.kind, self.cause) = (kind, cause) }
-
-    init(_ error: UpstreamError) {
-        switch error.code {
-        case .timedOut: kind = .timedOut
-        case .saturated: kind = .saturated
-        case .cancelled: kind = .cancelled
-        case .connectFailed, .tlsFailed, .closedEarly, .malformed, .tooLarge: kind = .unreachable
-        }
-        cause = error.description
-    }
 
     var fault: Fault {
         switch kind {
