@@ -1,3 +1,5 @@
+import Glibc
+
 /// One event of a stream, over its own bytes. Valid only during the call that it is given to, or, if
 /// it ``isWhole``, as long as the bytes that were fed.
 package struct SSEEvent {
@@ -22,7 +24,7 @@ package struct SSEEvent {
         var dataLines = 0
         forEachLine(of: raw, from: start) { line in
             let (field, value) = split(line)
-            if field.elementsEqual("data".utf8) {
+            if isNamed("data", field) {
                 dataLines += 1
                 if let first = data, dataLines == 2 { joined.append(contentsOf: first) }
                 if dataLines > 1 {
@@ -30,7 +32,7 @@ package struct SSEEvent {
                     joined.append(contentsOf: value)
                 }
                 data = value
-            } else if field.elementsEqual("event".utf8) {
+            } else if isNamed("event", field) {
                 name = value
             }
         }
@@ -46,6 +48,11 @@ package struct SSEEvent {
             if end > at { body(UnsafeRawBufferPointer(rebasing: raw[at..<end])) }
             at = end + 1
         }
+    }
+
+    private static func isNamed(_ name: StaticString, _ field: UnsafeRawBufferPointer) -> Bool {
+        guard field.count == name.utf8CodeUnitCount, let base = field.baseAddress else { return false }
+        return memcmp(base, name.utf8Start, field.count) == 0
     }
 
     /// Splits a line at its first colon. One space after the colon belongs to neither part.

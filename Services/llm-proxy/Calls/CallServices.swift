@@ -2,13 +2,17 @@ import Contracts
 import EventLoop
 import Telemetry
 
-/// The parts that the calls of one loop share.
-struct CallServices: Sendable {
+/// The parts that the calls of one loop share. It is a class so that each call keeps one reference.
+final class CallServices: Sendable {
     let loop: EventLoop
     let ledger: LedgerMessages
     let providers: ProviderConnections
     let shared: ReplicaState
     let log: Logger
+
+    init(loop: EventLoop, ledger: LedgerMessages, providers: ProviderConnections, shared: ReplicaState, log: Logger) {
+        (self.loop, self.ledger, self.providers, self.shared, self.log) = (loop, ledger, providers, shared, log)
+    }
 }
 
 /// The state that the loops of one replica share.

@@ -20,16 +20,17 @@ struct OpenAIEvents: EventReader {
         var read = StreamEvent()
         var hasChoices = false
         JSONScan(data).forEachMember { name, value in
-            if name.elementsEqual("choices".utf8) {
+            // Most members have another length, so most names are not compared.
+            switch name.count {
+            case 7 where name.elementsEqual("choices".utf8):
                 value.forEachElement { choice in
                     hasChoices = true
                     note(choice, &read)
                     return true
                 }
-            } else if name.elementsEqual("usage".utf8) {
-                read.usage = TokenUsage(openAI: value) ?? read.usage
-            } else if name.elementsEqual("error".utf8), !value.isNull {
-                read.failure = ProviderFailure(.failedMidStream)
+            case 5 where name.elementsEqual("usage".utf8): read.usage = TokenUsage(openAI: value) ?? read.usage
+            case 5 where name.elementsEqual("error".utf8) && !value.isNull: read.failure = ProviderFailure(.failedMidStream)
+            default: break
             }
             return true
         }

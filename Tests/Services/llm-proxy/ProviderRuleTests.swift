@@ -213,6 +213,13 @@ struct ProviderRuleTests {
         }
     }
 
+    @Test func `a provider on a private network is not connected to unless the configuration allows it`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let caller = proxy.call(model: "neighbour")
+            try await isRefused(caller, proxy)
+        }
+    }
+
     @Test func `a model without a price is refused by its own code, and ids may contain slashes`() async throws {
         try await ProxyUnderTest.with { proxy in
             let caller = proxy.call(model: "unpriced")

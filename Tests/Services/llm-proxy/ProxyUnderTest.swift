@@ -24,6 +24,7 @@ import UpstreamClient
 /// |---|---|---|
 /// | `m`, `priced` | usually 100, at most 4,000, of use from 64 | visible |
 /// | `vendor/m`, `claude` | as `m`; `claude` speaks Anthropic's wire format and its prompt costs as much as output | visible |
+/// | `neighbour` | its provider has a private address that the configuration does not allow | |
 /// | `moved` | its row names an address that is not its key's | |
 /// | `hidden` | usually 100, at most 4,000, of use from 200; limit in `max_completion_tokens` | partly hidden |
 final class ProxyUnderTest: @unchecked Sendable {
@@ -151,12 +152,12 @@ final class ProxyUnderTest: @unchecked Sendable {
         return server
     }
 
-    /// The scripted provider, in each of its wire formats. The last one is not in the configuration's
-    /// address.
+    /// The scripted provider in each of its wire formats, and one with an address of a private network.
     private static func providers(port: Int) -> [Catalogue.Provider] {
-        ["openai", "anthropic"].map { kind in
+        let scripted = ["openai", "anthropic"].map { kind in
             Catalogue.Provider(name: "scripted-\(kind)", kind: kind, baseURL: "http://127.0.0.1:\(port)/v1", apiKeyVariable: "KEY")
         }
+        return scripted + [Catalogue.Provider(name: "neighbour", kind: "openai", baseURL: "https://10.0.0.1/v1", apiKeyVariable: "KEY")]
     }
 
     private static func catalogue(of providers: [Catalogue.Provider]) -> Catalogue {
@@ -178,6 +179,7 @@ final class ProxyUnderTest: @unchecked Sendable {
                 model("m", of: providers[0]), model("priced", of: providers[0], promptPicoUSD: 1_000_000_000),
                 model("hidden", of: providers[0], least: 200, isHidden: true), model("vendor/m", of: providers[0]),
                 model("claude", of: providers[1], promptPicoUSD: 1_000_000_000), model("moved", of: moved),
+                model("neighbour", of: providers[2]),
             ], unpriced: ["unpriced"],
             pricing: PricingRule(formula: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), minimumCharge: .zero))
     }
