@@ -38,15 +38,15 @@ check: ## format, warnings, imports, architecture and scripts, as CI wants them
 format: ## formats the Swift sources
 	swift format -i --recursive $(SWIFT_SOURCES)
 
-bench: ## the proxy beside nginx, as a table of ratios
+bench: ## the proxy next to nginx, as a table of ratios
 	@bash deploy/local/packages.sh bench
 	@bash Tests/Benchmarks/proxy.sh
 
-bench-bodies: ## hostile bodies beside a plain one: how long each stops the other connections of a loop
+bench-bodies: ## hostile bodies next to a plain one: how long each stops the other connections of a loop
 	@bash deploy/local/packages.sh bench
 	@bash Tests/Benchmarks/bodies.sh
 
-bench-ledger: ## the ledger, with and without RabbitMQ, beside pgbench on the same server
+bench-ledger: ## the ledger, with and without RabbitMQ, next to pgbench on the same server
 	@bash deploy/local/packages.sh bench
 	@bash Tests/Benchmarks/ledger.sh
 

@@ -31,7 +31,8 @@ let package = Package(
         .target(name: "Text", path: "Shared/Text"),
         .target(name: "JSON", path: "Shared/JSON"),
         .target(name: "SSE", path: "Shared/SSE"),
-        .target(name: "Contracts", dependencies: ["JSON", "Text"], path: "Shared/Contracts"),
+        .target(name: "Values", dependencies: ["Text"], path: "Shared/Values"),
+        .target(name: "Contracts", dependencies: ["JSON", "Text", "Values"], path: "Shared/Contracts"),
         .target(name: "Configuration", dependencies: ["Text"], path: "Shared/Configuration"),
         .target(name: "Crypto", dependencies: ["COpenSSL", "CSodium", "Text"], path: "Shared/Crypto"),
 
@@ -46,22 +47,23 @@ let package = Package(
         .target(name: "TLS", dependencies: ["COpenSSLTLS"], path: "Shared/TLS"),
         .target(name: "UpstreamClient", dependencies: ["EventLoop", "HTTPWire", "TLS", "Telemetry"], path: "Shared/UpstreamClient"),
         .target(name: "HTTPClient", dependencies: ["CCurl", "EventLoop", "Telemetry"], path: "Shared/HTTPClient"),
-        .target(name: "Postgres", dependencies: ["Contracts", "CPostgres", "EventLoop", "Telemetry"], path: "Shared/Postgres"),
+        .target(name: "Postgres", dependencies: ["CPostgres", "EventLoop", "Telemetry", "Values"], path: "Shared/Postgres"),
         .target(name: "AMQP", dependencies: ["CRabbitMQ", "EventLoop", "Telemetry", "Text"], path: "Shared/AMQP"),
         .target(
-            name: "Outbox", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Postgres", "Telemetry"], path: "Shared/Outbox",
+            name: "Outbox", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Postgres", "Telemetry", "Values"],
+            path: "Shared/Outbox",
             exclude: ["Migrations"]),
 
         // What every service starts with.
         .target(
             name: "Identity",
-            dependencies: ["AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry"],
+            dependencies: ["AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry", "Values"],
             path: "Shared/Identity"),
         .target(
             name: "Bootstrap",
             dependencies: [
-                "AMQP", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Lifecycle",
-                "Outbox", "Postgres", "Telemetry",
+                "AMQP", "Configuration", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Lifecycle", "Outbox",
+                "Postgres", "Telemetry",
             ],
             path: "Shared/Bootstrap"),
 
@@ -70,61 +72,62 @@ let package = Package(
             name: "Auth",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Lifecycle", "Outbox", "Postgres", "Telemetry",
+                "Lifecycle", "Outbox", "Postgres", "Telemetry", "Values",
             ],
             path: "Services/auth", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
             name: "Ledger",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Lifecycle",
-                "Outbox",
-                "Postgres", "Telemetry", "Text",
+                "Outbox", "Postgres", "Telemetry", "Text", "Values",
             ],
             path: "Services/ledger", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
             name: "LLMProxy",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Lifecycle", "Outbox", "Postgres", "SSE", "Telemetry", "UpstreamClient",
+                "Lifecycle", "Outbox", "Postgres", "SSE", "Telemetry", "UpstreamClient", "Values",
             ],
             path: "Services/llm-proxy", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
             name: "Billing",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "Identity", "JSON", "Lifecycle", "Outbox",
-                "Postgres", "Telemetry",
+                "Postgres", "Telemetry", "Values",
             ],
             path: "Services/billing", exclude: ["Migrations", "openapi.json"]),
 
         // Simulators.
         .executableTarget(
             name: "ProviderSimulator", dependencies: ["Configuration", "EventLoop", "HTTP", "HTTPWire", "JSON", "Lifecycle", "Telemetry"],
-            path: "Tests/Simulators/provider"),
+            path: "Tests/Simulators/provider", exclude: ["Tests"]),
 
         .executableTarget(
             name: "Bench",
             dependencies: [
                 "AMQP", "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "JSON", "Outbox", "Postgres", "Telemetry", "UpstreamClient",
+                "Values",
             ],
             path: "Tests/Benchmarks", exclude: ["bodies.sh", "faults.sh", "ledger.sh", "outbox.sh", "proxy.sh", "stack.sh", "StoreLoad"]),
         // The ledger's engine and store once more, reached through links: a release build hides a module's internals from others.
         .executableTarget(
-            name: "LedgerStoreLoad", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry"],
+            name: "LedgerStoreLoad", dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry", "Values"],
             path: "Tests/Benchmarks/StoreLoad"),
 
         // Compiles the ledger's engine and the tests' oracle a second time, through links, because
         // executables cannot be imported.
         .executableTarget(
-            name: "Soak", dependencies: ["AMQP", "Contracts", "EventLoop", "HTTPClient", "JSON", "Postgres", "Telemetry"],
+            name: "Soak", dependencies: ["AMQP", "Contracts", "EventLoop", "HTTPClient", "JSON", "Postgres", "Telemetry", "Values"],
             path: "Tests/Soak", exclude: ["soak.sh"], swiftSettings: [.define("SOAK")]),
 
         // Tests mirror the tree.
-        .target(name: "TestSupport", dependencies: ["Contracts", "EventLoop", "JSON", "Postgres", "Telemetry"], path: "Tests/Support"),
+        .target(
+            name: "TestSupport", dependencies: ["EventLoop", "HTTP", "HTTPWire", "JSON", "Postgres", "Telemetry"], path: "Tests/Support"),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"], path: "Tests/Shared/EventLoop"),
         .testTarget(name: "TextTests", dependencies: ["Text"], path: "Tests/Shared/Text"),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"], path: "Tests/Shared/JSON"),
         .testTarget(name: "SSETests", dependencies: ["SSE", "TestSupport"], path: "Tests/Shared/SSE"),
-        .testTarget(name: "ContractsTests", dependencies: ["Contracts", "JSON", "TestSupport"], path: "Tests/Shared/Contracts"),
+        .testTarget(name: "ContractsTests", dependencies: ["Contracts", "JSON", "TestSupport", "Values"], path: "Tests/Shared/Contracts"),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"], path: "Tests/Shared/Configuration"),
         .testTarget(name: "CryptoTests", dependencies: ["Crypto", "EventLoop", "TestSupport"], path: "Tests/Shared/Crypto"),
         .testTarget(
@@ -145,21 +148,21 @@ let package = Package(
         .testTarget(
             name: "ProviderSimulatorTests",
             dependencies: ["ProviderSimulator", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry", "UpstreamClient"],
-            path: "Tests/Simulators/providerTests"),
+            path: "Tests/Simulators/provider/Tests"),
         .testTarget(
-            name: "PostgresTests", dependencies: ["Postgres", "Contracts", "EventLoop", "Telemetry", "TestSupport"],
+            name: "PostgresTests", dependencies: ["Contracts", "EventLoop", "Postgres", "Telemetry", "TestSupport", "Values"],
             path: "Tests/Shared/Postgres", exclude: ["Migrations"]),
         .testTarget(
-            name: "AMQPTests", dependencies: ["AMQP", "EventLoop", "Telemetry", "Contracts", "TestSupport"], path: "Tests/Shared/AMQP"),
+            name: "AMQPTests", dependencies: ["AMQP", "EventLoop", "Telemetry", "TestSupport"], path: "Tests/Shared/AMQP"),
         .testTarget(
             name: "OutboxTests",
-            dependencies: ["Outbox", "AMQP", "Contracts", "EventLoop", "JSON", "Postgres", "Telemetry", "TestSupport"],
+            dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Outbox", "Postgres", "Telemetry", "TestSupport", "Values"],
             path: "Tests/Shared/Outbox", exclude: ["Migrations"]),
         .testTarget(
             name: "IdentityTests",
             dependencies: [
-                "Identity", "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry",
-                "TestSupport",
+                "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Telemetry",
+                "TestSupport", "Values",
             ],
             path: "Tests/Shared/Identity"),
         .executableTarget(
@@ -174,38 +177,40 @@ let package = Package(
         .testTarget(
             name: "AuthTests",
             dependencies: [
-                "Auth", "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON",
-                "Outbox", "Postgres", "Telemetry", "TestSupport",
+                "AMQP", "Auth", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON",
+                "Outbox", "Postgres", "Telemetry", "TestSupport", "Values",
             ],
             path: "Tests/Services/auth"),
         .testTarget(
             name: "LedgerTests",
             dependencies: [
-                "Ledger", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Outbox",
-                "Postgres",
-                "Telemetry", "TestSupport", "Text",
+                "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Ledger", "Outbox",
+                "Postgres", "Telemetry", "TestSupport", "Text", "Values",
             ],
             path: "Tests/Services/ledger"),
         .testTarget(
             name: "LLMProxyTests",
             dependencies: [
-                "LLMProxy", "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Outbox",
-                "Postgres", "SSE", "Telemetry", "TestSupport", "UpstreamClient",
+                "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "LLMProxy", "Outbox",
+                "Postgres", "SSE", "Telemetry", "TestSupport", "UpstreamClient", "Values",
             ],
             path: "Tests/Services/llm-proxy"),
         .testTarget(
             name: "BillingTests",
             dependencies: [
-                "Billing", "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Outbox", "Postgres",
-                "Telemetry", "TestSupport",
+                "AMQP", "Billing", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Outbox", "Postgres",
+                "Telemetry", "TestSupport", "Values",
             ],
             path: "Tests/Services/billing"),
-        .testTarget(name: "SoakTests", dependencies: ["Soak", "Contracts", "EventLoop", "TestSupport"], path: "Tests/SoakTests"),
-        .testTarget(name: "ArchitectureTests", dependencies: ["TestSupport"], path: "Tests/Architecture"),
+        .testTarget(name: "SoakTests", dependencies: ["Contracts", "EventLoop", "Soak", "TestSupport", "Values"], path: "Tests/SoakTests"),
+        .testTarget(
+            name: "ArchitectureTests", dependencies: ["Auth", "Billing", "Bootstrap", "HTTP", "HTTPWire", "Ledger", "LLMProxy"],
+            path: "Tests/Architecture"),
         .testTarget(
             name: "SystemTests",
             dependencies: [
                 "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "JSON", "Postgres", "Telemetry", "TestSupport", "UpstreamClient",
+                "Values",
             ],
             path: "Tests/System", exclude: ["openai_sdk.py", "openai_sdk.txt"]),
     ]
@@ -215,7 +220,8 @@ let package = Package(
 if Context.environment["FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "Fuzz", dependencies: ["AMQP", "CRabbitMQ", "Contracts", "HTTPWire", "JSON", "SSE", "Telemetry"], path: "Tests/Fuzz",
+            name: "Fuzz", dependencies: ["AMQP", "CRabbitMQ", "Contracts", "HTTPWire", "JSON", "SSE", "Telemetry", "Values"],
+            path: "Tests/Fuzz",
             exclude: ["Corpus", "fuzz.sh"]))
 }
 

@@ -5,6 +5,7 @@ import Identity
 import Outbox
 import Postgres
 import Telemetry
+import Values
 
 /// API keys of people: made, listed, revoked, looked up.
 struct APIKeys: Sendable {
@@ -40,7 +41,7 @@ struct APIKeys: Sendable {
             }
             try await transaction.commit(
                 InsertAPIKey(record: record, secretSHA256: key.secretDigest.bytes, userID: user, sessionID: session),
-                Audit(event: .apiKeyCreated, userID: user, subject: key.id.description, origin: origin, now: now))
+                AuditRecord(event: .apiKeyCreated, userID: user, subject: key.id.description, origin: origin, now: now))
         }
         return (record, text)
     }
@@ -57,7 +58,7 @@ struct APIKeys: Sendable {
             let message = APIKeyRevoked(apiKeyID: id)
             try await Outbox.add(message, orderingKey: id.description, in: transaction)
             try await transaction.execute(
-                Audit(event: .apiKeyRevoked, userID: user, subject: id.description, origin: origin, now: now))
+                AuditRecord(event: .apiKeyRevoked, userID: user, subject: id.description, origin: origin, now: now))
             transaction.onCommit { [onRevocation] in onRevocation(message) }
             return true
         }

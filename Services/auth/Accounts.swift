@@ -8,6 +8,7 @@ import Outbox
 import Postgres
 import Synchronization
 import Telemetry
+import Values
 
 /// The use cases of an account: register, sign in, refresh, sign out. Each change commits together with the event for the
 /// other services and its audit row.
@@ -63,7 +64,7 @@ final class Accounts: Sendable {
         let isNew = try await pool.transaction { transaction in
             guard try await transaction.first(InsertUser(user: user)) != nil else {
                 try await transaction.commit(
-                    Audit(event: .register, succeeded: false, subject: email.text, origin: origin, now: now))
+                    AuditRecord(event: .register, succeeded: false, subject: email.text, origin: origin, now: now))
                 return false
             }
             try await Outbox.add(
@@ -71,7 +72,7 @@ final class Accounts: Sendable {
                 in: transaction)
             try await transaction.commit(
                 PutPassword(userID: user.id, sealed: sealed, now: now), InsertSession(session: session, origin: origin),
-                Audit(event: .register, userID: user.id, subject: session.id.description, origin: origin, now: now))
+                AuditRecord(event: .register, userID: user.id, subject: session.id.description, origin: origin, now: now))
             return true
         }
         guard isNew else { return nil }
@@ -103,7 +104,7 @@ final class Accounts: Sendable {
             let failures = try await pool.transaction { transaction in
                 let failures = try await transaction.one(CountLoginFailure(digest: digest, now: now))
                 try await transaction.commit(
-                    Audit(event: .login, succeeded: false, userID: found.known?.user.id, origin: origin, now: now))
+                    AuditRecord(event: .login, succeeded: false, userID: found.known?.user.id, origin: origin, now: now))
                 return failures
             }
             metrics.signInsFailed.add()
@@ -133,7 +134,7 @@ final class Accounts: Sendable {
             if let resealed { try await transaction.execute(PutPassword(userID: user.id, sealed: resealed, now: now)) }
             try await transaction.commit(
                 InsertSession(session: session, origin: origin), ForgetLoginFailures(digest: digest),
-                Audit(event: .login, userID: user.id, subject: session.id.description, origin: origin, now: now))
+                AuditRecord(event: .login, userID: user.id, subject: session.id.description, origin: origin, now: now))
         }
         metrics.signInsSucceeded.add()
         return try issue(claims, session, user)
@@ -147,13 +148,13 @@ final class Accounts: Sendable {
     // MARK: Refresh
 
     func refresh(_ text: String, origin: Origin) async throws -> Issued {
-        guard let token = RefreshToken(text) else { throw refused(Self.noRefreshToken) }
+        guard let token = RefreshToken(text) else { throw refused(.invalidRefreshToken) }
         let now = clock()
         let outcome: (claims: AccessTokenClaims, session: Session, user: User)? = try await pool.transaction { transaction in
             let (_, found) = try await transaction.pipeline(LimitLockWait(), LockSession(id: token.sessionID))
-            guard let row = found.first else { throw refused(Self.noRefreshToken) }
+            guard let row = found.first else { throw refused(.invalidRefreshToken) }
             switch RefreshDecision.decide(token, row.session, key: refreshKey, now: now) {
-            case .refuse: throw refused(Self.noRefreshToken)
+            case .refuse: throw refused(.invalidRefreshToken)
             case .over: throw refused(.tokenRevoked)
             case .rotate:
                 let next = row.session.rotated(now: now)
@@ -189,12 +190,6 @@ final class Accounts: Sendable {
         }
     }
 
-    private static var noRefreshToken: Problem {
-        Problem(
-            401, "invalid_refresh_token", .authentication, "The refresh token is not valid; sign in again.",
-            headers: ["www-authenticate": "Bearer error=\"invalid_token\""])
-    }
-
     // MARK: Sign out
 
     /// Idempotent. Does not wait for the broker: the event goes out with the outbox.
@@ -214,13 +209,14 @@ final class Accounts: Sendable {
     }
 
     private func revoke(
-        _ session: SessionID, of user: UserID?, as event: Audit.Event, origin: Origin, now: Instant, in transaction: PostgresTransaction
+        _ session: SessionID, of user: UserID?, as event: AuditRecord.Event, origin: Origin, now: Instant,
+        in transaction: PostgresTransaction
     ) async throws {
         guard let owner = try await transaction.first(RevokeSession(id: session, now: now)) else { return }
         let message = revocation(of: session, at: now)
         try await Outbox.add(message, orderingKey: session.description, in: transaction)
         try await transaction.execute(
-            Audit(event: event, userID: user ?? owner, subject: session.description, origin: origin, now: now))
+            AuditRecord(event: event, userID: user ?? owner, subject: session.description, origin: origin, now: now))
         transaction.onCommit { [onRevocation] in onRevocation(message) }
     }
 
@@ -260,7 +256,7 @@ final class Accounts: Sendable {
             let sealed = try await passwords.seal(password, for: id)
             try await transaction.commit(
                 PutPassword(userID: id, sealed: sealed, now: now),
-                Audit(event: .adminBootstrapped, userID: id, origin: .itself, now: now))
+                AuditRecord(event: .adminBootstrapped, userID: id, origin: .itself, now: now))
             return true
         }
     }

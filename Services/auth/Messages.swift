@@ -3,6 +3,7 @@ import Contracts
 import EventLoop
 import Identity
 import Telemetry
+import Values
 
 /// Auth's answers over the broker: questions that come to `auth.rpc`.
 ///

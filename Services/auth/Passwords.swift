@@ -1,9 +1,9 @@
-import Contracts
 import Crypto
 import EventLoop
 import HTTP
 import Synchronization
 import Telemetry
+import Values
 
 /// Hashes and checks passwords on a few threads of their own. When more wait than the threads can do in about two seconds, the
 /// next one is refused with 503 before any memory is spent on it.

@@ -5,9 +5,11 @@ import HTTPWire
 import Identity
 import JSON
 import Postgres
+import Telemetry
+import Values
 
 /// The routes of auth.
-struct Routes: Sendable {
+struct Routes: HTTPDoor {
     let accounts: Accounts
     let keys: APIKeys
     let authenticator: Authenticator
@@ -16,42 +18,32 @@ struct Routes: Sendable {
     /// `PUBLIC_URL`, and the issuer of tokens.
     let publicURL: String
 
-    var router: Router {
-        var router = Router()
-        for path in ["/api/auth/register", "/register"] { router.on(.post, path, answering(register)) }
-        for path in ["/api/auth/login", "/login"] { router.on(.post, path, answering(login)) }
-        router.on(.post, "/api/auth/refresh", answering(refresh))
-        router.on(.post, "/api/auth/logout", answering(logout))
-        for path in ["/api/auth/me", "/me"] { router.on(.get, path, access: .credential, answering(me)) }
-        router.on(.post, "/api/keys", access: .credential, answering(createKey))
-        router.on(.get, "/api/keys", access: .credential, answering(listKeys))
-        router.on(.delete, "/api/keys/{id}", access: .credential, answering(revokeKey))
-        router.on(.get, "/.well-known/jwks.json", answering { _ in try jwks })
-        router.on(.get, "/.well-known/oauth-authorization-server") { _ in metadata }
-        router.on(.get, "/.well-known/openid-configuration") { _ in metadata }
-        return router
-    }
+    static let table: [Route<Routes>] = [
+        Route(.post, ["/api/auth/register", "/register"], access: .public, rate: .credentials, Routes.register),
+        Route(.post, ["/api/auth/login", "/login"], access: .public, rate: .credentials, Routes.login),
+        Route(.post, ["/api/auth/refresh"], access: .public, rate: .credentials, Routes.refresh),
+        Route(.post, ["/api/auth/logout"], access: .sessionOrBody, rate: .credentials, Routes.logout),
+        Route(.get, ["/api/auth/me", "/me"], access: .credential(), Routes.me),
+        Route(.post, ["/api/keys"], access: .session(), Routes.createKey),
+        Route(.get, ["/api/keys"], access: .session(), Routes.listKeys),
+        Route(.delete, ["/api/keys/{id}"], access: .session(), Routes.revokeKey),
+        Route(.get, ["/.well-known/jwks.json"], access: .public, Routes.jwks),
+        Route(
+            .get, ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"], access: .public, Routes.metadata),
+    ]
 
-    static let bodyBytesMax = 8_192
+    var gate: CallerGate<Principal> { authenticator.gate }
 
-    /// A database that is away or busy is our trouble, not the caller's: 503, try again.
-    private func answering(
-        _ handler: @escaping @Sendable (Request) async throws -> Response
-    ) -> @Sendable (Request) async throws -> Response {
-        { request in
-            guard request.body.count <= Self.bodyBytesMax else { throw Problem.payloadTooLarge(limit: Self.bodyBytesMax) }
-            do {
-                return try await handler(request)
-            } catch let error as PostgresError where error.isRetriable || error.isDatabaseUnavailable {
-                throw Problem.unavailable("The account database is unavailable; retry later.")
-            }
-        }
+    /// Maps a lost or busy database to 503.
+    func problem(for error: any Error, in trace: TraceContext) -> Problem? {
+        guard let error = error as? PostgresError, error.isRetriable || error.isDatabaseUnavailable else { return nil }
+        return .unavailable("The account database is unavailable; retry later.")
     }
 
     // MARK: Signing in
 
     /// {email, password, full_name?} → 201 with tokens. 409 for a taken address, after the same work.
-    private func register(_ request: Request) async throws -> Response {
+    func register(_ request: Request) async throws -> Response {
         let body = try request.json()
         guard let email = EmailAddress(try body.string("email")) else {
             throw Problem.invalidRequest("`email` must be an address like name@example.com.", param: "email")
@@ -67,7 +59,7 @@ struct Routes: Sendable {
     }
 
     /// {email, password} → 200 with tokens.
-    private func login(_ request: Request) async throws -> Response {
+    func login(_ request: Request) async throws -> Response {
         let body = try request.json()
         let email = try body.string("email")
         let password = try body.string("password")
@@ -78,31 +70,32 @@ struct Routes: Sendable {
     }
 
     /// {refresh_token} → 200 with new tokens; the old refresh token is good for another 30 seconds, with the same answer.
-    private func refresh(_ request: Request) async throws -> Response {
+    func refresh(_ request: Request) async throws -> Response {
         let token = try request.json().string("refresh_token")
         return answer(200, try await accounts.refresh(token, origin: Origin(request)))
     }
 
-    /// Ends the session of the bearer token, or of {refresh_token}. 204 also when it is over already.
-    private func logout(_ request: Request) async throws -> Response {
+    /// Ends the session of the access token, or of {refresh_token}. Answers 204 also if the session has
+    /// ended before.
+    func logout(_ request: Request, caller: Result<Principal, Problem>) async throws -> Response {
         let body = request.body.isEmpty ? nil : try request.json()
         if let token = try body?.optionalString("refresh_token") {
-            if let session = try await accounts.session(of: token) {
-                try await accounts.signOut(session, origin: Origin(request))
-            }
+            guard let session = try await accounts.session(of: token) else { return .noContent }
+            try await accounts.signOut(session, origin: Origin(request))
         } else {
-            do {
-                let (_, session) = try await sessionCaller(request)
-                try await accounts.signOut(session, origin: Origin(request))
-            } catch let problem as Problem where problem.code == "token_revoked" || problem.code == "token_expired" {
-                return .noContent
+            let session: SessionID?
+            switch caller {
+            case .success(let principal): session = principal.sessionID
+            case .failure(let problem) where [.tokenRevoked, .tokenExpired].contains(problem.code): return .noContent
+            case .failure(let problem): throw problem
             }
+            guard let session else { throw Problem.sessionRequired }
+            try await accounts.signOut(session, origin: Origin(request))
         }
         return .noContent
     }
 
-    private func me(_ request: Request) async throws -> Response {
-        let caller = try await authenticator.principal(request.headers)
+    func me(_ request: Request, caller: Principal) async throws -> Response {
         async let available = credits(caller.accountID)
         let found = try await accounts.pool.withConnection { connection in
             try await connection.pipeline(
@@ -111,7 +104,7 @@ struct Routes: Sendable {
         guard let user = found.0.first else { throw Problem.invalidAPIKey }
         guard user.isActive else { throw Problem.userDeactivated }
         let balance = await available
-        return .json(200, headers: Self.noStore) { json in
+        return .json(200) { json in
             json.object { json in
                 Self.write(user, to: &json)
                 json.field("name", user.fullName)
@@ -134,11 +127,11 @@ struct Routes: Sendable {
     // MARK: API keys
 
     /// {name, scopes?, expires_at?, limit?, daily_limit?} → 201 with the key, this once. From a session only: a key must not make keys.
-    private func createKey(_ request: Request) async throws -> Response {
-        let (caller, session) = try await sessionCaller(request)
+    func createKey(_ request: Request, caller: Principal) async throws -> Response {
+        guard let session = caller.sessionID else { throw Problem.sessionRequired }
         let order = try Self.order(request.json(), now: accounts.clock())
         let (record, key) = try await keys.create(order, for: caller.userID, from: session, origin: Origin(request))
-        return .json(201, headers: Self.noStore) { json in
+        return .json(201) { json in
             json.object { json in
                 Self.write(record, to: &json)
                 json.field("key", key)
@@ -146,10 +139,9 @@ struct Routes: Sendable {
         }
     }
 
-    private func listKeys(_ request: Request) async throws -> Response {
-        let (caller, _) = try await sessionCaller(request)
+    func listKeys(_ request: Request, caller: Principal) async throws -> Response {
         let records = try await keys.list(of: caller.userID)
-        return .json(200, headers: Self.noStore) { json in
+        return .json(200) { json in
             json.object { json in
                 json.field("object", "list")
                 json.array("data") { array in for record in records { array.object { Self.write(record, to: &$0) } } }
@@ -158,8 +150,7 @@ struct Routes: Sendable {
     }
 
     /// 204; 404 for a key that is not the caller's, as for one that never was.
-    private func revokeKey(_ request: Request) async throws -> Response {
-        let (caller, _) = try await sessionCaller(request)
+    func revokeKey(_ request: Request, caller: Principal) async throws -> Response {
         let id = APIKeyID(rawValue: request.pathParameters["id"])
         guard id.rawValue.utf8.count == 10, id.rawValue.utf8.allSatisfy(Base62.isDigit),
             try await keys.revoke(id, of: caller.userID, origin: Origin(request))
@@ -167,28 +158,12 @@ struct Routes: Sendable {
         return .noContent
     }
 
-    private func sessionCaller(_ request: Request) async throws(Problem) -> (Principal, SessionID) {
-        let caller = try await authenticator.principal(request.headers)
-        guard let session = caller.sessionID else { throw Self.sessionRequired }
-        return (caller, session)
-    }
-
-    private static var sessionRequired: Problem {
-        Problem(403, "session_required", .permission, "This needs the session token of a signed-in user; an API key is not accepted.")
-    }
-
     // MARK: Keys and metadata
 
-    private var jwks: Response {
-        get throws(Problem) {
-            // An empty set would be cached for ten minutes.
-            guard !accounts.keyring.published.isEmpty else { throw .unavailable("No signing key is available yet; retry later.") }
-            return published
-        }
-    }
-
-    private var published: Response {
-        .json(200, headers: ["cache-control": "public, max-age=600"]) { json in
+    func jwks(_ request: Request) async throws -> Response {
+        // Clients would cache an empty set for ten minutes.
+        guard !accounts.keyring.published.isEmpty else { throw Problem.unavailable("No signing key is available yet; retry later.") }
+        return .json(200, headers: ["cache-control": "public, max-age=600"]) { json in
             json.object { json in
                 json.array("keys") { array in
                     for (id, key) in accounts.keyring.published {
@@ -208,7 +183,7 @@ struct Routes: Sendable {
     }
 
     /// RFC 8414 and OpenID discovery, as far as there is something to discover.
-    private var metadata: Response {
+    func metadata(_ request: Request) async throws -> Response {
         .json(200, headers: ["cache-control": "public, max-age=600"]) { json in
             json.object { json in
                 json.field("issuer", publicURL)
@@ -285,11 +260,9 @@ extension Origin {
 // MARK: Writing
 
 extension Routes {
-    /// RFC 6749 §5.1: what bears tokens is not stored on the way.
-    private static var noStore: HeaderBlock { ["cache-control": "no-store", "pragma": "no-cache"] }
-
+    /// Answers with tokens, which no cache may store (RFC 6749 §5.1).
     private func answer(_ status: Int, _ issued: Accounts.Issued) -> Response {
-        .json(status, headers: Self.noStore) { json in
+        .json(status, headers: ["cache-control": "no-store", "pragma": "no-cache"]) { json in
             json.object { json in
                 json.field("access_token", issued.accessToken)
                 json.field("token_type", "Bearer")

@@ -1,9 +1,9 @@
-import Contracts
 import Crypto
 import Identity
 import Postgres
 import Synchronization
 import Telemetry
+import Values
 
 /// The keys tokens are signed with, as this replica last saw them in the database. Private keys are sealed there under
 /// "signing_key/<id>" and open only in memory.
@@ -72,7 +72,7 @@ final class SigningKeyring: Sendable {
             try await transaction.execute(DeleteSigningKey(id: id))
             log.info("signing key deleted", ["signing_key.id": .string(id)])
         }
-        try await transaction.execute(Audit(event: .signingKeyChanged, subject: subject, origin: .itself, now: now))
+        try await transaction.execute(AuditRecord(event: .signingKeyChanged, subject: subject, origin: .itself, now: now))
     }
 
     private func load(_ records: [SigningKeyRecord]) throws {

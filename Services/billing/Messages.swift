@@ -1,6 +1,7 @@
 import Contracts
 import Outbox
 import Postgres
+import Values
 
 /// | message | from | what happens |
 /// |---|---|---|

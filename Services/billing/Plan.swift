@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// A plan and the credits that it gives each month. The free plan is the only one.
 struct Plan: Hashable, Sendable {

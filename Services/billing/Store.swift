@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// Records a grant unless the person's period has one already; then no row comes back and nothing is to be sent.
 struct InsertPlanGrant: Statement {

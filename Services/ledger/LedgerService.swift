@@ -2,6 +2,7 @@ import AMQP
 import Bootstrap
 import Contracts
 import EventLoop
+import HTTP
 import Identity
 import Lifecycle
 
@@ -33,7 +34,7 @@ struct LedgerService {
         runtime.serve { _ in
             Routes(
                 store: store, runner: runner, auditor: auditor, slots: slots, settingSlots: settingSlots,
-                authenticate: { try await authenticator.principal($0) }, topUpURL: topUpURL, log: log
+                gate: authenticator.gate, topUpURL: topUpURL, log: log
             ).router
         }
     }

@@ -1,6 +1,6 @@
 import Configuration
-import Contracts
 import Identity
+import Values
 
 /// The ledger's own variables, next to the common ones and those of ``ServiceTokens``.
 ///

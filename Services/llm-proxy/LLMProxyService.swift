@@ -44,8 +44,7 @@ struct LLMProxyService {
                 providers: ProviderConnections(loop: context.loop, keys: keys, timing: settings.providerTiming), shared: shared,
                 log: context.log)
             return Routes(
-                chat: ChatCompletions(services: services, catalogue: catalogue, authenticator: authenticator, topUpURL: topUpURL),
-                models: Models(catalogue: catalogue, authenticator: authenticator)
+                chat: ChatCompletions(services: services, catalogue: catalogue, authenticator: authenticator, topUpURL: topUpURL)
             ).router
         }
     }

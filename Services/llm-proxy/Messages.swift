@@ -5,6 +5,7 @@ import Identity
 import Outbox
 import Postgres
 import Telemetry
+import Values
 
 /// The messages from the proxies to the ledger. A proxy has no queue to consume: the ledger's reply
 /// goes to the task that asked.

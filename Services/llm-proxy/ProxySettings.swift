@@ -1,5 +1,5 @@
 import Configuration
-import Contracts
+import Values
 
 /// The proxy's own variables, next to the common ones.
 ///

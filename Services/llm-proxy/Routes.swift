@@ -1,25 +1,22 @@
-import Contracts
 import HTTP
 import HTTPWire
 import Identity
-import JSON
-import Telemetry
 
-/// | route | |
-/// |---|---|
-/// | `POST /v1/chat/completions` | ``ChatCompletions/complete(_:_:)``: held, streamed through, charged |
-/// | `GET /v1/models` | enabled and priced models |
-/// | `GET /v1/models/{id...}` | one of them |
-struct Routes: Sendable {
+/// The HTTP door of the proxy. `Endpoints/` has the handlers.
+struct Routes: HTTPDoor {
     let chat: ChatCompletions
-    let models: Models
 
-    var router: Router {
-        var router = Router()
-        router.onExchange(.post, "/v1/chat/completions", access: .credential) { exchange, context in await chat.complete(exchange, context)
-        }
-        router.on(.get, "/v1/models", access: .credential) { request in try await models.listModels(request) }
-        router.on(.get, "/v1/models/{id...}", access: .credential) { request in try await models.showModel(request) }
-        return router
+    static let table: [Route<Routes>] = [
+        Route(
+            .post, ["/v1/chat/completions"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
+            exchange: Routes.complete),
+        Route(.get, ["/v1/models"], access: .credential(scope: "models"), Routes.listModels),
+        Route(.get, ["/v1/models/{id...}"], access: .credential(scope: "models"), Routes.showModel),
+    ]
+
+    var gate: CallerGate<Principal> { chat.authenticator.gate }
+
+    func complete(_ exchange: Exchange, _ context: RequestContext, caller: Principal) async {
+        await chat.complete(exchange, context, caller: caller)
     }
 }

@@ -17,7 +17,7 @@ enum HealthServer {
         var settings = HTTPServerConfiguration(host: configuration.httpHost, port: configuration.healthPort)
         settings.connectionsMax = connectionsMax
         settings.bodyBytesMax = 0
-        let handler = Router.health(runtime.readiness).handler(log: runtime.log, service: runtime.service)
+        let handler = HealthRoutes(readiness: runtime.readiness).router.handler(log: runtime.log, service: runtime.service)
         let server = HTTPServer(loop: loop, configuration: settings, handler: handler, log: runtime.log)
         return Component(
             "health", on: loop, stopWithin: grace + HTTPServer.brokenOffWithin + .seconds(1),

@@ -181,7 +181,7 @@ package final class Runtime: Sendable {
             for (index, loop) in loops.enumerated() {
                 let context = LoopContext(runtime: self, loop: loop, index: index)
                 var router = try await Task(executorPreference: loop) { try await makeRouter(context) }.value
-                router.addCommonRoutes(openAPI: openAPI)
+                router.add(CommonRoutes(openAPI: openAPI))
                 routers.append(router)
             }
         }

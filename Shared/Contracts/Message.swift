@@ -1,4 +1,5 @@
 package import JSON
+package import Values
 
 /// A promise between services, carried as JSON over RabbitMQ.
 ///

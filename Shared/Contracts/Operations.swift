@@ -1,4 +1,5 @@
 import Synchronization
+package import Values
 
 /// The limit of operation names that a client can add to the journal and the usage tables, by calls
 /// (`x-operation`) and by deductions.

@@ -1,4 +1,5 @@
 import JSON
+package import Values
 
 /// How much may be spent in a day and in a month (both of UTC); nil: as much as there is.
 package struct SpendingLimits: Sendable, Hashable {

@@ -50,7 +50,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
         precondition(epoll >= 0 && wakeup >= 0, "out of file descriptors while making loop \(name)")
         now = .current()
         sweptAt = now
-        let added = clinux_epoll_ctl(epoll, EPOLL_CTL_ADD, wakeup, Readiness.readable.rawValue, UInt64(UInt32.max))
+        let added = clinux_epoll_ctl(epoll, EPOLL_CTL_ADD, wakeup, IOEvents.readable.rawValue, UInt64(UInt32.max))
         precondition(added == 0, "epoll refused the wake-up descriptor")
     }
 
@@ -213,7 +213,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
         guard let registration = handlers[Int(descriptor)],
             registration.generation == UInt32(truncatingIfNeeded: token >> 32)
         else { return }
-        registration.handler.ready(Readiness(rawValue: events))
+        registration.handler.ready(IOEvents(rawValue: events))
         runJobs()
         runFlushes()
     }
@@ -229,7 +229,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     // MARK: Descriptors
 
     /// Watches `descriptor` (level-triggered) and keeps `handler` alive until ``unwatch(_:)``.
-    package func watch(_ descriptor: Int32, for interest: Readiness, _ handler: IOHandler) {
+    package func watch(_ descriptor: Int32, for interest: IOEvents, _ handler: IOHandler) {
         preconditionCurrent()
         let index = Int(descriptor)
         while index >= handlers.count { handlers.append(contentsOf: repeatElement(nil, count: handlers.count)) }
@@ -239,7 +239,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
         precondition(status == 0, "epoll_ctl add \(descriptor): errno \(errno)")
     }
 
-    package func modify(_ descriptor: Int32, for interest: Readiness) {
+    package func modify(_ descriptor: Int32, for interest: IOEvents) {
         guard let registration = handlers[Int(descriptor)] else { return }
         let token = token(descriptor, registration.generation)
         let status = clinux_epoll_ctl(epoll, EPOLL_CTL_MOD, descriptor, interest.rawValue, token)
@@ -280,15 +280,15 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
 }
 
 /// Where a descriptor stands; the raw value is epoll's.
-public struct Readiness: OptionSet, Sendable {
+public struct IOEvents: OptionSet, Sendable {
     public let rawValue: UInt32
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    package static let readable = Readiness(rawValue: 0x001)
-    package static let writable = Readiness(rawValue: 0x004)
-    package static let error = Readiness(rawValue: 0x008)
-    package static let hangup = Readiness(rawValue: 0x010)
-    package static let peerClosed = Readiness(rawValue: 0x2000)
+    package static let readable = IOEvents(rawValue: 0x001)
+    package static let writable = IOEvents(rawValue: 0x004)
+    package static let error = IOEvents(rawValue: 0x008)
+    package static let hangup = IOEvents(rawValue: 0x010)
+    package static let peerClosed = IOEvents(rawValue: 0x2000)
 }
 
 /// Owns a descriptor on a loop. Subclasses are confined to the loop's thread.
@@ -299,7 +299,7 @@ open class IOHandler {
     package final var deadline: MonotonicInstant = .never
 
     package init() {}
-    open func ready(_ events: Readiness) {}
+    open func ready(_ events: IOEvents) {}
     /// Called once for each ``EventLoop/flushSoon(_:)``.
     open func flushDue() {}
     open func deadlineReached() {}

@@ -34,7 +34,7 @@ package final class SignalWatch: IOHandler {
         loop.watch(descriptor, for: .readable, self)
     }
 
-    package override func ready(_ events: Readiness) {
+    package override func ready(_ events: IOEvents) {
         var info = signalfd_siginfo()
         while read(descriptor, &info, MemoryLayout<signalfd_siginfo>.size) == MemoryLayout<signalfd_siginfo>.size {
             handler(Int32(info.ssi_signo))

@@ -38,6 +38,8 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     // The request that is being read.
     private var headSeen = false
     private var body: [UInt8] = []
+    /// The limit of the body, known once its head is admitted.
+    private var bodyBytesMax = 0
     /// The reason why ``receive(_:)`` stopped the parser.
     private var bodyRefusal: Problem?
     private var startedAt: MonotonicInstant
@@ -54,7 +56,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     private var outputOffset = 0
     private var isFlushScheduled = false
     private var isBlocked = false
-    private var interest: Readiness = [.readable, .peerClosed]
+    private var interest: IOEvents = [.readable, .peerClosed]
 
     // Two clocks run at a time: the client owes us bytes, and owes us the taking of ours.
     private var readDeadline = MonotonicInstant.never { didSet { deadline = min(readDeadline, writeDeadline) } }
@@ -85,7 +87,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
 
     // MARK: Events
 
-    override func ready(_ events: Readiness) {
+    override func ready(_ events: IOEvents) {
         if events.contains(.writable) { flush() }
         guard phase != .closed else { return }
         if interest.contains(.readable) {
@@ -185,7 +187,12 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
                 }
             }
         } catch {
-            refuse(bodyRefusal ?? Problem(error, limits: parser.limits))
+            if case .bodyTooLarge = error, headSeen {
+                dropBody()
+                start(refusal: .payloadTooLarge(limit: bodyBytesMax))
+            } else {
+                refuse(bodyRefusal ?? Problem(error, limits: server.configuration))
+            }
             return bytes.count
         }
         return offset
@@ -196,8 +203,11 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     /// Decides by the head whether to read the body.
     private func expectBody() -> Bool {
         let path = parser.target.prefix { $0 != UInt8(ascii: "?") }
-        if let problem = server.admission(parser.method, path, parser.headers) {
-            start(refusal: problem)
+        do throws(Problem) {
+            bodyBytesMax = min(try server.admission(parser.method, path, parser.headers), server.configuration.bodyBytesMax)
+            guard parser.limitBody(to: bodyBytesMax) else { throw .payloadTooLarge(limit: bodyBytesMax) }
+        } catch {
+            start(refusal: error)
             return false
         }
         guard server.hasRoomForBody else {
@@ -438,7 +448,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
 
     private func updateInterest() {
         guard phase != .closed else { return }
-        var wanted: Readiness = []
+        var wanted: IOEvents = []
         switch phase {
         case .reading: wanted = [.readable, .peerClosed]
         case .answering, .flushing: wanted = readAhead.isFull ? [.peerClosed] : [.readable, .peerClosed]

@@ -11,9 +11,10 @@ package final class HTTPServer: @unchecked Sendable {
     // @unchecked Sendable: confined to `loop`; `start` and `drain` say so with a precondition.
 
     package typealias Handler = @Sendable (Exchange) async -> Void
-    /// Decides by the head of a request, before its body is read. A problem refuses the request:
-    /// the handler answers with ``Exchange/refusal``, and the connection ends.
-    package typealias Admission = @Sendable (Method, _ path: ArraySlice<UInt8>, HeaderBlock) -> Problem?
+    /// Decides by the head of a request, before its body is read, and returns the body limit in
+    /// bytes. A problem refuses the request: the handler answers with ``Exchange/refusal``, and the
+    /// connection ends.
+    package typealias Admission = @Sendable (Method, _ path: ArraySlice<UInt8>, HeaderBlock) throws(Problem) -> Int
 
     package let loop: EventLoop
     package let configuration: HTTPServerConfiguration
@@ -41,7 +42,7 @@ package final class HTTPServer: @unchecked Sendable {
     private var date = HTTPDate()
 
     package init(
-        loop: EventLoop, configuration: HTTPServerConfiguration, admission: @escaping Admission = { _, _, _ in nil },
+        loop: EventLoop, configuration: HTTPServerConfiguration, admission: @escaping Admission = { _, _, _ in .max },
         handler: @escaping Handler, log: Logger
     ) {
         self.loop = loop
@@ -140,7 +141,8 @@ package final class HTTPServer: @unchecked Sendable {
     func requestRefused(_ problem: Problem) {
         refusals.add()
         log.info(
-            "request refused", ["http.status": .integer(problem.status), "code": .string(problem.code), "reason": .string(problem.message)])
+            "request refused",
+            ["http.status": .integer(problem.status), "code": .string(problem.code.rawValue), "reason": .string(problem.message)])
     }
 
     var hasRoomForBody: Bool { bufferedBodyBytes < configuration.bufferedBodyBytesMax }
@@ -189,7 +191,7 @@ private final class Acceptor: IOHandler {
         server.loop.watch(listener, for: .readable, self)
     }
 
-    override func ready(_ events: Readiness) {
+    override func ready(_ events: IOEvents) {
         for _ in 0..<64 {
             if let descriptor = TCP.accept(listener) {
                 server.accepted(descriptor)

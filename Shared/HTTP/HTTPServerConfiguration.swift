@@ -16,7 +16,8 @@ package struct HTTPServerConfiguration: Sendable {
     package var headersMax = 128
     /// Beyond it: 414.
     package var targetBytesMax = 8 << 10
-    /// Beyond it, declared or counted: 413.
+    /// The body limit of every request, in bytes. A row of a table can set a lower one. Beyond it,
+    /// declared or counted: 413.
     package var bodyBytesMax = 16 << 20
     /// The bytes of all request bodies on this loop as they were received, each until its handler
     /// drops it or returns. Beyond it: 503 `overloaded` and closed. Copies that a handler makes,
@@ -58,9 +59,9 @@ package struct HTTPServerConfiguration: Sendable {
             writeStall: UInt64(writeStallWithin.nanoseconds), linger: UInt64(lingerWithin.nanoseconds))
     }
 
+    /// The limits of a head. A connection limits each body by the row of its request.
     var parserLimits: HTTPParser.Limits {
-        HTTPParser.Limits(
-            headBytesMax: headBytesMax, fieldsMax: headersMax, targetBytesMax: targetBytesMax, bodyBytesMax: bodyBytesMax)
+        HTTPParser.Limits(headBytesMax: headBytesMax, fieldsMax: headersMax, targetBytesMax: targetBytesMax)
     }
 }
 

@@ -18,29 +18,24 @@ package struct Request: Sendable {
     /// The other end of the connection: the edge, where one stands in front.
     package let peerAddress: String
 
-    /// Makes a request for a test of a handler. A server makes its requests from exchanges.
-    package init(
-        method: Method, path: String, query: Query? = nil, headers: HeaderBlock = [:], body: [UInt8] = [],
-        pathParameters: PathParameters = PathParameters(), requestID: String = RequestID.make(), trace: TraceContext = .new(),
-        peerAddress: String = ""
-    ) throws(Problem) {
-        self.method = method
-        self.path = path
-        if let query { self.query = query } else { self.query = try Query([]) }
-        self.headers = headers
-        self.body = body
-        self.pathParameters = pathParameters
-        self.requestID = requestID
-        self.trace = trace
-        self.peerAddress = peerAddress
-    }
+    /// The path and the query as sent.
+    let target: [UInt8]
 
     init(_ exchange: Exchange, _ context: RequestContext) throws(Problem) {
-        try self.init(
-            method: exchange.method, path: exchange.path, query: Query(exchange.queryBytes), headers: exchange.headers,
-            body: exchange.body, pathParameters: context.pathParameters, requestID: context.requestID, trace: context.trace,
-            peerAddress: exchange.peerAddress)
+        method = exchange.method
+        path = exchange.path
+        query = try Query(exchange.queryBytes)
+        headers = exchange.headers
+        body = exchange.body
+        pathParameters = context.pathParameters
+        requestID = context.requestID
+        trace = context.trace
+        peerAddress = exchange.peerAddress
+        target = exchange.target
     }
+
+    /// The procedures that the request calls.
+    package var trpc: TRPCCall { TRPCCall(target: target) }
 
     /// The body as a checked JSON object.
     /// - Throws: `Problem` 400 `invalid_json`.
@@ -75,14 +70,27 @@ package struct RequestContext: Sendable {
 }
 
 extension Problem {
-    /// Makes the problem of a malformed body: `invalid_json` for its syntax, else the missing or wrong member in `param`.
-    init(_ error: JSONError) {
+    /// Makes the problem of a malformed body: `invalid_json` for its syntax, else the missing or wrong
+    /// member in `param`.
+    package init(_ error: JSONError) {
         self =
             switch error {
             case .missing(let name): .missingParameter(name)
             case .wrongType(let name, _), .duplicateKey(let name): .invalidRequest("\(error)", param: name)
             case .notAnObject, .syntax, .depth, .tooManyMembers, .nameTooLong, .tooManyValues:
                 .invalidJSON("The request body is no valid JSON object: \(error).")
+            }
+    }
+
+    /// Makes the problem of bytes that are no request.
+    init(_ error: HTTPSyntaxError, limits: HTTPServerConfiguration) {
+        self =
+            switch error {
+            case .malformed(let reason): .invalidRequest("Malformed HTTP request: \(reason).")
+            case .targetTooLong: .uriTooLong(limit: limits.targetBytesMax)
+            case .headTooLarge: .headersTooLarge(bytes: limits.headBytesMax, fields: limits.headersMax)
+            case .bodyTooLarge: .payloadTooLarge(limit: limits.bodyBytesMax)
+            case .endedEarly, .stopped: .invalidRequest("Malformed HTTP request: it ended early.")
             }
     }
 }

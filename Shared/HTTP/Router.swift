@@ -1,111 +1,152 @@
 import EventLoop
-package import HTTPWire
+import HTTPWire
 import JSON
 package import Telemetry
 
-/// Finds the handler of a request and gives every answer what all answers have: `x-request-id`, the error shape, one access
-/// log line, metrics, a server span in the caller's trace.
+/// Finds the row of a request, checks its access, and runs its handler. Every answer gets what all
+/// answers have: `x-request-id`, the row's error shape, one access log line, metrics, a server span
+/// in the client's trace.
 ///
-/// Unknown paths are 404, known ones asked with another method 405 with `Allow`; GET answers HEAD too. A `Problem` (or
-/// `JSONError`) a handler throws is its answer; anything else it throws is logged with its cause and answered with 500.
+/// An unknown path is 404. A known path with another method is 405 with `Allow`; GET answers HEAD
+/// too. A `Problem` (or `JSONError`) that a handler throws is its answer. Any other error is logged
+/// with its cause and answered with 500, unless the door knows a problem for it.
+///
+/// An answer is not cached unless its handler sets `cache-control`.
 package struct Router: Sendable {
-    package typealias Handler = @Sendable (Request) async throws -> Response
-    package typealias ExchangeHandler = @Sendable (Exchange, RequestContext) async -> Void
-
-    /// The credential that a request must have before the server reads its body.
-    package enum Access: Sendable {
-        case open
-        /// An `Authorization` or `x-api-key` field. The handler checks its value.
-        case credential
-    }
-
     private struct Entry: Sendable {
-        let method: Method
-        let access: Access
-        let refusing: @Sendable (Problem) -> Response
-        let handler: ExchangeHandler
+        let row: RouteRow
+        let handler: @Sendable (Exchange, RequestContext) async -> Void
     }
 
-    private struct Route: Sendable {
+    private struct Path: Sendable {
         var entries: [Entry] = []
         var metrics: RouteMetrics?
-        var isQuiet = false
 
         func entry(for method: Method) -> Entry? {
-            if let found = entries.first(where: { $0.method == method }) { return found }
+            if let found = entries.first(where: { $0.row.method == method }) { return found }
             return method == .head ? entry(for: .get) : nil
         }
 
         var allow: String {
-            var methods = entries.map(\.method.rawValue)
+            var methods = entries.map(\.row.method.rawValue)
             if methods.contains("GET"), !methods.contains("HEAD") { methods.append("HEAD") }
             return methods.joined(separator: ", ")
         }
     }
 
-    private var routes = RouteTable<Route>()
+    private var paths = RouteTable<Path>()
 
     package init() {}
 
-    /// - Parameters:
-    ///   - pattern: `/api/keys/{id}`; `{file...}` at the end takes the rest of the path.
-    ///   - refusal: how a problem is told here, where it is not in the one shape of ours.
-    package mutating func on(
-        _ method: Method, _ pattern: String, access: Access = .open,
-        refusing refusal: @escaping @Sendable (Problem) -> Response = { $0.response }, _ handler: @escaping Handler
-    ) {
-        onExchange(method, pattern, access: access, refusing: refusal) { exchange, context in
-            do {
-                let request = try Request(exchange, context)
-                try await TraceContext.$current.withValue(context.trace) { await exchange.send(try await handler(request)) }
-            } catch let problem as Problem {
-                exchange.respond(refusal(problem))
-            } catch let error as JSONError {
-                exchange.respond(refusal(Problem(error)))
-            } catch {
-                exchange.failure = error
-                exchange.respond(refusal(.internalError))
+    // MARK: Rows
+
+    /// Adds all rows of a door.
+    package mutating func add<Door: HTTPDoor>(_ door: Door) {
+        for route in Door.table { add(route, of: door) }
+    }
+
+    package mutating func add<Door: HTTPDoor>(_ route: Route<Door>, of door: Door) {
+        let entry = Entry(row: route.row, handler: Self.handler(of: route, door))
+        for pattern in route.row.paths {
+            precondition(
+                !paths[pattern, default: Path()].entries.contains { $0.row.method == route.row.method },
+                "two rows for \(route.row.method.rawValue) \(pattern)")
+            paths[pattern, default: Path()].entries.append(entry)
+            if paths[pattern, default: Path()].metrics == nil { paths[pattern, default: Path()].metrics = RouteMetrics(pattern) }
+        }
+    }
+
+    private static func handler<Door: HTTPDoor>(
+        of route: Route<Door>, _ door: Door
+    ) -> @Sendable (Exchange, RequestContext) async -> Void {
+        let gate = door.gate
+        switch route.handler {
+        case .public(let method):
+            let answer = method(door)
+            return answering(route.row, door) { request, _ in try await answer(request()) }
+        case .optional(let method):
+            let answer = method(door)
+            return answering(route.row, door) { request, exchange in
+                let caller: Result<Door.Caller, Problem>
+                do throws(Problem) { caller = .success(try await gate.caller(.session(), exchange)) } catch { caller = .failure(error) }
+                return try await answer(request(), caller)
+            }
+        case .caller(let access, let method):
+            let answer = method(door)
+            return answering(route.row, door) { request, exchange in
+                let caller = try await gate.caller(access, exchange)
+                return try await answer(request(), caller)
+            }
+        case .exchange(let access, let method):
+            let answer = method(door)
+            return refusing(route.row, door) { exchange, context in
+                try await answer(exchange, context, gate.caller(access, exchange))
+            }
+        case .publicExchange(let method):
+            return refusing(route.row, door, method(door))
+        }
+    }
+
+    /// Sends what `answer` returns. `answer` makes its request after the check of the credential, so
+    /// that a malformed query does not hide a missing credential.
+    private static func answering<Door: HTTPDoor>(
+        _ row: RouteRow, _ door: Door,
+        _ answer: @escaping @Sendable (_ request: () throws(Problem) -> Request, Exchange) async throws -> Response
+    ) -> @Sendable (Exchange, RequestContext) async -> Void {
+        refusing(row, door) { exchange, context in
+            try await TraceContext.$current.withValue(context.trace) {
+                var response = try await answer({ () throws(Problem) in try Request(exchange, context) }, exchange)
+                if !response.headers.contains("cache-control") { response.headers.add("cache-control", "no-store") }
+                await exchange.send(response)
             }
         }
     }
 
-    /// Adds a streaming or hot route: the handler answers on the exchange itself.
-    package mutating func onExchange(
-        _ method: Method, _ pattern: String, access: Access = .open,
-        refusing refusal: @escaping @Sendable (Problem) -> Response = { $0.response }, _ handler: @escaping ExchangeHandler
-    ) {
-        precondition(
-            routes[pattern, default: Route()].entry(for: method) == nil || method == .head, "\(method.rawValue) \(pattern) stands twice")
-        routes[pattern, default: Route()].entries.append(
-            Entry(method: method, access: access, refusing: refusal, handler: handler))
-        if routes[pattern, default: Route()].metrics == nil { routes[pattern, default: Route()].metrics = RouteMetrics(pattern) }
+    /// Answers an error of `handle` in the row's shape.
+    private static func refusing<Door: HTTPDoor>(
+        _ row: RouteRow, _ door: Door, _ handle: @escaping @Sendable (Exchange, RequestContext) async throws -> Void
+    ) -> @Sendable (Exchange, RequestContext) async -> Void {
+        { exchange, context in
+            let refusal: Problem
+            do {
+                return try await handle(exchange, context)
+            } catch let problem as Problem {
+                refusal = problem
+            } catch let error as JSONError {
+                refusal = Problem(error)
+            } catch {
+                let problem = door.problem(for: error, in: context.trace)
+                if problem == nil { exchange.failure = error }
+                refusal = problem ?? .internalError
+            }
+            guard exchange.status == 0 else { return exchange.abort() }
+            exchange.respond(row.errors.response(refusal, to: exchange.target))
+        }
     }
+
+    // MARK: Requests
 
     /// The decision of a server by the head of a request: 404, 405, or 401 without a credential. It
     /// is asked only where a body follows.
     package var admission: HTTPServer.Admission {
-        let routes = routes
-        return { method, path, headers in
-            switch routes.match(path) {
-            case .none: return .notFound
-            case .malformed: return Self.malformedPath
-            case .found(let route, _, _):
-                guard let entry = route.entry(for: method) else { return .methodNotAllowed(allow: route.allow) }
-                return entry.access == .credential && !headers.hasCredential ? .invalidAPIKey : nil
+        let paths = paths
+        return { method, path, headers throws(Problem) in
+            switch paths.match(path) {
+            case .none: throw .notFound
+            case .malformed: throw Self.malformedPath
+            case .found(let path, _, _):
+                guard let row = path.entry(for: method)?.row else { throw .methodNotAllowed(allow: path.allow) }
+                if case .caller = row.access, !headers.hasCredential { throw .invalidAPIKey }
+                return row.bodyBytesMax
             }
         }
     }
 
     private static let malformedPath = Problem.invalidRequest("The path is not properly percent-encoded UTF-8.")
 
-    /// The method and the pattern of every route: `GET /api/keys/{id}`.
-    package var operations: [String] {
-        routes.all.flatMap { pattern, route in route.entries.map { "\($0.method.rawValue) \(pattern)" } }
-    }
-
     /// Returns the handler of a server. The same router serves every loop.
     package func handler(log: Logger, service: String) -> HTTPServer.Handler {
-        let routes = routes
+        let paths = paths
         let unmatched = RouteMetrics("(none)")
         return { exchange in
             let requestID = RequestID.of(exchange.headers)
@@ -115,19 +156,19 @@ package struct Router: Sendable {
             var isQuiet = false
             let parent = exchange.headers.string(for: "traceparent").flatMap(TraceContext.init(traceparent:))
             let trace = parent?.child() ?? .new()
-            switch routes.match(exchange.pathBytes) {
+            switch paths.match(exchange.pathBytes) {
             case .none: exchange.respond(.notFound)
             case .malformed: exchange.respond(Self.malformedPath)
-            case .found(let route, let found, let parameters):
+            case .found(let path, let found, let parameters):
                 pattern = found
-                metrics = route.metrics ?? unmatched
-                isQuiet = route.isQuiet
-                switch (route.entry(for: exchange.method), exchange.refusal) {
+                metrics = path.metrics ?? unmatched
+                switch (path.entry(for: exchange.method), exchange.refusal) {
                 case (nil, _):
-                    exchange.respond(.methodNotAllowed(allow: route.allow))
+                    exchange.respond(.methodNotAllowed(allow: path.allow))
                 case (let entry?, let refusal?):
-                    exchange.respond(entry.refusing(refusal))
+                    exchange.respond(entry.row.errors.response(refusal, to: exchange.target))
                 case (let entry?, nil):
+                    isQuiet = entry.row.isQuiet
                     metrics.began()
                     await entry.handler(
                         exchange, RequestContext(requestID: requestID, trace: trace, pathParameters: parameters, pattern: found))
@@ -141,10 +182,6 @@ package struct Router: Sendable {
             if !isQuiet { Self.recordSpan(exchange, pattern, duration, trace, parent) }
         }
     }
-
-    /// Keeps a route that is asked every few seconds out of the traces, and out of the log unless its level is debug. A failure
-    /// is always logged.
-    package mutating func makeQuiet(_ pattern: String) { routes[pattern, default: Route()].isQuiet = true }
 
     private static func logAccess(
         _ exchange: Exchange, _ requestID: String, _ pattern: String, _ duration: Duration, _ trace: TraceContext, _ log: Logger,

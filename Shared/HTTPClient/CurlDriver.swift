@@ -100,7 +100,7 @@ final class CurlDriver: @unchecked Sendable {
     // MARK: Called from within libcurl
 
     private func watch(_ descriptor: Int32, _ wanted: Int32) {
-        let interest: Readiness =
+        let interest: IOEvents =
             switch wanted {
             case CURL_POLL_IN: .readable
             case CURL_POLL_OUT: .writable
@@ -140,7 +140,7 @@ private final class SocketWatch: IOHandler {
         (self.driver, self.descriptor) = (driver, descriptor)
     }
 
-    override func ready(_ events: Readiness) {
+    override func ready(_ events: IOEvents) {
         var happened: Int32 = 0
         if !events.isDisjoint(with: [.readable, .hangup, .peerClosed]) { happened |= CURL_CSELECT_IN }
         if events.contains(.writable) { happened |= CURL_CSELECT_OUT }

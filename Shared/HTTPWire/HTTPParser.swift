@@ -64,10 +64,18 @@ package final class HTTPParser {
     fileprivate var failure: HTTPSyntaxError?
     private var inValue = false
     private var bodyCount = 0
+    private var bodyBytesMax: Int
+
+    /// The bytes of a method that came in several pieces.
+    private var methodStart: [UInt8] = []
+    private var methodIsComplete = false
+    /// The length of a method that http_parser does not know.
+    private var unknownMethodCount: Int?
 
     package init(_ kind: Kind, limits: Limits = Limits()) {
         self.kind = kind
         self.limits = limits
+        bodyBytesMax = limits.bodyBytesMax
         http_parser_init(raw, kind == .request ? HTTP_REQUEST : HTTP_RESPONSE)
         raw.pointee.data = Unmanaged.passUnretained(self).toOpaque()
     }
@@ -82,7 +90,8 @@ package final class HTTPParser {
         switch state {
         case .head:
             let count = try scanner.scan(input)
-            let used = try execute(UnsafeRawBufferPointer(rebasing: input[..<count]))
+            let head = UnsafeRawBufferPointer(rebasing: input[..<count])
+            let used = kind == .request ? try executeRequestHead(head) : try execute(head)
             if scanner.count > limits.headBytesMax {
                 throw kind == .request && headers.isEmpty ? .targetTooLong : .headTooLarge
             }
@@ -114,11 +123,54 @@ package final class HTTPParser {
         headers = HeaderBlock()
         target = []
         (contentLength, isChunked, keepsAlive, bodyCount, inValue) = (nil, false, false, 0, false)
+        bodyBytesMax = limits.bodyBytesMax
+        (methodStart, methodIsComplete, unknownMethodCount) = ([], false, nil)
         http_parser_init(raw, kind == .request ? HTTP_REQUEST : HTTP_RESPONSE)
+    }
+
+    /// Limits the body of the current message, once its head is parsed. A body that passes the limit
+    /// is refused with `.bodyTooLarge`.
+    /// - Returns: false if the declared length is beyond the limit.
+    package func limitBody(to bytesMax: Int) -> Bool {
+        bodyBytesMax = min(limits.bodyBytesMax, bytesMax)
+        return (contentLength ?? 0) <= bodyBytesMax
     }
 
     /// Ends a parse from inside a receiver: ``parse(_:)`` throws `.stopped`.
     package func stop() { failure = failure ?? .stopped }
+
+    /// Parses a piece of a request's head. http_parser refuses a method that it does not know, so it
+    /// gets another method in its place, and ``method`` is `.other`.
+    private func executeRequestHead(_ head: UnsafeRawBufferPointer) throws(HTTPSyntaxError) -> Int {
+        if unknownMethodCount != nil, !methodIsComplete { return try executeUnknownMethod(head) }
+        do throws(HTTPSyntaxError) {
+            let used = try execute(head)
+            if !methodIsComplete {
+                methodIsComplete = head.contains(0x20)
+                if !methodIsComplete { methodStart += head.prefix(Self.methodBytesMax + 1).drop { $0 == 0x0D || $0 == 0x0A } }
+            }
+            return used
+        } catch {
+            guard error == .unknownMethod, !methodIsComplete else { throw error }
+            return try executeUnknownMethod(head)
+        }
+    }
+
+    private static let methodBytesMax = 32
+
+    private func executeUnknownMethod(_ head: UnsafeRawBufferPointer) throws(HTTPSyntaxError) -> Int {
+        let line = methodStart.isEmpty ? head.drop { $0 == 0x0D || $0 == 0x0A } : head[...]
+        let end = line.firstIndex(of: 0x20)
+        methodStart += line[..<(end ?? line.endIndex)].prefix(Self.methodBytesMax + 1)
+        guard methodStart.count <= Self.methodBytesMax, methodStart.withUnsafeBytes(HTTPToken.isToken) else { throw .unknownMethod }
+        unknownMethodCount = methodStart.count
+        guard let end else { return head.count }
+        methodIsComplete = true
+        http_parser_init(raw, HTTP_REQUEST)
+        let known: StaticString = "REPORT"
+        try execute(UnsafeRawBufferPointer(start: known.utf8Start, count: known.utf8CodeUnitCount))
+        return end + (try execute(UnsafeRawBufferPointer(rebasing: head[end...])))
+    }
 
     @discardableResult
     private func execute(_ bytes: UnsafeRawBufferPointer) throws(HTTPSyntaxError) -> Int {
@@ -134,7 +186,7 @@ package final class HTTPParser {
         case HPE_PAUSED: http_parser_pause(raw, 0)
         case HPE_HEADER_OVERFLOW: throw .headTooLarge
         case HPE_INVALID_EOF_STATE: throw .endedEarly
-        case HPE_INVALID_METHOD: throw .malformed("unknown method")
+        case HPE_INVALID_METHOD: throw .unknownMethod
         case HPE_INVALID_VERSION: throw .malformed("not an HTTP version")
         case HPE_INVALID_HEADER_TOKEN: throw .malformed("a byte that no header field may hold")
         case HPE_INVALID_CONTENT_LENGTH: throw .malformed("`Content-Length` must be a whole number")
@@ -235,7 +287,7 @@ package final class HTTPParser {
 
     private func body(_ piece: UnsafeRawBufferPointer) -> Int32 {
         bodyCount += piece.count
-        if bodyCount > limits.bodyBytesMax { return fail(.bodyTooLarge) }
+        if bodyCount > bodyBytesMax { return fail(.bodyTooLarge) }
         receiver?.receive(piece)
         return failure == nil ? 0 : -1
     }
@@ -291,7 +343,7 @@ package final class HTTPParser {
         // length (RFC 9112 §3).
         let version = isHTTP11 ? Self.http11 : Self.http10
         guard scanner.startLineEnd == version,
-            scanner.startLineCount == chttp_method_length(raw) + 1 + target.count + " HTTP/1.1\r\n".utf8.count
+            scanner.startLineCount == (unknownMethodCount ?? chttp_method_length(raw)) + 1 + target.count + " HTTP/1.1\r\n".utf8.count
         else {
             throw .malformed("the request line must be a method, a target and a version, with one space between them")
         }
@@ -322,6 +374,10 @@ package final class HTTPParser {
         }
         throw .malformed("the request target must be a path")
     }
+}
+
+extension HTTPSyntaxError {
+    fileprivate static let unknownMethod = HTTPSyntaxError.malformed("the method must be a token of at most 32 characters")
 }
 
 extension Method {

@@ -1,5 +1,5 @@
-package import Contracts
 package import Crypto
+package import Values
 
 /// `ssk_<id:10>_<secret:32>_<crc:6>`, all base 62. The prefix lets scanners find leaked keys. The checksum lets them and the services
 /// refuse other texts without asking auth. The secret has 190 bits, so plain SHA-256 is enough at rest.

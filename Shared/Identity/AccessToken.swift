@@ -1,6 +1,7 @@
-package import Contracts
+import Contracts
 package import Crypto
 package import JSON
+package import Values
 
 /// The claims of an access token (RFC 9068 profile). No e-mail and no name: they would be stale and personal.
 package struct AccessTokenClaims: Sendable, Equatable {
@@ -44,7 +45,8 @@ package struct AccessTokenClaims: Sendable, Equatable {
 
     package var principal: Principal {
         Principal(
-            userID: userID, kind: .session(sessionID), roles: roles, scopes: scope.split(separator: " ").map(String.init), plan: plan)
+            userID: userID, kind: .session(sessionID), roles: roles, scopes: scope.split(separator: " ").map(String.init), plan: plan,
+            authenticatedAt: authenticatedAt)
     }
 }
 

@@ -7,6 +7,7 @@ package import HTTPWire
 import JSON
 import Synchronization
 package import Telemetry
+import Values
 
 /// Tells who calls, from the `Authorization: Bearer` header (or `x-api-key`): an access token, verified here, an API key, or the token
 /// of a server of ours, where the service lets those in.
@@ -118,9 +119,6 @@ package final class Authenticator: Sendable {
     }
 
     private static var unavailable: Problem { .unavailable("Credentials cannot be checked at the moment.") }
-
-    /// The caller of a request: see ``principal(_:)``.
-    package func principal(_ request: Request) async throws(Problem) -> Principal { try await principal(request.headers) }
 
     private func find(
         _ credential: UnsafeRawBufferPointer, _ digest: SHA256Digest, now: Moment

@@ -1,6 +1,7 @@
 package import AMQP
 package import Contracts
 import Telemetry
+import Values
 
 /// Where the truth about credentials is asked: auth itself reads its database, everybody else asks auth over the broker.
 package protocol IdentitySource: Sendable {

@@ -1,6 +1,7 @@
 import Contracts
 import Crypto
 import EventLoop
+import Values
 
 /// The knowledge of one process about credentials: signing keys, credentials seen before, revocations. Values only; the
 /// ``Authenticator`` asks auth for what is missing.

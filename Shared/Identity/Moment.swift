@@ -1,5 +1,5 @@
-package import Contracts
 package import EventLoop
+package import Values
 
 /// A point in time on both clocks of the machine.
 ///

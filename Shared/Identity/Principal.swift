@@ -1,5 +1,5 @@
 package import Contracts
-package import HTTP
+package import Values
 
 /// The caller of a request, with what a service needs to decide.
 package struct Principal: Sendable, Hashable {
@@ -20,27 +20,29 @@ package struct Principal: Sendable, Hashable {
     package var plan: String
     /// The spending limits of the API key. Nil for a key without limits, and for any other credential.
     package var keyLimits: SpendingLimits?
+    /// The time of the last sign-in, in seconds since 1970. Nil for a credential that is no session.
+    package var authenticatedAt: Int64?
 
-    package init(userID: UserID, kind: Kind, roles: [String], scopes: [String], plan: String, keyLimits: SpendingLimits? = nil) {
+    package init(
+        userID: UserID, kind: Kind, roles: [String], scopes: [String], plan: String, keyLimits: SpendingLimits? = nil,
+        authenticatedAt: Int64? = nil
+    ) {
         self.userID = userID
         self.kind = kind
         self.roles = roles
         self.scopes = scopes
         self.plan = plan
         self.keyLimits = keyLimits
+        self.authenticatedAt = authenticatedAt
     }
 
     package var accountID: AccountID { AccountID(userID) }
 
-    /// Only a person who signed in administers: a leaked API key or service token must not become an operator.
+    /// True for an administrator who signed in. A leaked API key or service token must not become an
+    /// operator.
     package var isAdmin: Bool {
         guard case .session = kind else { return false }
         return roles.contains("admin")
-    }
-
-    /// - Throws: 403 `insufficient_scope` for a credential that is restricted to other things than `scope`.
-    package func require(_ scope: String) throws(Problem) {
-        guard scopes.isEmpty || scopes.contains(scope) else { throw .insufficientScope(scope) }
     }
 
     package var sessionID: SessionID? {

@@ -1,8 +1,8 @@
 package import Configuration
-import Contracts
 package import Crypto
 import HTTP
 import HTTPWire
+import Values
 
 /// Static bearer tokens of our own servers. Such a server acts for a person, whom it names in `x-on-behalf-of: <user id>`; it is
 /// believed without a question to auth, so that the person need not exist. It never administers.

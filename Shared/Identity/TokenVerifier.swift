@@ -1,6 +1,6 @@
-package import Contracts
 package import Crypto
 import JSON
+package import Values
 
 /// Reads an access token without I/O. Which algorithm is used follows from the key, never from the token.
 package struct TokenVerifier: Sendable {

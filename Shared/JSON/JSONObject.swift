@@ -50,7 +50,7 @@ package struct JSONObject: Sendable {
         try reader.object(depth: 0) { (keyStart, keyEnd, value, kind) throws(JSONError) in
             guard members.count < Self.membersMax else { throw .tooManyMembers }
             guard keyEnd - keyStart - 2 <= Self.nameBytesMax else { throw .nameTooLong }
-            let name = JSONText.decode(buffer, keyStart..<keyEnd)
+            let name = JSONLiteral.decode(buffer, keyStart..<keyEnd)
             guard !members.contains(where: { $0.name == name }) else { throw .duplicateKey(name) }
             members.append(Member(name: name, range: keyStart..<value.upperBound, valueRange: value, kind: kind))
         }
@@ -93,12 +93,12 @@ package struct JSONObject: Sendable {
 
     package func optionalString(_ name: String) throws(JSONError) -> String? {
         guard let range = try value(name, .string, "a string") else { return nil }
-        return bytes.withUnsafeBufferPointer { JSONText.decode($0, range) }
+        return bytes.withUnsafeBufferPointer { JSONLiteral.decode($0, range) }
     }
 
     package func optionalInteger(_ name: String) throws(JSONError) -> Int64? {
         guard let text = try value(name, .number, "an integer") else { return nil }
-        guard let integer = bytes.withUnsafeBufferPointer({ JSONText.integer($0, text) }) else {
+        guard let integer = bytes.withUnsafeBufferPointer({ JSONLiteral.integer($0, text) }) else {
             throw .wrongType(name, expected: "an integer")
         }
         return integer

@@ -69,7 +69,7 @@ package struct JSONScan {
 
     /// Nil unless it is a whole number that fits.
     package var integer: Int64? {
-        bytes.isEmpty ? nil : JSONText.integer(bytes.bindMemory(to: UInt8.self), 0..<bytes.count)
+        bytes.isEmpty ? nil : JSONLiteral.integer(bytes.bindMemory(to: UInt8.self), 0..<bytes.count)
     }
 
     /// Unescaped; nil unless this is a well-formed string.

@@ -35,7 +35,7 @@ package enum JSONValue: Sendable {
 
     private static func make(_ kind: JSONKind, _ buffer: UnsafeBufferPointer<UInt8>, _ range: Range<Int>) throws(JSONError) -> JSONValue {
         switch kind {
-        case .string: .string(JSONText.decode(buffer, range))
+        case .string: .string(JSONLiteral.decode(buffer, range))
         case .number: .number(String(decoding: UnsafeBufferPointer(rebasing: buffer[range]), as: UTF8.self))
         case .true: .bool(true)
         case .false: .bool(false)
@@ -55,7 +55,7 @@ package enum JSONValue: Sendable {
 }
 
 /// Turns the text of checked values into Swift's.
-enum JSONText {
+enum JSONLiteral {
     /// `range` includes the quotes.
     static func decode(_ buffer: UnsafeBufferPointer<UInt8>, _ range: Range<Int>) -> String {
         let text = UnsafeBufferPointer(rebasing: buffer[range.lowerBound + 1..<range.upperBound - 1])

@@ -1,6 +1,6 @@
 package import AMQP
-package import Contracts
 package import Telemetry
+package import Values
 
 /// The headers of a message: its sender, its time, its conversation and its cause.
 package struct Envelope: Sendable {

@@ -1,6 +1,6 @@
-package import Contracts
 package import Postgres
 import Telemetry
+package import Values
 
 /// Makes sure that a message takes effect once, however often it is delivered.
 package enum Inbox {

@@ -1,7 +1,7 @@
-import Contracts
 import EventLoop
 import Postgres
 import Telemetry
+import Values
 
 /// Handles one message to an end: its effect is committed, or it waits in `dead_letter`, or it was handled before.
 ///

@@ -1,6 +1,7 @@
 package import Contracts
 package import Postgres
 import Telemetry
+package import Values
 
 /// Sends messages as part of a database transaction: they leave if it commits, and not otherwise.
 ///

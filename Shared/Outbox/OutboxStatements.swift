@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// Claims the outbox for one relay until the end of the transaction. Returns false if another relay
 /// has it.

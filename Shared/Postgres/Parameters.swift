@@ -1,4 +1,4 @@
-package import Contracts
+package import Values
 
 /// The values of one statement, `$1` first, already in Postgres's binary format.
 ///

@@ -61,9 +61,9 @@ extension PostgresExecutor {
 
 /// A connection lent by the pool to one task, until the closure it was lent to returns.
 package final class PostgresConnection: PostgresExecutor {
-    let session: Session
+    let session: PostgresSession
 
-    init(_ session: Session) { self.session = session }
+    init(_ session: PostgresSession) { self.session = session }
 
     package func send(_ batch: StatementBatch) async throws -> StatementResults {
         StatementResults(results: try await session.run(batch.requests)[...])
@@ -96,7 +96,7 @@ package final class PostgresConnection: PostgresExecutor {
     }
 }
 
-extension Session {
+extension PostgresSession {
     /// A cancelled task goes on at once; the batch runs to its end without it, and the pool waits for that.
     func run(_ requests: [Request]) async throws -> [QueryResult] {
         loop.preconditionCurrent()

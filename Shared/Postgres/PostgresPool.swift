@@ -43,7 +43,7 @@ package final class PostgresPool: @unchecked Sendable {
     private let log: Logger
     private let metrics: PoolMetrics
 
-    private var idle: [Session] = []
+    private var idle: [PostgresSession] = []
     private var lent = 0 { didSet { metrics.used.add(Int64(lent - oldValue)) } }
     private var opening = 0
     private var waiters: [Waiter] = []
@@ -57,7 +57,7 @@ package final class PostgresPool: @unchecked Sendable {
 
     private struct Waiter {
         let id: ObjectIdentifier
-        let wait: Wait<Session>
+        let wait: Wait<PostgresSession>
     }
 
     package init(loop: EventLoop, configuration: Configuration, log: Logger, metrics: Metrics = .shared) {
@@ -129,7 +129,7 @@ package final class PostgresPool: @unchecked Sendable {
         try await withConnection { try await $0.transaction(isolation: isolation, body) }
     }
 
-    private func acquire() async throws -> Session {
+    private func acquire() async throws -> PostgresSession {
         loop.preconditionCurrent()
         try Task.checkCancellation()
         guard !isClosed else { throw PostgresError(.poolClosed, "the pool is closed") }
@@ -146,7 +146,7 @@ package final class PostgresPool: @unchecked Sendable {
             metrics.pending.add(-1)
             metrics.waitSeconds.observe(MonotonicInstant.current() - since)
         }
-        let wait = Wait<Session>(on: loop)
+        let wait = Wait<PostgresSession>(on: loop)
         let waiter = Waiter(id: ObjectIdentifier(wait), wait: wait)
         waiters.append(waiter)
         openIfNeeded()
@@ -162,7 +162,7 @@ package final class PostgresPool: @unchecked Sendable {
         }
     }
 
-    private func giveBack(_ session: Session) {
+    private func giveBack(_ session: PostgresSession) {
         if session.isDead {
             lent -= 1
             return settle()
@@ -180,7 +180,7 @@ package final class PostgresPool: @unchecked Sendable {
     }
 
     /// Hands a lent session that is at rest to the first who waits, or puts it away.
-    private func lend(_ session: Session) {
+    private func lend(_ session: PostgresSession) {
         guard !isClosed else {
             session.close()
             lent -= 1
@@ -217,7 +217,7 @@ package final class PostgresPool: @unchecked Sendable {
     }
 
     private func connect(_ options: [(String, String)]) {
-        let session = Session(
+        let session = PostgresSession(
             loop: loop, statementTimeout: configuration.statementTimeout, answerMargin: configuration.answerMargin)
         session.connect(options, within: configuration.connectWithin) { [self] error in
             if let error { return openFailed(error) }
@@ -233,7 +233,7 @@ package final class PostgresPool: @unchecked Sendable {
         }
     }
 
-    private func opened(_ session: Session) {
+    private func opened(_ session: PostgresSession) {
         if failures > 0 { log.info("database connected again", ["attempts": .integer(failures + 1)]) }
         opening -= 1
         failures = 0

@@ -2,12 +2,12 @@
 package final class PostgresTransaction: PostgresExecutor {
     private enum State { case notBegun, open, ended }
 
-    private let session: Session
+    private let session: PostgresSession
     private let isolation: Isolation
     private var state = State.notBegun
     private var commitActions: [() -> Void] = []
 
-    init(_ session: Session, _ isolation: Isolation) {
+    init(_ session: PostgresSession, _ isolation: Isolation) {
         self.session = session
         self.isolation = isolation
     }

@@ -1,4 +1,4 @@
-package import Contracts
+package import Values
 
 /// A type of ours and the type of Postgres it travels as, in binary format.
 ///

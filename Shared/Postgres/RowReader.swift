@@ -1,5 +1,5 @@
 import CPostgres
-package import Contracts
+package import Values
 
 /// Reads the columns of one row in the order the statement names them. Valid only inside `decode`.
 package struct RowReader {

@@ -26,7 +26,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     private var phase = Phase.unconnected
     private var descriptor: Int32 = -1
     private var isWatched = false
-    private var interest: Readiness = []
+    private var interest: IOEvents = []
     private var candidates: ArraySlice<SocketAddress> = []
     /// The end of the time for look-up, TCP and TLS.
     private var connectBy = MonotonicInstant.never
@@ -265,7 +265,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
 
     // MARK: The loop's side
 
-    override func ready(_ events: Readiness) {
+    override func ready(_ events: IOEvents) {
         switch phase {
         case .connecting: finishConnecting()
         case .handshaking: shakeHands()
@@ -303,12 +303,12 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
 
     /// Asks epoll for what the state of the call and of the request needs.
     private func arm() {
-        var wanted: Readiness = call?.isFull == true ? [] : .readable
+        var wanted: IOEvents = call?.isFull == true ? [] : .readable
         if hasUnsent || tlsWaitsForWritable { wanted.insert(.writable) }
         setInterest(wanted)
     }
 
-    private func setInterest(_ wanted: Readiness) {
+    private func setInterest(_ wanted: IOEvents) {
         guard descriptor >= 0 else { return }
         if !isWatched {
             guard !wanted.isEmpty else { return }

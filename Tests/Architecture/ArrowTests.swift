@@ -1,6 +1,7 @@
 import Testing
 
-/// Who may know whom. The target graph in Package.swift holds most arrows; these hold what it cannot say.
+/// The allowed dependencies. The target graph in Package.swift holds most of them; these tests hold
+/// the others.
 struct ArrowTests {
     static let services = ["Auth", "Ledger", "LLMProxy", "Billing"]
     static let ioModules: Set = [
@@ -70,12 +71,12 @@ struct ArrowTests {
         "SELECT 1 FROM t LEFT JOIN\n  account ON true", "TRUNCATE account", "LOCK TABLE account", "SELECT 1 FROM ledger.account",
         "SELECT 1 FROM \"account\"", "SELECT 1 FROM ledger.outbox",
     ])
-    func `a table of another service is seen however it is named`(sql: String) throws {
+    func `the test finds a table of another service in every spelling`(sql: String) throws {
         #expect(try Self.tables(of: "ledger", ["account"], namedIn: "\"\"\"\n\(sql)\n\"\"\"") != [])
     }
 
     @Test(arguments: ["SELECT 1 FROM accounts", "UPDATE t SET account = 1", "SELECT account FROM t", "// comes from account"])
-    func `a column, or another table, is not taken for a table of another service`(sql: String) throws {
+    func `a column or another table is not mistaken for a table of another service`(sql: String) throws {
         #expect(try Self.tables(of: "ledger", ["account"], namedIn: sql) == [])
     }
 

@@ -1,13 +1,15 @@
 import Foundation
+import HTTP
+import HTTPWire
 import Testing
 
-/// The `openapi.json` of each service as a document. The tests of the service compare it with the
-/// router and with real answers.
+/// The `openapi.json` of each service as a document, compared with the table of its routes. The tests
+/// of the service compare it with real answers.
 struct OpenAPITests {
     static let services = ["auth", "ledger", "llm-proxy", "billing"]
 
     @Test(arguments: services)
-    func `a document refers only to what stands in it, and names each operation once`(service: String) throws {
+    func `a document refers only to its own parts, and names each operation once`(service: String) throws {
         let document = try Self.document(of: service)
         #expect(document.version == "3.1.0")
         for path in ["/livez", "/readyz", "/metrics", "/openapi.json"] {
@@ -20,6 +22,31 @@ struct OpenAPITests {
             var place: Any? = document.root
             for part in reference.dropFirst(2).split(separator: "/") { place = (place as? [String: Any])?[String(part)] }
             #expect(place != nil, "\(service): \(reference)")
+        }
+    }
+
+    /// Returns the path as a document writes it, which has no form for a parameter of several segments.
+    private static func documented(_ path: String) -> String { path.replacingOccurrences(of: "...}", with: "}") }
+
+    @Test(arguments: RouteTables.services)
+    func `a document names every route of the table and no other`(service: RouteTables.Service) throws {
+        let promised = try Self.document(of: service.name).paths.flatMap { path, operations in
+            operations.keys.map { "\($0.uppercased()) \(path)" }
+        }
+        let served = (service.rows + RouteTables.common + RouteTables.health).flatMap(\.operations)
+        #expect(Set(promised) == Set(served.map(Self.documented)))
+    }
+
+    @Test(arguments: RouteTables.services)
+    func `a document asks for a credential where the table does`(service: RouteTables.Service) throws {
+        let document = try Self.document(of: service.name)
+        for row in service.rows {
+            for path in row.paths {
+                let security =
+                    document.paths[Self.documented(path)]?[row.method.rawValue.lowercased()]?["security"] as? [[String: Any]] ?? []
+                let isOptional = security.isEmpty || security.contains { $0.isEmpty }
+                #expect(isOptional == !row.needsCredential, "\(row.method.rawValue) \(path)")
+            }
         }
     }
 
@@ -47,4 +74,8 @@ struct OpenAPITests {
         let paths = try #require(root["paths"] as? [String: [String: [String: Any]]])
         return Document(root: root, version: root["openapi"] as? String, paths: paths)
     }
+}
+
+extension RouteRow {
+    fileprivate var needsCredential: Bool { if case .caller = access { true } else { false } }
 }

@@ -3,7 +3,7 @@ import Foundation
 /// The repository as text: what the architecture tests read.
 struct SourceTree {
     struct File {
-        /// From the repository's root: `Services/ledger/Routes.swift`.
+        /// The path from the repository's root: `Services/ledger/Routes.swift`.
         var path: String
         var lines: [String]
 

@@ -2,8 +2,9 @@ import Contracts
 import EventLoop
 import HTTPClient
 import JSON
+import Values
 
-/// Somebody with credits enough for the whole run, and an API key.
+/// A user with enough credits for the whole run, and an API key.
 struct BenchAccount {
     var id: AccountID
     var apiKey: String

@@ -35,7 +35,7 @@ struct BenchStack: Sendable {
     }
 }
 
-/// What the kernel says of a process (proc(5)).
+/// The kernel's figures of a process (proc(5)).
 struct ProcessStats: Sendable {
     /// User and system time since its start.
     var cpu: Duration

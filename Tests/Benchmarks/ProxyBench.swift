@@ -4,7 +4,7 @@ import Foundation
 import HTTPWire
 import UpstreamClient
 
-/// The proxy (key check, hold, metering, durable charge) beside nginx as a plain reverse proxy: the same client, the same provider
+/// The proxy (key check, hold, metering, durable charge) next to nginx as a plain reverse proxy: the same client, the same provider
 /// simulator, turn by turn.
 struct ProxyBench {
     let stack: BenchStack

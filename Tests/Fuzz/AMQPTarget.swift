@@ -1,6 +1,6 @@
 import CRabbitMQ
-import Contracts
 import Telemetry
+import Values
 
 @testable import AMQP
 

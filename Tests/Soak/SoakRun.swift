@@ -4,6 +4,7 @@ import HTTPClient
 import JSON
 import Postgres
 import Telemetry
+import Values
 
 /// The length, the seed and the stack of a soak. A soak of less than a minute has short faults.
 struct SoakPlan: Sendable {

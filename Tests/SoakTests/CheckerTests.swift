@@ -1,5 +1,6 @@
 import Contracts
 import Testing
+import Values
 
 @testable import Soak
 
@@ -34,7 +35,7 @@ struct CheckerTests {
         #expect(world.says("lost"))
     }
 
-    @Test func `a grant that nobody asked for`() {
+    @Test func `a grant without a request`() {
         var world = World()
         world.playCall()
         world.write(.purchase, of: .make(), requested: 5, posted: 5)
@@ -83,7 +84,7 @@ struct CheckerTests {
 
     // MARK: Amounts
 
-    @Test func `more is held than there is`() {
+    @Test func `more is held than is available`() {
         var world = World()
         world.grant(2)
         world.asked(world.hold(3, least: 1))
@@ -99,7 +100,7 @@ struct CheckerTests {
         #expect(world.says("the oracle says applied(4)"))
     }
 
-    @Test func `a charge takes something else than was asked`() {
+    @Test func `a charge takes another amount than asked`() {
         var world = World()
         world.grant(10)
         world.confirmed(world.settle(2))
@@ -143,7 +144,7 @@ struct CheckerTests {
         #expect(world.says("the oracle says refused(Soak.Seen.Reason.superseded)"))
     }
 
-    @Test func `of one batch a reversal stands before its grant, and another behind the end of its own`() {
+    @Test func `a reversal is before its grant in one batch, and another after the end of its own`() {
         var world = World()
         world.grant(10)
         let (first, second) = (ChargeID.make(), ChargeID.make())
@@ -186,7 +187,7 @@ struct CheckerTests {
         #expect(world.says("granted 3, and not in the journal"))
     }
 
-    @Test func `a refused question is granted when the broker delivers it once more`() {
+    @Test func `a refused question is granted when the broker redelivers it`() {
         var world = World()
         world.grant(2)
         world.answered(world.hold(3), .insufficientFunds, available: 2)
@@ -260,7 +261,7 @@ struct CheckerTests {
         #expect(world.says("the oracle says noted"))
     }
 
-    @Test func `an expiry takes what nobody reported`() {
+    @Test func `an expiry takes an amount that was not reported`() {
         var world = World()
         world.holdAndReport()
         world.write(.expire, step: .terminal, requested: 2, posted: -2, held: -3, later: .seconds(62))
@@ -276,7 +277,7 @@ struct CheckerTests {
         #expect(world.says("was in the queue at"))
     }
 
-    @Test func `a settlement that came after the grace is late by right`() {
+    @Test func `a settlement that came after the grace is rightly late`() {
         var world = World()
         world.holdAndReport()
         world.pass(.seconds(60))

@@ -21,7 +21,8 @@ package final class ChildProcess: Sendable {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        // What runs the tests blocks signals, and a mask is inherited: servers would not hear that they are to stop.
+        // The test runner blocks signals, and a child inherits the mask: a server would not receive
+        // the signal to stop.
         var none = sigset_t()
         sigemptyset(&none)
         posix_spawnattr_setsigmask(&attributes, &none)

@@ -13,16 +13,6 @@ package struct OpenAPIDocument: Sendable {
         root = Node(try JSONValue(Array(file)))
     }
 
-    /// The operations of the service itself, as ``HTTP/Router/operations`` lists them: the runtime
-    /// serves the others.
-    package var operations: Set<String> {
-        let runtime: Set = ["/livez", "/readyz", "/metrics", "/openapi.json"]
-        return paths.reduce(into: []) { operations, path in
-            guard !runtime.contains(path.key) else { return }
-            operations.formUnion(path.value.members.keys.map { "\($0.uppercased()) \(path.key)" })
-        }
-    }
-
     /// Returns what in an answer the document does not promise: nothing, if the answer is right.
     package func differences(
         _ method: String, _ target: String, status: Int, contentType: String?, body: [UInt8]

@@ -2,7 +2,8 @@ import Glibc
 
 /// A program run for a test, with pipes for its standard input and output.
 ///
-/// posix_spawn and waitpid rather than Foundation's `Process`, whose `waitUntilExit` can wait for ever beside an event loop.
+/// posix_spawn and waitpid rather than Foundation's `Process`, whose `waitUntilExit` can wait for
+/// ever next to an event loop.
 package final class PipedProcess: @unchecked Sendable {
     // @unchecked Sendable: descriptors and pid are set once; `wait()` and `kill()` are called by one owner.
     package let input: Int32

@@ -94,7 +94,7 @@ package final class PrivateBroker: @unchecked Sendable {
         node = nil
     }
 
-    /// The kernel still accepts connections and bytes; nobody reads them.
+    /// The kernel still accepts connections and bytes; the broker does not read them.
     package func freeze() { node?.signal(SIGSTOP) }
     package func thaw() { node?.signal(SIGCONT) }
 

@@ -64,8 +64,8 @@ package struct RefusedRequests: Sendable {
     private var requestLines: [RefusedRequest] {
         let methods =
             ([
-                ("an unknown method", "BREW"), ("a method in lower case", "get"), ("a method in mixed case", "Get"),
-                ("a method with a letter more", "GETS"), ("a method with a colon", "GET:"), ("a method in quotes", "\"GET\""),
+                ("a method of 33 characters", String(repeating: "M", count: 33)), ("a method with a colon", "GET:"),
+                ("a method in quotes", "\"GET\""),
                 ("a method with parentheses", "G(T)"), ("a method with a slash", "G/T"), ("a method with an at sign", "G@T"),
                 ("a list of methods", "GET,POST"), ("a method with NUL", "G\0T"), ("a method with a control character", "G\u{01}T"),
                 ("a method with DEL", "G\u{7F}T"), ("a method that is not ASCII", "GÉT"),

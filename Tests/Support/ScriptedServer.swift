@@ -228,7 +228,8 @@ package final class Gate: Sendable {
 
     package var isOpen: Bool { opened.withLock { $0 } }
 
-    /// For scripts: blocks the thread. False when nobody opened it.
+    /// Blocks the thread of a script until the gate opens. Returns false if it was not opened in
+    /// time.
     package func waitBlocking() -> Bool {
         let end = MonotonicInstant.current() + .seconds(10)
         while !isOpen {
@@ -238,7 +239,7 @@ package final class Gate: Sendable {
         return true
     }
 
-    /// For tasks on the loop.
+    /// Suspends a task of the loop until the gate opens.
     package func wait() async throws {
         let waiter = Wait<Void>(on: loop)
         waiters.withLock { $0.append(waiter) }

@@ -9,7 +9,7 @@ package import Testing
 /// ```swift
 /// @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"))
 /// struct LedgerStoreTests {
-///     @Test func `a hold lowers what is available`() async throws {
+///     @Test func `a hold lowers the available credits`() async throws {
 ///         try await TestDatabase.current.withPool { pool in … }
 ///     }
 /// }
@@ -89,7 +89,7 @@ package struct TestDatabase: Sendable {
         return database
     }
 
-    /// Drops the database and cuts off whoever is still connected.
+    /// Drops the database and ends its connections.
     package func drop() async throws {
         let server = Self.replacingDatabase(in: url, with: "postgres")
         let statement = "DROP DATABASE \(name) WITH (FORCE)"

@@ -1,6 +1,6 @@
-import Contracts
 import EventLoop
 import Testing
+import Values
 
 extension SystemTests {
     /// Runs streams that need more credits while the broker is unavailable.
@@ -8,7 +8,7 @@ extension SystemTests {
         /// `sim-steady` sends 1,200 tokens in 20 s. The first hold pays for 512 of them. The outage
         /// ends when all holds are overdue. The grace gives each proxy the time to reconnect and to
         /// report.
-        @Test func `thirty streams outlast an outage longer than their holds: none cut, none late, all charged whole`() async throws {
+        @Test func `thirty streams outlast an outage longer than their holds: none cut, none late, all charged completely`() async throws {
             try await Gateway.run { gateway in
                 let account = try await gateway.register(credits: Credits(whole: 100))
                 let before = try await gateway.simulatorStats()

@@ -1,9 +1,9 @@
-import Contracts
 import Foundation
 import HTTPClient
 import HTTPWire
 import JSON
 import Testing
+import Values
 
 extension SystemTests {
     /// The main job: a call is checked before it starts and charged after it ends.
@@ -25,7 +25,7 @@ extension SystemTests {
             )
         }
 
-        @Test func `a person who registers has the free plan's ten credits, and a call costs exactly its price`() async throws {
+        @Test func `a user who registers has the free plan's ten credits, and a call costs exactly its price`() async throws {
             try await Gateway.run { gateway in
                 let account = try await gateway.register()
                 let answer = try await gateway.chat(account, model: "sim-fast")
@@ -83,7 +83,7 @@ extension SystemTests {
             }
         }
 
-        @Test func `a stream without usage asked for shows none, and one whose provider never says is charged by what was delivered`()
+        @Test func `a stream shows usage only if asked, and without the provider's usage the delivered part is charged`()
             async throws
         {
             try await Gateway.run { gateway in
@@ -97,7 +97,7 @@ extension SystemTests {
             }
         }
 
-        @Test func `a caller who hangs up is charged for what was sent, and the provider's call is cancelled`() async throws {
+        @Test func `a client that hangs up is charged for the delivered part, and the provider's call is cancelled`() async throws {
             try await Gateway.run { gateway in
                 let account = try await gateway.register()
                 let before = try await gateway.simulatorStats()
@@ -136,7 +136,7 @@ extension SystemTests {
             }
         }
 
-        @Test func `a provider that dies in mid-stream ends it with an error and without an end, and what came is charged`() async throws {
+        @Test func `a provider that dies in mid-stream ends the stream with an error, and the delivered part is charged`() async throws {
             try await Gateway.run { gateway in
                 let account = try await gateway.register()
                 let streamed = try await gateway.stream(account, model: "sim-dies")
@@ -149,7 +149,7 @@ extension SystemTests {
             }
         }
 
-        @Test func `without credits for a useful answer there is a 402 in the contract's shape, and nothing is sent`() async throws {
+        @Test func `a call without credits for the least answer is 402 in the gateway's shape, and nothing is sent`() async throws {
             try await Gateway.run { gateway in
                 let account = try await gateway.register()
                 try await gateway.adjust(account, by: Credits(nano: 1_000) - Credits(whole: 10))

@@ -1,16 +1,16 @@
-import Contracts
 import EventLoop
 import HTTPClient
 import JSON
 import Synchronization
 import Testing
+import Values
 
 extension SystemTests {
     /// Kills a process while a hundred streams run. Whatever dies: every answered call is charged
     /// once, nothing is charged twice, no hold stays for ever, and the books agree.
     struct CrashTests {
         @Test(arguments: [Stack.Component.proxy1, .ledger, .rabbitmq, .postgres])
-        func `a hundred calls are running when it is killed`(victim: Stack.Component) async throws {
+        func `a hundred calls are running when a process is killed`(victim: Stack.Component) async throws {
             try await Gateway.run { gateway in
                 let account = try await gateway.register(credits: Credits(whole: 1_000))
                 let before = try await gateway.simulatorStats()
@@ -53,7 +53,7 @@ extension SystemTests {
             }
         }
 
-        @Test func `the auditor finds nothing after all of it`() async throws {
+        @Test func `the audit finds nothing after all kills`() async throws {
             try await Gateway.run { gateway in
                 let answer = try await gateway.get("/api/admin/credits/audit", token: try await gateway.adminToken())
                 try gateway.expect(answer, 200)
@@ -62,7 +62,7 @@ extension SystemTests {
         }
     }
 
-    /// What the callers saw.
+    /// The answers that the callers saw.
     final class Tally: Sendable {
         private let state = Mutex((answered: [Credits](), failures: [String]()))
 

@@ -1,9 +1,9 @@
-import Contracts
 import Foundation
 import HTTPClient
 import JSON
 import TestSupport
 import Testing
+import Values
 
 extension SystemTests {
     /// Decisions of the edge itself. curl calls from addresses of the loopback network other than 127.0.0.1, which has no

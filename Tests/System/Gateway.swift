@@ -7,8 +7,10 @@ import JSON
 import Postgres
 import Telemetry
 import UpstreamClient
+import Values
 
-/// What a test does with a running stack: as a person, as a program, as an operator with a look into the tables.
+/// The actions of a test on a running stack: as a user, as a program, as an operator who reads the
+/// tables.
 ///
 /// Made and used inside ``Gateway/run(_:)``.
 final class Gateway: @unchecked Sendable {

@@ -1,9 +1,9 @@
-import Contracts
 import HTTPClient
 import HTTPWire
 import JSON
 import Postgres
 import Testing
+import Values
 
 extension SystemTests {
     /// `sim-long` says 3,000 tokens, of which 512 are held for at first.
@@ -53,7 +53,7 @@ extension SystemTests {
             }
         }
 
-        @Test func `an API key stops at its own limit, and its owner goes on`() async throws {
+        @Test func `a call of an API key stops at the key's limit, and its owner continues`() async throws {
             try await Gateway.run { gateway in
                 let owner = try await gateway.register()
                 let made = try await gateway.post("/api/keys", token: owner.token, #"{"name":"k","daily_limit":0.1,"limit":5}"#)

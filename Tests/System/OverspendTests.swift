@@ -1,13 +1,14 @@
-import Contracts
 import HTTPClient
 import JSON
 import Testing
+import Values
 
 extension SystemTests {
     struct OverspendTests {
-        @Test func `of 200 concurrent calls exactly the affordable ones succeed, and the books agree to the nano-credit`() async throws {
+        @Test func `exactly the affordable calls of 200 concurrent ones succeed, and the sums agree to the nano-credit`() async throws {
             try await Gateway.run { gateway in
-                // One call tells the price; the last call must be able to hold the least useful answer beside it.
+                // One call shows the price; the last call must be able to hold the least answer
+                // next to it.
                 let scout = try await gateway.register()
                 let first = try await gateway.chat(scout, model: "sim-fast", maxTokens: 40)
                 try gateway.expect(first, 200)
@@ -38,7 +39,7 @@ extension SystemTests {
 
         // MARK: No call can cost more than its hold (SPEC §2). `sim-to-limit` and `sim-second` are priced like gpt-4.1.
 
-        @Test func `forty calls without a limit on ten credits: what the provider made is paid for, and no 402 is false`() async throws {
+        @Test func `forty calls without a limit on ten credits are all paid for, and no 402 is false`() async throws {
             try await Gateway.run { gateway in
                 let account = try await gateway.register()
                 let before = try await gateway.simulatorStats()

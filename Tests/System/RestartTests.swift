@@ -1,7 +1,7 @@
-import Contracts
 import HTTPClient
 import Synchronization
 import Testing
+import Values
 
 extension SystemTests {
     /// Restarts of a proxy under load. nginx skips a proxy that refuses connections.
@@ -11,14 +11,14 @@ extension SystemTests {
 
         /// A proxy that dies breaks off the calls that it runs, at most one of each client. nginx sends a call that has left
         /// to no second proxy. Every other call is served by the proxy that runs.
-        @Test func `three kills and starts of a proxy under twelve clients break off only the calls that it ran`() async throws {
+        @Test func `three kills and starts of a proxy under twelve clients end only the calls that it ran`() async throws {
             let tally = try await Self.restart { try await $0.kill(.proxy1) }
             #expect(tally.statuses.isSubset(of: [200, 502, 503]), "\(tally)")
             #expect(tally.count { $0 != 200 } <= Self.clients * Self.restarts, "\(tally)")
         }
 
         /// A proxy that is told to stop answers what is on its way to it.
-        @Test func `three orderly stops and starts of a proxy under twelve clients break off no call`() async throws {
+        @Test func `three orderly stops and starts of a proxy under twelve clients end no call early`() async throws {
             let tally = try await Self.restart { try await $0.stop(.proxy1) }
             #expect(tally.statuses == [200], "\(tally)")
         }

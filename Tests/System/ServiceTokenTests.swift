@@ -2,10 +2,11 @@ import Contracts
 import HTTPClient
 import JSON
 import Testing
+import Values
 
 extension SystemTests {
     struct ServiceTokenTests {
-        @Test func `a server of ours reads its user's account at the ledger, administers nothing, and is nobody elsewhere`() async throws {
+        @Test func `a service token reads its user's account at the ledger, administers nothing, and is unknown elsewhere`() async throws {
             try await Gateway.run { gateway in
                 let account = try await gateway.register()
                 let user = [("x-on-behalf-of", account.id.description)]

@@ -29,7 +29,7 @@ struct Stack: Sendable {
     /// The limit of the edge for an address other than 127.0.0.1.
     static let connectionsPerAddress = 8
 
-    /// Of the server `web-gateway`.
+    /// The token of the server `web-gateway`.
     static let serviceToken = "a-service-token-of-this-test-stack-only"
 
     static func shared() async throws -> Stack { try await starting.value }

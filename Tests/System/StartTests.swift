@@ -17,7 +17,7 @@ extension SystemTests {
         }
 
         @Test(arguments: services)
-        func `without its variables a service exits with 1 and one line that names the first it misses`(service: String) async throws {
+        func `a service without its variables exits with 1 and one line that names the first missing one`(service: String) async throws {
             let run = try await Stack.execute(try Self.program(service), [], clearingEnvironment: true)
             #expect(run.status == 1)
             let lines = run.output.split(separator: "\n")
@@ -66,7 +66,7 @@ extension SystemTests {
         }
 
         @Test(arguments: [(Stack.Component.rabbitmq, "broker"), (.postgres, "database"), (.auth, "signing keys")])
-        func `started without its broker, its database or auth's keys, a service lives, refuses callers, and serves when they come`(
+        func `a service without its broker, its database or auth's keys runs, refuses callers, and serves when they are up`(
             server: Stack.Component, word: String
         ) async throws {
             try await Gateway.run { gateway in

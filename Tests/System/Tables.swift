@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// Looks into the tables of a running stack, as an auditor does: by the superuser, past every service.
 extension Gateway {
@@ -12,7 +12,8 @@ extension Gateway {
         var metadata: String?
     }
 
-    /// What an account was charged, in the order of its chain: captures, expiries, late captures.
+    /// Returns the charges of an account in the order of its chain: captures, expiries, late
+    /// captures.
     func charges(of account: Account) async throws -> [Charge] { try await database.query(ChargesOf(account: account.id)) }
 
     enum End: Int16, Sendable { case capture = 3, void, expire, lateCapture }
@@ -44,7 +45,7 @@ extension Gateway {
         try await database.first(OverdueHolds(account: account.id)) ?? 0
     }
 
-    /// The books of one account: the sum of its journal beside its row, and the lowest balance it ever had.
+    /// The sums of one account: its journal, its row, and the lowest balance that it ever had.
     struct Books: Sendable, Equatable {
         var journal: Credits
         var posted: Credits

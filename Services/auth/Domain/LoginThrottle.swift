@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// Slows down guessing of one account's password, equally for accounts that exist and accounts that do not: no wait for four
 /// failures, then 1, 2, 4 … 300 seconds after each. A success resets the count.

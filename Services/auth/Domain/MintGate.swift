@@ -1,5 +1,5 @@
-import Contracts
 import Identity
+import Values
 
 /// The one gate that every token passes, whichever way its owner came. A rule that is added here holds for all of them.
 struct MintGate: Sendable {

@@ -1,5 +1,5 @@
-import Contracts
 import Crypto
+import Values
 
 /// `ssr_<base62>_<crc:6>`: session, generation and a MAC over them. The database holds no secret of a single token, forging one
 /// takes both the server's key and the session's salt, and a refresh is one UPDATE (research/auth.md §6.4).

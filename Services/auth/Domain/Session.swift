@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// A person, as far as tokens are concerned.
 struct User: Sendable, Equatable {

@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// When signing keys are made, used, kept for verification and forgotten. A key is published long before it signs, and long after
 /// it has signed its last token, so that no verifier meets a key it has not heard of.

@@ -1,5 +1,6 @@
 import Contracts
 import Postgres
+import Values
 
 /// One who makes keys waits for the other: the number of keys of a person is counted under this lock.
 struct LockUser: Statement {

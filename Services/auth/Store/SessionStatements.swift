@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 struct InsertSession: Statement {
     static let sql = """

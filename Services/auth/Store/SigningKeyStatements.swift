@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// One replica at a time decides about signing keys. Held until the transaction ends.
 struct LockSigningKeys: Statement {

@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// Answers nothing when the address is taken: two who register it at once meet in the unique index.
 struct InsertUser: Statement {

@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// The accounts in the order of their ids. Each one has the lots that its journal makes from an
 /// opening on.

@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// Recomputes accounts, holds, lots, limits and rollups from the journal. Names the first row of
 /// each check where the journal and a table differ.

@@ -1,5 +1,5 @@
-import Contracts
 import JSON
+import Values
 
 // How a report reads, for programs and for people.
 

@@ -1,6 +1,6 @@
-import Contracts
 import JSON
 import Postgres
+import Values
 
 /// True for one ledger: the others find it claimed or run.
 struct ClaimAudit: Statement {

@@ -1,7 +1,7 @@
-import Contracts
 import Postgres
 import Synchronization
 import Telemetry
+import Values
 
 /// Runs audits and keeps their results.
 ///

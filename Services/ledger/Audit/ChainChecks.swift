@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 // Accounts and holds against the journal.
 

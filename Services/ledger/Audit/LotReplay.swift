@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 // Amounts are nano-credits. Sums wrap, because a damaged row is a finding and must not end the
 // process.

@@ -1,7 +1,7 @@
-import Contracts
 import EventLoop
 import Postgres
 import Telemetry
+import Values
 
 /// Audits the ledger once a day. One of several ledgers runs the audit; all of them report its
 /// result.

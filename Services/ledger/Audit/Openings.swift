@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// Moves the newest opening, where later audits begin. The new opening is the newest month start
 /// that is at least seven days old. Moves it one month at a time.

@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 // These checks compare sums, which each decision updates, with the journal. An opening is a month
 // start, so a sum is compared whole or not at all.

@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// The credits of one owner. `posted - held` can be spent; it never falls below `-(overdraft + owed)`.
 struct Account: Equatable, Sendable {

@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 extension LedgerState {
     /// Applies the ledger's rules. Pure: the same state, commands and time give the same ruling; no

@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// A crossing that the account's owner is told of, once.
 struct BalanceAlert: Equatable, Sendable {

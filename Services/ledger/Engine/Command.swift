@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// Something the ledger is asked to do. The id is made by the asker before asking and kept for every repetition.
 struct Command: Equatable, Sendable {

@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// The outcome of one command.
 enum Decision: Equatable, Sendable {

@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// One decision, written once and never changed. It is the stored answer to every repetition. A
 /// refused charge or grant has an entry; a refused hold or extension has none.

@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 extension Command {
     /// Returns what is wrong with the command itself, independent of the accounts.

@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 extension Batch {
     mutating func give(_ command: Command, _ grant: Command.Grant, _ amount: Credits, _ expiresAt: Instant?) -> Decision {

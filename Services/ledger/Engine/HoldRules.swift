@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 extension Batch {
     mutating func hold(

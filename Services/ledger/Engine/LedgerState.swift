@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// All that a batch of commands can see and change: read under lock before, written as a whole after.
 struct LedgerState: Equatable, Sendable {

@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// Credits of one grant. Spending burns lots in ``burnsBefore(_:)``'s order.
 struct Lot: Equatable, Sendable {

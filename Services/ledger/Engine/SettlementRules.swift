@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 extension Batch {
     mutating func settle(_ command: Command, _ amount: Credits) -> Decision {

@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 extension Credits {
     /// 4,000,000,000 credits. What a limit or a sum of spending has beyond it makes no difference: no balance is larger.

@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// The part of a command that is added up in the rollups: model, operation, tokens.
 struct Usage: Equatable, Sendable {

@@ -3,6 +3,7 @@ import Contracts
 import EventLoop
 import Postgres
 import Telemetry
+import Values
 
 /// Answers questions about balances; reads only, so a question that cannot be answered now is dropped and asked again.
 final class BalanceConsumer: Sendable {

@@ -3,6 +3,7 @@ import Contracts
 import EventLoop
 import Postgres
 import Telemetry
+import Values
 
 /// Takes the messages of a queue and has them decided. Answers and acknowledges a message when its
 /// own decision is durable.

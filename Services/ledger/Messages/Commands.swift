@@ -2,6 +2,7 @@ import AMQP
 import Contracts
 import JSON
 import Telemetry
+import Values
 
 // The command that each message asks of the engine.
 

@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// A month of UTC, and so a partition of the journal: that of all ids made in it.
 struct JournalMonth: Comparable, Sendable, LosslessStringConvertible {

@@ -1,6 +1,6 @@
-import Contracts
 import EventLoop
 import Postgres
+import Values
 
 /// Detaches the journal's oldest month. `journal_YYYY_MM` stays as a table of its own, to be
 /// archived.

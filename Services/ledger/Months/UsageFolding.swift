@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// Folds quarters of an hour in `usage_quarter` into half-hours. Folds only quarters that are older
 /// than 40 days and lie before the newest opening of the audit. About half of the rows disappear.

@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// A page of the journal as its owner sees it: every change of the balance, newest first, without holds and releases.
 struct HistoryPage: Sendable {

@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// Places in an account's chain, from `start` up to, and without, `end`.
 struct ChainStretch: Equatable, Sendable {

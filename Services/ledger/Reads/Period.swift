@@ -1,6 +1,6 @@
-import Contracts
 import Postgres
 import Synchronization
+import Values
 
 /// A span of time from its first moment up to, and without, its last.
 struct Period: Equatable, Sendable {

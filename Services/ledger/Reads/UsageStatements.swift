@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 /// Sums over the quarters of a period. Credits are decimals in their own characters, exact whatever their size: everybody's together may
 /// be more than 64 bits of nano-credits.

@@ -4,11 +4,11 @@ import Identity
 import JSON
 import Postgres
 import Telemetry
+import Values
 
 extension Routes {
     /// {user_id, type: topup|refund|bonus|adjustment, amount, reason, idempotency_key, expires_at?}: once for its key.
-    @Sendable func adjust(_ request: Request) async throws -> Response {
-        let administrator = try await administrator(request)
+    func adjust(_ request: Request, administrator: Principal) async throws -> Response {
         let adjustment = try Adjustment(request.json())
         if let end = adjustment.expiresAt, end <= .now(), try await !store.isDecided(source: "admin", ref: adjustment.idempotencyKey) {
             throw Adjustment.badExpiry
@@ -26,10 +26,9 @@ extension Routes {
         return posting.response
     }
 
-    /// {accounts, balance, held, owed}, now; what changed over a period, by type and day, as ``usageSummary(_:)`` and
-    /// ``dailyUsage(_:)`` tell it of one account.
-    @Sendable func totals(_ request: Request) async throws -> Response {
-        let administrator = try await administrator(request)
+    /// {accounts, balance, held, owed}, now; what changed over a period, by type and day, as ``usageSummary(_:caller:)``
+    /// and ``dailyUsage(_:caller:)`` report it of one account.
+    func totals(_ request: Request, administrator: Principal) async throws -> Response {
         let period = try await usagePeriod(request.query)
         let (totals, types, days) = try await slots.during(administrator.accountID) {
             try await store.reads.withConnection { connection in
@@ -52,8 +51,7 @@ extension Routes {
     /// Audits the entries since the newest opening, or with `all=true` everything since the oldest
     /// opening. With `last=true` returns the result of the last audit. The answer is 200 also with
     /// findings; `consistent` is then false. It is 409 while an audit runs in this ledger.
-    @Sendable func audit(_ request: Request) async throws -> Response {
-        _ = try await administrator(request)
+    func audit(_ request: Request, administrator: Principal) async throws -> Response {
         let (all, last) = try (request.query.flag("all"), request.query.flag("last"))
         guard !(all && last) else { throw Problem.invalidRequest("`last` cannot be combined with `all`.", param: "last") }
         guard let run = try await last ? auditor.last() : auditor.run(all: all) else {

@@ -1,7 +1,7 @@
-import Contracts
 import EventLoop
 import HTTP
 import Synchronization
+import Values
 
 /// The slots for long requests of one kind. In one process a caller runs ``runningMax`` of them at
 /// once, and ``waitingMax`` more wait, because a page asks for four sums at once. A further request,

@@ -1,17 +1,16 @@
 import Contracts
 import HTTP
-import HTTPWire
 import Identity
 import JSON
 import Postgres
 import Telemetry
+import Values
 
 extension Routes {
     /// {user_id, amount, description, idempotency_key, operation?, metadata?}, from servers of ours: charges the user for something other
     /// than a model call. All or nothing, once for its key.
-    @Sendable func deduct(_ request: Request) async throws -> Response {
-        let caller = try await deductor(request)
-        guard let service = caller.service else { throw Problem.insufficientScope("deduct") }
+    func deduct(_ request: Request, caller: Principal) async throws -> Response {
+        guard let service = caller.service else { throw Problem.serviceRequired }
         let deduction = try Deduction(request.json())
         guard deduction.user == nil || deduction.user == caller.userID else {
             throw Problem.invalidRequest("`user_id` and x-on-behalf-of must name the same user.", param: "user_id")
@@ -27,16 +26,6 @@ extension Routes {
                 "credits": .describing(posting.line.entry.amount), "service": .string(service),
             ], trace: request.trace)
         return posting.response
-    }
-
-    /// If no user is named, a flaw of the body is reported first: it may be the reason.
-    private func deductor(_ request: Request) async throws -> Principal {
-        do {
-            return try await authenticate(request.namingItsUser())
-        } catch let problem as Problem where problem.param == "x-on-behalf-of" && !request.headers.contains("x-on-behalf-of") {
-            _ = try Deduction(request.json())
-            throw problem
-        }
     }
 }
 
@@ -82,18 +71,5 @@ private struct Deduction: Sendable {
             id: charge, account: account, action: .charge(amount: amount),
             context: Context(
                 description: description, metadata: String(decoding: known, as: UTF8.self), usage: Usage(operation: operation)))
-    }
-}
-
-extension Request {
-    /// Returns the request with `x-on-behalf-of`, where authentication looks for the user that a body may name.
-    fileprivate func namingItsUser() throws(Problem) -> Request {
-        guard !headers.contains("x-on-behalf-of"), let named = try? JSONObject(body).optionalString("user_id"), UserID(named) != nil
-        else { return self }
-        var headers = headers
-        headers.add("x-on-behalf-of", named)
-        return try Request(
-            method: method, path: path, query: query, headers: headers, body: body, pathParameters: pathParameters, requestID: requestID,
-            trace: trace, peerAddress: peerAddress)
     }
 }

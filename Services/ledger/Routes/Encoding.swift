@@ -1,6 +1,7 @@
 import Contracts
 import JSON
 import Postgres
+import Values
 
 // How the ledger's values look outside.
 

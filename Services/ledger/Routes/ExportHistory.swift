@@ -1,7 +1,7 @@
-import Contracts
 import HTTP
 import HTTPWire
 import JSON
+import Values
 
 extension Routes {
     /// All of what a filter lets through as one file, newest first, read and sent in pieces: however long it is, a piece of it is all that

@@ -2,12 +2,11 @@ import Contracts
 import HTTP
 import Identity
 import JSON
+import Values
 
 extension Routes {
     /// {balance, held, available, owed?, currency, plan, lots, next_expiry}
-    @Sendable func balance(_ request: Request) async throws -> Response {
-        try await balance(of: reader(request))
-    }
+    func balance(_ request: Request, caller: Principal) async throws -> Response { try await balance(of: caller) }
 
     func balance(of caller: Principal) async throws -> Response {
         let standing = try await standing(of: caller.accountID)
@@ -18,8 +17,7 @@ extension Routes {
     }
 
     /// Returns the balance of any account, with the members that only operators need. The plan is not among them: auth has it.
-    @Sendable func anyBalance(_ request: Request) async throws -> Response {
-        _ = try await administrator(request)
+    func anyBalance(_ request: Request, administrator: Principal) async throws -> Response {
         let account = try request.query.account()
         let standing = try await standing(of: account)
         return .object(200) { json in

@@ -1,17 +1,15 @@
-import Contracts
 import HTTP
 import Identity
 import JSON
+import Values
 
 extension Routes {
-    @Sendable func history(_ request: Request) async throws -> Response {
-        let caller = try await reader(request)
-        return try await history(of: caller.accountID, request.query, by: caller, isForOwner: true)
+    func history(_ request: Request, caller: Principal) async throws -> Response {
+        try await history(of: caller.accountID, request.query, by: caller, isForOwner: true)
     }
 
-    @Sendable func anyHistory(_ request: Request) async throws -> Response {
-        let administrator = try await administrator(request)
-        return try await history(of: request.query.account(), request.query, by: administrator, isForOwner: false)
+    func anyHistory(_ request: Request, administrator: Principal) async throws -> Response {
+        try await history(of: request.query.account(), request.query, by: administrator, isForOwner: false)
     }
 
     private func history(of account: AccountID, _ query: Query, by caller: Principal, isForOwner: Bool) async throws -> Response {

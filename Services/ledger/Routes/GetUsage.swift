@@ -3,6 +3,7 @@ import HTTP
 import Identity
 import JSON
 import Postgres
+import Values
 
 /// Sums of what was used, from the rollups that each batch keeps; the last 30 days unless `from`, `to` and `tz` say otherwise.
 ///
@@ -11,38 +12,33 @@ import Postgres
 /// an hour is moved outward to its bound, in folded time to the bound of the half-hour. `from` and
 /// `to` of the answer are the period that it covers.
 extension Routes {
-    @Sendable func usageSummary(_ request: Request) async throws -> Response {
-        let caller = try await reader(request)
-        return try await slots.during(caller.accountID) {
+    func usageSummary(_ request: Request, caller: Principal) async throws -> Response {
+        try await slots.during(caller.accountID) {
             try await usageSummary(OfAccount(id: caller.accountID), usagePeriod(request.query))
         }
     }
 
-    @Sendable func dailyUsage(_ request: Request) async throws -> Response {
-        let caller = try await reader(request)
-        return try await slots.during(caller.accountID) {
+    func dailyUsage(_ request: Request, caller: Principal) async throws -> Response {
+        try await slots.during(caller.accountID) {
             try await dailyUsage(OfAccount(id: caller.accountID), usagePeriod(request.query))
         }
     }
 
-    @Sendable func usageByModel(_ request: Request) async throws -> Response {
-        let caller = try await reader(request)
-        return try await slots.during(caller.accountID) {
+    func usageByModel(_ request: Request, caller: Principal) async throws -> Response {
+        try await slots.during(caller.accountID) {
             try await usageByName(ByModel.self, OfAccount(id: caller.accountID), request.query)
         }
     }
 
-    @Sendable func usageByOperation(_ request: Request) async throws -> Response {
-        let caller = try await reader(request)
-        return try await slots.during(caller.accountID) {
+    func usageByOperation(_ request: Request, caller: Principal) async throws -> Response {
+        try await slots.during(caller.accountID) {
             try await usageByName(ByOperation.self, OfAccount(id: caller.accountID), request.query)
         }
     }
 
     /// Everybody's, or one user's with `user_id`: `by` model (the default), operation, day or type.
-    @Sendable func everybodysUsage(_ request: Request) async throws -> Response {
-        let administrator = try await administrator(request)
-        return try await slots.during(administrator.accountID) {
+    func everybodysUsage(_ request: Request, administrator: Principal) async throws -> Response {
+        try await slots.during(administrator.accountID) {
             if try request.query.filled("user_id") != nil {
                 return try await usage(OfAccount(id: request.query.account()), request.query)
             }

@@ -1,6 +1,6 @@
-import Contracts
 import HTTP
 import JSON
+import Values
 
 // The parameters that several routes read from a query or a body, and the 400 that names what is wrong.
 

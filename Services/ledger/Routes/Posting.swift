@@ -1,9 +1,9 @@
-import Contracts
 import EventLoop
 import HTTP
 import JSON
 import Postgres
 import Telemetry
+import Values
 
 /// The entry of a command that came over HTTP.
 struct Posting: Sendable {

@@ -3,17 +3,17 @@ import HTTP
 import Identity
 import JSON
 import Telemetry
+import Values
 
 extension Routes {
     /// {daily, monthly, low_balance_level, default_low_balance_level, spent_today, spent_this_month, resets, keys}; null is no limit, and
     /// for the level the default. Days and months are those of UTC.
-    @Sendable func limits(_ request: Request) async throws -> Response {
-        try await answer(settings(of: reader(request).accountID))
+    func limits(_ request: Request, caller: Principal) async throws -> Response {
+        try await answer(settings(of: caller.accountID))
     }
 
-    /// Changes what the body names, null removes, and answers like ``limits(_:)``.
-    @Sendable func setLimits(_ request: Request) async throws -> Response {
-        let caller = try await owner(request)
+    /// Changes what the body names, null removes, and answers like ``limits(_:caller:)``.
+    func setLimits(_ request: Request, caller: Principal) async throws -> Response {
         let change = try SettingsChange(request.json(), amountMax: store.limits.balanceMax)
         try await settingSlots.during(caller.accountID) { try await store.changeSettings(of: caller.accountID, change.apply) }
         log.info(

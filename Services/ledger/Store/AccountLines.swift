@@ -1,7 +1,7 @@
-import Contracts
 import EventLoop
 import Postgres
 import Telemetry
+import Values
 
 /// The waiting commands of accounts that a batch could not lock, in a line for each account.
 ///

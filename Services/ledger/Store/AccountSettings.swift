@@ -1,5 +1,6 @@
 import Contracts
 import Postgres
+import Values
 
 /// The settings of an account that its owner may change.
 struct AccountSettings: Equatable, Sendable {

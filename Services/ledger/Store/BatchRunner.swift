@@ -1,8 +1,8 @@
 import AMQP
-import Contracts
 import EventLoop
 import Postgres
 import Telemetry
+import Values
 
 /// Turns commands that arrive one by one into batches: while one batch is with the database, the
 /// next gathers; no timer.

@@ -1,5 +1,6 @@
 import Contracts
 import Postgres
+import Values
 
 // The statements of one batch, in the order they are sent.
 

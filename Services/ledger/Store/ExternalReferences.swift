@@ -1,5 +1,5 @@
-import Contracts
 import Postgres
+import Values
 
 extension LedgerStore {
     /// The charge id that stands for another system's `ref`, made on first sight, the same for ever after.

@@ -1,7 +1,7 @@
 import AMQP
-import Contracts
 import Postgres
 import Telemetry
+import Values
 
 // The durable commands of an account that stayed locked are rows of `dead_letter` in state
 // `replay`, with the account as ordering key. They are decided in their order, before later

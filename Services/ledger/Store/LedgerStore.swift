@@ -1,6 +1,7 @@
 import Contracts
 import Outbox
 import Postgres
+import Values
 
 /// Runs batches of commands against Postgres: one transaction and two round trips each, whatever their size.
 ///

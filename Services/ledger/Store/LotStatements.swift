@@ -1,5 +1,6 @@
 import Contracts
 import Postgres
+import Values
 
 /// The lots of these accounts that may have credits left, and those named.
 struct ReadLots: Statement {

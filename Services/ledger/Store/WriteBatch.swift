@@ -1,5 +1,6 @@
 import Contracts
 import Postgres
+import Values
 
 /// Writes the changes that every batch makes, in one statement. It touches no row twice, because
 /// the parts of one statement do not see each other.

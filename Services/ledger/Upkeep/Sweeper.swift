@@ -4,6 +4,7 @@ import EventLoop
 import Outbox
 import Postgres
 import Telemetry
+import Values
 
 /// Asks for the expiry of overdue holds. Ends expired lots of accounts that no other command
 /// touches.

@@ -1,5 +1,6 @@
 import Contracts
 import EventLoop
+import Values
 
 /// A provider's stream on its way to the client. The proxy meters it, pauses it at the end of the
 /// hold, and cuts it if no more credits come. A stream whose client left before it began is

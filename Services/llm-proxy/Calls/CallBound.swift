@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// The bounds of one call's price. They decide the hold and the provider's limit, so that no call
 /// costs more than its hold.

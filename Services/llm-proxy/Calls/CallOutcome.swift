@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// The end of a metered call, for its endpoint. The charge is safe in all cases but ``unconfirmed``.
 enum CallOutcome: Sendable {

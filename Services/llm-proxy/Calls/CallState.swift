@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// The decisions of one metered call: events go in, actions come out. ``MeteredCall`` performs them.
 ///

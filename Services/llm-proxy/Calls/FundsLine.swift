@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// The calls of one account that wait for credits of its other calls. The line decides which call
 /// asks the ledger next.

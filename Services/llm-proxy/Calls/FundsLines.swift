@@ -1,6 +1,7 @@
 import Contracts
 import EventLoop
 import Synchronization
+import Values
 
 /// The waiting lines of a replica, shared by its loops, and the refusals of the last 250 ms.
 ///

@@ -2,6 +2,7 @@ import Contracts
 import EventLoop
 import Identity
 import Telemetry
+import Values
 
 /// The questions of one call to the ledger, asked in the line of its account.
 struct HoldQuestions: Sendable {

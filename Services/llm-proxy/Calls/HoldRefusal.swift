@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// The reason why a call got no credits, or no more credits.
 enum HoldRefusal: Error, Hashable {

@@ -2,6 +2,7 @@ import Contracts
 import EventLoop
 import Identity
 import Telemetry
+import Values
 
 /// One paid call, from the question for its hold to a durable charge. ``CallState`` decides; this
 /// class asks the ledger, calls the provider and feeds the client.

@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// The hold of a running stream: how many output tokens it pays for, and when more must be asked for.
 ///

@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// The models that can be called now, and their prices: an immutable snapshot that every loop reads.
 struct Catalogue: Sendable {

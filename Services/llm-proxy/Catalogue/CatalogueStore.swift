@@ -1,5 +1,6 @@
 import Contracts
 import Postgres
+import Values
 
 /// The catalogue as rows: who can be called, under which name, at which price.
 struct CatalogueStore: Sendable {

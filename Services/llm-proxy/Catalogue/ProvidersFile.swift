@@ -1,5 +1,5 @@
-import Contracts
 import JSON
+import Values
 
 /// The operator's list of providers, models and prices (`PROVIDERS_FILE`), in USD per million
 /// tokens as providers publish them.

@@ -1,6 +1,7 @@
 import Contracts
 import HTTP
 import HTTPWire
+import Values
 
 extension HoldRefusal {
     func problem(topUpURL: String) -> Problem {

@@ -5,6 +5,7 @@ import HTTPWire
 import Identity
 import JSON
 import Telemetry
+import Values
 
 /// `POST /v1/chat/completions`: reads the request in OpenAI's shape, and encodes the answer, the end
 /// of its stream and its errors.
@@ -14,12 +15,9 @@ struct ChatCompletions: Sendable {
     let authenticator: Authenticator
     let topUpURL: String
 
-    func complete(_ exchange: Exchange, _ context: RequestContext) async {
+    func complete(_ exchange: Exchange, _ context: RequestContext, caller: Principal) async {
         do throws(Problem) {
-            let principal =
-                if let known = authenticator.cached(exchange.headers) { known } else { try await authenticator.principal(exchange.headers) }
-            try principal.require("llm")
-            let call = try call(exchange, context, principal)
+            let call = try call(exchange, context, caller)
             try answer(exchange, await call.run(), of: call)
         } catch {
             exchange.respond(error)

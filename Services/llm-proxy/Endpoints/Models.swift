@@ -2,16 +2,12 @@ import Contracts
 import HTTP
 import Identity
 import JSON
+import Values
 
-/// The models that can be called, with their prices.
-struct Models: Sendable {
-    let catalogue: CurrentCatalogue
-    let authenticator: Authenticator
-
-    /// `GET /v1/models`
-    func listModels(_ request: Request) async throws -> Response {
-        try await authenticator.principal(request).require("models")
-        let catalogue = catalogue.current
+extension Routes {
+    /// Lists the models that are enabled and priced.
+    func listModels(_ request: Request, caller: Principal) async throws -> Response {
+        let catalogue = chat.catalogue.current
         return .json(200) { json in
             json.object { list in
                 list.field("object", "list")
@@ -20,10 +16,9 @@ struct Models: Sendable {
         }
     }
 
-    /// `GET /v1/models/{id...}`: ids of providers may contain slashes.
-    func showModel(_ request: Request) async throws -> Response {
-        try await authenticator.principal(request).require("models")
-        let catalogue = catalogue.current
+    /// Shows one model. An id may contain slashes.
+    func showModel(_ request: Request, caller: Principal) async throws -> Response {
+        let catalogue = chat.catalogue.current
         let id = request.pathParameters["id"]
         guard let model = catalogue.models[id] else {
             throw catalogue.unpriced.contains(id) ? Problem.modelNotPriced(id) : Problem.modelNotFound(id)

@@ -1,5 +1,5 @@
-import Contracts
 import JSON
+import Values
 
 /// The encoder of what a call cost, in the `usage` object of an answer or of a stream's last chunk.
 enum ResponseUsage {

@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// Pico-dollars: 1 USD = 1,000,000,000,000. Provider prices are pico-dollars per token.
 struct PicoUSD: Hashable, Comparable, Sendable {

@@ -1,5 +1,6 @@
 import HTTPWire
 import JSON
+import Values
 
 /// Anthropic's Messages API, text only. Requests are translated from OpenAI's shape, and answers back
 /// into it.

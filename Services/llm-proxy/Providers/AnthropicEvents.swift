@@ -1,5 +1,6 @@
 import JSON
 import SSE
+import Values
 
 /// The encoder of Anthropic's stream as chunks in OpenAI's shape. It knows text only.
 struct AnthropicEvents: EventReader {

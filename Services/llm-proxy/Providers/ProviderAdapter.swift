@@ -1,6 +1,7 @@
 import HTTPWire
 import JSON
 import SSE
+import Values
 
 /// The wire format of one kind of provider. It builds requests, reads answers into usage and output,
 /// and classifies failures. Requests and answers have OpenAI's shape on the gateway's side.

@@ -2,6 +2,7 @@ import Contracts
 import EventLoop
 import HTTPWire
 import UpstreamClient
+import Values
 
 /// One request to a provider and its answer. An answer is read only if it is of the kind that was
 /// asked for: status 200, the media type, and no content coding.

@@ -1,4 +1,5 @@
 package import JSON
+package import Values
 
 /// Asks the ledger what an account holds. RPC: answered by ``BalanceReply``. Reads only.
 package struct QueryBalance: Message {

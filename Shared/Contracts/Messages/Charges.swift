@@ -1,4 +1,5 @@
 package import JSON
+package import Values
 
 /// A model call ended and must be paid for: captures its hold and frees the rest.
 ///

@@ -1,4 +1,5 @@
 package import JSON
+package import Values
 
 /// Asks the ledger to reserve credits before a model call. RPC: answered by ``HoldReply``.
 ///

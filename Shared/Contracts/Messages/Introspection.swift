@@ -1,4 +1,5 @@
 package import JSON
+package import Values
 
 /// Asks auth whether an API key is valid and whose it is. RPC: answered by ``APIKeyReply``. The secret itself never travels.
 package struct IntrospectAPIKey: Message {

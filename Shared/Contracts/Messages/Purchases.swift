@@ -1,4 +1,5 @@
 package import JSON
+package import Values
 
 /// Credits were bought or are due (a plan's month, a bonus): the ledger grants them, once per `chargeID`.
 ///

@@ -1,4 +1,5 @@
 package import JSON
+package import Values
 
 /// A person signed up. Published by auth in the transaction that made the user.
 package struct UserRegistered: Message {

@@ -1,10 +1,10 @@
-import Contracts
 import EventLoop
 import Foundation
 import HTTPClient
 import HTTPWire
 import JSON
 import UpstreamClient
+import Values
 
 /// Runs the gateway under a steady load while one of its parts fails. Reports the answers that
 /// clients get before, during and after the fault, and the result of the checks.

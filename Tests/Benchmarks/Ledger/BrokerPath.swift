@@ -5,6 +5,7 @@ import Foundation
 import HTTPClient
 import Synchronization
 import Telemetry
+import Values
 
 /// The ledger as the proxies use it: a hold by RPC, then a settlement that the broker has confirmed.
 final class BrokerPath: Sendable {
@@ -165,7 +166,7 @@ final class BrokerPath: Sendable {
     }
 }
 
-/// What callers saw.
+/// The times and results that callers saw.
 private final class Samples: Sendable {
     private let state = Mutex((result: PathResult(), late: [Double](), isOver: false))
 
@@ -185,7 +186,7 @@ private final class Samples: Sendable {
     var lateMilliseconds: [Double] { state.withLock { $0.late } }
 }
 
-/// What the ledger has decided up to now, as its metrics say.
+/// The decisions of the ledger up to now, by its metrics.
 private struct LedgerCount {
     var commands = 0.0
     var batches = 0.0

@@ -4,7 +4,7 @@ import EventLoop
 import Foundation
 import Telemetry
 
-/// The ledger beside pgbench's TPC-B on the same Postgres: on the database path alone, and as the proxies use it; then what a hold's
+/// The ledger next to pgbench's TPC-B on the same Postgres: on the database path alone, and as the proxies use it; then what a hold's
 /// round trip takes, what an operation leaves on the disk, and where the time goes.
 struct LedgerBench {
     let stack: BenchStack
@@ -51,7 +51,7 @@ struct LedgerBench {
         try await cpu(store, broker)
     }
 
-    /// As many as come to every queue of the ledger.
+    /// The number of accounts of a run through RabbitMQ.
     private static let brokerAccounts = 1_000
 
     // MARK: Operations a second
@@ -200,7 +200,7 @@ struct LedgerBench {
     }
 }
 
-/// What one run on one path came to.
+/// The result of one run on one path.
 struct PathResult {
     /// Decided while the run was measured; `operationsInAll` has those before and after, which cost CPU too.
     var operations = 0
@@ -210,7 +210,7 @@ struct PathResult {
     var seconds = 0.0
     var batches = 0
     var batchSeconds = 0.0
-    /// Of the callers' process, where that is the ledger itself.
+    /// The CPU time of the callers' process; on the database path that process is the ledger.
     var cpuMicroseconds = 0.0
     /// One for each hold, where it was measured.
     var holdMilliseconds: [Double] = []

@@ -1,8 +1,8 @@
-import Contracts
 import EventLoop
 import Foundation
+import Values
 
-/// What the figures depend on besides the code.
+/// The properties of the machine that change the figures.
 struct Machine {
     let stack: BenchStack
 
@@ -25,7 +25,7 @@ struct Machine {
             """)
     }
 
-    /// As Postgres writes its log: into a file that has its size already.
+    /// Measures writes like those of Postgres to its log: into a file that already has its size.
     private static func syncMilliseconds(in folder: String) throws -> [Double] {
         let path = folder + "/sync-\(UUIDv7.make())"
         let descriptor = open(path, O_CREAT | O_RDWR, 0o600)

@@ -1,7 +1,8 @@
 import Foundation
 import JSON
 
-/// The database path in a process of its own, as pgbench is one: `ledger-store-load` on a database that nobody else uses.
+/// The database path in a process of its own, like pgbench: `ledger-store-load` on a database
+/// without other users.
 struct StorePath {
     private let program: String
     private let url: String
@@ -41,7 +42,7 @@ struct StorePath {
     }
 }
 
-/// What the ledger's tables take, and how much WAL there was since the server's start.
+/// The size of the ledger's tables, and the WAL since the server's start.
 struct DiskUse {
     static let tables = ["journal", "open_hold", "account", "usage_quarter", "credit_grant"]
 

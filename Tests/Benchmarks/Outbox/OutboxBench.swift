@@ -5,6 +5,7 @@ import Foundation
 import Outbox
 import Postgres
 import Telemetry
+import Values
 
 /// Measures how fast one relay sends a backlog of the outbox to a quorum queue, in rows a second,
 /// by the number of ordering keys that share the rows.

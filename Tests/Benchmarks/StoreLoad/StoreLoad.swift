@@ -4,8 +4,9 @@ import Foundation
 import JSON
 import Postgres
 import Telemetry
+import Values
 
-/// What pgbench is to Postgres this is to the ledger's database path: callers in one process, each holding and then settling through
+/// A load like pgbench's for the ledger's database path: callers in one process, each holding and then settling through
 /// `BatchRunner` and `LedgerStore` as fast as they are answered, with no broker. The service's own sources are compiled into it.
 ///
 ///     ledger-store-load prepare URL MIGRATIONS ACCOUNTS        an empty database: its schema, and accounts with credits
@@ -102,7 +103,7 @@ private final class Load: @unchecked Sendable {
         (self.runner, self.accounts, self.callers) = (runner, accounts, callers)
     }
 
-    /// What was counted up to a moment.
+    /// The counters at one moment.
     private struct Count {
         var decided, refused: Int
         var batches = 0.0
@@ -202,7 +203,7 @@ extension Command {
         return command
     }
 
-    /// As wide as what a proxy says of a call.
+    /// The facts of a call, as long as a proxy's.
     private static let facts = {
         let facts = CallFacts(
             model: "sim-fast", provider: "simulator", promptTokens: 10, completionTokens: 10, isEstimated: false, end: .completed,

@@ -7,6 +7,7 @@ import Identity
 import JSON
 import TestSupport
 import Testing
+import Values
 
 @testable import Auth
 
@@ -47,7 +48,7 @@ import Testing
         }
     }
 
-    @Test func `a revoked key is refused at once, by whoever revoked it twice it is 404`() async throws {
+    @Test func `a revoked key is refused at once, and a second revocation is 404`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let made = try await auth.ask("POST", "/api/keys", #"{"name":"k"}"#, token: member.accessToken)
@@ -65,7 +66,7 @@ import Testing
         }
     }
 
-    @Test func `somebody else's key is not there`() async throws {
+    @Test func `another user's key is not found`() async throws {
         try await AuthUnderTest.with { auth in
             let (owner, other) = (try await auth.register(), try await auth.register())
             let made = try await auth.ask(
@@ -80,7 +81,7 @@ import Testing
         }
     }
 
-    @Test func `a key neither makes, lists nor revokes keys, nor signs out`() async throws {
+    @Test func `an API key cannot make, list or revoke keys, or sign out`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let made = try await auth.ask("POST", "/api/keys", #"{"name":"k"}"#, token: member.accessToken)
@@ -104,7 +105,7 @@ import Testing
             (#"{"name":"k","limit":"2"}"#, "limit"), (#"{"name":"k","limit":1,"daily_limit":0}"#, "daily_limit"),
             (#"{"name":"k","daily_limit":-0.5}"#, "daily_limit"), (#"{"name":"k","daily_limit":0.1234567891}"#, "daily_limit"),
         ])
-    func `an order for a key that makes no sense is 400 and names the field`(body: String, param: String) async throws {
+    func `a bad request for a key is 400 and names the field`(body: String, param: String) async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let answer = try await auth.ask("POST", "/api/keys", body, token: member.accessToken)
@@ -112,7 +113,7 @@ import Testing
         }
     }
 
-    @Test func `forty orders at once make twenty keys and no more`() async throws {
+    @Test func `forty requests at once make twenty keys`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
@@ -140,7 +141,7 @@ import Testing
         }
     }
 
-    @Test func `a tampered key is none, whichever character`() async throws {
+    @Test func `a key with any changed character is refused`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let text = try await auth.ask("POST", "/api/keys", #"{"name":"k"}"#, token: member.accessToken).string("key")

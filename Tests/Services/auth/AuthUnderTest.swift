@@ -12,6 +12,7 @@ import Synchronization
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Auth
 
@@ -24,7 +25,7 @@ final class AuthUnderTest: Sendable {
     let authenticator: Authenticator
     let clock: TestClock
     /// The method and the pattern of every route of the service.
-    let operations: [String]
+    let operations = Routes.table.flatMap(\.row.operations)
     private let client: HTTPClient
     private let base: String
 
@@ -33,7 +34,7 @@ final class AuthUnderTest: Sendable {
     static let log = Logger(service: "auth", level: .error)
     static let masterKey = MasterKey(base64: Base64.standard.encode([UInt8](repeating: 7, count: 32)))!
 
-    /// - Parameter broker: nil: events stay in the outbox, and nobody can ask over the broker.
+    /// - Parameter broker: nil: events stay in the outbox, and no service can ask over the broker.
     static func with<Value: Sendable>(
         broker: TestBroker? = nil, hashing: PasswordHashing = PasswordHashing(passes: 1, memoryKiB: 64), hashThreads: Int = 2,
         hashQueueMax: Int = 64, credits: Credits? = nil,
@@ -83,7 +84,6 @@ final class AuthUnderTest: Sendable {
         let router = Routes(
             accounts: accounts, keys: keys, authenticator: authenticator, credits: { _ in credits }, publicURL: Self.publicURL
         ).router
-        operations = router.operations
         self.router = router
         client = HTTPClient(loop: pool.loop)
         base = ""
@@ -96,7 +96,6 @@ final class AuthUnderTest: Sendable {
         passwords = other.passwords
         authenticator = other.authenticator
         clock = other.clock
-        operations = other.operations
         client = other.client
         router = other.router
         base = "http://127.0.0.1:\(port)"

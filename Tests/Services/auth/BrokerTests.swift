@@ -7,6 +7,7 @@ import Identity
 import JSON
 import TestSupport
 import Testing
+import Values
 
 @testable import Auth
 
@@ -65,7 +66,7 @@ import Testing
         (#"{"name":"k","limit":null,"daily_limit":1.5}"#, SpendingLimits(daily: Credits(nano: 1_500_000_000))),
         (#"{"name":"k","limit":30,"daily_limit":1}"#, SpendingLimits(daily: Credits(whole: 1), monthly: Credits(whole: 30))),
     ])
-    func `another service knows what a key may spend, and knows it by heart`(order: String, limits: SpendingLimits?) async throws {
+    func `another service learns the limits of a key and caches them`(order: String, limits: SpendingLimits?) async throws {
         try await withOtherService { auth, other in
             let member = try await auth.register()
             let text = try await auth.ask("POST", "/api/keys", order, token: member.accessToken).string("key")
@@ -77,7 +78,7 @@ import Testing
         }
     }
 
-    @Test func `registering tells the billing queue, once, with the request's trace`() async throws {
+    @Test func `a registration is sent to billing once, with the request's trace`() async throws {
         try await TestBroker.with { broker in
             try broker.declareTopology()
             try await AuthUnderTest.with(broker: broker) { auth in
@@ -93,7 +94,7 @@ import Testing
                         headers: [("traceparent", "00-\(trace)-00f067aa0ba902b7-01")])
                     let member = try auth.member(answer)
                     var delivery = try #require(try await consumer.next(max: 1).first)
-                    // What an earlier test did not wait for may come first.
+                    // An event of an earlier test may come first.
                     while try UserRegistered(decoding: delivery.body).userID != member.id {
                         delivery = try #require(try await consumer.next(max: 1).first)
                     }
@@ -107,7 +108,7 @@ import Testing
     }
 }
 
-/// What ledger, billing and llm-proxy are made of, as far as credentials go.
+/// The parts of ledger, billing and llm-proxy that handle credentials.
 private final class OtherService: Sendable {
     let authenticator: Authenticator
     private let rpc: RPCClient
@@ -140,7 +141,7 @@ private final class OtherService: Sendable {
                 _ = try await authenticator.principal(["authorization": "Bearer \(credential)"])
                 return nil
             } catch {
-                return error.code
+                return error.code.rawValue
             }
         }.value
     }

@@ -5,11 +5,6 @@ import Testing
 @testable import Auth
 
 @Suite(.authDatabase) struct OpenAPITests {
-    @Test func `the document names every route of the service and no other`() async throws {
-        let promised = try AuthUnderTest.document.get().operations
-        try await AuthUnderTest.with { auth in #expect(Set(auth.operations) == promised) }
-    }
-
     /// ``AuthUnderTest/ask(_:_:_:token:headers:)`` compares each answer with its schema.
     @Test func `every operation answers a caller with credentials as the document promises`() async throws {
         try await AuthUnderTest.with { auth in

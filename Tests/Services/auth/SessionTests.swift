@@ -7,6 +7,7 @@ import JSON
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Auth
 
@@ -47,7 +48,7 @@ private struct EverySession: Statement {
         }
     }
 
-    @Test func `however many sessions end at once, an answer stays below 1 MiB and a service learns of them all`() async throws {
+    @Test func `an answer about any number of ended sessions stays below 1 MiB, and a service learns them all`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             try await auth.pool.withConnection { connection in
@@ -71,7 +72,7 @@ private struct EverySession: Statement {
             for session in ended {
                 let token = try #require(auth.token(of: session))
                 let error = await #expect(throws: Problem.self) { try await other.principal(["authorization": "Bearer \(token)"]) }
-                #expect(error?.code == "token_revoked")
+                #expect(error?.code.rawValue == "token_revoked")
             }
             _ = try await other.principal(["authorization": "Bearer \(member.accessToken)"])
             auth.clock.advance(.seconds(61))
@@ -80,7 +81,7 @@ private struct EverySession: Statement {
         }
     }
 
-    @Test func `fifty refreshes of one token at once make one step and the same answer`() async throws {
+    @Test func `fifty refreshes of one token at once make one rotation and get the same answer`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let answers = try await withThrowingTaskGroup(of: AuthUnderTest.Answer.self) { group in
@@ -94,7 +95,7 @@ private struct EverySession: Statement {
         }
     }
 
-    @Test func `a used token is good for thirty seconds, then it ends its session and no other`() async throws {
+    @Test func `a used token is valid for thirty seconds, then it ends its own session only`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let elsewhere = try auth.member(try await auth.ask("POST", "/api/auth/login", AuthUnderTest.credentials(member.email)))
@@ -116,7 +117,7 @@ private struct EverySession: Statement {
         }
     }
 
-    @Test func `a forged, cut or foreign token is refused and ends nothing`() async throws {
+    @Test func `a forged, cut or foreign token is refused and ends no session`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let session = Session(of: member.id, clientID: "web", salt: randomBytes(16), now: auth.clock.now)
@@ -139,7 +140,7 @@ private struct EverySession: Statement {
         }
     }
 
-    @Test func `a session that was not used for thirty days is over`() async throws {
+    @Test func `a session without use for thirty days has expired`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             auth.clock.advance(.seconds(30 * 86_400))
@@ -166,7 +167,7 @@ private struct EverySession: Statement {
         }
     }
 
-    @Test func `the refresh token alone signs out too`() async throws {
+    @Test func `the refresh token alone is enough to sign out`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let body = #"{"refresh_token":"\#(member.refreshToken)"}"#
@@ -179,7 +180,7 @@ private struct EverySession: Statement {
         }
     }
 
-    @Test func `no token lives after a sign-out, in whichever order it meets refreshes`() async throws {
+    @Test func `no token is valid after a sign-out, in any order with refreshes`() async throws {
         try await AuthUnderTest.with { auth in
             for _ in 0..<10 {
                 let member = try await auth.register()
@@ -215,7 +216,7 @@ private struct EverySession: Statement {
         }
     }
 
-    @Test func `the keys that tokens are signed with are published, and the metadata leads to them`() async throws {
+    @Test func `the signing keys are published, and the metadata links to them`() async throws {
         try await AuthUnderTest.with { auth in
             let jwks = try await auth.ask("GET", "/.well-known/jwks.json")
             #expect(jwks.status == 200)

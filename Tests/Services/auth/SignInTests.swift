@@ -1,4 +1,3 @@
-import Contracts
 import Crypto
 import Identity
 import JSON
@@ -6,11 +5,12 @@ import Postgres
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Auth
 
 @Suite(.authDatabase) struct SignInTests {
-    @Test func `who registers is signed in and known`() async throws {
+    @Test func `a registered user is signed in and known`() async throws {
         try await AuthUnderTest.with(credits: Credits(decimal: "9.885")) { auth in
             let answer = try await auth.ask(
                 "POST", "/api/auth/register",
@@ -37,7 +37,7 @@ import Testing
         }
     }
 
-    @Test func `credits are null when the ledger does not say`() async throws {
+    @Test func `credits are null when the ledger does not answer`() async throws {
         try await AuthUnderTest.with { auth in
             let me = try await auth.ask("GET", "/api/auth/me", token: try await auth.register().accessToken)
             #expect(me.status == 200)
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    @Test func `sign-in takes the right password in any spelling of the address, also under the alias`() async throws {
+    @Test func `sign-in accepts the right password in any spelling of the address, also under the alias`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register("bob@example.com")
             for path in ["/api/auth/login", "/login"] {
@@ -74,7 +74,7 @@ import Testing
         }
     }
 
-    @Test func `a taken address costs a hash too and is 409`() async throws {
+    @Test func `a registration of a taken address computes a hash too and is 409`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let before = auth.passwords.hashesComputed
@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    @Test func `fifty who register one address at once become one person`() async throws {
+    @Test func `fifty registrations of one address at once make one user`() async throws {
         try await AuthUnderTest.with { auth in
             let email = "race-\(UUIDv7.make())@example.com"
             let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
@@ -101,7 +101,7 @@ import Testing
         }
     }
 
-    @Test func `five failures make the account wait, existing or not, and a wait is 429`() async throws {
+    @Test func `an account waits after five failures, whether it exists or not, and the answer is 429`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             for email in [member.email, "nobody-\(UUIDv7.make())@example.com"] {
@@ -121,7 +121,7 @@ import Testing
         }
     }
 
-    @Test func `forty guesses at once learn no more than a few in turn`() async throws {
+    @Test func `forty guesses at once test no more passwords than a few in turn`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
@@ -136,7 +136,7 @@ import Testing
         }
     }
 
-    @Test func `a client address that fails fifty times waits, and only that one`() async throws {
+    @Test func `a client address waits after fifty failures, and no other address does`() async throws {
         try await AuthUnderTest.with { auth in
             func attempt(from address: String) async throws -> Int {
                 try await auth.ask(
@@ -153,7 +153,7 @@ import Testing
         }
     }
 
-    @Test func `a hash of older parameters is made anew at the next sign-in`() async throws {
+    @Test func `a hash of older parameters is replaced at the next sign-in`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let old = Passwords(
@@ -171,7 +171,7 @@ import Testing
         }
     }
 
-    @Test func `a body that is larger than any of ours is 413`() async throws {
+    @Test func `a body above the limit is 413`() async throws {
         try await AuthUnderTest.with { auth in
             let body = AuthUnderTest.credentials("a@example.com", String(repeating: "p", count: 10_000))
             let answer = try await auth.ask("POST", "/api/auth/register", body)
@@ -179,7 +179,7 @@ import Testing
         }
     }
 
-    @Test func `a deactivated person hears so only with the right password, and gets no token any other way`() async throws {
+    @Test func `a deactivated user learns it only with the right password, and gets no token`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             try await auth.pool.withConnection { try await $0.script("UPDATE users SET active = false WHERE id = '\(member.id)'") }
@@ -195,7 +195,7 @@ import Testing
         }
     }
 
-    @Test func `more passwords than can be hashed are shed with 503 before they cost anything`() async throws {
+    @Test func `passwords beyond the hashing queue are refused with 503 before any work`() async throws {
         try await AuthUnderTest.with(hashing: .standard, hashThreads: 1, hashQueueMax: 2) { auth in
             let answers = try await withThrowingTaskGroup(of: AuthUnderTest.Answer.self) { group in
                 for index in 0..<40 {
@@ -231,7 +231,7 @@ import Testing
             (String(repeating: "[", count: 8_000), "invalid_json"),
             ("\u{FEFF}{}", "invalid_json"),
         ])
-    func `a body that is not one is 400 in the contract's shape`(body: String, code: String) async throws {
+    func `a malformed body is 400 in the gateway's shape`(body: String, code: String) async throws {
         try await AuthUnderTest.with { auth in
             let answer = try await auth.ask("POST", "/api/auth/register", body)
             #expect(answer.status == 400)
@@ -239,7 +239,7 @@ import Testing
         }
     }
 
-    @Test func `strings that are awkward but right are taken as they are`() async throws {
+    @Test func `unusual but valid strings are accepted unchanged`() async throws {
         try await AuthUnderTest.with { auth in
             for (index, password) in ["\\u0000\\u0000 nul nul", "éé composed", "e\u{301} combining", "👍🏽👍🏽👍🏽👍🏽"].enumerated() {
                 let body = #"{"email":"awkward\#(index)@example.com","password":"\#(password)"}"#
@@ -252,7 +252,7 @@ import Testing
         }
     }
 
-    @Test func `what is not served is 404 or 405, in the shape`() async throws {
+    @Test func `an unknown path is 404 and a wrong method 405, in the gateway's shape`() async throws {
         try await AuthUnderTest.with { auth in
             let missing = try await auth.ask("GET", "/api/auth/nothing")
             #expect((missing.status, missing.errorCode) == (404, "not_found"))
@@ -264,7 +264,7 @@ import Testing
         }
     }
 
-    @Test func `with the broker away people sign in all the same, and the events wait`() async throws {
+    @Test func `users sign in while the broker is unavailable, and the events wait`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let answer = try await auth.ask("POST", "/api/auth/login", AuthUnderTest.credentials(member.email))
@@ -274,7 +274,7 @@ import Testing
         }
     }
 
-    @Test func `nothing secret stands in the database`() async throws {
+    @Test func `the database has no secret in the clear`() async throws {
         try await AuthUnderTest.with { auth in
             let canary = "canary-\(UUIDv7.make())"
             let answer = try await auth.ask("POST", "/api/auth/register", AuthUnderTest.credentials("canary@example.com", canary))

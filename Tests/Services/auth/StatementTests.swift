@@ -2,6 +2,7 @@ import Contracts
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Auth
 
@@ -10,7 +11,7 @@ import Testing
     @Test func `every statement fits the schema`() async throws {
         try await TestDatabase.current.withPool(connectionsMax: 1) { pool in
             let now = Instant.now()
-            let user = AccountRulesTests.user(now)
+            let user = MintGateTests.user(now)
             let session = Session(of: user.id, clientID: "web", salt: [UInt8](repeating: 1, count: 16), now: now)
             let digest = [UInt8](repeating: 2, count: 32)
             let email = try #require(EmailAddress("a@example.com"))
@@ -74,14 +75,14 @@ import Testing
                 try await transaction.execute(RetireSigningKey(now: now))
                 try await transaction.execute(PromoteSigningKey(id: "k", now: now))
                 try await transaction.execute(DeleteSigningKey(id: "k"))
-                try await transaction.execute(Audit(event: .login, userID: user.id, origin: .itself, now: now))
+                try await transaction.execute(AuditRecord(event: .login, userID: user.id, origin: .itself, now: now))
             }
         }
     }
 
     @Test func `audit rows cannot be changed or removed`() async throws {
         try await TestDatabase.current.withPool(connectionsMax: 1) { pool in
-            _ = try await pool.transaction { try await $0.commit(Audit(event: .login, origin: .itself, now: .now())) }
+            _ = try await pool.transaction { try await $0.commit(AuditRecord(event: .login, origin: .itself, now: .now())) }
             for statement in ["UPDATE audit SET outcome = 'failure'", "DELETE FROM audit"] {
                 await #expect(throws: PostgresError.self) {
                     try await pool.withConnection { try await $0.script(statement) }

@@ -2,6 +2,7 @@ import Contracts
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Billing
 
@@ -11,7 +12,7 @@ struct PlanGrantTests {
         UserRegistered(userID: .make(), email: "a@example.com", plan: plan, registeredAt: Instant(microseconds: 1_795_167_000_000_000))
     }
 
-    @Test func `a new person gets the free plan's ten credits for thirty days`() throws {
+    @Test func `a new user gets the free plan's ten credits for thirty days`() throws {
         let user = Self.registration()
         let fulfilment = try #require(firstGrant(for: user, chargeID: .make())).fulfilment
         #expect(fulfilment.accountID == AccountID(user.userID))
@@ -20,11 +21,11 @@ struct PlanGrantTests {
         #expect(fulfilment.expiresAt == user.registeredAt + .seconds(30 * 86_400))
     }
 
-    @Test func `a plan that is paid for grants nothing before it is paid`() {
+    @Test func `a paid plan grants no credits before the payment`() {
         #expect(firstGrant(for: Self.registration(plan: "pro"), chargeID: .make()) == nil)
     }
 
-    @Test func `a registration handled again, and twice at once, is granted and sent once`() async throws {
+    @Test func `a registration that is handled again, and twice at once, is granted and sent once`() async throws {
         let user = Self.registration()
         try await TestDatabase.current.withPool { pool in
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -37,7 +38,7 @@ struct PlanGrantTests {
         }
     }
 
-    @Test func `what is sent carries the charge id that is on record`() async throws {
+    @Test func `the message has the charge id of the row`() async throws {
         let user = Self.registration()
         try await TestDatabase.current.withPool { pool in
             try await pool.transaction { try await grantFirstPeriod(to: user, in: $0) }

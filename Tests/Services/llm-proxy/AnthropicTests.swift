@@ -4,6 +4,7 @@ import JSON
 import SSE
 import TestSupport
 import Testing
+import Values
 
 @testable import LLMProxy
 
@@ -49,7 +50,7 @@ struct AnthropicTests {
             (#""temperature":"hot""#, "temperature"), (#""service_tier":"priority""#, "service_tier"),
             (#""thinking":{"type":"enabled"}"#, "thinking"), (#""container":"c""#, "container"), (#""mcp_servers":[]"#, "mcp_servers"),
         ] as [(String, String)])
-    func `what is not text is refused by name`(member: String, param: String) throws {
+    func `a member that needs more than text is refused by name`(member: String, param: String) throws {
         let flaw = Anthropic().flaw(in: try request(#"{"model":"claude","messages":[],\#(member)}"#))
         #expect(flaw?.param == param)
         #expect(flaw.map { $0.message.hasPrefix(param) && $0.message.hasSuffix(".") } == true)

@@ -1,6 +1,7 @@
 import Contracts
 import TestSupport
 import Testing
+import Values
 
 @testable import LLMProxy
 
@@ -40,25 +41,25 @@ struct CallBoundTests {
         #expect(bound.takesShare == share)
     }
 
-    @Test func `an answer in one piece asks for the whole bound, and for a share where the caller set no limit`() {
+    @Test func `a non-streaming call asks for the whole bound, and for a share if the client set no limit`() {
         expect(Self.bound(streams: false), 5_000, 1_100, 564, share: true)
         expect(Self.bound(limit: 2_000, streams: false), 3_000, 1_100, 564, share: false)
         expect(Self.bound(limit: 10, streams: false), 1_010, 1_010, 510, share: false)
         expect(Self.bound(limit: 10_000_000, streams: false), 5_000, 1_100, 564, share: false)
     }
 
-    @Test func `a visible stream asks for the usual length or the caller's limit`() {
+    @Test func `a visible stream asks for the usual length or the client's limit`() {
         expect(Self.bound(), 1_100, 1_100, 564, share: false)
         expect(Self.bound(reasoning: .visible), 1_100, 1_100, 564, share: false)
         expect(Self.bound(limit: 70), 1_070, 1_070, 564, share: false)
     }
 
-    @Test func `hidden reasoning is held as one piece, and its least is never below the model's`() {
+    @Test func `hidden reasoning is held like a non-streaming call, and its least is never below the model's`() {
         expect(Self.bound(least: 2_048, reasoning: .hidden), 5_000, 3_048, 2_548, share: true)
         expect(Self.bound(limit: 500, least: 2_048, reasoning: .hidden), 1_500, 1_500, 1_000, share: false)
     }
 
-    @Test func `each of several answers is held for`() {
+    @Test func `a hold covers each of several answers`() {
         expect(Self.bound(streams: false, choices: 3), 13_000, 1_300, 692, share: true)
     }
 
@@ -71,7 +72,7 @@ struct CallBoundTests {
         #expect(Self.bound(streams: false, price: high).amounts?.most == CallBound.amountMax)
     }
 
-    @Test func `nothing that a request or the catalogue may hold traps`() {
+    @Test func `no value of a request or of the catalogue traps`() {
         let wide = PricingRule(
             formula: .costPlus(markupBasisPoints: 100_000, creditsPerUSD: Credits(whole: 1_000_000)), minimumCharge: .zero)
         let price = TokenPrice(version: 1, prompt: PicoUSD(value: .max), completion: PicoUSD(value: .max))
@@ -86,12 +87,12 @@ struct CallBoundTests {
 
     // MARK: The provider's limit
 
-    @Test func `no limit is sent where the hold pays for the model's whole cap and the caller set none`() {
+    @Test func `no limit is sent if the hold pays for the model's whole cap and the client set none`() {
         #expect(Self.bound(streams: false).limit(paidBy: Self.tokens(5_000)) == .init(tokens: 4_000, isSent: false, isClamped: false))
         #expect(Self.bound(streams: false).limit(paidBy: Self.tokens(4_999)) == .init(tokens: 3_999, isSent: true, isClamped: true))
     }
 
-    @Test func `the limit is the caller's, the model's cap, or what the credits pay for, whichever is least`() {
+    @Test func `the limit is the least of the client's, the model's cap, and what the credits pay for`() {
         func limit(_ callers: Int64, _ credits: Int64) -> OutputLimit { Self.bound(limit: callers).limit(paidBy: Self.tokens(credits)) }
         #expect(limit(70, 9_999) == .init(tokens: 70, isSent: true, isClamped: false))
         #expect(limit(4_000, 9_999) == .init(tokens: 4_000, isSent: true, isClamped: false))
@@ -99,7 +100,7 @@ struct CallBoundTests {
         #expect(limit(3_000, 1_500) == .init(tokens: 500, isSent: true, isClamped: true))
     }
 
-    @Test func `the limit is never below the model's least, whatever hold or context leave`() {
+    @Test func `the limit is never below the model's least, with any hold and context`() {
         #expect(Self.bound(streams: false).limit(paidBy: Self.tokens(564)).tokens == 64)
         #expect(Self.bound(limit: 10, streams: false).limit(paidBy: Self.tokens(510)).tokens == 10)
         #expect(Self.bound(limit: 4_000, context: 300).limit(paidBy: Self.tokens(9_999)).tokens == 64)
@@ -108,7 +109,7 @@ struct CallBoundTests {
                 == .init(tokens: 1_000, isSent: true, isClamped: true))
     }
 
-    @Test func `what the limit lets through never costs more than the hold, unless the hold is the least`() throws {
+    @Test func `an answer within the limit never costs more than the hold, unless the hold is the least`() throws {
         let seed = drawSeed()
         var random = SplitMix64(seed: seed)
         for _ in 0..<2_000 {

@@ -15,7 +15,7 @@ struct CallEndTests {
 
     private func isFree(_ end: CallEnd) -> Bool { if case .nothing = end.charge { true } else { false } }
 
-    @Test func `a whole answer is charged whole, also when its client has gone`() {
+    @Test func `a complete answer is charged completely, also after its client left`() {
         var end = end(.whole, output: 5)
         #expect(end.charge == .usage(TokenUsage(promptTokens: 9, completionTokens: 5), isEstimated: false, end: .completed))
         end.isClientGone = true
@@ -30,7 +30,7 @@ struct CallEndTests {
     }
 
     @Test(arguments: [CallFacts.End.clientGone, .providerDied, .timedOut, .holdExhausted])
-    func `what was delivered of a stream is charged, whatever stopped it`(cause: CallFacts.End) {
+    func `the delivered part of a stream is charged for every cause of its end`(cause: CallFacts.End) {
         #expect(
             end(.partial, cause, output: 3).charge
                 == .usage(TokenUsage(promptTokens: 9, completionTokens: 3), isEstimated: false, end: cause))

@@ -33,8 +33,7 @@ struct CatalogueStoreTests {
         }
     }
 
-    @Test func `a model's limits come back from the table as they stand in the file, defaults included, and follow the file`() async throws
-    {
+    @Test func `a model's limits in the table equal the file, defaults included, and follow its changes`() async throws {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
             try await store.apply(Self.file(model: "limited"))
@@ -55,7 +54,7 @@ struct CatalogueStoreTests {
         "max_output_tokens = 1001", "default_output_tokens = 501", "output_tokens_least = 0", "image_tokens_max = 0", "reasoning = 'some'",
         "output_limit_member = 'limit'",
     ])
-    func `the table refuses what the file may not say`(change: String) async throws {
+    func `the table refuses values that the file may not have`(change: String) async throws {
         try await TestDatabase.current.withPool { pool in
             try await CatalogueStore(pool: pool).apply(Self.file(model: "checked"))
             await #expect(throws: PostgresError.self) {

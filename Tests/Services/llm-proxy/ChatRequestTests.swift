@@ -1,13 +1,13 @@
-import Contracts
 import JSON
 import Testing
+import Values
 
 @testable import LLMProxy
 
 struct ChatRequestTests {
     static func request(_ text: String) throws(ChatRequest.Refusal) -> ChatRequest { try ChatRequest(body: Array(text.utf8)) }
 
-    @Test func `what the gateway needs is read`() throws {
+    @Test func `the members that the gateway needs are read`() throws {
         let request = try Self.request(
             #"{"model":"sim-fast","messages":[],"stream":true,"max_tokens":7,"n":2,"stream_options":{"include_usage":true}}"#)
         #expect(request.model == "sim-fast")
@@ -92,7 +92,7 @@ struct ChatRequestTests {
     }
 
     @Test(arguments: [#"\\u0053tream"#, "Streams", "Strea", "\u{C5}tream", "\u{17F}", #"\u0053"#, #"\"Stream"#, #"\tStream"#, ""])
-    func `a name that only resembles one of ours is passed on`(name: String) throws {
+    func `a name that only resembles one of ours is forwarded`(name: String) throws {
         _ = try Self.request(#"{"model":"m","messages":[{"\#(name)":1}],"\#(name)":1}"#)
     }
 
@@ -114,7 +114,7 @@ struct ChatRequestTests {
             ),
             ("a long name", #"{"\#(String(repeating: "n", count: 15 << 20))":0}"#, "a name of more than 256 bytes"),
         ] as [(String, String, String)])
-    func `a body that costs more than its bytes is refused by its rule`(name: String, body: String, rule: String) {
+    func `a body that is expensive to read is refused by its rule`(name: String, body: String, rule: String) {
         let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(body) }
         guard case .malformed(let reason) = refusal else {
             Issue.record("refused as \(String(describing: refusal))")
@@ -129,7 +129,7 @@ struct ChatRequestTests {
     }
 
     @Test(arguments: ["", "[]", "{", #"{"model":"m","model":"n","messages":[]}"#, "\u{0}"])
-    func `what is no JSON object is refused`(text: String) {
+    func `a body that is no JSON object is refused`(text: String) {
         let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(text) }
         guard case .malformed = refusal else {
             Issue.record("refused as \(String(describing: refusal))")

@@ -4,6 +4,7 @@ import HTTPWire
 import JSON
 import TestSupport
 import Testing
+import Values
 
 @testable import LLMProxy
 
@@ -26,7 +27,7 @@ struct ExtendTests {
         return proxy.ledger.settlements[0]
     }
 
-    @Test func `a stream asks for more before its hold is used up, flows on meanwhile, and waits at the hold's end`() async throws {
+    @Test func `a stream asks for more before its hold is used up, continues meanwhile, and waits at the hold's end`() async throws {
         try await ProxyUnderTest.with { proxy in
             let gate = Wait<Void>(on: TestDatabase.loop)
             proxy.ledger.answerExtend = { question in
@@ -64,7 +65,7 @@ struct ExtendTests {
         }
     }
 
-    @Test func `a long answer is extended step by step and told what remains`() async throws {
+    @Test func `a long answer is extended step by step, and its usage has the remaining credits`() async throws {
         try await ProxyUnderTest.with { proxy in
             let (caller, provider) = try await started(proxy, #","stream_options":{"include_usage":true}"#)
             for part in 1...40 {
@@ -85,7 +86,7 @@ struct ExtendTests {
         }
     }
 
-    @Test func `an answer that ends beyond its hold comes whole once more was granted`() async throws {
+    @Test func `an answer that ends beyond its hold is complete once more was granted`() async throws {
         try await ProxyUnderTest.with { proxy in
             let (caller, provider) = try await started(proxy)
             provider.send(tokens: 400, thenEnd: 400)
@@ -99,7 +100,7 @@ struct ExtendTests {
 
     // MARK: Refused
 
-    @Test func `refused for want of credits, the stream ends with what is covered, cleanly, charged, without DONE`() async throws {
+    @Test func `a stream refused for credits ends after the covered part, charged, without DONE`() async throws {
         try await ProxyUnderTest.with { proxy in
             proxy.ledger.answerExtend = { Ledger.refused(.insufficientFunds, $0.chargeID) }
             let (caller, provider) = try await started(proxy)
@@ -124,7 +125,7 @@ struct ExtendTests {
         }
     }
 
-    @Test func `refused by a limit, the stream says which and when it begins anew`() async throws {
+    @Test func `a stream refused by a limit names the limit and its reset time`() async throws {
         try await ProxyUnderTest.with { proxy in
             let tomorrow = Instant(microseconds: 1_764_547_200_000_000)
             proxy.ledger.answerExtend = {
@@ -136,13 +137,13 @@ struct ExtendTests {
             let error = try caller.error()
             #expect(try error.string("code") == "spending_limit_reached")
             #expect(try error.string("limit") == "daily")
-            #expect(try error.string("limit_of") == "api_key")
+            #expect(try error.string("limit_scope") == "api_key")
             #expect(try error.string("resets_at") == tomorrow.description)
             #expect(charge.amount == tokens(100))
         }
     }
 
-    @Test func `an answer that ends within its hold does not mind that more was refused`() async throws {
+    @Test func `an answer that ends within its hold is complete although more was refused`() async throws {
         try await ProxyUnderTest.with { proxy in
             proxy.ledger.answerExtend = { Ledger.refused(.insufficientFunds, $0.chargeID) }
             let (caller, provider) = try await started(proxy)
@@ -155,7 +156,7 @@ struct ExtendTests {
         }
     }
 
-    @Test func `a stream outlasts an outage of the ledger, asking the same each second, and is cut when its patience ends`() async throws {
+    @Test func `a stream outlasts an outage of the ledger, repeats its question each second, and is cut at its deadline`() async throws {
         try await ProxyUnderTest.with(.init(holdWithin: .milliseconds(400), outagePatience: .seconds(3))) { proxy in
             proxy.ledger.answerExtend = { _ in nil }
             let (caller, provider) = try await started(proxy)
@@ -171,7 +172,7 @@ struct ExtendTests {
         }
     }
 
-    @Test func `an answer to the second question is as good as one to the first`() async throws {
+    @Test func `an answer to the repeated question counts like one to the first`() async throws {
         try await ProxyUnderTest.with(.init(holdWithin: .milliseconds(400), outagePatience: .seconds(3))) { proxy in
             let ledger = proxy.ledger
             ledger.answerExtend = { [unowned ledger] question in
@@ -187,7 +188,7 @@ struct ExtendTests {
     }
 
     @Test(arguments: [HoldReply.Status.notHeld, .alreadyResolved])
-    func `a hold that is gone ends the stream at once`(status: HoldReply.Status) async throws {
+    func `an expired hold ends the stream at once`(status: HoldReply.Status) async throws {
         try await ProxyUnderTest.with { proxy in
             proxy.ledger.answerExtend = { Ledger.refused(status, $0.chargeID) }
             let (caller, provider) = try await started(proxy)
@@ -201,7 +202,7 @@ struct ExtendTests {
         }
     }
 
-    @Test func `a caller who leaves while more is asked for pays for what went out`() async throws {
+    @Test func `a client that leaves during an extension pays for the delivered part`() async throws {
         try await ProxyUnderTest.with { proxy in
             let gate = Wait<Void>(on: TestDatabase.loop)
             proxy.ledger.answerExtend = { question in
@@ -222,7 +223,7 @@ struct ExtendTests {
 
     // MARK: Bound answers
 
-    @Test func `an answer that the caller bound is never extended, however long its tokens are`() async throws {
+    @Test func `an answer with a client's limit is never extended, however long its tokens are`() async throws {
         try await ProxyUnderTest.with { proxy in
             let (caller, provider) = try await started(proxy, #","max_tokens":70"#)
             #expect(proxy.ledger.holds[0].amounts.most == tokens(70))
@@ -234,7 +235,7 @@ struct ExtendTests {
         }
     }
 
-    @Test func `a provider that goes on beyond the caller's limit is stopped there, and nothing more is held`() async throws {
+    @Test func `a provider that sends more than the client's limit is stopped there, and nothing more is held`() async throws {
         try await ProxyUnderTest.with { proxy in
             let (caller, provider) = try await started(proxy, #","max_tokens":70"#)
             provider.send(tokens: 71)
@@ -246,7 +247,7 @@ struct ExtendTests {
         }
     }
 
-    @Test func `an answer that was clamped is never extended, and stopped where the provider ignores the clamp`() async throws {
+    @Test func `a clamped answer is never extended, and is stopped if the provider ignores the clamp`() async throws {
         try await ProxyUnderTest.with { proxy in
             proxy.ledger.answerHold = { Ledger.granted(ProxyUnderTest.tokens(80), spendable: .zero, to: $0.chargeID) }
             let (caller, provider) = try await started(proxy)
@@ -281,7 +282,7 @@ struct ExtendTests {
 
     // MARK: Waiting
 
-    @Test func `an extension waits for credits that other calls hold, as the same question, and then goes on`() async throws {
+    @Test func `an extension waits for credits that other calls hold, with the same question, and then continues`() async throws {
         try await ProxyUnderTest.with(.init(fundsWithin: .seconds(10))) { proxy in
             let ledger = proxy.ledger
             ledger.answerExtend = { [unowned ledger] question in
@@ -299,7 +300,7 @@ struct ExtendTests {
         }
     }
 
-    @Test func `at the end of its patience an extension asks for the least, and the stream ends as credits_held`() async throws {
+    @Test func `an extension asks for the least at its deadline, and the stream ends as credits_held`() async throws {
         try await ProxyUnderTest.with(.init(fundsWithin: .milliseconds(200))) { proxy in
             proxy.ledger.answerExtend = { Ledger.refused(.awaitingFunds, $0.chargeID) }
             let (caller, provider) = try await started(proxy)
@@ -315,7 +316,7 @@ struct ExtendTests {
         }
     }
 
-    @Test func `a caller who leaves while an extension waits ends the wait`() async throws {
+    @Test func `a client that leaves ends the wait of its extension`() async throws {
         try await ProxyUnderTest.with(.init(fundsWithin: .seconds(20))) { proxy in
             proxy.ledger.answerExtend = { Ledger.refused(.awaitingFunds, $0.chargeID) }
             let (caller, provider) = try await started(proxy)
@@ -328,7 +329,7 @@ struct ExtendTests {
         }
     }
 
-    @Test func `an answer in one piece is not extended`() async throws {
+    @Test func `a non-streaming answer is not extended`() async throws {
         try await ProxyUnderTest.with { proxy in
             let caller = proxy.call(stream: false)
             try await until("the provider is called") { !proxy.provider.calls.isEmpty }

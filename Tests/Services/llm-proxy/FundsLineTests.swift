@@ -1,8 +1,8 @@
-import Contracts
 import EventLoop
 import Foundation
 import TestSupport
 import Testing
+import Values
 
 @testable import LLMProxy
 
@@ -23,7 +23,7 @@ struct FundsLineTests {
         #expect(line.isEmpty)
     }
 
-    @Test func `a small need that the account can pay passes a large one, which is first again where none fits`() {
+    @Test func `a small need that the account can pay passes a large one, which is first again if none fits`() {
         var line = FundsLine()
         _ = line.join(calls[0], need: credits(5))
         _ = line.join(calls[1], need: credits(2))
@@ -33,7 +33,7 @@ struct FundsLineTests {
         #expect(line.answered(calls[1], stays: false) == .wake(calls[0]))
     }
 
-    @Test func `a newcomer asks for itself if the line is empty or if its need fits`() {
+    @Test func `a new call asks for itself if the line is empty or if its need fits`() {
         var line = FundsLine()
         #expect(line.letsAsk(need: credits(9)))
         _ = line.join(calls[0], need: credits(5))
@@ -43,7 +43,7 @@ struct FundsLineTests {
         #expect(!line.letsAsk(need: credits(2)))
     }
 
-    @Test func `a call that leaves frees its place, also while it asks`() {
+    @Test func `a call that ends frees its place, also while it asks`() {
         var line = FundsLine()
         for call in calls { _ = line.join(call, need: credits(5)) }
         #expect(line.leave(calls[1]) == .none)
@@ -57,7 +57,7 @@ struct FundsLineTests {
         #expect(line.join(calls[0], need: credits(5)) == .pause(number: 3))
     }
 
-    @Test func `the end of a call lets the line ask at once, and the pause that it cut short asks nothing`() {
+    @Test func `the end of a call makes the line ask at once, and the interrupted pause asks nothing`() {
         var line = FundsLine()
         #expect(line.freed() == .none)
         _ = line.join(calls[0], need: credits(5))
@@ -66,7 +66,7 @@ struct FundsLineTests {
         #expect(line.pauseEnded(1) == .none)
     }
 
-    @Test func `a full line takes no more`() {
+    @Test func `a full line refuses further calls`() {
         var line = FundsLine()
         for _ in 0..<FundsLine.placesMax { #expect(line.join(.make(), need: credits(1)) != nil) }
         #expect(line.join(.make(), need: credits(1)) == nil)
@@ -76,7 +76,7 @@ struct FundsLineTests {
 
     /// Runs calls of 90 ms with a patience of 2 s, at 0.9 of the load that room for one hold
     /// carries. Polling every 20 to 250 ms refused 11.6 % of them.
-    @Test func `in line far fewer calls are refused than by polling`() {
+    @Test func `a line refuses far fewer calls than polling`() {
         let seed = drawSeed()
         let line = FundsSimulation(seed: seed, usesLine: true).refusedShare()
         let polling = FundsSimulation(seed: seed, usesLine: false).refusedShare()

@@ -3,6 +3,7 @@ import EventLoop
 import JSON
 import TestSupport
 import Testing
+import Values
 
 @testable import LLMProxy
 
@@ -42,7 +43,7 @@ struct FundsLinesTests {
         }
     }
 
-    @Test func `a newcomer that needs no more than is there passes the line, and a call of another account too`() async throws {
+    @Test func `a new call that needs no more than is available passes the line, like a call of another account`() async throws {
         try await ProxyUnderTest.with(.init(fundsWithin: .seconds(30))) { proxy in
             proxy.ledger.answerHold = { question in
                 question.amounts.usual > ProxyUnderTest.tokens(50)

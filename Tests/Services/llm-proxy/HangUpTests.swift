@@ -6,6 +6,7 @@ import JSON
 import SSE
 import TestSupport
 import Testing
+import Values
 
 @testable import LLMProxy
 
@@ -51,7 +52,7 @@ struct HangUpTests {
     // MARK: The client hangs up before the answer began
 
     @Test(arguments: [true, false])
-    func `a silent provider that has the request: the prompt is charged, then the call is cancelled`(stream: Bool) async throws {
+    func `a silent provider with the request costs the prompt, and then the call is cancelled`(stream: Bool) async throws {
         try await ProxyUnderTest.with(.init(listensFor: .milliseconds(300))) { proxy in
             let (caller, provider) = try await started(proxy, stream: stream)
             caller.hangUp()
@@ -62,7 +63,7 @@ struct HangUpTests {
         }
     }
 
-    @Test func `an answer that comes whole while the gateway listens is charged whole`() async throws {
+    @Test func `an answer that completes while the gateway listens is charged completely`() async throws {
         try await ProxyUnderTest.with { proxy in
             let (caller, provider) = try await started(proxy, stream: false)
             caller.hangUp()
@@ -73,7 +74,7 @@ struct HangUpTests {
         }
     }
 
-    @Test func `a stream that comes whole while the gateway listens is charged whole`() async throws {
+    @Test func `a stream that completes while the gateway listens is charged completely`() async throws {
         try await ProxyUnderTest.with { proxy in
             let (caller, provider) = try await started(proxy, stream: true)
             provider.begin()
@@ -111,7 +112,9 @@ struct HangUpTests {
 
     /// A hold of the prompt's bound and 100 tokens, and an answer of 150 tokens.
     @Test(arguments: [[150], [90, 60]], [true, false])
-    func `a stream that passes its hold while the gateway listens is extended and charged whole`(reads: [Int], hasHead: Bool) async throws {
+    func `a stream that passes its hold while the gateway listens is extended and charged completely`(
+        reads: [Int], hasHead: Bool
+    ) async throws {
         try await ProxyUnderTest.with { proxy in
             let (caller, provider) = try await started(proxy, stream: true)
             if hasHead {
@@ -155,7 +158,7 @@ struct HangUpTests {
         }
     }
 
-    @Test func `a client that leaves before the ledger has answered is not held for, and no provider is called`() async throws {
+    @Test func `a client that leaves before the ledger's answer has no hold, and no provider is called`() async throws {
         try await ProxyUnderTest.with { proxy in
             let gate = Wait<Void>(on: TestDatabase.loop)
             proxy.ledger.answerHold = { question in
@@ -194,7 +197,7 @@ struct HangUpTests {
         }
     }
 
-    @Test func `a client that hangs up during a stop is not listened for`() async throws {
+    @Test func `the call of a client that hangs up during a stop ends at once`() async throws {
         try await ProxyUnderTest.with(.init(listensFor: .seconds(600))) { proxy in
             let (caller, provider) = try await started(proxy, stream: true)
             let drained = Task(executorPreference: TestDatabase.loop) { await proxy.server.drain(within: .seconds(60)) }
@@ -208,7 +211,7 @@ struct HangUpTests {
 
     // MARK: In the middle
 
-    @Test func `a client that leaves in mid-stream pays the prompt and what was delivered, and the provider is cancelled at once`()
+    @Test func `a client that leaves in mid-stream pays the prompt and the delivered part, and the provider is cancelled at once`()
         async throws
     {
         try await ProxyUnderTest.with(.init(listensFor: .seconds(600))) { proxy in
@@ -237,7 +240,7 @@ struct HangUpTests {
     }
 
     @Test(arguments: [true, false])
-    func `an answer that breaks off before its first token costs nothing: its void is sent`(stream: Bool) async throws {
+    func `an answer that ends early before its first token costs nothing: its void is sent`(stream: Bool) async throws {
         try await ProxyUnderTest.with { proxy in
             let (_, provider) = try await started(proxy, stream: stream)
             if stream { provider.begin() }
@@ -297,7 +300,7 @@ struct HangUpTests {
         }
     }
 
-    @Test func `a line that cannot be metered breaks the stream off, and what was delivered is charged`() async throws {
+    @Test func `a line that cannot be metered ends the stream, and the delivered part is charged`() async throws {
         try await ProxyUnderTest.with { proxy in
             let (caller, provider) = try await started(proxy, stream: true)
             provider.send(tokens: 3)
@@ -313,7 +316,7 @@ struct HangUpTests {
 
     // MARK: Should the proxy die
 
-    @Test func `from the provider's acceptance on, reports contain the prompt, and then what was delivered`() async throws {
+    @Test func `reports contain the prompt after the provider accepted it, and then the delivered part`() async throws {
         try await ProxyUnderTest.with(.init(holdTimeToLive: .seconds(1))) { proxy in
             let (caller, provider) = try await started(proxy, stream: true)
             try await until("a report contains the prompt") { proxy.ledger.reports.last?.usedSoFar == tokens(prompt(stream: true)) }

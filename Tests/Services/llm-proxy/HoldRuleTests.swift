@@ -5,6 +5,7 @@ import JSON
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import LLMProxy
 
@@ -27,7 +28,7 @@ struct HoldRuleTests {
 
     // MARK: The question and the limit
 
-    @Test func `an answer in one piece is limited to what its hold pays for, and the clamp stands in header and usage`() async throws {
+    @Test func `a non-streaming answer is limited to what its hold pays for, and header and usage show the clamp`() async throws {
         try await ProxyUnderTest.with { proxy in
             proxy.ledger.answerHold = { Ledger.granted(ProxyUnderTest.tokens(300), to: $0.chargeID) }
             let (caller, provider) = try await started(proxy, stream: false)
@@ -42,7 +43,7 @@ struct HoldRuleTests {
         }
     }
 
-    @Test func `a hold that pays for the whole cap sends the call out without a limit`() async throws {
+    @Test func `a call whose hold pays for the whole cap is sent without a limit`() async throws {
         try await ProxyUnderTest.with { proxy in
             let (caller, provider) = try await started(proxy, stream: false)
             #expect(provider.body?.has("max_tokens") == false)
@@ -53,7 +54,7 @@ struct HoldRuleTests {
         }
     }
 
-    @Test func `a caller's limit takes no share, is capped by the model, and goes into the member that the model reads`() async throws {
+    @Test func `a client's limit takes no share, is capped by the model, and is sent in the member that the model reads`() async throws {
         try await ProxyUnderTest.with { proxy in
             let (caller, provider) = try await started(proxy, #","max_tokens":90000,"n":2"#, model: "hidden", stream: false)
             #expect(!proxy.ledger.holds[0].takesShare)
@@ -76,7 +77,7 @@ struct HoldRuleTests {
             (#","n":10,"logprobs":true,"top_logprobs":20"#, false, 378), (#","n":20,"logprobs":true"#, false, 3_084),
             (#","n":65"#, false, nil), (#","n":128"#, true, nil),
         ] as [(String, Bool, Int64?)])
-    func `an answer in one piece is limited to what the gateway can collect`(members: String, stream: Bool, limit: Int64?) async throws {
+    func `a non-streaming answer is limited to what the gateway can collect`(members: String, stream: Bool, limit: Int64?) async throws {
         try await ProxyUnderTest.with { proxy in
             proxy.ledger.answerHold = { Ledger.granted($0.amounts.most, spendable: Credits(whole: 1_000), to: $0.chargeID) }
             let (caller, provider) = try await started(proxy, members, stream: stream)
@@ -87,7 +88,7 @@ struct HoldRuleTests {
         }
     }
 
-    @Test func `a stream with hidden reasoning is held whole and is never extended`() async throws {
+    @Test func `a stream with hidden reasoning is held completely and is never extended`() async throws {
         try await ProxyUnderTest.with { proxy in
             proxy.ledger.answerHold = { Ledger.granted(ProxyUnderTest.tokens(250), to: $0.chargeID) }
             let (caller, provider) = try await started(proxy, model: "hidden", stream: true)
@@ -163,7 +164,7 @@ struct HoldRuleTests {
             // One token beyond the limit, and a price below the hold.
             (9, 71, 80), (5_000, 5, nil),
         ] as [(Int64, Int64, Int64?)], [true, false])
-    func `usage that the call cannot have is charged at most the hold`(reported: (Int64, Int64, Int64?), stream: Bool) async throws {
+    func `impossible usage is charged at most the hold`(reported: (Int64, Int64, Int64?), stream: Bool) async throws {
         let (prompt, output, price) = reported
         try await ProxyUnderTest.with { proxy in
             let (caller, provider) = try await started(proxy, #","max_tokens":70"#, model: "priced", stream: stream)
@@ -197,7 +198,7 @@ struct HoldRuleTests {
         }
     }
 
-    @Test func `a report of usage that the call cannot have is at most the hold`() async throws {
+    @Test func `a report of impossible usage is at most the hold`() async throws {
         try await ProxyUnderTest.with(.init(holdTimeToLive: .seconds(1))) { proxy in
             let (caller, provider) = try await started(proxy, #","max_tokens":70"#, stream: true)
             provider.send(tokens: 5)
@@ -216,7 +217,7 @@ struct HoldRuleTests {
             "messages[0].content[0].type"
         ),
     ])
-    func `what has no price is refused before anything is held`(body: String, param: String) async throws {
+    func `content without a price is refused before a hold`(body: String, param: String) async throws {
         try await ProxyUnderTest.with { proxy in
             let caller = proxy.send(body)
             try await until("the answer is over") { caller.isOver }
@@ -228,7 +229,7 @@ struct HoldRuleTests {
 
     // MARK: Refusals
 
-    @Test func `credits that other calls hold to the end of patience are 503 credits_held, without a void, and are not remembered`()
+    @Test func `credits that other calls hold until the deadline are 503 credits_held, without a void, and are not cached`()
         async throws
     {
         try await ProxyUnderTest.with(.init(fundsWithin: .milliseconds(200))) { proxy in
@@ -252,7 +253,7 @@ struct HoldRuleTests {
         }
     }
 
-    @Test func `a 402 is remembered for a quarter of a second, for the same account and nothing cheaper`() async throws {
+    @Test func `a 402 is cached for a quarter of a second, for the same account and no cheaper call`() async throws {
         try await ProxyUnderTest.with { proxy in
             proxy.ledger.answerHold = { Ledger.refused(.insufficientFunds, $0.chargeID) }
             func refused(_ members: String = "", key: String) async throws {
@@ -278,7 +279,7 @@ struct HoldRuleTests {
         }
     }
 
-    @Test func `a limit that is reached is not remembered`() async throws {
+    @Test func `a reached limit is not cached`() async throws {
         try await ProxyUnderTest.with { proxy in
             proxy.ledger.answerHold = {
                 Ledger.refused(.limitReached, $0.chargeID, limit: .init(scope: .account, period: .day, resetsAt: .now()))
@@ -331,7 +332,7 @@ struct HoldRuleTests {
     }
 
     @Test(arguments: [-1, Int64.min])
-    func `a grant of less than nothing is no answer of the ledger`(granted: Int64) async throws {
+    func `a negative grant is no answer of the ledger`(granted: Int64) async throws {
         try await ProxyUnderTest.with(.init(holdWithin: .milliseconds(400), outagePatience: .seconds(3))) { proxy in
             proxy.ledger.answerExtend = { Ledger.granted(Credits(nano: granted), to: $0.chargeID) }
             let (caller, provider) = try await started(proxy, stream: true)
@@ -351,7 +352,7 @@ struct HoldRuleTests {
         }
     }
 
-    @Test func `a question that no queue took costs no message and no row`() async throws {
+    @Test func `a question that no queue took makes no message and no row`() async throws {
         try await ProxyUnderTest.with { proxy in
             try proxy.loseTheQuestions()
             let caller = proxy.call()
@@ -369,7 +370,7 @@ struct HoldRuleTests {
 
     // MARK: Without broker
 
-    @Test func `a charge that the broker does not take stands in the outbox without an ordering key`() async throws {
+    @Test func `a charge that the broker does not take is in the outbox without an ordering key`() async throws {
         try await ProxyUnderTest.with(.init(isPublisherDown: true)) { proxy in
             let (caller, provider) = try await started(proxy, stream: false)
             provider.answer(Self.answer)
@@ -382,7 +383,7 @@ struct HoldRuleTests {
         }
     }
 
-    @Test func `a charge that neither broker nor outbox took is 503 with its id, and is not to be repeated`() async throws {
+    @Test func `a charge that neither broker nor outbox took is 503 with its id, and must not be repeated`() async throws {
         try await ProxyUnderTest.with(.init(isPublisherDown: true)) { proxy in
             let (caller, provider) = try await started(proxy, stream: false)
             try await proxy.withoutOutbox {

@@ -1,6 +1,7 @@
 import JSON
 import SSE
 import Testing
+import Values
 
 @testable import LLMProxy
 
@@ -35,7 +36,7 @@ struct OpenAICompatibleTests {
     @Test(
         arguments: ["", #","max_tokens":500"#, #","max_completion_tokens":500"#, #","max_completion_tokens":1,"max_tokens":90000"#],
         ModelLimits.OutputLimitMember.allCases)
-    func `the limit goes into the member that the model reads, and the other member goes`(
+    func `the limit is written to the member that the model reads, and the other member is removed`(
         members: String, member: ModelLimits.OutputLimitMember
     ) throws {
         let request = try ChatRequestTests.request(#"{"model":"m","messages":[]\#(members)}"#)
@@ -45,7 +46,7 @@ struct OpenAICompatibleTests {
         }
     }
 
-    @Test func `of two limits the larger is held for`() throws {
+    @Test func `a hold covers the larger of two limits`() throws {
         #expect(
             try ChatRequestTests.request(#"{"model":"m","messages":[],"max_completion_tokens":1,"max_tokens":90000}"#).outputTokensMax
                 == 90_000)

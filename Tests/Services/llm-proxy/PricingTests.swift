@@ -1,6 +1,6 @@
-import Contracts
 import TestSupport
 import Testing
+import Values
 
 @testable import LLMProxy
 
@@ -31,13 +31,13 @@ struct PricingTests {
         #expect(pricing.credits(for: TokenUsage(promptTokens: 150, completionTokens: 50), at: price) == Credits(whole: 1))
     }
 
-    @Test func `what is not a whole nano-credit is rounded up, once`() {
+    @Test func `a fraction of a nano-credit is rounded up, once`() {
         let pricing = PricingRule(formula: .costPlus(markupBasisPoints: 1_500, creditsPerUSD: Credits(whole: 1)), minimumCharge: .zero)
         #expect(pricing.credits(for: Self.tenCents, at: Self.price(completionPicoUSD: 1)) == Credits(nano: 1))
         #expect(pricing.credits(for: Self.tenCents, at: Self.price(completionPicoUSD: 1_000)) == Credits(nano: 2))
     }
 
-    @Test func `nothing used costs nothing, whatever the minimum`() {
+    @Test func `no usage costs nothing, with any minimum`() {
         let pricing = PricingRule(formula: .perToken(creditsPer1kTokens: Credits(whole: 1)), minimumCharge: Credits(whole: 1))
         #expect(pricing.credits(for: TokenUsage(promptTokens: 0, completionTokens: 0), at: Self.price(completionPicoUSD: 1)) == .zero)
     }

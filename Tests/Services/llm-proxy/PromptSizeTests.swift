@@ -51,7 +51,7 @@ struct PromptSizeTests {
         #expect(size.textBytes < 150)
     }
 
-    @Test func `a member that stands twice is read twice`() throws {
+    @Test func `a repeated member is read twice`() throws {
         let picture = #"[{"type":"image_url","image_url":{"url":"u"}}]"#
         #expect(try Self.size(#"[{"content":\#(picture),"content":"x"}]"#).pictures == 1)
         #expect(try Self.size(#"[{"content":"x","cont\u0065nt":\#(picture)}]"#).pictures == 1)

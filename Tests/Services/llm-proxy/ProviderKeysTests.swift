@@ -18,7 +18,7 @@ struct ProviderKeysTests {
         }
     }
 
-    @Test func `a key goes only to the address that stands next to it in the configuration`() {
+    @Test func `a key is used only with the address next to it in the configuration`() {
         let keys = ProviderKeys(of: [
             entry("https://API.example.com/v1", "A"), entry("https://b.example.com:8443", "B"), entry("https://c", "C"),
         ]) {

@@ -4,6 +4,7 @@ import HTTPWire
 import JSON
 import TestSupport
 import Testing
+import Values
 
 @testable import LLMProxy
 

@@ -42,7 +42,7 @@ struct ProviderWatchTests {
         #expect(watch.isSilent("p", at: at(7_230)))
     }
 
-    @Test func `calls in one piece are no evidence of silence, and their answers are answers`() {
+    @Test func `non-streaming calls are no evidence of silence, and their answers count`() {
         let watch = ProviderWatch()
         watch.sent(to: "p", isStream: false, at: at(0))
         watch.sent(to: "p", isStream: false, at: at(10))

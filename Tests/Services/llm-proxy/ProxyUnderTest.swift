@@ -11,6 +11,7 @@ import Telemetry
 import TestSupport
 import Testing
 import UpstreamClient
+import Values
 
 @testable import LLMProxy
 
@@ -33,8 +34,6 @@ final class ProxyUnderTest: @unchecked Sendable {
     static let document = Result { try OpenAPIDocument(of: "llm-proxy") }
 
     let ledger: ScriptedLedger
-    /// The method and the pattern of every route of the service.
-    let operations: [String]
     private let markers: AMQPPublisher
     let provider: ScriptedProvider
     let server: HTTPServer
@@ -117,14 +116,11 @@ final class ProxyUnderTest: @unchecked Sendable {
             service: "test", publicURL: "https://gateway.example", amqp: nil, source: identities, log: log)
         let router = Routes(
             chat: ChatCompletions(
-                services: services, catalogue: catalogue, authenticator: authenticator, topUpURL: "https://gateway.example/plans"),
-            models: Models(catalogue: catalogue, authenticator: authenticator)
+                services: services, catalogue: catalogue, authenticator: authenticator, topUpURL: "https://gateway.example/plans")
         ).router
         let proxyServer = try server(router, on: database.loop, bodiesMax: times.bodiesMax)
         let proxy = try ProxyUnderTest(
-            ledger, markers, provider, identities, broker, database, proxyServer,
-            // The document has no form for a parameter of several segments.
-            operations: router.operations.map { $0.replacing("...}", with: "}") })
+            ledger, markers, provider, identities, broker, database, proxyServer)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await requests.run() }
             if !times.isPublisherDown { group.addTask { await publisher.run() } }
@@ -186,9 +182,8 @@ final class ProxyUnderTest: @unchecked Sendable {
 
     private init(
         _ ledger: ScriptedLedger, _ markers: AMQPPublisher, _ provider: ScriptedProvider, _ identities: KnownKeys, _ broker: TestBroker,
-        _ database: PostgresPool, _ server: HTTPServer, operations: [String]
+        _ database: PostgresPool, _ server: HTTPServer
     ) throws {
-        self.operations = operations
         self.markers = markers
         self.server = server
         self.broker = broker

@@ -1,6 +1,7 @@
 import AMQP
 import Contracts
 import TestSupport
+import Values
 
 /// A ledger that answers as the test says, and records what it receives. It grants every question by
 /// default.

@@ -3,6 +3,7 @@ import HTTPWire
 import JSON
 import TestSupport
 import Testing
+import Values
 
 @testable import LLMProxy
 
@@ -23,7 +24,7 @@ struct SpendingLimitTests {
     @Test(arguments: [
         (HoldReply.Limit.Scope.account, HoldReply.Limit.Period.day, "account", "daily"), (.apiKey, .month, "api_key", "monthly"),
     ])
-    func `a call beyond a spending limit is 402, says whose and which and until when, and is not to be retried`(
+    func `a call beyond a spending limit is 402 with its owner, period and reset time, and must not be retried`(
         scope: HoldReply.Limit.Scope, period: HoldReply.Limit.Period, owner: String, name: String
     ) async throws {
         try await ProxyUnderTest.with { proxy in
@@ -39,14 +40,14 @@ struct SpendingLimitTests {
             let error = try caller.error()
             #expect(error.members.map(\.name).prefix(4) == ["message", "type", "code", "param"])
             #expect(try error.string("code") == "spending_limit_reached")
-            #expect(try error.string("limit_of") == owner)
+            #expect(try error.string("limit_scope") == owner)
             #expect(try error.string("limit") == name)
             #expect(try error.string("resets_at") == end.description)
             #expect(proxy.provider.calls.isEmpty)
         }
     }
 
-    @Test func `a call without credits is 402 with what there is and what it takes`() async throws {
+    @Test func `a call without credits is 402 with the balance and the required credits`() async throws {
         try await ProxyUnderTest.with { proxy in
             proxy.ledger.answerHold = { ScriptedLedger.refused(.insufficientFunds, $0.chargeID) }
             let caller = proxy.call()

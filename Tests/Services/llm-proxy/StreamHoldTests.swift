@@ -1,5 +1,5 @@
-import Contracts
 import Testing
+import Values
 
 @testable import LLMProxy
 
@@ -34,7 +34,7 @@ struct StreamHoldTests {
         #expect(hold.next(delivered: 100, isUsedUp: true) == nil)
     }
 
-    @Test func `of a long usual answer 256 tokens are left when more is asked for`() {
+    @Test func `more is asked for when 256 tokens of a long usual answer are left`() {
         var hold = hold(4_000, usual: 4_000)
         #expect(hold.next(delivered: 3_744, isUsedUp: false) == nil)
         #expect(hold.next(delivered: 3_745, isUsedUp: false)?.most == Self.tokens(4_000))
@@ -54,7 +54,7 @@ struct StreamHoldTests {
         #expect(steps.count < 20)
     }
 
-    @Test func `a part of what was asked for is used up, then more is asked for`() {
+    @Test func `a partly granted extension is used up before more is asked for`() {
         var hold = hold(100)
         #expect(hold.next(delivered: 80, isUsedUp: false) != nil)
         hold.extended(by: Self.tokens(64))
@@ -63,7 +63,7 @@ struct StreamHoldTests {
         #expect(hold.next(delivered: 140, isUsedUp: false)?.step == 2)
     }
 
-    @Test func `refused once it asks no more`() {
+    @Test func `a hold asks for no more after a refusal`() {
         var hold = hold(100)
         #expect(hold.next(delivered: 80, isUsedUp: false) != nil)
         #expect(!hold.isFinal)
@@ -121,7 +121,7 @@ struct StreamHoldTests {
         #expect(minimal.next(delivered: 900, isUsedUp: false) == nil)
     }
 
-    @Test func `what could not be charged is not asked for`() {
+    @Test func `an amount that cannot be charged is not asked for`() {
         let dear = TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 1_000_000_000_000_000))
         var hold = StreamHold(
             granted: CallBound.amountMax,

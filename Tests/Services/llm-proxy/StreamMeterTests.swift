@@ -1,5 +1,6 @@
 import SSE
 import Testing
+import Values
 
 @testable import LLMProxy
 
@@ -27,7 +28,7 @@ struct StreamMeterTests {
         return (meter, String(decoding: forwarded, as: UTF8.self))
     }
 
-    @Test func `wherever the stream is cut, usage is read and its event and the end are held back`() {
+    @Test func `usage is read, and its event and the end are held back, wherever the stream is cut`() {
         let stream = Self.start + Self.hello + Self.finish + Self.usage + Self.done
         for cut in 0...stream.utf8.count {
             let (meter, forwarded) = Self.read(stream, cutAt: [cut])
@@ -46,7 +47,7 @@ struct StreamMeterTests {
         #expect(!meter.isEnded)
     }
 
-    @Test func `carriage returns and comments pass, in events and at their ends`() {
+    @Test func `carriage returns and comments are forwarded, in events and at their ends`() {
         let stream = ": keep-alive\r\n\r\n" + Self.hello.replacing("\n", with: "\r\n") + "data: [DONE]\r\n\r\n"
         let (meter, forwarded) = Self.read(stream, cutAt: [])
         #expect(forwarded == ": keep-alive\r\n\r\n" + Self.hello.replacing("\n", with: "\r\n"))
@@ -54,7 +55,7 @@ struct StreamMeterTests {
     }
 
     /// Some servers report usage together with the last content.
-    @Test func `usage next to choices goes only to a client that asked for usage, and its chunk is kept for the end`() throws {
+    @Test func `usage next to choices is forwarded only to a client that asked for usage, and its chunk is kept for the end`() throws {
         let start = #"data: {"id":"7","choices":[{"delta":{"content":"x"}}]"#
         let event = start + #","usage":{"prompt_tokens":1,"completion_tokens":1}}"# + "\n\n"
         for asked in [true, false] {
@@ -82,20 +83,20 @@ struct StreamMeterTests {
         #"data: {"error":{"message":"Incorrect API key provided: sk-secret"}}"#, #"data: {"choices":[],"error":"overloaded"}"#,
         "event: error\ndata: {}",
     ])
-    func `an error inside a stream ends the metering, and nothing of it goes on`(event: String) {
+    func `an error inside a stream ends the metering, and its text is not forwarded`(event: String) {
         let (meter, forwarded) = Self.read(Self.hello + event + "\n\n" + Self.hello, cutAt: [])
         #expect(forwarded == Self.hello)
         #expect(meter.failure == ProviderFailure(.failedMidStream))
         #expect(meter.contentEvents == 1)
     }
 
-    @Test func `nothing goes on behind the end marker`() {
+    @Test func `no bytes behind the end marker are forwarded`() {
         let (meter, forwarded) = Self.read(Self.hello + Self.done + Self.hello, cutAt: [])
         #expect(forwarded == Self.hello)
         #expect(meter.contentEvents == 1)
     }
 
-    @Test func `without usage, what was delivered is counted: events, and four bytes a token`() {
+    @Test func `a stream without usage is counted by its events and by four bytes a token`() {
         let long = #"data: {"choices":[{"delta":{"content":"\#(String(repeating: "word", count: 10))"}}]}"# + "\n\n"
         #expect(Self.read(Self.start + Self.hello + Self.hello, cutAt: []).meter.contentEvents == 2)
         #expect(Self.read(long, cutAt: []).meter.outputTokensDelivered == 10)
@@ -109,7 +110,7 @@ struct StreamMeterTests {
         range.map { #"data: {"choices":[{"index":0,"delta":{"content":"\#($0 % 10)"}}]}"# + "\n\n" }.joined()
     }
 
-    @Test func `wherever the stream is cut, what is not paid for stays, uncounted, and goes on when it is`() {
+    @Test func `unpaid content is held back uncounted, and forwarded when it is paid, wherever the stream is cut`() {
         let answer = Self.start + Self.tokens(0..<6) + Self.finish
         let stream = answer + Self.usage + Self.done
         let covered = Self.start + Self.tokens(0..<3)
@@ -152,7 +153,7 @@ struct StreamMeterTests {
         #expect(meter.outputTokens == 2)
     }
 
-    @Test func `what a provider reports on the way counts for what it was told to be`() {
+    @Test func `usage that a provider reports on the way counts only if the coverage includes it`() {
         func covered(_ text: String, _ budget: TokenBudget) -> Bool {
             var meter = Self.meter()
             meter.budget = budget
@@ -182,7 +183,7 @@ struct StreamMeterTests {
         }
     }
 
-    @Test func `usage that calls content nothing, or came before it, gives way to the count`() {
+    @Test func `usage that ignores content, or precedes it, is replaced by the count`() {
         let zeros = Self.usage.replacing("12", with: "0").replacing("34", with: "0")
         func charged(_ stream: String) -> (TokenUsage, Bool) { Self.read(stream, cutAt: []).meter.delivered(promptTokens: 99) }
         #expect(charged(Self.hello + Self.usage) == (TokenUsage(promptTokens: 12, completionTokens: 34), false))
@@ -202,7 +203,7 @@ struct StreamMeterTests {
         #expect(charged(Self.start + none.replacing("34", with: "0")) == (TokenUsage(promptTokens: 0, completionTokens: 0), false))
     }
 
-    @Test func `usage that no answer can have is not believed`() {
+    @Test func `impossible usage is not used`() {
         let absurd = Self.usage.replacing("34", with: "9000000000000000000")
         #expect(Self.read(Self.hello + absurd, cutAt: []).meter.usage == nil)
     }
@@ -217,7 +218,7 @@ struct StreamMeterTests {
         }
     }
 
-    @Test func `an event beyond a mebibyte ends the metering: nothing of it goes on, nor what follows`() {
+    @Test func `an event above 1 MiB ends the metering, and neither it nor the rest is forwarded`() {
         let long = "data: " + String(repeating: "x", count: SSEParser.eventBytesMax)
         let (meter, forwarded) = Self.read(Self.hello + long + "\n\n" + Self.hello, cutAt: [Self.hello.utf8.count + long.utf8.count])
         #expect(meter.failure != nil)
@@ -235,7 +236,7 @@ struct StreamMeterTests {
         "data: {\"usage\":{\"prompt_tokens\":-5}}\n\n", "data: {\"usage\":\n\n", "data:\n\n", "usage\n",
         "data: {\"choices\":[{\"delta\":{}]}\n\n",
     ])
-    func `nonsense is passed on and counts for nothing`(text: String) {
+    func `malformed events are forwarded and not counted`(text: String) {
         var (meter, forwarded) = Self.read(text, cutAt: [])
         meter.finish { forwarded += String(decoding: $0, as: UTF8.self) }
         #expect(forwarded == text)

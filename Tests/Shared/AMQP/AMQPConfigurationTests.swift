@@ -20,7 +20,7 @@ struct AMQPConfigurationTests {
         #expect(configuration.hosts.map(\.port) == [5672])
     }
 
-    @Test func `several hosts, addresses of IPv6 and TLS's own port`() throws {
+    @Test func `a URL may have several hosts, IPv6 addresses and TLS's own port`() throws {
         let configuration = try AMQPConfiguration(url: "amqps://u:p@a:1,[::1]:2,[fe80::2]/gw", connectionName: "test")
         #expect(configuration.hosts.map(\.name) == ["a", "::1", "fe80::2"])
         #expect(configuration.hosts.map(\.port) == [1, 2, 5671])
@@ -31,7 +31,7 @@ struct AMQPConfigurationTests {
         "http://h/", "h:5672", "amqp://", "amqp://h:0/", "amqp://h:65536", "amqp://h:x/", "amqp://u:%2@h/", "amqp://u:%FF@h/",
         "amqp://h,/", "amqp://h/?heartbeat=1",
     ])
-    func `what is no AMQP URL is refused`(url: String) {
+    func `a malformed AMQP URL is refused`(url: String) {
         #expect(throws: AMQPConfiguration.InvalidURL.self) { try AMQPConfiguration(url: url, connectionName: "test") }
     }
 

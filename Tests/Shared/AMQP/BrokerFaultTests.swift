@@ -49,7 +49,7 @@ struct BrokerFaultTests {
         }
     }
 
-    @Test func `what is asked of a frozen broker ends at its deadline, and all goes on when it thaws`() async throws {
+    @Test func `a frozen broker times callers out, and work resumes when it thaws`() async throws {
         try await PrivateBroker.with { node in
             try await TestBroker.with(url: node.url, api: node.api) { broker in
                 try declareHolds(broker)
@@ -123,7 +123,7 @@ struct BrokerFaultTests {
         }
     }
 
-    @Test func `a memory alarm blocks publishers, not for ever, and leaves consumers alone`() async throws {
+    @Test func `a memory alarm blocks publishers until it ends, and does not affect consumers`() async throws {
         try await PrivateBroker.with { node in
             try await TestBroker.with(url: node.url, api: node.api) { broker in
                 try broker.declareQueue("work")

@@ -21,7 +21,7 @@ struct ConfirmWindowTests {
         return tokens
     }
 
-    @Test func `a multiple confirm settles what is open up to its tag, and nothing twice`() throws {
+    @Test func `a multiple confirm settles each open message up to its tag once`() throws {
         var window = window(["a", "b", "c", "d"])
         var told = [try settled(&window, 2), try settled(&window, 3, multiple: true), try settled(&window, 3, multiple: true)]
         #expect(told == [["b"], ["a", "c"], []])
@@ -39,7 +39,7 @@ struct ConfirmWindowTests {
         #expect(returned == [true, false, false])
     }
 
-    @Test func `who gave up is not told again, and the tags still count`() throws {
+    @Test func `a publisher that gave up gets no second result, and the tags still count`() throws {
         var window = window(["a", "b", "c"])
         var late: [String] = []
         window.expire(now: MonotonicInstant(nanoseconds: 150)) { late.append($0) }

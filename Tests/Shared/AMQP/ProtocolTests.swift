@@ -52,7 +52,7 @@ struct ProtocolTests {
     }
 
     @Test(arguments: ["amqp", "amqps"])
-    func `a host is looked up where look-ups have a limit, and one that does not exist is the reason told`(scheme: String) async throws {
+    func `a host is looked up with a deadline, and an unknown host is the reported reason`(scheme: String) async throws {
         let configuration = try AMQPConfiguration(
             url: "\(scheme)://guest:guest@does-not-exist.invalid/", connectionName: "test:look-up")
         #expect(try await firstLine(of: configuration).contains("cannot look up does-not-exist.invalid: "))

@@ -5,7 +5,7 @@ import Testing
 /// Tests a queue that feeds one consumer at a time.
 struct SingleActiveTests {
     @Test(arguments: ["classic", "quorum"])
-    func `of two consumers one gets everything, and when it dies the other goes on where it was`(type: String) async throws {
+    func `one of two consumers gets every message, and the other continues when it dies`(type: String) async throws {
         try await TestBroker.with { broker in
             try broker.declareQueue("work", arguments: #""x-queue-type":"\#(type)","x-single-active-consumer":true"#)
             let (first, second) = (try consumer(broker), try consumer(broker))

@@ -4,7 +4,7 @@ import Testing
 @testable import AMQP
 
 struct UnsettledTagsTests {
-    @Test func `what lies before the oldest unsettled delivery is acknowledged together, the rest one by one`() throws {
+    @Test func `deliveries before the oldest unsettled one are acknowledged together, the rest one by one`() throws {
         var tags = try out(6)
         #expect(tags.settle(acknowledge(5, 2)) == [.acknowledge(5, multiple: false), .acknowledge(2, multiple: false)])
         #expect(tags.settle(acknowledge(3, 1)) == [.acknowledge(3, multiple: true)])
@@ -20,7 +20,7 @@ struct UnsettledTagsTests {
                 == [.reject(3, requeue: true), .acknowledge(2, multiple: true)])
     }
 
-    @Test func `a delivery is settled once, and only if it is out`() throws {
+    @Test func `a delivery is settled once, and only after it was delivered`() throws {
         var tags = try out(2)
         #expect(tags.settle(acknowledge(1, 1, 3)) == [.acknowledge(1, multiple: false)])
         #expect(tags.settle(acknowledge(1)) == [])
@@ -28,7 +28,7 @@ struct UnsettledTagsTests {
         #expect(tags.settle(acknowledge(3, 2)) == [.acknowledge(3, multiple: true)])
     }
 
-    @Test func `in any order of settling the broker forgets exactly what was settled`() throws {
+    @Test func `the broker removes exactly the settled deliveries, in any order of settling`() throws {
         var random = SplitMix64(seed: drawSeed())
         for _ in 0..<200 {
             var tags = UnsettledTags()

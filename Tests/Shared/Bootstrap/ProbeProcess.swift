@@ -45,7 +45,7 @@ final class ProbeProcess {
         close(errors)
     }
 
-    /// Programs lie beside the test bundle.
+    /// Programs are in the folder of the test bundle.
     private static func directory() throws -> String {
         let bundle = try #require(CommandLine.arguments.first { $0.contains(".xctest") })
         return bundle.split(separator: "/", omittingEmptySubsequences: false).prefix { !$0.contains(".xctest") }.joined(separator: "/")

@@ -84,7 +84,7 @@ struct RuntimeTests {
         }
     }
 
-    @Test func `a command prints to standard output, logs to standard error, and says how it ended`() throws {
+    @Test func `a command prints to standard output, logs to standard error, and returns its status`() throws {
         let probe = try ProbeProcess([:], arguments: ["fail", "with", "7"])
         #expect(try probe.nextLine() == "failing")
         let (status, errors) = try probe.end()
@@ -101,7 +101,7 @@ struct RuntimeTests {
         #expect(try probe.end() == (128 + signal, ""))
     }
 
-    @Test func `without dependencies it is ready, and answers about itself on the health port`() async throws {
+    @Test func `a service without dependencies is ready, and answers on the health port`() async throws {
         let probe = try ProbeProcess(["LOOPS": "1"])
         let health = try probe.healthPort()
         let port = try probe.port()
@@ -128,7 +128,7 @@ struct RuntimeTests {
         #expect(try probe.end() == (0, ""))
     }
 
-    @Test func `a scrape is answered while the serving loop is blocked, and tells that it is`() async throws {
+    @Test func `the health port answers while the serving loop is blocked, and reports it as stuck`() async throws {
         let folder = try temporaryFolder()
         defer { removeFolder(folder) }
         try #require(mkfifo(folder + "/pipe", 0o600) == 0)
@@ -147,7 +147,7 @@ struct RuntimeTests {
         #expect(try probe.end() == (0, ""))
     }
 
-    @Test func `its serving port stays closed while database and broker are away, and opens when they come`() async throws {
+    @Test func `the serving port stays closed while database and broker are unavailable, and opens when they are up`() async throws {
         let api = try ManagementAPI(String(cString: try #require(getenv("TEST_RABBITMQ_API"))))
         let name = "probe_\(UInt64.random(in: .min ... .max))"
         let server = String(cString: try #require(getenv("TEST_POSTGRES_URL")))
@@ -185,7 +185,7 @@ struct RuntimeTests {
         try await administer(server, "DROP DATABASE \(name) WITH (FORCE)")
     }
 
-    @Test func `after SIGTERM its serving port closes first, and a running request ends before the process does`() async throws {
+    @Test func `the serving port closes first after SIGTERM, and a running request ends before the process does`() async throws {
         let folder = try temporaryFolder()
         defer { removeFolder(folder) }
         let probe = try ProbeProcess(["LOOPS": "1", "PROBE_FOLDER": folder])
@@ -216,7 +216,7 @@ struct RuntimeTests {
         #expect(try probe.end() == (0, ""))
     }
 
-    @Test func `a second signal ends it at once`() async throws {
+    @Test func `a second signal ends the process at once`() async throws {
         let probe = try ProbeProcess(["LOOPS": "1", "SHUTDOWN_DELAY": "60s"])
         _ = try probe.port()
         probe.signal(SIGTERM)
@@ -226,7 +226,7 @@ struct RuntimeTests {
     }
 
     /// The exit handlers of OpenSSL and libpq free what a thread that did not stop in time still uses.
-    @Test func `it leaves without the exit handlers of C libraries`() async throws {
+    @Test func `the process ends without the exit handlers of C libraries`() async throws {
         let probe = try ProbeProcess(["LOOPS": "1", "PROBE_EXIT_HANDLER": "1"])
         _ = try probe.port()
         probe.signal(SIGTERM)
@@ -261,7 +261,7 @@ struct RuntimeTests {
         #expect(request.hasPrefix("POST /v1/traces HTTP/1.1") && request.contains(#""service.name","value":{"stringValue":"probe"}"#))
     }
 
-    @Test func `migrate brings the schema up to date, and says what it did`() async throws {
+    @Test func `migrate brings the schema up to date, and logs the applied files`() async throws {
         let database = try await TestDatabase.create(schema: "probe", migrations: [])
         let environment = [
             "DATABASE_URL": database.url, "OUTBOX_MIGRATIONS_PATH": TestDatabase.packageRoot + "/Shared/Outbox/Migrations",

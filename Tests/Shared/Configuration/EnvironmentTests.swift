@@ -100,7 +100,7 @@ struct SecretTests {
 }
 
 struct URLTextTests {
-    @Test func `a URL is taken apart`() throws {
+    @Test func `a URL is split into its parts`() throws {
         let url = try #require(URLText("amqps://user%40x:p%3Aw@[::1]:5671/v%2Fhost?heartbeat=10"))
         #expect(url.scheme == "amqps" && url.user == "user@x" && url.password?.reveal() == "p:w")
         #expect(url.host == "::1" && url.port == 5_671 && url.path == "/v%2Fhost" && url.query == "heartbeat=10")
@@ -114,7 +114,7 @@ struct URLTextTests {
             "http://h h/", "http://h/\n", "http://h\u{e9}/", "http://u%zz@h/", "http://u%+f@h/", "http://u%ff@h/", "http://[::1/",
             "http://[]:1/",
             "http://h/#f", "http://h\\x/",
-        ]) func `what is no URL is refused`(_ text: String)
+        ]) func `a malformed URL is refused`(_ text: String)
     {
         #expect(URLText(text) == nil)
     }

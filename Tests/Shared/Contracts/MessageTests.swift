@@ -1,5 +1,6 @@
 import JSON
 import Testing
+import Values
 
 @testable import Contracts
 
@@ -156,7 +157,7 @@ struct MessageTests {
     }
 
     @Test(arguments: [-1, Int64.min])
-    func `a hold reply that grants less than nothing is malformed`(granted: Int64) {
+    func `a hold reply with a negative grant is malformed`(granted: Int64) {
         let reply = HoldReply(chargeID: Self.charge, status: .granted, granted: Credits(nano: granted))
         let error = #expect(throws: MessageError.self) { try HoldReply(decoding: reply.encoded()) }
         #expect(error?.description == "granted: expected 0 or more")

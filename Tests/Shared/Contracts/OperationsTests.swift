@@ -1,5 +1,6 @@
 import Contracts
 import Testing
+import Values
 
 struct OperationsTests {
     private let account = AccountID.make()
@@ -24,7 +25,7 @@ struct OperationsTests {
         #expect(operations.recorded("caf\u{e9}", of: account, at: at(0)) == "caf\u{e9}")
     }
 
-    @Test func `other takes no place`() {
+    @Test func `the name other takes no place`() {
         let operations = Operations()
         #expect(operations.recorded("other", of: account, at: at(0)) == "other")
         for number in 1...50 { #expect(operations.recorded("op\(number)", of: account, at: at(0)) == "op\(number)") }

@@ -13,7 +13,7 @@ struct TopologyTests {
         #expect(try String(contentsOf: file, encoding: .utf8) == String(decoding: generated, as: UTF8.self))
     }
 
-    @Test func `every message goes to a declared exchange, and every durable command and request finds a queue`() {
+    @Test func `every message has a declared exchange, and every durable command and request a queue`() {
         for (message, _) in MessageTests.goldens {
             let type = type(of: message)
             #expect(Topology.exchanges.contains(type.exchange), "\(type.name)")

@@ -1,5 +1,6 @@
 import TestSupport
 import Testing
+import Values
 
 @testable import Contracts
 
@@ -20,7 +21,7 @@ struct CreditsTests {
         #expect(Credits(decimal: text) == nil)
     }
 
-    @Test func `what is written reads back the same`() {
+    @Test func `a written value reads back the same`() {
         let seed = drawSeed()
         var random = SplitMix64(seed: seed)
         for _ in 0..<10_000 {

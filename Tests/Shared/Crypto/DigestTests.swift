@@ -9,7 +9,7 @@ import Testing
         #expect(hex(sha256(long).bytes) == "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1")
     }
 
-    @Test func `a digest survives its bytes`() {
+    @Test func `a digest that is read from its bytes is equal`() {
         let digest = sha256("abc")
         #expect(SHA256Digest(digest.bytes) == digest)
         #expect(SHA256Digest([1, 2, 3]) == nil)

@@ -55,7 +55,7 @@ import Testing
         #expect(ES256PublicKey(x: [], y: y) == nil)
     }
 
-    @Test func `what a key pair signs its public key verifies, after a trip through DER and x, y`() throws {
+    @Test func `a public key verifies the signatures of its pair, also after DER and x, y`() throws {
         for round in 0..<50 {
             let pair = ES256KeyPair.generate()
             let message = randomBytes(round)

@@ -43,7 +43,7 @@ import Testing
         #expect(throws: MasterKey.Failure.malformed) { try master.open([], as: "signing_key/a") }
     }
 
-    @Test func `a value of another master key says whose it is`() throws {
+    @Test func `a value of another master key names that key`() throws {
         let ours = try #require(MasterKey(base64: Base64.standard.encode(key)))
         let other = try #require(MasterKey(base64: Base64.standard.encode(randomBytes(32))))
         #expect(throws: MasterKey.Failure.otherKey(id: other.id)) { try ours.open(other.seal([1], as: "x"), as: "x") }

@@ -23,7 +23,7 @@ struct EventLoopTests {
         #expect(!loop.isCurrent)
     }
 
-    @Test func `what several threads execute runs on the loop, each thread's in its order`() async throws {
+    @Test func `jobs of several threads run on the loop, each thread's in its order`() async throws {
         let (threads, each) = (4, 5_000)
         let seen = Mutex<[[Int]]>(Array(repeating: [], count: threads))
         let done = Wait<Void>(on: loop)
@@ -84,7 +84,7 @@ struct EventLoopTests {
         await #expect(throws: CancellationError.self) { try await sleeper.value }
     }
 
-    @Test func `a flush comes once the event and the tasks it woke are through`() async throws {
+    @Test func `a flush follows the event and the tasks that it woke`() async throws {
         final class Reader: IOHandler {
             let loop: EventLoop
             let descriptor: Int32
@@ -93,7 +93,7 @@ struct EventLoopTests {
             init(_ loop: EventLoop, _ descriptor: Int32, _ done: Wait<[String]>) {
                 (self.loop, self.descriptor, self.done) = (loop, descriptor, done)
             }
-            override func ready(_ events: Readiness) {
+            override func ready(_ events: IOEvents) {
                 loop.unwatch(descriptor)
                 log.append("event")
                 loop.flushSoon(self)
@@ -122,7 +122,7 @@ struct EventLoopTests {
         #expect(log == ["event", "task", "flush", "flush"])
     }
 
-    @Test func `an event for a closed descriptor does not reach the one that got its number`() async throws {
+    @Test func `an event for a closed descriptor does not reach the next owner of its number`() async throws {
         /// Replaces both pipes by a new, empty one when the first of them is readable.
         final class Replacer: IOHandler {
             let loop: EventLoop
@@ -130,7 +130,7 @@ struct EventLoopTests {
             var readers: [Int32] = []
             var writer: Int32 = -1
             init(_ loop: EventLoop, _ stranger: Stranger) { (self.loop, self.stranger) = (loop, stranger) }
-            override func ready(_ events: Readiness) {
+            override func ready(_ events: IOEvents) {
                 guard writer < 0 else { return }
                 var ends: [Int32] = [0, 0]
                 pipe(&ends)
@@ -153,7 +153,7 @@ struct EventLoopTests {
             let arrived: Wait<[UInt8]>
             init(_ loop: EventLoop, _ arrived: Wait<[UInt8]>) { (self.loop, self.arrived) = (loop, arrived) }
             var descriptors: [Int32] = []
-            override func ready(_ events: Readiness) {
+            override func ready(_ events: IOEvents) {
                 // Without a byte to read, the event was meant for the old pipe.
                 var byte: UInt8 = 0
                 let count = read(descriptors[0], &byte, 1)
@@ -181,10 +181,10 @@ struct EventLoopTests {
         #expect(bytes == [UInt8(ascii: "x")])
     }
 
-    @Test func `what has arrived is handled before a deadline that passed meanwhile`() async throws {
+    @Test func `arrived data is handled before a deadline that passed meanwhile`() async throws {
         final class Late: IOHandler {
             var told: [String] = []
-            override func ready(_ events: Readiness) {
+            override func ready(_ events: IOEvents) {
                 told.append("ready")
                 deadline = .never
             }
@@ -208,7 +208,7 @@ struct EventLoopTests {
         #expect(!told.contains("deadline"))
     }
 
-    @Test func `a passed deadline is told once`() async throws {
+    @Test func `a passed deadline is reported once`() async throws {
         /// Its first deadline sets that of a second handler, which a later sweep reaches.
         final class Late: IOHandler {
             var told = 0

@@ -32,7 +32,7 @@ struct HostLookupTests {
         #expect(found.allSatisfy { $0 == "127.0.0.1" || $0 == "::1" })
     }
 
-    @Test func `a name that does not exist is the reason told`() async throws {
+    @Test func `an unknown name is the reported reason`() async throws {
         let error = await #expect(throws: HostLookup.Failure.self) { _ = try await addresses(of: "does-not-exist.invalid") }
         #expect(error?.isTimeout == false)
         #expect(error?.description.contains("does-not-exist.invalid") == true)

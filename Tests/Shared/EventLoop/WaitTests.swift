@@ -9,14 +9,14 @@ struct WaitTests {
 
     private struct TooLate: Error {}
 
-    @Test func `a value brought before anybody waits is not lost`() async throws {
+    @Test func `a value that is set before the wait is not lost`() async throws {
         let wait = Wait<Int>(on: loop)
         #expect(wait.succeed(1))
         #expect(!wait.succeed(2))
         #expect(try await wait.value() == 1)
     }
 
-    @Test func `of several threads that bring a value exactly one decides`() async throws {
+    @Test func `exactly one of several threads that set a value wins`() async throws {
         let loop = loop
         for _ in 0..<200 {
             let wait = Wait<Int>(on: loop)

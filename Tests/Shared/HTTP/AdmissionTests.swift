@@ -10,13 +10,7 @@ struct AdmissionTests {
     private func server(_ change: (inout HTTPServerConfiguration) -> Void = { _ in }) async throws -> TestServer {
         var configuration = HTTPServerConfiguration()
         change(&configuration)
-        return try await TestServer(configuration) { router in
-            router.on(.post, "/open") { request in .text(200, "\(request.body.count)") }
-            router.on(.post, "/private", access: .credential) { request in .text(200, "\(request.body.count)") }
-            router.on(.post, "/shaped", access: .credential, refusing: { .text($0.status, "shaped \($0.code)") }) { _ in .noContent }
-            router.onExchange(.post, "/exchange", access: .credential) { exchange, _ in exchange.respond(200) }
-            router.on(.get, "/private", access: .credential) { _ in throw Problem.invalidAPIKey }
-        }
+        return try await TestServer(configuration) { $0.add(AdmissionDoor()) }
     }
 
     private static func head(_ route: String, _ fields: String = "Content-Length: 1000000\r\n") -> String {
@@ -40,14 +34,14 @@ struct AdmissionTests {
     }
 
     @Test(arguments: refusals + [("POST /open", 413)])
-    func `a request that its head refuses is not told to continue`(refusal: (route: String, status: Int)) async throws {
+    func `a request that its head refuses gets no 100 Continue`(refusal: (route: String, status: Int)) async throws {
         let length = refusal.status == 413 ? 20_000_000 : 10
         let head = Self.head(refusal.route, "Expect: 100-continue\r\nContent-Length: \(length)\r\n")
         #expect(try await server().say(head, within: 5_000).statuses == [refusal.status])
     }
 
     @Test(arguments: ["Authorization: Bearer x\r\n", "x-api-key: x\r\n"])
-    func `a request with a credential is told to continue, and its handler decides`(credential: String) async throws {
+    func `a request with a credential gets 100 Continue, and its handler decides`(credential: String) async throws {
         let client = try await server().client()
         client.send(Self.head("POST /private", "\(credential)Expect: 100-continue\r\nContent-Length: 4\r\n"))
         client.read { $0.statuses == [100] }
@@ -62,10 +56,39 @@ struct AdmissionTests {
     }
 
     @Test func `the refusal has the shape of its route`() async throws {
-        #expect(try await server().say(Self.head("POST /shaped"), within: 5_000).text.hasSuffix("shaped invalid_api_key"))
+        let text = try await server().say(Self.head("POST /shaped?batch=1"), within: 5_000).text
+        #expect(text.contains(#"[{"error":{"message""#) && text.contains(#""path":"shaped","reason":"invalid_api_key""#))
     }
 
-    @Test func `a refusal reaches a client that sends its body all the same`() async throws {
+    // MARK: The body limit of a row
+
+    @Test func `a declared length above the limit of the row is refused by the head`() async throws {
+        let head = Self.head("POST /small", "x-api-key: good\r\nContent-Length: 11\r\n")
+        let (statuses, end, text) = try await server().say(head, within: 5_000)
+        #expect(statuses == [413])
+        #expect(end == .closed)
+        #expect(text.contains(#""reason":"payload_too_large""#))
+        #expect(text.contains("larger than 10 bytes"))
+    }
+
+    @Test func `a chunked body is refused as soon as it passes the limit of the row`() async throws {
+        let head = Self.head("POST /small", "x-api-key: good\r\nTransfer-Encoding: chunked\r\n")
+        let server = try await server()
+        let client = server.client()
+        client.send(head + "a\r\n0123456789\r\n1\r\n")
+        client.send("x")
+        #expect(client.readToEnd() == .closed)
+        #expect(client.statuses == [413])
+        #expect(client.text.contains(#""reason":"payload_too_large""#))
+        #expect(server.say(head + "a\r\n0123456789\r\n0\r\n\r\n").statuses == [200])
+    }
+
+    @Test func `the limit of a row does not raise the limit of the server`() async throws {
+        let server = try await server { $0.bodyBytesMax = 5 }
+        #expect(server.say(Self.head("POST /small", "x-api-key: good\r\nContent-Length: 6\r\n"), within: 5_000).statuses == [413])
+    }
+
+    @Test func `a refusal reaches a client that sends its body nevertheless`() async throws {
         let client = try await server().client()
         client.send(Self.head("POST /private") + String(repeating: "x", count: 1_000_000))
         #expect(client.readToEnd() == .closed)
@@ -81,7 +104,7 @@ struct AdmissionTests {
 
     // MARK: The budget of the loop
 
-    @Test func `bodies beyond the budget of the loop are refused, and room comes back with the end of a request`() async throws {
+    @Test func `bodies beyond the budget of the loop are refused, and the end of a request frees its part`() async throws {
         let server = try await server { $0.bufferedBodyBytesMax = 1_000 }
         let first = server.client()
         first.send(Self.head("POST /open", "Content-Length: 900\r\n") + String(repeating: "x", count: 800))
@@ -132,7 +155,7 @@ struct AdmissionTests {
         #expect(server.say(other).statuses == [200])
     }
 
-    @Test func `a full loop does not tell a client to continue`() async throws {
+    @Test func `a full loop sends no 100 Continue`() async throws {
         let server = try await server { $0.bufferedBodyBytesMax = 1_000 }
         let first = server.client()
         first.send(Self.head("POST /open", "Content-Length: 2000\r\n") + String(repeating: "x", count: 1_000))
@@ -174,4 +197,26 @@ struct AdmissionTests {
             }
         }
     #endif
+}
+
+/// Rows of each access. Every credential is good.
+private struct AdmissionDoor: HTTPDoor {
+    static let table: [Route<AdmissionDoor>] = [
+        Route(.post, ["/open"], access: .public, bodyBytesMax: .max, AdmissionDoor.countOpen),
+        Route(.post, ["/private"], access: .credential(), bodyBytesMax: .max, AdmissionDoor.count),
+        Route(.post, ["/shaped"], access: .credential(), errors: .trpc, AdmissionDoor.count),
+        Route(.post, ["/small"], access: .credential(), bodyBytesMax: 10, errors: .trpc, AdmissionDoor.count),
+        Route(.post, ["/exchange"], access: .credential(), exchange: AdmissionDoor.exchange),
+        Route(.get, ["/private"], access: .credential(), AdmissionDoor.count),
+    ]
+
+    var gate: CallerGate<String> {
+        CallerGate(
+            known: { _, headers in headers.string(for: "x-api-key") ?? headers.string(for: "authorization") },
+            check: { _, _, _ throws(Problem) in throw .invalidAPIKey })
+    }
+
+    func countOpen(_ request: Request) async -> Response { .text(200, "\(request.body.count)") }
+    func count(_ request: Request, caller: String) async -> Response { .text(200, "\(request.body.count)") }
+    func exchange(_ exchange: Exchange, _ context: RequestContext, caller: String) async { exchange.respond(200) }
 }

@@ -5,7 +5,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// What a connection may cost: time and number.
+/// The bounds of a connection: time and number.
 @Suite(.timeLimit(.minutes(1)))
 struct DeadlineTests {
     private static func short(_ change: (inout HTTPServerConfiguration) -> Void) -> HTTPServerConfiguration {
@@ -15,7 +15,7 @@ struct DeadlineTests {
     }
 
     @Test(arguments: ["GET / HTT", "GET / HTTP/1.1\r\nHost: t\r\n", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\n12345"])
-    func `a request that does not arrive in time is told 408`(part: String) async throws {
+    func `a request that does not arrive in time gets 408`(part: String) async throws {
         let configuration = Self.short {
             $0.headWithin = .milliseconds(50)
             $0.bodyWithin = .milliseconds(50)
@@ -76,7 +76,7 @@ struct DeadlineTests {
         #expect(client.statuses == [200])
     }
 
-    @Test func `a connection beyond the limit is told 503 and one that ends makes room`() async throws {
+    @Test func `a connection beyond the limit gets 503, and one that ends makes room`() async throws {
         let server = try await TestServer(Self.short { $0.connectionsMax = 2 }) { exchange in exchange.respond(200) }
         var kept: [RawClient] = []
         for _ in 0..<2 {

@@ -43,13 +43,13 @@ struct RouterTests {
         #expect(answer.head.contains("\r\ndate: "))
     }
 
-    @Test func `a JSON body goes in and out`() async throws {
+    @Test func `a JSON body is read and written`() async throws {
         let answer = try await ask(post("/echo", #"{"name":"Ada"}"#))
         #expect(answer.status == 201)
         #expect(answer.body == #"{"name":"Ada"}"#)
     }
 
-    @Test func `broken JSON is told so and a missing member is named`() async throws {
+    @Test func `malformed JSON is 400, and a missing member is named`() async throws {
         let broken = try await ask(post("/echo", "{"))
         #expect(broken.status == 400)
         #expect(broken.body.contains(#""code":"invalid_json""#))
@@ -77,7 +77,7 @@ struct RouterTests {
     }
 
     @Test(arguments: ["/keys/%zz", "/keys/%ff", "/keys/%00", "/search?q=%f", "/search?q=1&q=2"])
-    func `what cannot be decoded, or says two things, is 400`(target: String) async throws {
+    func `a target that cannot be decoded, or is ambiguous, is 400`(target: String) async throws {
         #expect(try await ask(get(target)).status == 400)
     }
 
@@ -85,6 +85,17 @@ struct RouterTests {
         let answer = try await ask(post("/keys/1", ""))
         #expect(answer.status == 405)
         #expect(answer.head.contains("\r\nallow: GET, DELETE, HEAD"))
+    }
+
+    @Test(arguments: ["BREW", "get", "Get", "GETS", "GE", "M", "QUERY", "LOCK", "REPORT", "P!#$%&'*+-.^_`|~9"])
+    func `a method that the server does not know is 405 too, and the connection stays`(method: String) async throws {
+        let client = try await server().client()
+        for character in "\(method) /keys/1 HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n" { client.send(String(character)) }
+        client.send("\(method) /hello HTTP/1.1\r\nHost: test\r\n\r\n" + get("/hello"))
+        client.read { $0.statuses.count == 3 }
+        #expect(client.statuses == [405, 405, 200])
+        #expect(client.answers.first?.head.contains("\r\nallow: GET, DELETE, HEAD") == true)
+        #expect(client.text.hasSuffix("hello"))
     }
 
     @Test func `HEAD is GET without the body`() async throws {
@@ -106,14 +117,14 @@ struct RouterTests {
         #expect(answer.head.contains("x-should-retry: false"))
     }
 
-    @Test func `any other error is 500 and says nothing of its cause`() async throws {
+    @Test func `any other error is 500 and does not reveal its cause`() async throws {
         let answer = try await ask(get("/break"))
         #expect(answer.status == 500)
         #expect(answer.body.contains(#""code":"internal_error""#))
         #expect(!answer.body.contains("Broken"))
     }
 
-    @Test func `a request id comes back when it is fit for logs and is made otherwise`() async throws {
+    @Test func `a request id that is fit for logs is returned, and another is replaced`() async throws {
         #expect(try await ask(get("/hello", "X-Request-ID: abc-1\r\n")).head.contains("\r\nx-request-id: abc-1\r\n"))
         for bad in ["X-Request-ID: a b\r\n", "X-Request-ID: \(String(repeating: "x", count: 129))\r\n", ""] {
             let head = try await ask(get("/hello", bad)).head
@@ -124,7 +135,7 @@ struct RouterTests {
         }
     }
 
-    @Test func `the caller's trace goes on in the handler`() async throws {
+    @Test func `the handler continues the caller's trace`() async throws {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
         let answer = try await ask(get("/trace", "traceparent: 00-\(trace)-00f067aa0ba902b7-01\r\n"))
         #expect(answer.body == trace)

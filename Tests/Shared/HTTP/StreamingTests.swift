@@ -21,7 +21,7 @@ struct StreamingTests {
         try? await gone.value()
     }
 
-    @Test func `head, pieces and end written in one go arrive in one go`() async throws {
+    @Test func `head, pieces and end written in one turn arrive together`() async throws {
         let server = try await TestServer { exchange in
             exchange.begin(200, headers: ["content-type": "text/event-stream"])
             exchange.write(Array("one".utf8))
@@ -34,7 +34,7 @@ struct StreamingTests {
         #expect(client.text.hasSuffix("transfer-encoding: chunked\r\n\r\n3\r\none\r\n12\r\ntwotwotwotwotwotwo\r\n0\r\n\r\n"))
     }
 
-    @Test func `pieces written in different turns arrive at once each`() async throws {
+    @Test func `pieces written in different turns arrive each at once`() async throws {
         let (steps, next) = AsyncStream.makeStream(of: Wait<Void>.self)
         let server = try await TestServer { exchange in
             exchange.begin(200)
@@ -85,7 +85,7 @@ struct StreamingTests {
         #expect(mostBuffered.withLock { $0 } <= HTTPServerConfiguration().highWater + Self.piece.count)
     }
 
-    @Test func `a client that takes nothing is given up after the write stall`() async throws {
+    @Test func `a client that reads nothing is disconnected after the write stall`() async throws {
         var configuration = HTTPServerConfiguration()
         configuration.writeStallWithin = .milliseconds(100)
         let (events, say) = AsyncStream.makeStream(of: String.self)
@@ -123,7 +123,7 @@ struct StreamingTests {
         #expect(await iterator.next() == "closed")
     }
 
-    @Test func `a streamed response is as long as it is, and for HEAD nothing of it is made`() async throws {
+    @Test func `a streamed response has any length, and HEAD makes no part of it`() async throws {
         let made = Mutex(0)
         let server = try await TestServer { router in
             router.on(.get, "/") { _ in
@@ -147,7 +147,7 @@ struct StreamingTests {
         #expect(client.text.hasSuffix("\r\n0\r\n\r\n"))
     }
 
-    @Test func `a client that hangs up ends the making of a streamed response`() async throws {
+    @Test func `a client that hangs up ends the writer of a streamed response`() async throws {
         let (events, say) = AsyncStream.makeStream(of: String.self)
         let server = try await TestServer { router in
             router.on(.get, "/") { _ in
@@ -169,7 +169,7 @@ struct StreamingTests {
         #expect(await iterator.next() == "ClientGone()")
     }
 
-    @Test func `a streamed response that cannot be made to its end lacks its last chunk`() async throws {
+    @Test func `a streamed response that fails lacks its last chunk`() async throws {
         struct Broken: Error {}
         let server = try await TestServer { router in
             router.on(.get, "/") { _ in
@@ -221,7 +221,7 @@ struct StreamingTests {
         #expect(client.text.hasSuffix("connection: close\r\n\r\nwhole"))
     }
 
-    @Test func `a handler that forgets to answer is answered for`() async throws {
+    @Test func `a handler that forgets to answer is answered with 500`() async throws {
         let server = try await TestServer { exchange in if exchange.path == "/begun" { exchange.begin(200) } }
         let (statuses, _, text) = server.say(get("/"), within: 300)
         #expect(statuses == [500])
@@ -258,7 +258,8 @@ struct StreamingTests {
         let server = try await TestServer { exchange in exchange.respond(200, body: body) }
         let client = server.client(receiveBuffer: 16 << 10)
         let requests = String(repeating: get("/"), count: count)
-        // Written from a thread of its own: the server stops reading while nobody takes its answers.
+        // Written from a thread of its own: the server stops reading while the client reads no
+        // answers.
         spawnThread(name: "pipeline") { client.send(requests) }
         var last = 0
         client.read { client in

@@ -55,7 +55,7 @@ struct StrictnessTests {
     }
 
     @Test(arguments: refused.filter { $0.bytes.count < 1_000 })
-    func `it is refused as well when its bytes come one by one`(refused: RefusedRequest) async throws {
+    func `a refused request is also refused byte by byte`(refused: RefusedRequest) async throws {
         let client = try await Self.server.value.client()
         for byte in refused.bytes { client.send([byte]) }
         #expect(client.readToEnd() != .deadline)
@@ -139,7 +139,7 @@ struct StrictnessTests {
     }
 
     @Test(arguments: accepted)
-    func `it is answered as well when its bytes come one by one`(accepted: Case) async throws {
+    func `a valid request is also answered byte by byte`(accepted: Case) async throws {
         let client = try await Self.server.value.client()
         for byte in accepted.bytes { client.send([byte]) }
         client.read { $0.statuses.count >= accepted.statuses.count }

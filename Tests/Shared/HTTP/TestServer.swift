@@ -11,7 +11,7 @@ struct TestServer: Sendable {
 
     init(
         _ configuration: HTTPServerConfiguration = HTTPServerConfiguration(),
-        admission: @escaping HTTPServer.Admission = { _, _, _ in nil }, handler: @escaping HTTPServer.Handler
+        admission: @escaping HTTPServer.Admission = { _, _, _ in .max }, handler: @escaping HTTPServer.Handler
     ) async throws {
         let loop = EventLoop.spawn(name: "test-http")
         self.loop = loop

@@ -14,7 +14,7 @@ struct HTTPClientTests {
         return try #require(error).code
     }
 
-    @Test func `a request arrives as written and its answer comes back whole`() async throws {
+    @Test func `a request arrives as written, and its answer is complete`() async throws {
         let seen = Mutex("")
         let server = ScriptedServer { peer in
             let text = peer.request() ?? ""
@@ -39,7 +39,7 @@ struct HTTPClientTests {
     }
 
     @Test(arguments: ["GET", "DELETE", "PUT", "PATCH", "HEAD"])
-    func `each method goes out under its own name`(_ method: String) async throws {
+    func `each method is sent under its own name`(_ method: String) async throws {
         let server = ScriptedServer { peer in
             let text = peer.request() ?? ""
             let ok = text.hasPrefix("\(method) / HTTP/1.1\r\n") && !text.lowercased().contains("content-length")
@@ -118,7 +118,7 @@ struct HTTPClientTests {
         #expect(try await failure(ClientRequest("GET", "http://127.0.0.1:\(server.port)/")) == .closedEarly)
     }
 
-    @Test func `what cannot be sent safely is refused before anything leaves`() async throws {
+    @Test func `an unsafe request is refused before it is sent`() async throws {
         var port = 0
         do {
             let server = ScriptedServer { _ in }
@@ -147,7 +147,7 @@ struct HTTPClientTests {
         }
     }
 
-    @Test func `a closed client ends what runs`() async throws {
+    @Test func `closing a client ends its running requests`() async throws {
         let arrived = Gate(on: loop)
         let server = ScriptedServer { peer in
             _ = peer.request()

@@ -4,7 +4,7 @@ import Testing
 @testable import HTTPWire
 
 struct HeaderBlockTests {
-    @Test func `names compare without case and values come back as given`() {
+    @Test func `names compare without case, and values are returned as given`() {
         var headers: HeaderBlock = ["Content-Type": "text/plain", "x-twice": "one"]
         headers.add("X-Twice", "two")
         headers.add("x-number", -42)
@@ -104,7 +104,7 @@ struct HTTPParserTests {
         "\r\nPOST /a?b HTTP/1.1\r\nHost: [::1]:80\r\nX-Long: some value \r\nX-Empty:\r\nTransfer-Encoding: chunked\r\n\r\n5;e=1;f=\"a \\\"b\";g\r\nhello\r\n1\r\n!\r\n0\r\n\r\nGET / HTTP/1.0\r\n\r\n"
             .utf8)
 
-    @Test func `wherever the stream is cut, the same messages come of it`() {
+    @Test func `a stream gives the same messages wherever it is cut`() {
         let whole = parse(.request, [Self.requests])
         #expect(
             whole.messages == [
@@ -125,7 +125,7 @@ struct HTTPParserTests {
         #expect(parse(.response, [cut], ends: true).error == .endedEarly)
     }
 
-    @Test func `an answer to HEAD has no body whatever its fields say`() {
+    @Test func `an answer to HEAD has no body, with any fields`() {
         let bytes = Array("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n".utf8)
         #expect(parse(.response, [bytes], answersHead: true).messages == ["200 [Content-Length=10]  keep=true"])
     }
@@ -152,7 +152,7 @@ struct HTTPParserTests {
         "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\rXhello\r\n0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5;a=\nb\r\nhello\r\n0\r\n\r\n",
     ])
-    func `line ends that http_parser takes for granted are looked at`(request: String) {
+    func `line ends that http_parser does not check are checked`(request: String) {
         for cut in [Array(request.utf8).count, 1] {
             let bytes = Array(request.utf8)
             let pieces = stride(from: 0, to: bytes.count, by: cut).map { Array(bytes[$0..<min($0 + cut, bytes.count)]) }
@@ -168,7 +168,7 @@ struct HTTPParserTests {
         #expect(parse(.response, [response]).error != nil)
     }
 
-    @Test func `a damaged request is never taken for two nor takes the parser down`() {
+    @Test func `a damaged request is never read as two and does not crash the parser`() {
         let seed = drawSeed()
         var state = seed
         func next() -> UInt64 {

@@ -16,7 +16,7 @@ import Testing
         }
     }
 
-    @Test func `one changed, missing or added character is noticed without asking anybody`() {
+    @Test func `one changed, missing or added character is noticed without asking auth`() {
         let text = Array(APIKey.make().text.utf8)
         for index in text.indices {
             var changed = text

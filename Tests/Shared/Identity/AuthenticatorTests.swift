@@ -10,6 +10,7 @@ import Synchronization
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @Suite struct AuthenticatorTests {
     private static let loop = EventLoop.spawn(name: "test-identity")
@@ -41,7 +42,7 @@ import Testing
             _ = try await authenticator.principal(headers)
             return nil
         } catch {
-            return error.code
+            return error.code.rawValue
         }
     }
 
@@ -123,7 +124,7 @@ import Testing
         }
     }
 
-    @Test func `while auth is away, a first token is 503 and not 401, and known keys go on`() async throws {
+    @Test func `a new token is 503 and not 401 while auth is unavailable, and known keys keep working`() async throws {
         let (source, clock) = (ScriptedSource(), ManualClock())
         try await onLoop {
             let authenticator = authenticator(source, clock: clock)
@@ -157,7 +158,7 @@ import Testing
         }
     }
 
-    @Test func `an API key that auth cannot be asked about is good for five minutes`() async throws {
+    @Test func `a known API key is valid for five minutes while auth is unavailable`() async throws {
         let (source, clock) = (ScriptedSource(), ManualClock())
         let text = source.addKey()
         try await onLoop {
@@ -271,7 +272,7 @@ import Testing
         }
     }
 
-    @Test func `a twin of a signature verifies, and dies with its session all the same`() async throws {
+    @Test func `a second form of a signature verifies, and ends with its session`() async throws {
         let (source, clock) = (ScriptedSource(), ManualClock())
         let session = SessionID.make()
         try await onLoop {
@@ -287,7 +288,7 @@ import Testing
         }
     }
 
-    @Test func `revocations come as events, and what was missed comes with the snapshot`() async throws {
+    @Test func `revocations come as events, and missed ones with the snapshot`() async throws {
         let (source, clock) = (ScriptedSource(), ManualClock())
         let (early, late) = (SessionID.make(), SessionID.make())
         let text = source.addKey()

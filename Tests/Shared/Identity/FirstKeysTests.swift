@@ -6,6 +6,7 @@ import Synchronization
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 /// Tests the start of a new installation, whose auth has no signing key yet.
 @Suite(.timeLimit(.minutes(1)))

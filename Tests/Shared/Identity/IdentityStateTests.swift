@@ -2,6 +2,7 @@ import Contracts
 import Crypto
 import EventLoop
 import Testing
+import Values
 
 @testable import Identity
 
@@ -132,7 +133,7 @@ import Testing
         #expect(state.findAPIKey(digest, now: now + .seconds(5)) == .unknown(missesSnapshot: false))
     }
 
-    @Test func `an answer that its key's revocation overtook is not believed`() {
+    @Test func `an answer that its key's revocation overtook is not used`() {
         let state = Subject()
         state.revoke(keyID, now: now)
         #expect(state.learn(keyID, owner: owner, digest: digest, now: now) == .refused(.revoked))
@@ -178,7 +179,7 @@ import Testing
         #expect(set.contains(19_999))
     }
 
-    @Test func `what is used stays, what is not goes`() {
+    @Test func `used entries stay in the cache, and unused ones are removed`() {
         var cache = BoundedCache<Int, Int>(countMax: 10)
         cache.insert(0, for: 0)
         for value in 1...1_000 {

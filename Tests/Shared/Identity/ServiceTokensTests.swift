@@ -7,6 +7,7 @@ import HTTP
 import HTTPWire
 import Telemetry
 import Testing
+import Values
 
 @testable import Identity
 
@@ -15,7 +16,7 @@ import Testing
     private static let mcp = "mcp-" + String(repeating: "m", count: 40) + "=="
     private static let batch = "batch+/=" + String(repeating: "b", count: 32)
 
-    @Test func `tokens are known by their whole text, whichever variable they come from`() throws {
+    @Test func `a token is compared as a whole, from any variable`() throws {
         let tokens = try ServiceTokens(
             Environment([
                 "WEB_GATEWAY_TOKEN": Self.web, "MCP_SERVER_TOKEN": Self.mcp, "SERVICE_TOKENS": "batch=\(Self.batch),n8n=\(Self.web)2",
@@ -56,7 +57,7 @@ import Testing
         ("SERVICE_TOKENS", "a=\(web), b=\(mcp)"), ("SERVICE_TOKENS", "a=\(web),a=\(web)"), ("SERVICE_TOKENS", "a=\(web),b=\(web)"),
         ("SERVICE_TOKENS", "\(String(repeating: "n", count: 41))=\(web)"),
     ])
-    func `what is too short, malformed or there twice is refused by its variable's name, and not shown`(name: String, value: String) {
+    func `a short, malformed or repeated token is refused by its variable's name and not shown`(name: String, value: String) {
         let error = #expect(throws: ConfigurationError.self) { try ServiceTokens(Environment([name: value])) }
         #expect(error?.variable == name)
         #expect(error.map { "\($0)".contains(value) } == false)
@@ -101,7 +102,7 @@ import Testing
             }, tokens: ["WEB_GATEWAY_TOKEN": Self.web])
     }
 
-    @Test func `a server that names no user, no UUID or two users is 400 and told which header`() async throws {
+    @Test func `a server that names no user, no UUID or two users is 400, and the answer names the header`() async throws {
         let user = UserID.make().description
         try await onLoop(
             { authenticator in
@@ -113,20 +114,20 @@ import Testing
                     #expect(authenticator.cached(headers) == nil)
                     let problem = await #expect(throws: Problem.self) { try await authenticator.principal(headers) }
                     #expect(problem?.status == 400)
-                    #expect(problem?.code == "invalid_request")
+                    #expect(problem?.code.rawValue == "invalid_request")
                     #expect(problem?.param == "x-on-behalf-of")
                 }
             }, tokens: ["WEB_GATEWAY_TOKEN": Self.web])
     }
 
-    @Test func `where no servers are let in their tokens are unknown credentials`() async throws {
+    @Test func `a service token is an unknown credential for a service that accepts none`() async throws {
         try await onLoop(
             { authenticator in
                 let problem = await #expect(throws: Problem.self) {
                     try await authenticator.principal(headers(Self.web, onBehalfOf: UserID.make().description))
                 }
                 #expect(problem?.status == 401)
-                #expect(problem?.code == "invalid_api_key")
+                #expect(problem?.code.rawValue == "invalid_api_key")
             }, tokens: ["MCP_SERVER_TOKEN": Self.mcp])
     }
 }

@@ -1,8 +1,8 @@
-import Contracts
 import Crypto
 import Identity
 import JSON
 import Testing
+import Values
 
 @Suite struct TokenVerifierTests {
     private let pair = ES256KeyPair.generate()
@@ -32,7 +32,7 @@ import Testing
 
     private var claimsText: String { String(decoding: JSONWriter.object(claims.encode(into:)), as: UTF8.self) }
 
-    @Test func `a token of ours verifies and says who it is`() throws {
+    @Test func `a valid token verifies and names its user`() throws {
         let claims = claims
         let token = AccessToken.sign(claims, with: pair, keyID: pair.publicKey.thumbprint)
         #expect(try verify(token) == claims)
@@ -40,19 +40,19 @@ import Testing
         #expect(claims.principal.kind == .session(claims.sessionID))
     }
 
-    @Test func `it expires to the second`() throws {
+    @Test func `a token expires to the second`() throws {
         let token = AccessToken.sign(claims, with: pair, keyID: pair.publicKey.thumbprint)
         #expect(throws: Never.self) { try verify(token, at: now + .seconds(899)) }
         #expect(throws: TokenVerifier.Refusal.expired) { try verify(token, at: now + .seconds(900)) }
     }
 
-    @Test func `a token of half a minute ahead is another clock, of more is no token`() throws {
+    @Test func `a token may be half a minute ahead and not more`() throws {
         let token = AccessToken.sign(claims, with: pair, keyID: pair.publicKey.thumbprint)
         #expect(throws: Never.self) { try verify(token, at: now + .seconds(-30)) }
         #expect(throws: TokenVerifier.Refusal.invalid) { try verify(token, at: now + .seconds(-31)) }
     }
 
-    @Test func `a key that is not known is told from a bad token`() {
+    @Test func `an unknown key is distinguished from a bad token`() {
         let other = ES256KeyPair.generate()
         let token = AccessToken.sign(claims, with: other, keyID: other.publicKey.thumbprint)
         #expect(throws: TokenVerifier.Refusal.unknownKey) { try verify(token) }
@@ -67,7 +67,7 @@ import Testing
             #""jku":"https://evil.example/jwks""#, #""jwk":{"kty":"EC"}"#, #""x5u":"https://evil.example""#, #""x5c":[]"#,
             #""crit":["exp"]"#, #""b64":false"#, #""zip":"DEF""#, #""enc":"A256GCM""#,
         ])
-    func `a header that says how it wants to be read is refused, although the signature is ours`(member: String) {
+    func `a header with an unsupported member is refused although the signature is valid`(member: String) {
         let name = member.split(separator: "\"")[0]
         var members = [
             "alg": #""alg":"ES256""#, "typ": #""typ":"at+jwt""#, "kid": #""kid":"\#(pair.publicKey.thumbprint)""#,
@@ -106,7 +106,7 @@ import Testing
             (#""roles":["user"]"#, #""roles":"admin""#),
             (#""roles":["user"]"#, #""roles":[1]"#),
         ])
-    func `claims that are not exactly ours are refused, although the signature is`(ours: String, theirs: String) throws {
+    func `wrong claims are refused although the signature is valid`(ours: String, theirs: String) throws {
         #expect(throws: Never.self) { try verify(forge(claims: claimsText)) }
         #expect(claimsText.contains(ours))
         #expect(throws: TokenVerifier.Refusal.invalid) {

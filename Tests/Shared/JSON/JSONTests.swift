@@ -39,14 +39,14 @@ struct JSONObjectTests {
         #expect(throws: JSONError.wrongType("i", expected: "a string")) { try json.optionalString("i") }
     }
 
-    @Test func `a name that stands twice is refused even when written differently`() {
+    @Test func `a repeated name is refused in every spelling`() {
         #expect(throws: JSONError.duplicateKey("a")) { try object(#"{"a":1,"b":2,"a":3}"#) }
         #expect(throws: JSONError.duplicateKey("a")) { try object(#"{"a":1,"\u0061":3}"#) }
         let many = (0..<100).map { #""k\#($0)":1"# }
         #expect(throws: JSONError.duplicateKey("k7")) { try object("{" + (many + [#""k7":2"#]).joined(separator: ",") + "}") }
     }
 
-    @Test func `the members of an object are bound, in number and in name`() throws {
+    @Test func `the members of an object are limited in number and in name`() throws {
         func members(_ count: Int) -> String { (0..<count).map { #""k\#($0)":1"# }.joined(separator: ",") }
         #expect(try object("{\(members(256))}").members.count == 256)
         #expect(throws: JSONError.tooManyMembers) { try object("{\(members(257))}") }
@@ -61,7 +61,7 @@ struct JSONObjectTests {
     @Test(arguments: [
         (#"{}"#, 0), (#"{"a":1}"#, 1), (#"{"a":[]}"#, 1), (#"{"a":[1,"x",null]}"#, 4), (#"{"a":{"b":{"c":true}},"d":[[]]}"#, 5),
     ])
-    func `values are counted wherever they stand, and bound if a reader says so`(text: String, values: Int) throws {
+    func `values are counted at every depth, and limited if a reader asks for it`(text: String, values: Int) throws {
         _ = try JSONObject(Array(text.utf8), valuesMax: values)
         guard values > 0 else { return }
         #expect(throws: JSONError.tooManyValues(max: values - 1)) { try JSONObject(Array(text.utf8), valuesMax: values - 1) }
@@ -89,7 +89,7 @@ struct JSONObjectTests {
         #expect(inside == bytes + 2)
     }
 
-    @Test func `nesting is bound`() throws {
+    @Test func `nesting is limited`() throws {
         let fits = String(repeating: "[", count: 63) + String(repeating: "]", count: 63)
         _ = try object(#"{"a":\#(fits)}"#)
         #expect(throws: JSONError.depth) { try object(#"{"a":[\#(fits)]}"#) }
@@ -108,12 +108,13 @@ struct JSONObjectTests {
             #"{"a":"\u000é"}"#, #"{"a":"\u\u\u"}"#, #"{"a":"\ud800"}"#, #"{"a":"\udc00"}"#, #"{"a":"\ud800\ud800"}"#,
             #"{"a":"\ud800x"}"#, #"{"a":"\ud800\n"}"#, "{\"a\":\"\u{1}\"}", "{\"a\":\"line\nbreak\"}", "{\"a\":\"tab\t\"}",
             "{\"a\"\u{A0}:1}", "{\"a\":/*c*/1}", "{\"a\":1//c\n}", #"{"a"#, #"{"a\"#,
-        ]) func `what the grammar does not allow is refused`(_ text: String)
+        ]) func `text outside the grammar is refused`(_ text: String)
     {
         #expect(throws: JSONError.self) { try object(text) }
     }
 
-    @Test(arguments: ["", " ", "[]", "1", "\"{}\"", "null", "\u{FEFF}{}", "x{}"]) func `what is no object is refused`(_ text: String) {
+    @Test(arguments: ["", " ", "[]", "1", "\"{}\"", "null", "\u{FEFF}{}", "x{}"])
+    func `a value that is no object is refused`(_ text: String) {
         #expect(throws: JSONError.notAnObject) { try object(text) }
     }
 
@@ -326,7 +327,7 @@ struct JSONRoundTripTests {
         }
     }
 
-    @Test func `what is written reads back the same`() throws {
+    @Test func `a written value reads back the same`() throws {
         let seed = drawSeed()
         var random = SplitMix64(seed: seed)
         for _ in 0..<500 {

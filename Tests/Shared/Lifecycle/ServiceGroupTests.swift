@@ -52,14 +52,14 @@ struct ServiceGroupTests {
         #expect(await run([Component("short", run: {})]) { _ in } == .failure)
     }
 
-    @Test func `what cannot start ends the group, and what had started is stopped`() async {
+    @Test func `a component that cannot start ends the group, and started components are stopped`() async {
         struct PortTaken: Error {}
         let status = await run([component("a"), Component("server", start: { throw PortTaken() }), component("never")]) { _ in }
         #expect(status == .failure)
         #expect(journal.lines == ["start a", "stop a", "ended a"])
     }
 
-    @Test func `one that does not stop is cancelled after its time, and the rest stops all the same`() async {
+    @Test func `a component that does not stop is cancelled after its time, and the rest stops`() async {
         let stuck = Component(
             "stuck", stopWithin: .milliseconds(20),
             run: { [journal, loop] in

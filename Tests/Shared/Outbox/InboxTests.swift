@@ -1,10 +1,10 @@
-import Contracts
 import EventLoop
 import Outbox
 import Postgres
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @Suite(.database(schema: "test", migrations: "Shared/Outbox/Migrations"))
 struct InboxTests {
@@ -15,7 +15,7 @@ struct InboxTests {
             messageID: id, conversationID: .make(), causationID: nil, type: "test.v1", sender: "test", trace: .new(), sentAt: .now())
     }
 
-    @Test func `of concurrent twins of one message one claims, the other waits and then knows`() async throws {
+    @Test func `one of two concurrent deliveries claims a message, and the other waits for the outcome`() async throws {
         let envelope = envelope()
         try await TestDatabase.current.withPool { pool async throws in
             let claims = try await withThrowingTaskGroup(of: Bool.self) { group in
@@ -28,7 +28,7 @@ struct InboxTests {
         }
     }
 
-    @Test func `a twin waits for the outcome of the one in flight, and claims when that fails`() async throws {
+    @Test func `a second delivery waits for the first, and claims when the first fails`() async throws {
         let envelope = envelope()
         try await TestDatabase.current.withPool { pool async throws in
             try await withThrowingTaskGroup(of: Bool.self) { group in
@@ -60,7 +60,7 @@ struct InboxTests {
         }
     }
 
-    @Test func `of a batch only what is new is given back`() async throws {
+    @Test func `a batch returns only new messages`() async throws {
         let known = envelope()
         let new = (0..<3).map { _ in envelope() }
         try await TestDatabase.current.withPool { pool async throws in
@@ -71,7 +71,7 @@ struct InboxTests {
         }
     }
 
-    @Test(arguments: [1_000_000_000_000, 0, 9_999_999_999_999]) func `an id of another time is refused, never let in`(
+    @Test(arguments: [1_000_000_000_000, 0, 9_999_999_999_999]) func `an id outside the partitions is refused`(
         milliseconds: Int64
     ) async throws {
         var random = SystemRandomNumberGenerator()

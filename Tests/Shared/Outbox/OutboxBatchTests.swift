@@ -1,8 +1,8 @@
 import AMQP
-import Contracts
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Outbox
 
@@ -20,7 +20,7 @@ struct OutboxBatchTests {
     }
 
     @Test(arguments: [PublishError.nacked, .timedOut, .unroutable(code: 312, text: "NO_ROUTE"), .closed(code: 404, text: "")])
-    func `behind a message that failed no other of its key is sent`(error: PublishError) {
+    func `no message of a key is sent after a failed one`(error: PublishError) {
         var batch = OutboxBatch(due([1, 2, 3], key: "a"))
         batch.finishRound([.failure(error)])
         #expect(batch.round.isEmpty)
@@ -29,7 +29,7 @@ struct OutboxBatchTests {
     }
 
     @Test(arguments: [PublishError.disconnected, .blocked, .saturated, .stopped])
-    func `a connection that fails ends the rounds and is no message's fault`(error: PublishError) {
+    func `a lost connection ends the rounds and fails no message`(error: PublishError) {
         var batch = OutboxBatch(due([1, 2]) + due([3, 4], key: "a"))
         batch.finishRound(batch.round.map { $0.seq == 2 ? .failure(error) : .success(()) })
         #expect(batch.round.isEmpty)
@@ -60,7 +60,7 @@ struct OutboxBatchTests {
         #expect(batch.hasProgress && batch.hasRecovered)
     }
 
-    @Test func `however rounds end, what is sent of a key is its beginning, and what failed comes right behind it`() {
+    @Test func `the sent messages of a key are its first, and the failed one is the next, however rounds end`() {
         var random = SplitMix64(seed: drawSeed())
         for _ in 0..<500 {
             var runs: [DueMessage] = []

@@ -9,7 +9,7 @@ import Testing
 @Suite(.database(schema: "test", migrations: "Shared/Outbox/Migrations"), .serialized)
 struct OutboxPlanTests {
     @Test(arguments: [0, 20_000])
-    func `what the relay reads, it reads in the order of an index, planned on an empty outbox or a full one`(rows: Int64) async throws {
+    func `the relay reads in the order of an index, planned on an empty outbox or a full one`(rows: Int64) async throws {
         try await TestDatabase.current.withPool { pool in
             try await pool.execute(AddRows(count: rows))
             let (new, failed, walk, runs) = try await pool.transaction { transaction in

@@ -7,11 +7,12 @@ import Synchronization
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 struct OutboxTests {
     struct Crash: Error {}
 
-    @Test func `what is committed leaves at once, what is rolled back never`() async throws {
+    @Test func `a committed message is sent at once, and a rolled back one never`() async throws {
         try await Stage.with { stage in
             var configuration = OutboxRelay.Configuration()
             configuration.sweepEvery = .seconds(60)
@@ -60,7 +61,7 @@ struct OutboxTests {
         }
     }
 
-    @Test func `a message that is not routed says so, and those of its key wait behind it`() async throws {
+    @Test func `an unroutable message has its error, and messages of its key wait behind it`() async throws {
         try await Stage.with { stage in
             try stage.broker.deleteQueue(Stage.queue.name)
             try await stage.withRelay { relay in
@@ -81,7 +82,7 @@ struct OutboxTests {
         }
     }
 
-    @Test func `a failure in the middle of a key's backlog holds back the rest, and the order is kept when it is mended`() async throws {
+    @Test func `a failure in the middle of a key's backlog holds back the rest, and the order is kept after the repair`() async throws {
         try await Stage.with { stage in
             try await stage.pool.transaction { transaction in
                 try await Outbox.add((0..<10).map { OutboxMessage(message("\($0)", plan: "a"), orderingKey: "a") }, in: transaction)
@@ -97,7 +98,7 @@ struct OutboxTests {
         }
     }
 
-    @Test func `however many messages wait behind a failing one of their key, others leave`() async throws {
+    @Test func `any number of messages behind a failing one of their key delay no other`() async throws {
         try await Stage.with { stage in
             try await stage.pool.execute(AddBacklog(keys: 1, rows: 2_002, misrouted: 1))
             try await stage.addHealthy()
@@ -108,7 +109,7 @@ struct OutboxTests {
         }
     }
 
-    @Test func `however many keys fail, others leave`() async throws {
+    @Test func `any number of failing keys delay no other`() async throws {
         try await Stage.with { stage in
             try await stage.pool.execute(AddBacklog(keys: 2_500, rows: 2, misrouted: 1))
             try await stage.addHealthy()
@@ -119,7 +120,7 @@ struct OutboxTests {
         }
     }
 
-    @Test func `however many keys wait out the pause of a failure, others leave, with two relays that interrupt each other`() async throws {
+    @Test func `any number of pausing keys delay no other, with two relays that interrupt each other`() async throws {
         try await Stage.with { stage in
             try await stage.pool.execute(AddBacklog(keys: 3_500, rows: 2, misrouted: 1))
             try await stage.pool.execute(Postpone())
@@ -137,7 +138,7 @@ struct OutboxTests {
         }
     }
 
-    @Test func `however many messages without a key fail, others leave before they are all tried again`() async throws {
+    @Test func `new messages are sent before all failed ones without a key are tried again`() async throws {
         try await Stage.with { stage in
             try await stage.pool.execute(AddBacklog(keys: 0, rows: 2_500, misrouted: 2_500))
             // All messages are due again at once, as after a long outage of their queue.
@@ -188,7 +189,7 @@ struct OutboxTests {
         }
     }
 
-    @Test func `a message that is not confirmed in time steps behind others`() async throws {
+    @Test func `a message that is not confirmed in time is sent after others`() async throws {
         try await Stage.with { stage in
             try await stage.pool.transaction { try await Outbox.add(message("slow"), in: $0) }
             var configuration = OutboxRelay.Configuration()

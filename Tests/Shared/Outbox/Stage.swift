@@ -8,6 +8,7 @@ import Synchronization
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 /// A database and a virtual host of one test's own, with the queue of `Topology.billingUsers` and its dead-letter queue.
 struct Stage: Sendable {
@@ -48,7 +49,7 @@ struct Stage: Sendable {
         try AMQPConfiguration(url: broker.url, connectionName: name)
     }
 
-    /// Runs `body` beside a connected publisher.
+    /// Runs `body` next to a connected publisher.
     /// - Parameter port: where the publisher connects; by default to the broker.
     func withPublisher(at port: Int? = nil, _ body: @escaping @Sendable (AMQPPublisher) async throws -> Void) async throws {
         var configuration = try amqp("publisher")

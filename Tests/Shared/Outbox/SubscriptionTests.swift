@@ -7,6 +7,7 @@ import Synchronization
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 struct SubscriptionTests {
     struct Broken: Error {}
@@ -110,7 +111,7 @@ struct SubscriptionTests {
         }
     }
 
-    @Test func `what a handler refuses, and what nobody subscribes to, is parked at once`() async throws {
+    @Test func `a refused message, and one without a subscription, is parked at once`() async throws {
         try await Stage.with { stage in
             let refusing = Subscription.on(UserRegistered.self, from: Stage.queue) { _, _, _ in
                 throw MessageRefused("unknown_account", "no such account")
@@ -133,7 +134,7 @@ struct SubscriptionTests {
         }
     }
 
-    @Test func `what cannot be read goes to the broker's dead letters`() async throws {
+    @Test func `an unreadable message is rejected to the broker's dead letters`() async throws {
         try await Stage.with { stage in
             try await stage.withRunner([Self.record]) { _ in
                 try await stage.withPublisher { publisher in
@@ -151,7 +152,7 @@ struct SubscriptionTests {
         }
     }
 
-    @Test func `messages that no table takes go to the broker's dead letters, and those behind them are handled`() async throws {
+    @Test func `messages that no table takes are rejected to the broker's dead letters, and later ones are handled`() async throws {
         try await Stage.with { stage in
             try await stage.withRunner([Self.record]) { _ in
                 try await stage.withPublisher { publisher in
@@ -208,7 +209,7 @@ struct SubscriptionTests {
     }
 
     @Test(arguments: [(Int32.min, "retry", 1), (-1, "retry", 1), (0, "retry", 1), (.max, "parked", 1_000_001)])
-    func `any number of attempts that an operator writes is a number of attempts`(
+    func `any number of attempts that an operator writes is valid`(
         _ written: Int32, _ state: String, _ attempts: Int
     ) async throws {
         try await Stage.with { stage in
@@ -222,7 +223,7 @@ struct SubscriptionTests {
         }
     }
 
-    @Test func `what a handler sends names its message as the cause and stays in its conversation and trace`() async throws {
+    @Test func `a message of a handler has its cause, conversation and trace`() async throws {
         try await Stage.with { stage in
             let answering = Subscription.on(UserRegistered.self, from: Stage.queue) { user, envelope, transaction in
                 #expect(TraceContext.current?.traceIDText == envelope.trace?.traceIDText)
@@ -242,7 +243,7 @@ struct SubscriptionTests {
         }
     }
 
-    @Test func `while the database is away messages are kept, and each takes effect once when it is back`() async throws {
+    @Test func `messages are kept while the database is unavailable, and each has one effect afterwards`() async throws {
         try await Stage.with { stage in
             try await stage.withImpatientPool { pool in
                 try await stage.withRunner([Self.record], pool: pool) { _ in
@@ -281,7 +282,7 @@ struct SubscriptionTests {
         }
     }
 
-    @Test func `a connection lost during COMMIT is cleared up by the claim: one effect`() async throws {
+    @Test func `a connection lost during COMMIT leads to one effect, by the claim`() async throws {
         try await Stage.with { stage in
             let slow = Subscription.on(UserRegistered.self, from: Stage.queue) { user, _, transaction in
                 try await transaction.execute(RecordSlowly(text: user.email))
@@ -299,7 +300,7 @@ struct SubscriptionTests {
 }
 
 extension Stage {
-    /// Lets nobody into the database while `body` runs.
+    /// Refuses all database connections while `body` runs.
     fileprivate func outage(_ body: () async throws -> Void) async throws {
         var server = PostgresPool.Configuration(
             url: database.url.replacing(database.name, with: "postgres"), applicationName: "test")

@@ -25,7 +25,7 @@ struct MigratorTests {
         }
     }
 
-    @Test func `a file that was changed, is gone or comes before an applied one is refused by name`() async throws {
+    @Test func `a file that was changed, is missing or comes before an applied one is refused by name`() async throws {
         try await withDirectories { directories, pool in
             try directories.write(1, "0001_a.sql", "CREATE TABLE a (n bigint);")
             try directories.write(1, "0003_c.sql", "INSERT INTO a VALUES (3);")
@@ -50,7 +50,7 @@ struct MigratorTests {
         }
     }
 
-    @Test func `a file that fails leaves nothing of itself and says which it was`() async throws {
+    @Test func `a failing file leaves no change and is named`() async throws {
         try await withDirectories { directories, pool in
             try directories.write(1, "0001_a.sql", "CREATE TABLE a (n bigint); SELECT 1 / 0;")
             let error = await #expect(throws: PostgresError.self) { try await directories.migrate(pool) }
@@ -118,7 +118,7 @@ struct MigratorTests {
         }
     }
 
-    @Test func `names that are not numbered, stand twice or cannot be read are refused`() async throws {
+    @Test func `unnumbered, repeated and unreadable names are refused`() async throws {
         try await withDirectories { directories, pool in
             try directories.write(1, "1_a.sql", "")
             let unnumbered = await #expect(throws: PostgresError.self) { try await directories.migrate(pool) }

@@ -88,7 +88,7 @@ struct PipelineTests {
         }
     }
 
-    @Test func `a statement that does not parse says so with its type's name`() async throws {
+    @Test func `a statement that does not parse is reported with its type's name`() async throws {
         struct Broken: Statement {
             static let sql = "SELEKT 1"
         }
@@ -101,7 +101,7 @@ struct PipelineTests {
         }
     }
 
-    @Test func `a violated constraint is told by name`() async throws {
+    @Test func `a violated constraint is reported by name`() async throws {
         try await TestDatabase.current.withPool { pool async throws in
             try await pool.transaction { transaction in
                 try await transaction.execute(CreateNote(id: 500, text: "x"))

@@ -1,8 +1,8 @@
-import Contracts
 import EventLoop
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 // The statements that the suites of this directory share.
 

@@ -30,14 +30,14 @@ struct TraceContextTests {
             "", "00", "00-00000000000000000000000000000000-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e473g-00f067aa0ba902b7-01", "00_4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        ]) func `what the recommendation says to ignore is nil`(_ text: String)
+        ]) func `a traceparent that the recommendation ignores is nil`(_ text: String)
     {
         #expect(TraceContext(traceparent: text) == nil)
     }
 }
 
 struct LoggerTests {
-    @Test func `a line has its keys in order and is JSON whatever the values are`() throws {
+    @Test func `a line has its keys in order and is JSON for all values`() throws {
         let pipe = try Pipe()
         let log = Logger(service: "ledger", level: .info, output: LogOutput(descriptor: pipe.writeEnd)).with(["loop": 3])
         let trace = try #require(TraceContext(traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
@@ -70,7 +70,8 @@ struct LoggerTests {
     @Test func `lines beyond the bound are dropped and counted`() throws {
         let pipe = try Pipe()
         let log = Logger(service: "auth", output: LogOutput(descriptor: pipe.writeEnd, bytesMax: 100_000))
-        // The pipe holds 64 KiB and nobody reads yet: the writer is stuck with its first batch.
+        // The pipe holds 64 KiB and the test does not read yet: the writer is stuck with its first
+        // batch.
         for _ in 0..<4_000 { log.info("one more line") }
         var written = 0
         var dropped = 0
@@ -81,7 +82,7 @@ struct LoggerTests {
         #expect(written > 0 && dropped > 0 && written + dropped == 4_000)
     }
 
-    @Test func `flush returns when the lines are out`() throws {
+    @Test func `flush returns when the lines are written`() throws {
         let pipe = try Pipe()
         let log = Logger(service: "auth", output: LogOutput(descriptor: pipe.writeEnd))
         for _ in 0..<10 {
@@ -134,7 +135,7 @@ struct MetricsTests {
         #expect(text.split(separator: "\n").count == 2 + 1_001)
     }
 
-    @Test func `the process tells its memory, time, descriptors and start`() throws {
+    @Test func `the process reports its memory, time, descriptors and start`() throws {
         let metrics = Metrics()
         metrics.addProcessMetrics()
         let text = String(decoding: metrics.render(), as: UTF8.self)
@@ -189,7 +190,7 @@ struct TracerTests {
         span.end()
     }
 
-    @Test func `a collector that is away costs spans, which are counted, and nothing else`() async {
+    @Test func `an unavailable collector costs only spans, which are counted`() async {
         struct Away: Error {}
         let metrics = Metrics()
         let exporter = OTLPExporter(service: "ledger", instance: "i", log: .init(service: "t", level: .error), metrics: metrics) { _ in

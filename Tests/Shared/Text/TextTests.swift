@@ -22,9 +22,9 @@ struct TextTests {
     @Test(arguments: [
         "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00", "2026-01-01T00:00:00.Z", "2026-1-01T00:00:00Z",
     ])
-    func `text that names no time is refused`(text: String) { #expect(Timestamp.read(text) == nil) }
+    func `text that is no time is refused`(text: String) { #expect(Timestamp.read(text) == nil) }
 
-    @Test func `hexadecimal text is read as it was written, in lower case only`() {
+    @Test func `hexadecimal text is read in lower case only`() {
         let bytes = (0...255).map { UInt8($0) }
         #expect(Hex.bytes(Hex.text(bytes)) == bytes)
         #expect(Hex.text([0, 0x0A, 0xFF]) == "000aff")

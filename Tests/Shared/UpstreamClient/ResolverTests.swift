@@ -73,7 +73,7 @@ struct ResolverTests {
         #expect(lookups == 2)
     }
 
-    @Test func `a failure stands for the calls right after it`() async throws {
+    @Test func `a failed look-up is cached for the next calls`() async throws {
         let (answers, lookups) = try await ask(3, good: 0)
         #expect(answers == Array(repeating: "connectFailed", count: 3))
         #expect(lookups == 1)

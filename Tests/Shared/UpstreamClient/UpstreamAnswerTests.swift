@@ -7,7 +7,7 @@ import UpstreamClient
 
 /// Requests as they leave, and every way an answer can be framed.
 struct UpstreamAnswerTests {
-    @Test func `a request leaves as written, without hop-by-hop fields`() async throws {
+    @Test func `a request is sent as written, without hop-by-hop fields`() async throws {
         let seen = Mutex("")
         let server = ScriptedServer { peer in
             let text = peer.request() ?? ""
@@ -48,7 +48,7 @@ struct UpstreamAnswerTests {
         ("200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", "200 x", false),
         ("200 OK\r\nContent-Length: 1\r\n\r\nxtra", "200 x", false),
     ])
-    func `an answer is whole however it is framed`(_ answer: String, _ expected: String, _ isKept: Bool) async throws {
+    func `an answer is complete with every framing`(_ answer: String, _ expected: String, _ isKept: Bool) async throws {
         let server = ScriptedServer { peer in while peer.request() != nil { peer.send("HTTP/1.1 \(answer)") } }
         try await onLoop {
             let pool = try pool(server.port)
@@ -112,7 +112,7 @@ struct UpstreamAnswerTests {
     @Test(arguments: [
         "Content-Length: 10\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", "Transfer-Encoding: chunked\r\n\r\n9\r\nhalf",
     ])
-    func `an upstream that dies in its body gives what came and then an error`(_ start: String) async throws {
+    func `an upstream that dies in its body gives the received bytes and then an error`(_ start: String) async throws {
         let server = ScriptedServer { peer in
             _ = peer.request()
             peer.send("HTTP/1.1 200 OK\r\n\(start)")
@@ -131,7 +131,7 @@ struct UpstreamAnswerTests {
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ])
-    func `what can be read in two ways is no answer`(_ answer: String) async throws {
+    func `an ambiguous answer is refused`(_ answer: String) async throws {
         let server = ScriptedServer { peer in
             _ = peer.request()
             peer.send(answer)
@@ -161,7 +161,8 @@ struct UpstreamAnswerTests {
     }
 
     @Test func `an answer that comes before the request was read is still the answer`() async throws {
-        // Until the test has looked, the server reads nothing: the request cannot be out before its answer is in.
+        // The server reads nothing before the test has looked: the answer is in before the request
+        // is out.
         let hasLooked = Gate(on: loop)
         let server = ScriptedServer { peer in
             peer.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")

@@ -39,7 +39,7 @@ struct UpstreamFlowTests {
         }
     }
 
-    @Test func `a call that nobody reads buffers a bounded piece`() async throws {
+    @Test func `an unread call buffers a bounded piece`() async throws {
         let blocked = Gate(on: loop)
         let sent = Mutex(0)
         let server = ScriptedServer { peer in
@@ -222,7 +222,7 @@ struct UpstreamAcknowledgementTests {
         }
     }
 
-    @Test func `a call that was answered is acknowledged, also when it is over`() async throws {
+    @Test func `a call that was answered is acknowledged, also after its end`() async throws {
         let server = ScriptedServer { peer in
             _ = peer.request()
             peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")

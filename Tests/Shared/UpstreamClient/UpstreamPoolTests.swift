@@ -187,7 +187,7 @@ struct UpstreamPoolTests {
         #expect(server.connections == 1)
     }
 
-    @Test func `waiting in line has an end, and a call that gave up makes room`() async throws {
+    @Test func `a wait in line has a deadline, and a call that gave up makes room`() async throws {
         let server = ScriptedServer { peer in _ = peer.waitForHangup() }
         try await onLoop {
             let pool = try pool(server.port) { ($0.connectionsMax, $0.waitingMax, $0.waitWithin) = (1, 1, .milliseconds(50)) }
@@ -261,7 +261,7 @@ struct OriginTests {
         "", "ftp://x", "http://", "http://a/b", "http://u@h", "http://h:0", "http://h:70000", "http://h:+1", "http://h h", "http://[::1",
         "http://h:", "https:/x", "http://h\r\n",
     ])
-    func `anything else is refused`(_ text: String) {
+    func `any other origin is refused`(_ text: String) {
         #expect(Origin(text) == nil)
     }
 }

@@ -40,7 +40,7 @@ extension UpstreamPool {
     }
 }
 
-/// What a sink has seen. Touched on the loop only.
+/// The bytes and events that a sink has seen. Touched on the loop only.
 final class Seen: @unchecked Sendable {
     var bytes: [UInt8] = []
     var calls = 0
@@ -56,7 +56,7 @@ final class Seen: @unchecked Sendable {
 final class ClosingServer: Sendable {
     enum End: Sendable {
         case close, reset
-        /// As a load balancer ends an idle connection.
+        /// The answer with which a load balancer ends an idle connection.
         case requestTimeout
     }
 

@@ -1,7 +1,7 @@
 import HTTP
 import JSON
 
-/// What the simulator reads of a chat completion request.
+/// The members that the simulator reads of a chat completion request.
 struct ChatRequest: Sendable {
     let model: String
     let streams: Bool

@@ -1,6 +1,6 @@
 import HTTP
 
-/// What a model of the simulator does.
+/// The behaviour of a model of the simulator.
 ///
 /// A piece is what one streamed chunk carries, and counts as one completion token; four bytes, as tokens of English have.
 struct Scenario: Sendable {

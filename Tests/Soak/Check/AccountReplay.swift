@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// The replay of one account's journal by the oracle. The oracle gets the driver's questions in the
 /// order of the account's chain, and must decide the same.

@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// A fact about the ledger that breaks its promise.
 struct Difference: Hashable, Error, CustomStringConvertible {

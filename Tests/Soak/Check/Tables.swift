@@ -1,5 +1,6 @@
 import Contracts
 import Postgres
+import Values
 
 /// The ledger's tables at one moment, read as an auditor does: by the superuser, past every service.
 struct Tables: Sendable {

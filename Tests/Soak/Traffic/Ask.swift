@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// One request of the driver to the ledger. One id may have several asks with different content, on
 /// purpose.

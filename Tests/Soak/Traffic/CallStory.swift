@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// One call to a model, as its proxy reports it to the ledger, from the hold to the end. It is
 /// drawn before it begins, so that the answers of the ledger do not change what is drawn later.

@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// An account and the way it is used.
 struct Customer: Sendable {

@@ -1,4 +1,4 @@
-import Contracts
+import Values
 
 /// The source of everything random in a soak, from its seed (SplitMix64).
 struct Dice: RandomNumberGenerator, Sendable {

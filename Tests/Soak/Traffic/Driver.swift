@@ -1,6 +1,7 @@
 import AMQP
 import Contracts
 import EventLoop
+import Values
 
 /// Plays the stories of all customers and keeps the book of what was asked and answered.
 final class Driver: @unchecked Sendable {

@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// One grant as billing sends it to the ledger, with its reversals in any order, and the same id
 /// with other content. It is drawn before it begins.

@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// A hold that becomes overdue while an operator's session has the account's row locked. 10 credits
 /// are granted, 8 are held, 7 are used. The settlement is in the queue in time, so it is not late.

@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 /// Questions that are refused and redelivered. One hold has all credits, and an operator locks the
 /// account's row, so questions wait at the ledger. Then the connection that brought them is closed.

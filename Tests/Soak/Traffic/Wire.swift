@@ -5,6 +5,7 @@ import HTTPClient
 import JSON
 import Postgres
 import Telemetry
+import Values
 
 /// The soak's connections:
 ///

@@ -1,14 +1,14 @@
-import Contracts
 import JSON
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct AuditRouteTests {
-    @Test func `the last audit is told as it was found then`() async throws {
+    @Test func `the last audit is returned as it was recorded`() async throws {
         try await withServer { server in
             let admin = server.person(isAdmin: true)
             let none = try await server.ask("GET", "/api/admin/credits/audit?last=true", as: admin)

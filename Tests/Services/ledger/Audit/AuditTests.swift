@@ -1,7 +1,7 @@
-import Contracts
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -9,7 +9,7 @@ import Testing
 /// not damaged with it.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct AuditTests {
-    @Test func `a ledger that everything happened to is consistent`() async throws {
+    @Test func `a ledger with every kind of entry is consistent`() async throws {
         try await withLedgers { ledgers in
             _ = try await People(in: ledgers[0])
             let audit = try await Audit.run(on: ledgers[0].pool)
@@ -20,7 +20,7 @@ struct AuditTests {
     }
 
     @Test(arguments: Damage.all)
-    func `one damaged row is named`(damage: Damage) async throws {
+    func `the audit names one damaged row`(damage: Damage) async throws {
         try await withLedgers { ledgers in
             let people = try await People(in: ledgers[0])
             let found = try await ledgers[0].findings(after: damage.sql(people))

@@ -1,9 +1,9 @@
-import Contracts
 import Glibc
 import JSON
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -48,7 +48,7 @@ struct CommandTests {
         }
     }
 
-    @Test func `an audit that cannot be run is neither consistent nor not`() throws {
+    @Test func `an audit that could not be run has a status of its own`() throws {
         #expect(try LedgerProcess("audit", database: nil).end() == (2, "ledger: DATABASE_URL is not set\n"))
         #expect(try LedgerProcess("audit", database: "postgresql://nobody@127.0.0.1:1/nowhere").end().status == 2)
         #expect(try LedgerProcess("audit", environment: ["LOG_LEVEL": "loud"]).end().status == 2)
@@ -56,7 +56,7 @@ struct CommandTests {
         #expect(try LedgerProcess("audit", "--all", "--all").end().status == 64)
     }
 
-    @Test func `ledger detach-month says whether the month may leave, and why not`() throws {
+    @Test func `ledger detach-month reports whether the month can be detached, and why not`() throws {
         let now = JournalMonth(of: Instant.now())
         // A fresh journal begins with the month before this one.
         let first = JournalMonth(index: now.index - 1)
@@ -104,6 +104,6 @@ struct LedgerProcess {
 }
 
 extension TestDatabase {
-    /// For a process, which has no search path of the test's.
+    /// The URL for a process, which does not have the test's search path.
     var ledgerURL: String { url + (url.contains("?") ? "&" : "?") + "options=-csearch_path%3D\(schema)" }
 }

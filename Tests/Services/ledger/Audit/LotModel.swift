@@ -1,5 +1,6 @@
 import Contracts
 import TestSupport
+import Values
 
 @testable import Ledger
 

@@ -6,7 +6,7 @@ import Testing
 
 /// The auditor's replay against the engine, on commands drawn by a seed: one burns at each charge, the other when it must look.
 struct LotReplayTests {
-    @Test func `the replay and the engine agree on the lots of everything that was ever asked`() {
+    @Test func `the replay and the engine agree on the lots of every account`() {
         let seed = drawSeed()
         for round in 0..<30 {
             var model = LotModel(seed: seed &+ UInt64(round))
@@ -20,7 +20,7 @@ struct LotReplayTests {
         }
     }
 
-    @Test func `the replay goes on from the opening of any moment as if it had come all the way`() {
+    @Test func `a replay from any opening gives the same lots as a replay from the start`() {
         let seed = drawSeed()
         var model = LotModel(seed: seed)
         for _ in 0..<200 { model.step() }

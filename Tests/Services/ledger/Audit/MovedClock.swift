@@ -1,6 +1,6 @@
-import Contracts
 import Postgres
 import TestSupport
+import Values
 
 @testable import Ledger
 

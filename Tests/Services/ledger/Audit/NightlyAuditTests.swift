@@ -1,10 +1,10 @@
-import Contracts
 import EventLoop
 import Postgres
 import Synchronization
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -14,15 +14,15 @@ struct NightlyAuditTests {
         ("2026-11-20T03:30:00Z", "2026-11-20T03:30:00Z"), ("2026-11-20T23:59:59Z", "2026-11-20T03:30:00Z"),
         ("2026-11-20T03:29:59.999999Z", "2026-11-19T03:30:00Z"), ("2026-03-01T00:00:00Z", "2026-02-28T03:30:00Z"),
     ])
-    func `the last time of day before a moment`(now: String, expected: String) throws {
+    func `the last occurrence of a time of day before a moment is found`(now: String, expected: String) throws {
         let time = try #require(TimeOfDay("03:30"))
         #expect(time.last(before: try #require(Instant(now))) == Instant(expected))
     }
 
     @Test(arguments: ["3:30", "24:00", "03:60", "03:30:00", "noon", ""])
-    func `what is no time of day is refused`(text: String) { #expect(TimeOfDay(text) == nil) }
+    func `a malformed time of day is refused`(text: String) { #expect(TimeOfDay(text) == nil) }
 
-    @Test func `of several ledgers one audits each night, and a missed night is made up for once`() async throws {
+    @Test func `one of several ledgers audits each night, and a missed night is made up for once`() async throws {
         try await withAuditors(3) { auditors in
             let clock = ManualClock("2030-01-01T03:29:00Z")
             let nights = try auditors.map { NightlyAudit($0, at: try night, interval: .milliseconds(5), now: { clock.now }, log: silent) }
@@ -44,7 +44,7 @@ struct NightlyAuditTests {
         }
     }
 
-    @Test func `one of those who come at once audits`() async throws {
+    @Test func `one of several simultaneous requests audits`() async throws {
         try await withAuditors(3) { auditors in
             let due = try #require(Instant("2031-01-01T03:30:00Z"))
             let runs = try await concurrently(6) { try await auditors[$0 % 3].run(due: due) }
@@ -54,7 +54,7 @@ struct NightlyAuditTests {
         }
     }
 
-    @Test func `a night's finding is kept and told by every ledger`() async throws {
+    @Test func `a finding of the night is stored, and every ledger reports it`() async throws {
         try await withAuditors(2) { auditors in
             let clock = ManualClock("2032-01-01T00:00:00Z")
             let account = AccountID.make()

@@ -1,5 +1,6 @@
 import Contracts
 import Postgres
+import Values
 
 @testable import Ledger
 

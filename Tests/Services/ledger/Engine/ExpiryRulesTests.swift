@@ -1,5 +1,5 @@
-import Contracts
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -22,7 +22,7 @@ struct ExpiryRulesTests {
         #expect(seen(ledger.do(ledger.expiry(of: id), on: id)) == .noted)
     }
 
-    @Test func `an expiry that comes twice is the first of the two only, however late it comes again`() {
+    @Test func `a redelivered first expiry is never the second one, however late it comes`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
@@ -38,7 +38,7 @@ struct ExpiryRulesTests {
         #expect(ledger.posted == credits(8))
     }
 
-    @Test func `no time ends a hold without an expiry`() {
+    @Test func `a hold without an expiry never ends by time`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(8), on: id)
@@ -62,7 +62,7 @@ struct ExpiryRulesTests {
         #expect(ledger.journal.filter { $0.kind == .expire }.count == 1)
     }
 
-    @Test func `a report above the hold expires at the credits that are there, and the rest is overage`() {
+    @Test func `a hold with a report above it expires at the available credits, and the rest is overage`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
@@ -91,7 +91,7 @@ struct ExpiryRulesTests {
         #expect(ledger.posted == credits(9))
     }
 
-    @Test func `a report moves the expiry only when half of its time is gone`() {
+    @Test func `a report moves the expiry only when half of its time has passed`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
@@ -121,7 +121,7 @@ struct ExpiryRulesTests {
         #expect(ledger.posted == credits(5))
     }
 
-    @Test func `a late settlement below the expiry's amount gives the difference back`() {
+    @Test func `a late settlement below the expiry's amount returns the difference`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
@@ -132,7 +132,7 @@ struct ExpiryRulesTests {
         #expect(ledger.posted == credits(9))
     }
 
-    @Test func `a late settlement takes the amount that its hold had put aside, below zero if need be, and no more`() {
+    @Test func `a late settlement takes the amount that its hold had reserved, even below zero, and no more`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
@@ -148,7 +148,7 @@ struct ExpiryRulesTests {
         #expect(ledger.available == credits(2))
     }
 
-    @Test func `void and report after the expiry change nothing`() {
+    @Test func `a void or a report after the expiry has no effect`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
@@ -160,7 +160,7 @@ struct ExpiryRulesTests {
         #expect(ledger.posted == credits(8))
     }
 
-    @Test func `an expiry or a report under another account changes nothing`() {
+    @Test func `an expiry or a report under another account has no effect`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         let stranger = AccountID.make()
@@ -172,7 +172,7 @@ struct ExpiryRulesTests {
         #expect(ledger.state == before)
     }
 
-    @Test func `the hold again after its expiry answers with the first and holds nothing`() {
+    @Test func `a repeated hold after its expiry gets the first answer and reserves nothing`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)

@@ -1,10 +1,11 @@
 import Contracts
 import Testing
+import Values
 
 @testable import Ledger
 
 struct ExtendRulesTests {
-    @Test func `an extend adds to the hold, and settling frees what is left of both`() {
+    @Test func `an extension adds to the hold, and settling releases the rest of both`() {
         var ledger = Scenario(balance: 20)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
@@ -16,7 +17,7 @@ struct ExtendRulesTests {
         #expect(ledger.posted == credits(8))
     }
 
-    @Test func `of 3 credits an extend gets what there is, down to the least useful`() {
+    @Test func `an extension gets the available credits, down to the least`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(7), on: id)
@@ -25,7 +26,7 @@ struct ExtendRulesTests {
         #expect(ledger.held == credits(10))
     }
 
-    @Test func `an extend waits for credits that other holds keep, as a hold does`() {
+    @Test func `an extension waits for credits of other holds, like a hold`() {
         var ledger = Scenario(balance: 10)
         let (id, other) = (ledger.id(), ledger.id())
         ledger.do(hold(3), on: id)
@@ -41,7 +42,7 @@ struct ExtendRulesTests {
         #expect(seen(ledger.do(extend(2, by: 6, usual: 6, least: 1), on: id)) == .applied(5))
     }
 
-    @Test func `a redelivered extend is answered from its row or not at all`() {
+    @Test func `a redelivered extension is answered from its row or not decided`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(3), on: id)
@@ -53,7 +54,7 @@ struct ExtendRulesTests {
         #expect(ledger.held == credits(5))
     }
 
-    @Test func `a refused extend leaves what is held as it was, writes nothing, and has reported all the same`() {
+    @Test func `a refused extension leaves the hold unchanged, writes no row, and still reports`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(10), on: id)
@@ -68,7 +69,7 @@ struct ExtendRulesTests {
         #expect(ledger.posted == credits(2))
     }
 
-    @Test func `the same step again answers with the first, other content is a conflict, and steps come in any order`() {
+    @Test func `a repeated step gets the first answer, other content is a conflict, and steps come in any order`() {
         var ledger = Scenario(balance: 20)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
@@ -79,7 +80,7 @@ struct ExtendRulesTests {
         #expect(ledger.held == credits(15))
     }
 
-    @Test func `there is nothing to extend before the hold, after a refused one, or after the end`() {
+    @Test func `a charge has no hold to extend before its hold, after a refused one, or after its end`() {
         var ledger = Scenario(balance: 10)
         let (early, refused, ended) = (ledger.id(), ledger.id(), ledger.id())
         #expect(seen(ledger.do(extend(1, by: 1), on: early)) == .refused(.notHeld))
@@ -92,7 +93,7 @@ struct ExtendRulesTests {
         #expect(seen(ledger.do(extend(1, by: 1), on: ended)) == .refused(.alreadyResolved))
     }
 
-    @Test func `an extend prolongs the hold and raises what an expiry takes`() {
+    @Test func `an extension prolongs the hold and raises the charge of an expiry`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(4), on: id)
@@ -120,12 +121,12 @@ struct ExtendRulesTests {
         #expect(seen(ledger.do(extend(2, by: 2), on: id)) == .refused(.alreadyResolved))
     }
 
-    @Test func `another account's extend is a conflict, whether the hold runs, is over, is swept or is another thing`() {
+    @Test func `an extension under another account is a conflict in every state of the hold`() {
         var ledger = Scenario(balance: 10)
         let (id, granted, ended) = (ledger.id(), ledger.id(), ledger.id())
         let stranger = AccountID.make()
         func attempt(_ id: ChargeID) -> Seen {
-            // What the store loads for the stranger: the hold by its id, and not the account it belongs to.
+            // The store loads the hold by its id, without the account that it belongs to.
             let command = Command(id: id, account: stranger, action: extend(1, by: 1))
             return seen(ledger.state.slice(for: [command], now: ledger.now).apply([command], now: ledger.now).decisions[0])
         }
@@ -142,7 +143,7 @@ struct ExtendRulesTests {
         #expect(seen(ledger.do(extend(1, by: 1), on: granted)) == .conflict)
     }
 
-    @Test func `an extend is held to the limits like a hold, and the key's as they were at its hold`() {
+    @Test func `an extension obeys the limits like a hold, with the key's limits of its hold`() {
         var ledger = Scenario(balance: 100)
         let key = APIKeyID(rawValue: "key-1")
         let id = ledger.id()

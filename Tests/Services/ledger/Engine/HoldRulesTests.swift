@@ -1,10 +1,11 @@
 import Contracts
 import Testing
+import Values
 
 @testable import Ledger
 
 struct HoldRulesTests {
-    @Test func `a hold puts credits aside and leaves them posted`() {
+    @Test func `a hold reserves credits and does not charge them`() {
         var ledger = Scenario(balance: 10)
         #expect(seen(ledger.do(hold(4))) == .applied(4))
         #expect(ledger.posted == credits(10))
@@ -31,7 +32,7 @@ struct HoldRulesTests {
     }
 
     @Test(arguments: [(10, 1, Seen.applied(3)), (10, 3, .applied(3)), (10, 4, .refused(.insufficientFunds)), (2, 1, .applied(2))])
-    func `of 3 credits a hold gets what there is, down to the least useful`(amount: Int64, least: Int64, expected: Seen) {
+    func `a hold gets the available credits, down to the least`(amount: Int64, least: Int64, expected: Seen) {
         var ledger = Scenario(balance: 3)
         #expect(seen(ledger.do(hold(amount, least: least))) == expected)
     }
@@ -44,7 +45,7 @@ struct HoldRulesTests {
         #expect(ledger.journal.count == 1)
     }
 
-    @Test func `a redelivered hold is answered from its row or not at all`() {
+    @Test func `a redelivered hold is answered from its row or not decided`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         var again = Command(id: id, account: ledger.account, action: hold(4))
@@ -55,7 +56,7 @@ struct HoldRulesTests {
         #expect(ledger.apply([again]).map(seen) == [.duplicate(4)])
     }
 
-    @Test func `the same hold again answers with the first`() {
+    @Test func `a repeated hold gets the first answer`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         #expect(seen(ledger.do(hold(20, least: 1), on: id)) == .applied(10))
@@ -101,7 +102,7 @@ struct HoldRulesTests {
         #expect(seen(ledger.do(hold(20, least: 10))) == .awaiting(2))
     }
 
-    @Test func `while other holds keep the rest a hold insists on the usual amount, and its last question takes less`() {
+    @Test func `a hold needs the usual amount while other holds keep the rest, and its last question takes less`() {
         var ledger = Scenario(balance: 10)
         let (running, id) = (ledger.id(), ledger.id())
         ledger.do(hold(8), on: running)
@@ -109,12 +110,12 @@ struct HoldRulesTests {
         #expect(seen(ledger.do(hold(9, usual: 4, least: 1, isLast: true), on: id)) == .applied(2))
     }
 
-    @Test func `with no other hold the least is taken at once`() {
+    @Test func `a hold without other holds takes the least at once`() {
         var ledger = Scenario(balance: 2)
         #expect(seen(ledger.do(hold(9, usual: 4, least: 1))) == .applied(2))
     }
 
-    @Test func `a hold does not insist on more than there would be with nothing held`() {
+    @Test func `a hold does not need more than would be available with nothing held`() {
         var ledger = Scenario(balance: 3)
         let other = ledger.id()
         ledger.do(hold(1), on: other)
@@ -131,7 +132,7 @@ struct HoldRulesTests {
             (100, 0, 1_000, 1, 25), (100, 20, 1_000, 1, 5), (100, 0, 10, 1, 10), (100, 0, 1_000, 40, 40), (100, 20, 1_000, 40, 40),
             (30, 0, 1_000, 40, 30),
         ] as [(Int64, Int64, Int64, Int64, Int64)])
-    func `without a caller's limit a hold takes a share, never less than the usual amount or all there is`(
+    func `a hold without a client's limit takes a share, at least the usual amount or all that is available`(
         balance: Int64, held: Int64, most: Int64, usual: Int64, expected: Int64
     ) {
         var ledger = Scenario(balance: balance)
@@ -139,7 +140,7 @@ struct HoldRulesTests {
         #expect(seen(ledger.do(hold(most, usual: usual, least: 1, share: true))) == .applied(expected))
     }
 
-    @Test func `a share is a share of what credits and every limit leave`() {
+    @Test func `a share is a part of what credits and every limit leave`() {
         var ledger = Scenario(balance: 1_000)
         ledger.set { $0.limits.daily = credits(8) }
         #expect(seen(ledger.do(hold(500, usual: 1, least: 1, share: true))) == .applied(2))
@@ -148,7 +149,7 @@ struct HoldRulesTests {
         #expect(seen(ledger.do(hold(500, usual: 1, least: 1, share: true, keyLimits: limits), key: key)) == .applied(1))
     }
 
-    @Test func `of ten credits forty calls without a limit get shares, and each at least the usual while there is enough`() {
+    @Test func `forty calls without a limit share ten credits, and each gets at least the usual while there is enough`() {
         var ledger = Scenario(balance: 1_000)
         var granted: [Int64] = []
         for _ in 0..<40 {

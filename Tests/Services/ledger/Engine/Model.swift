@@ -1,6 +1,7 @@
 import Contracts
 import JSON
 import TestSupport
+import Values
 
 @testable import Ledger
 
@@ -15,12 +16,12 @@ struct Model {
     var oracle: Oracle
     var now: Instant
     let accounts: [AccountID]
-    /// Of each account two, one of which mostly has limits.
+    /// Two keys for each account, one of which mostly has limits.
     let keys = [APIKeyID(rawValue: "key-1"), APIKeyID(rawValue: "key-2")]
     private var keyLimits: [KeySpending.ID: SpendingLimits] = [:]
     private var dues: [ChargeID: Instant] = [:]
     private var charges: [ChargeID] = []
-    /// Of grants, some of which have not come yet.
+    /// The ids of grants, some of which have not come yet.
     private var grants: [ChargeID] = []
 
     static let limits: Limits = {
@@ -62,7 +63,7 @@ struct Model {
         now = next < end ? max(now, next) : min(now + .seconds(1), end)
     }
 
-    /// What an owner may set any time.
+    /// Changes a setting that an owner may change at any time.
     mutating func changeSettings() -> AccountID? {
         guard chance(1, in: 6) else { return nil }
         let account = accounts.randomElement(using: &random)!
@@ -145,7 +146,7 @@ struct Model {
         return Command(id: id, account: account(of: id), action: .grant(kind, amount: amount(3...40), expiresAt: drawEnd()))
     }
 
-    /// Of a grant that came, that will come, or that nobody ever hears of.
+    /// Draws a reversal of a grant that came, that will come, or that never comes.
     private mutating func drawReversal() -> Command {
         let grant = drawGrantID()
         let repeated = chance(1, in: 6) ? charges.suffix(6).randomElement(using: &random) : nil
@@ -218,7 +219,7 @@ struct Model {
         return (ruling.decisions, ruling.alerts)
     }
 
-    /// What a sweep of everything has the oracle tell.
+    /// Sweeps all accounts, and returns the oracle's alerts.
     mutating func sweep() -> [AccountID: [BalanceAlert]] {
         let before = accounts.map { oracle.memory($0).alerts.count }
         oracle.tick(now, Set(accounts))
@@ -236,7 +237,7 @@ struct Model {
         return (decisions, Dictionary(uniqueKeysWithValues: alerts))
     }
 
-    /// Of one account's rows.
+    /// Returns the first difference in the rows of one account.
     private func difference(of id: AccountID) -> String? {
         let memory = oracle.memory(id)
         let row = state.accounts[id] ?? Account(id: id)
@@ -318,7 +319,7 @@ extension Command {
 }
 
 extension UsageRow {
-    /// As `ON CONFLICT DO UPDATE` adds them.
+    /// Adds a row like `ON CONFLICT DO UPDATE`.
     mutating func add(_ other: UsageRow) {
         entries += other.entries
         credits += other.credits
@@ -348,7 +349,7 @@ extension LedgerState {
         return slice
     }
 
-    /// What the store writes.
+    /// Applies the writes of the store.
     mutating func merge(_ before: LedgerState, _ ruling: Ruling) {
         let changes = Changes(from: before, to: ruling.state)
         for account in changes.accounts { accounts[account.id] = account }

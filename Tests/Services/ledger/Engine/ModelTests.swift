@@ -2,13 +2,14 @@ import Contracts
 import Glibc
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
 /// Compares the engine with the oracle. `TEST_SEED` repeats a run; `LEDGER_MODEL_STEPS` makes it
 /// longer.
 struct ModelTests {
-    @Test func `the engine and the oracle agree on everything that was ever asked`() {
+    @Test func `the engine and the oracle agree on every decision`() {
         let seed = drawSeed()
         // Many short lives rather than one long: the oracle's work grows with the square of what happened.
         var left = Int(modelSetting("LEDGER_MODEL_STEPS") ?? 3_000)
@@ -61,7 +62,7 @@ struct ModelTests {
 func modelSetting(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }
 
 extension LedgerState {
-    /// With every book as of the balance: when it was last looked at is nobody's business.
+    /// Brings every book up to the balance: the time of the last look does not matter.
     fileprivate var settled: LedgerState {
         var state = self
         for (id, book) in books {

@@ -1,14 +1,16 @@
 import Contracts
+import Values
 
 // The soak compiles this file together with the engine, because executables cannot be imported.
 #if !SOAK
     @testable import Ledger
 #endif
 
-/// What the ledger should do, said a second time and differently: no balance, lot or sum is kept, each question is answered by going
-/// through everything that ever happened. Slow, and written from the rules, not from the engine.
+/// A second statement of the ledger's rules, in another form. It keeps no balance, lot or sum: it
+/// answers each question from the list of all events. Slow, and written from the rules, not from
+/// the engine.
 struct Oracle {
-    /// What was asked under one id, and what came of it.
+    /// The commands of one id, and their results.
     struct Charge {
         var opening: (command: Command, isApplied: Bool, amount: Credits)?
         var extensions: [Int64: (command: Command, amount: Credits)] = [:]
@@ -26,7 +28,7 @@ struct Oracle {
         var isExpired: Bool { end != nil && end?.command == nil }
     }
 
-    /// What its owner or an operator set.
+    /// The settings of the owner or an operator.
     struct Settings {
         var limits = SpendingLimits()
         var level: Credits?
@@ -46,7 +48,7 @@ struct Oracle {
     var charges: [ChargeID: Charge] = [:]
     var memories: [AccountID: OracleMemory] = [:]
     var settings: [AccountID: Settings] = [:]
-    /// Of API keys, as their last granted hold under limits carried them.
+    /// The limits of API keys, from the last granted hold under limits of each.
     var keyLimits: [KeySpending.ID: SpendingLimits] = [:]
     var reversals: [(account: AccountID, grant: ChargeID, target: Credits, version: Int64)] = []
     var counted: [Counted] = []
@@ -61,7 +63,8 @@ struct Oracle {
     func posted(_ account: AccountID) -> Credits { memory(account).posted }
     func held(_ account: AccountID) -> Credits { memory(account).held }
 
-    /// What a new hold or charge may take, but for limits; below zero while something is owed.
+    /// The credits that a new hold or charge may take, without limits; below zero while the account
+    /// owes.
     private func free(_ account: AccountID, without hold: Credits = .zero) -> Credits {
         posted(account) - held(account) + hold + (settings[account]?.overdraft ?? .zero)
     }
@@ -156,7 +159,7 @@ struct Oracle {
         note(account, .levelSet)
     }
 
-    /// What is over goes, as far as no running hold needs it.
+    /// Expires every due lot, except credits that open holds reserve.
     private mutating func endLots(_ account: AccountID) {
         while let lot = memory(account).firstOver(at: now) {
             let gone = min(lot.remaining, posted(account) - held(account))
@@ -195,7 +198,7 @@ struct Oracle {
         asks(command) == asks(stored) ? .duplicate(whole(amount)) : .conflict
     }
 
-    /// What a command asks for, without what may differ between repetitions.
+    /// Returns the content of a command without the parts that may differ between repetitions.
     private func asks(_ command: Command) -> Command {
         let action: Command.Action =
             switch command.action {
@@ -406,7 +409,7 @@ struct Oracle {
         }
         if let known = reversal(of: grant, account), version <= known.version { return refuse(.superseded) }
         let lot = memory(account).lots.first { $0.id == grant }
-        // What its end took is with nobody, so it cannot be taken back.
+        // Expired credits are gone, so they cannot be taken back.
         let difference = lot.map { min(target, $0.amount - $0.ended) - $0.takenBack } ?? .zero
         let rest = posted(account) - difference
         if rest > limits.balanceMax || rest - held(account) < -limits.balanceMax { return refuse(.outOfRange) }

@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 // The soak compiles this file together with the engine, because executables cannot be imported.
 #if !SOAK
@@ -211,7 +212,7 @@ struct OracleMemory {
 extension OracleMemory.What {
     fileprivate var isLevelSet: Bool { if case .levelSet = self { true } else { false } }
 
-    /// Of the balance.
+    /// The change of the balance.
     var change: Credits {
         switch self {
         case .held, .letGo, .ranOut, .levelSet: .zero

@@ -1,5 +1,5 @@
-import Contracts
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -25,7 +25,7 @@ struct RangeRulesTests {
         #expect(seen(ledger.do(reverse(grants[4], most, version: 1))) == .applied(most))
     }
 
-    @Test func `what reversals give back takes no balance beyond the range`() {
+    @Test func `credits that reversals return take no balance beyond the range`() {
         var ledger = Scenario()
         var grants: [ChargeID] = []
         for _ in 0..<3 {
@@ -55,7 +55,7 @@ struct RangeRulesTests {
         #expect(ledger.journal.last?.overage == credits(most))
     }
 
-    @Test func `what late settlements give back takes no balance beyond the range`() {
+    @Test func `credits that late settlements return take no balance beyond the range`() {
         var ledger = Scenario(balance: most)
         var calls: [ChargeID] = []
         for _ in 0..<6 {
@@ -72,7 +72,7 @@ struct RangeRulesTests {
         #expect(ledger.lots.reduce(0, +) == 4_000_000_000)
     }
 
-    @Test func `the largest overdraft that the table is read with leaves the range to nothing`() {
+    @Test func `the largest overdraft keeps every balance within the range`() {
         var ledger = Scenario(balance: 4)
         for _ in 0..<3 { ledger.do(grant(.topup, most)) }
         ledger.set { $0.overdraft = .countedMax }
@@ -89,7 +89,7 @@ struct RangeRulesTests {
         #expect(seen(ledger.do(hold(1))) == .refused(.insufficientFunds))
     }
 
-    @Test func `times at the ends of their range are lived through`() {
+    @Test func `times at the ends of their range are handled`() {
         var ledger = Scenario(balance: 10)
         #expect(seen(ledger.do(hold(1, for: .milliseconds(Int64.max)))) == .applied(1))
         #expect(

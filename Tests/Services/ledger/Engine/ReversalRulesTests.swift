@@ -1,10 +1,10 @@
-import Contracts
 import Testing
+import Values
 
 @testable import Ledger
 
 struct ReversalRulesTests {
-    @Test func `a reversal takes back what it states, from its own lot first`() {
+    @Test func `a reversal takes back its target, from its own lot first`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(grant(.bonus, 20), on: id)
@@ -14,7 +14,7 @@ struct ReversalRulesTests {
         #expect(ledger.journal.last?.grant == id)
     }
 
-    @Test func `what its own lot has no more it takes from the others in their order, then from nothing`() {
+    @Test func `a reversal takes the rest from the other lots in their order, then below zero`() {
         var ledger = Scenario(balance: 4)
         let id = ledger.id()
         ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(60)), on: id)
@@ -32,7 +32,7 @@ struct ReversalRulesTests {
         #expect(ledger.state.accounts[ledger.account]?.owed == .zero)
     }
 
-    @Test func `a target is a total: said again it takes nothing, raised the difference, lowered it gives back`() {
+    @Test func `a target is a total: repeated it takes nothing, raised the difference, and lowered it returns credits`() {
         var ledger = Scenario()
         let id = ledger.id()
         ledger.do(grant(.purchase, 20), on: id)
@@ -44,7 +44,7 @@ struct ReversalRulesTests {
         #expect(ledger.lots == [20])
     }
 
-    @Test func `of several the highest version counts, in whatever order they come`() {
+    @Test func `the highest version of several reversals counts, in any order`() {
         var ledger = Scenario()
         let id = ledger.id()
         ledger.do(grant(.purchase, 20), on: id)
@@ -54,7 +54,7 @@ struct ReversalRulesTests {
         #expect(ledger.posted == credits(17))
     }
 
-    @Test func `the same reversal again is answered as the first time, and other content under its id is a conflict`() {
+    @Test func `a repeated reversal gets the first answer, and other content under its id is a conflict`() {
         var ledger = Scenario()
         let (id, reversal) = (ledger.id(), ledger.id())
         ledger.do(grant(.purchase, 20), on: id)
@@ -80,7 +80,7 @@ struct ReversalRulesTests {
         #expect(ledger.lots == [20])
     }
 
-    @Test func `a grant that was taken back whole before it came opens no account, and opens it when that is undone`() {
+    @Test func `a grant that was reversed before it came opens no account until the reversal is undone`() {
         var ledger = Scenario()
         let id = ledger.id()
         ledger.do(reverse(id, 50, version: 1))
@@ -98,7 +98,7 @@ struct ReversalRulesTests {
         #expect(ledger.posted == credits(10))
     }
 
-    @Test func `what a lot's end took is not taken back again`() {
+    @Test func `expired credits are not taken back again`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(grant(.planGrant, 20, until: ledger.now + .seconds(60)), on: id)
@@ -110,7 +110,7 @@ struct ReversalRulesTests {
         #expect(ledger.posted == credits(5))
     }
 
-    @Test func `what is given back to a lot that is over ends at once`() {
+    @Test func `credits that are returned to an expired lot expire at once`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(grant(.planGrant, 20, until: ledger.now + .seconds(60)), on: id)
@@ -123,7 +123,7 @@ struct ReversalRulesTests {
         #expect(ledger.lot(id)?.expired == credits(20))
     }
 
-    @Test func `a running hold keeps what it put aside, and what it frees makes good what is owed`() {
+    @Test func `an open hold keeps its credits, and credits that it releases lower the debt`() {
         var ledger = Scenario()
         let (id, call) = (ledger.id(), ledger.id())
         ledger.do(grant(.purchase, 10), on: id)
@@ -137,7 +137,7 @@ struct ReversalRulesTests {
         #expect(ledger.state.accounts[ledger.account]?.owed == credits(8))
     }
 
-    @Test func `a won dispute after all was spent gives back credits that can be spent`() {
+    @Test func `a won dispute after all was spent returns spendable credits`() {
         var ledger = Scenario()
         let id = ledger.id()
         ledger.do(grant(.purchase, 10), on: id)

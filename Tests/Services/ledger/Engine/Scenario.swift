@@ -1,5 +1,6 @@
 import Contracts
 import TestSupport
+import Values
 
 @testable import Ledger
 
@@ -69,10 +70,10 @@ struct Scenario {
     var held: Credits { state.accounts[account]?.held ?? .zero }
     var available: Credits { state.accounts[account]?.available ?? .zero }
 
-    /// What the owner sets.
+    /// Changes the owner's settings.
     mutating func set(_ change: (inout Account) -> Void) { change(&state.accounts[account, default: Account(id: account)]) }
 
-    /// What is left of each lot in whole credits, in the order in which they burn; those with nothing left are not in it.
+    /// The rest of each lot in whole credits, in the order of burning, without empty lots.
     var lots: [Int64] {
         var book = state.books[account] ?? LotBook()
         book.settle(at: posted)

@@ -1,4 +1,5 @@
 import Contracts
+import Values
 
 #if !SOAK
     @testable import Ledger

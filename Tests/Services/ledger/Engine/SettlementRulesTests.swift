@@ -1,10 +1,11 @@
 import Contracts
 import Testing
+import Values
 
 @testable import Ledger
 
 struct SettlementRulesTests {
-    @Test func `settling below the hold frees the rest`() {
+    @Test func `settling below the hold releases the rest`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
@@ -23,7 +24,7 @@ struct SettlementRulesTests {
         #expect(ledger.posted == .zero)
     }
 
-    @Test func `an overage never touches what another call holds`() {
+    @Test func `an overage never takes credits that another call holds`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
@@ -35,7 +36,7 @@ struct SettlementRulesTests {
         #expect(ledger.held == credits(3))
     }
 
-    @Test func `a second settlement answers with the first, and another amount is a conflict`() {
+    @Test func `a repeated settlement gets the first answer, and another amount is a conflict`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
@@ -45,7 +46,7 @@ struct SettlementRulesTests {
         #expect(ledger.posted == credits(8))
     }
 
-    @Test func `a void frees the hold and takes nothing`() {
+    @Test func `a void releases the hold and takes nothing`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
@@ -54,7 +55,7 @@ struct SettlementRulesTests {
         #expect(ledger.available == credits(10))
     }
 
-    @Test func `settle and void exclude each other, whichever comes first`() {
+    @Test func `settle and void exclude each other in either order`() {
         var ledger = Scenario(balance: 10)
         let (first, second) = (ledger.id(), ledger.id())
         ledger.do(hold(2), on: first)
@@ -85,7 +86,7 @@ struct SettlementRulesTests {
         #expect(ledger.held == .zero)
     }
 
-    @Test func `a settlement of a refused hold takes what there is`() {
+    @Test func `a settlement of a refused hold takes what is available`() {
         var ledger = Scenario(balance: 3)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
@@ -93,7 +94,7 @@ struct SettlementRulesTests {
         #expect(ledger.posted == .zero)
     }
 
-    @Test func `a settlement of nothing frees the hold`() {
+    @Test func `a settlement of zero releases the hold`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)

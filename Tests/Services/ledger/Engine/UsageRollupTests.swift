@@ -1,5 +1,5 @@
-import Contracts
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -31,14 +31,14 @@ struct UsageRollupTests {
         #expect(next?.credits == credits(-2))
     }
 
-    @Test func `names are told apart by their bytes, as the table does`() {
+    @Test func `names that differ in their bytes are different, as in the table`() {
         var ledger = Scenario(balance: 100)
         ledger.do(settle(3), usage: usage("caf\u{e9}"))
         ledger.do(settle(4), usage: usage("cafe\u{301}"))
         #expect(UsageRow.of(ledger.journal).count { $0.key.type == "usage" } == 2)
     }
 
-    @Test func `a settlement, whatever became of its charge, adds up to what was taken in all`() {
+    @Test func `the usage of a charge adds up to the taken credits, however the charge ended`() {
         var ledger = Scenario(balance: 100)
         let (settled, late, back) = (ledger.id(), ledger.id(), ledger.id())
         for id in [settled, late, back] { ledger.do(hold(6), on: id) }
@@ -66,14 +66,14 @@ struct UsageRollupTests {
         #expect(ledger.rows("usage").map(\.credits) == [.zero])
     }
 
-    @Test func `overage is added up beside what was taken`() {
+    @Test func `overage is added up next to the taken credits`() {
         var ledger = Scenario(balance: 10)
         ledger.do(settle(14), usage: usage("fast"))
         #expect(ledger.rows("usage").map(\.credits) == [credits(-10)])
         #expect(ledger.rows("usage").map(\.overage) == [credits(4)])
     }
 
-    @Test func `grants, clawbacks, ends and adjustments are rows of their own type`() {
+    @Test func `grants, clawbacks, expiries and adjustments are rows of their own type`() {
         var ledger = Scenario()
         let id = ledger.id()
         ledger.do(grant(.purchase, 20), on: id)
@@ -99,7 +99,7 @@ struct UsageRollupTests {
         #expect(ledger.rows("usage").map(\.entries) == [1])
     }
 
-    @Test func `a long name is counted under its beginning, in whole characters`() {
+    @Test func `a long name is cut at whole characters`() {
         var ledger = Scenario(balance: 10)
         let name = String(repeating: "\u{0E01}", count: 250)
         ledger.do(settle(1), usage: usage(name))
@@ -107,7 +107,7 @@ struct UsageRollupTests {
         #expect(ledger.rows("usage").map(\.key.model) == [String(repeating: "\u{0E01}", count: 200)])
     }
 
-    @Test func `what no provider can have counted is not believed, and no sum leaves the numbers' range`() {
+    @Test func `impossible counts of a provider are not used, and no sum leaves 64 bits`() {
         var ledger = Scenario(balance: 10)
         ledger.apply(
             (0..<20).map { _ in
@@ -123,7 +123,7 @@ struct UsageRollupTests {
 }
 
 extension Scenario {
-    /// What the rollups say of all that was written.
+    /// Returns the rollups of all written entries.
     fileprivate func rows(_ type: String? = nil) -> [UsageRow] {
         UsageRow.of(journal).filter { type == nil || $0.key.type == type }
     }

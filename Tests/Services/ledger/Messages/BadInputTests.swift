@@ -4,10 +4,12 @@ import EventLoop
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
-/// What no service of ours sends: each is refused by name, set aside where somebody may want it back, and disturbs nothing else.
+/// Messages that our services never send. Each is refused by name, kept if an operator may need it,
+/// and affects no other message.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct BadInputTests {
     private static let tooMuch = credits(1_000_000_001)
@@ -48,7 +50,7 @@ struct BadInputTests {
         }
     }
 
-    @Test func `a hold that cannot be read is dropped, and those beside it are answered`() async throws {
+    @Test func `an unreadable hold is dropped, and the holds next to it are answered`() async throws {
         try await withBrokeredLedgers { peers, _, _ in
             let account = try await richAccount(peers)
             let malformed = outcome("malformed", of: Topology.ledgerHolds)
@@ -63,7 +65,7 @@ struct BadInputTests {
         }
     }
 
-    @Test func `durable commands that cannot take effect end in the dead letters, and those beside them take effect`() async throws {
+    @Test func `durable commands that cannot take effect are dead-lettered, and the commands next to them take effect`() async throws {
         try await withBrokeredLedgers { peers, broker, _ in
             let account = try await richAccount(peers)
             let before = (outcome("invalid", of: Topology.ledgerCharges), outcome("malformed", of: Topology.ledgerCharges))
@@ -81,12 +83,13 @@ struct BadInputTests {
                 ReportUsage(chargeID: refused.last!, accountID: account, usedSoFar: .zero, timeToLiveMilliseconds: 0))
             let good = SettleCharge(chargeID: .make(), accountID: account, amount: credits(1), call: .sample)
             for body in Self.unreadable { try await peers.send(commands, good.routingKey, SettleCharge.name, body) }
-            // The right key and another message's type, or a type nobody knows.
+            // The right key with another message's type, or with an unknown type.
             for type in [PurchaseFulfilled.name, HoldReply.name, "charge.settle.v9", ""] {
                 try await peers.send(commands, good.routingKey, type, good.encoded())
             }
             try await peers.send(good)
-            // Settling nothing is no mistake, nor is an account nobody knows: decided, kept, no dead letter.
+            // A settlement of zero, or of an unknown account, is valid: it is decided and is no
+            // dead letter.
             try await peers.settle(0, on: .make(), account: account)
             try await peers.settle(1, on: .make(), account: AccountID.make())
             try await until("the good one is settled") { try await peers.balance(of: account).posted == credits(99) }
@@ -100,7 +103,7 @@ struct BadInputTests {
         }
     }
 
-    @Test func `purchases of nothing, of less and of too much grant nothing`() async throws {
+    @Test func `purchases of zero, of a negative and of a too large amount grant nothing`() async throws {
         try await withBrokeredLedgers { peers, broker, _ in
             let account = try await richAccount(peers)
             let invalid = outcome("invalid", of: Topology.ledgerPurchases)

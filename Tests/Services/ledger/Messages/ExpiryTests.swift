@@ -4,6 +4,7 @@ import EventLoop
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -37,7 +38,7 @@ struct ExpiryTests {
         return (account, charge)
     }
 
-    @Test func `two sweeps end an overdue hold at its report, whichever ledger asks`() async throws {
+    @Test func `two sweeps of any ledger end an overdue hold at its report`() async throws {
         try await withTwoLedgers { peers, ledgers in
             let (account, _) = try await overdueHold(peers, ledgers[0], of: 8, reported: 3)
             // A sweep names a hold at most once in ten seconds, so each pass uses another sweep.
@@ -133,7 +134,7 @@ struct ExpiryTests {
         }
     }
 
-    @Test func `a kept command that contradicts what is decided waits for an operator, and holds up no other`() async throws {
+    @Test func `a stored command that conflicts with a decision waits for an operator and delays no other`() async throws {
         try await withTwoLedgers(keepAfter: .zero) { peers, ledgers in
             let (account, charge) = (AccountID.make(), ChargeID.make())
             try await peers.grant(100, account: account)

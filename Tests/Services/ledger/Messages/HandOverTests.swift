@@ -4,6 +4,7 @@ import Postgres
 import Synchronization
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -149,7 +150,7 @@ struct HandOverTests {
         await first.stop()
     }
 
-    @Test func `a ledger that is alone subscribes again by itself, with nothing to decide`() async throws {
+    @Test func `a single ledger subscribes again by itself, without a command to decide`() async throws {
         let database = TestDatabase.current
         let wire = try Wire(to: database)
         try await TestBroker.withTopology { broker in

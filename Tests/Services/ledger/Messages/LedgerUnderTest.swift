@@ -5,6 +5,7 @@ import Postgres
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -98,7 +99,7 @@ final class LedgerUnderTest: @unchecked Sendable {
         #expect(connected)
     }
 
-    /// As a process ends that is asked to.
+    /// Ends like a process that receives SIGTERM.
     func stop() async {
         handOver?.cancel()
         for consumer in messages.consumers { await consumer.stop(within: .seconds(2)) }
@@ -108,7 +109,7 @@ final class LedgerUnderTest: @unchecked Sendable {
         await ledger.stop()
     }
 
-    /// As a process ends that is not asked: nothing is finished, nothing acknowledged.
+    /// Ends like a killed process: nothing is finished, nothing acknowledged.
     func kill() async {
         handOver?.cancel()
         for consumer in messages.consumers { await consumer.stop(within: .zero) }

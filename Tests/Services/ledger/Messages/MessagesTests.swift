@@ -5,6 +5,7 @@ import Postgres
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -25,7 +26,7 @@ struct MessagesTests {
         }
     }
 
-    @Test func `an account nobody has heard of has nothing and gets nothing`() async throws {
+    @Test func `an unknown account has no credits and gets no hold`() async throws {
         try await withBrokeredLedgers { peers, _, _ in
             let stranger = AccountID.make()
             #expect(try await peers.balance(of: stranger).available == .zero)
@@ -34,7 +35,7 @@ struct MessagesTests {
         }
     }
 
-    @Test func `two ledgers on the same queues grant 200 holds at once exactly what there is`() async throws {
+    @Test func `two ledgers on the same queues grant 200 simultaneous holds exactly the available credits`() async throws {
         try await withBrokeredLedgers(2) { peers, _, _ in
             let account = AccountID.make()
             try await peers.grant(50, account: account)
@@ -59,7 +60,7 @@ struct MessagesTests {
         }
     }
 
-    @Test func `other content under a known id, and what cannot be read, end in the dead letters and disturb nobody`() async throws {
+    @Test func `a conflict and an unreadable message are dead-lettered and affect no other message`() async throws {
         try await withBrokeredLedgers { peers, broker, _ in
             let (account, id) = (AccountID.make(), ChargeID.make())
             try await peers.grant(10, on: id, account: account)
@@ -83,7 +84,7 @@ struct MessagesTests {
         }
     }
 
-    @Test func `a malformed hold is dropped and the ones beside it are answered`() async throws {
+    @Test func `a malformed hold is dropped, and the holds next to it are answered`() async throws {
         try await withBrokeredLedgers { peers, _, _ in
             let account = AccountID.make()
             try await peers.grant(10, account: account)
@@ -98,7 +99,7 @@ struct MessagesTests {
         }
     }
 
-    @Test func `what one request set in motion is found by its conversation and its trace`() async throws {
+    @Test func `all entries of one request are found by its conversation and its trace`() async throws {
         try await withBrokeredLedgers { peers, _, ledgers in
             let (account, id) = (AccountID.make(), ChargeID.make())
             let (conversation, trace) = (ConversationID.make(), TraceContext.new())
@@ -125,7 +126,7 @@ struct MessagesTests {
         }
     }
 
-    @Test func `a hold is decided whatever timestamp its message carries`() async throws {
+    @Test func `a hold is decided with any timestamp of its message`() async throws {
         try await withBrokeredLedgers { peers, _, _ in
             let account = AccountID.make()
             try await peers.grant(10, account: account)

@@ -6,12 +6,13 @@ import Synchronization
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct PoisonTests {
-    @Test func `a message that kills every ledger that reads it is set aside alone, and the hundred around it are decided`() async throws {
+    @Test func `a message that kills every ledger is rejected alone, and the hundred messages around it are decided`() async throws {
         let database = TestDatabase.current
         try await TestBroker.withTopology { broker in
             try await TestDatabase.onLoop {

@@ -5,6 +5,7 @@ import Postgres
 import Synchronization
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -51,7 +52,7 @@ struct RedeliveryTests {
         try await withLedgers { _ in }
     }
 
-    @Test func `what a ledger decided just before it died counts once, whether its acknowledgement got out or not`() async throws {
+    @Test func `a decision just before a ledger's death counts once, with or without its acknowledgement`() async throws {
         let database = TestDatabase.current
         try await TestBroker.withTopology { broker in
             try await TestDatabase.onLoop {

@@ -5,17 +5,19 @@ import Postgres
 import Synchronization
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
-/// What a broker may do to messages, while ledgers die: each comes one to three times, late, in another order, from several senders.
+/// Deliveries as a broker may make them while ledgers die: each one to three times, late, in
+/// another order, from several senders.
 ///
 /// The accounts are rich, so that no outcome depends on the order. Settlements are taken whole,
 /// running holds stay held, each purchase counts once, and the highest version of a reversal
 /// counts. `TEST_SEED` repeats a run.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct UnreliableDeliveryTests {
-    @Test func `whatever comes twice, late, in any order and while ledgers die adds up to what was said`() async throws {
+    @Test func `messages that come twice, late, in any order and while ledgers die have one effect each`() async throws {
         let database = TestDatabase.current
         let seed = drawSeed()
         var random = SplitMix64(seed: seed)
@@ -43,7 +45,8 @@ struct UnreliableDeliveryTests {
                         }
                     }
                 }
-                // Whoever is at work dies in the middle of it; in between the broker drops everybody.
+                // The working ledger dies in the middle of its work; in between the broker drops
+                // all connections.
                 for (part, death) in [(1, .afterLock), (2, .afterWrite), (3, nil), (4, .afterCommit)] as [(Int, FaultPoints.Point?)] {
                     try await until("part \(part) is sent", within: .seconds(120)) { pile.taken >= Double(part) / 5 }
                     if let death {
@@ -87,7 +90,7 @@ struct UnreliableDeliveryTests {
             _ = try await concurrently(8) { index in
                 try await withPeers(broker) { peers in
                     for round in 0..<125 {
-                        // Once from each publisher, in between, somebody claims another amount.
+                        // Each publisher also sends one purchase with another amount.
                         if round == 60 { try await peers.grant(51 + Int64(index), on: id, account: account) }
                         try await peers.grant(50, on: id, account: account)
                     }
@@ -125,7 +128,8 @@ private enum Saying: Sendable {
         }
     }
 
-    /// As proxies and billing do: again, until it is answered or confirmed. A ledger or a connection may be gone for a moment.
+    /// Sends like proxies and billing: again until it is answered or confirmed. A ledger or a
+    /// connection may be unavailable for a moment.
     func send(by peers: Peers) async throws {
         for _ in 0..<300 {
             let areConnected = await peers.publisher.connected(within: .seconds(10))
@@ -164,7 +168,7 @@ private struct Said: Sendable {
     var last: [Saying] = []
     var posted: [AccountID: Credits]
     var held: [AccountID: Credits]
-    /// What each charge that ended took.
+    /// The credits that each ended charge took.
     var taken: [ChargeID: Credits] = [:]
 
     init(_ accounts: [AccountID], _ random: inout SplitMix64) {
@@ -214,7 +218,8 @@ private struct Said: Sendable {
         }
     }
 
-    /// Of some purchases a part is taken back, in several statements of which the last counts, in whatever order they come.
+    /// Adds a purchase. Some are partly reversed by several messages, of which the highest version
+    /// counts in any order.
     private mutating func buy(for account: AccountID, _ random: inout SplitMix64) {
         let purchase = PurchaseFulfilled(
             chargeID: .make(), accountID: account, kind: .purchase, amount: credits(.random(in: 1...500, using: &random)),
@@ -278,7 +283,7 @@ private final class Succession: @unchecked Sendable {
     private let database: TestDatabase
     private let broker: TestBroker
     private var living: [(ledger: LedgerUnderTest, isDead: Flag)] = []
-    /// For the first to come there.
+    /// The right to crash, for the first ledger that reaches the point.
     private let warrant = Warrant()
     let reader: StoreUnderTest
 

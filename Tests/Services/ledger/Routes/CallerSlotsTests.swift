@@ -1,15 +1,15 @@
-import Contracts
 import EventLoop
 import HTTP
 import Identity
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
 extension RoutesTests {
-    @Test func `whoever reads keeps no connection from a decision, and the other way round`() async throws {
+    @Test func `reads take no connection from decisions, and decisions none from reads`() async throws {
         try await withServer { server in
             let person = server.person()
             let web = server.service("web", for: person)
@@ -31,7 +31,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `of one caller two reads run at once, and more are told to come again`() async throws {
+    @Test func `two reads of one caller run at once, and further ones are refused with retry-after`() async throws {
         try await withServer { server in
             let (person, other) = (server.person(), server.person())
             var held = [try await server.slots.take(for: person.accountID), try await server.slots.take(for: person.accountID)]
@@ -45,7 +45,7 @@ extension RoutesTests {
             #expect(try await server.ask("GET", "/v1/credits", as: person).status == 200)
             #expect(try await server.ask("GET", "/api/credits/history", as: other).status == 200)
             held.removeLast()
-            // An export gives its slot back when it is read, and when nobody reads it.
+            // An export returns its slot when it is read, and when its client leaves.
             for method in ["GET", "HEAD", "GET"] {
                 #expect(try await server.ask(method, "/api/credits/history?format=csv", as: person).status == 200)
             }
@@ -72,13 +72,14 @@ extension RoutesTests {
         }
     }
 
-    @Test func `who waits for a slot gets the next that is free, and the line has an end`() async throws {
+    @Test func `a waiting read gets the next free slot, and the line is bounded`() async throws {
         try await TestDatabase.onLoop {
             let slots = CallerSlots(of: "reads", loop: TestDatabase.loop, patience: .seconds(60))
             let account = AccountID.make()
             let statuses = try await concurrently(30) { _ in
                 do {
-                    // Those that run yield to all others first, so that all have come before any slot is given back.
+                    // Running requests yield first, so that all requests have come before a slot is
+                    // free.
                     return try await slots.during(account) {
                         for _ in 0..<100 { await Task.yield() }
                         return 200
@@ -93,7 +94,7 @@ extension RoutesTests {
 }
 
 extension PostgresPool {
-    /// Runs `body` while somebody else has all `count` connections.
+    /// Runs `body` while another task has all `count` connections.
     func withAll(_ count: Int, _ body: () async throws -> Void) async throws {
         guard count > 0 else { return try await body() }
         try await withConnection { _ in try await withAll(count - 1, body) }

@@ -4,6 +4,7 @@ import Identity
 import JSON
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -99,7 +100,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `people and keys deduct nothing`() async throws {
+    @Test func `users and API keys cannot deduct`() async throws {
         try await withServer { server in
             let admin = server.person(isAdmin: true)
             for caller in [admin, server.person(), server.key(of: admin, scopes: ["credits"])] {
@@ -111,7 +112,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `a deduction is all or nothing, and a refusal stands for its key`() async throws {
+    @Test func `a deduction is all or nothing, and a refusal is final for its key`() async throws {
         try await withServer { server in
             let person = server.person()
             let web = server.service("web", for: person)
@@ -141,7 +142,7 @@ extension RoutesTests {
                 #expect(limited.code == "spending_limit_reached")
                 let error = try #require(try limited.json?.object("error"))
                 #expect(try error.string("limit") == name)
-                #expect(try error.string("limit_of") == "account")
+                #expect(try error.string("limit_scope") == "account")
                 #expect(try Instant(error.string("resets_at"))! > .now())
             }
             #expect(try await server.ask("GET", "/v1/credits", as: person).json?.text(of: "balance") == "19.5")
@@ -175,7 +176,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `a deduction that running calls hold up is undecided, and may be repeated under its key`() async throws {
+    @Test func `a deduction of held credits is undecided, and may be repeated under its key`() async throws {
         try await withServer { server in
             let person = server.person()
             try await server.ledger.do(.grant(.purchase, amount: credits(10)), account: person.accountID)
@@ -195,7 +196,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `a body is an object, and not too long`() async throws {
+    @Test func `a body is an object within the limit`() async throws {
         try await withServer { server in
             let person = server.person()
             let web = server.service("web", for: person)

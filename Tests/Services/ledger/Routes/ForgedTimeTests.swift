@@ -1,10 +1,10 @@
-import Contracts
 import HTTP
 import Identity
 import JSON
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -12,7 +12,7 @@ import Testing
 /// nothing is audited.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct ForgedTimeTests {
-    @Test func `from and to are moments or days of a time zone, to the microsecond`() async throws {
+    @Test func `the parameters from and to are moments or days of a time zone, to the microsecond`() async throws {
         try await withUnauditedServer { server in
             let person = server.person()
             // One transaction an hour from midnight of 1 October on, UTC; every fourth of the chain is a hold.
@@ -88,7 +88,7 @@ struct ForgedTimeTests {
         }
     }
 
-    @Test func `a page looks so far and no further, and the cursor goes on`() async throws {
+    @Test func `a page reads a bounded number of entries, and the cursor continues`() async throws {
         try await withUnauditedServer { server in
             let account = server.person().accountID
             try await server.fill(account, entries: 400, perHour: "60.0")
@@ -130,7 +130,7 @@ struct ForgedTimeTests {
         }
     }
 
-    @Test func `pieces of any size add up to the same`() async throws {
+    @Test func `an export in pieces of any size has the same lines`() async throws {
         try await withUnauditedServer { server in
             let account = server.person().accountID
             try await server.fill(account, entries: 97, perHour: "60.0")
@@ -181,7 +181,7 @@ struct ForgedTimeTests {
         }
     }
 
-    @Test func `a day whose midnight comes twice begins at the first`() async throws {
+    @Test func `a day whose midnight occurs twice begins at the first one`() async throws {
         try await withUnauditedServer { server in
             let person = server.person()
             // Years that no edition of the zones changes any more.
@@ -206,7 +206,7 @@ struct ForgedTimeTests {
         }
     }
 
-    @Test func `entries of a month that was dropped hide none of the others`() async throws {
+    @Test func `a dropped month hides no entry of other months`() async throws {
         try await withUnauditedServer { server in
             let person = server.person()
             try await server.fill(person.accountID, entries: 64, perHour: "60.0")
@@ -221,7 +221,7 @@ struct ForgedTimeTests {
         }
     }
 
-    @Test func `an export asks after every look whether anybody listens`() async throws {
+    @Test func `an export checks after every piece whether the client is connected`() async throws {
         try await withUnauditedServer { server in
             struct Gone: Error {}
             let account = server.person().accountID

@@ -1,4 +1,3 @@
-import Contracts
 import HTTP
 import HTTPClient
 import Identity
@@ -6,6 +5,7 @@ import JSON
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -54,7 +54,7 @@ extension RoutesTests {
         ("q=%01", "q"), ("q=\(String(repeating: "x", count: 201))", "q"), ("format=xml", "format"), ("format=csv&page=2", "page"),
         ("format=csv&limit=20", "limit"), ("format=csv&cursor=5", "cursor"),
     ])
-    func `what is wrong with a question about history is named`(query: String, param: String) async throws {
+    func `a bad parameter of history is named`(query: String, param: String) async throws {
         try await withServer { server in
             let answer = try await server.ask("GET", "/api/credits/history?\(query)", as: server.person())
             #expect(answer.status == 400)
@@ -63,7 +63,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `names nobody knows and fields nobody filled in are passed over`() async throws {
+    @Test func `unknown parameters and empty fields are ignored`() async throws {
         try await withServer { server in
             let person = server.person()
             try await server.ledger.do(.grant(.bonus, amount: credits(1)), account: person.accountID)

@@ -1,18 +1,13 @@
-import Contracts
 import HTTP
 import Identity
 import JSON
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
 extension RoutesTests {
-    @Test func `the document names every route of the service and no other`() async throws {
-        let promised = try RouteServer.document.get().operations
-        try await withServer { server in #expect(Set(server.operations) == promised) }
-    }
-
     /// ``RouteServer/ask(_:_:as:_:onBehalfOf:)`` compares each answer with its schema.
     @Test func `every operation answers a caller with credentials as the document promises`() async throws {
         try await withServer { server in

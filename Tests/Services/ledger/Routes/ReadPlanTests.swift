@@ -1,7 +1,7 @@
-import Contracts
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -37,7 +37,7 @@ struct ReadPlanTests {
         ]
     }
 
-    @Test func `no read of a page goes through a whole table`() async throws {
+    @Test func `no read of a page scans a whole table`() async throws {
         try await TestDatabase.current.withPool(connectionsMax: 1) { pool in
             try await pool.withConnection { connection in
                 try await connection.script(Self.rows)
@@ -45,7 +45,8 @@ struct ReadPlanTests {
                 try await connection.script("VACUUM ANALYZE usage_quarter")
                 for (sql, types, values) in Self.questions {
                     try await connection.script("PREPARE question (\(types)) AS \(sql)")
-                    // As it is planned the first five times, and as it may be from then on.
+                    // Postgres plans a statement for its values five times, and may then use a
+                    // generic plan.
                     for mode in ["force_custom_plan", "force_generic_plan"] {
                         let plan = try await connection.query(ReadPlan(mode: mode, query: "EXECUTE question (\(values))"))
                         let scans = plan.filter { $0.contains("Seq Scan on journal") || $0.contains("Seq Scan on usage_quarter") }

@@ -9,6 +9,7 @@ import Postgres
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -43,7 +44,7 @@ final class RouteServer: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
     let ledger: StoreUnderTest
     /// The method and the pattern of every route of the service.
-    private(set) var operations: [String] = []
+    let operations = Routes.table.flatMap(\.row.operations)
     static let document = Result { try OpenAPIDocument(of: "ledger") }
     let slots = CallerSlots(of: "reads of history or usage", loop: TestDatabase.loop, patience: .milliseconds(100))
     let settingSlots = CallerSlots(of: "changes of settings", loop: TestDatabase.loop, patience: .milliseconds(100))
@@ -57,10 +58,10 @@ final class RouteServer: @unchecked Sendable {
         let log = Logger(service: "ledger-test", level: .error)
         let routes = Routes(
             store: ledger.store, runner: ledger.runner, auditor: Auditor(pool: ledger.pool, log: silent),
-            slots: slots, settingSlots: settingSlots, authenticate: { [self] in try principal($0) }, topUpURL: "http://gateway/billing",
-            log: log)
+            slots: slots, settingSlots: settingSlots,
+            gate: CallerGate(known: { _ in nil }, identify: { [self] headers throws(Problem) in try principal(headers) }),
+            topUpURL: "http://gateway/billing", log: log)
         let router = routes.router
-        operations = router.operations
         let server = HTTPServer(
             loop: TestDatabase.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0), admission: router.admission,
             handler: router.handler(log: log, service: "ledger"), log: log)
@@ -75,10 +76,10 @@ final class RouteServer: @unchecked Sendable {
 
     var port: Int { server?.port ?? 0 }
 
-    private func principal(_ request: Request) throws(Problem) -> Principal {
-        guard let token = request.headers.string(for: "authorization"), var caller = callers[token] else { throw .invalidAPIKey }
+    private func principal(_ headers: HeaderBlock) throws(Problem) -> Principal {
+        guard let token = headers.string(for: "authorization"), var caller = callers[token] else { throw .invalidAPIKey }
         if caller.service != nil {
-            guard let user = request.headers.string(for: "x-on-behalf-of").flatMap({ UserID($0) }) else {
+            guard let user = headers.string(for: "x-on-behalf-of").flatMap({ UserID($0) }) else {
                 throw .invalidRequest("A service token needs one x-on-behalf-of header.", param: "x-on-behalf-of")
             }
             caller.userID = user
@@ -183,7 +184,8 @@ func withServer(limits: Limits = Limits(), _ body: @escaping @Sendable (RouteSer
     try await withLedgers(limits: limits) { ledgers in try await serve(ledgers[0], body) }
 }
 
-/// For tests that write times or chains of their own into the tables: nothing is audited at the end.
+/// Runs a test that writes times or chains of its own into the tables: nothing is audited at the
+/// end.
 func withUnauditedServer(_ body: @escaping @Sendable (RouteServer) async throws -> Void) async throws {
     let database = TestDatabase.current
     try await TestDatabase.onLoop {

@@ -1,9 +1,9 @@
-import Contracts
 import HTTP
 import Identity
 import JSON
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -21,7 +21,7 @@ struct RoutesTests {
         ("GET", "/api/admin/credits/balance"), ("GET", "/api/admin/credits/totals"), ("GET", "/api/admin/credits/usage"),
     ]
 
-    @Test func `without credentials nothing is told`() async throws {
+    @Test func `a request without credentials is refused`() async throws {
         try await withServer { server in
             for (method, path) in Self.forEverybody + Self.forAdministrators + [
                 ("PUT", "/api/credits/limits"), ("POST", "/api/credits/deduct"),
@@ -48,7 +48,7 @@ struct RoutesTests {
         }
     }
 
-    @Test func `only administrators who signed in adjust, audit and look at others`() async throws {
+    @Test func `only signed-in administrators adjust, audit and read other accounts`() async throws {
         try await withServer { server in
             let admin = server.person(isAdmin: true)
             for caller in [server.person(), server.key(of: admin)] {
@@ -62,7 +62,7 @@ struct RoutesTests {
     }
 
     @Test(arguments: ["/v1/credits", "/api/credits/balance"])
-    func `a balance says what is there, what is held and what can be spent`(path: String) async throws {
+    func `a balance has the posted, the held and the available credits`(path: String) async throws {
         try await withServer { server in
             let person = server.person()
             try await server.ledger.do(.grant(.purchase, amount: Credits(decimal: "10.000000001")!), account: person.accountID)
@@ -80,7 +80,7 @@ struct RoutesTests {
         }
     }
 
-    @Test func `a balance names what expires next, and what is owed`() async throws {
+    @Test func `a balance has the next expiry and the debt`() async throws {
         try await withServer { server in
             let person = server.person()
             let soon = Instant(microseconds: (Instant.now() + .seconds(86_400)).microseconds / 1_000_000 * 1_000_000)
@@ -101,7 +101,7 @@ struct RoutesTests {
         }
     }
 
-    @Test func `a person without an account has nothing`() async throws {
+    @Test func `a user without an account has zero credits`() async throws {
         try await withServer { server in
             let answer = try await server.ask("GET", "/v1/credits", as: server.person())
             #expect(answer.json?.text(of: "balance") == "0")
@@ -112,7 +112,7 @@ struct RoutesTests {
         }
     }
 
-    @Test func `an administrator sees the balance of anybody`() async throws {
+    @Test func `an administrator reads the balance of any user`() async throws {
         try await withServer { server in
             let (admin, person) = (server.person(isAdmin: true), server.person())
             try await server.ledger.do(.grant(.purchase, amount: credits(7)), account: person.accountID)

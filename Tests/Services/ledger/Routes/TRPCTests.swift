@@ -33,7 +33,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `a batch answers each procedure in its order, and 207 when their ends differ`() async throws {
+    @Test func `a batch answers each procedure in its order, and 207 when their statuses differ`() async throws {
         try await withServer { server in
             let person = server.person()
             try await server.ledger.do(.grant(.purchase, amount: credits(10)), account: person.accountID)
@@ -83,7 +83,7 @@ extension RoutesTests {
         }
     }
 
-    @Test func `a procedure called by nobody is unauthorized, by a key without the scope forbidden`() async throws {
+    @Test func `a procedure without credentials is unauthorized, and with a key without the scope forbidden`() async throws {
         try await withServer { server in
             let answer = try await server.ask("GET", "/api/trpc/credits.balance", as: nil)
             #expect(answer.status == 401)

@@ -1,14 +1,14 @@
-import Contracts
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
 /// A connection keeps the plan it first made of a batch's statement: it must be right for every later size of the tables.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct BatchPlanTests {
-    @Test func `a batch reads no table as a whole, also when its statements are planned on empty ones`() async throws {
+    @Test func `a batch scans no whole table, also when planned on empty tables`() async throws {
         let plans = try await plans { [BeginBatch(lockWithin: .seconds(1))] }
         for plan in plans {
             #expect(plan.contains { $0.contains("Index") }, "\(plan)")
@@ -21,7 +21,7 @@ struct BatchPlanTests {
         #expect(!plans.joined().contains { $0.contains("open_hold_expiry") })
     }
 
-    @Test func `left alone, Postgres would read some of them as a whole`() async throws {
+    @Test func `Postgres scans whole tables without the settings of a batch`() async throws {
         let plans = try await plans { [] }
         #expect(plans.joined().contains { $0.contains("Seq Scan") })
     }

@@ -4,6 +4,7 @@ import Postgres
 import Synchronization
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -51,8 +52,9 @@ struct CrashTests {
     }
 
     @Test(arguments: FaultPoints.Point.allCases)
-    func `extends, lots, reversals, limits and alerts are written with their batch or not at all`(at point: FaultPoints.Point) async throws
-    {
+    func `extensions, lots, reversals, limits and alerts are written with their batch or not at all`(
+        at point: FaultPoints.Point
+    ) async throws {
         let database = TestDatabase.current
         var limits = Limits()
         limits.lowBalanceLevel = credits(10)

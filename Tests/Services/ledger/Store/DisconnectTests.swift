@@ -1,8 +1,8 @@
-import Contracts
 import EventLoop
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

@@ -4,13 +4,14 @@ import Postgres
 import Synchronization
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
 /// Tests accounts whose rows, or the keys of whose charges, another transaction has locked.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct LockedAccountTests {
-    @Test func `while a row is locked all other accounts are decided, and its own commands after it, in their order`() async throws {
+    @Test func `all other accounts are decided while a row is locked, and its commands follow in their order`() async throws {
         try await withLedgers { ledgers in
             let ledger = ledgers[0]
             let accounts = try await concurrently(6) { _ in try await ledger.account(10) }
@@ -47,7 +48,7 @@ struct LockedAccountTests {
         }
     }
 
-    @Test func `a question whose asker gives up is answered as undecided, and has no effect later`() async throws {
+    @Test func `a question whose proxy gives up is answered undecided and has no effect later`() async throws {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(10)
             let command = Command(id: .make(), account: account, action: hold(4))
@@ -118,7 +119,7 @@ struct LockedAccountTests {
         }
     }
 
-    @Test func `a redelivered question of a locked account is not called undecided: the first may be decided`() async throws {
+    @Test func `a redelivered question of a locked account is not answered undecided: the first may be decided`() async throws {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(10)
             let command = Command(id: .make(), account: account, action: hold(4), isRedelivered: true)
@@ -144,7 +145,7 @@ struct LockedAccountTests {
         }
     }
 
-    @Test func `of the waiting reports of a charge the largest counts, and the others are acknowledged at once`() async throws {
+    @Test func `the largest waiting report of a charge counts, and the others are acknowledged at once`() async throws {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(100)
             let (one, two) = (ChargeID.make(), ChargeID.make())
@@ -171,7 +172,7 @@ struct LockedAccountTests {
         }
     }
 
-    @Test func `another's uncommitted id holds up its own account only`() async throws {
+    @Test func `an uncommitted id of another transaction delays its own account only`() async throws {
         try await withLedgers { ledgers in
             let (account, other, stranger) = (
                 try await ledgers[0].account(10), try await ledgers[0].account(10), try await ledgers[0].account(10)
@@ -200,7 +201,7 @@ struct LockedAccountTests {
     }
 
     @Test(arguments: [charge(4), settle(4), .void, hold(4)])
-    func `a command next to its account's first grant, which is not committed yet, is decided after it`(action: Command.Action)
+    func `a command of an account whose first grant is not committed yet is decided after it`(action: Command.Action)
         async throws
     {
         try await withLedgers { ledgers in
@@ -258,7 +259,7 @@ struct LockedAccountTests {
         }
     }
 
-    @Test func `a row that this version cannot read holds up its own account only`() async throws {
+    @Test func `a row that this version cannot read delays its own account only`() async throws {
         try await withLedgers { ledgers in
             let (account, other) = (try await ledgers[0].account(10), try await ledgers[0].account(10))
             let charge = ChargeID.make()
@@ -292,7 +293,7 @@ struct LockedAccountTests {
         }
     }
 
-    @Test func `where nothing can be written the database is waited for`() async throws {
+    @Test func `a batch waits for a database that takes no writes`() async throws {
         let database = TestDatabase.current
         try await withLedgers { ledgers in
             let attempts = Mutex(0)
@@ -315,7 +316,7 @@ struct LockedAccountTests {
         }
     }
 
-    @Test func `a hold whose COMMIT is lost is not called undecided, and answers as decided when it asks again`() async throws {
+    @Test func `a hold whose COMMIT is lost is not answered undecided, and its repetition gets the decision`() async throws {
         let database = TestDatabase.current
         try await withLedgers { ledgers in
             let lost = Flag()

@@ -3,13 +3,14 @@ import EventLoop
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
 /// Two ledgers and everything at once.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct RaceTests {
-    @Test func `of settle, void, extend, report and expiry at once on one hold one ends it, and it is let go once`() async throws {
+    @Test func `settle, void, extend, report and expiry at once end a hold once and release it once`() async throws {
         try await withLedgers(2) { ledgers in
             let account = try await ledgers[0].account(10_000)
             var taken = Credits.zero
@@ -45,7 +46,7 @@ struct RaceTests {
         }
     }
 
-    @Test func `a reversal beside spending takes what it states, and no charge takes what is not there`() async throws {
+    @Test func `a reversal during spending takes its target, and no charge takes more than is available`() async throws {
         try await withLedgers(2) { ledgers in
             for _ in 0..<5 {
                 let (account, grantID) = (AccountID.make(), ChargeID.make())
@@ -66,7 +67,7 @@ struct RaceTests {
         }
     }
 
-    @Test func `of many reversals and their grant at once the highest version stands, whatever came first`() async throws {
+    @Test func `the highest version of many simultaneous reversals and their grant counts, in any order`() async throws {
         try await withLedgers(2) { ledgers in
             for round in 0..<10 {
                 let (account, grantID) = (AccountID.make(), ChargeID.make())
@@ -93,7 +94,8 @@ struct RaceTests {
                     let ledger = ledgers[Int.random(in: 0..<2, using: &random)]
                     let amount = Credits(nano: Int64.random(in: 900_000_000...1_100_000_000, using: &random))
                     let id = ChargeID.make()
-                    // By a hold or directly; a hold settles below, at or above what it put aside.
+                    // A charge with a hold or without one; a hold settles below, at or above its
+                    // amount.
                     let first: Command.Action =
                         client % 2 == 0
                         ? .charge(amount: amount) : .hold(HoldAmounts(most: amount, usual: amount, least: amount), timeToLive: .seconds(60))
@@ -129,7 +131,7 @@ extension StoreUnderTest {
     }
 }
 
-/// What ended a charge.
+/// The entries that ended a charge.
 private struct ReadEnds: Statement {
     let charge: ChargeID
     static let sql = "SELECT kind FROM journal WHERE charge_id = $1 AND kind IN (3, 4, 5)"

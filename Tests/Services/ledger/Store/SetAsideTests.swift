@@ -4,6 +4,7 @@ import Postgres
 import Synchronization
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -25,8 +26,7 @@ struct SetAsideTests {
         }
     }
 
-    @Test func `once the lock was not to be had, questions are answered at once, so that they take no other account's place`() async throws
-    {
+    @Test func `questions are answered at once after a failed wait for the lock, and delay no other account`() async throws {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(10)
             try await withLock(on: account) {
@@ -45,7 +45,7 @@ struct SetAsideTests {
         }
     }
 
-    @Test func `a question that may have been decided is not called undecided, whichever way it left its batch`() async throws {
+    @Test func `a question that may have been decided is never answered undecided`() async throws {
         let database = TestDatabase.current
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(10)
@@ -97,7 +97,7 @@ struct SetAsideTests {
         }
     }
 
-    @Test func `a question whose asker gave up while the database stood still is not granted`() async throws {
+    @Test func `a question whose proxy gave up while the database stood still is not granted`() async throws {
         let database = TestDatabase.current
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(10)
@@ -143,7 +143,7 @@ struct SetAsideTests {
         }
     }
 
-    @Test func `a row with a key that is no account does not keep others from being decided`() async throws {
+    @Test func `a row whose key is no account does not stop other rows`() async throws {
         try await withLedgers { ledgers in
             try await ledgers[0].pool.script(
                 """

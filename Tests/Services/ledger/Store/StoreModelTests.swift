@@ -3,6 +3,7 @@ import JSON
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
@@ -12,7 +13,7 @@ import Testing
 /// before the server's own.
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"))
 struct StoreModelTests {
-    @Test func `Postgres and the oracle agree on everything that was ever asked`() async throws {
+    @Test func `Postgres and the oracle agree on every decision`() async throws {
         let seed = drawSeed()
         let start = Instant.now()
         try await TestDatabase.current.withPool { pool in
@@ -136,7 +137,7 @@ private struct ReadUsage: Statement {
     }
 }
 
-/// What waits in the outbox for one account's owner.
+/// The alerts in the outbox for one account's owner.
 struct ReadTold: Statement {
     typealias Output = BalanceAlert
     let account: AccountID

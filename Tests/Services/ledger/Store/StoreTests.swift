@@ -1,14 +1,14 @@
-import Contracts
 import EventLoop
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct StoreTests {
-    @Test func `what was decided is there for another process`() async throws {
+    @Test func `another process sees a decision`() async throws {
         try await withLedgers(2) { ledgers in
             let account = try await ledgers[0].account(10)
             let id = ChargeID.make()
@@ -22,7 +22,7 @@ struct StoreTests {
         }
     }
 
-    @Test func `of 200 holds at once with credit for 50, exactly 50 are granted`() async throws {
+    @Test func `exactly 50 of 200 simultaneous holds are granted with credits for 50`() async throws {
         try await withLedgers(2) { ledgers in
             let account = try await ledgers[0].account(50)
             let seen = try await concurrently(200) { try await ledgers[$0 % 2].do(hold(1), account: account) }
@@ -64,7 +64,7 @@ struct StoreTests {
         }
     }
 
-    @Test func `of settle, void and another settle at once one ends the charge`() async throws {
+    @Test func `one of settle, void and another settle at once ends the charge`() async throws {
         try await withLedgers(2) { ledgers in
             let account = try await ledgers[0].account(1_000)
             for _ in 0..<25 {
@@ -79,7 +79,7 @@ struct StoreTests {
         }
     }
 
-    @Test func `an overdue hold ends once at its largest report, whichever ledger is asked and how often`() async throws {
+    @Test func `an overdue hold ends once at its largest report, by any ledger and any number of expiries`() async throws {
         try await withLedgers(2) { ledgers in
             let account = try await ledgers[0].account(1_000)
             let ids = (0..<20).map { _ in ChargeID.make() }
@@ -142,7 +142,7 @@ struct StoreTests {
         }
     }
 
-    @Test func `sums for people that are full keep no charge from being written`() async throws {
+    @Test func `full usage sums keep no charge from being written`() async throws {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(10)
             let full = "UPDATE usage_quarter SET overage = 9223372036854775807, credits = -9223372036854775808 WHERE type = 'usage'"
@@ -154,7 +154,7 @@ struct StoreTests {
         }
     }
 
-    @Test func `an overdraft as large as the table takes it works, as far as the engine counts`() async throws {
+    @Test func `the largest overdraft of the table works within the engine's range`() async throws {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(10)
             try await ledgers[0].pool.script("UPDATE account SET overdraft = 9223372036854775807 WHERE account_id = '\(account)'")

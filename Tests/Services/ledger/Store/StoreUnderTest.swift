@@ -1,9 +1,9 @@
-import Contracts
 import EventLoop
 import Postgres
 import Telemetry
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

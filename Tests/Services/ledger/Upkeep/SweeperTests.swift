@@ -1,8 +1,8 @@
 import AMQP
-import Contracts
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Ledger
 

@@ -36,30 +36,48 @@ struct Probe {
             runtime.serve { context in
                 context.loop.preconditionCurrent()
                 context.add("worker", run: { try await context.loop.sleep(for: .seconds(3_600)) })
-                var router = Router()
-                router.on(.get, "/loop") { _ in
-                    await Tracer.shared.withSpan("say the loop") { _ in .text(200, EventLoop.current?.name ?? "none") }
-                }
-                router.on(.get, "/until-draining") { _ in
-                    context.log.info("waiting for the drain")
-                    while !runtime.readiness.isDraining { try await context.loop.sleep(for: .milliseconds(5)) }
-                    return .text(200, "finished")
-                }
-                router.on(.get, "/until-released") { _ in
-                    let file = try runtime.environment.string("PROBE_FOLDER") + "/released"
-                    context.log.info("waiting for the file")
-                    while access(file, F_OK) != 0 { try await context.loop.sleep(for: .milliseconds(5)) }
-                    return .text(200, "released")
-                }
-                router.on(.get, "/block") { _ in
-                    let pipe = try runtime.environment.string("PROBE_FOLDER") + "/pipe"
-                    context.log.info("blocking the loop")
-                    // Returns when the test opens the other end.
-                    close(open(pipe, O_RDONLY))
-                    return .text(200, "unblocked")
-                }
-                return router
+                return ProbeRoutes(context: context).router
             }
         }
+    }
+}
+
+struct ProbeRoutes: HTTPDoor {
+    typealias Caller = Never
+
+    let context: LoopContext
+
+    static let table: [Route<ProbeRoutes>] = [
+        Route(.get, ["/loop"], access: .public, ProbeRoutes.sayLoop),
+        Route(.get, ["/until-draining"], access: .public, ProbeRoutes.waitForDrain),
+        Route(.get, ["/until-released"], access: .public, ProbeRoutes.waitForFile),
+        Route(.get, ["/block"], access: .public, ProbeRoutes.block),
+    ]
+
+    private var runtime: Runtime { context.runtime }
+
+    private func sayLoop(_ request: Request) async -> Response {
+        await Tracer.shared.withSpan("say the loop") { _ in .text(200, EventLoop.current?.name ?? "none") }
+    }
+
+    private func waitForDrain(_ request: Request) async throws -> Response {
+        context.log.info("waiting for the drain")
+        while !runtime.readiness.isDraining { try await context.loop.sleep(for: .milliseconds(5)) }
+        return .text(200, "finished")
+    }
+
+    private func waitForFile(_ request: Request) async throws -> Response {
+        let file = try runtime.environment.string("PROBE_FOLDER") + "/released"
+        context.log.info("waiting for the file")
+        while access(file, F_OK) != 0 { try await context.loop.sleep(for: .milliseconds(5)) }
+        return .text(200, "released")
+    }
+
+    private func block(_ request: Request) async throws -> Response {
+        let pipe = try runtime.environment.string("PROBE_FOLDER") + "/pipe"
+        context.log.info("blocking the loop")
+        // Returns when the test opens the other end.
+        close(open(pipe, O_RDONLY))
+        return .text(200, "unblocked")
     }
 }

@@ -1,0 +1,57 @@
+package import HTTPWire
+
+/// The callers that a row admits.
+package enum Access: Sendable, Hashable {
+    /// Every client, without a credential.
+    case `public`
+    /// Every client. The handler receives the session if there is one, and reads another credential
+    /// from the body.
+    case sessionOrBody
+    /// Clients with a credential that the row accepts.
+    case caller(CallerAccess)
+}
+
+/// The access of a row whose handler receives no caller.
+package enum PublicAccess: Sendable { case `public` }
+
+/// The access of a row whose handler receives the caller, or the reason why there is none.
+package enum OptionalAccess: Sendable { case sessionOrBody }
+
+/// The credentials that a row accepts. The router checks them before the handler runs.
+package enum CallerAccess: Sendable, Hashable {
+    /// The token of a signed-in user.
+    /// - Parameter freshWithin: the longest time since the last sign-in. Nil sets no limit.
+    case session(freshWithin: Duration? = nil)
+    /// A session, an API key or a service token.
+    /// - Parameter scope: a restricted credential must have it. Nil accepts every credential.
+    case credential(scope: String? = nil)
+    /// The token of one of our own servers, which names the user that pays.
+    case service
+    /// The session of an administrator.
+    case admin
+}
+
+/// The checks of credentials, given to a router by the module that knows identities.
+package struct CallerGate<Caller: Sendable>: Sendable {
+    package typealias Known = @Sendable (CallerAccess, HeaderBlock) throws(Problem) -> Caller?
+    package typealias Check = @Sendable (CallerAccess, HeaderBlock, _ body: [UInt8]) async throws(Problem) -> Caller
+
+    private let known: Known
+    private let check: Check
+
+    /// - Parameters:
+    ///   - known: returns a caller that is known without waiting. Nil leads to `check`.
+    ///   - check: finds the caller, and refuses one that the access does not admit.
+    package init(known: @escaping Known, check: @escaping Check) {
+        self.known = known
+        self.check = check
+    }
+
+    /// Returns the caller of a request.
+    /// - Throws: 401 for a missing or bad credential, 403 for one that the access does not admit,
+    ///   503 if the credential cannot be checked now.
+    func caller(_ access: CallerAccess, _ exchange: Exchange) async throws(Problem) -> Caller {
+        if let caller = try known(access, exchange.headers) { return caller }
+        return try await check(access, exchange.headers, exchange.body)
+    }
+}

@@ -1,0 +1,93 @@
+/// The codes of all refusals. A client may rely on a code for ever.
+///
+/// `docs/errors.md` has a row for each, which a test compares with this file.
+package enum ErrorCode: String, Sendable, CaseIterable {
+    case invalidRequest = "invalid_request"
+    case invalidJSON = "invalid_json"
+    case unknownParameter = "unknown_parameter"
+    case missingParameter = "missing_parameter"
+    case modelNotPriced = "model_not_priced"
+
+    case invalidAPIKey = "invalid_api_key"
+    case tokenExpired = "token_expired"
+    case tokenRevoked = "token_revoked"
+    case invalidCredentials = "invalid_credentials"
+    case invalidRefreshToken = "invalid_refresh_token"
+
+    case insufficientCredits = "insufficient_credits"
+    case spendingLimitReached = "spending_limit_reached"
+
+    case adminRequired = "admin_required"
+    case insufficientScope = "insufficient_scope"
+    case reauthenticationRequired = "reauthentication_required"
+    case sessionRequired = "session_required"
+    case userDeactivated = "user_deactivated"
+
+    case modelNotFound = "model_not_found"
+    case notFound = "not_found"
+    case methodNotAllowed = "method_not_allowed"
+    case requestTimeout = "request_timeout"
+    case conflict
+    case emailTaken = "email_taken"
+    case idempotencyConflict = "idempotency_conflict"
+    case payloadTooLarge = "payload_too_large"
+    case uriTooLong = "uri_too_long"
+    case expectationFailed = "expectation_failed"
+    case headersTooLarge = "headers_too_large"
+    case rateLimited = "rate_limited"
+
+    case internalError = "internal_error"
+    case providerError = "provider_error"
+    case creditsHeld = "credits_held"
+    case ledgerUnavailable = "ledger_unavailable"
+    case overloaded
+    case providerDisabled = "provider_disabled"
+    case unavailable
+    /// Answered by nginx only.
+    case gatewayTimeout = "gateway_timeout"
+    case providerTimeout = "provider_timeout"
+
+    /// The status of HTTP.
+    package var status: Int {
+        switch self {
+        case .invalidRequest, .invalidJSON, .unknownParameter, .missingParameter, .modelNotPriced: 400
+        case .invalidAPIKey, .tokenExpired, .tokenRevoked, .invalidCredentials, .invalidRefreshToken: 401
+        case .insufficientCredits, .spendingLimitReached: 402
+        case .adminRequired, .insufficientScope, .reauthenticationRequired, .sessionRequired, .userDeactivated: 403
+        case .modelNotFound, .notFound: 404
+        case .methodNotAllowed: 405
+        case .requestTimeout: 408
+        case .conflict, .emailTaken, .idempotencyConflict: 409
+        case .payloadTooLarge: 413
+        case .uriTooLong: 414
+        case .expectationFailed: 417
+        case .rateLimited: 429
+        case .headersTooLarge: 431
+        case .internalError: 500
+        case .providerError: 502
+        case .creditsHeld, .ledgerUnavailable, .overloaded, .providerDisabled, .unavailable: 503
+        case .gatewayTimeout, .providerTimeout: 504
+        }
+    }
+
+    /// OpenAI's type of the error.
+    package var type: String {
+        switch status {
+        case 401: "authentication_error"
+        case 402: "insufficient_credits"
+        case 403: "permission_error"
+        case 429: "rate_limit_error"
+        case 500...: "server_error"
+        default: "invalid_request_error"
+        }
+    }
+
+    /// True if the same request may succeed later.
+    package var isRetriable: Bool { status >= 500 || self == .rateLimited || self == .requestTimeout }
+
+    /// The value of `www-authenticate` (RFC 6750 §3). Nil for a code that no other credential mends.
+    var challenge: String? {
+        guard status == 401 else { return nil }
+        return self == .invalidCredentials ? "Bearer" : "Bearer error=\"invalid_token\""
+    }
+}

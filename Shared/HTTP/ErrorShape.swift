@@ -1,0 +1,48 @@
+import HTTPWire
+import JSON
+
+/// The shape of a refusal on the wire. A row names one.
+package enum ErrorShape: String, Sendable, CaseIterable {
+    /// `{"error":{"message","type","code","param",…}}`. The four members are always there.
+    case openAI = "OpenAI"
+    /// The envelope of trpc.io: see ``TRPCError``.
+    case trpc = "tRPC"
+
+    /// Encodes the refusal of a whole request.
+    /// - Parameter target: path and query of the request.
+    package func response(_ problem: Problem, to target: [UInt8]) -> Response {
+        switch self {
+        case .openAI: problem.response
+        case .trpc: TRPCCall(target: target).response(problem)
+        }
+    }
+}
+
+extension Problem {
+    /// The error object in OpenAI's envelope.
+    package var body: [UInt8] {
+        JSONWriter.object { json in
+            json.object("error") { json in
+                json.field("message", message)
+                json.field("type", code.type)
+                json.field("code", code.rawValue)
+                json.field("param", param)
+                for (name, value) in fields {
+                    switch value {
+                    case .text(let text): json.field(name, text)
+                    case .integer(let number): json.field(name, number)
+                    case .number(let text): json.field(name, raw: Array(text.utf8))
+                    case .bool(let flag): json.field(name, flag)
+                    }
+                }
+            }
+        }
+    }
+
+    /// The answer in OpenAI's shape.
+    package var response: Response {
+        var headers = headers
+        headers.add("content-type", "application/json")
+        return Response(status: status, headers: headers, body: body)
+    }
+}

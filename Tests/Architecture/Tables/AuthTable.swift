@@ -1,0 +1,7 @@
+import HTTP
+
+@testable import Auth
+
+extension RouteTables {
+    static let auth = Routes.table.map(\.row)
+}

@@ -1,0 +1,7 @@
+import HTTP
+
+@testable import LLMProxy
+
+extension RouteTables {
+    static let llmProxy = Routes.table.map(\.row)
+}
