@@ -30,6 +30,7 @@ let package = Package(
         // Values and bytes: no I/O.
         .target(name: "Text", path: "Shared/Text"),
         .target(name: "JSON", path: "Shared/JSON"),
+        .target(name: "SSE", path: "Shared/SSE"),
         .target(name: "Values", dependencies: ["Text"], path: "Shared/Values"),
         .target(name: "Contracts", dependencies: ["JSON", "Text", "Values"], path: "Shared/Contracts"),
         .target(name: "Configuration", dependencies: ["Text", "Values"], path: "Shared/Configuration"),
@@ -99,7 +100,7 @@ let package = Package(
             name: "LLMProxy",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "UpstreamClient", "Values",
+                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "SSE", "Telemetry", "UpstreamClient", "Values",
             ],
             path: "Services/llm-proxy", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
@@ -139,6 +140,7 @@ let package = Package(
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"], path: "Tests/Shared/EventLoop"),
         .testTarget(name: "TextTests", dependencies: ["Text"], path: "Tests/Shared/Text"),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"], path: "Tests/Shared/JSON"),
+        .testTarget(name: "SSETests", dependencies: ["SSE", "TestSupport"], path: "Tests/Shared/SSE"),
         .testTarget(name: "ContractsTests", dependencies: ["Contracts", "JSON", "TestSupport", "Values"], path: "Tests/Shared/Contracts"),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"], path: "Tests/Shared/Configuration"),
         .testTarget(name: "CryptoTests", dependencies: ["Crypto", "EventLoop", "TestSupport"], path: "Tests/Shared/Crypto"),
@@ -210,9 +212,8 @@ let package = Package(
         .testTarget(
             name: "LLMProxyTests",
             dependencies: [
-                "LLMProxy", "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Messaging",
-                "Outbox", "Postgres", "Telemetry", "TestSupport", "UpstreamClient", "Values",
+                "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "LLMProxy",
+                "Messaging", "Outbox", "Postgres", "SSE", "Telemetry", "TestSupport", "UpstreamClient", "Values",
             ],
             path: "Tests/Services/llm-proxy"),
         .testTarget(
@@ -242,7 +243,8 @@ let package = Package(
 if Context.environment["FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "Fuzz", dependencies: ["AMQP", "CRabbitMQ", "Contracts", "HTTPWire", "JSON", "Telemetry", "Values"], path: "Tests/Fuzz",
+            name: "Fuzz", dependencies: ["AMQP", "CRabbitMQ", "Contracts", "HTTPWire", "JSON", "SSE", "Telemetry", "Values"],
+            path: "Tests/Fuzz",
             exclude: ["Corpus", "fuzz.sh"]))
 }
 

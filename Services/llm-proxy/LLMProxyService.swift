@@ -18,7 +18,7 @@ struct LLMProxyService {
     private static func wire(_ runtime: Runtime) throws {
         let settings = try ProxySettings(runtime.environment)
         let file = try readProviders(settings.providersFile, runtime.environment)
-        let keys = try readKeys(of: file, runtime.environment)
+        let keys = try ProviderKeys(of: file.providers) { name throws(ConfigurationError) in try runtime.environment.optionalSecret(name) }
         let pool = try runtime.database()
         let publisher = try runtime.publisher()
         let requests = try runtime.rpcClient("holds", answeredBy: "ledger")
@@ -37,10 +37,12 @@ struct LLMProxyService {
         let shared = ReplicaState()
         let topUpURL = runtime.configuration.topUpURL
         runtime.serve { context in
-            Routes(
-                chat: ChatService(
-                    loop: context.loop, ledger: ledger, catalogue: catalogue, authenticator: authenticator, keys: keys,
-                    shared: shared, topUpURL: topUpURL, log: context.log)
+            let services = CallServices(
+                loop: context.loop, ledger: ledger,
+                providers: ProviderConnections(loop: context.loop, keys: keys, timing: settings.providerTiming), shared: shared,
+                log: context.log)
+            return Routes(
+                chat: ChatCompletions(services: services, catalogue: catalogue, authenticator: authenticator, topUpURL: topUpURL)
             ).router
         }
     }
@@ -50,17 +52,9 @@ struct LLMProxyService {
             throw .malformed("PROVIDERS_FILE", found: path, expected: "a file of at most 16 MiB that can be read")
         }
         do {
-            return try ProvidersFile(bytes, variables: environment.optionalString)
+            return try ProvidersFile(bytes, kinds: Set(ProviderKinds.adapters.keys), variables: environment.optionalString)
         } catch {
             throw .malformed("PROVIDERS_FILE", found: path, expected: "a list of providers (\(error))")
         }
-    }
-
-    private static func readKeys(of file: ProvidersFile, _ environment: Environment) throws(ConfigurationError) -> ProviderKeys {
-        var secrets: [String: Secret] = [:]
-        for (provider, _) in file.providers {
-            secrets[provider.apiKeyVariable] = try environment.optionalSecret(provider.apiKeyVariable)
-        }
-        return ProviderKeys(secrets)
     }
 }

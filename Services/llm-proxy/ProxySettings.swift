@@ -15,15 +15,23 @@ import Values
 /// | `HOLD_TTL` | `45s` | 1s…10m: how long a hold lives without a message; see ``LedgerClient/Timing`` |
 /// | `HOLD_WITHIN` | `3s` | 100ms…5s, for the ledger's answer |
 /// | `FUNDS_WAIT` | `2s` | 0s…30s: how long a call waits for credits that other calls of its account hold |
+/// | `PROVIDER_FIRST_BYTE_WITHIN` | `2m` | 1s…10m: the time for a provider to begin a stream |
+/// | `PROVIDER_ANSWER_WITHIN` | `10m` | 1s…60m: the time for a provider to begin an answer in one piece, which it does at its end |
 /// | `CONFIRM_WITHIN` | `5s` | 100ms…30s, for the broker; then the outbox takes the charge |
 struct ProxySettings: Sendable {
     let providersFile: String
     let pricing: PricingRule
     let timing: LedgerClient.Timing
+    let providerTiming: ProviderConnections.Timing
 
     init(_ environment: Environment) throws(ConfigurationError) {
         providersFile = try environment.string("PROVIDERS_FILE")
         pricing = try Self.pricing(environment)
+        providerTiming = ProviderConnections.Timing(
+            firstByteWithin: try environment.duration(
+                "PROVIDER_FIRST_BYTE_WITHIN", default: .seconds(120), in: .seconds(1) ... .seconds(600)),
+            answerWithin: try environment.duration(
+                "PROVIDER_ANSWER_WITHIN", default: .seconds(600), in: .seconds(1) ... .seconds(3_600)))
         timing = LedgerClient.Timing(
             holdWithin: try environment.duration(
                 "HOLD_WITHIN", default: .seconds(3), in: .milliseconds(100)...LedgerClient.questionLivesMax),

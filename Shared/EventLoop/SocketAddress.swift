@@ -20,6 +20,11 @@ package struct SocketAddress: Sendable {
         return status != 0 ? nil : String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
+    /// Calls `body` with the family and the bytes of the address as `connect(2)` takes them.
+    func withBytes<Result>(_ body: (_ family: sa_family_t, _ bytes: UnsafeRawBufferPointer) -> Result) -> Result {
+        withUnsafeBytes(of: storage) { body(storage.ss_family, $0) }
+    }
+
     /// The time in which a provider must acknowledge what we sent. Then the kernel ends the
     /// connection.
     private static let acknowledgesWithin = Duration.seconds(20)

@@ -6,6 +6,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     case invalidJSON = "invalid_json"
     case unknownParameter = "unknown_parameter"
     case missingParameter = "missing_parameter"
+    case modelNotPriced = "model_not_priced"
 
     case invalidAPIKey = "invalid_api_key"
     case tokenExpired = "token_expired"
@@ -49,7 +50,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     /// The status of HTTP.
     package var status: Int {
         switch self {
-        case .invalidRequest, .invalidJSON, .unknownParameter, .missingParameter: 400
+        case .invalidRequest, .invalidJSON, .unknownParameter, .missingParameter, .modelNotPriced: 400
         case .invalidAPIKey, .tokenExpired, .tokenRevoked, .invalidCredentials, .invalidRefreshToken: 401
         case .insufficientCredits, .spendingLimitReached: 402
         case .adminRequired, .insufficientScope, .reauthenticationRequired, .sessionRequired, .userDeactivated: 403

@@ -129,6 +129,10 @@ extension Problem {
         Problem(.modelNotFound, "The model '\(model)' does not exist or is not enabled.", param: "model")
     }
 
+    package static func modelNotPriced(_ model: String) -> Problem {
+        Problem(.modelNotPriced, "The model '\(model)' has no price; use another model.", param: "model")
+    }
+
     /// - Parameter allow: the methods that are served, comma-separated.
     package static func methodNotAllowed(allow: String) -> Problem {
         Problem(.methodNotAllowed, "Method not allowed; allowed: \(allow).", headers: ["allow": allow])

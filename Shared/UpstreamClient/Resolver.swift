@@ -8,6 +8,7 @@ final class Resolver: @unchecked Sendable {
     private let origin: Origin
     private let lookup: HostLookup
     private let keepsFor: Duration
+    private let permits: PermittedAddresses
     private let isNumeric: Bool
     private var known: [SocketAddress]
     /// The reason why the last look-up failed, if no addresses are known.
@@ -19,9 +20,11 @@ final class Resolver: @unchecked Sendable {
     /// The time for which a failure is repeated if no addresses are known.
     private static let failureFor = Duration.seconds(1)
 
-    init(loop: EventLoop, origin: Origin, lookup: HostLookup = .system, keepsFor: Duration = .seconds(30)) {
-        (self.loop, self.origin, self.lookup, self.keepsFor) = (loop, origin, lookup, keepsFor)
-        known = HostLookup.address(origin.host, port: origin.port).map { [$0] } ?? []
+    init(
+        loop: EventLoop, origin: Origin, lookup: HostLookup = .system, keepsFor: Duration = .seconds(30), permits: PermittedAddresses = .all
+    ) {
+        (self.loop, self.origin, self.lookup, self.keepsFor, self.permits) = (loop, origin, lookup, keepsFor, permits)
+        known = permits.filter(HostLookup.address(origin.host, port: origin.port).map { [$0] } ?? [])
         isNumeric = !known.isEmpty
     }
 
@@ -41,8 +44,10 @@ final class Resolver: @unchecked Sendable {
         // Half of the time is left for connecting to the last addresses.
         let limit = known.isEmpty ? limit : limit / 2
         do {
-            known = try await lookup.addresses(of: origin.host, port: origin.port, within: limit, on: loop)
-            (failure, expires) = (nil, loop.now + keepsFor)
+            let found = try await lookup.addresses(of: origin.host, port: origin.port, within: limit, on: loop)
+            known = permits.filter(found)
+            failure = known.isEmpty ? UpstreamError(.connectFailed, "\(origin.host) leads to addresses that are not permitted") : nil
+            expires = loop.now + keepsFor
         } catch {
             // The last addresses serve while a name server is unavailable.
             guard known.isEmpty else { return expires = loop.now + Self.staleFor }

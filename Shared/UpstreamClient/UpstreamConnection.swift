@@ -81,7 +81,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
             connectBy = loop.now + pool.configuration.connectWithin
             return
         }
-        deadline = loop.now + pool.configuration.firstByteWithin
+        deadline = loop.now + call.firstByteWithin
         flush()
     }
 
@@ -259,7 +259,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     private func begin() {
         phase = .ready
         openedAt = loop.now
-        deadline = loop.now + pool.configuration.firstByteWithin
+        deadline = loop.now + (call?.firstByteWithin ?? pool.configuration.firstByteWithin)
         flush()
     }
 

@@ -24,7 +24,10 @@ package final class UpstreamPool: @unchecked Sendable {
         // Deadlines below are looked at once a second, so up to a second late.
         /// The time for name look-up, TCP and TLS together, over all addresses of the host.
         package var connectWithin = Duration.seconds(5)
+        /// The time for the first byte of an answer, for calls without a time of their own.
         package var firstByteWithin = Duration.seconds(120)
+        /// The addresses that the host's name may stand for.
+        package var permits = PermittedAddresses.all
         package var gapWithin = Duration.seconds(120)
         /// Shorter than the idle time of the servers we call, or they close first.
         package var idleWithin = Duration.seconds(55)
@@ -65,7 +68,7 @@ package final class UpstreamPool: @unchecked Sendable {
             throw UpstreamError(.tlsFailed(error.description))
         }
         (self.loop, self.origin, self.configuration) = (loop, origin, configuration)
-        resolver = Resolver(loop: loop, origin: origin)
+        resolver = Resolver(loop: loop, origin: origin, permits: configuration.permits)
         hostLine = Array(" HTTP/1.1\r\nHost: \(origin.authority)\r\n".utf8)
     }
 
@@ -87,10 +90,15 @@ package final class UpstreamPool: @unchecked Sendable {
     /// - Parameters:
     ///   - target: path and query, percent-encoded.
     ///   - headers: hop-by-hop fields and `Host` are left out; `Content-Length` is written from `body`.
-    package func begin(method: StaticString, target: [UInt8], headers: HeaderBlock, body: [UInt8]) -> UpstreamResponse {
+    ///   - firstByteWithin: the time for the first byte of the answer; nil for that of the pool.
+    package func begin(
+        method: StaticString, target: [UInt8], headers: HeaderBlock, body: [UInt8], firstByteWithin: Duration? = nil
+    ) -> UpstreamResponse {
         loop.preconditionCurrent()
         let request = request(method, target, headers, body)
-        let call = UpstreamResponse(loop: loop, request: request, isHead: method.utf8CodeUnitCount == 4 && method.utf8Start.pointee == 0x48)
+        let call = UpstreamResponse(
+            loop: loop, request: request, isHead: method.utf8CodeUnitCount == 4 && method.utf8Start.pointee == 0x48,
+            firstByteWithin: firstByteWithin ?? configuration.firstByteWithin)
         if isClosed {
             call.fail(UpstreamError(.cancelled, "the pool is closed"))
         } else if !target.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {

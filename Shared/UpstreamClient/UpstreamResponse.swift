@@ -30,6 +30,7 @@ package final class UpstreamResponse: @unchecked Sendable {
 
     // The connection's side.
     let isHead: Bool
+    let firstByteWithin: Duration
     /// Request line, fields and body as they go out; given back when the answer has begun.
     var request: [UInt8]
     var connection: UpstreamConnection?
@@ -38,8 +39,8 @@ package final class UpstreamResponse: @unchecked Sendable {
     private(set) var isPaused = false
     private var wasAcknowledged = false
 
-    init(loop: EventLoop, request: [UInt8], isHead: Bool) {
-        (self.loop, self.request, self.isHead) = (loop, request, isHead)
+    init(loop: EventLoop, request: [UInt8], isHead: Bool, firstByteWithin: Duration) {
+        (self.loop, self.request, self.isHead, self.firstByteWithin) = (loop, request, isHead, firstByteWithin)
     }
 
     var isOver: Bool { if case .running = outcome { false } else { true } }

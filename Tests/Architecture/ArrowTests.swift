@@ -14,9 +14,14 @@ struct ArrowTests {
         "Services/llm-proxy/Endpoints/ResponseUsage.swift", "Services/llm-proxy/Calls/StreamMeter.swift",
         "Services/llm-proxy/Calls/StreamHold.swift", "Services/llm-proxy/Calls/CallBound.swift", "Services/llm-proxy/Calls/CallEnd.swift",
         "Services/llm-proxy/Calls/FundsLine.swift", "Services/llm-proxy/Calls/PromptSize.swift",
+        "Services/llm-proxy/Calls/CallState.swift", "Services/llm-proxy/Calls/DeliveredUsage.swift",
+        "Services/llm-proxy/Providers/Anthropic", "Services/llm-proxy/Providers/OpenAI",
+        "Services/llm-proxy/Providers/ProviderAdapter.swift",
+        "Services/llm-proxy/Providers/ProviderFailure.swift", "Services/llm-proxy/Providers/PricedMembers.swift",
+        "Services/llm-proxy/Providers/MemberNames.swift", "Services/llm-proxy/Providers/Spelling.swift",
         "Services/llm-proxy/Catalogue/Catalogue.swift", "Services/llm-proxy/Catalogue/ModelLimits.swift",
         "Services/llm-proxy/Catalogue/ProvidersFile.swift", "Services/ledger/Engine/", "Services/ledger/Audit/LotReplay.swift",
-        "Services/auth/Domain/", "Shared/Contracts/", "Shared/JSON/",
+        "Services/auth/Domain/", "Shared/Contracts/", "Shared/JSON/", "Shared/SSE/",
     ]
 
     @Test func `a service imports no other service`() throws {

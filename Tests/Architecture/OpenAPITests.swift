@@ -25,13 +25,16 @@ struct OpenAPITests {
         }
     }
 
+    /// Returns the path as a document writes it, which has no form for a parameter of several segments.
+    private static func documented(_ path: String) -> String { path.replacingOccurrences(of: "...}", with: "}") }
+
     @Test(arguments: RouteTables.services)
     func `a document names every route of the table and no other`(service: RouteTables.Service) throws {
         let promised = try Self.document(of: service.name).paths.flatMap { path, operations in
             operations.keys.map { "\($0.uppercased()) \(path)" }
         }
         let served = (service.rows + RouteTables.common + RouteTables.health).flatMap(\.operations)
-        #expect(Set(promised) == Set(served))
+        #expect(Set(promised) == Set(served.map(Self.documented)))
     }
 
     @Test(arguments: RouteTables.services)
@@ -39,7 +42,8 @@ struct OpenAPITests {
         let document = try Self.document(of: service.name)
         for row in service.rows {
             for path in row.paths {
-                let security = document.paths[path]?[row.method.rawValue.lowercased()]?["security"] as? [[String: Any]] ?? []
+                let security =
+                    document.paths[Self.documented(path)]?[row.method.rawValue.lowercased()]?["security"] as? [[String: Any]] ?? []
                 let isOptional = security.isEmpty || security.contains { $0.isEmpty }
                 #expect(isOptional == !row.needsCredential, "\(row.method.rawValue) \(path)")
             }

@@ -1,6 +1,5 @@
+import Contracts
 import EventLoop
-import HTTP
-import UpstreamClient
 import Values
 
 /// A provider's stream on its way to the client. The proxy meters it, pauses it at the end of the
@@ -16,16 +15,14 @@ final class AnswerStream: @unchecked Sendable {
         case cut(HoldRefusal)
         /// The provider went on beyond the limit of the answer.
         case beyondLimit
-        /// A line of the stream is too long to be metered.
-        case unreadable
-        case failed(UpstreamError)
+        case failed(ProviderFailure)
     }
 
-    private(set) var meter = StreamMeter()
+    private(set) var meter: StreamMeter
     private(set) var isRunning = true
 
-    private let exchange: Exchange
-    private let answer: UpstreamResponse
+    private let sink: any AnswerSink
+    private let call: ProviderCall
     private let loop: EventLoop
     private let extend: (StreamHold.Extension) async -> Result<Credits, HoldRefusal>
     private var hold: StreamHold
@@ -39,54 +36,53 @@ final class AnswerStream: @unchecked Sendable {
     /// - Parameter extend: asks the ledger for more credits, as long as the stream
     ///   ``needsCredits``.
     init(
-        _ exchange: Exchange, _ answer: UpstreamResponse, hold: StreamHold, isListening: Bool, on loop: EventLoop,
+        _ call: ProviderCall, to sink: any AnswerSink, hold: StreamHold, isListening: Bool, on loop: EventLoop,
         extend: @escaping (StreamHold.Extension) async -> Result<Credits, HoldRefusal>
     ) {
-        self.exchange = exchange
-        self.answer = answer
-        self.hold = hold
-        self.isListening = isListening
-        self.loop = loop
+        (self.sink, self.call, self.hold, self.isListening, self.loop) = (sink, call, hold, isListening, loop)
         self.extend = extend
+        meter = StreamMeter(call.reader())
         meter.budget = hold.budget
     }
 
     /// True while the answer goes on to the client, or the gateway listens to it.
-    var needsCredits: Bool { isRunning && (isListening || !exchange.isClosed) }
+    var needsCredits: Bool { isRunning && (isListening || !sink.isClosed) }
 
     /// Reads on after the client left before the answer began. No client gets what is read.
     func listen() {
         isListening = true
         extendIfNeeded()
-        if !meter.isOverBudget { answer.resume() }
+        if !meter.isOverBudget { call.resume() }
     }
 
-    /// Passes the answer through to its end. The usage event and `[DONE]` stay in ``meter``.
+    /// Passes the answer through to its end. The usage chunk and the end marker stay in ``meter``.
     func run() async -> End {
-        exchange.onDrain = { [self] in if !meter.isOverBudget { answer.resume() } }
-        let keepAlive = KeepAlive(exchange, on: loop)
+        sink.onDrain = { [self] in if !meter.isOverBudget { call.resume() } }
         defer {
-            keepAlive.stop()
-            exchange.onDrain = nil
+            sink.providerEnded()
+            sink.onDrain = nil
             isRunning = false
         }
-        do throws(UpstreamError) {
-            try await answer.pipe { [self] bytes in
-                keepAlive.touch()
-                meter.feed(bytes) { exchange.write($0) }
-                if meter.isBroken { return answer.cancel() }
+        do throws(ProviderFailure) {
+            try await call.pipe { [self] bytes in
+                meter.feed(bytes) { sink.write($0) }
+                if meter.failure != nil { return call.cancel() }
                 extendIfNeeded()
-                if exchange.isCongested || meter.isOverBudget { answer.pause() }
+                if sink.isBackpressured || meter.isOverBudget { call.pause() }
             }
-            meter.finish { exchange.write($0) }
+            meter.finish { sink.write($0) }
             extendIfNeeded()
             while meter.isOverBudget, !isCut, needsCredits, let asking { await asking.value }
         } catch {
-            if meter.isBroken { return .unreadable }
-            if !isCut { return .failed(error) }
+            if let failure = meter.failure { return .failed(failure) }
+            // A connection may break after the end marker: nothing of the answer is missing.
+            let isWhole = meter.isEnded && !meter.isOverBudget && error.kind != .cancelled
+            if !isCut, !isWhole { return .failed(error) }
         }
         if isCut { return refusal.map(End.cut) ?? .beyondLimit }
-        return meter.isOverBudget ? .failed(UpstreamError(.cancelled)) : .whole
+        if let failure = meter.failure { return .failed(failure) }
+        if meter.isOverBudget { return .failed(ProviderFailure(.cancelled)) }
+        return meter.isEnded ? .whole : .failed(ProviderFailure(.wrongAnswer("with a stream that has no end")))
     }
 
     /// Runs after each read. Asks for more credits while the answer goes on. Ends the answer if the
@@ -104,17 +100,18 @@ final class AnswerStream: @unchecked Sendable {
                 }
                 guard needsCredits else { return }
                 if refusal == .holdGone, !isListening { return cut() }
-                meter.raiseBudget(hold.budget) { exchange.write($0) }
+                meter.raiseBudget(hold.budget) { sink.write($0) }
+                if meter.failure != nil { return call.cancel() }
                 extendIfNeeded()
-                if !meter.isOverBudget, !exchange.isCongested { answer.resume() }
+                if !meter.isOverBudget, !sink.isBackpressured { call.resume() }
             }
         }
         guard meter.isOverBudget, hold.isFinal else { return }
-        if isListening { meter.raiseBudget(TokenBudget()) { exchange.write($0) } } else { cut() }
+        if isListening { meter.raiseBudget(TokenBudget()) { sink.write($0) } } else { cut() }
     }
 
     private func cut() {
         isCut = true
-        answer.cancel()
+        call.cancel()
     }
 }

@@ -74,9 +74,13 @@ struct CallBound: Sendable {
         return fits
     }
 
+    /// - Returns: nil if the price is above the largest amount of one charge.
+    func price(of usage: TokenUsage) -> Credits? {
+        pricing.credits(for: usage, at: model.price).flatMap { $0 <= Self.amountMax ? $0 : nil }
+    }
+
     private func price(of outputTokens: Int64) -> Credits? {
-        let usage = TokenUsage(promptTokens: prompt.tokensMax(model.limits), completionTokens: outputTokens * choices)
-        return pricing.credits(for: usage, at: model.price).flatMap { $0 <= Self.amountMax ? $0 : nil }
+        price(of: TokenUsage(promptTokens: prompt.tokensMax(model.limits), completionTokens: outputTokens * choices))
     }
 
     /// - Parameter credits: the hold. For a visible stream also the credits that the account can

@@ -28,4 +28,16 @@ enum HoldRefusal: Error, Hashable {
         case .conflict, .invalid: self = .rejected
         }
     }
+
+    /// The refusal in one word, for the log.
+    var word: String {
+        switch self {
+        case .insufficientCredits: "insufficient_credits"
+        case .limitReached: "spending_limit_reached"
+        case .creditsHeld: "credits_held"
+        case .ledgerUnavailable: "ledger_unavailable"
+        case .holdGone: "hold_gone"
+        case .rejected: "rejected"
+        }
+    }
 }

@@ -4,10 +4,21 @@ import Values
 struct Catalogue: Sendable {
     struct Provider: Hashable, Sendable {
         var name: String
+        /// The wire format: `openai` or `anthropic`.
+        var kind: String
         /// Everything up to the path of a call: `https://api.openai.com/v1`.
         var baseURL: String
         /// The variable that holds its key; the key itself stays out of the database.
         var apiKeyVariable: String
+
+        /// True if the address is of this machine. Such a connection needs no encryption.
+        var isLoopback: Bool {
+            guard let origin = endpoint?.origin, let start = origin.firstRange(of: "://")?.upperBound else { return false }
+            let host = origin[start...]
+            if host.hasPrefix("[::1]") { return true }
+            let name = host.prefix { $0 != ":" }
+            return name == "localhost" || name.hasPrefix("127.") && name.allSatisfy { $0.isASCII && ($0.isNumber || $0 == ".") }
+        }
 
         /// `https://host:port` and the path below it, without a slash at its end; nil when the URL is none.
         var endpoint: (origin: Substring, path: Substring)? {
@@ -31,9 +42,12 @@ struct Catalogue: Sendable {
     }
 
     private(set) var models: [String: Model]
+    /// The ids of models that are switched on and have no price. They cannot be called.
+    var unpriced: Set<String>
     var pricing: PricingRule
 
-    init(models: [Model], pricing: PricingRule) {
+    init(models: [Model], unpriced: Set<String> = [], pricing: PricingRule) {
+        self.unpriced = unpriced
         self.models = Dictionary(uniqueKeysWithValues: models.map { ($0.id, $0) })
         self.pricing = pricing
     }

@@ -13,6 +13,11 @@ import Values
 ///     128000, "max_output_tokens": 16384, "default_output_tokens": 1024, "image_tokens_max": 48169,
 ///     "reasoning": "none"}]}]}
 ///
+/// | member of a provider | | default |
+/// |---|---|---|
+/// | `kind` | `openai`, `anthropic`: the wire format | `openai` |
+/// | `private_network` | true: `http`, and addresses of a private network, are allowed | false |
+///
 /// | member of a model | | default |
 /// |---|---|---|
 /// | `max_output_tokens` | 1…10000000, at most `context_tokens` | required |
@@ -30,14 +35,22 @@ struct ProvidersFile: Sendable {
         var limits: ModelLimits
     }
 
-    var providers: [(provider: Catalogue.Provider, models: [Model])]
+    struct Provider: Sendable {
+        var provider: Catalogue.Provider
+        var models: [Model]
+        /// True if the provider may have an address of a private network.
+        var isPrivateNetwork: Bool
+    }
 
+    var providers: [Provider]
+
+    /// - Parameter kinds: the names of the wire formats.
     /// - Throws: ``Malformed`` naming what is wrong and where.
-    init(_ bytes: [UInt8], variables: (String) -> String?) throws(Malformed) {
+    init(_ bytes: [UInt8], kinds: Set<String>, variables: (String) -> String?) throws(Malformed) {
         do {
             providers = try JSONObject(bytes).array("providers").map { entry in
                 guard case .object(let object) = entry else { throw Malformed(reason: "providers must be objects") }
-                return try Self.provider(object, variables)
+                return try Self.provider(object, kinds, variables)
             }
         } catch let malformed as Malformed {
             throw malformed
@@ -46,7 +59,7 @@ struct ProvidersFile: Sendable {
         }
         let ids = providers.flatMap(\.models).map(\.id)
         if let twice = Dictionary(grouping: ids, by: \.self).first(where: { $0.value.count > 1 })?.key {
-            throw Malformed(reason: "model \(twice) stands twice")
+            throw Malformed(reason: "model \(twice) is listed twice")
         }
     }
 
@@ -55,19 +68,30 @@ struct ProvidersFile: Sendable {
         var description: String { reason }
     }
 
-    private static func provider(_ json: JSONObject, _ variables: (String) -> String?) throws -> (Catalogue.Provider, [Model]) {
+    private static func provider(_ json: JSONObject, _ kinds: Set<String>, _ variables: (String) -> String?) throws -> Provider {
         let override = try json.optionalString("base_url_variable").flatMap(variables)
         let provider = Catalogue.Provider(
-            name: try json.string("name"), baseURL: try override ?? json.string("base_url"),
+            name: try json.string("name"), kind: try json.optionalString("kind") ?? "openai",
+            baseURL: try override ?? json.string("base_url"),
             apiKeyVariable: try json.string("api_key_variable"))
         guard provider.endpoint != nil else {
             throw Malformed(reason: "base_url of \(provider.name) must be http(s)://host[:port][/path], not \(provider.baseURL)")
+        }
+        guard kinds.contains(provider.kind) else {
+            throw Malformed(
+                reason: "kind of \(provider.name) must be one of \(kinds.sorted().joined(separator: ", ")), not \(provider.kind)")
+        }
+        let isPrivate = try json.optionalBool("private_network") ?? false
+        guard provider.baseURL.hasPrefix("https://") || provider.isLoopback || isPrivate else {
+            throw Malformed(
+                reason:
+                    "base_url of \(provider.name) must be https, a loopback address, or have private_network true, not \(provider.baseURL)")
         }
         let models = try json.array("models").map { entry in
             guard case .object(let object) = entry else { throw Malformed(reason: "models of \(provider.name) must be objects") }
             return try model(object)
         }
-        return (provider, models)
+        return Provider(provider: provider, models: models, isPrivateNetwork: isPrivate)
     }
 
     private static func model(_ json: JSONObject) throws -> Model {

@@ -1,5 +1,6 @@
 import Contracts
 import HTTP
+import HTTPWire
 import Values
 
 extension HoldRefusal {
@@ -15,5 +16,44 @@ extension HoldRefusal {
         case .ledgerUnavailable, .holdGone: .ledgerUnavailable
         case .rejected: .internalError
         }
+    }
+}
+
+extension ProviderFailure {
+    func problem(of provider: String) -> Problem {
+        var problem =
+            switch kind {
+            case .unreachable, .cancelled:
+                Problem.providerError(provider, "The provider '\(provider)' could not be reached or broke off.")
+            case .timedOut: Problem.providerTimeout(provider)
+            case .saturated: Problem.overloaded()
+            case .refusedRequest(413, _, _):
+                Problem.invalidRequest("The provider '\(provider)' takes no request of this size; send less.", param: "messages")
+            case .refusedRequest(_, let message, let param):
+                Problem.invalidRequest(message ?? "The provider '\(provider)' refused the request.", param: param)
+            case .refused(let status, _):
+                Problem.providerError(provider, "The provider '\(provider)' answered \(status).", upstreamStatus: status)
+            case .wrongAnswer(let reason): Problem.providerError(provider, "The provider '\(provider)' answered \(reason).")
+            case .failedMidStream: Problem.providerError(provider, "The provider '\(provider)' reported an error in its stream.")
+            case .disabled: Problem.providerDisabled(provider)
+            }
+        if case .refused(_, let seconds?) = kind { problem.headers.add("retry-after", seconds) }
+        // SDKs repeat a 502 unless the answer says that it is useless.
+        if problem.status == 502, !isRetriable { problem.headers.add("x-should-retry", "false") }
+        return problem
+    }
+}
+
+extension Problem {
+    init(_ refusal: ChatRequest.Refusal) {
+        self =
+            switch refusal {
+            case .malformed(let reason): .invalidJSON("The body is not a JSON object: \(reason).")
+            case .invalid(let param, let message): .invalidRequest(message, param: param)
+            }
+    }
+
+    static func providerBeyondLimit(_ provider: String) -> Problem {
+        .providerError(provider, "The provider '\(provider)' went on beyond the limit of the answer.")
     }
 }

@@ -1,4 +1,3 @@
-import Configuration
 import Contracts
 import EventLoop
 import HTTP
@@ -6,106 +5,120 @@ import HTTPWire
 import Identity
 import JSON
 import Telemetry
-import UpstreamClient
+import Values
 
-/// The parts that the calls of one loop share: connections to providers, the ledger's client, the catalogue.
-final class ChatService: @unchecked Sendable {
-    // @unchecked Sendable: confined to `loop`, like the pools it holds.
-
-    let loop: EventLoop
-    let ledger: LedgerClient
+/// `POST /v1/chat/completions`: reads the request in OpenAI's shape, and encodes the answer, the end
+/// of its stream and its errors.
+struct ChatCompletions: Sendable {
+    let services: CallServices
     let catalogue: CurrentCatalogue
-    let shared: ReplicaState
-    let topUpURL: String
-    let log: Logger
-
     let authenticator: Authenticator
-    private let keys: ProviderKeys
-    private var pools: [Catalogue.Provider: ProviderConnections] = [:]
+    let topUpURL: String
 
-    init(
-        loop: EventLoop, ledger: LedgerClient, catalogue: CurrentCatalogue, authenticator: Authenticator, keys: ProviderKeys,
-        shared: ReplicaState, topUpURL: String, log: Logger
-    ) {
-        self.shared = shared
-        self.loop = loop
-        self.ledger = ledger
-        self.catalogue = catalogue
-        self.authenticator = authenticator
-        self.keys = keys
-        self.topUpURL = topUpURL
-        self.log = log
-    }
-
-    /// `POST /v1/chat/completions`
     func complete(_ exchange: Exchange, _ context: RequestContext, caller: Principal) async {
-        do {
-            try await MeteredCall(exchange, context, principal: caller, service: self).run()
-        } catch let problem as Problem {
-            exchange.respond(problem)
+        do throws(Problem) {
+            let call = try call(exchange, context, caller)
+            try answer(exchange, await call.run(), of: call)
         } catch {
-            log.error("chat call failed", error: error, trace: context.trace)
-            exchange.respond(.internalError)
+            exchange.respond(error)
         }
     }
 
-    // MARK: Providers
+    // MARK: The request
 
-    /// - Throws: when there is no way to `provider`: better known before credits are held.
-    func requireProvider(to provider: Catalogue.Provider) throws { _ = try connections(to: provider) }
-
-    /// Starts a call; the answer can be cancelled from here on.
-    func send(_ body: [UInt8], to provider: Catalogue.Provider) throws -> UpstreamResponse {
-        let connections = try connections(to: provider)
-        return connections.pool.begin(
-            method: "POST", target: connections.chatTarget, headers: connections.headers, body: body)
-    }
-
-    private struct ProviderConnections {
-        var pool: UpstreamPool
-        var chatTarget: [UInt8]
-        var headers: HeaderBlock
-    }
-
-    private func connections(to provider: Catalogue.Provider) throws -> ProviderConnections {
-        if let known = pools[provider] { return known }
-        guard let key = keys[provider.apiKeyVariable] else { throw Problem.providerDisabled(provider.name) }
-        guard let endpoint = provider.endpoint, let origin = Origin(String(endpoint.origin)) else {
-            throw Problem.providerError(provider.name, "The address of the provider '\(provider.name)' cannot be read.")
+    /// - Throws: ``Problem`` for a request that cannot be served as it is. Nothing is held yet.
+    private func call(_ exchange: Exchange, _ context: RequestContext, _ principal: Principal) throws(Problem) -> MeteredCall {
+        let request: ChatRequest
+        let operation: String?
+        do throws(ChatRequest.Refusal) {
+            request = try ChatRequest(body: exchange.body)
+            operation = try ChatRequest.operation(exchange.headers.string(for: "x-operation"))
+        } catch {
+            throw Problem(error)
         }
-        var headers: HeaderBlock = ["content-type": "application/json", "accept": "application/json, text/event-stream"]
-        headers.add("authorization", "Bearer " + key.reveal())
-        let made = ProviderConnections(
-            pool: try UpstreamPool(loop: loop, origin: origin), chatTarget: Array((endpoint.path + "/chat/completions").utf8),
-            headers: headers)
-        pools[provider] = made
-        return made
-    }
-
-    // MARK: What a provider's failure is to the caller
-
-    func problem(for error: UpstreamError, of provider: Catalogue.Provider) -> Problem {
-        log.warning("provider failed", ["provider": .string(provider.name)], error: error)
-        switch error.code {
-        case .timedOut: return .providerTimeout(provider.name)
-        case .saturated: return .overloaded()
-        default: return .providerError(provider.name, "The provider '\(provider.name)' could not be reached or broke off.")
+        let catalogue = catalogue.current
+        let model = try model(request.model, in: catalogue)
+        guard request.prompt.pictures == 0 || model.limits.imageTokensMax != nil else {
+            throw Problem.invalidRequest("The model '\(model.id)' takes no pictures; send text only.", param: "messages")
+        }
+        let modelRequest = request.modelRequest
+        if let flaw = try adapter(of: model).flaw(in: modelRequest) { throw Problem(.init(flaw)) }
+        let bound = CallBound(
+            model: model, pricing: catalogue.pricing, prompt: request.prompt, choices: request.choices,
+            callerLimit: request.outputTokensMax, isStreaming: request.isStreaming, logprobs: request.logprobs)
+        guard let amounts = bound.amounts else {
+            throw Problem.invalidRequest("The call costs more than one charge can hold; send less or set a lower limit.", param: "messages")
+        }
+        let plan = MeteredCall.Plan(request: modelRequest, bound: bound, amounts: amounts, operation: operation)
+        return MeteredCall(plan, to: ClientSink(exchange), for: principal, services) { charge in
+            MessageContext(
+                conversationID: ConversationID(context.requestID) ?? ConversationID(rawValue: charge.rawValue), trace: context.trace)
         }
     }
 
-    /// A refusal of the request itself is passed on; anything else is the provider's trouble, or ours with it.
-    func problem(forStatus status: Int, body: [UInt8], retryAfter: String?, of provider: Catalogue.Provider) -> Problem {
-        let error = (try? JSONObject(body).optionalObject("error")) ?? nil
-        let message = (try? error?.optionalString("message")) ?? nil
-        switch status {
-        case 400, 404, 413, 415, 422:
-            return .invalidRequest(
-                message ?? "The provider '\(provider.name)' refused the request.", param: (try? error?.optionalString("param")) ?? nil)
-        default:
-            var problem = Problem.providerError(
-                provider.name, "The provider '\(provider.name)' answered \(status).", upstreamStatus: status)
-            if let retryAfter, let seconds = Int(retryAfter), (0...3_600).contains(seconds) { problem.headers.add("retry-after", seconds) }
-            return problem
+    private func model(_ id: String, in catalogue: Catalogue) throws(Problem) -> Catalogue.Model {
+        if let model = catalogue.models[id] { return model }
+        throw catalogue.unpriced.contains(id) ? .modelNotPriced(id) : .modelNotFound(id)
+    }
+
+    private func adapter(of model: Catalogue.Model) throws(Problem) -> any ProviderAdapter {
+        do throws(ProviderFailure) {
+            return try services.providers.requireProvider(model.provider)
+        } catch {
+            services.log.error("provider refused", ["provider": .string(model.provider.name), "reason": .string(error.description)])
+            throw error.problem(of: model.provider.name)
         }
+    }
+
+    // MARK: The answer
+
+    private func answer(_ exchange: Exchange, _ outcome: CallOutcome, of call: MeteredCall) throws(Problem) {
+        let provider = call.model.provider.name
+        switch outcome {
+        case .clientLeft: break
+        case .refused(let refusal): throw refusal.problem(topUpURL: topUpURL)
+        case .failed(let failure): throw failure.problem(of: provider)
+        case .whole(let answer, let receipt): respond(exchange, answer, receipt, provider)
+        case .streamed(let usageChunk, let receipt): completeStream(exchange, usageChunk, receipt, of: call)
+        case .brokeOff(let failure): abortStream(exchange, with: failure.problem(of: provider))
+        case .cut(let refusal): finishStream(exchange, with: refusal.problem(topUpURL: topUpURL))
+        case .beyondLimit: finishStream(exchange, with: .providerBeyondLimit(provider))
+        case .unconfirmed(let charge, let isStreaming):
+            guard isStreaming else { throw .chargeUnconfirmed(charge.description) }
+            abortStream(exchange, with: .chargeUnconfirmed(charge.description))
+        }
+    }
+
+    private func respond(_ exchange: Exchange, _ answer: WholeAnswer, _ receipt: CallReceipt, _ provider: String) {
+        var headers: HeaderBlock = ["content-type": "application/json"]
+        headers.add("x-provider", provider)
+        headers.add("x-credits-used", receipt.used.description)
+        headers.add("x-credits-remaining", receipt.remaining.description)
+        exchange.respond(200, headers: headers, body: ResponseUsage.adding(receipt, to: answer.json))
+    }
+
+    private func completeStream(_ exchange: Exchange, _ usageChunk: [UInt8]?, _ receipt: CallReceipt, of call: MeteredCall) {
+        if call.includeUsage {
+            let chunk = usageChunk.flatMap { try? JSONObject($0) }
+            write(chunk.map { ResponseUsage.adding(receipt, to: $0) } ?? ResponseUsage.chunk(receipt, model: call.model.id), to: exchange)
+        }
+        write(Array("[DONE]".utf8), to: exchange)
+        exchange.end()
+    }
+
+    /// Ends a stream properly, but without an end marker.
+    private func finishStream(_ exchange: Exchange, with problem: Problem) {
+        write(problem.body, to: exchange)
+        exchange.end()
+    }
+
+    /// Ends a stream so that no reader takes it for the whole answer.
+    private func abortStream(_ exchange: Exchange, with problem: Problem) {
+        write(problem.body, to: exchange)
+        exchange.abort()
+    }
+
+    private func write(_ data: [UInt8], to exchange: Exchange) {
+        exchange.write(Array("data: ".utf8) + data + Array("\n\n".utf8))
     }
 }

@@ -19,13 +19,20 @@ struct ChatRequest: Sendable {
     enum Refusal: Error, Equatable {
         case malformed(String)
         case invalid(param: String, message: String)
+
+        init(_ flaw: RequestFlaw) { self = .invalid(param: flaw.param, message: flaw.message) }
+    }
+
+    /// The parts of the request that adapters read.
+    var modelRequest: ModelRequest {
+        ModelRequest(
+            json: json, model: model, isStreaming: isStreaming, includeUsage: includeUsage, choices: choices, pictures: prompt.pictures)
     }
 
     /// The JSON values of a request. No useful prompt has as many: 80,000 messages fit. Without the
     /// bound, a body of tiny values would take a loop's time for much longer than a text of its
     /// size.
     static let valuesMax = 262_144
-    static let choicesMax: Int64 = 128
     static let topLogprobsMax: Int64 = 20
 
     init(body: [UInt8]) throws(Refusal) {
@@ -34,7 +41,11 @@ struct ChatRequest: Sendable {
         } catch {
             throw .malformed("\(error)")
         }
-        try MemberNames.check(json)
+        do {
+            try MemberNames.check(json)
+        } catch {
+            throw Refusal(error)
+        }
         model = try Self.member("model", "must be a string") { [json] () throws(JSONError) in try json.string("model") }
         guard !model.isEmpty else { throw .invalid(param: "model", message: "model must not be empty.") }
         guard let messages = json.member("messages"), messages.kind == .array else {
@@ -53,8 +64,8 @@ struct ChatRequest: Sendable {
         }
         outputTokensMax = limits.max()
         choices = try Self.member("n", "must be an integer") { [json] () throws(JSONError) in try json.optionalInteger("n") } ?? 1
-        guard (1...Self.choicesMax).contains(choices) else {
-            throw .invalid(param: "n", message: "n must be between 1 and \(Self.choicesMax).")
+        guard (1...ModelRequest.choicesMax).contains(choices) else {
+            throw .invalid(param: "n", message: "n must be between 1 and \(ModelRequest.choicesMax).")
         }
         let topLogprobs = try Self.member("top_logprobs", "must be an integer") { [json] () throws(JSONError) in
             try json.optionalInteger("top_logprobs")
@@ -88,32 +99,5 @@ struct ChatRequest: Sendable {
             throw .invalid(param: "x-operation", message: "x-operation must be at most 100 printable ASCII characters.")
         }
         return header
-    }
-
-    /// The body as the provider gets it. It has the provider's name of the model, asks for usage,
-    /// and has the limit of the answer in the member that the model reads.
-    func providerBody(for model: Catalogue.Model, limit: OutputLimit) -> [UInt8] {
-        var splice = JSONSplice(json)
-        if model.providerModel != self.model {
-            var name = JSONWriter()
-            name.string(model.providerModel)
-            splice.set("model", raw: name.bytes)
-        }
-        if isStreaming, !includeUsage { splice.set("stream_options", raw: streamOptionsWithUsage) }
-        if limit.isSent {
-            let member = model.limits.outputLimitMember.rawValue
-            if (try? json.optionalInteger(member)) != limit.tokens { splice.set(member, raw: Array(String(limit.tokens).utf8)) }
-            for other in ModelLimits.OutputLimitMember.allCases where other.rawValue != member && json.member(other.rawValue) != nil {
-                splice.remove(other.rawValue)
-            }
-        }
-        return splice.apply()
-    }
-
-    private var streamOptionsWithUsage: [UInt8] {
-        guard let options = try? json.optionalObject("stream_options") else { return Array(#"{"include_usage":true}"#.utf8) }
-        var splice = JSONSplice(options)
-        splice.set("include_usage", raw: Array("true".utf8))
-        return splice.apply()
     }
 }

@@ -16,10 +16,13 @@ extension Routes {
         }
     }
 
+    /// Shows one model. An id may contain slashes.
     func showModel(_ request: Request, caller: Principal) async throws -> Response {
         let catalogue = chat.catalogue.current
         let id = request.pathParameters["id"]
-        guard let model = catalogue.models[id] else { throw Problem.modelNotFound(id) }
+        guard let model = catalogue.models[id] else {
+            throw catalogue.unpriced.contains(id) ? Problem.modelNotPriced(id) : Problem.modelNotFound(id)
+        }
         return .json(200) { json in json.object { $0.write(model, catalogue.pricing) } }
     }
 }

@@ -25,12 +25,12 @@ extension PromptSize {
         // Both values of a repeated member are read, because providers differ in which one they
         // use.
         message.forEachMember { name, value in
-            if Self.isNamed("content", name) {
+            if Spelling(of: name, as: "content") == .same {
                 refusal = read(content: value, ofMessage: index)
-            } else if Self.isNamed("audio", name) {
+            } else if Spelling(of: name, as: "audio") == .same {
                 if !value.isNull { refusal = .invalid("messages[\(index)].audio", "has no price here; remove it.") }
             } else {
-                refusal = MemberNames.refusal(ofMessageMember: name, at: "messages[\(index)].")
+                refusal = MemberNames.flaw(ofMessageMember: name, at: "messages[\(index)].").map(ChatRequest.Refusal.init)
             }
             return refusal == nil
         }
@@ -58,18 +58,18 @@ extension PromptSize {
         var (hasType, isKnown, isPicture) = (false, true, false)
         var refusal: ChatRequest.Refusal?
         part.forEachMember { name, value in
-            if Self.isNamed("type", name) {
+            if Spelling(of: name, as: "type") == .same {
                 hasType = true
                 let isImage = Self.isText("image_url", value)
                 isPicture = isPicture || isImage
                 isKnown = isKnown && (isImage || Self.isText("text", value) || Self.isText("refusal", value))
             }
             // Servers differ in which of these makes a part a picture: its type, or the member.
-            if Self.isNamed("image_url", name) {
+            if Spelling(of: name, as: "image_url") == .same {
                 isPicture = true
                 textBytes -= Int64(value.decodedCount)
             }
-            refusal = MemberNames.refusal(ofPartMember: name, at: "messages[\(message)].content[\(index)].")
+            refusal = MemberNames.flaw(ofPartMember: name, at: "messages[\(message)].content[\(index)].").map(ChatRequest.Refusal.init)
             return refusal == nil
         }
         if let refusal { return refusal }
@@ -83,11 +83,7 @@ extension PromptSize {
 
     private static func isText(_ expected: StaticString, _ value: JSONScan) -> Bool {
         guard value.bytes.first == UInt8(ascii: "\""), value.bytes.count >= 2 else { return false }
-        return isNamed(expected, UnsafeRawBufferPointer(rebasing: value.bytes[1..<value.bytes.count - 1]))
-    }
-
-    private static func isNamed(_ expected: StaticString, _ written: UnsafeRawBufferPointer) -> Bool {
-        MemberNames.spelling(written, of: expected) == .same
+        return Spelling(of: UnsafeRawBufferPointer(rebasing: value.bytes[1..<value.bytes.count - 1]), as: expected) == .same
     }
 }
 

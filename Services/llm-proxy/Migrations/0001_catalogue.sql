@@ -1,10 +1,14 @@
--- Who can be called, under which name, at which price; prices are versions with a time, never changed, so that every receipt can be recomputed.
+-- The models that can be called, with their names and prices. Prices are versions with a time, never changed, so that every receipt
+-- can be recomputed. A row with source 'file' follows the providers file; one with source 'admin' is left alone by it.
 
 CREATE TABLE provider (
     name text PRIMARY KEY,
+    kind text NOT NULL DEFAULT 'openai',
     base_url text NOT NULL,
     api_key_variable text NOT NULL,
-    is_enabled boolean NOT NULL DEFAULT true
+    is_enabled boolean NOT NULL DEFAULT true,
+    source text NOT NULL DEFAULT 'admin',
+    CONSTRAINT provider_source_known CHECK (source IN ('file', 'admin'))
 );
 
 CREATE TABLE model (
@@ -19,7 +23,11 @@ CREATE TABLE model (
     reasoning text NOT NULL,
     output_limit_member text NOT NULL,
     is_enabled boolean NOT NULL DEFAULT true,
+    source text NOT NULL DEFAULT 'admin',
+    -- Since then the file, to which the row belongs, does not name the model.
+    withdrawn_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT model_source_known CHECK (source IN ('file', 'admin')),
     CONSTRAINT model_tokens_bounded CHECK (
         context_tokens BETWEEN 1 AND 100000000
         AND max_output_tokens BETWEEN 1 AND least(context_tokens, 10000000)
@@ -36,6 +44,8 @@ CREATE TABLE price (
     prompt_pico_usd bigint NOT NULL,
     completion_pico_usd bigint NOT NULL,
     effective_at timestamptz NOT NULL DEFAULT now(),
+    source text NOT NULL DEFAULT 'admin',
+    CONSTRAINT price_source_known CHECK (source IN ('file', 'admin')),
     CONSTRAINT price_not_negative CHECK (prompt_pico_usd >= 0 AND completion_pico_usd >= 0),
     CONSTRAINT price_once_a_moment UNIQUE (model, effective_at)
 );

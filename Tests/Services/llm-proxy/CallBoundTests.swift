@@ -17,7 +17,7 @@ struct CallBoundTests {
         reasoning: ModelLimits.Reasoning = .none
     ) -> Catalogue.Model {
         Catalogue.Model(
-            id: "m", provider: .init(name: "p", baseURL: "http://h", apiKeyVariable: "K"), providerModel: "m", price: price,
+            id: "m", provider: .init(name: "p", kind: "openai", baseURL: "http://h", apiKeyVariable: "K"), providerModel: "m", price: price,
             limits: ModelLimits(
                 contextTokens: context, maxOutputTokens: longest, defaultOutputTokens: usual, outputTokensLeast: least, imageTokensMax: nil,
                 reasoning: reasoning, outputLimitMember: .maxTokens),

@@ -11,10 +11,10 @@ struct CatalogueStoreTests {
         try ProvidersFile(
             Array(
                 """
-                {"providers": [{"name": "p-\(model)", "base_url": "http://h/v1", "api_key_variable": "K", "models": [
+                {"providers": [{"name": "p-\(model)", "base_url": "https://h/v1", "api_key_variable": "K", "models": [
                   {"id": "\(model)", "prompt_usd_per_million": \(prompt), "completion_usd_per_million": 4,
                    "context_tokens": 1000, "max_output_tokens": 500, "default_output_tokens": 100\(limits)}]}]}
-                """.utf8), variables: { _ in nil })
+                """.utf8), kinds: ["openai"], variables: { _ in nil })
     }
 
     static func model(_ id: String, in pool: PostgresPool) async throws -> Catalogue.Model? {
@@ -76,18 +76,82 @@ struct CatalogueStoreTests {
         }
     }
 
+    private func run(_ statement: String, in pool: PostgresPool) async throws {
+        try await pool.withConnection { try await $0.script(statement) }
+    }
+
+    @Test func `an operator's price survives a start with the same list, and one with another price`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let store = CatalogueStore(pool: pool)
+            try await store.apply(Self.file(prompt: "1", model: "edited"))
+            try await run(
+                "INSERT INTO price (model, prompt_pico_usd, completion_pico_usd, effective_at) "
+                    + "VALUES ('edited', 7, 8, now() + interval '1 microsecond')", in: pool)
+            for prompt in ["1", "2"] {
+                try await store.apply(Self.file(prompt: prompt, model: "edited"))
+                #expect(try await Self.model("edited", in: pool)?.price.prompt == PicoUSD(value: 7))
+            }
+            #expect(try await pool.first(PriceVersions(model: "edited")) == 2)
+        }
+    }
+
+    @Test func `a price that begins later belongs to the operator too`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let store = CatalogueStore(pool: pool)
+            try await store.apply(Self.file(prompt: "1", model: "planned"))
+            try await run(
+                "INSERT INTO price (model, prompt_pico_usd, completion_pico_usd, effective_at) "
+                    + "VALUES ('planned', 7, 8, now() + interval '1 day')", in: pool)
+            try await store.apply(Self.file(prompt: "2", model: "planned"))
+            #expect(try await Self.model("planned", in: pool)?.price.prompt == PicoUSD(value: 1_000_000))
+        }
+    }
+
+    @Test func `rows of the operator keep what the operator wrote`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let store = CatalogueStore(pool: pool)
+            try await store.apply(Self.file(model: "owned"))
+            try await run(
+                "UPDATE provider SET base_url = 'https://other/v1', source = 'admin' WHERE name = 'p-owned'; "
+                    + "UPDATE model SET default_output_tokens = 7, source = 'admin' WHERE id = 'owned'", in: pool)
+            try await store.apply(Self.file(model: "owned"))
+            let model = try #require(try await Self.model("owned", in: pool))
+            #expect((model.provider.baseURL, model.limits.defaultOutputTokens) == ("https://other/v1", 7))
+            // The file withdraws its own rows only.
+            try await store.apply(Self.file(model: "another"))
+            #expect(try await Self.model("owned", in: pool) != nil)
+        }
+    }
+
+    @Test func `a model that the list no longer names is withdrawn, and comes back with the list`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let store = CatalogueStore(pool: pool)
+            try await store.apply(Self.file(model: "dropped"))
+            try await store.apply(Self.file(model: "kept"))
+            let catalogue = try await store.load(pricing: .standard)
+            #expect(catalogue.models["dropped"] == nil && catalogue.models["kept"] != nil)
+            #expect(!catalogue.unpriced.contains("dropped"))
+            try await store.apply(Self.file(model: "dropped"))
+            #expect(try await Self.model("dropped", in: pool) != nil)
+        }
+    }
+
     @Test func `a model without a price, or switched off, or of a provider switched off, is not in the catalogue`() async throws {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
-            for id in ["unpriced", "off", "orphan"] { try await store.apply(Self.file(model: id)) }
+            for id in ["unpriced", "off", "orphan"] {
+                try await store.apply(Self.file(model: id))
+                try await run("UPDATE model SET source = 'admin' WHERE id = '\(id)'", in: pool)
+            }
             for statement in [
                 "DELETE FROM price WHERE model = 'unpriced'", "UPDATE model SET is_enabled = false WHERE id = 'off'",
                 "UPDATE provider SET is_enabled = false WHERE name = 'p-orphan'",
             ] {
                 try await pool.withConnection { try await $0.script(statement) }
             }
-            let models = try await store.load(pricing: .standard).models
-            for id in ["unpriced", "off", "orphan"] { #expect(models[id] == nil, "\(id)") }
+            let catalogue = try await store.load(pricing: .standard)
+            for id in ["unpriced", "off", "orphan"] { #expect(catalogue.models[id] == nil, "\(id)") }
+            #expect(catalogue.unpriced.intersection(["unpriced", "off", "orphan"]) == ["unpriced"])
         }
     }
 }

@@ -13,7 +13,7 @@ struct ExtendTests {
     private typealias Ledger = ScriptedLedger
     private func tokens(_ count: Int64) -> Credits { ProxyUnderTest.tokens(count) }
 
-    private func started(_ proxy: ProxyUnderTest, _ members: String = "") async throws -> (Caller, ProviderCall) {
+    private func started(_ proxy: ProxyUnderTest, _ members: String = "") async throws -> (Caller, ScriptedCall) {
         let caller = proxy.call(members)
         let before = proxy.provider.calls.count
         try await until("the provider is called") { proxy.provider.calls.count > before }

@@ -18,7 +18,7 @@ struct HoldRuleTests {
     private static let answer = #"{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":9,"completion_tokens":5}}"#
 
     private func started(_ proxy: ProxyUnderTest, _ members: String = "", model: String = "m", stream: Bool) async throws -> (
-        Caller, ProviderCall
+        Caller, ScriptedCall
     ) {
         let caller = proxy.call(members, model: model, stream: stream)
         let before = proxy.provider.calls.count

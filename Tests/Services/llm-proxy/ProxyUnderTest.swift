@@ -25,6 +25,9 @@ import Values
 /// | model | an answer | its tokens |
 /// |---|---|---|
 /// | `m`, `priced` | usually 100, at most 4,000, of use from 64 | visible |
+/// | `vendor/m`, `claude` | as `m`; `claude` speaks Anthropic's wire format and its prompt costs as much as output | visible |
+/// | `neighbour` | its provider has a private address that the configuration does not allow | |
+/// | `moved` | its row names an address that is not its key's | |
 /// | `hidden` | usually 100, at most 4,000, of use from 200; limit in `max_completion_tokens` | partly hidden |
 final class ProxyUnderTest: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only, as are the ledger, the provider and the callers.
@@ -57,6 +60,7 @@ final class ProxyUnderTest: @unchecked Sendable {
         var keepWithin = Duration.seconds(10)
         /// The connection to the broker for everything but questions.
         var isPublisherDown = false
+        var provider = ProviderConnections.Timing()
         /// The bodies of all requests, in bytes.
         var bodiesMax = HTTPServerConfiguration().bufferedBodyBytesMax
     }
@@ -93,7 +97,8 @@ final class ProxyUnderTest: @unchecked Sendable {
         let provider = ScriptedProvider()
         let providerServer = try server(provider.router, on: database.loop)
         let identities = KnownKeys()
-        let chat = ChatService(
+        let scripted = providers(port: providerServer.port)
+        let services = CallServices(
             loop: database.loop,
             ledger: LedgerClient(
                 requests: requests, publisher: publisher,
@@ -103,11 +108,19 @@ final class ProxyUnderTest: @unchecked Sendable {
                     holdWithin: times.holdWithin, holdTimeToLive: times.holdTimeToLive, fundsWithin: times.fundsWithin,
                     confirmWithin: .seconds(10), outagePatience: times.outagePatience),
                 log: log),
-            catalogue: CurrentCatalogue(catalogue(providerPort: providerServer.port)),
-            authenticator: Authenticator(service: "test", publicURL: "https://gateway.example", amqp: nil, source: identities, log: log),
-            keys: ProviderKeys(["KEY": Secret("provider-key")]), shared: ReplicaState(listensFor: times.listensFor),
-            topUpURL: "https://gateway.example/plans", log: log)
-        let router = Routes(chat: chat).router
+            providers: ProviderConnections(
+                loop: database.loop,
+                keys: ProviderKeys(of: scripted.map { .init(provider: $0, models: [], isPrivateNetwork: false) }) { _ in
+                    Secret("provider-key")
+                }, timing: times.provider),
+            shared: ReplicaState(listensFor: times.listensFor), log: log)
+        let catalogue = CurrentCatalogue(catalogue(of: scripted))
+        let authenticator = Authenticator(
+            service: "test", publicURL: "https://gateway.example", amqp: nil, source: identities, log: log)
+        let router = Routes(
+            chat: ChatCompletions(
+                services: services, catalogue: catalogue, authenticator: authenticator, topUpURL: "https://gateway.example/plans")
+        ).router
         let proxyServer = try server(router, on: database.loop, bodiesMax: times.bodiesMax)
         let proxy = try ProxyUnderTest(
             ledger, markers, provider, identities, broker, database, proxyServer)
@@ -138,19 +151,35 @@ final class ProxyUnderTest: @unchecked Sendable {
         return server
     }
 
-    private static func catalogue(providerPort: Int) -> Catalogue {
-        func model(_ id: String, promptPicoUSD: Int64 = 0, least: Int64 = 64, isHidden: Bool = false) -> Catalogue.Model {
+    /// The scripted provider in each of its wire formats, and one with an address of a private network.
+    private static func providers(port: Int) -> [Catalogue.Provider] {
+        let scripted = ["openai", "anthropic"].map { kind in
+            Catalogue.Provider(name: "scripted-\(kind)", kind: kind, baseURL: "http://127.0.0.1:\(port)/v1", apiKeyVariable: "KEY")
+        }
+        return scripted + [Catalogue.Provider(name: "neighbour", kind: "openai", baseURL: "https://10.0.0.1/v1", apiKeyVariable: "KEY")]
+    }
+
+    private static func catalogue(of providers: [Catalogue.Provider]) -> Catalogue {
+        func model(
+            _ id: String, of provider: Catalogue.Provider, promptPicoUSD: Int64 = 0, least: Int64 = 64, isHidden: Bool = false
+        ) -> Catalogue.Model {
             Catalogue.Model(
-                id: id, provider: .init(name: "scripted", baseURL: "http://127.0.0.1:\(providerPort)/v1", apiKeyVariable: "KEY"),
-                providerModel: id,
+                id: id, provider: provider, providerModel: id,
                 price: TokenPrice(version: 1, prompt: PicoUSD(value: promptPicoUSD), completion: PicoUSD(value: 1_000_000_000)),
                 limits: ModelLimits(
                     contextTokens: 100_000, maxOutputTokens: 4_000, defaultOutputTokens: 100, outputTokensLeast: least, imageTokensMax: nil,
                     reasoning: isHidden ? .hidden : .none, outputLimitMember: isHidden ? .maxCompletionTokens : .maxTokens),
                 createdAt: .now())
         }
+        var moved = providers[0]
+        (moved.name, moved.baseURL) = ("moved", moved.baseURL.replacing("127.0.0.1", with: "127.0.0.2"))
         return Catalogue(
-            models: [model("m"), model("priced", promptPicoUSD: 1_000_000_000), model("hidden", least: 200, isHidden: true)],
+            models: [
+                model("m", of: providers[0]), model("priced", of: providers[0], promptPicoUSD: 1_000_000_000),
+                model("hidden", of: providers[0], least: 200, isHidden: true), model("vendor/m", of: providers[0]),
+                model("claude", of: providers[1], promptPicoUSD: 1_000_000_000), model("moved", of: moved),
+                model("neighbour", of: providers[2]),
+            ], unpriced: ["unpriced"],
             pricing: PricingRule(formula: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), minimumCharge: .zero))
     }
 

@@ -7,29 +7,32 @@ import TestSupport
 /// Streams what the test sends.
 final class ScriptedProvider: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
-    private(set) var calls: [ProviderCall] = []
+    private(set) var calls: [ScriptedCall] = []
 
     var router: Router {
         var router = Router()
-        router.onExchange(.post, "/v1/chat/completions") { exchange, _ in
-            let call = ProviderCall(exchange)
-            self.calls.append(call)
-            await call.ended()
+        for path in ["/v1/chat/completions", "/v1/messages"] {
+            router.onExchange(.post, path) { exchange, _ in
+                let call = ScriptedCall(exchange)
+                self.calls.append(call)
+                await call.ended()
+            }
         }
         return router
     }
 }
 
-final class ProviderCall: @unchecked Sendable {
+final class ScriptedCall: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
     let body: JSONObject?
+    var headers: HeaderBlock { exchange.headers }
     private let exchange: Exchange
-    private let end = Wait<Void>(on: TestDatabase.loop)
+    private let over = Wait<Void>(on: TestDatabase.loop)
 
     init(_ exchange: Exchange) {
         self.exchange = exchange
         body = try? JSONObject(exchange.body)
-        exchange.onClose = { [end] in end.succeed(()) }
+        exchange.onClose = { [over] in over.succeed(()) }
     }
 
     var isCancelled: Bool { exchange.isClosed }
@@ -45,18 +48,18 @@ final class ProviderCall: @unchecked Sendable {
         exchange.write(Array(events.utf8))
         guard usage != nil else { return }
         exchange.end()
-        end.succeed(())
+        over.succeed(())
     }
 
     /// Tokens of one event and one character each.
     func send(tokens: Int, thenEnd usage: Int? = nil) { send([String](repeating: "x", count: tokens), thenEnd: usage) }
 
     /// - Parameter type: the media type; nil for an answer without one.
-    func answer(_ body: String, status: Int = 200, type: String? = "application/json") {
-        var headers = HeaderBlock()
+    func answer(_ body: String, status: Int = 200, type: String? = "application/json", _ more: HeaderBlock = [:]) {
+        var headers = more
         if let type { headers.add("content-type", type) }
         exchange.respond(status, headers: headers, body: Array(body.utf8))
-        end.succeed(())
+        over.succeed(())
     }
 
     /// Sends the head of a stream, or of an answer in one piece that never ends.
@@ -68,15 +71,21 @@ final class ProviderCall: @unchecked Sendable {
     func finish() {
         write("data: [DONE]\n\n")
         exchange.end()
-        end.succeed(())
+        over.succeed(())
+    }
+
+    /// Ends the answer properly, without an end marker.
+    func end() {
+        exchange.end()
+        over.succeed(())
     }
 
     /// Closes the answer before it is whole.
     func die() {
         if exchange.status == 0 { exchange.begin(200, headers: ["content-type": "application/json"]) }
         exchange.abort()
-        end.succeed(())
+        over.succeed(())
     }
 
-    func ended() async { try? await end.value() }
+    func ended() async { try? await over.value() }
 }

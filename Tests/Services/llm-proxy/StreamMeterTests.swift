@@ -1,4 +1,6 @@
+import SSE
 import Testing
+import Values
 
 @testable import LLMProxy
 
@@ -10,8 +12,12 @@ struct StreamMeterTests {
     static let usage = #"data: {"id":"1","choices":[],"usage":{"prompt_tokens":12,"completion_tokens":34,"total_tokens":46}}"# + "\n\n"
     static let done = "data: [DONE]\n\n"
 
-    static func read(_ text: String, cutAt cuts: [Int]) -> (meter: StreamMeter, forwarded: String) {
-        var meter = StreamMeter()
+    static func meter(choices: Int64 = 1, includeUsage: Bool = false) -> StreamMeter {
+        StreamMeter(OpenAIEvents(AnswerContext(model: "m", choices: choices, includeUsage: includeUsage, createdAt: 0)))
+    }
+
+    static func read(_ text: String, cutAt cuts: [Int], _ meter: StreamMeter = meter()) -> (meter: StreamMeter, forwarded: String) {
+        var meter = meter
         var forwarded: [UInt8] = []
         let bytes = Array(text.utf8)
         var from = 0
@@ -28,32 +34,66 @@ struct StreamMeterTests {
             let (meter, forwarded) = Self.read(stream, cutAt: [cut])
             #expect(forwarded == Self.start + Self.hello + Self.finish, "cut at \(cut)")
             #expect(meter.usage == TokenUsage(promptTokens: 12, completionTokens: 34))
-            #expect(meter.isDone)
-            #expect(meter.usageEvent.map { String(decoding: $0, as: UTF8.self) } == String(Self.usage.dropFirst(6).dropLast(2)))
+            #expect(meter.isEnded)
+            #expect(meter.usageChunk.map { String(decoding: $0, as: UTF8.self) } == String(Self.usage.dropFirst(6).dropLast(2)))
         }
     }
 
-    @Test func `a stream byte by byte is forwarded as whole lines`() {
+    @Test func `a stream byte by byte is forwarded as whole events`() {
         let stream = Self.start + Self.hello
         let (meter, forwarded) = Self.read(stream, cutAt: Array(1..<stream.utf8.count))
         #expect(forwarded == stream)
         #expect(meter.contentEvents == 1)
-        #expect(!meter.isDone)
+        #expect(!meter.isEnded)
     }
 
     @Test func `carriage returns and comments are forwarded, in events and at their ends`() {
         let stream = ": keep-alive\r\n\r\n" + Self.hello.replacing("\n", with: "\r\n") + "data: [DONE]\r\n\r\n"
         let (meter, forwarded) = Self.read(stream, cutAt: [])
         #expect(forwarded == ": keep-alive\r\n\r\n" + Self.hello.replacing("\n", with: "\r\n"))
-        #expect(meter.isDone)
+        #expect(meter.isEnded)
     }
 
-    @Test func `usage next to choices is read and forwarded`() {
-        let event = #"data: {"choices":[{"delta":{"content":"x"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"# + "\n\n"
-        let (meter, forwarded) = Self.read(event, cutAt: [])
-        #expect(forwarded == event)
-        #expect(meter.usage == TokenUsage(promptTokens: 1, completionTokens: 1))
-        #expect(meter.usageEvent == nil)
+    /// Some servers report usage together with the last content.
+    @Test func `usage next to choices is forwarded only to a client that asked for usage, and its chunk is kept for the end`() throws {
+        let start = #"data: {"id":"7","choices":[{"delta":{"content":"x"}}]"#
+        let event = start + #","usage":{"prompt_tokens":1,"completion_tokens":1}}"# + "\n\n"
+        for asked in [true, false] {
+            let (meter, forwarded) = Self.read(event, cutAt: [], Self.meter(includeUsage: asked))
+            #expect(forwarded == (asked ? event : start + "}\n\n"))
+            #expect(meter.usage == TokenUsage(promptTokens: 1, completionTokens: 1))
+            let chunk = #"{"id":"7","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#
+            #expect(meter.usageChunk.map { String(decoding: $0, as: UTF8.self) } == (asked ? chunk : nil))
+        }
+    }
+
+    @Test(
+        arguments: [
+            (Self.hello, 1, false), (Self.hello + Self.finish, 1, true), (Self.hello + Self.done, 1, true),
+            (Self.hello + Self.finish, 2, false),
+            (Self.hello + Self.finish + Self.finish + Self.done, 2, true), (Self.hello + Self.usage, 1, false),
+        ] as [(String, Int64, Bool)])
+    func `an answer is whole with an end marker, or with the finish reason of its only choice`(
+        stream: String, choices: Int64, isWhole: Bool
+    ) {
+        #expect(Self.read(stream, cutAt: [], Self.meter(choices: choices)).meter.isEnded == isWhole)
+    }
+
+    @Test(arguments: [
+        #"data: {"error":{"message":"Incorrect API key provided: sk-secret"}}"#, #"data: {"choices":[],"error":"overloaded"}"#,
+        "event: error\ndata: {}",
+    ])
+    func `an error inside a stream ends the metering, and its text is not forwarded`(event: String) {
+        let (meter, forwarded) = Self.read(Self.hello + event + "\n\n" + Self.hello, cutAt: [])
+        #expect(forwarded == Self.hello)
+        #expect(meter.failure == ProviderFailure(.failedMidStream))
+        #expect(meter.contentEvents == 1)
+    }
+
+    @Test func `no bytes behind the end marker are forwarded`() {
+        let (meter, forwarded) = Self.read(Self.hello + Self.done + Self.hello, cutAt: [])
+        #expect(forwarded == Self.hello)
+        #expect(meter.contentEvents == 1)
     }
 
     @Test func `a stream without usage is counted by its events and by four bytes a token`() {
@@ -75,7 +115,7 @@ struct StreamMeterTests {
         let stream = answer + Self.usage + Self.done
         let covered = Self.start + Self.tokens(0..<3)
         for cut in 0...stream.utf8.count {
-            var meter = StreamMeter()
+            var meter = Self.meter()
             meter.budget.outputTokens = 3
             var forwarded: [UInt8] = []
             for part in [Array(stream.utf8)[..<cut], Array(stream.utf8)[cut...]] {
@@ -86,7 +126,7 @@ struct StreamMeterTests {
             #expect(meter.isOverBudget)
             #expect(meter.outputTokens == 3)
             #expect(meter.delivered(promptTokens: 7).usage == TokenUsage(promptTokens: 7, completionTokens: 3))
-            #expect(!meter.isDone && meter.usage == nil)
+            #expect(!meter.isEnded && meter.usage == nil)
 
             meter.raiseBudget(.init(outputTokens: 5)) { forwarded.append(contentsOf: $0) }
             #expect(String(decoding: forwarded, as: UTF8.self) == Self.start + Self.tokens(0..<5))
@@ -94,13 +134,13 @@ struct StreamMeterTests {
             meter.raiseBudget(.init(outputTokens: 6)) { forwarded.append(contentsOf: $0) }
             #expect(String(decoding: forwarded, as: UTF8.self) == answer)
             #expect(!meter.isOverBudget)
-            #expect(meter.isDone)
+            #expect(meter.isEnded)
             #expect(meter.usage == TokenUsage(promptTokens: 12, completionTokens: 34))
         }
     }
 
     @Test func `a last line without an end waits for its budget too`() {
-        var meter = StreamMeter()
+        var meter = Self.meter()
         meter.budget.outputTokens = 1
         var forwarded = ""
         let stream = Array((Self.tokens(0..<2).dropLast(2)).utf8)
@@ -115,7 +155,7 @@ struct StreamMeterTests {
 
     @Test func `usage that a provider reports on the way counts only if the coverage includes it`() {
         func covered(_ text: String, _ budget: TokenBudget) -> Bool {
-            var meter = StreamMeter()
+            var meter = Self.meter()
             meter.budget = budget
             Array(text.utf8).withUnsafeBytes { part in meter.feed(part) { _ in } }
             return !meter.isOverBudget
@@ -139,7 +179,7 @@ struct StreamMeterTests {
             meter.finish { forwarded += String(decoding: $0, as: UTF8.self) }
             #expect(forwarded == Self.hello)
             #expect(meter.usage == TokenUsage(promptTokens: 12, completionTokens: 34))
-            #expect(meter.isDone == stream.hasSuffix("[DONE]"))
+            #expect(meter.isEnded == stream.hasSuffix("[DONE]"))
         }
     }
 
@@ -178,10 +218,10 @@ struct StreamMeterTests {
         }
     }
 
-    @Test func `a line above 1 MiB ends the metering, and neither it nor the rest is forwarded`() {
-        let long = "data: " + String(repeating: "x", count: StreamMeter.lineBytesMax)
+    @Test func `an event above 1 MiB ends the metering, and neither it nor the rest is forwarded`() {
+        let long = "data: " + String(repeating: "x", count: SSEParser.eventBytesMax)
         let (meter, forwarded) = Self.read(Self.hello + long + "\n\n" + Self.hello, cutAt: [Self.hello.utf8.count + long.utf8.count])
-        #expect(meter.isBroken)
+        #expect(meter.failure != nil)
         #expect(forwarded == Self.hello)
         #expect(meter.contentEvents == 1)
     }
@@ -197,7 +237,8 @@ struct StreamMeterTests {
         "data: {\"choices\":[{\"delta\":{}]}\n\n",
     ])
     func `malformed events are forwarded and not counted`(text: String) {
-        let (meter, forwarded) = Self.read(text, cutAt: [])
+        var (meter, forwarded) = Self.read(text, cutAt: [])
+        meter.finish { forwarded += String(decoding: $0, as: UTF8.self) }
         #expect(forwarded == text)
         #expect(meter.usage == nil)
         #expect(meter.outputTokensDelivered == 0)

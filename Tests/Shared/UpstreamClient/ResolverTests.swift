@@ -39,6 +39,34 @@ struct ResolverTests {
         return (answers, lookups.withLock { $0 })
     }
 
+    /// Asks for a host that the name server gives a private, a loopback and a public address.
+    private func permitted(_ permits: PermittedAddresses, host: String = "a.test") async throws -> String {
+        let lookup = HostLookup { _, port in
+            .success(["10.0.0.1", "127.0.0.1", "8.8.8.8"].compactMap { HostLookup.address($0, port: port) })
+        }
+        return try await Task(executorPreference: loop) {
+            let origin = Origin(scheme: .http, host: host, port: 80)
+            let answer = Wait<String>(on: loop)
+            Resolver(loop: loop, origin: origin, lookup: lookup, permits: permits).addresses(within: .seconds(30)) { result in
+                switch result {
+                case .success(let addresses): answer.succeed("\(addresses.compactMap(\.host))")
+                case .failure(let error): answer.succeed("\(error)")
+                }
+            }
+            return try await answer.value()
+        }.value
+    }
+
+    @Test func `addresses that are not permitted are left out after the look-up`() async throws {
+        #expect(try await permitted(.all) == #"["10.0.0.1", "127.0.0.1", "8.8.8.8"]"#)
+        #expect(try await permitted(.global) == #"["8.8.8.8"]"#)
+        #expect(try await permitted(.loopback) == #"["127.0.0.1"]"#)
+        #expect(try await permitted(.global, host: "8.8.8.8") == #"["8.8.8.8"]"#)
+        for host in ["127.0.0.1", "169.254.169.254"] {
+            #expect(try await permitted(.global, host: host).contains("leads to addresses that are not permitted"))
+        }
+    }
+
     @Test func `the last addresses serve without a look-up after a look-up has failed`() async throws {
         let (answers, lookups) = try await ask(4, good: 1)
         #expect(answers == Array(repeating: #"["127.0.0.1"]"#, count: 4))

@@ -26,7 +26,7 @@ struct UpstreamConnectionTests {
         let listener = try SilentListener()
         try await onLoop {
             let pool = try pool(Int(listener.port)) { $0.connectWithin = .milliseconds(100) }
-            let call = UpstreamResponse(loop: loop, request: [1], isHead: false)
+            let call = UpstreamResponse(loop: loop, request: [1], isHead: false, firstByteWithin: .seconds(120))
             let connection = UpstreamConnection(pool)
             connection.run(call)
             connection.connect(to: (1...4).compactMap { HostLookup.address("127.0.0.\($0)", port: listener.port) })

@@ -62,7 +62,7 @@ apply_defaults() {
     # One key turns the real provider on; without it the simulator answers.
     if [[ -n ${OPENAI_API_KEY:-} ]]; then
         OPENAI_BASE_URL=${OPENAI_BASE_URL:-https://api.openai.com/v1}
-        PROVIDERS_FILE=${PROVIDERS_FILE:-$PROJECT/deploy/providers/openai.json}
+        PROVIDERS_FILE=${PROVIDERS_FILE:-$PROJECT/deploy/providers/public.json}
     else
         OPENAI_BASE_URL=${OPENAI_BASE_URL:-http://127.0.0.1:$PROVIDER_SIMULATOR_PORT/v1}
         PROVIDERS_FILE=${PROVIDERS_FILE:-$PROJECT/deploy/providers/simulator.json}

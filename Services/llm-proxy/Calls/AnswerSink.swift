@@ -1,0 +1,22 @@
+/// The place where the bytes of an answer go: the client's connection. Confined to the call's loop.
+protocol AnswerSink: AnyObject {
+    /// True if the client has left.
+    var isClosed: Bool { get }
+    /// True if more bytes wait for the client than it reads. ``onDrain`` follows.
+    var isBackpressured: Bool { get }
+    /// Called once, when the client leaves before the answer has ended.
+    var onClose: (() -> Void)? { get set }
+    var onDrain: (() -> Void)? { get set }
+    /// Calls `action` when the process stops, also after the client has left.
+    func whenServerStops(_ action: @escaping () -> Void)
+
+    /// Takes the limit of the answer, before anything else.
+    func take(_ limit: OutputLimit)
+    /// Frees the request: the provider has it, and the call needs nothing more of it.
+    func dropRequest()
+    /// Begins a stream.
+    func begin(provider: String)
+    func write(_ bytes: UnsafeRawBufferPointer)
+    /// Ends the part of the stream that the provider sends. The endpoint ends the stream itself.
+    func providerEnded()
+}

@@ -1,0 +1,26 @@
+import Contracts
+import EventLoop
+import Telemetry
+
+/// The parts that the calls of one loop share. It is a class so that each call keeps one reference.
+final class CallServices: Sendable {
+    let loop: EventLoop
+    let ledger: LedgerClient
+    let providers: ProviderConnections
+    let shared: ReplicaState
+    let log: Logger
+
+    init(loop: EventLoop, ledger: LedgerClient, providers: ProviderConnections, shared: ReplicaState, log: Logger) {
+        (self.loop, self.ledger, self.providers, self.shared, self.log) = (loop, ledger, providers, shared, log)
+    }
+}
+
+/// The state that the loops of one replica share.
+struct ReplicaState: Sendable {
+    let funds = FundsLines()
+    let watch = ProviderWatch()
+    let operations = Operations()
+    /// The time for which the gateway keeps a provider's call after a client hung up before the
+    /// answer began.
+    var listensFor = Duration.seconds(10)
+}

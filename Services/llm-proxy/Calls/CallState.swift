@@ -1,0 +1,124 @@
+import Contracts
+import Values
+
+/// The decisions of one metered call: events go in, actions come out. ``MeteredCall`` performs them.
+///
+/// hold → send → deliver → settle or void. A granted hold has one end.
+struct CallState: Sendable {
+    enum Event: Sendable {
+        case held(HoldReply)
+        case extended(HoldReply, StreamHold.Extension)
+        /// The client left while the provider's call runs.
+        case clientLeft(hasDelivered: Bool, isUnsent: Bool)
+        case ended(CallEnd)
+    }
+
+    enum Action: Hashable, Sendable {
+        case send(OutputLimit)
+        case refuse(HoldRefusal)
+        case lengthen(by: Credits)
+        case cancel
+        /// Waits for the provider, whose reaction decides the charge.
+        case listen
+        case void(because: String)
+        case settle(Settlement)
+    }
+
+    struct Settlement: Hashable, Sendable {
+        var amount: Credits
+        var usage: TokenUsage
+        var isEstimated: Bool
+        var end: CallFacts.End
+        /// True if the provider reported more than the call can have used. An operator should see it.
+        var isImpossible: Bool
+    }
+
+    let bound: CallBound
+    private let amounts: HoldAmounts
+    /// The limit of the answer, once the hold is granted.
+    private(set) var limit: OutputLimit?
+    private(set) var granted = Credits.zero
+    /// The credits that the account can still spend, by the ledger's last answer.
+    private var availableAfterHold = Credits.zero
+    /// True while the gateway waits for a provider whose client left before the answer began.
+    private(set) var isListening = false
+
+    init(_ bound: CallBound, _ amounts: HoldAmounts) { (self.bound, self.amounts) = (bound, amounts) }
+
+    mutating func on(_ event: Event) -> Action {
+        switch event {
+        case .held(let reply): held(reply)
+        case .extended(let reply, let asked): extended(reply, asked)
+        case .clientLeft(let hasDelivered, let isUnsent): clientLeft(hasDelivered: hasDelivered, isUnsent: isUnsent)
+        case .ended(let end): ended(end)
+        }
+    }
+
+    private mutating func held(_ reply: HoldReply) -> Action {
+        if let refusal = HoldRefusal(reply, least: amounts.least) {
+            // A new charge has no hold that could have expired. The ledger knows this id for another
+            // reason.
+            return .refuse(refusal == .holdGone ? .rejected : refusal)
+        }
+        (granted, availableAfterHold) = (reply.granted, reply.available)
+        let limit = bound.limit(paidBy: bound.isHeldWhole ? granted : granted.adding(max(.zero, reply.spendable)))
+        self.limit = limit
+        return .send(limit)
+    }
+
+    private mutating func extended(_ reply: HoldReply, _ asked: StreamHold.Extension) -> Action {
+        if let refusal = HoldRefusal(reply, least: asked.least) { return .refuse(refusal) }
+        availableAfterHold = reply.available
+        granted = granted.adding(reply.granted)
+        return .lengthen(by: reply.granted)
+    }
+
+    /// Cancels an answer that has begun, and a request that has not been sent. In between, the
+    /// reaction of the provider decides the charge.
+    private mutating func clientLeft(hasDelivered: Bool, isUnsent: Bool) -> Action {
+        guard !hasDelivered, !isUnsent else { return .cancel }
+        isListening = true
+        return .listen
+    }
+
+    private func ended(_ end: CallEnd) -> Action {
+        switch end.charge {
+        case .nothing(let reason): return .void(because: reason)
+        case .usage(let usage, let isEstimated, let how):
+            let (amount, isExact) = amount(for: usage)
+            return .settle(
+                Settlement(
+                    amount: amount, usage: usage, isEstimated: isEstimated || !isExact, end: how,
+                    isImpossible: !isExact && !isEstimated && !isListening))
+        }
+    }
+
+    // MARK: Amounts
+
+    /// Returns the amount of a report. It is zero before the provider has the request, and then pays
+    /// for the prompt and the delivered output.
+    func usedSoFar(delivered: TokenUsage, isAcknowledged: Bool) -> Credits {
+        var usage = delivered
+        if isListening || usage.completionTokens == 0 {
+            guard isAcknowledged else { return .zero }
+            usage = TokenUsage(promptTokens: estimatedPromptTokens, completionTokens: 0)
+        }
+        return amount(for: usage).credits
+    }
+
+    /// Returns the balance as this call's hold left it, corrected by what the call cost.
+    func remaining(after used: Credits) -> Credits {
+        max(.zero, availableAfterHold.adding(granted).adding(.zero - used))
+    }
+
+    var estimatedPromptTokens: Int64 { bound.prompt.estimatedTokens(bound.model.limits) }
+
+    /// Returns the charge for `usage`: its price, or at most the hold if the call cannot have used
+    /// this much, or if the ledger granted no more while the gateway listened.
+    private func amount(for usage: TokenUsage) -> (credits: Credits, isExact: Bool) {
+        let price = bound.price(of: usage)
+        let isPossible = limit.map { bound.allows(usage, limit: $0) } ?? false
+        if let price, isPossible, !isListening || price <= granted { return (price, true) }
+        return (min(price ?? granted, granted), false)
+    }
+}

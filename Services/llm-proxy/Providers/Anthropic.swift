@@ -1,0 +1,166 @@
+import HTTPWire
+import JSON
+import Values
+
+/// Anthropic's Messages API, text only. Requests are translated from OpenAI's shape, and answers back
+/// into it.
+struct Anthropic: ProviderAdapter {
+    let capabilities: Set<Capability> = []
+
+    let path = "/messages"
+
+    func credentials(_ key: String) -> HeaderBlock {
+        var headers: HeaderBlock = ["anthropic-version": "2023-06-01"]
+        headers.add("x-api-key", key)
+        return headers
+    }
+
+    // MARK: The request
+
+    /// The members that are translated, or mean nothing to the provider.
+    private static let known: Set<String> = [
+        "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "temperature", "top_p", "stop", "user",
+        "metadata", "service_tier", "store",
+    ]
+
+    func flaw(in request: ModelRequest) -> RequestFlaw? {
+        if let flaw = missingCapability(in: request) ?? PricedMembers.flaw(in: request.json) { return flaw }
+        for member in request.json.members where member.kind != .null && !Self.known.contains(member.name) {
+            return unsupported(member.name, by: request)
+        }
+        for name in ["temperature", "top_p"] where request.json.has(name) && request.json.member(name)?.kind != .number {
+            return RequestFlaw(param: name, message: "\(name) must be a number.")
+        }
+        if stopSequences(request.json) == nil {
+            return RequestFlaw(param: "stop", message: "stop must be a string or an array of strings.")
+        }
+        for (index, message) in ((try? request.json.array("messages")) ?? []).enumerated() {
+            if let flaw = flaw(in: message.object, at: "messages[\(index)]", of: request) { return flaw }
+        }
+        return nil
+    }
+
+    private func unsupported(_ place: String, by request: ModelRequest) -> RequestFlaw {
+        RequestFlaw(param: place, message: "\(place) is not supported by the model '\(request.model)'; remove it.")
+    }
+
+    private func flaw(in message: JSONObject?, at place: String, of request: ModelRequest) -> RequestFlaw? {
+        guard let message, let role = try? message.string("role"), ["system", "developer", "user", "assistant"].contains(role) else {
+            return RequestFlaw(
+                param: "\(place).role", message: "\(place).role must be 'system', 'developer', 'user' or 'assistant' for this model.")
+        }
+        for member in message.members where member.kind != .null && !["role", "content", "name"].contains(member.name) {
+            return unsupported("\(place).\(member.name)", by: request)
+        }
+        guard texts(of: message) != nil else {
+            return RequestFlaw(param: "\(place).content", message: "\(place).content must be a text or an array of text parts.")
+        }
+        return nil
+    }
+
+    /// Returns the texts of a message as JSON strings. Nil if its content is not text alone.
+    private func texts(of message: JSONObject) -> [[UInt8]]? {
+        if message.member("content")?.kind == .string { return message.raw("content").map { [Array($0)] } }
+        guard let parts = try? message.array("content") else { return nil }
+        var texts: [[UInt8]] = []
+        for part in parts {
+            if case .string(let text) = part {
+                var json = JSONWriter()
+                json.string(text)
+                texts.append(json.bytes)
+            } else if let object = part.object, object.member("text")?.kind == .string, let text = object.raw("text") {
+                texts.append(Array(text))
+            } else {
+                return nil
+            }
+        }
+        return texts
+    }
+
+    /// Returns the stop sequences, none if the client set none. Nil if they are not strings.
+    private func stopSequences(_ request: JSONObject) -> [String]? {
+        guard request.has("stop") else { return [] }
+        if let one = try? request.string("stop") { return [one] }
+        guard let values = try? request.array("stop") else { return nil }
+        let texts = values.compactMap(\.string)
+        return texts.count == values.count ? texts : nil
+    }
+
+    func body(of request: ModelRequest, for model: Catalogue.Model, limit: OutputLimit) -> [UInt8] {
+        let json = request.json
+        let messages = ((try? json.array("messages")) ?? []).compactMap(\.object)
+        return JSONWriter.object(reserving: json.bytes.count + 256) { body in
+            body.field("model", model.providerModel)
+            // The provider requires a limit, so the model's own cap is sent too.
+            body.field("max_tokens", limit.tokens)
+            body.field("stream", request.isStreaming)
+            let system = messages.filter(isSystem)
+            if !system.isEmpty { body.array("system") { list in for message in system { write(textsOf: message, to: &list) } } }
+            body.array("messages") { list in
+                for message in messages where !isSystem(message) {
+                    list.object { entry in
+                        entry.field("role", (try? message.string("role")) ?? "user")
+                        entry.array("content") { write(textsOf: message, to: &$0) }
+                    }
+                }
+            }
+            for name in ["temperature", "top_p"] where json.has(name) { body.field(name, raw: json.raw(name) ?? []) }
+            if let stops = stopSequences(json), !stops.isEmpty {
+                body.array("stop_sequences") { list in for stop in stops { list.string(stop) } }
+            }
+            if let user = try? json.string("user") { body.object("metadata") { $0.field("user_id", user) } }
+        }
+    }
+
+    private func isSystem(_ message: JSONObject) -> Bool {
+        ["system", "developer"].contains((try? message.string("role")) ?? "")
+    }
+
+    private func write(textsOf message: JSONObject, to list: inout JSONWriter) {
+        for text in texts(of: message) ?? [] {
+            list.object { part in
+                part.field("type", "text")
+                part.field("text", raw: text)
+            }
+        }
+    }
+
+    // MARK: The answer
+
+    func answer(_ body: [UInt8], _ context: AnswerContext) throws(ProviderFailure) -> WholeAnswer {
+        guard let json = try? JSONObject(body), (try? json.string("type")) == "message", let parts = try? json.array("content") else {
+            throw ProviderFailure(.wrongAnswer("with something else than a message"))
+        }
+        var text = ""
+        for part in parts {
+            guard let object = part.object, (try? object.string("type")) == "text", let piece = try? object.string("text") else {
+                throw ProviderFailure(.wrongAnswer("with content that is not text"))
+            }
+            text += piece
+        }
+        let reported = body.withUnsafeBytes { JSONScan($0)["usage"].flatMap { AnthropicUsage($0) } }
+        let answer = JSONWriter.object(reserving: body.count + 512) { answer in
+            answer.field("id", (try? json.string("id")) ?? "")
+            answer.field("object", "chat.completion")
+            answer.field("created", context.createdAt)
+            answer.field("model", context.model)
+            answer.array("choices") { choices in
+                choices.object { choice in
+                    choice.field("index", 0)
+                    choice.object("message") { message in
+                        message.field("role", "assistant")
+                        message.field("content", text)
+                        message.field("refusal", nil as String?)
+                    }
+                    choice.field("logprobs", nil as String?)
+                    choice.field("finish_reason", AnthropicEvents.finishReason((try? json.optionalString("stop_reason")) ?? nil))
+                }
+            }
+            if let reported { answer.object("usage") { reported.write(to: &$0) } }
+        }
+        guard let translated = try? JSONObject(answer) else { throw ProviderFailure(.wrongAnswer("with a message that cannot be read")) }
+        return WholeAnswer(json: translated, reported: reported?.tokens, contentBytes: Int64(text.utf8.count))
+    }
+
+    func reader(_ context: AnswerContext) -> any EventReader { AnthropicEvents(context) }
+}

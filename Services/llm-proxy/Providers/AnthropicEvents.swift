@@ -1,0 +1,141 @@
+import JSON
+import SSE
+import Values
+
+/// The encoder of Anthropic's stream as chunks in OpenAI's shape. It knows text only.
+struct AnthropicEvents: EventReader {
+    private let context: AnswerContext
+    private var id = ""
+    private var usage = AnthropicUsage()
+    private var isDone = false
+
+    init(_ context: AnswerContext) { self.context = context }
+
+    mutating func read(_ event: SSEEvent) -> StreamEvent {
+        guard !isDone, let data = event.data else { return StreamEvent(output: .nothing) }
+        let json = JSONScan(data)
+        switch json["type"]?.string {
+        case "message_start": return start(json)
+        case "content_block_start":
+            // Other blocks come only after a request for them, and no request asks for one.
+            guard json["content_block"]?["type"]?.string == "text" else { return .failed(.wrongAnswer("with content that is not text")) }
+            return StreamEvent(output: .nothing)
+        case "content_block_delta": return delta(json)
+        case "message_delta": return end(json)
+        case "message_stop":
+            isDone = true
+            return StreamEvent(output: .nothing, isEnd: true)
+        case "error": return .failed(.failedMidStream)
+        default: return StreamEvent(output: .nothing)
+        }
+    }
+
+    private mutating func start(_ json: JSONScan) -> StreamEvent {
+        guard let message = json["message"] else { return .failed(.wrongAnswer("with something else than a message")) }
+        id = message["id"]?.string ?? ""
+        if let reported = message["usage"] { usage.update(reported) }
+        // The first count of output tokens speaks of no content yet.
+        usage.output = 0
+        let chunk = chunk { choice in
+            choice.object("delta") { delta in
+                delta.field("role", "assistant")
+                delta.field("content", "")
+            }
+            choice.field("finish_reason", nil as String?)
+        }
+        return StreamEvent(output: .instead(event(chunk)), usage: usage.tokens)
+    }
+
+    private func delta(_ json: JSONScan) -> StreamEvent {
+        guard let delta = json["delta"], delta["type"]?.string == "text_delta", let text = delta["text"], text.string != nil else {
+            return StreamEvent(output: .nothing)
+        }
+        let chunk = chunk { choice in
+            choice.object("delta") { $0.field("content", raw: text.bytes) }
+            choice.field("finish_reason", nil as String?)
+        }
+        let bytes = OpenAIContent.bytes(ofValue: text.bytes)
+        return StreamEvent(output: .instead(event(chunk)), choicesWithContent: bytes > 0 ? 1 : 0, contentBytes: Int64(bytes))
+    }
+
+    private mutating func end(_ json: JSONScan) -> StreamEvent {
+        if let reported = json["usage"] { usage.update(reported) }
+        let reason = Self.finishReason(json["delta"]?["stop_reason"]?.string)
+        let last = chunk { choice in
+            choice.object("delta") { _ in }
+            choice.field("finish_reason", reason)
+        }
+        let total = JSONWriter.object { chunk in
+            writeHead(of: &chunk)
+            chunk.array("choices") { _ in }
+            chunk.object("usage") { usage.write(to: &$0) }
+        }
+        return StreamEvent(output: .instead(event(last)), usage: usage.tokens, usageChunk: total)
+    }
+
+    private func chunk(_ write: (inout JSONWriter) -> Void) -> [UInt8] {
+        JSONWriter.object { chunk in
+            writeHead(of: &chunk)
+            chunk.array("choices") { choices in
+                choices.object { choice in
+                    choice.field("index", 0)
+                    write(&choice)
+                }
+            }
+        }
+    }
+
+    private func writeHead(of chunk: inout JSONWriter) {
+        chunk.field("id", id)
+        chunk.field("object", "chat.completion.chunk")
+        chunk.field("created", context.createdAt)
+        chunk.field("model", context.model)
+    }
+
+    private func event(_ data: [UInt8]) -> [UInt8] { Array("data: ".utf8) + data + Array("\n\n".utf8) }
+
+    static func finishReason(_ stopReason: String?) -> String {
+        switch stopReason {
+        case "max_tokens", "model_context_window_exceeded": "length"
+        case "refusal": "content_filter"
+        default: "stop"
+        }
+    }
+}
+
+/// The usage of one message in tokens. Cached and cache-writing input are counted apart from the
+/// rest of the input.
+struct AnthropicUsage: Hashable, Sendable {
+    var input: Int64 = 0
+    var cacheWrite: Int64 = 0
+    var cacheRead: Int64 = 0
+    var output: Int64 = 0
+
+    init() {}
+
+    init?(_ usage: JSONScan) {
+        update(usage)
+        guard usage.isObject else { return nil }
+    }
+
+    /// Takes the counts that are present. A count that no call can have is not believed.
+    mutating func update(_ usage: JSONScan) {
+        func count(_ name: StaticString) -> Int64? {
+            usage[name]?.integer.flatMap { (0...TokenUsage.reportedMax).contains($0) ? $0 : nil }
+        }
+        input = count("input_tokens") ?? input
+        cacheWrite = count("cache_creation_input_tokens") ?? cacheWrite
+        cacheRead = count("cache_read_input_tokens") ?? cacheRead
+        output = count("output_tokens") ?? output
+    }
+
+    var tokens: TokenUsage { TokenUsage(promptTokens: input + cacheWrite + cacheRead, completionTokens: output) }
+
+    /// Writes the members of OpenAI's usage object.
+    func write(to json: inout JSONWriter) {
+        json.field("prompt_tokens", tokens.promptTokens)
+        json.field("completion_tokens", output)
+        json.field("total_tokens", tokens.promptTokens + output)
+        json.object("prompt_tokens_details") { $0.field("cached_tokens", cacheRead) }
+    }
+}

@@ -1,0 +1,53 @@
+import JSON
+
+/// Refuses members whose names differ only in letter case from names that the gateway reads or
+/// writes.
+///
+/// A provider may match names without regard to letter case, and take the last of two values. It
+/// would then answer another request than the gateway holds credits for.
+enum MemberNames {
+    private static let ofRequest: [StaticString] =
+        PricedMembers.names + [
+            "model", "messages", "stream", "stream_options", "n", "logprobs", "top_logprobs", "max_tokens", "max_completion_tokens",
+        ]
+    private static let ofStreamOptions: [StaticString] = ["include_usage"]
+    private static let ofMessage: [StaticString] = ["content", "audio"]
+    private static let ofPart: [StaticString] = ["type", "image_url"]
+
+    /// Checks the members of the request and of `stream_options`. ``PromptSize`` checks messages
+    /// and their parts, because it reads them anyway.
+    static func check(_ request: JSONObject) throws(RequestFlaw) {
+        try check(request, ofRequest, at: "")
+        if let options = (try? request.optionalObject("stream_options")) ?? nil {
+            try check(options, ofStreamOptions, at: "stream_options.")
+        }
+    }
+
+    private static func check(_ object: JSONObject, _ ours: [StaticString], at place: String) throws(RequestFlaw) {
+        for member in object.members {
+            if let flaw = object.writtenName(of: member).withUnsafeBytes({ flaw(of: $0, ours, at: place) }) { throw flaw }
+        }
+    }
+
+    static func flaw(ofMessageMember name: UnsafeRawBufferPointer, at place: @autoclosure () -> String) -> RequestFlaw? {
+        flaw(of: name, ofMessage, at: place())
+    }
+
+    static func flaw(ofPartMember name: UnsafeRawBufferPointer, at place: @autoclosure () -> String) -> RequestFlaw? {
+        flaw(of: name, ofPart, at: place())
+    }
+
+    private static func flaw(
+        of name: UnsafeRawBufferPointer, _ ours: [StaticString], at place: @autoclosure () -> String
+    ) -> RequestFlaw? {
+        guard let our = ours.first(where: { Spelling(of: name, as: $0) == .otherCase }) else { return nil }
+        let param = place() + text(of: name)
+        return RequestFlaw(param: param, message: "\(param) differs from \(our) only in letter case; write \(our).")
+    }
+
+    /// Decodes a name as it stands in the text, without its quotes.
+    private static func text(of name: UnsafeRawBufferPointer) -> String {
+        let quoted = [UInt8(ascii: "\"")] + name + [UInt8(ascii: "\"")]
+        return quoted.withUnsafeBytes { JSONScan($0).string } ?? ""
+    }
+}

@@ -1,0 +1,24 @@
+import JSON
+
+/// A request for a model as adapters read it: a chat completion in OpenAI's shape, checked by its
+/// endpoint.
+struct ModelRequest: Sendable {
+    let json: JSONObject
+    /// The model's name as the client wrote it.
+    let model: String
+    let isStreaming: Bool
+    /// True if the client asked for usage in the stream.
+    let includeUsage: Bool
+    /// The number of answers that the provider generates (`n`).
+    let choices: Int64
+    /// The number of pictures in the prompt.
+    let pictures: Int64
+
+    static let choicesMax: Int64 = 128
+}
+
+/// A member of a request that cannot be served, with its rule and remedy.
+struct RequestFlaw: Error, Hashable {
+    var param: String
+    var message: String
+}

@@ -1,0 +1,56 @@
+import HTTPWire
+import JSON
+
+/// OpenAI's Chat Completions, and every server that speaks it. Requests and answers pass through
+/// with the bytes that they had, but for the members that the gateway writes.
+struct OpenAICompatible: ProviderAdapter {
+    let capabilities: Set<Capability> = [.pictures, .tools, .severalChoices, .logprobs, .responseFormat]
+
+    let path = "/chat/completions"
+
+    func credentials(_ key: String) -> HeaderBlock {
+        var headers = HeaderBlock()
+        headers.add("authorization", "Bearer " + key)
+        return headers
+    }
+
+    func flaw(in request: ModelRequest) -> RequestFlaw? { PricedMembers.flaw(in: request.json) }
+
+    /// The request has the provider's name of the model, asks for usage, and has the limit of the
+    /// answer in the member that the model reads.
+    func body(of request: ModelRequest, for model: Catalogue.Model, limit: OutputLimit) -> [UInt8] {
+        let json = request.json
+        var splice = JSONSplice(json)
+        if model.providerModel != request.model {
+            var name = JSONWriter()
+            name.string(model.providerModel)
+            splice.set("model", raw: name.bytes)
+        }
+        if request.isStreaming, !request.includeUsage { splice.set("stream_options", raw: streamOptionsWithUsage(json)) }
+        if limit.isSent {
+            let member = model.limits.outputLimitMember.rawValue
+            if (try? json.optionalInteger(member)) != limit.tokens { splice.set(member, raw: Array(String(limit.tokens).utf8)) }
+            for other in ModelLimits.OutputLimitMember.allCases where other.rawValue != member && json.member(other.rawValue) != nil {
+                splice.remove(other.rawValue)
+            }
+        }
+        return splice.apply()
+    }
+
+    private func streamOptionsWithUsage(_ json: JSONObject) -> [UInt8] {
+        guard let options = try? json.optionalObject("stream_options") else { return Array(#"{"include_usage":true}"#.utf8) }
+        var splice = JSONSplice(options)
+        splice.set("include_usage", raw: Array("true".utf8))
+        return splice.apply()
+    }
+
+    func answer(_ body: [UInt8], _ context: AnswerContext) throws(ProviderFailure) -> WholeAnswer {
+        guard let json = try? JSONObject(body), !json.has("error"), json.member("choices")?.kind == .array else {
+            throw ProviderFailure(.wrongAnswer("with something else than a chat completion"))
+        }
+        let reported = body.withUnsafeBytes { JSONScan($0)["usage"].flatMap(TokenUsage.init(openAI:)) }
+        return WholeAnswer(json: json, reported: reported, contentBytes: OpenAIContent.bytes(of: json))
+    }
+
+    func reader(_ context: AnswerContext) -> any EventReader { OpenAIEvents(context) }
+}

@@ -1,0 +1,80 @@
+import JSON
+
+/// The members of a chat completion request that change its price. None has a price here yet, so
+/// each is refused, except with the value that changes nothing.
+enum PricedMembers {
+    private enum Rule: Sendable {
+        case absent
+        case onlyFalse
+        case only(String)
+    }
+
+    private static let rules: [(name: StaticString, rule: Rule)] = [
+        ("service_tier", .only("default")), ("store", .onlyFalse), ("background", .onlyFalse), ("audio", .absent), ("prediction", .absent),
+        ("web_search_options", .absent), ("previous_response_id", .absent), ("conversation", .absent), ("container", .absent),
+        // Members of other servers than OpenAI: hosted search, fallback models, and candidates that are billed and not shown.
+        ("plugins", .absent), ("models", .absent), ("provider", .absent), ("route", .absent), ("search_parameters", .absent),
+        ("enable_search", .onlyFalse), ("best_of", .absent), ("use_beam_search", .onlyFalse),
+    ]
+
+    private static let ruleByName = Dictionary(uniqueKeysWithValues: rules.map { ($0.name.description, $0.rule) })
+
+    /// The members whose names may not be written in another letter case.
+    static let names = rules.map(\.name) + ["modalities", "tools"]
+
+    static func flaw(in request: JSONObject) -> RequestFlaw? {
+        for member in request.members where member.kind != .null {
+            if let rule = ruleByName[member.name], !allows(rule, member, request) {
+                return RequestFlaw(param: member.name, message: message(member.name, rule))
+            }
+        }
+        return modalityFlaw(request) ?? toolFlaw(request)
+    }
+
+    private static func allows(_ rule: Rule, _ member: JSONObject.Member, _ request: JSONObject) -> Bool {
+        switch rule {
+        case .absent: false
+        case .onlyFalse: request.bytes[member.valueRange].elementsEqual("false".utf8)
+        case .only(let value): (try? request.string(member.name)) == value
+        }
+    }
+
+    private static func message(_ name: String, _ rule: Rule) -> String {
+        switch rule {
+        case .absent: "\(name) has no price here; remove it."
+        case .onlyFalse: "\(name) must be false; anything else has no price here."
+        case .only(let value): "\(name) must be '\(value)'; anything else has no price here."
+        }
+    }
+
+    private static func modalityFlaw(_ request: JSONObject) -> RequestFlaw? {
+        guard request.has("modalities") else { return nil }
+        let modalities = (try? request.array("modalities"))?.map(\.string)
+        guard modalities != ["text"] else { return nil }
+        return RequestFlaw(param: "modalities", message: "modalities must be [\"text\"]; anything else has no price here.")
+    }
+
+    /// Hosted tools run at the provider and cost extra. Functions run at the client.
+    private static func toolFlaw(_ request: JSONObject) -> RequestFlaw? {
+        guard let tools = request.raw("tools"), request.has("tools") else { return nil }
+        var (flaw, index): (RequestFlaw?, Int) = (nil, 0)
+        tools.withUnsafeBytes { bytes in
+            JSONScan(bytes).forEachElement { tool in
+                // Every value of a repeated member is read, because providers differ in which one they use.
+                var types: [String?] = []
+                tool.forEachMember { name, value in
+                    if Spelling(of: name, as: "type") != .different { types.append(value.string) }
+                    return true
+                }
+                if types.isEmpty || !types.allSatisfy({ $0 == "function" || $0 == "custom" }) {
+                    let place = "tools[\(index)].type"
+                    flaw = RequestFlaw(
+                        param: place, message: "\(place) must be 'function' or 'custom'; other tools have no price here.")
+                }
+                index += 1
+                return flaw == nil
+            }
+        }
+        return flaw
+    }
+}

@@ -1,0 +1,115 @@
+import Contracts
+import EventLoop
+import HTTPWire
+import UpstreamClient
+import Values
+
+/// One request to a provider and its answer. An answer is read only if it is of the kind that was
+/// asked for: status 200, the media type, and no content coding.
+final class ProviderCall: @unchecked Sendable {
+    // @unchecked Sendable: confined to the caller's loop.
+
+    private let answer: UpstreamResponse
+    private let adapter: any ProviderAdapter
+    private let context: AnswerContext
+    private let isStreaming: Bool
+    private let loop: EventLoop
+    private var longest: TimerID?
+
+    /// The longest body of a refusal that is read, in bytes.
+    private static let refusalBytesMax = 65_536
+    private static let refusalWithin = Duration.seconds(10)
+
+    init(
+        _ answer: UpstreamResponse, of adapter: any ProviderAdapter, to request: ModelRequest, model: Catalogue.Model, longest: Duration,
+        on loop: EventLoop
+    ) {
+        (self.answer, self.adapter, self.loop, isStreaming) = (answer, adapter, loop, request.isStreaming)
+        context = AnswerContext(
+            model: model.id, choices: request.choices, includeUsage: request.includeUsage, createdAt: Instant.now().seconds)
+        self.longest = loop.schedule(after: longest) { answer.cancel() }
+    }
+
+    /// True while no byte of the request has been sent.
+    var isUnsent: Bool { answer.isUnsent }
+    /// True if the provider's kernel acknowledged the whole request, or the provider answered it.
+    var isAcknowledged: Bool { answer.isAcknowledged }
+
+    func cancel() { answer.cancel() }
+    func pause() { answer.pause() }
+    func resume() { answer.resume() }
+
+    /// Ends the deadline of the call. Every call needs it once.
+    func ended() {
+        if let longest { loop.cancel(longest) }
+        longest = nil
+    }
+
+    /// Waits until the provider has begun to answer.
+    func head() async throws(ProviderFailure) {
+        do throws(UpstreamError) { try await answer.head() } catch { throw ProviderFailure(error) }
+    }
+
+    /// Refuses an answer that cannot be metered.
+    func check() async throws(ProviderFailure) {
+        guard answer.status == 200 else { throw await refusal() }
+        let type = mediaType
+        let expected = isStreaming ? "text/event-stream" : "application/json"
+        guard type == expected else {
+            answer.cancel()
+            throw ProviderFailure(
+                .wrongAnswer("with another media type than it was asked for"),
+                cause: "media type '\(type.prefix(100))' instead of \(expected)")
+        }
+        let coding = answer.headers.string(for: "content-encoding") ?? "identity"
+        guard coding.lowercased() == "identity" else {
+            answer.cancel()
+            throw ProviderFailure(.wrongAnswer("with a content coding"), cause: "content coding '\(coding.prefix(100))'")
+        }
+    }
+
+    private func refusal() async -> ProviderFailure {
+        // Another success than 200 has no answer that could be metered.
+        guard !(200..<300).contains(answer.status) else {
+            answer.cancel()
+            return ProviderFailure(.wrongAnswer("with status \(answer.status)"))
+        }
+        let patience = loop.schedule(after: Self.refusalWithin) { [answer] in answer.cancel() }
+        defer { loop.cancel(patience) }
+        let body = (try? await answer.collect(upTo: Self.refusalBytesMax)) ?? []
+        return adapter.failure(status: answer.status, body: body, retryAfter: answer.headers.string(for: "retry-after"))
+    }
+
+    /// Returns the media type in small letters, without its parameters (RFC 9110 §8.3.1).
+    private var mediaType: String {
+        let field = answer.headers.string(for: "content-type") ?? ""
+        return field.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }.lowercased()
+    }
+
+    /// Collects an answer in one piece.
+    func whole(upTo bytesMax: Int) async throws(ProviderFailure) -> WholeAnswer {
+        let body: [UInt8]
+        do throws(UpstreamError) { body = try await answer.collect(upTo: bytesMax) } catch { throw ProviderFailure(error) }
+        return try adapter.answer(body, context)
+    }
+
+    func reader() -> any EventReader { adapter.reader(context) }
+
+    /// Hands every read of a stream to `sink`, until the stream ends.
+    func pipe(_ sink: @escaping (UnsafeRawBufferPointer) -> Void) async throws(ProviderFailure) {
+        do throws(UpstreamError) { try await answer.pipe(sink) } catch { throw ProviderFailure(error) }
+    }
+}
+
+extension ProviderFailure {
+    init(_ error: UpstreamError) {
+        let kind: Kind =
+            switch error.code {
+            case .timedOut: .timedOut
+            case .saturated: .saturated
+            case .cancelled: .cancelled
+            case .connectFailed, .tlsFailed, .closedEarly, .malformed, .tooLarge: .unreachable
+            }
+        self.init(kind, cause: error.description)
+    }
+}

@@ -1,0 +1,91 @@
+import EventLoop
+import HTTPWire
+import UpstreamClient
+
+/// The connections of one loop to the providers. The key of a provider goes only to the address that
+/// the configuration gives with the key.
+final class ProviderConnections: @unchecked Sendable {
+    // @unchecked Sendable: confined to `loop`, like the pools it holds.
+
+    /// The deadlines of one call.
+    struct Timing: Sendable {
+        /// The time to the first byte of a stream.
+        var firstByteWithin = Duration.seconds(120)
+        /// The time to the first byte of an answer in one piece, which comes when the answer is whole.
+        var answerWithin = Duration.seconds(600)
+        /// The time for the whole answer. A provider that trickles meets no deadline between two reads.
+        var longest = Duration.seconds(3_600)
+    }
+
+    let loop: EventLoop
+    private let keys: ProviderKeys
+    private let timing: Timing
+    private var ways: [String: Way] = [:]
+
+    private struct Way {
+        var provider: Catalogue.Provider
+        var adapter: any ProviderAdapter
+        var pool: UpstreamPool
+        var target: [UInt8]
+        var headers: HeaderBlock
+    }
+
+    init(loop: EventLoop, keys: ProviderKeys, timing: Timing = Timing()) {
+        (self.loop, self.keys, self.timing) = (loop, keys, timing)
+    }
+
+    /// Returns the adapter of a provider that can be called.
+    func requireProvider(_ provider: Catalogue.Provider) throws(ProviderFailure) -> any ProviderAdapter { try way(to: provider).adapter }
+
+    /// Starts a call. It can be cancelled from here on.
+    func send(_ request: ModelRequest, to model: Catalogue.Model, limit: OutputLimit) throws(ProviderFailure) -> ProviderCall {
+        let way = try way(to: model.provider)
+        let answer = way.pool.begin(
+            method: "POST", target: way.target, headers: way.headers, body: way.adapter.body(of: request, for: model, limit: limit),
+            firstByteWithin: request.isStreaming ? timing.firstByteWithin : timing.answerWithin)
+        return ProviderCall(answer, of: way.adapter, to: request, model: model, longest: timing.longest, on: loop)
+    }
+
+    private func way(to provider: Catalogue.Provider) throws(ProviderFailure) -> Way {
+        if let known = ways[provider.name], known.provider == provider { return known }
+        guard let adapter = ProviderKinds.adapters[provider.kind] else {
+            throw ProviderFailure(.disabled("The kind of the provider '\(provider.name)' is not known."))
+        }
+        guard let endpoint = provider.endpoint, let origin = Origin(String(endpoint.origin)) else {
+            throw ProviderFailure(.disabled("The address of the provider '\(provider.name)' cannot be read."))
+        }
+        let key: ProviderKeys.Key
+        switch keys.key(of: provider.apiKeyVariable, for: String(endpoint.origin)) {
+        case .known(let known): key = known
+        case .missing: throw ProviderFailure(.disabled("The provider '\(provider.name)' has no key."))
+        case .boundElsewhere:
+            throw ProviderFailure(.disabled("The key of the provider '\(provider.name)' belongs to another address."))
+        }
+        var configuration = UpstreamPool.Configuration()
+        configuration.permits = key.mayCallPrivateAddresses ? .all : provider.isLoopback ? .loopback : .global
+        let way = Way(
+            provider: provider, adapter: adapter, pool: try pool(origin, configuration),
+            target: Array((endpoint.path + adapter.path).utf8), headers: headers(adapter.credentials(key.secret)))
+        // A provider whose row has changed gets new connections. Calls on the old ones go on.
+        ways[provider.name]?.pool.close()
+        ways[provider.name] = way
+        return way
+    }
+
+    private func pool(_ origin: Origin, _ configuration: UpstreamPool.Configuration) throws(ProviderFailure) -> UpstreamPool {
+        do throws(UpstreamError) {
+            return try UpstreamPool(loop: loop, origin: origin, configuration: configuration)
+        } catch {
+            throw ProviderFailure(error)
+        }
+    }
+
+    private func headers(_ credentials: HeaderBlock) -> HeaderBlock {
+        var headers = credentials
+        headers.add("content-type", "application/json")
+        headers.add("accept", "application/json, text/event-stream")
+        // An answer that is coded cannot be metered.
+        headers.add("accept-encoding", "identity")
+        return headers
+    }
+}

@@ -1,0 +1,66 @@
+import Glibc
+
+/// One event of a stream, over its own bytes. Valid only during the call that it is given to, or, if
+/// it ``isWhole``, as long as the bytes that were fed.
+package struct SSEEvent {
+    /// All bytes of the event, its empty line included. An event can have no field at all: a comment
+    /// or a second empty line.
+    package let raw: UnsafeRawBufferPointer
+    /// The value of the last `event` field; empty if there is none.
+    package let name: UnsafeRawBufferPointer
+    /// The values of the `data` fields, joined by LF. Nil if there is none.
+    package let data: UnsafeRawBufferPointer?
+    /// True if the event came in one read, so that ``raw`` lies in the bytes of that read.
+    package let isWhole: Bool
+
+    /// Reads the fields of a whole event.
+    static func withEvent(
+        _ raw: UnsafeRawBufferPointer, skipping start: Int, isWhole: Bool, _ body: (SSEEvent) -> Bool
+    ) -> Bool {
+        var name = UnsafeRawBufferPointer(rebasing: raw[..<0])
+        var data: UnsafeRawBufferPointer?
+        // Events of several data lines are rare, so only those are copied.
+        var joined: [UInt8] = []
+        var dataLines = 0
+        forEachLine(of: raw, from: start) { line in
+            let (field, value) = split(line)
+            if isNamed("data", field) {
+                dataLines += 1
+                if let first = data, dataLines == 2 { joined.append(contentsOf: first) }
+                if dataLines > 1 {
+                    joined.append(0x0A)
+                    joined.append(contentsOf: value)
+                }
+                data = value
+            } else if isNamed("event", field) {
+                name = value
+            }
+        }
+        guard dataLines > 1 else { return body(SSEEvent(raw: raw, name: name, data: data, isWhole: isWhole)) }
+        return joined.withUnsafeBytes { body(SSEEvent(raw: raw, name: name, data: $0, isWhole: isWhole)) }
+    }
+
+    private static func forEachLine(of raw: UnsafeRawBufferPointer, from start: Int, _ body: (UnsafeRawBufferPointer) -> Void) {
+        var lines = LineEnds(raw)
+        var at = start
+        while at < raw.count {
+            let end = lines.next(from: at) ?? raw.count
+            if end > at { body(UnsafeRawBufferPointer(rebasing: raw[at..<end])) }
+            at = end + 1
+        }
+    }
+
+    private static func isNamed(_ name: StaticString, _ field: UnsafeRawBufferPointer) -> Bool {
+        guard field.count == name.utf8CodeUnitCount, let base = field.baseAddress else { return false }
+        return memcmp(base, name.utf8Start, field.count) == 0
+    }
+
+    /// Splits a line at its first colon. One space after the colon belongs to neither part.
+    private static func split(
+        _ line: UnsafeRawBufferPointer
+    ) -> (field: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+        guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return (line, UnsafeRawBufferPointer(rebasing: line[..<0])) }
+        let start = colon + 1 < line.count && line[colon + 1] == 0x20 ? colon + 2 : colon + 1
+        return (UnsafeRawBufferPointer(rebasing: line[..<colon]), UnsafeRawBufferPointer(rebasing: line[start...]))
+    }
+}
