@@ -25,11 +25,11 @@ struct LLMProxyService {
         runtime.outbox(pool, publisher)
         let authenticator = try runtime.authenticator()
 
-        let catalogue = CurrentCatalogue(Catalogue(models: [], pricing: settings.pricing))
+        let catalogue = CurrentCatalogue(Catalogue(models: []))
         let keeper = CatalogueKeeper(
-            store: CatalogueStore(pool: pool), file: file, pricing: settings.pricing, catalogue: catalogue)
+            store: CatalogueStore(pool: pool), file: file, rule: settings.pricing, catalogue: catalogue)
         runtime.add(keeper.job)
-        runtime.require("catalogue") { !catalogue.current.models.isEmpty }
+        runtime.require("catalogue") { !catalogue.current.isEmpty }
 
         let ledger = LedgerClient(
             requests: requests, publisher: publisher, outbox: ChargeOutbox(pool: pool, loop: runtime.loop),

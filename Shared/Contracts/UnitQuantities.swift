@@ -13,18 +13,20 @@ package struct MeteredUnit: RawRepresentable, Hashable, Comparable, Sendable {
         self.rawValue = rawValue
     }
 
-    private init(known: String) { rawValue = known }
+    package init(_ unit: UsageUnit) { rawValue = unit.rawValue }
 
-    package static let input = MeteredUnit(known: "input")
-    package static let output = MeteredUnit(known: "output")
+    package static let input = MeteredUnit(.input)
+    package static let output = MeteredUnit(.output)
 
     /// The name without its condition.
     package var name: Substring { rawValue.prefix { $0 != ":" } }
 
     /// True for a token that the client sent to the model.
-    package var isPromptToken: Bool { ["input", "cached_input", "cache_write", "audio_input"].contains(name) }
+    package var isPromptToken: Bool { known?.isPromptToken ?? false }
     /// True for a token that the model made.
-    package var isCompletionToken: Bool { ["output", "reasoning", "audio_output"].contains(name) }
+    package var isCompletionToken: Bool { known?.isCompletionToken ?? false }
+
+    private var known: UsageUnit? { UsageUnit(rawValue: String(name)) }
 
     package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 

@@ -5,7 +5,6 @@ import Values
 /// costs more than its hold.
 struct CallBound: Sendable {
     let model: Catalogue.Model
-    let pricing: PricingRule
     let prompt: PromptSize
     /// The number of answers that the provider generates (`n`). Each answer has the same limit.
     let choices: Int64
@@ -45,8 +44,8 @@ struct CallBound: Sendable {
 
     /// The amounts of the hold. Nil if even the least answer costs more than one charge can hold.
     var amounts: HoldAmounts? {
-        let leastUsage = TokenUsage(promptTokens: prompt.tokensLeast(model.limits), completionTokens: outputLeast * choices)
-        guard let least = pricing.credits(for: leastUsage, at: model.price), least <= Self.amountMax else { return nil }
+        let leastUsage = Usage(promptTokens: prompt.tokensLeast(model.limits), completionTokens: outputLeast * choices)
+        guard let least = model.price.credits(for: leastUsage), least <= Self.amountMax else { return nil }
         // A free call holds one nano-credit, because the ledger refuses a hold of zero.
         return HoldAmounts(
             most: max(credits(for: isHeldWhole ? outputMax : outputUsual), Credits(nano: 1)),
@@ -75,12 +74,12 @@ struct CallBound: Sendable {
     }
 
     /// - Returns: nil if the price is above the largest amount of one charge.
-    func price(of usage: TokenUsage) -> Credits? {
-        pricing.credits(for: usage, at: model.price).flatMap { $0 <= Self.amountMax ? $0 : nil }
+    func price(of usage: Usage) -> Credits? {
+        model.price.credits(for: usage).flatMap { $0 <= Self.amountMax ? $0 : nil }
     }
 
     private func price(of outputTokens: Int64) -> Credits? {
-        price(of: TokenUsage(promptTokens: prompt.tokensMax(model.limits), completionTokens: outputTokens * choices))
+        price(of: Usage(promptTokens: prompt.tokensMax(model.limits), completionTokens: outputTokens * choices))
     }
 
     /// - Parameter credits: the hold. For a visible stream also the credits that the account can
@@ -97,7 +96,7 @@ struct CallBound: Sendable {
 
 extension CallBound {
     /// Returns whether the call can have used this much with `limit` for each answer.
-    func allows(_ usage: TokenUsage, limit: OutputLimit) -> Bool {
+    func allows(_ usage: Usage, limit: OutputLimit) -> Bool {
         usage.promptTokens <= prompt.tokensMax(model.limits) && usage.completionTokens <= limit.tokens * choices
     }
 }

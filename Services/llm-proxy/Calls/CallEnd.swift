@@ -15,17 +15,17 @@ struct CallEnd: Sendable {
 
     enum Charge: Hashable, Sendable {
         case nothing(because: String)
-        case usage(TokenUsage, isEstimated: Bool, end: CallFacts.End)
+        case usage(Usage, isEstimated: Bool, end: CallFacts.End)
     }
 
     var answer: Answer
     /// The reason why an answer is not whole.
     var stoppedBy = CallFacts.End.completed
     /// The usage of what was delivered, or of the whole answer.
-    var delivered = TokenUsage(promptTokens: 0, completionTokens: 0)
+    var delivered = Usage(promptTokens: 0, completionTokens: 0)
     var isEstimated = false
     /// The usage that the provider reported last.
-    var reported: TokenUsage?
+    var reported: Usage?
     var estimatedPromptTokens: Int64 = 0
     var isClientGone = false
     /// True if the provider's kernel acknowledged the whole request, or the provider answered it.
@@ -46,7 +46,7 @@ struct CallEnd: Sendable {
         guard isAcknowledged else { return .nothing(because: "the client left before the provider had the request") }
         guard !isProviderSilent else { return .nothing(because: "the client left a provider that is silent") }
         let prompt = reported.map(\.promptTokens) ?? 0
-        let usage = TokenUsage(
+        let usage = Usage(
             promptTokens: prompt > 0 ? prompt : estimatedPromptTokens, completionTokens: reported.map(\.completionTokens) ?? 0)
         return .usage(usage, isEstimated: prompt == 0, end: .clientGone)
     }

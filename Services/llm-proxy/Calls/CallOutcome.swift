@@ -26,7 +26,7 @@ enum CallOutcome: Sendable {
 struct CallReceipt: Sendable {
     var used: Credits
     var remaining: Credits
-    var usage: TokenUsage
+    var usage: Usage
     /// The limit of the answer, if it is below the limit that the client asked for.
     var maxTokensClamped: Int64?
 }

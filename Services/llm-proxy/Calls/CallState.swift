@@ -26,7 +26,7 @@ struct CallState: Sendable {
 
     struct Settlement: Hashable, Sendable {
         var amount: Credits
-        var usage: TokenUsage
+        var usage: Usage
         var isEstimated: Bool
         var end: CallFacts.End
         /// True if the provider reported more than the call can have used. An operator should see it.
@@ -97,11 +97,11 @@ struct CallState: Sendable {
 
     /// Returns the amount of a report. It is zero before the provider has the request, and then pays
     /// for the prompt and the delivered output.
-    func usedSoFar(delivered: TokenUsage, isAcknowledged: Bool) -> Credits {
+    func usedSoFar(delivered: Usage, isAcknowledged: Bool) -> Credits {
         var usage = delivered
         if isListening || usage.completionTokens == 0 {
             guard isAcknowledged else { return .zero }
-            usage = TokenUsage(promptTokens: estimatedPromptTokens, completionTokens: 0)
+            usage = Usage(promptTokens: estimatedPromptTokens, completionTokens: 0)
         }
         return amount(for: usage).credits
     }
@@ -115,7 +115,7 @@ struct CallState: Sendable {
 
     /// Returns the charge for `usage`: its price, or at most the hold if the call cannot have used
     /// this much, or if the ledger granted no more while the gateway listened.
-    private func amount(for usage: TokenUsage) -> (credits: Credits, isExact: Bool) {
+    private func amount(for usage: Usage) -> (credits: Credits, isExact: Bool) {
         let price = bound.price(of: usage)
         let isPossible = limit.map { bound.allows(usage, limit: $0) } ?? false
         if let price, isPossible, !isListening || price <= granted { return (price, true) }

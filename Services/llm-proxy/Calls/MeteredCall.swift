@@ -105,7 +105,7 @@ final class MeteredCall: @unchecked Sendable {
     /// The part of the answer that came, for the outcome.
     private enum Delivery {
         case failed(ProviderFailure)
-        case whole(WholeAnswer, TokenUsage)
+        case whole(WholeAnswer, Usage)
         case stream(AnswerStream.End)
     }
 
@@ -204,8 +204,8 @@ final class MeteredCall: @unchecked Sendable {
 
     // MARK: After
 
-    private var delivered: (usage: TokenUsage, isEstimated: Bool) {
-        stream?.meter.delivered(promptTokens: state.estimatedPromptTokens) ?? (TokenUsage(promptTokens: 0, completionTokens: 0), true)
+    private var delivered: (usage: Usage, isEstimated: Bool) {
+        stream?.meter.delivered(promptTokens: state.estimatedPromptTokens) ?? (Usage(promptTokens: 0, completionTokens: 0), true)
     }
 
     private var usedSoFar: Credits { state.usedSoFar(delivered: delivered.usage, isAcknowledged: call?.isAcknowledged ?? false) }
@@ -261,13 +261,13 @@ final class MeteredCall: @unchecked Sendable {
     private func facts(_ settlement: CallState.Settlement) -> CallFacts {
         CallFacts(
             model: model.id, provider: model.provider.name,
-            usage: [.input: settlement.usage.promptTokens, .output: settlement.usage.completionTokens],
+            usage: settlement.usage.metered,
             isEstimated: settlement.isEstimated, end: settlement.end,
             priceVersion: model.price.version, costPicoUSD: model.price.cost(of: settlement.usage)?.value ?? .max,
             operation: services.shared.operations.recorded(operation, of: principal.accountID, at: .now()), apiKeyID: principal.apiKeyID)
     }
 
-    private func noteImpossible(_ usage: TokenUsage) {
+    private func noteImpossible(_ usage: Usage) {
         services.log.error(
             "usage beyond the bound of the call",
             [
@@ -277,7 +277,7 @@ final class MeteredCall: @unchecked Sendable {
     }
 
     private func outcome(_ delivery: Delivery, after charged: Credits?) -> CallOutcome {
-        func receipt(_ usage: TokenUsage, _ used: Credits) -> CallReceipt {
+        func receipt(_ usage: Usage, _ used: Credits) -> CallReceipt {
             CallReceipt(
                 used: used, remaining: state.remaining(after: used), usage: usage,
                 maxTokensClamped: state.limit.flatMap { $0.isClamped ? $0.tokens : nil })

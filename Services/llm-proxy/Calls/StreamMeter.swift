@@ -27,7 +27,7 @@ struct StreamMeter {
     init(_ reader: any EventReader) { self.reader = reader }
 
     /// The usage of the last event in which the provider reported any.
-    var usage: TokenUsage? { count.usage }
+    var usage: Usage? { count.usage }
     /// The choices that got content, event by event: text, tool calls, reasoning.
     var contentEvents: Int64 { count.contentEvents }
     /// The delivered tokens if usage never comes: at least one an event, and one for four bytes.
@@ -40,7 +40,7 @@ struct StreamMeter {
     /// Returns the usage to charge so far: the provider's figure if it covers everything delivered
     /// and is not zero, otherwise our own count.
     /// - Parameter promptTokens: the estimate, for a provider that does not count the prompt.
-    func delivered(promptTokens: Int64) -> (usage: TokenUsage, isEstimated: Bool) { count.delivered(promptTokens: promptTokens) }
+    func delivered(promptTokens: Int64) -> (usage: Usage, isEstimated: Bool) { count.delivered(promptTokens: promptTokens) }
 
     /// Takes the bytes that arrived and hands on, in order, what may go to the client now.
     mutating func feed(_ bytes: UnsafeRawBufferPointer, forward: (UnsafeRawBufferPointer) -> Void) {
@@ -154,7 +154,7 @@ extension StreamMeter {
 
     /// The count of what was sent to the client.
     private struct Count {
-        var usage: TokenUsage?
+        var usage: Usage?
         var contentEvents: Int64 = 0
         var contentBytes: Int64 = 0
         /// The content that the last report of usage can cover.
@@ -169,14 +169,14 @@ extension StreamMeter {
             return isUsageCurrent ? reported : max(reported, counted)
         }
 
-        func delivered(promptTokens: Int64) -> (usage: TokenUsage, isEstimated: Bool) {
+        func delivered(promptTokens: Int64) -> (usage: Usage, isEstimated: Bool) {
             if let usage, isUsageCurrent, usage.completionTokens > 0 || contentEvents == 0 {
                 return usage.withPrompt(promptTokens)
             }
-            guard contentEvents > 0 else { return (TokenUsage(promptTokens: 0, completionTokens: 0), true) }
-            let reported = usage ?? TokenUsage(promptTokens: 0, completionTokens: 0)
+            guard contentEvents > 0 else { return (Usage(promptTokens: 0, completionTokens: 0), true) }
+            let reported = usage ?? Usage(promptTokens: 0, completionTokens: 0)
             return (
-                TokenUsage(
+                Usage(
                     promptTokens: reported.promptTokens > 0 ? reported.promptTokens : promptTokens,
                     completionTokens: max(reported.completionTokens, outputTokensDelivered)), true
             )

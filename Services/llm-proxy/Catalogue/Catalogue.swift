@@ -1,6 +1,7 @@
 import Values
 
-/// The models that can be called now, and their prices: an immutable snapshot that every loop reads.
+/// The models that can be called now, with their routes and prices. It is an immutable snapshot that
+/// every loop reads.
 struct Catalogue: Sendable {
     struct Provider: Hashable, Sendable {
         var name: String
@@ -31,27 +32,50 @@ struct Catalogue: Sendable {
         }
     }
 
+    /// A model by one route: its name, its price and its limits at one provider.
     struct Model: Hashable, Sendable {
         var id: String
         var provider: Provider
         /// The model's name at its provider.
         var providerModel: String
-        var price: TokenPrice
+        var price: PriceVersion
         var limits: ModelLimits
         var createdAt: Instant
+        /// Routes of a lower number come first.
+        var priority: Int64 = 0
+        /// The share of the calls among routes of one priority.
+        var weight: Int64 = 1
     }
 
-    private(set) var models: [String: Model]
+    /// The routes of each model, the ones of the first priority in front.
+    private let routes: [String: [Model]]
     /// The ids of models that are switched on and have no price. They cannot be called.
-    var unpriced: Set<String>
-    var pricing: PricingRule
+    let unpriced: Set<String>
 
-    init(models: [Model], unpriced: Set<String> = [], pricing: PricingRule) {
+    init(models: [Model], unpriced: Set<String> = []) {
         self.unpriced = unpriced
-        self.models = Dictionary(uniqueKeysWithValues: models.map { ($0.id, $0) })
-        self.pricing = pricing
+        routes = Dictionary(grouping: models, by: \.id).mapValues { routes in
+            routes.sorted { ($0.priority, $0.provider.name) < ($1.priority, $1.provider.name) }
+        }
+    }
+
+    var isEmpty: Bool { routes.isEmpty }
+
+    /// Returns the model by the first of its routes.
+    subscript(id: String) -> Model? { routes[id]?.first }
+
+    /// Draws a route of the first priority, by weight.
+    func route(to id: String, using generator: inout some RandomNumberGenerator) -> Model? {
+        guard let all = routes[id], let first = all.first else { return nil }
+        let equals = all.prefix { $0.priority == first.priority }
+        guard equals.count > 1 else { return first }
+        var drawn = Int64.random(in: 0..<equals.reduce(0) { $0 + $1.weight }, using: &generator)
+        return equals.first { model in
+            drawn -= model.weight
+            return drawn < 0
+        }
     }
 
     /// The models in the order of their ids, as `GET /v1/models` lists them.
-    var sorted: [Model] { models.values.sorted { $0.id < $1.id } }
+    var sorted: [Model] { routes.values.compactMap(\.first).sorted { $0.id < $1.id } }
 }

@@ -1,3 +1,4 @@
+import Contracts
 import JSON
 import Values
 
@@ -26,13 +27,18 @@ import Values
 /// | `image_tokens_max` | 1…1000000 | none: a request with a picture is refused |
 /// | `reasoning` | `none`, `visible`, `hidden` | `hidden` |
 /// | `output_limit_member` | `max_tokens`, `max_completion_tokens` | `max_tokens` |
+/// | `priority` | 0…1000; calls go to the provider with the lowest number | 0 |
+/// | `weight` | 1…1000; the share of the calls among providers of one priority | 1 |
+///
+/// A model that several providers sell stands under each of them, with the same limits.
 struct ProvidersFile: Sendable {
     struct Model: Sendable {
         var id: String
         var providerModel: String
-        var prompt: PicoUSD
-        var completion: PicoUSD
+        var prices: [UsageUnit: PicoUSD]
         var limits: ModelLimits
+        var priority: Int64
+        var weight: Int64
     }
 
     struct Provider: Sendable {
@@ -57,9 +63,9 @@ struct ProvidersFile: Sendable {
         } catch {
             throw Malformed(reason: "\(error)")
         }
-        let ids = providers.flatMap(\.models).map(\.id)
-        if let twice = Dictionary(grouping: ids, by: \.self).first(where: { $0.value.count > 1 })?.key {
-            throw Malformed(reason: "model \(twice) is listed twice")
+        for (id, routes) in Dictionary(grouping: providers.flatMap(\.models), by: \.id)
+        where routes.contains(where: { $0.limits != routes[0].limits }) {
+            throw Malformed(reason: "model \(id) has different limits at two providers")
         }
     }
 
@@ -91,6 +97,9 @@ struct ProvidersFile: Sendable {
             guard case .object(let object) = entry else { throw Malformed(reason: "models of \(provider.name) must be objects") }
             return try model(object)
         }
+        if let twice = Dictionary(grouping: models, by: \.id).first(where: { $0.value.count > 1 })?.key {
+            throw Malformed(reason: "model \(twice) is listed twice at provider \(provider.name)")
+        }
         return Provider(provider: provider, models: models, isPrivateNetwork: isPrivate)
     }
 
@@ -98,9 +107,13 @@ struct ProvidersFile: Sendable {
         let id = try json.string("id")
         return Model(
             id: id, providerModel: try json.optionalString("provider_model") ?? id,
-            prompt: try perToken(json, "prompt_usd_per_million", of: id),
-            completion: try perToken(json, "completion_usd_per_million", of: id),
-            limits: try limits(json, of: id))
+            prices: [
+                .input: try perToken(json, "prompt_usd_per_million", of: id),
+                .output: try perToken(json, "completion_usd_per_million", of: id),
+            ],
+            limits: try limits(json, of: id),
+            priority: json.has("priority") ? try tokens(json, "priority", of: id, in: 0...1_000) : 0,
+            weight: json.has("weight") ? try tokens(json, "weight", of: id, in: 1...1_000) : 1)
     }
 
     private static func limits(_ json: JSONObject, of model: String) throws(Malformed) -> ModelLimits {

@@ -44,7 +44,7 @@ struct ChatCompletions: Sendable {
         let modelRequest = request.modelRequest
         if let flaw = try adapter(of: model).flaw(in: modelRequest) { throw Problem(.init(flaw)) }
         let bound = CallBound(
-            model: model, pricing: catalogue.pricing, prompt: request.prompt, choices: request.choices,
+            model: model, prompt: request.prompt, choices: request.choices,
             callerLimit: request.outputTokensMax, isStreaming: request.isStreaming, logprobs: request.logprobs)
         guard let amounts = bound.amounts else {
             throw Problem.invalidRequest("The call costs more than one charge can hold; send less or set a lower limit.", param: "messages")
@@ -57,7 +57,8 @@ struct ChatCompletions: Sendable {
     }
 
     private func model(_ id: String, in catalogue: Catalogue) throws(Problem) -> Catalogue.Model {
-        if let model = catalogue.models[id] { return model }
+        var generator = SystemRandomNumberGenerator()
+        if let model = catalogue.route(to: id, using: &generator) { return model }
         throw catalogue.unpriced.contains(id) ? .modelNotPriced(id) : .modelNotFound(id)
     }
 

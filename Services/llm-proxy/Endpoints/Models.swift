@@ -11,7 +11,7 @@ extension Routes {
         return .json(200) { json in
             json.object { list in
                 list.field("object", "list")
-                list.array("data") { data in for model in catalogue.sorted { data.object { $0.write(model, catalogue.pricing) } } }
+                list.array("data") { data in for model in catalogue.sorted { data.object { $0.write(model) } } }
             }
         }
     }
@@ -20,16 +20,16 @@ extension Routes {
     func showModel(_ request: Request, caller: Principal) async throws -> Response {
         let catalogue = chat.catalogue.current
         let id = request.pathParameters["id"]
-        guard let model = catalogue.models[id] else {
+        guard let model = catalogue[id] else {
             throw catalogue.unpriced.contains(id) ? Problem.modelNotPriced(id) : Problem.modelNotFound(id)
         }
-        return .json(200) { json in json.object { $0.write(model, catalogue.pricing) } }
+        return .json(200) { json in json.object { $0.write(model) } }
     }
 }
 
 extension JSONWriter {
     /// OpenAI's model object, with what the call costs here: credits per 1,000 tokens, markup included.
-    fileprivate mutating func write(_ model: Catalogue.Model, _ pricing: PricingRule) {
+    fileprivate mutating func write(_ model: Catalogue.Model) {
         field("id", model.id)
         field("object", "model")
         field("created", model.createdAt.seconds)
@@ -37,8 +37,8 @@ extension JSONWriter {
         field("context_length", model.limits.contextTokens)
         object("pricing") { object in
             object.field("price_version", model.price.version)
-            let prompt = pricing.credits(for: TokenUsage(promptTokens: 1_000, completionTokens: 0), at: model.price)
-            let completion = pricing.credits(for: TokenUsage(promptTokens: 0, completionTokens: 1_000), at: model.price)
+            let prompt = model.price.credits(for: Usage(promptTokens: 1_000, completionTokens: 0))
+            let completion = model.price.credits(for: Usage(promptTokens: 0, completionTokens: 1_000))
             object.field("credits_per_1k_prompt_tokens", raw: Array((prompt ?? .zero).description.utf8))
             object.field("credits_per_1k_completion_tokens", raw: Array((completion ?? .zero).description.utf8))
         }

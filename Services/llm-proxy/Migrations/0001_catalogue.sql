@@ -1,33 +1,27 @@
--- The models that can be called, with their names and prices. Prices are versions with a time, never changed, so that every receipt
--- can be recomputed. A row with source 'file' follows the providers file; one with source 'admin' is left alone by it.
+-- Models, the providers that sell them, and their prices. A price is a version that never changes, so that every receipt can be computed again.
 
 CREATE TABLE provider (
-    name text PRIMARY KEY,
-    kind text NOT NULL DEFAULT 'openai',
-    base_url text NOT NULL,
+    name             text PRIMARY KEY,
+    kind             text NOT NULL DEFAULT 'openai',  -- the wire format
+    base_url         text NOT NULL,
     api_key_variable text NOT NULL,
-    is_enabled boolean NOT NULL DEFAULT true,
-    source text NOT NULL DEFAULT 'admin',
-    CONSTRAINT provider_source_known CHECK (source IN ('file', 'admin'))
+    is_enabled       boolean NOT NULL DEFAULT true,
+    source           text NOT NULL DEFAULT 'admin' CONSTRAINT provider_source_known CHECK (source IN ('file', 'admin'))
 );
 
+-- The rows of source 'file' follow the providers file; those of source 'admin' stay as an administrator wrote them.
 CREATE TABLE model (
-    id text PRIMARY KEY,
-    provider text NOT NULL REFERENCES provider (name),
-    provider_model text NOT NULL,
-    context_tokens bigint NOT NULL,
-    max_output_tokens bigint NOT NULL,
+    id                    text PRIMARY KEY,
+    context_tokens        bigint NOT NULL,
+    max_output_tokens     bigint NOT NULL,
     default_output_tokens bigint NOT NULL,
-    output_tokens_least bigint NOT NULL,
-    image_tokens_max bigint,
-    reasoning text NOT NULL,
-    output_limit_member text NOT NULL,
-    is_enabled boolean NOT NULL DEFAULT true,
-    source text NOT NULL DEFAULT 'admin',
-    -- Since then the file, to which the row belongs, does not name the model.
-    withdrawn_at timestamptz,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT model_source_known CHECK (source IN ('file', 'admin')),
+    output_tokens_least   bigint NOT NULL,
+    image_tokens_max      bigint,
+    reasoning             text NOT NULL,
+    output_limit_member   text NOT NULL,
+    is_enabled            boolean NOT NULL DEFAULT true,
+    source                text NOT NULL DEFAULT 'admin' CONSTRAINT model_source_known CHECK (source IN ('file', 'admin')),
+    created_at            timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT model_tokens_bounded CHECK (
         context_tokens BETWEEN 1 AND 100000000
         AND max_output_tokens BETWEEN 1 AND least(context_tokens, 10000000)
@@ -38,14 +32,43 @@ CREATE TABLE model (
     CONSTRAINT model_output_limit_member_known CHECK (output_limit_member IN ('max_tokens', 'max_completion_tokens'))
 );
 
+-- A provider that sells a model. Calls go to the route with the lowest priority number; among equals by weight.
+CREATE TABLE route (
+    model          text NOT NULL REFERENCES model (id),
+    provider       text NOT NULL REFERENCES provider (name),
+    provider_model text NOT NULL,
+    priority       bigint NOT NULL DEFAULT 0 CONSTRAINT route_priority_range CHECK (priority BETWEEN 0 AND 1000),
+    weight         bigint NOT NULL DEFAULT 1 CONSTRAINT route_weight_range CHECK (weight BETWEEN 1 AND 1000),
+    is_enabled     boolean NOT NULL DEFAULT true,
+    source         text NOT NULL DEFAULT 'admin' CONSTRAINT route_source_known CHECK (source IN ('file', 'admin')),
+    CONSTRAINT route_once PRIMARY KEY (model, provider)
+);
+
+-- Amounts of credits are nano-credits. The columns that the formula does not use are null.
 CREATE TABLE price (
-    version bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    model text NOT NULL REFERENCES model (id),
-    prompt_pico_usd bigint NOT NULL,
-    completion_pico_usd bigint NOT NULL,
-    effective_at timestamptz NOT NULL DEFAULT now(),
-    source text NOT NULL DEFAULT 'admin',
-    CONSTRAINT price_source_known CHECK (source IN ('file', 'admin')),
-    CONSTRAINT price_not_negative CHECK (prompt_pico_usd >= 0 AND completion_pico_usd >= 0),
-    CONSTRAINT price_once_a_moment UNIQUE (model, effective_at)
+    version             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    model               text NOT NULL,
+    provider            text NOT NULL,
+    formula             text NOT NULL,
+    markup_basis_points bigint,
+    credits_per_usd     bigint,
+    credits_per_1k      bigint,
+    minimum_charge      bigint NOT NULL,
+    source              text NOT NULL DEFAULT 'admin' CONSTRAINT price_source_known CHECK (source IN ('file', 'admin')),
+    effective_at        timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT price_formula_whole CHECK (
+        CASE formula
+            WHEN 'cost_plus' THEN markup_basis_points >= 0 AND credits_per_usd >= 0
+            WHEN 'per_token' THEN credits_per_1k >= 0
+            ELSE false
+        END),
+    CONSTRAINT price_minimum_not_negative CHECK (minimum_charge >= 0)
+);
+CREATE INDEX price_in_force ON price (model, provider, effective_at DESC, version DESC);
+
+CREATE TABLE unit_price (
+    version  bigint NOT NULL REFERENCES price (version),
+    unit     text NOT NULL,
+    pico_usd bigint NOT NULL CONSTRAINT unit_price_not_negative CHECK (pico_usd >= 0),
+    CONSTRAINT unit_price_once PRIMARY KEY (version, unit)
 );

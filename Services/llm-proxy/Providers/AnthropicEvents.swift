@@ -121,7 +121,7 @@ struct AnthropicUsage: Hashable, Sendable {
     /// Takes the counts that are present. A count that no call can have is not believed.
     mutating func update(_ usage: JSONScan) {
         func count(_ name: StaticString) -> Int64? {
-            usage[name]?.integer.flatMap { (0...TokenUsage.reportedMax).contains($0) ? $0 : nil }
+            usage[name]?.integer.flatMap { (0...Usage.reportedMax).contains($0) ? $0 : nil }
         }
         input = count("input_tokens") ?? input
         cacheWrite = count("cache_creation_input_tokens") ?? cacheWrite
@@ -129,7 +129,7 @@ struct AnthropicUsage: Hashable, Sendable {
         output = count("output_tokens") ?? output
     }
 
-    var tokens: TokenUsage { TokenUsage(promptTokens: input + cacheWrite + cacheRead, completionTokens: output) }
+    var tokens: Usage { Usage(promptTokens: input + cacheWrite + cacheRead, completionTokens: output) }
 
     /// Writes the members of OpenAI's usage object.
     func write(to json: inout JSONWriter) {

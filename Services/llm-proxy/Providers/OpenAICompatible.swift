@@ -48,7 +48,7 @@ struct OpenAICompatible: ProviderAdapter {
         guard let json = try? JSONObject(body), !json.has("error"), json.member("choices")?.kind == .array else {
             throw ProviderFailure(.wrongAnswer("with something else than a chat completion"))
         }
-        let reported = body.withUnsafeBytes { JSONScan($0)["usage"].flatMap(TokenUsage.init(openAI:)) }
+        let reported = body.withUnsafeBytes { JSONScan($0)["usage"].flatMap(Usage.init(openAI:)) }
         return WholeAnswer(json: json, reported: reported, contentBytes: OpenAIContent.bytes(of: json))
     }
 

@@ -38,7 +38,7 @@ enum OpenAIContent {
     }
 }
 
-extension TokenUsage {
+extension Usage {
     /// More than the longest answers a request may ask for. A provider that reports more is not
     /// believed.
     static let reportedMax: Int64 = 10_000_000 * ModelRequest.choicesMax

@@ -28,7 +28,7 @@ struct OpenAIEvents: EventReader {
                     note(choice, &read)
                     return true
                 }
-            case 5 where name.elementsEqual("usage".utf8): read.usage = TokenUsage(openAI: value) ?? read.usage
+            case 5 where name.elementsEqual("usage".utf8): read.usage = Usage(openAI: value) ?? read.usage
             case 5 where name.elementsEqual("error".utf8) && !value.isNull: read.failure = ProviderFailure(.failedMidStream)
             default: break
             }

@@ -34,7 +34,7 @@ enum Capability: Hashable, Sendable {
 struct WholeAnswer: Sendable {
     var json: JSONObject
     /// The usage that the provider reported.
-    var reported: TokenUsage?
+    var reported: Usage?
     /// The bytes of text, tool calls and reasoning of all choices.
     var contentBytes: Int64
 }
@@ -68,7 +68,7 @@ struct StreamEvent: Sendable {
     /// The number of choices to which the event adds content.
     var choicesWithContent: Int64 = 0
     var contentBytes: Int64 = 0
-    var usage: TokenUsage?
+    var usage: Usage?
     /// A chunk in OpenAI's shape that carries nothing but usage. The endpoint sends it once the
     /// charge is safe.
     var usageChunk: [UInt8]?

@@ -75,7 +75,7 @@ struct AnthropicTests {
             #"{"id":"msg_1","type":"message","role":"assistant","content":[{"type":"text","text":"He"},{"type":"text","text":"y é"}],"#
             + #""stop_reason":"\#(reason)","usage":{"input_tokens":10,"cache_read_input_tokens":5,"cache_creation_input_tokens":2,"output_tokens":3}}"#
         let answer = try Anthropic().answer(Array(message.utf8), Self.context)
-        #expect(answer.reported == TokenUsage(promptTokens: 17, completionTokens: 3))
+        #expect(answer.reported == Usage(promptTokens: 17, completionTokens: 3))
         #expect(answer.contentBytes == 6)
         #expect((try answer.json.string("id"), try answer.json.string("model")) == ("msg_1", "claude"))
         let choice = try #require(try answer.json.array("choices").first?.object)
@@ -133,7 +133,7 @@ struct AnthropicTests {
         #expect(try choices.map { try $0.optionalString("finish_reason") } == [nil, nil, nil, "length"])
         #expect(try choices[0].object("delta").string("role") == "assistant")
         #expect(whole.meter.isEnded)
-        #expect(whole.meter.delivered(promptTokens: 9) == (TokenUsage(promptTokens: 25, completionTokens: 15), false))
+        #expect(whole.meter.delivered(promptTokens: 9) == (Usage(promptTokens: 25, completionTokens: 15), false))
         let usage = try JSONObject(try #require(whole.meter.usageChunk))
         #expect(try usage.object("usage").integer("total_tokens") == 40)
         #expect(try usage.array("choices").isEmpty)
@@ -142,7 +142,7 @@ struct AnthropicTests {
     @Test func `a stream without its stop is not whole, and counts what was delivered`() {
         let meter = read(Self.events(Array(Self.stream[..<5]))).meter
         #expect(!meter.isEnded)
-        #expect(meter.delivered(promptTokens: 9) == (TokenUsage(promptTokens: 25, completionTokens: 4), true))
+        #expect(meter.delivered(promptTokens: 9) == (Usage(promptTokens: 25, completionTokens: 4), true))
         let empty = read(Self.events(Array(Self.stream[..<3]))).meter
         #expect(empty.delivered(promptTokens: 9).usage.completionTokens == 0)
     }

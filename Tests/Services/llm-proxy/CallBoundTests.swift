@@ -7,13 +7,12 @@ import Values
 
 /// Tests SPEC §2: no call can cost more than its hold.
 struct CallBoundTests {
-    static let pricing = PricingRule(formula: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), minimumCharge: .zero)
     /// The price is a thousandth of a credit for each token, also of the prompt.
-    static let price = TokenPrice(version: 1, prompt: PicoUSD(value: 1_000_000_000), completion: PicoUSD(value: 1_000_000_000))
+    static let price = PriceVersion(prompt: 1_000_000_000, completion: 1_000_000_000)
     static func tokens(_ count: Int64) -> Credits { Credits(nano: count * 1_000_000) }
 
     static func model(
-        usual: Int64 = 100, longest: Int64 = 4_000, least: Int64 = 64, context: Int64 = 100_000, price: TokenPrice = price,
+        usual: Int64 = 100, longest: Int64 = 4_000, least: Int64 = 64, context: Int64 = 100_000, price: PriceVersion = price,
         reasoning: ModelLimits.Reasoning = .none
     ) -> Catalogue.Model {
         Catalogue.Model(
@@ -27,11 +26,10 @@ struct CallBoundTests {
     /// The prompt has 984 bytes in one message: at most 1,000 tokens, at least 500, likely 246.
     static func bound(
         limit: Int64? = nil, streams: Bool = true, choices: Int64 = 1, usual: Int64 = 100, longest: Int64 = 4_000, least: Int64 = 64,
-        context: Int64 = 100_000, price: TokenPrice = price, pricing: PricingRule = pricing, reasoning: ModelLimits.Reasoning = .none
+        context: Int64 = 100_000, price: PriceVersion = price, reasoning: ModelLimits.Reasoning = .none
     ) -> CallBound {
         CallBound(
             model: model(usual: usual, longest: longest, least: least, context: context, price: price, reasoning: reasoning),
-            pricing: pricing,
             prompt: PromptSize(textBytes: 984, messages: 1, pictures: 0), choices: choices, callerLimit: limit, isStreaming: streams,
             logprobs: 0)
     }
@@ -64,20 +62,20 @@ struct CallBoundTests {
     }
 
     @Test func `a free call holds one nano-credit, and a least beyond the ledger's range is refused`() {
-        let free = TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 0))
+        let free = PriceVersion(prompt: 0, completion: 0)
         #expect(Self.bound(price: free).amounts == HoldAmounts(most: Credits(nano: 1), usual: Credits(nano: 1), least: Credits(nano: 1)))
-        let dear = TokenPrice(version: 1, prompt: PicoUSD(value: .max / 2_000), completion: PicoUSD(value: .max / 2_000))
+        let dear = PriceVersion(prompt: .max / 2_000, completion: .max / 2_000)
         #expect(Self.bound(choices: 128, price: dear).amounts == nil)
-        let high = TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 100_000_000_000_000_000))
+        let high = PriceVersion(prompt: 0, completion: 100_000_000_000_000_000)
         #expect(Self.bound(streams: false, price: high).amounts?.most == CallBound.amountMax)
     }
 
     @Test func `no value of a request or of the catalogue traps`() {
         let wide = PricingRule(
             formula: .costPlus(markupBasisPoints: 100_000, creditsPerUSD: Credits(whole: 1_000_000)), minimumCharge: .zero)
-        let price = TokenPrice(version: 1, prompt: PicoUSD(value: .max), completion: PicoUSD(value: .max))
+        let price = PriceVersion(prompt: .max, completion: .max, rule: wide)
         for streams in [true, false] {
-            let bound = Self.bound(limit: 10_000_000, streams: streams, choices: 128, longest: 10_000_000, price: price, pricing: wide)
+            let bound = Self.bound(limit: 10_000_000, streams: streams, choices: 128, longest: 10_000_000, price: price)
             #expect(bound.amounts == nil)
             #expect(bound.limit(paidBy: Credits(nano: .max)).tokens == 64)
         }
@@ -119,7 +117,8 @@ struct CallBoundTests {
                 limit: Bool.random(using: &random) ? Int64.random(in: 1...100_000, using: &random) : nil,
                 streams: Bool.random(using: &random), choices: Int64.random(in: 1...128, using: &random), usual: usual, longest: longest,
                 least: Int64.random(in: 1...longest, using: &random), context: Int64.random(in: longest...100_000, using: &random),
-                pricing: PricingRule(formula: Self.pricing.formula, minimumCharge: Bool.random(using: &random) ? Credits(whole: 1) : .zero))
+                price: PriceVersion(
+                    prompt: 1_000_000_000, completion: 1_000_000_000, minimum: Bool.random(using: &random) ? Credits(whole: 1) : .zero))
             let amounts = try #require(bound.amounts)
             #expect(amounts.least <= amounts.usual && amounts.usual <= amounts.most, "seed \(seed)")
             let granted = Credits(nano: Int64.random(in: amounts.least.nano...amounts.most.nano, using: &random))
@@ -133,11 +132,20 @@ struct CallBoundTests {
     @Test func `a clamp is the largest answer that the grant pays for`() throws {
         let seed = drawSeed()
         var random = SplitMix64(seed: seed)
-        let price = TokenPrice(version: 1, prompt: PicoUSD(value: 1_000_000), completion: PicoUSD(value: 4_000_000))
-        let bound = Self.bound(limit: 6_000, streams: false, longest: 6_000, price: price, pricing: .standard)
+        let price = PriceVersion(prompt: 1_000_000, completion: 4_000_000, rule: .standard)
+        let bound = Self.bound(limit: 6_000, streams: false, longest: 6_000, price: price)
         for _ in 0..<1_000 {
             let fitting = Int64.random(in: 64...5_999, using: &random)
             #expect(bound.limit(paidBy: bound.credits(for: fitting)).tokens == fitting, "seed \(seed)")
         }
+    }
+}
+
+extension PriceVersion {
+    /// Makes a price in pico-dollars for each token. Without a rule, a dollar of cost is one credit.
+    init(prompt: Int64, completion: Int64, minimum: Credits = .zero, rule: PricingRule? = nil) {
+        let cost = PricingRule(formula: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), minimumCharge: minimum)
+        self.init(
+            version: 1, rule: rule ?? cost, units: [.input: PicoUSD(value: prompt), .output: PicoUSD(value: completion)])
     }
 }

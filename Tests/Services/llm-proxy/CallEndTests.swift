@@ -5,11 +5,11 @@ import Testing
 
 /// Tests the table of docs/billing-policy.md.
 struct CallEndTests {
-    private static let likely = TokenUsage(promptTokens: 30, completionTokens: 0)
+    private static let likely = Usage(promptTokens: 30, completionTokens: 0)
 
     private func end(_ answer: CallEnd.Answer, _ stoppedBy: CallFacts.End = .completed, output: Int64 = 0) -> CallEnd {
         CallEnd(
-            answer: answer, stoppedBy: stoppedBy, delivered: TokenUsage(promptTokens: output > 0 ? 9 : 0, completionTokens: output),
+            answer: answer, stoppedBy: stoppedBy, delivered: Usage(promptTokens: output > 0 ? 9 : 0, completionTokens: output),
             estimatedPromptTokens: 30, isClientGone: stoppedBy == .clientGone, isAcknowledged: true)
     }
 
@@ -17,9 +17,9 @@ struct CallEndTests {
 
     @Test func `a complete answer is charged completely, also after its client left`() {
         var end = end(.whole, output: 5)
-        #expect(end.charge == .usage(TokenUsage(promptTokens: 9, completionTokens: 5), isEstimated: false, end: .completed))
+        #expect(end.charge == .usage(Usage(promptTokens: 9, completionTokens: 5), isEstimated: false, end: .completed))
         end.isClientGone = true
-        #expect(end.charge == .usage(TokenUsage(promptTokens: 9, completionTokens: 5), isEstimated: false, end: .clientGone))
+        #expect(end.charge == .usage(Usage(promptTokens: 9, completionTokens: 5), isEstimated: false, end: .clientGone))
     }
 
     @Test func `an empty answer and a refusal cost nothing, with and without the client`() {
@@ -33,7 +33,7 @@ struct CallEndTests {
     func `the delivered part of a stream is charged for every cause of its end`(cause: CallFacts.End) {
         #expect(
             end(.partial, cause, output: 3).charge
-                == .usage(TokenUsage(promptTokens: 9, completionTokens: 3), isEstimated: false, end: cause))
+                == .usage(Usage(promptTokens: 9, completionTokens: 3), isEstimated: false, end: cause))
     }
 
     @Test(arguments: [CallEnd.Answer.none, .partial], [CallFacts.End.providerDied, .timedOut, .holdExhausted])
@@ -44,10 +44,10 @@ struct CallEndTests {
     @Test func `a client that leaves before the answer began pays the prompt, and what the provider reported`() {
         var end = end(.none, .clientGone)
         #expect(end.charge == .usage(Self.likely, isEstimated: true, end: .clientGone))
-        end.reported = TokenUsage(promptTokens: 12, completionTokens: 4)
-        #expect(end.charge == .usage(TokenUsage(promptTokens: 12, completionTokens: 4), isEstimated: false, end: .clientGone))
-        end.reported = TokenUsage(promptTokens: 0, completionTokens: 4)
-        #expect(end.charge == .usage(TokenUsage(promptTokens: 30, completionTokens: 4), isEstimated: true, end: .clientGone))
+        end.reported = Usage(promptTokens: 12, completionTokens: 4)
+        #expect(end.charge == .usage(Usage(promptTokens: 12, completionTokens: 4), isEstimated: false, end: .clientGone))
+        end.reported = Usage(promptTokens: 0, completionTokens: 4)
+        #expect(end.charge == .usage(Usage(promptTokens: 30, completionTokens: 4), isEstimated: true, end: .clientGone))
     }
 
     @Test func `a client that leaves a provider without the request, or a silent one, pays nothing`() {
@@ -61,7 +61,7 @@ struct CallEndTests {
 
     @Test func `the prompt that a leaving client pays is at most what the least hold pays for`() throws {
         let bound = CallBoundTests.bound(streams: false)
-        let likely = TokenUsage(promptTokens: bound.prompt.estimatedTokens(bound.model.limits), completionTokens: 0)
-        #expect(try #require(bound.pricing.credits(for: likely, at: bound.model.price)) <= #require(bound.amounts).least)
+        let likely = Usage(promptTokens: bound.prompt.estimatedTokens(bound.model.limits), completionTokens: 0)
+        #expect(try #require(bound.model.price.credits(for: likely)) <= #require(bound.amounts).least)
     }
 }

@@ -2,47 +2,73 @@ import Contracts
 import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import LLMProxy
 
 @Suite(.serialized, .database(schema: "llm_proxy", migrations: "Shared/Outbox/Migrations", "Services/llm-proxy/Migrations"))
 struct CatalogueStoreTests {
     static func file(prompt: String = "1", model: String, limits: String = "") throws -> ProvidersFile {
+        try file(prompt: prompt, models: [model], limits: limits)
+    }
+
+    /// Each model has a provider of its own, `p-<model>`.
+    static func file(prompt: String = "1", models: [String], limits: String = "") throws -> ProvidersFile {
+        try file(providers: models.map { provider("p-\($0)", model: $0, prompt: prompt, members: limits) })
+    }
+
+    private static func provider(_ name: String, model: String, prompt: String = "1", members: String = "") -> String {
+        """
+        {"name": "\(name)", "base_url": "https://h/v1", "api_key_variable": "K", "models": [
+          {"id": "\(model)", "prompt_usd_per_million": \(prompt), "completion_usd_per_million": 4,
+           "context_tokens": 1000, "max_output_tokens": 500, "default_output_tokens": 100\(members)}]}
+        """
+    }
+
+    private static func file(providers: [String]) throws -> ProvidersFile {
         try ProvidersFile(
-            Array(
-                """
-                {"providers": [{"name": "p-\(model)", "base_url": "https://h/v1", "api_key_variable": "K", "models": [
-                  {"id": "\(model)", "prompt_usd_per_million": \(prompt), "completion_usd_per_million": 4,
-                   "context_tokens": 1000, "max_output_tokens": 500, "default_output_tokens": 100\(limits)}]}]}
-                """.utf8), kinds: ["openai"], variables: { _ in nil })
+            Array(#"{"providers": [\#(providers.joined(separator: ","))]}"#.utf8), kinds: ["openai"], variables: { _ in nil })
     }
 
     static func model(_ id: String, in pool: PostgresPool) async throws -> Catalogue.Model? {
-        try await CatalogueStore(pool: pool).load(pricing: .standard).models[id]
+        try await CatalogueStore(pool: pool).load()[id]
+    }
+
+    /// A price of an administrator: 7 pico-dollars a token.
+    private func setPrice(of model: String, at time: String, in pool: PostgresPool) async throws {
+        try await run(
+            """
+            WITH made AS (
+                INSERT INTO price (model, provider, formula, markup_basis_points, credits_per_usd, minimum_charge, effective_at)
+                VALUES ('\(model)', 'p-\(model)', 'cost_plus', 0, 1000000000, 0, \(time))
+                RETURNING version)
+            INSERT INTO unit_price (version, unit, pico_usd)
+            SELECT version, unit, 7 FROM made, unnest(ARRAY['input', 'output']) AS unit
+            """, in: pool)
     }
 
     @Test func `a list applied again, and by eight replicas at once, makes one price version`() async throws {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
             try await withThrowingTaskGroup(of: Void.self) { group in
-                for _ in 0..<8 { group.addTask { try await store.apply(Self.file(model: "same")) } }
+                for _ in 0..<8 { group.addTask { try await store.apply(Self.file(model: "same"), .standard) } }
                 try await group.waitForAll()
             }
             #expect(try await pool.first(PriceVersions(model: "same")) == 1)
-            #expect(try await Self.model("same", in: pool)?.price.prompt == PicoUSD(value: 1_000_000))
+            #expect(try await Self.model("same", in: pool)?.price.units[.input] == PicoUSD(value: 1_000_000))
         }
     }
 
     @Test func `a model's limits in the table equal the file, defaults included, and follow its changes`() async throws {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
-            try await store.apply(Self.file(model: "limited"))
+            try await store.apply(Self.file(model: "limited"), .standard)
             let defaults = ModelLimits(
                 contextTokens: 1_000, maxOutputTokens: 500, defaultOutputTokens: 100, outputTokensLeast: 500, imageTokensMax: nil,
                 reasoning: .hidden, outputLimitMember: .maxTokens)
             #expect(try await Self.model("limited", in: pool)?.limits == defaults)
             let more = #", "reasoning": "visible", "image_tokens_max": 85, "output_limit_member": "max_completion_tokens""#
-            try await store.apply(Self.file(model: "limited", limits: more))
+            try await store.apply(Self.file(model: "limited", limits: more), .standard)
             var changed = defaults
             (changed.reasoning, changed.imageTokensMax, changed.outputLimitMember) = (.visible, 85, .maxCompletionTokens)
             changed.outputTokensLeast = 64
@@ -56,7 +82,7 @@ struct CatalogueStoreTests {
     ])
     func `the table refuses values that the file may not have`(change: String) async throws {
         try await TestDatabase.current.withPool { pool in
-            try await CatalogueStore(pool: pool).apply(Self.file(model: "checked"))
+            try await CatalogueStore(pool: pool).apply(Self.file(model: "checked"), .standard)
             await #expect(throws: PostgresError.self) {
                 try await pool.withConnection { try await $0.script("UPDATE model SET \(change) WHERE id = 'checked'") }
             }
@@ -66,12 +92,12 @@ struct CatalogueStoreTests {
     @Test func `a changed price is a new version, and the old one stays`() async throws {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
-            try await store.apply(Self.file(prompt: "1", model: "changing"))
+            try await store.apply(Self.file(prompt: "1", model: "changing"), .standard)
             let first = try #require(try await Self.model("changing", in: pool)).price
-            try await store.apply(Self.file(prompt: "2", model: "changing"))
+            try await store.apply(Self.file(prompt: "2", model: "changing"), .standard)
             let second = try #require(try await Self.model("changing", in: pool)).price
             #expect(second.version > first.version)
-            #expect(second.prompt == PicoUSD(value: 2_000_000))
+            #expect(second.units[.input] == PicoUSD(value: 2_000_000))
             #expect(try await pool.first(PriceVersions(model: "changing")) == 2)
         }
     }
@@ -83,13 +109,11 @@ struct CatalogueStoreTests {
     @Test func `an operator's price survives a start with the same list, and one with another price`() async throws {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
-            try await store.apply(Self.file(prompt: "1", model: "edited"))
-            try await run(
-                "INSERT INTO price (model, prompt_pico_usd, completion_pico_usd, effective_at) "
-                    + "VALUES ('edited', 7, 8, now() + interval '1 microsecond')", in: pool)
+            try await store.apply(Self.file(prompt: "1", model: "edited"), .standard)
+            try await setPrice(of: "edited", at: "now()", in: pool)
             for prompt in ["1", "2"] {
-                try await store.apply(Self.file(prompt: prompt, model: "edited"))
-                #expect(try await Self.model("edited", in: pool)?.price.prompt == PicoUSD(value: 7))
+                try await store.apply(Self.file(prompt: prompt, model: "edited"), .standard)
+                #expect(try await Self.model("edited", in: pool)?.price.units[.input] == PicoUSD(value: 7))
             }
             #expect(try await pool.first(PriceVersions(model: "edited")) == 2)
         }
@@ -98,27 +122,26 @@ struct CatalogueStoreTests {
     @Test func `a price that begins later belongs to the operator too`() async throws {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
-            try await store.apply(Self.file(prompt: "1", model: "planned"))
-            try await run(
-                "INSERT INTO price (model, prompt_pico_usd, completion_pico_usd, effective_at) "
-                    + "VALUES ('planned', 7, 8, now() + interval '1 day')", in: pool)
-            try await store.apply(Self.file(prompt: "2", model: "planned"))
-            #expect(try await Self.model("planned", in: pool)?.price.prompt == PicoUSD(value: 1_000_000))
+            try await store.apply(Self.file(prompt: "1", model: "planned"), .standard)
+            try await setPrice(of: "planned", at: "now() + interval '1 day'", in: pool)
+            try await store.apply(Self.file(prompt: "2", model: "planned"), .standard)
+            #expect(try await Self.model("planned", in: pool)?.price.units[.input] == PicoUSD(value: 1_000_000))
         }
     }
 
     @Test func `rows of the operator keep what the operator wrote`() async throws {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
-            try await store.apply(Self.file(model: "owned"))
+            try await store.apply(Self.file(model: "owned"), .standard)
             try await run(
                 "UPDATE provider SET base_url = 'https://other/v1', source = 'admin' WHERE name = 'p-owned'; "
-                    + "UPDATE model SET default_output_tokens = 7, source = 'admin' WHERE id = 'owned'", in: pool)
-            try await store.apply(Self.file(model: "owned"))
+                    + "UPDATE model SET default_output_tokens = 7, source = 'admin' WHERE id = 'owned'; "
+                    + "UPDATE route SET source = 'admin' WHERE model = 'owned'", in: pool)
+            try await store.apply(Self.file(model: "owned"), .standard)
             let model = try #require(try await Self.model("owned", in: pool))
             #expect((model.provider.baseURL, model.limits.defaultOutputTokens) == ("https://other/v1", 7))
             // The file withdraws its own rows only.
-            try await store.apply(Self.file(model: "another"))
+            try await store.apply(Self.file(model: "another"), .standard)
             #expect(try await Self.model("owned", in: pool) != nil)
         }
     }
@@ -126,32 +149,62 @@ struct CatalogueStoreTests {
     @Test func `a model that the list no longer names is withdrawn, and comes back with the list`() async throws {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
-            try await store.apply(Self.file(model: "dropped"))
-            try await store.apply(Self.file(model: "kept"))
-            let catalogue = try await store.load(pricing: .standard)
-            #expect(catalogue.models["dropped"] == nil && catalogue.models["kept"] != nil)
+            try await store.apply(Self.file(model: "dropped"), .standard)
+            try await store.apply(Self.file(model: "kept"), .standard)
+            let catalogue = try await store.load()
+            #expect(catalogue["dropped"] == nil && catalogue["kept"] != nil)
             #expect(!catalogue.unpriced.contains("dropped"))
-            try await store.apply(Self.file(model: "dropped"))
+            try await store.apply(Self.file(model: "dropped"), .standard)
             #expect(try await Self.model("dropped", in: pool) != nil)
+        }
+    }
+
+    @Test func `another markup or minimum is a new version of every price, and the version says it`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let store = CatalogueStore(pool: pool)
+            try await store.apply(Self.file(model: "ruled"), .standard)
+            let flat = PricingRule(formula: .perToken(creditsPer1kTokens: Credits(whole: 2)), minimumCharge: Credits(whole: 1))
+            try await store.apply(Self.file(model: "ruled"), flat)
+            try await store.apply(Self.file(model: "ruled"), flat)
+            #expect(try await Self.model("ruled", in: pool)?.price.rule == flat)
+            #expect(try await pool.first(PriceVersions(model: "ruled")) == 2)
+        }
+    }
+
+    @Test func `a model at two providers is called by priority, then by weight`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let store = CatalogueStore(pool: pool)
+            try await store.apply(
+                Self.file(providers: [
+                    Self.provider("last", model: "shared", members: #","priority":1"#), Self.provider("one", model: "shared"),
+                    Self.provider("three", model: "shared", members: #","weight":3"#),
+                ]), .standard)
+            let catalogue = try await store.load()
+            var random = SplitMix64(seed: 9)
+            var drawn: [String: Int] = [:]
+            for _ in 0..<4_000 { drawn[try #require(catalogue.route(to: "shared", using: &random)).provider.name, default: 0] += 1 }
+            #expect(Set(drawn.keys) == ["one", "three"])
+            #expect((900..<1_100).contains(drawn["one"] ?? 0), "\(drawn)")
+            #expect(catalogue.sorted.filter { $0.id == "shared" }.count == 1)
         }
     }
 
     @Test func `a model without a price, or switched off, or of a provider switched off, is not in the catalogue`() async throws {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
-            for id in ["unpriced", "off", "orphan"] {
-                try await store.apply(Self.file(model: id))
-                try await run("UPDATE model SET source = 'admin' WHERE id = '\(id)'", in: pool)
-            }
+            let off = ["unpriced", "off", "orphan", "unrouted"]
+            try await store.apply(Self.file(models: off), .standard)
             for statement in [
-                "DELETE FROM price WHERE model = 'unpriced'", "UPDATE model SET is_enabled = false WHERE id = 'off'",
+                "DELETE FROM unit_price USING price WHERE price.version = unit_price.version AND model = 'unpriced'",
+                "DELETE FROM price WHERE model = 'unpriced'", "UPDATE route SET is_enabled = false WHERE model = 'unrouted'",
+                "UPDATE model SET is_enabled = false WHERE id = 'off'",
                 "UPDATE provider SET is_enabled = false WHERE name = 'p-orphan'",
             ] {
                 try await pool.withConnection { try await $0.script(statement) }
             }
-            let catalogue = try await store.load(pricing: .standard)
-            for id in ["unpriced", "off", "orphan"] { #expect(catalogue.models[id] == nil, "\(id)") }
-            #expect(catalogue.unpriced.intersection(["unpriced", "off", "orphan"]) == ["unpriced"])
+            let catalogue = try await store.load()
+            for id in off { #expect(catalogue[id] == nil, "\(id)") }
+            #expect(catalogue.unpriced.intersection(off) == ["unpriced"])
         }
     }
 }

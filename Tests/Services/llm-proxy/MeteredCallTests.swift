@@ -8,8 +8,8 @@ import Values
 /// prompt of ``CallBoundTests`` has at most 1,000 tokens, likely 246.
 struct MeteredCallTests {
     private func tokens(_ count: Int64) -> Credits { CallBoundTests.tokens(count) }
-    private func usage(_ prompt: Int64, _ completion: Int64) -> TokenUsage {
-        TokenUsage(promptTokens: prompt, completionTokens: completion)
+    private func usage(_ prompt: Int64, _ completion: Int64) -> Usage {
+        Usage(promptTokens: prompt, completionTokens: completion)
     }
 
     private func call(limit: Int64? = nil, streams: Bool = true) throws -> CallState {
@@ -35,7 +35,7 @@ struct MeteredCallTests {
     }
 
     private func ended(
-        _ answer: CallEnd.Answer, _ delivered: TokenUsage, by cause: CallFacts.End = .completed, isAcknowledged: Bool = true
+        _ answer: CallEnd.Answer, _ delivered: Usage, by cause: CallFacts.End = .completed, isAcknowledged: Bool = true
     ) -> CallState.Event {
         .ended(
             CallEnd(

@@ -85,11 +85,11 @@ struct OpenAICompatibleTests {
     func `an answer is charged as reported, else as counted, and not at all when there is none`(
         answer: String, reportedPrompt: Int64?, reportedCompletion: Int64, prompt: Int64, completion: Int64, isEstimated: Bool
     ) throws {
-        let reported = reportedPrompt.map { TokenUsage(promptTokens: $0, completionTokens: reportedCompletion) }
+        let reported = reportedPrompt.map { Usage(promptTokens: $0, completionTokens: reportedCompletion) }
         let json = try JSONObject(Array(answer.utf8))
         let whole = WholeAnswer(json: json, reported: reported, contentBytes: OpenAIContent.bytes(of: json))
         let delivered = whole.delivered(promptTokens: 99)
-        #expect(delivered.usage == TokenUsage(promptTokens: prompt, completionTokens: completion))
+        #expect(delivered.usage == Usage(promptTokens: prompt, completionTokens: completion))
         #expect(delivered.isEstimated == isEstimated)
     }
 

@@ -1,3 +1,4 @@
+import Contracts
 import Foundation
 import Testing
 
@@ -11,7 +12,7 @@ struct ProvidersFileTests {
                     .utf8)
         }
         #expect(
-            try ProvidersFile(file("0.150001"), kinds: ["openai"], variables: { _ in nil }).providers[0].models[0].prompt
+            try ProvidersFile(file("0.150001"), kinds: ["openai"], variables: { _ in nil }).providers[0].models[0].prices[.input]
                 == PicoUSD(value: 150_001))
         let refused = #expect(throws: ProvidersFile.Malformed.self) {
             try ProvidersFile(file("0.1500001"), kinds: ["openai"], variables: { _ in nil })

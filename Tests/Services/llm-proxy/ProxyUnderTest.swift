@@ -165,7 +165,7 @@ final class ProxyUnderTest: @unchecked Sendable {
         ) -> Catalogue.Model {
             Catalogue.Model(
                 id: id, provider: provider, providerModel: id,
-                price: TokenPrice(version: 1, prompt: PicoUSD(value: promptPicoUSD), completion: PicoUSD(value: 1_000_000_000)),
+                price: PriceVersion(prompt: promptPicoUSD, completion: 1_000_000_000),
                 limits: ModelLimits(
                     contextTokens: 100_000, maxOutputTokens: 4_000, defaultOutputTokens: 100, outputTokensLeast: least, imageTokensMax: nil,
                     reasoning: isHidden ? .hidden : .none, outputLimitMember: isHidden ? .maxCompletionTokens : .maxTokens),
@@ -179,8 +179,7 @@ final class ProxyUnderTest: @unchecked Sendable {
                 model("hidden", of: providers[0], least: 200, isHidden: true), model("vendor/m", of: providers[0]),
                 model("claude", of: providers[1], promptPicoUSD: 1_000_000_000), model("moved", of: moved),
                 model("neighbour", of: providers[2]),
-            ], unpriced: ["unpriced"],
-            pricing: PricingRule(formula: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), minimumCharge: .zero))
+            ], unpriced: ["unpriced"])
     }
 
     private init(

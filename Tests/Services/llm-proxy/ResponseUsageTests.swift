@@ -9,7 +9,7 @@ struct ResponseUsageTests {
     @Test func `an answer's usage gets the credits, exactly, and nothing else changes`() throws {
         let answer = #"{"id":"x","usage":{"prompt_tokens":1,"completion_tokens":2},"extra":1.0}"#
         let receipt = CallReceipt(
-            used: Credits(nano: 1), remaining: Credits(whole: 9), usage: TokenUsage(promptTokens: 1, completionTokens: 2),
+            used: Credits(nano: 1), remaining: Credits(whole: 9), usage: Usage(promptTokens: 1, completionTokens: 2),
             maxTokensClamped: 64)
         let added = ResponseUsage.adding(receipt, to: try JSONObject(Array(answer.utf8)))
         let usage = try JSONObject(added).object("usage")
@@ -22,7 +22,7 @@ struct ResponseUsageTests {
 
     @Test func `a stream without usage gets a last chunk of the gateway`() throws {
         let receipt = CallReceipt(
-            used: Credits(nano: 5), remaining: .zero, usage: TokenUsage(promptTokens: 1, completionTokens: 2), maxTokensClamped: nil)
+            used: Credits(nano: 5), remaining: .zero, usage: Usage(promptTokens: 1, completionTokens: 2), maxTokensClamped: nil)
         let chunk = try JSONObject(ResponseUsage.chunk(receipt, model: "m"))
         #expect(try chunk.array("choices").isEmpty)
         #expect(try chunk.object("usage").integer("total_tokens") == 3)

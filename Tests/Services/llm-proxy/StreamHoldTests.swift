@@ -5,18 +5,16 @@ import Values
 
 /// A prompt costs nothing here, an output token a thousandth of a credit: 1,000,000 nano-credits.
 struct StreamHoldTests {
-    private static let pricing = PricingRule(
-        formula: .costPlus(markupBasisPoints: 0, creditsPerUSD: Credits(whole: 1)), minimumCharge: .zero)
-    private static let price = TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 1_000_000_000))
+    private static let price = PriceVersion(prompt: 0, completion: 1_000_000_000)
 
     private static func tokens(_ count: Int64) -> Credits { Credits(nano: count * 1_000_000) }
 
     private func hold(
-        _ count: Int64, limit: Int64 = 1_000_000, choices: Int64 = 1, usual: Int64 = 100, pricing: PricingRule = pricing,
-        price: TokenPrice = price
+        _ count: Int64, limit: Int64 = 1_000_000, choices: Int64 = 1, usual: Int64 = 100,
+        price: PriceVersion = price
     ) -> StreamHold {
         let bound = CallBoundTests.bound(
-            choices: choices, usual: usual, longest: 1_000_000, context: 50, price: price, pricing: pricing)
+            choices: choices, usual: usual, longest: 1_000_000, context: 50, price: price)
         return StreamHold(granted: Self.tokens(count), bound: bound, limit: limit)
     }
 
@@ -91,7 +89,7 @@ struct StreamHoldTests {
 
     @Test func `a hold of the least pays for the least, and an extension makes up for its prompt`() {
         // The bound of the prompt is 50 tokens. The least amount counts half of them.
-        let price = TokenPrice(version: 1, prompt: PicoUSD(value: 1_000_000_000), completion: Self.price.completion)
+        let price = PriceVersion(prompt: 1_000_000_000, completion: 1_000_000_000)
         var hold = hold(25 + 64, price: price)
         #expect(hold.outputTokens == 64)
         #expect(hold.next(delivered: 64, isUsedUp: true)?.most == Self.tokens(50 + 164 - 89))
@@ -107,25 +105,25 @@ struct StreamHoldTests {
     }
 
     @Test func `the prompt is paid for before the answer`() {
-        let price = TokenPrice(version: 1, prompt: PicoUSD(value: 1_000_000_000), completion: Self.price.completion)
+        let price = PriceVersion(prompt: 1_000_000_000, completion: 1_000_000_000)
         #expect(hold(150, price: price).outputTokens == 100)
     }
 
     @Test func `a model that costs nothing, or no more than the minimum, asks for nothing`() {
-        let free = TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 0))
+        let free = PriceVersion(prompt: 0, completion: 0)
         var gratis = hold(1, price: free)
         #expect(gratis.next(delivered: 9_000_000, isUsedUp: false) == nil)
-        let flat = PricingRule(formula: Self.pricing.formula, minimumCharge: Credits(whole: 1))
-        var minimal = hold(1_000, pricing: flat)
+        let flat = PriceVersion(prompt: 0, completion: 1_000_000_000, minimum: Credits(whole: 1))
+        var minimal = hold(1_000, price: flat)
         #expect(minimal.outputTokens == 1_000)
         #expect(minimal.next(delivered: 900, isUsedUp: false) == nil)
     }
 
     @Test func `an amount that cannot be charged is not asked for`() {
-        let dear = TokenPrice(version: 1, prompt: PicoUSD(value: 0), completion: PicoUSD(value: 1_000_000_000_000_000))
+        let dear = PriceVersion(prompt: 0, completion: 1_000_000_000_000_000)
         var hold = StreamHold(
             granted: CallBound.amountMax,
-            bound: CallBoundTests.bound(usual: 1_000_000, longest: 10_000_000, price: dear, pricing: Self.pricing),
+            bound: CallBoundTests.bound(usual: 1_000_000, longest: 10_000_000, price: dear),
             limit: 10_000_000)
         #expect(hold.next(delivered: hold.outputTokens, isUsedUp: true) == nil)
         #expect(hold.isFinal)

@@ -33,7 +33,7 @@ struct StreamMeterTests {
         for cut in 0...stream.utf8.count {
             let (meter, forwarded) = Self.read(stream, cutAt: [cut])
             #expect(forwarded == Self.start + Self.hello + Self.finish, "cut at \(cut)")
-            #expect(meter.usage == TokenUsage(promptTokens: 12, completionTokens: 34))
+            #expect(meter.usage == Usage(promptTokens: 12, completionTokens: 34))
             #expect(meter.isEnded)
             #expect(meter.usageChunk.map { String(decoding: $0, as: UTF8.self) } == String(Self.usage.dropFirst(6).dropLast(2)))
         }
@@ -61,7 +61,7 @@ struct StreamMeterTests {
         for asked in [true, false] {
             let (meter, forwarded) = Self.read(event, cutAt: [], Self.meter(includeUsage: asked))
             #expect(forwarded == (asked ? event : start + "}\n\n"))
-            #expect(meter.usage == TokenUsage(promptTokens: 1, completionTokens: 1))
+            #expect(meter.usage == Usage(promptTokens: 1, completionTokens: 1))
             let chunk = #"{"id":"7","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#
             #expect(meter.usageChunk.map { String(decoding: $0, as: UTF8.self) } == (asked ? chunk : nil))
         }
@@ -125,7 +125,7 @@ struct StreamMeterTests {
             #expect(String(decoding: forwarded, as: UTF8.self) == covered, "cut at \(cut)")
             #expect(meter.isOverBudget)
             #expect(meter.outputTokens == 3)
-            #expect(meter.delivered(promptTokens: 7).usage == TokenUsage(promptTokens: 7, completionTokens: 3))
+            #expect(meter.delivered(promptTokens: 7).usage == Usage(promptTokens: 7, completionTokens: 3))
             #expect(!meter.isEnded && meter.usage == nil)
 
             meter.raiseBudget(.init(outputTokens: 5)) { forwarded.append(contentsOf: $0) }
@@ -135,7 +135,7 @@ struct StreamMeterTests {
             #expect(String(decoding: forwarded, as: UTF8.self) == answer)
             #expect(!meter.isOverBudget)
             #expect(meter.isEnded)
-            #expect(meter.usage == TokenUsage(promptTokens: 12, completionTokens: 34))
+            #expect(meter.usage == Usage(promptTokens: 12, completionTokens: 34))
         }
     }
 
@@ -178,29 +178,29 @@ struct StreamMeterTests {
             var (meter, forwarded) = Self.read(stream, cutAt: [])
             meter.finish { forwarded += String(decoding: $0, as: UTF8.self) }
             #expect(forwarded == Self.hello)
-            #expect(meter.usage == TokenUsage(promptTokens: 12, completionTokens: 34))
+            #expect(meter.usage == Usage(promptTokens: 12, completionTokens: 34))
             #expect(meter.isEnded == stream.hasSuffix("[DONE]"))
         }
     }
 
     @Test func `usage that ignores content, or precedes it, is replaced by the count`() {
         let zeros = Self.usage.replacing("12", with: "0").replacing("34", with: "0")
-        func charged(_ stream: String) -> (TokenUsage, Bool) { Self.read(stream, cutAt: []).meter.delivered(promptTokens: 99) }
-        #expect(charged(Self.hello + Self.usage) == (TokenUsage(promptTokens: 12, completionTokens: 34), false))
-        #expect(charged(Self.hello + zeros) == (TokenUsage(promptTokens: 99, completionTokens: 6), true))
-        #expect(charged(Self.usage.replacing("34", with: "0") + Self.hello) == (TokenUsage(promptTokens: 12, completionTokens: 6), true))
-        #expect(charged(Self.start + zeros) == (TokenUsage(promptTokens: 0, completionTokens: 0), false))
-        #expect(charged(Self.start) == (TokenUsage(promptTokens: 0, completionTokens: 0), true))
+        func charged(_ stream: String) -> (Usage, Bool) { Self.read(stream, cutAt: []).meter.delivered(promptTokens: 99) }
+        #expect(charged(Self.hello + Self.usage) == (Usage(promptTokens: 12, completionTokens: 34), false))
+        #expect(charged(Self.hello + zeros) == (Usage(promptTokens: 99, completionTokens: 6), true))
+        #expect(charged(Self.usage.replacing("34", with: "0") + Self.hello) == (Usage(promptTokens: 12, completionTokens: 6), true))
+        #expect(charged(Self.start + zeros) == (Usage(promptTokens: 0, completionTokens: 0), false))
+        #expect(charged(Self.start) == (Usage(promptTokens: 0, completionTokens: 0), true))
     }
 
     @Test func `a prompt that the provider does not count is estimated`() {
-        func charged(_ stream: String) -> (TokenUsage, Bool) { Self.read(stream, cutAt: []).meter.delivered(promptTokens: 99) }
+        func charged(_ stream: String) -> (Usage, Bool) { Self.read(stream, cutAt: []).meter.delivered(promptTokens: 99) }
         let none = Self.usage.replacing(#""prompt_tokens":12,"#, with: "")
         for usage in [Self.usage.replacing("12", with: "0"), none] {
-            #expect(charged(Self.hello + usage) == (TokenUsage(promptTokens: 99, completionTokens: 34), true))
-            #expect(charged(Self.start + usage) == (TokenUsage(promptTokens: 99, completionTokens: 34), true))
+            #expect(charged(Self.hello + usage) == (Usage(promptTokens: 99, completionTokens: 34), true))
+            #expect(charged(Self.start + usage) == (Usage(promptTokens: 99, completionTokens: 34), true))
         }
-        #expect(charged(Self.start + none.replacing("34", with: "0")) == (TokenUsage(promptTokens: 0, completionTokens: 0), false))
+        #expect(charged(Self.start + none.replacing("34", with: "0")) == (Usage(promptTokens: 0, completionTokens: 0), false))
     }
 
     @Test func `impossible usage is not used`() {

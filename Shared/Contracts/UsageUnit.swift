@@ -1,0 +1,31 @@
+/// A unit that the gateway knows how to price. Its raw value is the name of a ``MeteredUnit``.
+package enum UsageUnit: String, CaseIterable, Sendable {
+    case input
+    case cachedInput = "cached_input"
+    case cacheWrite = "cache_write"
+    case output
+    case reasoning
+    case audioInput = "audio_input"
+    case audioOutput = "audio_output"
+    case image
+    case videoSecond = "video_second"
+    case audio30s = "audio_30s"
+    case character
+    case request
+
+    /// True for a token that the client sent to the model.
+    package var isPromptToken: Bool {
+        switch self {
+        case .input, .cachedInput, .cacheWrite, .audioInput: true
+        default: false
+        }
+    }
+
+    /// True for a token that the model made.
+    package var isCompletionToken: Bool {
+        switch self {
+        case .output, .reasoning, .audioOutput: true
+        default: false
+        }
+    }
+}
