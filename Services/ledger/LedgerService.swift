@@ -77,11 +77,11 @@ struct LedgerService {
         }
         let handOver = HandOver(runner: runner, consumers: messages.consumers, log: runtime.log)
         runtime.add(Component("hand-over", run: { try await handOver.run() }))
-        let balances = messages.balances
+        let queries = messages.queries
         runtime.add(
             Component(
-                "balances", stopWithin: .seconds(4), run: { try await balances.run() },
-                stop: { await balances.stop(within: .seconds(3)) }))
+                "queries", stopWithin: .seconds(4), run: { try await queries.run() },
+                stop: { await queries.stop(within: .seconds(3)) }))
     }
 
     /// Audits have a loop and connections of their own: see ``Auditor``.

@@ -13,10 +13,10 @@ import Telemetry
 /// | `ledger.rpc.hold` | 250 | `hold.place.v1`, `hold.extend.v1` | one reads, the others stand by |
 /// | `ledger.cmd.charge` | 4,000 | `charge.settle.v2`, `hold.void.v1`, `hold.report.v1`, `hold.expire.v1` | the same |
 /// | `ledger.cmd.billing` | 200 | `purchase.fulfilled.v1`, `purchase.reversed.v1` | the same |
-/// | `ledger.query.balance` | 500 | `balance.query.v1` | all in turn |
+/// | `ledger.query.requests` | 500 | `balance.query.v1`, `charge.query.v1` | all in turn |
 struct LedgerMessages: Sendable {
     let consumers: [CommandConsumer]
-    let balances: BalanceConsumer
+    let queries: QueryConsumer
 
     /// - Parameter consumer: makes a consumer of a queue with the given prefetch.
     init(runner: BatchRunner, store: LedgerStore, log: Logger, consumer: (Queue, Int) throws -> AMQPConsumer)
@@ -27,6 +27,6 @@ struct LedgerMessages: Sendable {
             CommandConsumer(.commands(Topology.ledgerCharges), try consumer(Topology.ledgerCharges, 4_000), runner, log),
             CommandConsumer(.commands(Topology.ledgerPurchases), try consumer(Topology.ledgerPurchases, 200), runner, log),
         ]
-        balances = BalanceConsumer(consumer: try consumer(Topology.ledgerBalances, 500), store: store, log: log)
+        queries = QueryConsumer(consumer: try consumer(Topology.ledgerQuestions, 500), store: store, log: log)
     }
 }

@@ -4,6 +4,8 @@ import Contracts
 import EventLoop
 import HTTP
 import Identity
+import Lifecycle
+import Postgres
 import Telemetry
 
 /// Sells model calls: knows the caller, holds what the call may cost, streams the answer through, charges what it used.
@@ -34,7 +36,10 @@ struct LLMProxyService {
         let ledger = LedgerClient(
             requests: requests, publisher: publisher, outbox: ChargeOutbox(pool: pool, loop: runtime.loop),
             replica: "\(runtime.service):\(runtime.configuration.httpPort)", timing: settings.timing, log: runtime.log)
-        let shared = ReplicaState()
+        let writer = ReceiptWriter(pool: pool, log: runtime.log)
+        runtime.add(Component("receipts", on: pool.loop, run: { try await writer.run() }, stop: { writer.stop() }))
+        let shared = ReplicaState(keepReceipt: { writer.add($0) })
+        let receipts = ReceiptReader(pool: pool, record: { try await ledger.record($0) })
         let topUpURL = runtime.configuration.topUpURL
         runtime.serve { context in
             let services = CallServices(
@@ -42,7 +47,8 @@ struct LLMProxyService {
                 providers: ProviderConnections(loop: context.loop, keys: keys, timing: settings.providerTiming), shared: shared,
                 log: context.log)
             return Routes(
-                chat: ChatCompletions(services: services, catalogue: catalogue, authenticator: authenticator, topUpURL: topUpURL)
+                chat: ChatCompletions(services: services, catalogue: catalogue, authenticator: authenticator, topUpURL: topUpURL),
+                receipts: receipts
             ).router
         }
     }

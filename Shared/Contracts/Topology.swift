@@ -10,7 +10,7 @@ package enum Topology {
 
     /// Holds: asked by the proxies, answered by the ledger.
     package static let ledgerRPC = Exchange(name: "ledger.rpc", kind: .direct)
-    /// Read-only questions about balances.
+    /// Read-only questions about balances and charges.
     package static let ledgerQueries = Exchange(name: "ledger.query", kind: .direct)
     /// Settlements, voids, usage reports (proxies) and purchases (billing): durable commands.
     package static let ledgerCommands = Exchange(name: "ledger.cmd", kind: .topic)
@@ -41,8 +41,9 @@ package enum Topology {
         bindings: [Binding(ledgerCommands, "charge.*.*"), Binding(ledgerCommands, "hold.*.*")])
     package static let ledgerPurchases = Queue(
         name: "ledger.cmd.billing", kind: .money, isSingleActive: true, bindings: [Binding(ledgerCommands, "purchase.#")])
-    package static let ledgerBalances = Queue(
-        name: "ledger.query.balance", kind: .request, bindings: [Binding(ledgerQueries, "balance")])
+    package static let ledgerQuestions = Queue(
+        name: "ledger.query.requests", kind: .request,
+        bindings: [Binding(ledgerQueries, "balance"), Binding(ledgerQueries, "charge")])
     package static let authRequests = Queue(
         name: "auth.rpc.requests", kind: .request, bindings: [Binding(authRPC, "introspect"), Binding(authRPC, "signing-keys")])
     package static let billingUsers = Queue(name: "billing.sub.auth", kind: .events, bindings: [Binding(authEvents, "user.#")])
@@ -50,7 +51,7 @@ package enum Topology {
     package static let opsUnrouted = Queue(name: "ops.unrouted", kind: .unrouted, bindings: [Binding(unrouted, "")])
 
     package static let queues = [
-        ledgerHolds, ledgerCharges, ledgerPurchases, ledgerBalances, authRequests, billingUsers, opsUnrouted,
+        ledgerHolds, ledgerCharges, ledgerPurchases, ledgerQuestions, authRequests, billingUsers, opsUnrouted,
     ]
 
     /// The bindings of each replica's exclusive queue: revocations, which every replica must get.

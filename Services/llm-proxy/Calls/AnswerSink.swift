@@ -1,3 +1,5 @@
+import Values
+
 /// The place where the bytes of an answer go: the client's connection. Confined to the call's loop.
 protocol AnswerSink: AnyObject {
     /// True if the client has left.
@@ -10,8 +12,8 @@ protocol AnswerSink: AnyObject {
     /// Calls `action` when the process stops, also after the client has left.
     func whenServerStops(_ action: @escaping () -> Void)
 
-    /// Takes the limit of the answer, before anything else.
-    func take(_ limit: OutputLimit)
+    /// Takes the id of the charge and the limit of the answer, before anything else.
+    func take(_ charge: ChargeID, _ limit: OutputLimit)
     /// Frees the request: the provider has it, and the call needs nothing more of it.
     func dropRequest()
     /// Begins a stream.

@@ -20,6 +20,8 @@ final class AnswerStream: @unchecked Sendable {
 
     private(set) var meter: StreamMeter
     private(set) var isRunning = true
+    /// The time of the first content.
+    private(set) var firstContentAt: MonotonicInstant?
 
     private let sink: any AnswerSink
     private let call: ProviderCall
@@ -66,6 +68,7 @@ final class AnswerStream: @unchecked Sendable {
         do throws(ProviderFailure) {
             try await call.pipe { [self] bytes in
                 meter.feed(bytes) { sink.write($0) }
+                if firstContentAt == nil, meter.contentEvents > 0 { firstContentAt = loop.now }
                 if meter.failure != nil { return call.cancel() }
                 extendIfNeeded()
                 if sink.isBackpressured || meter.isOverBudget { call.pause() }

@@ -20,6 +20,9 @@ struct ReplicaState: Sendable {
     let funds = FundsLines()
     let watch = ProviderWatch()
     let operations = Operations()
+    let metrics = CallMetrics()
+    /// Takes the receipt of each call that ended. It returns at once.
+    var keepReceipt: @Sendable (Receipt) -> Void = { _ in }
     /// The time for which the gateway keeps a provider's call after a client hung up before the
     /// answer began.
     var listensFor = Duration.seconds(10)

@@ -33,9 +33,13 @@ final class MeteredCall: @unchecked Sendable {
     /// Nil once the provider has begun to answer.
     private var request: ModelRequest?
 
+    private let startedAt = Instant.now()
+    private let started: MonotonicInstant
     private var state: CallState
     private var call: ProviderCall?
     private var stream: AnswerStream?
+    /// The time of a whole answer in one piece.
+    private var answeredAt: MonotonicInstant?
 
     var model: Catalogue.Model { state.bound.model }
     private var asker: FundsLines.Asker { questions.asker }
@@ -50,6 +54,7 @@ final class MeteredCall: @unchecked Sendable {
         (request, isStreaming, amounts, operation) = (plan.request, plan.request.isStreaming, plan.amounts, plan.operation)
         includeUsage = plan.request.includeUsage
         state = CallState(plan.bound, plan.amounts)
+        started = services.loop.now
         let key = FundsLines.Key(account: principal.accountID, limitedKey: principal.keyLimits == nil ? nil : principal.apiKeyID)
         let asker = FundsLines.Asker(key: key, charge: .make())
         self.context = context(asker.charge)
@@ -83,7 +88,7 @@ final class MeteredCall: @unchecked Sendable {
         }
         guard let reply else { return .clientLeft }
         switch state.on(.held(reply)) {
-        case .send(let limit): sink.take(limit)
+        case .send(let limit): sink.take(charge, limit)
         case .refuse(let refusal):
             note(refusal, reply)
             return .refused(refusal)
@@ -158,6 +163,7 @@ final class MeteredCall: @unchecked Sendable {
 
     private func collect(_ call: ProviderCall) async throws(ProviderFailure) -> (CallEnd, Delivery) {
         let answer = try await call.whole(upTo: CallBound.answerBytesMax)
+        answeredAt = loop.now
         var end = end(.whole)
         (end.delivered, end.isEstimated) = answer.delivered(promptTokens: state.estimatedPromptTokens)
         return (end, .whole(answer, end.delivered))
@@ -211,6 +217,7 @@ final class MeteredCall: @unchecked Sendable {
     private var usedSoFar: Credits { state.usedSoFar(delivered: delivered.usage, isAcknowledged: call?.isAcknowledged ?? false) }
 
     private func failed(_ failure: ProviderFailure) -> (CallEnd, Delivery) {
+        if failure.kind != .cancelled { services.shared.metrics.failed(model.provider.name, failure.word) }
         if failure.kind != .cancelled, failure.fault != .client {
             services.log.warning(
                 "provider failed",
@@ -250,12 +257,29 @@ final class MeteredCall: @unchecked Sendable {
             if settlement.isImpossible { noteImpossible(settlement.usage) }
             let message = SettleCharge(
                 chargeID: charge, accountID: principal.accountID, amount: settlement.amount, call: facts(settlement))
-            return await services.ledger.settle(message, in: context) ? settlement.amount : nil
+            guard await services.ledger.settle(message, in: context) else { return nil }
+            keepReceipt(settlement, message.call.operation)
+            return settlement.amount
         case .void(let reason):
             await services.ledger.void(charge, of: principal.accountID, because: reason, in: context)
+            let how = if case .refused = end.answer { CallFacts.End.providerDied } else { end.stoppedBy }
+            keepReceipt(CallState.Settlement(amount: .zero, usage: .none, isEstimated: false, end: how, isImpossible: false), operation)
             return .zero
         default: return .zero
         }
+    }
+
+    private func keepReceipt(_ settlement: CallState.Settlement, _ operation: String?) {
+        let receipt = Receipt(
+            charge: charge, account: principal.accountID, apiKeyID: principal.apiKeyID, requestID: context.conversationID.description,
+            model: model.id, provider: model.provider.name, providerRequestID: call?.requestID, operation: operation,
+            usage: settlement.usage, isEstimated: settlement.isEstimated, isStream: isStreaming, end: settlement.end,
+            priceVersion: model.price.version, costPicoUSD: model.price.cost(of: settlement.usage)?.value, held: state.granted,
+            charged: settlement.amount, startedAt: startedAt,
+            firstTokenMilliseconds: (stream?.firstContentAt ?? answeredAt).map { ($0 - started).wholeMilliseconds },
+            durationMilliseconds: (loop.now - started).wholeMilliseconds)
+        services.shared.metrics.record(receipt)
+        services.shared.keepReceipt(receipt)
     }
 
     private func facts(_ settlement: CallState.Settlement) -> CallFacts {

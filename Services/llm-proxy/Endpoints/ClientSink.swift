@@ -1,6 +1,7 @@
 import EventLoop
 import HTTP
 import HTTPWire
+import Values
 
 /// The client's connection as the sink of an answer. It writes keep-alive comments while no byte of
 /// a stream goes to the client.
@@ -22,7 +23,8 @@ final class ClientSink: AnswerSink {
     }
     func whenServerStops(_ action: @escaping () -> Void) { exchange.whenServerStops(action) }
 
-    func take(_ limit: OutputLimit) {
+    func take(_ charge: ChargeID, _ limit: OutputLimit) {
+        exchange.standingHeaders.add(Receipts.idHeader, charge.description)
         if limit.isClamped { exchange.standingHeaders.add("x-max-tokens-clamped", Int(limit.tokens)) }
     }
 

@@ -14,6 +14,7 @@ import Values
 /// |---|---|---|
 /// | `hold.place.v1` | RPC | before a call |
 /// | `hold.extend.v1` | RPC | before a stream uses up its hold |
+/// | `charge.query.v1` | RPC | for a receipt that no proxy wrote |
 /// | `charge.settle.v2` | confirmed, else outbox | after a call that is paid for, before its answer ends |
 /// | `hold.void.v1` | confirmed, else outbox | after a held call that costs nothing |
 /// | `hold.void.v1` | sent and forgotten | after a question for a hold that was sent and not answered |
@@ -93,6 +94,9 @@ struct LedgerClient: Sendable {
     func extend(_ question: ExtendHold, on loop: EventLoop, in context: MessageContext) async throws -> HoldReply {
         try await ask(question, on: loop, in: context)
     }
+
+    /// Asks for the ledger's record of a charge.
+    func record(_ query: QueryCharge) async throws -> ChargeReply { try await requests.ask(query, within: timing.holdWithin) }
 
     /// Repeats a question that the ledger was too busy to decide, within the time of one question.
     private func ask(_ question: some Message, on loop: EventLoop, in context: MessageContext) async throws -> HoldReply {

@@ -72,3 +72,26 @@ CREATE TABLE unit_price (
     pico_usd bigint NOT NULL CONSTRAINT unit_price_not_negative CHECK (pico_usd >= 0),
     CONSTRAINT unit_price_once PRIMARY KEY (version, unit)
 );
+
+-- One call with a hold, as its account sees it. A proxy writes it after the answer, so a row may be missing; the ledger's journal has the charge.
+CREATE TABLE receipt (
+    charge_id           uuid        CONSTRAINT receipt_once PRIMARY KEY,
+    account_id          uuid        NOT NULL,
+    api_key_id          text,
+    request_id          text        NOT NULL,
+    model               text        NOT NULL,
+    provider            text        NOT NULL,
+    provider_request_id text,
+    operation           text,
+    usage               jsonb       NOT NULL,  -- unit: quantity
+    is_estimated        boolean     NOT NULL,
+    is_stream           boolean     NOT NULL,
+    ended_by            text        NOT NULL,
+    price_version       bigint      NOT NULL,
+    cost_pico_usd       bigint,
+    held                bigint      NOT NULL,  -- nano-credits, extensions included
+    charged             bigint      NOT NULL,  -- nano-credits
+    started_at          timestamptz NOT NULL,
+    first_token_ms      bigint,
+    duration_ms         bigint      NOT NULL
+);

@@ -45,6 +45,12 @@ final class ProviderCall: @unchecked Sendable {
         longest = nil
     }
 
+    /// The provider's own id of the request: at most 128 printable characters.
+    var requestID: String? {
+        let field = answer.headers.string(for: "x-request-id") ?? answer.headers.string(for: "request-id")
+        return field.flatMap { $0.utf8.count <= 128 && $0.utf8.allSatisfy { 0x21...0x7E ~= $0 } ? $0 : nil }
+    }
+
     /// Waits until the provider has begun to answer.
     func head() async throws(ProviderFailure) {
         do throws(UpstreamError) { try await answer.head() } catch { throw ProviderFailure(error) }

@@ -46,5 +46,20 @@ struct ProviderFailure: Error, Hashable, CustomStringConvertible {
         }
     }
 
+    /// The class of the failure, as metrics name it.
+    var word: String {
+        switch kind {
+        case .unreachable: "unreachable"
+        case .timedOut: "timeout"
+        case .saturated: "saturated"
+        case .cancelled: "cancelled"
+        case .refusedRequest: "request_refused"
+        case .refused(let status, _): status == 429 ? "rate_limited" : status >= 500 ? "server_error" : "refused"
+        case .wrongAnswer: "wrong_answer"
+        case .failedMidStream: "failed_mid_stream"
+        case .disabled: "disabled"
+        }
+    }
+
     var description: String { cause.isEmpty ? "\(kind)" : cause }
 }

@@ -60,6 +60,8 @@ final class ProxyUnderTest: @unchecked Sendable {
         var keepWithin = Duration.seconds(10)
         /// The connection to the broker for everything but questions.
         var isPublisherDown = false
+        /// False for a proxy that dies before it writes its receipts.
+        var writesReceipts = true
         var provider = ProviderConnections.Timing()
         /// The bodies of all requests, in bytes.
         var bodiesMax = HTTPServerConfiguration().bufferedBodyBytesMax
@@ -70,9 +72,11 @@ final class ProxyUnderTest: @unchecked Sendable {
     ) async throws {
         try await TestBroker.with { broker in
             // Whatever the routing keys are: one queue for questions, one for commands.
-            for (exchange, queue) in [(Topology.ledgerRPC, "questions"), (Topology.ledgerCommands, "commands")] {
+            for queue in ["questions", "commands"] { try broker.declareQueue(queue) }
+            for (exchange, queue) in [
+                (Topology.ledgerRPC, "questions"), (Topology.ledgerQueries, "questions"), (Topology.ledgerCommands, "commands"),
+            ] {
                 try broker.declareExchange(exchange.name, type: "topic")
-                try broker.declareQueue(queue)
                 try broker.bind(queue: queue, exchange: exchange.name, routingKey: "#")
             }
             try await TestDatabase.current.withPool { database in
@@ -98,28 +102,30 @@ final class ProxyUnderTest: @unchecked Sendable {
         let providerServer = try server(provider.router, on: database.loop)
         let identities = KnownKeys()
         let scripted = providers(port: providerServer.port)
+        let client = LedgerClient(
+            requests: requests, publisher: publisher,
+            outbox: ChargeOutbox(pool: database, loop: database.loop, enqueueWithin: times.keepWithin),
+            replica: "llm-proxy:test",
+            timing: .init(
+                holdWithin: times.holdWithin, holdTimeToLive: times.holdTimeToLive, fundsWithin: times.fundsWithin,
+                confirmWithin: .seconds(10), outagePatience: times.outagePatience),
+            log: log)
+        let writer = ReceiptWriter(pool: database, log: log)
         let services = CallServices(
-            loop: database.loop,
-            ledger: LedgerClient(
-                requests: requests, publisher: publisher,
-                outbox: ChargeOutbox(pool: database, loop: database.loop, enqueueWithin: times.keepWithin),
-                replica: "llm-proxy:test",
-                timing: .init(
-                    holdWithin: times.holdWithin, holdTimeToLive: times.holdTimeToLive, fundsWithin: times.fundsWithin,
-                    confirmWithin: .seconds(10), outagePatience: times.outagePatience),
-                log: log),
+            loop: database.loop, ledger: client,
             providers: ProviderConnections(
                 loop: database.loop,
                 keys: ProviderKeys(of: scripted.map { .init(provider: $0, models: [], isPrivateNetwork: false) }) { _ in
                     Secret("provider-key")
                 }, timing: times.provider),
-            shared: ReplicaState(listensFor: times.listensFor), log: log)
+            shared: ReplicaState(keepReceipt: { writer.add($0) }, listensFor: times.listensFor), log: log)
         let catalogue = CurrentCatalogue(catalogue(of: scripted))
         let authenticator = Authenticator(
             service: "test", publicURL: "https://gateway.example", amqp: nil, source: identities, log: log)
         let router = Routes(
             chat: ChatCompletions(
-                services: services, catalogue: catalogue, authenticator: authenticator, topUpURL: "https://gateway.example/plans")
+                services: services, catalogue: catalogue, authenticator: authenticator, topUpURL: "https://gateway.example/plans"),
+            receipts: ReceiptReader(pool: database, record: { try await client.record($0) })
         ).router
         let proxyServer = try server(router, on: database.loop, bodiesMax: times.bodiesMax)
         let proxy = try ProxyUnderTest(
@@ -129,6 +135,7 @@ final class ProxyUnderTest: @unchecked Sendable {
             if !times.isPublisherDown { group.addTask { await publisher.run() } }
             group.addTask { await markers.run() }
             group.addTask { try await ledger.run() }
+            if times.writesReceipts { group.addTask { try await writer.run() } }
             defer { group.cancelAll() }
             #expect(await requests.connected(within: .seconds(30)))
             if !times.isPublisherDown { #expect(await publisher.connected(within: .seconds(30))) }
@@ -217,9 +224,9 @@ final class ProxyUnderTest: @unchecked Sendable {
     /// Sends a body unchanged.
     func send(_ body: String) -> Caller { Caller(pool, key: person(), body: body) }
 
-    /// Reads the models as a new person does.
-    func get(_ path: String) async throws -> (status: Int, contentType: String?, body: [UInt8]) {
-        let headers: HeaderBlock = ["authorization": "Bearer \(person())"]
+    /// Reads as the owner of `key`, or as a new person.
+    func get(_ path: String, key: String? = nil) async throws -> (status: Int, contentType: String?, body: [UInt8]) {
+        let headers: HeaderBlock = ["authorization": "Bearer \(key ?? person())"]
         let answer = try await pool.send(method: "GET", target: Array(path.utf8), headers: headers, body: [])
         return (answer.status, answer.headers.string(for: "content-type"), try await answer.collect(upTo: 1 << 20))
     }
@@ -246,6 +253,15 @@ extension ProxyUnderTest {
     func sendMarker() async throws {
         let marker = VoidHold(chargeID: .make(), accountID: .make(), reason: "marker")
         try await markers.publish(OutgoingMessage(marker, from: "llm-proxy"), within: .seconds(10))
+    }
+
+    /// Holds a lock on the receipts, so that the database does not answer a statement that writes them.
+    func withLockedReceipts(_ body: () async throws -> Void) async throws {
+        try await database.withConnection { connection in
+            try await connection.script("BEGIN; LOCK TABLE receipt")
+            try await body()
+            try await connection.script("COMMIT")
+        }
     }
 
     func withoutOutbox(_ body: () async throws -> Void) async throws {

@@ -20,6 +20,9 @@ final class ScriptedLedger: @unchecked Sendable {
     /// The reply to an extension; nil: no answer.
     var answerExtend: @Sendable (ExtendHold) async -> HoldReply? = { granted($0.amounts.most, to: $0.chargeID) }
 
+    /// The record of a charge.
+    var answerCharge: @Sendable (QueryCharge) -> ChargeReply = { ChargeReply(chargeID: $0.chargeID, state: .unknown) }
+
     static let available = Credits(whole: 5)
     static func granted(_ amount: Credits, to charge: ChargeID) -> HoldReply {
         granted(amount, spendable: available, to: charge)
@@ -60,6 +63,11 @@ final class ScriptedLedger: @unchecked Sendable {
     }
 
     private func answer(_ delivery: Delivery) async throws {
+        if delivery.properties.type == QueryCharge.name {
+            let question = try QueryCharge(decoding: delivery.body)
+            questions.answer(answerCharge(question), to: delivery)
+            return
+        }
         let reply: HoldReply?
         if delivery.properties.type == PlaceHold.name {
             let question = try PlaceHold(decoding: delivery.body)

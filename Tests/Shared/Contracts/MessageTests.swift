@@ -107,6 +107,17 @@ struct MessageTests {
             #"{"account_id":"0190b5a0-0000-7000-8000-000000000001","posted":9,"held":4,"available":5}"#
         ),
         (
+            QueryCharge(chargeID: charge, accountID: account),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001"}"#
+        ),
+        (ChargeReply(chargeID: charge, state: .unknown), #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","state":"unknown","held":0,"charged":0}"#),
+        (
+            ChargeReply(
+                chargeID: charge, state: .voided, held: Credits(nano: 9), openedAt: Instant(microseconds: 5),
+                endedAt: Instant(microseconds: 7)),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","state":"voided","held":9,"charged":0,"opened_at":5,"ended_at":7}"#
+        ),
+        (
             UserRegistered(
                 userID: user, email: "a@example.com", plan: "free", registeredAt: Instant(microseconds: 1_763_596_800_000_000)),
             #"{"user_id":"0190b5a0-0000-7000-8000-000000000001","email":"a@example.com","plan":"free","registered_at":1763596800000000}"#

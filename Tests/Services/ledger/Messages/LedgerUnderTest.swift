@@ -93,7 +93,7 @@ final class LedgerUnderTest: @unchecked Sendable {
             // An error here is the death that a test has arranged: the connection goes with it.
             tasks.append(Task(executorPreference: loop) { try? await consumer.run() })
         }
-        tasks.append(Task(executorPreference: loop) { try? await messages.balances.run() })
+        tasks.append(Task(executorPreference: loop) { try? await messages.queries.run() })
         let handOver = HandOver(runner: ledger.runner, consumers: messages.consumers, log: log)
         self.handOver = Task(executorPreference: loop) { try await handOver.run() }
         let connected = await events.connected(within: .seconds(30))
@@ -104,7 +104,7 @@ final class LedgerUnderTest: @unchecked Sendable {
     func stop() async {
         handOver?.cancel()
         for consumer in messages.consumers { await consumer.stop(within: .seconds(2)) }
-        await messages.balances.stop(within: .seconds(1))
+        await messages.queries.stop(within: .seconds(1))
         await events.stop()
         for task in tasks { await task.value }
         await ledger.stop()
@@ -114,7 +114,7 @@ final class LedgerUnderTest: @unchecked Sendable {
     func kill() async {
         handOver?.cancel()
         for consumer in messages.consumers { await consumer.stop(within: .zero) }
-        await messages.balances.stop(within: .zero)
+        await messages.queries.stop(within: .zero)
         await events.stop(within: .zero)
         for task in tasks { task.cancel() }
         for task in tasks { await task.value }

@@ -28,6 +28,29 @@ struct MessagesTests {
         }
     }
 
+    @Test func `a charge is answered from the journal, to its account only`() async throws {
+        try await withBrokeredLedgers { peers, _, _ in
+            let (account, id) = (AccountID.make(), ChargeID.make())
+            func record(_ charge: ChargeID, of account: AccountID) async throws -> ChargeReply {
+                try await peers.ask(
+                    QueryCharge(chargeID: charge, accountID: account), ChargeReply.self, id: MessageID.make().description,
+                    within: .seconds(10))
+            }
+            try await peers.grant(10, account: account)
+            try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
+            #expect(try await record(id, of: account).state == .unknown)
+            _ = try await peers.hold(6, on: id, account: account)
+            let open = try await record(id, of: account)
+            #expect(open.state == .open && open.held == credits(6) && open.charged == .zero && open.endedAt == nil)
+            try await peers.settle(2, on: id, account: account)
+            try await until("the charge is settled") { try await record(id, of: account).state == .settled }
+            let settled = try await record(id, of: account)
+            #expect(settled.held == credits(6) && settled.charged == credits(2) && settled.endedAt != nil)
+            #expect(settled.call?.priceVersion == 1)
+            #expect(try await record(id, of: .make()).state == .unknown)
+        }
+    }
+
     @Test func `an unknown account has no credits and gets no hold`() async throws {
         try await withBrokeredLedgers { peers, _, _ in
             let stranger = AccountID.make()
