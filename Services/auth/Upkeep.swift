@@ -10,7 +10,7 @@ struct Upkeep: Sendable {
     let others: [Job]
 
     init(keyring: SigningKeyring, accounts: Accounts, admin: AuthSettings.Admin?, log: Logger) {
-        let keys = Job("signing keys", every: .seconds(30)) { try await keyring.refresh(now: accounts.clock()) }
+        let keys = Job("signing key rotation", every: .seconds(30)) { try await keyring.refresh(now: accounts.clock()) }
         let firstAdmin = admin.map { admin in
             Job("first administrator", every: nil) {
                 guard try await accounts.bootstrapAdmin(email: admin.email, password: admin.password.reveal()) else { return }

@@ -30,7 +30,10 @@ package final class Readiness: Sendable {
     init(loops: [EventLoop], log: Logger) { (self.loops, self.log) = (loops, log) }
 
     func require(_ name: String, on loop: EventLoop, _ check: @escaping Check) {
-        dependencies.withLock { $0.append(Dependency(name: name, loop: loop, check: check)) }
+        dependencies.withLock { dependencies in
+            precondition(!dependencies.contains { $0.name == name }, "dependency \(name) is named twice")
+            dependencies.append(Dependency(name: name, loop: loop, check: check))
+        }
     }
 
     package var isDraining: Bool { draining.load(ordering: .relaxed) }

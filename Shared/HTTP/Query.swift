@@ -34,7 +34,7 @@ package struct Query: Sendable {
 
     package func optionalString(_ name: String) throws(Problem) -> String? {
         let values = all(name)
-        guard values.count <= 1 else { throw .invalidRequest("'\(name)' stands more than once.", param: name) }
+        guard values.count <= 1 else { throw .invalidRequest("Parameter '\(name)' is given more than once.", param: name) }
         return values.first
     }
 

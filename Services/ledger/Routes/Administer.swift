@@ -127,7 +127,7 @@ private struct Adjustment: Sendable {
 extension Query {
     /// Returns the value of a flag; false if the parameter is missing.
     fileprivate func flag(_ name: String) throws -> Bool {
-        switch try filled(name) {
+        switch try optionalString(name) {
         case nil, "false": return false
         case "true": return true
         default: throw Problem.invalidRequest("`\(name)` must be true or false.", param: name)

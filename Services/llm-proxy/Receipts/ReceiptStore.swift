@@ -65,7 +65,8 @@ struct FindReceipt: Statement {
             charge: row.next(), account: row.next(), apiKeyID: row.next(String?.self).map(APIKeyID.init(rawValue:)),
             requestID: row.next(), model: row.next(), provider: row.next(), providerRequestID: row.next(String?.self),
             operation: row.next(String?.self), usage: Usage(json: row.next(JSONText.self).bytes), isEstimated: row.next(),
-            isStream: row.next(), end: CallFacts.End(rawValue: row.next()) ?? .completed, priceVersion: row.next(), costPicoUSD: row.next(Int64?.self), held: row.next(),
+            isStream: row.next(), end: CallFacts.End(rawValue: row.next()) ?? .completed, priceVersion: row.next(),
+            costPicoUSD: row.next(Int64?.self), held: row.next(),
             charged: row.next(), startedAt: row.next(), firstTokenMilliseconds: row.next(Int64?.self), durationMilliseconds: row.next())
     }
 }

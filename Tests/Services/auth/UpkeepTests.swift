@@ -33,7 +33,7 @@ import Testing
             let other = try #require(MasterKey(base64: Base64.standard.encode([UInt8](repeating: 8, count: 32))))
             let keyring = SigningKeyring(pool: auth.pool, masterKey: other, tokenLife: .seconds(900), log: AuthUnderTest.log)
             let keys = Upkeep(keyring: keyring, accounts: auth.accounts, admin: nil, log: AuthUnderTest.log).required
-            #expect(keys.map(\.name) == ["signing keys"])
+            #expect(keys.map(\.name) == ["signing key rotation"])
             await #expect(throws: KeyUnusable.self) {
                 try await keys[0].run(on: TestDatabase.loop, log: AuthUnderTest.log, metrics: metrics)
             }

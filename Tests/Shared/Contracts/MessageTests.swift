@@ -110,7 +110,10 @@ struct MessageTests {
             QueryCharge(chargeID: charge, accountID: account),
             #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001"}"#
         ),
-        (ChargeReply(chargeID: charge, state: .unknown), #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","state":"unknown","held":0,"charged":0}"#),
+        (
+            ChargeReply(chargeID: charge, state: .unknown),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","state":"unknown","held":0,"charged":0}"#
+        ),
         (
             ChargeReply(
                 chargeID: charge, state: .voided, held: Credits(nano: 9), openedAt: Instant(microseconds: 5),

@@ -172,6 +172,17 @@ extension RoutesTests {
         }
     }
 
+    @Test(arguments: [
+        ("last=", "last"), ("last=yes", "last"), ("all=1", "all"), ("all=true&last=true", "last"), ("last=true&last=true", "last"),
+    ])
+    func `a malformed flag of the audit is refused by name`(query: String, param: String) async throws {
+        try await withServer { server in
+            let answer = try await server.ask("GET", "/api/admin/credits/audit?" + query, as: server.person(isAdmin: true))
+            #expect(answer.status == 400)
+            #expect(answer.param == param)
+        }
+    }
+
     @Test func `the audit finds nothing in the ledger's rows, and names a row that was changed by hand`() async throws {
         try await withServer { server in
             let (admin, person) = (server.person(isAdmin: true), server.person())
