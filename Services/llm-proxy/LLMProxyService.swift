@@ -39,7 +39,7 @@ struct LLMProxyService {
         let writer = ReceiptWriter(pool: pool, log: runtime.log)
         runtime.add(Component("receipts", on: pool.loop, run: { try await writer.run() }, stop: { writer.stop() }))
         let shared = ReplicaState(keepReceipt: { writer.add($0) })
-        let receipts = ReceiptReader(pool: pool, record: { try await ledger.record($0) })
+        let receipts = Receipts(reader: ReceiptReader(pool: pool, record: { try await ledger.record($0) }))
         let topUpURL = runtime.configuration.topUpURL
         runtime.serve { context in
             let services = CallServices(
@@ -47,8 +47,8 @@ struct LLMProxyService {
                 providers: ProviderConnections(loop: context.loop, keys: keys, timing: settings.providerTiming), shared: shared,
                 log: context.log)
             return Routes(
-                chat: ChatCompletions(services: services, catalogue: catalogue, authenticator: authenticator, topUpURL: topUpURL),
-                receipts: receipts
+                chat: ChatCompletions(services: services, catalogue: catalogue, topUpURL: topUpURL),
+                models: Models(catalogue: catalogue), receipts: receipts, gate: authenticator.gate, log: context.log
             ).router
         }
     }

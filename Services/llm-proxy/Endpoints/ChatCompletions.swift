@@ -12,7 +12,6 @@ import Values
 struct ChatCompletions: Sendable {
     let services: CallServices
     let catalogue: CurrentCatalogue
-    let authenticator: Authenticator
     let topUpURL: String
 
     func complete(_ exchange: Exchange, _ context: RequestContext, caller: Principal) async {

@@ -4,10 +4,12 @@ import Identity
 import JSON
 import Values
 
-extension Routes {
-    /// Lists the models that are enabled and priced.
-    func listModels(_ request: Request, caller: Principal) async throws -> Response {
-        let catalogue = chat.catalogue.current
+/// `GET /v1/models` and `GET /v1/models/{id}`: the models that are enabled and priced.
+struct Models: Sendable {
+    let catalogue: CurrentCatalogue
+
+    func list(_ request: Request, caller: Principal) async throws -> Response {
+        let catalogue = catalogue.current
         return .json(200) { json in
             json.object { list in
                 list.field("object", "list")
@@ -17,8 +19,8 @@ extension Routes {
     }
 
     /// Shows one model. An id may contain slashes.
-    func showModel(_ request: Request, caller: Principal) async throws -> Response {
-        let catalogue = chat.catalogue.current
+    func show(_ request: Request, caller: Principal) async throws -> Response {
+        let catalogue = catalogue.current
         let id = request.pathParameters["id"]
         guard let model = catalogue[id] else {
             throw catalogue.unpriced.contains(id) ? Problem.modelNotPriced(id) : Problem.modelNotFound(id)

@@ -5,20 +5,21 @@ import Identity
 import JSON
 import Values
 
-enum Receipts {
+/// `GET /v1/generation?id=`: the receipt of one call.
+struct Receipts: Sendable {
+    let reader: ReceiptReader
+
     /// The field of an answer that names its charge.
     static let idHeader: StaticString = "x-generation-id"
-}
 
-extension Routes {
-    /// Answers `GET /v1/generation?id=`, from the receipt of the call. If no proxy wrote one, the
-    /// ledger's journal has the charge.
+    /// Answers from the receipt of the call. If no proxy wrote one, the ledger's journal has the
+    /// charge.
     /// - Throws: 404 for a call of another account, as for one that never was.
-    func showReceipt(_ request: Request, caller: Principal) async throws -> Response {
+    func show(_ request: Request, caller: Principal) async throws -> Response {
         guard let id = ChargeID(try request.query.string("id")) else {
             throw Problem.invalidRequest("`id` must be the value of an `\(Receipts.idHeader)` field.", param: "id")
         }
-        switch try await receipts.find(id, of: caller.accountID) {
+        switch try await reader.find(id, of: caller.accountID) {
         case nil: throw Problem.notFound("This call")
         case .receipt(let receipt): return answer { $0.write(receipt) }
         case .record(let record): return answer { $0.write(record) }

@@ -123,9 +123,10 @@ final class ProxyUnderTest: @unchecked Sendable {
         let authenticator = Authenticator(
             service: "test", publicURL: "https://gateway.example", amqp: nil, source: identities, log: log)
         let router = Routes(
-            chat: ChatCompletions(
-                services: services, catalogue: catalogue, authenticator: authenticator, topUpURL: "https://gateway.example/plans"),
-            receipts: ReceiptReader(pool: database, record: { try await client.record($0) })
+            chat: ChatCompletions(services: services, catalogue: catalogue, topUpURL: "https://gateway.example/plans"),
+            models: Models(catalogue: catalogue),
+            receipts: Receipts(reader: ReceiptReader(pool: database, record: { try await client.record($0) })),
+            gate: authenticator.gate, log: log
         ).router
         let proxyServer = try server(router, on: database.loop, bodiesMax: times.bodiesMax)
         let proxy = try ProxyUnderTest(
