@@ -91,10 +91,10 @@ final class Accounts: Sendable {
         // A malformed address has no account. It takes the same time nevertheless.
         let email = EmailAddress(text)
         let digest = sha256(email?.text ?? text).bytes
-        let found = try await welcomedLogin(email, digest, now: now)
+        let found = try await checkThrottle(email, digest, now: now)
         let verdict = try await passwords.check(password, against: found.known.map { ($0.user.id, $0.sealedPassword) })
         // Many guesses at once have all been welcome: those that come out after the fifth failure learn nothing either.
-        _ = try await welcomedLogin(email, digest, now: clock())
+        _ = try await checkThrottle(email, digest, now: clock())
         switch verdict {
         case .right(let needsRehash):
             guard let user = found.known?.user else { preconditionFailure("only a known user has a right password") }
@@ -108,13 +108,13 @@ final class Accounts: Sendable {
                 return failures
             }
             metrics.signInsFailed.add()
-            let isOvertaken = failures > found.failures + 1 && failures > LoginThrottle.freeFailures
+            let isOvertaken = failures > found.failures + 1 && failures > LoginThrottle.backoffThreshold
             guard !isOvertaken else { throw tooManyFailures(LoginThrottle.delay(after: failures)) }
             throw Problem.invalidCredentials
         }
     }
 
-    private func welcomedLogin(_ email: EmailAddress?, _ digest: [UInt8], now: Instant) async throws -> FindLogin.Output {
+    private func checkThrottle(_ email: EmailAddress?, _ digest: [UInt8], now: Instant) async throws -> FindLogin.Output {
         let found = try await pool.withConnection { connection in
             try await connection.one(FindLogin(email: email ?? .nobody, digest: digest))
         }

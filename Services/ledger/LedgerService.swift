@@ -44,7 +44,7 @@ struct LedgerService {
     /// The batches begin once the months of the journal are made: an id without a month would be
     /// refused for good.
     private static func batches(of store: LedgerStore, _ settings: LedgerSettings, _ runtime: Runtime) -> BatchRunner {
-        let journal = Wait<Void>(on: runtime.loop)
+        let journal = Promise<Void>(on: runtime.loop)
         let runner = BatchRunner(store: store, log: runtime.log, commandsMax: settings.commandsMax)
         runtime.add(
             Job("journal months", every: .seconds(6 * 3_600)) {

@@ -15,7 +15,7 @@ package final class Readiness: Sendable {
         let name: String
         let loop: EventLoop
         let check: Check
-        var isThere: Bool?
+        var isUp: Bool?
     }
 
     private let dependencies = Mutex<[Dependency]>([])
@@ -38,7 +38,7 @@ package final class Readiness: Sendable {
 
     package var isDraining: Bool { draining.load(ordering: .relaxed) }
     /// True while the serving port is open, every dependency is there and no loop hangs.
-    package var isReady: Bool { opened.load(ordering: .relaxed) && !isDraining && !isStuck && allAreThere }
+    package var isReady: Bool { opened.load(ordering: .relaxed) && !isDraining && !isStuck && allAreUp }
 
     /// The time in which all loops must have answered.
     private static let loopsAnswerWithin = Duration.seconds(5)
@@ -48,10 +48,10 @@ package final class Readiness: Sendable {
         MonotonicInstant(nanoseconds: lookedAt.load(ordering: .relaxed)) + Self.loopsAnswerWithin < MonotonicInstant.current()
     }
 
-    private var allAreThere: Bool { dependencies.withLock { $0.allSatisfy { $0.isThere == true } } }
+    private var allAreUp: Bool { dependencies.withLock { $0.allSatisfy { $0.isUp == true } } }
 
     /// Name and presence of each dependency, in the order they were required.
-    var states: [(name: String, isThere: Bool)] { dependencies.withLock { $0.map { ($0.name, $0.isThere == true) } } }
+    var states: [(name: String, isUp: Bool)] { dependencies.withLock { $0.map { ($0.name, $0.isUp == true) } } }
 
     func drain() { draining.store(true, ordering: .relaxed) }
 
@@ -64,7 +64,7 @@ package final class Readiness: Sendable {
         let began = MonotonicInstant.current()
         while true {
             await look(isPatient: MonotonicInstant.current() - began < Self.patience)
-            if !opened.load(ordering: .relaxed), allAreThere {
+            if !opened.load(ordering: .relaxed), allAreUp {
                 try await openPort()
                 opened.store(true, ordering: .relaxed)
                 if !isDraining { log.info("ready") }
@@ -75,11 +75,11 @@ package final class Readiness: Sendable {
 
     private func look(isPatient: Bool) async {
         for (index, dependency) in dependencies.withLock({ $0 }).enumerated() {
-            let isThere = await Task(executorPreference: dependency.loop) { dependency.check() }.value
-            guard isThere != dependency.isThere, isThere || !isPatient else { continue }
-            dependencies.withLock { $0[index].isThere = isThere }
+            let isUp = await Task(executorPreference: dependency.loop) { dependency.check() }.value
+            guard isUp != dependency.isUp, isUp || !isPatient else { continue }
+            dependencies.withLock { $0[index].isUp = isUp }
             let fields: LogFields = ["dependency": .string(dependency.name)]
-            switch (dependency.isThere, isThere) {
+            switch (dependency.isUp, isUp) {
             case (_, true): log.info("dependency up", fields)
             case (nil, false): log.warning("waiting for dependency", fields)
             case (_, false): if !isDraining { log.warning("dependency down", fields) }

@@ -275,7 +275,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     /// Sleeps on the loop's own timer heap: no hop to another thread.
     /// - Throws: `CancellationError`, at once when the task is cancelled.
     package func sleep(for delay: Duration) async throws {
-        try await Wait(on: self).value(within: delay, elseReturn: ())
+        try await Promise(on: self).value(within: delay, elseReturn: ())
     }
 }
 

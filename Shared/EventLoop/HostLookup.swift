@@ -25,7 +25,7 @@ package final class HostLookup: Sendable {
     private let threads = BlockingPool(name: "host-lookup", threads: 4, queueMax: 256)
     private let resolve: Resolve
     /// The callers that wait for each running look-up. An entry stays until the look-up ends.
-    private let running = Mutex<[Target: [ObjectIdentifier: Wait<[SocketAddress]>]]>([:])
+    private let running = Mutex<[Target: [ObjectIdentifier: Promise<[SocketAddress]>]]>([:])
 
     /// - Parameter resolve: the look-up itself, which may block.
     package init(resolve: @escaping Resolve) { self.resolve = resolve }
@@ -43,7 +43,7 @@ package final class HostLookup: Sendable {
         of host: String, port: UInt16, within limit: Duration, on loop: EventLoop
     ) async throws -> [SocketAddress] {
         if let address = Self.address(host, port: port) { return [address] }
-        let (target, found) = (Target(host: host, port: port), Wait<[SocketAddress]>(on: loop))
+        let (target, found) = (Target(host: host, port: port), Promise<[SocketAddress]>(on: loop))
         let isRunning = running.withLock { running in
             let isRunning = running[target] != nil
             running[target, default: [:]][ObjectIdentifier(found)] = found

@@ -283,7 +283,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     // MARK: Writing
 
     var buffered: Int { output.count - outputOffset }
-    private(set) var isCongested = false
+    private(set) var isBackpressured = false
 
     func writeAnswer(_ status: Int, standing: HeaderBlock, headers: HeaderBlock, body: UnsafeRawBufferPointer, isHead: Bool) {
         loop.preconditionCurrent()
@@ -350,7 +350,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
             reserveOutput()
             output.append(contentsOf: bytes)
         }
-        if buffered > server.configuration.highWater { isCongested = true }
+        if buffered > server.configuration.highWater { isBackpressured = true }
         scheduleFlush()
     }
 
@@ -365,7 +365,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
 
     func answerEnded() {
         exchange = nil
-        isCongested = false
+        isBackpressured = false
         guard phase == .answering else { return }
         if !keepsAlive {
             phase = .closing
@@ -439,8 +439,8 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
 
     private func outputShrank() {
         if phase == .flushing, buffered <= server.configuration.lowWater { awaitRequest() }
-        if isCongested, buffered <= server.configuration.lowWater {
-            isCongested = false
+        if isBackpressured, buffered <= server.configuration.lowWater {
+            isBackpressured = false
             exchange?.clientCaughtUp()
         }
         updateInterest()

@@ -21,11 +21,11 @@ package final class Exchange: @unchecked Sendable {
     package let startedAt: MonotonicInstant
 
     /// Joins every answer's head, problems included: `x-request-id`, rate limits. Set before answering.
-    package var standingHeaders = HeaderBlock() { didSet { assertCurrent() } }
+    package var commonHeaders = HeaderBlock() { didSet { assertCurrent() } }
 
     /// Called once, when the client vanishes before the answer has ended; not after ``end()`` or ``abort()``.
     package var onClose: (() -> Void)? { didSet { assertCurrent() } }
-    /// Called when ``buffered`` falls to the low-water mark after ``isCongested`` was true.
+    /// Called when ``buffered`` falls to the low-water mark after ``isBackpressured`` was true.
     package var onDrain: (() -> Void)? { didSet { assertCurrent() } }
 
     /// 0 until a head was sent.
@@ -89,7 +89,7 @@ package final class Exchange: @unchecked Sendable {
     package var buffered: Int { connection?.buffered ?? 0 }
 
     /// More waits for the client than the high-water mark: stop what feeds it until ``onDrain``.
-    package var isCongested: Bool { connection?.isCongested ?? false }
+    package var isBackpressured: Bool { connection?.isBackpressured ?? false }
 
     package func respond(_ status: Int, headers: HeaderBlock = [:], body: [UInt8] = []) {
         body.withUnsafeBytes { respond(status, headers: headers, body: $0) }
@@ -99,14 +99,14 @@ package final class Exchange: @unchecked Sendable {
     package func respond(_ status: Int, headers: HeaderBlock = [:], body: UnsafeRawBufferPointer) {
         guard let connection = take(status) else { return }
         bodyBytesWritten = body.count
-        connection.writeAnswer(status, standing: standingHeaders, headers: headers, body: body, isHead: method == .head)
+        connection.writeAnswer(status, standing: commonHeaders, headers: headers, body: body, isHead: method == .head)
         finish()
     }
 
     /// Sends the head. The body follows in pieces: chunked or, for HTTP/1.0, ended by closing.
     package func begin(_ status: Int, headers: HeaderBlock = [:]) {
         guard let connection = take(status) else { return }
-        connection.beginAnswer(status, standing: standingHeaders, headers: headers, isHead: method == .head)
+        connection.beginAnswer(status, standing: commonHeaders, headers: headers, isHead: method == .head)
     }
 
     /// Takes a copy. What is written within one event leaves in one system call when that event has been handled.
@@ -138,8 +138,8 @@ package final class Exchange: @unchecked Sendable {
     /// Waits until the client has taken enough to go on.
     /// - Returns: false when it has gone instead.
     package func drained() async throws -> Bool {
-        guard isCongested else { return !isClosed }
-        let wait = Wait<Void>(on: loop)
+        guard isBackpressured else { return !isClosed }
+        let wait = Promise<Void>(on: loop)
         let (outerDrain, outerClose) = (onDrain, onClose)
         defer { (onDrain, onClose) = (outerDrain, outerClose) }
         onDrain = {

@@ -37,7 +37,7 @@ package final class HTTPServer: @unchecked Sendable {
     /// The bytes of bodies that are being read or handled.
     private var bufferedBodyBytes = 0
     /// One for each caller of ``drain(within:)``.
-    private var drains: [Wait<Void>] = []
+    private var drains: [Promise<Void>] = []
     private var buffers: [[UInt8]] = []
     private var date = HTTPDate()
 
@@ -90,7 +90,7 @@ package final class HTTPServer: @unchecked Sendable {
 
     private func finished(within limit: Duration) async {
         guard !isFinished else { return }
-        let wait = Wait<Void>(on: loop)
+        let wait = Promise<Void>(on: loop)
         drains.append(wait)
         // Cancellation of the caller shortens the wait, nothing else.
         try? await wait.value(within: limit, elseReturn: ())

@@ -38,7 +38,7 @@ package struct HTTPServerConfiguration: Sendable {
     /// without a request. A request that comes meanwhile is answered, as with nginx's `keepalive_min_timeout`.
     package var drainIdleWithin = Duration.milliseconds(500)
 
-    /// Bytes waiting for the client at which ``Exchange/isCongested`` turns true …
+    /// Bytes waiting for the client at which ``Exchange/isBackpressured`` turns true …
     package var highWater = 256 << 10
     /// … and at which ``Exchange/onDrain`` is called afterwards.
     package var lowWater = 64 << 10

@@ -150,7 +150,7 @@ package struct Router: Sendable {
         let unmatched = RouteMetrics("(none)")
         return { exchange in
             let requestID = RequestID.of(exchange.headers)
-            exchange.standingHeaders.add(RequestID.header, requestID)
+            exchange.commonHeaders.add(RequestID.header, requestID)
             var metrics = unmatched
             var pattern = "(none)"
             var isQuiet = false

@@ -7,7 +7,7 @@ import EventLoop
 final class CurlTransfer: @unchecked Sendable {
     // @unchecked Sendable: made by the caller, handed to the loop once, touched only there from then on (`answer` is Sendable).
 
-    let answer: Wait<ClientResponse>
+    let answer: Promise<ClientResponse>
     let easy: UnsafeMutableRawPointer
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private let message = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
@@ -17,7 +17,7 @@ final class CurlTransfer: @unchecked Sendable {
     private var body: [UInt8] = []
     private var outgrown = false
 
-    init(_ request: ClientRequest, answer: Wait<ClientResponse>) throws(ClientError) {
+    init(_ request: ClientRequest, answer: Promise<ClientResponse>) throws(ClientError) {
         try Self.check(request)
         _ = libraryReady
         self.answer = answer

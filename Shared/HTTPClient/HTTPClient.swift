@@ -25,7 +25,7 @@ package final class HTTPClient: Sendable {
     /// Sends `request` once and waits for the whole answer.
     /// - Throws: ``ClientError``, or `CancellationError` when the calling task is cancelled (the transfer is dropped).
     package func request(_ request: ClientRequest) async throws -> ClientResponse {
-        let transfer = try CurlTransfer(request, answer: Wait<ClientResponse>(on: loop))
+        let transfer = try CurlTransfer(request, answer: Promise<ClientResponse>(on: loop))
         loop.execute { [driver] in driver.start(transfer) }
         do {
             return try await transfer.answer.value()

@@ -71,7 +71,7 @@ package final class Authenticator: Sendable {
                 prefetch: 256, log: log,
                 onConnected: {
                     // At once, because the snapshot that is under way may not know of what was missed.
-                    state.withLock { $0.heardNothing(until: clock()) }
+                    state.withLock { $0.markRevocationGap(until: clock()) }
                     continuation.yield()
                 })
         }

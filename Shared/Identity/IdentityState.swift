@@ -155,7 +155,7 @@ struct IdentityState: Sendable {
 
     /// Notes that events before now may be missing. Until the next snapshot no API key is used that
     /// auth was asked about before.
-    mutating func heardNothing(until now: Moment) { heardAllSince = now.monotonic }
+    mutating func markRevocationGap(until now: Moment) { heardAllSince = now.monotonic }
 }
 
 /// Members that are forgotten some time after their end. Full, it forgets the members that end first.

@@ -5,7 +5,7 @@ import Synchronization
 final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     struct Saturated: Error {}
 
-    private let flights = Mutex<[Key: [Wait<Value>]]>([:])
+    private let flights = Mutex<[Key: [Promise<Value>]]>([:])
     private let flightsMax: Int
 
     init(flightsMax: Int) { self.flightsMax = flightsMax }
@@ -14,7 +14,7 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     ///   were cancelled, because another task may join.
     func value(for key: Key, _ ask: @escaping @Sendable () async throws -> Value) async throws -> Value {
         guard let loop = EventLoop.current else { preconditionFailure("credentials are checked on a loop") }
-        let wait = Wait<Value>(on: loop)
+        let wait = Promise<Value>(on: loop)
         let (isFirst, isRefused) = flights.withLock { flights in
             if flights[key] != nil {
                 flights[key]?.append(wait)

@@ -70,7 +70,7 @@ package final class Job: Sendable {
                 try await loop.sleep(for: restAfter(error) ?? pause(after: failures))
                 continue
             }
-            guard let nextInterval else { return try await Wait<Void>(on: loop).value() }
+            guard let nextInterval else { return try await Promise<Void>(on: loop).value() }
             try await loop.sleep(for: nextInterval)
         }
     }

@@ -112,7 +112,7 @@ package final class ServiceGroup: Sendable {
     }
 
     private func stop(_ one: Running) async -> Bool {
-        let stopped = Wait<Bool>(on: loop)
+        let stopped = Promise<Bool>(on: loop)
         let stopping = Task(executorPreference: one.component.loop ?? loop) {
             if let stop = one.component.stop { await stop() } else { one.task?.cancel() }
             await one.task?.value

@@ -41,7 +41,7 @@ package final class OutboxRelay: @unchecked Sendable {
 
     private var isWoken = false
     private var isStopped = false
-    private var sleeping: Wait<Void>?
+    private var sleeping: Promise<Void>?
     private var sweepsWithoutWork = 0
     /// The last ordering key that had its turn in an unfinished sweep; empty between sweeps.
     private var walkedTo = ""
@@ -116,7 +116,7 @@ package final class OutboxRelay: @unchecked Sendable {
 
     private func pause(for limit: Duration) async throws {
         if isWoken || isStopped { return }
-        let wait = Wait<Void>(on: pool.loop)
+        let wait = Promise<Void>(on: pool.loop)
         sleeping = wait
         defer { sleeping = nil }
         try await wait.value(within: limit, elseReturn: ())

@@ -33,7 +33,7 @@ package final class SubscriptionRunner: @unchecked Sendable {
     private let handling: MessageHandling
     private let subscriptions: [String: [String: Subscription]]
     private let consumers: [String: AMQPConsumer]
-    private var stopped: Wait<Void>?
+    private var stopped: Promise<Void>?
 
     /// - Parameter amqp: whose connection name gets the queue's name appended: each queue has a connection of its own.
     package init(
@@ -65,7 +65,7 @@ package final class SubscriptionRunner: @unchecked Sendable {
     /// Runs until ``stop(within:)`` or cancellation; returns when nothing is being handled.
     package func run() async throws {
         pool.loop.preconditionCurrent()
-        let over = Wait<Void>(on: pool.loop)
+        let over = Promise<Void>(on: pool.loop)
         stopped = over
         // A task that answers true ends the run.
         try await withThrowingTaskGroup(of: Bool.self) { group in
@@ -192,7 +192,7 @@ private final class Slots: @unchecked Sendable {
     // @unchecked Sendable: confined to its loop.
     private(set) var free: Int
     private let loop: EventLoop
-    private var waiter: Wait<Void>?
+    private var waiter: Promise<Void>?
 
     init(_ count: Int, on loop: EventLoop) {
         free = count
@@ -202,7 +202,7 @@ private final class Slots: @unchecked Sendable {
     /// One task waits at a time.
     func waitForOne() async throws {
         guard free == 0 else { return }
-        let wait = Wait<Void>(on: loop)
+        let wait = Promise<Void>(on: loop)
         waiter = wait
         try await wait.value()
     }

@@ -101,7 +101,7 @@ extension PostgresSession {
     func run(_ requests: [Request]) async throws -> [QueryResult] {
         loop.preconditionCurrent()
         try Task.checkCancellation()
-        let wait = Wait<[QueryResult]>(on: loop)
+        let wait = Promise<[QueryResult]>(on: loop)
         submit(requests) { wait.resolve($0.mapError { $0 }) }
         return try await wait.value()
     }
@@ -118,7 +118,7 @@ extension PostgresSession {
     func run(script sql: String) async throws {
         loop.preconditionCurrent()
         try Task.checkCancellation()
-        let wait = Wait<Void>(on: loop)
+        let wait = Promise<Void>(on: loop)
         script(sql) { wait.resolve($0.mapError { $0 }) }
         try await wait.value()
     }

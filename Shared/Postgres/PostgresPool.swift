@@ -53,11 +53,11 @@ package final class PostgresPool: @unchecked Sendable {
     private var keepsOne = false
     private var isClosed = false
     private var whenEmpty: [() -> Void] = []
-    private var runWait: Wait<Void>?
+    private var runWait: Promise<Void>?
 
     private struct Waiter {
         let id: ObjectIdentifier
-        let wait: Wait<PostgresSession>
+        let wait: Promise<PostgresSession>
     }
 
     package init(loop: EventLoop, configuration: Configuration, log: Logger, metrics: Metrics = .shared) {
@@ -81,7 +81,7 @@ package final class PostgresPool: @unchecked Sendable {
         loop.preconditionCurrent()
         keepsOne = true
         openIfNeeded()
-        let wait = Wait<Void>(on: loop)
+        let wait = Promise<Void>(on: loop)
         runWait = wait
         if isClosed { return }
         do {
@@ -102,7 +102,7 @@ package final class PostgresPool: @unchecked Sendable {
         for session in idle { session.close() }
         idle = []
         if lent + opening > 0 {
-            let empty = Wait<Void>(on: loop)
+            let empty = Promise<Void>(on: loop)
             whenEmpty.append { empty.succeed(()) }
             let timer = loop.schedule(after: limit) { empty.succeed(()) }
             // Cancellation ends the waiting only: everything is closed either way.
@@ -146,7 +146,7 @@ package final class PostgresPool: @unchecked Sendable {
             metrics.pending.add(-1)
             metrics.waitSeconds.observe(MonotonicInstant.current() - since)
         }
-        let wait = Wait<PostgresSession>(on: loop)
+        let wait = Promise<PostgresSession>(on: loop)
         let waiter = Waiter(id: ObjectIdentifier(wait), wait: wait)
         waiters.append(waiter)
         openIfNeeded()

@@ -213,7 +213,7 @@ extension String {
 package final class Gate: Sendable {
     private let opened = Mutex(false)
     private let loop: EventLoop
-    private let waiters = Mutex<[Wait<Void>]>([])
+    private let waiters = Mutex<[Promise<Void>]>([])
 
     package init(on loop: EventLoop) { self.loop = loop }
 
@@ -241,7 +241,7 @@ package final class Gate: Sendable {
 
     /// Suspends a task of the loop until the gate opens.
     package func wait() async throws {
-        let waiter = Wait<Void>(on: loop)
+        let waiter = Promise<Void>(on: loop)
         waiters.withLock { $0.append(waiter) }
         if isOpen { waiter.succeed(()) }
         try await waiter.value(within: .seconds(10), elseThrow: GateStayedShut())

@@ -3,13 +3,13 @@ import Values
 /// Slows down guessing of one account's password, equally for accounts that exist and accounts that do not: no wait for four
 /// failures, then 1, 2, 4 … 300 seconds after each. A success resets the count.
 enum LoginThrottle {
-    static let freeFailures: Int64 = 5
+    static let backoffThreshold: Int64 = 5
     static let delayMax: Duration = .seconds(300)
 
     /// How long after the last of `failures` the next attempt is looked at.
     static func delay(after failures: Int64) -> Duration {
-        guard failures >= freeFailures else { return .zero }
-        let exponent = min(failures - freeFailures, 9)
+        guard failures >= backoffThreshold else { return .zero }
+        let exponent = min(failures - backoffThreshold, 9)
         return min(.seconds(1 << exponent), delayMax)
     }
 

@@ -17,7 +17,7 @@ final class CallerSlots: Sendable {
 
     private struct Line {
         var running = 0
-        var waiting: [Wait<CallerSlot>] = []
+        var waiting: [Promise<CallerSlot>] = []
     }
 
     /// The plural noun of an error.
@@ -44,7 +44,7 @@ final class CallerSlots: Sendable {
     /// Returns a slot. It is free again when its last reference is released.
     /// - Throws: 429 `rate_limited`.
     func take(for caller: AccountID) async throws -> CallerSlot {
-        let wait: Wait<CallerSlot>? = try lines.withLock { lines throws(Problem) in
+        let wait: Promise<CallerSlot>? = try lines.withLock { lines throws(Problem) in
             var line = lines[caller] ?? Line()
             guard line.running == Self.runningMax else {
                 guard line.running > 0 || lines.count < Self.callersMax else { throw tooMany }
@@ -53,7 +53,7 @@ final class CallerSlots: Sendable {
                 return nil
             }
             guard line.waiting.count < Self.waitingMax else { throw tooMany }
-            let wait = Wait<CallerSlot>(on: loop)
+            let wait = Promise<CallerSlot>(on: loop)
             line.waiting.append(wait)
             lines[caller] = line
             return wait
@@ -70,7 +70,7 @@ final class CallerSlots: Sendable {
     /// Gives the slot to the next request in line. A request that has stopped waiting releases it, and
     /// the request after it gets the slot.
     fileprivate func passOn(from caller: AccountID) {
-        let next: Wait<CallerSlot>? = lines.withLock { lines in
+        let next: Promise<CallerSlot>? = lines.withLock { lines in
             guard var line = lines[caller] else { preconditionFailure("a slot was given back that nobody had") }
             defer { lines[caller] = line.running > 0 ? line : nil }
             guard line.waiting.isEmpty else { return line.waiting.removeFirst() }

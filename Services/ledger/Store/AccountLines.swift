@@ -76,7 +76,7 @@ final class AccountLines: @unchecked Sendable {
     private var lines: [AccountID: Line] = [:]
     /// The accounts in the order of their turns.
     private var turn: [AccountID] = []
-    private var arrival: Wait<Void>?
+    private var arrival: Promise<Void>?
     /// Takes the accounts' commands out of the queue of the next batch. They are older than the
     /// later commands of the new lines.
     var claim: (Set<AccountID>) -> [WaitingCommand] = { _ in [] }
@@ -195,7 +195,7 @@ final class AccountLines: @unchecked Sendable {
     }
 
     private func pause() async throws {
-        let wait = Wait<Void>(on: store.pool.loop)
+        let wait = Promise<Void>(on: store.pool.loop)
         arrival = wait
         defer { arrival = nil }
         try await wait.value(within: lines.isEmpty ? rowsEvery : min(rowsEvery, .milliseconds(100)), elseReturn: ())

@@ -13,7 +13,7 @@ final class BadItems: @unchecked Sendable {
     private let store: LedgerStore
     private let log: Logger
     private var waiting: [(row: RowToKeep, then: (Bool) -> Void)] = []
-    private var arrival: Wait<Void>?
+    private var arrival: Promise<Void>?
 
     init(store: LedgerStore, log: Logger) { (self.store, self.log) = (store, log) }
 
@@ -29,7 +29,7 @@ final class BadItems: @unchecked Sendable {
     func run() async throws {
         while true {
             guard let next = waiting.first else {
-                let wait = Wait<Void>(on: store.pool.loop)
+                let wait = Promise<Void>(on: store.pool.loop)
                 arrival = wait
                 defer { arrival = nil }
                 try await wait.value()

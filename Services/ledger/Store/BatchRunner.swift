@@ -27,7 +27,7 @@ package final class BatchRunner: @unchecked Sendable {
     private var isolated: [Group] = []
     /// The accounts of the running batch.
     private var inBatch: Set<AccountID> = []
-    private var arrival: Wait<Void>?
+    private var arrival: Promise<Void>?
     private var stopping = false
     private var unavailableSince: MonotonicInstant?
     /// The part of that time in which no server answered, or none that can be written to.
@@ -40,7 +40,7 @@ package final class BatchRunner: @unchecked Sendable {
     /// Commands that are decided in a batch of their own.
     private struct Group {
         let commands: [WaitingCommand]
-        let tried: Wait<Void>
+        let tried: Promise<Void>
     }
 
     /// - Parameters:
@@ -82,7 +82,7 @@ package final class BatchRunner: @unchecked Sendable {
         loop.preconditionCurrent()
         guard !stopping else { throw CancellationError() }
         for command in commands where command.command.isHousekeeping { command.answer(.decided(.noted)) }
-        let group = Group(commands: commands.filter { !$0.command.isHousekeeping }, tried: Wait(on: loop))
+        let group = Group(commands: commands.filter { !$0.command.isHousekeeping }, tried: Promise(on: loop))
         guard !group.commands.isEmpty else { return }
         isolated.append(group)
         arrival?.succeed(())
@@ -103,7 +103,7 @@ package final class BatchRunner: @unchecked Sendable {
 
     /// Decides one command that came over HTTP.
     package func result(of command: Command, within patience: Duration = .seconds(10)) async throws -> CommandResult {
-        let wait = Wait<CommandResult>(on: loop)
+        let wait = Promise<CommandResult>(on: loop)
         submit([WaitingCommand(command, deadline: .current() + patience) { wait.succeed($0) }])
         // One second more, because a batch that has the command can pass its deadline while the
         // database is unavailable.
@@ -170,7 +170,7 @@ package final class BatchRunner: @unchecked Sendable {
             if stopping { return }
             if isDatabaseAway { try await look() }
             guard holds.isEmpty, durable.isEmpty, isolated.isEmpty, !stopping else { continue }
-            let wait = Wait<Void>(on: loop)
+            let wait = Promise<Void>(on: loop)
             arrival = wait
             defer { arrival = nil }
             if isDatabaseAway { try await wait.value(within: .milliseconds(500), elseReturn: ()) } else { try await wait.value() }

@@ -87,7 +87,7 @@ extension Command {
                 keyLimits: message.keyLimits),
             key: message.apiKeyID,
             context: Context(origin) { json in
-                json.field("holder", message.holder)
+                json.field("replica", message.replica)
                 json.field(optional: "api_key_id", message.apiKeyID?.rawValue)
             })
     }

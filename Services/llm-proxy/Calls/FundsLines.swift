@@ -29,7 +29,7 @@ final class FundsLines: Sendable {
 
     private struct State {
         var lines: [Key: FundsLine] = [:]
-        var waits: [ChargeID: Wait<Turn>] = [:]
+        var waits: [ChargeID: Promise<Turn>] = [:]
         var refusals: [Key: (least: Credits, reply: HoldReply, until: MonotonicInstant)] = [:]
     }
 
@@ -68,7 +68,7 @@ final class FundsLines: Sendable {
             guard first?.status == .awaitingFunds else { return first }
         }
         guard !hasLeft() else { return nil }
-        var wait = Wait<Turn>(on: loop)
+        var wait = Promise<Turn>(on: loop)
         guard join(asker, need: amounts.usual, spendable: first?.spendable, wait, on: loop) else {
             return HoldReply(chargeID: asker.charge, status: .awaitingFunds)
         }
@@ -82,7 +82,7 @@ final class FundsLines: Sendable {
                 return try await asked(isLast: true)
             case .asks:
                 guard let reply = try await asked(isLast: false) else { return nil }
-                wait = Wait(on: loop)
+                wait = Promise(on: loop)
                 answered(asker, stays: reply.status == .awaitingFunds, wait, on: loop)
                 guard reply.status == .awaitingFunds else { return reply }
                 guard !hasLeft() else { return nil }
@@ -127,7 +127,7 @@ final class FundsLines: Sendable {
 
     /// - Parameter spendable: the credits that the account could spend, by the answer to this call.
     ///   A new line knows them by it, because the answer came before the line.
-    private func join(_ asker: Asker, need: Credits, spendable: Credits?, _ wait: Wait<Turn>, on loop: EventLoop) -> Bool {
+    private func join(_ asker: Asker, need: Credits, spendable: Credits?, _ wait: Promise<Turn>, on loop: EventLoop) -> Bool {
         let step: FundsLine.Step? = state.withLock { state in
             if state.lines[asker.key] == nil {
                 state.lines[asker.key] = FundsLine()
@@ -142,7 +142,7 @@ final class FundsLines: Sendable {
         return true
     }
 
-    private func answered(_ asker: Asker, stays: Bool, _ wait: Wait<Turn>, on loop: EventLoop) {
+    private func answered(_ asker: Asker, stays: Bool, _ wait: Promise<Turn>, on loop: EventLoop) {
         let step = state.withLock { state in
             state.waits[asker.charge] = wait
             return state.lines[asker.key]?.answered(asker.charge, stays: stays) ?? .none

@@ -12,7 +12,7 @@ final class ClientSink: AnswerSink {
     init(_ exchange: Exchange) { self.exchange = exchange }
 
     var isClosed: Bool { exchange.isClosed }
-    var isBackpressured: Bool { exchange.isCongested }
+    var isBackpressured: Bool { exchange.isBackpressured }
     var onClose: (() -> Void)? {
         get { exchange.onClose }
         set { exchange.onClose = newValue }
@@ -24,8 +24,8 @@ final class ClientSink: AnswerSink {
     func whenServerStops(_ action: @escaping () -> Void) { exchange.whenServerStops(action) }
 
     func take(_ charge: ChargeID, _ limit: OutputLimit) {
-        exchange.standingHeaders.add(Receipts.idHeader, charge.description)
-        if limit.isClamped { exchange.standingHeaders.add("x-max-tokens-clamped", Int(limit.tokens)) }
+        exchange.commonHeaders.add(Receipts.idHeader, charge.description)
+        if limit.isClamped { exchange.commonHeaders.add("x-max-tokens-clamped", Int(limit.tokens)) }
     }
 
     func dropRequest() { exchange.dropBody() }

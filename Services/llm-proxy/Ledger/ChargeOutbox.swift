@@ -19,7 +19,7 @@ struct ChargeOutbox: Sendable {
     func enqueue(_ message: OutboxMessage) async throws {
         // A task of its own on the pool's loop, awaited here: the transaction must not end with a caller who hangs up.
         try await Task(executorPreference: loop) {
-            let enqueued = Wait<Void>(on: loop)
+            let enqueued = Promise<Void>(on: loop)
             Task(executorPreference: loop) {
                 do {
                     try await pool.transaction { try await Outbox.add([message], in: $0) }

@@ -76,7 +76,7 @@ struct LedgerClient: Sendable {
     ) async throws -> HoldReply {
         let question = PlaceHold(
             chargeID: charge, accountID: caller.accountID, amounts: amounts, takesShare: takesShare,
-            timeToLiveMilliseconds: timing.holdTimeToLive.wholeMilliseconds, holder: replica, apiKeyID: caller.apiKeyID,
+            timeToLiveMilliseconds: timing.holdTimeToLive.wholeMilliseconds, replica: replica, apiKeyID: caller.apiKeyID,
             keyLimits: caller.keyLimits)
         do {
             return try await ask(question, on: loop, in: context)

@@ -13,7 +13,7 @@ final class ReceiptWriter: Sendable {
         var pending: [Receipt] = []
         var isStopping = false
         /// The task that waits for receipts; nil while it writes.
-        var waiting: Wait<Void>?
+        var waiting: Promise<Void>?
     }
 
     static let batchMax = 500
@@ -36,7 +36,7 @@ final class ReceiptWriter: Sendable {
 
     /// Callable from any thread.
     func add(_ receipt: Receipt) {
-        let (isDropped, woken) = state.withLock { state -> (Bool, Wait<Void>?) in
+        let (isDropped, woken) = state.withLock { state -> (Bool, Promise<Void>?) in
             guard state.pending.count < Self.pendingMax else { return (true, nil) }
             state.pending.append(receipt)
             return (false, state.pending.count == 1 || state.pending.count == Self.batchMax ? state.waiting : nil)
@@ -82,7 +82,7 @@ final class ReceiptWriter: Sendable {
     }
 
     private func wait(isEnough: @escaping (borrowing State) -> Bool, within limit: Duration?) async throws {
-        let wait = Wait<Void>(on: pool.loop)
+        let wait = Promise<Void>(on: pool.loop)
         let mustWait = state.withLock { state in
             guard !state.isStopping, !isEnough(state) else { return false }
             state.waiting = wait

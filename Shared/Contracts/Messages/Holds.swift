@@ -21,7 +21,7 @@ package struct PlaceHold: Message {
     /// An interval, not a time, so that clocks need not agree; the ledger's database counts it from the decision.
     package var timeToLiveMilliseconds: Int64
     /// The replica that asks, for people who read the journal.
-    package var holder: String
+    package var replica: String
     package var apiKeyID: APIKeyID?
     /// The limits of `apiKeyID`, from auth. The ledger knows the account's own limits itself. A key's spending is counted from
     /// its first hold that carries limits.
@@ -29,14 +29,14 @@ package struct PlaceHold: Message {
 
     package init(
         chargeID: ChargeID, accountID: AccountID, amounts: HoldAmounts, takesShare: Bool = false, timeToLiveMilliseconds: Int64,
-        holder: String, apiKeyID: APIKeyID?, keyLimits: SpendingLimits? = nil
+        replica: String, apiKeyID: APIKeyID?, keyLimits: SpendingLimits? = nil
     ) {
         self.chargeID = chargeID
         self.accountID = accountID
         self.amounts = amounts
         self.takesShare = takesShare
         self.timeToLiveMilliseconds = timeToLiveMilliseconds
-        self.holder = holder
+        self.replica = replica
         self.apiKeyID = apiKeyID
         self.keyLimits = keyLimits
     }
@@ -47,7 +47,7 @@ package struct PlaceHold: Message {
         amounts.encode(into: &json)
         json.field("takes_share", takesShare)
         json.field("time_to_live_ms", timeToLiveMilliseconds)
-        json.field("holder", holder)
+        json.field("replica", replica)
         json.field(optional: "api_key_id", apiKeyID?.rawValue)
         json.field(optional: "key_limits", keyLimits)
     }
@@ -58,7 +58,7 @@ package struct PlaceHold: Message {
         amounts = try HoldAmounts(from: json)
         takesShare = try json.bool("takes_share")
         timeToLiveMilliseconds = try json.integer("time_to_live_ms")
-        holder = try json.string("holder")
+        replica = try json.string("replica")
         apiKeyID = try json.optionalString("api_key_id").map(APIKeyID.init(rawValue:))
         keyLimits = try json.optionalSpendingLimits("key_limits")
     }

@@ -136,7 +136,7 @@ final class BrokerPath: Sendable {
         let hold = PlaceHold(
             chargeID: charge, accountID: account,
             amounts: HoldAmounts(most: Credits(nano: 2_000), usual: Credits(nano: 1_000), least: Credits(nano: 1_000)),
-            timeToLiveMilliseconds: 60_000, holder: "bench", apiKeyID: nil)
+            timeToLiveMilliseconds: 60_000, replica: "bench", apiKeyID: nil)
         let answer = try? await requests.call(
             exchange: PlaceHold.exchange.name, routingKey: hold.routingKey, type: PlaceHold.name, body: hold.encoded(),
             headers: Self.headers(), messageID: MessageID.make().description, within: .seconds(5))

@@ -193,7 +193,7 @@ extension Command {
             id: id, account: account,
             action: .hold(
                 HoldAmounts(most: Credits(nano: 2_000), usual: Credits(nano: 1_000), least: Credits(nano: 1_000)), timeToLive: .seconds(60)),
-            context: .asOfACall(metadata: #"{"holder":"llm-proxy-1"}"#))
+            context: .asOfACall(metadata: #"{"replica":"llm-proxy-1"}"#))
     }
 
     fileprivate static func settlement(_ id: ChargeID, of account: AccountID) -> Command {

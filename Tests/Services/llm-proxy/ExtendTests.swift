@@ -29,7 +29,7 @@ struct ExtendTests {
 
     @Test func `a stream asks for more before its hold is used up, continues meanwhile, and waits at the hold's end`() async throws {
         try await ProxyUnderTest.with { proxy in
-            let gate = Wait<Void>(on: TestDatabase.loop)
+            let gate = Promise<Void>(on: TestDatabase.loop)
             proxy.ledger.answerExtend = { question in
                 try? await gate.value()
                 return Ledger.granted(question.amounts.most, to: question.chargeID)
@@ -204,7 +204,7 @@ struct ExtendTests {
 
     @Test func `a client that leaves during an extension pays for the delivered part`() async throws {
         try await ProxyUnderTest.with { proxy in
-            let gate = Wait<Void>(on: TestDatabase.loop)
+            let gate = Promise<Void>(on: TestDatabase.loop)
             proxy.ledger.answerExtend = { question in
                 try? await gate.value()
                 return Ledger.granted(question.amounts.most, to: question.chargeID)

@@ -106,7 +106,7 @@ struct FundsLinesTests {
             try await until("the extension waits") { ledger.extends.count >= 2 }
 
             // A small call passes the extension, and its second question stays open.
-            let gate = Wait<Void>(on: TestDatabase.loop)
+            let gate = Promise<Void>(on: TestDatabase.loop)
             ledger.answerHold = { [unowned ledger] question in
                 guard ledger.holds.count > 2 else {
                     return HoldReply(chargeID: question.chargeID, status: .awaitingFunds, spendable: ProxyUnderTest.tokens(50))
@@ -169,7 +169,7 @@ struct FundsLinesTests {
         try await TestDatabase.onLoop {
             let funds = FundsLines()
             let key = FundsLines.Key(account: .make())
-            let gate = Wait<Void>(on: TestDatabase.loop)
+            let gate = Promise<Void>(on: TestDatabase.loop)
             let (first, second) = (LineCall(key), LineCall(key))
             let granted = first.reply(funds, usual: 5) { call in
                 guard call.asked > 1 else { return HoldReply(chargeID: call.asker.charge, status: .awaitingFunds) }
@@ -191,7 +191,7 @@ struct FundsLinesTests {
         try await TestDatabase.onLoop {
             let funds = FundsLines()
             let key = FundsLines.Key(account: .make())
-            let gate = Wait<Void>(on: TestDatabase.loop)
+            let gate = Promise<Void>(on: TestDatabase.loop)
             let large = LineCall(key)
             let first = large.reply(funds, usual: 5) { call in
                 if call.asked > 1 { try? await gate.value() }

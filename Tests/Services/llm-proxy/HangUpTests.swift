@@ -160,7 +160,7 @@ struct HangUpTests {
 
     @Test func `a client that leaves before the ledger's answer has no hold, and no provider is called`() async throws {
         try await ProxyUnderTest.with { proxy in
-            let gate = Wait<Void>(on: TestDatabase.loop)
+            let gate = Promise<Void>(on: TestDatabase.loop)
             proxy.ledger.answerHold = { question in
                 try? await gate.value()
                 return Ledger.granted(question.amounts.most, to: question.chargeID)

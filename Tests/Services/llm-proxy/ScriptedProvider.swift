@@ -27,7 +27,7 @@ final class ScriptedCall: @unchecked Sendable {
     let body: JSONObject?
     var headers: HeaderBlock { exchange.headers }
     private let exchange: Exchange
-    private let over = Wait<Void>(on: TestDatabase.loop)
+    private let over = Promise<Void>(on: TestDatabase.loop)
 
     init(_ exchange: Exchange) {
         self.exchange = exchange

@@ -252,7 +252,7 @@ struct RuntimeTests {
     }
 
     @Test func `spans reach the collector that is configured`() async throws {
-        let collected = Wait<String>(on: loop)
+        let collected = Promise<String>(on: loop)
         let collector = ScriptedServer { peer in
             collected.succeed(peer.request() ?? "")
             peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")

@@ -20,7 +20,7 @@ struct MessageTests {
         PlaceHold(
             chargeID: charge, accountID: account,
             amounts: HoldAmounts(most: Credits(nano: 5_000), usual: Credits(nano: 1_000), least: Credits(nano: 1_000)),
-            timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: nil)
+            timeToLiveMilliseconds: 60_000, replica: "llm-proxy-1", apiKeyID: nil)
     }
 
     static func extend(_ account: AccountID) -> ExtendHold {
@@ -33,16 +33,16 @@ struct MessageTests {
     static let goldens: [(any Message, String)] = [
         (
             hold(account),
-            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_usual":1000,"minimum_amount":1000,"is_last_question":false,"takes_share":false,"time_to_live_ms":60000,"holder":"llm-proxy-1"}"#
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_usual":1000,"minimum_amount":1000,"is_last_question":false,"takes_share":false,"time_to_live_ms":60000,"replica":"llm-proxy-1"}"#
         ),
         (
             PlaceHold(
                 chargeID: charge, accountID: account,
                 amounts: HoldAmounts(
                     most: Credits(nano: 5_000), usual: Credits(nano: 2_000), least: Credits(nano: 1_000), isLastQuestion: true),
-                takesShare: true, timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: APIKeyID(rawValue: "abcdefghij"),
+                takesShare: true, timeToLiveMilliseconds: 60_000, replica: "llm-proxy-1", apiKeyID: APIKeyID(rawValue: "abcdefghij"),
                 keyLimits: SpendingLimits(daily: Credits(nano: 1), monthly: Credits(nano: 30))),
-            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_usual":2000,"minimum_amount":1000,"is_last_question":true,"takes_share":true,"time_to_live_ms":60000,"holder":"llm-proxy-1","api_key_id":"abcdefghij","key_limits":{"daily":1,"monthly":30}}"#
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_usual":2000,"minimum_amount":1000,"is_last_question":true,"takes_share":true,"time_to_live_ms":60000,"replica":"llm-proxy-1","api_key_id":"abcdefghij","key_limits":{"daily":1,"monthly":30}}"#
         ),
         (
             extend(account),

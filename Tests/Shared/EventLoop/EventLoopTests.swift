@@ -26,7 +26,7 @@ struct EventLoopTests {
     @Test func `jobs of several threads run on the loop, each thread's in its order`() async throws {
         let (threads, each) = (4, 5_000)
         let seen = Mutex<[[Int]]>(Array(repeating: [], count: threads))
-        let done = Wait<Void>(on: loop)
+        let done = Promise<Void>(on: loop)
         let left = Atomic(threads * each)
         let loop = loop
         for thread in 0..<threads {
@@ -48,7 +48,7 @@ struct EventLoopTests {
         let order = try await onLoop { loop in
             let start = MonotonicInstant.current()
             let fired = Mutex<[String]>([])
-            let done = Wait<Void>(on: loop)
+            let done = Promise<Void>(on: loop)
             for (name, delay) in [("late", 20), ("early", 5), ("early too", 5)] {
                 loop.schedule(after: .milliseconds(delay)) {
                     let isEarly = MonotonicInstant.current() - start < .milliseconds(delay)
@@ -89,8 +89,8 @@ struct EventLoopTests {
             let loop: EventLoop
             let descriptor: Int32
             var log: [String] = []
-            let done: Wait<[String]>
-            init(_ loop: EventLoop, _ descriptor: Int32, _ done: Wait<[String]>) {
+            let done: Promise<[String]>
+            init(_ loop: EventLoop, _ descriptor: Int32, _ done: Promise<[String]>) {
                 (self.loop, self.descriptor, self.done) = (loop, descriptor, done)
             }
             override func ready(_ events: IOEvents) {
@@ -114,7 +114,7 @@ struct EventLoopTests {
             var ends: [Int32] = [0, 0]
             pipe(&ends)
             defer { ends.forEach { close($0) } }
-            let done = Wait<[String]>(on: loop)
+            let done = Promise<[String]>(on: loop)
             loop.watch(ends[0], for: .readable, Reader(loop, ends[0], done))
             _ = write(ends[1], "x", 1)
             return try await done.value()
@@ -150,8 +150,8 @@ struct EventLoopTests {
         }
         final class Stranger: IOHandler {
             let loop: EventLoop
-            let arrived: Wait<[UInt8]>
-            init(_ loop: EventLoop, _ arrived: Wait<[UInt8]>) { (self.loop, self.arrived) = (loop, arrived) }
+            let arrived: Promise<[UInt8]>
+            init(_ loop: EventLoop, _ arrived: Promise<[UInt8]>) { (self.loop, self.arrived) = (loop, arrived) }
             var descriptors: [Int32] = []
             override func ready(_ events: IOEvents) {
                 // Without a byte to read, the event was meant for the old pipe.
@@ -162,7 +162,7 @@ struct EventLoopTests {
             }
         }
         let bytes = try await onLoop { loop in
-            let arrived = Wait<[UInt8]>(on: loop)
+            let arrived = Promise<[UInt8]>(on: loop)
             let stranger = Stranger(loop, arrived)
             let replacer = Replacer(loop, stranger)
             var writers: [Int32] = []
@@ -223,7 +223,7 @@ struct EventLoopTests {
             var ends: [Int32] = [0, 0]
             pipe(&ends)
             defer { ends.forEach { close($0) } }
-            let swept = Wait<Void>(on: loop)
+            let swept = Promise<Void>(on: loop)
             let second = Late { swept.succeed(()) }
             let first = Late { if second.deadline == .never { second.deadline = loop.now + .nanoseconds(1) } }
             first.deadline = loop.now

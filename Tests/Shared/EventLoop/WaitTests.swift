@@ -10,7 +10,7 @@ struct WaitTests {
     private struct TooLate: Error {}
 
     @Test func `a value that is set before the wait is not lost`() async throws {
-        let wait = Wait<Int>(on: loop)
+        let wait = Promise<Int>(on: loop)
         #expect(wait.succeed(1))
         #expect(!wait.succeed(2))
         #expect(try await wait.value() == 1)
@@ -19,10 +19,10 @@ struct WaitTests {
     @Test func `exactly one of several threads that set a value wins`() async throws {
         let loop = loop
         for _ in 0..<200 {
-            let wait = Wait<Int>(on: loop)
+            let wait = Promise<Int>(on: loop)
             let decided = Atomic(0)
             let winner = Atomic(-1)
-            let finished = Wait<Void>(on: loop)
+            let finished = Promise<Void>(on: loop)
             for index in 0..<4 {
                 spawnThread(name: "racer") {
                     if wait.succeed(index) { winner.store(index, ordering: .relaxed) }
@@ -39,9 +39,9 @@ struct WaitTests {
     @Test func `a deadline ends the wait and a later value is dropped`() async throws {
         let loop = loop
         let late = try await Task(executorPreference: loop) {
-            let wait = Wait<Int>(on: loop)
+            let wait = Promise<Int>(on: loop)
             await #expect(throws: TooLate.self) { try await wait.value(within: .milliseconds(5), elseThrow: TooLate()) }
-            let fallback = Wait<Int>(on: loop)
+            let fallback = Promise<Int>(on: loop)
             let value = try await fallback.value(within: .milliseconds(5), elseReturn: 7)
             #expect(value == 7)
             return wait.succeed(1)
@@ -52,7 +52,7 @@ struct WaitTests {
     @Test func `cancellation, deadline and value may race and the wait always ends`() async throws {
         let loop = loop
         for round in 0..<200 {
-            let wait = Wait<Int>(on: loop)
+            let wait = Promise<Int>(on: loop)
             let waiter = Task(executorPreference: loop) { try await wait.value(within: .microseconds(round * 5), elseThrow: TooLate()) }
             spawnThread(name: "bringer") { wait.succeed(1) }
             if round % 2 == 0 { waiter.cancel() }

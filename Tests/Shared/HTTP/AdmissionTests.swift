@@ -126,16 +126,16 @@ struct AdmissionTests {
     }
 
     @Test func `a body counts until its handler drops it or returns`() async throws {
-        let (waiting, wait) = AsyncStream.makeStream(of: Wait<Void>.self)
+        let (waiting, wait) = AsyncStream.makeStream(of: Promise<Void>.self)
         var configuration = HTTPServerConfiguration()
         configuration.bufferedBodyBytesMax = 1_000
         let server = try await TestServer(configuration) { exchange in
             if exchange.path == "/slow" {
-                let go = Wait<Void>(on: exchange.loop)
+                let go = Promise<Void>(on: exchange.loop)
                 wait.yield(go)
                 try? await go.value()
                 exchange.dropBody()
-                let last = Wait<Void>(on: exchange.loop)
+                let last = Promise<Void>(on: exchange.loop)
                 wait.yield(last)
                 try? await last.value()
             }

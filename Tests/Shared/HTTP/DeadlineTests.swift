@@ -58,9 +58,9 @@ struct DeadlineTests {
             $0.idleWithin = .milliseconds(10)
             $0.writeStallWithin = .milliseconds(10)
         }
-        let (started, start) = AsyncStream.makeStream(of: Wait<Void>.self)
+        let (started, start) = AsyncStream.makeStream(of: Promise<Void>.self)
         let server = try await TestServer(configuration) { exchange in
-            let go = Wait<Void>(on: exchange.loop)
+            let go = Promise<Void>(on: exchange.loop)
             start.yield(go)
             try? await go.value()
             exchange.respond(200)

@@ -14,20 +14,20 @@ struct DrainTests {
 
         let server: TestServer
         private let busy: RawClient
-        private let go: Wait<Void>
+        private let go: Promise<Void>
         private let drained: Task<Void, Never>
 
         /// Runs one call of `/slow`, and begins to drain.
         /// - Parameter before: runs when the call has begun.
         init(before: (TestServer) -> Void) async throws {
-            let (started, start) = AsyncStream.makeStream(of: Wait<Void>.self)
+            let (started, start) = AsyncStream.makeStream(of: Promise<Void>.self)
             let (stopping, stop) = AsyncStream.makeStream(of: Void.self)
             // A stalled machine must not close what a test still sends on.
             var configuration = HTTPServerConfiguration()
             configuration.drainIdleWithin = .seconds(60)
             let server = try await TestServer(configuration) { exchange in
                 guard exchange.path == "/slow" else { return exchange.respond(200) }
-                let go = Wait<Void>(on: exchange.loop)
+                let go = Promise<Void>(on: exchange.loop)
                 exchange.whenServerStops { stop.yield() }
                 exchange.begin(200)
                 start.yield(go)
@@ -129,10 +129,10 @@ struct DrainTests {
     }
 
     @Test func `draining ends idle connections, lets running requests finish, and refuses new ones`() async throws {
-        let (started, start) = AsyncStream.makeStream(of: Wait<Void>.self)
+        let (started, start) = AsyncStream.makeStream(of: Promise<Void>.self)
         let server = try await TestServer { exchange in
             if exchange.path == "/slow" {
-                let go = Wait<Void>(on: exchange.loop)
+                let go = Promise<Void>(on: exchange.loop)
                 start.yield(go)
                 try? await go.value()
             }
@@ -157,7 +157,7 @@ struct DrainTests {
     @Test func `draining waits for a handler whose client has left, and informs the handler`() async throws {
         let (events, say) = AsyncStream.makeStream(of: String.self)
         let server = try await TestServer { exchange in
-            let (gone, stops) = (Wait<Void>(on: exchange.loop), Wait<Void>(on: exchange.loop))
+            let (gone, stops) = (Promise<Void>(on: exchange.loop), Promise<Void>(on: exchange.loop))
             exchange.onClose = { gone.succeed(()) }
             say.yield("running")
             try? await gone.value()
@@ -183,7 +183,7 @@ struct DrainTests {
     @Test func `draining waits for a cancelled handler`() async throws {
         let (events, say) = AsyncStream.makeStream(of: String.self)
         let server = try await TestServer { exchange in
-            let gone = Wait<Void>(on: exchange.loop)
+            let gone = Promise<Void>(on: exchange.loop)
             exchange.onClose = { gone.succeed(()) }
             say.yield("running")
             try? await gone.value()
@@ -207,7 +207,7 @@ struct DrainTests {
         let server = try await TestServer { exchange in
             exchange.begin(200)
             exchange.write(Array("part".utf8))
-            let gone = Wait<Void>(on: exchange.loop)
+            let gone = Promise<Void>(on: exchange.loop)
             exchange.onClose = { gone.succeed(()) }
             say.yield("running")
             try? await gone.value()

@@ -12,7 +12,7 @@ struct StreamingTests {
 
     /// Suspends a handler for as long as its client stays; says on `events` what it was told.
     private static func waitForClose(_ exchange: Exchange, _ events: AsyncStream<String>.Continuation) async {
-        let gone = Wait<Void>(on: exchange.loop)
+        let gone = Promise<Void>(on: exchange.loop)
         exchange.onClose = {
             events.yield("closed")
             gone.succeed(())
@@ -35,11 +35,11 @@ struct StreamingTests {
     }
 
     @Test func `pieces written in different turns arrive each at once`() async throws {
-        let (steps, next) = AsyncStream.makeStream(of: Wait<Void>.self)
+        let (steps, next) = AsyncStream.makeStream(of: Promise<Void>.self)
         let server = try await TestServer { exchange in
             exchange.begin(200)
             for word in ["one", "two"] {
-                let go = Wait<Void>(on: exchange.loop)
+                let go = Promise<Void>(on: exchange.loop)
                 next.yield(go)
                 try? await go.value()
                 exchange.write(Array(word.utf8))
@@ -68,7 +68,7 @@ struct StreamingTests {
                 exchange.write(Self.piece)
                 let buffered = exchange.buffered
                 mostBuffered.withLock { $0 = max($0, buffered) }
-                guard exchange.isCongested else { continue }
+                guard exchange.isBackpressured else { continue }
                 pauses.withLock { $0 += 1 }
                 guard (try? await exchange.drained()) == true else { return }
             }
@@ -93,7 +93,7 @@ struct StreamingTests {
             exchange.begin(200)
             while !exchange.isClosed {
                 exchange.write(Self.piece)
-                if exchange.isCongested { _ = try? await exchange.drained() }
+                if exchange.isBackpressured { _ = try? await exchange.drained() }
             }
             say.yield("given up")
         }

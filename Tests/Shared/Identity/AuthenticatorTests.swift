@@ -357,7 +357,7 @@ private final class ScriptedSource: IdentitySource {
         var revokedKeys: [APIKeyID] = []
         var isAway = false
         var questions = 0
-        var gate: [Wait<Void>]?
+        var gate: [Promise<Void>]?
     }
     private struct Away: Error {}
     private let state = Mutex(State())
@@ -421,10 +421,10 @@ private final class ScriptedSource: IdentitySource {
     }
 
     private func ask() async throws {
-        let wait: Wait<Void>? = state.withLock { state in
+        let wait: Promise<Void>? = state.withLock { state in
             state.questions += 1
             guard state.gate != nil, let loop = EventLoop.current else { return nil }
-            let wait = Wait<Void>(on: loop)
+            let wait = Promise<Void>(on: loop)
             state.gate?.append(wait)
             return wait
         }

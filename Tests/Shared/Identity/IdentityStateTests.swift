@@ -77,7 +77,7 @@ import Values
     @Test func `after a time without events an API key is used only once a later snapshot has come`() throws {
         let state = Subject()
         let principal = try known(state)
-        state.heardNothing(until: now + .seconds(1))
+        state.markRevocationGap(until: now + .seconds(1))
         #expect(state.findAPIKey(digest, now: now + .seconds(2)) == .unknown(missesSnapshot: true))
         // Asked for before the events could be heard, and answered after.
         state.learn(snapshot(), askedAt: now + .milliseconds(500), now: now + .seconds(2))
@@ -90,7 +90,7 @@ import Values
 
     @Test func `a clock that is set back an hour makes no API key unknown`() throws {
         let state = Subject()
-        state.heardNothing(until: now)
+        state.markRevocationGap(until: now)
         let later = Moment(wall: now.wall + .seconds(-3_600), monotonic: now.monotonic + .milliseconds(1))
         state.learn(snapshot(), askedAt: later, now: later)
         guard case .known(let principal) = state.learn(keyID, owner: owner, digest: digest, now: later) else { throw NotLearnt() }
@@ -107,7 +107,7 @@ import Values
     @Test func `an answer that more answers follow names revoked keys and is no snapshot`() throws {
         let state = Subject()
         let principal = try known(state)
-        state.heardNothing(until: now + .seconds(1))
+        state.markRevocationGap(until: now + .seconds(1))
         let later = now + .seconds(2)
         state.learn(snapshot(revoked: [APIKeyID(rawValue: "klmnopqrst")], hasMore: true), askedAt: later, now: later)
         #expect(state.findAPIKey(digest, now: later) == .unknown(missesSnapshot: true))
@@ -211,6 +211,6 @@ private final class Subject {
         if !answer.hasMore { state.sync(askedAt: askedAt, readAt: answer.readAt) }
     }
     func revoke(_ session: SessionRevoked, now: Moment) { state.revoke(session, now: now) }
-    func heardNothing(until now: Moment) { state.heardNothing(until: now) }
+    func markRevocationGap(until now: Moment) { state.markRevocationGap(until: now) }
     func revoke(_ key: APIKeyID, now: Moment) { state.revoke(key, now: now) }
 }

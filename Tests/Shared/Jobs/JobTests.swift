@@ -54,7 +54,7 @@ struct JobTests {
 
     @Test func `a run that takes too long is cancelled and has failed`() async throws {
         let job = Job("stuck once", every: .seconds(86_400), within: .milliseconds(20)) {
-            if runs.begin() == 1 { try await Wait<Void>(on: TestDatabase.loop).value() }
+            if runs.begin() == 1 { try await Promise<Void>(on: TestDatabase.loop).value() }
         }
         try await running(job) { try await until("the second run succeeds") { job.hasSucceeded } }
         #expect(runs.count == 2)
@@ -81,7 +81,7 @@ struct JobTests {
         let database = TestDatabase.current
         try await database.withPool { one in
             try await database.withPool { two in
-                let release = Wait<Void>(on: TestDatabase.loop)
+                let release = Promise<Void>(on: TestDatabase.loop)
                 let leading = Job("led", every: .seconds(86_400), leader: one) {
                     runs.begin()
                     try await release.value()
@@ -106,7 +106,7 @@ struct JobTests {
             try await database.withPool { two in
                 let leading = Job("left", every: .seconds(86_400), within: .milliseconds(20), leader: one) {
                     if runs.begin() == 1 { throw Failed() }
-                    try await Wait<Void>(on: TestDatabase.loop).value()
+                    try await Promise<Void>(on: TestDatabase.loop).value()
                 }
                 try await running(leading) { try await until("it was too slow") { count("failed", of: leading) >= 2 } }
                 let following = Job("left", every: .milliseconds(1), leader: two) {}

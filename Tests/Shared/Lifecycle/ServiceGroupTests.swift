@@ -12,7 +12,7 @@ struct ServiceGroupTests {
     private let journal = Journal()
 
     private func component(_ name: String, stopWithin: Duration = .seconds(5)) -> Component {
-        let finish = Wait<Void>(on: loop)
+        let finish = Promise<Void>(on: loop)
         return Component(
             name, stopWithin: stopWithin, start: { journal.add("start \(name)") },
             run: {
@@ -63,10 +63,10 @@ struct ServiceGroupTests {
         let stuck = Component(
             "stuck", stopWithin: .milliseconds(20),
             run: { [journal, loop] in
-                try? await Wait<Void>(on: loop).value()
+                try? await Promise<Void>(on: loop).value()
                 journal.add("stuck was cancelled")
             },
-            stop: { [loop] in try? await Wait<Void>(on: loop).value() })
+            stop: { [loop] in try? await Promise<Void>(on: loop).value() })
         // That it ends at all shows the limit: nothing else would end the stuck component.
         let status = await run([component("a"), stuck]) { $0.stop("test") }
         #expect(status == .success)

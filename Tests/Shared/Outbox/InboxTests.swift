@@ -33,7 +33,7 @@ struct InboxTests {
         let envelope = envelope()
         try await TestDatabase.current.withPool { pool async throws in
             try await withThrowingTaskGroup(of: Bool.self) { group in
-                let first = Wait<Void>(on: TestDatabase.loop)
+                let first = Promise<Void>(on: TestDatabase.loop)
                 await #expect(throws: Crash.self) {
                     try await pool.transaction { transaction async throws in
                         #expect(try await Inbox.claim(envelope, for: "queue", in: transaction))

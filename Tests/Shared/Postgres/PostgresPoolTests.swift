@@ -75,7 +75,7 @@ struct PostgresPoolTests {
     @Test func `a task cancelled in the middle of a query leaves a connection that others can use`() async throws {
         try await TestDatabase.current.withPool(connectionsMax: 2) { pool async throws in
             try await withThrowingTaskGroup(of: Void.self) { group in
-                let backend = Wait<Int32>(on: TestDatabase.loop)
+                let backend = Promise<Int32>(on: TestDatabase.loop)
                 group.addTask {
                     try await pool.transaction { transaction in
                         try await transaction.execute(CreateNote(id: 1, text: "never"))
@@ -102,7 +102,7 @@ struct PostgresPoolTests {
         try await TestDatabase.withPool(configuration) { pool async throws in
             let backend = try await pool.one(BackendID())
             try await withThrowingTaskGroup(of: Void.self) { group in
-                let started = Wait<Void>(on: TestDatabase.loop)
+                let started = Promise<Void>(on: TestDatabase.loop)
                 group.addTask {
                     try await pool.withConnection { connection async throws in
                         _ = try await connection.one(BackendID())
@@ -189,7 +189,7 @@ struct PostgresPoolTests {
     @Test func `closing waits for lent connections`() async throws {
         try await TestDatabase.current.withPool(connectionsMax: 1) { pool async throws in
             try await withThrowingTaskGroup(of: Void.self) { group in
-                let lent = Wait<Void>(on: TestDatabase.loop)
+                let lent = Promise<Void>(on: TestDatabase.loop)
                 group.addTask {
                     try await pool.transaction { transaction in
                         try await transaction.execute(CreateNote(id: 77, text: "finished"))

@@ -25,7 +25,7 @@ struct ResolverTests {
             let resolver = Resolver(loop: loop, origin: Self.origin, lookup: lookup, keepsFor: .zero)
             var answers: [String] = []
             for _ in 0..<asked {
-                let answer = Wait<String>(on: loop)
+                let answer = Promise<String>(on: loop)
                 resolver.addresses(within: .seconds(30)) { result in
                     switch result {
                     case .success(let addresses): answer.succeed("\(addresses.compactMap(\.host))")
@@ -46,7 +46,7 @@ struct ResolverTests {
         }
         return try await Task(executorPreference: loop) {
             let origin = Origin(scheme: .http, host: host, port: 80)
-            let answer = Wait<String>(on: loop)
+            let answer = Promise<String>(on: loop)
             Resolver(loop: loop, origin: origin, lookup: lookup, permits: permits).addresses(within: .seconds(30)) { result in
                 switch result {
                 case .success(let addresses): answer.succeed("\(addresses.compactMap(\.host))")

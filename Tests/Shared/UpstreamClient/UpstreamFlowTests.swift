@@ -80,7 +80,7 @@ struct UpstreamFlowTests {
             }
             try await dead.wait()
             // A watched descriptor whose peer hung up has an event on every turn of the loop.
-            let idle = Wait<Bool>(on: quiet)
+            let idle = Promise<Bool>(on: quiet)
             spawnThread(name: "watcher") { idle.succeed((0..<2_000).contains { _ in !hasEvents(epoll) }) }
             #expect(try await idle.value(), "the loop spins on a hang-up it does not want")
             response.resume()

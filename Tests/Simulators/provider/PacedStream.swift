@@ -11,14 +11,14 @@ final class PacedStream: @unchecked Sendable {
     private let completion: Completion
     private let pieces: Int
     private let startedAt = MonotonicInstant.current()
-    private let ended: Wait<Void>
+    private let ended: Promise<Void>
     private var sent = 0
     private var event: [UInt8] = []
     private var timer: TimerID?
 
     init(_ exchange: Exchange, _ completion: Completion, pieces: Int) {
         (self.exchange, self.completion, self.pieces) = (exchange, completion, pieces)
-        ended = Wait(on: exchange.loop)
+        ended = Promise(on: exchange.loop)
     }
 
     /// Returns after the last piece, or when the client has gone.

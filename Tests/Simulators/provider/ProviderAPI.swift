@@ -127,7 +127,7 @@ final class ProviderAPI: Sendable {
             for index in 0..<pieces {
                 completion.event(index, into: &event)
                 exchange.write(event)
-                if exchange.isCongested, try await !exchange.drained() { return }
+                if exchange.isBackpressured, try await !exchange.drained() { return }
             }
         }
         guard isWhole, !exchange.isClosed else { return }
@@ -138,7 +138,7 @@ final class ProviderAPI: Sendable {
 
     /// Waits, but not for a client that has gone.
     private func pause(_ exchange: Exchange, _ time: Duration) async throws {
-        let wait = Wait<Void>(on: exchange.loop)
+        let wait = Promise<Void>(on: exchange.loop)
         let outer = exchange.onClose
         defer { exchange.onClose = outer }
         exchange.onClose = {

@@ -142,7 +142,7 @@ extension Ask {
         case .hold(let asked, let takesShare, let timeToLive, let key):
             return PlaceHold(
                 chargeID: id, accountID: account, amounts: amounts(asked), takesShare: takesShare,
-                timeToLiveMilliseconds: timeToLive.wholeMilliseconds, holder: "soak", apiKeyID: key?.id, keyLimits: key?.limits)
+                timeToLiveMilliseconds: timeToLive.wholeMilliseconds, replica: "soak", apiKeyID: key?.id, keyLimits: key?.limits)
         case .extend(let step, let asked, let used, let timeToLive):
             return ExtendHold(
                 chargeID: id, accountID: account, step: step, amounts: amounts(asked), usedSoFar: used,

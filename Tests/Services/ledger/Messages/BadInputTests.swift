@@ -31,7 +31,7 @@ struct BadInputTests {
             for bad in cases {
                 let hold = PlaceHold(
                     chargeID: .make(), accountID: account, amounts: HoldAmounts(most: bad.amount, usual: bad.least, least: bad.least),
-                    timeToLiveMilliseconds: bad.timeToLive, holder: "llm-proxy-1", apiKeyID: nil)
+                    timeToLiveMilliseconds: bad.timeToLive, replica: "llm-proxy-1", apiKeyID: nil)
                 let reply = try await peers.ask(hold, HoldReply.self, id: hold.chargeID.description, within: .seconds(10))
                 #expect(reply.status == .invalid && reply.message == bad.flaw, "\(bad): \(reply)")
             }
@@ -39,12 +39,12 @@ struct BadInputTests {
             let long = PlaceHold(
                 chargeID: .make(), accountID: account, amounts: HoldAmounts(most: credits(1), usual: credits(1), least: credits(1)),
                 timeToLiveMilliseconds: .max,
-                holder: "llm-proxy-1", apiKeyID: nil)
+                replica: "llm-proxy-1", apiKeyID: nil)
             #expect(try await peers.ask(long, HoldReply.self, id: long.chargeID.description, within: .seconds(10)).status == .granted)
             let early = PlaceHold(
                 chargeID: ChargeID("00000000-0000-7000-8000-000000000001")!, accountID: account,
                 amounts: HoldAmounts(most: credits(1), usual: credits(1), least: credits(1)), timeToLiveMilliseconds: 60_000,
-                holder: "llm-proxy-1", apiKeyID: nil)
+                replica: "llm-proxy-1", apiKeyID: nil)
             let reply = try await peers.ask(early, HoldReply.self, id: early.chargeID.description, within: .seconds(10))
             #expect(reply.status == .invalid && reply.message == "id_out_of_range")
             #expect(try await peers.balance(of: account).available == credits(99))

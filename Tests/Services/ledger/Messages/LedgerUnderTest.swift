@@ -139,7 +139,7 @@ final class Peers: Sendable {
         let message = PlaceHold(
             chargeID: id, accountID: account,
             amounts: HoldAmounts(most: credits(amount), usual: credits(least ?? amount), least: credits(least ?? amount)),
-            timeToLiveMilliseconds: 60_000, holder: "llm-proxy-1", apiKeyID: nil)
+            timeToLiveMilliseconds: 60_000, replica: "llm-proxy-1", apiKeyID: nil)
         return try await ask(message, HoldReply.self, id: id.description, within: limit)
     }
 

@@ -134,7 +134,7 @@ struct MessagesTests {
             let message = PlaceHold(
                 chargeID: id, accountID: account, amounts: HoldAmounts(most: credits(1), usual: credits(1), least: credits(1)),
                 timeToLiveMilliseconds: 60_000,
-                holder: "llm-proxy-1", apiKeyID: nil)
+                replica: "llm-proxy-1", apiKeyID: nil)
             let reply = try await peers.rpc.call(
                 exchange: PlaceHold.exchange.name, routingKey: message.routingKey, type: PlaceHold.name, body: message.encoded(),
                 headers: headers, messageID: id.description, within: .seconds(10))
@@ -160,7 +160,7 @@ struct MessagesTests {
                 let message = PlaceHold(
                     chargeID: .make(), accountID: account, amounts: HoldAmounts(most: credits(1), usual: credits(1), least: credits(1)),
                     timeToLiveMilliseconds: 60_000,
-                    holder: "llm-proxy-1", apiKeyID: nil)
+                    replica: "llm-proxy-1", apiKeyID: nil)
                 var properties = MessageProperties(
                     messageID: message.chargeID.description, type: PlaceHold.name,
                     timestamp: UInt64(Instant.now().seconds + hours * 3_600))

@@ -199,7 +199,7 @@ private struct Said: Sendable {
                     PlaceHold(
                         chargeID: id, accountID: account, amounts: HoldAmounts(most: estimate, usual: credits(1), least: credits(1)),
                         timeToLiveMilliseconds: 600_000,
-                        holder: "llm-proxy-1", apiKeyID: nil)))
+                        replica: "llm-proxy-1", apiKeyID: nil)))
         }
         for _ in 0..<Int.random(in: 0...3, using: &random) {
             let used = credits(.random(in: 0...40, using: &random))

@@ -137,7 +137,7 @@ struct LockedAccountTests {
             let account = try await ledgers[0].account(10)
             try await withLock(on: account) {
                 let isTakenBack = Flag()
-                let result = Wait<CommandResult>(on: TestDatabase.loop)
+                let result = Promise<CommandResult>(on: TestDatabase.loop)
                 let command = Command(id: .make(), account: account, action: hold(4))
                 ledgers[0].runner.submit([WaitingCommand(command, isStale: { isTakenBack.isRaised }) { result.succeed($0) }])
                 isTakenBack.raise()

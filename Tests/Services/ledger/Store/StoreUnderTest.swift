@@ -75,7 +75,7 @@ final class StoreUnderTest: @unchecked Sendable {
 
     /// Submits all commands at once, so that one batch decides them.
     func decide(_ commands: [Command], before deadline: MonotonicInstant = .never) async throws -> [CommandResult] {
-        let waits = commands.map { _ in Wait<CommandResult>(on: TestDatabase.loop) }
+        let waits = commands.map { _ in Promise<CommandResult>(on: TestDatabase.loop) }
         runner.submit(zip(commands, waits).map { command, wait in WaitingCommand(command, deadline: deadline) { wait.succeed($0) } })
         var results: [CommandResult] = []
         for wait in waits { results.append(try await wait.value()) }

@@ -3,7 +3,7 @@ import Synchronization
 /// One value that one task waits for and any thread may bring, once, with a deadline on the loop's timer heap.
 ///
 /// The first of value, error, deadline and cancellation wins; what comes later is dropped. Bring the value from any thread.
-package final class Wait<Value: Sendable>: Sendable {
+package final class Promise<Value: Sendable>: Sendable {
     private enum State {
         case idle
         case waiting(CheckedContinuation<Value, any Error>)
@@ -55,7 +55,7 @@ package final class Wait<Value: Sendable>: Sendable {
                         state = .taken
                         return result
                     case .waiting, .taken:
-                        preconditionFailure("a Wait is awaited once")
+                        preconditionFailure("a promise is awaited once")
                     }
                 }
                 if let ready { continuation.resume(with: ready) }
