@@ -46,7 +46,7 @@ struct HealthRoutes: HTTPDoor {
             json.object { json in
                 json.field("status", isReady ? "ready" : readiness.isDraining ? "draining" : readiness.isStuck ? "stuck" : "waiting")
                 json.object("dependencies") { json in
-                    for (name, isUp) in readiness.states { json.field(name, isUp ? "there" : "away") }
+                    for (name, isUp) in readiness.states { json.field(name, isUp ? "up" : "down") }
                 }
             }
         }

@@ -2,7 +2,7 @@ import EventLoop
 import Synchronization
 import Telemetry
 
-/// The dependencies of the service and whether each is there: the answer of `/readyz`, and one log line at each change. The
+/// The dependencies of the service and whether each is up: the answer of `/readyz`, and one log line at each change. The
 /// first time that all are there, it opens the serving port.
 ///
 /// A dependency is asked on its own loop, every 50 ms until the port is open, then twice a second. Each serving loop has to
@@ -37,7 +37,7 @@ package final class Readiness: Sendable {
     }
 
     package var isDraining: Bool { draining.load(ordering: .relaxed) }
-    /// True while the serving port is open, every dependency is there and no loop hangs.
+    /// True while the serving port is open, every dependency is up and no loop hangs.
     package var isReady: Bool { opened.load(ordering: .relaxed) && !isDraining && !isStuck && allAreUp }
 
     /// The time in which all loops must have answered.

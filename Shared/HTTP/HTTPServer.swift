@@ -25,7 +25,7 @@ package final class HTTPServer: @unchecked Sendable {
     let handler: Handler
     let admission: Admission
     private let log: Logger
-    private let refusals = Metrics.shared.counter("http_refused_total", help: "Connections ended because of what came on them.")
+    private let refusals = Metrics.shared.counter("http_requests_rejected_total", help: "Connections ended because of what came on them.")
     let parserLimits: HTTPParser.Limits
     let deadlines: HTTPDeadlines
     private var acceptor: Acceptor?

@@ -22,11 +22,16 @@ struct MessageMetrics: Sendable {
 
     init(_ metrics: Metrics) {
         self.metrics = metrics
+        func deadLetters(_ state: String) -> Gauge {
+            metrics.gauge(
+                "dead_letter_messages", help: "Messages in dead_letter: retry will be handled again, parked waits for an operator",
+                labels: ["state": state])
+        }
         pending = metrics.gauge("outbox_pending", help: "Messages in the outbox that are not sent, at most 100,000 counted")
         oldestAge = metrics.gauge("outbox_oldest_age_seconds", help: "Age of the oldest message that is not sent")
-        retryPending = metrics.gauge("retry_pending", help: "Messages that will be handled again")
-        parked = metrics.gauge("dead_letter_parked", help: "Messages that wait for a person")
-        deadLetterOldestAge = metrics.gauge("dead_letter_oldest_age_seconds", help: "Age of the oldest message that waits for a person")
+        retryPending = deadLetters("retry")
+        parked = deadLetters("parked")
+        deadLetterOldestAge = metrics.gauge("dead_letter_oldest_age_seconds", help: "Age of the oldest message that waits for an operator")
         confirmSeconds = metrics.histogram("outbox_confirm_seconds", help: "From publishing a batch to its last confirm")
         duplicates = metrics.counter("inbox_duplicates_total", help: "Deliveries of messages that had been handled before")
         handleSeconds = metrics.histogram("messaging_process_duration_seconds", help: "Handling one message, with its transaction")

@@ -169,7 +169,7 @@ struct RuntimeTests {
         #expect(try await get(health, "/metrics").status == 200)
         let waiting = try await get(health, "/readyz")
         #expect(waiting.status == 503)
-        #expect(waiting.text == #"{"status":"waiting","dependencies":{"database":"away","broker:publish":"away"}}"#)
+        #expect(waiting.text == #"{"status":"waiting","dependencies":{"database":"down","broker:publish":"down"}}"#)
         #expect(try await isRefused(port))
 
         try await administer(server, "CREATE DATABASE \(name)")
@@ -182,7 +182,7 @@ struct RuntimeTests {
         try api.call("DELETE", "/vhosts/\(name)")
         #expect(
             try await answer(503, health, "/readyz").text
-                == #"{"status":"waiting","dependencies":{"database":"there","broker:publish":"away"}}"#)
+                == #"{"status":"waiting","dependencies":{"database":"up","broker:publish":"down"}}"#)
         #expect(try probe.log("dependency down")?.string("dependency") == "broker:publish")
         #expect(try await get(port, "/livez").status == 200, "the serving port stays open")
         probe.signal(SIGTERM)
