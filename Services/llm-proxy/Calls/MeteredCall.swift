@@ -261,7 +261,8 @@ final class MeteredCall: @unchecked Sendable {
             keepReceipt(settlement, message.call.operation)
             return settlement.amount
         case .void(let reason):
-            await services.ledger.void(charge, of: principal.accountID, because: reason, in: context)
+            // Without a confirm the ledger may charge the last report, so the journal has the answer.
+            guard await services.ledger.void(charge, of: principal.accountID, because: reason, in: context) else { return .zero }
             let how = if case .refused = end.answer { CallFacts.End.providerDied } else { end.stoppedBy }
             keepReceipt(CallState.Settlement(amount: .zero, usage: .none, isEstimated: false, end: how, isImpossible: false), operation)
             return .zero

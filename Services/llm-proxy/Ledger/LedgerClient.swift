@@ -120,8 +120,10 @@ struct LedgerClient: Sendable {
     }
 
     /// Frees a hold. When even the outbox cannot take it, the hold expires by itself.
-    func void(_ charge: ChargeID, of account: AccountID, because reason: String, in context: MessageContext) async {
-        _ = await publishOrEnqueue(VoidHold(chargeID: charge, accountID: account, reason: reason), in: context)
+    /// - Returns: false if neither broker nor outbox certainly has the message. The ledger then charges
+    ///   the largest report.
+    func void(_ charge: ChargeID, of account: AccountID, because reason: String, in context: MessageContext) async -> Bool {
+        await publishOrEnqueue(VoidHold(chargeID: charge, accountID: account, reason: reason), in: context)
     }
 
     /// Reports the usage of a running call, which prolongs its hold. The next report makes up for a lost one.

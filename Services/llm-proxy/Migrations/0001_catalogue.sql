@@ -58,7 +58,7 @@ CREATE TABLE price (
     effective_at        timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT price_formula_whole CHECK (
         CASE formula
-            WHEN 'cost_plus' THEN markup_basis_points >= 0 AND credits_per_usd >= 0
+            WHEN 'cost_plus' THEN markup_basis_points BETWEEN 0 AND 100000 AND credits_per_usd >= 0
             WHEN 'per_token' THEN credits_per_1k >= 0
             ELSE false
         END),
@@ -88,7 +88,7 @@ CREATE TABLE receipt (
     is_stream           boolean     NOT NULL,
     ended_by            text        NOT NULL,
     price_version       bigint      NOT NULL,
-    cost_pico_usd       bigint,
+    cost_pico_usd       bigint CONSTRAINT receipt_cost_not_negative CHECK (cost_pico_usd >= 0),
     held                bigint      NOT NULL,  -- nano-credits, extensions included
     charged             bigint      NOT NULL,  -- nano-credits
     started_at          timestamptz NOT NULL,

@@ -41,7 +41,7 @@ struct PriceVersion: Hashable, Sendable {
         case .costPlus(let markupBasisPoints, let creditsPerUSD):
             guard let cost = cost(of: usage) else { return nil }
             let (price, overflow) = Int128(cost.value)
-                .multipliedReportingOverflow(by: Int128(10_000 + markupBasisPoints) * Int128(creditsPerUSD.nano))
+                .multipliedReportingOverflow(by: (10_000 + Int128(markupBasisPoints)) * Int128(creditsPerUSD.nano))
             return overflow ? nil : atLeastMinimum(price, over: 10_000 * Int128(PicoUSD.perUSD))
         case .perToken(let creditsPer1kTokens):
             let tokens = Int128(usage.promptTokens) + Int128(usage.completionTokens)

@@ -138,6 +138,7 @@ package struct CallFacts: Sendable, Hashable {
         end = try json.oneOf("end")
         priceVersion = try json.integer("price_version")
         costPicoUSD = try json.integer("cost_pico_usd")
+        guard costPicoUSD >= 0 else { throw MessageError(field: "cost_pico_usd", expected: "0 or more") }
         operation = try json.optionalString("operation")
         apiKeyID = try json.optionalString("api_key_id").map(APIKeyID.init(rawValue:))
     }

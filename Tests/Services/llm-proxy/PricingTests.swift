@@ -65,6 +65,9 @@ struct PricingTests {
         let usage = Usage(promptTokens: .max, completionTokens: 0)
         #expect(PriceVersion(prompt: 4_000_000, completion: 0, rule: .standard).credits(for: usage) == nil)
         #expect(PriceVersion(prompt: 4_000_000, completion: 0, rule: Self.perToken(1_000)).credits(for: usage) == nil)
+        let extreme = PricingRule(
+            formula: .costPlus(markupBasisPoints: .max, creditsPerUSD: Credits(nano: .max)), minimumCharge: .zero)
+        #expect(PriceVersion(prompt: 1, completion: 0, rule: extreme).credits(for: usage) == nil)
         #expect(PriceVersion(prompt: 1, completion: 0, rule: Self.plus(100_000, perUSD: 1_000_000)).credits(for: usage) == nil)
     }
 }

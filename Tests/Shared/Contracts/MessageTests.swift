@@ -177,6 +177,16 @@ struct MessageTests {
         #expect(newer.reason == "x")
     }
 
+    @Test func `a settled call with a negative cost is malformed`() throws {
+        let golden = String(
+            decoding: SettleCharges([
+                SettleCharge(chargeID: Self.charge, accountID: Self.account, amount: Credits(nano: 1), call: Self.callFacts)
+            ]).encoded(), as: UTF8.self)
+        let negative = golden.replacing("\"cost_pico_usd\":", with: "\"cost_pico_usd\":-")
+        #expect(negative != golden)
+        #expect(throws: MessageError.self) { try SettleCharges(decoding: Array(negative.utf8)) }
+    }
+
     @Test(arguments: [-1, Int64.min])
     func `a hold reply with a negative grant is malformed`(granted: Int64) {
         let reply = HoldReply(chargeID: Self.charge, status: .granted, granted: Credits(nano: granted))
