@@ -176,7 +176,7 @@ struct PutPriceIfChanged: Statement {
     }
 }
 
-/// Reads the enabled models that have an enabled route, and no price in force at any of them.
+/// Reads the enabled models that have an enabled route, and a price of input and output at none.
 struct UnpricedModels: Statement {
     static let sql = """
         SELECT m.id
@@ -185,14 +185,21 @@ struct UnpricedModels: Statement {
         JOIN provider p ON p.name = r.provider
         WHERE m.is_enabled AND r.is_enabled AND p.is_enabled
         GROUP BY m.id
-        HAVING NOT bool_or(EXISTS (
-            SELECT 1 FROM price WHERE price.model = r.model AND price.provider = r.provider AND effective_at <= now()))
+        HAVING NOT bool_or((
+            SELECT count(*) = 2
+            FROM unit_price
+            WHERE unit IN ('input', 'output') AND version = (
+                SELECT version
+                FROM price
+                WHERE price.model = r.model AND price.provider = r.provider AND effective_at <= now()
+                ORDER BY effective_at DESC, version DESC
+                LIMIT 1)))
         """
     typealias Output = String
 }
 
 /// Reads the enabled routes of enabled models and providers, with the price in force. A route
-/// without a price is not listed, and so cannot be called.
+/// without a price of input and output is not listed, and so cannot be called.
 struct PricedRoutes: Statement {
     static let sql = """
         SELECT
@@ -212,7 +219,7 @@ struct PricedRoutes: Statement {
             WHERE price.model = r.model AND price.provider = r.provider AND effective_at <= now()
             ORDER BY effective_at DESC, version DESC
             LIMIT 1) c
-        WHERE r.is_enabled AND m.is_enabled AND p.is_enabled
+        WHERE r.is_enabled AND m.is_enabled AND p.is_enabled AND c.units @> ARRAY['input', 'output']
         """
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Catalogue.Model {

@@ -189,6 +189,19 @@ struct CatalogueStoreTests {
         }
     }
 
+    @Test func `a price without a price of each token is no price`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let store = CatalogueStore(pool: pool)
+            try await store.apply(Self.file(model: "half"), .standard)
+            try await setPrice(of: "half", at: "now()", in: pool)
+            #expect(try await Self.model("half", in: pool) != nil)
+            try await run("DELETE FROM unit_price WHERE unit = 'output' AND pico_usd = 7", in: pool)
+            let catalogue = try await store.load()
+            #expect(catalogue["half"] == nil)
+            #expect(catalogue.unpriced.contains("half"))
+        }
+    }
+
     @Test func `a model without a price, or switched off, or of a provider switched off, is not in the catalogue`() async throws {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
