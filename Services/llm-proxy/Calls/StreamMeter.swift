@@ -65,9 +65,16 @@ struct StreamMeter {
         var run = Run()
         var parser = SSEParser()
         swap(&parser, &self.parser)
-        parser.finish { event in take(event, &run, forward) }
+        // The endpoint writes events of its own behind this one, so it needs its empty line.
+        var isOpen = false
+        func forwardLast(_ bytes: UnsafeRawBufferPointer) {
+            forward(bytes)
+            isOpen = !bytes.suffix(2).elementsEqual([0x0A, 0x0A])
+        }
+        parser.finish { event in take(event, &run, forwardLast) }
         swap(&parser, &self.parser)
-        run.flush(forward)
+        run.flush(forwardLast)
+        if isOpen { [UInt8]([0x0A, 0x0A]).withUnsafeBytes(forward) }
     }
 
     /// Lets the answer go on to `budget`. Waiting bytes go on now.

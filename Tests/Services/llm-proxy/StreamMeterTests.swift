@@ -183,6 +183,16 @@ struct StreamMeterTests {
         }
     }
 
+    @Test(arguments: [1, 2])
+    func `the last event gets its empty line, so that the gateway's own events stand alone`(missing: Int) {
+        let stream = Self.hello + Self.finish.dropLast(missing)
+        var (meter, forwarded) = Self.read(stream, cutAt: [])
+        meter.finish { forwarded += String(decoding: $0, as: UTF8.self) }
+        #expect(forwarded.hasPrefix(stream))
+        #expect(forwarded.hasSuffix("\n\n"))
+        #expect(meter.isEnded)
+    }
+
     @Test func `usage that ignores content, or precedes it, is replaced by the count`() {
         let zeros = Self.usage.replacing("12", with: "0").replacing("34", with: "0")
         func charged(_ stream: String) -> (Usage, Bool) { Self.read(stream, cutAt: []).meter.delivered(promptTokens: 99) }
@@ -239,7 +249,7 @@ struct StreamMeterTests {
     func `malformed events are forwarded and not counted`(text: String) {
         var (meter, forwarded) = Self.read(text, cutAt: [])
         meter.finish { forwarded += String(decoding: $0, as: UTF8.self) }
-        #expect(forwarded == text)
+        #expect(forwarded == (text.hasSuffix("\n\n") ? text : text + "\n\n"))
         #expect(meter.usage == nil)
         #expect(meter.outputTokensDelivered == 0)
     }
