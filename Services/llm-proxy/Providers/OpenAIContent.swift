@@ -44,12 +44,17 @@ extension Usage {
     static let reportedMax: Int64 = 10_000_000 * ModelRequest.choicesMax
 
     /// Reads the `usage` member of an answer. Nil if it is null, empty, or beyond ``reportedMax``.
+    ///
+    /// Some providers leave their thoughts out of `completion_tokens`, but count them in
+    /// `total_tokens`. The larger figure is charged.
     init?(openAI usage: JSONScan) {
         guard usage.isObject else { return nil }
         let prompt = usage["prompt_tokens"]?.integer
         let completion = usage["completion_tokens"]?.integer
         let possible = 0...Self.reportedMax
+        let total = usage["total_tokens"]?.integer ?? 0
         guard prompt != nil || completion != nil, possible.contains(prompt ?? 0), possible.contains(completion ?? 0) else { return nil }
-        self.init(promptTokens: prompt ?? 0, completionTokens: completion ?? 0)
+        let beyondPrompt = possible.contains(total) && prompt ?? 0 > 0 ? total - (prompt ?? 0) : 0
+        self.init(promptTokens: prompt ?? 0, completionTokens: max(completion ?? 0, beyondPrompt))
     }
 }

@@ -183,6 +183,18 @@ struct StreamMeterTests {
         }
     }
 
+    @Test(arguments: [
+        (#"{"prompt_tokens":32,"completion_tokens":9,"total_tokens":135}"#, Int64(103)),
+        (#"{"prompt_tokens":21,"completion_tokens":0,"total_tokens":81}"#, 60),
+        (#"{"prompt_tokens":21,"completion_tokens":60,"total_tokens":7}"#, 60),
+        (#"{"completion_tokens":9,"total_tokens":135}"#, 9),
+        (#"{"prompt_tokens":1,"completion_tokens":9,"total_tokens":9223372036854775807}"#, 9),
+    ])
+    func `thoughts outside the completion's tokens are charged by the total`(usage: String, output: Int64) {
+        let stream = Self.hello + #"data: {"choices":[],"usage":\#(usage)}"# + "\n\n" + Self.done
+        #expect(Self.read(stream, cutAt: []).meter.usage?.completionTokens == output)
+    }
+
     @Test(arguments: [1, 2])
     func `the last event gets its empty line, so that the gateway's own events stand alone`(missing: Int) {
         let stream = Self.hello + Self.finish.dropLast(missing)
@@ -194,11 +206,14 @@ struct StreamMeterTests {
     }
 
     @Test func `usage that ignores content, or precedes it, is replaced by the count`() {
-        let zeros = Self.usage.replacing("12", with: "0").replacing("34", with: "0")
+        let zeros = Self.usage.replacing("12", with: "0").replacing("34", with: "0").replacing("46", with: "0")
         func charged(_ stream: String) -> (Usage, Bool) { Self.read(stream, cutAt: []).meter.delivered(promptTokens: 99) }
         #expect(charged(Self.hello + Self.usage) == (Usage(promptTokens: 12, completionTokens: 34), false))
         #expect(charged(Self.hello + zeros) == (Usage(promptTokens: 99, completionTokens: 6), true))
-        #expect(charged(Self.usage.replacing("34", with: "0") + Self.hello) == (Usage(promptTokens: 12, completionTokens: 6), true))
+        #expect(
+            charged(Self.usage.replacing("34", with: "0").replacing("46", with: "12") + Self.hello) == (
+                Usage(promptTokens: 12, completionTokens: 6), true
+            ))
         #expect(charged(Self.start + zeros) == (Usage(promptTokens: 0, completionTokens: 0), false))
         #expect(charged(Self.start) == (Usage(promptTokens: 0, completionTokens: 0), true))
     }
