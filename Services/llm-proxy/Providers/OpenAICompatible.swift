@@ -45,7 +45,9 @@ struct OpenAICompatible: ProviderAdapter {
     }
 
     func answer(_ body: [UInt8], _ context: AnswerContext) throws(ProviderFailure) -> WholeAnswer {
-        guard let json = try? JSONObject(body), !json.has("error"), json.member("choices")?.kind == .array else {
+        guard let json = try? JSONObject(body), !json.has("error"), json.member("choices")?.kind == .array,
+            !OpenAIContent.hasFailedChoice(json)
+        else {
             throw ProviderFailure(.wrongAnswer("with something else than a chat completion"))
         }
         let reported = body.withUnsafeBytes { JSONScan($0)["usage"].flatMap(Usage.init(openAI:)) }

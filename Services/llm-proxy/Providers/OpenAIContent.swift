@@ -14,6 +14,25 @@ enum OpenAIContent {
         return Int64(bytes)
     }
 
+    /// Returns whether a choice of an answer ended with an error of the provider.
+    static func hasFailed(_ choice: JSONScan) -> Bool {
+        if let error = choice["error"], !error.isNull { return true }
+        return choice["finish_reason"].map { $0.bytes.elementsEqual(#""error""#.utf8) } ?? false
+    }
+
+    /// Returns whether any choice of an answer ended with an error of the provider.
+    static func hasFailedChoice(_ answer: JSONObject) -> Bool {
+        guard let choices = answer.raw("choices") else { return false }
+        var hasFailed = false
+        choices.withUnsafeBytes { text in
+            JSONScan(text).forEachElement { choice in
+                hasFailed = Self.hasFailed(choice)
+                return !hasFailed
+            }
+        }
+        return hasFailed
+    }
+
     /// Counts a message, or the delta of one.
     static func bytes(ofMessage message: JSONScan) -> Int {
         var bytes = 0

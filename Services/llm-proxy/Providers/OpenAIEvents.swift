@@ -40,6 +40,7 @@ struct OpenAIEvents: EventReader {
     }
 
     private func note(_ choice: JSONScan, _ read: inout StreamEvent) {
+        if OpenAIContent.hasFailed(choice) { read.failure = ProviderFailure(.failedMidStream) }
         choice.forEachMember { name, value in
             if name.elementsEqual("delta".utf8) {
                 let bytes = OpenAIContent.bytes(ofMessage: value)

@@ -96,6 +96,8 @@ struct OpenAICompatibleTests {
     @Test(arguments: [
         "", "<html>not an answer</html>", "[]", "null", #"{"error":{"message":"Incorrect API key provided: sk-secret"}}"#,
         #"{"choices":{}}"#,
+        #"{"choices":[{"message":{"content":"{"},"finish_reason":"error"}]}"#,
+        #"{"choices":[{"message":{"content":"{"},"error":{"message":"key sk-secret"}}]}"#,
         #"{"id":"x"}"#, #"{"choices":[],"error":"no"}"#,
     ])
     func `a body that is no chat completion is a provider error without its text`(body: String) {

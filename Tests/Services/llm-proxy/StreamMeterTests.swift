@@ -195,6 +195,15 @@ struct StreamMeterTests {
         #expect(Self.read(stream, cutAt: []).meter.usage?.completionTokens == output)
     }
 
+    @Test(arguments: [#""finish_reason":"error""#, #""error":{"message":"key sk-secret"}"#])
+    func `an error in a choice breaks the stream, and its text is not forwarded`(member: String) {
+        let failed = #"data: {"choices":[{"index":0,"delta":{"content":""},\#(member)}]}"# + "\n\n"
+        let (meter, forwarded) = Self.read(Self.hello + failed + Self.done, cutAt: [])
+        #expect(forwarded == Self.hello)
+        #expect(meter.failure?.kind == .failedMidStream)
+        #expect(!meter.isEnded)
+    }
+
     @Test(arguments: [1, 2])
     func `the last event gets its empty line, so that the gateway's own events stand alone`(missing: Int) {
         let stream = Self.hello + Self.finish.dropLast(missing)
