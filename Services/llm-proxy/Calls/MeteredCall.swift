@@ -211,7 +211,7 @@ final class MeteredCall: @unchecked Sendable {
     // MARK: After
 
     private var delivered: (usage: Usage, isEstimated: Bool) {
-        stream?.meter.delivered(promptTokens: state.estimatedPromptTokens) ?? (Usage(promptTokens: 0, completionTokens: 0), true)
+        stream?.meter.delivered(promptTokens: state.estimatedPromptTokens) ?? (.none, true)
     }
 
     private var usedSoFar: Credits { state.usedSoFar(delivered: delivered.usage, isAcknowledged: call?.isAcknowledged ?? false) }
@@ -258,25 +258,23 @@ final class MeteredCall: @unchecked Sendable {
             let message = SettleCharge(
                 chargeID: charge, accountID: principal.accountID, amount: settlement.amount, call: facts(settlement))
             guard await services.ledger.settle(message, in: context) else { return nil }
-            keepReceipt(settlement, message.call.operation)
+            keepReceipt(message.call, charged: settlement.amount)
             return settlement.amount
         case .void(let reason):
             // Without a confirm the ledger may charge the last report, so the journal has the answer.
             guard await services.ledger.void(charge, of: principal.accountID, because: reason, in: context) else { return .zero }
             let how = if case .refused = end.answer { CallFacts.End.providerDied } else { end.stoppedBy }
-            keepReceipt(CallState.Settlement(amount: .zero, usage: .none, isEstimated: false, end: how, isImpossible: false), operation)
+            let free = CallState.Settlement(amount: .zero, usage: .none, isEstimated: false, end: how, isImpossible: false)
+            keepReceipt(facts(free), charged: .zero)
             return .zero
         default: return .zero
         }
     }
 
-    private func keepReceipt(_ settlement: CallState.Settlement, _ operation: String?) {
+    private func keepReceipt(_ facts: CallFacts, charged: Credits) {
         let receipt = Receipt(
-            charge: charge, account: principal.accountID, apiKeyID: principal.apiKeyID, requestID: context.conversationID.description,
-            model: model.id, provider: model.provider.name, providerRequestID: call?.requestID, operation: operation,
-            usage: settlement.usage, isEstimated: settlement.isEstimated, isStream: isStreaming, end: settlement.end,
-            priceVersion: model.price.version, costPicoUSD: model.price.cost(of: settlement.usage)?.value, held: state.granted,
-            charged: settlement.amount, startedAt: startedAt,
+            charge: charge, account: principal.accountID, call: facts, requestID: context.conversationID.description,
+            providerRequestID: call?.requestID, isStream: isStreaming, held: state.granted, charged: charged, startedAt: startedAt,
             firstTokenMilliseconds: (stream?.firstContentAt ?? answeredAt).map { ($0 - started).wholeMilliseconds },
             durationMilliseconds: (loop.now - started).wholeMilliseconds)
         services.shared.metrics.record(receipt)
@@ -288,7 +286,7 @@ final class MeteredCall: @unchecked Sendable {
             model: model.id, provider: model.provider.name,
             usage: settlement.usage.metered,
             isEstimated: settlement.isEstimated, end: settlement.end,
-            priceVersion: model.price.version, costPicoUSD: model.price.cost(of: settlement.usage)?.value ?? .max,
+            priceVersion: model.price.version, costPicoUSD: model.price.cost(of: settlement.usage)?.value,
             operation: services.shared.operations.recorded(operation, of: principal.accountID, at: .now()), apiKeyID: principal.apiKeyID)
     }
 

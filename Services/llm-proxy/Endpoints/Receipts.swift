@@ -35,21 +35,11 @@ extension JSONWriter {
     fileprivate mutating func write(_ receipt: Receipt) {
         field("id", receipt.charge.description)
         field("source", "receipt")
-        field("state", receipt.usage.isEmpty ? "voided" : "settled")
-        field("model", receipt.model)
-        field("provider", receipt.provider)
-        object("usage") { json in
-            for (unit, quantity) in receipt.usage.quantities { json.field(unit.rawValue, quantity) }
-        }
-        field("estimated", receipt.isEstimated)
-        field("end", receipt.end.rawValue)
+        field("state", receipt.call.usage.all.isEmpty ? "voided" : "settled")
         field("credits", credits: receipt.charged)
         field("held", credits: receipt.held)
-        field("upstream_cost_usd", picoUSD: receipt.costPicoUSD)
-        field("price_version", receipt.priceVersion)
+        write(receipt.call)
         field("streamed", receipt.isStream)
-        field("operation", receipt.operation)
-        field("api_key_id", receipt.apiKeyID?.rawValue)
         field("request_id", receipt.requestID)
         field("provider_request_id", receipt.providerRequestID)
         field("created_at", receipt.startedAt.description)
@@ -65,7 +55,10 @@ extension JSONWriter {
         field("held", credits: record.held)
         field("created_at", record.openedAt?.description)
         field("ended_at", record.endedAt?.description)
-        guard let call = record.call else { return }
+        if let call = record.call { write(call) }
+    }
+
+    private mutating func write(_ call: CallFacts) {
         field("model", call.model)
         field("provider", call.provider)
         field("estimated", call.isEstimated)

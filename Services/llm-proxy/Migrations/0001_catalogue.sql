@@ -86,9 +86,10 @@ CREATE TABLE receipt (
     usage               jsonb       NOT NULL,  -- unit: quantity
     is_estimated        boolean     NOT NULL,
     is_stream           boolean     NOT NULL,
-    ended_by            text        NOT NULL,
+    ended_by            text        NOT NULL CONSTRAINT receipt_end_known CHECK (
+        ended_by IN ('completed', 'client_disconnected', 'provider_error', 'timed_out', 'hold_exhausted')),
     price_version       bigint      NOT NULL,
-    cost_pico_usd       bigint CONSTRAINT receipt_cost_not_negative CHECK (cost_pico_usd >= 0),
+    cost_pico_usd       bigint CONSTRAINT receipt_cost_not_negative CHECK (cost_pico_usd >= 0),  -- null if a unit has no price
     held                bigint      NOT NULL,  -- nano-credits, extensions included
     charged             bigint      NOT NULL,  -- nano-credits
     started_at          timestamptz NOT NULL,

@@ -14,7 +14,7 @@ final class CallMetrics: Sendable {
     private struct Series: Sendable {
         var firstToken: Histogram
         var duration: Histogram
-        var usage: [UsageUnit: Counter] = [:]
+        var usage: [MeteredUnit: Counter] = [:]
         var ends: [String: Counter] = [:]
         var estimated: Counter
     }
@@ -25,26 +25,27 @@ final class CallMetrics: Sendable {
     init(_ metrics: Metrics = .shared) { self.metrics = metrics }
 
     func record(_ receipt: Receipt) {
-        let labels: KeyValuePairs = ["model": receipt.model, "provider": receipt.provider]
+        let call = receipt.call
+        let labels: KeyValuePairs = ["model": call.model, "provider": call.provider]
         series.withLock { all in
-            let key = Key(model: receipt.model, provider: receipt.provider)
+            let key = Key(model: call.model, provider: call.provider)
             var series = all[key] ?? make(labels)
-            for (unit, quantity) in receipt.usage.quantities {
+            for (unit, quantity) in call.usage.all {
                 if series.usage[unit] == nil {
                     series.usage[unit] = metrics.counter(
                         "gen_ai_client_token_usage_total", help: "Units charged, by model, provider and unit",
-                        labels: ["model": receipt.model, "provider": receipt.provider, "unit": unit.rawValue])
+                        labels: ["model": call.model, "provider": call.provider, "unit": unit.rawValue])
                 }
                 series.usage[unit]?.add(quantity)
             }
-            let end = receipt.end.rawValue
+            let end = call.end.rawValue
             if series.ends[end] == nil {
                 series.ends[end] = metrics.counter(
                     "llm_calls_total", help: "Calls with a hold, by model, provider and end",
-                    labels: ["model": receipt.model, "provider": receipt.provider, "end": end])
+                    labels: ["model": call.model, "provider": call.provider, "end": end])
             }
             series.ends[end]?.add()
-            if receipt.isEstimated { series.estimated.add() }
+            if call.isEstimated { series.estimated.add() }
             if let milliseconds = receipt.firstTokenMilliseconds { series.firstToken.observe(Double(milliseconds) / 1_000) }
             series.duration.observe(Double(receipt.durationMilliseconds) / 1_000)
             all[key] = series

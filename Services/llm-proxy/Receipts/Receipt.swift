@@ -1,26 +1,16 @@
 import Contracts
 import Values
 
-/// The record of one call that had a hold: its usage, its price and its times.
+/// The record of one call that had a hold: the facts of its charge, its price and its times.
 struct Receipt: Sendable, Equatable {
     var charge: ChargeID
     var account: AccountID
-    var apiKeyID: APIKeyID?
+    /// The facts that the ledger got with the charge.
+    var call: CallFacts
     var requestID: String
-    var model: String
-    var provider: String
     /// The provider's own id of the request, from its `x-request-id` or `request-id` field.
     var providerRequestID: String?
-    /// The feature that asked (`x-operation`).
-    var operation: String?
-    var usage: Usage
-    /// True if the proxy counted the usage, because the provider did not report it.
-    var isEstimated: Bool
     var isStream: Bool
-    var end: CallFacts.End
-    var priceVersion: Int64
-    /// The provider's cost; nil for a unit without a price.
-    var costPicoUSD: Int64?
     /// The credits that the hold and its extensions reserved.
     var held: Credits
     var charged: Credits

@@ -14,22 +14,22 @@ struct WriteReceipts: Statement {
         ON CONFLICT ON CONSTRAINT receipt_once DO NOTHING
         """
 
-    /// The columns in the order of the parameters.
-    private static let columns: [(name: String, type: String, bind: @Sendable ([Receipt], inout Parameters) -> Void)] = [
+    /// The columns in the order of the parameters, and of ``FindReceipt``.
+    fileprivate static let columns: [(name: String, type: String, bind: @Sendable ([Receipt], inout Parameters) -> Void)] = [
         ("charge_id", "uuid", { $1.append($0.map(\.charge)) }),
         ("account_id", "uuid", { $1.append($0.map(\.account)) }),
-        ("api_key_id", "text", { $1.append($0.map { $0.apiKeyID?.rawValue }) }),
+        ("api_key_id", "text", { $1.append($0.map { $0.call.apiKeyID?.rawValue }) }),
         ("request_id", "text", { $1.append($0.map(\.requestID)) }),
-        ("model", "text", { $1.append($0.map(\.model)) }),
-        ("provider", "text", { $1.append($0.map(\.provider)) }),
+        ("model", "text", { $1.append($0.map(\.call.model)) }),
+        ("provider", "text", { $1.append($0.map(\.call.provider)) }),
         ("provider_request_id", "text", { $1.append($0.map(\.providerRequestID)) }),
-        ("operation", "text", { $1.append($0.map(\.operation)) }),
-        ("usage", "jsonb", { $1.append($0.map { JSONText($0.usage.json) }) }),
-        ("is_estimated", "boolean", { $1.append($0.map(\.isEstimated)) }),
+        ("operation", "text", { $1.append($0.map(\.call.operation)) }),
+        ("usage", "jsonb", { $1.append($0.map { JSONText($0.call.usage.json) }) }),
+        ("is_estimated", "boolean", { $1.append($0.map(\.call.isEstimated)) }),
         ("is_stream", "boolean", { $1.append($0.map(\.isStream)) }),
-        ("ended_by", "text", { $1.append($0.map(\.end.rawValue)) }),
-        ("price_version", "bigint", { $1.append($0.map(\.priceVersion)) }),
-        ("cost_pico_usd", "bigint", { $1.append($0.map(\.costPicoUSD)) }),
+        ("ended_by", "text", { $1.append($0.map(\.call.end.rawValue)) }),
+        ("price_version", "bigint", { $1.append($0.map(\.call.priceVersion)) }),
+        ("cost_pico_usd", "bigint", { $1.append($0.map(\.call.costPicoUSD)) }),
         ("held", "bigint", { $1.append($0.map(\.held)) }),
         ("charged", "bigint", { $1.append($0.map(\.charged)) }),
         ("started_at", "timestamptz", { $1.append($0.map(\.startedAt)) }),
@@ -48,9 +48,7 @@ struct FindReceipt: Statement {
     let account: AccountID
 
     static let sql = """
-        SELECT
-            charge_id, account_id, api_key_id, request_id, model, provider, provider_request_id, operation, usage, is_estimated, is_stream,
-            ended_by, price_version, cost_pico_usd, held, charged, started_at, first_token_ms, duration_ms
+        SELECT \(WriteReceipts.columns.map(\.name).joined(separator: ", "))
         FROM receipt
         WHERE charge_id = $1 AND account_id = $2
         """
@@ -61,26 +59,34 @@ struct FindReceipt: Statement {
     }
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Receipt {
-        try Receipt(
-            charge: row.next(), account: row.next(), apiKeyID: row.next(String?.self).map(APIKeyID.init(rawValue:)),
-            requestID: row.next(), model: row.next(), provider: row.next(), providerRequestID: row.next(String?.self),
-            operation: row.next(String?.self), usage: Usage(json: row.next(JSONText.self).bytes), isEstimated: row.next(),
-            isStream: row.next(), end: CallFacts.End(rawValue: row.next()) ?? .completed, priceVersion: row.next(),
-            costPicoUSD: row.next(Int64?.self), held: row.next(),
-            charged: row.next(), startedAt: row.next(), firstTokenMilliseconds: row.next(Int64?.self), durationMilliseconds: row.next())
+        let (charge, account) = try (row.next(ChargeID.self), row.next(AccountID.self))
+        let apiKeyID = try row.next(String?.self).map(APIKeyID.init(rawValue:))
+        let (requestID, model, provider) = try (row.next(String.self), row.next(String.self), row.next(String.self))
+        let (providerRequestID, operation) = try (row.next(String?.self), row.next(String?.self))
+        let usage = try UnitQuantities(stored: row.next())
+        let (isEstimated, isStream) = try (row.next(Bool.self), row.next(Bool.self))
+        let end = try row.next(String.self)
+        guard let end = CallFacts.End(rawValue: end) else {
+            throw PostgresError(.typeMismatch, "receipt.ended_by holds no end: \(end)")
+        }
+        let call = CallFacts(
+            model: model, provider: provider, usage: usage, isEstimated: isEstimated, end: end, priceVersion: try row.next(),
+            costPicoUSD: try row.next(Int64?.self), operation: operation, apiKeyID: apiKeyID)
+        return try Receipt(
+            charge: charge, account: account, call: call, requestID: requestID, providerRequestID: providerRequestID, isStream: isStream,
+            held: row.next(), charged: row.next(), startedAt: row.next(), firstTokenMilliseconds: row.next(Int64?.self),
+            durationMilliseconds: row.next())
     }
 }
 
-extension Usage {
-    /// Reads what ``json`` wrote. Units that this version does not know are left out.
-    init(json: [UInt8]) {
-        self.init()
-        guard let object = try? JSONObject(json) else { return }
-        for unit in UsageUnit.allCases { self[unit] = (try? object.optionalInteger(unit.rawValue)) ?? 0 }
+extension UnitQuantities {
+    fileprivate init(stored: JSONText) throws(PostgresError) {
+        do {
+            try self.init(from: JSONObject(stored.bytes))
+        } catch {
+            throw PostgresError(.typeMismatch, "receipt.usage holds no quantities", cause: error)
+        }
     }
 
-    /// `{"input":12,"output":30}`: the units with a quantity above zero.
-    var json: [UInt8] {
-        JSONWriter.object { json in for (unit, quantity) in quantities { json.field(unit.rawValue, quantity) } }
-    }
+    fileprivate var json: [UInt8] { JSONWriter.object { encode(into: &$0) } }
 }

@@ -98,13 +98,14 @@ package struct CallFacts: Sendable, Hashable {
     package var isEstimated: Bool
     package var end: End
     package var priceVersion: Int64
-    package var costPicoUSD: Int64
+    /// The provider's cost; nil if a unit has no price.
+    package var costPicoUSD: Int64?
     /// The feature that asked (`x-operation`).
     package var operation: String?
     package var apiKeyID: APIKeyID?
 
     package init(
-        model: String, provider: String, usage: UnitQuantities, isEstimated: Bool, end: End, priceVersion: Int64, costPicoUSD: Int64,
+        model: String, provider: String, usage: UnitQuantities, isEstimated: Bool, end: End, priceVersion: Int64, costPicoUSD: Int64?,
         operation: String?, apiKeyID: APIKeyID?
     ) {
         self.model = model
@@ -125,7 +126,7 @@ package struct CallFacts: Sendable, Hashable {
         json.field("estimated", isEstimated)
         json.field("end", end.rawValue)
         json.field("price_version", priceVersion)
-        json.field("cost_pico_usd", costPicoUSD)
+        json.field(optional: "cost_pico_usd", costPicoUSD)
         json.field(optional: "operation", operation)
         json.field(optional: "api_key_id", apiKeyID?.rawValue)
     }
@@ -137,8 +138,8 @@ package struct CallFacts: Sendable, Hashable {
         isEstimated = try json.bool("estimated")
         end = try json.oneOf("end")
         priceVersion = try json.integer("price_version")
-        costPicoUSD = try json.integer("cost_pico_usd")
-        guard costPicoUSD >= 0 else { throw MessageError(field: "cost_pico_usd", expected: "0 or more") }
+        costPicoUSD = try json.optionalInteger("cost_pico_usd")
+        guard costPicoUSD ?? 0 >= 0 else { throw MessageError(field: "cost_pico_usd", expected: "0 or more") }
         operation = try json.optionalString("operation")
         apiKeyID = try json.optionalString("api_key_id").map(APIKeyID.init(rawValue:))
     }

@@ -177,6 +177,13 @@ struct MessageTests {
         #expect(newer.reason == "x")
     }
 
+    @Test func `a cost that cannot be computed is left out, and is not zero`() throws {
+        var facts = Self.callFacts
+        facts.costPicoUSD = nil
+        let item = SettleCharge(chargeID: Self.charge, accountID: Self.account, amount: Credits(nano: 1), call: facts)
+        #expect(try SettleCharges(decoding: SettleCharges([item]).encoded()).items.first?.call.costPicoUSD == .some(nil))
+    }
+
     @Test func `a settled call with a negative cost is malformed`() throws {
         let golden = String(
             decoding: SettleCharges([
