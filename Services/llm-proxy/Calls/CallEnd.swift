@@ -22,7 +22,7 @@ struct CallEnd: Sendable {
     /// The reason why an answer is not whole.
     var stoppedBy = CallFacts.End.completed
     /// The usage of what was delivered, or of the whole answer.
-    var delivered = Usage(promptTokens: 0, completionTokens: 0)
+    var delivered = Usage.none
     var isEstimated = false
     /// The usage that the provider reported last.
     var reported: Usage?
@@ -45,9 +45,9 @@ struct CallEnd: Sendable {
         guard stoppedBy == .clientGone else { return .nothing(because: "\(stoppedBy.rawValue) before the first token") }
         guard isAcknowledged else { return .nothing(because: "the client left before the provider had the request") }
         guard !isProviderSilent else { return .nothing(because: "the client left a provider that is silent") }
-        let prompt = reported.map(\.promptTokens) ?? 0
-        let usage = Usage(
-            promptTokens: prompt > 0 ? prompt : estimatedPromptTokens, completionTokens: reported.map(\.completionTokens) ?? 0)
-        return .usage(usage, isEstimated: prompt == 0, end: .clientGone)
+        var usage = reported ?? .none
+        let isEstimated = usage.promptTokens == 0
+        if isEstimated { usage[.input] = estimatedPromptTokens }
+        return .usage(usage, isEstimated: isEstimated, end: .clientGone)
     }
 }

@@ -1,9 +1,21 @@
+import Contracts
+
 extension Usage {
     /// Returns the usage with an estimate of the prompt, if the provider counts output but no
     /// prompt. No output comes without a prompt.
     func withPrompt(_ likely: @autoclosure () -> Int64) -> (usage: Usage, isEstimated: Bool) {
         guard promptTokens == 0, completionTokens > 0 else { return (self, false) }
-        return (Usage(promptTokens: likely(), completionTokens: completionTokens), true)
+        var usage = self
+        usage[.input] = likely()
+        return (usage, true)
+    }
+
+    /// Returns the usage with at least `tokens` of output. The output that the provider did not
+    /// report is of the unit `output`.
+    func withOutput(atLeast tokens: Int64) -> Usage {
+        var usage = self
+        usage[.output] += max(0, tokens - completionTokens)
+        return usage
     }
 }
 
@@ -14,8 +26,7 @@ extension WholeAnswer {
     func delivered(promptTokens: @autoclosure () -> Int64) -> (usage: Usage, isEstimated: Bool) {
         if let reported, reported.completionTokens > 0 { return reported.withPrompt(promptTokens()) }
         let counted = (contentBytes + 3) / 4
-        guard counted > 0 else { return (reported ?? Usage(promptTokens: 0, completionTokens: 0), reported == nil) }
-        let prompt = reported.map(\.promptTokens) ?? 0
-        return (Usage(promptTokens: prompt > 0 ? prompt : promptTokens(), completionTokens: counted), true)
+        guard counted > 0 else { return (reported ?? .none, reported == nil) }
+        return ((reported ?? .none).withOutput(atLeast: counted).withPrompt(promptTokens()).usage, true)
     }
 }

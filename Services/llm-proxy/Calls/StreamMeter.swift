@@ -180,13 +180,8 @@ extension StreamMeter {
             if let usage, isUsageCurrent, usage.completionTokens > 0 || contentEvents == 0 {
                 return usage.withPrompt(promptTokens)
             }
-            guard contentEvents > 0 else { return (Usage(promptTokens: 0, completionTokens: 0), true) }
-            let reported = usage ?? Usage(promptTokens: 0, completionTokens: 0)
-            return (
-                Usage(
-                    promptTokens: reported.promptTokens > 0 ? reported.promptTokens : promptTokens,
-                    completionTokens: max(reported.completionTokens, outputTokensDelivered)), true
-            )
+            guard contentEvents > 0 else { return (.none, true) }
+            return ((usage ?? .none).withOutput(atLeast: outputTokensDelivered).withPrompt(promptTokens).usage, true)
         }
     }
 }

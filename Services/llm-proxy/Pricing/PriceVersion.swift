@@ -44,6 +44,7 @@ struct PriceVersion: Hashable, Sendable {
                 .multipliedReportingOverflow(by: (10_000 + Int128(markupBasisPoints)) * Int128(creditsPerUSD.nano))
             return overflow ? nil : atLeastMinimum(price, over: 10_000 * Int128(PicoUSD.perUSD))
         case .perToken(let creditsPer1kTokens):
+            guard usage.quantities.allSatisfy({ units[$0.unit] != nil }) else { return nil }
             let tokens = Int128(usage.promptTokens) + Int128(usage.completionTokens)
             return atLeastMinimum(tokens * Int128(creditsPer1kTokens.nano), over: 1_000)
         }
@@ -69,7 +70,4 @@ struct PricingRule: Hashable, Sendable {
     var formula: Formula
     /// The least that a billable call costs.
     var minimumCharge: Credits
-
-    static let standard = PricingRule(
-        formula: .costPlus(markupBasisPoints: 1_500, creditsPerUSD: Credits(whole: 25)), minimumCharge: .zero)
 }

@@ -149,3 +149,9 @@ extension PriceVersion {
             version: 1, rule: rule ?? cost, units: [.input: PicoUSD(value: prompt), .output: PicoUSD(value: completion)])
     }
 }
+
+extension PricingRule {
+    /// The rule of an operator who sets no variable.
+    static let standard = PricingRule(
+        formula: .costPlus(markupBasisPoints: 1_500, creditsPerUSD: Credits(whole: 25)), minimumCharge: .zero)
+}

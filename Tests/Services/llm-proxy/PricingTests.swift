@@ -54,11 +54,13 @@ struct PricingTests {
     }
 
     @Test func `a unit without a price has no cost, never a cost of zero`() {
-        let price = PriceVersion(prompt: 1, completion: 1)
         var usage = Usage(promptTokens: 3, completionTokens: 4)
         usage[.audioOutput] = 1
-        #expect(price.cost(of: usage) == nil)
-        #expect(price.credits(for: usage) == nil)
+        for rule in [PricingRule.standard, Self.perToken(1)] {
+            let price = PriceVersion(prompt: 1, completion: 1, rule: rule)
+            #expect(price.cost(of: usage) == nil)
+            #expect(price.credits(for: usage) == nil)
+        }
     }
 
     @Test func `a price beyond the integer range is nil, never a small number`() {
