@@ -258,23 +258,23 @@ final class MeteredCall: @unchecked Sendable {
             let message = SettleCharge(
                 chargeID: charge, accountID: principal.accountID, amount: settlement.amount, call: facts(settlement))
             guard await services.ledger.settle(message, in: context) else { return nil }
-            keepReceipt(message.call, charged: settlement.amount)
+            keepReceipt(message.call, price: settlement.amount)
             return settlement.amount
         case .void(let reason):
             // Without a confirm the ledger may charge the last report, so the journal has the answer.
             guard await services.ledger.void(charge, of: principal.accountID, because: reason, in: context) else { return .zero }
             let how = if case .refused = end.answer { CallFacts.End.providerDied } else { end.stoppedBy }
             let free = CallState.Settlement(amount: .zero, usage: .none, isEstimated: false, end: how, isImpossible: false)
-            keepReceipt(facts(free), charged: .zero)
+            keepReceipt(facts(free), price: .zero)
             return .zero
         default: return .zero
         }
     }
 
-    private func keepReceipt(_ facts: CallFacts, charged: Credits) {
+    private func keepReceipt(_ facts: CallFacts, price: Credits) {
         let receipt = Receipt(
             charge: charge, account: principal.accountID, call: facts, requestID: context.conversationID.description,
-            providerRequestID: call?.requestID, isStream: isStreaming, held: state.granted, charged: charged, startedAt: startedAt,
+            providerRequestID: call?.requestID, isStream: isStreaming, held: state.granted, price: price, startedAt: startedAt,
             firstTokenMilliseconds: (stream?.firstContentAt ?? answeredAt).map { ($0 - started).wholeMilliseconds },
             durationMilliseconds: (loop.now - started).wholeMilliseconds)
         services.shared.metrics.record(receipt)

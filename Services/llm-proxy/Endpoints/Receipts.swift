@@ -19,26 +19,38 @@ struct Receipts: Sendable {
         guard let id = ChargeID(try request.query.string("id")) else {
             throw Problem.invalidRequest("`id` must be the value of an `\(Receipts.idHeader)` field.", param: "id")
         }
-        switch try await reader.find(id, of: caller.accountID) {
-        case nil: throw Problem.notFound("This call")
-        case .receipt(let receipt): return answer { $0.write(receipt) }
-        case .record(let record): return answer { $0.write(record) }
+        guard let found = try await reader.find(id, of: caller.accountID) else { throw Problem.notFound("This call") }
+        return .json(200) { json in
+            json.object { answer in
+                answer.object("data") { data in
+                    data.field("id", id.description)
+                    if let receipt = found.receipt { data.write(receipt, found.record) } else { found.record.map { data.write($0) } }
+                    if let call = found.receipt?.call ?? found.record?.call { data.write(call, found.markupBasisPoints) }
+                }
+            }
         }
-    }
-
-    private func answer(_ write: (inout JSONWriter) -> Void) -> Response {
-        .json(200) { json in json.object { $0.object("data", write) } }
     }
 }
 
 extension JSONWriter {
-    fileprivate mutating func write(_ receipt: Receipt) {
-        field("id", receipt.charge.description)
+    /// - Parameter record: the ledger's record of a charge whose price is above its hold. It is
+    ///   unknown if the ledger does not keep entries of that age.
+    fileprivate mutating func write(_ receipt: Receipt, _ record: ChargeReply?) {
         field("source", "receipt")
-        field("state", receipt.call.usage.all.isEmpty ? "voided" : "settled")
-        field("credits", credits: receipt.charged)
+        let state = receipt.call.usage.all.isEmpty ? ChargeReply.State.voided : .settled
+        switch record?.state {
+        case nil:
+            field("state", state.rawValue)
+            field("credits", credits: receipt.price)
+        case .unknown?:
+            field("state", state.rawValue)
+            field("credits", nil as String?)
+        case let known?:
+            field("state", known.rawValue)
+            field("credits", credits: record?.charged ?? .zero)
+        }
+        field("price", credits: receipt.price)
         field("held", credits: receipt.held)
-        write(receipt.call)
         field("streamed", receipt.isStream)
         field("request_id", receipt.requestID)
         field("provider_request_id", receipt.providerRequestID)
@@ -48,23 +60,22 @@ extension JSONWriter {
     }
 
     fileprivate mutating func write(_ record: ChargeReply) {
-        field("id", record.chargeID.description)
         field("source", "journal")
         field("state", record.state.rawValue)
         field("credits", credits: record.charged)
         field("held", credits: record.held)
         field("created_at", record.openedAt?.description)
         field("ended_at", record.endedAt?.description)
-        if let call = record.call { write(call) }
     }
 
-    private mutating func write(_ call: CallFacts) {
+    fileprivate mutating func write(_ call: CallFacts, _ markupBasisPoints: Int64?) {
         field("model", call.model)
         field("provider", call.provider)
         field("estimated", call.isEstimated)
         field("end", call.end.rawValue)
         object("usage") { call.usage.encode(into: &$0) }
         field("upstream_cost_usd", picoUSD: call.costPicoUSD)
+        field("markup_basis_points", markupBasisPoints)
         field("price_version", call.priceVersion)
         field("operation", call.operation)
         field("api_key_id", call.apiKeyID?.rawValue)

@@ -14,7 +14,7 @@ import Values
 /// |---|---|---|
 /// | `hold.place.v1` | RPC | before a call |
 /// | `hold.extend.v1` | RPC | before a stream uses up its hold |
-/// | `charge.query.v1` | RPC | for a receipt that no proxy wrote |
+/// | `charge.query.v1` | RPC | for a receipt that no proxy wrote, or with a price above its hold |
 /// | `charge.settle.v2` | confirmed, else outbox | after a call that is paid for, before its answer ends |
 /// | `hold.void.v1` | confirmed, else outbox | after a held call that costs nothing |
 /// | `hold.void.v1` | sent and forgotten | after a question for a hold that was sent and not answered |

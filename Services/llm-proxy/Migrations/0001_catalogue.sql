@@ -91,7 +91,7 @@ CREATE TABLE receipt (
     price_version       bigint      NOT NULL,
     cost_pico_usd       bigint CONSTRAINT receipt_cost_not_negative CHECK (cost_pico_usd >= 0),  -- null if a unit has no price
     held                bigint      NOT NULL,  -- nano-credits, extensions included
-    charged             bigint      NOT NULL,  -- nano-credits
+    price               bigint      NOT NULL,  -- nano-credits; above held, the ledger may have taken less
     started_at          timestamptz NOT NULL,
     first_token_ms      bigint,
     duration_ms         bigint      NOT NULL

@@ -13,7 +13,8 @@ struct Receipt: Sendable, Equatable {
     var isStream: Bool
     /// The credits that the hold and its extensions reserved.
     var held: Credits
-    var charged: Credits
+    /// The price of the call. If it is above ``held``, the ledger may take less.
+    var price: Credits
     var startedAt: Instant
     /// The time from the start of the call to the first byte of the answer; nil if none came.
     var firstTokenMilliseconds: Int64?

@@ -31,7 +31,7 @@ struct WriteReceipts: Statement {
         ("price_version", "bigint", { $1.append($0.map(\.call.priceVersion)) }),
         ("cost_pico_usd", "bigint", { $1.append($0.map(\.call.costPicoUSD)) }),
         ("held", "bigint", { $1.append($0.map(\.held)) }),
-        ("charged", "bigint", { $1.append($0.map(\.charged)) }),
+        ("price", "bigint", { $1.append($0.map(\.price)) }),
         ("started_at", "timestamptz", { $1.append($0.map(\.startedAt)) }),
         ("first_token_ms", "bigint", { $1.append($0.map(\.firstTokenMilliseconds)) }),
         ("duration_ms", "bigint", { $1.append($0.map(\.durationMilliseconds)) }),
@@ -74,9 +74,20 @@ struct FindReceipt: Statement {
             costPicoUSD: try row.next(Int64?.self), operation: operation, apiKeyID: apiKeyID)
         return try Receipt(
             charge: charge, account: account, call: call, requestID: requestID, providerRequestID: providerRequestID, isStream: isStream,
-            held: row.next(), charged: row.next(), startedAt: row.next(), firstTokenMilliseconds: row.next(Int64?.self),
+            held: row.next(), price: row.next(), startedAt: row.next(), firstTokenMilliseconds: row.next(Int64?.self),
             durationMilliseconds: row.next())
     }
+}
+
+/// Reads the markup of a price version. It is null for a rule without a markup.
+struct ReadMarkup: Statement {
+    let version: Int64
+
+    static let sql = "SELECT markup_basis_points FROM price WHERE version = $1"
+
+    func bind(_ parameters: inout Parameters) { parameters.append(version) }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Int64? { try row.next(Int64?.self) }
 }
 
 extension UnitQuantities {

@@ -256,6 +256,17 @@ extension ProxyUnderTest {
         try await markers.publish(OutgoingMessage(marker, from: "llm-proxy"), within: .seconds(10))
     }
 
+    /// Writes the row of the price version that the models of the test have.
+    func writePrice(markup: Int64) async throws {
+        try await database.withConnection {
+            try await $0.script(
+                """
+                INSERT INTO price (version, model, provider, formula, markup_basis_points, credits_per_usd, minimum_charge)
+                OVERRIDING SYSTEM VALUE VALUES (1, 'm', 'scripted-openai', 'cost_plus', \(markup), 1000000000, 0)
+                """)
+        }
+    }
+
     /// Holds a lock on the receipts, so that the database does not answer a statement that writes them.
     func withLockedReceipts(_ body: () async throws -> Void) async throws {
         try await database.withConnection { connection in

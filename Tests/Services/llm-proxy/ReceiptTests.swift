@@ -30,6 +30,7 @@ struct ReceiptTests {
     @Test func `a receipt says what the call used and what it cost, to its account only`() async throws {
         try await ProxyUnderTest.with { proxy in
             let key = proxy.person()
+            try await proxy.writePrice(markup: 1_500)
             let id = try await call(proxy, key: key)
             try await until("the receipt is written") { try await receipt(id, proxy, key: key).data?.string("source") == "receipt" }
             let data = try #require(try await receipt(id, proxy, key: key).data)
@@ -43,6 +44,7 @@ struct ReceiptTests {
             #expect(try data.decimalText("credits") == settled.amount.description)
             #expect(try data.bool("streamed"))
             #expect(try data.integer("price_version") == settled.call.priceVersion)
+            #expect(try data.integer("markup_basis_points") == 1_500)
             #expect(try data.optionalInteger("first_token_ms") != nil)
             #expect(try await receipt(id, proxy, key: proxy.person()).status == 404)
         }
@@ -85,6 +87,30 @@ struct ReceiptTests {
             #expect(try data.decimalText("credits") == settled.amount.description)
             #expect(try data.object("usage").integer("output") == 5)
             #expect(try await receipt(id, proxy, key: proxy.person()).status == 404)
+        }
+    }
+
+    @Test(arguments: [ChargeReply.State.settled, .unknown])
+    func `a charge above its hold shows what the ledger took, if the ledger knows`(state: ChargeReply.State) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let key = proxy.person()
+            proxy.ledger.answerHold = { ScriptedLedger.granted(ProxyUnderTest.tokens(100), to: $0.chargeID) }
+            proxy.ledger.answerCharge = { ChargeReply(chargeID: $0.chargeID, state: state, charged: ProxyUnderTest.tokens(101)) }
+            let caller = proxy.call(key: key)
+            try await until("the provider is called") { !proxy.provider.calls.isEmpty }
+            proxy.provider.calls[0].send(tokens: 5, thenEnd: 300)
+            try await until("the answer has ended") { caller.isOver }
+            let id = try #require(caller.headers.string(for: "x-generation-id"))
+            try await until("the receipt is written") { try await receipt(id, proxy, key: key).data?.string("source") == "receipt" }
+            let data = try #require(try await receipt(id, proxy, key: key).data)
+            #expect(try data.string("state") == "settled")
+            #expect(try data.decimalText("price") == ProxyUnderTest.tokens(300).description)
+            #expect(try data.decimalText("held") == ProxyUnderTest.tokens(100).description)
+            if state == .unknown {
+                #expect(!data.has("credits"))
+            } else {
+                #expect(try data.decimalText("credits") == ProxyUnderTest.tokens(101).description)
+            }
         }
     }
 
