@@ -212,7 +212,7 @@ let package = Package(
         .testTarget(
             name: "LLMProxyTests",
             dependencies: [
-                "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "LLMProxy",
+                "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Jobs", "LLMProxy",
                 "Messaging", "Outbox", "Postgres", "SSE", "Telemetry", "TestSupport", "UpstreamClient", "Values",
             ],
             path: "Tests/Services/llm-proxy"),

@@ -36,10 +36,13 @@ struct LLMProxyService {
         let ledger = LedgerClient(
             requests: requests, publisher: publisher, outbox: ChargeOutbox(pool: pool, loop: runtime.loop),
             replica: "\(runtime.service):\(runtime.configuration.httpPort)", timing: settings.timing, log: runtime.log)
-        let writer = ReceiptWriter(pool: pool, log: runtime.log)
-        runtime.add(Component("receipts", on: pool.loop, run: { try await writer.run() }, stop: { writer.stop() }))
+        // Receipts have connections of their own, so that they cannot delay a charge to the outbox.
+        let receiptPool = try runtime.database(connectionsMax: 2, statementTimeout: .seconds(5), name: "receipt database")
+        runtime.add(ReceiptMonths(pool: receiptPool, monthsKept: settings.receiptMonths).job)
+        let writer = ReceiptWriter(pool: receiptPool, log: runtime.log)
+        runtime.add(Component("receipts", on: receiptPool.loop, run: { try await writer.run() }, stop: { writer.stop() }))
         let shared = ReplicaState(keepReceipt: { writer.add($0) })
-        let receipts = Receipts(reader: ReceiptReader(pool: pool, record: { try await ledger.record($0) }))
+        let receipts = Receipts(reader: ReceiptReader(pool: receiptPool, record: { try await ledger.record($0) }))
         let topUpURL = runtime.configuration.topUpURL
         runtime.serve { context in
             let services = CallServices(

@@ -17,16 +17,19 @@ import Values
 /// | `FUNDS_WAIT` | `2s` | 0s…30s: how long a call waits for credits that other calls of its account hold |
 /// | `PROVIDER_FIRST_BYTE_WITHIN` | `2m` | 1s…10m: the time for a provider to begin a stream |
 /// | `PROVIDER_ANSWER_WITHIN` | `10m` | 1s…60m: the time for a provider to begin an answer in one piece, which it does at its end |
+/// | `RECEIPT_MONTHS` | 13 | 2…120: the months for which receipts are kept, the running month included |
 /// | `CONFIRM_WITHIN` | `5s` | 100ms…30s, for the broker; then the outbox takes the charge |
 struct ProxySettings: Sendable {
     let providersFile: String
     let pricing: PricingRule
     let timing: LedgerClient.Timing
     let providerTiming: ProviderConnections.Timing
+    let receiptMonths: Int
 
     init(_ environment: Environment) throws(ConfigurationError) {
         providersFile = try environment.string("PROVIDERS_FILE")
         pricing = try Self.pricing(environment)
+        receiptMonths = try environment.integer("RECEIPT_MONTHS", default: 13, in: ReceiptMonths.keptRange)
         providerTiming = ProviderConnections.Timing(
             firstByteWithin: try environment.duration(
                 "PROVIDER_FIRST_BYTE_WITHIN", default: .seconds(120), in: .seconds(1) ... .seconds(600)),

@@ -74,6 +74,7 @@ CREATE TABLE unit_price (
 );
 
 -- One call with a hold, as its account sees it. A proxy writes it after the answer, so a row may be missing; the ledger's journal has the charge.
+-- Partitioned by the id, which is a time (UUIDv7), so that old months are dropped as tables.
 CREATE TABLE receipt (
     charge_id           uuid        CONSTRAINT receipt_once PRIMARY KEY,
     account_id          uuid        NOT NULL,
@@ -95,4 +96,48 @@ CREATE TABLE receipt (
     started_at          timestamptz NOT NULL,
     first_token_ms      bigint,
     duration_ms         bigint      NOT NULL
-);
+) PARTITION BY RANGE (charge_id);
+
+-- Makes the month partitions from last month to `months_ahead` ahead; returns how many were missing. A month is made as a table of its own and
+-- then attached, so that reads and writes of the other months continue.
+CREATE FUNCTION receipt_create_partitions(months_ahead integer) RETURNS integer LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
+DECLARE
+    this_month timestamp := date_trunc('month', now() AT TIME ZONE 'UTC');
+    month      timestamp;
+    partition  text;
+    made       integer := 0;
+BEGIN
+    FOR ahead IN -1 .. months_ahead LOOP
+        month := this_month + make_interval(months => ahead);
+        partition := 'receipt_' || to_char(month, 'YYYY_MM');
+        CONTINUE WHEN to_regclass(partition) IS NOT NULL;
+        EXECUTE format('CREATE TABLE %I (LIKE receipt INCLUDING ALL)', partition);
+        EXECUTE format(
+            'ALTER TABLE receipt ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', partition,
+            uuidv7_floor(month AT TIME ZONE 'UTC'), uuidv7_floor((month + interval '1 month') AT TIME ZONE 'UTC'));
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END $$;
+
+-- Drops the partitions of all months but the last `months_kept`, of which the running month is one; returns how many.
+CREATE FUNCTION receipt_drop_partitions(months_kept integer) RETURNS integer LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
+DECLARE
+    this_month timestamp := date_trunc('month', now() AT TIME ZONE 'UTC');
+    oldest     text := 'receipt_' || to_char(this_month - make_interval(months => months_kept - 1), 'YYYY_MM');
+    child      regclass;
+    dropped    integer := 0;
+BEGIN
+    FOR child IN
+        SELECT c.oid
+        FROM pg_inherits i
+        JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'receipt'::regclass AND c.relname < oldest
+    LOOP
+        EXECUTE format('DROP TABLE %s', child);
+        dropped := dropped + 1;
+    END LOOP;
+    RETURN dropped;
+END $$;
+
+SELECT receipt_create_partitions(3);
