@@ -20,18 +20,19 @@ final class ProviderConnections: @unchecked Sendable {
     let loop: EventLoop
     private let keys: ProviderKeys
     private let timing: Timing
-    private var ways: [String: Way] = [:]
+    private let pools: UpstreamPool.Configuration
+    /// The ways by the provider's row. A call may have an older row than the next one.
+    private var ways: [Catalogue.Provider: Way] = [:]
 
     private struct Way {
-        var provider: Catalogue.Provider
         var adapter: any ProviderAdapter
         var pool: UpstreamPool
         var target: [UInt8]
         var headers: HeaderBlock
     }
 
-    init(loop: EventLoop, keys: ProviderKeys, timing: Timing = Timing()) {
-        (self.loop, self.keys, self.timing) = (loop, keys, timing)
+    init(loop: EventLoop, keys: ProviderKeys, timing: Timing = Timing(), pools: UpstreamPool.Configuration = .init()) {
+        (self.loop, self.keys, self.timing, self.pools) = (loop, keys, timing, pools)
     }
 
     /// Returns the adapter of a provider that can be called.
@@ -47,7 +48,7 @@ final class ProviderConnections: @unchecked Sendable {
     }
 
     private func way(to provider: Catalogue.Provider) throws(ProviderFailure) -> Way {
-        if let known = ways[provider.name], known.provider == provider { return known }
+        if let known = ways[provider] { return known }
         guard let adapter = ProviderKinds.adapters[provider.kind] else {
             throw ProviderFailure(.disabled("The kind of the provider '\(provider.name)' is not known."))
         }
@@ -61,15 +62,23 @@ final class ProviderConnections: @unchecked Sendable {
         case .boundElsewhere:
             throw ProviderFailure(.disabled("The key of the provider '\(provider.name)' belongs to another address."))
         }
-        var configuration = UpstreamPool.Configuration()
+        var configuration = pools
         configuration.permits = key.mayCallPrivateAddresses ? .all : provider.isLoopback ? .loopback : .global
         let way = Way(
-            provider: provider, adapter: adapter, pool: try pool(origin, configuration),
-            target: Array((endpoint.path + adapter.path).utf8), headers: headers(adapter.credentials(key.secret)))
-        // A provider whose row has changed gets new connections. Calls on the old ones go on.
-        ways[provider.name]?.pool.close()
-        ways[provider.name] = way
+            adapter: adapter, pool: try pool(origin, configuration), target: Array((endpoint.path + adapter.path).utf8),
+            headers: headers(adapter.credentials(key.secret)))
+        closeUnused(provider.name)
+        ways[provider] = way
         return way
+    }
+
+    /// Closes the connections of a provider whose row has changed. Running calls go on. A way with
+    /// waiting calls stays until the next change.
+    private func closeUnused(_ name: String) {
+        for (provider, way) in ways where provider.name == name && way.pool.waitingCount == 0 {
+            way.pool.close()
+            ways[provider] = nil
+        }
     }
 
     private func pool(_ origin: Origin, _ configuration: UpstreamPool.Configuration) throws(ProviderFailure) -> UpstreamPool {

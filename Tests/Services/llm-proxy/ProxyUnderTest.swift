@@ -147,7 +147,7 @@ final class ProxyUnderTest: @unchecked Sendable {
         for server in [proxyServer, providerServer] { await server.drain(within: .seconds(5)) }
     }
 
-    private static func server(
+    static func server(
         _ router: Router, on loop: EventLoop, bodiesMax: Int = HTTPServerConfiguration().bufferedBodyBytesMax
     ) throws -> HTTPServer {
         var configuration = HTTPServerConfiguration(host: "127.0.0.1", port: 0)
