@@ -29,7 +29,7 @@ struct LLMProxyService {
 
         let catalogue = CurrentCatalogue(Catalogue(models: []))
         let keeper = CatalogueKeeper(
-            store: CatalogueStore(pool: pool), file: file, rule: settings.pricing, catalogue: catalogue)
+            store: CatalogueStore(pool: pool), file: file, rule: settings.pricing, catalogue: catalogue, log: runtime.log)
         runtime.add(keeper.job)
         runtime.require("catalogue") { !catalogue.current.isEmpty }
 

@@ -47,35 +47,56 @@ struct Catalogue: Sendable {
         var weight: Int64 = 1
     }
 
-    /// The routes of each model, the ones of the first priority in front.
+    /// An enabled route that has no price in force for input and output. It cannot be called.
+    struct UnpricedRoute: Hashable, Sendable {
+        var model: String
+        var provider: String
+    }
+
+    /// The routes of each model that calls may go to: those of its first priority.
     private let routes: [String: [Model]]
-    /// The ids of models that are switched on and have no price. They cannot be called.
+    let unpricedRoutes: Set<UnpricedRoute>
+    /// The ids of models that are switched on and have no priced route.
     let unpriced: Set<String>
 
-    init(models: [Model], unpriced: Set<String> = []) {
-        self.unpriced = unpriced
+    init(models: [Model], unpricedRoutes: Set<UnpricedRoute> = []) {
         routes = Dictionary(grouping: models, by: \.id).mapValues { routes in
-            routes.sorted { ($0.priority, $0.provider.name) < ($1.priority, $1.provider.name) }
+            let first = routes.lazy.map(\.priority).min()
+            return routes.filter { $0.priority == first }.sorted { $0.provider.name < $1.provider.name }
         }
+        self.unpricedRoutes = unpricedRoutes
+        unpriced = Set(unpricedRoutes.map(\.model)).subtracting(routes.keys)
     }
 
     var isEmpty: Bool { routes.isEmpty }
 
-    /// Returns the model by the first of its routes.
-    subscript(id: String) -> Model? { routes[id]?.first }
-
-    /// Draws a route of the first priority, by weight.
-    func route(to id: String, using generator: inout some RandomNumberGenerator) -> Model? {
-        guard let all = routes[id], let first = all.first else { return nil }
-        let equals = all.prefix { $0.priority == first.priority }
-        guard equals.count > 1 else { return first }
-        var drawn = Int64.random(in: 0..<equals.reduce(0) { $0 + $1.weight }, using: &generator)
-        return equals.first { model in
-            drawn -= model.weight
-            return drawn < 0
-        }
-    }
+    /// Returns the model by the dearest route that a call may go to, measured by the price of 1,000
+    /// tokens of prompt and 1,000 of answer.
+    subscript(id: String) -> Model? { routes[id].flatMap(Self.dearest) }
 
     /// The models in the order of their ids, as `GET /v1/models` lists them.
-    var sorted: [Model] { routes.values.compactMap(\.first).sorted { $0.id < $1.id } }
+    var sorted: [Model] { routes.values.compactMap(Self.dearest).sorted { $0.id < $1.id } }
+
+    private static func dearest(_ routes: [Model]) -> Model? {
+        let sample = Usage(promptTokens: 1_000, completionTokens: 1_000)
+        func price(_ route: Model) -> Credits { route.price.credits(for: sample) ?? Credits(nano: .max) }
+        return routes.max { price($0) < price($1) }
+    }
+
+    /// Returns the routes that a call may go to, in the order in which it tries them: drawn by
+    /// weight, without putting a drawn one back.
+    func routes(to id: String, using generator: inout some RandomNumberGenerator) -> [Model] {
+        guard var left = routes[id] else { return [] }
+        guard left.count > 1 else { return left }
+        var order: [Model] = []
+        while !left.isEmpty {
+            var drawn = Int64.random(in: 0..<left.reduce(0) { $0 + $1.weight }, using: &generator)
+            let index = left.firstIndex { model in
+                drawn -= model.weight
+                return drawn < 0
+            }
+            order.append(left.remove(at: index ?? 0))
+        }
+        return order
+    }
 }

@@ -1,8 +1,10 @@
 import Jobs
 import Synchronization
+import Telemetry
 
-/// Writes the operator's list into the tables once, then follows the tables. A price or a switch that
-/// is changed there is in force on every replica within ``every``.
+/// Writes the operator's list into the tables once, then follows the tables. A changed price or
+/// switch is in force with the next load that succeeds. A load follows the one before after 9 to
+/// 11 s.
 final class CatalogueKeeper: Sendable {
     static let every = Duration.seconds(10)
 
@@ -10,10 +12,11 @@ final class CatalogueKeeper: Sendable {
     private let file: ProvidersFile
     private let rule: PricingRule
     private let catalogue: CurrentCatalogue
+    private let log: Logger
     private let isApplied = Atomic(false)
 
-    init(store: CatalogueStore, file: ProvidersFile, rule: PricingRule, catalogue: CurrentCatalogue) {
-        (self.store, self.file, self.rule, self.catalogue) = (store, file, rule, catalogue)
+    init(store: CatalogueStore, file: ProvidersFile, rule: PricingRule, catalogue: CurrentCatalogue, log: Logger) {
+        (self.store, self.file, self.rule, self.catalogue, self.log) = (store, file, rule, catalogue, log)
     }
 
     /// After a failure the catalogue that was loaded last stays in force.
@@ -21,7 +24,15 @@ final class CatalogueKeeper: Sendable {
         Job("catalogue", every: Self.every) {
             if !self.isApplied.load(ordering: .relaxed) { try await self.store.apply(self.file, self.rule) }
             self.isApplied.store(true, ordering: .relaxed)
-            self.catalogue.replace(with: try await self.store.load())
+            self.replace(with: try await self.store.load())
         }
+    }
+
+    /// Logs each route without a price once, when it appears.
+    private func replace(with loaded: Catalogue) {
+        for route in loaded.unpricedRoutes.subtracting(catalogue.current.unpricedRoutes) {
+            log.error("route refused: no price", ["model": .string(route.model), "provider": .string(route.provider)])
+        }
+        catalogue.replace(with: loaded)
     }
 }

@@ -28,7 +28,9 @@ struct CatalogueStore: Sendable {
     }
 
     func load() async throws -> Catalogue {
-        Catalogue(models: try await pool.query(PricedRoutes()), unpriced: Set(try await pool.query(UnpricedModels())))
+        let routes = try await pool.query(EnabledRoutes())
+        return Catalogue(
+            models: routes.compactMap(\.model), unpricedRoutes: Set(routes.filter { $0.model == nil }.map(\.route)))
     }
 }
 
@@ -116,8 +118,8 @@ struct DeleteRoutes: Statement {
     }
 }
 
-/// Adds a version if the file's prices, or the operator's rule, differ from the last version, and
-/// no version belongs to an administrator.
+/// Adds a version if the file's prices, or the operator's rule, differ from the version in force,
+/// and no version belongs to an administrator.
 struct PutPriceIfChanged: Statement {
     static let sql = """
         WITH
@@ -125,12 +127,10 @@ struct PutPriceIfChanged: Statement {
                 SELECT $3::text AS formula, $4::bigint AS markup, $5::bigint AS per_usd, $6::bigint AS per_1k, $7::bigint AS minimum,
                     (SELECT jsonb_object_agg(unit, pico_usd) FROM unnest($8::text[], $9::bigint[]) AS u (unit, pico_usd)) AS units
             ),
-            last AS (
+            current AS (
                 SELECT version, formula, markup_basis_points, credits_per_usd, credits_per_1k, minimum_charge
-                FROM price
+                FROM price_in_force
                 WHERE model = $1 AND provider = $2
-                ORDER BY version DESC
-                LIMIT 1
             ),
             made AS (
                 INSERT INTO price (
@@ -139,10 +139,10 @@ struct PutPriceIfChanged: Statement {
                 FROM wanted
                 WHERE NOT EXISTS (
                     SELECT 1
-                    FROM last
-                    WHERE (last.formula, last.markup_basis_points, last.credits_per_usd, last.credits_per_1k, last.minimum_charge)
+                    FROM current
+                    WHERE (current.formula, current.markup_basis_points, current.credits_per_usd, current.credits_per_1k, current.minimum_charge)
                         IS NOT DISTINCT FROM (wanted.formula, wanted.markup, wanted.per_usd, wanted.per_1k, wanted.minimum)
-                        AND wanted.units = (SELECT jsonb_object_agg(unit, pico_usd) FROM unit_price WHERE version = last.version))
+                        AND wanted.units = (SELECT jsonb_object_agg(unit, pico_usd) FROM unit_price WHERE version = current.version))
                     AND NOT EXISTS (SELECT 1 FROM price WHERE model = $1 AND provider = $2 AND source = 'admin')
                 RETURNING version
             )
@@ -176,58 +176,35 @@ struct PutPriceIfChanged: Statement {
     }
 }
 
-/// Reads the enabled models that have an enabled route, and a price of input and output at none.
-struct UnpricedModels: Statement {
-    static let sql = """
-        SELECT m.id
-        FROM model m
-        JOIN route r ON r.model = m.id
-        JOIN provider p ON p.name = r.provider
-        WHERE m.is_enabled AND r.is_enabled AND p.is_enabled
-        GROUP BY m.id
-        HAVING NOT bool_or((
-            SELECT count(*) = 2
-            FROM unit_price
-            WHERE unit IN ('input', 'output') AND version = (
-                SELECT version
-                FROM price
-                WHERE price.model = r.model AND price.provider = r.provider AND effective_at <= now()
-                ORDER BY effective_at DESC, version DESC
-                LIMIT 1)))
-        """
-    typealias Output = String
-}
+/// Reads the enabled routes of enabled models and providers, with the price in force.
+struct EnabledRoutes: Statement {
+    struct Output: Sendable {
+        var route: Catalogue.UnpricedRoute
+        /// Nil for a route that has no price.
+        var model: Catalogue.Model?
+    }
 
-/// Reads the enabled routes of enabled models and providers, with the price in force. A route
-/// without a price of input and output is not listed, and so cannot be called.
-struct PricedRoutes: Statement {
     static let sql = """
         SELECT
             m.id, p.name, p.kind, p.base_url, p.api_key_variable, r.provider_model, r.priority, r.weight, c.version, c.formula,
-            c.markup_basis_points, c.credits_per_usd, c.credits_per_1k, c.minimum_charge, c.units, c.prices, m.context_tokens,
-            m.max_output_tokens, m.default_output_tokens, m.output_tokens_least, m.image_tokens_max, m.reasoning,
+            c.markup_basis_points, c.credits_per_usd, c.credits_per_1k, c.minimum_charge,
+            ARRAY(SELECT unit FROM unit_price WHERE unit_price.version = c.version ORDER BY unit),
+            ARRAY(SELECT pico_usd FROM unit_price WHERE unit_price.version = c.version ORDER BY unit),
+            m.context_tokens, m.max_output_tokens, m.default_output_tokens, m.output_tokens_least, m.image_tokens_max, m.reasoning,
             m.output_limit_member, m.created_at
         FROM route r
         JOIN model m ON m.id = r.model
         JOIN provider p ON p.name = r.provider
-        CROSS JOIN LATERAL (
-            SELECT
-                price.*,
-                ARRAY(SELECT unit FROM unit_price WHERE unit_price.version = price.version ORDER BY unit) AS units,
-                ARRAY(SELECT pico_usd FROM unit_price WHERE unit_price.version = price.version ORDER BY unit) AS prices
-            FROM price
-            WHERE price.model = r.model AND price.provider = r.provider AND effective_at <= now()
-            ORDER BY effective_at DESC, version DESC
-            LIMIT 1) c
-        WHERE r.is_enabled AND m.is_enabled AND p.is_enabled AND c.units @> ARRAY['input', 'output']
+        LEFT JOIN price_in_force c ON c.model = r.model AND c.provider = r.provider
+        WHERE r.is_enabled AND m.is_enabled AND p.is_enabled
         """
 
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> Catalogue.Model {
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
         let id = try row.next(String.self)
         let provider = Catalogue.Provider(
             name: try row.next(), kind: try row.next(), baseURL: try row.next(), apiKeyVariable: try row.next())
         let (providerModel, priority, weight) = try (row.next(String.self), row.next(Int64.self), row.next(Int64.self))
-        let price = try PriceVersion(&row)
+        let price = try PriceVersion.read(&row)
         // A word that this version does not know gets the strictest meaning. The constraints of the
         // table prevent such words.
         let limits = ModelLimits(
@@ -235,27 +212,39 @@ struct PricedRoutes: Statement {
             outputTokensLeast: try row.next(), imageTokensMax: try row.next(),
             reasoning: ModelLimits.Reasoning(rawValue: try row.next()) ?? .hidden,
             outputLimitMember: ModelLimits.OutputLimitMember(rawValue: try row.next()) ?? .maxTokens)
-        return Catalogue.Model(
-            id: id, provider: provider, providerModel: providerModel, price: price, limits: limits, createdAt: try row.next(),
-            priority: priority, weight: weight)
+        let createdAt = try row.next(Instant.self)
+        return Output(
+            route: .init(model: id, provider: provider.name),
+            model: price.map { price in
+                Catalogue.Model(
+                    id: id, provider: provider, providerModel: providerModel, price: price, limits: limits, createdAt: createdAt,
+                    priority: priority, weight: weight)
+            })
     }
 }
 
 extension PriceVersion {
     /// Reads version, formula, markup, credits per USD, credits per 1,000, minimum, units and their
     /// prices. A unit that this version of the proxy does not know is left out, so it has no price.
-    init(_ row: inout RowReader) throws(PostgresError) {
-        version = try row.next()
-        let formula = try row.next(String.self)
+    /// - Returns: nil without a version, without a price of input and output, and for a formula that
+    ///   this version of the proxy does not know.
+    static func read(_ row: inout RowReader) throws(PostgresError) -> PriceVersion? {
+        let (version, formula) = try (row.next(Int64?.self), row.next(String?.self))
         let (markup, perUSD, per1k) = try (row.next(Int64?.self), row.next(Credits?.self), row.next(Credits?.self))
-        rule = PricingRule(
-            formula: formula == "per_token"
-                ? .perToken(creditsPer1kTokens: per1k ?? .zero)
-                : .costPlus(markupBasisPoints: markup ?? 0, creditsPerUSD: perUSD ?? .zero),
-            minimumCharge: try row.next())
+        let minimum = try row.next(Credits?.self)
         let (names, prices) = try (row.next([String].self), row.next([Int64].self))
-        units = Dictionary(
+        let units = Dictionary(
             zip(names, prices).compactMap { name, price in UsageUnit(rawValue: name).map { ($0, PicoUSD(value: price)) } },
             uniquingKeysWith: { first, _ in first })
+        guard let version, let minimum, units[.input] != nil, units[.output] != nil else { return nil }
+        switch (formula, markup, perUSD, per1k) {
+        case ("cost_plus", let markup?, let perUSD?, _):
+            let formula = PricingRule.Formula.costPlus(markupBasisPoints: markup, creditsPerUSD: perUSD)
+            return PriceVersion(version: version, rule: PricingRule(formula: formula, minimumCharge: minimum), units: units)
+        case ("per_token", _, _, let per1k?):
+            let formula = PricingRule.Formula.perToken(creditsPer1kTokens: per1k)
+            return PriceVersion(version: version, rule: PricingRule(formula: formula, minimumCharge: minimum), units: units)
+        default: return nil
+        }
     }
 }

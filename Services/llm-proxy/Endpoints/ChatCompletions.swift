@@ -35,13 +35,8 @@ struct ChatCompletions: Sendable {
         } catch {
             throw Problem(error)
         }
-        let catalogue = catalogue.current
-        let model = try model(request.model, in: catalogue)
-        guard request.prompt.pictures == 0 || model.limits.imageTokensMax != nil else {
-            throw Problem.invalidRequest("The model '\(model.id)' takes no pictures; send text only.", param: "messages")
-        }
         let modelRequest = request.modelRequest
-        if let flaw = try adapter(of: model).flaw(in: modelRequest) { throw Problem(.init(flaw)) }
+        let model = try route(of: request, modelRequest)
         let bound = CallBound(
             model: model, prompt: request.prompt, choices: request.choices,
             callerLimit: request.outputTokensMax, isStreaming: request.isStreaming, logprobs: request.logprobs)
@@ -55,10 +50,30 @@ struct ChatCompletions: Sendable {
         }
     }
 
-    private func model(_ id: String, in catalogue: Catalogue) throws(Problem) -> Catalogue.Model {
+    /// Draws the route of a call. A route that cannot serve the request is passed over, because the
+    /// providers of a model may have different wire formats.
+    /// - Throws: the problem of a route, if no route can serve the request.
+    private func route(of request: ChatRequest, _ modelRequest: ModelRequest) throws(Problem) -> Catalogue.Model {
+        let catalogue = catalogue.current
         var generator = SystemRandomNumberGenerator()
-        if let model = catalogue.route(to: id, using: &generator) { return model }
-        throw catalogue.unpriced.contains(id) ? .modelNotPriced(id) : .modelNotFound(id)
+        var refusal: Problem?
+        for model in catalogue.routes(to: request.model, using: &generator) {
+            do throws(Problem) {
+                try check(request, modelRequest, at: model)
+                return model
+            } catch {
+                // A flaw of the request says more than a provider that is switched off.
+                if refusal == nil || error.status == 400 { refusal = error }
+            }
+        }
+        throw refusal ?? (catalogue.unpriced.contains(request.model) ? .modelNotPriced(request.model) : .modelNotFound(request.model))
+    }
+
+    private func check(_ request: ChatRequest, _ modelRequest: ModelRequest, at model: Catalogue.Model) throws(Problem) {
+        guard request.prompt.pictures == 0 || model.limits.imageTokensMax != nil else {
+            throw Problem.invalidRequest("The model '\(model.id)' takes no pictures; send text only.", param: "messages")
+        }
+        if let flaw = try adapter(of: model).flaw(in: modelRequest) { throw Problem(.init(flaw)) }
     }
 
     private func adapter(of model: Catalogue.Model) throws(Problem) -> any ProviderAdapter {

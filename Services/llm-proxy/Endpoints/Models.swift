@@ -30,7 +30,7 @@ struct Models: Sendable {
 }
 
 extension JSONWriter {
-    /// OpenAI's model object, with what the call costs here: credits per 1,000 tokens, markup included.
+    /// Writes OpenAI's model object with the price of the model in credits, markup included.
     fileprivate mutating func write(_ model: Catalogue.Model) {
         field("id", model.id)
         field("object", "model")
@@ -38,11 +38,20 @@ extension JSONWriter {
         field("owned_by", model.provider.name)
         field("context_length", model.limits.contextTokens)
         object("pricing") { object in
-            object.field("price_version", model.price.version)
-            let prompt = model.price.credits(for: Usage(promptTokens: 1_000, completionTokens: 0))
-            let completion = model.price.credits(for: Usage(promptTokens: 0, completionTokens: 1_000))
-            object.field("credits_per_1k_prompt_tokens", raw: Array((prompt ?? .zero).description.utf8))
-            object.field("credits_per_1k_completion_tokens", raw: Array((completion ?? .zero).description.utf8))
+            var price = model.price
+            price.rule.minimumCharge = .zero
+            object.field("price_version", price.version)
+            object.field(
+                "credits_per_1k_prompt_tokens", credits: price.credits(for: Usage(promptTokens: 1_000, completionTokens: 0)))
+            object.field(
+                "credits_per_1k_completion_tokens", credits: price.credits(for: Usage(promptTokens: 0, completionTokens: 1_000)))
+            object.field("min_credits", credits: model.price.rule.minimumCharge)
         }
+    }
+
+    /// Writes null for a price beyond the largest amount of credits.
+    private mutating func field(_ name: String, credits: Credits?) {
+        guard let credits else { return field(name, nil as String?) }
+        field(name, raw: credits.description.utf8)
     }
 }

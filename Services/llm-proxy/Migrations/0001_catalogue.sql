@@ -55,7 +55,7 @@ CREATE TABLE price (
     credits_per_1k      bigint,
     minimum_charge      bigint NOT NULL,
     source              text NOT NULL DEFAULT 'admin' CONSTRAINT price_source_known CHECK (source IN ('file', 'admin')),
-    effective_at        timestamptz NOT NULL DEFAULT now(),
+    effective_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT price_formula_whole CHECK (
         CASE formula
             WHEN 'cost_plus' THEN markup_basis_points BETWEEN 0 AND 100000 AND credits_per_usd >= 0
@@ -64,7 +64,7 @@ CREATE TABLE price (
         END),
     CONSTRAINT price_minimum_not_negative CHECK (minimum_charge >= 0)
 );
-CREATE INDEX price_in_force ON price (model, provider, effective_at DESC, version DESC);
+CREATE INDEX price_newest ON price (model, provider, effective_at DESC, version DESC);
 
 CREATE TABLE unit_price (
     version  bigint NOT NULL REFERENCES price (version),
@@ -72,6 +72,22 @@ CREATE TABLE unit_price (
     pico_usd bigint NOT NULL CONSTRAINT unit_price_not_negative CHECK (pico_usd >= 0),
     CONSTRAINT unit_price_once PRIMARY KEY (version, unit)
 );
+
+-- The version of each route that is in force. A writer compares with it, and a reader sells by it.
+CREATE VIEW price_in_force AS
+SELECT DISTINCT ON (model, provider) *
+FROM price
+WHERE effective_at <= statement_timestamp()
+ORDER BY model, provider, effective_at DESC, version DESC;
+
+CREATE FUNCTION price_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a price never changes: insert a new version';
+END
+$$;
+
+CREATE TRIGGER price_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON price EXECUTE FUNCTION price_is_append_only();
+CREATE TRIGGER unit_price_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON unit_price EXECUTE FUNCTION price_is_append_only();
 
 -- One call with a hold, as its account sees it. A proxy writes it after the answer, so a row may be missing; the ledger's journal has the charge.
 -- Partitioned by the id, which is a time (UUIDv7), so that old months are dropped as tables.

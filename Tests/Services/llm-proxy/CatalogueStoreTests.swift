@@ -34,16 +34,19 @@ struct CatalogueStoreTests {
         try await CatalogueStore(pool: pool).load()[id]
     }
 
-    /// A price of an administrator: 7 pico-dollars a token.
-    private func setPrice(of model: String, at time: String, in pool: PostgresPool) async throws {
+    /// Sets a price of an administrator: 7 pico-dollars a token.
+    private func setPrice(
+        of model: String, at time: String = "clock_timestamp()", formula: String = "cost_plus", units: [String] = ["input", "output"],
+        in pool: PostgresPool
+    ) async throws {
         try await run(
             """
             WITH made AS (
                 INSERT INTO price (model, provider, formula, markup_basis_points, credits_per_usd, minimum_charge, effective_at)
-                VALUES ('\(model)', 'p-\(model)', 'cost_plus', 0, 1000000000, 0, \(time))
+                VALUES ('\(model)', 'p-\(model)', '\(formula)', 0, 1000000000, 0, \(time))
                 RETURNING version)
             INSERT INTO unit_price (version, unit, pico_usd)
-            SELECT version, unit, 7 FROM made, unnest(ARRAY['input', 'output']) AS unit
+            SELECT version, unit, 7 FROM made, unnest('{\(units.joined(separator: ","))}'::text[]) AS unit
             """, in: pool)
     }
 
@@ -110,7 +113,7 @@ struct CatalogueStoreTests {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
             try await store.apply(Self.file(prompt: "1", model: "edited"), .standard)
-            try await setPrice(of: "edited", at: "now()", in: pool)
+            try await setPrice(of: "edited", in: pool)
             for prompt in ["1", "2"] {
                 try await store.apply(Self.file(prompt: prompt, model: "edited"), .standard)
                 #expect(try await Self.model("edited", in: pool)?.price.units[.input] == PicoUSD(value: 7))
@@ -182,7 +185,7 @@ struct CatalogueStoreTests {
             let catalogue = try await store.load()
             var random = SplitMix64(seed: 9)
             var drawn: [String: Int] = [:]
-            for _ in 0..<4_000 { drawn[try #require(catalogue.route(to: "shared", using: &random)).provider.name, default: 0] += 1 }
+            for _ in 0..<4_000 { drawn[try #require(catalogue.routes(to: "shared", using: &random).first).provider.name, default: 0] += 1 }
             #expect(Set(drawn.keys) == ["one", "three"])
             #expect((900..<1_100).contains(drawn["one"] ?? 0), "\(drawn)")
             #expect(catalogue.sorted.filter { $0.id == "shared" }.count == 1)
@@ -193,12 +196,63 @@ struct CatalogueStoreTests {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
             try await store.apply(Self.file(model: "half"), .standard)
-            try await setPrice(of: "half", at: "now()", in: pool)
+            try await setPrice(of: "half", in: pool)
             #expect(try await Self.model("half", in: pool) != nil)
-            try await run("DELETE FROM unit_price WHERE unit = 'output' AND pico_usd = 7", in: pool)
+            try await setPrice(of: "half", units: ["input", "ouptut"], in: pool)
             let catalogue = try await store.load()
             #expect(catalogue["half"] == nil)
             #expect(catalogue.unpriced.contains("half"))
+            #expect(catalogue.unpricedRoutes.contains(.init(model: "half", provider: "p-half")))
+        }
+    }
+
+    @Test func `a formula that the proxy does not know is no price`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let store = CatalogueStore(pool: pool)
+            try await store.apply(Self.file(model: "newer"), .standard)
+            try await run("ALTER TABLE price DROP CONSTRAINT price_formula_whole", in: pool)
+            try await setPrice(of: "newer", formula: "auction", in: pool)
+            let catalogue = try await store.load()
+            #expect(catalogue["newer"] == nil)
+            #expect(catalogue.unpriced.contains("newer"))
+        }
+    }
+
+    @Test(arguments: [
+        "UPDATE price SET minimum_charge = 1", "DELETE FROM price WHERE version = 0", "TRUNCATE price CASCADE",
+        "UPDATE unit_price SET pico_usd = 1", "DELETE FROM unit_price", "TRUNCATE unit_price",
+    ])
+    func `a price never changes`(statement: String) async throws {
+        try await TestDatabase.current.withPool { pool in
+            _ = await #expect(throws: PostgresError.self) { try await run(statement, in: pool) }
+        }
+    }
+
+    @Test func `of two replicas that start together, the one that writes last sets the price`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let store = CatalogueStore(pool: pool)
+            try await pool.transaction { early in
+                _ = try await early.query(ReadTime())
+                try await store.apply(Self.file(prompt: "2", model: "raced"), .standard)
+                let late = try Self.file(prompt: "3", model: "raced").providers[0]
+                _ = try await early.query(LockCatalogue())
+                _ = try await early.query(PutPriceIfChanged(model: late.models[0], provider: "p-raced", rule: .standard))
+            }
+            #expect(try await Self.model("raced", in: pool)?.price.units[.input] == PicoUSD(value: 3_000_000))
+        }
+    }
+
+    @Test func `the dearest route that can be drawn is shown`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let store = CatalogueStore(pool: pool)
+            try await store.apply(
+                Self.file(providers: [
+                    Self.provider("a", model: "listed", prompt: "1"), Self.provider("b", model: "listed", prompt: "3"),
+                    Self.provider("c", model: "listed", prompt: "9", members: #","priority":1"#),
+                ]), .standard)
+            let catalogue = try await store.load()
+            #expect(catalogue["listed"]?.provider.name == "b")
+            #expect(catalogue.sorted.first { $0.id == "listed" }?.provider.name == "b")
         }
     }
 
@@ -207,9 +261,9 @@ struct CatalogueStoreTests {
             let store = CatalogueStore(pool: pool)
             let off = ["unpriced", "off", "orphan", "unrouted"]
             try await store.apply(Self.file(models: off), .standard)
+            try await setPrice(of: "unpriced", units: [], in: pool)
             for statement in [
-                "DELETE FROM unit_price USING price WHERE price.version = unit_price.version AND model = 'unpriced'",
-                "DELETE FROM price WHERE model = 'unpriced'", "UPDATE route SET is_enabled = false WHERE model = 'unrouted'",
+                "UPDATE route SET is_enabled = false WHERE model = 'unrouted'",
                 "UPDATE model SET is_enabled = false WHERE id = 'off'",
                 "UPDATE provider SET is_enabled = false WHERE name = 'p-orphan'",
             ] {
@@ -220,6 +274,11 @@ struct CatalogueStoreTests {
             #expect(catalogue.unpriced.intersection(off) == ["unpriced"])
         }
     }
+}
+
+private struct ReadTime: Statement {
+    static let sql = "SELECT now()"
+    typealias Output = Instant
 }
 
 private struct PriceVersions: Statement {

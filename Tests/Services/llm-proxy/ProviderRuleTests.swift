@@ -221,6 +221,29 @@ struct ProviderRuleTests {
         }
     }
 
+    @Test func `among equal routes, a call goes to one that can serve the request`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let tools = #","tools":[{"type":"function","function":{"name":"f"}}]"#
+            for count in 1...8 {
+                let caller = proxy.call(tools, model: "mixed")
+                try await until("the provider is called") { proxy.provider.calls.count == count }
+                proxy.provider.calls[count - 1].send(tokens: 1, thenEnd: 1)
+                try await until("the answer is over") { caller.isOver }
+                #expect(caller.status == 200)
+                #expect(proxy.provider.calls[count - 1].body?.has("tools") == true)
+            }
+        }
+    }
+
+    @Test func `a request that no route can serve is refused by a flaw`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let caller = proxy.call(#","store":true"#, model: "mixed")
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.status == 400)
+            #expect(try caller.error().string("param") == "store")
+        }
+    }
+
     @Test func `a model without a price is refused by its own code, and ids may contain slashes`() async throws {
         try await ProxyUnderTest.with { proxy in
             let caller = proxy.call(model: "unpriced")

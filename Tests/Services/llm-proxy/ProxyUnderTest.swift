@@ -26,6 +26,7 @@ import Values
 /// |---|---|---|
 /// | `m`, `priced` | usually 100, at most 4,000, of use from 64 | visible |
 /// | `vendor/m`, `claude` | as `m`; `claude` speaks Anthropic's wire format and its prompt costs as much as output | visible |
+/// | `mixed` | is sold by three providers: as `m`, as `claude` and as `moved` | visible |
 /// | `neighbour` | its provider has a private address that the configuration does not allow | |
 /// | `moved` | its row names an address that is not its key's | |
 /// | `hidden` | usually 100, at most 4,000, of use from 200; limit in `max_completion_tokens` | partly hidden |
@@ -186,8 +187,9 @@ final class ProxyUnderTest: @unchecked Sendable {
                 model("m", of: providers[0]), model("priced", of: providers[0], promptPicoUSD: 1_000_000_000),
                 model("hidden", of: providers[0], least: 200, isHidden: true), model("vendor/m", of: providers[0]),
                 model("claude", of: providers[1], promptPicoUSD: 1_000_000_000), model("moved", of: moved),
-                model("neighbour", of: providers[2]),
-            ], unpriced: ["unpriced"])
+                model("neighbour", of: providers[2]), model("mixed", of: providers[0]), model("mixed", of: providers[1]),
+                model("mixed", of: moved),
+            ], unpricedRoutes: [.init(model: "unpriced", provider: "scripted-openai")])
     }
 
     private init(

@@ -1,0 +1,74 @@
+import EventLoop
+import Jobs
+import Postgres
+import Telemetry
+import TestSupport
+import Testing
+import Values
+
+@testable import LLMProxy
+
+@Suite(.serialized, .database(schema: "llm_proxy", migrations: "Shared/Outbox/Migrations", "Services/llm-proxy/Migrations"))
+struct CatalogueKeeperTests {
+    private func keeper(_ model: String, _ catalogue: CurrentCatalogue, in pool: PostgresPool, log: Logger = ProxyUnderTest.log) throws
+        -> CatalogueKeeper
+    {
+        CatalogueKeeper(
+            store: CatalogueStore(pool: pool), file: try CatalogueStoreTests.file(model: model), rule: .standard, catalogue: catalogue,
+            log: log)
+    }
+
+    /// Runs the job of a keeper once, to its success or its first failure.
+    private func run(_ keeper: CatalogueKeeper, in pool: PostgresPool, log: Logger = ProxyUnderTest.log) async throws {
+        let (job, metrics) = (keeper.job, Metrics())
+        let failures = metrics.counter("job_runs_total", help: "", labels: ["job": job.name, "outcome": "failed"])
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await job.run(on: pool.loop, log: log, metrics: metrics) }
+            try await until("the job has run") { job.hasSucceeded || failures.count > 0 }
+            group.cancelAll()
+        }
+    }
+
+    private func script(_ text: String, in pool: PostgresPool) async throws {
+        try await pool.withConnection { try await $0.script(text) }
+    }
+
+    @Test func `the job applies the file once, then follows the tables`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let catalogue = CurrentCatalogue(Catalogue(models: []))
+            let keeper = try keeper("followed", catalogue, in: pool)
+            try await run(keeper, in: pool)
+            #expect(catalogue.current["followed"] != nil)
+            try await script("DELETE FROM route WHERE model = 'followed'", in: pool)
+            try await run(keeper, in: pool)
+            #expect(catalogue.current["followed"] == nil)
+        }
+    }
+
+    @Test func `a failure leaves the catalogue that was loaded last`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let catalogue = CurrentCatalogue(Catalogue(models: []))
+            let keeper = try keeper("lasting", catalogue, in: pool)
+            try await run(keeper, in: pool)
+            try await script("ALTER TABLE route RENAME TO route_gone", in: pool)
+            try await run(keeper, in: pool, log: Logger(service: "x", output: LogOutput(descriptor: -1)))
+            try await script("ALTER TABLE route_gone RENAME TO route", in: pool)
+            #expect(catalogue.current["lasting"] != nil)
+        }
+    }
+
+    @Test func `a route that has no price is logged once`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let lines = PipedLines()
+            let keeper = try keeper("free", CurrentCatalogue(Catalogue(models: [])), in: pool, log: lines.log)
+            try await run(keeper, in: pool)
+            try await script(
+                "INSERT INTO price (model, provider, formula, credits_per_1k, minimum_charge) VALUES ('free', 'p-free', 'per_token', 1, 0)",
+                in: pool)
+            for _ in 1...2 { try await run(keeper, in: pool) }
+            let logged = try lines.lines().filter { $0.contains("route refused: no price") }
+            #expect(logged.count == 1)
+            #expect(logged.first?.contains(#""model":"free""#) == true)
+        }
+    }
+}
