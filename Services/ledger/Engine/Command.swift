@@ -41,7 +41,7 @@ package struct Command: Equatable, Sendable {
         case expireLots
         /// Ends the charge at its true cost, above or below the hold; with no hold a charge of what there is.
         case settle(amount: Credits)
-        /// Ends the charge at nothing.
+        /// Ends the charge at nothing. Gives back what an expiry took.
         case void
         /// A charge in one step, all or nothing.
         case charge(amount: Credits)

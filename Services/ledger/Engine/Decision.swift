@@ -11,8 +11,6 @@ package enum Decision: Equatable, Sendable {
     case duplicate(Entry, spendable: Credits = .zero)
     /// The id belongs to another command. Nothing changed: the sender made a mistake.
     case conflict(Entry)
-    /// The charge had ended in a way that makes this command pointless, as a void after the expiry.
-    case superseded(Entry)
     /// The ledger refuses a hold or an extension for good. It writes no entry.
     case refused(Refusal)
     /// Other holds reserve the missing credits. Nothing is decided, so the client may ask again
@@ -43,7 +41,7 @@ package enum Decision: Equatable, Sendable {
     /// The entry that answers the command, whenever it was written.
     package var entry: Entry? {
         switch self {
-        case .decided(let entry, _), .duplicate(let entry, _), .conflict(let entry), .superseded(let entry): entry
+        case .decided(let entry, _), .duplicate(let entry, _), .conflict(let entry): entry
         case .refused, .awaitingFunds, .undecided, .noted, .invalid: nil
         }
     }

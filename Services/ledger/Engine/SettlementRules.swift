@@ -3,23 +3,24 @@ import Values
 
 extension RulingBuilder {
     mutating func settle(_ command: Command, _ amount: Credits) -> Decision {
-        if let late = entry(command.id, .late) { return answer(command, from: late) }
-        if let ended = ended(command.id) {
-            guard ended.kind == .expire else { return answer(command, from: ended) }
-            guard ended.account == command.account else { return .conflict(ended) }
-            return settleLate(command, amount, after: ended)
-        }
-        if let refusal = refusalToEnd(command) { return refusal }
+        if let decision = decideEnded(command, amount) ?? refusalToEnd(command) { return decision }
         return .decided(end(Entry(of: command, .capture, requested: amount, at: now, step: endStep(of: command)), key: command.key))
     }
 
     mutating func void(_ command: Command) -> Decision {
-        if let ended = ended(command.id) {
-            guard ended.kind == .expire, ended.account == command.account else { return answer(command, from: ended) }
-            return .superseded(ended)
-        }
-        if let refusal = refusalToEnd(command) { return refusal }
+        if let decision = decideEnded(command, .zero) ?? refusalToEnd(command) { return decision }
         return .decided(end(Entry(of: command, .void, requested: .zero, at: now, step: endStep(of: command))))
+    }
+
+    /// Decides a settlement or a void of a charge that has ended. Nil if the charge has not ended.
+    ///
+    /// A void is a settlement at 0 here: if the hold has expired, it gives back what the expiry took.
+    private mutating func decideEnded(_ command: Command, _ amount: Credits) -> Decision? {
+        if let late = entry(command.id, .late) { return answer(command, from: late) }
+        guard let ended = ended(command.id) else { return nil }
+        guard ended.kind == .expire else { return answer(command, from: ended) }
+        guard ended.account == command.account else { return .conflict(ended) }
+        return settleLate(command, amount, after: ended)
     }
 
     /// Charges in one step, all or nothing. Decides nothing while other holds reserve the missing

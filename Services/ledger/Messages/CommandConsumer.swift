@@ -218,7 +218,6 @@ final class CommandConsumer: Sendable {
             fields.append("reason", .string(refusal.name))
             log.info("refused", fields, trace: delivery.trace)
         case .duplicate: log.info("duplicate", fields(delivery, command), trace: delivery.trace)
-        case .superseded: log.warning("late: the charge has ended", fields(delivery, command), trace: delivery.trace)
         case .awaitingFunds, .undecided, .noted: log.debug("noted", fields(delivery, command), trace: delivery.trace)
         }
     }
@@ -261,7 +260,6 @@ extension HoldReply {
             self.init(chargeID: command.id, status: .awaitingFunds, available: funds.available, spendable: funds.spendable)
         case .undecided: self.init(chargeID: command.id, status: .busy)
         case .conflict: self.init(chargeID: command.id, status: .conflict)
-        case .superseded: self.init(chargeID: command.id, status: .alreadyResolved)
         case .invalid(let flaw): self = .invalid(flaw.rawValue, command)
         case .noted: self = .invalid("not a hold", command)
         }
@@ -319,7 +317,7 @@ extension Entry.Kind {
 
 /// The counters of one queue.
 private struct Outcomes: Sendable {
-    let applied, refused, duplicate, conflict, superseded, awaiting, noted, invalid, malformed, dropped, failed, busy, kept: Counter
+    let applied, refused, duplicate, conflict, awaiting, noted, invalid, malformed, dropped, failed, busy, kept: Counter
     /// The commands that were decided in small groups, because one of them was redelivered too
     /// often.
     let isolated: Counter
@@ -329,8 +327,8 @@ private struct Outcomes: Sendable {
             Metrics.shared.counter("ledger_commands_total", help: "Commands by outcome.", labels: ["queue": queue, "outcome": outcome])
         }
         (applied, refused, duplicate, conflict) = (counter("applied"), counter("refused"), counter("duplicate"), counter("conflict"))
-        (superseded, awaiting, noted, invalid) = (counter("superseded"), counter("awaiting"), counter("noted"), counter("invalid"))
-        (malformed, dropped, failed) = (counter("malformed"), counter("dropped"), counter("failed"))
+        (awaiting, noted, invalid, malformed) = (counter("awaiting"), counter("noted"), counter("invalid"), counter("malformed"))
+        (dropped, failed) = (counter("dropped"), counter("failed"))
         (busy, kept) = (counter("busy"), counter("kept"))
         isolated = Metrics.shared.counter(
             "ledger_commands_isolated_total", help: "Commands decided in small groups, because one was redelivered too often.",
@@ -342,7 +340,6 @@ private struct Outcomes: Sendable {
         case .decided(let entry, _): (entry.status == .applied ? applied : refused).add()
         case .duplicate: duplicate.add()
         case .conflict: conflict.add()
-        case .superseded: superseded.add()
         case .refused: refused.add()
         case .awaitingFunds: awaiting.add()
         case .undecided: busy.add()

@@ -33,7 +33,7 @@ CREATE INDEX account_lots_due ON account (lots_expire_at) WHERE lots_expire_at I
 -- prevents a second application over all months, and an old month is detached in one step.
 CREATE TABLE journal (
     charge_id       uuid        NOT NULL,
-    step            smallint    NOT NULL,  -- 0 the first row, 1 to 9999 an extension, 10000 the end of a hold, 10001 a settlement after its expiry
+    step            smallint    NOT NULL,  -- 0 the first row, 1 to 9999 an extension, 10000 the end of a hold, 10001 a settlement or a void after its expiry
     account_id      uuid        NOT NULL,
     seq             bigint      NOT NULL,  -- gap-free per account; 0: changed nothing
     kind            smallint    NOT NULL,

@@ -73,16 +73,18 @@ extension ChargeReply {
             self.init(chargeID: question.charge, state: .unknown)
             return
         }
+        let call = record.facts.flatMap { try? JSONObject($0.bytes) }.flatMap { try? CallFacts(from: $0) }
         let state: State =
             switch record.end {
             case nil: .open
             case .void?: .voided
             case .expire?: .expired
+            // A void after the expiry is a late settlement without the facts of a call.
+            case .lateCapture? where call == nil: .voided
             default: .settled
             }
-        let facts = record.facts.flatMap { try? JSONObject($0.bytes) }
         self.init(
             chargeID: question.charge, state: state, held: record.held, charged: record.charged, openedAt: record.openedAt,
-            endedAt: record.endedAt, call: facts.flatMap { try? CallFacts(from: $0) })
+            endedAt: record.endedAt, call: call)
     }
 }

@@ -47,7 +47,7 @@ extension Routes {
         case .invalid(.idOutOfRange): throw Problem.ledgerUnavailable
         case .invalid(let flaw): throw refused(flaw.rawValue)
         case .awaitingFunds: throw Problem.creditsHeld
-        case .superseded, .refused, .undecided, .noted: preconditionFailure("a grant or a charge is decided, duplicate or awaits funds")
+        case .refused, .undecided, .noted: preconditionFailure("a grant or a charge is decided, duplicate or awaits funds")
         }
     }
 

@@ -111,7 +111,8 @@ extension Command {
 
     init(_ message: VoidHold, from origin: CommandOrigin) {
         self.init(
-            id: message.chargeID, account: message.accountID, action: .void, context: Context(origin, description: message.reason))
+            id: message.chargeID, account: message.accountID, action: .void, key: message.apiKeyID,
+            context: Context(origin, description: message.reason) { $0.field(optional: "api_key_id", message.apiKeyID?.rawValue) })
     }
 
     init(_ message: ReportUsage, from origin: CommandOrigin) {

@@ -202,7 +202,7 @@ extension Decision {
         switch self {
         case .conflict(let entry): "the id has another command: \(entry.kind), account \(entry.account)"
         case .invalid(let flaw): flaw.rawValue
-        case .decided, .duplicate, .superseded, .refused, .awaitingFunds, .undecided, .noted: ""
+        case .decided, .duplicate, .refused, .awaitingFunds, .undecided, .noted: ""
         }
     }
 
@@ -210,7 +210,7 @@ extension Decision {
     package var isMistake: Bool {
         switch self {
         case .conflict, .invalid: true
-        case .decided, .duplicate, .superseded, .refused, .awaitingFunds, .undecided, .noted: false
+        case .decided, .duplicate, .refused, .awaitingFunds, .undecided, .noted: false
         }
     }
 }

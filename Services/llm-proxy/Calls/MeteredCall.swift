@@ -262,7 +262,7 @@ final class MeteredCall: @unchecked Sendable {
             return settlement.amount
         case .void(let reason):
             // Without a confirm the ledger may charge the last report, so the journal has the answer.
-            guard await services.ledger.void(charge, of: principal.accountID, because: reason, in: context) else { return .zero }
+            guard await services.ledger.void(charge, for: principal, because: reason, in: context) else { return .zero }
             let how = if case .refused = end.answer { CallFacts.End.providerDied } else { end.stoppedBy }
             let free = CallState.Settlement(amount: .zero, usage: .none, isEstimated: false, end: how, isImpossible: false)
             keepReceipt(facts(free), price: .zero)

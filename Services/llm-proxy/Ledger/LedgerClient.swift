@@ -83,7 +83,7 @@ struct LedgerClient: Sendable {
         } catch let error as RPCError where error.neverArrived {
             throw error
         } catch {
-            let void = VoidHold(chargeID: charge, accountID: caller.accountID, reason: "the ledger did not answer")
+            let void = VoidHold(chargeID: charge, accountID: caller.accountID, reason: "the ledger did not answer", apiKeyID: caller.apiKeyID)
             try? publisher.send(message(void, in: context), within: timing.confirmWithin)
             throw error
         }
@@ -122,8 +122,9 @@ struct LedgerClient: Sendable {
     /// Frees a hold. When even the outbox cannot take it, the hold expires by itself.
     /// - Returns: false if neither broker nor outbox certainly has the message. The ledger then charges
     ///   the largest report.
-    func void(_ charge: ChargeID, of account: AccountID, because reason: String, in context: MessageContext) async -> Bool {
-        await publishOrEnqueue(VoidHold(chargeID: charge, accountID: account, reason: reason), in: context)
+    func void(_ charge: ChargeID, for caller: Principal, because reason: String, in context: MessageContext) async -> Bool {
+        let void = VoidHold(chargeID: charge, accountID: caller.accountID, reason: reason, apiKeyID: caller.apiKeyID)
+        return await publishOrEnqueue(void, in: context)
     }
 
     /// Reports the usage of a running call, which prolongs its hold. The next report makes up for a lost one.

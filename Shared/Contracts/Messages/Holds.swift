@@ -291,7 +291,10 @@ package struct ExpireHold: Message {
     }
 }
 
-/// Drops a hold whose call cost nothing: it failed before its first token. Idempotent; a void that overtakes its hold wins.
+/// Drops a hold whose call cost nothing: it failed before its first token.
+///
+/// Idempotent. A void that overtakes its hold wins. A void after the expiry of the hold gives back
+/// what the expiry took.
 package struct VoidHold: Message {
     package static let name = "hold.void.v1"
     package static let exchange = Topology.ledgerCommands
@@ -299,23 +302,28 @@ package struct VoidHold: Message {
     package var chargeID: ChargeID
     package var accountID: AccountID
     package var reason: String
+    /// The API key of the call. Its sums get back what an expiry has counted.
+    package var apiKeyID: APIKeyID?
 
-    package init(chargeID: ChargeID, accountID: AccountID, reason: String) {
+    package init(chargeID: ChargeID, accountID: AccountID, reason: String, apiKeyID: APIKeyID? = nil) {
         self.chargeID = chargeID
         self.accountID = accountID
         self.reason = reason
+        self.apiKeyID = apiKeyID
     }
 
     package func encode(into json: inout JSONWriter) {
         json.field("charge_id", chargeID)
         json.field("account_id", accountID)
         json.field("reason", reason)
+        json.field(optional: "api_key_id", apiKeyID?.rawValue)
     }
 
     package init(from json: JSONObject) throws {
         chargeID = try json.id("charge_id")
         accountID = try json.id("account_id")
         reason = try json.string("reason")
+        apiKeyID = try json.optionalString("api_key_id").map(APIKeyID.init(rawValue:))
     }
 }
 

@@ -67,6 +67,10 @@ struct MessageTests {
             #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","reason":"provider answered 503"}"#
         ),
         (
+            VoidHold(chargeID: charge, accountID: account, reason: "timed_out before the first token", apiKeyID: APIKeyID(rawValue: "k")),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","reason":"timed_out before the first token","api_key_id":"k"}"#
+        ),
+        (
             ReportUsage(chargeID: charge, accountID: account, usedSoFar: Credits(nano: 42), timeToLiveMilliseconds: 60_000),
             #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","used_so_far":42,"time_to_live_ms":60000}"#
         ),

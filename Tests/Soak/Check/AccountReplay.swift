@@ -325,7 +325,7 @@ struct AccountReplay {
             let flaw: String? =
                 switch again {
                 case .conflict: checker.isDead(ask) ? nil : "a conflict, and no dead letter"
-                case .duplicate, .superseded, .noted: checker.isDead(ask) ? "done, and a dead letter" : nil
+                case .duplicate, .noted: checker.isDead(ask) ? "done, and a dead letter" : nil
                 default: "lost; now it would be \(again)"
                 }
             return flaw.map { Difference(account, ask.id, "\($0): \(ask.action)") }

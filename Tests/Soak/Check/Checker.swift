@@ -83,6 +83,7 @@ struct Checker: Sendable {
         case (.settle(let amount, _), .lateCapture):
             amount - (self.entry(entry.charge, .terminal)?.amount ?? .zero) == entry.requested
         case (.void, .void): true
+        case (.void, .lateCapture): .zero - (self.entry(entry.charge, .terminal)?.amount ?? .zero) == entry.requested
         case (.grant(_, let amount, let expiresAt), .purchase), (.grant(_, let amount, let expiresAt), .planGrant),
             (.grant(_, let amount, let expiresAt), .bonus):
             amount == entry.requested && expiresAt == entry.expiresAt

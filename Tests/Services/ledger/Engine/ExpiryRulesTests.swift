@@ -1,3 +1,4 @@
+import Contracts
 import Testing
 import Values
 
@@ -149,7 +150,47 @@ struct ExpiryRulesTests {
         #expect(ledger.available == credits(2))
     }
 
-    @Test func `a void or a report after the expiry has no effect`() {
+    @Test func `a void after the expiry gives back what the expiry took`() {
+        var ledger = Scenario(balance: 10)
+        let key = APIKeyID(rawValue: "key")
+        let id = ledger.id()
+        ledger.do(hold(6, keyLimits: SpendingLimits(daily: credits(20), monthly: nil)), on: id, key: key)
+        ledger.do(report(5), on: id)
+        ledger.pass(.seconds(61))
+        ledger.expire()
+        #expect(ledger.posted == credits(5))
+        #expect(seen(ledger.do(.void, on: id, key: key)) == .applied(-5))
+        #expect(ledger.posted == credits(10))
+        #expect(ledger.state.accounts[ledger.account]?.spending.day == .zero)
+        #expect(ledger.state.keys[KeySpending.ID(account: ledger.account, key: key)]?.spending.day == .zero)
+        #expect(seen(ledger.do(.void, on: id, key: key)) == .duplicate(-5))
+        #expect(seen(ledger.do(settle(3), on: id, key: key)) == .conflict)
+        #expect(ledger.posted == credits(10))
+    }
+
+    @Test func `a void after an expiry that took nothing leaves the balance`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(hold(6), on: id)
+        ledger.pass(.seconds(61))
+        ledger.expire()
+        #expect(seen(ledger.do(.void, on: id)) == .applied(0))
+        #expect(seen(ledger.do(.void, on: id)) == .duplicate(0))
+        #expect(ledger.available == credits(10))
+    }
+
+    @Test func `a void under another account after the expiry is a conflict`() {
+        var ledger = Scenario(balance: 10)
+        let id = ledger.id()
+        ledger.do(hold(6), on: id)
+        ledger.do(report(5), on: id)
+        ledger.pass(.seconds(61))
+        ledger.expire()
+        #expect(seen(ledger.do(.void, on: id, account: .make())) == .conflict)
+        #expect(ledger.posted == credits(5))
+    }
+
+    @Test func `a report after the expiry has no effect`() {
         var ledger = Scenario(balance: 10)
         let id = ledger.id()
         ledger.do(hold(6), on: id)
@@ -157,7 +198,6 @@ struct ExpiryRulesTests {
         ledger.pass(.seconds(61))
         ledger.expire()
         #expect(seen(ledger.do(report(5), on: id)) == .noted)
-        #expect(seen(ledger.do(.void, on: id)) == .superseded)
         #expect(ledger.posted == credits(8))
     }
 

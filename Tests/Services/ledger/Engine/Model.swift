@@ -115,7 +115,7 @@ struct Model {
             return command.asking(
                 .hold(drawAmounts(most, least), takesShare: share, timeToLive: timeToLive, keyLimits: limitsOfKey))
         case 40..<44: return Command(id: id, account: command.account, action: .charge(amount: most))
-        case 44..<50: return command
+        case 44..<50: return command.asking(.void)
         case 50..<58: return command.asking(.report(usedSoFar: amount(0...9), timeToLive: timeToLive))
         case 58..<68:
             // Some were published before the hold's time was moved.

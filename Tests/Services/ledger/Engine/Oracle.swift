@@ -332,9 +332,10 @@ struct Oracle {
 
     private mutating func void(_ command: Command) -> Seen {
         let charge = charges[command.id] ?? Charge()
+        if let late = charge.late { return again(command, late.command, late.took) }
         if let end = charge.end {
             if let ender = end.command { return again(command, ender, .zero) }
-            return end.account == command.account ? .superseded : .conflict
+            return end.account == command.account ? settleLate(command, .zero, end.took, end.putAside, end.at) : .conflict
         }
         if let opening = charge.opening, !charge.isHold || opening.command.account != command.account { return .conflict }
         return end(command.id, command, command.account, asked: .zero)

@@ -9,7 +9,7 @@ enum Seen: Hashable {
     case duplicate(Int64)
     /// The question waits. The amount is what the account can spend.
     case awaiting(Int64)
-    case conflict, superseded, noted, undecided
+    case conflict, noted, undecided
     case invalid(Decision.Flaw)
 
     /// The command is refused, with a row (a charge, a grant, a reversal) or without one (a hold,
@@ -26,7 +26,6 @@ func seen(_ decision: Decision) -> Seen {
         entry.status == .applied ? .applied(whole(entry.amount)) : .refused(reason(entry.status))
     case .duplicate(let entry, _): .duplicate(whole(entry.amount))
     case .conflict: .conflict
-    case .superseded: .superseded
     case .refused(let refusal): .refused(reason(refusal))
     case .awaitingFunds(let funds): .awaiting(whole(funds.spendable))
     case .undecided: .undecided
