@@ -116,7 +116,7 @@ final class CommandConsumer: Sendable {
         case .failure(let error):
             outcomes.malformed.add()
             log.error("item refused", fields(delivery), error: error, trace: delivery.trace)
-            giveUp(delivery, nil, item, "malformed", because: "\(error)")
+            giveUp(delivery, content.account, item, "malformed", because: "\(error)")
             return nil
         }
     }
@@ -150,7 +150,7 @@ final class CommandConsumer: Sendable {
             log.error("command cannot be written", fields(delivery, command), error: error, trace: delivery.trace)
             isHold
                 ? answer(delivery, .invalid("the ledger cannot write this request", command))
-                : giveUp(delivery, command, item, "not_written", because: "\(error)")
+                : giveUp(delivery, command.account, item, "not_written", because: "\(error)")
         case .givenBack: break
         }
     }
@@ -160,8 +160,8 @@ final class CommandConsumer: Sendable {
         record(decision, delivery, command)
         if isHold {
             answer(delivery, HoldReply(decision, to: command))
-        } else if decision.isMistake, !command.isHousekeeping {
-            giveUp(delivery, command, item, "refused", because: decision.mistake)
+        } else if let mistake = decision.mistake, !command.isHousekeeping {
+            giveUp(delivery, command.account, item, "refused", because: mistake)
         } else {
             // The sweep asks again for an expiry that was refused.
             ack(delivery, item)
@@ -178,9 +178,9 @@ final class CommandConsumer: Sendable {
 
     /// Makes a command that cannot take effect a dead letter: its whole message, or its item if the
     /// message has others.
-    private func giveUp(_ delivery: Delivery, _ command: Command?, _ item: OpenItem?, _ errorClass: String, because reason: String) {
+    private func giveUp(_ delivery: Delivery, _ account: AccountID?, _ item: OpenItem?, _ errorClass: String, because reason: String) {
         guard let item, item.message.item != nil else { return finish(delivery, item, isStored: false) }
-        runner.park(item.message, of: command?.account, errorClass: errorClass, because: reason) { [self] in
+        runner.park(item.message, of: account, errorClass: errorClass, because: reason) { [self] in
             finish(delivery, item, isStored: $0)
         }
     }

@@ -221,6 +221,12 @@ final class AccountLines: @unchecked Sendable {
                 return commands.map(\.command)
             }
             for (command, decision) in zip(commands, decisions) { command.answer(.decided(decision)) }
+            for row in rows {
+                guard let flaw = row.flaw else { continue }
+                log.error(
+                    "row refused",
+                    ["message.id": .describing(row.messageID), "account.id": .describing(account), "reason": .string(flaw.reason)])
+            }
             lines[account]?.hasRows = hasRows
             lines[account]?.timeouts = 0
             if !hasRows { end(account, wasCareful: line.isCareful) }

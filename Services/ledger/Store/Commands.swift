@@ -3,7 +3,7 @@ import Contracts
 import JSON
 package import Messaging
 import Telemetry
-import Values
+package import Values
 
 // The command that each message asks of the engine.
 
@@ -16,22 +16,29 @@ package struct CommandOrigin: Sendable {
 /// One command of a durable message, or the flaw of one of its items.
 package struct DurableItem: Sendable {
     package let command: Result<Command, Malformed>
+    /// The account that the content names, also if the rest cannot be read.
+    package let account: AccountID?
     /// Nil: the message has one command.
     package let item: DurableMessage.Item?
+}
+
+extension DurableItem {
+    fileprivate init(_ command: Command) { self.init(command: .success(command), account: command.account, item: nil) }
 }
 
 extension Command {
     /// Reads a durable message of any queue. Of several items each is read by itself.
     package static func durable(_ type: String, _ body: [UInt8], _ origin: CommandOrigin) throws(Malformed) -> [DurableItem] {
         guard type == SettleCharges.name else {
-            return [DurableItem(command: .success(try single(type, body, origin)), item: nil)]
+            return [DurableItem(try single(type, body, origin))]
         }
         let items: [[UInt8]]
         do { items = try SettleCharges.items(in: body) } catch { throw .content(error) }
-        if items.count == 1 { return [DurableItem(command: .success(try settlement(items[0], origin)), item: nil)] }
+        if items.count == 1 { return [DurableItem(try settlement(items[0], origin))] }
         return items.enumerated().map { index, bytes in
             DurableItem(
                 command: Result { () throws(Malformed) in try settlement(bytes, origin) },
+                account: try? JSONObject(bytes).id("account_id"),
                 item: DurableMessage.Item(index: index, body: Array(#"{"items":["#.utf8) + bytes + Array("]}".utf8)))
         }
     }

@@ -1,4 +1,5 @@
 import AMQP
+import Contracts
 import Messaging
 import Postgres
 import Telemetry
@@ -8,11 +9,24 @@ import Values
 // `replay`, with the account as ordering key. They are decided in their order, before later
 // commands of the account (``LedgerStore/commitInLine(of:lockWithin:rowsMax:take:)``).
 
-/// A command that waits as a row.
+/// A row that waits for its decision.
 struct KeptCommand: Sendable {
     let messageID: MessageID
     let consumer: String
-    let command: Command
+    /// The command of the row, or the flaw of a row that this version cannot read.
+    let command: Result<Command, Malformed>
+
+    /// The flaw that parks the row; nil for a row with a command.
+    var flaw: RowFlaw? {
+        guard case .failure(let error) = command else { return nil }
+        return RowFlaw(errorClass: "malformed", reason: "\(error)")
+    }
+}
+
+/// The reason why a row waits for an operator.
+struct RowFlaw: Sendable {
+    let errorClass: String
+    let reason: String
 }
 
 /// A message, or an item of one, that becomes a row.
@@ -26,10 +40,19 @@ struct RowToKeep: Sendable {
     let reason: String
 }
 
-/// Writes messages as rows, in their order. A row that exists already stays as it is, because its
-/// message was delivered twice.
+/// Writes messages as rows, in their order.
+///
+/// A message that is delivered twice finds its row. If an operator has to decide the row, or has
+/// discarded it, the delivery replaces it: the operator published the message again. Any other row
+/// stays as it is.
 struct KeepRows: Statement {
     let rows: [RowToKeep]
+
+    init(rows: [RowToKeep]) {
+        // A statement may change a row once only.
+        var seen: Set<[String]> = []
+        self.rows = rows.filter { seen.insert([$0.message.rowID.description, $0.message.queue]).inserted }
+    }
 
     static let sql = """
         INSERT INTO dead_letter (
@@ -42,7 +65,11 @@ struct KeepRows: Statement {
             WITH ORDINALITY AS m (
                 id, queue, exchange, routing_key, type, source, conversation, traceparent, body, account, class, reason, state, n)
         ORDER BY m.n
-        ON CONFLICT DO NOTHING
+        ON CONFLICT (message_id, consumer) DO UPDATE
+        SET type = excluded.type, body = excluded.body, ordering_key = excluded.ordering_key, seq = DEFAULT,
+            error_class = excluded.error_class, error_message = excluded.error_message, state = excluded.state,
+            next_attempt_at = excluded.next_attempt_at, last_failed_at = clock_timestamp()
+        WHERE dead_letter.state = 'discarded' OR dead_letter.state = 'parked' AND excluded.state = 'replay'
         """
 
     func bind(_ parameters: inout Parameters) {
@@ -59,7 +86,7 @@ struct KeepRows: Statement {
         parameters.append(rows.map(\.message.body))
         parameters.append(rows.map(\.account?.description))
         parameters.append(rows.map(\.errorClass))
-        parameters.append(rows.map { String($0.reason.replacing("\0", with: "").prefix(1_000)) })
+        parameters.append(rows.map { text($0.reason) })
         parameters.append(rows.map(\.state))
     }
 }
@@ -102,7 +129,7 @@ struct ReadKeptCommands: Statement {
     init(of account: AccountID, limit: Int) { (self.account, self.limit) = (account, limit) }
 
     static let sql = """
-        SELECT message_id, consumer, type, body, traceparent, conversation_id
+        SELECT message_id, consumer, ordering_key, type, body, traceparent, conversation_id
         FROM dead_letter
         WHERE state = 'replay' AND ordering_key = $1
         ORDER BY seq
@@ -116,57 +143,47 @@ struct ReadKeptCommands: Statement {
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> KeptCommand {
         let (id, consumer): (MessageID, String) = try (row.next(), row.next())
-        let (type, body): (String, [UInt8]) = try (row.next(), row.next())
+        let (key, type): (String, String) = try (row.next(), row.next())
+        let body: [UInt8] = try row.next()
         let trace = try row.next(String?.self).flatMap { TraceContext(traceparent: $0) }
         let origin = try CommandOrigin(trace: trace, conversation: row.next())
-        do throws(Malformed) {
-            return KeptCommand(messageID: id, consumer: consumer, command: try .one(type, body, origin))
-        } catch {
-            throw PostgresError(.typeMismatch, "the dead letter \(id) holds no command: \(error)")
+        let command = Result { () throws(Malformed) in
+            let command = try Command.one(type, body, origin)
+            // The lock of one account protects no other account.
+            guard command.account.description == key else {
+                throw .content(MessageError(field: "account_id", expected: "the account of the row's ordering_key"))
+            }
+            return command
         }
+        return KeptCommand(messageID: id, consumer: consumer, command: command)
     }
 }
 
-/// Ends rows in the transaction that decides their commands. A row whose command is a mistake is
-/// parked for an operator.
-struct ResolveKeptCommands: Statement {
-    let decided: [(command: KeptCommand, isMistake: Bool)]
+/// Ends rows: resolves decided ones, parks the others for an operator.
+struct EndKeptCommands: Statement {
+    let rows: [(row: KeptCommand, flaw: RowFlaw?)]
 
-    init(_ decided: [(KeptCommand, Bool)]) { self.decided = decided }
+    init(_ rows: [(KeptCommand, RowFlaw?)]) { self.rows = rows }
 
     static let sql = """
         UPDATE dead_letter AS d
-        SET state = CASE WHEN m.is_mistake THEN 'parked' ELSE 'resolved' END, next_attempt_at = NULL,
-            error_class = CASE WHEN m.is_mistake THEN 'refused' ELSE d.error_class END
-        FROM unnest($1, $2, $3) AS m (id, consumer, is_mistake)
-        WHERE d.message_id = m.id AND d.consumer = m.consumer
+        SET state = CASE WHEN m.class IS NULL THEN 'resolved' ELSE 'parked' END, next_attempt_at = NULL,
+            error_class = coalesce(m.class, d.error_class), error_message = coalesce(m.reason, d.error_message),
+            last_failed_at = CASE WHEN m.class IS NULL THEN d.last_failed_at ELSE clock_timestamp() END
+        FROM unnest($1, $2, $3, $4) AS m (id, consumer, class, reason)
+        WHERE d.message_id = m.id AND d.consumer = m.consumer AND d.state = 'replay'
         """
 
     func bind(_ parameters: inout Parameters) {
-        parameters.append(decided.map(\.command.messageID))
-        parameters.append(decided.map(\.command.consumer))
-        parameters.append(decided.map(\.isMistake))
+        parameters.append(rows.map(\.row.messageID))
+        parameters.append(rows.map(\.row.consumer))
+        parameters.append(rows.map(\.flaw?.errorClass))
+        parameters.append(rows.map { $0.flaw.map { text($0.reason) } })
     }
 }
 
-/// Parks a row for an operator, because its command cannot be written.
-struct ParkKeptCommand: Statement {
-    let command: KeptCommand
-    let reason: String
-
-    static let sql = """
-        UPDATE dead_letter
-        SET state = 'parked', next_attempt_at = NULL, error_class = 'not_written', error_message = $2,
-            last_failed_at = clock_timestamp()
-        WHERE message_id = $1 AND consumer = $3 AND state = 'replay'
-        """
-
-    func bind(_ parameters: inout Parameters) {
-        parameters.append(command.messageID)
-        parameters.append(String(reason.prefix(1_000)))
-        parameters.append(command.consumer)
-    }
-}
+/// Returns a reason as a column of type text takes it.
+private func text(_ reason: String) -> String { String(reason.replacing("\0", with: "").prefix(1_000)) }
 
 extension LedgerStore {
     /// Commits durable commands as rows.
@@ -192,25 +209,18 @@ extension LedgerStore {
     func someAccountsKept(after name: String) async throws -> [String] { try await pool.query(ReadSomeAccountsKept(after: name)) }
 
     func park(_ command: KeptCommand, because error: PostgresError) async throws {
-        _ = try await pool.execute(ParkKeptCommand(command: command, reason: "\(error)"))
+        _ = try await pool.execute(EndKeptCommands([(command, RowFlaw(errorClass: "not_written", reason: "\(error)"))]))
     }
 }
 
 extension Decision {
-    /// The reason of a mistake, for the operator who reads its dead letter.
-    package var mistake: String {
+    /// The mistake of the sender, for the operator who reads the dead letter. No repetition can
+    /// succeed. Nil: the sender made no mistake.
+    package var mistake: String? {
         switch self {
         case .conflict(let entry): "the id has another command: \(entry.kind), account \(entry.account)"
         case .invalid(let flaw): flaw.rawValue
-        case .decided, .duplicate, .refused, .awaitingFunds, .undecided, .noted: ""
-        }
-    }
-
-    /// True if the sender made a mistake, so that no repetition can succeed.
-    package var isMistake: Bool {
-        switch self {
-        case .conflict, .invalid: true
-        case .decided, .duplicate, .refused, .awaitingFunds, .undecided, .noted: false
+        case .decided, .duplicate, .refused, .awaitingFunds, .undecided, .noted: nil
         }
     }
 }

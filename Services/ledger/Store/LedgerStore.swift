@@ -81,7 +81,7 @@ package final class LedgerStore: @unchecked Sendable {
     }
 
     /// Waits in line for an account's lock. Decides the commands that wait in rows, then later
-    /// commands of the account.
+    /// commands of the account. Parks a row that cannot be read, in the same transaction.
     ///
     /// - Parameter take: called with the oldest rows, at most `rowsMax`, when the lock is held. It
     ///   returns the commands to decide after them. `areMore` is true if further rows are left.
@@ -95,7 +95,11 @@ package final class LedgerStore: @unchecked Sendable {
             var (_, locked, now, rows) = try await transaction.pipeline(
                 begin, LockAccount(id: account), ReadClock(), ReadKeptCommands(of: account, limit: rowsMax + 1))
             let kept = Array(rows.prefix(rowsMax))
-            let commands = kept.map(\.command) + take(kept, rows.count > rowsMax)
+            let readable = kept.filter { $0.flaw == nil }
+            if readable.count < kept.count {
+                try await transaction.execute(EndKeptCommands(kept.filter { $0.flaw != nil }.map { ($0, $0.flaw) }))
+            }
+            let commands = try readable.map { try $0.command.get() } + take(kept, rows.count > rowsMax)
             guard !commands.isEmpty else { return [] }
             if locked.isEmpty {
                 (_, locked, now) = try await transaction.pipeline(OpenAccounts(ids: [account]), LockAccount(id: account), ReadClock())
@@ -103,22 +107,24 @@ package final class LedgerStore: @unchecked Sendable {
             let charges = Array(Set(commands.map(\.id)))
             let (holds, entries) = try await transaction.pipeline(ReadHolds(charges: charges), ReadEntries(ids: charges))
             let decisions = try await rule(
-                on: commands, from: LedgerState(locked, entries, holds), at: now[0], in: transaction, resolving: kept)
-            return Array(decisions.dropFirst(kept.count))
+                on: commands, from: LedgerState(locked, entries, holds), at: now[0], in: transaction, resolving: readable,
+                hasWritten: !kept.isEmpty)
+            return Array(decisions.dropFirst(readable.count))
         }
     }
 
     private func rule(
         on commands: [Command], from locked: LedgerState, at now: Instant, in transaction: PostgresTransaction,
-        resolving kept: [KeptCommand] = []
+        resolving kept: [KeptCommand] = [], hasWritten: Bool = false
     ) async throws -> [Decision] {
         var state = locked
         try await transaction.readLotsAndKeys(into: &state, for: commands, now: now)
         let ruling = state.apply(commands, now: now, limits: limits)
         if !kept.isEmpty {
-            try await transaction.execute(ResolveKeptCommands(zip(kept, ruling.decisions).map { ($0, $1.isMistake) }))
+            let flaws = ruling.decisions.map { $0.mistake.map { RowFlaw(errorClass: "refused", reason: $0) } }
+            try await transaction.execute(EndKeptCommands(Array(zip(kept, flaws))))
         }
-        try await write(ruling, from: state, in: transaction, hasWritten: !kept.isEmpty)
+        try await write(ruling, from: state, in: transaction, hasWritten: hasWritten)
         return ruling.decisions
     }
 

@@ -83,7 +83,8 @@ struct LedgerClient: Sendable {
         } catch let error as RPCError where error.neverArrived {
             throw error
         } catch {
-            let void = VoidHold(chargeID: charge, accountID: caller.accountID, reason: "the ledger did not answer", apiKeyID: caller.apiKeyID)
+            let void = VoidHold(
+                chargeID: charge, accountID: caller.accountID, reason: "the ledger did not answer", apiKeyID: caller.apiKeyID)
             try? publisher.send(message(void, in: context), within: timing.confirmWithin)
             throw error
         }

@@ -144,6 +144,30 @@ struct SetAsideTests {
         }
     }
 
+    @Test func `a row that this version cannot read is parked, and what is behind it is decided`() async throws {
+        try await withLedgers { ledgers in
+            let ledger = ledgers[0]
+            let (account, other) = (try await ledger.account(10), try await ledger.account(10))
+            let charges = (0..<5).map { _ in ChargeID.make() }
+            @Sendable func settlement(_ charge: ChargeID, of account: AccountID) -> SettleCharges {
+                SettleCharges([SettleCharge(chargeID: charge, accountID: account, amount: credits(1), call: .sample)])
+            }
+            try await locking(account) {
+                try await ledger.keep(settlement(charges[0], of: account), as: charges[0], of: account, type: "charge.settle.v9")
+                try await ledger.keep(settlement(charges[1], of: account), as: charges[1], of: account)
+                try await ledger.keep(settlement(charges[2], of: other), as: charges[2], of: account)
+            }
+            #expect(try await ledger.do(settle(1), on: charges[3], account: account) == .applied(1))
+            #expect(try await ledger.pool.query(ReadParked(account: account)) == [charges[0], charges[2]])
+            #expect(try await ledger.pool.query(ReadSettled(account: account)) == [charges[1], charges[3]])
+            // A line without a command is closed too.
+            try await ledger.keep(settlement(charges[4], of: account), as: charges[4], of: account, type: "charge.settle.v9")
+            try await until("the only row is parked") { try await ledger.pool.query(ReadParked(account: account)).count == 3 }
+            #expect(try await ledger.do(settle(1), account: account) == .applied(1))
+            #expect(try await ledger.row(other)?.posted == credits(10))
+        }
+    }
+
     @Test func `a row whose key is no account does not stop other rows`() async throws {
         try await withLedgers { ledgers in
             try await ledgers[0].pool.script(
@@ -163,13 +187,14 @@ struct SetAsideTests {
 
 extension StoreUnderTest {
     /// Writes a message as ``LedgerStore/keep(_:)`` does. The charge's id is also the message's.
-    fileprivate func keep(_ message: some Message, as charge: ChargeID, of account: AccountID) async throws {
+    /// - Parameter name: another type than the message's.
+    fileprivate func keep(_ message: some Message, as charge: ChargeID, of account: AccountID, type name: String? = nil) async throws {
         let body = String(decoding: message.encoded(), as: UTF8.self)
         try await pool.script(
             """
             INSERT INTO dead_letter (message_id, consumer, exchange, routing_key, type, source, conversation_id, body, ordering_key,
                 attempts, error_class, error_message, state, next_attempt_at)
-            VALUES ('\(charge)', 'ledger', 'gw', 'x', '\(type(of: message).name)', 'x', gen_random_uuid(), convert_to('\(body)', 'UTF8'),
+            VALUES ('\(charge)', 'ledger', 'gw', 'x', '\(name ?? type(of: message).name)', 'x', gen_random_uuid(), convert_to('\(body)', 'UTF8'),
                 '\(account)', 1, 'x', 'x', 'replay', now())
             """)
     }
