@@ -24,6 +24,13 @@ final class CommandConsumer: Sendable {
     private let runner: BatchRunner
     private let log: Logger
     private let outcomes: Outcomes
+    private let open: OpenCommands
+
+    /// The number of undecided commands above which no further message is read. A message has up to
+    /// 100 commands, and the prefetch counts messages.
+    static let commandsMax = 4_000
+    /// The most commands that are decided together while one of them is suspected.
+    private static let groupMax = 1_000
 
     init(_ kind: Kind, _ consumer: AMQPConsumer, _ runner: BatchRunner, _ log: Logger) {
         (self.kind, self.consumer, self.runner, self.log) = (kind, consumer, runner, log)
@@ -33,10 +40,11 @@ final class CommandConsumer: Sendable {
             case .commands(let queue): queue.name
             }
         outcomes = Outcomes(name)
+        open = OpenCommands(max: Self.commandsMax, on: runner.loop)
     }
 
     /// Hands messages to the runner until ``stop(within:)``. The caller runs the consumer itself.
-    /// The queue's prefetch limits the messages that wait here.
+    /// The queue's prefetch limits the messages that wait here, and ``commandsMax`` their commands.
     func run() async throws {
         do {
             while true { try await submit(consumer.next(max: 1_000)) }
@@ -54,24 +62,32 @@ final class CommandConsumer: Sendable {
     /// Gives up the queue, or subscribes again (``HandOver``).
     func setSuspended(_ isSuspended: Bool) { consumer.setSuspended(isSuspended) }
 
-    /// Submits deliveries together. If one of them was redelivered often, decides them in groups of
-    /// 1, 2, 4 … in a random order.
+    /// Submits the commands of deliveries together, as far as there is room for them.
+    private func submit(_ deliveries: [Delivery]) async throws {
+        let areSuspect = deliveries.contains { $0.priorDeliveries >= Self.suspectAfter }
+        if areSuspect { outcomes.isolated.add(Int64(deliveries.count)) }
+        var rest = (areSuspect ? deliveries.shuffled() : deliveries)[...]
+        while !rest.isEmpty {
+            try await open.room()
+            var commands: [WaitingCommand] = []
+            while open.hasRoom, let delivery = rest.popFirst() { commands += waiting(delivery) }
+            if areSuspect { try await isolate(commands) } else { runner.submit(commands) }
+        }
+    }
+
+    /// Decides commands in groups of 1, 2, 4 … in a random order.
     ///
     /// When a ledger dies, the broker redelivers every open message. The delivery
     /// count therefore does not name the poison message. With random groups each further death
-    /// leaves about a third of the other messages acknowledged. The poison message stands alone long
+    /// leaves about a third of the other commands decided. The poison command stands alone long
     /// before the queue's delivery limit. The order of an account's messages is not kept here.
-    private func submit(_ deliveries: [Delivery]) async throws {
-        guard deliveries.contains(where: { $0.priorDeliveries >= Self.suspectAfter }) else {
-            return runner.submit(deliveries.flatMap(waiting))
-        }
-        outcomes.isolated.add(Int64(deliveries.count))
-        var rest = deliveries.shuffled()[...]
+    private func isolate(_ commands: [WaitingCommand]) async throws {
+        var rest = commands.shuffled()[...]
         var size = 1
         while !rest.isEmpty {
-            try await runner.isolate(rest.prefix(size).flatMap(waiting))
+            try await runner.isolate(Array(rest.prefix(size)))
             rest = rest.dropFirst(size)
-            size *= 2
+            size = min(size * 2, Self.groupMax)
         }
     }
 
@@ -86,9 +102,11 @@ final class CommandConsumer: Sendable {
             case .holds:
                 let command = try Command.question(
                     delivery.properties.type, delivery.body, delivery.origin, isRedelivered: delivery.redelivered)
+                open.begin()
                 return [
                     WaitingCommand(command, deadline: delivery.deadline, isStale: isStale(delivery, command)) { [self] in
                         conclude(delivery, command, nil, $0)
+                        open.finish()
                     }
                 ]
             case .commands(let queue):
@@ -110,8 +128,10 @@ final class CommandConsumer: Sendable {
     private func waiting(_ delivery: Delivery, _ item: OpenItem, _ content: DurableItem) -> WaitingCommand? {
         switch content.command {
         case .success(let command):
+            open.begin()
             return WaitingCommand(command, message: item.message, isStale: isStale(delivery, command)) { [self] in
                 conclude(delivery, command, item, $0)
+                open.finish()
             }
         case .failure(let error):
             outcomes.malformed.add()
@@ -172,16 +192,22 @@ final class CommandConsumer: Sendable {
     private func ack(_ delivery: Delivery, _ item: OpenItem?) { finish(delivery, item, isStored: true) }
 
     private func finish(_ delivery: Delivery, _ item: OpenItem?, isStored: Bool) {
-        guard item?.open.finish(isStored: isStored) ?? true else { return }
-        (item?.open.isSpoiled ?? !isStored) ? consumer.reject(delivery, requeue: false) : consumer.ack(delivery)
+        let end = item.map { $0.open.finish(isStored: isStored) } ?? (isStored ? .stored : .spoiled)
+        switch end {
+        case .stored: consumer.ack(delivery)
+        case .spoiled: consumer.reject(delivery, requeue: false)
+        case nil: break
+        }
     }
 
     /// Makes a command that cannot take effect a dead letter: its whole message, or its item if the
     /// message has others.
     private func giveUp(_ delivery: Delivery, _ account: AccountID?, _ item: OpenItem?, _ errorClass: String, because reason: String) {
         guard let item, item.message.item != nil else { return finish(delivery, item, isStored: false) }
+        open.begin()
         runner.park(item.message, of: account, errorClass: errorClass, because: reason) { [self] in
             finish(delivery, item, isStored: $0)
+            open.finish()
         }
     }
 

@@ -1,22 +1,29 @@
 import LedgerCore
+import Synchronization
 
 /// The items of a message that are not durable yet.
-///
-/// Confined to the runner's loop.
-final class OpenItems: @unchecked Sendable {
-    // @unchecked Sendable: confined to the runner's loop.
-    private var left: Int
-    /// True if an item could not be stored. The message then goes to the dead letters as a whole. Its
-    /// other items are decided; decided again, they are duplicates.
-    private(set) var isSpoiled = false
+final class OpenItems: Sendable {
+    private struct State {
+        var left: Int
+        var isSpoiled = false
+    }
 
-    init(_ count: Int) { left = count }
+    /// The end of a message.
+    enum End { case stored, spoiled }
 
-    /// - Returns: true for the last item.
-    func finish(isStored: Bool) -> Bool {
-        left -= 1
-        isSpoiled = isSpoiled || !isStored
-        return left == 0
+    private let state: Mutex<State>
+
+    init(_ count: Int) { state = Mutex(State(left: count)) }
+
+    /// - Returns: the end of the message, for its last item. It is spoiled if an item could not be
+    ///   stored. The message then goes to the dead letters as a whole. Its other items are decided;
+    ///   decided again, they are duplicates.
+    func finish(isStored: Bool) -> End? {
+        state.withLock { state in
+            state.left -= 1
+            state.isSpoiled = state.isSpoiled || !isStored
+            return state.left > 0 ? nil : state.isSpoiled ? .spoiled : .stored
+        }
     }
 }
 

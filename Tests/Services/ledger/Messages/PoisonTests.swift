@@ -13,7 +13,9 @@ import Values
 
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct PoisonTests {
-    @Test func `a message that kills every ledger is rejected alone, and the hundred messages around it are decided`() async throws {
+    @Test(arguments: [1, 26])
+    func `a charge that kills every ledger is rejected alone, and the hundred charges around it are decided`(perMessage: Int) async throws
+    {
         let database = TestDatabase.current
         try await TestBroker.withTopology { broker in
             try await TestDatabase.onLoop {
@@ -21,7 +23,12 @@ struct PoisonTests {
                 let charges = (0..<101).map { _ in ChargeID.make() }
                 let poison = charges[50]
                 try await withPeers(broker) { peers in
-                    for id in charges { try await peers.settle(1, on: id, account: account) }
+                    for start in stride(from: 0, to: charges.count, by: perMessage) {
+                        let items = charges[start...].prefix(perMessage)
+                        try await peers.send(
+                            SettleCharges(
+                                items.map { SettleCharge(chargeID: $0, accountID: account, amount: credits(1), call: .sample) }))
+                    }
                 }
                 let setAside = Flag()
                 let dead = Task {
@@ -37,7 +44,8 @@ struct PoisonTests {
                     if mortal.isDying { deaths += 1 }
                     await mortal.kill()
                 }
-                #expect(try await dead.value.map { try SettleCharges(decoding: $0.body).items[0].chargeID } == [poison])
+                let rejected = try await dead.value.map { try SettleCharges(decoding: $0.body).items.map(\.chargeID) }
+                #expect(rejected.count == 1 && rejected[0].contains(poison) && rejected[0].count == perMessage, "\(rejected)")
                 #expect(Int64(deaths) == Topology.ledgerCharges.deliveryLimit! + 1)
 
                 let reader = StoreUnderTest(database)

@@ -85,6 +85,26 @@ struct SettleItemsTests {
         }
     }
 
+    @Test func `a bad item whose row is locked delays its message, and no other bad item`() async throws {
+        try await withBrokeredLedgers { peers, broker, ledgers in
+            let account = try await peers.rich()
+            let pool = ledgers[0].ledger.pool
+            let first = MessageID.make()
+            let bad = item(of: account, amount: credits(-1)).json
+            try await peers.send([bad, bad], id: first)
+            try await until("both items are rows") { try await pool.query(CountParkedRows(account: account)) == [2] }
+            try await pool.script("UPDATE dead_letter SET state = 'discarded', next_attempt_at = NULL")
+            try await pool.transaction { transaction in
+                try await transaction.script("SELECT FROM dead_letter FOR UPDATE")
+                try await peers.send([bad, bad], id: first)
+                for _ in 0..<3 { try await peers.send([bad, bad], id: .make()) }
+                try await until("the other items are rows") { try await pool.query(CountParkedRows(account: account)) == [6] }
+            }
+            try await until("the locked rows are replaced") { try await pool.query(CountParkedRows(account: account)) == [8] }
+            #expect(try await left(by: ledgers[0], peers, broker) == 0)
+        }
+    }
+
     @Test(arguments: ["parked", "discarded"])
     func `a message that an operator publishes again replaces its row`(state: String) async throws {
         try await withBrokeredLedgers(keepAfter: .milliseconds(100)) { peers, broker, ledgers in
@@ -216,6 +236,13 @@ private struct ReadItemRows: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> (body: String, errorClass: String, isKeyed: Bool) {
         try (row.next(), row.next(), row.next())
     }
+}
+
+private struct CountParkedRows: Statement {
+    typealias Output = Int64
+    let account: AccountID
+    static let sql = "SELECT count(*) FROM dead_letter WHERE state = 'parked' AND ordering_key = $1"
+    func bind(_ parameters: inout Parameters) { parameters.append(account.description) }
 }
 
 private struct CountKeptRows: Statement {
