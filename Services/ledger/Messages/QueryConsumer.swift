@@ -4,15 +4,32 @@ import EventLoop
 import LedgerCore
 import Messaging
 import Postgres
+import Synchronization
 import Telemetry
 import Values
 
 /// Answers questions about balances and charges. It reads only, so it drops a question that cannot be
 /// answered now, and the requester asks again.
+///
+/// Charges are read from the journal, which may take seconds. A task of their own answers them, so
+/// that no balance waits for a charge. Beyond ``chargesMax`` waiting questions it drops further
+/// ones: the prefetch must have room for balances.
 final class QueryConsumer: Sendable {
+    private typealias AskedCharge = (delivery: Delivery, question: ChargeQuestion)
+
+    private struct Charges {
+        var waiting: [AskedCharge] = []
+        /// True while a task answers charges.
+        var areAnswered = false
+    }
+
     private let consumer: AMQPConsumer
     private let store: LedgerStore
     private let log: Logger
+    private let charges = Mutex(Charges())
+
+    /// The most questions about charges that wait while others are answered.
+    static let chargesMax = 100
 
     init(consumer: AMQPConsumer, store: LedgerStore, log: Logger) {
         (self.consumer, self.store, self.log) = (consumer, store, log)
@@ -21,7 +38,12 @@ final class QueryConsumer: Sendable {
     /// The consumer itself is run by the caller.
     func run() async throws {
         do {
-            while true { await answer(try await consumer.next(max: 500)) }
+            try await withThrowingDiscardingTaskGroup { group in
+                while true {
+                    let asked = await answer(try await consumer.next(max: 500))
+                    if takes(asked) { group.addTask { await self.answerCharges() } }
+                }
+            }
         } catch ConsumeError.stopped {
             return
         }
@@ -29,9 +51,11 @@ final class QueryConsumer: Sendable {
 
     func stop(within limit: Duration) async { await consumer.stop(within: limit) }
 
-    private func answer(_ deliveries: [Delivery]) async {
+    /// Answers balances.
+    /// - Returns: the questions about charges.
+    private func answer(_ deliveries: [Delivery]) async -> [AskedCharge] {
         var balances: [(delivery: Delivery, account: AccountID)] = []
-        var charges: [(delivery: Delivery, question: ChargeQuestion)] = []
+        var charges: [AskedCharge] = []
         for delivery in deliveries {
             do {
                 if delivery.properties.type == QueryCharge.name {
@@ -46,7 +70,7 @@ final class QueryConsumer: Sendable {
             }
         }
         await answer(balances)
-        await answer(charges)
+        return charges
     }
 
     private func answer(_ asked: [(delivery: Delivery, account: AccountID)]) async {
@@ -63,8 +87,39 @@ final class QueryConsumer: Sendable {
         }
     }
 
-    private func answer(_ asked: [(delivery: Delivery, question: ChargeQuestion)]) async {
-        guard !asked.isEmpty else { return }
+    // MARK: Charges
+
+    /// Keeps questions about charges, as many as may wait.
+    /// - Returns: true if no task answers charges yet.
+    private func takes(_ asked: [AskedCharge]) -> Bool {
+        guard !asked.isEmpty else { return false }
+        let (dropped, starts) = charges.withLock { charges in
+            let taken = asked.prefix(Self.chargesMax - charges.waiting.count)
+            charges.waiting += taken
+            defer { charges.areAnswered = true }
+            return (asked.dropFirst(taken.count), !charges.areAnswered)
+        }
+        if !dropped.isEmpty {
+            log.warning("query refused: too many charges asked", ["questions": .integer(dropped.count)])
+            for (delivery, _) in dropped { consumer.ack(delivery) }
+        }
+        return starts
+    }
+
+    /// Answers charges until no question waits.
+    private func answerCharges() async {
+        while true {
+            let asked = charges.withLock { charges in
+                defer { charges.waiting = [] }
+                charges.areAnswered = !charges.waiting.isEmpty
+                return charges.waiting
+            }
+            guard !asked.isEmpty else { return }
+            await answer(asked)
+        }
+    }
+
+    private func answer(_ asked: [AskedCharge]) async {
         do {
             let found = try await store.records(of: Array(Set(asked.map(\.question))))
             for (delivery, question) in asked { consumer.answer(ChargeReply(question, found[question]), to: delivery) }

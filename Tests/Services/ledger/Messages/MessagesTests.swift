@@ -51,6 +51,52 @@ struct MessagesTests {
         }
     }
 
+    @Test func `a question about a charge that takes long delays no balance`() async throws {
+        try await withBrokeredLedgers { peers, _, ledgers in
+            let account = AccountID.make()
+            try await peers.grant(10, account: account)
+            try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
+            let pool = ledgers[0].ledger.pool
+            let asked = try await pool.transaction { transaction in
+                try await transaction.script("LOCK TABLE journal IN ACCESS EXCLUSIVE MODE")
+                let asked = Task(executorPreference: TestDatabase.loop) {
+                    try await peers.ask(
+                        QueryCharge(chargeID: .make(), accountID: account), ChargeReply.self, id: MessageID.make().description,
+                        within: .seconds(10))
+                }
+                try await until("the question waits for the journal") { try await pool.one(CountWaitsForJournal()) > 0 }
+                for _ in 0..<3 { #expect(try await peers.balance(of: account).available == credits(10)) }
+                return asked
+            }
+            #expect(try await asked.value.state == .unknown)
+        }
+    }
+
+    @Test func `a charge that was voided after its expiry is answered as voided`() async throws {
+        try await withBrokeredLedgers { peers, _, ledgers in
+            let (account, id) = (AccountID.make(), ChargeID.make())
+            try await peers.grant(10, account: account)
+            try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
+            _ = try await peers.hold(6, on: id, account: account)
+            try await peers.send(ReportUsage(chargeID: id, accountID: account, usedSoFar: credits(5), timeToLiveMilliseconds: 60_000))
+            func record() async throws -> ChargeReply {
+                try await peers.ask(
+                    QueryCharge(chargeID: id, accountID: account), ChargeReply.self, id: MessageID.make().description, within: .seconds(10))
+            }
+            let ledger = ledgers[0].ledger
+            try await until("the report is there") {
+                try await ledger.pool.script("UPDATE open_hold SET expires_at = now() WHERE used_so_far > 0 AND charge_id = '\(id)'")
+                try await ledger.expireOverdue(of: account)
+                return try await record().state == .expired
+            }
+            #expect(try await record().charged == credits(5))
+            try await peers.send(VoidHold(chargeID: id, accountID: account, reason: "no token"))
+            try await until("the void is decided") { try await record().state == .voided }
+            #expect(try await record().charged == .zero)
+            #expect(try await peers.balance(of: account).posted == credits(10))
+        }
+    }
+
     @Test func `an unknown account has no credits and gets no hold`() async throws {
         try await withBrokeredLedgers { peers, _, _ in
             let stranger = AccountID.make()
@@ -193,6 +239,11 @@ struct MessagesTests {
             #expect(try await peers.balance(of: account).posted == credits(10))
         }
     }
+}
+
+private struct CountWaitsForJournal: Statement {
+    typealias Output = Int64
+    static let sql = "SELECT count(*) FROM pg_locks WHERE relation = 'journal'::regclass AND NOT granted"
 }
 
 private struct ReadFlow: Statement {
