@@ -30,7 +30,10 @@ extension PromptSize {
             } else if Spelling(of: name, as: "audio") == .same {
                 if !value.isNull { refusal = .invalid("messages[\(index)].audio", "has no price here; remove it.") }
             } else {
-                refusal = MemberNames.flaw(ofMessageMember: name, at: "messages[\(index)].").map(ChatRequest.Refusal.init)
+                let flaw =
+                    PricedMembers.cacheFlaw(name, value, in: "messages[\(index)]")
+                    ?? MemberNames.flaw(ofMessageMember: name, at: "messages[\(index)].")
+                refusal = flaw.map(ChatRequest.Refusal.init)
             }
             return refusal == nil
         }
@@ -69,7 +72,10 @@ extension PromptSize {
                 isPicture = true
                 textBytes -= Int64(value.decodedCount)
             }
-            refusal = MemberNames.flaw(ofPartMember: name, at: "messages[\(message)].content[\(index)].").map(ChatRequest.Refusal.init)
+            let flaw =
+                PricedMembers.cacheFlaw(name, value, in: "messages[\(message)].content[\(index)]")
+                ?? MemberNames.flaw(ofPartMember: name, at: "messages[\(message)].content[\(index)].")
+            refusal = flaw.map(ChatRequest.Refusal.init)
             return refusal == nil
         }
         if let refusal { return refusal }

@@ -14,7 +14,10 @@ enum PricedMembers {
         ("web_search_options", .absent), ("previous_response_id", .absent), ("conversation", .absent), ("container", .absent),
         // Members of other servers than OpenAI: hosted search, fallback models, and candidates that are billed and not shown.
         ("plugins", .absent), ("models", .absent), ("provider", .absent), ("route", .absent), ("search_parameters", .absent),
-        ("enable_search", .onlyFalse), ("best_of", .absent), ("use_beam_search", .onlyFalse),
+        ("enable_search", .onlyFalse), ("best_of", .absent), ("use_beam_search", .onlyFalse), ("mcp_servers", .absent),
+        ("data_sources", .absent), ("fallbacks", .absent), ("safety_model", .absent), ("deferred", .onlyFalse),
+        // Writing a prompt cache has a price of its own; the others add tokens to the answer or to a picture.
+        ("cache_control", .absent), ("prompt_logprobs", .absent), ("mm_processor_kwargs", .absent),
     ]
 
     private static let ruleByName = Dictionary(uniqueKeysWithValues: rules.map { ($0.name.description, $0.rule) })
@@ -64,9 +67,15 @@ enum PricedMembers {
                 var types: [String?] = []
                 tool.forEachMember { name, value in
                     if Spelling(of: name, as: "type") != .different { types.append(value.string) }
-                    return true
+                    flaw = flaw ?? cacheFlaw(name, value, in: "tools[\(index)]")
+                    guard Spelling(of: name, as: "function") != .different else { return flaw == nil }
+                    value.forEachMember { name, value in
+                        flaw = flaw ?? cacheFlaw(name, value, in: "tools[\(index)].function")
+                        return flaw == nil
+                    }
+                    return flaw == nil
                 }
-                if types.isEmpty || !types.allSatisfy({ $0 == "function" || $0 == "custom" }) {
+                if flaw == nil, types.isEmpty || !types.allSatisfy({ $0 == "function" || $0 == "custom" }) {
                     let place = "tools[\(index)].type"
                     flaw = RequestFlaw(
                         param: place, message: "\(place) must be 'function' or 'custom'; other tools have no price here.")
@@ -76,5 +85,13 @@ enum PricedMembers {
             }
         }
         return flaw
+    }
+
+    /// Returns the flaw of a member that asks the provider to write a part of the prompt into its
+    /// cache. Messages, their parts and tools can have it.
+    static func cacheFlaw(_ name: UnsafeRawBufferPointer, _ value: JSONScan, in place: @autoclosure () -> String) -> RequestFlaw? {
+        guard Spelling(of: name, as: "cache_control") != .different, !value.isNull else { return nil }
+        let param = place() + ".cache_control"
+        return RequestFlaw(param: param, message: message(param, .absent))
     }
 }

@@ -116,6 +116,12 @@ struct OpenAICompatibleTests {
         (#""tools":[{"type":"function"},{"type":"web_search"}]"#, "tools[1].type"), (#""tools":[{}]"#, "tools[0].type"),
         (#""tools":[{"type":"function","Type":"web_search"}]"#, "tools[0].type"),
         (#""tools":[{"type":"function","t\u0079pe":"web_search"}]"#, "tools[0].type"),
+        (#""cache_control":{"type":"ephemeral"}"#, "cache_control"), (#""deferred":true"#, "deferred"),
+        (#""data_sources":[{}]"#, "data_sources"), (#""fallbacks":["dear"]"#, "fallbacks"), (#""safety_model":"guard""#, "safety_model"),
+        (#""prompt_logprobs":5"#, "prompt_logprobs"), (#""mm_processor_kwargs":{"max_pixels":9}"#, "mm_processor_kwargs"),
+        (#""mcp_servers":[{}]"#, "mcp_servers"),
+        (#""tools":[{"type":"function"},{"type":"function","cache_control":{"type":"ephemeral"}}]"#, "tools[1].cache_control"),
+        (#""tools":[{"type":"function","function":{"name":"f","Cache_Control":{}}}]"#, "tools[0].function.cache_control"),
     ])
     func `a member that changes the price is refused by name`(member: String, param: String) throws {
         let request = try ChatRequestTests.request(#"{"model":"m","messages":[],\#(member)}"#)
@@ -125,7 +131,8 @@ struct OpenAICompatibleTests {
     @Test(arguments: [
         #""service_tier":"default""#, #""service_tier":null"#, #""store":false"#, #""store":null"#, #""modalities":["text"]"#,
         #""tools":[{"type":"function","function":{"name":"f"}},{"type":"custom"}]"#, #""tools":[]"#, #""temperature":0.7"#,
-        #""reasoning_effort":"low""#, #""response_format":{"type":"json_object"}"#,
+        #""reasoning_effort":"low""#, #""response_format":{"type":"json_object"}"#, #""deferred":false"#, #""cache_control":null"#,
+        #""tools":[{"type":"function","cache_control":null,"function":{"name":"f","cache_control":null}}]"#,
     ])
     func `a member that leaves the price alone passes`(member: String) throws {
         let request = try ChatRequestTests.request(#"{"model":"m","messages":[],\#(member)}"#)

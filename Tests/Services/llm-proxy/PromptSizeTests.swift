@@ -93,6 +93,9 @@ struct PromptSizeTests {
         (#"[{"content":[{"text":"no type"}]}]"#, "messages[0].content[0].type"),
         (#"[{"content":[{"type":"video_url"}]}]"#, "messages[0].content[0].type"), (#"[{"content":[7]}]"#, "messages[0].content[0]"),
         (#"[{"content":{"type":"image_url"}}]"#, "messages[0].content"), (#"[{"audio":{"id":"a"}}]"#, "messages[0].audio"),
+        (#"[{"content":"x","cache_control":{"type":"ephemeral"}}]"#, "messages[0].cache_control"),
+        (#"[{"content":"x","\u0063ache_Control":{}}]"#, "messages[0].cache_control"),
+        (#"[{},{"content":[{"type":"text","text":"x","cache_control":{}}]}]"#, "messages[1].content[0].cache_control"),
         (#"["text"]"#, "messages[0]"), (#"[{"content":[{"type":"text","type":"file"}]}]"#, "messages[0].content[0].type"),
     ])
     func `content without a price is refused by name`(messages: String, param: String) {
