@@ -81,7 +81,7 @@ extension Problem {
         self =
             switch error {
             case .missing(let name): .missingParameter(name)
-            case .wrongType(let name, _), .duplicateKey(let name): .invalidRequest("\(error)", param: name)
+            case .wrongType(let name, _), .duplicateKey(let name): .invalidRequest("\(error).", param: name)
             case .notAnObject, .syntax, .depth, .tooManyMembers, .nameTooLong, .tooManyValues:
                 .invalidJSON("The request body is no valid JSON object: \(error).")
             }

@@ -23,7 +23,7 @@ package enum JSONError: Error, Equatable, Sendable, CustomStringConvertible {
         case .tooManyMembers: "an object has more than \(JSONObject.membersMax) members; send fewer"
         case .nameTooLong: "an object has a name of more than \(JSONObject.nameBytesMax) bytes; use a shorter one"
         case .tooManyValues(let max): "the JSON has more than \(max) values; send fewer"
-        case .duplicateKey(let name): "'\(name)' stands twice"
+        case .duplicateKey(let name): "'\(name)' is given more than once; send it once"
         case .missing(let name): "'\(name)' is missing"
         case .wrongType(let name, let expected): "'\(name)' must be \(expected)"
         }

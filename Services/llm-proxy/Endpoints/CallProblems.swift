@@ -1,6 +1,7 @@
 import Contracts
 import HTTP
 import HTTPWire
+import JSON
 import Values
 
 extension HoldRefusal {
@@ -48,7 +49,7 @@ extension Problem {
     init(_ refusal: ChatRequest.Refusal) {
         self =
             switch refusal {
-            case .malformed(let reason): .invalidJSON("The body is not a JSON object: \(reason).")
+            case .json(let error): Problem(error)
             case .invalid(let param, let message): .invalidRequest(message, param: param)
             }
     }

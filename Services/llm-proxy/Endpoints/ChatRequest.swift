@@ -17,7 +17,8 @@ struct ChatRequest: Sendable {
     let prompt: PromptSize
 
     enum Refusal: Error, Equatable {
-        case malformed(String)
+        /// The body or a member is not the JSON that it must be.
+        case json(JSONError)
         case invalid(param: String, message: String)
 
         init(_ flaw: RequestFlaw) { self = .invalid(param: flaw.param, message: flaw.message) }
@@ -36,58 +37,46 @@ struct ChatRequest: Sendable {
     static let topLogprobsMax: Int64 = 20
 
     init(body: [UInt8]) throws(Refusal) {
-        do {
-            json = try JSONObject(body, valuesMax: Self.valuesMax)
-        } catch {
-            throw .malformed("\(error)")
-        }
-        do {
-            try MemberNames.check(json)
-        } catch {
-            throw Refusal(error)
-        }
-        model = try Self.member("model", "must be a string") { [json] () throws(JSONError) in try json.string("model") }
-        guard !model.isEmpty else { throw .invalid(param: "model", message: "model must not be empty.") }
-        guard let messages = json.member("messages"), messages.kind == .array else {
-            throw .invalid(param: "messages", message: "messages must be an array.")
-        }
-        isStreaming =
-            try Self.member("stream", "must be true or false") { [json] () throws(JSONError) in try json.optionalBool("stream") } ?? false
-        var limits: [Int64] = []
-        for name in ModelLimits.OutputLimitMember.allCases.map(\.rawValue) {
-            let limit = try Self.member(name, "must be an integer") { [json] () throws(JSONError) in try json.optionalInteger(name) }
-            guard let limit else { continue }
-            guard (1...10_000_000).contains(limit) else {
-                throw .invalid(param: name, message: "\(name) must be between 1 and 10000000.")
+        let json: JSONObject
+        do { json = try JSONObject(body, valuesMax: Self.valuesMax) } catch { throw .json(error) }
+        self.json = json
+        do { try MemberNames.check(json) } catch { throw Refusal(error) }
+        do throws(JSONError) {
+            model = try json.string("model")
+            guard let messages = json.member("messages"), messages.kind != .null else { throw .missing("messages") }
+            guard messages.kind == .array else { throw .wrongType("messages", expected: "an array") }
+            isStreaming = try json.optionalBool("stream") ?? false
+            var limits: [Int64] = []
+            for member in ModelLimits.OutputLimitMember.allCases {
+                if let limit = try Self.integer(member.rawValue, of: json, in: 1...10_000_000) { limits.append(limit) }
             }
-            limits.append(limit)
+            outputTokensMax = limits.max()
+            choices = try Self.integer("n", of: json, in: 1...ModelRequest.choicesMax) ?? 1
+            let topLogprobs = try Self.integer("top_logprobs", of: json, in: 0...Self.topLogprobsMax)
+            let hasLogprobs = try json.optionalBool("logprobs") ?? false
+            logprobs = hasLogprobs || topLogprobs != nil ? 1 + (topLogprobs ?? 0) : 0
+            includeUsage = try Self.includeUsage(json)
+        } catch {
+            throw .json(error)
         }
-        outputTokensMax = limits.max()
-        choices = try Self.member("n", "must be an integer") { [json] () throws(JSONError) in try json.optionalInteger("n") } ?? 1
-        guard (1...ModelRequest.choicesMax).contains(choices) else {
-            throw .invalid(param: "n", message: "n must be between 1 and \(ModelRequest.choicesMax).")
-        }
-        let topLogprobs = try Self.member("top_logprobs", "must be an integer") { [json] () throws(JSONError) in
-            try json.optionalInteger("top_logprobs")
-        }
-        guard (0...Self.topLogprobsMax).contains(topLogprobs ?? 0) else {
-            throw .invalid(param: "top_logprobs", message: "top_logprobs must be between 0 and \(Self.topLogprobsMax).")
-        }
-        let hasLogprobs = try Self.member("logprobs", "must be true or false") { [json] () throws(JSONError) in
-            try json.optionalBool("logprobs")
-        }
-        logprobs = hasLogprobs ?? false || topLogprobs != nil ? 1 + (topLogprobs ?? 0) : 0
-        includeUsage = try Self.member("stream_options", "must be an object") { [json] () throws(JSONError) in
-            try json.optionalObject("stream_options")?.optionalBool("include_usage") ?? false
-        }
+        guard !model.isEmpty else { throw .invalid(param: "model", message: "model must not be empty.") }
         prompt = try PromptSize(of: json)
     }
 
-    private static func member<Value>(_ name: String, _ rule: String, _ read: () throws(JSONError) -> Value) throws(Refusal) -> Value {
-        do {
-            return try read()
+    private static func integer(_ name: String, of json: JSONObject, in range: ClosedRange<Int64>) throws(JSONError) -> Int64? {
+        guard let value = try json.optionalInteger(name) else { return nil }
+        guard range.contains(value) else {
+            throw .wrongType(name, expected: "an integer from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
+    }
+
+    private static func includeUsage(_ json: JSONObject) throws(JSONError) -> Bool {
+        guard let options = try json.optionalObject("stream_options") else { return false }
+        do throws(JSONError) {
+            return try options.optionalBool("include_usage") ?? false
         } catch {
-            throw .invalid(param: name, message: "\(name) \(rule).")
+            throw .wrongType("stream_options.include_usage", expected: "true or false")
         }
     }
 

@@ -1,3 +1,4 @@
+import HTTP
 import JSON
 import Testing
 import Values
@@ -17,23 +18,29 @@ struct ChatRequestTests {
         #expect(request.includeUsage)
     }
 
-    @Test(arguments: [
-        (#"{"messages":[]}"#, "model"), (#"{"model":7,"messages":[]}"#, "model"), (#"{"model":"","messages":[]}"#, "model"),
-        (#"{"model":"m"}"#, "messages"), (#"{"model":"m","messages":{}}"#, "messages"),
-        (#"{"model":"m","messages":[],"stream":"yes"}"#, "stream"), (#"{"model":"m","messages":[],"max_tokens":0}"#, "max_tokens"),
-        (#"{"model":"m","messages":[],"max_tokens":1.5}"#, "max_tokens"),
-        (#"{"model":"m","messages":[],"max_completion_tokens":-1}"#, "max_completion_tokens"),
-        (#"{"model":"m","messages":[],"n":0}"#, "n"), (#"{"model":"m","messages":[],"stream_options":1}"#, "stream_options"),
-        (#"{"model":"m","messages":[],"logprobs":5}"#, "logprobs"), (#"{"model":"m","messages":[],"top_logprobs":21}"#, "top_logprobs"),
-        (#"{"model":"m","messages":[],"top_logprobs":-1}"#, "top_logprobs"),
-    ])
-    func `a bad member is refused by name`(text: String, param: String) {
-        let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(text) }
-        guard case .invalid(let named, _) = refusal else {
-            Issue.record("refused as \(String(describing: refusal))")
-            return
-        }
-        #expect(named == param)
+    @Test(
+        arguments: [
+            (#"{"messages":[]}"#, .missingParameter, "model"), (#"{"model":null,"messages":[]}"#, .missingParameter, "model"),
+            (#"{"model":7,"messages":[]}"#, .invalidRequest, "model"), (#"{"model":"","messages":[]}"#, .invalidRequest, "model"),
+            (#"{"model":"m"}"#, .missingParameter, "messages"), (#"{"model":"m","messages":{}}"#, .invalidRequest, "messages"),
+            (#"{"model":"m","messages":null}"#, .missingParameter, "messages"),
+            (#"{"model":"m","messages":[],"stream":"yes"}"#, .invalidRequest, "stream"),
+            (#"{"model":"m","messages":[],"max_tokens":0}"#, .invalidRequest, "max_tokens"),
+            (#"{"model":"m","messages":[],"max_tokens":1.5}"#, .invalidRequest, "max_tokens"),
+            (#"{"model":"m","messages":[],"max_completion_tokens":-1}"#, .invalidRequest, "max_completion_tokens"),
+            (#"{"model":"m","messages":[],"n":0}"#, .invalidRequest, "n"),
+            (#"{"model":"m","messages":[],"stream_options":1}"#, .invalidRequest, "stream_options"),
+            (#"{"model":"m","messages":[],"stream_options":{"include_usage":1}}"#, .invalidRequest, "stream_options.include_usage"),
+            (#"{"model":"m","messages":[],"logprobs":5}"#, .invalidRequest, "logprobs"),
+            (#"{"model":"m","messages":[],"top_logprobs":21}"#, .invalidRequest, "top_logprobs"),
+            (#"{"model":"m","messages":[],"top_logprobs":-1}"#, .invalidRequest, "top_logprobs"),
+            (#"{"model":"m","model":"n","messages":[]}"#, .invalidRequest, "model"),
+        ] as [(String, ErrorCode, String)])
+    func `a bad member is refused by name, with the codes of all services`(text: String, code: ErrorCode, param: String) throws {
+        let refusal = try #require(#expect(throws: ChatRequest.Refusal.self) { try Self.request(text) })
+        let problem = Problem(refusal)
+        #expect((problem.code, problem.param) == (code, param))
+        #expect(problem.message.contains(param) && problem.message.hasSuffix("."))
     }
 
     /// A provider may match names without regard to letter case, and take the last of two values.
@@ -116,11 +123,11 @@ struct ChatRequestTests {
         ] as [(String, String, String)])
     func `a body that is expensive to read is refused by its rule`(name: String, body: String, rule: String) {
         let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(body) }
-        guard case .malformed(let reason) = refusal else {
+        guard case .json(let error) = refusal else {
             Issue.record("refused as \(String(describing: refusal))")
             return
         }
-        #expect(reason.contains(rule))
+        #expect("\(error)".contains(rule))
     }
 
     @Test func `eighty thousand messages are read`() throws {
@@ -128,12 +135,9 @@ struct ChatRequestTests {
         #expect(try Self.request(#"{"model":"m","messages":[\#(messages)]}"#).prompt.messages == 80_000)
     }
 
-    @Test(arguments: ["", "[]", "{", #"{"model":"m","model":"n","messages":[]}"#, "\u{0}"])
-    func `a body that is no JSON object is refused`(text: String) {
-        let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(text) }
-        guard case .malformed = refusal else {
-            Issue.record("refused as \(String(describing: refusal))")
-            return
-        }
+    @Test(arguments: ["", "[]", "{", "\u{0}"])
+    func `a body that is no JSON object is refused`(text: String) throws {
+        let refusal = try #require(#expect(throws: ChatRequest.Refusal.self) { try Self.request(text) })
+        #expect(Problem(refusal).code == .invalidJSON)
     }
 }
