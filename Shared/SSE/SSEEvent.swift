@@ -6,9 +6,9 @@ package struct SSEEvent {
     /// All bytes of the event, its empty line included. An event can have no field at all: a comment
     /// or a second empty line.
     package let raw: UnsafeRawBufferPointer
-    /// The value of the last `event` field; empty if there is none.
+    /// The value of the last `event` field. Empty without that field.
     package let name: UnsafeRawBufferPointer
-    /// The values of the `data` fields, joined by LF. Nil if there is none.
+    /// The values of the `data` fields, joined by LF. Nil without such a field.
     package let data: UnsafeRawBufferPointer?
     /// True if the event came in one read, so that ``raw`` lies in the bytes of that read.
     package let isWhole: Bool
@@ -62,5 +62,24 @@ package struct SSEEvent {
         guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return (line, UnsafeRawBufferPointer(rebasing: line[..<0])) }
         let start = colon + 1 < line.count && line[colon + 1] == 0x20 ? colon + 2 : colon + 1
         return (UnsafeRawBufferPointer(rebasing: line[..<colon]), UnsafeRawBufferPointer(rebasing: line[start...]))
+    }
+}
+
+extension SSEEvent {
+    /// Encodes an event with nothing but data. Data of several lines, separated by LF, gets a field a
+    /// line.
+    package static func encode(_ data: [UInt8]) -> [UInt8] {
+        let field: StaticString = "data: "
+        var event: [UInt8] = []
+        event.reserveCapacity(data.count + 8)
+        func begin() { event.append(contentsOf: UnsafeBufferPointer(start: field.utf8Start, count: field.utf8CodeUnitCount)) }
+        begin()
+        for byte in data {
+            event.append(byte)
+            if byte == 0x0A { begin() }
+        }
+        event.append(0x0A)
+        event.append(0x0A)
+        return event
     }
 }

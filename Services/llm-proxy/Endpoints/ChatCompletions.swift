@@ -4,6 +4,7 @@ import HTTP
 import HTTPWire
 import Identity
 import JSON
+import SSE
 import Telemetry
 import Values
 
@@ -134,6 +135,6 @@ struct ChatCompletions: Sendable {
     }
 
     private func write(_ data: [UInt8], to exchange: Exchange) {
-        exchange.write(Array("data: ".utf8) + data + Array("\n\n".utf8))
+        exchange.write(SSEEvent.encode(data))
     }
 }

@@ -45,14 +45,16 @@ struct OpenAICompatible: ProviderAdapter {
     }
 
     func answer(_ body: [UInt8], _ context: AnswerContext) throws(ProviderFailure) -> WholeAnswer {
-        guard let json = try? JSONObject(body), !json.has("error"), json.member("choices")?.kind == .array,
-            !OpenAIContent.hasFailedChoice(json)
-        else {
-            throw ProviderFailure(.wrongAnswer("with something else than a chat completion"))
+        guard let json = try? JSONObject(body), !json.has("error"), json.member("choices")?.kind == .array else {
+            throw Self.noCompletion
         }
+        let content = OpenAIContent.read(json)
+        guard !content.hasFailed else { throw Self.noCompletion }
         let reported = body.withUnsafeBytes { JSONScan($0)["usage"].flatMap(Usage.init(openAI:)) }
-        return WholeAnswer(json: json, reported: reported, contentBytes: OpenAIContent.bytes(of: json))
+        return WholeAnswer(json: json, reported: reported, contentBytes: content.bytes)
     }
+
+    private static let noCompletion = ProviderFailure(.wrongAnswer("with something else than a chat completion"))
 
     func reader(_ context: AnswerContext) -> any EventReader { OpenAIEvents(context) }
 }

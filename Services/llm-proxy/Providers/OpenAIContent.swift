@@ -1,36 +1,49 @@
 import JSON
 
+/// A choice of an answer, or of a chunk of one, read in one pass.
+struct OpenAIChoice {
+    /// The bytes of text, tool calls and reasoning.
+    private(set) var contentBytes = 0
+    /// True if the choice has a reason for its end.
+    private(set) var isFinished = false
+    /// True if the choice ended with an error of the provider.
+    private(set) var hasFailed = false
+
+    init(_ choice: JSONScan) {
+        choice.forEachMember { name, value in
+            // Most members have another length, so most names are not compared.
+            switch name.count {
+            // Some servers send `text` or a whole message where a delta is expected, or one content in two forms.
+            case 5 where name.elementsEqual("delta".utf8), 7 where name.elementsEqual("message".utf8):
+                contentBytes = max(contentBytes, OpenAIContent.bytes(ofMessage: value))
+            case 4 where name.elementsEqual("text".utf8):
+                contentBytes = max(contentBytes, OpenAIContent.bytes(ofValue: value.bytes))
+            case 5 where name.elementsEqual("error".utf8): hasFailed = hasFailed || !value.isNull
+            case 13 where name.elementsEqual("finish_reason".utf8) && !value.isNull:
+                isFinished = true
+                hasFailed = hasFailed || value.bytes.elementsEqual(#""error""#.utf8)
+            default: break
+            }
+            return true
+        }
+    }
+}
+
 /// The size of the content in answers of OpenAI's shape: text, tool calls and reasoning.
 enum OpenAIContent {
-    static func bytes(of answer: JSONObject) -> Int64 {
-        guard let choices = answer.raw("choices") else { return 0 }
-        var bytes = 0
-        choices.withUnsafeBytes { text in
+    /// Reads all choices of an answer in one piece.
+    /// - Returns: the bytes of their content, and whether the provider reported an error in one.
+    static func read(_ answer: JSONObject) -> (bytes: Int64, hasFailed: Bool) {
+        var (bytes, hasFailed) = (0, false)
+        answer.raw("choices")?.withUnsafeBytes { text in
             JSONScan(text).forEachElement { choice in
-                if let message = choice["message"] { bytes += Self.bytes(ofMessage: message) }
+                let choice = OpenAIChoice(choice)
+                bytes += choice.contentBytes
+                hasFailed = hasFailed || choice.hasFailed
                 return true
             }
         }
-        return Int64(bytes)
-    }
-
-    /// Returns whether a choice of an answer ended with an error of the provider.
-    static func hasFailed(_ choice: JSONScan) -> Bool {
-        if let error = choice["error"], !error.isNull { return true }
-        return choice["finish_reason"].map { $0.bytes.elementsEqual(#""error""#.utf8) } ?? false
-    }
-
-    /// Returns whether any choice of an answer ended with an error of the provider.
-    static func hasFailedChoice(_ answer: JSONObject) -> Bool {
-        guard let choices = answer.raw("choices") else { return false }
-        var hasFailed = false
-        choices.withUnsafeBytes { text in
-            JSONScan(text).forEachElement { choice in
-                hasFailed = Self.hasFailed(choice)
-                return !hasFailed
-            }
-        }
-        return hasFailed
+        return (Int64(bytes), hasFailed)
     }
 
     /// Counts a message, or the delta of one.

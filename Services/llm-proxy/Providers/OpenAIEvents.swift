@@ -12,20 +12,23 @@ struct OpenAIEvents: EventReader {
     mutating func read(_ event: SSEEvent) -> StreamEvent {
         guard !isDone else { return StreamEvent(output: .nothing) }
         if event.name.elementsEqual("error".utf8) { return .failed(.failedMidStream) }
-        guard let data = event.data else { return StreamEvent() }
+        // A comment or an empty event tells a client nothing. The endpoint writes comments of its own.
+        guard let data = event.data, !data.isEmpty else { return StreamEvent(output: .nothing) }
         if data.starts(with: "[DONE]".utf8) {
             isDone = true
             return StreamEvent(output: .nothing, isEnd: true)
         }
+        let chunk = JSONScan(data)
+        guard chunk.isObject else { return .failed(.wrongAnswer("with an event that is no JSON object")) }
         var read = StreamEvent()
         var hasChoices = false
-        JSONScan(data).forEachMember { name, value in
+        chunk.forEachMember { name, value in
             // Most members have another length, so most names are not compared.
             switch name.count {
             case 7 where name.elementsEqual("choices".utf8):
                 value.forEachElement { choice in
                     hasChoices = true
-                    note(choice, &read)
+                    note(OpenAIChoice(choice), &read)
                     return true
                 }
             case 5 where name.elementsEqual("usage".utf8): read.usage = Usage(openAI: value) ?? read.usage
@@ -39,20 +42,13 @@ struct OpenAIEvents: EventReader {
         return read
     }
 
-    private func note(_ choice: JSONScan, _ read: inout StreamEvent) {
-        if OpenAIContent.hasFailed(choice) { read.failure = ProviderFailure(.failedMidStream) }
-        choice.forEachMember { name, value in
-            if name.elementsEqual("delta".utf8) {
-                let bytes = OpenAIContent.bytes(ofMessage: value)
-                guard bytes > 0 else { return true }
-                read.choicesWithContent += 1
-                read.contentBytes += Int64(bytes)
-            } else if name.elementsEqual("finish_reason".utf8), !value.isNull, context.choices == 1 {
-                // Several choices finish one by one, so only the end marker ends them all.
-                read.isEnd = true
-            }
-            return true
-        }
+    private func note(_ choice: OpenAIChoice, _ read: inout StreamEvent) {
+        if choice.hasFailed { read.failure = ProviderFailure(.failedMidStream) }
+        // Several choices finish one by one, so only the end marker ends them all.
+        if choice.isFinished, context.choices == 1 { read.isEnd = true }
+        guard choice.contentBytes > 0 else { return }
+        read.choicesWithContent += 1
+        read.contentBytes += Int64(choice.contentBytes)
     }
 
     /// Holds the usage back. Some servers report it together with content: a client that did not ask
@@ -70,7 +66,7 @@ struct OpenAIEvents: EventReader {
         } else {
             var event = JSONSplice(json)
             event.remove("usage")
-            read.output = .instead(Array("data: ".utf8) + event.apply() + Array("\n\n".utf8))
+            read.output = .instead(SSEEvent.encode(event.apply()))
         }
     }
 }

@@ -82,12 +82,12 @@ struct OpenAICompatibleTests {
             (#"{"error":{"message":"a long story about why there is no answer"}}"#, nil, 0, 0, 0, true),
             (#"{"choices":[{"message":{"role":"assistant","content":"","annotations":[]}}]}"#, 7, 0, 7, 0, false),
         ] as [(String, Int64?, Int64, Int64, Int64, Bool)])
-    func `an answer is charged as reported, else as counted, and not at all when there is none`(
+    func `an answer is charged as reported, otherwise as counted, and a body without an answer is free`(
         answer: String, reportedPrompt: Int64?, reportedCompletion: Int64, prompt: Int64, completion: Int64, isEstimated: Bool
     ) throws {
         let reported = reportedPrompt.map { Usage(promptTokens: $0, completionTokens: reportedCompletion) }
         let json = try JSONObject(Array(answer.utf8))
-        let whole = WholeAnswer(json: json, reported: reported, contentBytes: OpenAIContent.bytes(of: json))
+        let whole = WholeAnswer(json: json, reported: reported, contentBytes: OpenAIContent.read(json).bytes)
         let delivered = whole.delivered(promptTokens: 99)
         #expect(delivered.usage == Usage(promptTokens: prompt, completionTokens: completion))
         #expect(delivered.isEstimated == isEstimated)

@@ -159,14 +159,14 @@ struct ProviderRuleTests {
         }
     }
 
-    @Test func `the bytes of a stream go on unchanged but for its end, comments and field order included`() async throws {
+    @Test func `events with data go on with their bytes and the order of their fields, and others are dropped`() async throws {
         try await ProxyUnderTest.with { proxy in
             let (caller, provider) = try await started(proxy, stream: true)
             let stream =
-                ": processing\r\n\r\nid: 1\r\nevent: chunk\r\ndata: {\"choices\" : [ {\"delta\":{\"content\":\"x\"}}]}\r\n\r\n"
+                ": note\r\nid: 1\r\nevent: chunk\r\ndata: {\"choices\" : [ {\"delta\":{\"content\":\"x\"}}]}\r\n\r\n"
                 + "data: {\"choices\":[\ndata: {\"delta\":{\"content\":\"y\"}}]}\n\n"
             provider.begin()
-            for byte in stream { provider.write(String(byte)) }
+            for byte in ": processing\r\n\r\n" + stream { provider.write(String(byte)) }
             provider.finish()
             try await until("the answer is over") { caller.isOver }
             #expect(caller.text == stream + "data: [DONE]\n\n")

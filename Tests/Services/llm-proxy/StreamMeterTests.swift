@@ -47,10 +47,11 @@ struct StreamMeterTests {
         #expect(!meter.isEnded)
     }
 
-    @Test func `carriage returns and comments are forwarded, in events and at their ends`() {
-        let stream = ": keep-alive\r\n\r\n" + Self.hello.replacing("\n", with: "\r\n") + "data: [DONE]\r\n\r\n"
+    @Test func `carriage returns are forwarded, and events without data are not`() {
+        let empty = ": keep-alive\r\n\r\nevent: ping\r\n\r\nid: 7\r\n\r\ndata:\r\n\r\n"
+        let stream = empty + Self.hello.replacing("\n", with: "\r\n") + "data: [DONE]\r\n\r\n"
         let (meter, forwarded) = Self.read(stream, cutAt: [])
-        #expect(forwarded == ": keep-alive\r\n\r\n" + Self.hello.replacing("\n", with: "\r\n"))
+        #expect(forwarded == Self.hello.replacing("\n", with: "\r\n"))
         #expect(meter.isEnded)
     }
 
@@ -267,14 +268,39 @@ struct StreamMeterTests {
     }
 
     @Test(arguments: [
-        "data: {\"usage\":{\"prompt_tokens\":-5}}\n\n", "data: {\"usage\":\n\n", "data:\n\n", "usage\n",
+        "data: {\"usage\":{\"prompt_tokens\":-5}}\n\n", "data: {\"usage\":\n\n", "usage\n\ndata: {}\n\n",
         "data: {\"choices\":[{\"delta\":{}]}\n\n",
     ])
     func `malformed events are forwarded and not counted`(text: String) {
         var (meter, forwarded) = Self.read(text, cutAt: [])
         meter.finish { forwarded += String(decoding: $0, as: UTF8.self) }
-        #expect(forwarded == (text.hasSuffix("\n\n") ? text : text + "\n\n"))
+        #expect(forwarded == text.replacing("usage\n\n", with: ""))
         #expect(meter.usage == nil)
         #expect(meter.outputTokensDelivered == 0)
+    }
+
+    @Test(arguments: ["data: secret text", "data: [1]", "data: \"text\"", "data: 7", "data: null"])
+    func `data that is no object breaks the stream`(event: String) {
+        let (meter, forwarded) = Self.read(Self.hello + event + "\n\n" + Self.hello, cutAt: [])
+        #expect(meter.failure?.kind == .wrongAnswer("with an event that is no JSON object"))
+        #expect(forwarded == Self.hello)
+    }
+
+    @Test(arguments: [
+        #""text":"12345678""#, #""message":{"role":"assistant","content":"12345678"}"#,
+        #""delta":{"content":"12345678"},"message":{"content":"1234"},"text":"""#,
+    ])
+    func `content in another member than the delta is counted, once for each choice`(member: String) {
+        let meter = Self.read(#"data: {"choices":[{"index":0,\#(member)}]}"# + "\n\n", cutAt: []).meter
+        #expect((meter.contentEvents, meter.outputTokensDelivered) == (1, 2))
+    }
+
+    @Test func `usage over several lines stays one event`() throws {
+        let lines = [#"{"choices":[{"delta":{}}],"#, #""usage":{"prompt_tokens":1,"completion_tokens":2},"#, #""id":1}"#]
+        let event = lines.map { "data: \($0)\n" }.joined() + "\n"
+        let (meter, forwarded) = Self.read(event, cutAt: [])
+        #expect(meter.usage == Usage(promptTokens: 1, completionTokens: 2))
+        #expect(forwarded.split(separator: "\n", omittingEmptySubsequences: true).allSatisfy { $0.hasPrefix("data: ") })
+        #expect(!forwarded.contains("usage"))
     }
 }

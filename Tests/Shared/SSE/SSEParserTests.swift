@@ -112,4 +112,10 @@ struct SSEParserTests {
         #expect(parser.isBroken)
         #expect(count == 1)
     }
+
+    @Test(arguments: ["", "{}", "a\nb", "\n", "a\n\nb"])
+    func `data that is encoded is read again as it was`(data: String) {
+        let event = String(decoding: SSEEvent.encode(Array(data.utf8)), as: UTF8.self)
+        #expect(Self.events(event) == [Event(data: data, raw: event)])
+    }
 }
