@@ -26,7 +26,8 @@ struct Anthropic: ProviderAdapter {
     func flaw(in request: ModelRequest) -> RequestFlaw? {
         if let flaw = missingCapability(in: request) ?? PricedMembers.flaw(in: request.json) { return flaw }
         for member in request.json.members where member.kind != .null && !Self.known.contains(member.name) {
-            return unsupported(member.name, by: request)
+            return RequestFlaw(
+                param: member.name, message: "\(member.name) is not supported by the model '\(request.model)'; remove it.")
         }
         for name in ["temperature", "top_p"] where request.json.has(name) && request.json.member(name)?.kind != .number {
             return RequestFlaw(param: name, message: "\(name) must be a number.")
@@ -34,47 +35,8 @@ struct Anthropic: ProviderAdapter {
         if stopSequences(request.json) == nil {
             return RequestFlaw(param: "stop", message: "stop must be a string or an array of strings.")
         }
-        for (index, message) in ((try? request.json.array("messages")) ?? []).enumerated() {
-            if let flaw = flaw(in: message.object, at: "messages[\(index)]", of: request) { return flaw }
-        }
+        do throws(RequestFlaw) { _ = try AnthropicMessage.all(of: request) } catch { return error }
         return nil
-    }
-
-    private func unsupported(_ place: String, by request: ModelRequest) -> RequestFlaw {
-        RequestFlaw(param: place, message: "\(place) is not supported by the model '\(request.model)'; remove it.")
-    }
-
-    private func flaw(in message: JSONObject?, at place: String, of request: ModelRequest) -> RequestFlaw? {
-        guard let message, let role = try? message.string("role"), ["system", "developer", "user", "assistant"].contains(role) else {
-            return RequestFlaw(
-                param: "\(place).role", message: "\(place).role must be 'system', 'developer', 'user' or 'assistant' for this model.")
-        }
-        for member in message.members where member.kind != .null && !["role", "content", "name"].contains(member.name) {
-            return unsupported("\(place).\(member.name)", by: request)
-        }
-        guard texts(of: message) != nil else {
-            return RequestFlaw(param: "\(place).content", message: "\(place).content must be a text or an array of text parts.")
-        }
-        return nil
-    }
-
-    /// Returns the texts of a message as JSON strings. Nil if its content is not text alone.
-    private func texts(of message: JSONObject) -> [[UInt8]]? {
-        if message.member("content")?.kind == .string { return message.raw("content").map { [Array($0)] } }
-        guard let parts = try? message.array("content") else { return nil }
-        var texts: [[UInt8]] = []
-        for part in parts {
-            if case .string(let text) = part {
-                var json = JSONWriter()
-                json.string(text)
-                texts.append(json.bytes)
-            } else if let object = part.object, object.member("text")?.kind == .string, let text = object.raw("text") {
-                texts.append(Array(text))
-            } else {
-                return nil
-            }
-        }
-        return texts
     }
 
     /// Returns the stop sequences, none if the client set none. Nil if they are not strings.
@@ -86,21 +48,22 @@ struct Anthropic: ProviderAdapter {
         return texts.count == values.count ? texts : nil
     }
 
-    func body(of request: ModelRequest, for model: Catalogue.Model, limit: OutputLimit) -> [UInt8] {
+    func body(of request: ModelRequest, for model: Catalogue.Model, limit: OutputLimit) throws(RequestFlaw) -> [UInt8] {
         let json = request.json
-        let messages = ((try? json.array("messages")) ?? []).compactMap(\.object)
+        let messages = try AnthropicMessage.all(of: request)
         return JSONWriter.object(reserving: json.bytes.count + 256) { body in
             body.field("model", model.providerModel)
             // The provider requires a limit, so the model's own cap is sent too.
             body.field("max_tokens", limit.tokens)
             body.field("stream", request.isStreaming)
-            let system = messages.filter(isSystem)
-            if !system.isEmpty { body.array("system") { list in for message in system { write(textsOf: message, to: &list) } } }
+            if messages.contains(where: \.isSystem) {
+                body.array("system") { list in for message in messages where message.isSystem { write(message, of: json, to: &list) } }
+            }
             body.array("messages") { list in
-                for message in messages where !isSystem(message) {
+                for message in messages where !message.isSystem {
                     list.object { entry in
-                        entry.field("role", (try? message.string("role")) ?? "user")
-                        entry.array("content") { write(textsOf: message, to: &$0) }
+                        entry.field("role", message.role)
+                        entry.array("content") { write(message, of: json, to: &$0) }
                     }
                 }
             }
@@ -112,15 +75,11 @@ struct Anthropic: ProviderAdapter {
         }
     }
 
-    private func isSystem(_ message: JSONObject) -> Bool {
-        ["system", "developer"].contains((try? message.string("role")) ?? "")
-    }
-
-    private func write(textsOf message: JSONObject, to list: inout JSONWriter) {
-        for text in texts(of: message) ?? [] {
+    private func write(_ message: AnthropicMessage, of request: JSONObject, to list: inout JSONWriter) {
+        for text in message.texts {
             list.object { part in
                 part.field("type", "text")
-                part.field("text", raw: text)
+                part.field("text", raw: request.bytes[text])
             }
         }
     }

@@ -46,7 +46,7 @@ enum MemberNames {
     }
 
     /// Decodes a name as it stands in the text, without its quotes.
-    private static func text(of name: UnsafeRawBufferPointer) -> String {
+    static func text(of name: UnsafeRawBufferPointer) -> String {
         let quoted = [UInt8(ascii: "\"")] + name + [UInt8(ascii: "\"")]
         return quoted.withUnsafeBytes { JSONScan($0).string } ?? ""
     }

@@ -16,7 +16,8 @@ protocol ProviderAdapter: Sendable {
     var path: String { get }
     /// Returns the fields that carry the key and the version of the interface.
     func credentials(_ key: String) -> HeaderBlock
-    func body(of request: ModelRequest, for model: Catalogue.Model, limit: OutputLimit) -> [UInt8]
+    /// - Throws: a flaw that ``flaw(in:)`` finds too. No part of a request is left out instead.
+    func body(of request: ModelRequest, for model: Catalogue.Model, limit: OutputLimit) throws(RequestFlaw) -> [UInt8]
 
     /// Reads an answer in one piece.
     func answer(_ body: [UInt8], _ context: AnswerContext) throws(ProviderFailure) -> WholeAnswer

@@ -41,8 +41,14 @@ final class ProviderConnections: @unchecked Sendable {
     /// Starts a call. It can be cancelled from here on.
     func send(_ request: ModelRequest, to model: Catalogue.Model, limit: OutputLimit) throws(ProviderFailure) -> ProviderCall {
         let way = try way(to: model.provider)
+        let body: [UInt8]
+        do throws(RequestFlaw) {
+            body = try way.adapter.body(of: request, for: model, limit: limit)
+        } catch {
+            throw ProviderFailure(.refusedRequest(status: 400, message: error.message, param: error.param))
+        }
         let answer = way.pool.begin(
-            method: "POST", target: way.target, headers: way.headers, body: way.adapter.body(of: request, for: model, limit: limit),
+            method: "POST", target: way.target, headers: way.headers, body: body,
             firstByteWithin: request.isStreaming ? timing.firstByteWithin : timing.answerWithin)
         return ProviderCall(answer, of: way.adapter, to: request, model: model, longest: timing.longest, on: loop)
     }

@@ -16,7 +16,7 @@ struct AnthropicTests {
     private func body(_ text: String, limit: OutputLimit = .init(tokens: 64, isSent: false, isClamped: false)) throws -> JSONObject {
         var model = CallBoundTests.model()
         model.providerModel = "claude-sonnet-4-5"
-        return try JSONObject(Anthropic().body(of: request(text), for: model, limit: limit))
+        return try JSONObject(try Anthropic().body(of: request(text), for: model, limit: limit))
     }
 
     @Test func `a request is translated: the limit is always sent, and the system prompt leaves the messages`() throws {
@@ -62,6 +62,12 @@ struct AnthropicTests {
             (#"{"role":"assistant","content":null}"#, "messages[0].content"),
             (#"{"role":"assistant","content":"x","tool_calls":[]}"#, "messages[0].tool_calls"),
             (#"{"role":"user","content":[{"type":"refusal","refusal":"no"}]}"#, "messages[0].content"),
+            (#"{"role":"user","content":"x","content":"y"}"#, "messages[0].content"),
+            (#"{"role":"user","role":"assistant","content":"x"}"#, "messages[0].role"),
+            (#"{"role":"user","content":[{"type":"text","text":"x","text":"y"}]}"#, "messages[0].content"),
+            (#"{"role":"user","content":[{"type":"text","text":7}]}"#, "messages[0].content"),
+            (#"{"role":"user","content":"x","t\u006fol_calls":[]}"#, "messages[0].tool_calls"),
+            ("{" + (0..<300).map { #""name\#($0)":null,"# }.joined() + #""role":"tool","content":"x"}"#, "messages[0].role"),
             (#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"u"}}]}"#, "messages"),
         ] as [(String, String)])
     func `a message that is not text is refused by name`(message: String, param: String) throws {
@@ -93,6 +99,16 @@ struct AnthropicTests {
         let failure = #expect(throws: ProviderFailure.self) { try Anthropic().answer(Array(body.utf8), Self.context) }
         #expect(failure?.description.contains("secret") == false)
         #expect(failure?.fault == .provider)
+    }
+
+    /// The message that the client repeats a member in is not left out.
+    @Test func `a request with a flawed message has no body`() throws {
+        let request = try request(#"{"model":"m","messages":[{"role":"user","content":"x"},{"role":"user","content":"a","content":"b"}]}"#)
+        let flaw = #expect(throws: RequestFlaw.self) {
+            try Anthropic().body(of: request, for: CallBoundTests.model(), limit: .init(tokens: 64, isSent: false, isClamped: false))
+        }
+        #expect(flaw?.param == "messages[1].content")
+        #expect(flaw?.message == "messages[1].content is given more than once; send it once.")
     }
 
     // MARK: Streams
