@@ -7,6 +7,8 @@ struct AnthropicEvents: EventReader {
     private let context: AnswerContext
     private var id = ""
     private var usage = AnthropicUsage()
+    /// True once the client got the reason why the answer ended.
+    private var hasFinished = false
     private var isDone = false
 
     init(_ context: AnswerContext) { self.context = context }
@@ -18,13 +20,17 @@ struct AnthropicEvents: EventReader {
         case "message_start": return start(json)
         case "content_block_start":
             // Other blocks come only after a request for them, and no request asks for one.
-            guard json["content_block"]?["type"]?.string == "text" else { return .failed(.wrongAnswer("with content that is not text")) }
-            return StreamEvent(output: .nothing)
-        case "content_block_delta": return delta(json)
-        case "message_delta": return end(json)
+            guard let block = json["content_block"], block["type"]?.string == "text" else {
+                return .failed(.wrongAnswer("with content that is not text"))
+            }
+            return content(block["text"])
+        case "content_block_delta":
+            guard let delta = json["delta"], delta["type"]?.string == "text_delta" else { return StreamEvent(output: .nothing) }
+            return content(delta["text"])
+        case "message_delta": return change(json)
         case "message_stop":
             isDone = true
-            return StreamEvent(output: .nothing, isEnd: true)
+            return StreamEvent(output: hasFinished ? .nothing : .instead(finish("stop")), isEnd: true)
         case "error": return .failed(.failedMidStream)
         default: return StreamEvent(output: .nothing)
         }
@@ -43,34 +49,45 @@ struct AnthropicEvents: EventReader {
             }
             choice.field("finish_reason", nil as String?)
         }
-        return StreamEvent(output: .instead(event(chunk)), usage: usage.tokens)
+        return StreamEvent(output: .instead(SSEEvent.encode(chunk)), usage: usage.tokens)
     }
 
-    private func delta(_ json: JSONScan) -> StreamEvent {
-        guard let delta = json["delta"], delta["type"]?.string == "text_delta", let text = delta["text"], text.string != nil else {
-            return StreamEvent(output: .nothing)
-        }
+    /// Passes a text on. A block may begin with one, before its deltas.
+    private func content(_ text: JSONScan?) -> StreamEvent {
+        guard let text, text.string?.isEmpty == false else { return StreamEvent(output: .nothing) }
         let chunk = chunk { choice in
             choice.object("delta") { $0.field("content", raw: text.bytes) }
             choice.field("finish_reason", nil as String?)
         }
-        let bytes = OpenAIContent.bytes(ofValue: text.bytes)
-        return StreamEvent(output: .instead(event(chunk)), choicesWithContent: bytes > 0 ? 1 : 0, contentBytes: Int64(bytes))
+        return StreamEvent(
+            output: .instead(SSEEvent.encode(chunk)), choicesWithContent: 1,
+            contentBytes: Int64(OpenAIContent.bytes(ofValue: text.bytes)))
     }
 
-    private mutating func end(_ json: JSONScan) -> StreamEvent {
-        if let reported = json["usage"] { usage.update(reported) }
-        let reason = Self.finishReason(json["delta"]?["stop_reason"]?.string)
-        let last = chunk { choice in
-            choice.object("delta") { _ in }
-            choice.field("finish_reason", reason)
+    /// Takes usage, a reason for the end, or both. The answer may go on, and more changes may come.
+    private mutating func change(_ json: JSONScan) -> StreamEvent {
+        var event = StreamEvent(output: .nothing)
+        if let reported = json["usage"], usage.update(reported) {
+            event.usage = usage.tokens
+            event.usageChunk = JSONWriter.object { chunk in
+                writeHead(of: &chunk)
+                chunk.array("choices") { _ in }
+                chunk.object("usage") { usage.write(to: &$0) }
+            }
         }
-        let total = JSONWriter.object { chunk in
-            writeHead(of: &chunk)
-            chunk.array("choices") { _ in }
-            chunk.object("usage") { usage.write(to: &$0) }
+        if !hasFinished, let reason = json["delta"]?["stop_reason"]?.string {
+            hasFinished = true
+            event.output = .instead(finish(Self.finishReason(reason)))
         }
-        return StreamEvent(output: .instead(event(last)), usage: usage.tokens, usageChunk: total)
+        return event
+    }
+
+    private func finish(_ reason: String) -> [UInt8] {
+        SSEEvent.encode(
+            chunk { choice in
+                choice.object("delta") { _ in }
+                choice.field("finish_reason", reason)
+            })
     }
 
     private func chunk(_ write: (inout JSONWriter) -> Void) -> [UInt8] {
@@ -91,8 +108,6 @@ struct AnthropicEvents: EventReader {
         chunk.field("created", context.createdAt)
         chunk.field("model", context.model)
     }
-
-    private func event(_ data: [UInt8]) -> [UInt8] { Array("data: ".utf8) + data + Array("\n\n".utf8) }
 
     static func finishReason(_ stopReason: String?) -> String {
         switch stopReason {
@@ -119,14 +134,18 @@ struct AnthropicUsage: Hashable, Sendable {
     }
 
     /// Takes the counts that are present. A count that no call can have is not believed.
-    mutating func update(_ usage: JSONScan) {
+    /// - Returns: true if there is a count of output.
+    @discardableResult
+    mutating func update(_ usage: JSONScan) -> Bool {
         func count(_ name: StaticString) -> Int64? {
             usage[name]?.integer.flatMap { (0...Usage.reportedMax).contains($0) ? $0 : nil }
         }
         input = count("input_tokens") ?? input
         cacheWrite = count("cache_creation_input_tokens") ?? cacheWrite
         cacheRead = count("cache_read_input_tokens") ?? cacheRead
-        output = count("output_tokens") ?? output
+        let counted = count("output_tokens")
+        output = counted ?? output
+        return counted != nil
     }
 
     var tokens: Usage { Usage(promptTokens: input + cacheWrite + cacheRead, completionTokens: output) }

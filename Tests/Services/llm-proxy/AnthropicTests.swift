@@ -174,6 +174,57 @@ struct AnthropicTests {
         #expect(!forwarded.contains("secret") && !forwarded.contains("length"))
     }
 
+    private static func delta(_ text: String) -> String {
+        #"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"\#(text)"}}"#
+    }
+
+    /// Returns the texts and the reasons for the end that a client reads.
+    private func chunks(_ forwarded: String) throws -> (texts: [String], reasons: [String]) {
+        let choices = try forwarded.split(separator: "\n\n").map { event in
+            try #require(JSONObject(Array(event.dropFirst(6).utf8)).array("choices").first?.object)
+        }
+        return (
+            try choices.compactMap { try $0.object("delta").optionalString("content") }.filter { !$0.isEmpty },
+            try choices.compactMap { try $0.optionalString("finish_reason") }
+        )
+    }
+
+    @Test func `text at the start of a block is passed on and counted`() throws {
+        var events = Self.stream
+        events[1] = #"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"12345678"}}"#
+        let (meter, forwarded) = read(Self.events(Array(events[..<2])))
+        #expect(try chunks(forwarded).texts == ["12345678"])
+        #expect((meter.contentEvents, meter.outputTokensDelivered) == (1, 2))
+    }
+
+    @Test func `a change without a reason reports usage, and does not end the answer`() throws {
+        let usage = #"{"type":"message_delta","delta":{"stop_reason":null},"usage":{"output_tokens":2}}"#
+        let events = Array(Self.stream[..<4]) + [usage] + Array(Self.stream[4...])
+        let (meter, forwarded) = read(Self.events(events))
+        #expect(try chunks(forwarded).reasons == ["length"])
+        #expect(meter.isEnded)
+        #expect(meter.delivered(promptTokens: 9) == (Usage(promptTokens: 25, completionTokens: 15), false))
+        let unended = read(Self.events(Array(events[..<5]))).meter
+        #expect(!unended.isEnded)
+        #expect(unended.delivered(promptTokens: 9) == (Usage(promptTokens: 25, completionTokens: 2), false))
+    }
+
+    @Test(arguments: [#""delta":{"stop_reason":"end_turn"}"#, #""delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":30}"#])
+    func `a change without a count of output reports no usage`(members: String) {
+        let change = #"{"type":"message_delta",\#(members)}"#
+        let first = #"{"type":"message_delta","usage":{"output_tokens":1}}"#
+        let (meter, _) = read(Self.events([Self.stream[0], Self.delta("12345678"), first, Self.delta("12345678"), change, Self.stream[7]]))
+        #expect(meter.isEnded)
+        #expect(meter.delivered(promptTokens: 9).usage.completionTokens == 4)
+    }
+
+    @Test func `a stream that stops without a reason is whole, ends with 'stop', and is counted`() throws {
+        let (meter, forwarded) = read(Self.events([Self.stream[0], Self.delta("12345678"), Self.stream[7]]))
+        #expect(try chunks(forwarded).reasons == ["stop"])
+        #expect(meter.isEnded)
+        #expect(meter.delivered(promptTokens: 9) == (Usage(promptTokens: 25, completionTokens: 2), true))
+    }
+
     @Test(arguments: [
         "{", "[]", "null", #"{"type":7}"#, #"{"type":"message_start"}"#,
         #"{"type":"content_block_delta","delta":{"type":"text_delta","text":7}}"#,
