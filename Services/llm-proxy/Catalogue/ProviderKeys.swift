@@ -37,7 +37,9 @@ struct ProviderKeys: Sendable {
         for entry in providers {
             guard let endpoint = entry.provider.endpoint, let value = try secret(entry.provider.apiKeyVariable) else { continue }
             let binding = Binding(variable: entry.provider.apiKeyVariable, origin: endpoint.origin.lowercased())
-            keys[binding] = Key(value, mayCallPrivateAddresses: entry.isPrivateNetwork)
+            // Two entries with one key and address are one destination, so their order does not matter.
+            let isPrivate = entry.isPrivateNetwork || keys[binding]?.mayCallPrivateAddresses == true
+            keys[binding] = Key(value, mayCallPrivateAddresses: isPrivate)
             variables.insert(entry.provider.apiKeyVariable)
         }
     }

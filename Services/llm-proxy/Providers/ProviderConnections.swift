@@ -69,7 +69,7 @@ final class ProviderConnections: @unchecked Sendable {
             throw ProviderFailure(.disabled("The key of the provider '\(provider.name)' belongs to another address."))
         }
         var configuration = pools
-        configuration.permits = key.mayCallPrivateAddresses ? .all : provider.isLoopback ? .loopback : .global
+        configuration.permits = provider.isLoopback ? .loopback : key.mayCallPrivateAddresses ? .privateNetworks : .global
         let way = Way(
             adapter: adapter, pool: try pool(origin, configuration), target: Array((endpoint.path + adapter.path).utf8),
             headers: headers(adapter.credentials(key.secret)))

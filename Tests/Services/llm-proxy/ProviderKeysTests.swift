@@ -34,4 +34,13 @@ struct ProviderKeysTests {
         #expect(found(keys, "C", "https://c") == "missing")
         #expect(found(keys, "PATH", "https://c") == "missing")
     }
+
+    @Test(arguments: [[true, false], [false, true], [false, false]])
+    func `the order of two entries for one address does not decide about private networks`(flags: [Bool]) throws {
+        let keys = ProviderKeys(of: flags.map { entry("https://a.example.com", "A", isPrivate: $0) }) { Secret("key " + $0) }
+        guard case .known(let key) = keys.key(of: "A", for: "https://a.example.com") else { throw NoKey() }
+        #expect(key.mayCallPrivateAddresses == flags.contains(true))
+    }
+
+    private struct NoKey: Error {}
 }

@@ -39,10 +39,11 @@ struct ResolverTests {
         return (answers, lookups.withLock { $0 })
     }
 
-    /// Asks for a host that the name server gives a private, a loopback and a public address.
+    /// Asks for a host that the name server gives private, loopback, link-local and public addresses.
     private func permitted(_ permits: PermittedAddresses, host: String = "a.test") async throws -> String {
         let lookup = HostLookup { _, port in
-            .success(["10.0.0.1", "127.0.0.1", "8.8.8.8"].compactMap { HostLookup.address($0, port: port) })
+            let hosts = ["10.0.0.1", "127.0.0.1", "169.254.169.254", "fd12::1", "fe80::1", "8.8.8.8"]
+            return .success(hosts.compactMap { HostLookup.address($0, port: port) })
         }
         return try await Task(executorPreference: loop) {
             let origin = Origin(scheme: .http, host: host, port: 80)
@@ -58,12 +59,15 @@ struct ResolverTests {
     }
 
     @Test func `addresses that are not permitted are left out after the look-up`() async throws {
-        #expect(try await permitted(.all) == #"["10.0.0.1", "127.0.0.1", "8.8.8.8"]"#)
+        #expect(try await permitted(.all) == #"["10.0.0.1", "127.0.0.1", "169.254.169.254", "fd12::1", "fe80::1", "8.8.8.8"]"#)
+        #expect(try await permitted(.privateNetworks) == #"["10.0.0.1", "fd12::1", "8.8.8.8"]"#)
         #expect(try await permitted(.global) == #"["8.8.8.8"]"#)
         #expect(try await permitted(.loopback) == #"["127.0.0.1"]"#)
         #expect(try await permitted(.global, host: "8.8.8.8") == #"["8.8.8.8"]"#)
         for host in ["127.0.0.1", "169.254.169.254"] {
-            #expect(try await permitted(.global, host: host).contains("leads to addresses that are not permitted"))
+            for permits in [PermittedAddresses.global, .privateNetworks] {
+                #expect(try await permitted(permits, host: host).contains("leads to addresses that are not permitted"))
+            }
         }
     }
 
