@@ -96,7 +96,7 @@ struct Routes: HTTPDoor {
     }
 
     func me(_ request: Request, caller: Principal) async throws -> Response {
-        async let available = credits(caller.accountID)
+        async let available = mayReadCredits(caller) ? credits(caller.accountID) : nil
         let found = try await accounts.pool.withConnection { connection in
             try await connection.pipeline(
                 FindUser(id: caller.userID), LiveSessions(userID: caller.userID, now: accounts.clock()))
@@ -122,6 +122,11 @@ struct Routes: HTTPDoor {
                 }
             }
         }
+    }
+
+    /// A key without the scope must not learn by this route what the ledger refuses it.
+    private func mayReadCredits(_ caller: Principal) -> Bool {
+        (try? caller.check(.credential(scope: "credits"))) != nil
     }
 
     // MARK: API keys
@@ -243,7 +248,7 @@ extension Routes {
 extension ClientInfo {
     init(_ request: Request) {
         address = request.clientAddress?.description
-        rateLimitKey = request.clientAddress.flatMap { $0.isLoopback ? nil : $0.clientPrefix }
+        rateLimitKey = request.isFromThisMachine ? nil : request.clientAddress?.clientPrefix
         userAgent = request.headers.string(for: "user-agent").flatMap { Self.isPrintable($0) ? String($0.prefix(256)) : nil }
     }
 

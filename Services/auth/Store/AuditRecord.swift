@@ -4,8 +4,8 @@ import Values
 /// The address and the program of a client, as they are recorded.
 struct ClientInfo: Sendable {
     var address: String?
-    /// The network whose failures are counted together: an IPv4 address or an IPv6 /64. Nil for this
-    /// machine itself, whose clients would share one count.
+    /// The network whose failures are counted together: an IPv4 address or an IPv6 /64. Nil for a
+    /// program on this machine that connects without a proxy.
     var rateLimitKey: String?
     var userAgent: String?
 

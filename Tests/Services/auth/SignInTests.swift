@@ -45,6 +45,20 @@ import Values
         }
     }
 
+    @Test func `a key without the scope credits sees no credits`() async throws {
+        try await AuthUnderTest.with(credits: Credits(nano: 5_000_000_000)) { auth in
+            let member = try await auth.register()
+            for (scopes, credits) in [(#"["llm"]"#, nil), (#"["llm","credits"]"#, "5"), ("[]", "5")] as [(String, String?)] {
+                let made = try await auth.ask("POST", "/api/keys", #"{"name":"k","scopes":\#(scopes)}"#, token: member.accessToken)
+                let me = try await auth.ask("GET", "/api/auth/me", token: try made.string("key"))
+                #expect(me.status == 200)
+                #expect(try me.json().optionalDecimalText("credits") == credits, "\(scopes)")
+            }
+            let me = try await auth.ask("GET", "/api/auth/me", token: member.accessToken)
+            #expect(try me.json().optionalDecimalText("credits") == "5")
+        }
+    }
+
     @Test func `sign-in accepts the right password in any spelling of the address, also under the alias`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register("bob@example.com")
@@ -154,6 +168,10 @@ import Values
                 let status = try await attempt(from: "2001:db8:1:2::\(host)")
                 #expect(status == 401)
             }
+            // The word of a header does not make a client a program of this machine.
+            for _ in 0..<50 { _ = try await attempt(from: "127.0.0.1") }
+            let local = try await attempt(from: "127.0.0.1")
+            #expect(local == 429)
             let (neighbour, network) = (try await attempt(from: "2001:db8:1:2:ff::"), try await attempt(from: "2001:db8:1:3::"))
             #expect((neighbour, network) == (429, 401))
         }
