@@ -23,12 +23,6 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         case closed
     }
 
-    private enum Framing {
-        case none
-        case chunked
-        case untilClose
-    }
-
     let loop: EventLoop
     let server: HTTPServer
     private let descriptor: Int32
@@ -48,10 +42,8 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
 
     // The answer that is being written.
     private var exchange: Exchange?
-    private var keepsAlive = true
-    private var isHTTP11 = true
+    private var encoder = AnswerEncoder()
     private var clientAskedToClose = false
-    private var framing = Framing.none
     private var output: [UInt8] = []
     private var outputOffset = 0
     private var isFlushScheduled = false
@@ -240,9 +232,8 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     private func start(refusal: Problem? = nil) {
         phase = .answering
         readDeadline = .never
-        isHTTP11 = parser.isHTTP11
+        encoder = AnswerEncoder(isHTTP11: parser.isHTTP11, keepsAlive: parser.keepsAlive && refusal == nil)
         clientAskedToClose = !parser.keepsAlive && refusal == nil
-        keepsAlive = parser.keepsAlive && refusal == nil
         let exchange = Exchange(connection: self, parser: parser, body: body, startedAt: startedAt, refusal: refusal)
         self.exchange = exchange
         body = []
@@ -262,8 +253,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     func refuse(_ problem: Problem) {
         server.requestRefused(problem)
         dropBody()
-        isHTTP11 = true
-        keepsAlive = false
+        encoder = AnswerEncoder(isHTTP11: true, keepsAlive: false)
         clientAskedToClose = false
         readDeadline = .never
         let response = Response.problem(problem)
@@ -288,86 +278,39 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     func writeAnswer(_ status: Int, standing: HeaderBlock, headers: HeaderBlock, body: UnsafeRawBufferPointer, isHead: Bool) {
         loop.preconditionCurrent()
         reserveOutput()
-        writeHead(status, standing, headers)
-        if Status.hasBody(status) {
-            output.append("content-length: ")
-            output.append(decimal: body.count)
-            output.append("\r\n\r\n")
-            if !isHead { output.append(contentsOf: body) }
-        } else {
-            output.append("\r\n")
-        }
+        if server.isDraining { encoder.keepsAlive = false }
+        encoder.encode(status, (server.dateLine(), standing), headers, body: body, isHead: isHead, to: &output)
         scheduleFlush()
     }
 
     func beginAnswer(_ status: Int, standing: HeaderBlock, headers: HeaderBlock, isHead: Bool) {
         loop.preconditionCurrent()
         reserveOutput()
-        let hasBody = Status.hasBody(status)
-        if hasBody, !isHTTP11 { keepsAlive = false }
-        writeHead(status, standing, headers)
-        if !hasBody {
-            framing = .none
-        } else if isHTTP11 {
-            output.append("transfer-encoding: chunked\r\n")
-            framing = isHead ? .none : .chunked
-        } else {
-            framing = isHead ? .none : .untilClose
-        }
-        output.append("\r\n")
+        if server.isDraining { encoder.keepsAlive = false }
+        encoder.begin(status, (server.dateLine(), standing), headers, isHead: isHead, to: &output)
         scheduleFlush()
-    }
-
-    private func writeHead(_ status: Int, _ standing: HeaderBlock, _ headers: HeaderBlock) {
-        output.append("HTTP/1.1 ")
-        output.append(decimal: status)
-        output.append(" ")
-        output.append(Status.reason(status))
-        output.append("\r\n")
-        output.append(contentsOf: server.dateLine())
-        standing.writeEndToEnd(to: &output)
-        headers.writeEndToEnd(to: &output)
-        if server.isDraining { keepsAlive = false }
-        if !keepsAlive {
-            output.append("connection: close\r\n")
-        } else if !isHTTP11 {
-            output.append("connection: keep-alive\r\n")
-        }
     }
 
     func writeBody(_ bytes: UnsafeRawBufferPointer) {
         loop.preconditionCurrent()
-        switch framing {
-        case .none:
-            return
-        case .chunked:
-            reserveOutput()
-            output.append(hex: bytes.count)
-            output.append("\r\n")
-            output.append(contentsOf: bytes)
-            output.append("\r\n")
-        case .untilClose:
-            reserveOutput()
-            output.append(contentsOf: bytes)
-        }
+        if case .none = encoder.framing { return }
+        reserveOutput()
+        encoder.encode(piece: bytes, to: &output)
         if buffered > server.configuration.highWater { isBackpressured = true }
         scheduleFlush()
     }
 
     func endBody() {
-        if case .chunked = framing {
-            reserveOutput()
-            output.append("0\r\n\r\n")
-            scheduleFlush()
-        }
-        framing = .none
+        if case .none = encoder.framing { return }
+        reserveOutput()
+        if encoder.end(to: &output) { scheduleFlush() }
     }
 
     func answerEnded() {
         exchange = nil
         isBackpressured = false
         guard phase == .answering else { return }
-        if !keepsAlive {
+        if !encoder.keepsAlive {
             phase = .closing
             scheduleFlush()
         } else if buffered > server.configuration.highWater {
@@ -388,7 +331,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     func abort() {
         exchange = nil
         // The end of an unframed body is the connection's end: only a reset says that it was not the proper one.
-        if case .untilClose = framing { TCP.resetOnClose(descriptor) } else { flush() }
+        if case .untilClose = encoder.framing { TCP.resetOnClose(descriptor) } else { flush() }
         closeNow()
     }
 
