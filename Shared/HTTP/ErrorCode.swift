@@ -85,7 +85,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     /// True if the same request may succeed later.
     package var isRetriable: Bool { status >= 500 || self == .rateLimited || self == .requestTimeout }
 
-    /// The value of `www-authenticate` (RFC 6750 §3). Nil for a code that no other credential mends.
+    /// The value of `www-authenticate` (RFC 6750 §3). Nil for a status other than 401.
     var challenge: String? {
         guard status == 401 else { return nil }
         return self == .invalidCredentials ? "Bearer" : "Bearer error=\"invalid_token\""

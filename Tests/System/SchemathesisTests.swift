@@ -20,7 +20,7 @@ extension SystemTests {
             var including = ".*"
             var excluding = "^/(readyz|metrics)$"
 
-            enum Caller { case nobody, user, admin, service }
+            enum Caller { case anonymous, user, admin, service }
 
             var testDescription: String { "\(service.rawValue) \(including) as \(caller)" }
         }
@@ -34,7 +34,7 @@ extension SystemTests {
             Run(service: .ledger, document: "ledger", caller: .admin),
             Run(service: .ledger, document: "ledger", caller: .service, including: "^/api/credits/deduct$"),
             Run(service: .proxy1, document: "llm-proxy", caller: .admin),
-            Run(service: .billing, document: "billing", caller: .nobody),
+            Run(service: .billing, document: "billing", caller: .anonymous),
         ]
 
         @Test(arguments: runs)
@@ -60,7 +60,7 @@ extension SystemTests {
 
         private func headers(of caller: Run.Caller, _ gateway: Gateway) async throws -> [String] {
             switch caller {
-            case .nobody: []
+            case .anonymous: []
             case .user: ["Authorization: Bearer \(try await gateway.register().token)"]
             case .admin: ["Authorization: Bearer \(try await gateway.adminToken())"]
             case .service: ["Authorization: Bearer \(Stack.serviceToken)", "x-on-behalf-of: \(try await gateway.register().id)"]
