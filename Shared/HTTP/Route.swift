@@ -79,13 +79,11 @@ package struct Route<Door: HTTPDoor>: Sendable {
         case optional(@Sendable (Door) -> OptionalHandler)
         case caller(CallerAccess, @Sendable (Door) -> CallerHandler)
         case exchange(CallerAccess, @Sendable (Door) -> CallerExchangeHandler)
-        case publicExchange(@Sendable (Door) -> ExchangeHandler)
     }
 
     package typealias PublicHandler = @Sendable (Request) async throws -> Response
     package typealias OptionalHandler = @Sendable (Request, Result<Door.Caller, Problem>) async throws -> Response
     package typealias CallerHandler = @Sendable (Request, Door.Caller) async throws -> Response
-    package typealias ExchangeHandler = @Sendable (Exchange, RequestContext) async throws -> Void
     package typealias CallerExchangeHandler = @Sendable (Exchange, RequestContext, Door.Caller) async throws -> Void
 
     private init(
@@ -125,12 +123,5 @@ package struct Route<Door: HTTPDoor>: Sendable {
         rate: RateClass = .general, errors: ErrorShape = .openAI, exchange handler: @escaping @Sendable (Door) -> CallerExchangeHandler
     ) {
         self.init(method, paths, .caller(access), bodyBytesMax, rate, errors, .exchange(access, handler))
-    }
-
-    package init(
-        _ method: Method, _ paths: [String], access: PublicAccess, bodyBytesMax: Int = RouteRow.bodyBytesMaxByDefault,
-        rate: RateClass = .general, errors: ErrorShape = .openAI, exchange handler: @escaping @Sendable (Door) -> ExchangeHandler
-    ) {
-        self.init(method, paths, .public, bodyBytesMax, rate, errors, .publicExchange(handler))
     }
 }

@@ -82,8 +82,6 @@ package struct Router: Sendable {
             return refusing(route.row, door) { exchange, context in
                 try await answer(exchange, context, gate.caller(access, exchange))
             }
-        case .publicExchange(let method):
-            return refusing(route.row, door, method(door))
         }
     }
 

@@ -8,6 +8,13 @@ package struct ClosureDoor: HTTPDoor {
     package static let table: [Route<ClosureDoor>] = []
 }
 
+/// A door like ``ClosureDoor`` that admits every credential.
+package struct OpenDoor: HTTPDoor {
+    package static let table: [Route<OpenDoor>] = []
+
+    package var gate: CallerGate<Void> { CallerGate(known: { _, _ in () }, check: { _, _, _ in }) }
+}
+
 extension Router {
     /// Adds a public route.
     package mutating func on(
@@ -19,12 +26,15 @@ extension Router {
             of: ClosureDoor())
     }
 
-    /// Adds a public route whose handler answers on the exchange.
+    /// Adds a route whose handler answers on the exchange. Requests need some credential.
     package mutating func onExchange(
-        _ method: HTTPWire.Method, _ pattern: String, bodyBytesMax: Int = .max, _ handler: @escaping Route<ClosureDoor>.ExchangeHandler
+        _ method: HTTPWire.Method, _ pattern: String, bodyBytesMax: Int = .max,
+        _ handler: @escaping @Sendable (Exchange, RequestContext) async throws -> Void
     ) {
         add(
-            Route<ClosureDoor>(method, [pattern], access: .public, bodyBytesMax: bodyBytesMax, exchange: { _ in handler }),
-            of: ClosureDoor())
+            Route<OpenDoor>(
+                method, [pattern], access: .credential(), bodyBytesMax: bodyBytesMax,
+                exchange: { _ in { exchange, context, _ in try await handler(exchange, context) } }),
+            of: OpenDoor())
     }
 }
