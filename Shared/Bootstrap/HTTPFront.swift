@@ -30,7 +30,7 @@ final class HTTPFront: Sendable {
         for (loop, router) in zip(runtime.loops, routers) {
             let handler = router.handler(log: runtime.log, service: runtime.service)
             let server = HTTPServer(
-                loop: loop, configuration: settings, admission: router.admission, handler: handler, log: runtime.log)
+                loop: loop, configuration: settings, admit: router.admit, handler: handler, log: runtime.log)
             servers.withLock { $0.append(server) }
             // A port that the system chose for the first server is the port of all.
             settings.port = try await Task(executorPreference: loop) { [runtime] in

@@ -4,7 +4,7 @@ package import HTTPWire
 package enum Access: Sendable, Hashable {
     /// Every client, without a credential.
     case `public`
-    /// Every client. The handler receives the session if there is one, and reads another credential
+    /// Every client. The handler receives the session or its refusal, and reads another credential
     /// from the body.
     case sessionOrBody
     /// Clients with a credential that the row accepts.
@@ -14,7 +14,7 @@ package enum Access: Sendable, Hashable {
 /// The access of a row whose handler receives no caller.
 package enum PublicAccess: Sendable { case `public` }
 
-/// The access of a row whose handler receives the caller, or the reason why there is none.
+/// The access of a row whose handler receives the caller, or the refusal of the session.
 package enum OptionalAccess: Sendable { case sessionOrBody }
 
 /// The credentials that a row accepts. The router checks them before the handler runs.
@@ -45,6 +45,15 @@ package struct CallerGate<Caller: Sendable>: Sendable {
     package init(known: @escaping Known, check: @escaping Check) {
         self.known = known
         self.check = check
+    }
+
+    /// Decides by the head of a request whether to read its body.
+    /// - Returns: nil to read it now, or a check that must admit the caller first.
+    /// - Throws: the refusal of a caller that is known.
+    func admit(_ access: CallerAccess, _ headers: HeaderBlock) throws(Problem) -> Admission.Check? {
+        // A service may name its user in the body, so its handler checks it. Its bodies are short.
+        guard access != .service, try known(access, headers) == nil else { return nil }
+        return { [check] () throws(Problem) in _ = try await check(access, headers, []) }
     }
 
     /// Returns the caller of a request.

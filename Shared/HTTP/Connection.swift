@@ -12,6 +12,8 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     private enum Phase {
         /// Waiting for a request, or in the middle of one.
         case reading
+        /// A check of the caller must end before the body is read.
+        case admitting
         /// A handler owns the exchange.
         case answering
         /// The answer has ended but waits for the client; the next request waits for that.
@@ -133,9 +135,9 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         switch phase {
         case .reading:
             let used = parse(bytes)
-            if used < bytes.count, phase == .reading { keep(bytes[used...]) }
+            if used < bytes.count, phase == .reading || phase == .admitting { keep(bytes[used...]) }
             pump()
-        case .answering, .flushing:
+        case .admitting, .answering, .flushing:
             keep(bytes[...])
         case .closing, .lingering, .closed: break
         }
@@ -175,7 +177,8 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
                 offset += try parser.parse(UnsafeRawBufferPointer(rebasing: bytes[offset...]))
                 if parser.state == .body, !headSeen {
                     headSeen = true
-                    guard expectBody() else { return bytes.count }
+                    guard admitBody() else { return bytes.count }
+                    guard phase == .reading else { return offset }
                 }
             }
         } catch {
@@ -192,16 +195,42 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
 
     private func awaitHead() { readDeadline = loop.now.advanced(by: server.deadlines.head) }
 
-    /// Decides by the head whether to read the body.
-    private func expectBody() -> Bool {
+    /// Decides by the head whether to read the body. The decision may come later.
+    /// - Returns: false if the request is refused.
+    private func admitBody() -> Bool {
         let path = parser.target.prefix { $0 != UInt8(ascii: "?") }
         do throws(Problem) {
-            bodyBytesMax = min(try server.admission(parser.method, path, parser.headers), server.configuration.bodyBytesMax)
+            let admission = try server.admit(parser.method, path, parser.headers)
+            bodyBytesMax = min(admission.bodyBytesMax, server.configuration.bodyBytesMax)
             guard parser.limitBody(to: bodyBytesMax) else { throw .payloadTooLarge(limit: bodyBytesMax) }
+            guard let check = admission.check else { return expectBody() }
+            awaitCaller(check)
+            return true
         } catch {
             start(refusal: error)
             return false
         }
+    }
+
+    /// Waits for the check of the caller, which has deadlines of its own. Bytes of the body that come
+    /// meanwhile wait with those that are read ahead.
+    private func awaitCaller(_ check: @escaping Admission.Check) {
+        phase = .admitting
+        readDeadline = .never
+        server.taskBegan()
+        Task(executorPreference: loop) { [self] in
+            var refusal: Problem?
+            do throws(Problem) { try await check() } catch { refusal = error }
+            server.taskEnded()
+            guard phase == .admitting else { return }
+            phase = .reading
+            if let refusal { return start(refusal: refusal) }
+            if expectBody() { pump() }
+        }
+    }
+
+    /// Makes ready for the body of an admitted request.
+    private func expectBody() -> Bool {
         guard server.hasRoomForBody else {
             refuse(.overloaded())
             return false
@@ -239,7 +268,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         body = []
         headSeen = false
         if refusal == nil { parser.next() }
-        server.handlerBegan()
+        server.taskBegan()
         let (server, handler) = (server, server.handler)
         // Owned by the connection: it ends with the exchange, and a vanished client is told to the handler by `onClose`.
         Task(executorPreference: loop) {
@@ -394,7 +423,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         var wanted: IOEvents = []
         switch phase {
         case .reading: wanted = [.readable, .peerClosed]
-        case .answering, .flushing: wanted = readAhead.isFull ? [.peerClosed] : [.readable, .peerClosed]
+        case .admitting, .answering, .flushing: wanted = readAhead.isFull ? [.peerClosed] : [.readable, .peerClosed]
         case .lingering: wanted = [.readable]
         case .closing, .closed: break
         }

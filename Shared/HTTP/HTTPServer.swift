@@ -11,10 +11,9 @@ package final class HTTPServer: @unchecked Sendable {
     // @unchecked Sendable: confined to `loop`; `start` and `drain` say so with a precondition.
 
     package typealias Handler = @Sendable (Exchange) async -> Void
-    /// Decides by the head of a request, before its body is read, and returns the body limit in
-    /// bytes. A problem refuses the request: the handler answers with ``Exchange/refusal``, and the
-    /// connection ends.
-    package typealias Admission = @Sendable (Method, _ path: ArraySlice<UInt8>, HeaderBlock) throws(Problem) -> Int
+    /// Decides by the head of a request, before its body is read. A problem refuses the request: the
+    /// handler answers with ``Exchange/refusal``, and the connection ends.
+    package typealias Admit = @Sendable (Method, _ path: ArraySlice<UInt8>, HeaderBlock) throws(Problem) -> Admission
 
     package let loop: EventLoop
     package let configuration: HTTPServerConfiguration
@@ -23,15 +22,15 @@ package final class HTTPServer: @unchecked Sendable {
     package private(set) var isDraining = false
 
     let handler: Handler
-    let admission: Admission
+    let admit: Admit
     private let log: Logger
     private let refusals = Metrics.shared.counter("http_requests_rejected_total", help: "Connections ended because of what came on them.")
     let parserLimits: HTTPParser.Limits
     let deadlines: HTTPDeadlines
     private var acceptor: Acceptor?
     private var connections: [Int32: Connection] = [:]
-    /// Handlers that have not returned, also those whose client has left.
-    private var handlers = 0
+    /// The handlers and checks of callers that have not returned, also those whose client has left.
+    private var tasks = 0
     /// The actions of ``Exchange/whenServerStops(_:)``, each until its handler returns.
     private var stopActions: [ObjectIdentifier: () -> Void] = [:]
     /// The bytes of bodies that are being read or handled.
@@ -42,11 +41,12 @@ package final class HTTPServer: @unchecked Sendable {
     private var date = HTTPDate()
 
     package init(
-        loop: EventLoop, configuration: HTTPServerConfiguration, admission: @escaping Admission = { _, _, _ in .max },
+        loop: EventLoop, configuration: HTTPServerConfiguration,
+        admit: @escaping Admit = { _, _, _ in Admission(bodyBytesMax: .max) },
         handler: @escaping Handler, log: Logger
     ) {
         self.loop = loop
-        self.admission = admission
+        self.admit = admit
         self.configuration = configuration
         self.handler = handler
         self.log = log
@@ -86,7 +86,7 @@ package final class HTTPServer: @unchecked Sendable {
         await finished(within: Self.brokenOffWithin)
     }
 
-    private var isFinished: Bool { connections.isEmpty && handlers == 0 }
+    private var isFinished: Bool { connections.isEmpty && tasks == 0 }
 
     private func finished(within limit: Duration) async {
         guard !isFinished else { return }
@@ -124,13 +124,17 @@ package final class HTTPServer: @unchecked Sendable {
         for wait in drains { wait.succeed(()) }
     }
 
-    func handlerBegan() { handlers += 1 }
+    func taskBegan() { tasks += 1 }
+
+    func taskEnded() {
+        tasks -= 1
+        checkDrained()
+    }
 
     func handlerEnded(_ exchange: Exchange) {
-        handlers -= 1
         exchange.dropBody()
         stopActions[ObjectIdentifier(exchange)] = nil
-        checkDrained()
+        taskEnded()
     }
 
     func whenStopping(_ exchange: Exchange, _ action: @escaping () -> Void) {
@@ -176,6 +180,18 @@ package final class HTTPServer: @unchecked Sendable {
 
     /// Returns `date: …\r\n`, written again when the second changes.
     func dateLine() -> [UInt8] { date.line(now: loop.now) }
+}
+
+/// The decision of a server by the head of a request.
+package struct Admission: Sendable {
+    package typealias Check = @Sendable () async throws(Problem) -> Void
+
+    /// The limit of the body in bytes.
+    package var bodyBytesMax: Int
+    /// Set if the body is read only after it, because the caller is not known yet.
+    package var check: Check?
+
+    package init(bodyBytesMax: Int, check: Check? = nil) { (self.bodyBytesMax, self.check) = (bodyBytesMax, check) }
 }
 
 /// Owns the listening socket.

@@ -1,4 +1,5 @@
-/// The bytes of a connection that arrived while a request before them was answered.
+/// The bytes of a connection that arrived while a request before them was answered, or while the
+/// caller of their request was checked.
 struct ReadAhead {
     /// A connection that has so many reads no more until they are used.
     static let bytesMax = 64 << 10

@@ -15,6 +15,8 @@ package import Telemetry
 package struct Router: Sendable {
     private struct Entry: Sendable {
         let row: RouteRow
+        /// Decides by the head about the caller of a row that needs one.
+        let admit: (@Sendable (HeaderBlock) throws(Problem) -> Admission.Check?)?
         let handler: @Sendable (Exchange, RequestContext) async -> Void
     }
 
@@ -46,13 +48,24 @@ package struct Router: Sendable {
     }
 
     package mutating func add<Door: HTTPDoor>(_ route: Route<Door>, of door: Door) {
-        let entry = Entry(row: route.row, handler: Self.handler(of: route, door))
+        let entry = Entry(row: route.row, admit: Self.admit(of: route, door), handler: Self.handler(of: route, door))
         for pattern in route.row.paths {
             precondition(
                 !paths[pattern, default: Path()].entries.contains { $0.row.method == route.row.method },
                 "two rows for \(route.row.method.rawValue) \(pattern)")
             paths[pattern, default: Path()].entries.append(entry)
             if paths[pattern, default: Path()].metrics == nil { paths[pattern, default: Path()].metrics = RouteMetrics(pattern) }
+        }
+    }
+
+    private static func admit<Door: HTTPDoor>(
+        of route: Route<Door>, _ door: Door
+    ) -> (@Sendable (HeaderBlock) throws(Problem) -> Admission.Check?)? {
+        guard case .caller(let access) = route.row.access else { return nil }
+        let gate = door.gate
+        return { headers throws(Problem) in
+            guard headers.hasCredential else { throw .invalidAPIKey }
+            return try gate.admit(access, headers)
         }
     }
 
@@ -124,18 +137,17 @@ package struct Router: Sendable {
 
     // MARK: Requests
 
-    /// The decision of a server by the head of a request: 404, 405, or 401 without a credential. It
+    /// The decision of a server by the head of a request: 404, 405, or the refusal of its caller. It
     /// is asked only where a body follows.
-    package var admission: HTTPServer.Admission {
+    package var admit: HTTPServer.Admit {
         let paths = paths
         return { method, path, headers throws(Problem) in
             switch paths.match(path) {
             case .none: throw .notFound
             case .malformed: throw Self.malformedPath
             case .found(let path, _, _):
-                guard let row = path.entry(for: method)?.row else { throw .methodNotAllowed(allow: path.allow) }
-                if case .caller = row.access, !headers.hasCredential { throw .invalidAPIKey }
-                return row.bodyBytesMax
+                guard let entry = path.entry(for: method) else { throw .methodNotAllowed(allow: path.allow) }
+                return Admission(bodyBytesMax: entry.row.bodyBytesMax, check: try entry.admit?(headers))
             }
         }
     }

@@ -45,7 +45,7 @@ final class AuthUnderTest: Sendable {
                 pool: pool, broker: broker, hashing: hashing, hashThreads: hashThreads, hashQueueMax: hashQueueMax, credits: credits)
             let server = HTTPServer(
                 loop: pool.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0),
-                admission: auth.router.admission,
+                admit: auth.router.admit,
                 handler: auth.router.handler(log: log, service: "auth"), log: log)
             try server.start()
             let running = Running(auth: auth, port: server.port)

@@ -154,7 +154,7 @@ final class ProxyUnderTest: @unchecked Sendable {
         var configuration = HTTPServerConfiguration(host: "127.0.0.1", port: 0)
         configuration.bufferedBodyBytesMax = bodiesMax
         let server = HTTPServer(
-            loop: loop, configuration: configuration, admission: router.admission, handler: router.handler(log: log, service: "test"),
+            loop: loop, configuration: configuration, admit: router.admit, handler: router.handler(log: log, service: "test"),
             log: log)
         try server.start()
         return server

@@ -60,6 +60,106 @@ struct AdmissionTests {
         #expect(text.contains(#"[{"error":{"message""#) && text.contains(#""path":"shaped","reason":"invalid_api_key""#))
     }
 
+    // MARK: A caller that is not known yet
+
+    /// The checks of callers, each a promise that the test keeps.
+    private struct Checks {
+        let server: TestServer
+        let asked: AsyncStream<Promise<Bool>>
+
+        func next() async -> Promise<Bool>? {
+            for await check in asked { return check }
+            return nil
+        }
+    }
+
+    private func checks(bodiesMax: Int = 1_000) async throws -> Checks {
+        let (asked, continuation) = AsyncStream.makeStream(of: Promise<Bool>.self)
+        var configuration = HTTPServerConfiguration()
+        configuration.bufferedBodyBytesMax = bodiesMax
+        return Checks(server: try await TestServer(configuration) { $0.add(AdmissionDoor(checks: continuation)) }, asked: asked)
+    }
+
+    private static let unknown = "x-api-key: unknown\r\nContent-Length: 900\r\n"
+
+    @Test func `the body of an unknown caller waits for the check, and takes no room of other bodies`() async throws {
+        let checks = try await checks()
+        let server = checks.server
+        let client = server.client()
+        client.send(Self.head("POST /private", Self.unknown) + String(repeating: "x", count: 500))
+        let check = try #require(await checks.next())
+        #expect(server.say(post("/private", String(repeating: "y", count: 900), "x-api-key: good\r\n")).statuses == [200])
+        client.send(String(repeating: "x", count: 400))
+        check.succeed(true)
+        // The handler asks the gate again.
+        try #require(await checks.next()).succeed(true)
+        client.read { $0.statuses == [200] }
+        #expect(client.text.hasSuffix("900"))
+        client.send(post("/private", "four", "x-api-key: good\r\n"))
+        client.read { $0.statuses == [200, 200] }
+        #expect(client.text.hasSuffix("4"))
+    }
+
+    @Test func `a caller that the check refuses gets no 100 Continue, and its connection ends`() async throws {
+        let checks = try await checks()
+        let server = checks.server
+        let client = server.client()
+        client.send(Self.head("POST /private", "Expect: 100-continue\r\n" + Self.unknown))
+        try #require(await checks.next()).succeed(false)
+        #expect(client.readToEnd(within: 5_000) == .closed)
+        #expect(client.statuses == [401])
+        #expect(client.text.contains("token_revoked"))
+    }
+
+    @Test func `an admitted caller gets 100 Continue after the check`() async throws {
+        let checks = try await checks()
+        let server = checks.server
+        let client = server.client()
+        client.send(Self.head("POST /private", "Expect: 100-continue\r\n" + Self.unknown))
+        let check = try #require(await checks.next())
+        #expect(client.statuses == [])
+        check.succeed(true)
+        client.read { $0.statuses == [100] }
+        client.send(String(repeating: "x", count: 900))
+        try #require(await checks.next()).succeed(true)
+        client.read { $0.statuses == [100, 200] }
+    }
+
+    @Test func `a long body that an unknown caller sends ahead arrives whole`() async throws {
+        let checks = try await checks(bodiesMax: 8 << 20)
+        let server = checks.server
+        let client = server.client()
+        let head = Self.head("POST /private", "x-api-key: unknown\r\nContent-Length: 4000000\r\n")
+        let sender = Task.detached { client.send(head + String(repeating: "x", count: 4_000_000)) }
+        let check = try #require(await checks.next())
+        check.succeed(true)
+        try #require(await checks.next()).succeed(true)
+        await sender.value
+        client.read { $0.statuses == [200] }
+        #expect(client.text.hasSuffix("4000000"))
+    }
+
+    @Test func `a caller that leaves during the check harms no other`() async throws {
+        let checks = try await checks()
+        let server = checks.server
+        do {
+            let leaver = server.client()
+            leaver.send(Self.head("POST /private", Self.unknown))
+            withExtendedLifetime(leaver) {}
+        }
+        let check = try #require(await checks.next())
+        #expect(server.say(get("/private", "x-api-key: good\r\n")).statuses == [200])
+        check.succeed(true)
+        #expect(server.say(get("/private", "x-api-key: good\r\n")).statuses == [200])
+    }
+
+    @Test func `a known caller that the row does not admit is refused by the head`() async throws {
+        let head = Self.head("POST /private", "x-api-key: poor\r\nContent-Length: 900\r\n")
+        let (statuses, end, text) = try await server().say(head, within: 5_000)
+        #expect((statuses, end) == ([403], .closed))
+        #expect(text.contains("insufficient_scope"))
+    }
+
     // MARK: The body limit of a row
 
     @Test func `a declared length above the limit of the row is refused by the head`() async throws {
@@ -199,8 +299,12 @@ struct AdmissionTests {
     #endif
 }
 
-/// Rows of each access. Every credential is good.
+/// Rows of each access. Every credential is good, except `poor`, which lacks the scope, and `unknown`,
+/// which is checked.
 private struct AdmissionDoor: HTTPDoor {
+    /// Receives the answer of each check as a promise.
+    var checks: AsyncStream<Promise<Bool>>.Continuation?
+
     static let table: [Route<AdmissionDoor>] = [
         Route(.post, ["/open"], access: .public, bodyBytesMax: .max, AdmissionDoor.countOpen),
         Route(.post, ["/private"], access: .credential(), bodyBytesMax: .max, AdmissionDoor.count),
@@ -212,8 +316,18 @@ private struct AdmissionDoor: HTTPDoor {
 
     var gate: CallerGate<String> {
         CallerGate(
-            known: { _, headers in headers.string(for: "x-api-key") ?? headers.string(for: "authorization") },
-            check: { _, _, _ throws(Problem) in throw .invalidAPIKey })
+            known: { _, headers throws(Problem) in
+                let caller = headers.string(for: "x-api-key") ?? headers.string(for: "authorization")
+                if caller == "poor" { throw .insufficientScope("llm") }
+                return caller == "unknown" ? nil : caller
+            },
+            check: { [checks] _, _, _ throws(Problem) in
+                guard let checks, let loop = EventLoop.current else { throw .invalidAPIKey }
+                let answer = Promise<Bool>(on: loop)
+                checks.yield(answer)
+                guard (try? await answer.value()) == true else { throw .tokenRevoked }
+                return "checked"
+            })
     }
 
     func countOpen(_ request: Request) async -> Response { .text(200, "\(request.body.count)") }

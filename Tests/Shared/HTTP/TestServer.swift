@@ -11,13 +11,13 @@ struct TestServer: Sendable {
 
     init(
         _ configuration: HTTPServerConfiguration = HTTPServerConfiguration(),
-        admission: @escaping HTTPServer.Admission = { _, _, _ in .max }, handler: @escaping HTTPServer.Handler
+        admit: @escaping HTTPServer.Admit = { _, _, _ in Admission(bodyBytesMax: .max) }, handler: @escaping HTTPServer.Handler
     ) async throws {
         let loop = EventLoop.spawn(name: "test-http")
         self.loop = loop
         (server, port) = try await Task(executorPreference: loop) {
             let server = HTTPServer(
-                loop: loop, configuration: configuration, admission: admission, handler: handler, log: Self.log)
+                loop: loop, configuration: configuration, admit: admit, handler: handler, log: Self.log)
             try server.start()
             return (server, server.port)
         }.value
@@ -26,7 +26,7 @@ struct TestServer: Sendable {
     init(_ configuration: HTTPServerConfiguration = HTTPServerConfiguration(), _ routes: (inout Router) -> Void) async throws {
         var router = Router()
         routes(&router)
-        try await self.init(configuration, admission: router.admission, handler: router.handler(log: Self.log, service: "test"))
+        try await self.init(configuration, admit: router.admit, handler: router.handler(log: Self.log, service: "test"))
     }
 
     static let log = Logger(service: "test", level: .error)

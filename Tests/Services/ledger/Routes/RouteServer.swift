@@ -64,7 +64,7 @@ final class RouteServer: @unchecked Sendable {
             topUpURL: "http://gateway/billing", log: log)
         let router = routes.router
         let server = HTTPServer(
-            loop: TestDatabase.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0), admission: router.admission,
+            loop: TestDatabase.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0), admit: router.admit,
             handler: router.handler(log: log, service: "ledger"), log: log)
         try server.start()
         self.server = server
