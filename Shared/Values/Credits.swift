@@ -40,14 +40,12 @@ extension Credits: CustomStringConvertible {
     /// A JSON number without trailing zeros: `2.875`, `10`, `-0.000000001`.
     package var description: String {
         let magnitude = nano.magnitude
-        let fraction = magnitude % 1_000_000_000
-        var text = nano < 0 ? "-" : ""
-        text += String(magnitude / 1_000_000_000)
-        guard fraction > 0 else { return text }
-        var digits = String(fraction)
-        digits = String(repeating: "0", count: 9 - digits.count) + digits
-        while digits.last == "0" { digits.removeLast() }
-        return text + "." + digits
+        let whole = (nano < 0 ? "-" : "") + String(magnitude / 1_000_000_000)
+        var (fraction, digits) = (magnitude % 1_000_000_000, 9)
+        guard fraction > 0 else { return whole }
+        while fraction % 10 == 0 { (fraction, digits) = (fraction / 10, digits - 1) }
+        let text = String(fraction)
+        return whole + "." + String(repeating: "0", count: digits - text.utf8.count) + text
     }
 
     private static func isDigits(_ text: Substring) -> Bool {
