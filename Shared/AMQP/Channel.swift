@@ -14,7 +14,8 @@ final class Channel {
     private(set) var lastReceived = MonotonicInstant.current()
     var socket: Int32 { transport.socket }
     private let connection: amqp_connection_state_t
-    private let heartbeat: Duration
+    /// Nothing sent for this long: a heartbeat is due. Nothing received for this long: the broker is gone.
+    private let heartbeats: (sendAfter: Duration, failAfter: Duration)
     private var lastSent = MonotonicInstant.current()
     private var content: Content?
 
@@ -55,7 +56,8 @@ final class Channel {
         self.connection = connection
         frameMax = Int(amqp_get_frame_max(connection))
         let seconds = amqp_get_heartbeat(connection)
-        heartbeat = seconds > 0 ? .seconds(Int64(seconds)) : configuration.heartbeat
+        let heartbeat = seconds > 0 ? .seconds(Int64(seconds)) : configuration.heartbeat
+        heartbeats = (heartbeat / 2, heartbeat * 2)
         amqp_tune_connection(connection, amqp_get_channel_max(connection), Int32(frameMax), 0)
         try openChannel()
     }
@@ -273,15 +275,15 @@ final class Channel {
     /// Sends a heartbeat when due, and fails when the broker's have stopped.
     /// - Returns: when to look again.
     func beat(now: MonotonicInstant) throws(ConnectionFailure) -> MonotonicInstant {
-        guard now < lastReceived + heartbeat * 2 else {
-            throw ConnectionFailure(kind: .missedHeartbeats, description: "nothing received for \(heartbeat * 2)")
+        guard now < lastReceived + heartbeats.failAfter else {
+            throw ConnectionFailure(kind: .missedHeartbeats, description: "nothing received for \(heartbeats.failAfter)")
         }
         // Bytes that wait for a full socket say enough, and a heartbeat a second could otherwise pile up behind them.
-        if now >= lastSent + heartbeat / 2, output.pending == 0 {
+        if now >= lastSent + heartbeats.sendAfter, output.pending == 0 {
             output.heartbeat()
             try flush()
         }
-        return min(lastSent + heartbeat / 2, lastReceived + heartbeat * 2, now + heartbeat / 2)
+        return min(lastSent + heartbeats.sendAfter, lastReceived + heartbeats.failAfter, now + heartbeats.sendAfter)
     }
 
     // MARK: Statuses
