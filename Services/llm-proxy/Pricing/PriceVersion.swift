@@ -22,14 +22,17 @@ struct PriceVersion: Hashable, Sendable {
     /// - Returns: nil beyond the integer range (about 9 million USD), and for a unit without a price.
     func cost(of usage: Usage) -> PicoUSD? {
         var sum: Int64 = 0
-        for (unit, quantity) in usage.quantities {
-            guard let price = units[unit] else { return nil }
+        var unpriced = usage.unitCount
+        for (unit, price) in units {
+            let quantity = usage[unit]
+            guard quantity > 0 else { continue }
+            unpriced -= 1
             let (product, tooLarge) = quantity.multipliedReportingOverflow(by: price.value)
             let (total, overflow) = sum.addingReportingOverflow(product)
             guard !tooLarge, !overflow, total >= 0 else { return nil }
             sum = total
         }
-        return PicoUSD(value: sum)
+        return unpriced == 0 ? PicoUSD(value: sum) : nil
     }
 
     /// Returns the price of a call, rounded up once, at the end, to a nano-credit. No usage costs

@@ -2,8 +2,12 @@ import Contracts
 
 /// The quantity of each unit that a call used. A quantity is never negative.
 struct Usage: Hashable, Sendable {
-    // One lane for each unit: a value without an allocation, because a stream prices its usage often.
-    private var lanes = SIMD16<Int64>()
+    // Most calls use input and output only, and a stream copies its usage with each event, so the
+    // other units lie apart.
+    private var input: Int64 = 0
+    private var output: Int64 = 0
+    /// Quantities above zero.
+    private var others: [UsageUnit: Int64] = [:]
 
     static let none = Usage()
 
@@ -15,26 +19,42 @@ struct Usage: Hashable, Sendable {
     }
 
     subscript(unit: UsageUnit) -> Int64 {
-        get { lanes[unit.lane] }
-        set { lanes[unit.lane] = max(0, newValue) }
+        get {
+            switch unit {
+            case .input: input
+            case .output: output
+            default: others[unit] ?? 0
+            }
+        }
+        set {
+            let quantity = max(0, newValue)
+            switch unit {
+            case .input: input = quantity
+            case .output: output = quantity
+            default: others[unit] = quantity > 0 ? quantity : nil
+            }
+        }
     }
 
-    var isEmpty: Bool { lanes == .zero }
+    var isEmpty: Bool { self == .none }
 
-    /// The units with a quantity above zero.
+    /// The number of units with a quantity above zero.
+    var unitCount: Int { (input > 0 ? 1 : 0) + (output > 0 ? 1 : 0) + others.count }
+
+    /// The units with a quantity above zero, in the order of ``UsageUnit``.
     var quantities: some Sequence<(unit: UsageUnit, quantity: Int64)> {
         UsageUnit.allCases.lazy.map { (unit: $0, quantity: self[$0]) }.filter { $0.quantity > 0 }
     }
 
     /// All tokens of the prompt, cached ones included.
-    var promptTokens: Int64 { sum(\.isPromptToken) }
+    var promptTokens: Int64 { sum(\.isPromptToken, from: input) }
     /// All tokens of the answer, hidden ones included.
-    var completionTokens: Int64 { sum(\.isCompletionToken) }
+    var completionTokens: Int64 { sum(\.isCompletionToken, from: output) }
 
-    private func sum(_ isCounted: (UsageUnit) -> Bool) -> Int64 {
-        quantities.reduce(0) { sum, part in
-            guard isCounted(part.unit) else { return sum }
-            let (total, overflow) = sum.addingReportingOverflow(part.quantity)
+    private func sum(_ isCounted: (UsageUnit) -> Bool, from first: Int64) -> Int64 {
+        others.reduce(first) { sum, part in
+            guard isCounted(part.key) else { return sum }
+            let (total, overflow) = sum.addingReportingOverflow(part.value)
             return overflow ? .max : total
         }
     }
@@ -44,24 +64,5 @@ struct Usage: Hashable, Sendable {
         var all = UnitQuantities()
         for (unit, quantity) in quantities { all[MeteredUnit(unit)] = quantity }
         return all
-    }
-}
-
-extension UsageUnit {
-    fileprivate var lane: Int {
-        switch self {
-        case .input: 0
-        case .cachedInput: 1
-        case .cacheWrite: 2
-        case .output: 3
-        case .reasoning: 4
-        case .audioInput: 5
-        case .audioOutput: 6
-        case .image: 7
-        case .videoSecond: 8
-        case .audio30s: 9
-        case .character: 10
-        case .request: 11
-        }
     }
 }
