@@ -118,29 +118,39 @@ package struct JSONScan {
         }
     }
 
-    /// Counts brackets without pairing their kinds: enough for text that is well-formed, harmless for text that is not.
     private static func skipValue(_ base: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Int {
-        var at = start
-        var depth = 0
+        guard start < end else { return end }
+        switch base[start] {
+        case 0x22: return skipString(base, start, end)
+        case 0x7B, 0x5B: return skipNested(base, start, end)
+        default: return skipLiteral(base, start, end)
+        }
+    }
+
+    /// Counts brackets without pairing their kinds: enough for text that is well-formed, harmless for text that is not.
+    private static func skipNested(_ base: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Int {
+        var at = start + 1
+        var depth = 1
         while at < end {
-            switch base[at] {
-            case 0x22:
+            // Both kinds of a bracket differ in one bit.
+            switch base[at] | 0x20 {
+            case 0x22 where base[at] == 0x22:
                 at = skipString(base, at, end)
-                if depth == 0 { return at }
-            case 0x7B, 0x5B:
-                depth += 1
-                at += 1
-            case 0x7D, 0x5D:
-                if depth == 0 { return at }
-                depth -= 1
-                at += 1
-                if depth == 0 { return at }
-            case 0x2C where depth == 0, 0x20 where depth == 0, 0x0A where depth == 0, 0x0D where depth == 0, 0x09 where depth == 0:
-                return at
-            default:
-                at += 1
+                continue
+            case 0x7B: depth += 1
+            case 0x7D: depth -= 1
+            default: break
             }
+            at += 1
+            if depth == 0 { return at }
         }
         return end
+    }
+
+    /// Skips a number or a name, up to what may stand behind it.
+    private static func skipLiteral(_ base: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Int {
+        var at = start
+        while at < end, !JSONBytes.isSpace(base[at]), base[at] != 0x2C, base[at] != 0x7D, base[at] != 0x5D { at += 1 }
+        return at
     }
 }
