@@ -29,8 +29,8 @@ let package = Package(
 
         // Values and bytes: no I/O.
         .target(name: "Text", path: "Shared/Text"),
-        .target(name: "JSON", path: "Shared/JSON"),
-        .target(name: "SSE", path: "Shared/SSE"),
+        .target(name: "JSON", dependencies: ["Text"], path: "Shared/JSON"),
+        .target(name: "SSE", dependencies: ["Text"], path: "Shared/SSE"),
         .target(name: "Values", dependencies: ["Text"], path: "Shared/Values"),
         .target(name: "Contracts", dependencies: ["JSON", "Text", "Values"], path: "Shared/Contracts"),
         .target(name: "Configuration", dependencies: ["Text", "Values"], path: "Shared/Configuration"),
@@ -100,7 +100,7 @@ let package = Package(
             name: "LLMProxy",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "SSE", "Telemetry", "UpstreamClient", "Values",
+                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "SSE", "Telemetry", "Text", "UpstreamClient", "Values",
             ],
             path: "Services/llm-proxy", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(

@@ -1,4 +1,4 @@
-import Glibc
+import Text
 
 /// A JSON value inside bytes that need no check: the provider's answers on the hot path.
 ///
@@ -19,8 +19,7 @@ package struct JSONScan {
     package subscript(name: StaticString) -> JSONScan? {
         var found: JSONScan?
         forEachMember { key, value in
-            guard key.count == name.utf8CodeUnitCount, let start = key.baseAddress, memcmp(start, name.utf8Start, key.count) == 0
-            else { return true }
+            guard name ~= key else { return true }
             found = value
             return false
         }

@@ -1,4 +1,5 @@
 import Glibc
+import Text
 
 /// One event of a stream, over its own bytes. Valid only during the call that it is given to, or, if
 /// it ``isWhole``, as long as the bytes that were fed.
@@ -24,7 +25,8 @@ package struct SSEEvent {
         var dataLines = 0
         forEachLine(of: raw, from: start) { line in
             let (field, value) = split(line)
-            if isNamed("data", field) {
+            switch field {
+            case "data":
                 dataLines += 1
                 if let first = data, dataLines == 2 { joined.append(contentsOf: first) }
                 if dataLines > 1 {
@@ -32,8 +34,8 @@ package struct SSEEvent {
                     joined.append(contentsOf: value)
                 }
                 data = value
-            } else if isNamed("event", field) {
-                name = value
+            case "event": name = value
+            default: break
             }
         }
         guard dataLines > 1 else { return body(SSEEvent(raw: raw, name: name, data: data, isWhole: isWhole)) }
@@ -50,16 +52,14 @@ package struct SSEEvent {
         }
     }
 
-    private static func isNamed(_ name: StaticString, _ field: UnsafeRawBufferPointer) -> Bool {
-        guard field.count == name.utf8CodeUnitCount, let base = field.baseAddress else { return false }
-        return memcmp(base, name.utf8Start, field.count) == 0
-    }
-
     /// Splits a line at its first colon. One space after the colon belongs to neither part.
     private static func split(
         _ line: UnsafeRawBufferPointer
     ) -> (field: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
-        guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return (line, UnsafeRawBufferPointer(rebasing: line[..<0])) }
+        guard let base = line.baseAddress, let found = memchr(base, 0x3A, line.count) else {
+            return (line, UnsafeRawBufferPointer(rebasing: line[..<0]))
+        }
+        let colon = UnsafeRawPointer(found) - base
         let start = colon + 1 < line.count && line[colon + 1] == 0x20 ? colon + 2 : colon + 1
         return (UnsafeRawBufferPointer(rebasing: line[..<colon]), UnsafeRawBufferPointer(rebasing: line[start...]))
     }

@@ -1,4 +1,5 @@
 import JSON
+import Text
 
 /// A choice of an answer, or of a chunk of one, read in one pass.
 struct OpenAIChoice {
@@ -11,17 +12,15 @@ struct OpenAIChoice {
 
     init(_ choice: JSONScan) {
         choice.forEachMember { name, value in
-            // Most members have another length, so most names are not compared.
-            switch name.count {
+            switch name {
             // Some servers send `text` or a whole message where a delta is expected, or one content in two forms.
-            case 5 where name.elementsEqual("delta".utf8), 7 where name.elementsEqual("message".utf8):
+            case "delta", "message":
                 contentBytes = max(contentBytes, OpenAIContent.bytes(ofMessage: value))
-            case 4 where name.elementsEqual("text".utf8):
-                contentBytes = max(contentBytes, OpenAIContent.bytes(ofValue: value.bytes))
-            case 5 where name.elementsEqual("error".utf8): hasFailed = hasFailed || !value.isNull
-            case 13 where name.elementsEqual("finish_reason".utf8) && !value.isNull:
+            case "text": contentBytes = max(contentBytes, OpenAIContent.bytes(ofValue: value.bytes))
+            case "error": hasFailed = hasFailed || !value.isNull
+            case "finish_reason" where !value.isNull:
                 isFinished = true
-                hasFailed = hasFailed || value.bytes.elementsEqual(#""error""#.utf8)
+                hasFailed = hasFailed || #""error""# ~= value.bytes
             default: break
             }
             return true
@@ -50,7 +49,7 @@ enum OpenAIContent {
     static func bytes(ofMessage message: JSONScan) -> Int {
         var bytes = 0
         message.forEachMember { name, value in
-            if !name.elementsEqual("role".utf8) { bytes += Self.bytes(ofValue: value.bytes) }
+            if !("role" ~= name) { bytes += Self.bytes(ofValue: value.bytes) }
             return true
         }
         return bytes

@@ -1,5 +1,6 @@
 import JSON
 import SSE
+import Text
 
 /// The reader of an OpenAI-compatible stream. Events pass through unchanged; the usage chunk and the
 /// end marker are held back, because the client sees them only when the charge is safe.
@@ -11,7 +12,7 @@ struct OpenAIEvents: EventReader {
 
     mutating func read(_ event: SSEEvent) -> StreamEvent {
         guard !isDone else { return StreamEvent(output: .nothing) }
-        if event.name.elementsEqual("error".utf8) { return .failed(.failedMidStream) }
+        if "error" ~= event.name { return .failed(.failedMidStream) }
         // A comment or an empty event tells a client nothing. The endpoint writes comments of its own.
         guard let data = event.data, !data.isEmpty else { return StreamEvent(output: .nothing) }
         if data.starts(with: "[DONE]".utf8) {
@@ -23,16 +24,15 @@ struct OpenAIEvents: EventReader {
         var read = StreamEvent()
         var hasChoices = false
         chunk.forEachMember { name, value in
-            // Most members have another length, so most names are not compared.
-            switch name.count {
-            case 7 where name.elementsEqual("choices".utf8):
+            switch name {
+            case "choices":
                 value.forEachElement { choice in
                     hasChoices = true
                     note(OpenAIChoice(choice), &read)
                     return true
                 }
-            case 5 where name.elementsEqual("usage".utf8): read.usage = Usage(openAI: value) ?? read.usage
-            case 5 where name.elementsEqual("error".utf8) && !value.isNull: read.failure = ProviderFailure(.failedMidStream)
+            case "usage": read.usage = Usage(openAI: value) ?? read.usage
+            case "error" where !value.isNull: read.failure = ProviderFailure(.failedMidStream)
             default: break
             }
             return true
