@@ -63,9 +63,10 @@ struct CallBound: Sendable {
     /// Returns the longest answer that `credits` pay for, in tokens: at least ``outputLeast``, at
     /// most `longest`.
     func outputTokens(paidBy credits: Credits, upTo longest: Int64) -> Int64 {
+        if let price = price(of: longest), price <= credits { return longest }
         // The price grows with the tokens, so the largest number that fits is found by bisection.
         var fits = min(outputLeast, longest)
-        var tooMany = longest + 1
+        var tooMany = longest
         while tooMany - fits > 1 {
             let middle = fits + (tooMany - fits) / 2
             if let price = price(of: middle), price <= credits { fits = middle } else { tooMany = middle }

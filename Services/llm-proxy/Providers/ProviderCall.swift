@@ -67,8 +67,7 @@ final class ProviderCall: @unchecked Sendable {
                 .wrongAnswer("with another media type than it was asked for"),
                 cause: "media type '\(type.prefix(100))' instead of \(expected)")
         }
-        let coding = answer.headers.string(for: "content-encoding") ?? "identity"
-        guard coding.lowercased() == "identity" else {
+        if let coding = answer.headers.string(for: "content-encoding"), coding.lowercased() != "identity" {
             answer.cancel()
             throw ProviderFailure(.wrongAnswer("with a content coding"), cause: "content coding '\(coding.prefix(100))'")
         }
@@ -88,8 +87,8 @@ final class ProviderCall: @unchecked Sendable {
 
     /// Returns the media type in small letters, without its parameters (RFC 9110 §8.3.1).
     private var mediaType: String {
-        let field = answer.headers.string(for: "content-type") ?? ""
-        return field.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }.lowercased()
+        let field = (answer.headers.string(for: "content-type") ?? "").utf8
+        return String(decoding: field.prefix { $0 != UInt8(ascii: ";") }.filter { ![0x20, 0x09].contains($0) }, as: UTF8.self).lowercased()
     }
 
     /// Collects an answer in one piece.

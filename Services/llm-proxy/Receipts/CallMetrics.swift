@@ -8,6 +8,8 @@ final class CallMetrics: Sendable {
     private struct Key: Hashable {
         var model: String
         var provider: String
+
+        var labels: KeyValuePairs<String, String> { ["model": model, "provider": provider] }
     }
 
     /// The series of one model at one provider.
@@ -15,7 +17,7 @@ final class CallMetrics: Sendable {
         var firstToken: Histogram
         var duration: Histogram
         var usage: [MeteredUnit: Counter] = [:]
-        var ends: [String: Counter] = [:]
+        var ends: [CallFacts.End: Counter] = [:]
         var estimated: Counter
     }
 
@@ -26,30 +28,34 @@ final class CallMetrics: Sendable {
 
     func record(_ receipt: Receipt) {
         let call = receipt.call
-        let labels: KeyValuePairs = ["model": call.model, "provider": call.provider]
-        series.withLock { all in
-            let key = Key(model: call.model, provider: call.provider)
-            var series = all[key] ?? make(labels)
-            for (unit, quantity) in call.usage.all {
-                if series.usage[unit] == nil {
-                    series.usage[unit] = metrics.counter(
-                        "gen_ai_client_token_usage_total", help: "Units charged, by model, provider and unit",
-                        labels: ["model": call.model, "provider": call.provider, "unit": unit.rawValue])
-                }
-                series.usage[unit]?.add(quantity)
-            }
-            let end = call.end.rawValue
-            if series.ends[end] == nil {
-                series.ends[end] = metrics.counter(
-                    "llm_calls_total", help: "Calls with a hold, by model, provider and end",
-                    labels: ["model": call.model, "provider": call.provider, "end": end])
-            }
-            series.ends[end]?.add()
-            if call.isEstimated { series.estimated.add() }
-            if let milliseconds = receipt.firstTokenMilliseconds { series.firstToken.observe(Double(milliseconds) / 1_000) }
-            series.duration.observe(Double(receipt.durationMilliseconds) / 1_000)
-            all[key] = series
+        let key = Key(model: call.model, provider: call.provider)
+        series.withLock { all in record(receipt, in: &all[key, default: make(key)], key) }
+    }
+
+    private func record(_ receipt: Receipt, in series: inout Series, _ key: Key) {
+        let call = receipt.call
+        for (unit, quantity) in call.usage.all {
+            Self.counter(in: &series.usage, unit) {
+                metrics.counter(
+                    "gen_ai_client_token_usage_total", help: "Units charged, by model, provider and unit",
+                    labels: ["model": key.model, "provider": key.provider, "unit": unit.rawValue])
+            }.add(quantity)
         }
+        Self.counter(in: &series.ends, call.end) {
+            metrics.counter(
+                "llm_calls_total", help: "Calls with a hold, by model, provider and end",
+                labels: ["model": key.model, "provider": key.provider, "end": call.end.rawValue])
+        }.add()
+        if call.isEstimated { series.estimated.add() }
+        if let milliseconds = receipt.firstTokenMilliseconds { series.firstToken.observe(Double(milliseconds) / 1_000) }
+        series.duration.observe(Double(receipt.durationMilliseconds) / 1_000)
+    }
+
+    private static func counter<Name>(in counters: inout [Name: Counter], _ name: Name, make: () -> Counter) -> Counter {
+        if let known = counters[name] { return known }
+        let made = make()
+        counters[name] = made
+        return made
     }
 
     /// Counts a failure of a provider by its class.
@@ -59,8 +65,9 @@ final class CallMetrics: Sendable {
         ).add()
     }
 
-    private func make(_ labels: KeyValuePairs<String, String>) -> Series {
-        Series(
+    private func make(_ key: Key) -> Series {
+        let labels = key.labels
+        return Series(
             firstToken: metrics.histogram(
                 "gen_ai_server_time_to_first_token_seconds", help: "Time from the start of a call to the first output", labels: labels),
             duration: metrics.histogram(
