@@ -97,6 +97,7 @@ final class MeteredCall: @unchecked Sendable {
         return nil
     }
 
+    @inline(never)
     private func note(_ refusal: HoldRefusal, _ reply: HoldReply) {
         guard refusal == .rejected || refusal == .holdGone else { return }
         services.log.error(
@@ -216,6 +217,7 @@ final class MeteredCall: @unchecked Sendable {
 
     private var usedSoFar: Credits { state.usedSoFar(delivered: delivered.usage, isAcknowledged: call?.isAcknowledged ?? false) }
 
+    @inline(never)
     private func failed(_ failure: ProviderFailure) -> (CallEnd, Delivery) {
         if failure.kind != .cancelled { services.shared.metrics.failed(model.provider.name, failure.word) }
         if failure.kind != .cancelled, failure.fault != .client {
@@ -234,6 +236,7 @@ final class MeteredCall: @unchecked Sendable {
         }
     }
 
+    @inline(never)
     private func stopped(by cause: CallFacts.End) -> CallEnd {
         // The client got nothing of the answer that came while the gateway waited.
         var end = end(state.isListening || stream == nil ? .none : .partial)
@@ -241,6 +244,7 @@ final class MeteredCall: @unchecked Sendable {
         return end
     }
 
+    @inline(never)
     private func end(_ how: CallEnd.Answer) -> CallEnd {
         let delivered = delivered
         return CallEnd(
@@ -271,6 +275,7 @@ final class MeteredCall: @unchecked Sendable {
         }
     }
 
+    @inline(never)
     private func keepReceipt(_ facts: CallFacts, price: Credits) {
         let receipt = Receipt(
             charge: charge, account: principal.accountID, call: facts, requestID: context.conversationID.description,
@@ -299,6 +304,7 @@ final class MeteredCall: @unchecked Sendable {
             ], trace: context.trace)
     }
 
+    @inline(never)
     private func outcome(_ delivery: Delivery, after charged: Credits?) -> CallOutcome {
         func receipt(_ usage: Usage, _ used: Credits) -> CallReceipt {
             CallReceipt(

@@ -27,6 +27,7 @@ struct ChatCompletions: Sendable {
     // MARK: The request
 
     /// - Throws: ``Problem`` for a request that cannot be served as it is. Nothing is held yet.
+    @inline(never)
     private func call(_ exchange: Exchange, _ context: RequestContext, _ principal: Principal) throws(Problem) -> MeteredCall {
         let request: ChatRequest
         let operation: String?
@@ -88,6 +89,7 @@ struct ChatCompletions: Sendable {
 
     // MARK: The answer
 
+    @inline(never)
     private func answer(_ exchange: Exchange, _ outcome: CallOutcome, of call: MeteredCall) throws(Problem) {
         let provider = call.model.provider.name
         switch outcome {
