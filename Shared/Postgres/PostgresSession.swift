@@ -7,7 +7,7 @@ import Glibc
 /// Either nothing is under way, or one batch (or one script) is; a second is refused. A dead session stays dead: the pool makes
 /// another. In pipeline mode from the moment it is open, except while a script runs.
 final class PostgresSession: IOHandler, @unchecked Sendable {
-    // @unchecked Sendable: confined to its loop.
+    // @unchecked Sendable: confined to its loop; whatever sends to the server checks that it runs there.
 
     private enum Phase {
         case connecting

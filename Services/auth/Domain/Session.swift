@@ -35,35 +35,14 @@ struct Session: Sendable, Equatable {
     var absoluteExpiresAt: Instant
     var isRevoked: Bool
 
-    /// A session that begins now.
-    init(of user: UserID, clientID: String, salt: [UInt8], now: Instant) {
-        id = .make()
-        userID = user
-        self.clientID = clientID
-        self.salt = salt
-        generation = 0
-        authenticatedAt = now
-        rotatedAt = now
-        idleExpiresAt = now + Self.idleLife
-        absoluteExpiresAt = now + Self.absoluteLife
-        isRevoked = false
-    }
-
-    init(
-        id: SessionID, userID: UserID, clientID: String, salt: [UInt8], generation: Int64, authenticatedAt: Instant, rotatedAt: Instant,
-        idleExpiresAt: Instant, absoluteExpiresAt: Instant, isRevoked: Bool
-    ) {
-        self.id = id
-        self.userID = userID
-        self.clientID = clientID
-        self.salt = salt
-        self.generation = generation
-        self.authenticatedAt = authenticatedAt
-        self.rotatedAt = rotatedAt
-        self.idleExpiresAt = idleExpiresAt
-        self.absoluteExpiresAt = absoluteExpiresAt
-        self.isRevoked = isRevoked
-    }
-
     func isOver(at now: Instant) -> Bool { isRevoked || now >= idleExpiresAt || now >= absoluteExpiresAt }
+}
+
+extension Session {
+    /// Makes a session that begins now.
+    init(of user: UserID, clientID: String, salt: [UInt8], now: Instant) {
+        self.init(
+            id: .make(), userID: user, clientID: clientID, salt: salt, generation: 0, authenticatedAt: now, rotatedAt: now,
+            idleExpiresAt: now + Self.idleLife, absoluteExpiresAt: now + Self.absoluteLife, isRevoked: false)
+    }
 }
