@@ -6,11 +6,11 @@ import JSON
 /// It knows the words of JSON Schema that our documents use: `type`, `required`, `properties`,
 /// `additionalProperties`, `items`, `enum`, `const`, `allOf`, `oneOf` and `$ref`.
 package struct OpenAPIDocument: Sendable {
-    private let root: Node
+    private let root: JSONTree
 
     package init(of service: String) throws {
         let file = try Data(contentsOf: URL(filePath: TestDatabase.packageRoot + "/Services/\(service)/openapi.json"))
-        root = Node(try JSONValue(Array(file)))
+        root = JSONTree(try JSONValue(Array(file)))
     }
 
     /// Returns what in an answer the document does not promise: nothing, if the answer is right.
@@ -18,7 +18,7 @@ package struct OpenAPIDocument: Sendable {
         _ method: String, _ target: String, status: Int, contentType: String?, body: [UInt8]
     ) -> [String] {
         let path = String(target.split(separator: "?", omittingEmptySubsequences: false)[0])
-        guard let operations = paths[path] ?? paths.first(where: { Self.isMatch($0.key, path) })?.value else {
+        guard let operations = paths[path] ?? paths.members.first(where: { Self.isMatch($0.name, path) })?.value else {
             return status == 404 ? [] : ["\(path) is not promised"]
         }
         guard let operation = operations[method == "HEAD" ? "get" : method.lowercased()] else {
@@ -32,22 +32,22 @@ package struct OpenAPIDocument: Sendable {
         guard let schema = content[type]?["schema"] else { return ["content type '\(type)' is not promised"] }
         guard type == "application/json" else { return [] }
         guard let value = try? JSONValue(body) else { return ["the body is no JSON"] }
-        return differences(Node(value), schema, at: "body")
+        return differences(JSONTree(value), schema, at: "body")
     }
 
-    private var paths: [String: Node] { root["paths"]?.members ?? [:] }
+    private var paths: JSONTree { root["paths"] ?? .null }
 
     private static func isMatch(_ pattern: String, _ path: String) -> Bool {
         let (names, parts) = (pattern.split(separator: "/"), path.split(separator: "/"))
         return names.count == parts.count && zip(names, parts).allSatisfy { $0 == $1 || $0.hasPrefix("{") }
     }
 
-    private func resolve(_ node: Node) -> Node {
+    private func resolve(_ node: JSONTree) -> JSONTree {
         guard case .string(let reference) = node["$ref"] else { return node }
         return reference.dropFirst(2).split(separator: "/").reduce(root) { $0[String($1)] ?? .null }
     }
 
-    private func differences(_ value: Node, _ unresolved: Node, at place: String) -> [String] {
+    private func differences(_ value: JSONTree, _ unresolved: JSONTree, at place: String) -> [String] {
         let schema = resolve(unresolved)
         var found: [String] = []
         if let types = schema["type"]?.list, !types.contains(where: { value.isA($0) }) { found.append("\(place) has another type") }
@@ -60,9 +60,9 @@ package struct OpenAPIDocument: Sendable {
         switch value {
         case .object(let members):
             for name in schema["required"]?.list ?? [] {
-                if case .string(let name) = name, members[name] == nil { found.append("\(place).\(name) is missing") }
+                if case .string(let name) = name, value[name] == nil { found.append("\(place).\(name) is missing") }
             }
-            for (name, member) in members.sorted(by: { $0.key < $1.key }) {
+            for (name, member) in members.sorted(by: { $0.name < $1.name }) {
                 guard let promised = schema["properties"]?[name] ?? schema["additionalProperties"] else { continue }
                 if promised == .bool(false) { found.append("\(place).\(name) is not promised") }
                 found += differences(member, promised, at: "\(place).\(name)")
@@ -74,43 +74,21 @@ package struct OpenAPIDocument: Sendable {
         }
         return found
     }
+}
 
-    /// JSON with everything inside it read.
-    private enum Node: Equatable {
-        case string(String), number(String), bool(Bool), null
-        case object([String: Node])
-        case array([Node])
+extension JSONTree {
+    fileprivate var members: [(name: String, value: JSONTree)] { if case .object(let members) = self { members } else { [] } }
 
-        init(_ value: JSONValue) {
-            switch value {
-            case .string(let text): self = .string(text)
-            case .number(let text): self = .number(text)
-            case .bool(let bool): self = .bool(bool)
-            case .null: self = .null
-            case .array(let elements): self = .array(elements.map(Node.init))
-            case .object(let object):
-                let members = object.members.map { member in
-                    (member.name, (try? JSONValue(Array(object.bytes[member.valueRange]))).map(Node.init) ?? .null)
-                }
-                self = .object(Dictionary(members) { $1 })
-            }
-        }
+    /// The elements of an array; anything else is a list of itself.
+    fileprivate var list: [JSONTree] { if case .array(let elements) = self { elements } else { [self] } }
 
-        subscript(name: String) -> Node? { members[name] }
-
-        var members: [String: Node] { if case .object(let members) = self { members } else { [:] } }
-
-        /// The elements of an array; anything else is a list of itself.
-        var list: [Node] { if case .array(let elements) = self { elements } else { [self] } }
-
-        func isA(_ type: Node) -> Bool {
-            switch (self, type) {
-            case (.string, .string("string")), (.bool, .string("boolean")), (.null, .string("null")), (.object, .string("object")),
-                (.array, .string("array")), (.number, .string("number")):
-                true
-            case (.number(let text), .string("integer")): Int64(text) != nil
-            default: false
-            }
+    fileprivate func isA(_ type: JSONTree) -> Bool {
+        switch (self, type) {
+        case (.string, .string("string")), (.bool, .string("boolean")), (.null, .string("null")), (.object, .string("object")),
+            (.array, .string("array")), (.number, .string("number")):
+            true
+        case (.number(let text), .string("integer")): Int64(text) != nil
+        default: false
         }
     }
 }

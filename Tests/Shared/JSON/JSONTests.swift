@@ -251,90 +251,59 @@ struct JSONScanTests {
 }
 
 struct JSONRoundTripTests {
-    indirect enum Tree: Equatable {
-        case string(String), number(String), bool(Bool), null
-        case object([(String, Tree)])
-        case array([Tree])
-
-        static func == (left: Tree, right: Tree) -> Bool {
-            switch (left, right) {
-            case (.string(let a), .string(let b)), (.number(let a), .number(let b)): Array(a.utf8) == Array(b.utf8)
-            case (.bool(let a), .bool(let b)): a == b
-            case (.null, .null): true
-            case (.object(let a), .object(let b)):
-                a.count == b.count && zip(a, b).allSatisfy { Array($0.0.utf8) == Array($1.0.utf8) && $0.1 == $1.1 }
-            case (.array(let a), .array(let b)): a == b
-            default: false
-            }
-        }
-
-        init(_ value: JSONValue) {
-            switch value {
-            case .string(let text): self = .string(text)
-            case .number(let text): self = .number(text)
-            case .bool(let bool): self = .bool(bool)
-            case .null: self = .null
-            case .array(let values): self = .array(values.map(Tree.init))
-            case .object(let object):
-                self = .object(
-                    object.members.map { member in
-                        (member.name, (try? JSONValue(Array(object.bytes[member.valueRange]))).map(Tree.init) ?? .string("unreadable"))
-                    })
-            }
-        }
-
-        init(random: inout SplitMix64, depth: Int) {
-            switch Int.random(in: 0..<(depth > 5 ? 4 : 6), using: &random) {
-            case 0: self = .string(Self.text(&random))
-            case 1:
-                let fraction = Bool.random(using: &random) ? ".\(Int.random(in: 0...999, using: &random))" : ""
-                self = .number("\(Int64.random(in: .min ... .max, using: &random))\(fraction)")
-            case 2: self = .bool(Bool.random(using: &random))
-            case 3: self = .null
-            case 4:
-                self = .object(
-                    (0..<Int.random(in: 0..<5, using: &random)).map {
-                        ("\($0)" + Self.text(&random), Tree(random: &random, depth: depth + 1))
-                    })
-            default: self = .array((0..<Int.random(in: 0..<5, using: &random)).map { _ in Tree(random: &random, depth: depth + 1) })
-            }
-        }
-
-        static func text(_ random: inout SplitMix64) -> String {
-            let ranges: [ClosedRange<UInt32>] = [0...0x7F, 0x20...0x7E, 0x80...0x7FF, 0x800...0xD7FF, 0xE000...0xFFFF, 0x10000...0x10FFFF]
-            var text = String.UnicodeScalarView()
-            for _ in 0..<Int.random(in: 0..<30, using: &random) {
-                text.append(Unicode.Scalar(UInt32.random(in: ranges.randomElement(using: &random)!, using: &random))!)
-            }
-            return String(text)
-        }
-
-        func write(_ json: inout JSONWriter) {
-            switch self {
-            case .string(let text): json.string(text)
-            case .number(let text): json.raw(text.utf8)
-            case .bool(let bool): json.bool(bool)
-            case .null: json.null()
-            case .object(let members):
-                json.object { json in
-                    for (name, value) in members {
-                        json.key(name)
-                        value.write(&json)
-                    }
-                }
-            case .array(let values): json.array { json in for value in values { value.write(&json) } }
-            }
-        }
-    }
-
     @Test func `a written value reads back the same`() throws {
         let seed = drawSeed()
         var random = SplitMix64(seed: seed)
         for _ in 0..<500 {
-            let tree = Tree(random: &random, depth: 0)
+            let tree = JSONTree(random: &random, depth: 0)
             var writer = JSONWriter()
             tree.write(&writer)
-            #expect(Tree(try JSONValue(writer.bytes)) == tree, "seed \(seed)")
+            #expect(JSONTree(try JSONValue(writer.bytes)) == tree, "seed \(seed)")
+        }
+    }
+}
+
+extension JSONTree {
+    fileprivate init(random: inout SplitMix64, depth: Int) {
+        switch Int.random(in: 0..<(depth > 5 ? 4 : 6), using: &random) {
+        case 0: self = .string(Self.text(&random))
+        case 1:
+            let fraction = Bool.random(using: &random) ? ".\(Int.random(in: 0...999, using: &random))" : ""
+            self = .number("\(Int64.random(in: .min ... .max, using: &random))\(fraction)")
+        case 2: self = .bool(Bool.random(using: &random))
+        case 3: self = .null
+        case 4:
+            self = .object(
+                (0..<Int.random(in: 0..<5, using: &random)).map {
+                    ("\($0)" + Self.text(&random), JSONTree(random: &random, depth: depth + 1))
+                })
+        default: self = .array((0..<Int.random(in: 0..<5, using: &random)).map { _ in JSONTree(random: &random, depth: depth + 1) })
+        }
+    }
+
+    private static func text(_ random: inout SplitMix64) -> String {
+        let ranges: [ClosedRange<UInt32>] = [0...0x7F, 0x20...0x7E, 0x80...0x7FF, 0x800...0xD7FF, 0xE000...0xFFFF, 0x10000...0x10FFFF]
+        var text = String.UnicodeScalarView()
+        for _ in 0..<Int.random(in: 0..<30, using: &random) {
+            text.append(Unicode.Scalar(UInt32.random(in: ranges.randomElement(using: &random)!, using: &random))!)
+        }
+        return String(text)
+    }
+
+    fileprivate func write(_ json: inout JSONWriter) {
+        switch self {
+        case .string(let text): json.string(text)
+        case .number(let text): json.raw(text.utf8)
+        case .bool(let bool): json.bool(bool)
+        case .null: json.null()
+        case .object(let members):
+            json.object { json in
+                for (name, value) in members {
+                    json.key(name)
+                    value.write(&json)
+                }
+            }
+        case .array(let values): json.array { json in for value in values { value.write(&json) } }
         }
     }
 }
