@@ -49,10 +49,12 @@ package struct CallerGate<Caller: Sendable>: Sendable {
 
     /// Decides by the head of a request whether to read its body.
     /// - Returns: nil to read it now, or a check that must admit the caller first.
-    /// - Throws: the refusal of a caller that is known.
+    /// - Throws: the refusal of a caller that is known, or has no credential.
     func admit(_ access: CallerAccess, _ headers: HeaderBlock) throws(Problem) -> Admission.Check? {
-        // A service may name its user in the body, so its handler checks it. Its bodies are short.
-        guard access != .service, try known(access, headers) == nil else { return nil }
+        // A service may name its user in the body, so the check before its handler decides. Its bodies are short.
+        if access != .service, try known(access, headers) != nil { return nil }
+        guard headers.hasCredential else { throw .invalidAPIKey }
+        guard access != .service else { return nil }
         return { [check] () throws(Problem) in _ = try await check(access, headers, []) }
     }
 
@@ -62,5 +64,12 @@ package struct CallerGate<Caller: Sendable>: Sendable {
     func caller(_ access: CallerAccess, _ exchange: Exchange) async throws(Problem) -> Caller {
         if let caller = try known(access, exchange.headers) { return caller }
         return try await check(access, exchange.headers, exchange.body)
+    }
+}
+
+extension HeaderBlock {
+    /// True if a field that can name the caller has a value.
+    fileprivate var hasCredential: Bool {
+        [find("authorization"), find("x-api-key")].contains { $0.map { valueCount(at: $0) > 0 } ?? false }
     }
 }

@@ -63,10 +63,7 @@ package struct Router: Sendable {
     ) -> (@Sendable (HeaderBlock) throws(Problem) -> Admission.Check?)? {
         guard case .caller(let access) = route.row.access else { return nil }
         let gate = door.gate
-        return { headers throws(Problem) in
-            guard headers.hasCredential else { throw .invalidAPIKey }
-            return try gate.admit(access, headers)
-        }
+        return { headers throws(Problem) in try gate.admit(access, headers) }
     }
 
     private static func handler<Door: HTTPDoor>(
@@ -225,12 +222,5 @@ package struct Router: Sendable {
                 "url.path": .string(exchange.path),
                 "http.response.status_code": .integer(exchange.status), "network.peer.address": .string(exchange.peerAddress),
             ], failure: exchange.status >= 500 ? "status \(exchange.status)" : nil)
-    }
-}
-
-extension HeaderBlock {
-    /// True if a field that can name the caller has a value.
-    fileprivate var hasCredential: Bool {
-        [find("authorization"), find("x-api-key")].contains { $0.map { valueCount(at: $0) > 0 } ?? false }
     }
 }

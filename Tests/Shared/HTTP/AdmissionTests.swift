@@ -18,7 +18,7 @@ struct AdmissionTests {
     }
 
     static let refusals: [(route: String, status: Int)] = [
-        ("POST /private", 401), ("POST /private?x=1", 401), ("POST /exchange", 401), ("GET /private", 401), ("POST /nothing", 404),
+        ("POST /private", 401), ("POST /private?x=1", 401), ("POST /exchange", 401), ("POST /service", 401), ("GET /private", 401), ("POST /nothing", 404),
         ("PUT /private", 405), ("POST /private%zz", 400),
     ]
 
@@ -151,6 +151,15 @@ struct AdmissionTests {
         #expect(server.say(get("/private", "x-api-key: good\r\n")).statuses == [200])
         check.succeed(true)
         #expect(server.say(get("/private", "x-api-key: good\r\n")).statuses == [200])
+    }
+
+    @Test func `a row for service tokens reads its body before the only check`() async throws {
+        let checks = try await checks()
+        let client = checks.server.client()
+        client.send(post("/service", "four", "x-api-key: unknown\r\n"))
+        try #require(await checks.next()).succeed(true)
+        client.read { $0.statuses == [200] }
+        #expect(client.text.hasSuffix("4"))
     }
 
     @Test func `a known caller that the row does not admit is refused by the head`() async throws {
@@ -311,6 +320,7 @@ private struct AdmissionDoor: HTTPDoor {
         Route(.post, ["/shaped"], access: .credential(), errors: .trpc, AdmissionDoor.count),
         Route(.post, ["/small"], access: .credential(), bodyBytesMax: 10, errors: .trpc, AdmissionDoor.count),
         Route(.post, ["/exchange"], access: .credential(), exchange: AdmissionDoor.exchange),
+        Route(.post, ["/service"], access: .service, AdmissionDoor.count),
         Route(.get, ["/private"], access: .credential(), AdmissionDoor.count),
     ]
 
@@ -319,7 +329,7 @@ private struct AdmissionDoor: HTTPDoor {
             known: { _, headers throws(Problem) in
                 let caller = headers.string(for: "x-api-key") ?? headers.string(for: "authorization")
                 if caller == "poor" { throw .insufficientScope("llm") }
-                return caller == "unknown" ? nil : caller
+                return ["unknown", ""].contains(caller) ? nil : caller
             },
             check: { [checks] _, _, _ throws(Problem) in
                 guard let checks, let loop = EventLoop.current else { throw .invalidAPIKey }
