@@ -11,27 +11,16 @@ import TLS
 final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     private enum Phase { case unconnected, connecting, handshaking, ready, closed }
 
-    private enum End {
-        case open
-        /// FIN, or close_notify under TLS.
-        case clean
-        case broken(String)
-
-        var isOpen: Bool { if case .open = self { true } else { false } }
-        var reason: String { if case .broken(let reason) = self { reason } else { "the server closed the connection" } }
-    }
-
     private let pool: UpstreamPool
     private let loop: EventLoop
     private var phase = Phase.unconnected
-    private var descriptor: Int32 = -1
+    private var socket: UpstreamSocket?
     private var isWatched = false
     private var interest: IOEvents = []
     private var candidates: ArraySlice<SocketAddress> = []
     /// The end of the time for look-up, TCP and TLS.
     private var connectBy = MonotonicInstant.never
     private var lastFailure = UpstreamError(.connectFailed, "no address")
-    private var tls: TLSSession?
     private let parser: HTTPParser
 
     // The call at hand.
@@ -42,7 +31,6 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     private var isReused = false
     private var hasAnswered = false
     private var writeFailed = false
-    private var tlsWaitsForWritable = false
     private var bodyStart: UnsafeMutableRawPointer?
     private var bodyCount = 0
     /// The time at which the connection was ready for its first call.
@@ -74,7 +62,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
         call.connection = self
         isReused = phase == .ready
         (sent, hasAnswered, writeFailed) = (0, false, false)
-        encryptedBefore = tls?.bytesWritten ?? 0
+        encryptedBefore = socket?.tls?.bytesWritten ?? 0
         parser.answersHead = call.isHead
         if parser.state == .complete { parser.next() }
         guard phase == .ready else {
@@ -101,7 +89,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
             deadline = loop.now + pool.configuration.gapWithin
         }
         arm()
-        guard let tls, tls.pending > 0, !call.isFull else { return }
+        guard let socket, socket.pending > 0, !call.isFull else { return }
         // Bytes that OpenSSL has decrypted already: epoll will not tell. Not now, as this may be running inside the sink.
         loop.schedule(after: .zero) { [weak self] in
             guard let self, phase == .ready, self.call?.isFull == false else { return }
@@ -120,14 +108,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     var isRequestAcknowledged: Bool {
         if hasAnswered { return true }
         guard phase == .ready, let call, sent == call.request.count, !writeFailed else { return false }
-        return unacknowledged == 0
-    }
-
-    /// The bytes that the own kernel took and the server's kernel has not acknowledged (`SIOCOUTQ`,
-    /// tcp(7)); nil if the kernel does not tell.
-    private var unacknowledged: Int? {
-        var count: Int32 = 0
-        return ioctl(descriptor, UInt(TIOCOUTQ), &count) == 0 ? Int(count) : nil
+        return socket?.unacknowledged == 0
     }
 
     /// True if the server cannot have read a byte of the request: the kernel took none, or the
@@ -136,10 +117,10 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     /// The segment that ends a connection acknowledges all bytes that arrived before it. A reset
     /// does not: bytes that look unacknowledged after a reset may have been read. The same holds
     /// for a TLS connection that ends without an alert, which may be a reset.
-    private func isRequestUnseen(_ end: End) -> Bool {
-        let given = tls.map { $0.bytesWritten - encryptedBefore } ?? sent
+    private func isRequestUnseen(_ end: UpstreamSocket.End) -> Bool {
+        let given = socket?.tls.map { $0.bytesWritten - encryptedBefore } ?? sent
         guard !hasAnswered, given > 0 else { return !hasAnswered }
-        guard case .clean = end, !writeFailed, let unacknowledged else { return false }
+        guard case .clean = end, !writeFailed, let unacknowledged = socket?.unacknowledged else { return false }
         return unacknowledged >= given
     }
 
@@ -181,19 +162,19 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
 
     func close() {
         guard phase != .closed else { return }
-        if phase == .ready, call == nil { tls?.sayGoodbye() }
+        if phase == .ready, call == nil { socket?.tls?.sayGoodbye() }
         phase = .closed
         deadline = .never
-        tls = nil
         closeSocket()
         pool.forget(self)
     }
 
     private func closeSocket() {
-        guard descriptor >= 0 else { return }
+        guard let descriptor = socket?.descriptor else { return }
         if isWatched { loop.unwatch(descriptor) }
+        socket = nil
         Glibc.close(descriptor)
-        (descriptor, isWatched) = (-1, false)
+        isWatched = false
     }
 
     // MARK: Connecting
@@ -213,8 +194,9 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     /// left for it and those after it.
     private func connectNext() {
         while let address = candidates.popFirst() {
-            descriptor = address.connect()
+            let descriptor = address.connect()
             if descriptor >= 0 {
+                socket = UpstreamSocket(descriptor)
                 phase = .connecting
                 deadline = loop.now + (connectBy - loop.now) / (candidates.count + 1)
                 (isWatched, interest) = (true, .writable)
@@ -227,17 +209,15 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     }
 
     private func finishConnecting() {
-        var cause: Int32 = 0
-        var length = socklen_t(MemoryLayout<Int32>.size)
-        getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &cause, &length)
-        guard cause == 0 else {
-            lastFailure = UpstreamError(.connectFailed, "\(pool.origin): \(String(cString: strerror(cause)))")
+        guard let descriptor = socket?.descriptor else { return }
+        if let reason = socket?.connectError {
+            lastFailure = UpstreamError(.connectFailed, "\(pool.origin): \(reason)")
             closeSocket()
             return connectNext()
         }
         guard let context = pool.tls else { return begin() }
         do throws(TLSError) {
-            tls = try context.session(over: descriptor, host: pool.origin.host)
+            socket?.tls = try context.session(over: descriptor, host: pool.origin.host)
         } catch {
             return fail(UpstreamError(.tlsFailed(error.description)))
         }
@@ -246,7 +226,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     }
 
     private func shakeHands() {
-        guard let tls else { return }
+        guard let tls = socket?.tls else { return }
         switch tls.handshake() {
         case .bytes: begin()
         case .wantsReadable: setInterest(.readable)
@@ -280,7 +260,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
                 if !events.isDisjoint(with: [.error, .hangup]) { detach() }
                 return
             }
-            if tlsWaitsForWritable || !events.isDisjoint(with: [.readable, .error, .hangup]) { receive() }
+            if waitsForWritable || !events.isDisjoint(with: [.readable, .error, .hangup]) { receive() }
         case .unconnected, .closed: break
         }
     }
@@ -304,12 +284,12 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     /// Asks epoll for what the state of the call and of the request needs.
     private func arm() {
         var wanted: IOEvents = call?.isFull == true ? [] : .readable
-        if hasUnsent || tlsWaitsForWritable { wanted.insert(.writable) }
+        if hasUnsent || waitsForWritable { wanted.insert(.writable) }
         setInterest(wanted)
     }
 
     private func setInterest(_ wanted: IOEvents) {
-        guard descriptor >= 0 else { return }
+        guard let descriptor = socket?.descriptor else { return }
         if !isWatched {
             guard !wanted.isEmpty else { return }
             (isWatched, interest) = (true, wanted)
@@ -321,6 +301,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     }
 
     private func detach() {
+        guard let descriptor = socket?.descriptor else { return }
         loop.unwatch(descriptor)
         (isWatched, interest) = (false, [])
     }
@@ -329,9 +310,9 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
 
     /// One `send` for head and body together in the usual case.
     private func flush() {
-        guard let call else { return arm() }
+        guard let call, let socket else { return arm() }
         while hasUnsent {
-            switch call.request.withUnsafeBytes({ write(UnsafeRawBufferPointer(rebasing: $0[sent...])) }) {
+            switch call.request.withUnsafeBytes({ socket.write(UnsafeRawBufferPointer(rebasing: $0[sent...])) }) {
             case .bytes(let count): sent += count
             case .wantsWritable: return arm()
             case .wantsReadable: return setInterest(.readable)
@@ -342,13 +323,6 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
         arm()
     }
 
-    private func write(_ bytes: UnsafeRawBufferPointer) -> TLSSession.Outcome {
-        if let tls { return tls.write(bytes) }
-        let count = send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
-        if count >= 0 { return .bytes(count) }
-        return errno == EAGAIN || errno == EINTR ? .wantsWritable : .ended
-    }
-
     // MARK: Reading
 
     private func receive() {
@@ -357,36 +331,20 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
             let (count, end) = fill(UnsafeMutableRawBufferPointer(rebasing: loop.scratch[..<limit]))
             take(UnsafeRawBufferPointer(rebasing: loop.scratch[..<count]), end)
             // A full buffer may leave the rest of a record inside OpenSSL.
-            guard phase == .ready, let tls, tls.pending > 0, call?.isFull != true else { return }
-            limit = tls.pending
+            guard phase == .ready, let socket, socket.pending > 0, call?.isFull != true else { return }
+            limit = socket.pending
         }
     }
 
-    private func fill(_ buffer: UnsafeMutableRawBufferPointer) -> (count: Int, end: End) {
-        guard let tls else {
-            let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
-            if count > 0 { return (count, .open) }
-            if count == 0 { return (0, .clean) }
-            return (0, errno == EAGAIN || errno == EINTR ? .open : .broken(String(cString: strerror(errno))))
-        }
-        var count = 0
-        defer { if phase == .ready, tlsWaitsForWritable || interest.contains(.writable) { arm() } }
-        tlsWaitsForWritable = false
-        while count < buffer.count {
-            switch tls.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[count...])) {
-            case .bytes(let more): count += more
-            case .wantsReadable: return (count, .open)
-            case .wantsWritable:
-                tlsWaitsForWritable = true
-                return (count, .open)
-            case .ended: return (count, .clean)
-            case .failed(let error): return (count, .broken(error.description))
-            }
-        }
-        return (count, .open)
+    private func fill(_ buffer: UnsafeMutableRawBufferPointer) -> (count: Int, end: UpstreamSocket.End) {
+        let filled = socket?.read(into: buffer) ?? (0, .clean)
+        if pool.tls != nil, phase == .ready, waitsForWritable || interest.contains(.writable) { arm() }
+        return filled
     }
 
-    private func take(_ bytes: UnsafeRawBufferPointer, _ end: End) {
+    private var waitsForWritable: Bool { socket?.waitsForWritable == true }
+
+    private func take(_ bytes: UnsafeRawBufferPointer, _ end: UpstreamSocket.End) {
         guard let call else {
             // Idle: the server has closed, or speaks out of turn. A TLS session ticket is neither and reads as nothing.
             if !bytes.isEmpty || !end.isOpen {
