@@ -15,7 +15,8 @@ enum PricedMembers {
         // Members of other servers than OpenAI: hosted search, fallback models, and candidates that are billed and not shown.
         ("plugins", .absent), ("models", .absent), ("provider", .absent), ("route", .absent), ("search_parameters", .absent),
         ("enable_search", .onlyFalse), ("best_of", .absent), ("use_beam_search", .onlyFalse), ("mcp_servers", .absent),
-        ("data_sources", .absent), ("fallbacks", .absent), ("safety_model", .absent), ("deferred", .onlyFalse),
+        ("data_sources", .absent), ("fallbacks", .absent), ("safety_model", .absent), ("preset", .absent),
+        ("deferred", .onlyFalse),
         // Writing a prompt cache has a price of its own; the others add tokens to the answer or to a picture.
         ("cache_control", .absent), ("prompt_logprobs", .absent), ("mm_processor_kwargs", .absent),
     ]

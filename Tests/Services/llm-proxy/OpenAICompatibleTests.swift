@@ -119,7 +119,7 @@ struct OpenAICompatibleTests {
         (#""cache_control":{"type":"ephemeral"}"#, "cache_control"), (#""deferred":true"#, "deferred"),
         (#""data_sources":[{}]"#, "data_sources"), (#""fallbacks":["dear"]"#, "fallbacks"), (#""safety_model":"guard""#, "safety_model"),
         (#""prompt_logprobs":5"#, "prompt_logprobs"), (#""mm_processor_kwargs":{"max_pixels":9}"#, "mm_processor_kwargs"),
-        (#""mcp_servers":[{}]"#, "mcp_servers"),
+        (#""mcp_servers":[{}]"#, "mcp_servers"), (#""preset":"dear""#, "preset"),
         (#""tools":[{"type":"function"},{"type":"function","cache_control":{"type":"ephemeral"}}]"#, "tools[1].cache_control"),
         (#""tools":[{"type":"function","function":{"name":"f","Cache_Control":{}}}]"#, "tools[0].function.cache_control"),
     ])
