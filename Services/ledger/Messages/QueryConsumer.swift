@@ -100,7 +100,7 @@ final class QueryConsumer: Sendable {
             return (asked.dropFirst(taken.count), !charges.areAnswered)
         }
         if !dropped.isEmpty {
-            log.warning("query refused: too many charges asked", ["questions": .integer(dropped.count)])
+            log.warning("query refused", ["questions": .integer(dropped.count)])
             for (delivery, _) in dropped { consumer.ack(delivery) }
         }
         return starts

@@ -60,8 +60,8 @@ final class BadItems: @unchecked Sendable {
             try await store.keep(items.map(\.row))
             for item in items { item.then(true) }
         } catch let error as PostgresError {
+            log.warning("storing an item failed", ["items": .integer(items.count)], error: error)
             if error.fault == .database {
-                log.warning("storing items failed", ["items": .integer(items.count)], error: error)
                 waiting = items + waiting
                 return false
             }
@@ -73,7 +73,6 @@ final class BadItems: @unchecked Sendable {
                 }
                 return try await write(Array(items[half...]))
             }
-            log.warning("storing an item failed", error: error)
             if error.fault == .command {
                 items[0].then(false)
             } else {

@@ -14,8 +14,7 @@ import Values
 @Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"), .serialized)
 struct PoisonTests {
     @Test(arguments: [1, 26])
-    func `a charge that kills every ledger is rejected alone, and the hundred charges around it are decided`(perMessage: Int) async throws
-    {
+    func `a charge that kills every ledger is rejected alone, and the hundred charges around it are decided`(perMessage: Int) async throws {
         let database = TestDatabase.current
         try await TestBroker.withTopology { broker in
             try await TestDatabase.onLoop {
