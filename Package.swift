@@ -141,6 +141,7 @@ let package = Package(
         .testTarget(name: "TextTests", dependencies: ["Text"], path: "Tests/Shared/Text"),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"], path: "Tests/Shared/JSON"),
         .testTarget(name: "SSETests", dependencies: ["SSE", "TestSupport"], path: "Tests/Shared/SSE"),
+        .testTarget(name: "ValuesTests", dependencies: ["TestSupport", "Values"], path: "Tests/Shared/Values"),
         .testTarget(name: "ContractsTests", dependencies: ["Contracts", "JSON", "TestSupport", "Values"], path: "Tests/Shared/Contracts"),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration", "TestSupport"], path: "Tests/Shared/Configuration"),
         .testTarget(name: "CryptoTests", dependencies: ["Crypto", "EventLoop", "TestSupport"], path: "Tests/Shared/Crypto"),

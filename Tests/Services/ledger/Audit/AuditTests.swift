@@ -87,8 +87,8 @@ extension Damage {
         Damage("an account's place", { "UPDATE account SET seq = seq + 1 WHERE account_id = '\($0.caller)'" }) {
             [Named("account", $0.caller, seq: 9)]
         },
-        Damage("an account out of nothing", { "INSERT INTO account (account_id, posted) VALUES ('\($0.nobody)', 1)" }) {
-            [Named("account", $0.nobody, seq: 0)]
+        Damage("an account without an entry", { "INSERT INTO account (account_id, posted) VALUES ('\($0.stranger)', 1)" }) {
+            [Named("account", $0.stranger, seq: 0)]
         },
         Damage(
             "a charge of more than was used",
@@ -108,10 +108,10 @@ extension Damage {
         ) {
             [Named("debt", $0.debtor, seq: 3)]
         },
-        Damage("a debt that is none", { "UPDATE account SET debt = 1 WHERE account_id = '\($0.caller)'" }) {
+        Damage("a debt of an account that owes nothing", { "UPDATE account SET debt = 1 WHERE account_id = '\($0.caller)'" }) {
             [Named("debt", $0.caller, seq: 8)]
         },
-        Damage("a debt made by what must not make any", { "UPDATE journal SET kind = 24 WHERE charge_id = '\($0.debt)'" }) {
+        Damage("a debt made by an adjustment", { "UPDATE journal SET kind = 24 WHERE charge_id = '\($0.debt)'" }) {
             [Named("overspent", $0.debtor, $0.debt, seq: 3), Named("usage", $0.debtor), Named("lot", $0.debtor, $0.disputed)]
         },
     ]
@@ -204,15 +204,15 @@ extension Damage {
             [Named("lot", $0.caller, $0.bonus)]
         },
         Damage(
-            "a lot out of nothing",
+            "a lot without an entry",
             {
-                "INSERT INTO credit_grant (account_id, grant_id, kind, amount, remaining, granted_at) VALUES ('\($0.nobody)', '\($0.call)', 20, 1, 0, now())"
+                "INSERT INTO credit_grant (account_id, grant_id, kind, amount, remaining, granted_at) VALUES ('\($0.stranger)', '\($0.call)', 20, 1, 0, now())"
             }
         ) {
-            [Named("lot", $0.nobody, $0.call)]
+            [Named("lot", $0.stranger, $0.call)]
         },
         Damage(
-            "an account that will not look for lots that end",
+            "an account that misses the expiry of its lots",
             { "UPDATE account SET lots_expire_at = NULL WHERE account_id = '\($0.caller)'" }
         ) {
             [Named("lots_due", $0.caller, seq: 8)]
@@ -274,12 +274,12 @@ extension Damage {
             [Named("usage", $0.caller)]
         },
         Damage(
-            "a quarter out of nothing",
+            "a quarter of an hour without an entry",
             {
-                "INSERT INTO usage_15m VALUES ('\($0.nobody)', '2026-11-20', 'usage', '', '', 1, 0, 0)"
+                "INSERT INTO usage_15m VALUES ('\($0.stranger)', '2026-11-20', 'usage', '', '', 1, 0, 0)"
             }
         ) {
-            [Named("usage", $0.nobody)]
+            [Named("usage", $0.stranger)]
         },
         spent("spent_day = spent_day + 1"), spent("spent_month = spent_month - 1"), spent("spent_at = spent_at - interval '40 days'"),
         spent("spent_at = spent_at + interval '40 days', spent_day = 0, spent_month = 0"),

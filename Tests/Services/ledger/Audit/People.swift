@@ -36,7 +36,7 @@ struct People: Sendable {
     /// Calls by an API key that may spend 20 a month; one runs.
     let keyOwner = AccountID.make()
     let keyCall = ChargeID.make()
-    let nobody = AccountID.make()
+    let stranger = AccountID.make()
 
     init(in ledger: StoreUnderTest) async throws {
         try await callerCalls(ledger)
