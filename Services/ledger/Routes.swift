@@ -1,28 +1,9 @@
-import Contracts
 import HTTP
 import HTTPWire
-import Identity
-import LedgerCore
-import Postgres
-import Telemetry
 
 /// The ledger's HTTP door. Amounts are JSON numbers in credits with at most 9 fraction digits, exact.
 /// `Routes/` has the handlers, `Reads/` has their queries.
-struct Routes: HTTPDoor {
-    let store: LedgerStore
-    let runner: BatchRunner
-    let auditor: Auditor
-    /// The slots of reads of history and usage.
-    let slots: CallerSlots
-    /// The slots of changes of settings. An API key can take all slots of reads, but none of these.
-    let settingSlots: CallerSlots
-    let gate: CallerGate<Principal>
-    /// Where a person buys more.
-    let topUpURL: String
-    let log: Logger
-    let zones = TimeZoneNames()
-    let operations = Operations()
-
+extension Routes: HTTPDoor {
     static let table: [Route<Routes>] = [
         Route(.get, ["/v1/credits", "/api/credits/balance"], access: .credential(scope: "credits"), Routes.balance),
         Route(.get, ["/api/credits/history", "/api/credits/transactions"], access: .credential(scope: "credits"), Routes.history),
@@ -45,11 +26,4 @@ struct Routes: HTTPDoor {
             .get, ["/api/trpc/credits.balance", "/api/trpc/credits.history", "/api/trpc/{procedures}"],
             access: .credential(scope: "credits"), errors: .trpc, Routes.procedures),
     ]
-
-    /// Maps a lost database to 503.
-    func problem(for error: any Error, in trace: TraceContext) -> Problem? {
-        guard let error = error as? PostgresError, error.isTransient else { return nil }
-        log.warning("request failed: database unavailable", error: error, trace: trace)
-        return .ledgerUnavailable
-    }
 }
