@@ -48,7 +48,8 @@ package struct ChargeReply: Message {
     package var state: State
     /// The credits that were granted by the hold and its extensions.
     package var held: Credits
-    /// The credits that the charge took from the balance.
+    /// The credits that the charge took from the balance, less what came back after an expiry. It
+    /// can be less than the price (``SettleCharge/amount``).
     package var charged: Credits
     /// The times of the first entry and of the end, by the database's clock.
     package var openedAt: Instant?

@@ -47,6 +47,8 @@ package struct SettleCharges: Message {
 package struct SettleCharge: Sendable, Hashable {
     package var chargeID: ChargeID
     package var accountID: AccountID
+    /// The price of the call. The ledger takes less if the hold and the balance do not pay it, and
+    /// records the rest as overage. ``ChargeReply/charged`` is what it took.
     package var amount: Credits
     package var call: CallFacts
     /// The lease to draw from, which is a hold and has its id. No ledger grants leases yet.
