@@ -59,8 +59,8 @@ struct RulingBuilder {
     /// Nil for an account that was never granted anything.
     func opened(_ id: AccountID) -> Account? { state.accounts[id].flatMap { $0.isOpen ? $0 : nil } }
 
-    func answer(_ command: Command, from stored: Entry, spendable: Credits = .zero) -> Decision {
-        stored.fingerprint == command.fingerprint ? .duplicate(stored, spendable: spendable) : .conflict(stored)
+    func answer(_ command: Command, from stored: Entry, left: FundsLeft = .none) -> Decision {
+        stored.fingerprint == command.fingerprint ? .duplicate(stored, left: left) : .conflict(stored)
     }
 
     func misaddressed(_ command: Command) -> Decision {

@@ -4,11 +4,11 @@ package import Values
 /// The outcome of one command.
 package enum Decision: Equatable, Sendable {
     /// The ledger wrote an entry. The entry's status says whether the command was applied or
-    /// refused. `spendable` is set for holds and extensions.
-    case decided(Entry, spendable: Credits = .zero)
-    /// The same command was decided before: the stored answer, nothing changed. `spendable` is the
-    /// present one, for holds and extensions.
-    case duplicate(Entry, spendable: Credits = .zero)
+    /// refused. `left` is set for holds and extensions.
+    case decided(Entry, left: FundsLeft = .none)
+    /// The same command was decided before: the stored answer, nothing changed. `left` is what is
+    /// left now, for holds and extensions.
+    case duplicate(Entry, left: FundsLeft = .none)
     /// The id belongs to another command. Nothing changed: the sender made a mistake.
     case conflict(Entry)
     /// The ledger refuses a hold or an extension for good. It writes no entry.
@@ -45,6 +45,16 @@ package enum Decision: Equatable, Sendable {
         case .refused, .awaitingFunds, .undecided, .noted, .invalid: nil
         }
     }
+}
+
+/// The credits that an account can reserve or pay after a decision.
+package struct FundsLeft: Equatable, Sendable {
+    /// The credits that balance and overdraft leave. Limits are not counted.
+    package let available: Credits
+    /// The credits that balance, overdraft and every limit leave.
+    package let spendable: Credits
+
+    package static let none = FundsLeft(available: .zero, spendable: .zero)
 }
 
 /// The reason why a hold or an extension is refused for good.

@@ -7,7 +7,7 @@ extension RulingBuilder {
     ) -> Decision {
         if let stored = entry(command.id, .opening) {
             return stored.kind.endsCharge && stored.account == command.account
-                ? .refused(.alreadyResolved) : answer(command, from: stored, spendable: spendable(of: command))
+                ? .refused(.alreadyResolved) : answer(command, from: stored, left: left(to: command))
         }
         guard !command.isRedelivered else { return .undecided }
         guard let account = opened(command.account) else { return .refused(.accountNotFound) }
@@ -20,14 +20,14 @@ extension RulingBuilder {
         state.holds[command.id] = OpenHold(
             charge: command.id, account: account.id, amount: granted, expiresAt: now + bounded(timeToLive), key: key?.id.key)
         countHeld(granted, of: key)
-        return .decided(write(entry), spendable: funds.spendable - granted)
+        return .decided(write(entry), left: funds.left(after: granted))
     }
 
     mutating func extend(
         _ command: Command, _ step: Int64, _ amounts: HoldAmounts, _ used: Credits, _ timeToLive: Duration
     ) -> Decision {
         let step = Step(rawValue: Int16(clamping: step))
-        if let stored = entry(command.id, step) { return answer(command, from: stored, spendable: spendable(of: command)) }
+        if let stored = entry(command.id, step) { return answer(command, from: stored, left: left(to: command)) }
         if let stranger = strangerTo(command) { return .conflict(stranger) }
         guard var hold = state.holds[command.id], let account = opened(command.account) else {
             return .refused(ended(command.id) == nil ? .notHeld : .alreadyResolved)
@@ -44,14 +44,14 @@ extension RulingBuilder {
         entry.heldDelta = granted
         state.holds[command.id]?.amount += granted
         countHeld(granted, of: key)
-        return .decided(write(entry), spendable: funds.spendable - granted)
+        return .decided(write(entry), left: funds.left(after: granted))
     }
 
-    /// Returns the credits that the account can still spend, without those of the command's hold.
-    private func spendable(of command: Command) -> Credits {
-        guard let account = opened(command.account) else { return .zero }
+    /// Returns the credits that the account can still reserve for other calls.
+    private func left(to command: Command) -> FundsLeft {
+        guard let account = opened(command.account) else { return .none }
         let key = state.holds[command.id]?.key.flatMap { state.keys[KeySpending.ID(account: account.id, key: $0)] }
-        return Funds(account, spendingLimits(of: account, key)).spendable
+        return Funds(account, spendingLimits(of: account, key)).left(after: .zero)
     }
 
     mutating func report(_ command: Command, _ used: Credits, _ timeToLive: Duration) -> Decision {

@@ -117,6 +117,8 @@ package struct Funds: Equatable, Sendable {
     /// The credits that would be spendable with no other hold open. The number can be below zero.
     package var spendableAlone: Credits { limitAlone.map { min(availableAlone, $0.left - own) } ?? availableAlone }
 
+    func left(after granted: Credits) -> FundsLeft { FundsLeft(available: available - granted, spendable: spendable - granted) }
+
     /// Returns the amount to grant now (SPEC §2). Nil if the credits do not reach the amount that
     /// the call insists on.
     ///

@@ -273,43 +273,6 @@ extension Delivery {
     }
 }
 
-extension HoldReply {
-    /// Answers a question; a repetition gets the first answer again.
-    init(_ decision: Decision, to command: Command) {
-        switch decision {
-        case .decided(let entry, let spendable), .duplicate(let entry, let spendable):
-            self.init(
-                chargeID: command.id, status: .granted, granted: entry.amount, available: max(.zero, entry.postedAfter - entry.heldAfter),
-                spendable: spendable)
-        case .refused(let refusal): self.init(refusal, to: command)
-        case .awaitingFunds(let funds):
-            self.init(chargeID: command.id, status: .awaitingFunds, available: funds.available, spendable: funds.spendable)
-        case .undecided: self.init(chargeID: command.id, status: .busy)
-        case .conflict: self.init(chargeID: command.id, status: .conflict)
-        case .invalid(let flaw): self = .invalid(flaw.rawValue, command)
-        case .noted: self = .invalid("not a hold", command)
-        }
-    }
-
-    private init(_ refusal: Refusal, to command: Command) {
-        switch refusal {
-        case .insufficientFunds(let funds):
-            self.init(chargeID: command.id, status: .insufficientFunds, available: funds.available, spendable: funds.spendable)
-        case .accountNotFound: self.init(chargeID: command.id, status: .insufficientFunds)
-        case .limit(let limit, let funds):
-            self.init(
-                chargeID: command.id, status: .limitReached, available: funds.available, spendable: funds.spendable, limit: limit)
-        case .alreadyResolved: self.init(chargeID: command.id, status: .alreadyResolved)
-        case .notHeld: self.init(chargeID: command.id, status: .notHeld)
-        case .outOfRange: self = .invalid("amount_too_large", command)
-        }
-    }
-
-    fileprivate static func invalid(_ message: String, _ command: Command) -> HoldReply {
-        HoldReply(chargeID: command.id, status: .invalid, message: message)
-    }
-}
-
 extension Refusal {
     /// The reason's name in logs.
     fileprivate var name: String {
@@ -337,40 +300,6 @@ extension Entry.Kind {
         case .charge: "charge"
         case .purchase, .planGrant, .bonus, .refund, .adjustment, .topup, .clawback: type
         case .lotExpiry: "lot_expiry"
-        }
-    }
-}
-
-/// The counters of one queue.
-private struct Outcomes: Sendable {
-    let applied, refused, duplicate, conflict, awaiting, noted, invalid, malformed, dropped, failed, busy, kept: Counter
-    /// The commands that were decided in small groups, because one of them was redelivered too
-    /// often.
-    let isolated: Counter
-
-    init(_ queue: String) {
-        func counter(_ outcome: String) -> Counter {
-            Metrics.shared.counter("ledger_commands_total", help: "Commands by outcome.", labels: ["queue": queue, "outcome": outcome])
-        }
-        (applied, refused, duplicate, conflict) = (counter("applied"), counter("refused"), counter("duplicate"), counter("conflict"))
-        (awaiting, noted, invalid, malformed) = (counter("awaiting"), counter("noted"), counter("invalid"), counter("malformed"))
-        (dropped, failed) = (counter("dropped"), counter("failed"))
-        (busy, kept) = (counter("busy"), counter("kept"))
-        isolated = Metrics.shared.counter(
-            "ledger_commands_isolated_total", help: "Commands decided in small groups, because one was redelivered too often.",
-            labels: ["queue": queue])
-    }
-
-    func note(_ decision: Decision) {
-        switch decision {
-        case .decided(let entry, _): (entry.status == .applied ? applied : refused).add()
-        case .duplicate: duplicate.add()
-        case .conflict: conflict.add()
-        case .refused: refused.add()
-        case .awaitingFunds: awaiting.add()
-        case .undecided: busy.add()
-        case .noted: noted.add()
-        case .invalid: invalid.add()
         }
     }
 }

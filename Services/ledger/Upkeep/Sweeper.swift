@@ -27,7 +27,6 @@ final class Sweeper: @unchecked Sendable {
     /// The expiry time at which the next look begins. Earlier holds were looked at.
     private var mark = Instant(microseconds: 0)
     private var looksFromStart = MonotonicInstant.current()
-    private let asked = Metrics.shared.counter("ledger_expiries_asked_total", help: "Expiries of holds that the sweep asked for.")
 
     /// The most holds, and the most accounts, of one sweep.
     static let holdsMax = 500
@@ -69,7 +68,6 @@ final class Sweeper: @unchecked Sendable {
             }
             askedHolds[hold.charge] = (now, hold.due)
         }
-        asked.add(Int64(due.count))
         // The mark does not pass a hold that was asked for: the hold stays overdue until its expiry
         // is decided.
         let open = askedHolds.values.map(\.due).min()

@@ -185,8 +185,8 @@ package struct HoldReply: Message {
     package var status: Status
     /// The credits that are reserved, between `least` and `most`; zero unless granted.
     package var granted: Credits
-    /// The credits that the balance leaves after this decision. Limits are not counted. Clients see
-    /// it.
+    /// The credits that the balance with its overdraft leaves after this decision. Limits are not
+    /// counted. Clients see it.
     package var available: Credits
     /// The credits that the balance with its overdraft and every limit leave for the next hold.
     package var spendable: Credits

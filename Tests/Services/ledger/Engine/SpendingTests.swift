@@ -243,5 +243,5 @@ struct SpendingTests {
 }
 
 extension Decision {
-    fileprivate var spendableAgain: Credits? { if case .duplicate(_, let spendable) = self { spendable } else { nil } }
+    fileprivate var spendableAgain: Credits? { if case .duplicate(_, let left) = self { left.spendable } else { nil } }
 }
