@@ -13,6 +13,8 @@ struct CallBound: Sendable {
     let isStreaming: Bool
     /// The number of probabilities that the answer lists for each token.
     let logprobs: Int64
+    /// True if the provider's wire format requires a limit in each request.
+    var requiresLimit = false
 
     /// The most credits that the ledger takes in one charge.
     static let amountMax = Credits(whole: 1_000_000_000)
@@ -88,7 +90,7 @@ struct CallBound: Sendable {
     func limit(paidBy credits: Credits) -> OutputLimit {
         let affordable = outputTokens(paidBy: credits, upTo: outputMax)
         let wanted = callerLimit ?? model.limits.maxOutputTokens
-        if callerLimit == nil, affordable == wanted { return OutputLimit(tokens: wanted, isSent: false, isClamped: false) }
+        if callerLimit == nil, affordable == wanted, !requiresLimit { return OutputLimit(tokens: wanted, isSent: false, isClamped: false) }
         let room = max(outputLeast, model.limits.contextTokens - prompt.estimatedTokens(model.limits))
         let tokens = min(affordable, room)
         return OutputLimit(tokens: tokens, isSent: true, isClamped: tokens < wanted)

@@ -38,10 +38,11 @@ struct ChatCompletions: Sendable {
             throw Problem(error)
         }
         let modelRequest = request.modelRequest
-        let model = try route(of: request, modelRequest)
+        let (model, adapter) = try route(of: request, modelRequest)
         let bound = CallBound(
             model: model, prompt: request.prompt, choices: request.choices,
-            callerLimit: request.outputTokensMax, isStreaming: request.isStreaming, logprobs: request.logprobs)
+            callerLimit: request.outputTokensMax, isStreaming: request.isStreaming, logprobs: request.logprobs,
+            requiresLimit: adapter.requiresLimit)
         guard let amounts = bound.amounts else {
             throw Problem.invalidRequest("The call costs more than one charge can hold; send less or set a lower limit.", param: "messages")
         }
@@ -55,14 +56,15 @@ struct ChatCompletions: Sendable {
     /// Draws the route of a call. A route that cannot serve the request is passed over, because the
     /// providers of a model may have different wire formats.
     /// - Throws: the problem of a route, if no route can serve the request.
-    private func route(of request: ChatRequest, _ modelRequest: ModelRequest) throws(Problem) -> Catalogue.Model {
+    private func route(
+        of request: ChatRequest, _ modelRequest: ModelRequest
+    ) throws(Problem) -> (Catalogue.Model, any ProviderAdapter) {
         let catalogue = catalogue.current
         var generator = SystemRandomNumberGenerator()
         var refusal: Problem?
         for model in catalogue.routes(to: request.model, using: &generator) {
             do throws(Problem) {
-                try check(request, modelRequest, at: model)
-                return model
+                return (model, try adapter(of: model, for: request, modelRequest))
             } catch {
                 // A flaw of the request says more than a provider that is switched off.
                 if refusal == nil || error.status == 400 { refusal = error }
@@ -71,11 +73,16 @@ struct ChatCompletions: Sendable {
         throw refusal ?? (catalogue.unpriced.contains(request.model) ? .modelNotPriced(request.model) : .modelNotFound(request.model))
     }
 
-    private func check(_ request: ChatRequest, _ modelRequest: ModelRequest, at model: Catalogue.Model) throws(Problem) {
+    /// - Throws: the problem of a model, or a provider, that cannot serve the request.
+    private func adapter(
+        of model: Catalogue.Model, for request: ChatRequest, _ modelRequest: ModelRequest
+    ) throws(Problem) -> any ProviderAdapter {
         guard request.prompt.pictures == 0 || model.limits.imageTokensMax != nil else {
             throw Problem.invalidRequest("The model '\(model.id)' takes no pictures; send text only.", param: "messages")
         }
-        if let flaw = try adapter(of: model).flaw(in: modelRequest) { throw Problem(.init(flaw)) }
+        let adapter = try adapter(of: model)
+        if let flaw = adapter.flaw(in: modelRequest) { throw Problem(.init(flaw)) }
+        return adapter
     }
 
     private func adapter(of model: Catalogue.Model) throws(Problem) -> any ProviderAdapter {

@@ -7,6 +7,8 @@ import Values
 struct Anthropic: ProviderAdapter {
     let capabilities: Set<Capability> = []
 
+    let requiresLimit = true
+
     let path = "/messages"
 
     func credentials(_ key: String) -> HeaderBlock {
@@ -53,7 +55,6 @@ struct Anthropic: ProviderAdapter {
         let messages = try AnthropicMessage.all(of: request)
         return JSONWriter.object(reserving: json.bytes.count + 256) { body in
             body.field("model", model.providerModel)
-            // The provider requires a limit, so the model's own cap is sent too.
             body.field("max_tokens", limit.tokens)
             body.field("stream", request.isStreaming)
             if messages.contains(where: \.isSystem) {

@@ -6,6 +6,8 @@ import JSON
 struct OpenAICompatible: ProviderAdapter {
     let capabilities: Set<Capability> = [.pictures, .tools, .severalChoices, .logprobs, .responseFormat]
 
+    let requiresLimit = false
+
     let path = "/chat/completions"
 
     func credentials(_ key: String) -> HeaderBlock {

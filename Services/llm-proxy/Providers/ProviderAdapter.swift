@@ -12,6 +12,9 @@ protocol ProviderAdapter: Sendable {
     /// Returns the first member that this kind of provider cannot serve at a known price.
     func flaw(in request: ModelRequest) -> RequestFlaw?
 
+    /// True if every request must have a limit of the answer.
+    var requiresLimit: Bool { get }
+
     /// The path of a call below the base URL of its provider.
     var path: String { get }
     /// Returns the fields that carry the key and the version of the interface.

@@ -34,6 +34,14 @@ struct CallBoundTests {
             logprobs: 0)
     }
 
+    @Test func `a provider that requires a limit gets the room that the prompt leaves`() {
+        var bound = Self.bound(context: 4_100)
+        let all = bound.credits(for: 4_000)
+        #expect(bound.limit(paidBy: all) == OutputLimit(tokens: 4_000, isSent: false, isClamped: false))
+        bound.requiresLimit = true
+        #expect(bound.limit(paidBy: all) == OutputLimit(tokens: 4_100 - 246, isSent: true, isClamped: true))
+    }
+
     private func expect(_ bound: CallBound, _ most: Int64, _ usual: Int64, _ least: Int64, share: Bool) {
         #expect(bound.amounts == HoldAmounts(most: Self.tokens(most), usual: Self.tokens(usual), least: Self.tokens(least)))
         #expect(bound.takesShare == share)
