@@ -219,20 +219,26 @@ final class MeteredCall: @unchecked Sendable {
 
     @inline(never)
     private func failed(_ failure: ProviderFailure) -> (CallEnd, Delivery) {
-        if failure.kind != .cancelled { services.shared.metrics.failed(model.provider.name, failure.word) }
-        if failure.kind != .cancelled, failure.fault != .client {
-            services.log.warning(
-                "provider failed",
-                [
-                    "provider": .string(model.provider.name), "reason": .string(failure.description),
-                    "fault": .string(failure.fault.rawValue),
-                ], trace: context.trace)
-        }
+        if failure.kind != .cancelled { note(failure) }
         switch failure.kind {
-        case .refused(let status, _), .refusedRequest(let status, _, _): return (end(.refused(status: status)), .failed(failure))
+        case .refused(let status, _), .refusedRequest(let status, _, _), .accountRefused(let status):
+            return (end(.refused(status: status)), .failed(failure))
         case .cancelled where sink.isClosed: return (stopped(by: .clientGone), .failed(failure))
         case .timedOut: return (stopped(by: .timedOut), .failed(failure))
         default: return (stopped(by: .providerDied), .failed(failure))
+        }
+    }
+
+    private func note(_ failure: ProviderFailure) {
+        services.shared.metrics.failed(model.provider.name, failure.word)
+        let fields: LogFields = [
+            "provider": .string(model.provider.name), "reason": .string(failure.description), "fault": .string(failure.fault.rawValue),
+            "provider.request_id": .string(call?.requestID ?? ""),
+        ]
+        if failure.fault == .client {
+            services.log.info("provider refused the request", fields, trace: context.trace)
+        } else {
+            services.log.warning("provider failed", fields, trace: context.trace)
         }
     }
 

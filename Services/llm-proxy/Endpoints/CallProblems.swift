@@ -34,6 +34,8 @@ extension ProviderFailure {
                 Problem.invalidRequest(message ?? "The provider '\(provider)' refused the request.", param: param)
             case .refused(let status, _):
                 Problem.providerError(provider, "The provider '\(provider)' answered \(status).", upstreamStatus: status)
+            case .accountRefused(let status):
+                Problem.providerError(provider, "The provider '\(provider)' answered \(status).", upstreamStatus: status)
             case .wrongAnswer(let reason): Problem.providerError(provider, "The provider '\(provider)' answered \(reason).")
             case .failedMidStream: Problem.providerError(provider, "The provider '\(provider)' reported an error in its stream.")
             case .disabled: Problem.providerDisabled(provider)

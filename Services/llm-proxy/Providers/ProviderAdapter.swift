@@ -106,19 +106,38 @@ extension ProviderAdapter {
         ]
     }
 
-    /// Reads OpenAI's and Anthropic's error bodies: `{"error": {"message", "param"}}`. Only the
-    /// refusal of the request itself passes the provider's text on.
+    /// Reads OpenAI's and Anthropic's error bodies: `{"error": {"message", "type", "code", "param"}}`.
+    /// Only the refusal of the request itself passes the provider's text on.
     func failure(status: Int, body: [UInt8], retryAfter: String?) -> ProviderFailure {
+        let error = (try? JSONObject(body).optionalObject("error")) ?? nil
+        func text(_ name: String) -> String? { (try? error?.optionalString(name)) ?? nil }
+        if AccountFault.isNamed(code: text("code"), type: text("type"), message: text("message")) {
+            return ProviderFailure(.accountRefused(status: status))
+        }
         switch status {
         case 400, 413, 415, 422:
-            let error = (try? JSONObject(body).optionalObject("error")) ?? nil
-            return ProviderFailure(
-                .refusedRequest(
-                    status: status, message: (try? error?.optionalString("message")) ?? nil,
-                    param: (try? error?.optionalString("param")) ?? nil))
+            return ProviderFailure(.refusedRequest(status: status, message: text("message"), param: text("param")))
         default:
             let seconds = retryAfter.flatMap { Int($0) }.flatMap { (0...3_600).contains($0) ? $0 : nil }
             return ProviderFailure(.refused(status: status, retryAfter: seconds))
         }
+    }
+}
+
+/// The faults of an operator's account that a provider reports like a fault of the request, or like
+/// a rate limit.
+private enum AccountFault {
+    /// OpenAI's codes and types, and Anthropic's type.
+    private static let names: Set<String> = [
+        "insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated", "billing_error",
+    ]
+    /// The beginnings of Anthropic's messages. Their type is that of any flaw of a request.
+    private static let messages = [
+        "Your credit balance is too low", "You have reached your specified API usage limits", "This organization has been disabled",
+    ]
+
+    static func isNamed(code: String?, type: String?, message: String?) -> Bool {
+        [code, type].contains { $0.map(names.contains) ?? false }
+            || messages.contains { message?.hasPrefix($0) ?? false }
     }
 }

@@ -12,6 +12,8 @@ struct ProviderFailure: Error, Hashable, CustomStringConvertible {
         case refusedRequest(status: Int, message: String?, param: String?)
         /// The provider refused the call for another reason than the request.
         case refused(status: Int, retryAfter: Int?)
+        /// The provider refused the operator's account: it has no credit or quota left, or is disabled.
+        case accountRefused(status: Int)
         /// The answer is not of the kind that was asked for. The text is the gateway's own.
         case wrongAnswer(String)
         /// The provider reported an error inside its stream. Its text may hold a secret, so it is dropped.
@@ -31,7 +33,7 @@ struct ProviderFailure: Error, Hashable, CustomStringConvertible {
     var fault: Fault {
         switch kind {
         case .refusedRequest: .client
-        case .disabled: .operator
+        case .disabled, .accountRefused: .operator
         case .refused(let status, _): [401, 402, 403, 404].contains(status) ? .operator : .provider
         case .saturated, .cancelled: .gateway
         case .unreachable, .timedOut, .wrongAnswer, .failedMidStream: .provider
@@ -55,11 +57,19 @@ struct ProviderFailure: Error, Hashable, CustomStringConvertible {
         case .cancelled: "cancelled"
         case .refusedRequest: "request_refused"
         case .refused(let status, _): status == 429 ? "rate_limited" : status >= 500 ? "server_error" : "refused"
+        case .accountRefused: "account_refused"
         case .wrongAnswer: "wrong_answer"
         case .failedMidStream: "failed_mid_stream"
         case .disabled: "disabled"
         }
     }
 
-    var description: String { cause.isEmpty ? "\(kind)" : cause }
+    var description: String {
+        switch kind {
+        // The provider's text may quote the request.
+        case .refusedRequest(let status, _, _): "status \(status)"
+        case .accountRefused(let status): "account_refused, status \(status)"
+        default: cause.isEmpty ? "\(kind)" : cause
+        }
+    }
 }

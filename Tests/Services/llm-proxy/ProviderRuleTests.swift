@@ -221,6 +221,29 @@ struct ProviderRuleTests {
         }
     }
 
+    @Test(arguments: [
+        ("claude", 400, #"{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API."}"#),
+        ("claude", 400, #"{"type":"invalid_request_error","message":"This organization has been disabled."}"#),
+        ("m", 429, #"{"type":"insufficient_quota","code":"insufficient_quota","message":"You exceeded your current quota."}"#),
+        ("m", 400, #"{"type":"invalid_request_error","code":"billing_hard_limit_reached","message":"Billing hard limit"}"#),
+    ])
+    func `a fault of the operator's account is no fault of the client`(model: String, status: Int, error: String) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let caller = proxy.call(model: model, stream: false)
+            try await until("the provider is called") { !proxy.provider.calls.isEmpty }
+            proxy.provider.calls[0].answer(#"{"error":\#(error)}"#, status: status, ["retry-after": "7"])
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.status == 502)
+            #expect(caller.headers.string(for: "x-should-retry") == "false")
+            #expect(caller.headers.string(for: "retry-after") == nil)
+            let problem = try caller.error()
+            #expect(try problem.string("code") == "provider_error")
+            #expect(try problem.integer("provider_status") == status)
+            #expect(try problem.string("message").hasSuffix("answered \(status)."))
+            try await until("the hold is void") { proxy.ledger.voids.count == 1 }
+        }
+    }
+
     @Test func `among equal routes, a call goes to one that can serve the request`() async throws {
         try await ProxyUnderTest.with { proxy in
             let tools = #","tools":[{"type":"function","function":{"name":"f"}}]"#
