@@ -41,7 +41,9 @@ struct LLMProxyService {
         runtime.add(ReceiptMonths(pool: receiptPool, monthsKept: settings.receiptMonths).job)
         let writer = ReceiptWriter(pool: receiptPool, log: runtime.log)
         runtime.add(Component("receipts", on: receiptPool.loop, run: { try await writer.run() }, stop: { writer.stop() }))
-        let shared = ReplicaState(keepReceipt: { writer.add($0) })
+        let shared = ReplicaState(
+            keepReceipt: { writer.add($0) },
+            switchOff: { route in Task(executorPreference: pool.loop) { await keeper.switchOff(route) } })
         let receipts = Receipts(reader: ReceiptReader(pool: receiptPool, record: { try await ledger.record($0) }))
         let topUpURL = runtime.configuration.topUpURL
         runtime.serve { context in

@@ -23,6 +23,8 @@ struct ReplicaState: Sendable {
     let metrics = CallMetrics()
     /// Takes the receipt of each call that ended. It returns at once.
     var keepReceipt: @Sendable (Receipt) -> Void = { _ in }
+    /// Switches off a route that served what has no price. It returns at once.
+    var switchOff: @Sendable (Catalogue.Model) -> Void = { _ in }
     /// The time for which the gateway keeps a provider's call after a client hung up before the
     /// answer began.
     var listensFor = Duration.seconds(10)

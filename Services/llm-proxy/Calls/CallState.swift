@@ -31,6 +31,8 @@ struct CallState: Sendable {
         var end: CallFacts.End
         /// True if the provider reported more than the call can have used. An operator should see it.
         var isImpossible: Bool
+        /// True if the provider served a unit or a tier that has no price. The charge is the hold.
+        var isUnpriced = false
     }
 
     let bound: CallBound
@@ -86,10 +88,11 @@ struct CallState: Sendable {
         case .nothing(let reason): return .void(because: reason)
         case .usage(let usage, let isEstimated, let how):
             let (amount, isExact) = amount(for: usage)
+            let isUnpriced = bound.model.price.cost(of: usage) == nil
             return .settle(
                 Settlement(
                     amount: amount, usage: usage, isEstimated: isEstimated || !isExact, end: how,
-                    isImpossible: !isExact && !isEstimated && !isListening))
+                    isImpossible: !isExact && !isUnpriced && !isEstimated && !isListening, isUnpriced: isUnpriced))
         }
     }
 

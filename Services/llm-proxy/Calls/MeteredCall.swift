@@ -264,7 +264,7 @@ final class MeteredCall: @unchecked Sendable {
         defer { services.shared.funds.freed(by: asker, on: loop) }
         switch state.on(.ended(end)) {
         case .settle(let settlement):
-            if settlement.isImpossible { noteImpossible(settlement.usage) }
+            if settlement.isUnpriced || settlement.isImpossible { note(settlement) }
             let message = SettleCharge(
                 chargeID: charge, accountID: principal.accountID, amount: settlement.amount, call: facts(settlement))
             guard await services.ledger.settle(message, in: context) else { return nil }
@@ -301,13 +301,16 @@ final class MeteredCall: @unchecked Sendable {
             operation: services.shared.operations.recorded(operation, of: principal.accountID, at: .now()), apiKeyID: principal.apiKeyID)
     }
 
-    private func noteImpossible(_ usage: Usage) {
-        services.log.error(
-            "usage beyond the bound of the call",
-            [
-                "charge.id": .describing(charge), "provider": .string(model.provider.name), "model": .string(model.id),
-                "prompt_tokens": .integer(usage.promptTokens), "completion_tokens": .integer(usage.completionTokens),
-            ], trace: context.trace)
+    private func note(_ settlement: CallState.Settlement) {
+        let fields: LogFields = [
+            "charge.id": .describing(charge), "provider": .string(model.provider.name), "model": .string(model.id),
+            "prompt_tokens": .integer(settlement.usage.promptTokens), "completion_tokens": .integer(settlement.usage.completionTokens),
+        ]
+        guard settlement.isUnpriced else {
+            return services.log.error("usage beyond the bound of the call", fields, trace: context.trace)
+        }
+        services.log.error("usage without a price, route is switched off", fields, trace: context.trace)
+        services.shared.switchOff(model)
     }
 
     @inline(never)

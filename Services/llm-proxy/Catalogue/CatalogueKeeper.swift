@@ -28,6 +28,17 @@ final class CatalogueKeeper: Sendable {
         }
     }
 
+    /// Switches a route off in the tables, and then in this replica. Other replicas follow with their
+    /// next load. A failure is logged, and the next call of the route tries again.
+    func switchOff(_ route: Catalogue.Model) async {
+        do {
+            try await store.switchOff(route)
+            replace(with: try await store.load())
+        } catch {
+            log.error("switching off a route failed", ["model": .string(route.id), "provider": .string(route.provider.name)], error: error)
+        }
+    }
+
     /// Logs each route without a price once, when it appears.
     private func replace(with loaded: Catalogue) {
         for route in loaded.unpricedRoutes.subtracting(catalogue.current.unpricedRoutes) {

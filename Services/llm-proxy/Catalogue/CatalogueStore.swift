@@ -27,10 +27,26 @@ struct CatalogueStore: Sendable {
         }
     }
 
+    func switchOff(_ route: Catalogue.Model) async throws {
+        _ = try await pool.execute(SwitchOffRoute(model: route.id, provider: route.provider.name))
+    }
+
     func load() async throws -> Catalogue {
         let routes = try await pool.query(EnabledRoutes())
         return Catalogue(
             models: routes.compactMap(\.model), unpricedRoutes: Set(routes.filter { $0.model == nil }.map(\.route)))
+    }
+}
+
+/// Switches a route off until an operator switches it on.
+struct SwitchOffRoute: Statement {
+    static let sql = "UPDATE route SET is_enabled = false WHERE model = $1 AND provider = $2"
+    var model: String
+    var provider: String
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(model)
+        parameters.append(provider)
     }
 }
 

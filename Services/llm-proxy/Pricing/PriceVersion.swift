@@ -19,8 +19,10 @@ struct PriceVersion: Hashable, Sendable {
     var units: [UsageUnit: PicoUSD]
 
     /// Returns the provider's cost.
-    /// - Returns: nil beyond the integer range (about 9 million USD), and for a unit without a price.
+    /// - Returns: nil beyond the integer range (about 9 million USD), and for a unit or a tier
+    ///   without a price.
     func cost(of usage: Usage) -> PicoUSD? {
+        guard !usage.isOfAnotherTier else { return nil }
         var sum: Int64 = 0
         var unpriced = usage.unitCount
         for (unit, price) in units {
@@ -37,7 +39,8 @@ struct PriceVersion: Hashable, Sendable {
 
     /// Returns the price of a call, rounded up once, at the end, to a nano-credit. No usage costs
     /// nothing, not even the minimum.
-    /// - Returns: nil if the exact price does not fit in ``Credits``, and for a unit without a price.
+    /// - Returns: nil if the exact price does not fit in ``Credits``, and for a unit or a tier without
+    ///   a price.
     func credits(for usage: Usage) -> Credits? {
         guard !usage.isEmpty else { return .zero }
         switch rule.formula {
@@ -47,7 +50,7 @@ struct PriceVersion: Hashable, Sendable {
                 .multipliedReportingOverflow(by: (10_000 + Int128(markupBasisPoints)) * Int128(creditsPerUSD.nano))
             return overflow ? nil : atLeastMinimum(price, over: 10_000 * Int128(PicoUSD.perUSD))
         case .perToken(let creditsPer1kTokens):
-            guard usage.quantities.allSatisfy({ units[$0.unit] != nil }) else { return nil }
+            guard !usage.isOfAnotherTier, usage.quantities.allSatisfy({ units[$0.unit] != nil }) else { return nil }
             let tokens = Int128(usage.promptTokens) + Int128(usage.completionTokens)
             return atLeastMinimum(tokens * Int128(creditsPer1kTokens.nano), over: 1_000)
         }

@@ -8,6 +8,8 @@ struct Usage: Hashable, Sendable {
     private var output: Int64 = 0
     /// Quantities above zero.
     private var others: [UsageUnit: Int64] = [:]
+    /// True if the provider served the call in a tier that has prices of its own.
+    var isOfAnotherTier = false
 
     static let none = Usage()
 

@@ -52,7 +52,12 @@ struct OpenAICompatible: ProviderAdapter {
         }
         let content = OpenAIContent.read(json)
         guard !content.hasFailed else { throw Self.noCompletion }
-        let reported = body.withUnsafeBytes { JSONScan($0)["usage"].flatMap(Usage.init(openAI:)) }
+        let reported = body.withUnsafeBytes { bytes in
+            let answer = JSONScan(bytes)
+            var usage = answer["usage"].flatMap(Usage.init(openAI:))
+            usage?.take(tier: answer["service_tier"])
+            return usage
+        }
         return WholeAnswer(json: json, reported: reported, contentBytes: content.bytes)
     }
 

@@ -38,7 +38,10 @@ struct OpenAIEvents: EventReader {
             return true
         }
         guard read.failure == nil else { return .failed(.failedMidStream) }
-        if read.usage != nil { separateUsage(data, hasChoices: hasChoices, &read) }
+        if read.usage != nil {
+            read.usage?.take(tier: JSONScan(data)["service_tier"])
+            separateUsage(data, hasChoices: hasChoices, &read)
+        }
         return read
     }
 

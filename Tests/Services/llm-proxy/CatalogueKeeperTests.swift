@@ -57,6 +57,18 @@ struct CatalogueKeeperTests {
         }
     }
 
+    @Test func `a route that served what has no price stays off, also after the next start`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let catalogue = CurrentCatalogue(Catalogue(models: []))
+            let keeper = try keeper("spoken", catalogue, in: pool)
+            try await run(keeper, in: pool)
+            await keeper.switchOff(try #require(catalogue.current["spoken"]))
+            #expect(catalogue.current["spoken"] == nil)
+            try await run(try self.keeper("spoken", catalogue, in: pool), in: pool)
+            #expect(catalogue.current["spoken"] == nil)
+        }
+    }
+
     @Test func `a route that has no price is logged once`() async throws {
         try await TestDatabase.current.withPool { pool in
             let lines = PipedLines()

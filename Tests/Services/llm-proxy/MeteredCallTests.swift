@@ -132,6 +132,21 @@ struct MeteredCallTests {
                 == .settle(.init(amount: tokens(80), usage: usage(9, 71), isEstimated: true, end: .completed, isImpossible: true)))
     }
 
+    @Test func `a unit without a price is charged at the hold, and marked, also where the prompt is estimated`() throws {
+        var call = try held(100)
+        var spoken = usage(9, 5)
+        spoken[.audioOutput] = 2
+        for isEstimated in [false, true] {
+            let end = CallEnd(answer: .whole, delivered: spoken, isEstimated: isEstimated, isAcknowledged: true)
+            #expect(
+                call.on(.ended(end))
+                    == .settle(
+                        .init(
+                            amount: tokens(1_100), usage: spoken, isEstimated: true, end: .completed, isImpossible: false,
+                            isUnpriced: true)))
+        }
+    }
+
     @Test func `an answer that the gateway only listened to costs at most the hold, and is no fault of the provider`() throws {
         var call = try held(100)
         _ = call.on(.clientLeft(hasDelivered: false, isUnsent: false))

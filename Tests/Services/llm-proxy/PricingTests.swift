@@ -60,6 +60,10 @@ struct PricingTests {
             let price = PriceVersion(prompt: 1, completion: 1, rule: rule)
             #expect(price.cost(of: usage) == nil)
             #expect(price.credits(for: usage) == nil)
+            var dearer = Self.oneToken
+            dearer.isOfAnotherTier = true
+            #expect(price.cost(of: dearer) == nil)
+            #expect(price.credits(for: dearer) == nil)
         }
     }
 

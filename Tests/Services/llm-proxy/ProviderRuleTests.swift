@@ -244,6 +244,46 @@ struct ProviderRuleTests {
         }
     }
 
+    @Test(
+        arguments: [
+            #""usage":{"prompt_tokens":9,"completion_tokens":5,"completion_tokens_details":{"audio_tokens":2}}"#,
+            #""usage":{"prompt_tokens":9,"completion_tokens":5,"prompt_tokens_details":{"audio_tokens":4}}"#,
+            #""service_tier":"priority","usage":{"prompt_tokens":9,"completion_tokens":5}"#,
+        ], [true, false])
+    func `a unit or a tier without a price costs the hold, and switches the route off`(members: String, isStreaming: Bool) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let caller = proxy.call(#","max_tokens":10"#, stream: isStreaming)
+            try await until("the provider is called") { !proxy.provider.calls.isEmpty }
+            if isStreaming {
+                proxy.provider.calls[0].send(["Hi"])
+                proxy.provider.calls[0].write("data: {\"choices\":[],\(members)}\n\ndata: [DONE]\n\n")
+                proxy.provider.calls[0].end()
+            } else {
+                proxy.provider.calls[0].answer(#"{"choices":[{"message":{"content":"Hi"}}],\#(members)}"#)
+            }
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.status == 200)
+            try await until("the charge is settled") { !proxy.ledger.settlements.isEmpty }
+            #expect(proxy.ledger.settlements[0].amount == ProxyUnderTest.tokens(10))
+            #expect(proxy.ledger.settlements[0].call.isEstimated)
+            #expect(proxy.ledger.settlements[0].call.costPicoUSD == nil)
+            #expect(proxy.switchedOff.models == ["m"])
+        }
+    }
+
+    @Test func `a tier of another server is charged at the price`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let caller = proxy.call(stream: false)
+            try await until("the provider is called") { !proxy.provider.calls.isEmpty }
+            proxy.provider.calls[0].answer(
+                #"{"service_tier":"on_demand","choices":[{"message":{"content":"Hi"}}],"usage":{"prompt_tokens":9,"completion_tokens":5}}"#)
+            try await until("the answer is over") { caller.isOver }
+            try await until("the charge is settled") { !proxy.ledger.settlements.isEmpty }
+            #expect(proxy.ledger.settlements[0].amount == ProxyUnderTest.tokens(5))
+            #expect(proxy.switchedOff.models.isEmpty)
+        }
+    }
+
     @Test func `among equal routes, a call goes to one that can serve the request`() async throws {
         try await ProxyUnderTest.with { proxy in
             let tools = #","tools":[{"type":"function","function":{"name":"f"}}]"#

@@ -8,6 +8,7 @@ import Identity
 import JSON
 import Messaging
 import Postgres
+import Synchronization
 import Telemetry
 import TestSupport
 import Testing
@@ -36,6 +37,8 @@ final class ProxyUnderTest: @unchecked Sendable {
     static let document = Result { try OpenAPIDocument(of: "llm-proxy") }
 
     let ledger: ScriptedLedger
+    /// The models whose routes were switched off.
+    let switchedOff: SwitchedOff
     private let markers: AMQPPublisher
     let provider: ScriptedProvider
     let server: HTTPServer
@@ -112,6 +115,7 @@ final class ProxyUnderTest: @unchecked Sendable {
                 confirmWithin: .seconds(10), outagePatience: times.outagePatience),
             log: log)
         let writer = ReceiptWriter(pool: database, log: log)
+        let switchedOff = SwitchedOff()
         let services = CallServices(
             loop: database.loop, ledger: client,
             providers: ProviderConnections(
@@ -119,7 +123,8 @@ final class ProxyUnderTest: @unchecked Sendable {
                 keys: ProviderKeys(of: scripted.map { .init(provider: $0, models: [], isPrivateNetwork: false) }) { _ in
                     Secret("provider-key")
                 }, timing: times.provider),
-            shared: ReplicaState(keepReceipt: { writer.add($0) }, listensFor: times.listensFor), log: log)
+            shared: ReplicaState(
+                keepReceipt: { writer.add($0) }, switchOff: { switchedOff.add($0.id) }, listensFor: times.listensFor), log: log)
         let catalogue = CurrentCatalogue(catalogue(of: scripted))
         let authenticator = Authenticator(
             service: "test", publicURL: "https://gateway.example", amqp: nil, source: identities, log: log)
@@ -131,7 +136,7 @@ final class ProxyUnderTest: @unchecked Sendable {
         ).router
         let proxyServer = try server(router, on: database.loop, bodiesMax: times.bodiesMax)
         let proxy = try ProxyUnderTest(
-            ledger, markers, provider, identities, broker, database, proxyServer)
+            ledger, switchedOff, markers, provider, identities, broker, database, proxyServer)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await requests.run() }
             if !times.isPublisherDown { group.addTask { await publisher.run() } }
@@ -193,7 +198,8 @@ final class ProxyUnderTest: @unchecked Sendable {
     }
 
     private init(
-        _ ledger: ScriptedLedger, _ markers: AMQPPublisher, _ provider: ScriptedProvider, _ identities: KnownKeys, _ broker: TestBroker,
+        _ ledger: ScriptedLedger, _ switchedOff: SwitchedOff, _ markers: AMQPPublisher, _ provider: ScriptedProvider,
+        _ identities: KnownKeys, _ broker: TestBroker,
         _ database: PostgresPool, _ server: HTTPServer
     ) throws {
         self.markers = markers
@@ -201,6 +207,7 @@ final class ProxyUnderTest: @unchecked Sendable {
         self.broker = broker
         self.database = database
         self.ledger = ledger
+        self.switchedOff = switchedOff
         self.provider = provider
         self.identities = identities
         pool = try UpstreamPool(loop: database.loop, origin: try #require(Origin("http://127.0.0.1:\(server.port)")))
@@ -301,6 +308,13 @@ private struct TakeOutbox: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> ProxyUnderTest.Outboxed {
         ProxyUnderTest.Outboxed(type: try row.next(), key: try row.next(String?.self))
     }
+}
+
+final class SwitchedOff: Sendable {
+    private let all = Mutex<[String]>([])
+
+    var models: [String] { all.withLock { $0 } }
+    func add(_ model: String) { all.withLock { $0.append(model) } }
 }
 
 /// One who calls, and what came back so far.
