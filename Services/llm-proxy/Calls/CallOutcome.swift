@@ -22,7 +22,7 @@ enum CallOutcome: Sendable {
     case unconfirmed(ChargeID, isStreaming: Bool)
 }
 
-/// The cost of a call, as the client is told.
+/// The cost and the usage of a call, which its answer reports to the client.
 struct CallReceipt: Sendable {
     var used: Credits
     var remaining: Credits

@@ -21,7 +21,8 @@ struct Catalogue: Sendable {
             return name == "localhost" || name.hasPrefix("127.") && name.allSatisfy { $0.isASCII && ($0.isNumber || $0 == ".") }
         }
 
-        /// `https://host:port` and the path below it, without a slash at its end; nil when the URL is none.
+        /// `https://host:port` and the path below it, without a slash at its end. Nil for
+        /// another kind of URL.
         var endpoint: (origin: Substring, path: Substring)? {
             guard let scheme = ["http://", "https://"].first(where: baseURL.hasPrefix) else { return nil }
             let rest = baseURL.dropFirst(scheme.count)

@@ -5,10 +5,8 @@ import UpstreamClient
 import Values
 
 /// One request to a provider and its answer. An answer is read only if it is of the kind that was
-/// asked for: status 200, the media type, and no content coding.
-final class ProviderCall: @unchecked Sendable {
-    // @unchecked Sendable: confined to the caller's loop.
-
+/// asked for: status 200, the media type, and no content coding. Confined to the caller's loop.
+final class ProviderCall {
     private let answer: UpstreamResponse
     private let adapter: any ProviderAdapter
     private let context: AnswerContext

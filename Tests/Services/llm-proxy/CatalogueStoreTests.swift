@@ -228,7 +228,7 @@ struct CatalogueStoreTests {
         }
     }
 
-    @Test func `of two replicas that start together, the one that writes last sets the price`() async throws {
+    @Test func `a replica that writes last sets the price, even if its transaction began first`() async throws {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
             try await pool.transaction { early in

@@ -284,7 +284,7 @@ struct ProviderRuleTests {
         }
     }
 
-    @Test func `among equal routes, a call goes to one that can serve the request`() async throws {
+    @Test func `an equal route that cannot serve a request is passed over`() async throws {
         try await ProxyUnderTest.with { proxy in
             let tools = #","tools":[{"type":"function","function":{"name":"f"}}]"#
             for count in 1...8 {

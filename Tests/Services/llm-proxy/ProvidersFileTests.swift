@@ -60,7 +60,7 @@ struct ProvidersFileTests {
     }
 
     @Test(arguments: ["", "ftp://h", "http://", "https://user@h/v1", "http://h/v1?x=1"])
-    func `a provider's address that is none is refused`(baseURL: String) {
+    func `a base URL without http or host, or with a user or a query, is refused`(baseURL: String) {
         #expect(Catalogue.Provider(name: "p", kind: "openai", baseURL: baseURL, apiKeyVariable: "K").endpoint == nil)
     }
 

@@ -317,8 +317,9 @@ final class SwitchedOff: Sendable {
     func add(_ model: String) { all.withLock { $0.append(model) } }
 }
 
-/// One who calls, and what came back so far.
+/// A client's call, with the part of the answer that has come.
 final class Caller: @unchecked Sendable {
+    // @unchecked Sendable: used on the test loop only.
     private let call: UpstreamResponse
     private(set) var bytes: [UInt8] = []
     private(set) var isOver = false
@@ -370,6 +371,7 @@ final class Caller: @unchecked Sendable {
 
 /// Keys of people, each of a person of its own.
 private final class KnownKeys: IdentitySource, @unchecked Sendable {
+    // @unchecked Sendable: used on the test loop only.
     private var owners: [APIKeyID: APIKeyReply.Owner] = [:]
 
     func add(limits: SpendingLimits?) -> String {
