@@ -18,7 +18,8 @@ struct AdmissionTests {
     }
 
     static let refusals: [(route: String, status: Int)] = [
-        ("POST /private", 401), ("POST /private?x=1", 401), ("POST /exchange", 401), ("POST /service", 401), ("GET /private", 401), ("POST /nothing", 404),
+        ("POST /private", 401), ("POST /private?x=1", 401), ("POST /exchange", 401), ("POST /service", 401), ("GET /private", 401),
+        ("POST /nothing", 404),
         ("PUT /private", 405), ("POST /private%zz", 400),
     ]
 
