@@ -74,9 +74,9 @@ package struct PathParameters: Sendable, ExpressibleByDictionaryLiteral {
 package struct RequestContext: Sendable {
     package let requestID: String
     package let trace: TraceContext
-    package let pathParameters: PathParameters
+    package internal(set) var pathParameters: PathParameters
     /// The route's pattern: a label for metrics.
-    package let pattern: String
+    package internal(set) var pattern: String
 }
 
 extension Problem {

@@ -156,38 +156,60 @@ package struct Router: Sendable {
         let paths = paths
         let unmatched = RouteMetrics("(none)")
         return { exchange in
-            let requestID = RequestID.of(exchange.headers)
-            exchange.commonHeaders.add(RequestID.header, requestID)
-            var metrics = unmatched
-            var pattern = "(none)"
-            var isQuiet = false
-            let parent = exchange.headers.string(for: TraceContext.headerName).flatMap(TraceContext.init(traceparent:))
-            let trace = parent?.child() ?? .new()
-            switch paths.match(exchange.pathBytes) {
-            case .none: exchange.respond(.notFound)
-            case .malformed: exchange.respond(Self.malformedPath)
-            case .found(let path, let found, let parameters):
-                pattern = found
-                metrics = path.metrics ?? unmatched
-                switch (path.entry(for: exchange.method), exchange.refusal) {
-                case (nil, _):
-                    exchange.respond(.methodNotAllowed(allow: path.allow))
-                case (let entry?, let refusal?):
-                    exchange.respond(entry.row.errors.response(refusal, to: exchange.target))
-                case (let entry?, nil):
-                    isQuiet = entry.row.isQuiet
-                    metrics.began()
-                    await entry.handler(
-                        exchange, RequestContext(requestID: requestID, trace: trace, pathParameters: parameters, pattern: found))
-                    exchange.handlerReturned()
-                    metrics.ended()
-                }
+            let found = Self.find(exchange, in: paths)
+            let metrics = found.metrics ?? unmatched
+            if let entry = found.entry {
+                metrics.began()
+                await entry.handler(exchange, found.context)
+                exchange.handlerReturned()
+                metrics.ended()
             }
-            let duration = MonotonicInstant.current() - exchange.startedAt
-            metrics.observe(exchange.method, status: exchange.status, seconds: Double(duration.nanoseconds) / 1e9)
-            Self.logAccess(exchange, requestID, pattern, duration, trace, log, isQuiet: isQuiet)
-            if !isQuiet { Self.recordSpan(exchange, pattern, duration, trace, parent) }
+            Self.note(exchange, found, metrics, log)
         }
+    }
+
+    /// The row of a request and the context of its handler.
+    private struct Found {
+        /// Nil if the request has its answer already.
+        var entry: Entry?
+        var metrics: RouteMetrics?
+        let parent: TraceContext?
+        var context: RequestContext
+    }
+
+    // Not inlined, like `note`: the frame of a task keeps the temporaries of inlined code while its
+    // stream lives.
+    @inline(never)
+    private static func find(_ exchange: Exchange, in paths: RouteTable<Path>) -> Found {
+        let requestID = RequestID.of(exchange.headers)
+        exchange.commonHeaders.add(RequestID.header, requestID)
+        let parent = exchange.headers.string(for: TraceContext.headerName).flatMap(TraceContext.init(traceparent:))
+        var found = Found(
+            parent: parent,
+            context: RequestContext(requestID: requestID, trace: parent?.child() ?? .new(), pathParameters: [:], pattern: "(none)"))
+        switch paths.match(exchange.pathBytes) {
+        case .none: exchange.respond(.notFound)
+        case .malformed: exchange.respond(malformedPath)
+        case .found(let path, let pattern, let parameters):
+            found.metrics = path.metrics
+            (found.context.pattern, found.context.pathParameters) = (pattern, parameters)
+            switch (path.entry(for: exchange.method), exchange.refusal) {
+            case (nil, _): exchange.respond(.methodNotAllowed(allow: path.allow))
+            case (let entry?, let refusal?): exchange.respond(entry.row.errors.response(refusal, to: exchange.target))
+            case (let entry?, nil): found.entry = entry
+            }
+        }
+        return found
+    }
+
+    @inline(never)
+    private static func note(_ exchange: Exchange, _ found: Found, _ metrics: RouteMetrics, _ log: Logger) {
+        let duration = MonotonicInstant.current() - exchange.startedAt
+        let context = found.context
+        metrics.observe(exchange.method, status: exchange.status, seconds: Double(duration.nanoseconds) / 1e9)
+        let isQuiet = found.entry?.row.isQuiet ?? false
+        logAccess(exchange, context.requestID, context.pattern, duration, context.trace, log, isQuiet: isQuiet)
+        if !isQuiet { recordSpan(exchange, context.pattern, duration, context.trace, found.parent) }
     }
 
     private static func logAccess(
