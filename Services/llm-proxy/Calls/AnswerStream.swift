@@ -65,22 +65,40 @@ final class AnswerStream: @unchecked Sendable {
             sink.onDrain = nil
             isRunning = false
         }
+        var failure: ProviderFailure?
         do throws(ProviderFailure) {
-            try await call.pipe { [self] bytes in
-                meter.feed(bytes) { sink.write($0) }
-                if firstContentAt == nil, meter.contentEvents > 0 { firstContentAt = loop.now }
-                if meter.failure != nil { return call.cancel() }
-                extendIfNeeded()
-                if sink.isBackpressured || meter.isOverBudget { call.pause() }
-            }
-            meter.finish { sink.write($0) }
-            extendIfNeeded()
+            try await call.pipe { [self] in take($0) }
+            finish()
             while meter.isOverBudget, !isCut, needsCredits, let asking { await asking.value }
         } catch {
+            failure = error
+        }
+        return end(after: failure)
+    }
+
+    private func take(_ bytes: UnsafeRawBufferPointer) {
+        meter.feed(bytes) { sink.write($0) }
+        if firstContentAt == nil, meter.contentEvents > 0 { firstContentAt = loop.now }
+        if meter.failure != nil { return call.cancel() }
+        extendIfNeeded()
+        if sink.isBackpressured || meter.isOverBudget { call.pause() }
+    }
+
+    // Not inlined, like `end`: the frame of a task keeps the temporaries of inlined code while its
+    // stream lives.
+    @inline(never)
+    private func finish() {
+        meter.finish { sink.write($0) }
+        extendIfNeeded()
+    }
+
+    @inline(never)
+    private func end(after failure: ProviderFailure?) -> End {
+        if let failure {
             if let failure = meter.failure { return .failed(failure) }
             // A connection may break after the end marker: nothing of the answer is missing.
-            let isWhole = meter.isEnded && !meter.isOverBudget && error.kind != .cancelled
-            if !isCut, !isWhole { return .failed(error) }
+            let isWhole = meter.isEnded && !meter.isOverBudget && failure.kind != .cancelled
+            if !isCut, !isWhole { return .failed(failure) }
         }
         if isCut { return refusal.map(End.cut) ?? .beyondLimit }
         if let failure = meter.failure { return .failed(failure) }

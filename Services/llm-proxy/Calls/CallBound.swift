@@ -2,8 +2,8 @@ import Contracts
 import Values
 
 /// The bounds of one call's price. They decide the hold and the provider's limit, so that no call
-/// costs more than its hold.
-struct CallBound: Sendable {
+/// costs more than its hold. The tasks of a call share one object, because a model is large.
+final class CallBound: Sendable {
     let model: Catalogue.Model
     let prompt: PromptSize
     /// The number of answers that the provider generates (`n`). Each answer has the same limit.
@@ -14,7 +14,15 @@ struct CallBound: Sendable {
     /// The number of probabilities that the answer lists for each token.
     let logprobs: Int64
     /// True if the provider's wire format requires a limit in each request.
-    var requiresLimit = false
+    let requiresLimit: Bool
+
+    init(
+        model: Catalogue.Model, prompt: PromptSize, choices: Int64, callerLimit: Int64?, isStreaming: Bool, logprobs: Int64,
+        requiresLimit: Bool = false
+    ) {
+        (self.model, self.prompt, self.choices) = (model, prompt, choices)
+        (self.callerLimit, self.isStreaming, self.logprobs, self.requiresLimit) = (callerLimit, isStreaming, logprobs, requiresLimit)
+    }
 
     /// The most credits that the ledger takes in one charge.
     static let amountMax = Credits(whole: 1_000_000_000)

@@ -20,6 +20,12 @@ final class MeteredCall: @unchecked Sendable {
         var operation: String?
     }
 
+    private enum Delivery {
+        case failed(ProviderFailure)
+        case whole(WholeAnswer, Usage)
+        case stream(AnswerStream.End)
+    }
+
     private let services: CallServices
     private let sink: any AnswerSink
     private let principal: Principal
@@ -38,6 +44,10 @@ final class MeteredCall: @unchecked Sendable {
     private var state: CallState
     private var call: ProviderCall?
     private var stream: AnswerStream?
+    /// The part of the answer that came.
+    private var delivery = Delivery.failed(ProviderFailure(.cancelled))
+    /// True if the provider has answered no call for ``ProviderWatch/silence``.
+    private var isProviderSilent = false
     /// The time of a whole answer in one piece.
     private var answeredAt: MonotonicInstant?
 
@@ -68,9 +78,9 @@ final class MeteredCall: @unchecked Sendable {
         let reports = Reports(on: loop, every: services.ledger.timing.reportEvery) { [self] in
             services.ledger.report(charge, of: principal.accountID, usedSoFar: usedSoFar, in: context)
         }
-        let (end, delivery) = await carryOut()
+        let end = await carryOut()
         reports.stop()
-        return outcome(delivery, after: await conclude(end))
+        return outcome(after: await conclude(end))
     }
 
     // MARK: Before
@@ -97,7 +107,6 @@ final class MeteredCall: @unchecked Sendable {
         return nil
     }
 
-    @inline(never)
     private func note(_ refusal: HoldRefusal, _ reply: HoldReply) {
         guard refusal == .rejected || refusal == .holdGone else { return }
         services.log.error(
@@ -108,46 +117,43 @@ final class MeteredCall: @unchecked Sendable {
 
     // MARK: The provider's call
 
-    /// The part of the answer that came, for the outcome.
-    private enum Delivery {
-        case failed(ProviderFailure)
-        case whole(WholeAnswer, Usage)
-        case stream(AnswerStream.End)
-    }
-
-    private func carryOut() async -> (CallEnd, Delivery) {
-        guard !sink.isClosed, let limit = state.limit, let request else {
-            return (stopped(by: .clientGone), .failed(ProviderFailure(.cancelled)))
-        }
-        let call: ProviderCall
+    private func carryOut() async -> CallEnd {
+        defer { call?.ended() }
         do throws(ProviderFailure) {
-            call = try services.providers.send(request, to: model, limit: limit)
+            let (call, limit) = try send()
+            try await begin(call)
+            return isStreaming ? await passThrough(call, limit) : try await collect(call)
         } catch {
             return failed(error)
         }
-        defer { call.ended() }
+    }
+
+    // Not inlined, like `stream(of:_:)`: the frame of a task keeps the temporaries of inlined code
+    // while its stream lives.
+    @inline(never)
+    private func send() throws(ProviderFailure) -> (ProviderCall, OutputLimit) {
+        guard !sink.isClosed, let limit = state.limit, let request else { throw ProviderFailure(.cancelled) }
+        let call = try services.providers.send(request, to: model, limit: limit)
         self.call = call
         sink.onClose = { [self] in clientLeft(call) }
+        return (call, limit)
+    }
+
+    /// Waits until the provider has begun an answer that can be metered.
+    private func begin(_ call: ProviderCall) async throws(ProviderFailure) {
         let (watch, provider) = (services.shared.watch, model.provider.name)
         watch.sent(to: provider, isStream: isStreaming, at: loop.now)
         do throws(ProviderFailure) {
             try await call.head()
         } catch {
-            let isSilent = watch.isSilent(provider, at: loop.now)
+            isProviderSilent = watch.isSilent(provider, at: loop.now)
             watch.ended(at: provider, isStream: isStreaming, hasAnswered: false, at: loop.now)
-            var (end, delivery) = failed(error)
-            end.isProviderSilent = isSilent
-            return (end, delivery)
+            throw error
         }
         watch.ended(at: provider, isStream: isStreaming, hasAnswered: true, at: loop.now)
-        self.request = nil
+        request = nil
         sink.dropRequest()
-        do throws(ProviderFailure) {
-            try await call.check()
-            return isStreaming ? await passThrough(call, limit) : try await collect(call)
-        } catch {
-            return failed(error)
-        }
+        try await call.check()
     }
 
     private func clientLeft(_ call: ProviderCall) {
@@ -162,33 +168,44 @@ final class MeteredCall: @unchecked Sendable {
         }
     }
 
-    private func collect(_ call: ProviderCall) async throws(ProviderFailure) -> (CallEnd, Delivery) {
+    private func collect(_ call: ProviderCall) async throws(ProviderFailure) -> CallEnd {
         let answer = try await call.whole(upTo: CallBound.answerBytesMax)
         answeredAt = loop.now
         var end = end(.whole)
         (end.delivered, end.isEstimated) = answer.delivered(promptTokens: state.estimatedPromptTokens)
-        return (end, .whole(answer, end.delivered))
+        delivery = .whole(answer, end.delivered)
+        return end
     }
 
-    private func passThrough(_ call: ProviderCall, _ limit: OutputLimit) async -> (CallEnd, Delivery) {
-        sink.begin(provider: model.provider.name)
-        let hold = StreamHold(granted: state.granted, bound: state.bound, limit: limit.tokens)
-        let stream = AnswerStream(call, to: sink, hold: hold, isListening: state.isListening, on: loop) { [weak self] in
-            await self?.extend(by: $0) ?? .failure(.ledgerUnavailable)
-        }
+    private func passThrough(_ call: ProviderCall, _ limit: OutputLimit) async -> CallEnd {
+        let stream = stream(of: call, limit)
         self.stream = stream
         let end = await stream.run()
         // An extension that waits for credits is of no use any more.
         services.shared.funds.leave(asker)
+        return ended(end)
+    }
+
+    @inline(never)
+    private func stream(of call: ProviderCall, _ limit: OutputLimit) -> AnswerStream {
+        sink.begin(provider: model.provider.name)
+        let hold = StreamHold(granted: state.granted, bound: state.bound, limit: limit.tokens)
+        return AnswerStream(call, to: sink, hold: hold, isListening: state.isListening, on: loop) { [weak self] in
+            await self?.extend(by: $0) ?? .failure(.ledgerUnavailable)
+        }
+    }
+
+    private func ended(_ end: AnswerStream.End) -> CallEnd {
+        defer { delivery = .stream(end) }
         switch end {
-        case .whole: return (self.end(.whole), .stream(end))
+        case .whole: return self.end(.whole)
         case .cut(let refusal):
             services.log.info(
                 "stream cut at the end of its hold", ["charge.id": .describing(charge), "reason": .string(refusal.word)],
                 trace: context.trace)
-            return (stopped(by: .holdExhausted), .stream(end))
-        case .beyondLimit: return (stopped(by: .holdExhausted), .stream(end))
-        case .failed(let failure): return (failed(failure).0, .stream(end))
+            return stopped(by: .holdExhausted)
+        case .beyondLimit: return stopped(by: .holdExhausted)
+        case .failed(let failure): return failed(failure)
         }
     }
 
@@ -217,15 +234,15 @@ final class MeteredCall: @unchecked Sendable {
 
     private var usedSoFar: Credits { state.usedSoFar(delivered: delivered.usage, isAcknowledged: call?.isAcknowledged ?? false) }
 
-    @inline(never)
-    private func failed(_ failure: ProviderFailure) -> (CallEnd, Delivery) {
+    private func failed(_ failure: ProviderFailure) -> CallEnd {
+        delivery = .failed(failure)
         if failure.kind != .cancelled { note(failure) }
         switch failure.kind {
         case .refused(let status, _), .refusedRequest(let status, _, _), .accountRefused(let status):
-            return (end(.refused(status: status)), .failed(failure))
-        case .cancelled where sink.isClosed: return (stopped(by: .clientGone), .failed(failure))
-        case .timedOut: return (stopped(by: .timedOut), .failed(failure))
-        default: return (stopped(by: .providerDied), .failed(failure))
+            return end(.refused(status: status))
+        case .cancelled where sink.isClosed: return stopped(by: .clientGone)
+        case .timedOut: return stopped(by: .timedOut)
+        default: return stopped(by: .providerDied)
         }
     }
 
@@ -242,7 +259,6 @@ final class MeteredCall: @unchecked Sendable {
         }
     }
 
-    @inline(never)
     private func stopped(by cause: CallFacts.End) -> CallEnd {
         // The client got nothing of the answer that came while the gateway waited.
         var end = end(state.isListening || stream == nil ? .none : .partial)
@@ -250,12 +266,12 @@ final class MeteredCall: @unchecked Sendable {
         return end
     }
 
-    @inline(never)
     private func end(_ how: CallEnd.Answer) -> CallEnd {
         let delivered = delivered
         return CallEnd(
             answer: how, delivered: delivered.usage, isEstimated: delivered.isEstimated, reported: stream?.meter.usage,
-            estimatedPromptTokens: state.estimatedPromptTokens, isClientGone: sink.isClosed, isAcknowledged: call?.isAcknowledged ?? false)
+            estimatedPromptTokens: state.estimatedPromptTokens, isClientGone: sink.isClosed, isAcknowledged: call?.isAcknowledged ?? false,
+            isProviderSilent: isProviderSilent)
     }
 
     /// Settles or voids the hold. It is the only place that ends a charge.
@@ -281,7 +297,6 @@ final class MeteredCall: @unchecked Sendable {
         }
     }
 
-    @inline(never)
     private func keepReceipt(_ facts: CallFacts, price: Credits) {
         let receipt = Receipt(
             charge: charge, account: principal.accountID, call: facts, requestID: context.conversationID.description,
@@ -313,8 +328,7 @@ final class MeteredCall: @unchecked Sendable {
         services.shared.switchOff(model)
     }
 
-    @inline(never)
-    private func outcome(_ delivery: Delivery, after charged: Credits?) -> CallOutcome {
+    private func outcome(after charged: Credits?) -> CallOutcome {
         func receipt(_ usage: Usage, _ used: Credits) -> CallReceipt {
             CallReceipt(
                 used: used, remaining: state.remaining(after: used), usage: usage,

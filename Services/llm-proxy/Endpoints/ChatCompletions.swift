@@ -26,6 +26,8 @@ struct ChatCompletions: Sendable {
 
     // MARK: The request
 
+    // Not inlined, like `answer`: the frame of a task keeps the temporaries of inlined code while its
+    // stream lives.
     /// - Throws: ``Problem`` for a request that cannot be served as it is. Nothing is held yet.
     @inline(never)
     private func call(_ exchange: Exchange, _ context: RequestContext, _ principal: Principal) throws(Problem) -> MeteredCall {

@@ -26,20 +26,20 @@ struct CallBoundTests {
     /// The prompt has 984 bytes in one message: at most 1,000 tokens, at least 500, likely 246.
     static func bound(
         limit: Int64? = nil, streams: Bool = true, choices: Int64 = 1, usual: Int64 = 100, longest: Int64 = 4_000, least: Int64 = 64,
-        context: Int64 = 100_000, price: PriceVersion = price, reasoning: ModelLimits.Reasoning = .none
+        context: Int64 = 100_000, price: PriceVersion = price, reasoning: ModelLimits.Reasoning = .none, requiresLimit: Bool = false
     ) -> CallBound {
         CallBound(
             model: model(usual: usual, longest: longest, least: least, context: context, price: price, reasoning: reasoning),
             prompt: PromptSize(textBytes: 984, messages: 1, pictures: 0), choices: choices, callerLimit: limit, isStreaming: streams,
-            logprobs: 0)
+            logprobs: 0, requiresLimit: requiresLimit)
     }
 
     @Test func `a provider that requires a limit gets the room that the prompt leaves`() {
-        var bound = Self.bound(context: 4_100)
+        let bound = Self.bound(context: 4_100)
         let all = bound.credits(for: 4_000)
         #expect(bound.limit(paidBy: all) == OutputLimit(tokens: 4_000, isSent: false, isClamped: false))
-        bound.requiresLimit = true
-        #expect(bound.limit(paidBy: all) == OutputLimit(tokens: 4_100 - 246, isSent: true, isClamped: true))
+        let needy = Self.bound(context: 4_100, requiresLimit: true)
+        #expect(needy.limit(paidBy: all) == OutputLimit(tokens: 4_100 - 246, isSent: true, isClamped: true))
     }
 
     private func expect(_ bound: CallBound, _ most: Int64, _ usual: Int64, _ least: Int64, share: Bool) {
