@@ -70,19 +70,25 @@ final class CommandConsumer: Sendable {
         while !rest.isEmpty {
             try await open.room()
             var commands: [WaitingCommand] = []
-            while open.hasRoom, let delivery = rest.popFirst() { commands += waiting(delivery) }
+            while open.hasRoom, let delivery = rest.popFirst() {
+                let items = waiting(delivery)
+                commands += areSuspect ? items.shuffled() : items
+            }
             if areSuspect { try await isolate(commands) } else { runner.submit(commands) }
         }
     }
 
-    /// Decides commands in groups of 1, 2, 4 … in a random order.
+    /// Decides commands in groups of 1, 2, 4 …. The caller has shuffled the messages, and the items
+    /// within each message.
     ///
     /// When a ledger dies, the broker redelivers every open message. The delivery
     /// count therefore does not name the poison message. With random groups each further death
-    /// leaves about a third of the other commands decided. The poison command stands alone long
-    /// before the queue's delivery limit. The order of an account's messages is not kept here.
+    /// leaves about a third of the other messages acknowledged. A message is acknowledged if all its
+    /// items are decided in one life of the ledger, so its items stay together. The poison command
+    /// stands alone long before the queue's delivery limit. The order of an account's messages is
+    /// not kept here.
     private func isolate(_ commands: [WaitingCommand]) async throws {
-        var rest = commands.shuffled()[...]
+        var rest = commands[...]
         var size = 1
         while !rest.isEmpty {
             try await runner.isolate(Array(rest.prefix(size)))
