@@ -235,12 +235,12 @@ final class CommandConsumer: Sendable {
             if entry.overage > .zero { fields.append("overage", .describing(entry.overage)) }
             let isOdd = entry.overage > .zero || entry.kind == .lateCapture || entry.status != .applied
             isOdd
-                ? log.warning("decided", fields, trace: delivery.trace)
-                : log.info("decided", fields, trace: delivery.trace)
+                ? log.warning("entry posted", fields, trace: delivery.trace)
+                : log.info("entry posted", fields, trace: delivery.trace)
         case .conflict(let entry):
             var fields = fields(delivery, command)
             fields.append("stands", .string(entry.kind.name))
-            log.error("conflict: the id has another command", fields, trace: delivery.trace)
+            log.error("idempotency conflict", fields, trace: delivery.trace)
         case .invalid(let flaw):
             var fields = fields(delivery, command)
             fields.append("flaw", .string(flaw.rawValue))
@@ -249,7 +249,7 @@ final class CommandConsumer: Sendable {
             var fields = fields(delivery, command)
             fields.append("reason", .string(refusal.name))
             log.info("refused", fields, trace: delivery.trace)
-        case .duplicate: log.info("duplicate", fields(delivery, command), trace: delivery.trace)
+        case .duplicate: log.info("duplicate command", fields(delivery, command), trace: delivery.trace)
         case .awaitingFunds, .undecided, .noted: log.debug("noted", fields(delivery, command), trace: delivery.trace)
         }
     }
