@@ -152,6 +152,7 @@ struct HoldRuleTests {
             second.answer(#"{"choices":[{"message":{"content":""}}],"usage":{"prompt_tokens":9,"completion_tokens":0}}"#)
             try await until("the void is there") { proxy.ledger.voids.map(\.chargeID) == [proxy.ledger.holds[1].chargeID] }
             try await until("the answer is over") { silent.isOver }
+            #expect(proxy.ledger.voids[0].apiKeyID != nil && proxy.ledger.voids[0].apiKeyID == proxy.ledger.holds[1].apiKeyID)
             #expect(silent.headers.string(for: "x-credits-used") == "0")
             #expect(proxy.ledger.settlements.count == 1)
         }
