@@ -47,16 +47,6 @@ package enum Decision: Equatable, Sendable {
     }
 }
 
-/// The credits that an account can reserve or pay after a decision.
-package struct FundsLeft: Equatable, Sendable {
-    /// The credits that balance and overdraft leave. Limits are not counted.
-    package let available: Credits
-    /// The credits that balance, overdraft and every limit leave.
-    package let spendable: Credits
-
-    package static let none = FundsLeft(available: .zero, spendable: .zero)
-}
-
 /// The reason why a hold or an extension is refused for good.
 package enum Refusal: Equatable, Sendable {
     /// Credits and overdraft would not pay the least amount with no other call running.

@@ -131,3 +131,13 @@ package struct Funds: Equatable, Sendable {
         return granted >= insistsOn ? granted : nil
     }
 }
+
+/// The credits that an account can reserve or pay after a decision.
+package struct FundsLeft: Equatable, Sendable {
+    /// The credits that balance and overdraft leave. Limits are not counted.
+    package let available: Credits
+    /// The credits that balance, overdraft and every limit leave.
+    package let spendable: Credits
+
+    package static let none = FundsLeft(available: .zero, spendable: .zero)
+}

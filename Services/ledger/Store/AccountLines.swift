@@ -19,61 +19,10 @@ import Values
 /// Confined to the store's loop.
 final class AccountLines: @unchecked Sendable {
     // @unchecked Sendable: confined to the store's loop.
-    private struct Line {
-        private(set) var commands: [WaitingCommand] = []
-        /// The index of the waiting report of each charge.
-        private var reports: [ChargeID: Int] = [:]
-        var tryFrom = MonotonicInstant.current()
-        /// The tries in a row that ended without the lock.
-        var timeouts = 0
-        var hasRows = false
-        /// True after a command of the line could not be written. One command at a time is then
-        /// decided until the line is empty.
-        var isCareful = false
-
-        /// - Returns: the smaller of two reports of a charge. It needs no decision.
-        mutating func append(_ command: WaitingCommand) -> WaitingCommand? {
-            guard case .report(let used, _) = command.command.action else {
-                commands.append(command)
-                return nil
-            }
-            guard let index = reports[command.command.id], case .report(let usedBefore, _) = commands[index].command.action else {
-                reports[command.command.id] = commands.count
-                commands.append(command)
-                return nil
-            }
-            guard used > usedBefore else { return command }
-            defer { commands[index] = command }
-            return commands[index]
-        }
-
-        mutating func takeFirst(_ count: Int) -> [WaitingCommand] {
-            let taken = Array(commands.prefix(count))
-            set(commands.dropFirst(count))
-            return taken
-        }
-
-        mutating func take(where isTaken: (WaitingCommand) -> Bool) -> [WaitingCommand] {
-            let taken = commands.filter(isTaken)
-            if !taken.isEmpty { set(commands.filter { !isTaken($0) }) }
-            return taken
-        }
-
-        mutating func putBack(_ taken: [WaitingCommand]) { set(taken + commands) }
-
-        private mutating func set(_ commands: some Sequence<WaitingCommand>) {
-            self.commands = Array(commands)
-            reports = [:]
-            for (index, command) in self.commands.enumerated() {
-                if case .report = command.command.action { reports[command.command.id] = index }
-            }
-        }
-    }
-
     private let store: LedgerStore
     private let log: Logger
     private let commandsMax: Int
-    private var lines: [AccountID: Line] = [:]
+    private var lines: [AccountID: AccountLine] = [:]
     /// The accounts in the order of their turns.
     private var turn: [AccountID] = []
     private var arrival: Promise<Void>?
@@ -156,7 +105,7 @@ final class AccountLines: @unchecked Sendable {
     private func open(_ accounts: Set<AccountID>) {
         let new = accounts.filter { lines[$0] == nil }
         guard !new.isEmpty else { return }
-        for account in new { lines[account] = Line() }
+        for account in new { lines[account] = AccountLine() }
         turn += new
         for command in claim(new) { add(command) }
         arrival?.succeed(())
@@ -231,7 +180,7 @@ final class AccountLines: @unchecked Sendable {
             lines[account]?.timeouts = 0
             if !hasRows { end(account, wasCareful: line.isCareful) }
         } catch let error as PostgresError {
-            if error.mayHaveCommitted { for command in commands { command.answer.mayBeWritten = true } }
+            if error.mayHaveCommitted { for command in commands { command.answer.noteMayBeWritten() } }
             lines[account]?.putBack(commands)
             try await failed(account, commands, rows, error)
         } catch {
@@ -241,7 +190,7 @@ final class AccountLines: @unchecked Sendable {
     }
 
     /// Returns the time to wait for the lock. It is shorter while other lines are ready.
-    private func patience(with line: Line) -> Duration {
+    private func patience(with line: AccountLine) -> Duration {
         let now = MonotonicInstant.current()
         guard lines.count > 1, lines.values.count(where: { $0.tryFrom <= now }) > 1 else { return LedgerStore.lineWithin }
         return line.timeouts > 0 ? .milliseconds(20) : LedgerStore.lockWithin

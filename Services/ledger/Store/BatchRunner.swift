@@ -33,9 +33,7 @@ package final class BatchRunner: @unchecked Sendable {
     /// The part of that time in which no server answered, or none that can be written to.
     private var unreachableSince: MonotonicInstant?
 
-    private let batchSize = Metrics.shared.histogram(
-        "ledger_batch_commands", help: "Commands decided in one transaction.", buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000])
-    private let batchSeconds = Metrics.shared.histogram("ledger_batch_seconds", help: "Duration of one transaction.")
+    private let metrics = BatchMetrics()
 
     /// Commands that are decided in a batch of their own.
     private struct Group {
@@ -226,14 +224,8 @@ package final class BatchRunner: @unchecked Sendable {
         while true {
             try await loop.sleep(for: .milliseconds(100))
             let now = MonotonicInstant.current()
-            for command in removeOverdue(from: &holds, now) + lines.removeOverdue(now) { command.answer(.undecided) }
+            for command in holds.removeOverdue(now) + lines.removeOverdue(now) { command.answer(.undecided) }
         }
-    }
-
-    private func removeOverdue(from commands: inout [WaitingCommand], _ now: MonotonicInstant) -> [WaitingCommand] {
-        let overdue = commands.filter { $0.isOverdue(now) }
-        if !overdue.isEmpty { commands.removeAll { $0.isOverdue(now) } }
-        return overdue
     }
 
     // MARK: One batch
@@ -251,15 +243,15 @@ package final class BatchRunner: @unchecked Sendable {
     }
 
     private func persevere(_ commands: [WaitingCommand]) async throws {
-        var batch = Batch(waiting: commands)
+        var batch = HalvingBatch(commands, store: store, log: log, metrics: metrics)
         var delay = Duration.milliseconds(50)
         var losses = 0
         while true {
             let now = MonotonicInstant.current()
             // An empty batch shows nothing about the database.
-            for command in removeOverdue(from: &batch.waiting, now) { command.answer(.undecided) }
+            for command in batch.waiting.removeOverdue(now) { command.answer(.undecided) }
             guard !batch.waiting.isEmpty else { return }
-            let error = try await attempt(&batch, losses: losses)
+            let error = try await batch.attempt(losses: losses)
             lines.putBack(batch.takeSkipped())
             guard let error else { return noteAvailable() }
             losses = error.code == .connectionLost || error.code == .commitUnknown ? losses + 1 : 0
@@ -270,121 +262,6 @@ package final class BatchRunner: @unchecked Sendable {
             try await loop.sleep(for: delay)
             delay = min(delay * 2, .seconds(2))
         }
-    }
-
-    /// The commands of a batch while transactions decide them.
-    private struct Batch {
-        /// The undecided commands, in their order.
-        var waiting: [WaitingCommand]
-        private var skipped: [WaitingCommand] = []
-        private var accounts: Set<AccountID> = []
-
-        init(waiting: [WaitingCommand]) { self.waiting = waiting }
-
-        /// Takes the first `count` commands. Leaves out commands of skipped accounts; they go to
-        /// the line, after earlier commands of the account.
-        mutating func take(_ count: Int) -> [WaitingCommand] {
-            defer { waiting.removeFirst(count) }
-            let taken = waiting.prefix(count)
-            skipped += taken.filter { accounts.contains($0.command.account) }
-            return taken.filter { !accounts.contains($0.command.account) }
-        }
-
-        mutating func skip(_ commands: [WaitingCommand]) {
-            skipped += commands
-            accounts.formUnion(commands.map(\.command.account))
-        }
-
-        mutating func takeSkipped() -> [WaitingCommand] {
-            skipped += waiting.filter { accounts.contains($0.command.account) }
-            waiting.removeAll { accounts.contains($0.command.account) }
-            defer { (skipped, accounts) = ([], []) }
-            return skipped
-        }
-    }
-
-    /// The number of lost connections in a row after which the batch is the suspect, if the
-    /// database answers otherwise.
-    private static let lossesMax = 6
-
-    /// Decides the commands of `batch`. Splits it in two if a part of it fails.
-    /// - Returns: nil if all are answered or skipped. Otherwise an error that concerns all; the
-    ///   undecided commands are in `batch` again.
-    private func attempt(_ batch: inout Batch, losses: Int) async throws -> PostgresError? {
-        var parts = [batch.waiting.count]
-        while let count = parts.popLast() {
-            let commands = batch.take(count)
-            switch try await attempt(commands, losses: losses) {
-            case .done(let skipped): batch.skip(skipped)
-            case .unavailable(let error):
-                batch.waiting = commands + batch.waiting
-                return error
-            case .heldUp(let first, let second):
-                batch.waiting = first + second + batch.waiting
-                parts += [second.count, first.count]
-            }
-        }
-        return nil
-    }
-
-    private enum Outcome {
-        /// All commands are answered, except those of locked accounts.
-        case done(skipped: [WaitingCommand])
-        case unavailable(PostgresError)
-        case heldUp([WaitingCommand], [WaitingCommand])
-    }
-
-    private func attempt(_ given: [WaitingCommand], losses: Int) async throws -> Outcome {
-        var commands = given
-        let started = MonotonicInstant.current()
-        for command in removeOverdue(from: &commands, started) { command.answer(.undecided) }
-        guard !commands.isEmpty else { return .done(skipped: []) }
-        do {
-            let decisions = try await transact(commands)
-            batchSize.observe(Double(commands.count))
-            batchSeconds.observe(MonotonicInstant.current() - started)
-            for (command, decision) in zip(commands, decisions) {
-                if let decision { command.answer(.decided(decision)) }
-            }
-            return .done(skipped: zip(commands, decisions).filter { $0.1 == nil }.map(\.0))
-        } catch let error as PostgresError {
-            if error.mayHaveCommitted { for command in commands { command.answer.mayBeWritten = true } }
-            switch await fault(of: error, losses: losses) {
-            case .database: return .unavailable(error)
-            case .account:
-                let accounts = Set(commands.map(\.command.account)).sorted()
-                guard accounts.count > 1 else {
-                    log.warning("account set aside", ["account.id": .describing(accounts[0])], error: error)
-                    return .done(skipped: commands)
-                }
-                let first = Set(accounts[..<(accounts.count / 2)])
-                return .heldUp(
-                    commands.filter { first.contains($0.command.account) }, commands.filter { !first.contains($0.command.account) })
-            case .command:
-                guard commands.count > 1 else {
-                    commands[0].answer(.failed(error))
-                    return .done(skipped: [])
-                }
-                return .heldUp(Array(commands[..<(commands.count / 2)]), Array(commands[(commands.count / 2)...]))
-            }
-        }
-    }
-
-    /// Decides once more if two ledgers began one charge under two accounts. The journal's key
-    /// refuses the second, and the second try finds the entry.
-    private func transact(_ waiting: [WaitingCommand]) async throws -> [Decision?] {
-        let commands = waiting.map(\.command)
-        func isOverdue(_ index: Int) -> Bool { waiting[index].isOverdue(.current()) }
-        do {
-            return try await store.commit(commands, isOverdue: isOverdue)
-        } catch let error as PostgresError where error.isRace {
-            return try await store.commit(commands, isOverdue: isOverdue)
-        }
-    }
-
-    private func fault(of error: PostgresError, losses: Int) async -> PostgresError.Fault {
-        guard error.code == .connectionLost, losses >= Self.lossesMax else { return error.fault }
-        return (try? await store.pool.one(ReadClock())) == nil ? .database : .account
     }
 
     /// - Parameter started: when the attempt began.

@@ -1,18 +1,18 @@
 import Contracts
 import Outbox
 package import Postgres
+import Synchronization
 package import Values
 
 /// Runs batches of commands against Postgres: one transaction and two round trips each, whatever their size.
 ///
 /// Nothing here depends on how often or in what order a command is sent; a batch whose outcome is unknown is simply run again.
-package final class LedgerStore: @unchecked Sendable {
-    // @unchecked Sendable: confined to the pool's loop, as the pool itself.
+package final class LedgerStore: Sendable {
     package let pool: PostgresPool
     /// The pool of the pages, so that no search takes a connection from a decision. It runs on the
     /// same loop.
     package let reads: PostgresPool
-    package private(set) var limits: Limits
+    private let currentLimits: Mutex<Limits>
     private let faults: FaultPoints
 
     /// The time that a batch waits for a row or a key that another transaction is writing. Longer
@@ -32,14 +32,18 @@ package final class LedgerStore: @unchecked Sendable {
     init(pool: PostgresPool, reads: PostgresPool? = nil, limits: Limits = Limits(), faults: FaultPoints) {
         self.pool = pool
         self.reads = reads ?? pool
-        self.limits = limits
+        currentLimits = Mutex(limits)
         self.faults = faults
     }
+
+    /// The limits of commands, with the beginning of the journal.
+    package var limits: Limits { currentLimits.withLock { $0 } }
 
     /// Makes the journal's coming months and learns how far it goes back. At start, then daily.
     package func prepareJournal() async throws {
         _ = try await pool.withConnection { try await $0.one(CreateJournalPartitions(monthsAhead: 3)) }
-        limits.journalStart = try await pool.withConnection { try await $0.one(ReadJournalStart()) }
+        let start = try await pool.withConnection { try await $0.one(ReadJournalStart()) }
+        currentLimits.withLock { $0.journalStart = start }
     }
 
     /// Decides and writes `commands` in their order, durably. Writes all of them, or none if it

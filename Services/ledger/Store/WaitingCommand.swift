@@ -2,6 +2,7 @@ package import AMQP
 import Contracts
 package import EventLoop
 package import Postgres
+import Synchronization
 import Values
 
 /// A command that waits for its decision.
@@ -24,9 +25,8 @@ package struct WaitingCommand: Sendable {
         isStale: @escaping @Sendable () -> Bool = { false }, _ answer: @escaping @Sendable (CommandResult) -> Void
     ) {
         (self.command, self.deadline, self.message, self.isStale) = (command, deadline, message, isStale)
-        self.answer = Answer(isStale: isStale, answer)
         // Another ledger may be writing the decision about the first delivery.
-        self.answer.mayBeWritten = command.isRedelivered
+        self.answer = Answer(isStale: isStale, mayBeWritten: command.isRedelivered, answer)
     }
 
     /// True if the proxy has given up, or another ledger may decide the command. A durable command
@@ -34,27 +34,46 @@ package struct WaitingCommand: Sendable {
     package func isOverdue(_ now: MonotonicInstant) -> Bool { deadline <= now || isStale() }
 
     /// Calls back once, on the runner's loop, however often it is called.
-    package final class Answer: @unchecked Sendable {
-        // @unchecked Sendable: confined to the runner's loop.
-        private var body: ((CommandResult) -> Void)?
-        private let isStale: @Sendable () -> Bool
-        /// True after a try with an unknown outcome, here or in another ledger.
-        var mayBeWritten = false
-
-        fileprivate init(isStale: @escaping @Sendable () -> Bool, _ body: @escaping @Sendable (CommandResult) -> Void) {
-            (self.isStale, self.body) = (isStale, body)
+    package final class Answer: Sendable {
+        private struct State {
+            var body: (@Sendable (CommandResult) -> Void)?
+            /// True after a try with an unknown outcome, here or in another ledger.
+            var mayBeWritten: Bool
         }
+
+        private let state: Mutex<State>
+        private let isStale: @Sendable () -> Bool
+
+        fileprivate init(
+            isStale: @escaping @Sendable () -> Bool, mayBeWritten: Bool, _ body: @escaping @Sendable (CommandResult) -> Void
+        ) {
+            self.isStale = isStale
+            state = Mutex(State(body: body, mayBeWritten: mayBeWritten))
+        }
+
+        func noteMayBeWritten() { state.withLock { $0.mayBeWritten = true } }
 
         func callAsFunction(_ result: CommandResult) {
-            let body = self.body
-            self.body = nil
+            let last = state.withLock { state in
+                defer { state.body = nil }
+                return state
+            }
             switch result {
             // Another ledger has the message now, and answers it.
-            case .undecided where isStale(), .decided(.undecided) where isStale(): body?(.givenBack)
-            case .undecided where mayBeWritten: body?(.unknown)
-            default: body?(result)
+            case .undecided where isStale(), .decided(.undecided) where isStale(): last.body?(.givenBack)
+            case .undecided where last.mayBeWritten: last.body?(.unknown)
+            default: last.body?(result)
             }
         }
+    }
+}
+
+extension [WaitingCommand] {
+    /// Takes out the commands that are overdue.
+    mutating func removeOverdue(_ now: MonotonicInstant) -> [WaitingCommand] {
+        let overdue = filter { $0.isOverdue(now) }
+        if !overdue.isEmpty { removeAll { $0.isOverdue(now) } }
+        return overdue
     }
 }
 
