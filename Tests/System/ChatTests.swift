@@ -167,7 +167,7 @@ extension SystemTests {
         }
 
         @Test(arguments: [
-            (#"{"model":"no-such-model","messages":[]}"#, 404, "model_not_found"), (#"{"messages":[]}"#, 400, "invalid_request"),
+            (#"{"model":"no-such-model","messages":[]}"#, 404, "model_not_found"), (#"{"messages":[]}"#, 400, "missing_parameter"),
             ("{", 400, "invalid_json"),
         ])
         func `a request that cannot be served is refused by name`(body: String, status: Int, code: String) async throws {
