@@ -52,12 +52,8 @@ struct OpenAICompatible: ProviderAdapter {
         }
         let content = OpenAIContent.read(json)
         guard !content.hasFailed else { throw Self.noCompletion }
-        let reported = body.withUnsafeBytes { bytes in
-            let answer = JSONScan(bytes)
-            var usage = answer["usage"].flatMap(Usage.init(openAI:))
-            usage?.take(tier: answer["service_tier"])
-            return usage
-        }
+        var reported = json.raw("usage").flatMap { $0.withUnsafeBytes { Usage(openAI: JSONScan($0)) } }
+        json.raw("service_tier")?.withUnsafeBytes { reported?.take(tier: JSONScan($0)) }
         return WholeAnswer(json: json, reported: reported, contentBytes: content.bytes)
     }
 
