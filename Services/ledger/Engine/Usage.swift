@@ -50,18 +50,22 @@ struct UsageRow: Equatable, Sendable {
             let key = Key(
                 account: entry.account, quarter: Instant(microseconds: entry.at.microseconds / quarter * quarter), type: entry.kind.type,
                 model: name(usage?.model), operation: name(usage?.operation))
-            var row = rows[key] ?? UsageRow(key: key)
-            row.entries += 1
-            row.credits = row.credits.adding(upTo64Bits: entry.postedDelta)
-            row.overage = row.overage.adding(upTo64Bits: entry.overage)
-            for (unit, quantity) in usage?.units.all ?? [:] { row.units[unit, default: 0] += quantity }
-            rows[key] = row
+            rows[key, default: UsageRow(key: key)].add(entry)
         }
         return Array(rows.values)
     }
 
+    private mutating func add(_ entry: Entry) {
+        entries += 1
+        credits = credits.adding(upTo64Bits: entry.postedDelta)
+        overage = overage.adding(upTo64Bits: entry.overage)
+        for (unit, quantity) in entry.context.usage?.units.all ?? [:] { units[unit, default: 0] += quantity }
+    }
+
     private static func name(_ text: String?) -> String {
         guard let text else { return "" }
+        // A scalar has at least one byte.
+        guard text.utf8.count > Usage.nameScalarsMax else { return text }
         return String(String.UnicodeScalarView(text.unicodeScalars.prefix(Usage.nameScalarsMax)))
     }
 }

@@ -8,7 +8,7 @@ import Telemetry
 import Values
 
 /// A load like pgbench's for the ledger's database path: callers in one process, each holding and then settling through
-/// `BatchRunner` and `LedgerStore` as fast as they are answered, with no broker. The service's own sources are compiled into it.
+/// `BatchRunner` and `LedgerStore` as fast as they are answered, with no broker.
 ///
 ///     ledger-store-load prepare URL MIGRATIONS ACCOUNTS        an empty database: its schema, and accounts with credits
 ///     ledger-store-load seconds URL ACCOUNTS CALLERS SECONDS   load on the first of those accounts; prints a line of JSON
