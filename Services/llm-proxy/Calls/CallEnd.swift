@@ -38,16 +38,16 @@ struct CallEnd: Sendable {
         switch answer {
         case .refused(let status): return .nothing(because: "the provider answered \(status)")
         case .whole where delivered.completionTokens == 0: return .nothing(because: "the answer is empty")
-        case .whole: return .usage(delivered, isEstimated: isEstimated, end: isClientGone ? .clientGone : .completed)
+        case .whole: return .usage(delivered, isEstimated: isEstimated, end: isClientGone ? .clientDisconnected : .completed)
         case .partial where delivered.completionTokens > 0: return .usage(delivered, isEstimated: isEstimated, end: stoppedBy)
         case .partial, .none: break
         }
-        guard stoppedBy == .clientGone else { return .nothing(because: "\(stoppedBy.rawValue) before the first token") }
+        guard stoppedBy == .clientDisconnected else { return .nothing(because: "\(stoppedBy.rawValue) before the first token") }
         guard isAcknowledged else { return .nothing(because: "the client left before the provider had the request") }
         guard !isProviderSilent else { return .nothing(because: "the client left a provider that is silent") }
         var usage = reported ?? .none
         let isEstimated = usage.promptTokens == 0
         if isEstimated { usage[.input] = estimatedPromptTokens }
-        return .usage(usage, isEstimated: isEstimated, end: .clientGone)
+        return .usage(usage, isEstimated: isEstimated, end: .clientDisconnected)
     }
 }

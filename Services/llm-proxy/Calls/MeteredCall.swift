@@ -240,9 +240,9 @@ final class MeteredCall: @unchecked Sendable {
         switch failure.kind {
         case .refused(let status, _), .refusedRequest(let status, _, _), .accountRefused(let status):
             return end(.refused(status: status))
-        case .cancelled where sink.isClosed: return stopped(by: .clientGone)
+        case .cancelled where sink.isClosed: return stopped(by: .clientDisconnected)
         case .timedOut: return stopped(by: .timedOut)
-        default: return stopped(by: .providerDied)
+        default: return stopped(by: .providerError)
         }
     }
 
@@ -289,7 +289,7 @@ final class MeteredCall: @unchecked Sendable {
         case .void(let reason):
             // Without a confirm the ledger may charge the last report, so the journal has the answer.
             guard await services.ledger.void(charge, for: principal, because: reason, in: context) else { return .zero }
-            let how = if case .refused = end.answer { CallFacts.End.providerDied } else { end.stoppedBy }
+            let how = if case .refused = end.answer { CallFacts.End.providerError } else { end.stoppedBy }
             let free = CallState.Settlement(amount: .zero, usage: .none, isEstimated: false, end: how, isImpossible: false)
             keepReceipt(facts(free), price: .zero)
             return .zero

@@ -86,8 +86,8 @@ package struct SettleCharge: Sendable, Hashable {
 package struct CallFacts: Sendable, Hashable {
     package enum End: String, CaseIterable, Sendable {
         case completed
-        case clientGone = "client_disconnected"
-        case providerDied = "provider_error"
+        case clientDisconnected = "client_disconnected"
+        case providerError = "provider_error"
         case timedOut = "timed_out"
         /// A stream came to the end of its hold, and the hold could not be extended.
         case holdExhausted = "hold_exhausted"

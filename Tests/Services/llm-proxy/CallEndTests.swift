@@ -10,7 +10,7 @@ struct CallEndTests {
     private func end(_ answer: CallEnd.Answer, _ stoppedBy: CallFacts.End = .completed, output: Int64 = 0) -> CallEnd {
         CallEnd(
             answer: answer, stoppedBy: stoppedBy, delivered: Usage(promptTokens: output > 0 ? 9 : 0, completionTokens: output),
-            estimatedPromptTokens: 30, isClientGone: stoppedBy == .clientGone, isAcknowledged: true)
+            estimatedPromptTokens: 30, isClientGone: stoppedBy == .clientDisconnected, isAcknowledged: true)
     }
 
     private func isFree(_ end: CallEnd) -> Bool { if case .nothing = end.charge { true } else { false } }
@@ -19,42 +19,42 @@ struct CallEndTests {
         var end = end(.whole, output: 5)
         #expect(end.charge == .usage(Usage(promptTokens: 9, completionTokens: 5), isEstimated: false, end: .completed))
         end.isClientGone = true
-        #expect(end.charge == .usage(Usage(promptTokens: 9, completionTokens: 5), isEstimated: false, end: .clientGone))
+        #expect(end.charge == .usage(Usage(promptTokens: 9, completionTokens: 5), isEstimated: false, end: .clientDisconnected))
     }
 
     @Test func `an empty answer and a refusal cost nothing, with and without the client`() {
-        for cause in [CallFacts.End.completed, .clientGone] {
+        for cause in [CallFacts.End.completed, .clientDisconnected] {
             #expect(isFree(end(.whole, cause)))
             #expect(isFree(end(.refused(status: 429), cause)))
         }
     }
 
-    @Test(arguments: [CallFacts.End.clientGone, .providerDied, .timedOut, .holdExhausted])
+    @Test(arguments: [CallFacts.End.clientDisconnected, .providerError, .timedOut, .holdExhausted])
     func `the delivered part of a stream is charged for every cause of its end`(cause: CallFacts.End) {
         #expect(
             end(.partial, cause, output: 3).charge
                 == .usage(Usage(promptTokens: 9, completionTokens: 3), isEstimated: false, end: cause))
     }
 
-    @Test(arguments: [CallEnd.Answer.none, .partial], [CallFacts.End.providerDied, .timedOut, .holdExhausted])
+    @Test(arguments: [CallEnd.Answer.none, .partial], [CallFacts.End.providerError, .timedOut, .holdExhausted])
     func `a call that fails before its first token costs nothing`(answer: CallEnd.Answer, cause: CallFacts.End) {
         #expect(isFree(end(answer, cause)))
     }
 
     @Test func `a client that leaves before the answer began pays the prompt, and what the provider reported`() {
-        var end = end(.none, .clientGone)
-        #expect(end.charge == .usage(Self.likely, isEstimated: true, end: .clientGone))
+        var end = end(.none, .clientDisconnected)
+        #expect(end.charge == .usage(Self.likely, isEstimated: true, end: .clientDisconnected))
         end.reported = Usage(promptTokens: 12, completionTokens: 4)
-        #expect(end.charge == .usage(Usage(promptTokens: 12, completionTokens: 4), isEstimated: false, end: .clientGone))
+        #expect(end.charge == .usage(Usage(promptTokens: 12, completionTokens: 4), isEstimated: false, end: .clientDisconnected))
         end.reported = Usage(promptTokens: 0, completionTokens: 4)
-        #expect(end.charge == .usage(Usage(promptTokens: 30, completionTokens: 4), isEstimated: true, end: .clientGone))
+        #expect(end.charge == .usage(Usage(promptTokens: 30, completionTokens: 4), isEstimated: true, end: .clientDisconnected))
     }
 
     @Test func `a client that leaves a provider without the request, or a silent one, pays nothing`() {
-        var unacknowledged = end(.none, .clientGone)
+        var unacknowledged = end(.none, .clientDisconnected)
         unacknowledged.isAcknowledged = false
         #expect(isFree(unacknowledged))
-        var silent = end(.none, .clientGone)
+        var silent = end(.none, .clientDisconnected)
         silent.isProviderSilent = true
         #expect(isFree(silent))
     }

@@ -39,8 +39,8 @@ struct DeliveredUsageTests {
 
     @Test func `a client that leaves pays in the units that the provider reported`() {
         let end = CallEnd(
-            answer: .none, stoppedBy: .clientGone, reported: cached(), estimatedPromptTokens: 30, isClientGone: true,
+            answer: .none, stoppedBy: .clientDisconnected, reported: cached(), estimatedPromptTokens: 30, isClientGone: true,
             isAcknowledged: true)
-        #expect(end.charge == .usage(cached(), isEstimated: false, end: .clientGone))
+        #expect(end.charge == .usage(cached(), isEstimated: false, end: .clientDisconnected))
     }
 }

@@ -216,7 +216,7 @@ struct ExtendTests {
             let charge = try await ended(caller, proxy)
             gate.succeed(())
             try await until("the question is answered all the same") { proxy.ledger.replied == 2 }
-            #expect((charge.amount, charge.call.end) == (tokens(100), .clientGone))
+            #expect((charge.amount, charge.call.end) == (tokens(100), .clientDisconnected))
             try await until("the provider is told to stop") { provider.isCancelled }
         }
     }
@@ -324,7 +324,7 @@ struct ExtendTests {
             try await until("it waits") { proxy.ledger.extends.count >= 2 }
             caller.hangUp()
             let charge = try await ended(caller, proxy)
-            #expect((charge.amount, charge.call.end) == (tokens(100), .clientGone))
+            #expect((charge.amount, charge.call.end) == (tokens(100), .clientDisconnected))
             #expect(proxy.ledger.extends.allSatisfy { !$0.amounts.isLastQuestion })
         }
     }

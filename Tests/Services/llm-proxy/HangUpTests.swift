@@ -57,7 +57,8 @@ struct HangUpTests {
             let (caller, provider) = try await started(proxy, stream: stream)
             caller.hangUp()
             let charge = try await charge(proxy)
-            #expect((charge.amount, charge.call.end, charge.call.isEstimated) == (tokens(prompt(stream: stream)), .clientGone, true))
+            #expect(
+                (charge.amount, charge.call.end, charge.call.isEstimated) == (tokens(prompt(stream: stream)), .clientDisconnected, true))
             #expect((charge.call.usage.promptTokens, charge.call.usage.completionTokens) == (prompt(stream: stream), 0))
             try await until("the provider's call is cancelled") { provider.isCancelled }
         }
@@ -70,7 +71,7 @@ struct HangUpTests {
             try await heard(proxy)
             provider.answer(Self.answer)
             let charge = try await charge(proxy)
-            #expect((charge.amount, charge.call.end, charge.call.isEstimated) == (tokens(14), .clientGone, false))
+            #expect((charge.amount, charge.call.end, charge.call.isEstimated) == (tokens(14), .clientDisconnected, false))
         }
     }
 
@@ -83,7 +84,7 @@ struct HangUpTests {
             try await heard(proxy)
             provider.send(tokens: 5, thenEnd: 5)
             let charge = try await charge(proxy)
-            #expect((charge.amount, charge.call.end) == (tokens(14), .clientGone))
+            #expect((charge.amount, charge.call.end) == (tokens(14), .clientDisconnected))
         }
     }
 
@@ -96,7 +97,7 @@ struct HangUpTests {
             try await heard(proxy)
             provider.send(tokens: 7)
             let charge = try await charge(proxy)
-            #expect((charge.amount, charge.call.end) == (tokens(prompt(stream: true)), .clientGone))
+            #expect((charge.amount, charge.call.end) == (tokens(prompt(stream: true)), .clientDisconnected))
             try await until("the provider's call is cancelled") { provider.isCancelled }
         }
     }
@@ -125,7 +126,7 @@ struct HangUpTests {
             try await heard(proxy)
             try await send(reads, of: provider, proxy)
             let charge = try await charge(proxy)
-            #expect((charge.amount, charge.call.end, charge.call.isEstimated) == (tokens(9 + 150), .clientGone, false))
+            #expect((charge.amount, charge.call.end, charge.call.isEstimated) == (tokens(9 + 150), .clientDisconnected, false))
             let held = proxy.ledger.extends.reduce(proxy.ledger.holds[0].amounts.most) { $0 + $1.amounts.most }
             #expect(proxy.ledger.extends.first?.amounts.most == tokens(100))
             #expect(charge.amount <= held)
@@ -141,7 +142,7 @@ struct HangUpTests {
             try await heard(proxy)
             try await send(reads, of: provider, proxy)
             let charge = try await charge(proxy)
-            #expect((charge.amount, charge.call.end) == (proxy.ledger.holds[0].amounts.most, .clientGone))
+            #expect((charge.amount, charge.call.end) == (proxy.ledger.holds[0].amounts.most, .clientDisconnected))
             #expect((charge.call.usage.completionTokens, charge.call.isEstimated) == (400, true))
         }
     }
@@ -192,7 +193,7 @@ struct HangUpTests {
             await proxy.server.drain(within: .seconds(60))
             let charges = try await settledWhenDrained(proxy)
             #expect(charges.map(\.amount) == [tokens(prompt(stream: false))])
-            #expect(charges.map(\.call.end) == [.clientGone])
+            #expect(charges.map(\.call.end) == [.clientDisconnected])
             try await until("the provider's call is cancelled") { provider.isCancelled }
         }
     }
@@ -220,7 +221,7 @@ struct HangUpTests {
             try await until("it is delivered") { caller.tokens == 12 }
             caller.hangUp()
             let charge = try await charge(proxy)
-            #expect((charge.amount, charge.call.end) == (tokens(prompt(stream: true) + 12), .clientGone))
+            #expect((charge.amount, charge.call.end) == (tokens(prompt(stream: true) + 12), .clientDisconnected))
             try await until("the provider's call is cancelled") { provider.isCancelled }
         }
     }
@@ -306,7 +307,7 @@ struct HangUpTests {
             provider.send(tokens: 3)
             provider.write("data: " + String(repeating: "x", count: SSEParser.eventBytesMax + 1))
             let charge = try await charge(proxy)
-            #expect((charge.amount, charge.call.end) == (tokens(prompt(stream: true) + 3), .providerDied))
+            #expect((charge.amount, charge.call.end) == (tokens(prompt(stream: true) + 3), .providerError))
             try await until("the answer is over") { caller.isOver }
             #expect(try caller.error().string("code") == "provider_error")
             #expect(caller.failure != nil)

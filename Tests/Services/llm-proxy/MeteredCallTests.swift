@@ -39,7 +39,8 @@ struct MeteredCallTests {
     ) -> CallState.Event {
         .ended(
             CallEnd(
-                answer: answer, stoppedBy: cause, delivered: delivered, estimatedPromptTokens: 246, isClientGone: cause == .clientGone,
+                answer: answer, stoppedBy: cause, delivered: delivered, estimatedPromptTokens: 246,
+                isClientGone: cause == .clientDisconnected,
                 isAcknowledged: isAcknowledged))
     }
 
@@ -101,8 +102,8 @@ struct MeteredCallTests {
     @Test func `an empty answer, a refusal and a failure before the first token are voided`() throws {
         var call = try held(100)
         for end in [
-            ended(.whole, usage(9, 0)), ended(.refused(status: 500), usage(0, 0)), ended(.none, usage(0, 0), by: .providerDied),
-            ended(.partial, usage(0, 0), by: .timedOut), ended(.none, usage(0, 0), by: .clientGone, isAcknowledged: false),
+            ended(.whole, usage(9, 0)), ended(.refused(status: 500), usage(0, 0)), ended(.none, usage(0, 0), by: .providerError),
+            ended(.partial, usage(0, 0), by: .timedOut), ended(.none, usage(0, 0), by: .clientDisconnected, isAcknowledged: false),
         ] {
             guard case .void = call.on(end) else {
                 Issue.record("\(end) costs")
@@ -111,7 +112,7 @@ struct MeteredCallTests {
         }
     }
 
-    @Test(arguments: [CallFacts.End.providerDied, .timedOut, .clientGone, .holdExhausted])
+    @Test(arguments: [CallFacts.End.providerError, .timedOut, .clientDisconnected, .holdExhausted])
     func `a part of a stream is settled, whatever stopped it`(cause: CallFacts.End) throws {
         var call = try held(100)
         #expect(
@@ -151,8 +152,9 @@ struct MeteredCallTests {
         var call = try held(100)
         _ = call.on(.clientLeft(hasDelivered: false, isUnsent: false))
         #expect(
-            call.on(ended(.whole, usage(9, 2_000), by: .clientGone))
-                == .settle(.init(amount: tokens(1_100), usage: usage(9, 2_000), isEstimated: true, end: .clientGone, isImpossible: false)))
+            call.on(ended(.whole, usage(9, 2_000), by: .clientDisconnected))
+                == .settle(
+                    .init(amount: tokens(1_100), usage: usage(9, 2_000), isEstimated: true, end: .clientDisconnected, isImpossible: false)))
     }
 
     // MARK: Reports

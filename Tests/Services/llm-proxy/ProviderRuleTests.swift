@@ -79,7 +79,7 @@ struct ProviderRuleTests {
             #expect(try caller.error().string("code") == "provider_error")
             try await until("the charge is there") { !proxy.ledger.settlements.isEmpty }
             let charge = proxy.ledger.settlements[0]
-            #expect((charge.amount, charge.call.end, charge.call.isEstimated) == (tokens(4), .providerDied, true))
+            #expect((charge.amount, charge.call.end, charge.call.isEstimated) == (tokens(4), .providerError, true))
         }
     }
 

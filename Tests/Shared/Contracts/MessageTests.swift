@@ -80,7 +80,7 @@ struct MessageTests {
                 SettleCharge(
                     chargeID: charge, accountID: account, amount: .zero,
                     call: CallFacts(
-                        model: "m", provider: "p", usage: [MeteredUnit(rawValue: "image:hd")!: 1], isEstimated: true, end: .providerDied,
+                        model: "m", provider: "p", usage: [MeteredUnit(rawValue: "image:hd")!: 1], isEstimated: true, end: .providerError,
                         priceVersion: 4, costPicoUSD: 0, operation: nil, apiKeyID: nil), lease: charge),
             ]),
             #"{"items":[{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":4255000,"call":{"model":"sim-fast","provider":"openai","usage":{"input":12,"output":34},"estimated":false,"end":"completed","price_version":3,"cost_pico_usd":148000000,"operation":"conversations.sendMessage","api_key_id":"abcdefghij"}},{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":0,"lease":"0190b5a0-0000-7000-8000-0000000000c1","call":{"model":"m","provider":"p","usage":{"image:hd":1},"estimated":true,"end":"provider_error","price_version":4,"cost_pico_usd":0}}]}"#
