@@ -47,6 +47,18 @@ package enum Decision: Equatable, Sendable {
     }
 }
 
+extension Decision {
+    /// The mistake of the sender, for the operator who reads the dead letter. No repetition can
+    /// succeed. Nil: the sender made no mistake.
+    package var mistake: String? {
+        switch self {
+        case .conflict(let entry): "the id has another command: \(entry.kind), account \(entry.account)"
+        case .invalid(let flaw): flaw.rawValue
+        case .decided, .duplicate, .refused, .awaitingFunds, .undecided, .noted: nil
+        }
+    }
+}
+
 /// The reason why a hold or an extension is refused for good.
 package enum Refusal: Equatable, Sendable {
     /// Credits and overdraft would not pay the least amount with no other call running.

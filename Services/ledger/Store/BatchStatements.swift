@@ -198,3 +198,17 @@ struct ReadHolds: Statement {
             isOverdue: row.next(), key: row.next(String?.self).map(APIKeyID.init(rawValue:)))
     }
 }
+
+/// Reads which of these accounts have commands in rows.
+struct ReadAccountsKept: Statement {
+    let among: [AccountID]
+
+    static let sql = """
+        SELECT DISTINCT ordering_key::uuid
+        FROM dead_letter
+        WHERE state = 'replay' AND ordering_key = ANY($1::text[])
+        """
+
+    func bind(_ parameters: inout Parameters) { parameters.append(among.map(\.description)) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> AccountID { try row.next() }
+}

@@ -91,20 +91,6 @@ struct KeepRows: Statement {
     }
 }
 
-/// Reads which of these accounts have commands in rows.
-struct ReadAccountsKept: Statement {
-    let among: [AccountID]
-
-    static let sql = """
-        SELECT DISTINCT ordering_key::uuid
-        FROM dead_letter
-        WHERE state = 'replay' AND ordering_key = ANY($1::text[])
-        """
-
-    func bind(_ parameters: inout Parameters) { parameters.append(among.map(\.description)) }
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> AccountID { try row.next() }
-}
-
 /// Reads at most 100 accounts that have commands in rows, as the rows name them.
 struct ReadSomeAccountsKept: Statement {
     let after: String
@@ -210,17 +196,5 @@ extension LedgerStore {
 
     func park(_ command: KeptCommand, because error: PostgresError) async throws {
         _ = try await pool.execute(EndKeptCommands([(command, RowFlaw(errorClass: "not_written", reason: "\(error)"))]))
-    }
-}
-
-extension Decision {
-    /// The mistake of the sender, for the operator who reads the dead letter. No repetition can
-    /// succeed. Nil: the sender made no mistake.
-    package var mistake: String? {
-        switch self {
-        case .conflict(let entry): "the id has another command: \(entry.kind), account \(entry.account)"
-        case .invalid(let flaw): flaw.rawValue
-        case .decided, .duplicate, .refused, .awaitingFunds, .undecided, .noted: nil
-        }
     }
 }

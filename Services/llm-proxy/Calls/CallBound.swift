@@ -1,8 +1,8 @@
 import Contracts
 import Values
 
-/// The bounds of one call's price. They decide the hold and the provider's limit, so that no call
-/// costs more than its hold. The tasks of a call share one object, because a model is large.
+/// The bounds of one call's price. They decide the hold and the provider's limit. The tasks of a call
+/// share one object, because a model is large.
 final class CallBound: Sendable {
     let model: Catalogue.Model
     let prompt: PromptSize
