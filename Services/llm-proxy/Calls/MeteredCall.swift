@@ -338,7 +338,7 @@ final class MeteredCall: @unchecked Sendable {
         case (.failed(let failure), _): return .failed(failure)
         case (.whole, nil): return .unconfirmed(charge, isStreaming: false)
         case (.whole(let answer, let usage), let used?): return .whole(answer, receipt(usage, used))
-        case (.stream(.whole), nil): return .unconfirmed(charge, isStreaming: true)
+        case (.stream, nil): return .unconfirmed(charge, isStreaming: true)
         case (.stream(.whole), let used?): return .streamed(usageChunk: stream?.meter.usageChunk, receipt(delivered.usage, used))
         case (.stream(.cut(let refusal)), _): return .cut(refusal)
         case (.stream(.beyondLimit), _): return .beyondLimit

@@ -400,6 +400,22 @@ struct HoldRuleTests {
         }
     }
 
+    @Test func `a stream that is cut ends with the id of its charge if neither broker nor outbox took the charge`() async throws {
+        try await ProxyUnderTest.with(.init(isPublisherDown: true)) { proxy in
+            proxy.ledger.answerExtend = { ScriptedLedger.refused(.insufficientFunds, $0.chargeID) }
+            let (caller, provider) = try await started(proxy, stream: true)
+            try await proxy.withoutOutbox {
+                provider.send(tokens: 120)
+                try await until("the answer is over") { caller.isOver }
+            }
+            #expect(caller.tokens == 100)
+            #expect(!caller.text.contains("[DONE]"))
+            let error = try caller.error()
+            #expect(try error.string("code") == "ledger_unavailable")
+            #expect(try error.string("charge_id") == proxy.ledger.holds[0].chargeID.description)
+        }
+    }
+
     @Test func `a database that does not answer ends the wait for the outbox, and the charge is kept when it answers`() async throws {
         try await ProxyUnderTest.with(.init(keepWithin: .milliseconds(300), isPublisherDown: true)) { proxy in
             let (caller, provider) = try await started(proxy, stream: false)
