@@ -17,8 +17,10 @@ enum PricedMembers {
         ("enable_search", .onlyFalse), ("best_of", .absent), ("use_beam_search", .onlyFalse), ("mcp_servers", .absent),
         ("data_sources", .absent), ("fallbacks", .absent), ("safety_model", .absent), ("preset", .absent),
         ("deferred", .onlyFalse),
-        // Writing a prompt cache has a price of its own; the others add tokens to the answer or to a picture.
-        ("cache_control", .absent), ("prompt_logprobs", .absent), ("mm_processor_kwargs", .absent),
+        // Writing a prompt cache has a price of its own; the others add tokens to the prompt, the answer or a picture.
+        ("cache_control", .absent), ("prompt_logprobs", .absent), ("mm_processor_kwargs", .absent), ("chat_template", .absent),
+        // Google's own members, such as a cached prompt.
+        ("extra_body", .absent),
     ]
 
     private static let ruleByName = Dictionary(uniqueKeysWithValues: rules.map { ($0.name.description, $0.rule) })

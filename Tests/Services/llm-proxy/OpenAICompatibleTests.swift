@@ -120,6 +120,8 @@ struct OpenAICompatibleTests {
         (#""data_sources":[{}]"#, "data_sources"), (#""fallbacks":["dear"]"#, "fallbacks"), (#""safety_model":"guard""#, "safety_model"),
         (#""prompt_logprobs":5"#, "prompt_logprobs"), (#""mm_processor_kwargs":{"max_pixels":9}"#, "mm_processor_kwargs"),
         (#""mcp_servers":[{}]"#, "mcp_servers"), (#""preset":"dear""#, "preset"),
+        (#""chat_template":"{% for n in range(9999) %}again{% endfor %}""#, "chat_template"),
+        (#""extra_body":{"google":{"cached_content":"cachedContents/1"}}"#, "extra_body"),
         (#""tools":[{"type":"function"},{"type":"function","cache_control":{"type":"ephemeral"}}]"#, "tools[1].cache_control"),
         (#""tools":[{"type":"function","function":{"name":"f","Cache_Control":{}}}]"#, "tools[0].function.cache_control"),
     ])
