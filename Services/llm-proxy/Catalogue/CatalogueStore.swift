@@ -28,7 +28,7 @@ struct CatalogueStore: Sendable {
     }
 
     func switchOff(_ route: Catalogue.Model) async throws {
-        _ = try await pool.execute(SwitchOffRoute(model: route.id, provider: route.provider.name))
+        _ = try await pool.execute(SwitchOffRoute(model: route.id, provider: route.provider.name, version: route.price.version))
     }
 
     func load() async throws -> Catalogue {
@@ -38,15 +38,24 @@ struct CatalogueStore: Sendable {
     }
 }
 
-/// Switches a route off until an operator switches it on.
+/// Switches a route off until an operator switches it on. A route with a newer price stays as it is,
+/// because a call can end long after the operator has mended the price.
 struct SwitchOffRoute: Statement {
-    static let sql = "UPDATE route SET is_enabled = false WHERE model = $1 AND provider = $2"
+    static let sql = """
+        UPDATE route
+        SET is_enabled = false
+        WHERE model = $1 AND provider = $2
+            AND NOT EXISTS (SELECT FROM price_in_force WHERE model = $1 AND provider = $2 AND version <> $3)
+        """
     var model: String
     var provider: String
+    /// The price version of the call.
+    var version: Int64
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(model)
         parameters.append(provider)
+        parameters.append(version)
     }
 }
 

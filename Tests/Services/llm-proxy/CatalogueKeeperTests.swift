@@ -69,6 +69,30 @@ struct CatalogueKeeperTests {
         }
     }
 
+    @Test func `a call at an old price does not switch off a route that has a newer one`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let catalogue = CurrentCatalogue(Catalogue(models: []))
+            let keeper = try keeper("mended", catalogue, in: pool)
+            try await run(keeper, in: pool)
+            let old = try #require(catalogue.current["mended"])
+            await keeper.switchOff(old)
+            try await script(
+                """
+                WITH made AS (
+                    INSERT INTO price (model, provider, formula, credits_per_1k, minimum_charge)
+                    VALUES ('mended', 'p-mended', 'per_token', 1, 0)
+                    RETURNING version)
+                INSERT INTO unit_price (version, unit, pico_usd)
+                SELECT version, unit, 7 FROM made, unnest('{input,output,audio_input}'::text[]) AS unit;
+                UPDATE route SET is_enabled = true WHERE model = 'mended'
+                """, in: pool)
+            await keeper.switchOff(old)
+            let mended = try #require(catalogue.current["mended"])
+            await keeper.switchOff(mended)
+            #expect(catalogue.current["mended"] == nil)
+        }
+    }
+
     @Test func `a route that has no price is logged once`() async throws {
         try await TestDatabase.current.withPool { pool in
             let lines = PipedLines()
