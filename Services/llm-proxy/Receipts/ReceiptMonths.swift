@@ -12,15 +12,23 @@ struct ReceiptMonths: Sendable {
 
     var job: Job {
         Job("receipt months", every: .seconds(3_600), leader: pool) {
-            try await pool.withConnection { _ = try await $0.query(TendReceiptMonths(monthsKept: monthsKept)) }
+            try await pool.withConnection { connection in
+                // Two transactions: an old month that cannot be dropped does not keep the next one from being made.
+                _ = try await connection.query(MakeReceiptMonths())
+                _ = try await connection.query(DropReceiptMonths(monthsKept: monthsKept))
+            }
         }
     }
 }
 
-private struct TendReceiptMonths: Statement {
+private struct MakeReceiptMonths: Statement {
+    static let sql = "SELECT receipt_create_partitions(3)"
+}
+
+private struct DropReceiptMonths: Statement {
     let monthsKept: Int
 
-    static let sql = "SELECT receipt_create_partitions(3), receipt_drop_partitions($1::integer)"
+    static let sql = "SELECT receipt_drop_partitions($1::integer)"
 
     func bind(_ parameters: inout Parameters) { parameters.append(Int64(monthsKept)) }
 }

@@ -53,6 +53,31 @@ struct ReceiptMonthsTests {
         }
     }
 
+    @Test func `an old month that cannot be dropped does not keep the next one from being made`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            try await pool.withConnection { connection in
+                let newest = try #require(try await connection.query(Months()).last)
+                try await connection.script(
+                    """
+                    DROP TABLE \(newest);
+                    CREATE TABLE receipt_2020_01 PARTITION OF receipt
+                    FOR VALUES FROM (uuidv7_floor('2020-01-01Z')) TO (uuidv7_floor('2020-02-01Z'));
+                    CREATE VIEW report AS SELECT * FROM receipt_2020_01
+                    """)
+            }
+            let (job, metrics) = (ReceiptMonths(pool: pool, monthsKept: 2).job, Metrics())
+            let failures = metrics.counter("job_runs_total", help: "", labels: ["job": job.name, "outcome": "failed"])
+            let log = Logger(service: "x", output: LogOutput(descriptor: -1))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await job.run(on: pool.loop, log: log, metrics: metrics) }
+                try await until("the job has failed") { failures.count > 0 }
+                group.cancelAll()
+            }
+            try await pool.withConnection { try await $0.script("DROP VIEW report; DROP TABLE receipt_2020_01") }
+            #expect(try await pool.query(Months()) == pool.query(CurrentMonths(from: -1, to: 3)))
+        }
+    }
+
     @Test(arguments: ["1", "121", "x"])
     func `a number of months out of range is refused by name`(value: String) {
         #expect {
