@@ -32,9 +32,7 @@ extension ProviderFailure {
                 Problem.invalidRequest("The provider '\(provider)' takes no request of this size; send less.", param: "messages")
             case .refusedRequest(_, let message, let param):
                 Problem.invalidRequest(message ?? "The provider '\(provider)' refused the request.", param: param)
-            case .refused(let status, _):
-                Problem.providerError(provider, "The provider '\(provider)' answered \(status).", upstreamStatus: status)
-            case .accountRefused(let status):
+            case .refused(let status, _), .accountRefused(let status):
                 Problem.providerError(provider, "The provider '\(provider)' answered \(status).", upstreamStatus: status)
             case .wrongAnswer(let reason): Problem.providerError(provider, "The provider '\(provider)' answered \(reason).")
             case .failedMidStream: Problem.providerError(provider, "The provider '\(provider)' reported an error in its stream.")
