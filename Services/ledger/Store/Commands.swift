@@ -36,9 +36,9 @@ extension Command {
         do { items = try SettleCharges.items(in: body) } catch { throw .content(error) }
         if items.count == 1 { return [DurableItem(try settlement(items[0], origin))] }
         return items.enumerated().map { index, bytes in
-            DurableItem(
-                command: Result { () throws(Malformed) in try settlement(bytes, origin) },
-                account: try? JSONObject(bytes).id("account_id"),
+            let command = Result { () throws(Malformed) in try settlement(bytes, origin) }
+            return DurableItem(
+                command: command, account: (try? command.get().account) ?? (try? JSONObject(bytes).id("account_id")),
                 item: DurableMessage.Item(index: index, body: Array(#"{"items":["#.utf8) + bytes + Array("]}".utf8)))
         }
     }
