@@ -8,8 +8,8 @@ import Synchronization
 import Telemetry
 import Values
 
-/// Answers questions about balances and charges. It reads only, so it drops a question that cannot be
-/// answered now, and the requester asks again.
+/// Answers questions about balances and charges. It drops a question that cannot be answered now. The
+/// requester then gets no answer, and nothing is lost, because a question changes nothing.
 ///
 /// Charges are read from the journal, which may take seconds. A task of their own answers them, so
 /// that no balance waits for a charge. Beyond ``chargesMax`` waiting questions it drops further

@@ -42,9 +42,9 @@ struct RowToKeep: Sendable {
 
 /// Writes messages as rows, in their order.
 ///
-/// A message that is delivered twice finds its row. If an operator has to decide the row, or has
-/// discarded it, the delivery replaces it: the operator published the message again. Any other row
-/// stays as it is.
+/// A message that is delivered twice finds its row. The delivery replaces a discarded row, and with
+/// state `replay` also a parked one: the operator published the message again. Any other row stays as
+/// it is.
 struct KeepRows: Statement {
     let rows: [RowToKeep]
 
