@@ -56,12 +56,13 @@ CREATE TABLE price (
     minimum_charge      bigint NOT NULL,
     source              text NOT NULL DEFAULT 'admin' CONSTRAINT price_source_known CHECK (source IN ('file', 'admin')),
     effective_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    written_by          xid8 NOT NULL DEFAULT pg_current_xact_id(),
     CONSTRAINT price_formula_whole CHECK (
-        CASE formula
+        (CASE formula
             WHEN 'cost_plus' THEN markup_basis_points BETWEEN 0 AND 100000 AND credits_per_usd >= 0
             WHEN 'per_token' THEN credits_per_1k >= 0
             ELSE false
-        END),
+        END) IS TRUE),
     CONSTRAINT price_minimum_not_negative CHECK (minimum_charge >= 0)
 );
 CREATE INDEX price_newest ON price (model, provider, effective_at DESC, version DESC);
@@ -87,6 +88,16 @@ END
 $$;
 
 CREATE TRIGGER price_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON price EXECUTE FUNCTION price_is_append_only();
+CREATE FUNCTION unit_price_comes_with_its_price() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM price WHERE version = new.version AND written_by <> pg_current_xact_id()) THEN
+        RAISE EXCEPTION 'a price never changes: insert its units in its transaction';
+    END IF;
+    RETURN new;
+END
+$$;
+
+CREATE TRIGGER unit_price_once BEFORE INSERT ON unit_price FOR EACH ROW EXECUTE FUNCTION unit_price_comes_with_its_price();
 CREATE TRIGGER unit_price_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON unit_price EXECUTE FUNCTION price_is_append_only();
 
 -- One call with a hold, as its account sees it. A proxy writes it after the answer, so a row may be missing; the ledger's journal has the charge.
