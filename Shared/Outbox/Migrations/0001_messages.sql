@@ -116,8 +116,8 @@ CREATE TABLE dead_letter (
     -- locks the thing that the key names.
     seq             bigint      NOT NULL GENERATED ALWAYS AS IDENTITY,
     -- The service itself replays rows of one key in the order of seq. NULL: the retry sweep takes
-    -- the row, in any order.
-    ordering_key    text,
+    -- the row, in any order. Ids are written in small letters.
+    ordering_key    text CONSTRAINT dead_letter_ordering_key_check CHECK (ordering_key = lower(ordering_key)),
     CONSTRAINT dead_letter_pkey PRIMARY KEY (message_id, consumer),
     CONSTRAINT dead_letter_due_check CHECK (state NOT IN ('retry', 'replay') OR next_attempt_at IS NOT NULL)
 );
