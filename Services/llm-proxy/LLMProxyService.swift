@@ -4,6 +4,7 @@ import Contracts
 import EventLoop
 import HTTP
 import Identity
+import Jobs
 import Lifecycle
 import Postgres
 import Telemetry
@@ -30,8 +31,9 @@ struct LLMProxyService {
         let catalogue = CurrentCatalogue(Catalogue(models: []))
         let keeper = CatalogueKeeper(
             store: CatalogueStore(pool: pool), file: file, rule: settings.pricing, catalogue: catalogue, log: runtime.log)
-        runtime.add(keeper.job)
-        runtime.require("catalogue") { !catalogue.current.isEmpty }
+        let following = keeper.job
+        runtime.add(following)
+        runtime.require(following.name) { following.hasSucceeded }
 
         let ledger = LedgerClient(
             requests: requests, publisher: publisher, outbox: ChargeOutbox(pool: pool, loop: runtime.loop),

@@ -69,8 +69,6 @@ struct Catalogue: Sendable {
         unpriced = Set(unpricedRoutes.map(\.model)).subtracting(routes.keys)
     }
 
-    var isEmpty: Bool { routes.isEmpty }
-
     /// Returns the model by the dearest route that a call may go to, measured by the price of 1,000
     /// tokens of prompt and 1,000 of answer.
     subscript(id: String) -> Model? { routes[id].flatMap(Self.dearest) }
