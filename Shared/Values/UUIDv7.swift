@@ -14,7 +14,7 @@ package struct UUIDv7: Hashable, Sendable {
 
     /// A new identifier: 48 bits of wall-clock milliseconds, then 74 random bits.
     package static func make() -> UUIDv7 {
-        var random = SystemRandomNumberGenerator()
+        var random = RandomNumbers()
         return make(milliseconds: Instant.now().microseconds / 1_000, using: &random)
     }
 

@@ -57,6 +57,19 @@ struct TextTests {
         }
     }
 
+    @Test func `random numbers differ, also when many tasks draw them`() async {
+        let drawn = await withTaskGroup(of: [UInt64].self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    var numbers = RandomNumbers()
+                    return (0..<1_000).map { _ in numbers.next() }
+                }
+            }
+            return await group.reduce(into: []) { $0 += $1 }
+        }
+        #expect(Set(drawn).count == 8_000)
+    }
+
     @Test func `ten thousand unique numbers differ`() {
         var numbers = UniqueNumbers()
         #expect(Set((0..<10_000).map { _ in numbers.next() }).count == 10_000)
