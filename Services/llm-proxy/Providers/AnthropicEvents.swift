@@ -54,7 +54,9 @@ struct AnthropicEvents: EventReader {
 
     /// Passes a text on. A block may begin with one, before its deltas.
     private func content(_ text: JSONScan?) -> StreamEvent {
-        guard let text, text.string?.isEmpty == false else { return StreamEvent(output: .nothing) }
+        guard let text, !text.isNull else { return StreamEvent(output: .nothing) }
+        guard let decoded = text.string else { return .failed(.wrongAnswer("with a text that cannot be read")) }
+        guard !decoded.isEmpty else { return StreamEvent(output: .nothing) }
         let chunk = chunk { choice in
             choice.object("delta") { $0.field("content", raw: text.bytes) }
             choice.field("finish_reason", nil as String?)

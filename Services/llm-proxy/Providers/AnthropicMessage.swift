@@ -68,12 +68,13 @@ struct AnthropicMessage {
             var texts: [Range<Int>] = []
             var isText = true
             content.forEachElement { part in
-                var (text, count) = (range(ofText: part), 0)
+                var (text, count, isOtherType) = (range(ofText: part), 0, false)
                 part.forEachMember { name, value in
                     if Spelling(of: name, as: "text") == .same { (text, count) = (range(ofText: value), count + 1) }
+                    if Spelling(of: name, as: "type") == .same { isOtherType = isOtherType || value.string != "text" }
                     return true
                 }
-                isText = text != nil && count <= 1
+                isText = text != nil && count <= 1 && !isOtherType
                 if let text { texts.append(text) }
                 return isText
             }

@@ -66,6 +66,7 @@ struct AnthropicTests {
             (#"{"role":"user","role":"assistant","content":"x"}"#, "messages[0].role"),
             (#"{"role":"user","content":[{"type":"text","text":"x","text":"y"}]}"#, "messages[0].content"),
             (#"{"role":"user","content":[{"type":"text","text":7}]}"#, "messages[0].content"),
+            (#"{"role":"user","content":[{"type":"refusal","refusal":"a","text":"b"}]}"#, "messages[0].content"),
             (#"{"role":"user","content":"x","t\u006fol_calls":[]}"#, "messages[0].tool_calls"),
             ("{" + (0..<300).map { #""name\#($0)":null,"# }.joined() + #""role":"tool","content":"x"}"#, "messages[0].role"),
             (#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"u"}}]}"#, "messages"),
@@ -166,8 +167,9 @@ struct AnthropicTests {
     @Test(arguments: [
         #"{"type":"error","error":{"type":"overloaded_error","message":"secret"}}"#,
         #"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"x"}}"#,
+        #"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"\ud800"}}"#,
     ])
-    func `an error, or a block that is not text, fails the stream`(event: String) {
+    func `an error, or a block that is not readable text, fails the stream`(event: String) {
         let (meter, forwarded) = read(Self.events(Array(Self.stream[..<4]) + [event] + Array(Self.stream[4...])))
         #expect(meter.failure != nil)
         #expect(meter.contentEvents == 1)
