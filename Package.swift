@@ -31,6 +31,7 @@ let package = Package(
         .target(name: "Text", path: "Shared/Text"),
         .target(name: "JSON", dependencies: ["Text"], path: "Shared/JSON"),
         .target(name: "SSE", dependencies: ["Text"], path: "Shared/SSE"),
+        .target(name: "RateLimit", dependencies: ["Values"], path: "Shared/RateLimit"),
         .target(name: "Values", dependencies: ["Text"], path: "Shared/Values"),
         .target(name: "Contracts", dependencies: ["JSON", "Text", "Values"], path: "Shared/Contracts"),
         .target(name: "Configuration", dependencies: ["Text", "Values"], path: "Shared/Configuration"),
@@ -86,7 +87,7 @@ let package = Package(
             name: "Auth",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "Values",
+                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "RateLimit", "Telemetry", "Values",
             ],
             path: "Services/auth", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
@@ -140,6 +141,7 @@ let package = Package(
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"], path: "Tests/Shared/EventLoop"),
         .testTarget(name: "TextTests", dependencies: ["Text"], path: "Tests/Shared/Text"),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"], path: "Tests/Shared/JSON"),
+        .testTarget(name: "RateLimitTests", dependencies: ["RateLimit", "Values"], path: "Tests/Shared/RateLimit"),
         .testTarget(name: "SSETests", dependencies: ["SSE", "TestSupport"], path: "Tests/Shared/SSE"),
         .testTarget(name: "ValuesTests", dependencies: ["TestSupport", "Values"], path: "Tests/Shared/Values"),
         .testTarget(name: "ContractsTests", dependencies: ["Contracts", "JSON", "TestSupport", "Values"], path: "Tests/Shared/Contracts"),
