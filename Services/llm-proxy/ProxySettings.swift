@@ -1,4 +1,5 @@
 import Configuration
+import Jobs
 import Values
 
 /// The proxy's own variables, next to the common ones.
@@ -29,7 +30,7 @@ struct ProxySettings: Sendable {
     init(_ environment: Environment) throws(ConfigurationError) {
         providersFile = try environment.string("PROVIDERS_FILE")
         pricing = try Self.pricing(environment)
-        receiptMonths = try environment.integer("RECEIPT_MONTHS", default: 13, in: ReceiptMonths.keptRange)
+        receiptMonths = try environment.integer("RECEIPT_MONTHS", default: 13, in: MonthPartitions.keptRange)
         providerTiming = ProviderConnections.Timing(
             firstByteWithin: try environment.duration(
                 "PROVIDER_FIRST_BYTE_WITHIN", default: .seconds(120), in: .seconds(1) ... .seconds(600)),

@@ -43,7 +43,7 @@ struct ReceiptMonthsTests {
                 try await connection.script("DROP TABLE \(newest)")
             }
             let metrics = Metrics()
-            let job = ReceiptMonths(pool: pool, monthsKept: 2).job
+            let job = MonthPartitions(of: "receipt", monthsKept: 2, in: pool).job
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await job.run(on: pool.loop, log: ProxyUnderTest.log, metrics: metrics) }
                 try await until("the job has run") { job.hasSucceeded }
@@ -65,7 +65,7 @@ struct ReceiptMonthsTests {
                     CREATE VIEW report AS SELECT * FROM receipt_2020_01
                     """)
             }
-            let (job, metrics) = (ReceiptMonths(pool: pool, monthsKept: 2).job, Metrics())
+            let (job, metrics) = (MonthPartitions(of: "receipt", monthsKept: 2, in: pool).job, Metrics())
             let failures = metrics.counter("job_runs_total", help: "", labels: ["job": job.name, "outcome": "failed"])
             let log = Logger(service: "x", output: LogOutput(descriptor: -1))
             try await withThrowingTaskGroup(of: Void.self) { group in
