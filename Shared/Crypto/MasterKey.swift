@@ -14,7 +14,7 @@ package struct MasterKey: Sendable, CustomStringConvertible, CustomReflectable {
 
     /// Eight hexadecimal digits: derived one-way from the key, safe to log.
     package let id: String
-    private let idBytes: [UInt8]
+    let idBytes: [UInt8]
     private let key: [UInt8]
 
     /// Nil unless `base64` is 32 bytes in standard base64.
@@ -35,6 +35,11 @@ package struct MasterKey: Sendable, CustomStringConvertible, CustomReflectable {
     ///   cannot be swapped.
     package func seal(_ secret: [UInt8], as context: String) -> [UInt8] {
         [1] + idBytes + cipher.seal(secret, authenticating: Array(context.utf8))
+    }
+
+    /// Returns the id of the key that a value was sealed with; nil for no sealed value.
+    static func id(of sealed: [UInt8]) -> String? {
+        sealed.count >= 33 && sealed[0] == 1 ? Hex.text(sealed[1..<5]) : nil
     }
 
     package func open(_ sealed: [UInt8], as context: String) throws(Failure) -> [UInt8] {

@@ -16,6 +16,10 @@ package struct Instant: Hashable, Comparable, Sendable {
         Instant(microseconds: instant.microseconds + duration.wholeMicroseconds)
     }
 
+    package static func - (instant: Self, duration: Duration) -> Self {
+        Instant(microseconds: instant.microseconds - duration.wholeMicroseconds)
+    }
+
     package static func - (later: Self, earlier: Self) -> Duration { .microseconds(later.microseconds - earlier.microseconds) }
 }
 

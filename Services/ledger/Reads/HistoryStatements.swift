@@ -49,7 +49,7 @@ struct FindStretch: Statement {
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(account)
-        parameters.append(from.map { $0 + (.zero - Self.clockStep) })
+        parameters.append(from.map { $0 - Self.clockStep })
         parameters.append(to.map { $0 + Self.clockStep })
     }
 
