@@ -3,6 +3,9 @@ import Telemetry
 /// The metrics of sign-ins. A rise of failures or reuse is an attack, or a client that lost its tokens.
 struct AuthMetrics: Sendable {
     let registrations: Counter
+    let registrationsThrottled: Counter
+    let deviceCodesRequested: Counter
+    let deviceCodesRedeemed: Counter
     let signInsSucceeded: Counter
     let signInsFailed: Counter
     let signInsThrottled: Counter
@@ -17,7 +20,16 @@ struct AuthMetrics: Sendable {
         func refreshes(_ outcome: String) -> Counter {
             metrics.counter("auth_refreshes_total", help: "Refresh tokens presented.", labels: ["outcome": outcome])
         }
-        registrations = metrics.counter("auth_registrations_total", help: "People who registered.")
+        func registrations(_ outcome: String) -> Counter {
+            metrics.counter("auth_registrations_total", help: "Registrations.", labels: ["outcome": outcome])
+        }
+        self.registrations = registrations("success")
+        registrationsThrottled = registrations("throttled")
+        func deviceCodes(_ outcome: String) -> Counter {
+            metrics.counter("auth_device_codes_total", help: "Codes of devices.", labels: ["outcome": outcome])
+        }
+        deviceCodesRequested = deviceCodes("requested")
+        deviceCodesRedeemed = deviceCodes("redeemed")
         signInsSucceeded = signIns("success")
         signInsFailed = signIns("failure")
         signInsThrottled = signIns("throttled")

@@ -6,7 +6,6 @@ import HTTP
 import Identity
 import Jobs
 import Lifecycle
-import Outbox
 import Postgres
 import Telemetry
 
@@ -22,32 +21,24 @@ struct AuthService {
         let log = runtime.log
         let pool = try runtime.database()
         let publicURL = AccessToken.issuer(publicURL: runtime.configuration.publicURL.reveal())
-
-        let keyring = SigningKeyring(pool: pool, masterKey: settings.masterKey, tokenLife: settings.tokenLife, log: log)
-        let passwords = Passwords(masterKey: settings.masterKey, threads: settings.hashThreads)
-        let revocations = LocalRevocations()
-        let accounts = Accounts(
-            pool: pool, passwords: passwords, keyring: keyring, gate: MintGate(issuer: publicURL, tokenLife: settings.tokenLife),
-            masterKey: settings.masterKey, log: log, onRevocation: { revocations.tell($0) })
-        let keys = APIKeys(pool: pool, onRevocation: { revocations.tell($0) })
-        let source = LocalIdentitySource(accounts: accounts, keys: keys)
+        let passwords = Passwords(masterKeys: settings.masterKeys, threads: settings.hashThreads)
+        let auth = UseCases(pool: pool, settings: settings, passwords: passwords, publicURL: publicURL, log: log)
 
         runtime.outbox(pool, try runtime.publisher())
         let rpc = try runtime.rpcClient("balances", answeredBy: "ledger")
-        let upkeep = Upkeep(keyring: keyring, accounts: accounts, admin: settings.admin, log: log)
+        let upkeep = Upkeep(auth, pool: pool, settings: settings, log: log)
         for job in upkeep.required { runtime.require(job.name) { job.hasSucceeded } }
         for job in upkeep.required + upkeep.others { runtime.add(job) }
-        let authenticator = try runtime.authenticator(source: source)
-        revocations.listener = authenticator
+        let authenticator = try runtime.authenticator(source: auth.identities)
+        auth.revocations.listener = authenticator
         let requests = try runtime.consumer("requests", from: .queue(Topology.authRequests.name), prefetch: IntrospectionServer.atOnceMax)
-        let introspection = IntrospectionServer(consumer: requests, source: source, log: log)
+        let introspection = IntrospectionServer(consumer: requests, source: auth.identities, log: log)
         runtime.add(Component("introspection", run: { try await introspection.run() }, stop: { await requests.stop() }))
 
         let balances = BalanceClient(rpc: rpc, log: log)
         runtime.serve { _ in
             Routes(
-                accounts: accounts, keys: keys, authenticator: authenticator, credits: { await balances.available(to: $0) },
-                publicURL: publicURL
+                auth, authenticator: authenticator, credits: { await balances.available(to: $0) }, publicURL: publicURL, log: log
             ).router
         }
     }

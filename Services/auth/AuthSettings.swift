@@ -1,5 +1,6 @@
 import Configuration
 import Crypto
+import Jobs
 import Telemetry
 
 /// The variables of auth, next to the common ones.
@@ -7,14 +8,21 @@ import Telemetry
 /// | variable | default | |
 /// |---|---|---|
 /// | `PUBLIC_URL` | `http://127.0.0.1:8080` | the issuer of tokens |
-/// | `MASTER_KEY` | required | 32 bytes in base64: seals signing keys and password hashes, derives the refresh token key |
+/// | `MASTER_KEY` | required | keys like `2:<base64>,1:<base64>`, 32 bytes each: the first seals signing keys and password hashes, each derives a key of refresh tokens |
 /// | `TOKEN_TTL` | `15m` | 1m…1h: life of an access token |
 /// | `ADMIN_EMAIL`, `ADMIN_PASSWORD` | none | the first administrator, made at the start if the installation has no administrator |
-/// | `HASH_THREADS` | `2` | 1…64: password hashes computed at once, 19 MiB each |
+/// | `HASH_THREADS` | `2` | 1…64: passwords checked at once, 19 MiB each; one more thread hashes those of new users |
+/// | `AUDIT_MONTHS` | `13` | 2…120: months that audit rows are kept |
+///
+/// ``AccountLimits``, ``DeviceLimits`` and ``OAuthClients`` have further ones.
 struct AuthSettings: Sendable {
-    let masterKey: MasterKey
+    let masterKeys: MasterKeyRing
     let tokenLife: Duration
     let hashThreads: Int
+    let limits: AccountLimits
+    let clients: OAuthClients
+    let deviceLimits: DeviceLimits
+    let auditMonths: Int
     /// Nil where the first administrator is made otherwise.
     let admin: Admin?
 
@@ -25,10 +33,16 @@ struct AuthSettings: Sendable {
     }
 
     init(_ environment: Environment) throws(ConfigurationError) {
-        guard let key = MasterKey(base64: try environment.secret("MASTER_KEY").reveal()) else {
-            throw .malformed("MASTER_KEY", found: nil, expected: "32 bytes in base64 (openssl rand -base64 32)")
+        let ring = try environment.secret("MASTER_KEY").reveal()
+        do throws(MasterKeyRing.Flaw) {
+            masterKeys = try MasterKeyRing(ring)
+        } catch {
+            throw .malformed("MASTER_KEY", found: nil, expected: "\(error) (make one with: echo 1:$(openssl rand -base64 32))")
         }
-        masterKey = key
+        limits = try AccountLimits(environment)
+        clients = try OAuthClients(environment)
+        deviceLimits = try DeviceLimits(environment)
+        auditMonths = try environment.integer("AUDIT_MONTHS", default: 13, in: MonthPartitions.keptRange)
         tokenLife = try environment.duration("TOKEN_TTL", default: .seconds(900), in: .seconds(60) ... .seconds(3_600))
         hashThreads = try environment.integer("HASH_THREADS", default: 2, in: 1...64)
         guard let text = environment.optionalString("ADMIN_EMAIL") else {

@@ -8,6 +8,17 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     case missingParameter = "missing_parameter"
     case modelNotPriced = "model_not_priced"
 
+    // The errors of OAuth 2.0 (RFC 6749 §5.2, RFC 8628 §3.5).
+    case authorizationPending = "authorization_pending"
+    case slowDown = "slow_down"
+    case accessDenied = "access_denied"
+    case expiredToken = "expired_token"
+    case invalidGrant = "invalid_grant"
+    case invalidScope = "invalid_scope"
+    case unknownClient = "unknown_client"
+    case unsupportedGrantType = "unsupported_grant_type"
+    case invalidClient = "invalid_client"
+
     case invalidAPIKey = "invalid_api_key"
     case tokenExpired = "token_expired"
     case tokenRevoked = "token_revoked"
@@ -51,7 +62,10 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     package var status: Int {
         switch self {
         case .invalidRequest, .invalidJSON, .unknownParameter, .missingParameter, .modelNotPriced: 400
-        case .invalidAPIKey, .tokenExpired, .tokenRevoked, .invalidCredentials, .invalidRefreshToken: 401
+        case .authorizationPending, .slowDown, .accessDenied, .expiredToken, .invalidGrant, .invalidScope, .unknownClient,
+            .unsupportedGrantType:
+            400
+        case .invalidClient, .invalidAPIKey, .tokenExpired, .tokenRevoked, .invalidCredentials, .invalidRefreshToken: 401
         case .insufficientCredits, .spendingLimitReached: 402
         case .adminRequired, .insufficientScope, .reauthenticationRequired, .sessionRequired, .userDeactivated: 403
         case .modelNotFound, .notFound: 404
@@ -83,11 +97,13 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     }
 
     /// True if the same request may succeed later.
-    package var isRetriable: Bool { status >= 500 || self == .rateLimited || self == .requestTimeout }
+    package var isRetriable: Bool { status >= 500 || [.rateLimited, .requestTimeout, .authorizationPending, .slowDown].contains(self) }
 
-    /// The value of `www-authenticate` (RFC 6750 §3). Nil for a status other than 401.
+    /// The value of `www-authenticate` (RFC 6750 §3; RFC 6749 §5.2 for a client). Nil for a status
+    /// other than 401.
     var challenge: String? {
         guard status == 401 else { return nil }
+        if self == .invalidClient { return "Basic realm=\"oauth\"" }
         return self == .invalidCredentials ? "Bearer" : "Bearer error=\"invalid_token\""
     }
 }

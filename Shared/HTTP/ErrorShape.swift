@@ -7,6 +7,8 @@ package enum ErrorShape: String, Sendable, CaseIterable {
     case openAI = "OpenAI"
     /// The envelope of trpc.io: see ``TRPCError``.
     case trpc = "tRPC"
+    /// `{"error","error_description"}` (RFC 6749 §5.2).
+    case oauth = "OAuth"
 
     /// Encodes the refusal of a whole request.
     /// - Parameter target: path and query of the request.
@@ -14,6 +16,7 @@ package enum ErrorShape: String, Sendable, CaseIterable {
         switch self {
         case .openAI: problem.response
         case .trpc: TRPCCall(target: target).response(problem)
+        case .oauth: problem.oauthResponse
         }
     }
 }

@@ -83,8 +83,29 @@ extension Problem {
     package static var serviceRequired: Problem {
         Problem(.insufficientScope, "This needs a service token; sessions and API keys are not accepted.")
     }
+    package static var sessionTooNarrow: Problem {
+        Problem(.insufficientScope, "This needs a sign-in without a restriction to scopes.")
+    }
     package static func insufficientScope(_ scope: String) -> Problem {
         Problem(.insufficientScope, "This key or token lacks the scope '\(scope)'.")
+    }
+}
+
+// MARK: OAuth 2.0
+
+extension Problem {
+    package static func invalidGrant(_ message: String) -> Problem { Problem(.invalidGrant, message) }
+    package static var unknownClient: Problem {
+        Problem(.unknownClient, "`client_id` is of no known client.", param: "client_id")
+    }
+    /// The client named itself in the Authorization header (RFC 6749 §5.2).
+    package static var invalidClient: Problem {
+        Problem(.invalidClient, "The Authorization header must name a known client, with an empty secret.")
+    }
+    package static var unsupportedGrantType: Problem {
+        Problem(
+            .unsupportedGrantType, "`grant_type` must be refresh_token or urn:ietf:params:oauth:grant-type:device_code.",
+            param: "grant_type")
     }
 }
 

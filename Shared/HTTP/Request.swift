@@ -39,11 +39,6 @@ package struct Request: Sendable {
     /// before.
     package var clientAddress: IPAddress? { trustedProxies.client(headers, peer: peerAddress) }
 
-    /// True if a program on this machine connected, without a proxy that names its client.
-    package var isFromThisMachine: Bool {
-        !headers.contains("x-forwarded-for") && IPAddress(peerAddress)?.isLoopback == true
-    }
-
     /// The procedures that the request calls.
     package var trpc: TRPCCall { TRPCCall(target: target) }
 

@@ -61,6 +61,8 @@ package struct RouteRow: Sendable {
 package enum RateClass: String, Sendable, CaseIterable {
     /// Attempts to prove or change an identity: a limit slows down guessing.
     case credentials
+    /// Polls of devices. A refusal by a limit is `slow_down` (RFC 8628 §3.5).
+    case polls
     /// Calls of models.
     case calls
     case general

@@ -78,7 +78,7 @@ package struct Router: Sendable {
             let answer = method(door)
             return answering(route.row, door) { request, exchange in
                 let caller: Result<Door.Caller, Problem>
-                do throws(Problem) { caller = .success(try await gate.caller(.session(), exchange)) } catch { caller = .failure(error) }
+                do throws(Problem) { caller = .success(try await gate.caller(.credential(), exchange)) } catch { caller = .failure(error) }
                 return try await answer(request(), caller)
             }
         case .caller(let access, let method):

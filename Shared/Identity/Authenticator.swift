@@ -7,7 +7,7 @@ package import HTTPWire
 import JSON
 import Synchronization
 package import Telemetry
-import Values
+package import Values
 
 /// Tells who calls, from the `Authorization: Bearer` header (or `x-api-key`): an access token, verified here, an API key, or the token
 /// of a server of ours, where the service lets those in.
@@ -146,6 +146,9 @@ package final class Authenticator: Sendable {
         return word.withUTF8Buffer { word in word.indices.allSatisfy { value[$0] | 0x20 == word[$0] } }
     }
 
+    /// The time by the clock of this authenticator.
+    var now: Instant { clock().wall }
+
     // MARK: Tokens
 
     private func verify(_ token: [UInt8], _ digest: SHA256Digest) async throws(Problem) -> IdentityState.Finding {
@@ -167,6 +170,14 @@ package final class Authenticator: Sendable {
         let claims = try verifier.verify(token, keys: keys, now: clock().wall)
         let isGood = state.withLock { $0.learn(claims, digest: digest) }
         return isGood ? .known(claims.principal) : .refused(.revoked)
+    }
+
+    /// Returns the session of a genuine access token, expired or not, so that it can be ended. Nil for
+    /// any other credential.
+    package func expiredSession(_ headers: HeaderBlock) -> SessionID? {
+        guard let token = Self.withCredential(in: headers, Array.init) else { return nil }
+        let keys = state.withLock(\.keys)
+        return try? verifier.verify(token, keys: keys, now: clock().wall, mayHaveExpired: true).sessionID
     }
 
     /// False when auth did not answer: what is known stays.

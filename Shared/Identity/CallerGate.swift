@@ -6,7 +6,8 @@ package import Values
 extension Authenticator {
     /// The gate of a door: it checks the credential of a request against the access of its row.
     package var gate: CallerGate<Principal> {
-        CallerGate(known: { self.cached($0) }, identify: { headers throws(Problem) in try await self.principal(headers) })
+        CallerGate(
+            known: { self.cached($0) }, identify: { headers throws(Problem) in try await self.principal(headers) }, clock: { self.now })
     }
 }
 
@@ -14,21 +15,23 @@ extension CallerGate where Caller == Principal {
     /// - Parameters:
     ///   - known: returns a caller that is known without waiting.
     ///   - identify: finds the caller, see ``Authenticator/principal(_:)``.
+    ///   - clock: decides whether a sign-in is recent enough.
     package init(
         known: @escaping @Sendable (HeaderBlock) -> Principal?,
-        identify: @escaping @Sendable (HeaderBlock) async throws(Problem) -> Principal
+        identify: @escaping @Sendable (HeaderBlock) async throws(Problem) -> Principal,
+        clock: @escaping @Sendable () -> Instant = Instant.now
     ) {
         self.init(
             known: { access, headers throws(Problem) in
                 guard let caller = known(headers) else { return nil }
-                try caller.check(access)
+                try caller.check(access, now: clock())
                 return caller
             },
             check: { access, headers, body throws(Problem) in
                 let caller =
                     access == .service
                     ? try await Self.service(headers, body, identify) : try await identify(headers)
-                try caller.check(access)
+                try caller.check(access, now: clock())
                 return caller
             })
     }
@@ -67,6 +70,7 @@ extension Principal {
         switch access {
         case .session(let freshWithin):
             guard sessionID != nil else { throw .sessionRequired }
+            guard scopes.isEmpty else { throw .sessionTooNarrow }
             if let freshWithin, !isFresh(within: freshWithin, now: now) { throw .reauthenticationRequired }
         case .credential(let scope):
             guard let scope, !scopes.isEmpty, !scopes.contains(scope) else { return }

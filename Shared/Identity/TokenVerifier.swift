@@ -26,7 +26,10 @@ package struct TokenVerifier: Sendable {
     // RFC 7515 §4.1, RFC 7516, RFC 7797: each of these would let a token say how it wants to be read.
     private static let forbidden = ["jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64", "zip", "enc"]
 
-    package func verify(_ token: [UInt8], keys: [String: ES256PublicKey], now: Instant) throws(Refusal) -> AccessTokenClaims {
+    /// - Parameter mayHaveExpired: true to accept an expired token too, which proves nothing but its session.
+    package func verify(
+        _ token: [UInt8], keys: [String: ES256PublicKey], now: Instant, mayHaveExpired: Bool = false
+    ) throws(Refusal) -> AccessTokenClaims {
         guard token.count <= AccessToken.byteCountMax else { throw .invalid }
         let dots = token.indices.filter { token[$0] == UInt8(ascii: ".") }
         guard dots.count == 2 else { throw .invalid }
@@ -34,7 +37,9 @@ package struct TokenVerifier: Sendable {
         guard let signature = Base64.url.decode(token[(dots[1] + 1)...]), key.verify(signature, of: Array(token[..<dots[1]])) else {
             throw .invalid
         }
-        return try claims(token[(dots[0] + 1)..<dots[1]], now: now)
+        let claims = try claims(token[(dots[0] + 1)..<dots[1]], now: now)
+        guard mayHaveExpired || now.seconds < claims.expiresAt else { throw .expired }
+        return claims
     }
 
     private func key(for encoded: ArraySlice<UInt8>, among keys: [String: ES256PublicKey]) throws(Refusal) -> ES256PublicKey {
@@ -53,7 +58,6 @@ package struct TokenVerifier: Sendable {
             claims.issuedAt <= now.seconds + Self.aheadMax, claims.issuedAt <= claims.expiresAt,
             json.member("nbf") == nil || ((try? json.integer("nbf")) ?? .max) <= now.seconds + Self.aheadMax
         else { throw .invalid }
-        guard now.seconds < claims.expiresAt else { throw .expired }
         return claims
     }
 }

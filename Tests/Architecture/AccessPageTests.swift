@@ -28,7 +28,7 @@ struct AccessPageTests {
             "| credential, scope | the same; a restricted key must have the scope | 401, 403 `insufficient_scope` |",
             "| service | a service token, which names the user that pays | 401, 403 `insufficient_scope`, 400 without a user |",
             "| admin | an administrator who signed in; no API key, no service token | 401, 403 `admin_required` |", "",
-            "Rate classes: `credentials` proves or changes an identity, `calls` calls a model, `general` is the rest.",
+            "Rate classes: `credentials` proves or changes an identity, `polls` waits for one, `calls` calls a model, `general` is the rest.",
         ]
         for service in RouteTables.services where !service.rows.isEmpty { lines += table("`\(service.name)`", service.rows) }
         lines += table("Every serving port", RouteTables.common)

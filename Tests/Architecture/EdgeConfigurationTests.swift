@@ -62,6 +62,16 @@ struct EdgeConfigurationTests {
         }
     }
 
+    @Test func `nginx slows a device down that polls too often, and does not refuse it`() throws {
+        let locations = try Self.locations()
+        for row in RouteTables.services.flatMap(\.rows) where row.rate == .polls {
+            for path in row.paths {
+                let location = Self.location(of: path, among: locations)
+                #expect(location?.body.contains("error_page 429 =400 /edge/slow_down;") == true, "\(path)")
+            }
+        }
+    }
+
     @Test func `nginx accepts the longest body of every route`() throws {
         let limit = try #require(try Self.template.get().firstMatch(of: /client_max_body_size (\d+)m;/).flatMap { Int($0.output.1) })
         for row in RouteTables.services.flatMap(\.rows) { #expect(row.bodyBytesMax <= limit << 20, "\(row.paths)") }

@@ -43,7 +43,7 @@ struct Stack: Sendable {
         try FileManager.default.createDirectory(atPath: stack.directory, withIntermediateDirectories: true)
         let settings = [
             "HOLD_TTL=\(holdTimeToLive.components.seconds)s", "EXPIRY_GRACE=\(expiryGrace.components.seconds)s",
-            "WEB_GATEWAY_TOKEN=\(serviceToken)", "",
+            "WEB_GATEWAY_TOKEN=\(serviceToken)", "REGISTER_BURST=1000000", "REGISTER_PER_SECOND_TOTAL=1000000", "",
         ]
         try settings.joined(separator: "\n").write(
             toFile: stack.directory + "/local.env", atomically: true, encoding: .utf8)

@@ -26,6 +26,8 @@ CREATE TABLE session (
     id                  uuid        NOT NULL CONSTRAINT session_pkey PRIMARY KEY,
     user_id             uuid        NOT NULL CONSTRAINT session_owner REFERENCES users (id) ON DELETE CASCADE,
     client_id           text        NOT NULL,
+    scope               text        NOT NULL,  -- names, separated by blanks; empty: all
+    is_device           boolean     NOT NULL,  -- connected by a code
     salt                bytea       NOT NULL CONSTRAINT session_salt_length CHECK (octet_length(salt) = 16),
     generation          bigint      NOT NULL,
     authenticated_at    timestamptz NOT NULL,
@@ -34,6 +36,7 @@ CREATE TABLE session (
     absolute_expires_at timestamptz NOT NULL,
     revoked_at          timestamptz NULL,
     ip                  text        NULL,
+    network             text        NULL,  -- the IPv4 address or the IPv6 /64 of the sign-in
     user_agent          text        NULL
 );
 
@@ -64,7 +67,7 @@ CREATE TABLE api_key (
     secret_sha256      bytea       NOT NULL CONSTRAINT api_key_secret_length CHECK (octet_length(secret_sha256) = 32),
     last4              text        NOT NULL CONSTRAINT api_key_last4_length CHECK (length(last4) = 4),
     name               text        NOT NULL CONSTRAINT api_key_name_length CHECK (length(name) BETWEEN 1 AND 64),
-    scopes             text[]      NOT NULL,
+    scopes             text[]      NOT NULL CONSTRAINT api_key_scopes_given CHECK (cardinality(scopes) >= 1),
     spending_limit     bigint      NULL CONSTRAINT api_key_limit_positive CHECK (spending_limit > 0),  -- a month
     daily_spending_limit bigint    NULL CONSTRAINT api_key_daily_limit_positive CHECK (daily_spending_limit > 0),
     created_at         timestamptz NOT NULL,
@@ -77,17 +80,57 @@ CREATE TABLE api_key (
 CREATE INDEX api_key_of_user ON api_key (user_id) WHERE revoked_at IS NULL;
 CREATE INDEX api_key_revoked ON api_key (revoked_at) WHERE revoked_at IS NOT NULL;
 
--- Failed sign-ins by address digest, whether or not the address belongs to anybody.
-CREATE TABLE login_failure (
-    email_sha256   bytea       NOT NULL CONSTRAINT login_failure_pkey PRIMARY KEY
-                               CONSTRAINT login_failure_length CHECK (octet_length(email_sha256) = 32),
-    failures       bigint      NOT NULL,
-    last_failed_at timestamptz NOT NULL
+-- Attempts to sign in by account and place, whether or not an account has the address. A place is a known device, or the network of
+-- the client. The place '' counts the failures at all places.
+CREATE TABLE sign_in_attempt (
+    email_sha256 bytea       NOT NULL CONSTRAINT sign_in_attempt_length CHECK (octet_length(email_sha256) = 32),
+    place        text        NOT NULL,
+    failures     bigint      NOT NULL,
+    last_at      timestamptz NULL,
+    CONSTRAINT sign_in_attempt_pkey PRIMARY KEY (email_sha256, place)
 );
 
-CREATE INDEX login_failure_age ON login_failure (last_failed_at);
+CREATE INDEX sign_in_attempt_age ON sign_in_attempt (last_at);
 
--- Who did what from where. Never a token, a password or a key.
+-- Devices that ask to be signed in. Neither code can be read from here: the user code has too few bits for a hash without a key.
+CREATE TABLE device_grant (
+    id                 uuid        NOT NULL CONSTRAINT device_grant_pkey PRIMARY KEY,
+    device_code_sha256 bytea       NOT NULL CONSTRAINT device_grant_device_code_key UNIQUE
+                                   CONSTRAINT device_grant_device_code_length CHECK (octet_length(device_code_sha256) = 32),
+    user_code_hmac     bytea       NOT NULL CONSTRAINT device_grant_user_code_length CHECK (octet_length(user_code_hmac) = 32),
+    client_id          text        NOT NULL,
+    scope              text        NOT NULL,
+    device_name        text        NULL CONSTRAINT device_grant_device_name_length CHECK (length(device_name) <= 64),
+    ip                 text        NULL,
+    network            text        NULL,
+    user_agent         text        NULL,
+    state              text        NOT NULL CONSTRAINT device_grant_state CHECK (state IN ('pending', 'approved', 'denied', 'redeemed')),
+    user_id            uuid        NULL CONSTRAINT device_grant_user REFERENCES users (id) ON DELETE CASCADE,
+    token_version      bigint      NULL,
+    decided_at         timestamptz NULL,
+    decided_ip         text        NULL,
+    session_id         uuid        NULL,
+    redeemed_at        timestamptz NULL,
+    poll_interval_ms   bigint      NOT NULL,
+    last_polled_at     timestamptz NULL,
+    slowed_at          timestamptz NULL,
+    created_at         timestamptz NOT NULL,
+    expires_at         timestamptz NOT NULL,
+    CONSTRAINT device_grant_decided CHECK ((state = 'pending') = (user_id IS NULL) AND (user_id IS NULL) = (token_version IS NULL)),
+    CONSTRAINT device_grant_redeemed CHECK ((state = 'redeemed') = (session_id IS NOT NULL))
+);
+
+CREATE UNIQUE INDEX device_grant_pending_code ON device_grant (user_code_hmac) WHERE state = 'pending';
+CREATE INDEX device_grant_code ON device_grant (user_code_hmac);
+CREATE INDEX device_grant_end ON device_grant (expires_at);
+
+-- There is a row once the first administrator was made: the variables that name it are never read again.
+CREATE TABLE first_admin (
+    one     boolean     NOT NULL DEFAULT true CONSTRAINT first_admin_pkey PRIMARY KEY CONSTRAINT first_admin_one CHECK (one),
+    made_at timestamptz NOT NULL
+);
+
+-- Who did what from where. Never a token, a password or a key. Partitioned by the month of the id; a month is dropped after 13 months.
 CREATE TABLE audit (
     id         uuid        NOT NULL CONSTRAINT audit_pkey PRIMARY KEY,
     at         timestamptz NOT NULL,
@@ -97,9 +140,11 @@ CREATE TABLE audit (
     subject    text        NULL,
     ip         text        NULL,
     user_agent text        NULL
-);
+) PARTITION BY RANGE (id);
 
 CREATE INDEX audit_of_user ON audit (user_id, at);
+
+SELECT create_month_partitions('audit', 3);
 
 CREATE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -109,3 +154,6 @@ $$;
 
 CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE ON audit
     FOR EACH ROW EXECUTE FUNCTION audit_is_append_only();
+
+CREATE TRIGGER audit_not_truncated BEFORE TRUNCATE ON audit
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only();

@@ -1,18 +1,6 @@
 import Postgres
 import Values
 
-/// The address and the program of a client, as they are recorded.
-struct ClientInfo: Sendable {
-    var address: String?
-    /// The network whose failures are counted together: an IPv4 address or an IPv6 /64. Nil for a
-    /// program on this machine that connects without a proxy.
-    var rateLimitKey: String?
-    var userAgent: String?
-
-    /// The service itself, without a client.
-    static let itself = ClientInfo()
-}
-
 /// An append-only row that says which user did what. It never holds a secret.
 struct AuditRecord: Statement {
     enum Event: String, Sendable {
@@ -20,6 +8,10 @@ struct AuditRecord: Statement {
         case login
         case refreshReuse = "refresh_reuse"
         case logout
+        case deviceApproved = "device_approved"
+        case deviceDenied = "device_denied"
+        case deviceRedeemed = "device_redeemed"
+        case deviceCodeReplayed = "device_code_replayed"
         case apiKeyCreated = "api_key_created"
         case apiKeyRevoked = "api_key_revoked"
         case signingKeyChanged = "signing_key_changed"

@@ -3,9 +3,9 @@ import Values
 
 struct InsertSession: Statement {
     static let sql = """
-        INSERT INTO session (id, user_id, client_id, salt, generation, authenticated_at, rotated_at, idle_expires_at,
-            absolute_expires_at, ip, user_agent)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        INSERT INTO session (id, user_id, client_id, scope, is_device, salt, generation, authenticated_at, rotated_at, idle_expires_at,
+            absolute_expires_at, ip, network, user_agent)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         """
     var session: Session
     var client: ClientInfo
@@ -14,6 +14,8 @@ struct InsertSession: Statement {
         parameters.append(session.id)
         parameters.append(session.userID)
         parameters.append(session.clientID)
+        parameters.append(session.scope)
+        parameters.append(session.isDevice)
         parameters.append(session.salt)
         parameters.append(session.generation)
         parameters.append(session.authenticatedAt)
@@ -21,36 +23,61 @@ struct InsertSession: Statement {
         parameters.append(session.idleExpiresAt)
         parameters.append(session.absoluteExpiresAt)
         parameters.append(client.address)
+        parameters.append(client.network)
         parameters.append(client.userAgent)
     }
 }
 
-/// The session and its owner. The row stays locked until the transaction ends: refresh and revocation of one session take turns.
-struct LockSession: Statement {
-    static let sql = """
-        SELECT session.id, session.user_id, session.client_id, session.salt, session.generation, session.authenticated_at,
+/// A session and its user.
+struct SessionRow: Sendable {
+    var session: Session
+    var user: User
+
+    fileprivate static let columns = """
+        session.id, session.user_id, session.client_id, session.scope, session.is_device, session.salt, session.generation, session.authenticated_at,
             session.rotated_at, session.idle_expires_at, session.absolute_expires_at, session.revoked_at IS NOT NULL,
             users.id, users.email, users.full_name, users.role, users.plan, users.active, users.token_version, users.created_at
+        """
+
+    fileprivate init(_ row: inout RowReader) throws(PostgresError) {
+        session = Session(
+            id: try row.next(), userID: try row.next(), clientID: try row.next(), scope: try row.next(), isDevice: try row.next(),
+            salt: try row.next([UInt8].self),
+            generation: try row.next(), authenticatedAt: try row.next(), rotatedAt: try row.next(), idleExpiresAt: try row.next(),
+            absoluteExpiresAt: try row.next(), isRevoked: try row.next())
+        user = try row.nextUser()
+    }
+}
+
+/// Reads a session. Its row stays locked until the transaction ends: refresh and revocation of one
+/// session take turns.
+struct LockSession: Statement {
+    static let sql = """
+        SELECT \(SessionRow.columns)
         FROM session
         JOIN users ON users.id = session.user_id
         WHERE session.id = $1
         FOR UPDATE OF session
         """
-    struct Output: Sendable {
-        var session: Session
-        var user: User
-    }
     var id: SessionID
 
     func bind(_ parameters: inout Parameters) { parameters.append(id) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> SessionRow { try SessionRow(&row) }
+}
 
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
-        let session = Session(
-            id: try row.next(), userID: try row.next(), clientID: try row.next(), salt: try row.next([UInt8].self),
-            generation: try row.next(), authenticatedAt: try row.next(), rotatedAt: try row.next(), idleExpiresAt: try row.next(),
-            absoluteExpiresAt: try row.next(), isRevoked: try row.next())
-        return Output(session: session, user: try row.nextUser())
-    }
+/// Reads a session. Its row and its user's stay as they are until the transaction ends.
+struct ShareSession: Statement {
+    static let sql = """
+        SELECT \(SessionRow.columns)
+        FROM session
+        JOIN users ON users.id = session.user_id
+        WHERE session.id = $1
+        FOR SHARE
+        """
+    var id: SessionID
+
+    func bind(_ parameters: inout Parameters) { parameters.append(id) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> SessionRow { try SessionRow(&row) }
 }
 
 struct RotateSession: Statement {

@@ -68,3 +68,14 @@ struct DeleteSigningKey: Statement {
     var id: String
     func bind(_ parameters: inout Parameters) { parameters.append(id) }
 }
+
+struct ResealSigningKey: Statement {
+    static let sql = "UPDATE signing_key SET private_sealed = $2 WHERE id = $1"
+    var id: String
+    var privateSealed: [UInt8]
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(id)
+        parameters.append(privateSealed)
+    }
+}

@@ -36,48 +36,64 @@ struct FindUser: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> User { try row.nextUser() }
 }
 
-/// Whether a person is still whom the password was checked for. The row stays as it is until the transaction ends, so that no
-/// session begins next to a change that ends them all.
-struct ConfirmUser: Statement {
-    static let sql = "SELECT active AND token_version = $2 FROM users WHERE id = $1 FOR SHARE"
-    typealias Output = Bool
-    var user: User
+/// Reads a user. The row stays as it is until the transaction ends.
+struct ShareUser: Statement {
+    static let sql = """
+        SELECT id, email, full_name, role, plan, active, token_version, created_at
+        FROM users
+        WHERE id = $1
+        FOR SHARE
+        """
+    var id: UserID
 
-    func bind(_ parameters: inout Parameters) {
-        parameters.append(user.id)
-        parameters.append(user.tokenVersion)
-    }
+    func bind(_ parameters: inout Parameters) { parameters.append(id) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> User { try row.nextUser() }
 }
 
-/// Reads what a sign-in needs, in one row that is there whether or not an account has the address.
+/// Reads the account of an address, in one row that is there whether or not there is an account.
 struct FindLogin: Statement {
     static let sql = """
-        SELECT failure.failures, failure.last_failed_at, credential.sealed,
+        SELECT COALESCE(
+                account.failures, 0) AS account_failures,
+            EXISTS (
+                SELECT
+                FROM session
+                WHERE session.user_id = users.id AND session.network = $3 AND session.revoked_at IS NULL
+                    AND session.idle_expires_at > $4
+            ) AS is_known,
+            credential.sealed,
             users.id, users.email, users.full_name, users.role, users.plan, users.active, users.token_version, users.created_at
         FROM (VALUES ($1::text, $2::bytea)) AS asked (email, digest)
         LEFT JOIN users ON users.email = asked.email
         LEFT JOIN password_credential AS credential ON credential.user_id = users.id
-        LEFT JOIN login_failure AS failure ON failure.email_sha256 = asked.digest
+        LEFT JOIN sign_in_attempt AS account
+            ON account.email_sha256 = asked.digest AND account.place = '' AND account.last_at > $4::timestamptz - interval '1 hour'
         """
     struct Output: Sendable {
-        var failures: Int64
-        var lastFailedAt: Instant?
+        /// Failures at all places, with no hour between two of them.
+        var accountFailures: Int64
+        /// True if a live session of the account began in the client's network.
+        var isKnownNetwork: Bool
         var known: (user: User, sealedPassword: [UInt8])?
     }
     var email: EmailAddress
     var digest: [UInt8]
+    var network: String?
+    var now: Instant
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(email.text)
         parameters.append(digest)
+        parameters.append(network)
+        parameters.append(now)
     }
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
-        let failures: Int64? = try row.next()
-        let lastFailedAt: Instant? = try row.next()
+        let failures: Int64 = try row.next()
+        let isKnown: Bool = try row.next()
         let sealed: [UInt8]? = try row.next()
         return Output(
-            failures: failures ?? 0, lastFailedAt: lastFailedAt,
+            accountFailures: failures, isKnownNetwork: isKnown,
             known: try sealed.map { sealed throws(PostgresError) in (try row.nextUser(), sealed) })
     }
 }
@@ -100,51 +116,18 @@ struct PutPassword: Statement {
     }
 }
 
-/// One more failure; a day without any makes the account innocent again.
-struct CountLoginFailure: Statement {
-    static let sql = """
-        INSERT INTO login_failure (email_sha256, failures, last_failed_at)
-        VALUES ($1, 1, $2)
-        ON CONFLICT ON CONSTRAINT login_failure_pkey DO UPDATE
-        SET failures = CASE
-                WHEN login_failure.last_failed_at < excluded.last_failed_at - interval '1 day' THEN 1
-                ELSE login_failure.failures + 1
-            END,
-            last_failed_at = excluded.last_failed_at
-        RETURNING failures
-        """
-    typealias Output = Int64
-    var digest: [UInt8]
-    var now: Instant
-
-    func bind(_ parameters: inout Parameters) {
-        parameters.append(digest)
-        parameters.append(now)
-    }
-}
-
-struct ForgetLoginFailures: Statement {
-    static let sql = "DELETE FROM login_failure WHERE email_sha256 = $1"
-    var digest: [UInt8]
-    func bind(_ parameters: inout Parameters) { parameters.append(digest) }
-}
-
-struct SweepLoginFailures: Statement {
-    static let sql = "DELETE FROM login_failure WHERE last_failed_at < $1"
-    var before: Instant
-    func bind(_ parameters: inout Parameters) { parameters.append(before) }
-}
-
 // MARK: The first administrator
 
-/// One replica at a time; the others wait and then find the work done. Held until the transaction ends.
-struct LockForBootstrap: Statement {
-    static let sql = "SELECT pg_advisory_xact_lock(hashtext('auth.bootstrap'))"
-}
-
-struct CountAdmins: Statement {
-    static let sql = "SELECT count(*) FROM users WHERE role = 'admin'"
-    typealias Output = Int64
+/// Claims the making of the first administrator. A second replica waits for the first and then
+/// changes no row.
+struct ClaimFirstAdmin: Statement {
+    static let sql = """
+        INSERT INTO first_admin (made_at)
+        VALUES ($1)
+        ON CONFLICT ON CONSTRAINT first_admin_pkey DO NOTHING
+        """
+    var now: Instant
+    func bind(_ parameters: inout Parameters) { parameters.append(now) }
 }
 
 /// Makes an existing person administrator, and everything issued to them before worthless.
@@ -177,5 +160,30 @@ extension RowReader {
         return User(
             id: id, email: email, fullName: fullName, role: role, plan: plan, isActive: isActive, tokenVersion: tokenVersion,
             createdAt: createdAt)
+    }
+}
+
+/// Reads password hashes that another key than the current one has sealed, a hundred at most, and
+/// locks them. Bytes 1 to 4 of a sealed value name its key.
+struct LockForeignPasswords: Statement {
+    static let countMax = 100
+
+    static let sql = """
+        SELECT user_id, sealed
+        FROM password_credential
+        WHERE substring(sealed FROM 2 FOR 4) <> $1
+        LIMIT \(countMax)
+        FOR UPDATE SKIP LOCKED
+        """
+    struct Output: Sendable {
+        var userID: UserID
+        var sealed: [UInt8]
+    }
+    var keyID: [UInt8]
+
+    func bind(_ parameters: inout Parameters) { parameters.append(keyID) }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
+        Output(userID: try row.next(), sealed: try row.next([UInt8].self))
     }
 }

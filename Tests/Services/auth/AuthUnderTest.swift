@@ -1,4 +1,5 @@
 import AMQP
+import Configuration
 import Contracts
 import Crypto
 import EventLoop
@@ -19,8 +20,7 @@ import Values
 /// Auth on a real server, database and, where given, broker; on the loop of the test database.
 final class AuthUnderTest: Sendable {
     let pool: PostgresPool
-    let accounts: Accounts
-    let keys: APIKeys
+    let useCases: UseCases
     let passwords: Passwords
     let authenticator: Authenticator
     let clock: TestClock
@@ -32,17 +32,33 @@ final class AuthUnderTest: Sendable {
     static let document = Result { try OpenAPIDocument(of: "auth") }
     static let publicURL = "https://gateway.example"
     static let log = Logger(service: "auth", level: .error)
-    static let masterKey = MasterKey(base64: Base64.standard.encode([UInt8](repeating: 7, count: 32)))!
+    static let masterKeyText = "1:\(Base64.standard.encode([UInt8](repeating: 7, count: 32)))"
+    static let masterKeys: MasterKeyRing = {
+        guard let ring = try? MasterKeyRing(masterKeyText) else { preconditionFailure("the ring of the tests is well-formed") }
+        return ring
+    }()
+
+    /// The settings of a service with these variables, without limits of registrations.
+    static func settings(_ variables: [String: String] = [:]) throws -> AuthSettings {
+        try AuthSettings(
+            Environment(
+                ["MASTER_KEY": masterKeyText, "REGISTER_BURST": "1000000", "REGISTER_PER_SECOND_TOTAL": "1000000"].merging(variables) { $1 }
+            ))
+    }
+
+    var accounts: Accounts { useCases.accounts }
+    var sessions: Sessions { useCases.sessions }
 
     /// - Parameter broker: nil: events stay in the outbox, and no service can ask over the broker.
     static func with<Value: Sendable>(
         broker: TestBroker? = nil, hashing: PasswordHashing = PasswordHashing(passes: 1, memoryKiB: 64), hashThreads: Int = 2,
-        hashQueueMax: Int = 64, credits: Credits? = nil,
+        hashQueueMax: Int = 64, credits: Credits? = nil, variables: [String: String] = [:],
         _ body: @escaping @Sendable (AuthUnderTest) async throws -> Value
     ) async throws -> Value {
         try await TestDatabase.current.withPool { pool in
             let auth = try await AuthUnderTest(
-                pool: pool, broker: broker, hashing: hashing, hashThreads: hashThreads, hashQueueMax: hashQueueMax, credits: credits)
+                pool: pool, broker: broker, hashing: hashing, hashThreads: hashThreads, hashQueueMax: hashQueueMax, credits: credits,
+                settings: try settings(variables))
             let server = HTTPServer(
                 loop: pool.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0),
                 admit: auth.router.admit,
@@ -60,39 +76,32 @@ final class AuthUnderTest: Sendable {
     private let router: Router
 
     private init(
-        pool: PostgresPool, broker: TestBroker?, hashing: PasswordHashing, hashThreads: Int, hashQueueMax: Int, credits: Credits?
+        pool: PostgresPool, broker: TestBroker?, hashing: PasswordHashing, hashThreads: Int, hashQueueMax: Int, credits: Credits?,
+        settings: AuthSettings
     ) async throws {
         self.pool = pool
         let clock = TestClock()
         self.clock = clock
-        let tokenLife: Duration = .seconds(900)
-        let keyring = SigningKeyring(pool: pool, masterKey: Self.masterKey, tokenLife: tokenLife, log: Self.log)
-        try await keyring.refresh()
         passwords = Passwords(
-            masterKey: Self.masterKey, hashing: hashing, threads: hashThreads, queueMax: hashQueueMax,
-            metrics: Metrics())
-        let revocations = LocalRevocations()
-        accounts = Accounts(
-            pool: pool, passwords: passwords, keyring: keyring,
-            gate: MintGate(issuer: Self.publicURL, tokenLife: tokenLife), masterKey: Self.masterKey, log: Self.log, clock: { clock.now },
-            onRevocation: { revocations.tell($0) })
-        keys = APIKeys(pool: pool, clock: { clock.now }, onRevocation: { revocations.tell($0) })
+            masterKeys: settings.masterKeys, hashing: hashing, threads: hashThreads, queueMax: hashQueueMax, metrics: Metrics())
+        useCases = UseCases(
+            pool: pool, settings: settings, passwords: passwords, publicURL: Self.publicURL, metrics: Metrics(), log: Self.log,
+            clock: { clock.now })
+        try await useCases.keyring.refresh()
         authenticator = Authenticator(
-            service: "auth", publicURL: Self.publicURL, amqp: nil, source: LocalIdentitySource(accounts: accounts, keys: keys),
-            clock: { clock.moment }, log: Self.log)
-        revocations.listener = authenticator
-        let router = Routes(
-            accounts: accounts, keys: keys, authenticator: authenticator, credits: { _ in credits }, publicURL: Self.publicURL
-        ).router
-        self.router = router
+            service: "auth", publicURL: Self.publicURL, amqp: nil, source: useCases.identities, clock: { clock.moment }, log: Self.log)
+        useCases.revocations.listener = authenticator
+        router =
+            Routes(
+                useCases, authenticator: authenticator, credits: { _ in credits }, publicURL: Self.publicURL, log: Self.log
+            ).router
         client = HTTPClient(loop: pool.loop)
         base = ""
     }
 
     private init(_ other: AuthUnderTest, port: Int) {
         pool = other.pool
-        accounts = other.accounts
-        keys = other.keys
+        useCases = other.useCases
         passwords = other.passwords
         authenticator = other.authenticator
         clock = other.clock
@@ -115,7 +124,7 @@ final class AuthUnderTest: Sendable {
                 try AMQPConfiguration(url: broker.url, connectionName: "auth:requests"), source: .queue(Topology.authRequests.name),
                 prefetch: 64, log: log)
             let introspection = IntrospectionServer(
-                consumer: requests, source: LocalIdentitySource(accounts: auth.accounts, keys: auth.keys), log: log)
+                consumer: requests, source: auth.useCases.identities, log: log)
             let relay = OutboxRelay(pool: auth.pool, publisher: publisher, log: log)
             return try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await publisher.run() }
@@ -156,7 +165,7 @@ final class AuthUnderTest: Sendable {
     ) async throws -> Answer {
         var headers = headers
         if let token { headers.append(("authorization", "Bearer \(token)")) }
-        if body != nil { headers.append(("content-type", "application/json")) }
+        if body != nil, !headers.contains(where: { $0.name == "content-type" }) { headers.append(("content-type", "application/json")) }
         let answer = try await client.request(ClientRequest(method, base + path, headers: headers, body: body.map { Array($0.utf8) }))
         let found = Answer(status: answer.status, headers: answer.headers, body: answer.body)
         let differences = try Self.document.get().differences(
@@ -191,7 +200,7 @@ final class AuthUnderTest: Sendable {
         let json = try answer.json()
         let token = try json.string("access_token")
         let claims = try TokenVerifier(issuer: Self.publicURL).verify(
-            Array(token.utf8), keys: Dictionary(uniqueKeysWithValues: accounts.keyring.published.map { ($0.id, $0.key) }), now: clock.now)
+            Array(token.utf8), keys: Dictionary(uniqueKeysWithValues: useCases.keyring.published.map { ($0.id, $0.key) }), now: clock.now)
         return Member(
             id: claims.userID, email: try json.object("user").string("email"), accessToken: token,
             refreshToken: try json.string("refresh_token"), session: claims.sessionID)
@@ -199,7 +208,7 @@ final class AuthUnderTest: Sendable {
 
     /// A token of a session, signed with auth's current key.
     func token(of session: SessionID) -> String? {
-        accounts.keyring.sign(
+        useCases.keyring.sign(
             AccessTokenClaims(
                 issuer: Self.publicURL, audience: AccessToken.audience, userID: .make(), clientID: "web", sessionID: session, generation: 0,
                 version: 0, tokenID: .make(), issuedAt: clock.now.seconds, expiresAt: clock.now.seconds + 900,

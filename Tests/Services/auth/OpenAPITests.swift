@@ -37,6 +37,24 @@ import Testing
             let tokens = #"{"refresh_token":"\#(member.refreshToken)"}"#
             _ = try await ask("POST /api/auth/refresh", tokens, expecting: 200)
             _ = try await ask("POST /api/auth/logout", token: member.accessToken, expecting: 204)
+            let device = try await auth.register()
+            for path in ["/api/auth/device/code", "/oauth/device_authorization"] {
+                let codes = try await ask("POST \(path)", #"{"client_id":"smartspec-desktop"}"#, expecting: 200)
+                let (deviceCode, userCode) = (try codes.string("device_code"), try codes.string("user_code"))
+                asked.insert("GET /api/auth/device/verify")
+                let found = try await auth.ask("GET", "/api/auth/device/verify?user_code=\(userCode)", token: device.accessToken)
+                #expect(found.status == 200)
+                let decision = #"{"user_code":"\#(userCode)","action":"approve"}"#
+                _ = try await ask("POST /api/auth/device/authorize", decision, token: device.accessToken, expecting: 200)
+                let poll = path.hasPrefix("/oauth") ? "/oauth/token" : "/api/auth/device/token"
+                let grant = "urn:ietf:params:oauth:grant-type:device_code"
+                let tokens = try await ask(
+                    "POST \(poll)", #"{"grant_type":"\#(grant)","device_code":"\#(deviceCode)","client_id":"smartspec-desktop"}"#,
+                    expecting: 200)
+                _ = try await ask(
+                    "POST /oauth/revoke", #"{"token":"\#(try tokens.string("refresh_token"))","client_id":"smartspec-desktop"}"#,
+                    expecting: 200)
+            }
             for name in ["jwks.json", "oauth-authorization-server", "openid-configuration"] {
                 _ = try await ask("GET /.well-known/\(name)", expecting: 200)
             }

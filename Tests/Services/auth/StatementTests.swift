@@ -27,21 +27,36 @@ import Values
                 #expect(try await transaction.one(FindUser(id: user.id)).email == user.email)
                 try await transaction.execute(PutPassword(userID: user.id, sealed: [1], now: now))
                 try await transaction.execute(PutPassword(userID: user.id, sealed: [2], now: now))
-                try await transaction.execute(CountLoginFailure(digest: digest, now: now))
-                try await transaction.execute(CountLoginFailure(digest: digest, now: now))
-                let login = try await transaction.one(FindLogin(email: email, digest: digest))
-                #expect(login.failures == 2)
+                let later = now + .seconds(3_601)
+                try await transaction.execute(CountAccountFailure(digest: digest, now: now))
+                try await transaction.execute(CountAccountFailure(digest: digest, now: now))
+                let login = try await transaction.one(FindLogin(email: email, digest: digest, network: "n", now: now))
+                #expect(login.accountFailures == 2)
                 #expect(login.known?.sealedPassword == [2])
-                #expect(try await transaction.one(FindLogin(email: .nobody, digest: digest)).known == nil)
-                try await transaction.execute(CountLoginFailure(digest: digest, now: now + .seconds(86_401)))
-                #expect(try await transaction.one(FindLogin(email: email, digest: digest)).failures == 1)
-                try await transaction.execute(SweepLoginFailures(before: now))
-                try await transaction.execute(ForgetLoginFailures(digest: digest))
-                try await transaction.execute(LockForBootstrap())
-                #expect(try await transaction.one(CountAdmins()) == 0)
+                #expect(!login.isKnownNetwork)
+                let nobody = try await transaction.one(FindLogin(email: .nobody, digest: digest, network: nil, now: later))
+                #expect((nobody.known == nil, nobody.accountFailures) == (true, 0))
+                try await transaction.execute(CountAccountFailure(digest: digest, now: later))
+                #expect(
+                    try await transaction.one(FindLogin(email: email, digest: digest, network: nil, now: later)).accountFailures == 1)
+                try await transaction.execute(OpenPlace(digest: digest, place: "n"))
+                try await transaction.execute(OpenPlace(digest: digest, place: "n"))
+                #expect(try await transaction.one(LockPlace(digest: digest, place: "n")) == SignInThrottle.Place())
+                let place = SignInThrottle.Place(failures: 3, lastAttemptAt: now)
+                try await transaction.execute(PutPlace(digest: digest, place: "n", attempts: place))
+                #expect(try await transaction.one(LockPlace(digest: digest, place: "n")) == place)
+                #expect(try await transaction.execute(SweepSignInAttempts(before: now + .seconds(1))) == 1)
+                try await transaction.execute(ForgetPlace(digest: digest, place: "n"))
+                #expect(try await transaction.execute(ClaimFirstAdmin(now: now)) == 1)
+                #expect(try await transaction.execute(ClaimFirstAdmin(now: now)) == 0)
                 #expect(try await transaction.first(PromoteToAdmin(email: email)) == user.id)
 
-                try await transaction.execute(InsertSession(session: session, client: .itself))
+                try await transaction.execute(
+                    InsertSession(session: session, client: ClientInfo(address: "192.0.2.1", network: "192.0.2.1")))
+                #expect(
+                    try await transaction.one(FindLogin(email: email, digest: digest, network: "192.0.2.1", now: now)).isKnownNetwork)
+                #expect(try await transaction.one(ShareSession(id: session.id)).user.id == user.id)
+                #expect(try await transaction.query(LockForeignPasswords(keyID: [1, 2, 3, 4])).map(\.userID) == [user.id])
                 try await transaction.execute(LimitLockWait())
                 #expect(try await transaction.one(LockSession(id: session.id)).session.salt == session.salt)
                 try await transaction.execute(RotateSession(session: session.rotated(now: now)))
@@ -61,7 +76,7 @@ import Values
                 let found = try await transaction.one(FindAPIKey(id: key.id))
                 #expect(found.scopes == ["llm"])
                 #expect(found.limits == key.limits)
-                #expect(try await transaction.one(ConfirmUser(user: user)) == false)
+                #expect(try await transaction.one(ShareUser(id: user.id)).tokenVersion == 1)
                 #expect(try await transaction.execute(TouchAPIKey(id: key.id, now: now)) == 1)
                 #expect(try await transaction.execute(TouchAPIKey(id: key.id, now: now + .seconds(299))) == 0)
                 #expect(try await transaction.execute(TouchAPIKey(id: key.id, now: now + .seconds(301))) == 1)
@@ -74,6 +89,7 @@ import Values
                 #expect(try await transaction.query(AllSigningKeys()).map(\.key.id) == ["k"])
                 try await transaction.execute(RetireSigningKey(now: now))
                 try await transaction.execute(PromoteSigningKey(id: "k", now: now))
+                #expect(try await transaction.execute(ResealSigningKey(id: "k", privateSealed: [2])) == 1)
                 try await transaction.execute(DeleteSigningKey(id: "k"))
                 try await transaction.execute(AuditRecord(event: .login, userID: user.id, client: .itself, now: now))
             }
@@ -83,7 +99,7 @@ import Values
     @Test func `audit rows cannot be changed or removed`() async throws {
         try await TestDatabase.current.withPool(connectionsMax: 1) { pool in
             _ = try await pool.transaction { try await $0.commit(AuditRecord(event: .login, client: .itself, now: .now())) }
-            for statement in ["UPDATE audit SET outcome = 'failure'", "DELETE FROM audit"] {
+            for statement in ["UPDATE audit SET outcome = 'failure'", "DELETE FROM audit", "TRUNCATE audit"] {
                 await #expect(throws: PostgresError.self) {
                     try await pool.withConnection { try await $0.script(statement) }
                 }

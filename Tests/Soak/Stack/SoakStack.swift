@@ -29,6 +29,8 @@ struct SoakStack: Sendable {
             EXPIRY_GRACE=\(Self.expiryGrace.components.seconds)s
             EXPIRY_SWEEP_INTERVAL=200ms
             WEB_GATEWAY_TOKEN=\(Self.serviceToken)
+            REGISTER_BURST=1000000
+            REGISTER_PER_SECOND_TOTAL=1000000
 
             """
         try settings.write(toFile: directory + "/local.env", atomically: true, encoding: .utf8)

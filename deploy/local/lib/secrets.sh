@@ -25,7 +25,7 @@ make_secrets() {
     for role in superuser auth ledger llm-proxy billing; do keep_secret "postgres-$role" "$(random_password)"; done
     for role in $(broker_users) admin; do keep_secret "amqp-$role" "$(random_password)"; done
     keep_secret broker-cookie "$(random_password)"
-    keep_secret master-key "$(head -c 32 /dev/urandom | base64)"
+    keep_secret master-key "1:$(head -c 32 /dev/urandom | base64)"
     keep_secret admin-password "${ADMIN_PASSWORD:-$(random_password)}"
     keep_secret openai-api-key "${OPENAI_API_KEY:-simulated}"
 }

@@ -18,9 +18,9 @@ struct MintGateTests {
         user.isActive = false
         #expect(throws: MintGate.Refusal.userDeactivated) { try gate.admit(user, session, now: now) }
         user.isActive = true
-        #expect(throws: MintGate.Refusal.sessionOver) { try gate.admit(user, session, now: now + Session.idleLife) }
+        #expect(throws: MintGate.Refusal.sessionEnded) { try gate.admit(user, session, now: now + Session.idleLife) }
         session.isRevoked = true
-        #expect(throws: MintGate.Refusal.sessionOver) { try gate.admit(user, session, now: now) }
+        #expect(throws: MintGate.Refusal.sessionEnded) { try gate.admit(user, session, now: now) }
         #expect(throws: MintGate.Refusal.foreignSession) { try gate.admit(Self.user(now), session, now: now) }
     }
 

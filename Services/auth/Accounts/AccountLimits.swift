@@ -1,0 +1,47 @@
+import Configuration
+import RateLimit
+import Values
+
+/// The limits of registrations and sign-ins by client network, in memory of each replica.
+///
+/// | variable | default | |
+/// |---|---|---|
+/// | `REGISTER_BURST` | `50` | 1…1,000,000: registrations of a network at one time |
+/// | `REGISTER_PER_MINUTE` | `10` | 1…1,000,000: registrations of a network that are regained a minute |
+/// | `REGISTER_PER_SECOND_TOTAL` | `20` | 1…1,000,000: registrations of all networks a second, and at one time |
+struct AccountLimits: Sendable {
+    private let registrations: RateLimiter<String>
+    private let allRegistrations: RateLimiter<Bool>
+    /// A hundred failures of a network at any accounts, regained at ten a minute. Sign-ins at one time
+    /// count until they succeed.
+    private let signIns = RateLimiter<String>(burst: 100, perSecond: 10.0 / 60)
+
+    init(_ environment: Environment) throws(ConfigurationError) {
+        let burst = try environment.integer("REGISTER_BURST", default: 50, in: 1...1_000_000)
+        let perMinute = try environment.integer("REGISTER_PER_MINUTE", default: 10, in: 1...1_000_000)
+        let total = try environment.integer("REGISTER_PER_SECOND_TOTAL", default: 20, in: 1...1_000_000)
+        registrations = RateLimiter(burst: burst, perSecond: Double(perMinute) / 60)
+        allRegistrations = RateLimiter(burst: total, perSecond: Double(total), keysMax: 2)
+    }
+
+    /// Counts a registration.
+    /// - Returns: nil if it is admitted, else the time until the next one is.
+    func register(_ client: ClientInfo, now: Instant) -> Duration? {
+        let network = client.network ?? ""
+        if let wait = registrations.take(network, now: now) { return wait }
+        guard let wait = allRegistrations.take(true, now: now) else { return nil }
+        registrations.giveBack(network, now: now)
+        return wait
+    }
+
+    /// Counts a sign-in, before its password is checked.
+    /// - Returns: nil if it is admitted, else the time until the next one is.
+    func signIn(_ client: ClientInfo, now: Instant) -> Duration? {
+        signIns.take(client.network ?? "", now: now)
+    }
+
+    /// Takes a count back: the sign-in succeeded, or its password was not checked.
+    func signInDidNotCount(_ client: ClientInfo, now: Instant) {
+        signIns.giveBack(client.network ?? "", now: now)
+    }
+}

@@ -1,0 +1,37 @@
+import Postgres
+import Telemetry
+import Values
+
+/// Accounts of people. Each use case is a file of this folder: ``register(_:client:)``,
+/// ``signIn(email:password:client:)``, ``bootstrapAdmin(email:password:)``.
+///
+/// Each change commits together with its event for the other services and its audit row.
+struct Accounts: Sendable {
+    let pool: PostgresPool
+    let passwords: Passwords
+    let issuer: Issuer
+    let revocations: Revocations
+    let limits: AccountLimits
+    let metrics: AuthMetrics
+    let log: Logger
+    let clock: @Sendable () -> Instant
+
+    static let freePlan = "free"
+    /// The session of a sign-in by password.
+    static let order = Issuer.SessionOrder(clientID: "web")
+
+    /// Deletes attempts to sign in that no longer count.
+    func sweepAttempts() async throws {
+        let now = clock()
+        _ = try await pool.withConnection {
+            try await $0.execute(SweepSignInAttempts(before: now - SignInThrottle.forgottenAfter))
+        }
+    }
+}
+
+extension EmailAddress {
+    /// No client can register it: the domain is reserved (RFC 2606).
+    static let nobody = EmailAddress(reserved: "nobody@invalid")
+
+    private init(reserved text: String) { self.text = text }
+}

@@ -1,0 +1,71 @@
+import Contracts
+import Identity
+import Outbox
+import Postgres
+import Synchronization
+import Values
+
+/// Ends sessions and API keys. Each end commits together with its event for the other services.
+/// The authenticator of this process learns of it with the commit, before the broker brings the event.
+final class Revocations: Sendable {
+    private let tokenLife: Duration
+    private let state = Mutex<Authenticator?>(nil)
+
+    init(tokenLife: Duration) { self.tokenLife = tokenLife }
+
+    /// The authenticator of this process.
+    var listener: Authenticator? {
+        get { state.withLock { $0 } }
+        set { state.withLock { $0 = newValue } }
+    }
+
+    /// Ends a session.
+    /// - Returns: its user; nil if it is unknown or has ended before.
+    func end(_ session: SessionID, now: Instant, in transaction: PostgresTransaction) async throws -> UserID? {
+        guard let user = try await transaction.first(RevokeSession(id: session, now: now)) else { return nil }
+        try await publish(session, now: now, in: transaction)
+        return user
+    }
+
+    /// Ends all sessions of a user.
+    func endSessions(of user: UserID, now: Instant, in transaction: PostgresTransaction) async throws {
+        for session in try await transaction.query(RevokeSessions(userID: user, now: now)) {
+            try await publish(session, now: now, in: transaction)
+        }
+    }
+
+    /// Ends a key.
+    /// - Returns: false for a key that is unknown, has ended before, or belongs to another user.
+    func end(_ key: APIKeyID, of user: UserID, now: Instant, in transaction: PostgresTransaction) async throws -> Bool {
+        guard try await transaction.first(RevokeAPIKey(id: key, userID: user, now: now)) != nil else { return false }
+        try await publish(key, in: transaction)
+        return true
+    }
+
+    /// Ends all keys of a user.
+    func endKeys(of user: UserID, now: Instant, in transaction: PostgresTransaction) async throws {
+        for key in try await transaction.query(RevokeAPIKeys(userID: user, now: now)) {
+            try await publish(APIKeyID(rawValue: key), in: transaction)
+        }
+    }
+
+    /// Returns the event of a session that ended at a time.
+    ///
+    /// It counts for a minute longer than a token can live that was made just before, because the
+    /// clocks of two replicas differ.
+    func event(of session: SessionID, at instant: Instant) -> SessionRevoked {
+        SessionRevoked(sessionID: session, tokensExpireAt: instant + tokenLife + .seconds(60))
+    }
+
+    private func publish(_ session: SessionID, now: Instant, in transaction: PostgresTransaction) async throws {
+        let event = event(of: session, at: now)
+        try await Outbox.add(event, orderingKey: session.description, in: transaction)
+        transaction.onCommit { [self] in listener?.revoke(event) }
+    }
+
+    private func publish(_ key: APIKeyID, in transaction: PostgresTransaction) async throws {
+        let event = APIKeyRevoked(apiKeyID: key)
+        try await Outbox.add(event, orderingKey: key.description, in: transaction)
+        transaction.onCommit { [self] in listener?.revoke(event) }
+    }
+}
