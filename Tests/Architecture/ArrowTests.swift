@@ -5,7 +5,8 @@ import Testing
 struct ArrowTests {
     static let services = ["Auth", "Ledger", "LLMProxy", "Billing"]
     static let ioModules: Set = [
-        "AMQP", "Bootstrap", "EventLoop", "Foundation", "HTTP", "HTTPClient", "Lifecycle", "Outbox", "Postgres", "TLS", "UpstreamClient",
+        "AMQP", "Bootstrap", "Curl", "EventLoop", "Foundation", "HTTP", "HTTPClient", "Lifecycle", "Outbox", "Postgres", "TLS",
+        "UpstreamClient",
     ]
 
     /// Folders and files that decide and do nothing else.

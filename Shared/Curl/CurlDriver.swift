@@ -1,24 +1,27 @@
 import CCurl
-import EventLoop
+package import EventLoop
 import Glibc
 
 /// libcurl's multi handle on a loop: libcurl says which descriptors and which one timer it wants, the loop says when they are ready.
 ///
 /// libcurl must not be entered from its own callbacks. The socket and timer callbacks below only arm the loop; transfers are
 /// added, removed and finished from loop turns, where no libcurl frame is on the stack.
-final class CurlDriver: @unchecked Sendable {
+package final class CurlDriver: @unchecked Sendable {
     // @unchecked Sendable: confined to `loop`; the initialiser runs before another thread can see it.
+
+    package typealias WhenDone = @Sendable (Result<CurlAnswer, CurlFailure>) -> Void
 
     private let loop: EventLoop
     private let multi: OpaqueMulti
-    private var running: [UnsafeMutableRawPointer: CurlTransfer] = [:]
+    private var running: [UnsafeMutableRawPointer: (transfer: CurlTransfer, whenDone: WhenDone)] = [:]
     private var sockets: [Int32: SocketWatch] = [:]
     private var timer: TimerID?
     private var closed = false
 
-    typealias OpaqueMulti = UnsafeMutableRawPointer
+    private typealias OpaqueMulti = UnsafeMutableRawPointer
 
-    init(loop: EventLoop, connectionsMax: Int) {
+    /// - Parameter connectionsMax: open connections, idle ones included; further transfers wait in line.
+    package init(loop: EventLoop, connectionsMax: Int) {
         _ = libraryReady
         self.loop = loop
         multi = curl_multi_init()!
@@ -41,34 +44,39 @@ final class CurlDriver: @unchecked Sendable {
         Unmanaged<CurlDriver>.fromOpaque(context).takeUnretainedValue()
     }
 
-    func start(_ transfer: CurlTransfer) {
+    /// Runs a transfer, and calls `whenDone` once when it has ended, unless it is abandoned.
+    package func start(_ transfer: CurlTransfer, whenDone: @escaping WhenDone) {
         loop.preconditionCurrent()
-        guard !closed else { return transfer.finishClosed() }
-        running[transfer.easy] = transfer
+        guard !closed else { return whenDone(.failure(Self.closedFailure)) }
+        running[transfer.easy] = (transfer, whenDone)
         // libcurl answers with a timer of 0 ms, which starts the transfer on the next turn.
         let status = curl_multi_add_handle(multi, transfer.easy)
         precondition(status == CURLM_OK, "libcurl refused a new transfer: \(status.rawValue)")
     }
 
     /// Drops a transfer that no task waits for any more. One that has ended is left alone.
-    func abandon(_ transfer: CurlTransfer) {
+    package func abandon(_ transfer: CurlTransfer) {
         loop.preconditionCurrent()
         guard running[transfer.easy] != nil else { return }
         remove(transfer)
     }
 
-    func close() {
+    /// Closes all connections. A transfer that runs, or is started later, ends with ``CurlFailure/Code/closedEarly``.
+    package func close() {
         loop.preconditionCurrent()
         guard !closed else { return }
-        for transfer in Array(running.values) {
+        for (transfer, whenDone) in Array(running.values) {
             remove(transfer)
-            transfer.finishClosed()
+            whenDone(.failure(Self.closedFailure))
         }
         curl_multi_cleanup(multi)
         if let timer { loop.cancel(timer) }
         for descriptor in Array(sockets.keys) { watch(descriptor, CURL_POLL_REMOVE) }
         closed = true
     }
+
+    private static let closedFailure = CurlFailure(
+        code: .closedEarly, message: "the client was closed", status: 0, isMessageSent: false)
 
     private func remove(_ transfer: CurlTransfer) {
         curl_multi_remove_handle(multi, transfer.easy)
@@ -87,13 +95,13 @@ final class CurlDriver: @unchecked Sendable {
     private func finishDone() {
         var left: Int32 = 0
         while let message = curl_multi_info_read(multi, &left) {
-            guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle, let transfer = running[easy] else {
+            guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle, let done = running[easy] else {
                 continue
             }
             // The message lives in the transfer and dies with its removal.
             let result = ccurl_message_result(message)
-            remove(transfer)
-            transfer.finish(result)
+            remove(done.transfer)
+            done.whenDone(done.transfer.result(result))
         }
     }
 
