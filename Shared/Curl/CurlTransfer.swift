@@ -127,6 +127,7 @@ package final class CurlTransfer: @unchecked Sendable {
     }
 
     private func gotHeaderLine(_ line: UnsafeRawBufferPointer) -> Bool {
+        guard takes(line.count) else { return false }
         headerLines.append(String(decoding: line, as: UTF8.self))
         return true
     }

@@ -13,7 +13,7 @@ package struct ClientRequest: Sendable {
     package var connectTimeout: Duration = .seconds(5)
     /// PEM file trusted *instead of* the system's authorities. The chain and the host name are checked in either case.
     package var caFile: String?
-    /// A longer body ends the request with ``ClientError/Code/tooLarge``.
+    /// Header fields and body together. A longer answer ends the request with ``ClientError/Code/tooLarge``.
     package var responseBytesMax = 4 << 20
 
     package init(_ method: String, _ url: String, headers: [(name: String, value: String)] = [], body: [UInt8]? = nil) {

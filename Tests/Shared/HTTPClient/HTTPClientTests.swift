@@ -103,6 +103,18 @@ struct HTTPClientTests {
         #expect(try await failure(request) == .tooLarge)
     }
 
+    @Test(arguments: ["HTTP/1.1 200 OK\r\n", "HTTP/1.1 100 Continue\r\n\r\n"])
+    func `heads that do not end count as an answer longer than allowed`(part: String) async throws {
+        let server = ScriptedServer { peer in
+            _ = peer.request()
+            peer.send(part)
+            while peer.send(part.hasSuffix("\r\n\r\n") ? part : "x-more: \(String(repeating: "x", count: 1_000))\r\n") {}
+        }
+        var request = ClientRequest("GET", "http://127.0.0.1:\(server.port)/")
+        request.responseBytesMax = 100_000
+        #expect(try await failure(request) == .tooLarge)
+    }
+
     @Test func `a server that never answers meets the deadline`() async throws {
         let server = ScriptedServer { peer in _ = peer.waitForHangup() }
         var request = ClientRequest("GET", "http://127.0.0.1:\(server.port)/")
