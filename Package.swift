@@ -164,6 +164,9 @@ let package = Package(
             name: "HTTPClientTests", dependencies: ["HTTPClient", "EventLoop", "HTTP", "Telemetry", "TestSupport"],
             path: "Tests/Shared/HTTPClient"),
         .testTarget(
+            name: "MailSinkTests", dependencies: ["EventLoop", "HTTPClient", "JSON", "TestSupport"],
+            path: "Tests/Simulators/mail/Tests"),
+        .testTarget(
             name: "ProviderSimulatorTests",
             dependencies: ["ProviderSimulator", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry", "UpstreamClient"],
             path: "Tests/Simulators/provider/Tests"),

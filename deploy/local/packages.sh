@@ -6,7 +6,7 @@ set -euo pipefail
 # Any one of the names joined by | will do.
 run=(
     librabbitmq-dev libpq-dev libcurl4-openssl-dev libssl-dev libhttp-parser-dev libsodium-dev pkg-config
-    'postgresql|postgresql-[0-9]*' rabbitmq-server nginx curl
+    'postgresql|postgresql-[0-9]*' rabbitmq-server nginx curl python3-aiosmtpd
 )
 test=(python3-venv shellcheck)
 bench=(wrk)
