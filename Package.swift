@@ -49,6 +49,8 @@ let package = Package(
         .target(name: "UpstreamClient", dependencies: ["EventLoop", "HTTPWire", "TLS", "Telemetry"], path: "Shared/UpstreamClient"),
         .target(name: "Curl", dependencies: ["CCurl", "EventLoop"], path: "Shared/Curl"),
         .target(name: "HTTPClient", dependencies: ["Curl", "EventLoop"], path: "Shared/HTTPClient"),
+        .target(
+            name: "SMTP", dependencies: ["Configuration", "Crypto", "Curl", "EventLoop", "Text", "Values"], path: "Shared/SMTP"),
         .target(name: "Postgres", dependencies: ["CPostgres", "EventLoop", "Telemetry", "Values"], path: "Shared/Postgres"),
         .target(name: "AMQP", dependencies: ["CRabbitMQ", "EventLoop", "Telemetry", "Text"], path: "Shared/AMQP"),
         .target(name: "Messaging", dependencies: ["AMQP", "Contracts", "Telemetry", "Values"], path: "Shared/Messaging"),
@@ -163,6 +165,10 @@ let package = Package(
         .testTarget(
             name: "HTTPClientTests", dependencies: ["HTTPClient", "EventLoop", "HTTP", "Telemetry", "TestSupport"],
             path: "Tests/Shared/HTTPClient"),
+        .testTarget(
+            name: "SMTPTests",
+            dependencies: ["Configuration", "EventLoop", "SMTP", "TestSupport", "Values"],
+            path: "Tests/Shared/SMTP"),
         .testTarget(
             name: "MailSinkTests", dependencies: ["EventLoop", "HTTPClient", "JSON", "TestSupport"],
             path: "Tests/Simulators/mail/Tests"),

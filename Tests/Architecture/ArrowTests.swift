@@ -5,7 +5,7 @@ import Testing
 struct ArrowTests {
     static let services = ["Auth", "Ledger", "LLMProxy", "Billing"]
     static let ioModules: Set = [
-        "AMQP", "Bootstrap", "Curl", "EventLoop", "Foundation", "HTTP", "HTTPClient", "Lifecycle", "Outbox", "Postgres", "TLS",
+        "AMQP", "Bootstrap", "Curl", "EventLoop", "Foundation", "HTTP", "HTTPClient", "Lifecycle", "Outbox", "Postgres", "SMTP", "TLS",
         "UpstreamClient",
     ]
 
@@ -22,7 +22,7 @@ struct ArrowTests {
         "Services/llm-proxy/Providers/MemberNames.swift", "Services/llm-proxy/Providers/Spelling.swift",
         "Services/llm-proxy/Catalogue/Catalogue.swift", "Services/llm-proxy/Catalogue/ModelLimits.swift",
         "Services/llm-proxy/Catalogue/ProvidersFile.swift", "Services/ledger/Engine/", "Services/ledger/Audit/LotReplay.swift",
-        "Services/auth/Domain/", "Shared/Contracts/", "Shared/JSON/", "Shared/SSE/",
+        "Services/auth/Domain/", "Shared/Contracts/", "Shared/JSON/", "Shared/SMTP/HeaderText.swift", "Shared/SMTP/Mail", "Shared/SSE/",
     ]
 
     @Test func `a service imports no other service`() throws {

@@ -95,6 +95,20 @@ package final class ScriptedPeer {
         return String(decoding: unread[..<size], as: UTF8.self)
     }
 
+    /// Returns the next line without its CR LF, or nil when the client has hung up.
+    package func line() -> String? {
+        while true {
+            if let end = unread.firstIndex(of: 10) {
+                defer { unread.removeFirst(end + 1) }
+                return String(decoding: unread[..<end].filter { $0 != 13 }, as: UTF8.self)
+            }
+            var buffer = [UInt8](repeating: 0, count: 65_536)
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            guard count > 0 else { return nil }
+            unread.append(contentsOf: buffer[..<count])
+        }
+    }
+
     /// Returns the next `count` bytes, or nil when the client has hung up.
     package func read(_ count: Int) -> [UInt8]? {
         while unread.count < count {
