@@ -245,8 +245,8 @@ let package = Package(
         .testTarget(
             name: "SystemTests",
             dependencies: [
-                "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "JSON", "Postgres", "Telemetry", "TestSupport", "UpstreamClient",
-                "Values",
+                "Configuration", "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "JSON", "Postgres", "SMTP", "Telemetry",
+                "TestSupport", "UpstreamClient", "Values",
             ],
             path: "Tests/System", exclude: ["openai_sdk.py", "openai_sdk.txt", "schemathesis.toml", "schemathesis.txt"]),
     ]

@@ -4,6 +4,7 @@ project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 tool=$project/deploy/local/stack.sh
 STACK_DIR=$(bash "$tool" folder)/bench
 export STACK_DIR PORT_BASE=${BENCH_PORT_BASE:-18000}
+unset SMTP_URL MAIL_FROM # no mail leaves the machine
 
 # bench SUBJECT [COMPONENTS]: all components where none are named.
 bench() {

@@ -15,11 +15,14 @@ extension SystemTests {
         }
 
         private static let programs = [
-            Program(name: "auth", components: [.auth], secrets: ["postgres-auth", "amqp-auth", "master-key", "admin-password"]),
+            Program(
+                name: "auth", components: [.auth],
+                secrets: ["postgres-auth", "amqp-auth", "master-key", "admin-password", "smtp-url"]),
             Program(name: "ledger", components: [.ledger], secrets: ["postgres-ledger", "amqp-ledger"]),
             Program(name: "billing", components: [.billing], secrets: ["postgres-billing", "amqp-billing"]),
             Program(name: "llm-proxy", components: [.proxy1, .proxy2], secrets: ["postgres-llm-proxy", "amqp-llm-proxy"]),
             Program(name: "provider-simulator", components: [.simulator]),
+            Program(name: "mail-sink", components: [.mailSink]),
             Program(name: "edge", components: [.edge]),
         ]
 

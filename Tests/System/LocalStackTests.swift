@@ -1,6 +1,11 @@
+import Configuration
 import Foundation
+import HTTPClient
+import JSON
+import SMTP
 import TestSupport
 import Testing
+import Values
 
 extension SystemTests {
     /// The scripts of the local stack.
@@ -26,6 +31,32 @@ extension SystemTests {
                     environment: ["STACK_DIR": stacks + "/limits", "STACK_COMPONENTS": "edge", variable: value])
                 #expect(run.status == 1)
                 #expect(run.output == "stack: \(variable) is '\(value)': give it a whole number from 1 to \(max)\n")
+            }
+        }
+
+        @Test func `a mail server without a sender is named in one line, and nothing starts`() async throws {
+            let tool = try #require(ProcessInfo.processInfo.environment["STACK_TOOL"], "run the tests by `make test`")
+            let stacks = try #require(ProcessInfo.processInfo.environment["TEST_STACKS"])
+            let run = try await Stack.execute(
+                "/usr/bin/env", ["bash", tool, "up"],
+                environment: ["STACK_DIR": stacks + "/sender", "STACK_COMPONENTS": "edge", "SMTP_URL": "smtp://user:hush@mail.example.com"])
+            #expect(run.status == 1)
+            #expect(run.output == "stack: SMTP_URL is set: set MAIL_FROM too, to an address that its server may send from\n")
+        }
+
+        @Test func `a mail to the server that auth is given reaches the sink that stack.json names`() async throws {
+            try await Gateway.run { gateway in
+                let stack = gateway.stack
+                let url = try String(contentsOfFile: stack.directory + "/run/secrets/auth/SMTP_URL", encoding: .utf8)
+                let configuration = try SMTPConfiguration(Environment(["SMTP_URL": url, "MAIL_FROM": "no-reply@smartspec.local"]))
+                let recipient = "\(UUIDv7.make())@example.com"
+                let text = "Open https://example.com/x"
+                let message = try MailMessage(id: .make(), date: .now(), recipient: recipient, subject: "Sink", text: text)
+                #expect(try await SMTPClient(configuration).send(message) == .accepted(reply: 250))
+                let answer = try await gateway.client.request(ClientRequest("GET", stack.mailSink + "/messages?to=" + recipient))
+                #expect(answer.status == 200)
+                let shown = #"[{"to":"\#(recipient)","subject":"Sink","text":"\#(text)","links":["https://example.com/x"]}]"#
+                #expect(try JSONTree(JSONValue(answer.body)) == JSONTree(JSONValue(Array(shown.utf8))))
             }
         }
 

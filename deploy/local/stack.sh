@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The whole product on this machine: Postgres, RabbitMQ, the provider simulator, four services (two llm-proxy) and the edge.
+# The whole product on this machine: Postgres, RabbitMQ, the simulators of a provider and of a mail server,
+# four services (two llm-proxy) and the edge.
 #
 #   stack.sh run                  in the foreground; Ctrl-C stops all of it
 #   stack.sh up | down            in the background; starting again keeps the data

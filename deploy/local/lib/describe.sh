@@ -9,6 +9,7 @@ write_description() {
             printf '{\n  "edge": "http://127.0.0.1:%s",\n' "$EDGE_PORT"
             printf '  "admin": {"email": %s, "password": %s},\n' "$(json_string "$ADMIN_EMAIL")" "$(json_string "$(secret admin-password)")"
             printf '  "provider_simulator": "%s",\n' "$(service_url provider-simulator)"
+            printf '  "mail_sink": "%s",\n' "$(service_url mail-sink)"
             printf '  "services": {%s},\n' "$(for component in auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2; do
                 member "$component" "\"$(service_url "$component")\""
             done | paste -sd, -)"
@@ -48,14 +49,16 @@ show_status() {
 
 # show_address: where it is, who may enter, and two lines to paste.
 show_address() {
-    local model=sim-fast edge=http://127.0.0.1:$EDGE_PORT login
+    local model=sim-fast edge=http://127.0.0.1:$EDGE_PORT login mail="sent through the server of SMTP_URL"
     if [[ $(secret openai-api-key) != simulated ]]; then model=gpt-4o-mini; fi
+    if [[ $(secret smtp-url) == "$(mail_sink_url)" ]]; then mail="kept at $(service_url mail-sink)/messages"; fi
     login="{\"email\":$(json_string "$ADMIN_EMAIL"),\"password\":$(json_string "$(secret admin-password)")}"
     cat <<TEXT
 
 SmartSpec Gateway   $edge
 first account       $ADMIN_EMAIL   $(secret admin-password)
 for scripts         $(tidy "$STACK_DIR/stack.json")
+mail                $mail
 
 Stream a chat completion (paste both lines):
 

@@ -2,7 +2,7 @@
 
 # Variables that hold secrets, and the programs that read them. Each reaches its programs as a file, never as a variable.
 declare -A SECRETS_OF=(
-    [auth]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT MASTER_KEY ADMIN_PASSWORD"
+    [auth]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT MASTER_KEY ADMIN_PASSWORD SMTP_URL"
     [ledger]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT WEB_GATEWAY_TOKEN MCP_SERVER_TOKEN SERVICE_TOKENS"
     [billing]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT"
     [llm-proxy]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT" # and the keys of its providers
@@ -28,6 +28,7 @@ make_secrets() {
     keep_secret master-key "1:$(head -c 32 /dev/urandom | base64)"
     keep_secret admin-password "${ADMIN_PASSWORD:-$(random_password)}"
     keep_secret openai-api-key "${OPENAI_API_KEY:-simulated}"
+    keep_secret smtp-url "${SMTP_URL:-$(mail_sink_url)}"
 }
 
 # give_secrets COMPONENT: writes the secrets that its program reads as files for its user, and exports NAME_FILE for each.
@@ -35,12 +36,13 @@ make_secrets() {
 give_secrets() {
     local program folder=$RUN/secrets/$1 name
     program=$(program_of "$1")
-    local DATABASE_URL AMQP_URL MASTER_KEY ADMIN_PASSWORD OPENAI_API_KEY
+    local DATABASE_URL AMQP_URL MASTER_KEY ADMIN_PASSWORD OPENAI_API_KEY SMTP_URL
     DATABASE_URL=$(database_url "$program")
     AMQP_URL=$(broker_url "$program")
     MASTER_KEY=$(secret master-key)
     ADMIN_PASSWORD=$(secret admin-password)
     OPENAI_API_KEY=$(secret openai-api-key)
+    SMTP_URL=$(secret smtp-url)
     rm -rf "$folder"
     mkdir -p "$folder"
     chmod 700 "$folder"

@@ -1,23 +1,37 @@
-# The Swift services, each with its own database role and broker user.
+# The services, each with its own database role and broker user, and the simulators of servers outside.
 
-SERVICES=(provider-simulator auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2)
+SERVICES=(provider-simulator mail-sink auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2)
 
 # program_of COMPONENT: llm-proxy-2 is a second llm-proxy, ledger-2 a second ledger.
 program_of() { sed -E 's/-[0-9]+$//' <<<"$1"; }
 
+# simulates COMPONENT: it stands for a server of another company, and has no database, broker user or health port.
+simulates() { [[ $1 == provider-simulator || $1 == mail-sink ]]; }
+
+# built PROGRAM: prints the path of its executable.
+built() {
+    case $1 in
+    mail-sink) echo "$PROJECT/Tests/Simulators/mail/mail_sink.py" ;;
+    *) echo "$STACK_BIN/$1" ;;
+    esac
+}
+
+# mail_sink_url: the address at which the sink takes mail.
+mail_sink_url() { printf 'smtp://127.0.0.1:%s' "$MAIL_SINK_SMTP_PORT"; }
 service_url() { printf 'http://127.0.0.1:%s' "$(port_of "$1")"; }
 health_url() { printf 'http://127.0.0.1:%s' "$(health_port_of "$1")"; }
 
 # Copies what runs into the stack, so that a build does not disturb running services.
 install_programs() {
-    local component program
+    local component program executable
     for component in "${SERVICES[@]}"; do
         has "$component" || continue
         program=$(program_of "$component")
-        [[ -x $STACK_BIN/$program ]] || fail "$program is not built: run 'make build' ($(tidy "$STACK_BIN/$program") is missing)"
-        if [[ ! $STACK_DIR/bin/$program -nt $STACK_BIN/$program ]]; then
+        executable=$(built "$program")
+        [[ -x $executable ]] || fail "$program is not built: run 'make build' ($(tidy "$executable") is missing)"
+        if [[ ! $STACK_DIR/bin/$program -nt $executable ]]; then
             rm -f "$STACK_DIR/bin/$program"
-            install -m 755 "$STACK_BIN/$program" "$STACK_DIR/bin/$program"
+            install -m 755 "$executable" "$STACK_DIR/bin/$program"
         fi
     done
     rm -rf "$STACK_DIR/share"
@@ -47,11 +61,15 @@ service_environment() {
     HTTP_PORT=$(port_of "$1")
     unset PORT
     stop_seconds >"$RUN/$1.stop"
-    [[ $program != provider-simulator ]] || return 0
+    if [[ $program == mail-sink ]]; then
+        export SMTP_PORT=$MAIL_SINK_SMTP_PORT
+        exec 3<../bin/mail-sink # Python opens a program by its absolute path, which its user may not be able to reach
+    fi
+    if simulates "$program"; then return 0; fi
     export HEALTH_PORT MIGRATIONS_PATH=Services/$program/Migrations
     HEALTH_PORT=$(health_port_of "$1")
     case $program in
-    auth) export ADMIN_EMAIL ;;
+    auth) export ADMIN_EMAIL MAIL_FROM ;;
     llm-proxy) export PROVIDERS_FILE=providers.json OPENAI_BASE_URL ;;
     esac
     give_secrets "$1"
@@ -89,18 +107,23 @@ migrate_all() {
     local component previous="" program
     for component in "${SERVICES[@]}"; do
         program=$(program_of "$component")
-        if has "$component" && [[ $program != provider-simulator && $program != "$previous" ]]; then migrate "$component"; fi
+        if has "$component" && ! simulates "$program" && [[ $program != "$previous" ]]; then migrate "$component"; fi
         previous=$program
     done
 }
 
 # start_service COMPONENT: does not wait.
-start_service() { launch "$1" service_environment "../bin/$(program_of "$1")"; }
+start_service() {
+    local command=("../bin/$(program_of "$1")")
+    if [[ $1 == mail-sink ]]; then command=(/usr/bin/python3 -I /proc/self/fd/3); fi
+    launch "$1" service_environment "${command[@]}"
+}
 
 await_service() {
     local url
     case $1 in
-    provider-simulator) url=$(service_url "$1")/stats ;; # stands for a provider, which has no health port
+    provider-simulator) url=$(service_url "$1")/stats ;;
+    mail-sink) url=$(service_url "$1")/livez ;;
     *) url=$(health_url "$1")/readyz ;;
     esac
     wait_ready "$1" 30 curl -sf --max-time 2 "$url"

@@ -8,13 +8,13 @@ STACK_DIR=${STACK_DIR:-$PROJECT/.local}
 [[ $STACK_DIR == /* ]] || STACK_DIR=$PWD/$STACK_DIR
 LOG=$STACK_DIR/log RUN=$STACK_DIR/run SECRETS=$STACK_DIR/secrets
 
-ALL_COMPONENTS="postgres rabbitmq provider-simulator auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2 edge"
+ALL_COMPONENTS="postgres rabbitmq provider-simulator mail-sink auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2 edge"
 USUAL_COMPONENTS=${ALL_COMPONENTS/ ledger-2/} # a second ledger only where STACK_COMPONENTS names it
-SETTING_NAMES="STACK_COMPONENTS STACK_BIN PUBLIC_URL ADMIN_EMAIL OPENAI_BASE_URL PROVIDERS_FILE POSTGRES_OPTIONS
+SETTING_NAMES="STACK_COMPONENTS STACK_BIN PUBLIC_URL ADMIN_EMAIL MAIL_FROM OPENAI_BASE_URL PROVIDERS_FILE POSTGRES_OPTIONS
 EDGE_CONNECTIONS_PER_ADDRESS EDGE_REQUESTS_PER_SECOND EDGE_AUTH_REQUESTS_PER_SECOND
 EDGE_PORT AUTH_PORT LEDGER_PORT LEDGER_2_PORT BILLING_PORT LLM_PROXY_1_PORT LLM_PROXY_2_PORT
 AUTH_HEALTH_PORT LEDGER_HEALTH_PORT LEDGER_2_HEALTH_PORT BILLING_HEALTH_PORT LLM_PROXY_1_HEALTH_PORT LLM_PROXY_2_HEALTH_PORT
-PROVIDER_SIMULATOR_PORT POSTGRES_PORT BROKER_PORT BROKER_API_PORT BROKER_DIST_PORT BROKER_EPMD_PORT"
+PROVIDER_SIMULATOR_PORT MAIL_SINK_PORT MAIL_SINK_SMTP_PORT POSTGRES_PORT BROKER_PORT BROKER_API_PORT BROKER_DIST_PORT BROKER_EPMD_PORT"
 
 # default_port NAME DEFAULT OFFSET: with PORT_BASE all ports of a stack stand together, so that several run side by side.
 default_port() {
@@ -48,6 +48,8 @@ apply_defaults() {
     default_port LLM_PROXY_1_HEALTH_PORT 9111 17
     default_port LLM_PROXY_2_HEALTH_PORT 9112 18
     default_port PROVIDER_SIMULATOR_PORT 8190 20
+    default_port MAIL_SINK_PORT 8191 21
+    default_port MAIL_SINK_SMTP_PORT 8192 22
     default_port POSTGRES_PORT 15532 30
     default_port BROKER_PORT 15772 31
     default_port BROKER_API_PORT 15773 32
@@ -59,6 +61,9 @@ apply_defaults() {
     default_count EDGE_AUTH_REQUESTS_PER_SECOND 10 999999
     PUBLIC_URL=${PUBLIC_URL:-http://127.0.0.1:$EDGE_PORT}
     ADMIN_EMAIL=${ADMIN_EMAIL:-admin@smartspec.local}
+    # One variable turns the real mail server on; without it the sink takes every message.
+    if [[ -n ${SMTP_URL:-} && -z ${MAIL_FROM:-} ]]; then fail "SMTP_URL is set: set MAIL_FROM too, to an address that its server may send from"; fi
+    MAIL_FROM=${MAIL_FROM:-SmartSpec <no-reply@smartspec.local>}
     # One key turns the real provider on; without it the simulator answers.
     if [[ -n ${OPENAI_API_KEY:-} ]]; then
         OPENAI_BASE_URL=${OPENAI_BASE_URL:-https://api.openai.com/v1}

@@ -7,7 +7,7 @@ bring_up() {
         load_settings
     else
         apply_defaults
-        rm -f "$SECRETS/openai-api-key" # it is the caller's, not ours to keep
+        rm -f "$SECRETS"/{openai-api-key,smtp-url} # they are the caller's, not ours to keep
     fi
     trap 'stop_started' EXIT
     trap 'exit 130' INT
@@ -83,6 +83,7 @@ check_ports() {
             variable=${variable^^}
             case $component in
             edge | provider-simulator) ;;
+            mail-sink) need_port "$MAIL_SINK_SMTP_PORT" "the SMTP of $component" "${variable}_SMTP_PORT" ;;
             *) need_port "$(health_port_of "$component")" "the health of $component" "${variable}_HEALTH_PORT" ;;
             esac
             variable=${variable}_PORT

@@ -1,7 +1,9 @@
 # Who runs what. Started by root, each server has a user of its own, and none is root; started by a person, all runs as that person.
 
 # Numbers without a name: the users need no entry in /etc/passwd. Debian numbers people from 1000 up, so it reaches these last.
-declare -A SERVICE_UIDS=([auth]=59101 [ledger]=59102 [billing]=59103 [llm-proxy]=59111 [edge]=59180 [provider-simulator]=59190)
+declare -A SERVICE_UIDS=(
+    [auth]=59101 [ledger]=59102 [billing]=59103 [llm-proxy]=59111 [edge]=59180 [provider-simulator]=59190 [mail-sink]=59191
+)
 
 # user_of COMPONENT: its user when root started the stack.
 user_of() {
