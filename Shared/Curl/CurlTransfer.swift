@@ -44,6 +44,9 @@ package final class CurlTransfer: @unchecked Sendable {
     private func set(_ request: CurlRequest) {
         ccurl_set_string(easy, CURLOPT_URL, request.url)
         ccurl_set_long(easy, CURLOPT_NOSIGNAL, 1)
+        // A transfer that ends during its look-up leaves the thread of the look-up behind. Else libcurl
+        // would wait for it: 10 s if no name server answers.
+        ccurl_set_long(easy, CURLOPT_QUICK_EXIT, 1)
         ccurl_set_long(easy, CURLOPT_TIMEOUT_MS, max(1, Int(request.timeout.milliseconds)))
         ccurl_set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, max(1, Int(request.connectTimeout.milliseconds)))
         ccurl_set_long(easy, CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
