@@ -24,13 +24,15 @@ struct AuthService {
         let passwords = Passwords(masterKeys: settings.masterKeys, threads: settings.hashThreads)
         let auth = UseCases(pool: pool, settings: settings, passwords: passwords, publicURL: publicURL, log: log)
 
-        runtime.outbox(pool, try runtime.publisher())
+        let publisher = try runtime.publisher()
+        runtime.outbox(pool, publisher)
         let rpc = try runtime.rpcClient("balances", answeredBy: "ledger")
         let upkeep = Upkeep(auth, pool: pool, settings: settings, log: log)
         for job in upkeep.required { runtime.require(job.name) { job.hasSucceeded } }
         for job in upkeep.required + upkeep.others { runtime.add(job) }
         let authenticator = try runtime.authenticator(source: auth.identities)
         auth.revocations.listener = authenticator
+        runtime.add(RevocationHeartbeats(publisher: publisher, authenticator: authenticator).job)
         let requests = try runtime.consumer("requests", from: .queue(Topology.authRequests.name), prefetch: IntrospectionServer.atOnceMax)
         let introspection = IntrospectionServer(consumer: requests, source: auth.identities, log: log)
         runtime.add(Component("introspection", run: { try await introspection.run() }, stop: { await requests.stop() }))

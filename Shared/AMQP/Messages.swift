@@ -55,13 +55,19 @@ package struct OutgoingMessage: Sendable {
     package var properties: MessageProperties
     /// Unroutable messages come back as an error instead of vanishing.
     package var mandatory: Bool
+    /// True for a message that gets a ``PublishNumber``.
+    package var isNumbered: Bool
 
-    package init(exchange: String, routingKey: String, body: [UInt8], properties: MessageProperties, mandatory: Bool = true) {
+    package init(
+        exchange: String, routingKey: String, body: [UInt8], properties: MessageProperties, mandatory: Bool = true,
+        isNumbered: Bool = false
+    ) {
         self.exchange = exchange
         self.routingKey = routingKey
         self.body = body
         self.properties = properties
         self.mandatory = mandatory
+        self.isNumbered = isNumbered
     }
 }
 

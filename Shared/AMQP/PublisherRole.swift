@@ -12,6 +12,7 @@ final class PublisherRole: ChannelRole, @unchecked Sendable {
     /// Taken from the mailbox and not yet written, because the window or the socket is full.
     private var waiting = FIFO<Submission>()
     private var window = ConfirmWindow<Completion>()
+    private var numbers = PublishNumbers()
     private var replies: Replies?
     private var waitingSeenAt = MonotonicInstant(nanoseconds: 0)
     private var isBlocked = false
@@ -68,6 +69,7 @@ final class PublisherRole: ChannelRole, @unchecked Sendable {
             if case .reply(let continuation) = next.completion {
                 next.completion = .asked(replies!.ask(&next.message, until: next.deadline, now: now, continuation))
             }
+            numbers.assign(to: &next.message)
             channel.output.publish(
                 next.message, from: configuration, expirationMilliseconds: next.message.properties.expirationMilliseconds,
                 frameMax: channel.frameMax)

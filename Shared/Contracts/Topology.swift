@@ -54,8 +54,17 @@ package enum Topology {
         ledgerHolds, ledgerCharges, ledgerPurchases, ledgerQuestions, authRequests, billingUsers, opsUnrouted,
     ]
 
-    /// The bindings of each replica's exclusive queue: revocations, which every replica must get.
-    package static let revocations = [Binding(authEvents, "apikey.revoked.#"), Binding(authEvents, "session.revoked.#")]
+    /// The bindings of each replica's exclusive queue: the events that every replica must get. Each key
+    /// is a prefix and `.#`.
+    package static let revocations = [
+        Binding(authEvents, "apikey.revoked.#"), Binding(authEvents, "session.revoked.#"), Binding(authEvents, "revocations.heartbeat.#"),
+    ]
+
+    /// Returns whether a message goes to every replica. Its publisher numbers it, so that a replica
+    /// notices a lost one.
+    package static func isRevocation(exchange: String, routingKey: String) -> Bool {
+        exchange == authEvents.name && revocations.contains { routingKey.hasPrefix($0.routingKey.dropLast()) }
+    }
 
     // MARK: Who may do what
 

@@ -235,7 +235,8 @@ package final class OutboxRelay: @unchecked Sendable {
             sender: "", trace: TraceContext(traceparent: message.traceparent), sentAt: message.createdAt)
         return OutgoingMessage(
             exchange: message.exchange, routingKey: message.routingKey, body: message.body,
-            properties: envelope.properties(from: log.service))
+            properties: envelope.properties(from: log.service),
+            isNumbered: Topology.isRevocation(exchange: message.exchange, routingKey: message.routingKey))
     }
 
     // MARK: Waking

@@ -70,3 +70,14 @@ package struct SessionRevoked: Message {
         tokensExpireAt = try json.instant("tokens_expire_at")
     }
 }
+
+/// A publisher of revocations is alive. Its publish number says how many it has published.
+package struct RevocationsHeartbeat: Message {
+    package static let name = "revocations.heartbeat.v1"
+    package static let exchange = Topology.authEvents
+
+    package init() {}
+
+    package func encode(into json: inout JSONWriter) {}
+    package init(from json: JSONObject) throws {}
+}

@@ -5,6 +5,8 @@ import HTTP
 import HTTPWire
 import Identity
 import JSON
+import Jobs
+import Postgres
 import TestSupport
 import Testing
 import Values
@@ -75,6 +77,31 @@ import Values
             #expect(other.authenticator.cached(["authorization": "Bearer \(text)"]) == principal)
             let person = try await other.principal(member.accessToken)
             #expect(person.keyLimits == nil)
+        }
+    }
+
+    @Test func `each heartbeat has the next number of its publisher`() async throws {
+        try await TestBroker.with { broker in
+            try broker.declareTopology()
+            try broker.declareQueue("heard")
+            try broker.bind(queue: "heard", exchange: Topology.authEvents.name, routingKey: RevocationsHeartbeat.name)
+            try await AuthUnderTest.with(broker: broker) { auth in
+                let amqp = try AMQPConfiguration(url: broker.url, connectionName: "test:heartbeats")
+                let publisher = AMQPPublisher(amqp, log: AuthUnderTest.log)
+                let consumer = AMQPConsumer(amqp, source: .queue("heard"), prefetch: 10, log: AuthUnderTest.log)
+                let job = RevocationHeartbeats(publisher: publisher, authenticator: auth.authenticator).job
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { await publisher.run() }
+                    group.addTask { await consumer.run() }
+                    defer { group.cancelAll() }
+                    #expect(await publisher.connected(within: .seconds(10)))
+                    group.addTask { try await job.run(on: auth.pool.loop, log: AuthUnderTest.log) }
+                    var numbers: [PublishNumber] = []
+                    while numbers.count < 2 { numbers += try await consumer.next(max: 1).compactMap(\.publishNumber) }
+                    #expect(numbers.map(\.number) == [1, 2])
+                    #expect(numbers[0].publisher == numbers[1].publisher)
+                }
+            }
         }
     }
 

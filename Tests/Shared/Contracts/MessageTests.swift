@@ -134,6 +134,7 @@ struct MessageTests {
             SessionRevoked(sessionID: session, tokensExpireAt: Instant(microseconds: 5)),
             #"{"session_id":"0190b5a0-0000-7000-8000-000000000051","tokens_expire_at":5}"#
         ),
+        (RevocationsHeartbeat(), "{}"),
         (
             IntrospectAPIKey(apiKeyID: APIKeyID(rawValue: "abcdefghij"), secretSHA256: "00ff"),
             #"{"api_key_id":"abcdefghij","secret_sha256":"00ff"}"#

@@ -49,6 +49,23 @@ struct OutboxTests {
         }
     }
 
+    @Test func `a revocation is numbered, and another event is not`() async throws {
+        try await Stage.with { stage in
+            try stage.broker.bind(queue: Stage.queue.name, exchange: "auth.evt", routingKey: "session.revoked.#")
+            try await stage.withRelay { _ in
+                try await stage.pool.transaction { transaction in
+                    let revoked = SessionRevoked(sessionID: .make(), tokensExpireAt: Instant(microseconds: 0))
+                    for _ in 0..<2 { try await Outbox.add(revoked, orderingKey: "a", in: transaction) }
+                    try await Outbox.add(message("b"), in: transaction)
+                }
+                let deliveries = try await stage.receive { $0.count == 3 }
+                let revocations = deliveries.filter { $0.properties.type == SessionRevoked.name }
+                #expect(revocations.map { $0.publishNumber?.number } == [1, 2])
+                #expect(deliveries.filter { $0.publishNumber == nil }.map(\.properties.type) == [UserRegistered.name])
+            }
+        }
+    }
+
     @Test func `a thousand messages in one statement keep their order within a key`() async throws {
         try await Stage.with { stage in
             try await stage.pool.transaction { transaction in
