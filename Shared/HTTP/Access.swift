@@ -61,9 +61,9 @@ package struct CallerGate<Caller: Sendable>: Sendable {
     /// Returns the caller of a request.
     /// - Throws: 401 for a missing or bad credential, 403 for one that the access does not admit,
     ///   503 if the credential cannot be checked now.
-    func caller(_ access: CallerAccess, _ exchange: Exchange) async throws(Problem) -> Caller {
-        if let caller = try known(access, exchange.headers) { return caller }
-        return try await check(access, exchange.headers, exchange.body)
+    package func caller(_ access: CallerAccess, _ headers: HeaderBlock, body: [UInt8]) async throws(Problem) -> Caller {
+        if let caller = try known(access, headers) { return caller }
+        return try await check(access, headers, body)
     }
 }
 

@@ -78,19 +78,21 @@ package struct Router: Sendable {
             let answer = method(door)
             return answering(route.row, door) { request, exchange in
                 let caller: Result<Door.Caller, Problem>
-                do throws(Problem) { caller = .success(try await gate.caller(.credential(), exchange)) } catch { caller = .failure(error) }
+                do throws(Problem) { caller = .success(try await gate.caller(.credential(), exchange.headers, body: exchange.body)) } catch {
+                    caller = .failure(error)
+                }
                 return try await answer(request(), caller)
             }
         case .caller(let access, let method):
             let answer = method(door)
             return answering(route.row, door) { request, exchange in
-                let caller = try await gate.caller(access, exchange)
+                let caller = try await gate.caller(access, exchange.headers, body: exchange.body)
                 return try await answer(request(), caller)
             }
         case .exchange(let access, let method):
             let answer = method(door)
             return refusing(route.row, door) { exchange, context in
-                try await answer(exchange, context, gate.caller(access, exchange))
+                try await answer(exchange, context, gate.caller(access, exchange.headers, body: exchange.body))
             }
         }
     }

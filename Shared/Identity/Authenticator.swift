@@ -13,22 +13,22 @@ package import Values
 /// of a server of ours, where the service lets those in.
 ///
 /// A credential seen before is answered from memory by ``cached(_:)`` without suspending; ``principal(_:)`` asks auth for what is
-/// missing. Revocations reach every replica as events. A snapshot each minute, and after each new
-/// connection, has those that were missed. When auth does not answer, tokens stay good until they
-/// expire (15 minutes at most), and API keys for five minutes after the last snapshot or answer.
+/// missing. Revocations reach every replica as events. A snapshot each minute, after each new
+/// connection and after each lost event has those that were missed. When auth does not answer, tokens
+/// stay good until they expire (15 minutes at most), and API keys for five minutes after the last
+/// snapshot or answer. Administrators are refused when revocations are 30 s old.
 ///
 /// One for the whole process: callable from any loop.
 package final class Authenticator: Sendable {
     private let source: any IdentitySource
-    private let feed: AMQPConsumer?
-    private let reconnections: AsyncStream<Void>
+    private let feed: RevocationFeed?
     private let verifier: TokenVerifier
     private let serviceTokens: ServiceTokens
     private let clock: @Sendable () -> Moment
     private let log: Logger
 
-    private let state: SharedState
-    private let keyFlights = SingleFlight<Int, Void>(flightsMax: 1)
+    private let state: SharedIdentityState
+    private let snapshots: Snapshots
     private let introspections = SingleFlight<SHA256Digest, IdentityState.Finding>(flightsMax: 4_096)
     /// The questions about API keys that are used meanwhile.
     private let refreshes = SingleFlight<SHA256Digest, IdentityState.Finding>(flightsMax: 64)
@@ -56,24 +56,12 @@ package final class Authenticator: Sendable {
         self.verifier = TokenVerifier(issuer: AccessToken.issuer(publicURL: publicURL))
         self.clock = clock
         self.log = log
-        let state = SharedState()
+        let state = SharedIdentityState()
         self.state = state
-        let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        reconnections = stream
+        let snapshots = Snapshots(source: source, state: state, clock: clock, log: log)
+        self.snapshots = snapshots
         feed = amqp.map { amqp in
-            var configuration = amqp
-            configuration.connectionName = "\(service):revocations"
-            return AMQPConsumer(
-                configuration,
-                source: .exclusive(
-                    prefix: "\(service).inst.\(Instance.name)",
-                    bindings: Topology.revocations.map { ($0.exchange.name, $0.routingKey) }),
-                prefetch: 256, log: log,
-                onConnected: {
-                    // At once, because the snapshot that is under way may not know of what was missed.
-                    state.withLock { $0.markRevocationGap(until: clock()) }
-                    continuation.yield()
-                })
+            RevocationFeed(service: service, amqp: amqp, state: state, clock: clock, log: log, onGap: { snapshots.askSoon() })
         }
     }
 
@@ -102,7 +90,7 @@ package final class Authenticator: Sendable {
         if let service = serviceTokens.name(of: digest) { return try Principal(service: service, onBehalfOf: headers) }
         var (isAPIKey, finding) = credential.withUnsafeBytes { find($0, digest, now: clock()) }
         if case .unknown(missesSnapshot: true) = finding {
-            guard await refreshKeys() else { throw Self.unavailable }
+            guard await snapshots.refresh() else { throw Self.unavailable }
             finding = credential.withUnsafeBytes { find($0, digest, now: clock()).finding }
         }
         if case .unknown = finding {
@@ -157,7 +145,7 @@ package final class Authenticator: Sendable {
         } catch .unknownKey {
             let (mayAsk, hasKeys) = state.withLock { ($0.mayAskForKeys(now: clock()), !$0.keys.isEmpty) }
             guard mayAsk || !hasKeys else { return .refused(.invalid) }
-            guard await refreshKeys() else { return .unknown(missesSnapshot: false) }
+            guard await snapshots.refresh() else { return .unknown(missesSnapshot: false) }
             do { return try learn(token, digest) } catch { return .refused(error == .expired ? .expired : .invalid) }
         } catch {
             return .refused(error == .expired ? .expired : .invalid)
@@ -178,46 +166,6 @@ package final class Authenticator: Sendable {
         guard let token = Self.withCredential(in: headers, Array.init) else { return nil }
         let keys = state.withLock(\.keys)
         return try? verifier.verify(token, keys: keys, now: clock().wall, mayHaveExpired: true).sessionID
-    }
-
-    /// False when auth did not answer: what is known stays.
-    private func refreshKeys() async -> Bool {
-        do {
-            try await keyFlights.value(for: 0) { [self] in
-                do {
-                    try await sync()
-                } catch {
-                    state.withLock { $0.keysDidNotCome(now: clock()) }
-                    log.warning("signing key refresh failed", error: error)
-                    throw error
-                }
-            }
-            return true
-        } catch {
-            return false
-        }
-    }
-
-    /// The most answers of one snapshot: a million revoked sessions.
-    private static let answersMax = 100
-
-    private struct SnapshotTooLong: Error {}
-
-    /// Asks for a snapshot, answer by answer. Each answer is learnt at once, all together count as
-    /// one snapshot.
-    private func sync() async throws {
-        let askedAt = clock()
-        var question = state.withLock(\.question)
-        var readAt: Instant?
-        for _ in 0..<Self.answersMax {
-            let answer = try await source.signingKeys(question)
-            let first = readAt ?? answer.readAt
-            readAt = first
-            state.withLock { $0.learn(answer, now: clock()) }
-            guard answer.hasMore else { return state.withLock { $0.sync(askedAt: askedAt, readAt: first) } }
-            question = question.following(answer)
-        }
-        throw SnapshotTooLong()
     }
 
     // MARK: API keys
@@ -241,9 +189,9 @@ package final class Authenticator: Sendable {
 
     private func ask(about key: APIKey, _ digest: SHA256Digest) async throws -> IdentityState.Finding {
         do {
-            let askedAt = clock()
+            let asked = state.withLock { $0.asking(now: clock()) }
             let owner = try await source.owner(of: IntrospectAPIKey(apiKeyID: key.id, secretSHA256: key.secretDigest.hexadecimal))
-            return state.withLock { $0.learn(key.id, owner: owner, digest: digest, now: askedAt) }
+            return state.withLock { $0.learn(key.id, owner: owner, digest: digest, asked: asked, now: clock()) }
         } catch {
             log.warning("API key introspection failed", ["api_key.id": .describing(key.id)], error: error)
             throw error
@@ -258,12 +206,8 @@ package final class Authenticator: Sendable {
     /// Listens for revocations and keeps the keys fresh until cancelled or ``stop()``ped.
     package func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await self.keepFresh() }
-            if let feed {
-                group.addTask { await feed.run() }
-                group.addTask { try await self.listen(to: feed) }
-                group.addTask { await self.catchUp() }
-            }
+            group.addTask { try await self.snapshots.run() }
+            if let feed { group.addTask { try await feed.run() } }
             defer { group.cancelAll() }
             try await group.next()
         }
@@ -277,51 +221,14 @@ package final class Authenticator: Sendable {
     /// True when revocations arrive.
     package var isListening: Bool { feed?.isConnected ?? true }
 
-    /// After each (re)connection: bound first, snapshot second, so that nothing falls between them.
-    private func catchUp() async {
-        for await _ in reconnections {
-            var isDone = await refreshKeys()
-            while !isDone, !Task.isCancelled {
-                try? await EventLoop.current?.sleep(for: .seconds(1))
-                isDone = await refreshKeys()
-            }
-        }
-    }
-
-    /// A new installation's auth may answer before it has made its first key.
-    private func keepFresh() async throws {
-        while true {
-            let isDone = await refreshKeys() && hasSigningKeys
-            try await EventLoop.current?.sleep(for: isDone ? IdentityState.snapshotFreshFor : .seconds(1))
-        }
-    }
-
-    private func listen(to feed: AMQPConsumer) async throws {
-        while true {
-            let deliveries: [Delivery]
-            do { deliveries = try await feed.next(max: 256) } catch ConsumeError.stopped { return }
-            for delivery in deliveries { hear(delivery) }
-            for delivery in deliveries { feed.ack(delivery) }
-        }
-    }
-
-    private func hear(_ delivery: Delivery) {
-        do {
-            switch delivery.properties.type {
-            case SessionRevoked.name: revoke(try SessionRevoked(decoding: delivery.body))
-            case APIKeyRevoked.name: revoke(try APIKeyRevoked(decoding: delivery.body))
-            // A later version of us may publish more under the same keys.
-            default: log.debug("revocation of unknown type", ["message.type": .string(delivery.properties.type)])
-            }
-        } catch {
-            log.error("revocation malformed", ["message.type": .string(delivery.properties.type)], error: error)
-        }
-    }
+    /// True if revocations may be missing since 30 s. Tokens and keys are then accepted for a while,
+    /// administrators are not.
+    package var isStale: Bool { feed != nil && state.withLock { $0.isStale(now: clock()) } }
 }
 
 /// The knowledge of the process about credentials. The thread of the event feed's connection notes there
 /// that events may be missing.
-private final class SharedState: Sendable {
+final class SharedIdentityState: Sendable {
     private let state = Mutex(IdentityState())
 
     func withLock<Value: Sendable>(_ body: (inout IdentityState) -> Value) -> Value { state.withLock { body(&$0) } }

@@ -7,7 +7,8 @@ extension Authenticator {
     /// The gate of a door: it checks the credential of a request against the access of its row.
     package var gate: CallerGate<Principal> {
         CallerGate(
-            known: { self.cached($0) }, identify: { headers throws(Problem) in try await self.principal(headers) }, clock: { self.now })
+            known: { self.cached($0) }, identify: { headers throws(Problem) in try await self.principal(headers) },
+            isStale: { self.isStale }, clock: { self.now })
     }
 }
 
@@ -15,16 +16,18 @@ extension CallerGate where Caller == Principal {
     /// - Parameters:
     ///   - known: returns a caller that is known without waiting.
     ///   - identify: finds the caller, see ``Authenticator/principal(_:)``.
+    ///   - isStale: true while revocations are too old to admit an administrator.
     ///   - clock: decides whether a sign-in is recent enough.
     package init(
         known: @escaping @Sendable (HeaderBlock) -> Principal?,
         identify: @escaping @Sendable (HeaderBlock) async throws(Problem) -> Principal,
-        clock: @escaping @Sendable () -> Instant = Instant.now
+        isStale: @escaping @Sendable () -> Bool = { false }, clock: @escaping @Sendable () -> Instant = Instant.now
     ) {
         self.init(
             known: { access, headers throws(Problem) in
                 guard let caller = known(headers) else { return nil }
                 try caller.check(access, now: clock())
+                if access == .admin, isStale() { throw .revocationsUnavailable }
                 return caller
             },
             check: { access, headers, body throws(Problem) in
@@ -32,6 +35,7 @@ extension CallerGate where Caller == Principal {
                     access == .service
                     ? try await Self.service(headers, body, identify) : try await identify(headers)
                 try caller.check(access, now: clock())
+                if access == .admin, isStale() { throw .revocationsUnavailable }
                 return caller
             })
     }
@@ -61,6 +65,12 @@ extension CallerGate where Caller == Principal {
         guard let text else { return nil }
         guard let user = UserID(text) else { throw .invalidRequest("`user_id` must be a UUID.", param: "user_id") }
         return user
+    }
+}
+
+extension Problem {
+    fileprivate static var revocationsUnavailable: Problem {
+        .unavailable("Revocations cannot be checked at the moment, so administrators are refused; retry later.")
     }
 }
 

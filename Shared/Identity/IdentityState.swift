@@ -1,3 +1,4 @@
+import AMQP
 import Contracts
 import Crypto
 import EventLoop
@@ -19,6 +20,9 @@ struct IdentityState: Sendable {
     static let keysCooldown: Duration = .seconds(30)
     /// A snapshot is asked for again after this.
     static let snapshotFreshFor: Duration = .seconds(60)
+    /// The age of revocations from which on administrators are refused.
+    static let staleAfter: Duration = .seconds(30)
+
     enum Refusal: Error, Equatable { case invalid, expired, revoked }
 
     enum Finding: Equatable {
@@ -39,16 +43,27 @@ struct IdentityState: Sendable {
     private struct APIKeyEntry: Sendable {
         var principal: Principal
         var id: APIKeyID
-        var askedAt: MonotonicInstant
+        var asked: Asked
         var expiresAt: Instant?
+    }
+
+    /// The moment of a question to auth. The answer knows of every event before it.
+    struct Asked: Sendable {
+        var at: MonotonicInstant
+        /// The number of gaps noticed before.
+        fileprivate var gaps: UInt64
     }
 
     private(set) var keys: [String: ES256PublicKey] = [:]
     private var keysMayBeAskedAt = MonotonicInstant(nanoseconds: 0)
-    /// The last start of the event feed. Revocations before it come with a snapshot.
-    private var heardAllSince = MonotonicInstant(nanoseconds: 0)
-    /// The time at which the last complete snapshot was asked for; nil before the first.
-    private var syncedAt: MonotonicInstant?
+    /// The number of times at which events may have been missed. Revocations before come with a
+    /// snapshot.
+    private var gaps: UInt64 = 0
+    private var publishers = HeardPublishers()
+    /// The question of the last complete snapshot; nil before the first.
+    private var synced: Asked?
+    /// The last time at which no revocation was missing; nil before the first snapshot.
+    private var completeAt: MonotonicInstant?
     /// The time at which auth began to read the last complete snapshot, by the clock of auth.
     private var syncReadAt: Instant?
     private var tokens = BoundedCache<SHA256Digest, TokenEntry>(countMax: 100_000)
@@ -74,11 +89,9 @@ struct IdentityState: Sendable {
             if revokedKeys.contains(entry.id) { return .refused(.revoked) }
             if let expiresAt = entry.expiresAt, now.wall >= expiresAt { return .refused(.expired) }
             let now = now.monotonic
-            if entry.askedAt >= heardAllSince, now < entry.askedAt + Self.apiKeyFreshFor { return .known(entry.principal) }
-            guard now < entry.askedAt + Self.apiKeyStaleFor else { return .unknown(missesSnapshot: false) }
-            guard let syncedAt, syncedAt >= heardAllSince, now < syncedAt + Self.apiKeyStaleFor else {
-                return .unknown(missesSnapshot: true)
-            }
+            if entry.asked.gaps == gaps, now < entry.asked.at + Self.apiKeyFreshFor { return .known(entry.principal) }
+            guard now < entry.asked.at + Self.apiKeyStaleFor else { return .unknown(missesSnapshot: false) }
+            guard let synced, !hasGap, now < synced.at + Self.apiKeyStaleFor else { return .unknown(missesSnapshot: true) }
             return .stale(entry.principal)
         }
         if let until = refusals.value(for: digest), now.monotonic < until { return .refused(.invalid) }
@@ -105,7 +118,7 @@ struct IdentityState: Sendable {
         return true
     }
 
-    mutating func learn(_ id: APIKeyID, owner: APIKeyReply.Owner?, digest: SHA256Digest, now: Moment) -> Finding {
+    mutating func learn(_ id: APIKeyID, owner: APIKeyReply.Owner?, digest: SHA256Digest, asked: Asked, now: Moment) -> Finding {
         guard let owner else {
             apiKeys.remove(digest)
             refusals.insert(now.monotonic + Self.refusalFor, for: digest)
@@ -116,7 +129,7 @@ struct IdentityState: Sendable {
             userID: owner.userID, kind: .apiKey(id), roles: owner.roles, scopes: owner.scopes, plan: owner.plan, keyLimits: owner.limits)
         apiKeys.insert(
             APIKeyEntry(
-                principal: principal, id: id, askedAt: now.monotonic, expiresAt: owner.expiresAt),
+                principal: principal, id: id, asked: asked, expiresAt: owner.expiresAt),
             for: digest)
         return .known(principal)
     }
@@ -139,11 +152,17 @@ struct IdentityState: Sendable {
         for key in snapshot.revokedAPIKeys { revoke(key, now: now) }
     }
 
+    /// The moment of a question that is asked now.
+    func asking(now: Moment) -> Asked { Asked(at: now.monotonic, gaps: gaps) }
+
     /// Notes that every answer of a snapshot has come.
     /// - Parameters:
-    ///   - askedAt: the time of its first question.
+    ///   - asked: the moment of its first question.
     ///   - readAt: the time that its first answer gave.
-    mutating func sync(askedAt: Moment, readAt: Instant) { (syncedAt, syncReadAt) = (askedAt.monotonic, readAt) }
+    mutating func sync(_ asked: Asked, readAt: Instant) {
+        (synced, syncReadAt) = (asked, readAt)
+        if !hasGap { completeAt = max(completeAt ?? asked.at, asked.at) }
+    }
 
     mutating func revoke(_ session: SessionRevoked, now: Moment) {
         revokedSessions.insert(session.sessionID, until: session.tokensExpireAt, now: now.wall)
@@ -153,9 +172,28 @@ struct IdentityState: Sendable {
         revokedKeys.insert(key, until: now.monotonic + Self.revokedKeyFor, now: now.monotonic)
     }
 
+    // MARK: Gaps
+
+    /// True if events may be missing that no snapshot has brought yet.
+    var hasGap: Bool { synced?.gaps != gaps }
+
     /// Notes that events before now may be missing. Until the next snapshot no API key is used that
     /// auth was asked about before.
-    mutating func markRevocationGap(until now: Moment) { heardAllSince = now.monotonic }
+    mutating func noteGap() { gaps += 1 }
+
+    /// Notes the number of an event. Call it after the event was learnt.
+    mutating func hear(_ number: PublishNumber, now: Moment) -> HeardPublishers.Finding {
+        let finding = publishers.hear(number, now: now.monotonic)
+        if finding != .complete { noteGap() }
+        if !hasGap { completeAt = now.monotonic }
+        return finding
+    }
+
+    /// Returns true if a publisher has fallen silent: see ``HeardPublishers/endsSilence(now:)``.
+    mutating func endsSilence(now: Moment) -> Bool { publishers.endsSilence(now: now.monotonic) }
+
+    /// True if revocations may be missing since ``staleAfter``.
+    func isStale(now: Moment) -> Bool { completeAt.map { now.monotonic >= $0 + Self.staleAfter } ?? false }
 }
 
 /// Members that are forgotten some time after their end. Full, it forgets the members that end first.

@@ -1,3 +1,4 @@
+import AMQP
 import Contracts
 import Crypto
 import EventLoop
@@ -77,10 +78,11 @@ import Values
     @Test func `after a time without events an API key is used only once a later snapshot has come`() throws {
         let state = Subject()
         let principal = try known(state)
-        state.markRevocationGap(until: now + .seconds(1))
+        let asked = state.asking(now: now + .milliseconds(500))
+        state.noteGap()
         #expect(state.findAPIKey(digest, now: now + .seconds(2)) == .unknown(missesSnapshot: true))
         // Asked for before the events could be heard, and answered after.
-        state.learn(snapshot(), askedAt: now + .milliseconds(500), now: now + .seconds(2))
+        state.learn(snapshot(), asked: asked, now: now + .seconds(2))
         #expect(state.findAPIKey(digest, now: now + .seconds(2)) == .unknown(missesSnapshot: true))
         state.learn(snapshot(), askedAt: now + .seconds(2), now: now + .seconds(2))
         #expect(state.findAPIKey(digest, now: now + .seconds(2)) == .stale(principal))
@@ -88,9 +90,37 @@ import Values
         #expect(state.findAPIKey(digest, now: now + .seconds(3)) == .known(principal))
     }
 
+    @Test func `a missing number lets no API key be used until a snapshot that is asked for later`() throws {
+        let state = Subject()
+        let principal = try known(state)
+        #expect(state.hear(1, now: now) == .complete)
+        #expect(state.findAPIKey(digest, now: now) == .known(principal))
+        let asked = state.asking(now: now)
+        #expect(state.hear(3, now: now) == .gap)
+        state.learn(snapshot(), asked: asked, now: now)
+        #expect(state.findAPIKey(digest, now: now) == .unknown(missesSnapshot: true))
+        state.learn(snapshot(), askedAt: now, now: now)
+        #expect(state.findAPIKey(digest, now: now) == .stale(principal))
+    }
+
+    @Test func `revocations are stale thirty seconds after the last event or snapshot, and with a gap whatever comes`() {
+        let state = Subject()
+        state.learn(snapshot(), askedAt: now, now: now)
+        #expect(!state.isStale(now: now + .seconds(29)))
+        #expect(state.isStale(now: now + .seconds(30)))
+        #expect(state.hear(1, now: now + .seconds(20)) == .complete)
+        #expect(!state.isStale(now: now + .seconds(49)))
+        #expect(state.hear(3, now: now + .seconds(40)) == .gap)
+        #expect(state.hear(4, now: now + .seconds(45)) == .complete)
+        #expect(state.isStale(now: now + .seconds(50)))
+        state.learn(snapshot(), askedAt: now + .seconds(50), now: now + .seconds(51))
+        #expect(!state.isStale(now: now + .seconds(79)))
+        #expect(state.isStale(now: now + .seconds(80)))
+    }
+
     @Test func `a clock that is set back an hour makes no API key unknown`() throws {
         let state = Subject()
-        state.markRevocationGap(until: now)
+        state.noteGap()
         let later = Moment(wall: now.wall + .seconds(-3_600), monotonic: now.monotonic + .milliseconds(1))
         state.learn(snapshot(), askedAt: later, now: later)
         guard case .known(let principal) = state.learn(keyID, owner: owner, digest: digest, now: later) else { throw NotLearnt() }
@@ -107,7 +137,7 @@ import Values
     @Test func `an answer that more answers follow names revoked keys and is no snapshot`() throws {
         let state = Subject()
         let principal = try known(state)
-        state.markRevocationGap(until: now + .seconds(1))
+        state.noteGap()
         let later = now + .seconds(2)
         state.learn(snapshot(revoked: [APIKeyID(rawValue: "klmnopqrst")], hasMore: true), askedAt: later, now: later)
         #expect(state.findAPIKey(digest, now: later) == .unknown(missesSnapshot: true))
@@ -203,14 +233,20 @@ private final class Subject {
     func mayAskForKeys(now: Moment) -> Bool { state.mayAskForKeys(now: now) }
     func learn(_ claims: AccessTokenClaims, digest: SHA256Digest) -> Bool { state.learn(claims, digest: digest) }
     func learn(_ id: APIKeyID, owner: APIKeyReply.Owner?, digest: SHA256Digest, now: Moment) -> IdentityState.Finding {
-        state.learn(id, owner: owner, digest: digest, now: now)
+        state.learn(id, owner: owner, digest: digest, asked: state.asking(now: now), now: now)
     }
+    func learn(_ answer: SigningKeysReply, askedAt: Moment, now: Moment) { learn(answer, asked: state.asking(now: askedAt), now: now) }
     /// Learns an answer, which completes a snapshot unless more follow.
-    func learn(_ answer: SigningKeysReply, askedAt: Moment, now: Moment) {
+    func learn(_ answer: SigningKeysReply, asked: IdentityState.Asked, now: Moment) {
         state.learn(answer, now: now)
-        if !answer.hasMore { state.sync(askedAt: askedAt, readAt: answer.readAt) }
+        if !answer.hasMore { state.sync(asked, readAt: answer.readAt) }
     }
+    func asking(now: Moment) -> IdentityState.Asked { state.asking(now: now) }
+    func hear(_ number: UInt64, now: Moment) -> HeardPublishers.Finding {
+        state.hear(PublishNumber(publisher: "p", number: number), now: now)
+    }
+    func isStale(now: Moment) -> Bool { state.isStale(now: now) }
     func revoke(_ session: SessionRevoked, now: Moment) { state.revoke(session, now: now) }
-    func markRevocationGap(until now: Moment) { state.markRevocationGap(until: now) }
+    func noteGap() { state.noteGap() }
     func revoke(_ key: APIKeyID, now: Moment) { state.revoke(key, now: now) }
 }
