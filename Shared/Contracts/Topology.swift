@@ -46,7 +46,7 @@ package enum Topology {
         bindings: [Binding(ledgerQueries, "balance"), Binding(ledgerQueries, "charge")])
     package static let authRequests = Queue(
         name: "auth.rpc.requests", kind: .request, bindings: [Binding(authRPC, "introspect"), Binding(authRPC, "signing-keys")])
-    package static let billingUsers = Queue(name: "billing.sub.auth", kind: .events, bindings: [Binding(authEvents, "user.#")])
+    package static let billingUsers = Queue(name: "billing.sub.auth", kind: .events, bindings: [Binding(authEvents, "user.registered.#")])
     /// Read by people: an event here means that a binding is missing.
     package static let opsUnrouted = Queue(name: "ops.unrouted", kind: .unrouted, bindings: [Binding(unrouted, "")])
 
@@ -57,7 +57,8 @@ package enum Topology {
     /// The bindings of each replica's exclusive queue: the events that every replica must get. Each key
     /// is a prefix and `.#`.
     package static let revocations = [
-        Binding(authEvents, "apikey.revoked.#"), Binding(authEvents, "session.revoked.#"), Binding(authEvents, "revocations.heartbeat.#"),
+        Binding(authEvents, "apikey.revoked.#"), Binding(authEvents, "session.revoked.#"), Binding(authEvents, "user.changed.#"),
+        Binding(authEvents, "revocations.heartbeat.#"),
     ]
 
     /// Returns whether a message goes to every replica. Its publisher numbers it, so that a replica

@@ -156,8 +156,7 @@ package final class Authenticator: Sendable {
         let keys = state.withLock(\.keys)
         // Outside the lock: a verification takes as long as a hundred and fifty look-ups.
         let claims = try verifier.verify(token, keys: keys, now: clock().wall)
-        let isGood = state.withLock { $0.learn(claims, digest: digest) }
-        return isGood ? .known(claims.principal) : .refused(.revoked)
+        return state.withLock { $0.learn(claims, digest: digest) }
     }
 
     /// Returns the session of a genuine access token, expired or not, so that it can be ended. Nil for
@@ -187,11 +186,18 @@ package final class Authenticator: Sendable {
         refreshes.ask(for: digest) { [self] in try await ask(about: key, digest) }
     }
 
+    /// The most questions about a credential whose owner changes while auth answers.
+    private static let questionsMax = 3
+
     private func ask(about key: APIKey, _ digest: SHA256Digest) async throws -> IdentityState.Finding {
         do {
-            let asked = state.withLock { $0.asking(now: clock()) }
-            let owner = try await source.owner(of: IntrospectAPIKey(apiKeyID: key.id, secretSHA256: key.secretDigest.hexadecimal))
-            return state.withLock { $0.learn(key.id, owner: owner, digest: digest, asked: asked, now: clock()) }
+            for _ in 0..<Self.questionsMax {
+                let asked = state.withLock { $0.asking(now: clock()) }
+                let owner = try await source.owner(of: IntrospectAPIKey(apiKeyID: key.id, secretSHA256: key.secretDigest.hexadecimal))
+                let finding = state.withLock { $0.learn(key.id, owner: owner, digest: digest, asked: asked, now: clock()) }
+                guard case .unknown = finding else { return finding }
+            }
+            return .unknown(missesSnapshot: false)
         } catch {
             log.warning("API key introspection failed", ["api_key.id": .describing(key.id)], error: error)
             throw error
@@ -202,6 +208,7 @@ package final class Authenticator: Sendable {
 
     package func revoke(_ session: SessionRevoked) { state.withLock { $0.revoke(session, now: clock()) } }
     package func revoke(_ key: APIKeyRevoked) { state.withLock { $0.revoke(key.apiKeyID, now: clock()) } }
+    package func learn(_ change: UserChanged) { state.withLock { $0.learn(change, now: clock()) } }
 
     /// Listens for revocations and keeps the keys fresh until cancelled or ``stop()``ped.
     package func run() async throws {
@@ -240,6 +247,7 @@ extension IdentityState.Refusal {
         case .invalid: .invalidAPIKey
         case .expired: .tokenExpired
         case .revoked: .tokenRevoked
+        case .userDeactivated: .userDeactivated
         }
     }
 }

@@ -23,7 +23,10 @@ struct IdentityState: Sendable {
     /// The age of revocations from which on administrators are refused.
     static let staleAfter: Duration = .seconds(30)
 
-    enum Refusal: Error, Equatable { case invalid, expired, revoked }
+    /// Longer than the longest `TOKEN_TTL` by two minutes: tokens from before a change have expired then.
+    static let userChangeFor: Duration = .seconds(3_720)
+
+    enum Refusal: Error, Equatable { case invalid, expired, revoked, userDeactivated }
 
     enum Finding: Equatable {
         case known(Principal)
@@ -37,6 +40,7 @@ struct IdentityState: Sendable {
     private struct TokenEntry: Sendable {
         var principal: Principal
         var sessionID: SessionID
+        var version: Int64
         var expiresAt: Int64
     }
 
@@ -50,8 +54,16 @@ struct IdentityState: Sendable {
     /// The moment of a question to auth. The answer knows of every event before it.
     struct Asked: Sendable {
         var at: MonotonicInstant
-        /// The number of gaps noticed before.
+        /// The numbers of gaps and of changes noticed before.
         fileprivate var gaps: UInt64
+        fileprivate var changes: UInt64
+    }
+
+    private struct UserChange: Sendable {
+        var tokenVersion: Int64
+        var isActive: Bool
+        /// Its place among all changes that this process noticed.
+        var number: UInt64
     }
 
     private(set) var keys: [String: ES256PublicKey] = [:]
@@ -69,14 +81,16 @@ struct IdentityState: Sendable {
     private var tokens = BoundedCache<SHA256Digest, TokenEntry>(countMax: 100_000)
     private var apiKeys = BoundedCache<SHA256Digest, APIKeyEntry>(countMax: 100_000)
     private var refusals = BoundedCache<SHA256Digest, MonotonicInstant>(countMax: 20_000)
-    private var revokedSessions = ExpiringSet<SessionID, Instant>(countMax: 1_000_000)
-    private var revokedKeys = ExpiringSet<APIKeyID, MonotonicInstant>(countMax: 100_000)
+    private var revokedSessions = ExpiringMap<SessionID, Void, Instant>(countMax: 1_000_000)
+    private var revokedKeys = ExpiringMap<APIKeyID, Void, MonotonicInstant>(countMax: 100_000)
+    private var changedUsers = ExpiringMap<UserID, UserChange, MonotonicInstant>(countMax: 1_000_000)
+    private var changes: UInt64 = 0
 
     // MARK: Asking
 
     mutating func findToken(_ digest: SHA256Digest, now: Moment) -> Finding {
         guard let entry = tokens.value(for: digest) else { return .unknown(missesSnapshot: false) }
-        if revokedSessions.contains(entry.sessionID) { return .refused(.revoked) }
+        if let refusal = refusal(of: entry.principal.userID, entry.sessionID, entry.version) { return .refused(refusal) }
         guard now.wall.seconds < entry.expiresAt else {
             tokens.remove(digest)
             return .refused(.expired)
@@ -84,10 +98,24 @@ struct IdentityState: Sendable {
         return .known(entry.principal)
     }
 
+    /// Returns why a token of this user, session and version is refused.
+    private func refusal(of user: UserID, _ session: SessionID, _ version: Int64) -> Refusal? {
+        if revokedSessions.contains(session) { return .revoked }
+        guard let change = changedUsers[user] else { return nil }
+        if !change.isActive { return .userDeactivated }
+        return version < change.tokenVersion ? .expired : nil
+    }
+
+    /// Returns whether the user has changed after a question about a credential of the user was asked.
+    private func hasChanged(_ user: UserID, since asked: Asked) -> Bool {
+        changedUsers[user].map { asked.changes < $0.number } ?? false
+    }
+
     mutating func findAPIKey(_ digest: SHA256Digest, now: Moment) -> Finding {
         if let entry = apiKeys.value(for: digest) {
             if revokedKeys.contains(entry.id) { return .refused(.revoked) }
             if let expiresAt = entry.expiresAt, now.wall >= expiresAt { return .refused(.expired) }
+            if hasChanged(entry.principal.userID, since: entry.asked) { return .unknown(missesSnapshot: false) }
             let now = now.monotonic
             if entry.asked.gaps == gaps, now < entry.asked.at + Self.apiKeyFreshFor { return .known(entry.principal) }
             guard now < entry.asked.at + Self.apiKeyStaleFor else { return .unknown(missesSnapshot: false) }
@@ -110,12 +138,14 @@ struct IdentityState: Sendable {
 
     // MARK: Learning
 
-    /// False when the session was revoked meanwhile.
-    mutating func learn(_ claims: AccessTokenClaims, digest: SHA256Digest) -> Bool {
-        guard !revokedSessions.contains(claims.sessionID) else { return false }
+    /// Keeps a token that was verified, unless its session was revoked or its user has changed.
+    mutating func learn(_ claims: AccessTokenClaims, digest: SHA256Digest) -> Finding {
+        if let refusal = refusal(of: claims.userID, claims.sessionID, claims.version) { return .refused(refusal) }
+        let principal = claims.principal
         tokens.insert(
-            TokenEntry(principal: claims.principal, sessionID: claims.sessionID, expiresAt: claims.expiresAt), for: digest)
-        return true
+            TokenEntry(principal: principal, sessionID: claims.sessionID, version: claims.version, expiresAt: claims.expiresAt), for: digest
+        )
+        return .known(principal)
     }
 
     mutating func learn(_ id: APIKeyID, owner: APIKeyReply.Owner?, digest: SHA256Digest, asked: Asked, now: Moment) -> Finding {
@@ -125,6 +155,8 @@ struct IdentityState: Sendable {
             return .refused(.invalid)
         }
         guard !revokedKeys.contains(id) else { return .refused(.revoked) }
+        // The answer may be older than the change: auth has to be asked again.
+        if hasChanged(owner.userID, since: asked) { return .unknown(missesSnapshot: false) }
         let principal = Principal(
             userID: owner.userID, kind: .apiKey(id), roles: owner.roles, scopes: owner.scopes, plan: owner.plan, keyLimits: owner.limits)
         apiKeys.insert(
@@ -150,10 +182,11 @@ struct IdentityState: Sendable {
         if !read.isEmpty { keys = read }
         for session in snapshot.revokedSessions { revoke(session, now: now) }
         for key in snapshot.revokedAPIKeys { revoke(key, now: now) }
+        for user in snapshot.changedUsers { learn(user, now: now) }
     }
 
     /// The moment of a question that is asked now.
-    func asking(now: Moment) -> Asked { Asked(at: now.monotonic, gaps: gaps) }
+    func asking(now: Moment) -> Asked { Asked(at: now.monotonic, gaps: gaps, changes: changes) }
 
     /// Notes that every answer of a snapshot has come.
     /// - Parameters:
@@ -170,6 +203,15 @@ struct IdentityState: Sendable {
 
     mutating func revoke(_ key: APIKeyID, now: Moment) {
         revokedKeys.insert(key, until: now.monotonic + Self.revokedKeyFor, now: now.monotonic)
+    }
+
+    /// Learns that a user has changed. Ignores a message that is not newer than the last one about the
+    /// user.
+    mutating func learn(_ user: UserChanged, now: Moment) {
+        guard user.tokenVersion > changedUsers[user.userID]?.tokenVersion ?? .min else { return }
+        changes += 1
+        let change = UserChange(tokenVersion: user.tokenVersion, isActive: user.isActive, number: changes)
+        changedUsers.insert(change, for: user.userID, until: now.monotonic + Self.userChangeFor, now: now.monotonic)
     }
 
     // MARK: Gaps
@@ -194,28 +236,4 @@ struct IdentityState: Sendable {
 
     /// True if revocations may be missing since ``staleAfter``.
     func isStale(now: Moment) -> Bool { completeAt.map { now.monotonic >= $0 + Self.staleAfter } ?? false }
-}
-
-/// Members that are forgotten some time after their end. Full, it forgets the members that end first.
-struct ExpiringSet<Member: Hashable & Sendable, Time: Comparable & Sendable>: Sendable {
-    private var ends: [Member: Time] = [:]
-    private let countMax: Int
-    private var sweepAt = 1_024
-
-    init(countMax: Int) { self.countMax = countMax }
-
-    var count: Int { ends.count }
-
-    func contains(_ member: Member) -> Bool { !ends.isEmpty && ends[member] != nil }
-
-    mutating func insert(_ member: Member, until end: Time, now: Time) {
-        ends[member] = end
-        guard ends.count > sweepAt else { return }
-        ends = ends.filter { $0.value > now }
-        if ends.count > countMax {
-            let kept = ends.sorted { $0.value > $1.value }.prefix(countMax / 2)
-            ends = Dictionary(uniqueKeysWithValues: kept.map { ($0.key, $0.value) })
-        }
-        sweepAt = max(1_024, min(countMax, ends.count * 2))
-    }
 }

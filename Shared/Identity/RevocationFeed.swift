@@ -86,6 +86,9 @@ final class RevocationFeed: Sendable {
         case APIKeyRevoked.name:
             let key = try APIKeyRevoked(reading: delivery.body)
             state.withLock { $0.revoke(key.apiKeyID, now: clock()) }
+        case UserChanged.name:
+            let user = try UserChanged(reading: delivery.body)
+            state.withLock { $0.learn(user, now: clock()) }
         case RevocationsHeartbeat.name: break
         // A later version of us may publish more under the same keys.
         default: log.debug("revocation of unknown type", ["message.type": .string(delivery.properties.type)])

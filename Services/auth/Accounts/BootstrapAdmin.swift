@@ -22,7 +22,9 @@ extension Accounts {
                     UserRegistered(userID: id, email: user.email, plan: user.plan, registeredAt: now), orderingKey: id.description,
                     in: transaction)
             } else {
-                id = try await transaction.one(PromoteToAdmin(email: email))
+                let change = try await transaction.one(PromoteToAdmin(email: email, now: now))
+                id = change.userID
+                try await revocations.publish(change, in: transaction)
                 try await revocations.endSessions(of: id, now: now, in: transaction)
                 try await revocations.endKeys(of: id, now: now, in: transaction)
             }

@@ -10,8 +10,12 @@ CREATE TABLE users (
     active        boolean     NOT NULL DEFAULT true,
     token_version bigint      NOT NULL DEFAULT 0,
     created_at    timestamptz NOT NULL,
+    -- The last change of role, plan or active. Each change raises token_version.
+    changed_at    timestamptz NULL,
     CONSTRAINT users_email_key UNIQUE (email)
 );
+
+CREATE INDEX users_changed ON users (changed_at) WHERE changed_at IS NOT NULL;
 
 -- An Argon2id PHC string, sealed under "password/<user id>": rows cannot be swapped, and a leaked table cannot be cracked.
 CREATE TABLE password_credential (

@@ -1,3 +1,4 @@
+import Contracts
 import Postgres
 import Values
 
@@ -134,13 +135,19 @@ struct ClaimFirstAdmin: Statement {
 struct PromoteToAdmin: Statement {
     static let sql = """
         UPDATE users
-        SET role = 'admin', active = true, token_version = token_version + 1
+        SET role = 'admin', active = true, token_version = token_version + 1, changed_at = $2
         WHERE email = $1
-        RETURNING id
+        RETURNING id, token_version, active
         """
     var email: EmailAddress
-    func bind(_ parameters: inout Parameters) { parameters.append(email.text) }
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> UserID { try row.next() }
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(email.text)
+        parameters.append(now)
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> UserChanged { try UserChanged(&row) }
 }
 
 extension RowReader {

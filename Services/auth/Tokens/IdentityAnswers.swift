@@ -15,28 +15,30 @@ struct IdentityAnswers: IdentitySource {
 
     func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? { try await keys.owner(of: key) }
 
-    /// Returns the published keys, and the first revocations that the question asks for.
+    /// Returns the published keys, and the first revocations and changes that the question asks for.
     ///
-    /// Sessions count if a token of them may still be alive. API keys count for ten minutes: a
-    /// service uses an answer about a key for five. A minute is added to both, because the clocks
-    /// of two replicas differ and a revocation is committed after its time.
+    /// Sessions and users count for the life of a token, and for ten minutes at least, as API keys do:
+    /// a service uses an answer about a key for five. A minute is added, because the clocks of two
+    /// replicas differ and a revocation is committed after its time.
     func signingKeys(_ question: QuerySigningKeys) async throws -> SigningKeysReply {
         let now = clock()
         func since(_ life: Duration) -> Instant {
             let oldest = now - life
             return max(question.revokedSince ?? oldest, oldest) + .seconds(-60)
         }
-        let countMax = SigningKeysReply.revocationsMax
-        let (sessions, apiKeys) = try await pool.withConnection { connection in
+        let countMax = SigningKeysReply.pageMax
+        let answerLife: Duration = .seconds(540)
+        let (sessions, apiKeys, users) = try await pool.withConnection { connection in
             try await connection.pipeline(
-                RevokedSessions(since: since(tokenLife), after: question.afterSession, limit: countMax),
-                RevokedAPIKeys(since: since(.seconds(540)), after: question.afterAPIKey, limit: countMax))
+                RevokedSessions(since: since(max(tokenLife, answerLife)), after: question.afterSession, limit: countMax),
+                RevokedAPIKeys(since: since(answerLife), after: question.afterAPIKey, limit: countMax),
+                ChangedUsers(since: since(max(tokenLife, answerLife)), after: question.afterUser, limit: countMax))
         }
         return SigningKeysReply(
             keys: keyring.published.map { id, key in
                 SigningKeysReply.Key(keyID: id, x: Base64.url.encode(key.x), y: Base64.url.encode(key.y))
             },
             revokedSessions: sessions.map { revocations.event(of: $0.id, at: $0.revokedAt) }, revokedAPIKeys: apiKeys,
-            readAt: now, hasMore: sessions.count == countMax || apiKeys.count == countMax)
+            changedUsers: users, readAt: now, hasMore: [sessions.count, apiKeys.count, users.count].contains(countMax))
     }
 }

@@ -5,7 +5,7 @@ import Postgres
 import Synchronization
 import Values
 
-/// Ends sessions and API keys. Each end commits together with its event for the other services.
+/// Ends sessions and API keys, and changes users. Each end and each change commits together with its event for the other services.
 /// The authenticator of this process learns of it with the commit, before the broker brings the event.
 final class Revocations: Sendable {
     private let tokenLife: Duration
@@ -47,6 +47,12 @@ final class Revocations: Sendable {
         for key in try await transaction.query(RevokeAPIKeys(userID: user, now: now)) {
             try await publish(APIKeyID(rawValue: key), in: transaction)
         }
+    }
+
+    /// Publishes the change of a user, which has raised `token_version`.
+    func publish(_ change: UserChanged, in transaction: PostgresTransaction) async throws {
+        try await Outbox.add(change, orderingKey: change.userID.description, in: transaction)
+        transaction.onCommit { [self] in listener?.learn(change) }
     }
 
     /// Returns the event of a session that ended at a time.

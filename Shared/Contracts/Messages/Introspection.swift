@@ -90,39 +90,45 @@ package struct QuerySigningKeys: Message {
 
     /// The ``SigningKeysReply/readAt`` of the asker's last snapshot; nil asks for everything that still matters.
     package var revokedSince: Instant?
-    /// The last session and the last API key that the asker has from the answers before.
+    /// The last session, API key and user that the asker has from the answers before.
     package var afterSession: SessionID?
     package var afterAPIKey: APIKeyID?
+    package var afterUser: UserID?
 
-    package init(revokedSince: Instant? = nil, afterSession: SessionID? = nil, afterAPIKey: APIKeyID? = nil) {
+    package init(
+        revokedSince: Instant? = nil, afterSession: SessionID? = nil, afterAPIKey: APIKeyID? = nil, afterUser: UserID? = nil
+    ) {
         self.revokedSince = revokedSince
         self.afterSession = afterSession
         self.afterAPIKey = afterAPIKey
+        self.afterUser = afterUser
     }
 
     /// Returns the question that asks for what follows an answer to this one.
     package func following(_ answer: SigningKeysReply) -> QuerySigningKeys {
         QuerySigningKeys(
             revokedSince: revokedSince, afterSession: answer.revokedSessions.last?.sessionID ?? afterSession,
-            afterAPIKey: answer.revokedAPIKeys.last ?? afterAPIKey)
+            afterAPIKey: answer.revokedAPIKeys.last ?? afterAPIKey, afterUser: answer.changedUsers.last?.userID ?? afterUser)
     }
 
     package func encode(into json: inout JSONWriter) {
         json.field(optional: "revoked_since", revokedSince?.microseconds)
         json.field(optional: "after_session", afterSession?.description)
         json.field(optional: "after_api_key", afterAPIKey?.rawValue)
+        json.field(optional: "after_user", afterUser?.description)
     }
 
     package init(from json: JSONObject) throws {
         revokedSince = try json.optionalInstant("revoked_since")
         afterSession = try json.has("after_session") ? json.id("after_session") : nil
         afterAPIKey = try json.optionalString("after_api_key").map(APIKeyID.init(rawValue:))
+        afterUser = try json.has("after_user") ? json.id("after_user") : nil
     }
 }
 
-/// Every ES256 key that a valid token may carry (standby, current, retired), and what was revoked
-/// since the time of the question, but not before a token's life for sessions and ten minutes for
-/// API keys. At most ``revocationsMax`` of each kind, in the order of their ids.
+/// Every ES256 key that a valid token may carry (standby, current, retired), and what was revoked or
+/// changed since the time of the question, but not before the life of a token or of a cached answer.
+/// At most ``pageMax`` of each kind, in the order of their ids.
 package struct SigningKeysReply: Message {
     package static let name = "signing-keys.reply.v1"
     package static let exchange = Topology.rpcReply
@@ -144,19 +150,24 @@ package struct SigningKeysReply: Message {
     package var keys: [Key]
     package var revokedSessions: [SessionRevoked]
     package var revokedAPIKeys: [APIKeyID]
+    package var changedUsers: [UserChanged]
     /// The time just before the revocations were read, by the clock of auth.
     package var readAt: Instant
-    /// True if more revocations follow. ``QuerySigningKeys/following(_:)`` asks for them.
+    /// True if more follow. ``QuerySigningKeys/following(_:)`` asks for them.
     package var hasMore: Bool
 
     /// Keeps an answer below ``bytesMax``.
-    package static let revocationsMax = 10_000
+    package static let pageMax = 5_000
     package static let bytesMax = 2 << 20
 
-    package init(keys: [Key], revokedSessions: [SessionRevoked], revokedAPIKeys: [APIKeyID], readAt: Instant, hasMore: Bool = false) {
+    package init(
+        keys: [Key], revokedSessions: [SessionRevoked] = [], revokedAPIKeys: [APIKeyID] = [], changedUsers: [UserChanged] = [],
+        readAt: Instant, hasMore: Bool = false
+    ) {
         self.keys = keys
         self.revokedSessions = revokedSessions
         self.revokedAPIKeys = revokedAPIKeys
+        self.changedUsers = changedUsers
         self.readAt = readAt
         self.hasMore = hasMore
     }
@@ -175,6 +186,7 @@ package struct SigningKeysReply: Message {
             for session in revokedSessions { array.object { session.encode(into: &$0) } }
         }
         json.array("revoked_api_keys") { array in for key in revokedAPIKeys { array.string(key.rawValue) } }
+        json.array("changed_users") { array in for user in changedUsers { array.object { user.encode(into: &$0) } } }
         json.field("read_at", readAt)
         json.field("has_more", hasMore)
     }
@@ -185,6 +197,7 @@ package struct SigningKeysReply: Message {
         }
         revokedSessions = try json.objects("revoked_sessions").map(SessionRevoked.init(from:))
         revokedAPIKeys = try json.strings("revoked_api_keys").map(APIKeyID.init(rawValue:))
+        changedUsers = try json.objects("changed_users").map(UserChanged.init(from:))
         readAt = try json.instant("read_at")
         hasMore = try json.bool("has_more")
     }

@@ -71,6 +71,36 @@ package struct SessionRevoked: Message {
     }
 }
 
+/// A user was deactivated or reactivated, or got another role or plan. Every such change raises
+/// `token_version`. So of two messages about a user the one with the greater version is the later one.
+///
+/// A token with a smaller version is refused. Answers about the user's API keys and cookies are asked
+/// for again.
+package struct UserChanged: Message, Hashable {
+    package static let name = "user.changed.v1"
+    package static let exchange = Topology.authEvents
+
+    package var userID: UserID
+    package var tokenVersion: Int64
+    package var isActive: Bool
+
+    package init(userID: UserID, tokenVersion: Int64, isActive: Bool) {
+        (self.userID, self.tokenVersion, self.isActive) = (userID, tokenVersion, isActive)
+    }
+
+    package func encode(into json: inout JSONWriter) {
+        json.field("user_id", userID)
+        json.field("token_version", tokenVersion)
+        json.field("active", isActive)
+    }
+
+    package init(from json: JSONObject) throws {
+        userID = try json.id("user_id")
+        tokenVersion = try json.integer("token_version")
+        isActive = try json.bool("active")
+    }
+}
+
 /// A publisher of revocations is alive. Its publish number says how many it has published.
 package struct RevocationsHeartbeat: Message {
     package static let name = "revocations.heartbeat.v1"

@@ -207,11 +207,11 @@ final class AuthUnderTest: Sendable {
     }
 
     /// A token of a session, signed with auth's current key.
-    func token(of session: SessionID) -> String? {
+    func token(of session: SessionID, user: UserID = .make(), version: Int64 = 0) -> String? {
         useCases.keyring.sign(
             AccessTokenClaims(
-                issuer: Self.publicURL, audience: AccessToken.audience, userID: .make(), clientID: "web", sessionID: session, generation: 0,
-                version: 0, tokenID: .make(), issuedAt: clock.now.seconds, expiresAt: clock.now.seconds + 900,
+                issuer: Self.publicURL, audience: AccessToken.audience, userID: user, clientID: "web", sessionID: session, generation: 0,
+                version: version, tokenID: .make(), issuedAt: clock.now.seconds, expiresAt: clock.now.seconds + 900,
                 authenticatedAt: clock.now.seconds, roles: ["user"], scope: "", plan: "free"))
     }
 

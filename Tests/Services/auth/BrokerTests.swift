@@ -63,6 +63,30 @@ import Values
         }
     }
 
+    @Test func `another service refuses a token from before a change of its user, and accepts the refreshed one`() async throws {
+        try await withOtherService { auth, other in
+            let member = try await auth.register()
+            #expect(await other.refusal(member.accessToken) == nil)
+            try await auth.change(member.id)
+            try await until("the token has expired") { await other.refusal(member.accessToken) == "token_expired" }
+            let answer = try await auth.ask("POST", "/api/auth/refresh", #"{"refresh_token":"\#(member.refreshToken)"}"#)
+            let next = try auth.member(answer)
+            #expect(await other.refusal(next.accessToken) == nil)
+            try await auth.change(member.id, isActive: false)
+            try await until("the user is refused") { await other.refusal(next.accessToken) == "user_deactivated" }
+        }
+    }
+
+    @Test func `another service refuses an API key after its owner was deactivated`() async throws {
+        try await withOtherService { auth, other in
+            let member = try await auth.register()
+            let text = try await auth.ask("POST", "/api/keys", #"{"name":"k"}"#, token: member.accessToken).string("key")
+            #expect(await other.refusal(text) == nil)
+            try await auth.change(member.id, isActive: false)
+            try await until("the key is refused") { await other.refusal(text) == "invalid_api_key" }
+        }
+    }
+
     @Test(arguments: [
         (#"{"name":"k"}"#, nil), (#"{"name":"k","limit":30}"#, SpendingLimits(monthly: Credits(whole: 30))),
         (#"{"name":"k","limit":null,"daily_limit":1.5}"#, SpendingLimits(daily: Credits(nano: 1_500_000_000))),

@@ -49,7 +49,9 @@ import Values
                 try await transaction.execute(ForgetPlace(digest: digest, place: "n"))
                 #expect(try await transaction.execute(ClaimFirstAdmin(now: now)) == 1)
                 #expect(try await transaction.execute(ClaimFirstAdmin(now: now)) == 0)
-                #expect(try await transaction.first(PromoteToAdmin(email: email)) == user.id)
+                #expect(
+                    try await transaction.one(PromoteToAdmin(email: email, now: now))
+                        == UserChanged(userID: user.id, tokenVersion: 1, isActive: true))
 
                 try await transaction.execute(
                     InsertSession(session: session, client: ClientInfo(address: "192.0.2.1", network: "192.0.2.1")))
@@ -67,6 +69,9 @@ import Values
 
                 try await transaction.execute(SweepSessions(endedBefore: now))
                 #expect(try await transaction.query(RevokedSessions(since: now, after: nil, limit: 10)).count == 1)
+
+                #expect(try await transaction.query(ChangedUsers(since: now, after: nil, limit: 10)).map(\.userID) == [user.id])
+                #expect(try await transaction.query(ChangedUsers(since: now, after: user.id, limit: 10)).isEmpty)
 
                 #expect(try await transaction.one(LockUser(id: user.id)))
                 try await transaction.execute(

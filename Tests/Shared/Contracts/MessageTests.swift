@@ -134,6 +134,10 @@ struct MessageTests {
             SessionRevoked(sessionID: session, tokensExpireAt: Instant(microseconds: 5)),
             #"{"session_id":"0190b5a0-0000-7000-8000-000000000051","tokens_expire_at":5}"#
         ),
+        (
+            UserChanged(userID: user, tokenVersion: 3, isActive: false),
+            #"{"user_id":"0190b5a0-0000-7000-8000-000000000001","token_version":3,"active":false}"#
+        ),
         (RevocationsHeartbeat(), "{}"),
         (
             IntrospectAPIKey(apiKeyID: APIKeyID(rawValue: "abcdefghij"), secretSHA256: "00ff"),
@@ -153,16 +157,20 @@ struct MessageTests {
         (QuerySigningKeys(), "{}"),
         (
             QuerySigningKeys(
-                revokedSince: Instant(microseconds: 6), afterSession: session, afterAPIKey: APIKeyID(rawValue: "abcdefghij")),
-            #"{"revoked_since":6,"after_session":"0190b5a0-0000-7000-8000-000000000051","after_api_key":"abcdefghij"}"#
+                revokedSince: Instant(microseconds: 6), afterSession: session, afterAPIKey: APIKeyID(rawValue: "abcdefghij"),
+                afterUser: user),
+            #"{"revoked_since":6,"after_session":"0190b5a0-0000-7000-8000-000000000051","after_api_key":"abcdefghij","#
+                + #""after_user":"0190b5a0-0000-7000-8000-000000000001"}"#
         ),
         (
             SigningKeysReply(
                 keys: [.init(keyID: "k", x: "eA", y: "eQ")],
                 revokedSessions: [SessionRevoked(sessionID: session, tokensExpireAt: Instant(microseconds: 5))],
-                revokedAPIKeys: [APIKeyID(rawValue: "abcdefghij")], readAt: Instant(microseconds: 6), hasMore: true),
+                revokedAPIKeys: [APIKeyID(rawValue: "abcdefghij")],
+                changedUsers: [UserChanged(userID: user, tokenVersion: 3, isActive: true)], readAt: Instant(microseconds: 6), hasMore: true),
             #"{"keys":[{"kid":"k","x":"eA","y":"eQ"}],"revoked_sessions":[{"session_id":"0190b5a0-0000-7000-8000-000000000051","tokens_expire_at":5}],"#
-                + #""revoked_api_keys":["abcdefghij"],"read_at":6,"has_more":true}"#
+                + #""revoked_api_keys":["abcdefghij"],"changed_users":[{"user_id":"0190b5a0-0000-7000-8000-000000000001","token_version":3,"active":true}],"#
+                + #""read_at":6,"has_more":true}"#
         ),
     ]
 

@@ -14,9 +14,10 @@ import Values
     private let keyID = APIKeyID(rawValue: "abcdefghij")
     private let owner = APIKeyReply.Owner(userID: .make(), roles: ["user"], scopes: [], plan: "free", expiresAt: nil)
 
-    private func claims(session: SessionID = .make()) -> AccessTokenClaims {
+    private func claims(session: SessionID = .make(), user: UserID = .make(), version: Int64 = 0) -> AccessTokenClaims {
         AccessTokenClaims(
-            issuer: "i", audience: "a", userID: .make(), clientID: "web", sessionID: session, generation: 0, version: 0, tokenID: .make(),
+            issuer: "i", audience: "a", userID: user, clientID: "web", sessionID: session, generation: 0, version: version,
+            tokenID: .make(),
             issuedAt: now.wall.seconds, expiresAt: now.wall.seconds + 900, authenticatedAt: now.wall.seconds, roles: [], scope: "",
             plan: "free")
     }
@@ -25,7 +26,7 @@ import Values
         let state = Subject()
         let claims = claims()
         #expect(state.findToken(digest, now: now) == .unknown(missesSnapshot: false))
-        #expect(state.learn(claims, digest: digest))
+        #expect(state.learn(claims, digest: digest) == .known(claims.principal))
         #expect(state.findToken(digest, now: now + .seconds(899)) == .known(claims.principal))
         #expect(state.findToken(digest, now: now + .seconds(900)) == .refused(.expired))
     }
@@ -33,11 +34,59 @@ import Values
     @Test func `a revoked session refuses tokens known before and tokens that come later`() {
         let state = Subject()
         let claims = claims()
-        _ = state.learn(claims, digest: digest)
+        state.learn(claims, digest: digest)
         state.revoke(SessionRevoked(sessionID: claims.sessionID, tokensExpireAt: now.wall + .seconds(900)), now: now)
         #expect(state.findToken(digest, now: now) == .refused(.revoked))
-        #expect(!state.learn(self.claims(session: claims.sessionID), digest: sha256("another token of the session")))
-        #expect(state.learn(self.claims(), digest: sha256("another session")))
+        #expect(state.learn(self.claims(session: claims.sessionID), digest: sha256("another token of the session")) == .refused(.revoked))
+        let other = self.claims()
+        #expect(state.learn(other, digest: sha256("another session")) == .known(other.principal))
+    }
+
+    @Test func `a token from before a change of its user has expired, and a later token is good`() {
+        let state = Subject()
+        let user = UserID.make()
+        let (old, new) = (claims(user: user, version: 2), claims(user: user, version: 3))
+        state.learn(old, digest: digest)
+        state.change(user, to: 3, now: now)
+        #expect(state.findToken(digest, now: now) == .refused(.expired))
+        #expect(state.learn(claims(user: user, version: 2), digest: sha256("late")) == .refused(.expired))
+        #expect(state.learn(new, digest: sha256("new")) == .known(new.principal))
+        #expect(state.findToken(sha256("new"), now: now) == .known(new.principal))
+        let other = claims(version: 2)
+        #expect(state.learn(other, digest: sha256("other")) == .known(other.principal))
+    }
+
+    @Test func `no token of a deactivated user is good until the user is active again`() {
+        let state = Subject()
+        let user = UserID.make()
+        let token = claims(user: user, version: 5)
+        state.learn(token, digest: digest)
+        state.change(user, to: 4, isActive: false, now: now)
+        #expect(state.findToken(digest, now: now) == .refused(.userDeactivated))
+        state.change(user, to: 5, now: now)
+        #expect(state.findToken(digest, now: now) == .known(token.principal))
+    }
+
+    @Test func `an earlier message and a duplicate change nothing`() {
+        let state = Subject()
+        let user = UserID.make()
+        state.change(user, to: 7, isActive: false, now: now)
+        for version in [7, 6] as [Int64] { state.change(user, to: version, now: now) }
+        #expect(state.learn(claims(user: user, version: 7), digest: digest) == .refused(.userDeactivated))
+    }
+
+    @Test func `an API key is asked about again after a change of its owner, once`() throws {
+        let state = Subject()
+        let principal = try known(state)
+        let asked = state.asking(now: now)
+        state.change(owner.userID, to: 1, now: now)
+        #expect(state.findAPIKey(digest, now: now) == .unknown(missesSnapshot: false))
+        // An answer to a question from before the change.
+        #expect(state.learn(asked: asked, keyID, owner: owner, digest: digest, now: now) == .unknown(missesSnapshot: false))
+        #expect(state.findAPIKey(digest, now: now) == .unknown(missesSnapshot: false))
+        #expect(state.learn(keyID, owner: owner, digest: digest, now: now) == .known(principal))
+        state.change(owner.userID, to: 1, now: now)
+        #expect(state.findAPIKey(digest, now: now) == .known(principal))
     }
 
     private func snapshot(_ keys: [SigningKeysReply.Key] = [], revoked: [APIKeyID] = [], hasMore: Bool = false) -> SigningKeysReply {
@@ -203,7 +252,7 @@ import Values
             let kept = value >= 7 ? cache.value(for: value - 7) : nil
             #expect(value < 7 || kept == value - 7)
         }
-        var set = ExpiringSet<Int, Instant>(countMax: 5_000)
+        var set = ExpiringMap<Int, Void, Instant>(countMax: 5_000)
         for value in 0..<20_000 { set.insert(value, until: now.wall + .seconds(value), now: now.wall) }
         #expect(set.count <= 5_000)
         #expect(set.contains(19_999))
@@ -231,9 +280,15 @@ private final class Subject {
     func findToken(_ digest: SHA256Digest, now: Moment) -> IdentityState.Finding { state.findToken(digest, now: now) }
     func findAPIKey(_ digest: SHA256Digest, now: Moment) -> IdentityState.Finding { state.findAPIKey(digest, now: now) }
     func mayAskForKeys(now: Moment) -> Bool { state.mayAskForKeys(now: now) }
-    func learn(_ claims: AccessTokenClaims, digest: SHA256Digest) -> Bool { state.learn(claims, digest: digest) }
+    @discardableResult
+    func learn(_ claims: AccessTokenClaims, digest: SHA256Digest) -> IdentityState.Finding { state.learn(claims, digest: digest) }
     func learn(_ id: APIKeyID, owner: APIKeyReply.Owner?, digest: SHA256Digest, now: Moment) -> IdentityState.Finding {
-        state.learn(id, owner: owner, digest: digest, asked: state.asking(now: now), now: now)
+        learn(asked: state.asking(now: now), id, owner: owner, digest: digest, now: now)
+    }
+    func learn(asked: IdentityState.Asked, _ id: APIKeyID, owner: APIKeyReply.Owner?, digest: SHA256Digest, now: Moment)
+        -> IdentityState.Finding
+    {
+        state.learn(id, owner: owner, digest: digest, asked: asked, now: now)
     }
     func learn(_ answer: SigningKeysReply, askedAt: Moment, now: Moment) { learn(answer, asked: state.asking(now: askedAt), now: now) }
     /// Learns an answer, which completes a snapshot unless more follow.
@@ -248,5 +303,8 @@ private final class Subject {
     func isStale(now: Moment) -> Bool { state.isStale(now: now) }
     func revoke(_ session: SessionRevoked, now: Moment) { state.revoke(session, now: now) }
     func noteGap() { state.noteGap() }
+    func change(_ user: UserID, to version: Int64, isActive: Bool = true, now: Moment) {
+        state.learn(UserChanged(userID: user, tokenVersion: version, isActive: isActive), now: now)
+    }
     func revoke(_ key: APIKeyID, now: Moment) { state.revoke(key, now: now) }
 }

@@ -30,6 +30,7 @@ final class ScriptedSource: IdentitySource {
         var owners: [APIKeyID: (digest: String, owner: APIKeyReply.Owner)] = [:]
         var revoked: [SessionRevoked] = []
         var revokedKeys: [APIKeyID] = []
+        var changed: [UserChanged] = []
         var isAway = false
         var questions = 0
         var snapshots = 0
@@ -65,6 +66,11 @@ final class ScriptedSource: IdentitySource {
             generation: 0, version: version, tokenID: .make(), issuedAt: clock.now.seconds, expiresAt: clock.now.seconds + 900,
             authenticatedAt: clock.now.seconds, roles: roles, scope: "", plan: "free")
         return AccessToken.sign(claims, with: pair, keyID: pair.publicKey.thumbprint)
+    }
+
+    var changed: [UserChanged] {
+        get { state.withLock(\.changed) }
+        set { state.withLock { $0.changed = newValue } }
     }
 
     func rotate() {
@@ -129,7 +135,8 @@ final class ScriptedSource: IdentitySource {
                 keys: ([state.pair] + state.retired).map(\.publicKey).map { key in
                     .init(keyID: key.thumbprint, x: Base64.url.encode(key.x), y: Base64.url.encode(key.y))
                 },
-                revokedSessions: state.revoked, revokedAPIKeys: state.revokedKeys, readAt: .init(microseconds: 0))
+                revokedSessions: state.revoked, revokedAPIKeys: state.revokedKeys, changedUsers: state.changed,
+                readAt: .init(microseconds: 0))
         }
     }
 
