@@ -34,6 +34,8 @@ struct IntrospectionServer: Sendable {
             switch delivery.properties.type {
             case IntrospectAPIKey.name:
                 consumer.answer(APIKeyReply(owner: try await source.owner(of: delivery.decode())), to: delivery)
+            case IntrospectSession.name:
+                consumer.answer(SessionReply(owner: try await source.owner(of: delivery.decode())), to: delivery)
             case QuerySigningKeys.name:
                 consumer.answer(try await source.signingKeys(delivery.decode()), to: delivery)
             default:

@@ -5,7 +5,8 @@ import HTTPWire
 /// `Routes/` has the handlers, `Reads/` has their queries.
 extension Routes: HTTPDoor {
     static let table: [Route<Routes>] = [
-        Route(.get, ["/v1/credits", "/api/credits/balance"], access: .credential(scope: "credits"), Routes.balance),
+        Route(.get, ["/v1/credits"], access: .credential(scope: "credits"), Routes.balance),
+        Route(.get, ["/api/credits/balance"], access: .credential(scope: "credits"), Routes.balance),
         Route(.get, ["/api/credits/history", "/api/credits/transactions"], access: .credential(scope: "credits"), Routes.history),
         Route(.get, ["/api/credits/usage/summary"], access: .credential(scope: "credits"), Routes.usageSummary),
         Route(.get, ["/api/credits/usage/daily"], access: .credential(scope: "credits"), Routes.dailyUsage),

@@ -31,39 +31,59 @@ package enum CallerAccess: Sendable, Hashable {
     case admin
 }
 
+/// The demand of a row on the caller of a request.
+package struct CallerDemand: Sendable, Hashable {
+    package let access: CallerAccess
+    package let cookie: CookieUse
+
+    package init(_ access: CallerAccess, cookie: CookieUse) { (self.access, self.cookie) = (access, cookie) }
+}
+
 /// The checks of credentials, given to a router by the module that knows identities.
 package struct CallerGate<Caller: Sendable>: Sendable {
-    package typealias Known = @Sendable (CallerAccess, HeaderBlock) throws(Problem) -> Caller?
-    package typealias Check = @Sendable (CallerAccess, HeaderBlock, _ body: [UInt8]) async throws(Problem) -> Caller
+    package typealias Known = @Sendable (CallerDemand, HeaderBlock) throws(Problem) -> Caller?
+    package typealias Check = @Sendable (CallerDemand, HeaderBlock, _ body: [UInt8]) async throws(Problem) -> Caller
+    package typealias Prove = @Sendable (Caller, HeaderBlock, _ body: [UInt8]) throws(Problem) -> Void
 
+    private let cookieName: String
     private let known: Known
     private let check: Check
+    private let prove: Prove
 
     /// - Parameters:
+    ///   - cookieName: the name of the cookie that may name the caller; empty for none.
     ///   - known: returns a caller that is known without waiting. Nil leads to `check`.
     ///   - check: finds the caller, and refuses one that the access does not admit.
-    package init(known: @escaping Known, check: @escaping Check) {
+    ///   - prove: refuses a request that changes something and that another site may have sent.
+    package init(
+        cookieName: String = "", known: @escaping Known, check: @escaping Check,
+        prove: @escaping Prove = { _, _, _ in }
+    ) {
+        self.cookieName = cookieName
         self.known = known
         self.check = check
+        self.prove = prove
     }
 
     /// Decides by the head of a request whether to read its body.
     /// - Returns: nil to read it now, or a check that must admit the caller first.
     /// - Throws: the refusal of a caller that is known, or has no credential.
-    func admit(_ access: CallerAccess, _ headers: HeaderBlock) throws(Problem) -> Admission.Check? {
+    func admit(_ demand: CallerDemand, _ headers: HeaderBlock) throws(Problem) -> Admission.Check? {
         // A service may name its user in the body, so the check before its handler decides. Its bodies are short.
-        if access != .service, try known(access, headers) != nil { return nil }
-        guard headers.hasCredential else { throw .invalidAPIKey }
-        guard access != .service else { return nil }
-        return { [check] () throws(Problem) in _ = try await check(access, headers, []) }
+        if demand.access != .service, try known(demand, headers) != nil { return nil }
+        guard headers.hasCredential || (demand.cookie != .ignored && headers.cookie(cookieName) != nil) else { throw .invalidAPIKey }
+        guard demand.access != .service else { return nil }
+        return { [check] () throws(Problem) in _ = try await check(demand, headers, []) }
     }
 
     /// Returns the caller of a request.
-    /// - Throws: 401 for a missing or bad credential, 403 for one that the access does not admit,
-    ///   503 if the credential cannot be checked now.
-    package func caller(_ access: CallerAccess, _ headers: HeaderBlock, body: [UInt8]) async throws(Problem) -> Caller {
-        if let caller = try known(access, headers) { return caller }
-        return try await check(access, headers, body)
+    /// - Throws: 401 for a missing or bad credential, 403 for one that the access does not admit or
+    ///   for a request without the proof of a page, 503 if the credential cannot be checked now.
+    package func caller(_ demand: CallerDemand, _ headers: HeaderBlock, body: [UInt8]) async throws(Problem) -> Caller {
+        let caller: Caller
+        if let found = try known(demand, headers) { caller = found } else { caller = try await check(demand, headers, body) }
+        if demand.cookie == .acceptedWithProof { try prove(caller, headers, body) }
+        return caller
     }
 }
 

@@ -29,6 +29,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     case spendingLimitReached = "spending_limit_reached"
 
     case adminRequired = "admin_required"
+    case csrfFailed = "csrf_failed"
     case insufficientScope = "insufficient_scope"
     case reauthenticationRequired = "reauthentication_required"
     case sessionRequired = "session_required"
@@ -67,7 +68,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
             400
         case .invalidClient, .invalidAPIKey, .tokenExpired, .tokenRevoked, .invalidCredentials, .invalidRefreshToken: 401
         case .insufficientCredits, .spendingLimitReached: 402
-        case .adminRequired, .insufficientScope, .reauthenticationRequired, .sessionRequired, .userDeactivated: 403
+        case .adminRequired, .csrfFailed, .insufficientScope, .reauthenticationRequired, .sessionRequired, .userDeactivated: 403
         case .modelNotFound, .notFound: 404
         case .methodNotAllowed: 405
         case .requestTimeout: 408

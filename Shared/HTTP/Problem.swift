@@ -72,6 +72,7 @@ extension Problem {
     }
 
     package static var adminRequired: Problem { Problem(.adminRequired, "Only an administrator may do this.") }
+    package static func csrfFailed(_ message: String, param: String) -> Problem { Problem(.csrfFailed, message, param: param) }
     package static var userDeactivated: Problem { Problem(.userDeactivated, "This account is deactivated.") }
     package static var sessionRequired: Problem {
         Problem(

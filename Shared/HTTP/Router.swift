@@ -62,37 +62,42 @@ package struct Router: Sendable {
         of route: Route<Door>, _ door: Door
     ) -> (@Sendable (HeaderBlock) throws(Problem) -> Admission.Check?)? {
         guard case .caller(let access) = route.row.access else { return nil }
-        let gate = door.gate
-        return { headers throws(Problem) in try gate.admit(access, headers) }
+        let (gate, demand) = (door.gate, CallerDemand(access, cookie: route.row.cookie))
+        return { headers throws(Problem) in try gate.admit(demand, headers) }
     }
 
     private static func handler<Door: HTTPDoor>(
         of route: Route<Door>, _ door: Door
     ) -> @Sendable (Exchange, RequestContext) async -> Void {
-        let gate = door.gate
+        let (gate, cookie) = (door.gate, route.row.cookie)
         switch route.handler {
         case .public(let method):
             let answer = method(door)
             return answering(route.row, door) { request, _ in try await answer(request()) }
         case .optional(let method):
             let answer = method(door)
+            let demand = CallerDemand(.credential(), cookie: cookie)
             return answering(route.row, door) { request, exchange in
                 let caller: Result<Door.Caller, Problem>
-                do throws(Problem) { caller = .success(try await gate.caller(.credential(), exchange.headers, body: exchange.body)) } catch {
+                do throws(Problem) {
+                    caller = .success(try await gate.caller(demand, exchange.headers, body: exchange.body))
+                } catch {
                     caller = .failure(error)
                 }
                 return try await answer(request(), caller)
             }
         case .caller(let access, let method):
             let answer = method(door)
+            let demand = CallerDemand(access, cookie: cookie)
             return answering(route.row, door) { request, exchange in
-                let caller = try await gate.caller(access, exchange.headers, body: exchange.body)
+                let caller = try await gate.caller(demand, exchange.headers, body: exchange.body)
                 return try await answer(request(), caller)
             }
         case .exchange(let access, let method):
             let answer = method(door)
+            let demand = CallerDemand(access, cookie: cookie)
             return refusing(route.row, door) { exchange, context in
-                try await answer(exchange, context, gate.caller(access, exchange.headers, body: exchange.body))
+                try await answer(exchange, context, gate.caller(demand, exchange.headers, body: exchange.body))
             }
         }
     }

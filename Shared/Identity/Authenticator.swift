@@ -1,41 +1,40 @@
 package import AMQP
 package import Contracts
 import Crypto
-import EventLoop
 package import HTTP
 package import HTTPWire
-import JSON
 import Synchronization
 package import Telemetry
 package import Values
 
 /// Tells who calls, from the `Authorization: Bearer` header (or `x-api-key`): an access token, verified here, an API key, or the token
-/// of a server of ours, where the service lets those in.
+/// of a server of ours, where the service lets those in. Where a row accepts it, the cookie of a browser names the caller of a request
+/// without these headers.
 ///
-/// A credential seen before is answered from memory by ``cached(_:)`` without suspending; ``principal(_:)`` asks auth for what is
-/// missing. Revocations reach every replica as events. A snapshot each minute, after each new
-/// connection and after each lost event has those that were missed. When auth does not answer, tokens
-/// stay good until they expire (15 minutes at most), and API keys for five minutes after the last
-/// snapshot or answer. Administrators are refused when revocations are 30 s old.
+/// A credential seen before is answered from memory by ``cached(_:cookie:)`` without suspending;
+/// ``principal(_:cookie:)`` asks auth for what is missing. Revocations reach every replica as events.
+/// A snapshot each minute, after each new connection and after each lost event has those that were
+/// missed. When auth does not answer, tokens stay good until they expire (15 minutes at most), and API
+/// keys and cookies for five minutes after the last snapshot or answer. Administrators are refused when
+/// revocations are 30 s old.
 ///
 /// One for the whole process: callable from any loop.
 package final class Authenticator: Sendable {
-    private let source: any IdentitySource
     private let feed: RevocationFeed?
     private let verifier: TokenVerifier
     private let serviceTokens: ServiceTokens
     private let clock: @Sendable () -> Moment
-    private let log: Logger
-
     private let state: SharedIdentityState
     private let snapshots: Snapshots
-    private let introspections = SingleFlight<SHA256Digest, IdentityState.Finding>(flightsMax: 4_096)
-    /// The questions about API keys that are used meanwhile.
-    private let refreshes = SingleFlight<SHA256Digest, IdentityState.Finding>(flightsMax: 64)
+    private let introspections: Introspections
+    /// The name of the browser's cookie.
+    let cookieName: String
+    /// The origin of the gateway's pages.
+    let origin: String
 
     /// - Parameters:
     ///   - service: the AMQP user; names the exclusive queue `<service>.inst.<instance>.<epoch>`.
-    ///   - publicURL: `PUBLIC_URL` of the installation: the issuer of its tokens.
+    ///   - publicURL: `PUBLIC_URL` of the installation: the issuer of its tokens, and the origin of its pages.
     ///   - serviceTokens: the servers that are let in; none unless the service says so, because it must know whom it charges then.
     ///   - rpc: started and stopped by the caller.
     package convenience init(
@@ -51,15 +50,16 @@ package final class Authenticator: Sendable {
         service: String, publicURL: String, serviceTokens: ServiceTokens = .none, amqp: AMQPConfiguration?, source: any IdentitySource,
         clock: @escaping @Sendable () -> Moment = Moment.now, log: Logger
     ) {
-        self.source = source
         self.serviceTokens = serviceTokens
-        self.verifier = TokenVerifier(issuer: AccessToken.issuer(publicURL: publicURL))
         self.clock = clock
-        self.log = log
+        verifier = TokenVerifier(issuer: AccessToken.issuer(publicURL: publicURL))
+        cookieName = SessionCookie.name(publicURL: publicURL)
+        origin = Identity.origin(ofURL: publicURL)
         let state = SharedIdentityState()
         self.state = state
         let snapshots = Snapshots(source: source, state: state, clock: clock, log: log)
         self.snapshots = snapshots
+        introspections = Introspections(source: source, state: state, clock: clock, log: log)
         feed = amqp.map { amqp in
             RevocationFeed(service: service, amqp: amqp, state: state, clock: clock, log: log, onGap: { snapshots.askSoon() })
         }
@@ -67,39 +67,44 @@ package final class Authenticator: Sendable {
 
     // MARK: Asking
 
-    /// The answer if it is known, without suspending: 0.3 µs for an API key, 0.6 µs for a token. Nil says nothing; ask ``principal(_:)`` then.
-    package func cached(_ headers: HeaderBlock) -> Principal? {
-        Self.withCredential(in: headers) { credential in
+    /// The answer if it is known, without suspending: 0.3 µs for an API key, 0.6 µs for a token. Nil says nothing; ask
+    /// ``principal(_:cookie:)`` then.
+    package func cached(_ headers: HeaderBlock, cookie: CookieUse = .ignored) -> Principal? {
+        withCredential(in: headers, cookie) { credential, kind in
             let digest = sha256(credential)
-            if let service = serviceTokens.name(of: digest) { return try? Principal(service: service, onBehalfOf: headers) }
-            switch find(credential, digest, now: clock()).finding {
+            if kind != .cookie, let service = serviceTokens.name(of: digest) {
+                return try? Principal(service: service, onBehalfOf: headers)
+            }
+            switch find(digest, kind) {
             case .known(let principal): return principal
             case .stale(let principal):
-                refresh(Array(credential), digest)
+                refresh(Array(credential), kind, digest)
                 return principal
             case .refused, .unknown: return nil
             }
         } ?? nil
     }
 
-    /// - Throws: 401 with `WWW-Authenticate` for a credential that is missing, wrong, expired or revoked; 400 for a service token
-    ///   that names no user; 503 when only auth could tell and does not answer.
-    package func principal(_ headers: HeaderBlock) async throws(Problem) -> Principal {
-        guard let credential = Self.withCredential(in: headers, Array.init) else { throw .invalidAPIKey }
+    /// - Throws: 401 with `WWW-Authenticate` for a credential that is missing, wrong, expired or revoked; 403 for a deactivated user;
+    ///   400 for a service token that names no user; 503 when only auth could tell and does not answer.
+    package func principal(_ headers: HeaderBlock, cookie: CookieUse = .ignored) async throws(Problem) -> Principal {
+        guard let (credential, kind) = withCredential(in: headers, cookie, { (Array($0), $1) }) else { throw .invalidAPIKey }
         let digest = sha256(credential)
-        if let service = serviceTokens.name(of: digest) { return try Principal(service: service, onBehalfOf: headers) }
-        var (isAPIKey, finding) = credential.withUnsafeBytes { find($0, digest, now: clock()) }
+        if kind != .cookie, let service = serviceTokens.name(of: digest) {
+            return try Principal(service: service, onBehalfOf: headers)
+        }
+        var finding = find(digest, kind)
         if case .unknown(missesSnapshot: true) = finding {
             guard await snapshots.refresh() else { throw Self.unavailable }
-            finding = credential.withUnsafeBytes { find($0, digest, now: clock()).finding }
+            finding = find(digest, kind)
         }
         if case .unknown = finding {
-            finding = isAPIKey ? try await introspect(credential, digest) : try await verify(credential, digest)
+            finding = kind == .token ? try await verify(credential, digest) : try await introspect(credential, kind, digest)
         }
         switch finding {
         case .known(let principal): return principal
         case .stale(let principal):
-            refresh(credential, digest)
+            refresh(credential, kind, digest)
             return principal
         case .refused(let refusal): throw refusal.problem
         case .unknown: throw Self.unavailable
@@ -108,25 +113,28 @@ package final class Authenticator: Sendable {
 
     private static var unavailable: Problem { .unavailable("Credentials cannot be checked at the moment.") }
 
-    private func find(
-        _ credential: UnsafeRawBufferPointer, _ digest: SHA256Digest, now: Moment
-    ) -> (isAPIKey: Bool, finding: IdentityState.Finding) {
-        let isAPIKey = credential.starts(with: APIKey.prefix.utf8)
-        return state.withLock { state in
-            (isAPIKey, isAPIKey ? state.findAPIKey(digest, now: now) : state.findToken(digest, now: now))
-        }
+    private func find(_ digest: SHA256Digest, _ kind: CredentialKind) -> IdentityState.Finding {
+        let now = clock()
+        return state.withLock { kind == .token ? $0.findToken(digest, now: now) : $0.findAnswer(digest, now: now) }
     }
 
-    // RFC 6750 §2.1; the scheme is case-insensitive (RFC 9110 §11.1). Anthropic's SDKs send the bare key as x-api-key.
-    private static func withCredential<Value>(in headers: HeaderBlock, _ body: (UnsafeRawBufferPointer) -> Value) -> Value? {
+    private enum CredentialKind { case token, apiKey, cookie }
+
+    // RFC 6750 §2.1; the scheme is case-insensitive (RFC 9110 §11.1). Anthropic's SDKs send the bare key as x-api-key. A header
+    // wins over the cookie, which a browser adds by itself.
+    private func withCredential<Value>(
+        in headers: HeaderBlock, _ cookie: CookieUse, _ body: (UnsafeRawBufferPointer, CredentialKind) -> Value
+    ) -> Value? {
+        func withText(_ text: UnsafeRawBufferPointer) -> Value { body(text, text.starts(with: APIKey.prefix.utf8) ? .apiKey : .token) }
         if let index = headers.find("authorization") {
             return headers.withValue(at: index) { value in
-                guard value.count > 7, value[6] == UInt8(ascii: " "), isBearer(value) else { return nil }
-                return body(UnsafeRawBufferPointer(rebasing: value[7...]))
+                guard value.count > 7, value[6] == UInt8(ascii: " "), Self.isBearer(value) else { return nil }
+                return withText(UnsafeRawBufferPointer(rebasing: value[7...]))
             }
         }
-        guard let index = headers.find("x-api-key") else { return nil }
-        return headers.withValue(at: index) { $0.isEmpty ? nil : body($0) }
+        if let index = headers.find("x-api-key") { return headers.withValue(at: index) { $0.isEmpty ? nil : withText($0) } }
+        guard cookie != .ignored else { return nil }
+        return headers.cookie(cookieName)?.withUnsafeBytes { body($0, .cookie) }
     }
 
     private static func isBearer(_ value: UnsafeRawBufferPointer) -> Bool {
@@ -162,45 +170,29 @@ package final class Authenticator: Sendable {
     /// Returns the session of a genuine access token, expired or not, so that it can be ended. Nil for
     /// any other credential.
     package func expiredSession(_ headers: HeaderBlock) -> SessionID? {
-        guard let token = Self.withCredential(in: headers, Array.init) else { return nil }
+        guard let (token, _) = withCredential(in: headers, .ignored, { (Array($0), $1) }) else { return nil }
         let keys = state.withLock(\.keys)
         return try? verifier.verify(token, keys: keys, now: clock().wall, mayHaveExpired: true).sessionID
     }
 
-    // MARK: API keys
+    // MARK: API keys and cookies
 
-    private func introspect(_ text: [UInt8], _ digest: SHA256Digest) async throws(Problem) -> IdentityState.Finding {
-        guard let key = APIKey(text) else { return .refused(.invalid) }
-        do {
-            return try await introspections.value(for: digest) { [self] in try await ask(about: key, digest) }
-        } catch is SingleFlight<SHA256Digest, IdentityState.Finding>.Saturated {
-            throw .overloaded()
-        } catch {
-            return .unknown(missesSnapshot: false)
-        }
+    private func introspect(_ text: [UInt8], _ kind: CredentialKind, _ digest: SHA256Digest) async throws(Problem) -> IdentityState.Finding
+    {
+        guard let credential = Self.opaque(text, kind) else { return .refused(.invalid) }
+        return try await introspections.finding(for: credential, digest)
     }
 
-    /// Asks about a key that is used meanwhile. If auth does not answer, the next use asks again.
-    private func refresh(_ text: [UInt8], _ digest: SHA256Digest) {
-        guard let key = APIKey(text) else { return }
-        refreshes.ask(for: digest) { [self] in try await ask(about: key, digest) }
+    private func refresh(_ text: [UInt8], _ kind: CredentialKind, _ digest: SHA256Digest) {
+        guard let credential = Self.opaque(text, kind) else { return }
+        introspections.refresh(credential, digest)
     }
 
-    /// The most questions about a credential whose owner changes while auth answers.
-    private static let questionsMax = 3
-
-    private func ask(about key: APIKey, _ digest: SHA256Digest) async throws -> IdentityState.Finding {
-        do {
-            for _ in 0..<Self.questionsMax {
-                let asked = state.withLock { $0.asking(now: clock()) }
-                let owner = try await source.owner(of: IntrospectAPIKey(apiKeyID: key.id, secretSHA256: key.secretDigest.hexadecimal))
-                let finding = state.withLock { $0.learn(key.id, owner: owner, digest: digest, asked: asked, now: clock()) }
-                guard case .unknown = finding else { return finding }
-            }
-            return .unknown(missesSnapshot: false)
-        } catch {
-            log.warning("API key introspection failed", ["api_key.id": .describing(key.id)], error: error)
-            throw error
+    private static func opaque(_ text: [UInt8], _ kind: CredentialKind) -> OpaqueCredential? {
+        switch kind {
+        case .token: nil
+        case .apiKey: APIKey(text).map { .apiKey($0) }
+        case .cookie: SessionCookie(text).map { .cookie($0) }
         }
     }
 

@@ -7,51 +7,56 @@ extension Authenticator {
     /// The gate of a door: it checks the credential of a request against the access of its row.
     package var gate: CallerGate<Principal> {
         CallerGate(
-            known: { self.cached($0) }, identify: { headers throws(Problem) in try await self.principal(headers) },
+            cookieName: cookieName, origin: origin, known: { self.cached($0, cookie: $1) },
+            identify: { headers, cookie throws(Problem) in try await self.principal(headers, cookie: cookie) },
             isStale: { self.isStale }, clock: { self.now })
     }
 }
 
 extension CallerGate where Caller == Principal {
+    package typealias Identify = @Sendable (HeaderBlock, CookieUse) async throws(Problem) -> Principal
+
     /// - Parameters:
+    ///   - cookieName: the name of the browser's cookie; empty for none.
+    ///   - origin: the origin of the pages that may change something.
     ///   - known: returns a caller that is known without waiting.
-    ///   - identify: finds the caller, see ``Authenticator/principal(_:)``.
+    ///   - identify: finds the caller, see ``Authenticator/principal(_:cookie:)``.
     ///   - isStale: true while revocations are too old to admit an administrator.
     ///   - clock: decides whether a sign-in is recent enough.
     package init(
-        known: @escaping @Sendable (HeaderBlock) -> Principal?,
-        identify: @escaping @Sendable (HeaderBlock) async throws(Problem) -> Principal,
-        isStale: @escaping @Sendable () -> Bool = { false }, clock: @escaping @Sendable () -> Instant = Instant.now
+        cookieName: String = "", origin: String = "", known: @escaping @Sendable (HeaderBlock, CookieUse) -> Principal?,
+        identify: @escaping Identify, isStale: @escaping @Sendable () -> Bool = { false },
+        clock: @escaping @Sendable () -> Instant = Instant.now
     ) {
         self.init(
-            known: { access, headers throws(Problem) in
-                guard let caller = known(headers) else { return nil }
-                try caller.check(access, now: clock())
-                if access == .admin, isStale() { throw .revocationsUnavailable }
+            cookieName: cookieName,
+            known: { demand, headers throws(Problem) in
+                guard let caller = known(headers, demand.cookie) else { return nil }
+                try caller.check(demand.access, isStale: isStale, now: clock())
                 return caller
             },
-            check: { access, headers, body throws(Problem) in
+            check: { demand, headers, body throws(Problem) in
                 let caller =
-                    access == .service
-                    ? try await Self.service(headers, body, identify) : try await identify(headers)
-                try caller.check(access, now: clock())
-                if access == .admin, isStale() { throw .revocationsUnavailable }
+                    demand.access == .service
+                    ? try await Self.service(headers, body, identify) : try await identify(headers, demand.cookie)
+                try caller.check(demand.access, isStale: isStale, now: clock())
                 return caller
-            })
+            },
+            prove: { caller, headers, body throws(Problem) in try caller.checkPage(headers, body: body, origin: origin) })
     }
 
     /// Identifies a service. It names the user that pays in `x-on-behalf-of`, or in the member
     /// `user_id` of the body.
     private static func service(
-        _ headers: HeaderBlock, _ body: [UInt8], _ identify: @Sendable (HeaderBlock) async throws(Problem) -> Principal
+        _ headers: HeaderBlock, _ body: [UInt8], _ identify: Identify
     ) async throws(Problem) -> Principal {
-        guard !headers.contains("x-on-behalf-of") else { return try await identify(headers) }
+        guard !headers.contains("x-on-behalf-of") else { return try await identify(headers, .ignored) }
         var headers = headers
         let named: Result<UserID?, Problem>
         do throws(Problem) { named = .success(try user(in: body)) } catch { named = .failure(error) }
         if case .success(let user?) = named { headers.add("x-on-behalf-of", user.description) }
         do throws(Problem) {
-            return try await identify(headers)
+            return try await identify(headers, .ignored)
         } catch {
             // A flaw of the body may be the reason why it names no user.
             if error.param == "x-on-behalf-of" { _ = try named.get() }
@@ -68,13 +73,16 @@ extension CallerGate where Caller == Principal {
     }
 }
 
-extension Problem {
-    fileprivate static var revocationsUnavailable: Problem {
-        .unavailable("Revocations cannot be checked at the moment, so administrators are refused; retry later.")
-    }
-}
-
 extension Principal {
+    /// - Throws: 403 if the access does not admit this caller, 503 for an administrator while
+    ///   revocations are stale.
+    fileprivate func check(_ access: CallerAccess, isStale: () -> Bool, now: Instant) throws(Problem) {
+        try check(access, now: now)
+        if access == .admin, isStale() {
+            throw .unavailable("Revocations cannot be checked at the moment, so administrators are refused; retry later.")
+        }
+    }
+
     /// - Throws: 403 if the access does not admit this caller.
     package func check(_ access: CallerAccess, now: Instant = .now()) throws(Problem) {
         switch access {

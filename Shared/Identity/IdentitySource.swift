@@ -10,6 +10,9 @@ package protocol IdentitySource: Sendable {
     /// Returns nil for a key that is not valid, whatever the reason. Ends by itself like
     /// ``signingKeys(_:)``.
     func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner?
+    /// Returns nil for a cookie that is not valid, whatever the reason. Ends by itself like
+    /// ``signingKeys(_:)``.
+    func owner(of cookie: IntrospectSession) async throws -> SessionReply.Owner?
 }
 
 /// Asks auth over `auth.rpc`.
@@ -28,5 +31,9 @@ package struct RemoteIdentitySource: IdentitySource {
 
     package func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? {
         try await rpc.ask(key, for: APIKeyReply.self, within: limit).owner
+    }
+
+    package func owner(of cookie: IntrospectSession) async throws -> SessionReply.Owner? {
+        try await rpc.ask(cookie, for: SessionReply.self, within: limit).owner
     }
 }

@@ -7,15 +7,15 @@ import Values
 /// The knowledge of one process about credentials: signing keys, credentials seen before, revocations. Values only; the
 /// ``Authenticator`` asks auth for what is missing.
 struct IdentityState: Sendable {
-    /// An API key is asked about again after this.
-    static let apiKeyFreshFor: Duration = .seconds(60)
-    /// An API key is used without a new answer of auth for this long after the last one, while the
-    /// last complete snapshot is not older either.
-    static let apiKeyStaleFor: Duration = .seconds(300)
+    /// An API key or a cookie is asked about again after this.
+    static let answerFreshFor: Duration = .seconds(60)
+    /// An API key or a cookie is used without a new answer of auth for this long after the last one,
+    /// while the last complete snapshot is not older either.
+    static let answerStaleFor: Duration = .seconds(300)
     static let refusalFor: Duration = .seconds(5)
-    /// Longer than ``apiKeyStaleFor`` plus the time that an answer can be under way. An answer that
-    /// its key's revocation overtook is never believed.
-    static let revokedKeyFor: Duration = .seconds(400)
+    /// Longer than ``answerStaleFor`` plus the time that an answer can be under way. An answer that its
+    /// credential's revocation overtook is never believed.
+    static let revokedFor: Duration = .seconds(400)
     /// An unknown key id is asked about once in this time: a flood of made-up ids costs one question.
     static let keysCooldown: Duration = .seconds(30)
     /// A snapshot is asked for again after this.
@@ -30,7 +30,7 @@ struct IdentityState: Sendable {
 
     enum Finding: Equatable {
         case known(Principal)
-        /// An API key that is used while auth is asked about it again.
+        /// An API key or a cookie that is used while auth is asked about it again.
         case stale(Principal)
         case refused(Refusal)
         /// Auth has to be asked. `missesSnapshot`: a new snapshot may answer for the credential.
@@ -44,11 +44,15 @@ struct IdentityState: Sendable {
         var expiresAt: Int64
     }
 
-    private struct APIKeyEntry: Sendable {
+    /// The answer of auth about an API key or a cookie.
+    struct Answer: Sendable {
         var principal: Principal
-        var id: APIKeyID
-        var asked: Asked
         var expiresAt: Instant?
+    }
+
+    private struct AnswerEntry: Sendable {
+        var answer: Answer
+        var asked: Asked
     }
 
     /// The moment of a question to auth. The answer knows of every event before it.
@@ -79,7 +83,7 @@ struct IdentityState: Sendable {
     /// The time at which auth began to read the last complete snapshot, by the clock of auth.
     private var syncReadAt: Instant?
     private var tokens = BoundedCache<SHA256Digest, TokenEntry>(countMax: 100_000)
-    private var apiKeys = BoundedCache<SHA256Digest, APIKeyEntry>(countMax: 100_000)
+    private var answers = BoundedCache<SHA256Digest, AnswerEntry>(countMax: 200_000)
     private var refusals = BoundedCache<SHA256Digest, MonotonicInstant>(countMax: 20_000)
     private var revokedSessions = ExpiringMap<SessionID, Void, Instant>(countMax: 1_000_000)
     private var revokedKeys = ExpiringMap<APIKeyID, Void, MonotonicInstant>(countMax: 100_000)
@@ -111,19 +115,28 @@ struct IdentityState: Sendable {
         changedUsers[user].map { asked.changes < $0.number } ?? false
     }
 
-    mutating func findAPIKey(_ digest: SHA256Digest, now: Moment) -> Finding {
-        if let entry = apiKeys.value(for: digest) {
-            if revokedKeys.contains(entry.id) { return .refused(.revoked) }
-            if let expiresAt = entry.expiresAt, now.wall >= expiresAt { return .refused(.expired) }
-            if hasChanged(entry.principal.userID, since: entry.asked) { return .unknown(missesSnapshot: false) }
+    mutating func findAnswer(_ digest: SHA256Digest, now: Moment) -> Finding {
+        if let entry = answers.value(for: digest) {
+            let principal = entry.answer.principal
+            if isRevoked(principal.kind) { return .refused(.revoked) }
+            if let expiresAt = entry.answer.expiresAt, now.wall >= expiresAt { return .refused(.expired) }
+            if hasChanged(principal.userID, since: entry.asked) { return .unknown(missesSnapshot: false) }
             let now = now.monotonic
-            if entry.asked.gaps == gaps, now < entry.asked.at + Self.apiKeyFreshFor { return .known(entry.principal) }
-            guard now < entry.asked.at + Self.apiKeyStaleFor else { return .unknown(missesSnapshot: false) }
-            guard let synced, !hasGap, now < synced.at + Self.apiKeyStaleFor else { return .unknown(missesSnapshot: true) }
-            return .stale(entry.principal)
+            if entry.asked.gaps == gaps, now < entry.asked.at + Self.answerFreshFor { return .known(principal) }
+            guard now < entry.asked.at + Self.answerStaleFor else { return .unknown(missesSnapshot: false) }
+            guard let synced, !hasGap, now < synced.at + Self.answerStaleFor else { return .unknown(missesSnapshot: true) }
+            return .stale(principal)
         }
         if let until = refusals.value(for: digest), now.monotonic < until { return .refused(.invalid) }
         return .unknown(missesSnapshot: false)
+    }
+
+    private func isRevoked(_ kind: Principal.Kind) -> Bool {
+        switch kind {
+        case .apiKey(let id): revokedKeys.contains(id)
+        case .session(let id): revokedSessions.contains(id)
+        case .service: false
+        }
     }
 
     /// True once per cooldown; the caller then asks auth.
@@ -148,22 +161,18 @@ struct IdentityState: Sendable {
         return .known(principal)
     }
 
-    mutating func learn(_ id: APIKeyID, owner: APIKeyReply.Owner?, digest: SHA256Digest, asked: Asked, now: Moment) -> Finding {
-        guard let owner else {
-            apiKeys.remove(digest)
+    /// Keeps an answer of auth; nil for a credential that is not valid.
+    mutating func learn(_ answer: Answer?, digest: SHA256Digest, asked: Asked, now: Moment) -> Finding {
+        guard let answer else {
+            answers.remove(digest)
             refusals.insert(now.monotonic + Self.refusalFor, for: digest)
             return .refused(.invalid)
         }
-        guard !revokedKeys.contains(id) else { return .refused(.revoked) }
+        if isRevoked(answer.principal.kind) { return .refused(.revoked) }
         // The answer may be older than the change: auth has to be asked again.
-        if hasChanged(owner.userID, since: asked) { return .unknown(missesSnapshot: false) }
-        let principal = Principal(
-            userID: owner.userID, kind: .apiKey(id), roles: owner.roles, scopes: owner.scopes, plan: owner.plan, keyLimits: owner.limits)
-        apiKeys.insert(
-            APIKeyEntry(
-                principal: principal, id: id, asked: asked, expiresAt: owner.expiresAt),
-            for: digest)
-        return .known(principal)
+        if hasChanged(answer.principal.userID, since: asked) { return .unknown(missesSnapshot: false) }
+        answers.insert(AnswerEntry(answer: answer, asked: asked), for: digest)
+        return .known(answer.principal)
     }
 
     /// The question that begins the next snapshot.
@@ -198,11 +207,11 @@ struct IdentityState: Sendable {
     }
 
     mutating func revoke(_ session: SessionRevoked, now: Moment) {
-        revokedSessions.insert(session.sessionID, until: session.tokensExpireAt, now: now.wall)
+        revokedSessions.insert(session.sessionID, until: max(session.tokensExpireAt, now.wall + Self.revokedFor), now: now.wall)
     }
 
     mutating func revoke(_ key: APIKeyID, now: Moment) {
-        revokedKeys.insert(key, until: now.monotonic + Self.revokedKeyFor, now: now.monotonic)
+        revokedKeys.insert(key, until: now.monotonic + Self.revokedFor, now: now.monotonic)
     }
 
     /// Learns that a user has changed. Ignores a message that is not newer than the last one about the

@@ -4,7 +4,7 @@ package import Values
 /// The caller of a request, with what a service needs to decide.
 package struct Principal: Sendable, Hashable {
     package enum Kind: Sendable, Hashable {
-        /// A person who signed in; the access token is the session's.
+        /// A person who signed in, by an access token or by the cookie of a browser.
         case session(SessionID)
         case apiKey(APIKeyID)
         /// One of our own servers, by name.
@@ -22,10 +22,16 @@ package struct Principal: Sendable, Hashable {
     package var keyLimits: SpendingLimits?
     /// The time of the last sign-in, in seconds since 1970. Nil for a credential that is no session.
     package var authenticatedAt: Int64?
+    /// The language of the user's pages (BCP 47). Nil unless a cookie names the caller.
+    package var locale: String?
+    /// The time zone of the user's pages (IANA). Nil unless a cookie names the caller.
+    package var timeZone: String?
+    /// Makes the CSRF tokens of the user's pages. Nil unless a cookie names the caller.
+    package var csrf: CSRFKey?
 
     package init(
         userID: UserID, kind: Kind, roles: [String], scopes: [String], plan: String, keyLimits: SpendingLimits? = nil,
-        authenticatedAt: Int64? = nil
+        authenticatedAt: Int64? = nil, locale: String? = nil, timeZone: String? = nil, csrf: CSRFKey? = nil
     ) {
         self.userID = userID
         self.kind = kind
@@ -34,6 +40,9 @@ package struct Principal: Sendable, Hashable {
         self.plan = plan
         self.keyLimits = keyLimits
         self.authenticatedAt = authenticatedAt
+        self.locale = locale
+        self.timeZone = timeZone
+        self.csrf = csrf
     }
 
     package var accountID: AccountID { AccountID(userID) }

@@ -28,6 +28,10 @@ struct AccessPageTests {
             "| credential, scope | the same; a restricted key must have the scope | 401, 403 `insufficient_scope` |",
             "| service | a service token, which names the user that pays | 401, 403 `insufficient_scope`, 400 without a user |",
             "| admin | an administrator who signed in; no API key, no service token | 401, 403 `admin_required` |", "",
+            "A session is an access token, or the cookie of a browser. Pages and `/api/*` accept the cookie, if the request has no",
+            "`Authorization` and no `x-api-key`. With another method than GET or HEAD the request needs the CSRF token of its page",
+            "(header `x-csrf-token`, or field `csrf_token` of a form) and an `Origin` equal to that of `PUBLIC_URL`; without",
+            "`Origin`, `Sec-Fetch-Site: same-origin`. Else 403 `csrf_failed`.", "",
             "Rate classes: `credentials` proves or changes an identity, `polls` waits for one, `calls` calls a model, `general` is the rest.",
         ]
         for service in RouteTables.services where !service.rows.isEmpty { lines += table("`\(service.name)`", service.rows) }

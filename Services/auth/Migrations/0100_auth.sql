@@ -7,6 +7,8 @@ CREATE TABLE users (
     full_name     text        NULL CONSTRAINT users_full_name_length CHECK (length(full_name) <= 200),
     role          text        NOT NULL CONSTRAINT users_role CHECK (role IN ('user', 'admin')),
     plan          text        NOT NULL,
+    locale        text        NOT NULL DEFAULT 'en' CONSTRAINT users_locale_length CHECK (length(locale) BETWEEN 2 AND 35),
+    time_zone     text        NOT NULL DEFAULT 'UTC' CONSTRAINT users_time_zone_length CHECK (length(time_zone) BETWEEN 1 AND 64),
     active        boolean     NOT NULL DEFAULT true,
     token_version bigint      NOT NULL DEFAULT 0,
     created_at    timestamptz NOT NULL,
@@ -41,7 +43,9 @@ CREATE TABLE session (
     revoked_at          timestamptz NULL,
     ip                  text        NULL,
     network             text        NULL,  -- the IPv4 address or the IPv6 /64 of the sign-in
-    user_agent          text        NULL
+    user_agent          text        NULL,
+    -- SHA-256 of the secret in a browser's cookie; NULL for a session without a cookie.
+    cookie_sha256       bytea       NULL CONSTRAINT session_cookie_length CHECK (octet_length(cookie_sha256) = 32)
 );
 
 CREATE INDEX session_of_user ON session (user_id) WHERE revoked_at IS NULL;

@@ -15,6 +15,10 @@ struct IdentityAnswers: IdentitySource {
 
     func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? { try await keys.owner(of: key) }
 
+    func owner(of cookie: IntrospectSession) async throws -> SessionReply.Owner? {
+        try await CookieSessions(pool: pool, clock: clock).owner(of: cookie)
+    }
+
     /// Returns the published keys, and the first revocations and changes that the question asks for.
     ///
     /// Sessions and users count for the life of a token, and for ten minutes at least, as API keys do:

@@ -204,7 +204,7 @@ package struct SigningKeysReply: Message {
 }
 
 extension JSONObject {
-    fileprivate func strings(_ name: String) throws -> [String] {
+    func strings(_ name: String) throws -> [String] {
         try array(name).map { value in
             guard case .string(let text) = value else { throw MessageError(field: name, expected: "an array of strings") }
             return text

@@ -87,6 +87,21 @@ import Values
         }
     }
 
+    @Test func `another service asks about a cookie, and refuses it after the sign-out`() async throws {
+        try await withOtherService { auth, other in
+            let member = try await auth.register()
+            let text = try await auth.giveCookie(to: member.session)
+            let principal = try await other.principal(cookie: text)
+            #expect(principal.userID == member.id)
+            #expect(principal.kind == .session(member.session))
+            #expect((principal.locale, principal.timeZone, principal.plan) == ("en", "UTC", "free"))
+            #expect(principal.authenticatedAt == auth.clock.now.seconds)
+            let out = try await auth.ask("POST", "/api/auth/logout", token: member.accessToken)
+            #expect(out.status == 204)
+            try await until("the cookie is refused") { (try? await other.principal(cookie: text)) == nil }
+        }
+    }
+
     @Test(arguments: [
         (#"{"name":"k"}"#, nil), (#"{"name":"k","limit":30}"#, SpendingLimits(monthly: Credits(whole: 30))),
         (#"{"name":"k","limit":null,"daily_limit":1.5}"#, SpendingLimits(daily: Credits(nano: 1_500_000_000))),
@@ -183,6 +198,12 @@ private final class OtherService: Sendable {
     func principal(_ credential: String) async throws -> Principal {
         try await Task(executorPreference: loop) { [authenticator] in
             try await authenticator.principal(["authorization": "Bearer \(credential)"])
+        }.value
+    }
+
+    func principal(cookie text: String) async throws -> Principal {
+        try await Task(executorPreference: loop) { [authenticator] in
+            try await authenticator.principal(["cookie": "__Host-session=\(text)"], cookie: .accepted)
         }.value
     }
 

@@ -384,4 +384,5 @@ private final class KnownKeys: IdentitySource, @unchecked Sendable {
         SigningKeysReply(keys: [], revokedSessions: [], revokedAPIKeys: [], readAt: .now())
     }
     func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? { owners[key.apiKeyID] }
+    func owner(of cookie: IntrospectSession) async throws -> SessionReply.Owner? { nil }
 }

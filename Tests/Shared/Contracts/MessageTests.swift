@@ -154,6 +154,19 @@ struct MessageTests {
                     userID: user, roles: [], scopes: [], plan: "pro", expiresAt: nil, limits: SpendingLimits(monthly: Credits(nano: 30)))),
             #"{"active":true,"user_id":"0190b5a0-0000-7000-8000-000000000001","roles":[],"scopes":[],"plan":"pro","limits":{"monthly":30}}"#
         ),
+        (
+            IntrospectSession(sessionID: session, secretSHA256: "00ff"),
+            #"{"session_id":"0190b5a0-0000-7000-8000-000000000051","secret_sha256":"00ff"}"#
+        ),
+        (SessionReply(owner: nil), #"{"active":false}"#),
+        (
+            SessionReply(
+                owner: .init(
+                    userID: user, sessionID: session, roles: ["user"], plan: "free", locale: "th", timeZone: "Asia/Bangkok",
+                    authenticatedAt: Instant(microseconds: 5), expiresAt: Instant(microseconds: 6))),
+            #"{"active":true,"user_id":"0190b5a0-0000-7000-8000-000000000001","session_id":"0190b5a0-0000-7000-8000-000000000051","#
+                + #""roles":["user"],"plan":"free","locale":"th","time_zone":"Asia/Bangkok","authenticated_at":5,"expires_at":6}"#
+        ),
         (QuerySigningKeys(), "{}"),
         (
             QuerySigningKeys(

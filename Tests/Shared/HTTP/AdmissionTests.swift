@@ -56,6 +56,28 @@ struct AdmissionTests {
         #expect(try await server().say(Self.head("POST /private", "\(field)Content-Length: 10\r\n"), within: 5_000).statuses == [401])
     }
 
+    @Test(arguments: [
+        ("/private", "Cookie: a=b; sid=x\r\n", [100]), ("/private", "Cookie: a=b\r\nCookie: sid=x\r\n", [100]),
+        ("/private", "Cookie: xsid=x; sid2=x\r\n", [401]), ("/v1/private", "Cookie: sid=x\r\n", [401]),
+    ])
+    func `the cookie of the gate is a credential where the row accepts it`(path: String, cookie: String, statuses: [Int]) async throws {
+        let client = try await server().client()
+        client.send(Self.head("POST \(path)", "\(cookie)Expect: 100-continue\r\nContent-Length: 4\r\n"))
+        client.read { !$0.statuses.isEmpty }
+        #expect(client.statuses == statuses)
+    }
+
+    @Test(arguments: [("POST", 403), ("GET", 200)])
+    func `a request with a cookie that changes something needs its proof`(method: String, status: Int) async throws {
+        let client = try await server().client()
+        client.send(Self.head("\(method) /private", "Cookie: sid=unproven\r\nContent-Length: 0\r\n"))
+        client.read { !$0.statuses.isEmpty }
+        #expect(client.statuses == [status])
+        client.send(Self.head("\(method) /private", "Cookie: sid=proven\r\nContent-Length: 0\r\n"))
+        client.read { $0.statuses.count == 2 }
+        #expect(client.statuses == [status, 200])
+    }
+
     @Test func `the refusal has the shape of its route`() async throws {
         let text = try await server().say(Self.head("POST /shaped?batch=1"), within: 5_000).text
         #expect(text.contains(#"[{"error":{"message""#) && text.contains(#""path":"shaped","reason":"invalid_api_key""#))
@@ -323,12 +345,15 @@ private struct AdmissionDoor: HTTPDoor {
         Route(.post, ["/exchange"], access: .credential(), exchange: AdmissionDoor.exchange),
         Route(.post, ["/service"], access: .service, AdmissionDoor.count),
         Route(.get, ["/private"], access: .credential(), AdmissionDoor.count),
+        Route(.post, ["/v1/private"], access: .credential(), AdmissionDoor.count),
     ]
 
     var gate: CallerGate<String> {
         CallerGate(
-            known: { _, headers throws(Problem) in
-                let caller = headers.string(for: "x-api-key") ?? headers.string(for: "authorization")
+            cookieName: "sid",
+            known: { demand, headers throws(Problem) in
+                let cookie = demand.cookie == .ignored ? nil : headers.cookie("sid").map { String(decoding: $0, as: UTF8.self) }
+                let caller = headers.string(for: "x-api-key") ?? headers.string(for: "authorization") ?? cookie
                 if caller == "poor" { throw .insufficientScope("llm") }
                 return ["unknown", ""].contains(caller) ? nil : caller
             },
@@ -338,6 +363,9 @@ private struct AdmissionDoor: HTTPDoor {
                 checks.yield(answer)
                 guard (try? await answer.value()) == true else { throw .tokenRevoked }
                 return "checked"
+            },
+            prove: { caller, _, _ throws(Problem) in
+                if caller == "unproven" { throw .csrfFailed("No proof.", param: "csrf_token") }
             })
     }
 

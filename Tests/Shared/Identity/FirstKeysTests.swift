@@ -43,4 +43,5 @@ private final class LateKeys: IdentitySource {
     }
 
     func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? { nil }
+    func owner(of cookie: IntrospectSession) async throws -> SessionReply.Owner? { nil }
 }

@@ -80,13 +80,13 @@ import Values
         let principal = try known(state)
         let asked = state.asking(now: now)
         state.change(owner.userID, to: 1, now: now)
-        #expect(state.findAPIKey(digest, now: now) == .unknown(missesSnapshot: false))
+        #expect(state.findAnswer(digest, now: now) == .unknown(missesSnapshot: false))
         // An answer to a question from before the change.
         #expect(state.learn(asked: asked, keyID, owner: owner, digest: digest, now: now) == .unknown(missesSnapshot: false))
-        #expect(state.findAPIKey(digest, now: now) == .unknown(missesSnapshot: false))
+        #expect(state.findAnswer(digest, now: now) == .unknown(missesSnapshot: false))
         #expect(state.learn(keyID, owner: owner, digest: digest, now: now) == .known(principal))
         state.change(owner.userID, to: 1, now: now)
-        #expect(state.findAPIKey(digest, now: now) == .known(principal))
+        #expect(state.findAnswer(digest, now: now) == .known(principal))
     }
 
     private func snapshot(_ keys: [SigningKeysReply.Key] = [], revoked: [APIKeyID] = [], hasMore: Bool = false) -> SigningKeysReply {
@@ -107,21 +107,21 @@ import Values
         let state = Subject()
         let principal = try known(state)
         #expect(principal.kind == .apiKey(keyID))
-        #expect(state.findAPIKey(digest, now: now + .seconds(59)) == .known(principal))
-        #expect(state.findAPIKey(digest, now: now + .seconds(60)) == .stale(principal))
-        #expect(state.findAPIKey(digest, now: now + .seconds(299)) == .stale(principal))
+        #expect(state.findAnswer(digest, now: now + .seconds(59)) == .known(principal))
+        #expect(state.findAnswer(digest, now: now + .seconds(60)) == .stale(principal))
+        #expect(state.findAnswer(digest, now: now + .seconds(299)) == .stale(principal))
         state.learn(snapshot(), askedAt: now + .seconds(299), now: now + .seconds(299))
-        #expect(state.findAPIKey(digest, now: now + .seconds(300)) == .unknown(missesSnapshot: false))
+        #expect(state.findAnswer(digest, now: now + .seconds(300)) == .unknown(missesSnapshot: false))
     }
 
     @Test func `an API key is not used without a snapshot of the last five minutes`() throws {
         let state = Subject()
         let principal = try known(state)
         _ = state.learn(keyID, owner: owner, digest: digest, now: now + .seconds(200))
-        #expect(state.findAPIKey(digest, now: now + .seconds(299)) == .stale(principal))
-        #expect(state.findAPIKey(digest, now: now + .seconds(300)) == .unknown(missesSnapshot: true))
+        #expect(state.findAnswer(digest, now: now + .seconds(299)) == .stale(principal))
+        #expect(state.findAnswer(digest, now: now + .seconds(300)) == .unknown(missesSnapshot: true))
         state.learn(snapshot(), askedAt: now + .seconds(300), now: now + .seconds(300))
-        #expect(state.findAPIKey(digest, now: now + .seconds(301)) == .stale(principal))
+        #expect(state.findAnswer(digest, now: now + .seconds(301)) == .stale(principal))
     }
 
     @Test func `after a time without events an API key is used only once a later snapshot has come`() throws {
@@ -129,27 +129,27 @@ import Values
         let principal = try known(state)
         let asked = state.asking(now: now + .milliseconds(500))
         state.noteGap()
-        #expect(state.findAPIKey(digest, now: now + .seconds(2)) == .unknown(missesSnapshot: true))
+        #expect(state.findAnswer(digest, now: now + .seconds(2)) == .unknown(missesSnapshot: true))
         // Asked for before the events could be heard, and answered after.
         state.learn(snapshot(), asked: asked, now: now + .seconds(2))
-        #expect(state.findAPIKey(digest, now: now + .seconds(2)) == .unknown(missesSnapshot: true))
+        #expect(state.findAnswer(digest, now: now + .seconds(2)) == .unknown(missesSnapshot: true))
         state.learn(snapshot(), askedAt: now + .seconds(2), now: now + .seconds(2))
-        #expect(state.findAPIKey(digest, now: now + .seconds(2)) == .stale(principal))
+        #expect(state.findAnswer(digest, now: now + .seconds(2)) == .stale(principal))
         _ = state.learn(keyID, owner: owner, digest: digest, now: now + .seconds(3))
-        #expect(state.findAPIKey(digest, now: now + .seconds(3)) == .known(principal))
+        #expect(state.findAnswer(digest, now: now + .seconds(3)) == .known(principal))
     }
 
     @Test func `a missing number lets no API key be used until a snapshot that is asked for later`() throws {
         let state = Subject()
         let principal = try known(state)
         #expect(state.hear(1, now: now) == .complete)
-        #expect(state.findAPIKey(digest, now: now) == .known(principal))
+        #expect(state.findAnswer(digest, now: now) == .known(principal))
         let asked = state.asking(now: now)
         #expect(state.hear(3, now: now) == .gap)
         state.learn(snapshot(), asked: asked, now: now)
-        #expect(state.findAPIKey(digest, now: now) == .unknown(missesSnapshot: true))
+        #expect(state.findAnswer(digest, now: now) == .unknown(missesSnapshot: true))
         state.learn(snapshot(), askedAt: now, now: now)
-        #expect(state.findAPIKey(digest, now: now) == .stale(principal))
+        #expect(state.findAnswer(digest, now: now) == .stale(principal))
     }
 
     @Test func `revocations are stale thirty seconds after the last event or snapshot, and with a gap whatever comes`() {
@@ -173,14 +173,14 @@ import Values
         let later = Moment(wall: now.wall + .seconds(-3_600), monotonic: now.monotonic + .milliseconds(1))
         state.learn(snapshot(), askedAt: later, now: later)
         guard case .known(let principal) = state.learn(keyID, owner: owner, digest: digest, now: later) else { throw NotLearnt() }
-        #expect(state.findAPIKey(digest, now: later) == .known(principal))
+        #expect(state.findAnswer(digest, now: later) == .known(principal))
     }
 
     @Test func `a key that a snapshot names as revoked is refused`() throws {
         let state = Subject()
         _ = try known(state)
         state.learn(snapshot(revoked: [keyID]), askedAt: now + .seconds(1), now: now + .seconds(1))
-        #expect(state.findAPIKey(digest, now: now + .seconds(1)) == .refused(.revoked))
+        #expect(state.findAnswer(digest, now: now + .seconds(1)) == .refused(.revoked))
     }
 
     @Test func `an answer that more answers follow names revoked keys and is no snapshot`() throws {
@@ -189,9 +189,9 @@ import Values
         state.noteGap()
         let later = now + .seconds(2)
         state.learn(snapshot(revoked: [APIKeyID(rawValue: "klmnopqrst")], hasMore: true), askedAt: later, now: later)
-        #expect(state.findAPIKey(digest, now: later) == .unknown(missesSnapshot: true))
+        #expect(state.findAnswer(digest, now: later) == .unknown(missesSnapshot: true))
         state.learn(snapshot(), askedAt: later, now: later)
-        #expect(state.findAPIKey(digest, now: later) == .stale(principal))
+        #expect(state.findAnswer(digest, now: later) == .stale(principal))
         let other = APIKeyID(rawValue: "klmnopqrst")
         #expect(state.learn(other, owner: owner, digest: sha256("other"), now: later) == .refused(.revoked))
     }
@@ -208,15 +208,15 @@ import Values
     @Test func `a refused API key is refused for five seconds without asking`() {
         let state = Subject()
         #expect(state.learn(keyID, owner: nil, digest: digest, now: now) == .refused(.invalid))
-        #expect(state.findAPIKey(digest, now: now + .seconds(4)) == .refused(.invalid))
-        #expect(state.findAPIKey(digest, now: now + .seconds(5)) == .unknown(missesSnapshot: false))
+        #expect(state.findAnswer(digest, now: now + .seconds(4)) == .refused(.invalid))
+        #expect(state.findAnswer(digest, now: now + .seconds(5)) == .unknown(missesSnapshot: false))
     }
 
     @Test func `an answer that its key's revocation overtook is not used`() {
         let state = Subject()
         state.revoke(keyID, now: now)
         #expect(state.learn(keyID, owner: owner, digest: digest, now: now) == .refused(.revoked))
-        #expect(state.findAPIKey(digest, now: now) == .unknown(missesSnapshot: false))
+        #expect(state.findAnswer(digest, now: now) == .unknown(missesSnapshot: false))
     }
 
     @Test func `an API key that expires while cached is refused on time`() {
@@ -224,7 +224,7 @@ import Values
         var owner = owner
         owner.expiresAt = now.wall + .seconds(10)
         _ = state.learn(keyID, owner: owner, digest: digest, now: now)
-        #expect(state.findAPIKey(digest, now: now + .seconds(10)) == .refused(.expired))
+        #expect(state.findAnswer(digest, now: now + .seconds(10)) == .refused(.expired))
     }
 
     @Test func `signing keys are asked for once in thirty seconds`() {
@@ -278,7 +278,7 @@ private final class Subject {
     var question: QuerySigningKeys { state.question }
     var keys: [String: ES256PublicKey] { state.keys }
     func findToken(_ digest: SHA256Digest, now: Moment) -> IdentityState.Finding { state.findToken(digest, now: now) }
-    func findAPIKey(_ digest: SHA256Digest, now: Moment) -> IdentityState.Finding { state.findAPIKey(digest, now: now) }
+    func findAnswer(_ digest: SHA256Digest, now: Moment) -> IdentityState.Finding { state.findAnswer(digest, now: now) }
     func mayAskForKeys(now: Moment) -> Bool { state.mayAskForKeys(now: now) }
     @discardableResult
     func learn(_ claims: AccessTokenClaims, digest: SHA256Digest) -> IdentityState.Finding { state.learn(claims, digest: digest) }
@@ -288,7 +288,13 @@ private final class Subject {
     func learn(asked: IdentityState.Asked, _ id: APIKeyID, owner: APIKeyReply.Owner?, digest: SHA256Digest, now: Moment)
         -> IdentityState.Finding
     {
-        state.learn(id, owner: owner, digest: digest, asked: asked, now: now)
+        let answer = owner.map { owner in
+            IdentityState.Answer(
+                principal: Principal(
+                    userID: owner.userID, kind: .apiKey(id), roles: owner.roles, scopes: owner.scopes, plan: owner.plan),
+                expiresAt: owner.expiresAt)
+        }
+        return state.learn(answer, digest: digest, asked: asked, now: now)
     }
     func learn(_ answer: SigningKeysReply, askedAt: Moment, now: Moment) { learn(answer, asked: state.asking(now: askedAt), now: now) }
     /// Learns an answer, which completes a snapshot unless more follow.

@@ -28,6 +28,7 @@ final class ScriptedSource: IdentitySource {
         var pair = ES256KeyPair.generate()
         var retired: [ES256KeyPair] = []
         var owners: [APIKeyID: (digest: String, owner: APIKeyReply.Owner)] = [:]
+        var sessions: [SessionID: (digest: String, owner: SessionReply.Owner)] = [:]
         var revoked: [SessionRevoked] = []
         var revokedKeys: [APIKeyID] = []
         var changed: [UserChanged] = []
@@ -84,6 +85,16 @@ final class ScriptedSource: IdentitySource {
         let (key, text) = APIKey.make()
         let owner = APIKeyReply.Owner(userID: .make(), roles: ["user"], scopes: [], plan: "free", expiresAt: nil)
         state.withLock { $0.owners[key.id] = (key.secretDigest.hexadecimal, owner) }
+        return text
+    }
+
+    /// Adds the session of a browser. Returns the text of its cookie.
+    func addSession(_ id: SessionID = .make(), user: UserID = .make(), clock: ManualClock) -> String {
+        let (cookie, text) = SessionCookie.make(for: id)
+        let owner = SessionReply.Owner(
+            userID: user, sessionID: id, roles: ["user"], plan: "free", locale: "th", timeZone: "Asia/Bangkok", authenticatedAt: clock.now,
+            expiresAt: clock.now + .seconds(86_400))
+        state.withLock { $0.sessions[id] = (cookie.secretDigest.hexadecimal, owner) }
         return text
     }
 
@@ -144,6 +155,14 @@ final class ScriptedSource: IdentitySource {
         try await ask()
         return state.withLock { state in
             guard let known = state.owners[key.apiKeyID], known.digest == key.secretSHA256 else { return nil }
+            return known.owner
+        }
+    }
+
+    func owner(of cookie: IntrospectSession) async throws -> SessionReply.Owner? {
+        try await ask()
+        return state.withLock { state in
+            guard let known = state.sessions[cookie.sessionID], known.digest == cookie.secretSHA256 else { return nil }
             return known.owner
         }
     }

@@ -136,4 +136,5 @@ private struct NobodyIsThere: IdentitySource {
     struct Absent: Error {}
     func signingKeys(_ question: QuerySigningKeys) async throws -> SigningKeysReply { throw Absent() }
     func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? { throw Absent() }
+    func owner(of cookie: IntrospectSession) async throws -> SessionReply.Owner? { throw Absent() }
 }

@@ -60,7 +60,7 @@ final class RouteServer: @unchecked Sendable {
         let routes = Routes(
             store: ledger.store, runner: ledger.runner, auditor: Auditor(pool: ledger.pool, log: silent),
             slots: slots, settingSlots: settingSlots,
-            gate: CallerGate(known: { _ in nil }, identify: { [self] headers throws(Problem) in try principal(headers) }),
+            gate: CallerGate(known: { _, _ in nil }, identify: { [self] headers, _ throws(Problem) in try principal(headers) }),
             topUpURL: "http://gateway/billing", log: log)
         let router = routes.router
         let server = HTTPServer(
