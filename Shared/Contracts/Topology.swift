@@ -57,7 +57,8 @@ package enum Topology {
     /// The bindings of each replica's exclusive queue: the events that every replica must get. Each key
     /// is a prefix and `.#`.
     package static let revocations = [
-        Binding(authEvents, "apikey.revoked.#"), Binding(authEvents, "session.revoked.#"), Binding(authEvents, "user.changed.#"),
+        Binding(authEvents, "apikey.created.#"), Binding(authEvents, "apikey.revoked.#"), Binding(authEvents, "session.revoked.#"),
+        Binding(authEvents, "user.changed.#"),
         Binding(authEvents, "revocations.heartbeat.#"),
     ]
 

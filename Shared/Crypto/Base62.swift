@@ -13,6 +13,17 @@ package enum Base62 {
         }
     }
 
+    /// Returns the number that up to ten digits write; nil for more digits, or another character.
+    package static func number(_ digits: some Collection<UInt8>) -> UInt64? {
+        guard digits.count <= 10 else { return nil }
+        var number: UInt64 = 0
+        for digit in digits {
+            guard let value = value(of: digit) else { return nil }
+            number = number * 62 + UInt64(value)
+        }
+        return number
+    }
+
     /// `count` characters, each uniform: 5.95 bits apiece.
     package static func random(_ count: Int) -> String {
         var out: [UInt8] = []

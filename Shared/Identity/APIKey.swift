@@ -9,6 +9,7 @@ package struct APIKey: Sendable {
     package let id: APIKeyID
     /// SHA-256 of the secret part: all that is stored, and all that travels.
     package let secretDigest: SHA256Digest
+    package var fingerprint: APIKeyFingerprint { APIKeyFingerprint(secretSHA256: secretDigest.bytes) }
     /// The end of the secret, which the owner may see again.
     package let last4: String
 

@@ -180,7 +180,15 @@ package final class Authenticator: Sendable {
     private func introspect(_ text: [UInt8], _ kind: CredentialKind, _ digest: SHA256Digest) async throws(Problem) -> IdentityState.Finding
     {
         guard let credential = Self.opaque(text, kind) else { return .refused(.invalid) }
+        if case .apiKey(let key) = credential, let finding = await screen(key) { return finding }
         return try await introspections.finding(for: credential, digest)
+    }
+
+    /// Returns the refusal of a key that does not exist, or nil to ask auth about it.
+    private func screen(_ key: APIKey) async -> IdentityState.Finding? {
+        let finding = state.withLock { $0.screen(key, now: clock()) }
+        guard case .unknown(missesSnapshot: true) = finding, await snapshots.refresh() else { return finding }
+        return state.withLock { $0.screen(key, now: clock()) }
     }
 
     private func refresh(_ text: [UInt8], _ kind: CredentialKind, _ digest: SHA256Digest) {
@@ -198,6 +206,7 @@ package final class Authenticator: Sendable {
 
     // MARK: Revocations
 
+    package func learn(_ key: APIKeyCreated) { state.withLock { $0.learn(key) } }
     package func revoke(_ session: SessionRevoked) { state.withLock { $0.revoke(session, now: clock()) } }
     package func revoke(_ key: APIKeyRevoked) { state.withLock { $0.revoke(key.apiKeyID, now: clock()) } }
     package func learn(_ change: UserChanged) { state.withLock { $0.learn(change, now: clock()) } }

@@ -16,6 +16,8 @@ struct IdentityState: Sendable {
     /// Longer than ``answerStaleFor`` plus the time that an answer can be under way. An answer that its
     /// credential's revocation overtook is never believed.
     static let revokedFor: Duration = .seconds(400)
+    /// The most questions a second about API keys that are not known to exist.
+    static let unknownKeysPerSecond = 50
     /// An unknown key id is asked about once in this time: a flood of made-up ids costs one question.
     static let keysCooldown: Duration = .seconds(30)
     /// A snapshot is asked for again after this.
@@ -87,6 +89,8 @@ struct IdentityState: Sendable {
     private var refusals = BoundedCache<SHA256Digest, MonotonicInstant>(countMax: 20_000)
     private var revokedSessions = ExpiringMap<SessionID, Void, Instant>(countMax: 1_000_000)
     private var revokedKeys = ExpiringMap<APIKeyID, Void, MonotonicInstant>(countMax: 100_000)
+    private var existingKeys = APIKeyTable()
+    private var unknownKeys = QuestionBudget(perSecond: unknownKeysPerSecond)
     private var changedUsers = ExpiringMap<UserID, UserChange, MonotonicInstant>(countMax: 1_000_000)
     private var changes: UInt64 = 0
 
@@ -136,6 +140,18 @@ struct IdentityState: Sendable {
         case .apiKey(let id): revokedKeys.contains(id)
         case .session(let id): revokedSessions.contains(id)
         case .service: false
+        }
+    }
+
+    /// Decides whether auth is asked about an API key that no answer is known of.
+    /// - Returns: a refusal, or nil to ask. Unknown if only a snapshot tells which keys exist.
+    mutating func screen(_ key: APIKey, now: Moment) -> Finding? {
+        if revokedKeys.contains(key.id) { return .refused(.revoked) }
+        switch existingKeys.match(key) {
+        case .found: return nil
+        case .wrongSecret: return .refused(.invalid)
+        case .unknown where synced == nil: return .unknown(missesSnapshot: true)
+        case .unknown: return unknownKeys.take(now: now.monotonic) ? nil : .refused(.invalid)
         }
     }
 
@@ -189,6 +205,7 @@ struct IdentityState: Sendable {
             read[key.keyID] = publicKey
         }
         if !read.isEmpty { keys = read }
+        for key in snapshot.createdAPIKeys { existingKeys.insert(key) }
         for session in snapshot.revokedSessions { revoke(session, now: now) }
         for key in snapshot.revokedAPIKeys { revoke(key, now: now) }
         for user in snapshot.changedUsers { learn(user, now: now) }
@@ -210,7 +227,10 @@ struct IdentityState: Sendable {
         revokedSessions.insert(session.sessionID, until: max(session.tokensExpireAt, now.wall + Self.revokedFor), now: now.wall)
     }
 
+    mutating func learn(_ key: APIKeyCreated) { existingKeys.insert(key) }
+
     mutating func revoke(_ key: APIKeyID, now: Moment) {
+        existingKeys.remove(key)
         revokedKeys.insert(key, until: now.monotonic + Self.revokedFor, now: now.monotonic)
     }
 

@@ -83,6 +83,9 @@ final class RevocationFeed: Sendable {
         case SessionRevoked.name:
             let session = try SessionRevoked(reading: delivery.body)
             state.withLock { $0.revoke(session, now: clock()) }
+        case APIKeyCreated.name:
+            let key = try APIKeyCreated(reading: delivery.body)
+            state.withLock { $0.learn(key) }
         case APIKeyRevoked.name:
             let key = try APIKeyRevoked(reading: delivery.body)
             state.withLock { $0.revoke(key.apiKeyID, now: clock()) }

@@ -1,3 +1,5 @@
+import Text
+
 /// An identity that crosses services. Each is its own type, so that two ids cannot be swapped at a call site.
 package protocol TypedID: Hashable, Comparable, Sendable, LosslessStringConvertible {
     var rawValue: UUIDv7 { get }
@@ -59,4 +61,26 @@ package struct APIKeyID: Hashable, Sendable, CustomStringConvertible {
     package let rawValue: String
     package init(rawValue: String) { self.rawValue = rawValue }
     package var description: String { rawValue }
+}
+
+/// The first 8 bytes of the SHA-256 of an API key's secret. They tell a made-up key from a real one, and
+/// say nothing about a secret of 190 random bits.
+package struct APIKeyFingerprint: Hashable, Sendable {
+    private let rawValue: UInt64
+
+    /// - Parameter secretSHA256: 32 bytes.
+    package init(secretSHA256 digest: [UInt8]) { rawValue = digest.prefix(8).reduce(0) { $0 << 8 | UInt64($1) } }
+
+    /// Reads 16 lower-case digits.
+    package init?(hexadecimal text: String) {
+        guard let bytes = Hex.bytes(text), bytes.count == 8 else { return nil }
+        self.init(secretSHA256: bytes)
+    }
+
+    package var hexadecimal: String {
+        String(unsafeUninitializedCapacity: 16) { output in
+            Hex.write(rawValue, digits: 16, to: output, at: 0)
+            return 16
+        }
+    }
 }

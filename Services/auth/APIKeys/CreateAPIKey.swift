@@ -1,6 +1,7 @@
 import Contracts
 import Crypto
 import Identity
+import Outbox
 import Postgres
 import Values
 
@@ -39,6 +40,8 @@ extension APIKeys {
             case nil: break
             }
             guard count.first ?? 0 < Self.perUserMax else { return .tooMany }
+            try await Outbox.add(
+                APIKeyCreated(apiKeyID: key.id, fingerprint: key.fingerprint), orderingKey: key.id.description, in: transaction)
             try await transaction.commit(
                 InsertAPIKey(record: record, secretSHA256: key.secretDigest.bytes, userID: user, sessionID: session),
                 AuditRecord(event: .apiKeyCreated, userID: user, subject: key.id.description, client: client, now: now))

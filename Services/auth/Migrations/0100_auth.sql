@@ -85,6 +85,7 @@ CREATE TABLE api_key (
     revoked_at         timestamptz NULL
 );
 
+CREATE INDEX api_key_created ON api_key (created_at);
 CREATE INDEX api_key_of_user ON api_key (user_id) WHERE revoked_at IS NULL;
 CREATE INDEX api_key_revoked ON api_key (revoked_at) WHERE revoked_at IS NOT NULL;
 

@@ -32,17 +32,31 @@ struct IdentityAnswers: IdentitySource {
         }
         let countMax = SigningKeysReply.pageMax
         let answerLife: Duration = .seconds(540)
-        let (sessions, apiKeys, users) = try await pool.withConnection { connection in
-            try await connection.pipeline(
+        let (sessions, apiKeys, users, created) = try await pool.withConnection { connection in
+            let created = try await createdAPIKeys(question, now: now, limit: countMax, on: connection)
+            let revoked = try await connection.pipeline(
                 RevokedSessions(since: since(max(tokenLife, answerLife)), after: question.afterSession, limit: countMax),
                 RevokedAPIKeys(since: since(answerLife), after: question.afterAPIKey, limit: countMax),
                 ChangedUsers(since: since(max(tokenLife, answerLife)), after: question.afterUser, limit: countMax))
+            return (revoked.0, revoked.1, revoked.2, created)
         }
         return SigningKeysReply(
             keys: keyring.published.map { id, key in
                 SigningKeysReply.Key(keyID: id, x: Base64.url.encode(key.x), y: Base64.url.encode(key.y))
             },
             revokedSessions: sessions.map { revocations.event(of: $0.id, at: $0.revokedAt) }, revokedAPIKeys: apiKeys,
-            changedUsers: users, readAt: now, hasMore: [sessions.count, apiKeys.count, users.count].contains(countMax))
+            changedUsers: users, createdAPIKeys: created, readAt: now,
+            hasMore: [sessions.count, apiKeys.count, users.count, created.count].contains(countMax))
+    }
+
+    /// Reads the first API keys that the question asks for, before the revocations: a key that is
+    /// revoked meanwhile is among these.
+    private func createdAPIKeys(
+        _ question: QuerySigningKeys, now: Instant, limit: Int, on connection: PostgresConnection
+    ) async throws -> [APIKeyCreated] {
+        guard let since = question.revokedSince else {
+            return try await connection.query(ExistingAPIKeys(now: now, after: question.afterCreatedAPIKey, limit: limit))
+        }
+        return try await connection.query(CreatedAPIKeys(since: since + .seconds(-60), after: question.afterCreatedAPIKey, limit: limit))
     }
 }

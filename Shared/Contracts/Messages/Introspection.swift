@@ -90,25 +90,30 @@ package struct QuerySigningKeys: Message {
 
     /// The ``SigningKeysReply/readAt`` of the asker's last snapshot; nil asks for everything that still matters.
     package var revokedSince: Instant?
-    /// The last session, API key and user that the asker has from the answers before.
+    /// The last session, revoked API key, user and created API key that the asker has from the answers
+    /// before.
     package var afterSession: SessionID?
     package var afterAPIKey: APIKeyID?
     package var afterUser: UserID?
+    package var afterCreatedAPIKey: APIKeyID?
 
     package init(
-        revokedSince: Instant? = nil, afterSession: SessionID? = nil, afterAPIKey: APIKeyID? = nil, afterUser: UserID? = nil
+        revokedSince: Instant? = nil, afterSession: SessionID? = nil, afterAPIKey: APIKeyID? = nil, afterUser: UserID? = nil,
+        afterCreatedAPIKey: APIKeyID? = nil
     ) {
         self.revokedSince = revokedSince
         self.afterSession = afterSession
         self.afterAPIKey = afterAPIKey
         self.afterUser = afterUser
+        self.afterCreatedAPIKey = afterCreatedAPIKey
     }
 
     /// Returns the question that asks for what follows an answer to this one.
     package func following(_ answer: SigningKeysReply) -> QuerySigningKeys {
         QuerySigningKeys(
             revokedSince: revokedSince, afterSession: answer.revokedSessions.last?.sessionID ?? afterSession,
-            afterAPIKey: answer.revokedAPIKeys.last ?? afterAPIKey, afterUser: answer.changedUsers.last?.userID ?? afterUser)
+            afterAPIKey: answer.revokedAPIKeys.last ?? afterAPIKey, afterUser: answer.changedUsers.last?.userID ?? afterUser,
+            afterCreatedAPIKey: answer.createdAPIKeys.last?.apiKeyID ?? afterCreatedAPIKey)
     }
 
     package func encode(into json: inout JSONWriter) {
@@ -116,6 +121,7 @@ package struct QuerySigningKeys: Message {
         json.field(optional: "after_session", afterSession?.description)
         json.field(optional: "after_api_key", afterAPIKey?.rawValue)
         json.field(optional: "after_user", afterUser?.description)
+        json.field(optional: "after_created_api_key", afterCreatedAPIKey?.rawValue)
     }
 
     package init(from json: JSONObject) throws {
@@ -123,6 +129,7 @@ package struct QuerySigningKeys: Message {
         afterSession = try json.has("after_session") ? json.id("after_session") : nil
         afterAPIKey = try json.optionalString("after_api_key").map(APIKeyID.init(rawValue:))
         afterUser = try json.has("after_user") ? json.id("after_user") : nil
+        afterCreatedAPIKey = try json.optionalString("after_created_api_key").map(APIKeyID.init(rawValue:))
     }
 }
 
@@ -151,6 +158,8 @@ package struct SigningKeysReply: Message {
     package var revokedSessions: [SessionRevoked]
     package var revokedAPIKeys: [APIKeyID]
     package var changedUsers: [UserChanged]
+    /// The API keys created since the time of the question. All keys that exist, if it has no time.
+    package var createdAPIKeys: [APIKeyCreated]
     /// The time just before the revocations were read, by the clock of auth.
     package var readAt: Instant
     /// True if more follow. ``QuerySigningKeys/following(_:)`` asks for them.
@@ -162,12 +171,13 @@ package struct SigningKeysReply: Message {
 
     package init(
         keys: [Key], revokedSessions: [SessionRevoked] = [], revokedAPIKeys: [APIKeyID] = [], changedUsers: [UserChanged] = [],
-        readAt: Instant, hasMore: Bool = false
+        createdAPIKeys: [APIKeyCreated] = [], readAt: Instant, hasMore: Bool = false
     ) {
         self.keys = keys
         self.revokedSessions = revokedSessions
         self.revokedAPIKeys = revokedAPIKeys
         self.changedUsers = changedUsers
+        self.createdAPIKeys = createdAPIKeys
         self.readAt = readAt
         self.hasMore = hasMore
     }
@@ -187,6 +197,7 @@ package struct SigningKeysReply: Message {
         }
         json.array("revoked_api_keys") { array in for key in revokedAPIKeys { array.string(key.rawValue) } }
         json.array("changed_users") { array in for user in changedUsers { array.object { user.encode(into: &$0) } } }
+        json.array("created_api_keys") { array in for key in createdAPIKeys { array.object { key.encode(into: &$0) } } }
         json.field("read_at", readAt)
         json.field("has_more", hasMore)
     }
@@ -198,6 +209,7 @@ package struct SigningKeysReply: Message {
         revokedSessions = try json.objects("revoked_sessions").map(SessionRevoked.init(from:))
         revokedAPIKeys = try json.strings("revoked_api_keys").map(APIKeyID.init(rawValue:))
         changedUsers = try json.objects("changed_users").map(UserChanged.init(from:))
+        createdAPIKeys = try json.objects("created_api_keys").map(APIKeyCreated.init(from:))
         readAt = try json.instant("read_at")
         hasMore = try json.bool("has_more")
     }

@@ -33,6 +33,30 @@ package struct UserRegistered: Message {
     }
 }
 
+/// An API key was created. Every replica then knows that it exists.
+package struct APIKeyCreated: Message, Hashable {
+    package static let name = "apikey.created.v1"
+    package static let exchange = Topology.authEvents
+
+    package var apiKeyID: APIKeyID
+    package var fingerprint: APIKeyFingerprint
+
+    package init(apiKeyID: APIKeyID, fingerprint: APIKeyFingerprint) { (self.apiKeyID, self.fingerprint) = (apiKeyID, fingerprint) }
+
+    package func encode(into json: inout JSONWriter) {
+        json.field("api_key_id", apiKeyID.rawValue)
+        json.field("fingerprint", fingerprint.hexadecimal)
+    }
+
+    package init(from json: JSONObject) throws {
+        apiKeyID = APIKeyID(rawValue: try json.string("api_key_id"))
+        guard let fingerprint = APIKeyFingerprint(hexadecimal: try json.string("fingerprint")) else {
+            throw MessageError(field: "fingerprint", expected: "16 lower-case hexadecimal digits")
+        }
+        self.fingerprint = fingerprint
+    }
+}
+
 /// An API key stopped being valid; every replica forgets it at once.
 package struct APIKeyRevoked: Message {
     package static let name = "apikey.revoked.v1"

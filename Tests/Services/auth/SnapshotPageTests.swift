@@ -55,6 +55,39 @@ import Values
             #expect(later.changedUsers.isEmpty, "a service that has a snapshot gets later changes only")
         }
     }
+
+    @Test func `a service learns any number of API keys, page by page, and later the new ones`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            let count = SigningKeysReply.pageMax + 1_000
+            try await auth.pool.withConnection { connection in
+                try await connection.script(
+                    """
+                    INSERT INTO api_key (id, user_id, secret_sha256, last4, name, scopes, created_at, created_by_session)
+                    SELECT to_char(n, 'FM0000000000'), '\(member.id)', sha256(n::text::bytea), 'last', 'k', '{llm}', '\(auth.clock.now)',
+                        '\(member.session)'
+                    FROM generate_series(1, \(count)) AS n;
+                    UPDATE api_key SET revoked_at = '\(auth.clock.now)' WHERE id = '0000000001';
+                    UPDATE api_key SET expires_at = '\(auth.clock.now)' WHERE id = '0000000002';
+                    """)
+            }
+            let pages = try await self.pages(auth)
+            #expect(pages[0].createdAPIKeys.count == SigningKeysReply.pageMax)
+            let ids = pages.flatMap(\.createdAPIKeys).map(\.apiKeyID.rawValue)
+            #expect(ids.count == count - 2)
+            #expect(ids.first == "0000000003")
+            #expect(ids == ids.sorted())
+
+            auth.clock.advance(.seconds(3_600))
+            let other = try await auth.register()
+            let text = try await auth.ask("POST", "/api/keys", #"{"name":"new"}"#, token: other.accessToken).string("key")
+            let key = try #require(APIKey(Array(text.utf8)))
+            let later = try await auth.useCases.identities.signingKeys(QuerySigningKeys(revokedSince: auth.clock.now + .seconds(-3_000)))
+            #expect(later.createdAPIKeys == [APIKeyCreated(apiKeyID: key.id, fingerprint: key.fingerprint)])
+            let events = try await auth.outboxCount(APIKeyCreated.name, about: key.id.rawValue)
+            #expect(events == 1)
+        }
+    }
 }
 
 extension AuthUnderTest {

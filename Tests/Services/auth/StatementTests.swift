@@ -76,6 +76,12 @@ import Values
                 #expect(try await transaction.one(LockUser(id: user.id)))
                 try await transaction.execute(
                     InsertAPIKey(record: key, secretSHA256: digest, userID: user.id, sessionID: session.id))
+                let created = [APIKeyCreated(apiKeyID: key.id, fingerprint: APIKeyFingerprint(secretSHA256: digest))]
+                #expect(try await transaction.query(ExistingAPIKeys(now: now + .seconds(-1), after: nil, limit: 10)) == created)
+                #expect(try await transaction.query(ExistingAPIKeys(now: now, after: nil, limit: 10)).isEmpty, "the key has expired")
+                #expect(try await transaction.query(ExistingAPIKeys(now: now, after: key.id, limit: 10)).isEmpty)
+                #expect(try await transaction.query(CreatedAPIKeys(since: now, after: nil, limit: 10)) == created)
+                #expect(try await transaction.query(CreatedAPIKeys(since: now, after: key.id, limit: 10)).isEmpty)
                 #expect(try await transaction.one(CountAPIKeys(userID: user.id)) == 1)
                 #expect(try await transaction.query(ListAPIKeys(userID: user.id)).first?.limits == key.limits)
                 let found = try await transaction.one(FindAPIKey(id: key.id))

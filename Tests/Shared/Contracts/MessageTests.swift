@@ -11,6 +11,9 @@ struct MessageTests {
     static let charge = ChargeID("0190b5a0-0000-7000-8000-0000000000c1")!
     static let session = SessionID("0190b5a0-0000-7000-8000-000000000051")!
 
+    static let created = APIKeyCreated(
+        apiKeyID: APIKeyID(rawValue: "abcdefghij"), fingerprint: APIKeyFingerprint(hexadecimal: "00ff00ff00ff00ff")!)
+
     static let callFacts = CallFacts(
         model: "sim-fast", provider: "openai", usage: [.input: 12, .output: 34], isEstimated: false, end: .completed,
         priceVersion: 3, costPicoUSD: 148_000_000, operation: "conversations.sendMessage",
@@ -129,6 +132,7 @@ struct MessageTests {
                 userID: user, email: "a@example.com", plan: "free", registeredAt: Instant(microseconds: 1_763_596_800_000_000)),
             #"{"user_id":"0190b5a0-0000-7000-8000-000000000001","email":"a@example.com","plan":"free","registered_at":1763596800000000}"#
         ),
+        (created, #"{"api_key_id":"abcdefghij","fingerprint":"00ff00ff00ff00ff"}"#),
         (APIKeyRevoked(apiKeyID: APIKeyID(rawValue: "abcdefghij")), #"{"api_key_id":"abcdefghij"}"#),
         (
             SessionRevoked(sessionID: session, tokensExpireAt: Instant(microseconds: 5)),
@@ -171,19 +175,20 @@ struct MessageTests {
         (
             QuerySigningKeys(
                 revokedSince: Instant(microseconds: 6), afterSession: session, afterAPIKey: APIKeyID(rawValue: "abcdefghij"),
-                afterUser: user),
+                afterUser: user, afterCreatedAPIKey: APIKeyID(rawValue: "klmnopqrst")),
             #"{"revoked_since":6,"after_session":"0190b5a0-0000-7000-8000-000000000051","after_api_key":"abcdefghij","#
-                + #""after_user":"0190b5a0-0000-7000-8000-000000000001"}"#
+                + #""after_user":"0190b5a0-0000-7000-8000-000000000001","after_created_api_key":"klmnopqrst"}"#
         ),
         (
             SigningKeysReply(
                 keys: [.init(keyID: "k", x: "eA", y: "eQ")],
                 revokedSessions: [SessionRevoked(sessionID: session, tokensExpireAt: Instant(microseconds: 5))],
                 revokedAPIKeys: [APIKeyID(rawValue: "abcdefghij")],
-                changedUsers: [UserChanged(userID: user, tokenVersion: 3, isActive: true)], readAt: Instant(microseconds: 6), hasMore: true),
+                changedUsers: [UserChanged(userID: user, tokenVersion: 3, isActive: true)], createdAPIKeys: [created],
+                readAt: Instant(microseconds: 6), hasMore: true),
             #"{"keys":[{"kid":"k","x":"eA","y":"eQ"}],"revoked_sessions":[{"session_id":"0190b5a0-0000-7000-8000-000000000051","tokens_expire_at":5}],"#
                 + #""revoked_api_keys":["abcdefghij"],"changed_users":[{"user_id":"0190b5a0-0000-7000-8000-000000000001","token_version":3,"active":true}],"#
-                + #""read_at":6,"has_more":true}"#
+                + #""created_api_keys":[{"api_key_id":"abcdefghij","fingerprint":"00ff00ff00ff00ff"}],"read_at":6,"has_more":true}"#
         ),
     ]
 

@@ -140,7 +140,7 @@ import Values
                 return await group.reduce(into: []) { $0.append($1) }
             }
             #expect(answers.allSatisfy { $0 == nil })
-            #expect(source.questions == 1)
+            #expect(source.introspections == 1)
             #expect(authenticator.cached(bearer(text))?.apiKeyID != nil)
         }
     }
@@ -250,12 +250,12 @@ import Values
             let authenticator = authenticator(source, clock: clock)
             let unknown = APIKey.make().text
             for _ in 0..<10 { #expect(await refusal(authenticator, bearer(unknown)) == "invalid_api_key") }
-            #expect(source.questions == 1)
+            #expect(source.introspections == 1)
             #expect(await refusal(authenticator, bearer(String(unknown.dropLast()) + "!")) == "invalid_api_key")
-            #expect(source.questions == 1)
+            #expect(source.introspections == 1)
             clock.advance(.seconds(5))
             #expect(await refusal(authenticator, bearer(unknown)) == "invalid_api_key")
-            #expect(source.questions == 2)
+            #expect(source.introspections == 2)
         }
     }
 

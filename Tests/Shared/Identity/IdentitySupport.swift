@@ -32,6 +32,7 @@ final class ScriptedSource: IdentitySource {
         var revoked: [SessionRevoked] = []
         var revokedKeys: [APIKeyID] = []
         var changed: [UserChanged] = []
+        var created: [APIKeyCreated] = []
         var isAway = false
         var questions = 0
         var snapshots = 0
@@ -44,6 +45,8 @@ final class ScriptedSource: IdentitySource {
     var questions: Int { state.withLock(\.questions) }
     /// The questions for a snapshot among all questions.
     var snapshots: Int { state.withLock(\.snapshots) }
+    /// The questions about API keys and cookies among all questions.
+    var introspections: Int { state.withLock { $0.questions - $0.snapshots } }
     var isAway: Bool {
         get { state.withLock(\.isAway) }
         set { state.withLock { $0.isAway = newValue } }
@@ -84,7 +87,10 @@ final class ScriptedSource: IdentitySource {
     func addKey() -> String {
         let (key, text) = APIKey.make()
         let owner = APIKeyReply.Owner(userID: .make(), roles: ["user"], scopes: [], plan: "free", expiresAt: nil)
-        state.withLock { $0.owners[key.id] = (key.secretDigest.hexadecimal, owner) }
+        state.withLock { state in
+            state.owners[key.id] = (key.secretDigest.hexadecimal, owner)
+            state.created.append(APIKeyCreated(apiKeyID: key.id, fingerprint: key.fingerprint))
+        }
         return text
     }
 
@@ -147,7 +153,7 @@ final class ScriptedSource: IdentitySource {
                     .init(keyID: key.thumbprint, x: Base64.url.encode(key.x), y: Base64.url.encode(key.y))
                 },
                 revokedSessions: state.revoked, revokedAPIKeys: state.revokedKeys, changedUsers: state.changed,
-                readAt: .init(microseconds: 0))
+                createdAPIKeys: state.created, readAt: .init(microseconds: 0))
         }
     }
 
