@@ -302,6 +302,12 @@ BEGIN
 END
 $$;
 
+-- Adds two numbers. A sum that would leave 64 bits stays at their end.
+CREATE FUNCTION saturating_add(a bigint, b bigint) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT a + greatest(least(b, 9223372036854775807 - greatest(a, 0)), '-9223372036854775808' - least(a, 0))
+$$;
+
 -- Ends a transaction whose statement did not touch what it must have touched.
 CREATE FUNCTION expect_rows(what text, actual bigint, expected bigint) RETURNS void
 LANGUAGE plpgsql AS $$

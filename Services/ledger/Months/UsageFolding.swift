@@ -70,10 +70,8 @@ struct FoldQuarter: Statement {
                 SELECT account_id, $1 - interval '15 minutes', type, model, operation, entries, credits, overage, unit, quantity
                 FROM folded
                 ON CONFLICT (account_id, quarter, type, model, operation, unit) DO UPDATE
-                SET entries = sum.entries + excluded.entries,
-                    credits = least(greatest(sum.credits::numeric + excluded.credits, -9223372036854775808), 9223372036854775807)::bigint,
-                    overage = least(sum.overage::numeric + excluded.overage, 9223372036854775807)::bigint,
-                    quantity = sum.quantity + excluded.quantity
+                SET entries = sum.entries + excluded.entries, credits = saturating_add(sum.credits, excluded.credits),
+                    overage = saturating_add(sum.overage, excluded.overage), quantity = saturating_add(sum.quantity, excluded.quantity)
             )
         SELECT count(*) FROM folded
         """

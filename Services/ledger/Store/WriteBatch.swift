@@ -88,10 +88,8 @@ struct WriteBatch: Statement {
                 SELECT \(usageColumns.rows)
                 ON CONFLICT (account_id, quarter, type, model, operation, unit) DO UPDATE
                 -- Nothing that is only added up for people may keep a charge from being written.
-                SET entries = sum.entries + excluded.entries,
-                    credits = least(greatest(sum.credits::numeric + excluded.credits, -9223372036854775808), 9223372036854775807)::bigint,
-                    overage = least(sum.overage::numeric + excluded.overage, 9223372036854775807)::bigint,
-                    quantity = least(sum.quantity::numeric + excluded.quantity, 9223372036854775807)::bigint
+                SET entries = sum.entries + excluded.entries, credits = saturating_add(sum.credits, excluded.credits),
+                    overage = saturating_add(sum.overage, excluded.overage), quantity = saturating_add(sum.quantity, excluded.quantity)
             )
         SELECT
             expect_rows('accounts changed', (SELECT count(*) FROM changed), $\(accountCount)),

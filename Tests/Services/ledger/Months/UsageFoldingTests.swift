@@ -97,6 +97,25 @@ struct NightlyFoldingTests {
     }
 }
 
+@Suite(.database(schema: "ledger", migrations: "Shared/Outbox/Migrations", "Services/ledger/Migrations"))
+struct FullSumsFoldingTests {
+    @Test func `a folded sum stops at the end of 64 bits`() async throws {
+        try await withLedgers { ledgers in
+            let pool = ledgers[0].pool
+            try await pool.script(
+                """
+                INSERT INTO usage_15m (account_id, quarter, type, model, operation, entries, credits, overage, unit, quantity)
+                SELECT '\(AccountID.make())', quarter, 'usage', '', '', 1, least, greatest, 'image', greatest
+                FROM (VALUES ('2025-10-20 10:00Z'::timestamptz), ('2025-10-20 10:15Z')) AS quarters (quarter),
+                    (VALUES ('-9223372036854775808'::bigint, 9223372036854775807)) AS ends (least, greatest)
+                """)
+            let second = try #require(Instant("2025-10-20T10:15:00Z"))
+            #expect(try await pool.one(FoldQuarter(quarter: second, rowsMax: 9)) == 1)
+            #expect(try await pool.one(DeleteFullSums()) == 1)
+        }
+    }
+}
+
 extension UsageSums {
     /// The sums with their units in order.
     fileprivate var text: String { "\(entries) \(credits) \(overage) \(units.sorted { $0.key < $1.key })" }
@@ -153,4 +172,17 @@ extension StoreUnderTest {
 private struct ReadQuarters: Statement {
     typealias Output = Instant
     static let sql = "SELECT quarter FROM usage_15m ORDER BY quarter, type, model"
+}
+
+private struct DeleteFullSums: Statement {
+    typealias Output = Int64
+    static let sql = """
+        WITH
+            deleted AS (
+                DELETE FROM usage_15m
+                WHERE credits = '-9223372036854775808' AND overage = 9223372036854775807 AND quantity = 9223372036854775807
+                RETURNING 1
+            )
+        SELECT count(*) FROM deleted
+        """
 }
