@@ -14,20 +14,22 @@ struct UsageOffJournal: JournalCheck {
         SELECT
             account_id, NULL::uuid, NULL::bigint,
             format(
-                'quarter %s type %s model "%s" operation "%s" unit "%s": entries, credits, overage and quantity are %s, journal has %s',
-                quarter, type, model, operation, unit,
-                CASE WHEN u.entries IS NULL THEN 'none' ELSE concat_ws(' ', u.entries, u.credits, u.overage, u.quantity) END,
-                CASE WHEN j.entries IS NULL THEN 'none' ELSE concat_ws(' ', j.entries, j.credits, j.overage, j.quantity) END)
+                'quarter %s type %s model "%s" operation "%s" unit "%s": '
+                    || 'entries, credits, overage, input, output and quantity are %s, journal has %s',
+                quarter, type, model, operation, unit, coalesce(array_to_string(u.sums, ' '), 'none'),
+                coalesce(array_to_string(j.sums, ' '), 'none'))
         FROM (
-            SELECT account_id, quarter, type, model, operation, unit, entries, credits, overage, quantity
+            SELECT
+                account_id, quarter, type, model, operation, unit,
+                ARRAY[entries, credits, overage, input, output, quantity]::numeric[] AS sums
             FROM usage_15m
             WHERE quarter >= $1
         ) AS u
         FULL JOIN (
             SELECT
                 account_id, CASE WHEN second.entries IS NULL THEN date_bin('30 minutes', j.quarter, 'epoch') ELSE j.quarter END AS quarter,
-                type, model, operation, unit, sum(j.entries) AS entries, sum(j.credits) AS credits, sum(j.overage) AS overage,
-                sum(j.quantity) AS quantity
+                type, model, operation, unit,
+                ARRAY[sum(j.entries), sum(j.credits), sum(j.overage), sum(j.input), sum(j.output), sum(j.quantity)] AS sums
             FROM (
                 SELECT
                     account_id, date_bin('15 minutes', decided_at, 'epoch') AS quarter,
@@ -35,16 +37,18 @@ struct UsageOffJournal: JournalCheck {
                     CASE WHEN kind IN (3, 5, 6, 7) THEN 'usage' WHEN kind = 27 THEN 'expiry' ELSE journal_kind(kind) END AS type,
                     left(coalesce(metadata ->> 'model', ''), 200) AS model, left(coalesce(metadata ->> 'operation', ''), 200) AS operation,
                     part.unit, sum(part.entries) AS entries, sum(part.credits) AS credits, sum(part.overage) AS overage,
-                    sum(part.quantity) AS quantity
+                    sum(part.input) AS input, sum(part.output) AS output, sum(part.quantity) AS quantity
                 FROM journal
                 CROSS JOIN LATERAL (
                     SELECT
                         '' AS unit, 1 AS entries, posted_delta AS credits,
-                        CASE WHEN kind IN (3, 5, 6, 7) THEN greatest(requested - amount, 0) ELSE 0 END AS overage, 0::bigint AS quantity
+                        CASE WHEN kind IN (3, 5, 6, 7) THEN greatest(requested - amount, 0) ELSE 0 END AS overage,
+                        coalesce((metadata -> 'usage' ->> 'input')::bigint, 0) AS input,
+                        coalesce((metadata -> 'usage' ->> 'output')::bigint, 0) AS output, 0::bigint AS quantity
                     UNION ALL
-                    SELECT key, 0, 0, 0, value::bigint
+                    SELECT key, 0, 0, 0, 0, 0, value::bigint
                     FROM jsonb_each_text(coalesce(metadata -> 'usage', '{}'))
-                    WHERE value::bigint > 0
+                    WHERE key NOT IN ('input', 'output') AND value::bigint > 0
                 ) AS part
                 WHERE decided_at >= $1 AND status = 0 AND (kind IN (3, 5, 6, 7) OR posted_delta <> 0)
                 GROUP BY 1, 2, 3, 4, 5, 6, 7
@@ -56,7 +60,7 @@ struct UsageOffJournal: JournalCheck {
             ) AS second USING (account_id, second_quarter, type, model, operation, unit)
             GROUP BY 1, 2, 3, 4, 5, 6
         ) AS j USING (account_id, quarter, type, model, operation, unit)
-        WHERE (u.entries, u.credits, u.overage, u.quantity) IS DISTINCT FROM (j.entries, j.credits, j.overage, j.quantity)
+        WHERE u.sums IS DISTINCT FROM j.sums
         """
 }
 

@@ -38,7 +38,6 @@ struct UsageRow: Equatable, Sendable {
     /// The change of the balance: negative for spending.
     var credits: Credits = .zero
     var overage: Credits = .zero
-    /// Each unit is a row of its own in the table.
     var units: [MeteredUnit: Int64] = [:]
 
     static let quarter: Int64 = 900_000_000

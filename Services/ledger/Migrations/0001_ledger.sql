@@ -119,18 +119,21 @@ CREATE TABLE key_spending (
 
 -- The sums of a quarter of an hour. A quarter that is older than 40 days and lies before every
 -- checkpoint of the audit is folded into its half-hour. Days consist of half-hours in all time zones
--- but three.
+-- but three. A unit has a row of its own, which costs a settlement about 4 µs of CPU. Nearly every
+-- call has the units `input` and `output`, so these two are columns of the row of the entries.
 CREATE TABLE usage_15m (
     account_id uuid        NOT NULL,
     quarter    timestamptz NOT NULL,             -- start of the quarter, or of the half-hour
     type       text        NOT NULL,
     model      text        NOT NULL,             -- '': none
     operation  text        NOT NULL,             -- '': none
-    entries    bigint      NOT NULL,             -- 0 in the row of a unit, as are the next two
+    entries    bigint      NOT NULL,             -- 0 in the row of a unit, as are the next four
     credits    bigint      NOT NULL,             -- change of the balance: below zero for usage
     overage    bigint      NOT NULL,             -- used and not collected
-    unit       text        NOT NULL DEFAULT '',  -- '': the row of the entries
-    quantity   bigint      NOT NULL DEFAULT 0,   -- of the unit
+    input      bigint      NOT NULL DEFAULT 0,   -- quantity of the unit `input`
+    output     bigint      NOT NULL DEFAULT 0,   -- quantity of the unit `output`
+    unit       text        NOT NULL DEFAULT '',  -- '': the row of the entries, else any other unit
+    quantity   bigint      NOT NULL DEFAULT 0,   -- of the other unit
     CONSTRAINT usage_15m_once PRIMARY KEY (account_id, quarter, type, model, operation, unit)
 ) WITH (fillfactor = 70);
 

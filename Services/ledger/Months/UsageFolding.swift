@@ -62,16 +62,19 @@ struct FoldQuarter: Statement {
             folded AS (
                 DELETE FROM usage_15m
                 WHERE quarter = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM usage_15m WHERE quarter = $1 LIMIT $2))
-                RETURNING account_id, type, model, operation, entries, credits, overage, unit, quantity
+                RETURNING account_id, type, model, operation, entries, credits, overage, input, output, unit, quantity
             ),
             added AS (
                 INSERT INTO usage_15m AS sum (
-                    account_id, quarter, type, model, operation, entries, credits, overage, unit, quantity)
-                SELECT account_id, $1 - interval '15 minutes', type, model, operation, entries, credits, overage, unit, quantity
+                    account_id, quarter, type, model, operation, entries, credits, overage, input, output, unit, quantity)
+                SELECT
+                    account_id, $1 - interval '15 minutes', type, model, operation, entries, credits, overage, input, output, unit,
+                    quantity
                 FROM folded
                 ON CONFLICT (account_id, quarter, type, model, operation, unit) DO UPDATE
                 SET entries = sum.entries + excluded.entries, credits = saturating_add(sum.credits, excluded.credits),
-                    overage = saturating_add(sum.overage, excluded.overage), quantity = saturating_add(sum.quantity, excluded.quantity)
+                    overage = saturating_add(sum.overage, excluded.overage), input = saturating_add(sum.input, excluded.input),
+                    output = saturating_add(sum.output, excluded.output), quantity = saturating_add(sum.quantity, excluded.quantity)
             )
         SELECT count(*) FROM folded
         """

@@ -18,16 +18,19 @@ struct UsageSums: Equatable, Sendable {
     var promptTokens: Int64 { units.reduce(0) { $1.key.isPromptToken ? $0 + $1.value : $0 } }
     var completionTokens: Int64 { units.reduce(0) { $1.key.isCompletionToken ? $0 + $1.value : $0 } }
 
-    /// Sums of rows that are one for each unit (``ofUnits``).
+    /// Sums of rows of ``ofUnits``. The row without a unit has `input` and `output`.
     fileprivate static let columns = """
         coalesce(sum(entries), 0)::bigint AS entries, trim_scale(coalesce(sum(credits), 0) * 0.000000001)::text AS credits,
             trim_scale(coalesce(sum(overage), 0) * 0.000000001)::text AS overage,
-            coalesce(string_agg(unit || '=' || quantity, ' ') FILTER (WHERE unit <> ''), '') AS units
+            concat_ws(
+                ' ', 'input=' || nullif(sum(input), 0), 'output=' || nullif(sum(output), 0),
+                string_agg(unit || '=' || quantity, ' ') FILTER (WHERE unit <> '')) AS units
         """
 
     /// Sums of rows of `usage_15m`, grouped by unit and what else the statement groups by.
     fileprivate static let ofUnits = """
-        unit, sum(entries) AS entries, sum(credits) AS credits, sum(overage) AS overage, sum(quantity) AS quantity
+        unit, sum(entries) AS entries, sum(credits) AS credits, sum(overage) AS overage, sum(input) AS input, sum(output) AS output,
+            sum(quantity) AS quantity
         """
 }
 

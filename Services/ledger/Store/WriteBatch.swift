@@ -52,8 +52,8 @@ struct WriteBatch: Statement {
         [
             Column(id: "account_id", \.key.account), Column("quarter", "timestamptz", \.key.quarter), Column("type", "text", \.key.type),
             Column("model", "text", \.key.model), Column("operation", "text", \.key.operation), Column("entries", "bigint", \.entries),
-            Column("credits", "bigint", \.credits), Column("overage", "bigint", \.overage), Column("unit", "text", \.unit),
-            Column("quantity", "bigint", \.quantity),
+            Column("credits", "bigint", \.credits), Column("overage", "bigint", \.overage), Column("input", "bigint", \.input),
+            Column("output", "bigint", \.output), Column("unit", "text", \.unit), Column("quantity", "bigint", \.quantity),
         ])
 
     /// The positions of the holds that end, and of the numbers of rows that must change.
@@ -89,7 +89,8 @@ struct WriteBatch: Statement {
                 ON CONFLICT (account_id, quarter, type, model, operation, unit) DO UPDATE
                 -- Nothing that is only added up for people may keep a charge from being written.
                 SET entries = sum.entries + excluded.entries, credits = saturating_add(sum.credits, excluded.credits),
-                    overage = saturating_add(sum.overage, excluded.overage), quantity = saturating_add(sum.quantity, excluded.quantity)
+                    overage = saturating_add(sum.overage, excluded.overage), input = saturating_add(sum.input, excluded.input),
+                    output = saturating_add(sum.output, excluded.output), quantity = saturating_add(sum.quantity, excluded.quantity)
             )
         SELECT
             expect_rows('accounts changed', (SELECT count(*) FROM changed), $\(accountCount)),
@@ -110,20 +111,30 @@ struct WriteBatch: Statement {
     var isEmpty: Bool { entries.isEmpty && changes.accounts.isEmpty && changes.holdsPut.isEmpty && changes.holdsDeleted.isEmpty }
 }
 
-/// A row of `usage_15m`: the entries of a quarter, or the quantity of one of their units.
-struct UsageTableRow: Sendable {
+/// A row of `usage_15m`: the entries of a quarter with the units that are columns, or the quantity
+/// of another unit.
+struct UsageTableRow: Equatable, Sendable {
     let key: UsageRow.Key
     var entries: Int64 = 0
     var credits: Credits = .zero
     var overage: Credits = .zero
+    var input: Int64 = 0
+    var output: Int64 = 0
     var unit = ""
     var quantity: Int64 = 0
 }
 
 extension UsageRow {
     var tableRows: [UsageTableRow] {
-        [UsageTableRow(key: key, entries: entries, credits: credits, overage: overage)]
-            + units.map { UsageTableRow(key: key, unit: $0.key.rawValue, quantity: $0.value) }
+        var rows = [UsageTableRow(key: key, entries: entries, credits: credits, overage: overage)]
+        for (unit, quantity) in units {
+            switch unit {
+            case .input: rows[0].input = quantity
+            case .output: rows[0].output = quantity
+            default: rows.append(UsageTableRow(key: key, unit: unit.rawValue, quantity: quantity))
+            }
+        }
+        return rows
     }
 }
 

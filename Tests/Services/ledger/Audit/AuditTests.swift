@@ -267,9 +267,14 @@ extension Damage {
 
     static let sums = [
         usage("entries = entries + 1"), usage("credits = credits - 1"), usage("overage = overage + 1"),
-        usage("quantity = quantity + 1", unit: "input"), usage("quantity = quantity - 1", unit: "output"),
-        usage("unit = 'image'", unit: "input"), usage("model = 'other'"),
+        usage("input = input + 1"), usage("output = output - 1"), usage("input = output, output = input"), usage("quantity = 1"),
+        usage("quantity = quantity + 1", unit: "cached_input"), usage("entries = 1", unit: "cached_input"),
+        usage("input = 1", unit: "cached_input"), usage("unit = 'image'", unit: "cached_input"), usage("model = 'other'"),
         usage("quarter = quarter + interval '15 minutes'"),
+        usage("unit = 'input', quantity = 12", unit: "cached_input"),
+        Damage("a unit that has gone", { "DELETE FROM usage_15m WHERE account_id = '\($0.caller)' AND unit = 'cached_input'" }) {
+            [Named("usage", $0.caller)]
+        },
         Damage("a quarter that has gone", { "DELETE FROM usage_15m WHERE account_id = '\($0.caller)' AND type = 'bonus'" }) {
             [Named("usage", $0.caller)]
         },

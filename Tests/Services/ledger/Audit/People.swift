@@ -113,7 +113,7 @@ struct People: Sendable {
         return Command(
             id: id, account: account, action: settle(amount),
             context: Context(
-                metadata: #"{"model":"\#(model)","operation":"chat","usage":{"input":12,"output":34}}"#,
-                usage: Usage(model: model, operation: "chat", units: [.input: 12, .output: 34])))
+                metadata: #"{"model":"\#(model)","operation":"chat","usage":{"cached_input":56,"input":12,"output":34}}"#,
+                usage: Usage(model: model, operation: "chat", units: [.init(.cachedInput): 56, .input: 12, .output: 34])))
     }
 }

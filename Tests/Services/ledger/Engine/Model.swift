@@ -131,7 +131,10 @@ struct Model {
             let model = chance(1, in: 4) ? nil : "model-\(Int.random(in: 0..<3, using: &random))"
             command.context.usage = Usage(
                 model: model, operation: chance(1, in: 2) ? "chat" : nil,
-                units: [.input: Int64.random(in: 0...99, using: &random), .output: Int64.random(in: 0...99, using: &random)])
+                units: [
+                    .input: Int64.random(in: 0...99, using: &random), .output: Int64.random(in: 0...99, using: &random),
+                    .init(.image): Int64.random(in: 0...2, using: &random),
+                ])
             return command.asking(.settle(amount: amount(0...14)))
         }
     }

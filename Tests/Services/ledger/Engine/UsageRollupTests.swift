@@ -101,6 +101,20 @@ struct UsageRollupTests {
         #expect(ledger.rows("usage").map(\.entries) == [1])
     }
 
+    @Test func `input and output stand in the row of the entries, other units in rows of their own`() {
+        var ledger = Scenario(balance: 10)
+        ledger.do(settle(3), usage: Usage(model: "fast", units: [.input: 1, .output: 2, .init(.image): 4]))
+        ledger.do(settle(4), usage: Usage(model: "fast", units: [.output: 8]))
+        ledger.do(settle(1), usage: Usage(model: "deep"))
+        let rows = ledger.rows("usage").sorted { $0.key.model > $1.key.model }
+        #expect(
+            rows.flatMap(\.tableRows) == [
+                UsageTableRow(key: rows[0].key, entries: 2, credits: credits(-7), input: 1, output: 10),
+                UsageTableRow(key: rows[0].key, unit: "image", quantity: 4),
+                UsageTableRow(key: rows[1].key, entries: 1, credits: credits(-1)),
+            ])
+    }
+
     @Test func `a long name is cut at whole characters`() {
         var ledger = Scenario(balance: 10)
         let name = String(repeating: "\u{0E01}", count: 250)

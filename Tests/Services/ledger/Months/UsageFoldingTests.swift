@@ -36,9 +36,12 @@ struct UsageFoldingTests {
             #expect(try await ledger.findings() == [], "TEST_SEED=\(seed)")
             #expect(try await UsageFolding(pool: ledger.pool).run() == 0, "a second time")
 
-            let damage = "UPDATE usage_15m SET credits = credits - 1 WHERE unit = '' AND quarter = (SELECT min(quarter) FROM usage_15m)"
-            #expect(try await ledger.findings(after: damage) == [], "before the checkpoint")
-            #expect(try await ledger.findings(after: damage, all: true).map(\.check) == ["usage"])
+            let first = "type = 'usage' AND unit = '' AND quarter = (SELECT min(quarter) FROM usage_15m)"
+            for change in ["credits = credits - 1", "input = input + 1", "output = output - 1"] {
+                let damage = "UPDATE usage_15m SET \(change) WHERE \(first)"
+                #expect(try await ledger.findings(after: damage) == [], "before the checkpoint")
+                #expect(try await ledger.findings(after: damage, all: true).map(\.check) == ["usage"], "\(change)")
+            }
         }
     }
 }
@@ -104,8 +107,8 @@ struct FullSumsFoldingTests {
             let pool = ledgers[0].pool
             try await pool.script(
                 """
-                INSERT INTO usage_15m (account_id, quarter, type, model, operation, entries, credits, overage, unit, quantity)
-                SELECT '\(AccountID.make())', quarter, 'usage', '', '', 1, least, greatest, 'image', greatest
+                INSERT INTO usage_15m
+                SELECT '\(AccountID.make())', quarter, 'usage', '', '', 1, least, greatest, greatest, greatest, 'image', greatest
                 FROM (VALUES ('2025-10-20 10:00Z'::timestamptz), ('2025-10-20 10:15Z')) AS quarters (quarter),
                     (VALUES ('-9223372036854775808'::bigint, 9223372036854775807)) AS ends (least, greatest)
                 """)
@@ -129,8 +132,10 @@ extension StoreUnderTest {
         while now < end {
             try await moveClock(to: now)
             let model = ["small", "large"].randomElement(using: &random)
-            let usage = Usage(model: model, operation: "chat", units: [.input: Int64.random(in: 0...9, using: &random), .output: 1])
-            let metadata = #"{"model":"\#(model ?? "")","operation":"chat","usage":{"input":\#(usage.units[.input]),"output":1}}"#
+            let (input, images) = (Int64.random(in: 0...9, using: &random), Int64.random(in: 0...1, using: &random))
+            let usage = Usage(model: model, operation: "chat", units: [.input: input, .output: 1, .init(.image): images])
+            let units = #"{"input":\#(input),"output":1,"image":\#(images)}"#
+            let metadata = #"{"model":"\#(model ?? "")","operation":"chat","usage":\#(units)}"#
             for _ in 0..<Int.random(in: 1...3, using: &random) {
                 _ = try await self.do([
                     Command(
@@ -180,7 +185,8 @@ private struct DeleteFullSums: Statement {
         WITH
             deleted AS (
                 DELETE FROM usage_15m
-                WHERE credits = '-9223372036854775808' AND overage = 9223372036854775807 AND quantity = 9223372036854775807
+                WHERE credits = '-9223372036854775808' AND overage = 9223372036854775807 AND input = overage AND output = overage
+                    AND quantity = overage
                 RETURNING 1
             )
         SELECT count(*) FROM deleted

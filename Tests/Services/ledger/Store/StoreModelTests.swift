@@ -128,7 +128,7 @@ private struct ReadAllLots: Statement {
 
 private struct ReadUsage: Statement {
     static let sql = """
-        SELECT account_id, quarter, type, model, operation, entries, credits, overage, unit, quantity
+        SELECT account_id, quarter, type, model, operation, entries, credits, overage, input, output, unit, quantity
         FROM usage_15m
         """
 
@@ -136,7 +136,9 @@ private struct ReadUsage: Statement {
         let key = try UsageRow.Key(
             account: row.next(), quarter: row.next(), type: row.next(), model: row.next(), operation: row.next())
         var usage = try UsageRow(key: key, entries: row.next(), credits: row.next(), overage: row.next())
+        let (input, output): (Int64, Int64) = try (row.next(), row.next())
         let (unit, quantity): (String, Int64) = try (row.next(), row.next())
+        usage.units = [.input: input, .output: output].filter { $0.value > 0 }
         if let unit = MeteredUnit(rawValue: unit) { usage.units[unit] = quantity }
         return usage
     }

@@ -1,3 +1,4 @@
+import Contracts
 import EventLoop
 import Postgres
 import TestSupport
@@ -146,13 +147,29 @@ struct StoreTests {
     @Test func `full usage sums keep no charge from being written`() async throws {
         try await withLedgers { ledgers in
             let account = try await ledgers[0].account(10)
-            let full =
-                "UPDATE usage_15m SET overage = 9223372036854775807, credits = -9223372036854775808 WHERE type = 'usage' AND unit = ''"
-            try await ledgers[0].do(settle(1), account: account)
-            try await ledgers[0].pool.script("\(full) AND account_id = '\(account)'")
-            #expect(try await ledgers[0].do(settle(20), account: account) == .applied(9))
+            func used(_ amount: Int64) -> Command {
+                Command(
+                    id: .make(), account: account, action: settle(amount),
+                    context: Context(
+                        metadata: #"{"usage":{"image":1,"input":1,"output":1}}"#,
+                        usage: Usage(units: [.init(.image): 1, .input: 1, .output: 1])))
+            }
+            let ofUsage = "account_id = '\(account)' AND type = 'usage'"
+            _ = try await ledgers[0].do([used(1)])
             try await ledgers[0].pool.script(
-                "UPDATE usage_15m SET overage = 11000000000, credits = -10000000000 WHERE account_id = '\(account)' AND type = 'usage'")
+                """
+                UPDATE usage_15m
+                SET overage = 9223372036854775807, credits = -9223372036854775808, input = 9223372036854775807,
+                    output = 9223372036854775807, quantity = 9223372036854775807
+                WHERE \(ofUsage)
+                """)
+            #expect(try await ledgers[0].do([used(20)]) == [.applied(9)])
+            try await ledgers[0].pool.script(
+                """
+                UPDATE usage_15m SET overage = 11000000000, credits = -10000000000, input = 2, output = 2, quantity = 0
+                WHERE \(ofUsage) AND unit = '';
+                UPDATE usage_15m SET overage = 0, credits = 0, input = 0, output = 0, quantity = 2 WHERE \(ofUsage) AND unit = 'image'
+                """)
         }
     }
 
