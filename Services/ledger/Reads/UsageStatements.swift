@@ -4,7 +4,7 @@ import Postgres
 import Values
 
 /// The sums over the quarters of a period. Credits are decimal text, exact at any size: the sum of
-/// all users may be more than 64 bits of nano-credits.
+/// all users may be more than 64 bits of nano-credits. Units and tokens stop at the end of 64 bits.
 struct UsageSums: Equatable, Sendable {
     var entries: Int64 = 0
     /// The change of balances: below zero for usage.
@@ -15,16 +15,25 @@ struct UsageSums: Equatable, Sendable {
 
     static let none = UsageSums()
 
-    var promptTokens: Int64 { units.reduce(0) { $1.key.isPromptToken ? $0 + $1.value : $0 } }
-    var completionTokens: Int64 { units.reduce(0) { $1.key.isCompletionToken ? $0 + $1.value : $0 } }
+    var promptTokens: Int64 { sum(\.isPromptToken) }
+    var completionTokens: Int64 { sum(\.isCompletionToken) }
+
+    private func sum(_ isCounted: (MeteredUnit) -> Bool) -> Int64 {
+        units.reduce(0) { sum, unit in
+            guard isCounted(unit.key) else { return sum }
+            let (next, overflowed) = sum.addingReportingOverflow(unit.value)
+            return overflowed ? .max : next
+        }
+    }
 
     /// Sums of rows of ``ofUnits``. The row without a unit has `input` and `output`.
     fileprivate static let columns = """
         coalesce(sum(entries), 0)::bigint AS entries, trim_scale(coalesce(sum(credits), 0) * 0.000000001)::text AS credits,
             trim_scale(coalesce(sum(overage), 0) * 0.000000001)::text AS overage,
             concat_ws(
-                ' ', 'input=' || nullif(sum(input), 0), 'output=' || nullif(sum(output), 0),
-                string_agg(unit || '=' || quantity, ' ') FILTER (WHERE unit <> '')) AS units
+                ' ', 'input=' || nullif(least(sum(input), 9223372036854775807), 0),
+                'output=' || nullif(least(sum(output), 9223372036854775807), 0),
+                string_agg(unit || '=' || least(quantity, 9223372036854775807), ' ') FILTER (WHERE unit <> '')) AS units
         """
 
     /// Sums of rows of `usage_15m`, grouped by unit and what else the statement groups by.

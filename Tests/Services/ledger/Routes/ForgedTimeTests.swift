@@ -286,6 +286,23 @@ struct ForgedTimeTests {
         }
     }
 
+    @Test func `a report's units and tokens stop at the end of 64 bits`() async throws {
+        try await withUnauditedServer { server in
+            let person = server.person()
+            try await server.tamper(
+                """
+                INSERT INTO usage_15m
+                SELECT '\(person.accountID)', quarter, 'usage', 'm', '', 1, 0, 0, most, 0, 'cached_input', most
+                FROM (VALUES ('2026-09-02 00:00Z'::timestamptz), ('2026-09-02 00:15Z')) AS quarters (quarter),
+                    (VALUES (9223372036854775807)) AS quantities (most)
+                """)
+            let summary = try await server.object("/api/credits/usage/summary?from=2026-09-02&to=2026-09-02", as: person)
+            let usage = try summary.object("usage")
+            #expect(usage.text(of: "prompt_tokens") == "9223372036854775807")
+            #expect(usage.text(of: "units") == #"{"cached_input":9223372036854775807,"input":9223372036854775807}"#)
+        }
+    }
+
     @Test func `sums beyond 64 bits of nano-credits are exact`() async throws {
         try await withUnauditedServer { server in
             let admin = server.person(isAdmin: true)
