@@ -96,6 +96,7 @@ extension Command {
             context: Context(origin) { json in
                 json.field("replica", message.replica)
                 json.field(optional: "api_key_id", message.apiKeyID?.rawValue)
+                json.field(optional: "service", message.service)
             })
     }
 

@@ -105,10 +105,12 @@ package struct CallFacts: Sendable, Hashable {
     /// The feature that asked (`x-operation`).
     package var operation: String?
     package var apiKeyID: APIKeyID?
+    /// The server of ours that called for the user, by name. Nil for a call of the user.
+    package var service: String?
 
     package init(
         model: String, provider: String, usage: UnitQuantities, isEstimated: Bool, end: End, priceVersion: Int64, costPicoUSD: Int64?,
-        operation: String?, apiKeyID: APIKeyID?
+        operation: String?, apiKeyID: APIKeyID?, service: String? = nil
     ) {
         self.model = model
         self.provider = provider
@@ -119,6 +121,7 @@ package struct CallFacts: Sendable, Hashable {
         self.costPicoUSD = costPicoUSD
         self.operation = operation
         self.apiKeyID = apiKeyID
+        self.service = service
     }
 
     package func encode(into json: inout JSONWriter) {
@@ -131,6 +134,7 @@ package struct CallFacts: Sendable, Hashable {
         json.field(optional: "cost_pico_usd", costPicoUSD)
         json.field(optional: "operation", operation)
         json.field(optional: "api_key_id", apiKeyID?.rawValue)
+        json.field(optional: "service", service)
     }
 
     package init(from json: JSONObject) throws {
@@ -144,5 +148,6 @@ package struct CallFacts: Sendable, Hashable {
         guard costPicoUSD ?? 0 >= 0 else { throw MessageError(field: "cost_pico_usd", expected: "0 or more") }
         operation = try json.optionalString("operation")
         apiKeyID = try json.optionalString("api_key_id").map(APIKeyID.init(rawValue:))
+        service = try json.optionalString("service")
     }
 }

@@ -26,10 +26,12 @@ package struct PlaceHold: Message {
     /// The limits of `apiKeyID`, from auth. The ledger knows the account's own limits itself. A key's spending is counted from
     /// its first hold that carries limits.
     package var keyLimits: SpendingLimits?
+    /// The server of ours that calls for the user, by name. Nil for a call of the user.
+    package var service: String?
 
     package init(
         chargeID: ChargeID, accountID: AccountID, amounts: HoldAmounts, takesShare: Bool = false, timeToLiveMilliseconds: Int64,
-        replica: String, apiKeyID: APIKeyID?, keyLimits: SpendingLimits? = nil
+        replica: String, apiKeyID: APIKeyID?, keyLimits: SpendingLimits? = nil, service: String? = nil
     ) {
         self.chargeID = chargeID
         self.accountID = accountID
@@ -39,6 +41,7 @@ package struct PlaceHold: Message {
         self.replica = replica
         self.apiKeyID = apiKeyID
         self.keyLimits = keyLimits
+        self.service = service
     }
 
     package func encode(into json: inout JSONWriter) {
@@ -50,6 +53,7 @@ package struct PlaceHold: Message {
         json.field("replica", replica)
         json.field(optional: "api_key_id", apiKeyID?.rawValue)
         json.field(optional: "key_limits", keyLimits)
+        json.field(optional: "service", service)
     }
 
     package init(from json: JSONObject) throws {
@@ -61,6 +65,7 @@ package struct PlaceHold: Message {
         replica = try json.string("replica")
         apiKeyID = try json.optionalString("api_key_id").map(APIKeyID.init(rawValue:))
         keyLimits = try json.optionalSpendingLimits("key_limits")
+        service = try json.optionalString("service")
     }
 }
 

@@ -44,8 +44,8 @@ struct MessageTests {
                 amounts: HoldAmounts(
                     most: Credits(nano: 5_000), usual: Credits(nano: 2_000), least: Credits(nano: 1_000), isLastQuestion: true),
                 takesShare: true, timeToLiveMilliseconds: 60_000, replica: "llm-proxy-1", apiKeyID: APIKeyID(rawValue: "abcdefghij"),
-                keyLimits: SpendingLimits(daily: Credits(nano: 1), monthly: Credits(nano: 30))),
-            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_usual":2000,"minimum_amount":1000,"is_last_question":true,"takes_share":true,"time_to_live_ms":60000,"replica":"llm-proxy-1","api_key_id":"abcdefghij","key_limits":{"daily":1,"monthly":30}}"#
+                keyLimits: SpendingLimits(daily: Credits(nano: 1), monthly: Credits(nano: 30)), service: "web-gateway"),
+            #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":5000,"amount_usual":2000,"minimum_amount":1000,"is_last_question":true,"takes_share":true,"time_to_live_ms":60000,"replica":"llm-proxy-1","api_key_id":"abcdefghij","key_limits":{"daily":1,"monthly":30},"service":"web-gateway"}"#
         ),
         (
             extend(account),
@@ -84,9 +84,9 @@ struct MessageTests {
                     chargeID: charge, accountID: account, amount: .zero,
                     call: CallFacts(
                         model: "m", provider: "p", usage: [MeteredUnit(rawValue: "image:hd")!: 1], isEstimated: true, end: .providerError,
-                        priceVersion: 4, costPicoUSD: 0, operation: nil, apiKeyID: nil), lease: charge),
+                        priceVersion: 4, costPicoUSD: 0, operation: nil, apiKeyID: nil, service: "web-gateway"), lease: charge),
             ]),
-            #"{"items":[{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":4255000,"call":{"model":"sim-fast","provider":"openai","usage":{"input":12,"output":34},"estimated":false,"end":"completed","price_version":3,"cost_pico_usd":148000000,"operation":"conversations.sendMessage","api_key_id":"abcdefghij"}},{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":0,"lease":"0190b5a0-0000-7000-8000-0000000000c1","call":{"model":"m","provider":"p","usage":{"image:hd":1},"estimated":true,"end":"provider_error","price_version":4,"cost_pico_usd":0}}]}"#
+            #"{"items":[{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":4255000,"call":{"model":"sim-fast","provider":"openai","usage":{"input":12,"output":34},"estimated":false,"end":"completed","price_version":3,"cost_pico_usd":148000000,"operation":"conversations.sendMessage","api_key_id":"abcdefghij"}},{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001","amount":0,"lease":"0190b5a0-0000-7000-8000-0000000000c1","call":{"model":"m","provider":"p","usage":{"image:hd":1},"estimated":true,"end":"provider_error","price_version":4,"cost_pico_usd":0,"service":"web-gateway"}}]}"#
         ),
         (
             PurchaseFulfilled(

@@ -197,6 +197,29 @@ struct MessagesTests {
         }
     }
 
+    @Test func `the entries of a server's call name the server, and its usage counts for the user`() async throws {
+        try await withBrokeredLedgers { peers, _, ledgers in
+            let (account, id) = (AccountID.make(), ChargeID.make())
+            try await peers.grant(10, account: account)
+            try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
+            let hold = PlaceHold(
+                chargeID: id, accountID: account, amounts: HoldAmounts(most: credits(2), usual: credits(2), least: credits(2)),
+                timeToLiveMilliseconds: 60_000, replica: "llm-proxy-1", apiKeyID: nil, service: "web-gateway")
+            #expect(try await peers.ask(hold, HoldReply.self, id: id.description, within: .seconds(10)).status == .granted)
+            var call = CallFacts.sample
+            (call.service, call.operation) = ("web-gateway", "tests.service")
+            try await peers.send(SettleCharges([SettleCharge(chargeID: id, accountID: account, amount: credits(1), call: call)]))
+            try await until("the charge is settled") { try await peers.balance(of: account).posted == credits(9) }
+            let names = try await ledgers[0].ledger.pool.withConnection { try await $0.query(ReadServices(charge: id)) }
+            #expect(names == ["web-gateway", "web-gateway"])
+            let usage = try await ledgers[0].ledger.pool.withConnection { try await $0.query(ReadOperations(account: account)) }
+            #expect(usage == ["sim-fast tests.service"])
+            let record = try await peers.ask(
+                QueryCharge(chargeID: id, accountID: account), ChargeReply.self, id: MessageID.make().description, within: .seconds(10))
+            #expect(record.call == call)
+        }
+    }
+
     @Test func `a hold is decided with any timestamp of its message`() async throws {
         try await withBrokeredLedgers { peers, _, _ in
             let account = AccountID.make()
@@ -251,4 +274,24 @@ private struct ReadFlow: Statement {
     let conversation: ConversationID
     static let sql = "SELECT type || ' ' || trace_id FROM v_journal WHERE conversation_id = $1 ORDER BY at"
     func bind(_ parameters: inout Parameters) { parameters.append(conversation) }
+}
+
+/// Reads the server that each entry of a charge names.
+private struct ReadServices: Statement {
+    typealias Output = String
+    let charge: ChargeID
+    static let sql = "SELECT coalesce(metadata ->> 'service', '') FROM journal WHERE charge_id = $1 ORDER BY step"
+    func bind(_ parameters: inout Parameters) { parameters.append(charge) }
+}
+
+/// Reads the models and operations by which the usage of an account is summed up.
+private struct ReadOperations: Statement {
+    typealias Output = String
+    let account: AccountID
+    static let sql = """
+        SELECT model || ' ' || operation
+        FROM usage_15m
+        WHERE account_id = $1 AND type = 'usage' AND unit = ''
+        """
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
 }
