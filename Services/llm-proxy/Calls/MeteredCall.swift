@@ -313,7 +313,8 @@ final class MeteredCall: @unchecked Sendable {
             usage: settlement.usage.metered,
             isEstimated: settlement.isEstimated, end: settlement.end,
             priceVersion: model.price.version, costPicoUSD: model.price.cost(of: settlement.usage)?.value,
-            operation: services.shared.operations.recorded(operation, of: principal.accountID, at: .now()), apiKeyID: principal.apiKeyID)
+            operation: services.shared.operations.recorded(operation, of: principal.accountID, at: .now()), apiKeyID: principal.apiKeyID,
+            service: principal.service)
     }
 
     private func note(_ settlement: CallState.Settlement) {

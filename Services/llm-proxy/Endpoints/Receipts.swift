@@ -79,6 +79,7 @@ extension JSONWriter {
         field("price_version", call.priceVersion)
         field("operation", call.operation)
         field("api_key_id", call.apiKeyID?.rawValue)
+        field("service", call.service)
     }
 
     /// Writes a decimal, exact to the pico-dollar.

@@ -77,7 +77,7 @@ struct LedgerClient: Sendable {
         let question = PlaceHold(
             chargeID: charge, accountID: caller.accountID, amounts: amounts, takesShare: takesShare,
             timeToLiveMilliseconds: timing.holdTimeToLive.wholeMilliseconds, replica: replica, apiKeyID: caller.apiKeyID,
-            keyLimits: caller.keyLimits)
+            keyLimits: caller.keyLimits, service: caller.service)
         do {
             return try await ask(question, on: loop, in: context)
         } catch let error as RPCError where error.neverArrived {

@@ -106,6 +106,7 @@ CREATE TABLE receipt (
     charge_id           uuid        CONSTRAINT receipt_once PRIMARY KEY,
     account_id          uuid        NOT NULL,
     api_key_id          text,
+    service             text,  -- the server of ours that called for the account's user
     request_id          text        NOT NULL,
     model               text        NOT NULL,
     provider            text        NOT NULL,

@@ -19,6 +19,7 @@ struct WriteReceipts: Statement {
         ("charge_id", "uuid", { $1.append($0.map(\.charge)) }),
         ("account_id", "uuid", { $1.append($0.map(\.account)) }),
         ("api_key_id", "text", { $1.append($0.map { $0.call.apiKeyID?.rawValue }) }),
+        ("service", "text", { $1.append($0.map(\.call.service)) }),
         ("request_id", "text", { $1.append($0.map(\.requestID)) }),
         ("model", "text", { $1.append($0.map(\.call.model)) }),
         ("provider", "text", { $1.append($0.map(\.call.provider)) }),
@@ -60,7 +61,7 @@ struct FindReceipt: Statement {
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Receipt {
         let (charge, account) = try (row.next(ChargeID.self), row.next(AccountID.self))
-        let apiKeyID = try row.next(String?.self).map(APIKeyID.init(rawValue:))
+        let (apiKeyID, service) = try (row.next(String?.self).map(APIKeyID.init(rawValue:)), row.next(String?.self))
         let (requestID, model, provider) = try (row.next(String.self), row.next(String.self), row.next(String.self))
         let (providerRequestID, operation) = try (row.next(String?.self), row.next(String?.self))
         let usage = try UnitQuantities(stored: row.next())
@@ -71,7 +72,8 @@ struct FindReceipt: Statement {
         }
         let call = CallFacts(
             model: model, provider: provider, usage: usage, isEstimated: isEstimated, end: end, priceVersion: try row.next(),
-            costPicoUSD: try row.next(Int64?.self), operation: operation, apiKeyID: apiKeyID)
+            costPicoUSD: try row.next(Int64?.self), operation: operation, apiKeyID: apiKeyID,
+            service: service)
         return try Receipt(
             charge: charge, account: account, call: call, requestID: requestID, providerRequestID: providerRequestID, isStream: isStream,
             held: row.next(), price: row.next(), startedAt: row.next(), firstTokenMilliseconds: row.next(Int64?.self),

@@ -50,6 +50,8 @@ final class ProxyUnderTest: @unchecked Sendable {
     static let tokenPrice = Credits(nano: 1_000_000)
     static func tokens(_ count: Int64) -> Credits { Credits(nano: count * tokenPrice.nano) }
     static let log = Logger(service: "llm-proxy", level: .error)
+    /// The tokens of the servers `web-gateway` and `mcp-server`.
+    static let (webToken, mcpToken) = (String(repeating: "w", count: 32), String(repeating: "m", count: 32))
 
     /// The times and sizes that a test may lessen.
     struct Times: Sendable {
@@ -127,7 +129,9 @@ final class ProxyUnderTest: @unchecked Sendable {
                 keepReceipt: { writer.add($0) }, switchOff: { switchedOff.add($0.id) }, listensFor: times.listensFor), log: log)
         let catalogue = CurrentCatalogue(catalogue(of: scripted))
         let authenticator = Authenticator(
-            service: "test", publicURL: "https://gateway.example", amqp: nil, source: identities, log: log)
+            service: "test", publicURL: "https://gateway.example",
+            serviceTokens: try ServiceTokens(Environment(["WEB_GATEWAY_TOKEN": webToken, "MCP_SERVER_TOKEN": mcpToken])), amqp: nil,
+            source: identities, log: log)
         let router = Routes(
             chat: ChatCompletions(services: services, catalogue: catalogue, topUpURL: "https://gateway.example/plans"),
             models: Models(catalogue: catalogue),
@@ -218,13 +222,15 @@ final class ProxyUnderTest: @unchecked Sendable {
     /// Sends a call and reads its answer as it comes.
     /// - Parameters:
     ///   - members: further members of the body: `,"max_tokens":10`.
-    ///   - key: a key of ``person(limits:)``; by default a person of its own.
+    ///   - key: a key of ``person(limits:)``, or a service token; by default a person of its own.
+    ///   - headers: further headers of the request.
     func call(
         _ members: String = "", model: String = "m", stream: Bool = true, limits: SpendingLimits? = nil, key: String? = nil,
-        operation: String? = nil
+        operation: String? = nil, headers: HeaderBlock = [:]
     ) -> Caller {
         Caller(
-            pool, key: key ?? identities.add(limits: limits), body: Self.body(members, model: model, stream: stream), operation: operation)
+            pool, key: key ?? identities.add(limits: limits), body: Self.body(members, model: model, stream: stream), operation: operation,
+            headers: headers)
     }
 
     static func body(_ members: String = "", model: String = "m", stream: Bool = true) -> String {
@@ -236,13 +242,19 @@ final class ProxyUnderTest: @unchecked Sendable {
 
     /// Reads as the owner of `key`, or as a new person.
     func get(_ path: String, key: String? = nil) async throws -> (status: Int, contentType: String?, body: [UInt8]) {
-        let headers: HeaderBlock = ["authorization": "Bearer \(key ?? person())"]
+        try await get(path, ["authorization": "Bearer \(key ?? person())"])
+    }
+
+    func get(_ path: String, _ headers: HeaderBlock) async throws -> (status: Int, contentType: String?, body: [UInt8]) {
         let answer = try await pool.send(method: "GET", target: Array(path.utf8), headers: headers, body: [])
         return (answer.status, answer.headers.string(for: "content-type"), try await answer.collect(upTo: 1 << 20))
     }
 
     /// Makes an API key of a new person.
     func person(limits: SpendingLimits? = nil) -> String { identities.add(limits: limits) }
+
+    /// Returns the owner of a key.
+    func user(of key: String) -> UserID { identities.owner(of: key) }
 }
 
 // MARK: Broker and outbox
@@ -326,9 +338,10 @@ final class Caller: @unchecked Sendable {
     /// Nil for an answer that ended properly.
     private(set) var failure: UpstreamError?
 
-    init(_ pool: UpstreamPool, key: String, body: String, operation: String? = nil) {
+    init(_ pool: UpstreamPool, key: String, body: String, operation: String? = nil, headers more: HeaderBlock = [:]) {
         var headers: HeaderBlock = ["content-type": "application/json"]
         headers.add("authorization", "Bearer " + key)
+        headers.add(more)
         if let operation { headers.add("x-operation", operation) }
         let call = pool.begin(method: "POST", target: Array("/v1/chat/completions".utf8), headers: headers, body: Array(body.utf8))
         self.call = call
@@ -385,4 +398,9 @@ private final class KnownKeys: IdentitySource, @unchecked Sendable {
     }
     func owner(of key: IntrospectAPIKey) async throws -> APIKeyReply.Owner? { owners[key.apiKeyID] }
     func owner(of cookie: IntrospectSession) async throws -> SessionReply.Owner? { nil }
+
+    func owner(of text: String) -> UserID {
+        guard let key = APIKey(Array(text.utf8)), let owner = owners[key.id] else { preconditionFailure("unknown key") }
+        return owner.userID
+    }
 }
