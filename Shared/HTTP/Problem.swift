@@ -74,6 +74,10 @@ extension Problem {
     package static var adminRequired: Problem { Problem(.adminRequired, "Only an administrator may do this.") }
     package static func csrfFailed(_ message: String, param: String) -> Problem { Problem(.csrfFailed, message, param: param) }
     package static var userDeactivated: Problem { Problem(.userDeactivated, "This account is deactivated.") }
+    /// A service token names a user that auth does not have.
+    package static var unknownUser: Problem {
+        Problem(.notFound, "The user of x-on-behalf-of does not exist; send the id of a user.", param: "x-on-behalf-of")
+    }
     package static var sessionRequired: Problem {
         Problem(
             .sessionRequired, "This needs the session token of a signed-in user; API keys and service tokens are not accepted.")

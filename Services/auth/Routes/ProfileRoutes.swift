@@ -8,7 +8,7 @@ extension Routes {
     func me(_ request: Request, caller: Principal) async throws -> Response {
         async let available = mayReadCredits(caller) ? credits(caller.accountID) : nil
         let profile = try await accounts.profile(of: caller.userID)
-        guard let profile else { throw Problem.invalidAPIKey }
+        guard let profile else { throw caller.service == nil ? Problem.invalidAPIKey : .unknownUser }
         guard profile.user.isActive else { throw Problem.userDeactivated }
         let balance = await available
         return .object(200) { json in
@@ -17,15 +17,24 @@ extension Routes {
             json.field("created_at", profile.user.createdAt.description)
             json.field("credits", credits: balance)
             json.object("auth") { json in
-                json.field("type", caller.apiKeyID == nil ? "access_token" : "api_key")
+                json.field("type", Self.credential(of: caller))
                 json.field("session_id", caller.sessionID?.description)
                 json.field("api_key_id", caller.apiKeyID?.description)
+                json.field("service", caller.service)
             }
-            // A key may leak; it must not tell where its owner signs in.
-            let sessions = caller.apiKeyID == nil ? profile.sessions : []
+            // A key or a service token may leak. It must not show where its user signs in.
+            let sessions = caller.sessionID == nil ? [] : profile.sessions
             json.array("sessions") { array in
                 for session in sessions { array.object { Self.write(session, current: caller.sessionID, to: &$0) } }
             }
+        }
+    }
+
+    private static func credential(of caller: Principal) -> String {
+        switch caller.kind {
+        case .session: "access_token"
+        case .apiKey: "api_key"
+        case .service: "service_token"
         }
     }
 

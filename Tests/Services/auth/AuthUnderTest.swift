@@ -31,6 +31,8 @@ final class AuthUnderTest: Sendable {
 
     static let document = Result { try OpenAPIDocument(of: "auth") }
     static let publicURL = "https://gateway.example"
+    /// The token of the server `web-gateway`.
+    static let serviceToken = String(repeating: "w", count: 32)
     static let log = Logger(service: "auth", level: .error)
     static let masterKeyText = "1:\(Base64.standard.encode([UInt8](repeating: 7, count: 32)))"
     static let masterKeys: MasterKeyRing = {
@@ -89,7 +91,9 @@ final class AuthUnderTest: Sendable {
             clock: { clock.now })
         try await useCases.keyring.refresh()
         authenticator = Authenticator(
-            service: "auth", publicURL: Self.publicURL, amqp: nil, source: useCases.identities, clock: { clock.moment }, log: Self.log)
+            service: "auth", publicURL: Self.publicURL,
+            serviceTokens: try ServiceTokens(Environment(["WEB_GATEWAY_TOKEN": Self.serviceToken])), amqp: nil, source: useCases.identities,
+            clock: { clock.moment }, log: Self.log)
         useCases.revocations.listener = authenticator
         router =
             Routes(
