@@ -27,7 +27,7 @@ struct LedgerService {
         try consume(runner, store, runtime)
         let sweeper = Sweeper(store: store, runner: runner, publisher: events, log: log)
         runtime.add(sweeper.job(every: settings.sweepInterval))
-        let authenticator = try runtime.authenticator(serviceTokens: settings.serviceTokens)
+        let authenticator = try runtime.authenticator()
         let auditor = try audits(at: settings.auditTime, runtime)
 
         let slots = CallerSlots(of: "reads of history or usage", loop: runtime.loop)

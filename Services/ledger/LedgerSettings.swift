@@ -1,9 +1,8 @@
 import Configuration
-import Identity
 import LedgerCore
 import Values
 
-/// The ledger's own variables, next to the common ones and those of ``ServiceTokens``.
+/// The ledger's own variables, next to the common ones.
 ///
 /// | variable | default | |
 /// |---|---|---|
@@ -18,7 +17,6 @@ struct LedgerSettings: Sendable {
     let sweepInterval: Duration
     let commandsMax: Int
     let auditTime: TimeOfDay?
-    let serviceTokens: ServiceTokens
 
     init(_ environment: Environment) throws(ConfigurationError) {
         var limits = Limits()
@@ -31,7 +29,6 @@ struct LedgerSettings: Sendable {
             "EXPIRY_SWEEP_INTERVAL", default: .seconds(1), in: .milliseconds(50) ... .seconds(60))
         commandsMax = try environment.integer("BATCH_COMMANDS_MAX", default: 1_000, in: 1...5_000)
         auditTime = try Self.auditTime(environment)
-        serviceTokens = try ServiceTokens(environment)
     }
 
     private static func auditTime(_ environment: Environment) throws(ConfigurationError) -> TimeOfDay? {

@@ -154,13 +154,11 @@ package final class Runtime: Sendable {
 
     // MARK: Identity
 
-    /// Checks the credentials of requests. The service is ready once it has auth's keys and gets its revocations.
-    /// - Parameters:
-    ///   - source: auth's own; by default auth is asked over the broker.
-    ///   - serviceTokens: the services that are let in.
-    package func authenticator(
-        source: (any IdentitySource)? = nil, serviceTokens: ServiceTokens = .none
-    ) throws(ConfigurationError) -> Authenticator {
+    /// Checks the credentials of requests, with the tokens of ``ServiceTokens``. The service is
+    /// ready once it has auth's keys and gets its revocations.
+    /// - Parameter source: auth's own; by default auth is asked over the broker.
+    package func authenticator(source: (any IdentitySource)? = nil) throws(ConfigurationError) -> Authenticator {
+        let serviceTokens = try ServiceTokens(environment)
         let revocations = try broker("revocations")
         let asked: any IdentitySource
         if let source { asked = source } else { asked = RemoteIdentitySource(rpc: try rpcClient("identity", answeredBy: "auth")) }

@@ -35,7 +35,7 @@ package final class Authenticator: Sendable {
     /// - Parameters:
     ///   - service: the AMQP user; names the exclusive queue `<service>.inst.<instance>.<epoch>`.
     ///   - publicURL: `PUBLIC_URL` of the installation: the issuer of its tokens, and the origin of its pages.
-    ///   - serviceTokens: the servers that are let in; none unless the service says so, because it must know whom it charges then.
+    ///   - serviceTokens: the servers that are let in.
     ///   - rpc: started and stopped by the caller.
     package convenience init(
         service: String, publicURL: String, serviceTokens: ServiceTokens = .none, amqp: AMQPConfiguration, rpc: RPCClient, log: Logger

@@ -24,7 +24,7 @@ struct AccessPageTests {
             "| public | every client | |",
             "| session or body | every client; the handler reads a session, or a credential in the body | 401; 403 `session_required` for an API key |",
             "| session | a signed-in user; no API key, no service token | 401, 403 `session_required` |",
-            "| credential | a session, an API key, or in the ledger a service token | 401; 400 for a service token without a user |",
+            "| credential | a session, an API key, or a service token, which names its user | 401; 400 for a service token without a user |",
             "| credential, scope | the same; a restricted key must have the scope | 401, 403 `insufficient_scope` |",
             "| service | a service token, which names the user that pays | 401, 403 `insufficient_scope`, 400 without a user |",
             "| admin | an administrator who signed in; no API key, no service token | 401, 403 `admin_required` |", "",

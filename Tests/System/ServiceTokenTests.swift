@@ -1,32 +1,109 @@
 import Contracts
 import HTTPClient
 import JSON
+import Postgres
 import Testing
 import Values
 
 extension SystemTests {
+    /// The calls of our own servers, which name their user in `x-on-behalf-of`.
     struct ServiceTokenTests {
-        @Test func `a service token reads its user's account at the ledger, administers nothing, and is unknown elsewhere`() async throws {
+        private typealias Headers = [(name: String, value: String)]
+        private static func naming(_ account: AccountID) -> Headers { [("x-on-behalf-of", account.description)] }
+
+        @Test func `a service token reads its user at every service, and administers nothing`() async throws {
             try await Gateway.run { gateway in
                 let account = try await gateway.register()
-                let user = [("x-on-behalf-of", account.id.description)]
-                func ask(_ path: String, _ headers: [(name: String, value: String)]) async throws -> ClientResponse {
+                func ask(_ path: String, _ headers: Headers) async throws -> ClientResponse {
                     try await gateway.get(path, token: Stack.serviceToken, headers: headers)
                 }
-                let balance = try await ask("/api/credits/balance", user)
+                let balance = try await ask("/api/credits/balance", Self.naming(account.id))
                 try gateway.expect(balance, 200)
                 #expect(try JSONObject(balance.body).decimalText("available") == "10")
+                let me = try await ask("/api/auth/me", Self.naming(account.id))
+                try gateway.expect(me, 200)
+                #expect(try JSONObject(me.body).string("email") == account.email)
+                #expect(try JSONObject(me.body).decimalText("credits") == "10")
 
-                let unnamed = try await ask("/api/credits/balance", [])
-                #expect(unnamed.status == 400)
-                #expect(try JSONObject(unnamed.body).object("error").string("param") == "x-on-behalf-of")
-                let audit = try await ask("/api/admin/credits/audit", user)
-                #expect(audit.status == 403)
-                for path in ["/v1/models", "/api/auth/me"] {
-                    let stranger = try await ask(path, user)
-                    #expect(stranger.status == 401, "\(path)")
+                for path in ["/api/credits/balance", "/api/auth/me", "/v1/models"] {
+                    try gateway.expect(try await ask(path, Self.naming(account.id)), 200)
+                    let unnamed = try await ask(path, [])
+                    #expect(unnamed.status == 400, "\(path)")
+                    #expect(try JSONObject(unnamed.body).object("error").string("param") == "x-on-behalf-of")
+                }
+                for path in ["/api/admin/credits/audit", "/api/keys"] {
+                    #expect(try await ask(path, Self.naming(account.id)).status == 403, "\(path)")
                 }
             }
         }
+
+        @Test func `the named user pays for a server's call, and journal and usage show the server and its operation`() async throws {
+            try await Gateway.run { gateway in
+                let account = try await gateway.register()
+                let answer = try await gateway.post(
+                    "/v1/chat/completions", token: Stack.serviceToken, Gateway.chatBody(model: "sim-fast", stream: false),
+                    headers: Self.naming(account.id) + [("x-operation", "tests.service")])
+                try gateway.expect(answer, 200)
+                let (prompt, completion, used, remaining) = try ChatTests.usage(JSONObject(answer.body))
+                #expect(used == ChatTests.price(promptTokens: prompt, completionTokens: completion))
+                #expect(remaining == Credits(whole: 10) - used)
+                try await gateway.until("the charge is settled") { try await gateway.charges(of: account).count == 1 }
+                let charge = try #require(try await gateway.charges(of: account).first)
+                #expect(charge.amount == used)
+                let metadata = try JSONObject(Array((charge.metadata ?? "").utf8))
+                #expect(try metadata.string("service") == "web-gateway")
+                #expect(!metadata.has("api_key_id"))
+                #expect(try await gateway.balance(of: account).posted == Credits(whole: 10) - used)
+                let usage = try await gateway.get(
+                    "/api/credits/usage/operations", token: Stack.serviceToken, headers: Self.naming(account.id))
+                try gateway.expect(usage, 200)
+                #expect(String(decoding: usage.body, as: UTF8.self).contains(#""operation":"tests.service""#))
+            }
+        }
+
+        @Test func `a server of an unknown user gets 402 for a call, zero credits, and 404 from auth`() async throws {
+            try await Gateway.run { gateway in
+                let stranger = AccountID.make()
+                let before = try await gateway.simulatorStats()
+                let call = try await gateway.post(
+                    "/v1/chat/completions", token: Stack.serviceToken, Gateway.chatBody(model: "sim-fast", stream: false),
+                    headers: Self.naming(stranger))
+                #expect(call.status == 402)
+                #expect(try JSONObject(call.body).object("error").string("code") == "insufficient_credits")
+                #expect(try await gateway.simulatorStats().calls == before.calls)
+                let balance = try await gateway.get("/v1/credits", token: Stack.serviceToken, headers: Self.naming(stranger))
+                try gateway.expect(balance, 200)
+                #expect(try JSONObject(balance.body).decimalText("available") == "0")
+                let me = try await gateway.get("/api/auth/me", token: Stack.serviceToken, headers: Self.naming(stranger))
+                #expect(me.status == 404)
+                #expect(try await gateway.database.first(CountAccounts(account: stranger)) == 0)
+            }
+        }
+
+        @Test func `a deactivated user is 403 at auth, and the account still pays for a server's call`() async throws {
+            try await Gateway.run { gateway in
+                let account = try await gateway.register()
+                try await gateway.database.withConnection {
+                    try await $0.script("UPDATE auth.users SET active = false WHERE id = '\(account.id)'")
+                }
+                let me = try await gateway.get("/api/auth/me", token: Stack.serviceToken, headers: Self.naming(account.id))
+                #expect(me.status == 403)
+                #expect(try JSONObject(me.body).object("error").string("code") == "user_deactivated")
+                let call = try await gateway.post(
+                    "/v1/chat/completions", token: Stack.serviceToken, Gateway.chatBody(model: "sim-fast", stream: false),
+                    headers: Self.naming(account.id))
+                try gateway.expect(call, 200)
+                let used = try ChatTests.usage(JSONObject(call.body)).used
+                try await gateway.until("the charge is settled") { try await gateway.charges(of: account).map(\.amount) == [used] }
+            }
+        }
     }
+}
+
+private struct CountAccounts: Statement {
+    static let sql = "SELECT count(*) FROM ledger.account WHERE account_id = $1"
+    typealias Output = Int64
+    var account: AccountID
+
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
 }

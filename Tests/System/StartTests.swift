@@ -43,17 +43,19 @@ extension SystemTests {
             #expect(!run.output.contains("hush"))
         }
 
-        @Test(arguments: ["WEB_GATEWAY_TOKEN", "MCP_SERVER_TOKEN", "SERVICE_TOKENS"])
-        func `a service token that is too short stops the ledger's start and is not shown`(variable: String) async throws {
+        @Test(arguments: ["WEB_GATEWAY_TOKEN", "MCP_SERVER_TOKEN", "SERVICE_TOKENS"], ["auth", "ledger", "llm-proxy"])
+        func `a service token that is too short stops the start and is not shown`(variable: String, service: String) async throws {
             let environment = [
                 "DATABASE_URL": "postgresql://u@127.0.0.1:1/x", "AMQP_URL": "amqp://u:p@127.0.0.1:1/x", "HTTP_PORT": "0",
+                "MASTER_KEY": "1:" + Data(repeating: 7, count: 32).base64EncodedString(),
+                "PROVIDERS_FILE": TestDatabase.packageRoot + "/deploy/providers/simulator.json",
                 variable: variable == "SERVICE_TOKENS" ? "n8n=hush" : "hush",
             ]
-            let run = try await Stack.execute(try Self.program("ledger"), [], environment: environment, clearingEnvironment: true)
+            let run = try await Stack.execute(try Self.program(service), [], environment: environment, clearingEnvironment: true)
             #expect(run.status == 1)
             let lines = run.output.split(separator: "\n")
             #expect(lines.count == 1, "\(run.output)")
-            #expect(lines[0].hasPrefix("ledger: \(variable) "), "\(lines[0])")
+            #expect(lines[0].hasPrefix("\(service): \(variable) "), "\(lines[0])")
             #expect(!run.output.contains("hush"))
         }
 

@@ -1,11 +1,12 @@
 # Passwords and keys of this stack: made once, kept in files only their owner can read.
 
 # Variables that hold secrets, and the programs that read them. Each reaches its programs as a file, never as a variable.
+SERVER_TOKENS="WEB_GATEWAY_TOKEN MCP_SERVER_TOKEN SERVICE_TOKENS"
 declare -A SECRETS_OF=(
-    [auth]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT MASTER_KEY ADMIN_PASSWORD SMTP_URL"
-    [ledger]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT WEB_GATEWAY_TOKEN MCP_SERVER_TOKEN SERVICE_TOKENS"
+    [auth]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT MASTER_KEY ADMIN_PASSWORD SMTP_URL $SERVER_TOKENS"
+    [ledger]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT $SERVER_TOKENS"
     [billing]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT"
-    [llm-proxy]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT" # and the keys of its providers
+    [llm-proxy]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT $SERVER_TOKENS" # and the keys of its providers
 )
 
 # secret NAME: prints it.

@@ -62,6 +62,46 @@ struct RoutesTests {
         }
     }
 
+    @Test func `a server reads the account of the user that it names, and administers nothing`() async throws {
+        try await withServer { server in
+            let (person, other) = (server.person(), server.person())
+            try await server.ledger.do(.grant(.purchase, amount: credits(7)), account: person.accountID)
+            let web = server.service("web", for: person)
+            for (method, path) in Self.forEverybody {
+                let mine = try await server.ask(method, path, as: person)
+                let read = try await server.ask(method, path, as: web, onBehalfOf: person.userID)
+                #expect(read.status == 200, "\(path)")
+                // The plan is the only difference: a server knows the id of its user only.
+                #expect(read.text == mine.text.replacing(#""plan":"free""#, with: #""plan":"""#), "\(path)")
+                let unnamed = try await server.ask(method, path, as: web)
+                #expect((unnamed.status, unnamed.param) == (400, "x-on-behalf-of"), "\(path)")
+            }
+            #expect(try await server.ask("GET", "/v1/credits", as: web, onBehalfOf: other.userID).json?.text(of: "balance") == "0")
+            for (method, path) in Self.forAdministrators {
+                let answer = try await server.ask(method, path, as: web, method == "GET" ? nil : "{}", onBehalfOf: person.userID)
+                #expect((answer.status, answer.code) == (403, "admin_required"), "\(path)")
+            }
+        }
+    }
+
+    @Test func `a server of an unknown user reads zeros, is refused a deduction, and opens no account`() async throws {
+        try await withServer { server in
+            let stranger = UserID.make()
+            let web = server.service("web", for: server.person())
+            for (method, path) in Self.forEverybody {
+                #expect(try await server.ask(method, path, as: web, onBehalfOf: stranger).status == 200, "\(path)")
+            }
+            let deduction = #"{"amount":1,"description":"x","idempotency_key":"\#(stranger)"}"#
+            let refused = try await server.ask("POST", "/api/credits/deduct", as: web, deduction, onBehalfOf: stranger)
+            #expect((refused.status, refused.code) == (402, "insufficient_credits"))
+            let admin = server.person(isAdmin: true)
+            let account = try await server.ask("GET", "/api/admin/credits/balance?user_id=\(stranger)", as: admin)
+            #expect(account.json?.text(of: "is_open") == "false")
+            #expect(account.json?.text(of: "available") == "0")
+            #expect(account.json?.text(of: "overdraft") == "0")
+        }
+    }
+
     @Test(arguments: ["/v1/credits", "/api/credits/balance"])
     func `a balance has the posted, the held and the available credits`(path: String) async throws {
         try await withServer { server in
