@@ -45,7 +45,8 @@ struct LLMProxyService {
         runtime.add(Component("receipts", on: receiptPool.loop, run: { try await writer.run() }, stop: { writer.stop() }))
         let shared = ReplicaState(
             keepReceipt: { writer.add($0) },
-            switchOff: { route in Task(executorPreference: pool.loop) { await keeper.switchOff(route) } })
+            switchOff: { route in Task(executorPreference: pool.loop) { await keeper.switchOff(route) } },
+            skipsServiceCalls: settings.skipsServiceCalls)
         let receipts = Receipts(reader: ReceiptReader(pool: receiptPool, record: { try await ledger.record($0) }))
         let topUpURL = runtime.configuration.topUpURL
         runtime.serve { context in

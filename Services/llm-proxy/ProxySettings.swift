@@ -13,6 +13,7 @@ import Values
 /// | `CREDITS_PER_USD` | 25 | decimal |
 /// | `WEB_LLM_CREDIT_PER_1K_TOKENS` | 1 | decimal, for `per_token` |
 /// | `WEB_LLM_MIN_CREDITS` | 0; 1 for `per_token` | decimal; the least a billable call costs |
+/// | `WEB_LLM_SKIP_CREDIT_FOR_STATIC` | `false` | `true`: no account pays for the calls of service tokens |
 /// | `HOLD_TTL` | `45s` | 1s…10m: how long a hold lives without a message; see ``LedgerClient/Timing`` |
 /// | `HOLD_WITHIN` | `3s` | 100ms…5s, for the ledger's answer |
 /// | `FUNDS_WAIT` | `2s` | 0s…30s: how long a call waits for credits that other calls of its account hold |
@@ -26,10 +27,12 @@ struct ProxySettings: Sendable {
     let timing: LedgerClient.Timing
     let providerTiming: ProviderConnections.Timing
     let receiptMonths: Int
+    let skipsServiceCalls: Bool
 
     init(_ environment: Environment) throws(ConfigurationError) {
         providersFile = try environment.string("PROVIDERS_FILE")
         pricing = try Self.pricing(environment)
+        skipsServiceCalls = try environment.bool("WEB_LLM_SKIP_CREDIT_FOR_STATIC", default: false)
         receiptMonths = try environment.integer("RECEIPT_MONTHS", default: 13, in: MonthPartitions.keptRange)
         providerTiming = ProviderConnections.Timing(
             firstByteWithin: try environment.duration(

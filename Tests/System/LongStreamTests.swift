@@ -90,7 +90,7 @@ extension Gateway {
     /// The extends of an account's holds, in the order of the account's chain.
     fileprivate func extends(of account: Account) async throws -> [Extend] { try await database.query(ExtendsOf(account: account.id)) }
 
-    fileprivate func booksAgree(for account: Account, posted: Credits) async throws {
+    func booksAgree(for account: Account, posted: Credits) async throws {
         let books = try await books(of: account)
         #expect((books.posted, books.journal, books.held) == (posted, posted, .zero))
         #expect(books.lowest >= .zero)

@@ -1,8 +1,10 @@
 import Contracts
 import HTTPClient
+import HTTPWire
 import JSON
 import Postgres
 import Testing
+import UpstreamClient
 import Values
 
 extension SystemTests {
@@ -97,11 +99,81 @@ extension SystemTests {
                 try await gateway.until("the charge is settled") { try await gateway.charges(of: account).map(\.amount) == [used] }
             }
         }
+
+        /// The proxy runs two streams when it dies. One of them is a user's, whose hold expires.
+        @Test func `a proxy that dies in the middle of a skipped call leaves nothing of it`() async throws {
+            try await Gateway.run { gateway in
+                let stack = gateway.stack
+                let (named, user) = (try await gateway.register(), try await gateway.register())
+                try stack.writeVariables(["WEB_LLM_SKIP_CREDIT_FOR_STATIC=true"])
+                let result: Result<Void, any Error>
+                do {
+                    try await stack.stop(.proxy1)
+                    try await stack.start(.proxy1)
+                    try await Self.killDuringStreams(gateway, named, user)
+                    result = .success(())
+                } catch {
+                    result = .failure(error)
+                }
+                try stack.writeVariables()
+                try await gateway.until("the proxy is back", within: .seconds(60)) {
+                    do { try await stack.start(.proxy1) } catch { return false }
+                    return true
+                }
+                try result.get()
+                try await gateway.until("the user's hold has expired", within: .seconds(60)) {
+                    try await gateway.openHolds(of: user) == 0
+                }
+                #expect(try await gateway.ends(of: user) == [.expire])
+                #expect(try await gateway.ends(of: named) == [])
+                #expect(try await gateway.openHolds(of: named) == 0)
+                #expect(try await gateway.database.first(CountReceipts(account: named.id)) == 1)
+                try await gateway.booksAgree(for: named, posted: Credits(whole: 10))
+            }
+        }
+
+        /// Makes a skipped call that ends, and kills the proxy while another one and a user's call
+        /// run.
+        private static func killDuringStreams(_ gateway: Gateway, _ named: Gateway.Account, _ user: Gateway.Account) async throws {
+            let proxy = try #require(Origin(try gateway.stack.url(of: .proxy1)))
+            let pool = try UpstreamPool(loop: gateway.loop, origin: proxy)
+            defer { pool.close() }
+            func stream(_ model: String, token: String, for account: AccountID? = nil) async throws -> UpstreamResponse {
+                var headers: HeaderBlock = ["content-type": "application/json"]
+                headers.add("authorization", "Bearer " + token)
+                if let account { headers.add("x-on-behalf-of", account.description) }
+                let body = Array(Gateway.chatBody(model: model, stream: true, maxTokens: 200).utf8)
+                let call = try await pool.send(method: "POST", target: Array("/v1/chat/completions".utf8), headers: headers, body: body)
+                #expect(call.status == 200)
+                return call
+            }
+            let whole = try await stream("sim-fast", token: Stack.serviceToken, for: named.id).collect(upTo: 1 << 20)
+            #expect(String(decoding: whole, as: UTF8.self).contains(#""credits_used":0"#))
+            try await gateway.until("the receipt is written") {
+                try await gateway.database.first(CountReceipts(account: named.id)) == 1
+            }
+            let skipped = try await stream("sim-paced", token: Stack.serviceToken, for: named.id)
+            let paid = try await stream("sim-paced", token: user.token)
+            try await gateway.until("the user's call is held") { try await gateway.openHolds(of: user) == 1 }
+            #expect(try await gateway.openHolds(of: named) == 0)
+            try await gateway.stack.kill(.proxy1)
+            for call in [skipped, paid] {
+                await #expect(throws: UpstreamError.self) { try await call.pipe { _ in } }
+            }
+        }
     }
 }
 
 private struct CountAccounts: Statement {
     static let sql = "SELECT count(*) FROM ledger.account WHERE account_id = $1"
+    typealias Output = Int64
+    var account: AccountID
+
+    func bind(_ parameters: inout Parameters) { parameters.append(account) }
+}
+
+private struct CountReceipts: Statement {
+    static let sql = "SELECT count(*) FROM llm_proxy.receipt WHERE account_id = $1 AND is_skipped"
     typealias Output = Int64
     var account: AccountID
 

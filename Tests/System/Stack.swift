@@ -42,18 +42,23 @@ struct Stack: Sendable {
         }
         let stack = Stack(directory: stacks + "/system", tool: tool)
         try FileManager.default.createDirectory(atPath: stack.directory, withIntermediateDirectories: true)
-        let settings = [
-            "HOLD_TTL=\(holdTimeToLive.components.seconds)s", "EXPIRY_GRACE=\(expiryGrace.components.seconds)s",
-            "WEB_GATEWAY_TOKEN=\(serviceToken)", "REGISTER_BURST=1000000", "REGISTER_PER_SECOND_TOTAL=1000000", "",
-        ]
-        try settings.joined(separator: "\n").write(
-            toFile: stack.directory + "/local.env", atomically: true, encoding: .utf8)
+        try stack.writeVariables()
         try await stack.run("up")
         return stack
     }
 
     struct Failure: Error, CustomStringConvertible {
         var description: String
+    }
+
+    /// Writes the variables of the services. A service reads them at its next start.
+    func writeVariables(_ further: [String] = []) throws {
+        let variables = [
+            "HOLD_TTL=\(Self.holdTimeToLive.components.seconds)s", "EXPIRY_GRACE=\(Self.expiryGrace.components.seconds)s",
+            "WEB_GATEWAY_TOKEN=\(Self.serviceToken)", "REGISTER_BURST=1000000", "REGISTER_PER_SECOND_TOTAL=1000000",
+        ]
+        try (variables + further + [""]).joined(separator: "\n").write(
+            toFile: directory + "/local.env", atomically: true, encoding: .utf8)
     }
 
     // MARK: Verbs

@@ -25,7 +25,8 @@ enum CallOutcome: Sendable {
 /// The cost and the usage of a call, which its answer reports to the client.
 struct CallReceipt: Sendable {
     var used: Credits
-    var remaining: Credits
+    /// Nil for a skipped call, because the ledger was not asked.
+    var remaining: Credits?
     var usage: Usage
     /// The limit of the answer, if it is below the limit that the client asked for.
     var maxTokensClamped: Int64?

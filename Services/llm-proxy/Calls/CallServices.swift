@@ -28,4 +28,6 @@ struct ReplicaState: Sendable {
     /// The time for which the gateway keeps a provider's call after a client hung up before the
     /// answer began.
     var listensFor = Duration.seconds(10)
+    /// True if no account pays for the calls of our own servers.
+    var skipsServiceCalls = false
 }

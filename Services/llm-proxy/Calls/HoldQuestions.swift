@@ -11,6 +11,12 @@ struct HoldQuestions: Sendable {
     let asker: FundsLines.Asker
     let context: MessageContext
 
+    init(services: CallServices, principal: Principal, charge: ChargeID, context: MessageContext) {
+        let key = FundsLines.Key(account: principal.accountID, limitedKey: principal.keyLimits == nil ? nil : principal.apiKeyID)
+        (self.services, self.principal, self.context) = (services, principal, context)
+        asker = FundsLines.Asker(key: key, charge: charge)
+    }
+
     /// Asks for the hold of a new call.
     /// - Returns: nil if the client left before the ledger decided.
     func place(_ amounts: HoldAmounts, takesShare: Bool, hasLeft: () -> Bool) async throws -> HoldReply? {

@@ -4,7 +4,7 @@ import Identity
 import Telemetry
 import Values
 
-/// One paid call, from the question for its hold to a durable charge. ``CallState`` decides; this
+/// One call, from the question for its hold to a durable charge. ``CallState`` decides; this
 /// class asks the ledger, calls the provider and feeds the client.
 ///
 /// If the process dies first, the ledger lets the hold expire at the largest report.
@@ -30,7 +30,7 @@ final class MeteredCall: @unchecked Sendable {
     private let sink: any AnswerSink
     private let principal: Principal
     private let context: MessageContext
-    private let questions: HoldQuestions
+    private let funding: Funding
     private let amounts: HoldAmounts
     private let operation: String?
     private let isStreaming: Bool
@@ -52,8 +52,7 @@ final class MeteredCall: @unchecked Sendable {
     private var answeredAt: MonotonicInstant?
 
     var model: Catalogue.Model { state.bound.model }
-    private var asker: FundsLines.Asker { questions.asker }
-    private var charge: ChargeID { asker.charge }
+    private var charge: ChargeID { funding.charge }
     private var loop: EventLoop { services.loop }
 
     /// - Parameter context: the context of the call's messages, made from its charge.
@@ -65,21 +64,22 @@ final class MeteredCall: @unchecked Sendable {
         includeUsage = plan.request.includeUsage
         state = CallState(plan.bound, plan.amounts)
         started = services.loop.now
-        let key = FundsLines.Key(account: principal.accountID, limitedKey: principal.keyLimits == nil ? nil : principal.apiKeyID)
-        let asker = FundsLines.Asker(key: key, charge: .make())
-        self.context = context(asker.charge)
-        questions = HoldQuestions(services: services, principal: principal, asker: asker, context: self.context)
+        let charge = ChargeID.make()
+        self.context = context(charge)
+        funding =
+            principal.service != nil && services.shared.skipsServiceCalls
+            ? .skipped(charge) : .account(HoldQuestions(services: services, principal: principal, charge: charge, context: self.context))
     }
 
     func run() async -> CallOutcome {
         // A task keeps the memory of its frames until it ends. Those of the question are large, and
         // a stream lives long, so the question has a task of its own.
         if let refusal = await Task(executorPreference: loop, operation: { await self.hold() }).value { return refusal }
-        let reports = Reports(on: loop, every: services.ledger.timing.reportEvery) { [self] in
-            services.ledger.report(charge, of: principal.accountID, usedSoFar: usedSoFar, in: context)
+        let reports = funding.reportEvery.map { every in
+            Reports(on: loop, every: every) { [self] in funding.report(usedSoFar: usedSoFar) }
         }
         let end = await carryOut()
-        reports.stop()
+        reports?.stop()
         return outcome(after: await conclude(end))
     }
 
@@ -87,11 +87,11 @@ final class MeteredCall: @unchecked Sendable {
 
     /// - Returns: nil if the hold is granted.
     private func hold() async -> CallOutcome? {
-        sink.onClose = { [services, asker] in services.shared.funds.leave(asker) }
+        sink.onClose = { [self] in funding.leave() }
         defer { sink.onClose = nil }
         let reply: HoldReply?
         do {
-            reply = try await questions.place(amounts, takesShare: state.bound.takesShare) { sink.isClosed }
+            reply = try await funding.place(amounts, takesShare: state.bound.takesShare) { sink.isClosed }
         } catch {
             services.log.warning("hold request failed", error: error, trace: context.trace)
             return .refused(.ledgerUnavailable)
@@ -163,7 +163,7 @@ final class MeteredCall: @unchecked Sendable {
             loop.schedule(after: services.shared.listensFor) { call.cancel() }
             sink.whenServerStops { call.cancel() }
         default:
-            services.shared.funds.leave(asker)
+            funding.leave()
             call.cancel()
         }
     }
@@ -182,7 +182,7 @@ final class MeteredCall: @unchecked Sendable {
         self.stream = stream
         let end = await stream.run()
         // An extension that waits for credits is of no use any more.
-        services.shared.funds.leave(asker)
+        funding.leave()
         return ended(end)
     }
 
@@ -210,7 +210,7 @@ final class MeteredCall: @unchecked Sendable {
     }
 
     private func extend(by more: StreamHold.Extension) async -> Result<Credits, HoldRefusal> {
-        guard let stream, let reply = await questions.extend(by: more, usedSoFar: usedSoFar, while: { stream.needsCredits }) else {
+        guard let stream, let reply = await funding.extend(by: more, usedSoFar: usedSoFar, while: { stream.needsCredits }) else {
             return .failure(.ledgerUnavailable)
         }
         return extended(reply, more)
@@ -277,18 +277,17 @@ final class MeteredCall: @unchecked Sendable {
     /// Settles or voids the hold. It is the only place that ends a charge.
     /// - Returns: the charge; nil if neither the broker nor the outbox certainly has it.
     private func conclude(_ end: CallEnd) async -> Credits? {
-        defer { services.shared.funds.freed(by: asker, on: loop) }
+        defer { funding.freed() }
         switch state.on(.ended(end)) {
         case .settle(let settlement):
             if settlement.isUnpriced || settlement.isImpossible { note(settlement) }
-            let message = SettleCharge(
-                chargeID: charge, accountID: principal.accountID, amount: settlement.amount, call: facts(settlement))
-            guard await services.ledger.settle(message, in: context) else { return nil }
-            keepReceipt(message.call, price: settlement.amount)
-            return settlement.amount
+            let facts = facts(settlement)
+            guard let charged = await funding.settle(settlement.amount, facts) else { return nil }
+            keepReceipt(facts, price: charged)
+            return charged
         case .void(let reason):
             // Without a confirm the ledger may charge the last report, so the journal has the answer.
-            guard await services.ledger.void(charge, for: principal, because: reason, in: context) else { return .zero }
+            guard await funding.void(because: reason) else { return .zero }
             let how = if case .refused = end.answer { CallFacts.End.providerError } else { end.stoppedBy }
             let free = CallState.Settlement(amount: .zero, usage: .none, isEstimated: false, end: how, isImpossible: false)
             keepReceipt(facts(free), price: .zero)
@@ -300,7 +299,8 @@ final class MeteredCall: @unchecked Sendable {
     private func keepReceipt(_ facts: CallFacts, price: Credits) {
         let receipt = Receipt(
             charge: charge, account: principal.accountID, call: facts, requestID: context.conversationID.description,
-            providerRequestID: call?.requestID, isStream: isStreaming, held: state.granted, price: price, startedAt: startedAt,
+            providerRequestID: call?.requestID, isStream: isStreaming, isSkipped: funding.isSkipped,
+            held: funding.isSkipped ? .zero : state.granted, price: price, startedAt: startedAt,
             firstTokenMilliseconds: (stream?.firstContentAt ?? answeredAt).map { ($0 - started).wholeMilliseconds },
             durationMilliseconds: (loop.now - started).wholeMilliseconds)
         services.shared.metrics.record(receipt)
@@ -332,7 +332,7 @@ final class MeteredCall: @unchecked Sendable {
     private func outcome(after charged: Credits?) -> CallOutcome {
         func receipt(_ usage: Usage, _ used: Credits) -> CallReceipt {
             CallReceipt(
-                used: used, remaining: state.remaining(after: used), usage: usage,
+                used: used, remaining: funding.isSkipped ? nil : state.remaining(after: used), usage: usage,
                 maxTokensClamped: state.limit.flatMap { $0.isClamped ? $0.tokens : nil })
         }
         switch (delivery, charged) {

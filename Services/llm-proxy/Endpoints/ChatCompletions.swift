@@ -120,7 +120,7 @@ struct ChatCompletions: Sendable {
         var headers: HeaderBlock = ["content-type": "application/json"]
         headers.add("x-provider", provider)
         headers.add("x-credits-used", receipt.used.description)
-        headers.add("x-credits-remaining", receipt.remaining.description)
+        if let remaining = receipt.remaining { headers.add("x-credits-remaining", remaining.description) }
         exchange.respond(200, headers: headers, body: ResponseUsage.adding(receipt, to: answer.json))
     }
 

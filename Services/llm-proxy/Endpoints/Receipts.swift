@@ -37,13 +37,13 @@ extension JSONWriter {
     ///   unknown if the ledger does not keep entries of that age.
     fileprivate mutating func write(_ receipt: Receipt, _ record: ChargeReply?) {
         field("source", "receipt")
-        let state = receipt.call.usage.all.isEmpty ? ChargeReply.State.voided : .settled
+        let state = receipt.isSkipped ? "skipped" : receipt.call.usage.all.isEmpty ? "voided" : "settled"
         switch record?.state {
         case nil:
-            field("state", state.rawValue)
+            field("state", state)
             field("credits", credits: receipt.price)
         case .unknown?:
-            field("state", state.rawValue)
+            field("state", state)
             field("credits", nil as String?)
         case let known?:
             field("state", known.rawValue)

@@ -36,7 +36,8 @@ enum ResponseUsage {
     }
 
     private static func credits(_ receipt: CallReceipt) -> [(name: String, text: String)] {
-        [("credits_used", receipt.used.description), ("credits_remaining", receipt.remaining.description)]
+        [("credits_used", receipt.used.description)]
+            + (receipt.remaining.map { [("credits_remaining", $0.description)] } ?? [])
             + (receipt.maxTokensClamped.map { [("max_tokens_clamped", String($0))] } ?? [])
     }
 }

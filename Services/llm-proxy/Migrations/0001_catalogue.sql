@@ -100,7 +100,7 @@ $$;
 CREATE TRIGGER unit_price_once BEFORE INSERT ON unit_price FOR EACH ROW EXECUTE FUNCTION unit_price_comes_with_its_price();
 CREATE TRIGGER unit_price_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON unit_price EXECUTE FUNCTION price_is_append_only();
 
--- One call with a hold, as its account sees it. A proxy writes it after the answer, so a row may be missing; the ledger's journal has the charge.
+-- One call, as its account sees it. A proxy writes it after the answer, so a row may be missing; the ledger's journal has the charge.
 -- Partitioned by the id, which is a time (UUIDv7), so that old months are dropped as tables.
 CREATE TABLE receipt (
     charge_id           uuid        CONSTRAINT receipt_once PRIMARY KEY,
@@ -115,6 +115,7 @@ CREATE TABLE receipt (
     usage               jsonb       NOT NULL,  -- unit: quantity
     is_estimated        boolean     NOT NULL,
     is_stream           boolean     NOT NULL,
+    is_skipped          boolean     NOT NULL,  -- no account paid: the ledger has no charge
     ended_by            text        NOT NULL CONSTRAINT receipt_end_known CHECK (
         ended_by IN ('completed', 'client_disconnected', 'provider_error', 'timed_out', 'hold_exhausted')),
     price_version       bigint      NOT NULL,
@@ -123,7 +124,8 @@ CREATE TABLE receipt (
     price               bigint      NOT NULL,  -- nano-credits; above held, the ledger may have taken less
     started_at          timestamptz NOT NULL,
     first_token_ms      bigint,
-    duration_ms         bigint      NOT NULL
+    duration_ms         bigint      NOT NULL,
+    CONSTRAINT receipt_skipped_costs_nothing CHECK (NOT is_skipped OR (held = 0 AND price = 0))
 ) PARTITION BY RANGE (charge_id);
 
 SELECT create_month_partitions('receipt', 3);

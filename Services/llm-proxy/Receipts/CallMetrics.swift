@@ -37,13 +37,13 @@ final class CallMetrics: Sendable {
         for (unit, quantity) in call.usage.all {
             Self.counter(in: &series.usage, unit) {
                 metrics.counter(
-                    "gen_ai_client_token_usage_total", help: "Units charged, by model, provider and unit",
+                    "gen_ai_client_token_usage_total", help: "Units charged or skipped, by model, provider and unit",
                     labels: ["model": key.model, "provider": key.provider, "unit": unit.rawValue])
             }.add(quantity)
         }
         Self.counter(in: &series.ends, call.end) {
             metrics.counter(
-                "llm_calls_total", help: "Calls with a hold, by model, provider and end",
+                "llm_calls_total", help: "Calls that were held or skipped, by model, provider and end",
                 labels: ["model": key.model, "provider": key.provider, "end": call.end.rawValue])
         }.add()
         if call.isEstimated { series.estimated.add() }

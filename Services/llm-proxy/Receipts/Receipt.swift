@@ -1,16 +1,18 @@
 import Contracts
 import Values
 
-/// The record of one call that had a hold: the facts of its charge, its price and its times.
+/// The record of one call that was held or skipped: its facts, its price and its times.
 struct Receipt: Sendable, Equatable {
     var charge: ChargeID
     var account: AccountID
-    /// The facts that the ledger got with the charge.
+    /// The facts that the ledger got with the charge. It gets none of a skipped call.
     var call: CallFacts
     var requestID: String
     /// The provider's own id of the request, from its `x-request-id` or `request-id` field.
     var providerRequestID: String?
     var isStream: Bool
+    /// True if no account paid for the call. Then ``held`` and ``price`` are zero.
+    var isSkipped: Bool
     /// The credits that the hold and its extensions reserved.
     var held: Credits
     /// The price of the call. If it is above ``held``, the ledger may take less.

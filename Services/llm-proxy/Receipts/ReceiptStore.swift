@@ -28,6 +28,7 @@ struct WriteReceipts: Statement {
         ("usage", "jsonb", { $1.append($0.map { JSONText($0.call.usage.json) }) }),
         ("is_estimated", "boolean", { $1.append($0.map(\.call.isEstimated)) }),
         ("is_stream", "boolean", { $1.append($0.map(\.isStream)) }),
+        ("is_skipped", "boolean", { $1.append($0.map(\.isSkipped)) }),
         ("ended_by", "text", { $1.append($0.map(\.call.end.rawValue)) }),
         ("price_version", "bigint", { $1.append($0.map(\.call.priceVersion)) }),
         ("cost_pico_usd", "bigint", { $1.append($0.map(\.call.costPicoUSD)) }),
@@ -65,7 +66,7 @@ struct FindReceipt: Statement {
         let (requestID, model, provider) = try (row.next(String.self), row.next(String.self), row.next(String.self))
         let (providerRequestID, operation) = try (row.next(String?.self), row.next(String?.self))
         let usage = try UnitQuantities(stored: row.next())
-        let (isEstimated, isStream) = try (row.next(Bool.self), row.next(Bool.self))
+        let (isEstimated, isStream, isSkipped) = try (row.next(Bool.self), row.next(Bool.self), row.next(Bool.self))
         let end = try row.next(String.self)
         guard let end = CallFacts.End(rawValue: end) else {
             throw PostgresError(.typeMismatch, "receipt.ended_by holds no end: \(end)")
@@ -76,7 +77,7 @@ struct FindReceipt: Statement {
             service: service)
         return try Receipt(
             charge: charge, account: account, call: call, requestID: requestID, providerRequestID: providerRequestID, isStream: isStream,
-            held: row.next(), price: row.next(), startedAt: row.next(), firstTokenMilliseconds: row.next(Int64?.self),
+            isSkipped: isSkipped, held: row.next(), price: row.next(), startedAt: row.next(), firstTokenMilliseconds: row.next(Int64?.self),
             durationMilliseconds: row.next())
     }
 }

@@ -69,6 +69,8 @@ final class ProxyUnderTest: @unchecked Sendable {
         /// False for a proxy that dies before it writes its receipts.
         var writesReceipts = true
         var provider = ProviderConnections.Timing()
+        /// True if no account pays for the calls of our own servers.
+        var skipsServiceCalls = false
         /// The bodies of all requests, in bytes.
         var bodiesMax = HTTPServerConfiguration().bufferedBodyBytesMax
     }
@@ -126,7 +128,8 @@ final class ProxyUnderTest: @unchecked Sendable {
                     Secret("provider-key")
                 }, timing: times.provider),
             shared: ReplicaState(
-                keepReceipt: { writer.add($0) }, switchOff: { switchedOff.add($0.id) }, listensFor: times.listensFor), log: log)
+                keepReceipt: { writer.add($0) }, switchOff: { switchedOff.add($0.id) }, listensFor: times.listensFor,
+                skipsServiceCalls: times.skipsServiceCalls), log: log)
         let catalogue = CurrentCatalogue(catalogue(of: scripted))
         let authenticator = Authenticator(
             service: "test", publicURL: "https://gateway.example",

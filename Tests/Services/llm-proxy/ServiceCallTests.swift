@@ -12,6 +12,7 @@ import Values
 struct ServiceCallTests {
     private static let web = ProxyUnderTest.webToken
     private static let answer = #"{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":9,"completion_tokens":5}}"#
+    private static let skipping = ProxyUnderTest.Times(skipsServiceCalls: true)
 
     private func headers(for user: UserID) -> HeaderBlock { ["x-on-behalf-of": "\(user)"] }
 
@@ -57,6 +58,13 @@ struct ServiceCallTests {
         return try #require(try await receipt(id, proxy, credential).data)
     }
 
+    /// Returns the messages that the ledger got, when it has all that the proxy sent before.
+    private func heard(_ proxy: ProxyUnderTest) async throws -> (settlements: [SettleCharge], voids: [VoidHold]) {
+        try await proxy.sendMarker()
+        try await until("the marker is there") { proxy.ledger.voids.contains { $0.reason == "marker" } }
+        return (proxy.ledger.settlements, proxy.ledger.voids.filter { $0.reason != "marker" })
+    }
+
     // MARK: The named user pays
 
     @Test(arguments: [true, false])
@@ -93,7 +101,7 @@ struct ServiceCallTests {
     }
 
     @Test func `a user who sends x-on-behalf-of pays for the own calls`() async throws {
-        try await ProxyUnderTest.with { proxy in
+        try await ProxyUnderTest.with(Self.skipping) { proxy in
             let key = proxy.person()
             _ = try await call(proxy, key: key, for: .make(), stream: false)
             try await until("the charge is settled") { !proxy.ledger.settlements.isEmpty }
@@ -119,7 +127,7 @@ struct ServiceCallTests {
     // MARK: The headers
 
     @Test func `a server that names no user, no UUID or two users is refused by the name of the header on every route`() async throws {
-        try await ProxyUnderTest.with { proxy in
+        try await ProxyUnderTest.with(Self.skipping) { proxy in
             let user = UserID.make()
             var twice = headers(for: user)
             twice.add(headers(for: user))
@@ -163,6 +171,123 @@ struct ServiceCallTests {
                 let answer = try await proxy.get("/v1/models", credential)
                 #expect(answer.status == status, "\(form)")
             }
+        }
+    }
+
+    // MARK: No account pays
+
+    @Test(arguments: [true, false])
+    func `a skipped call is not held and not charged, and its receipt has units, cost and price version`(stream: Bool) async throws {
+        try await ProxyUnderTest.with(Self.skipping) { proxy in
+            let user = UserID.make()
+            let caller = try await call(proxy, for: user, stream: stream)
+            #expect(caller.headers.string(for: "x-credits-used") == (stream ? nil : "0"))
+            #expect(!caller.headers.contains("x-credits-remaining"))
+            let usage = try usage(caller, stream: stream)
+            #expect(try usage.decimalText("credits_used") == "0")
+            #expect(!usage.has("credits_remaining"))
+            #expect(try usage.integer("completion_tokens") == 5)
+            if stream { #expect(caller.isDone) }
+
+            let data = try await receipt(of: caller, proxy, for: user)
+            #expect(try data.string("state") == "skipped")
+            #expect(try data.string("service") == "web-gateway")
+            for name in ["credits", "price", "held"] { #expect(try data.decimalText(name) == "0", "\(name)") }
+            #expect(try data.object("usage").integer("input") == 9)
+            #expect(try data.object("usage").integer("output") == 5)
+            #expect(try data.decimalText("upstream_cost_usd") == "0.014000000000")
+            #expect(try data.integer("price_version") == 1)
+            #expect(try data.string("operation") == "tests.service")
+            #expect(try data.string("end") == "completed")
+
+            // The call of a user at the same proxy is held and charged.
+            let key = proxy.person()
+            _ = try await call(proxy, key: key, stream: stream)
+            let (settlements, voids) = try await heard(proxy)
+            #expect(proxy.ledger.holds.map(\.accountID) == [AccountID(proxy.user(of: key))])
+            #expect(settlements.map(\.accountID) == [AccountID(proxy.user(of: key))])
+            #expect(voids.isEmpty)
+            #expect(try await proxy.outboxed() == [])
+        }
+    }
+
+    @Test func `a skipped stream is limited by no credits and reports nothing`() async throws {
+        try await ProxyUnderTest.with(.init(holdTimeToLive: .milliseconds(40), skipsServiceCalls: true)) { proxy in
+            let user = UserID.make()
+            let caller = proxy.call(model: "priced", key: Self.web, headers: headers(for: user))
+            try await until("the provider is called") { !proxy.provider.calls.isEmpty }
+            #expect(proxy.provider.calls[0].body?.has("max_tokens") == false)
+            // A user's stream reports at the same intervals, so this proxy would have reported.
+            let other = proxy.call(model: "priced")
+            try await until("the user's call reports") { proxy.provider.calls.count == 2 && proxy.ledger.reports.count >= 2 }
+            proxy.provider.calls[0].send(tokens: 400, thenEnd: 400)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.isDone)
+            #expect(caller.tokens == 400)
+            #expect(!caller.headers.contains("x-max-tokens-clamped"))
+            proxy.provider.calls[1].send(tokens: 1, thenEnd: 1)
+            try await until("the user's answer is over") { other.isOver }
+            _ = try await heard(proxy)
+            #expect(Set(proxy.ledger.reports.map(\.chargeID)) == Set(proxy.ledger.holds.map(\.chargeID)))
+            #expect(proxy.ledger.extends.isEmpty)
+            #expect(proxy.ledger.holds.count == 1)
+        }
+    }
+
+    @Test func `a skipped call is answered while ledger and broker are unavailable`() async throws {
+        try await ProxyUnderTest.with(.init(isPublisherDown: true, skipsServiceCalls: true)) { proxy in
+            try proxy.loseTheQuestions()
+            let caller = try await call(proxy, for: .make(), stream: false)
+            #expect(caller.headers.string(for: "x-credits-used") == "0")
+            #expect(try await proxy.outboxed() == [])
+            #expect(proxy.ledger.replied == 0)
+        }
+    }
+
+    @Test func `a skipped call that its provider refuses or its client leaves sends nothing to the ledger`() async throws {
+        try await ProxyUnderTest.with(Self.skipping) { proxy in
+            let user = UserID.make()
+            let refused = proxy.call(stream: false, key: Self.web, headers: headers(for: user))
+            try await until("the provider is called") { proxy.provider.calls.count == 1 }
+            proxy.provider.calls[0].answer(#"{"error":{"message":"down"}}"#, status: 503)
+            try await until("the answer is over") { refused.isOver }
+            #expect(refused.status == 502)
+            let failed = try await receipt(of: refused, proxy, for: user)
+            #expect(try failed.string("state") == "skipped")
+            #expect(try failed.string("end") == "provider_error")
+
+            let left = proxy.call(model: "priced", key: Self.web, headers: headers(for: user))
+            try await until("the provider is called") { proxy.provider.calls.count == 2 }
+            proxy.provider.calls[1].send(tokens: 3)
+            try await until("the answer is delivered") { left.tokens == 3 }
+            left.hangUp()
+            try await until("the provider's call is cancelled") { proxy.provider.calls[1].isCancelled }
+            let ended = try await receipt(of: left, proxy, for: user)
+            #expect(try ended.string("state") == "skipped")
+            #expect(try ended.string("end") == "client_disconnected")
+            #expect(try ended.object("usage").integer("output") == 3)
+
+            let (settlements, voids) = try await heard(proxy)
+            #expect(proxy.ledger.holds.isEmpty && settlements.isEmpty && voids.isEmpty)
+            #expect(try await proxy.outboxed() == [])
+        }
+    }
+
+    @Test func `a skipped call of a model without a price is refused, and a unit without a price switches the route off`() async throws {
+        try await ProxyUnderTest.with(Self.skipping) { proxy in
+            let user = UserID.make()
+            let unpriced = proxy.call(model: "unpriced", key: Self.web, headers: headers(for: user))
+            try await until("the answer is over") { unpriced.isOver }
+            #expect(unpriced.status == 400)
+            let caller = proxy.call(stream: false, key: Self.web, headers: headers(for: user))
+            try await until("the provider is called") { !proxy.provider.calls.isEmpty }
+            proxy.provider.calls[0].answer(
+                #"{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":9,"completion_tokens":5,"completion_tokens_details":{"audio_tokens":2}}}"#
+            )
+            try await until("the answer is over") { caller.isOver }
+            #expect(proxy.switchedOff.models == ["m"])
+            #expect(caller.headers.string(for: "x-credits-used") == "0")
+            #expect(try await receipt(of: caller, proxy, for: user).decimalText("credits") == "0")
         }
     }
 }
