@@ -31,9 +31,11 @@ extension SystemTests {
             Run(
                 service: .auth, document: "auth", caller: .user, excluding: "^/(readyz|metrics|api/auth/logout)$"),
             Run(service: .auth, document: "auth", caller: .user, including: "^/api/auth/logout$"),
+            Run(service: .auth, document: "auth", caller: .service, including: "^/(api/auth/)?me$"),
             Run(service: .ledger, document: "ledger", caller: .admin),
             Run(service: .ledger, document: "ledger", caller: .service, including: "^/api/credits/deduct$"),
             Run(service: .proxy1, document: "llm-proxy", caller: .admin),
+            Run(service: .proxy1, document: "llm-proxy", caller: .service),
             Run(service: .billing, document: "billing", caller: .anonymous),
         ]
 
