@@ -90,7 +90,7 @@ let package = Package(
             name: "Auth",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "RateLimit", "Telemetry", "Values",
+                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "RateLimit", "SMTP", "Telemetry", "Values",
             ],
             path: "Services/auth", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(

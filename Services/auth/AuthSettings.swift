@@ -1,6 +1,7 @@
 import Configuration
 import Crypto
 import Jobs
+import SMTP
 import Telemetry
 
 /// The variables of auth, next to the common ones.
@@ -12,9 +13,10 @@ import Telemetry
 /// | `TOKEN_TTL` | `15m` | 1m…1h: life of an access token |
 /// | `ADMIN_EMAIL`, `ADMIN_PASSWORD` | none | the first administrator, made at the start if the installation has no administrator |
 /// | `HASH_THREADS` | `2` | 1…64: passwords checked at once, 19 MiB each; one more thread hashes those of new users |
+/// | `REQUIRE_VERIFIED_EMAIL` | `true` | `false`: the free credits come at registration |
 /// | `AUDIT_MONTHS` | `13` | 2…120: months that audit rows are kept |
 ///
-/// ``AccountLimits``, ``DeviceLimits`` and ``OAuthClients`` have further ones.
+/// ``AccountLimits``, ``DeviceLimits`` and ``OAuthClients`` and `SMTPConfiguration` have further ones.
 struct AuthSettings: Sendable {
     let masterKeys: MasterKeyRing
     let tokenLife: Duration
@@ -22,7 +24,10 @@ struct AuthSettings: Sendable {
     let limits: AccountLimits
     let clients: OAuthClients
     let deviceLimits: DeviceLimits
+    let mail: SMTPConfiguration
     let auditMonths: Int
+    /// False: the free credits come at registration.
+    let requiresVerifiedEmail: Bool
     /// Nil where the first administrator is made otherwise.
     let admin: Admin?
 
@@ -42,6 +47,8 @@ struct AuthSettings: Sendable {
         limits = try AccountLimits(environment)
         clients = try OAuthClients(environment)
         deviceLimits = try DeviceLimits(environment)
+        requiresVerifiedEmail = try environment.bool("REQUIRE_VERIFIED_EMAIL", default: true)
+        mail = try SMTPConfiguration(environment)
         auditMonths = try environment.integer("AUDIT_MONTHS", default: 13, in: MonthPartitions.keptRange)
         tokenLife = try environment.duration("TOKEN_TTL", default: .seconds(900), in: .seconds(60) ... .seconds(3_600))
         hashThreads = try environment.integer("HASH_THREADS", default: 2, in: 1...64)

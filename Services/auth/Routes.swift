@@ -12,6 +12,7 @@ struct Routes: HTTPDoor {
     let sessions: Sessions
     let keys: APIKeys
     let devices: Devices
+    let admin: AdminUsers
     let keyring: SigningKeyring
     let authenticator: Authenticator
     /// Nil when the ledger does not say.
@@ -24,7 +25,8 @@ struct Routes: HTTPDoor {
         _ auth: UseCases, authenticator: Authenticator, credits: @escaping @Sendable (AccountID) async -> Credits?, publicURL: String,
         log: Logger
     ) {
-        (accounts, sessions, keys, devices, keyring) = (auth.accounts, auth.sessions, auth.keys, auth.devices, auth.keyring)
+        (accounts, sessions, keys, devices) = (auth.accounts, auth.sessions, auth.keys, auth.devices)
+        (admin, keyring) = (auth.admin, auth.keyring)
         (self.authenticator, self.credits, self.publicURL, self.log) = (authenticator, credits, publicURL, log)
     }
 
@@ -34,6 +36,20 @@ struct Routes: HTTPDoor {
         Route(.post, ["/api/auth/refresh"], access: .public, rate: .credentials, Routes.refresh),
         Route(.post, ["/api/auth/logout"], access: .sessionOrBody, rate: .credentials, Routes.logout),
         Route(.get, ["/api/auth/me", "/me"], access: .credential(scope: "profile"), Routes.me),
+        Route(.patch, ["/api/auth/me"], access: .session(), Routes.changeMe),
+        Route(.get, ["/api/auth/sessions"], access: .session(), Routes.listSessions),
+        Route(.delete, ["/api/auth/sessions"], access: .session(), Routes.endOtherSessions),
+        Route(.delete, ["/api/auth/sessions/{id}"], access: .session(), Routes.endSession),
+        Route(.post, ["/api/auth/email/verify"], access: .public, rate: .credentials, Routes.verifyEmail),
+        Route(.post, ["/api/auth/email/resend"], access: .session(), rate: .credentials, Routes.resendVerification),
+        Route(.post, ["/api/auth/email/change"], access: .session(), rate: .credentials, Routes.changeEmail),
+        Route(.get, ["/verify"], access: .public, Routes.verifyPage),
+        Route(.post, ["/verify"], access: .public, rate: .credentials, Routes.submitVerify),
+        Route(.post, ["/api/auth/password/forgot"], access: .public, rate: .credentials, Routes.forgotPassword),
+        Route(.post, ["/api/auth/password/reset"], access: .public, rate: .credentials, Routes.resetPassword),
+        Route(.get, ["/reset"], access: .public, Routes.resetPage),
+        Route(.post, ["/reset"], access: .public, rate: .credentials, Routes.submitReset),
+        Route(.post, ["/api/auth/password/change"], access: .session(), rate: .credentials, Routes.changePassword),
         Route(.post, ["/api/keys"], access: .session(), Routes.createKey),
         Route(.get, ["/api/keys"], access: .session(), Routes.listKeys),
         Route(.delete, ["/api/keys/{id}"], access: .session(), Routes.revokeKey),
@@ -46,6 +62,13 @@ struct Routes: HTTPDoor {
         Route(.post, ["/oauth/device_authorization"], access: .public, rate: .credentials, errors: .oauth, Routes.requestDeviceCode),
         Route(.post, ["/oauth/token"], access: .public, rate: .polls, errors: .oauth, Routes.token),
         Route(.post, ["/oauth/revoke"], access: .public, rate: .credentials, errors: .oauth, Routes.revoke),
+        Route(.get, ["/api/admin/users"], access: .admin(), Routes.listUsers),
+        Route(.get, ["/api/admin/users/{id}"], access: .admin(), Routes.showUser),
+        Route(.get, ["/api/admin/users/{id}/audit"], access: .admin(), Routes.auditOfUser),
+        Route(.post, ["/api/admin/users/{id}/deactivate"], access: .admin(freshWithin: .seconds(900)), Routes.deactivateUser),
+        Route(.post, ["/api/admin/users/{id}/reactivate"], access: .admin(freshWithin: .seconds(900)), Routes.reactivateUser),
+        Route(.post, ["/api/admin/users/{id}/role"], access: .admin(freshWithin: .seconds(900)), Routes.setRole),
+        Route(.delete, ["/api/admin/users/{id}/sessions"], access: .admin(freshWithin: .seconds(900)), Routes.endSessionsOfUser),
         Route(.get, ["/.well-known/jwks.json"], access: .public, Routes.jwks),
         Route(
             .get, ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"], access: .public, Routes.metadata),

@@ -1,4 +1,6 @@
+import Crypto
 import Postgres
+import SMTP
 import Telemetry
 import Values
 
@@ -8,9 +10,11 @@ struct UseCases: Sendable {
     let sessions: Sessions
     let keys: APIKeys
     let devices: Devices
+    let admin: AdminUsers
     let keyring: SigningKeyring
     let revocations: Revocations
     let identities: IdentityAnswers
+    let mailer: Mailer
 
     /// - Parameter publicURL: the issuer of tokens.
     init(
@@ -24,7 +28,8 @@ struct UseCases: Sendable {
         let issuer = Issuer(
             keyring: keyring, gate: MintGate(issuer: publicURL, tokenLife: tokenLife), masterKeys: settings.masterKeys)
         accounts = Accounts(
-            pool: pool, passwords: passwords, issuer: issuer, revocations: revocations, limits: settings.limits, metrics: authMetrics,
+            pool: pool, passwords: passwords, issuer: issuer, revocations: revocations, limits: settings.limits,
+            requiresVerifiedEmail: settings.requiresVerifiedEmail, metrics: authMetrics,
             log: log, clock: clock)
         sessions = Sessions(
             pool: pool, issuer: issuer, revocations: revocations, metrics: authMetrics, log: log, clock: clock)
@@ -32,6 +37,10 @@ struct UseCases: Sendable {
         devices = Devices(
             pool: pool, issuer: issuer, sessions: sessions, clients: settings.clients, limits: settings.deviceLimits,
             codeKeys: UserCodeKeys(settings.masterKeys), metrics: authMetrics, log: log, clock: clock)
+        admin = AdminUsers(pool: pool, revocations: revocations, clock: clock)
+        mailer = Mailer(
+            pool: pool, smtp: SMTPClient(settings.mail), linkKey: settings.masterKeys.current.key.derived(for: "one-time link v1"),
+            publicURL: publicURL, metrics: MailMetrics(metrics), log: log, clock: clock)
         identities = IdentityAnswers(
             pool: pool, keyring: keyring, revocations: revocations, keys: keys, tokenLife: tokenLife, clock: clock)
     }

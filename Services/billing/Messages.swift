@@ -5,17 +5,17 @@ import Values
 
 /// | message | from | what happens |
 /// |---|---|---|
-/// | `user.registered.v1` | auth | the plan's first credits become due: `purchase.fulfilled.v1` to the ledger |
+/// | `user.verified.v1` | auth | the plan's first credits become due: `purchase.fulfilled.v1` to the ledger |
 func subscriptions() -> [Subscription] {
     [
-        .on(UserRegistered.self, from: Topology.billingUsers) { user, _, transaction in
+        .on(UserVerified.self, from: Topology.billingUsers) { user, _, transaction in
             try await grantFirstPeriod(to: user, in: transaction)
         }
     ]
 }
 
 /// Grants the first period. Idempotent by user and period for ever, unlike the inbox, which forgets after two weeks.
-func grantFirstPeriod(to user: UserRegistered, in transaction: PostgresTransaction) async throws {
+func grantFirstPeriod(to user: UserVerified, in transaction: PostgresTransaction) async throws {
     guard let grant = firstGrant(for: user, chargeID: .make()), try await transaction.first(InsertPlanGrant(grant: grant)) != nil else {
         return
     }

@@ -21,9 +21,9 @@ struct PlanPeriod: Hashable, Sendable {
 }
 
 /// Decides what a new person is given.
-func firstGrant(for user: UserRegistered, chargeID: ChargeID) -> PlanGrant? {
+func firstGrant(for user: UserVerified, chargeID: ChargeID) -> PlanGrant? {
     guard user.plan == Plan.free.name else { return nil }
-    let period = PlanPeriod.first(startingAt: user.registeredAt)
+    let period = PlanPeriod.first(startingAt: user.verifiedAt)
     return PlanGrant(userID: user.userID, plan: .free, period: period, chargeID: chargeID)
 }
 

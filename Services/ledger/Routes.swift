@@ -16,12 +16,12 @@ extension Routes: HTTPDoor {
         Route(.put, ["/api/credits/limits"], access: .session(), Routes.setLimits),
         Route(.post, ["/api/credits/deduct"], access: .service, bodyBytesMax: 32_768, Routes.deduct),
 
-        Route(.get, ["/api/admin/credits/balance"], access: .admin, Routes.anyBalance),
-        Route(.get, ["/api/admin/credits/history"], access: .admin, Routes.anyHistory),
-        Route(.get, ["/api/admin/credits/usage"], access: .admin, Routes.everybodysUsage),
-        Route(.get, ["/api/admin/credits/totals"], access: .admin, Routes.totals),
-        Route(.post, ["/api/admin/credits/adjust"], access: .admin, Routes.adjust),
-        Route(.get, ["/api/admin/credits/audit"], access: .admin, Routes.audit),
+        Route(.get, ["/api/admin/credits/balance"], access: .admin(), Routes.anyBalance),
+        Route(.get, ["/api/admin/credits/history"], access: .admin(), Routes.anyHistory),
+        Route(.get, ["/api/admin/credits/usage"], access: .admin(), Routes.everybodysUsage),
+        Route(.get, ["/api/admin/credits/totals"], access: .admin(), Routes.totals),
+        Route(.post, ["/api/admin/credits/adjust"], access: .admin(freshWithin: .seconds(900)), Routes.adjust),
+        Route(.get, ["/api/admin/credits/audit"], access: .admin(), Routes.audit),
 
         Route(
             .get, ["/api/trpc/credits.balance", "/api/trpc/credits.history", "/api/trpc/{procedures}"],

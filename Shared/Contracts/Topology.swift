@@ -46,7 +46,7 @@ package enum Topology {
         bindings: [Binding(ledgerQueries, "balance"), Binding(ledgerQueries, "charge")])
     package static let authRequests = Queue(
         name: "auth.rpc.requests", kind: .request, bindings: [Binding(authRPC, "introspect"), Binding(authRPC, "signing-keys")])
-    package static let billingUsers = Queue(name: "billing.sub.auth", kind: .events, bindings: [Binding(authEvents, "user.registered.#")])
+    package static let billingUsers = Queue(name: "billing.sub.auth", kind: .events, bindings: [Binding(authEvents, "user.verified.#")])
     /// Read by people: an event here means that a binding is missing.
     package static let opsUnrouted = Queue(name: "ops.unrouted", kind: .unrouted, bindings: [Binding(unrouted, "")])
 

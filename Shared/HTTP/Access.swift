@@ -28,7 +28,8 @@ package enum CallerAccess: Sendable, Hashable {
     /// The token of one of our own servers, which names the user that pays.
     case service
     /// The session of an administrator.
-    case admin
+    /// - Parameter freshWithin: the longest time since the last sign-in. Nil sets no limit.
+    case admin(freshWithin: Duration? = nil)
 }
 
 /// The demand of a row on the caller of a request.

@@ -78,7 +78,7 @@ extension Principal {
     ///   revocations are stale.
     fileprivate func check(_ access: CallerAccess, isStale: () -> Bool, now: Instant) throws(Problem) {
         try check(access, now: now)
-        if access == .admin, isStale() {
+        if case .admin = access, isStale() {
             throw .unavailable("Revocations cannot be checked at the moment, so administrators are refused; retry later.")
         }
     }
@@ -89,20 +89,22 @@ extension Principal {
         case .session(let freshWithin):
             guard sessionID != nil else { throw .sessionRequired }
             guard scopes.isEmpty else { throw .sessionTooNarrow }
-            if let freshWithin, !isFresh(within: freshWithin, now: now) { throw .reauthenticationRequired }
+            try checkFreshness(freshWithin, now: now)
         case .credential(let scope):
             guard let scope, !scopes.isEmpty, !scopes.contains(scope) else { return }
             throw .insufficientScope(scope)
         case .service:
             guard service != nil else { throw .serviceRequired }
-        case .admin:
+        case .admin(let freshWithin):
             guard isAdmin else { throw .adminRequired }
+            try checkFreshness(freshWithin, now: now)
         }
     }
 
-    private func isFresh(within limit: Duration, now: Instant) -> Bool {
-        guard let authenticatedAt else { return false }
+    private func checkFreshness(_ limit: Duration?, now: Instant) throws(Problem) {
+        guard let limit else { return }
+        guard let authenticatedAt else { throw .reauthenticationRequired }
         let (age, isOverflow) = now.seconds.subtractingReportingOverflow(authenticatedAt)
-        return !isOverflow && .seconds(age) <= limit
+        guard !isOverflow, .seconds(age) <= limit else { throw .reauthenticationRequired }
     }
 }

@@ -62,7 +62,8 @@ struct AccessPageTests {
         case .caller(.session(let limit?)): ("session, signed in within \(limit.components.seconds) s", "")
         case .caller(.credential(let scope)): ("credential", scope.map { "`\($0)`" } ?? "")
         case .caller(.service): ("service", "")
-        case .caller(.admin): ("admin", "")
+        case .caller(.admin(nil)): ("admin", "")
+        case .caller(.admin(let limit?)): ("admin, signed in within \(limit.components.seconds) s", "")
         }
     }
 }

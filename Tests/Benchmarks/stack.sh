@@ -11,7 +11,7 @@ bench() {
     bash "$project/deploy/local/build.sh" -c release
     bash "$tool" delete >/dev/null
     mkdir -p "$STACK_DIR"
-    printf '%s\n' "LOOPS=${BENCH_LOOPS:-1}" REGISTER_BURST=1000000 REGISTER_PER_SECOND_TOTAL=1000000 >"$STACK_DIR/local.env"
+    printf '%s\n' "LOOPS=${BENCH_LOOPS:-1}" REGISTER_BURST=1000000 REGISTER_PER_SECOND_TOTAL=1000000 REQUIRE_VERIFIED_EMAIL=off >"$STACK_DIR/local.env"
     trap 'bash "$tool" delete >/dev/null' EXIT
     trap 'exit 130' INT TERM HUP
     STACK_COMPONENTS=${2:-} bash "$tool" up

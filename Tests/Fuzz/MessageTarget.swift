@@ -5,7 +5,7 @@ enum MessageTarget {
     private static let types: [any Message.Type] = [
         PlaceHold.self, ExtendHold.self, HoldReply.self, ExpireHold.self, VoidHold.self, ReportUsage.self, SettleCharges.self,
         PurchaseFulfilled.self, PurchaseReversed.self, QueryBalance.self, BalanceReply.self, BalanceLow.self, BalanceExhausted.self,
-        UserRegistered.self, APIKeyCreated.self, APIKeyRevoked.self, SessionRevoked.self, UserChanged.self, RevocationsHeartbeat.self,
+        UserVerified.self, APIKeyCreated.self, APIKeyRevoked.self, SessionRevoked.self, UserChanged.self, RevocationsHeartbeat.self,
         IntrospectAPIKey.self,
         APIKeyReply.self, IntrospectSession.self, SessionReply.self, QuerySigningKeys.self, SigningKeysReply.self,
     ]

@@ -73,7 +73,7 @@ extension SystemTests {
                 let trace = "0af7651916cd43dd8448eb21" + UUIDv7.make().description.suffix(8)
                 let account = try await gateway.register(trace: trace)
                 #expect(try await gateway.grantTraces(of: account) == [trace])
-                #expect(try await gateway.messagesSent(by: "auth", in: trace) == ["user.registered.v1"])
+                #expect(try await gateway.messagesSent(by: "auth", in: trace) == ["user.verified.v1"])
                 #expect(try await gateway.messagesSent(by: "billing", in: trace) == ["purchase.fulfilled.v1"])
                 for service in [Stack.Component.auth, .billing, .ledger] {
                     try await gateway.until("\(service.rawValue) has logged it") {

@@ -56,6 +56,7 @@ struct Stack: Sendable {
         let variables = [
             "HOLD_TTL=\(Self.holdTimeToLive.components.seconds)s", "EXPIRY_GRACE=\(Self.expiryGrace.components.seconds)s",
             "WEB_GATEWAY_TOKEN=\(Self.serviceToken)", "REGISTER_BURST=1000000", "REGISTER_PER_SECOND_TOTAL=1000000",
+            "REQUIRE_VERIFIED_EMAIL=off",
         ]
         try (variables + further + [""]).joined(separator: "\n").write(
             toFile: directory + "/local.env", atomically: true, encoding: .utf8)

@@ -33,7 +33,8 @@ extension APIKeys {
             id: key.id, name: order.name, last4: key.last4, scopes: order.scopes, limits: order.limits, createdAt: now,
             expiresAt: order.expiresAt, lastUsedAt: nil)
         return try await pool.transaction { transaction in
-            let (_, count) = try await transaction.pipeline(LockUser(id: user), CountAPIKeys(userID: user))
+            // The lock makes two who count at once take turns.
+            let (_, count) = try await transaction.pipeline(LockUserRow(id: user), CountAPIKeys(userID: user))
             switch try await issuer.admitKey(from: session, of: user, now: now, in: transaction) {
             case .userDeactivated: return .deactivated
             case .sessionEnded, .foreignSession: return .sessionEnded

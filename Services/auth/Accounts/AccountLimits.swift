@@ -12,6 +12,10 @@ import Values
 struct AccountLimits: Sendable {
     private let registrations: RateLimiter<String>
     private let allRegistrations: RateLimiter<Bool>
+    /// Mails that a network asks for to an address: three, regained in an hour.
+    private let mailsOfAsker = RateLimiter<String>(burst: 3, perSecond: 3.0 / 3_600)
+    /// Mails to an address, for all networks together: twenty, regained in an hour.
+    private let mails = RateLimiter<String>(burst: 20, perSecond: 20.0 / 3_600)
     /// A hundred failures of a network at any accounts, regained at ten a minute. Sign-ins at one time
     /// count until they succeed.
     private let signIns = RateLimiter<String>(burst: 100, perSecond: 10.0 / 60)
@@ -22,6 +26,16 @@ struct AccountLimits: Sendable {
         let total = try environment.integer("REGISTER_PER_SECOND_TOTAL", default: 20, in: 1...1_000_000)
         registrations = RateLimiter(burst: burst, perSecond: Double(perMinute) / 60)
         allRegistrations = RateLimiter(burst: total, perSecond: Double(total), keysMax: 2)
+    }
+
+    /// Counts a mail that a client asks for.
+    /// - Returns: nil if it is admitted, else the time until the next one is.
+    func mail(_ email: EmailAddress, _ client: ClientInfo, now: Instant) -> Duration? {
+        let asker = email.text + " " + (client.network ?? "")
+        if let wait = mailsOfAsker.take(asker, now: now) { return wait }
+        guard let wait = mails.take(email.text, now: now) else { return nil }
+        mailsOfAsker.giveBack(asker, now: now)
+        return wait
     }
 
     /// Counts a registration.

@@ -2,8 +2,7 @@ import Postgres
 import Telemetry
 import Values
 
-/// Accounts of people. Each use case is a file of this folder: ``register(_:client:)``,
-/// ``signIn(email:password:client:)``, ``bootstrapAdmin(email:password:)``.
+/// Accounts of people. Each use case is a file of this folder.
 ///
 /// Each change commits together with its event for the other services and its audit row.
 struct Accounts: Sendable {
@@ -12,6 +11,9 @@ struct Accounts: Sendable {
     let issuer: Issuer
     let revocations: Revocations
     let limits: AccountLimits
+    /// True if `user.verified.v1` waits for the proof of the mailbox. It leaves at registration otherwise.
+    let requiresVerifiedEmail: Bool
+    let zones = TimeZoneNames()
     let metrics: AuthMetrics
     let log: Logger
     let clock: @Sendable () -> Instant

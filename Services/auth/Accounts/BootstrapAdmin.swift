@@ -18,9 +18,7 @@ extension Accounts {
                 createdAt: now)
             var id = user.id
             if try await transaction.first(InsertUser(user: user)) != nil {
-                try await Outbox.add(
-                    UserRegistered(userID: id, email: user.email, plan: user.plan, registeredAt: now), orderingKey: id.description,
-                    in: transaction)
+                if !requiresVerifiedEmail { try await publishVerified(user, now: now, in: transaction) }
             } else {
                 let change = try await transaction.one(PromoteToAdmin(email: email, now: now))
                 id = change.userID
@@ -28,6 +26,9 @@ extension Accounts {
                 try await revocations.endSessions(of: id, now: now, in: transaction)
                 try await revocations.endKeys(of: id, now: now, in: transaction)
             }
+            var admin = user
+            admin.id = id
+            _ = try await verified(admin, now: now, in: transaction)
             let sealed = try await passwords.seal(password, for: id)
             try await transaction.commit(
                 PutPassword(userID: id, sealed: sealed, now: now),

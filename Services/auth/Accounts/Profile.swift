@@ -8,6 +8,30 @@ extension Accounts {
         var sessions: [LiveSessions.Output]
     }
 
+    /// Changes what a user may change about itself.
+    func changeProfile(
+        of user: UserID, client: ClientInfo, _ change: @Sendable (inout User) -> Void
+    ) async throws -> ProfileChangeOutcome {
+        let now = clock()
+        guard var asked = try await pool.withConnection({ try await $0.first(FindUser(id: user)) }) else { return .unknown }
+        change(&asked)
+        guard try await zones.contains(asked.preferences.timeZone, pool) else { return .unknownTimeZone }
+        return try await pool.transaction { transaction in
+            guard var row = try await transaction.first(LockUserRow(id: user)) else { return .unknown }
+            change(&row)
+            try await transaction.commit(
+                PutProfile(user: row), AuditRecord(event: .profileChanged, userID: user, client: client, now: now))
+            return .changed(row)
+        }
+    }
+
+    enum ProfileChangeOutcome: Sendable {
+        case changed(User)
+        /// There is no such user.
+        case unknown
+        case unknownTimeZone
+    }
+
     /// Returns the profile of a user; nil if there is no such user.
     func profile(of user: UserID) async throws -> Profile? {
         let now = clock()

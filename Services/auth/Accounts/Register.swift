@@ -36,12 +36,11 @@ extension Accounts {
                     AuditRecord(event: .register, succeeded: false, subject: user.email, client: client, now: now))
                 return nil
             }
-            try await Outbox.add(
-                UserRegistered(userID: user.id, email: user.email, plan: user.plan, registeredAt: now), orderingKey: user.id.description,
-                in: transaction)
             try await transaction.execute(PutPassword(userID: user.id, sealed: sealed, now: now))
+            if !requiresVerifiedEmail { try await publishVerified(user, now: now, in: transaction) }
             let grant = try await issuer.begin(Self.order, for: user, client, now: now, in: transaction).get()
             try await transaction.commit(
+                InsertMail(template: .verifyEmail, userID: user.id, recipient: registration.email, now: now),
                 AuditRecord(event: .register, userID: user.id, subject: grant.session.id.description, client: client, now: now))
             return grant
         }

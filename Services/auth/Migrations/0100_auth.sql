@@ -7,10 +7,12 @@ CREATE TABLE users (
     full_name     text        NULL CONSTRAINT users_full_name_length CHECK (length(full_name) <= 200),
     role          text        NOT NULL CONSTRAINT users_role CHECK (role IN ('user', 'admin')),
     plan          text        NOT NULL,
-    locale        text        NOT NULL DEFAULT 'en' CONSTRAINT users_locale_length CHECK (length(locale) BETWEEN 2 AND 35),
+    locale        text        NOT NULL DEFAULT 'en' CONSTRAINT users_locale CHECK (locale IN ('en', 'th')),
     time_zone     text        NOT NULL DEFAULT 'UTC' CONSTRAINT users_time_zone_length CHECK (length(time_zone) BETWEEN 1 AND 64),
     active        boolean     NOT NULL DEFAULT true,
     token_version bigint      NOT NULL DEFAULT 0,
+    email_verified_at timestamptz NULL,
+    low_balance_mail boolean  NOT NULL DEFAULT true,
     created_at    timestamptz NOT NULL,
     -- The last change of role, plan or active. Each change raises token_version.
     changed_at    timestamptz NULL,
@@ -101,6 +103,31 @@ CREATE TABLE sign_in_attempt (
 
 CREATE INDEX sign_in_attempt_age ON sign_in_attempt (last_at);
 
+-- Mails that wait to be sent. A link's token is derived from the id, so that none stands here.
+CREATE TABLE mail (
+    id          uuid        NOT NULL CONSTRAINT mail_pkey PRIMARY KEY,
+    template    text        NOT NULL,
+    user_id     uuid        NULL CONSTRAINT mail_user REFERENCES users (id) ON DELETE CASCADE,
+    recipient   text        NOT NULL CONSTRAINT mail_recipient_length CHECK (length(recipient) <= 254),
+    created_at  timestamptz NOT NULL,
+    next_try_at timestamptz NOT NULL,
+    tries       bigint      NOT NULL DEFAULT 0
+);
+
+CREATE INDEX mail_due ON mail (next_try_at);
+
+-- The newest link of each purpose. An older one is not valid.
+CREATE TABLE one_time_link (
+    user_id      uuid        NOT NULL CONSTRAINT one_time_link_user REFERENCES users (id) ON DELETE CASCADE,
+    purpose      text        NOT NULL,
+    token_sha256 bytea       NOT NULL CONSTRAINT one_time_link_token_key UNIQUE
+                             CONSTRAINT one_time_link_token_length CHECK (octet_length(token_sha256) = 32),
+    email        text        NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    used_at      timestamptz NULL,
+    CONSTRAINT one_time_link_pkey PRIMARY KEY (user_id, purpose)
+);
+
 -- Devices that ask to be signed in. Neither code can be read from here: the user code has too few bits for a hash without a key.
 CREATE TABLE device_grant (
     id                 uuid        NOT NULL CONSTRAINT device_grant_pkey PRIMARY KEY,
@@ -151,7 +178,7 @@ CREATE TABLE audit (
     user_agent text        NULL
 ) PARTITION BY RANGE (id);
 
-CREATE INDEX audit_of_user ON audit (user_id, at);
+CREATE INDEX audit_of_user ON audit (user_id, id);
 
 SELECT create_month_partitions('audit', 3);
 

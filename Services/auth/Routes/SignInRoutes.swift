@@ -8,9 +8,7 @@ extension Routes {
     /// {email, password, full_name?} → 201 with tokens. 409 for a taken address, after the same work.
     func register(_ request: Request) async throws -> Response {
         let body = try request.json()
-        guard let email = EmailAddress(try body.string("email")) else {
-            throw Problem.invalidRequest("`email` must be an address like name@example.com.", param: "email")
-        }
+        let email = try Self.email(body)
         let password = try body.string("password")
         if let refusal = PasswordPolicy.refusal(of: password, for: email) {
             throw Problem.invalidRequest(refusal.message, param: "password")

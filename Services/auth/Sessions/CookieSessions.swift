@@ -21,7 +21,8 @@ struct CookieSessions: Sendable {
                 TouchCookieSession(id: question.sessionID, now: now, idleExpiresAt: now + Session.idleLife))
         }
         return SessionReply.Owner(
-            userID: found.user.id, sessionID: question.sessionID, roles: found.user.roles, plan: found.user.plan, locale: found.locale,
-            timeZone: found.timeZone, authenticatedAt: found.authenticatedAt, expiresAt: found.expiresAt)
+            userID: found.user.id, sessionID: question.sessionID, roles: found.user.roles, plan: found.user.plan,
+            locale: found.user.preferences.locale,
+            timeZone: found.user.preferences.timeZone, authenticatedAt: found.authenticatedAt, expiresAt: found.expiresAt)
     }
 }

@@ -2,14 +2,6 @@ import Contracts
 import Postgres
 import Values
 
-/// One who makes keys waits for the other: the number of keys of a person is counted under this lock.
-struct LockUser: Statement {
-    static let sql = "SELECT active FROM users WHERE id = $1 FOR UPDATE"
-    typealias Output = Bool
-    var id: UserID
-    func bind(_ parameters: inout Parameters) { parameters.append(id) }
-}
-
 struct CountAPIKeys: Statement {
     static let sql = "SELECT count(*) FROM api_key WHERE user_id = $1 AND revoked_at IS NULL"
     typealias Output = Int64
@@ -135,7 +127,7 @@ struct RevokedAPIKeys: Statement {
 struct FindAPIKey: Statement {
     static let sql = """
         SELECT api_key.secret_sha256, api_key.scopes, api_key.expires_at, api_key.daily_spending_limit, api_key.spending_limit,
-            users.id, users.email, users.full_name, users.role, users.plan, users.active, users.token_version, users.created_at
+            \(User.columns)
         FROM api_key
         JOIN users ON users.id = api_key.user_id
         WHERE api_key.id = $1 AND api_key.revoked_at IS NULL

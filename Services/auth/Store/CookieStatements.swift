@@ -5,8 +5,7 @@ import Values
 struct FindCookieSession: Statement {
     static let sql = """
         SELECT session.cookie_sha256, session.authenticated_at, least(session.idle_expires_at, session.absolute_expires_at),
-            users.locale, users.time_zone,
-            users.id, users.email, users.full_name, users.role, users.plan, users.active, users.token_version, users.created_at
+            \(User.columns)
         FROM session
         JOIN users ON users.id = session.user_id
         WHERE session.id = $1 AND session.cookie_sha256 IS NOT NULL AND session.revoked_at IS NULL AND NOT session.is_device
@@ -16,8 +15,6 @@ struct FindCookieSession: Statement {
         var cookieSHA256: [UInt8]
         var authenticatedAt: Instant
         var expiresAt: Instant
-        var locale: String
-        var timeZone: String
         var user: User
     }
     var id: SessionID
@@ -26,8 +23,8 @@ struct FindCookieSession: Statement {
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
         Output(
-            cookieSHA256: try row.next([UInt8].self), authenticatedAt: try row.next(), expiresAt: try row.next(), locale: try row.next(),
-            timeZone: try row.next(), user: try row.nextUser())
+            cookieSHA256: try row.next([UInt8].self), authenticatedAt: try row.next(), expiresAt: try row.next(),
+            user: try row.nextUser())
     }
 }
 

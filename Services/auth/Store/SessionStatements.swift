@@ -36,7 +36,7 @@ struct SessionRow: Sendable {
     fileprivate static let columns = """
         session.id, session.user_id, session.client_id, session.scope, session.is_device, session.salt, session.generation, session.authenticated_at,
             session.rotated_at, session.idle_expires_at, session.absolute_expires_at, session.revoked_at IS NOT NULL,
-            users.id, users.email, users.full_name, users.role, users.plan, users.active, users.token_version, users.created_at
+            \(User.columns)
         """
 
     fileprivate init(_ row: inout RowReader) throws(PostgresError) {
@@ -119,15 +119,18 @@ struct RevokeSessions: Statement {
     static let sql = """
         UPDATE session
         SET revoked_at = $2
-        WHERE user_id = $1 AND revoked_at IS NULL
+        WHERE user_id = $1 AND revoked_at IS NULL AND ($3::uuid IS NULL OR id <> $3)
         RETURNING id
         """
     var userID: UserID
+    /// The session that stays.
+    var except: SessionID?
     var now: Instant
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(userID)
         parameters.append(now)
+        parameters.append(except)
     }
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> SessionID { try row.next() }

@@ -27,7 +27,7 @@ struct InsertUser: Statement {
 
 struct FindUser: Statement {
     static let sql = """
-        SELECT id, email, full_name, role, plan, active, token_version, created_at
+        SELECT \(User.columns)
         FROM users
         WHERE id = $1
         """
@@ -37,10 +37,61 @@ struct FindUser: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> User { try row.nextUser() }
 }
 
+/// Reads a user. The row stays locked until the transaction ends.
+struct LockUserRow: Statement {
+    static let sql = """
+        SELECT \(User.columns)
+        FROM users
+        WHERE id = $1
+        FOR UPDATE
+        """
+    var id: UserID
+
+    func bind(_ parameters: inout Parameters) { parameters.append(id) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> User { try row.nextUser() }
+}
+
+/// Writes what a user may change about itself.
+struct PutProfile: Statement {
+    static let sql = """
+        UPDATE users
+        SET full_name = $2, locale = $3, time_zone = $4, low_balance_mail = $5
+        WHERE id = $1
+        """
+    var user: User
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(user.id)
+        parameters.append(user.fullName)
+        parameters.append(user.preferences.locale)
+        parameters.append(user.preferences.timeZone)
+        parameters.append(user.preferences.lowBalanceMail)
+    }
+}
+
+/// Writes what an administrator or a new password changes. The row is locked by the transaction.
+struct PutUser: Statement {
+    static let sql = """
+        UPDATE users
+        SET role = $2, active = $3, token_version = $4, changed_at = $5
+        WHERE id = $1
+        """
+    var user: User
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(user.id)
+        parameters.append(user.role.rawValue)
+        parameters.append(user.isActive)
+        parameters.append(user.tokenVersion)
+        parameters.append(now)
+    }
+}
+
 /// Reads a user. The row stays as it is until the transaction ends.
 struct ShareUser: Statement {
     static let sql = """
-        SELECT id, email, full_name, role, plan, active, token_version, created_at
+        SELECT \(User.columns)
         FROM users
         WHERE id = $1
         FOR SHARE
@@ -63,7 +114,7 @@ struct FindLogin: Statement {
                     AND session.idle_expires_at > $4
             ) AS is_known,
             credential.sealed,
-            users.id, users.email, users.full_name, users.role, users.plan, users.active, users.token_version, users.created_at
+            \(User.columns)
         FROM (VALUES ($1::text, $2::bytea)) AS asked (email, digest)
         LEFT JOIN users ON users.email = asked.email
         LEFT JOIN password_credential AS credential ON credential.user_id = users.id
@@ -150,8 +201,16 @@ struct PromoteToAdmin: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> UserChanged { try UserChanged(&row) }
 }
 
+extension User {
+    /// The columns of `users` that ``RowReader/nextUser()`` reads.
+    static let columns = """
+        users.id, users.email, users.full_name, users.role, users.plan, users.active, users.token_version, users.created_at,
+            users.email_verified_at IS NOT NULL, users.locale, users.time_zone, users.low_balance_mail
+        """
+}
+
 extension RowReader {
-    /// The eight columns of `users`, in the order of the table.
+    /// The columns of ``User/columns``.
     mutating func nextUser() throws(PostgresError) -> User {
         let id: UserID = try next()
         let email: String = try next()
@@ -161,12 +220,14 @@ extension RowReader {
         let isActive: Bool = try next()
         let tokenVersion: Int64 = try next()
         let createdAt: Instant = try next()
+        let isEmailVerified: Bool = try next()
+        let preferences = User.Preferences(locale: try next(), timeZone: try next(), lowBalanceMail: try next())
         guard let role = User.Role(rawValue: roleName) else {
             throw PostgresError(.typeMismatch, "users.role holds no role: \(roleName)")
         }
         return User(
             id: id, email: email, fullName: fullName, role: role, plan: plan, isActive: isActive, tokenVersion: tokenVersion,
-            createdAt: createdAt)
+            createdAt: createdAt, isEmailVerified: isEmailVerified, preferences: preferences)
     }
 }
 

@@ -27,9 +27,11 @@ final class Revocations: Sendable {
         return user
     }
 
-    /// Ends all sessions of a user.
-    func endSessions(of user: UserID, now: Instant, in transaction: PostgresTransaction) async throws {
-        for session in try await transaction.query(RevokeSessions(userID: user, now: now)) {
+    /// Ends all sessions of a user, but one if it is given.
+    func endSessions(
+        of user: UserID, except kept: SessionID? = nil, now: Instant, in transaction: PostgresTransaction
+    ) async throws {
+        for session in try await transaction.query(RevokeSessions(userID: user, except: kept, now: now)) {
             try await publish(session, now: now, in: transaction)
         }
     }
@@ -53,6 +55,18 @@ final class Revocations: Sendable {
     func publish(_ change: UserChanged, in transaction: PostgresTransaction) async throws {
         try await Outbox.add(change, orderingKey: change.userID.description, in: transaction)
         transaction.onCommit { [self] in listener?.learn(change) }
+    }
+
+    /// Writes a user whose row the transaction has locked. Access tokens from before are refused, and
+    /// every replica asks about the user's keys again.
+    /// - Returns: the user with its next token version.
+    func put(_ user: User, now: Instant, in transaction: PostgresTransaction) async throws -> User {
+        var user = user
+        user.tokenVersion += 1
+        try await transaction.execute(PutUser(user: user, now: now))
+        let change = UserChanged(userID: user.id, tokenVersion: user.tokenVersion, isActive: user.isActive)
+        try await publish(change, in: transaction)
+        return user
     }
 
     /// Returns the event of a session that ended at a time.

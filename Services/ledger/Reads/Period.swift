@@ -1,6 +1,5 @@
 import LedgerCore
 import Postgres
-import Synchronization
 import Values
 
 /// A span of time from its first moment up to, and without, its last.
@@ -110,24 +109,4 @@ struct ReadPeriod: Statement {
     }
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Period { try Period(from: row.next(), to: row.next()) }
-}
-
-/// The IANA names that Postgres knows. `AT TIME ZONE` alone would not do: it also takes `X+3`, and means three hours west by it.
-///
-/// Postgres reads a folder of files to list them, so it is asked once.
-final class TimeZoneNames: Sendable {
-    private let names = Mutex<Set<String>?>(nil)
-
-    func contains(_ name: String, _ pool: PostgresPool) async throws -> Bool {
-        if name == "UTC" { return true }
-        if let known = names.withLock({ $0 }) { return known.contains(name) }
-        let read = Set(try await pool.withConnection { try await $0.query(ReadTimeZoneNames()) })
-        names.withLock { $0 = read }
-        return read.contains(name)
-    }
-}
-
-struct ReadTimeZoneNames: Statement {
-    typealias Output = String
-    static let sql = "SELECT name FROM pg_timezone_names"
 }

@@ -1,6 +1,7 @@
 import HTTP
 import JSON
 import LedgerCore
+import Postgres
 import Values
 
 // The parameters that several routes read from a query or a body, and the 400 that names what is wrong.

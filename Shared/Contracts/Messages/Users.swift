@@ -1,35 +1,36 @@
 package import JSON
 package import Values
 
-/// A person signed up. Published by auth in the transaction that made the user.
-package struct UserRegistered: Message {
-    package static let name = "user.registered.v1"
+/// A user proved to own the mailbox of the account, or registered where auth asks for no proof. auth
+/// publishes it once a user.
+package struct UserVerified: Message {
+    package static let name = "user.verified.v1"
     package static let exchange = Topology.authEvents
 
     package var userID: UserID
     package var email: String
     package var plan: String
-    package var registeredAt: Instant
+    package var verifiedAt: Instant
 
-    package init(userID: UserID, email: String, plan: String, registeredAt: Instant) {
+    package init(userID: UserID, email: String, plan: String, verifiedAt: Instant) {
         self.userID = userID
         self.email = email
         self.plan = plan
-        self.registeredAt = registeredAt
+        self.verifiedAt = verifiedAt
     }
 
     package func encode(into json: inout JSONWriter) {
         json.field("user_id", userID)
         json.field("email", email)
         json.field("plan", plan)
-        json.field("registered_at", registeredAt)
+        json.field("verified_at", verifiedAt)
     }
 
     package init(from json: JSONObject) throws {
         userID = try json.id("user_id")
         email = try json.string("email")
         plan = try json.string("plan")
-        registeredAt = try json.instant("registered_at")
+        verifiedAt = try json.instant("verified_at")
     }
 }
 

@@ -44,7 +44,10 @@ final class AuthUnderTest: Sendable {
     static func settings(_ variables: [String: String] = [:]) throws -> AuthSettings {
         try AuthSettings(
             Environment(
-                ["MASTER_KEY": masterKeyText, "REGISTER_BURST": "1000000", "REGISTER_PER_SECOND_TOTAL": "1000000"].merging(variables) { $1 }
+                [
+                    "MASTER_KEY": masterKeyText, "REGISTER_BURST": "1000000", "REGISTER_PER_SECOND_TOTAL": "1000000",
+                    "REQUIRE_VERIFIED_EMAIL": "off", "SMTP_URL": "smtp://127.0.0.1:9", "MAIL_FROM": "SmartSpec <no-reply@gateway.example>",
+                ].merging(variables) { $1 }
             ))
     }
 

@@ -161,12 +161,12 @@ import Values
                     let member = try auth.member(answer)
                     var delivery = try #require(try await consumer.next(max: 1).first)
                     // An event of an earlier test may come first.
-                    while try UserRegistered(decoding: delivery.body).userID != member.id {
+                    while try UserVerified(decoding: delivery.body).userID != member.id {
                         delivery = try #require(try await consumer.next(max: 1).first)
                     }
-                    let event = try UserRegistered(decoding: delivery.body)
+                    let event = try UserVerified(decoding: delivery.body)
                     #expect((event.email, event.plan) == ("told@example.com", "free"))
-                    #expect(delivery.properties.type == UserRegistered.name)
+                    #expect(delivery.properties.type == UserVerified.name)
                     #expect(delivery.properties.header("traceparent")?.contains(trace) == true)
                 }
             }

@@ -1,6 +1,8 @@
 import JSON
+import Postgres
 import TestSupport
 import Testing
+import Values
 
 @testable import Auth
 
@@ -38,6 +40,8 @@ import Testing
             _ = try await ask("POST /api/auth/refresh", tokens, expecting: 200)
             _ = try await ask("POST /api/auth/logout", token: member.accessToken, expecting: 204)
             let device = try await auth.register()
+            asked.formUnion(try await Self.askAboutAccounts(auth))
+            asked.formUnion(try await Self.askAsAdministrator(auth))
             for path in ["/api/auth/device/code", "/oauth/device_authorization"] {
                 let codes = try await ask("POST \(path)", #"{"client_id":"smartspec-desktop"}"#, expecting: 200)
                 let (deviceCode, userCode) = (try codes.string("device_code"), try codes.string("user_code"))
@@ -60,5 +64,52 @@ import Testing
             }
             #expect(asked == Set(auth.operations))
         }
+    }
+
+    /// Asks the operations of sessions, passwords and addresses.
+    private static func askAboutAccounts(_ auth: AuthUnderTest) async throws -> [String] {
+        let member = try await auth.register()
+        let form = [("content-type", "application/x-www-form-urlencoded")]
+        let token = String(repeating: "x", count: 10)
+        let operations: [(String, String?, Int)] = [
+            ("PATCH /api/auth/me", #"{"locale":"th"}"#, 200), ("GET /api/auth/sessions", nil, 200), ("DELETE /api/auth/sessions", nil, 204),
+            ("POST /api/auth/email/resend", nil, 202), ("POST /api/auth/email/verify", #"{"token":"x"}"#, 400),
+            ("POST /api/auth/email/change", #"{"email":"moved@example.com","password":"\#(AuthUnderTest.password)"}"#, 202),
+            ("POST /api/auth/password/forgot", #"{"email":"\#(member.email)"}"#, 202),
+            ("POST /api/auth/password/reset", #"{"token":"x","new_password":"another long password"}"#, 400),
+            (
+                "POST /api/auth/password/change",
+                #"{"current_password":"\#(AuthUnderTest.password)","new_password":"another long password"}"#, 200
+            ),
+        ]
+        for (operation, body, status) in operations {
+            let parts = operation.split(separator: " ").map(String.init)
+            let answer = try await auth.ask(parts[0], parts[1], body, token: member.accessToken)
+            #expect(answer.status == status, "\(operation)")
+        }
+        for path in ["/verify", "/reset"] {
+            #expect(try await auth.ask("GET", path).status == 200)
+            #expect(try await auth.ask("POST", path, "token=\(token)&new_password=x", headers: form).status == 400)
+        }
+        let other = try await auth.register()
+        #expect(try await auth.ask("DELETE", "/api/auth/sessions/\(other.session)", token: other.accessToken).status == 204)
+        return operations.map(\.0) + ["GET /verify", "POST /verify", "GET /reset", "POST /reset", "DELETE /api/auth/sessions/{id}"]
+    }
+
+    /// Asks the operations of administrators.
+    private static func askAsAdministrator(_ auth: AuthUnderTest) async throws -> [String] {
+        let (member, registered) = (try await auth.register(), try await auth.register())
+        try await auth.pool.withConnection { try await $0.script("UPDATE users SET role = 'admin' WHERE id = '\(registered.id)'") }
+        let admin = try auth.member(try await auth.ask("POST", "/api/auth/login", AuthUnderTest.credentials(registered.email)))
+        let operations = [
+            "GET /api/admin/users", "GET /api/admin/users/{id}", "GET /api/admin/users/{id}/audit", "POST /api/admin/users/{id}/deactivate",
+            "POST /api/admin/users/{id}/reactivate", "POST /api/admin/users/{id}/role", "DELETE /api/admin/users/{id}/sessions",
+        ]
+        for operation in operations {
+            let parts = operation.replacing("{id}", with: member.id.description).split(separator: " ").map(String.init)
+            let body = parts[1].hasSuffix("role") ? #"{"role":"admin"}"# : nil
+            #expect(try await auth.ask(parts[0], parts[1], body, token: admin.accessToken).status == 200, "\(operation)")
+        }
+        return operations
     }
 }

@@ -73,7 +73,31 @@ import Values
                 #expect(try await transaction.query(ChangedUsers(since: now, after: nil, limit: 10)).map(\.userID) == [user.id])
                 #expect(try await transaction.query(ChangedUsers(since: now, after: user.id, limit: 10)).isEmpty)
 
-                #expect(try await transaction.one(LockUser(id: user.id)))
+                #expect(try await transaction.one(LockUserRow(id: user.id)).isActive)
+                var changed = user
+                changed.tokenVersion = 1
+                try await transaction.execute(PutUser(user: changed, now: now))
+                try await transaction.execute(PutProfile(user: changed))
+                try await transaction.execute(InsertMail(template: .verifyEmail, userID: user.id, recipient: email, now: now))
+                let due = try await transaction.one(ClaimMails(now: now))
+                #expect((due.userID, due.recipient, due.tries, due.isActive, due.isVerified) == (user.id, email, 1, true, false))
+                #expect(try await transaction.query(ClaimMails(now: now)).isEmpty)
+                try await transaction.execute(DeleteMail(id: due.id))
+                let link = PutLink(userID: user.id, purpose: .verifyEmail, tokenSHA256: digest, email: email, expiresAt: later)
+                #expect(try await transaction.execute(link) == 1)
+                #expect(try await transaction.execute(link) == 0)
+                #expect(try await transaction.one(FindLink(tokenSHA256: digest, now: now)).userID == user.id)
+                #expect(try await transaction.one(UseLink(tokenSHA256: digest, now: now)).email == email.text)
+                #expect(try await transaction.first(UseLink(tokenSHA256: digest, now: now)) == nil)
+                #expect(try await transaction.execute(VerifyUser(userID: user.id, email: user.email, now: now)) == 1)
+                #expect(try await transaction.execute(VerifyUser(userID: user.id, email: user.email, now: now)) == 0)
+                #expect(try await transaction.one(EmailIsTaken(email: email)))
+                try await transaction.execute(ChangeEmail(userID: user.id, email: "b@example.com"))
+                try await transaction.execute(ChangeEmail(userID: user.id, email: user.email))
+                #expect(try await transaction.query(SearchUsers(search: "a@", before: nil, limit: 1)).map(\.id) == [user.id])
+                #expect(try await transaction.query(SearchUsers(search: user.id.description, before: nil, limit: 1)).count == 1)
+                #expect(try await transaction.query(SearchUsers(search: nil, before: user.id, limit: 1)).isEmpty)
+                #expect(try await transaction.query(AuditOfUser(userID: user.id, before: nil, limit: 1)).isEmpty)
                 try await transaction.execute(
                     InsertAPIKey(record: key, secretSHA256: digest, userID: user.id, sessionID: session.id))
                 let created = [APIKeyCreated(apiKeyID: key.id, fingerprint: APIKeyFingerprint(secretSHA256: digest))]

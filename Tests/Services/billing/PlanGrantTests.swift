@@ -8,8 +8,8 @@ import Values
 
 @Suite(.database(schema: "billing", migrations: "Shared/Outbox/Migrations", "Services/billing/Migrations"))
 struct PlanGrantTests {
-    static func registration(plan: String = "free") -> UserRegistered {
-        UserRegistered(userID: .make(), email: "a@example.com", plan: plan, registeredAt: Instant(microseconds: 1_795_167_000_000_000))
+    static func registration(plan: String = "free") -> UserVerified {
+        UserVerified(userID: .make(), email: "a@example.com", plan: plan, verifiedAt: Instant(microseconds: 1_795_167_000_000_000))
     }
 
     @Test func `a new user gets the free plan's ten credits for thirty days`() throws {
@@ -18,7 +18,7 @@ struct PlanGrantTests {
         #expect(fulfilment.accountID == AccountID(user.userID))
         #expect(fulfilment.kind == .planGrant)
         #expect(fulfilment.amount == Credits(whole: 10))
-        #expect(fulfilment.expiresAt == user.registeredAt + .seconds(30 * 86_400))
+        #expect(fulfilment.expiresAt == user.verifiedAt + .seconds(30 * 86_400))
     }
 
     @Test func `a paid plan grants no credits before the payment`() {

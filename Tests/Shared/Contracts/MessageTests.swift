@@ -128,9 +128,9 @@ struct MessageTests {
             #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","state":"voided","held":9,"charged":0,"opened_at":5,"ended_at":7}"#
         ),
         (
-            UserRegistered(
-                userID: user, email: "a@example.com", plan: "free", registeredAt: Instant(microseconds: 1_763_596_800_000_000)),
-            #"{"user_id":"0190b5a0-0000-7000-8000-000000000001","email":"a@example.com","plan":"free","registered_at":1763596800000000}"#
+            UserVerified(
+                userID: user, email: "a@example.com", plan: "free", verifiedAt: Instant(microseconds: 1_763_596_800_000_000)),
+            #"{"user_id":"0190b5a0-0000-7000-8000-000000000001","email":"a@example.com","plan":"free","verified_at":1763596800000000}"#
         ),
         (created, #"{"api_key_id":"abcdefghij","fingerprint":"00ff00ff00ff00ff"}"#),
         (APIKeyRevoked(apiKeyID: APIKeyID(rawValue: "abcdefghij")), #"{"api_key_id":"abcdefghij"}"#),

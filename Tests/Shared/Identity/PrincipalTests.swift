@@ -28,7 +28,7 @@ import Values
         (.session(), [nil, nil, "session_required", "session_required"]),
         (.credential(), [nil, nil, nil, nil]),
         (.service, ["insufficient_scope", "insufficient_scope", "insufficient_scope", nil]),
-        (.admin, ["admin_required", nil, "admin_required", "admin_required"]),
+        (.admin(), ["admin_required", nil, "admin_required", "admin_required"]),
     ]
 
     @Test(arguments: matrix)

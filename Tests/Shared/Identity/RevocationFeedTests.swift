@@ -106,7 +106,7 @@ import Values
     /// The error code with which the gate refuses an administrator.
     private func gateRefusal(_ authenticator: Authenticator, _ headers: HeaderBlock) async -> String? {
         do throws(Problem) {
-            _ = try await authenticator.gate.caller(CallerDemand(.admin, cookie: .ignored), headers, body: [])
+            _ = try await authenticator.gate.caller(CallerDemand(.admin(), cookie: .ignored), headers, body: [])
             return nil
         } catch {
             return error.code.rawValue

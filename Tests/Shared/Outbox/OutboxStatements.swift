@@ -35,7 +35,7 @@ struct AddBacklog: Statement {
         parameters.append(Int64(rows))
         parameters.append(Int64(misrouted))
         parameters.append(message.routingKey)
-        parameters.append(UserRegistered.name)
+        parameters.append(UserVerified.name)
         parameters.append(message.encoded())
     }
 }

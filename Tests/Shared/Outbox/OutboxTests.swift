@@ -33,9 +33,9 @@ struct OutboxTests {
                     let deliveries = try await stage.receive { !$0.isEmpty }
                     #expect(deliveries.count == 1)
                     let delivery = try #require(deliveries.first)
-                    #expect(try UserRegistered(decoding: delivery.body).email == "committed")
+                    #expect(try UserVerified(decoding: delivery.body).email == "committed")
                     let envelope = try #require(Envelope(delivery.properties))
-                    #expect(envelope.type == "user.registered.v1")
+                    #expect(envelope.type == "user.verified.v1")
                     #expect(envelope.conversationID == conversation)
                     #expect(envelope.causationID == nil)
                     #expect(envelope.sender == "admin", "put there and checked by the broker")
@@ -61,7 +61,7 @@ struct OutboxTests {
                 let deliveries = try await stage.receive { $0.count == 3 }
                 let revocations = deliveries.filter { $0.properties.type == SessionRevoked.name }
                 #expect(revocations.map { $0.publishNumber?.number } == [1, 2])
-                #expect(deliveries.filter { $0.publishNumber == nil }.map(\.properties.type) == [UserRegistered.name])
+                #expect(deliveries.filter { $0.publishNumber == nil }.map(\.properties.type) == [UserVerified.name])
             }
         }
     }
@@ -254,7 +254,7 @@ struct OutboxTests {
             }
             try await stage.withRelay { _ in
                 let deliveries = try await stage.receive { Set($0.map(\.properties.messageID)).count == 2 }
-                #expect(try Set(deliveries.map { try UserRegistered(decoding: $0.body).email }) == ["before", "after"])
+                #expect(try Set(deliveries.map { try UserVerified(decoding: $0.body).email }) == ["before", "after"])
                 try await until { try await stage.pool.query(ReadOutbox())[1].attempts > 0 }
                 // One whose confirm was lost with the channel is sent twice.
                 try await until { try await stage.pool.one(CountUnsent()) == 1 }
@@ -362,7 +362,7 @@ struct OutboxTests {
     }
 
     private func texts(_ deliveries: [Delivery]) throws -> [String] {
-        try deliveries.map { try UserRegistered(decoding: $0.body).email }
+        try deliveries.map { try UserVerified(decoding: $0.body).email }
     }
 
     /// The first arrivals of each key, told by `plan`, come in the order of their numbers, told by `email`.
@@ -370,7 +370,7 @@ struct OutboxTests {
         var seen: Set<String> = []
         var last: [String: Int] = [:]
         for delivery in deliveries where seen.insert(delivery.properties.messageID).inserted {
-            let user = try UserRegistered(decoding: delivery.body)
+            let user = try UserVerified(decoding: delivery.body)
             let number = try #require(Int(user.email))
             if let previous = last[user.plan] {
                 #expect(previous < number, "key \(user.plan)", sourceLocation: sourceLocation)

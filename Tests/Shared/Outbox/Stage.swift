@@ -177,13 +177,13 @@ final class Wire: Sendable {
     }
 }
 
-func message(_ text: String, plan: String = "free") -> UserRegistered {
-    UserRegistered(userID: UserID.make(), email: text, plan: plan, registeredAt: Instant(microseconds: 0))
+func message(_ text: String, plan: String = "free") -> UserVerified {
+    UserVerified(userID: UserID.make(), email: text, plan: plan, verifiedAt: Instant(microseconds: 0))
 }
 
-func outgoing(_ message: UserRegistered, id: MessageID = .make()) -> OutgoingMessage {
+func outgoing(_ message: UserVerified, id: MessageID = .make()) -> OutgoingMessage {
     let envelope = Envelope(
-        messageID: id, conversationID: .make(), causationID: nil, type: UserRegistered.name, sender: "", trace: .new(), sentAt: .now())
+        messageID: id, conversationID: .make(), causationID: nil, type: UserVerified.name, sender: "", trace: .new(), sentAt: .now())
     return OutgoingMessage(
         exchange: "auth.evt", routingKey: message.routingKey, body: message.encoded(), properties: envelope.properties(from: "test"))
 }

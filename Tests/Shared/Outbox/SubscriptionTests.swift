@@ -13,7 +13,7 @@ import Values
 struct SubscriptionTests {
     struct Broken: Error {}
 
-    private static let record = Subscription.on(UserRegistered.self, from: Stage.queue) { user, _, transaction in
+    private static let record = Subscription.on(UserVerified.self, from: Stage.queue) { user, _, transaction in
         try await transaction.execute(RecordEffect(text: user.email))
     }
 
@@ -39,7 +39,7 @@ struct SubscriptionTests {
             try await stage.withPublisher { publisher in
                 try await publisher.publish(outgoing(message("last")), within: .seconds(30))
                 let deliveries = try await stage.receive { !$0.isEmpty }
-                #expect(try deliveries.map { try UserRegistered(decoding: $0.body).email } == ["last"])
+                #expect(try deliveries.map { try UserVerified(decoding: $0.body).email } == ["last"])
             }
         }
     }
@@ -47,7 +47,7 @@ struct SubscriptionTests {
     @Test func `a handler that fails leaves no claim and no effect, is tried again, and then parked`() async throws {
         try await Stage.with { stage in
             let attempts = Mutex<[Int]>([])
-            let failing = Subscription.on(UserRegistered.self, from: Stage.queue) { user, envelope, transaction in
+            let failing = Subscription.on(UserVerified.self, from: Stage.queue) { user, envelope, transaction in
                 try await transaction.execute(RecordEffect(text: user.email))
                 attempts.withLock { $0.append(envelope.attempt) }
                 throw Broken()
@@ -93,7 +93,7 @@ struct SubscriptionTests {
     @Test func `a conflict in the database is repeated at once and leaves no trace`() async throws {
         try await Stage.with { stage in
             let attempts = Mutex(0)
-            let conflicting = Subscription.on(UserRegistered.self, from: Stage.queue) { user, _, transaction in
+            let conflicting = Subscription.on(UserVerified.self, from: Stage.queue) { user, _, transaction in
                 try await transaction.execute(RecordEffect(text: user.email))
                 if attempts.withLock({
                     $0 += 1; return $0
@@ -114,7 +114,7 @@ struct SubscriptionTests {
 
     @Test func `a refused message, and one without a subscription, is parked at once`() async throws {
         try await Stage.with { stage in
-            let refusing = Subscription.on(UserRegistered.self, from: Stage.queue) { _, _, _ in
+            let refusing = Subscription.on(UserVerified.self, from: Stage.queue) { _, _, _ in
                 throw MessageRefused("unknown_account", "no such account")
             }
             try await stage.withRunner([refusing]) { _ in
@@ -175,7 +175,7 @@ struct SubscriptionTests {
 
     @Test func `a reason with a NUL is stored without it`() async throws {
         try await Stage.with { stage in
-            let refusing = Subscription.on(UserRegistered.self, from: Stage.queue) { user, _, _ in
+            let refusing = Subscription.on(UserVerified.self, from: Stage.queue) { user, _, _ in
                 throw MessageRefused("unknown_account", "no account \(user.email)")
             }
             try await stage.withRunner([refusing]) { _ in
@@ -187,7 +187,7 @@ struct SubscriptionTests {
 
     @Test func `a message waits while the table of dead letters takes none`() async throws {
         try await Stage.with { stage in
-            let refusing = Subscription.on(UserRegistered.self, from: Stage.queue) { _, _, _ in
+            let refusing = Subscription.on(UserVerified.self, from: Stage.queue) { _, _, _ in
                 throw MessageRefused("unknown_account", "no such account")
             }
             // A sequence counts the tries, because it is not rolled back.
@@ -214,7 +214,7 @@ struct SubscriptionTests {
         _ written: Int32, _ state: String, _ attempts: Int
     ) async throws {
         try await Stage.with { stage in
-            let failing = Subscription.on(UserRegistered.self, from: Stage.queue) { _, _, _ in throw Broken() }
+            let failing = Subscription.on(UserVerified.self, from: Stage.queue) { _, _, _ in throw Broken() }
             try await stage.pool.execute(AddDeadLetter(text: "x", orderingKey: nil))
             try await stage.pool.execute(WriteAttempts(attempts: written))
             try await stage.withRunner([failing]) { _ in
@@ -226,7 +226,7 @@ struct SubscriptionTests {
 
     @Test func `a message of a handler has its cause, conversation and trace`() async throws {
         try await Stage.with { stage in
-            let answering = Subscription.on(UserRegistered.self, from: Stage.queue) { user, envelope, transaction in
+            let answering = Subscription.on(UserVerified.self, from: Stage.queue) { user, envelope, transaction in
                 #expect(TraceContext.current?.traceIDText == envelope.trace?.traceIDText)
                 try await Outbox.add(message("answer"), in: transaction)
             }
@@ -285,7 +285,7 @@ struct SubscriptionTests {
 
     @Test func `a connection lost during COMMIT leads to one effect, by the claim`() async throws {
         try await Stage.with { stage in
-            let slow = Subscription.on(UserRegistered.self, from: Stage.queue) { user, _, transaction in
+            let slow = Subscription.on(UserVerified.self, from: Stage.queue) { user, _, transaction in
                 try await transaction.execute(RecordSlowly(text: user.email))
             }
             try await stage.withRunner([slow]) { _ in
@@ -364,7 +364,7 @@ private struct AddDeadLetter: Statement {
         parameters.append(MessageID.make())
         parameters.append(Stage.queue.name)
         parameters.append(message.routingKey)
-        parameters.append(UserRegistered.name)
+        parameters.append(UserVerified.name)
         parameters.append(message.encoded())
         parameters.append(orderingKey)
     }

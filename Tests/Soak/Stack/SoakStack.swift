@@ -31,6 +31,7 @@ struct SoakStack: Sendable {
             WEB_GATEWAY_TOKEN=\(Self.serviceToken)
             REGISTER_BURST=1000000
             REGISTER_PER_SECOND_TOTAL=1000000
+            REQUIRE_VERIFIED_EMAIL=off
 
             """
         try settings.write(toFile: directory + "/local.env", atomically: true, encoding: .utf8)

@@ -128,13 +128,17 @@ import Values
 
             (["REGISTER_BURST": "0"], "REGISTER_BURST"), (["REGISTER_PER_MINUTE": "x"], "REGISTER_PER_MINUTE"),
             (["REGISTER_PER_SECOND_TOTAL": "0"], "REGISTER_PER_SECOND_TOTAL"), (["AUDIT_MONTHS": "1"], "AUDIT_MONTHS"),
+            (["SMTP_URL": ""], "SMTP_URL"),
+            (["MAIL_FROM": "nobody"], "MAIL_FROM"), (["REQUIRE_VERIFIED_EMAIL": "maybe"], "REQUIRE_VERIFIED_EMAIL"),
+            (["OAUTH_CLIENTS": "x"], "OAUTH_CLIENTS"), (["OAUTH_CLIENTS": "smartspec-cli=Twice"], "OAUTH_CLIENTS"),
+            (["DEVICE_CODE_BURST": "0"], "DEVICE_CODE_BURST"),
             (["TOKEN_TTL": "15"], "TOKEN_TTL"),
             (["TOKEN_TTL": "2h"], "TOKEN_TTL"), (["HASH_THREADS": "0"], "HASH_THREADS"), (["ADMIN_EMAIL": "nobody"], "ADMIN_EMAIL"),
             (["ADMIN_EMAIL": "a@example.com"], "ADMIN_PASSWORD"),
             (["ADMIN_EMAIL": "a@example.com", "ADMIN_PASSWORD": "short"], "ADMIN_PASSWORD"),
         ])
     func `a missing or malformed setting is named`(changed: [String: String], name: String) throws {
-        var values = ["MASTER_KEY": AuthUnderTest.masterKeyText]
+        var values = ["MASTER_KEY": AuthUnderTest.masterKeyText, "SMTP_URL": "smtp://127.0.0.1:9", "MAIL_FROM": "a@example.com"]
         #expect(throws: Never.self) { try AuthSettings(Environment(values)) }
         values.merge(changed) { $1 }
         #expect { try AuthSettings(Environment(values)) } throws: { ($0 as? ConfigurationError)?.description.hasPrefix(name) == true }

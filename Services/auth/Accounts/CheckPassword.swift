@@ -1,0 +1,84 @@
+import Crypto
+import Postgres
+import Telemetry
+import Values
+
+extension Accounts {
+    /// The account and the place whose attempts count together.
+    struct Attempt: Sendable {
+        fileprivate let digest: [UInt8]
+        fileprivate let place: String
+
+        /// The statement that takes the count of a successful attempt back.
+        var forgotten: ForgetPlace { ForgetPlace(digest: digest, place: place) }
+    }
+
+    enum PasswordCheck: Sendable {
+        case right(Attempt, User, needsRehash: Bool)
+        /// The password is wrong, or no account has the address.
+        case wrong
+        /// Too many failures. An attempt after this time is admitted.
+        case throttled(Duration)
+    }
+
+    /// Checks a password. An attempt counts as a failure from its start, until the caller commits
+    /// ``Attempt/forgotten``.
+    /// - Parameter text: an email address. A malformed one has no account and takes the same time.
+    func check(_ password: String, of text: String, client: ClientInfo) async throws -> PasswordCheck {
+        let now = clock()
+        if let wait = limits.signIn(client, now: now) { return throttled(wait) }
+        let email = EmailAddress(text)
+        let attempt = Attempt(digest: sha256(email?.text ?? text).bytes, place: client.network ?? "unknown")
+        let found: FindLogin.Output
+        switch try await admit(attempt, email, client, now: now) {
+        case .success(let login): found = login
+        case .failure(let wait):
+            limits.signInDidNotCount(client, now: now)
+            return throttled(wait.duration)
+        }
+        let verdict = try await passwords.check(password, against: found.known.map { ($0.user.id, $0.sealedPassword) })
+        if case .right(let needsRehash) = verdict, let user = found.known?.user {
+            limits.signInDidNotCount(client, now: now)
+            return .right(attempt, user, needsRehash: needsRehash)
+        }
+        metrics.signInsFailed.add()
+        _ = try await pool.transaction { transaction in
+            try await transaction.commit(
+                CountAccountFailure(digest: attempt.digest, now: now),
+                AuditRecord(event: .login, succeeded: false, userID: found.known?.user.id, client: client, now: now))
+        }
+        return .wrong
+    }
+
+    private struct Wait: Error { let duration: Duration }
+
+    private func throttled(_ wait: Duration) -> PasswordCheck {
+        metrics.signInsThrottled.add()
+        return .throttled(wait)
+    }
+
+    /// Counts the attempt and reads the account.
+    private func admit(
+        _ attempt: Attempt, _ email: EmailAddress?, _ client: ClientInfo, now: Instant
+    ) async throws -> Result<FindLogin.Output, Wait> {
+        try await pool.transaction { transaction in
+            let (_, places, logins) = try await transaction.pipeline(
+                OpenPlace(digest: attempt.digest, place: attempt.place), LockPlace(digest: attempt.digest, place: attempt.place),
+                FindLogin(email: email ?? .nobody, digest: attempt.digest, network: client.network, now: now))
+            guard let place = places.first, let login = logins.first else {
+                throw PostgresError(.typeMismatch, "a sign-in found no row of its attempts")
+            }
+            let decision = SignInThrottle.decide(
+                place, accountFailures: login.accountFailures, isKnown: login.isKnownNetwork, now: now)
+            switch decision {
+            case .admit(let attempts):
+                try await transaction.commit(PutPlace(digest: attempt.digest, place: attempt.place, attempts: attempts))
+                return .success(login)
+            case .wait(let duration, let attempts?):
+                try await transaction.commit(PutPlace(digest: attempt.digest, place: attempt.place, attempts: attempts))
+                return .failure(Wait(duration: duration))
+            case .wait(let duration, nil): return .failure(Wait(duration: duration))
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+import HTTP
+import Identity
+import JSON
+import Values
+
+extension Routes {
+    /// The caller's sessions that can still be used, the last used first.
+    func listSessions(_ request: Request, caller: Principal) async throws -> Response {
+        let found = try await sessions.list(of: caller.userID)
+        return .object(200) { json in
+            json.field("object", "list")
+            json.array("data") { array in
+                for session in found { array.object { Self.write(session, current: caller.sessionID, to: &$0) } }
+            }
+        }
+    }
+
+    /// 204; 404 for a session that is not the caller's, as for one that never was.
+    func endSession(_ request: Request, caller: Principal) async throws -> Response {
+        guard let id = SessionID(request.pathParameters["id"]),
+            try await sessions.end(id, of: caller.userID, client: ClientInfo(request))
+        else { throw Problem.notFound("This session") }
+        return .noContent
+    }
+
+    /// Ends all sessions of the caller but the one that asks.
+    func endOtherSessions(_ request: Request, caller: Principal) async throws -> Response {
+        guard let session = caller.sessionID else { throw Problem.sessionRequired }
+        try await sessions.endOthers(of: caller.userID, except: session, client: ClientInfo(request))
+        return .noContent
+    }
+
+    /// {current_password, new_password} → 200 with new tokens of the session. All other sessions end.
+    func changePassword(_ request: Request, caller: Principal) async throws -> Response {
+        guard let session = caller.sessionID else { throw Problem.sessionRequired }
+        let body = try request.json()
+        let (old, new) = (try body.string("current_password"), try body.string("new_password"))
+        guard old.utf8.count <= PasswordPolicy.bytesMax else { throw Self.wrongPassword }
+        guard let profile = try await accounts.profile(of: caller.userID), let email = EmailAddress(profile.user.email) else {
+            throw Problem.invalidAPIKey
+        }
+        if let refusal = PasswordPolicy.refusal(of: new, for: email) {
+            throw Problem.invalidRequest("`new_password`: \(refusal.message)", param: "new_password")
+        }
+        switch try await accounts.changePassword(old, to: new, of: caller.userID, from: session, client: ClientInfo(request)) {
+        case .changed(let tokens): return Self.answer(200, tokens)
+        case .wrongPassword: throw Self.wrongPassword
+        case .throttled(let wait): throw Problem.rateLimited("Too many failed attempts.", retryAfter: wait)
+        case .deactivated: throw Problem.userDeactivated
+        case .sessionEnded: throw Problem.tokenRevoked
+        }
+    }
+
+    private static let wrongPassword = Problem.invalidRequest("`current_password` is wrong.", param: "current_password")
+}

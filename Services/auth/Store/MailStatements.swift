@@ -1,0 +1,197 @@
+import Postgres
+import Values
+
+/// Adds a mail to a user. It leaves with the transaction's commit.
+struct InsertMail: Statement {
+    static let sql = """
+        INSERT INTO mail (id, template, user_id, recipient, created_at, next_try_at)
+        VALUES ($1, $2, $3, $4, $5, $5)
+        """
+    let id = MailID.make()
+    var template: MailTemplate
+    /// Nil if only the address is known. No account may have it.
+    var userID: UserID?
+    var recipient: EmailAddress
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(id)
+        parameters.append(template.rawValue)
+        parameters.append(userID)
+        parameters.append(recipient.text)
+        parameters.append(now)
+    }
+}
+
+/// A mail that is due, with its user.
+struct DueMail: Sendable {
+    var id: MailID
+    var template: MailTemplate
+    var recipient: EmailAddress
+    var createdAt: Instant
+    var tries: Int64
+    /// Nil if no account has the address.
+    var userID: UserID?
+    var isActive: Bool
+    var isVerified: Bool
+    var locale: String?
+}
+
+/// Takes the mails that are due, at most ``countMax``. Another replica takes others.
+///
+/// The next attempt is due after 15 s, 30 s … 1 h, so that a crash loses no mail.
+struct ClaimMails: Statement {
+    static let countMax = 16
+
+    static let sql = """
+        UPDATE mail
+        SET tries = mail.tries + 1,
+            next_try_at = $1::timestamptz + least(interval '1 hour', interval '15 seconds' * (2 ^ least(mail.tries, 10)))
+        FROM mail AS due
+        LEFT JOIN users ON users.id = due.user_id OR (due.user_id IS NULL AND users.email = due.recipient)
+        WHERE mail.id = due.id AND due.id IN (
+                SELECT id
+                FROM mail
+                WHERE next_try_at <= $1
+                ORDER BY next_try_at
+                LIMIT \(countMax)
+                FOR UPDATE SKIP LOCKED
+            )
+        RETURNING mail.id, mail.template, mail.recipient, mail.created_at, mail.tries, users.id, coalesce(users.active, false),
+            users.email_verified_at IS NOT NULL, users.locale
+        """
+    var now: Instant
+    func bind(_ parameters: inout Parameters) { parameters.append(now) }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> DueMail {
+        let id: MailID = try row.next()
+        let (templateName, recipientText): (String, String) = (try row.next(), try row.next())
+        guard let template = MailTemplate(rawValue: templateName), let recipient = EmailAddress(recipientText) else {
+            throw PostgresError(.typeMismatch, "mail \(id) has no template or recipient of ours")
+        }
+        return DueMail(
+            id: id, template: template, recipient: recipient, createdAt: try row.next(), tries: try row.next(), userID: try row.next(),
+            isActive: try row.next(), isVerified: try row.next(), locale: try row.next())
+    }
+}
+
+struct DeleteMail: Statement {
+    static let sql = "DELETE FROM mail WHERE id = $1"
+    var id: MailID
+    func bind(_ parameters: inout Parameters) { parameters.append(id) }
+}
+
+/// Makes a link the only one of its user and purpose, unless a newer one is. The link of a mail that
+/// is sent again stays as it is.
+struct PutLink: Statement {
+    static let sql = """
+        INSERT INTO one_time_link (user_id, purpose, token_sha256, email, expires_at)
+        VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT ON CONSTRAINT one_time_link_pkey DO UPDATE
+        SET token_sha256 = excluded.token_sha256, email = excluded.email, expires_at = excluded.expires_at, used_at = NULL
+        WHERE one_time_link.expires_at < excluded.expires_at
+        """
+    var userID: UserID
+    var purpose: OneTimeLink.Purpose
+    var tokenSHA256: [UInt8]
+    var email: EmailAddress
+    var expiresAt: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(userID)
+        parameters.append(purpose.rawValue)
+        parameters.append(tokenSHA256)
+        parameters.append(email.text)
+        parameters.append(expiresAt)
+    }
+}
+
+/// A link that can still be used.
+struct LiveLink: Sendable {
+    var userID: UserID
+    var purpose: OneTimeLink.Purpose
+    var email: String
+}
+
+struct FindLink: Statement {
+    static let sql = """
+        SELECT user_id, purpose, email
+        FROM one_time_link
+        WHERE token_sha256 = $1 AND used_at IS NULL AND expires_at > $2
+        """
+    var tokenSHA256: [UInt8]
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(tokenSHA256)
+        parameters.append(now)
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> LiveLink { try LiveLink(&row) }
+}
+
+/// Uses a link. Returns nothing if it was used before, replaced, or has expired.
+struct UseLink: Statement {
+    static let sql = """
+        UPDATE one_time_link
+        SET used_at = $2
+        WHERE token_sha256 = $1 AND used_at IS NULL AND expires_at > $2
+        RETURNING user_id, purpose, email
+        """
+    var tokenSHA256: [UInt8]
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(tokenSHA256)
+        parameters.append(now)
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> LiveLink { try LiveLink(&row) }
+}
+
+extension LiveLink {
+    fileprivate init(_ row: inout RowReader) throws(PostgresError) {
+        userID = try row.next()
+        let name: String = try row.next()
+        guard let purpose = OneTimeLink.Purpose(rawValue: name) else {
+            throw PostgresError(.typeMismatch, "one_time_link.purpose holds no purpose: \(name)")
+        }
+        self.purpose = purpose
+        email = try row.next()
+    }
+}
+
+/// Notes that a user owns the mailbox of the account. Changes no row if it was noted before, or the
+/// account has another address now.
+struct VerifyUser: Statement {
+    static let sql = "UPDATE users SET email_verified_at = $3 WHERE id = $1 AND email = $2 AND email_verified_at IS NULL"
+    var userID: UserID
+    var email: String
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(userID)
+        parameters.append(email)
+        parameters.append(now)
+    }
+}
+
+/// Gives an account another address.
+/// - Throws: a unique violation if another account has it.
+struct ChangeEmail: Statement {
+    static let sql = "UPDATE users SET email = $2 WHERE id = $1"
+    var userID: UserID
+    var email: String
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(userID)
+        parameters.append(email)
+    }
+}
+
+struct EmailIsTaken: Statement {
+    static let sql = "SELECT EXISTS (SELECT FROM users WHERE email = $1)"
+    typealias Output = Bool
+    var email: EmailAddress
+    func bind(_ parameters: inout Parameters) { parameters.append(email.text) }
+}
