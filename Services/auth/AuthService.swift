@@ -13,7 +13,7 @@ import Telemetry
 @main
 struct AuthService {
     static func main() {
-        Runtime.main(service: "auth", port: 8101) { runtime in try wire(runtime) }
+        Runtime.main(service: "auth", port: 8101, commands: [rotateSigningKeyCommand]) { runtime in try wire(runtime) }
     }
 
     private static func wire(_ runtime: Runtime) throws {

@@ -23,6 +23,9 @@ struct SigningKeySchedule: Sendable {
     /// Verifiers may cache the published set this long (Cache-Control of jwks.json).
     static let publishedFor: Duration = .seconds(600)
 
+    /// A key is published this long before it signs.
+    static let standbyFor = publishedFor + publishedFor
+
     let tokenLife: Duration
 
     /// A retired key's last token is dead, and every cache that might still ask has been refreshed.
@@ -38,7 +41,7 @@ struct SigningKeySchedule: Sendable {
             return steps + (standby.map { [.promote($0.id), .make(.standby)] } ?? [.make(.current), .make(.standby)])
         }
         guard let standby else { return steps + [.make(.standby)] }
-        if now >= current.since + Self.currentFor, now >= standby.since + Self.publishedFor + Self.publishedFor {
+        if now >= current.since + Self.currentFor, now >= standby.since + Self.standbyFor {
             steps += [.promote(standby.id), .make(.standby)]
         }
         return steps

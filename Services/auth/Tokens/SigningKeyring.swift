@@ -51,6 +51,33 @@ final class SigningKeyring: Sendable {
         try load(records)
     }
 
+    enum RotationOutcome: Sendable, Equatable {
+        /// The id of the key that signs now.
+        case rotated(String)
+        /// A verifier may not know the standby key before this time.
+        case tooNew(Instant)
+    }
+
+    /// Lets the standby key sign at once.
+    /// - Parameter isForced: true if the current key must not sign any longer, even if a verifier does not know the next.
+    func rotate(isForced: Bool, now: Instant) async throws -> RotationOutcome {
+        try await refresh(now: now)
+        let outcome = try await pool.transaction { transaction -> RotationOutcome in
+            try await transaction.execute(LockSigningKeys())
+            guard let standby = try await transaction.query(AllSigningKeys()).first(where: { $0.key.state == .standby })?.key else {
+                throw KeyUnusable(id: "(none)", reason: "there is no standby key")
+            }
+            let readyAt = standby.since + SigningKeySchedule.standbyFor
+            guard isForced || now >= readyAt else { return .tooNew(readyAt) }
+            for step in [SigningKeySchedule.Step.promote(standby.id), .make(.standby)] {
+                try await perform(step, now: now, in: transaction)
+            }
+            return .rotated(standby.id)
+        }
+        try await refresh(now: now)
+        return outcome
+    }
+
     private func perform(_ step: SigningKeySchedule.Step, now: Instant, in transaction: PostgresTransaction) async throws {
         let subject: String
         switch step {

@@ -56,6 +56,29 @@ import Values
         }
     }
 
+    @Test func `an operator rotates the key once verifiers know the next, or at once by force`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let now = Instant.now()
+            try await pool.withConnection { try await $0.script("DELETE FROM signing_key") }
+            let keyring = keyring(pool)
+            try await keyring.refresh(now: now)
+            let early = try await keyring.rotate(isForced: false, now: now + .seconds(1_199))
+            #expect(early == .tooNew(now + .seconds(1_200)))
+            guard case .rotated(let first) = try await keyring.rotate(isForced: false, now: now + .seconds(1_200)) else {
+                Issue.record("the standby key was known long enough")
+                return
+            }
+            #expect(keyring.published.count == 3)
+            #expect(keyring.published.map(\.id).contains(first))
+            guard case .rotated(let second) = try await keyring.rotate(isForced: true, now: now + .seconds(1_201)) else {
+                Issue.record("force needs no wait")
+                return
+            }
+            #expect(first != second)
+            #expect(keyring.published.count == 4)
+        }
+    }
+
     @Test func `another master key stops the start and makes no new keys`() async throws {
         try await TestDatabase.current.withPool { pool in
             try await keyring(pool).refresh()
