@@ -138,6 +138,8 @@ import Values
             #expect(refresh.status == 401)
             let events = try await auth.outboxCount("session.revoked.v1", about: squatter.session.description)
             #expect(events == 1)
+            let changes = try await auth.outboxCount("user.changed.v1", about: squatter.id.description)
+            #expect(changes == 1)
             let keyed = try await auth.ask("GET", "/api/auth/me", token: key)
             #expect(keyed.status == 401)
             try await auth.pool.withConnection { try await $0.script("DELETE FROM first_admin") }
