@@ -3,7 +3,6 @@ package import Contracts
 import Crypto
 package import HTTP
 package import HTTPWire
-import Synchronization
 package import Telemetry
 package import Values
 
@@ -27,6 +26,8 @@ package final class Authenticator: Sendable {
     private let state: SharedIdentityState
     private let snapshots: Snapshots
     private let introspections: Introspections
+    private let screened = Metrics.shared.counter(
+        "identity_api_keys_screened_total", help: "API keys refused without a question to auth.")
     /// The name of the browser's cookie.
     let cookieName: String
     /// The origin of the gateway's pages.
@@ -186,9 +187,12 @@ package final class Authenticator: Sendable {
 
     /// Returns the refusal of a key that does not exist, or nil to ask auth about it.
     private func screen(_ key: APIKey) async -> IdentityState.Finding? {
-        let finding = state.withLock { $0.screen(key, now: clock()) }
-        guard case .unknown(missesSnapshot: true) = finding, await snapshots.refresh() else { return finding }
-        return state.withLock { $0.screen(key, now: clock()) }
+        var finding = state.withLock { $0.screen(key, now: clock()) }
+        if case .unknown(missesSnapshot: true) = finding, await snapshots.refresh() {
+            finding = state.withLock { $0.screen(key, now: clock()) }
+        }
+        if case .refused = finding { screened.add() }
+        return finding
     }
 
     private func refresh(_ text: [UInt8], _ kind: CredentialKind, _ digest: SHA256Digest) {
@@ -232,14 +236,6 @@ package final class Authenticator: Sendable {
     /// True if revocations may be missing since 30 s. Tokens and keys are then accepted for a while,
     /// administrators are not.
     package var isStale: Bool { feed != nil && state.withLock { $0.isStale(now: clock()) } }
-}
-
-/// The knowledge of the process about credentials. The thread of the event feed's connection notes there
-/// that events may be missing.
-final class SharedIdentityState: Sendable {
-    private let state = Mutex(IdentityState())
-
-    func withLock<Value: Sendable>(_ body: (inout IdentityState) -> Value) -> Value { state.withLock { body(&$0) } }
 }
 
 extension IdentityState.Refusal {
