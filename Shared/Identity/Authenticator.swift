@@ -74,7 +74,7 @@ package final class Authenticator: Sendable {
         withCredential(in: headers, cookie) { credential, kind in
             let digest = sha256(credential)
             if kind != .cookie, let service = serviceTokens.name(of: digest) {
-                return try? Principal(service: service, onBehalfOf: headers)
+                return try? principal(of: service, headers)
             }
             switch find(digest, kind) {
             case .known(let principal): return principal
@@ -92,7 +92,7 @@ package final class Authenticator: Sendable {
         guard let (credential, kind) = withCredential(in: headers, cookie, { (Array($0), $1) }) else { throw .invalidAPIKey }
         let digest = sha256(credential)
         if kind != .cookie, let service = serviceTokens.name(of: digest) {
-            return try Principal(service: service, onBehalfOf: headers)
+            return try principal(of: service, headers)
         }
         var finding = find(digest, kind)
         if case .unknown(missesSnapshot: true) = finding {
@@ -110,6 +110,13 @@ package final class Authenticator: Sendable {
         case .refused(let refusal): throw refusal.problem
         case .unknown: throw Self.unavailable
         }
+    }
+
+    /// - Throws: 400 unless `headers` name one user; 403 for a deactivated user.
+    private func principal(of service: String, _ headers: HeaderBlock) throws(Problem) -> Principal {
+        let principal = try Principal(service: service, onBehalfOf: headers)
+        guard !state.withLock({ $0.isDeactivated(principal.userID) }) else { throw .userDeactivated }
+        return principal
     }
 
     private static var unavailable: Problem { .unavailable("Credentials cannot be checked at the moment.") }

@@ -102,6 +102,10 @@ struct IdentityState: Sendable {
     private var unknownKeys = QuestionBudget(perSecond: unknownKeysPerSecond)
     private var changedUsers = ExpiringMap<UserID, UserChange, MonotonicInstant>(countMax: 1_000_000)
     private var changes: UInt64 = 0
+    /// The deactivated users that a service token must not name, with the versions of their changes.
+    /// At most ``deactivatedUsersMax``; the next ones are not kept.
+    private var deactivatedUsers: [UserID: Int64] = [:]
+    static let deactivatedUsersMax = 1_000_000
 
     // MARK: Asking
 
@@ -151,6 +155,9 @@ struct IdentityState: Sendable {
         case .service: false
         }
     }
+
+    /// Returns whether auth says that the user is deactivated. False for a user that does not exist.
+    func isDeactivated(_ user: UserID) -> Bool { deactivatedUsers[user] != nil }
 
     /// Decides whether auth is asked about an API key that no answer is known of.
     /// - Returns: a refusal, or nil to ask. Unknown if only a snapshot tells which keys exist.
@@ -244,8 +251,14 @@ struct IdentityState: Sendable {
     /// Learns that a user has changed. Ignores a message that is not newer than the last one about the
     /// user.
     mutating func learn(_ user: UserChanged, now: Moment) {
-        guard user.tokenVersion > changedUsers[user.userID]?.tokenVersion ?? .min else { return }
+        let known = max(changedUsers[user.userID]?.tokenVersion ?? .min, deactivatedUsers[user.userID] ?? .min)
+        guard user.tokenVersion > known else { return }
         changes += 1
+        if user.isActive {
+            deactivatedUsers[user.userID] = nil
+        } else if deactivatedUsers.count < Self.deactivatedUsersMax {
+            deactivatedUsers[user.userID] = user.tokenVersion
+        }
         let change = UserChange(tokenVersion: user.tokenVersion, isActive: user.isActive, number: changes)
         changedUsers.insert(change, for: user.userID, until: now.monotonic + Self.userChangeFor, now: now.monotonic)
     }

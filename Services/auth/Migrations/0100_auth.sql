@@ -20,6 +20,7 @@ CREATE TABLE users (
 );
 
 CREATE INDEX users_changed ON users (changed_at) WHERE changed_at IS NOT NULL;
+CREATE INDEX users_deactivated ON users (id) WHERE NOT active;
 
 -- An Argon2id PHC string, sealed under "password/<user id>": rows cannot be swapped, and a leaked table cannot be cracked.
 CREATE TABLE password_credential (

@@ -2,13 +2,18 @@ import Contracts
 import Postgres
 import Values
 
-/// Reads the users that changed since a time, as ``RevokedSessions`` does.
+/// Reads the users that changed since a time, as ``RevokedSessions`` does, and the deactivated ones
+/// if they are asked for.
 struct ChangedUsers: Statement {
     static let sql = """
         WITH changed AS MATERIALIZED (
             SELECT id, token_version, active
             FROM users
             WHERE changed_at >= $1
+            UNION
+            SELECT id, token_version, active
+            FROM users
+            WHERE NOT active AND $4
         )
         SELECT id, token_version, active
         FROM changed
@@ -19,11 +24,14 @@ struct ChangedUsers: Statement {
     var since: Instant
     var after: UserID?
     var limit: Int
+    /// True to read every deactivated user too.
+    var withDeactivated = false
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(since)
         parameters.append(after)
         parameters.append(Int64(limit))
+        parameters.append(withDeactivated)
     }
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> UserChanged { try UserChanged(&row) }

@@ -21,9 +21,10 @@ struct IdentityAnswers: IdentitySource {
 
     /// Returns the published keys, and the first revocations and changes that the question asks for.
     ///
-    /// Sessions and users count for the life of a token, and for ten minutes at least, as API keys do:
-    /// a service uses an answer about a key for five. A minute is added, because the clocks of two
-    /// replicas differ and a revocation is committed after its time.
+    /// Sessions count for the life of a token, and for ten minutes at least, as API keys do: a
+    /// service uses an answer about a key for five. A minute is added, because the clocks of two
+    /// replicas differ and a revocation is committed after its time. A service keeps the deactivated
+    /// users for ever. The first snapshot has all of them, and a later one every change since.
     func signingKeys(_ question: QuerySigningKeys) async throws -> SigningKeysReply {
         let now = clock()
         func since(_ life: Duration) -> Instant {
@@ -37,7 +38,9 @@ struct IdentityAnswers: IdentitySource {
             let revoked = try await connection.pipeline(
                 RevokedSessions(since: since(max(tokenLife, answerLife)), after: question.afterSession, limit: countMax),
                 RevokedAPIKeys(since: since(answerLife), after: question.afterAPIKey, limit: countMax),
-                ChangedUsers(since: since(max(tokenLife, answerLife)), after: question.afterUser, limit: countMax))
+                ChangedUsers(
+                    since: question.revokedSince.map { $0 + .seconds(-60) } ?? since(max(tokenLife, answerLife)), after: question.afterUser,
+                    limit: countMax, withDeactivated: question.revokedSince == nil))
             return (revoked.0, revoked.1, revoked.2, created)
         }
         return SigningKeysReply(

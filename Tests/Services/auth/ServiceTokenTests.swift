@@ -1,3 +1,4 @@
+import Contracts
 import JSON
 import Postgres
 import Testing
@@ -41,6 +42,31 @@ import Values
             try await auth.pool.withConnection { try await $0.script("UPDATE users SET active = false WHERE id = '\(member.id)'") }
             let deactivated = try await ask(auth, "GET", "/api/auth/me", for: member.id.description)
             #expect((deactivated.status, deactivated.errorCode) == (403, "user_deactivated"))
+        }
+    }
+
+    @Test func `a first snapshot has every deactivated user, and a later one every change since`() async throws {
+        try await AuthUnderTest.with { auth in
+            let (gone, back) = (try await auth.register().id, try await auth.register().id)
+            func change(_ user: UserID, isActive: Bool) async throws {
+                try await auth.pool.withConnection {
+                    try await $0.script(
+                        """
+                        UPDATE users SET active = \(isActive), token_version = token_version + 1, changed_at = '\(auth.clock.now)'
+                        WHERE id = '\(user)'
+                        """)
+                }
+            }
+            for user in [gone, back] { try await change(user, isActive: false) }
+            auth.clock.advance(.seconds(30 * 86_400))
+            let first = try await auth.useCases.identities.signingKeys(QuerySigningKeys()).changedUsers
+            for user in [gone, back] { #expect(first.contains { $0.userID == user && !$0.isActive }) }
+            let heardAt = auth.clock.now
+            try await change(back, isActive: true)
+            auth.clock.advance(.seconds(86_400))
+            let later = try await auth.useCases.identities.signingKeys(QuerySigningKeys(revokedSince: heardAt)).changedUsers
+            #expect(later.map(\.userID) == [back])
+            #expect(later.map(\.isActive) == [true])
         }
     }
 

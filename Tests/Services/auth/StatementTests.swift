@@ -72,6 +72,8 @@ import Values
 
                 #expect(try await transaction.query(ChangedUsers(since: now, after: nil, limit: 10)).map(\.userID) == [user.id])
                 #expect(try await transaction.query(ChangedUsers(since: now, after: user.id, limit: 10)).isEmpty)
+                let late = ChangedUsers(since: now + .seconds(1), after: nil, limit: 10, withDeactivated: true)
+                #expect(try await transaction.query(late).isEmpty)
 
                 #expect(try await transaction.one(LockUserRow(id: user.id)).isActive)
                 var changed = user

@@ -31,6 +31,22 @@ import Values
         #expect(state.findToken(digest, now: now + .seconds(900)) == .refused(.expired))
     }
 
+    @Test func `a deactivated user stays deactivated until a later change, however long that takes`() {
+        let state = Subject()
+        let (user, other) = (UserID.make(), UserID.make())
+        #expect(!state.isDeactivated(user))
+        state.change(user, to: 3, isActive: false, now: now)
+        #expect(state.isDeactivated(user) && !state.isDeactivated(other))
+        let later = now + IdentityState.userChangeFor + .seconds(60)
+        // Changes of many other users make the state forget the old one for tokens.
+        for _ in 0..<2_000 { state.change(.make(), to: 1, now: later) }
+        #expect(state.isDeactivated(user))
+        state.change(user, to: 2, isActive: true, now: later)
+        #expect(state.isDeactivated(user), "an event that comes late changes nothing")
+        state.change(user, to: 4, isActive: true, now: later)
+        #expect(!state.isDeactivated(user))
+    }
+
     @Test func `a revoked session refuses tokens known before and tokens that come later`() {
         let state = Subject()
         let claims = claims()
@@ -313,4 +329,5 @@ private final class Subject {
         state.learn(UserChanged(userID: user, tokenVersion: version, isActive: isActive), now: now)
     }
     func revoke(_ key: APIKeyID, now: Moment) { state.revoke(key, now: now) }
+    func isDeactivated(_ user: UserID) -> Bool { state.isDeactivated(user) }
 }

@@ -120,6 +120,24 @@ import Values
             }, tokens: ["WEB_GATEWAY_TOKEN": Self.web])
     }
 
+    @Test func `a server that names a deactivated user is 403 until the user is active again`() async throws {
+        let user = UserID.make()
+        try await onLoop(
+            { authenticator in
+                let headers = headers(Self.web, onBehalfOf: user.description)
+                #expect(authenticator.cached(headers)?.userID == user)
+                authenticator.learn(UserChanged(userID: user, tokenVersion: 1, isActive: false))
+                #expect(authenticator.cached(headers) == nil)
+                let problem = await #expect(throws: Problem.self) { try await authenticator.principal(headers) }
+                #expect(problem?.status == 403)
+                #expect(problem?.code.rawValue == "user_deactivated")
+                #expect(authenticator.cached(self.headers(Self.web, onBehalfOf: UserID.make().description)) != nil)
+                authenticator.learn(UserChanged(userID: user, tokenVersion: 2, isActive: true))
+                let principal = try await authenticator.principal(headers)
+                #expect(principal.userID == user)
+            }, tokens: ["WEB_GATEWAY_TOKEN": Self.web])
+    }
+
     @Test func `a service token is an unknown credential for a service that accepts none`() async throws {
         try await onLoop(
             { authenticator in
