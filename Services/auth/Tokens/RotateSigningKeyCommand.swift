@@ -1,5 +1,6 @@
 import Bootstrap
 import Identity
+import Postgres
 import Values
 
 /// `auth rotate-signing-key`: the standby key signs from now on. Tokens of the key before it stay valid.

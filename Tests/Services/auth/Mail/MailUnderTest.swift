@@ -24,9 +24,10 @@ extension AuthUnderTest {
         return try sink.messages(to: address)
     }
 
-    /// The token of the only link in the newest mail to an address.
-    func token(to address: String, _ sink: MailSink) async throws -> String {
-        let link = try #require(try await mails(to: address, sink).last?.links.first)
+    /// The token of the newest link to a page in the mails to an address.
+    func token(to address: String, _ sink: MailSink, page: String = "/verify") async throws -> String {
+        let links = try await mails(to: address, sink).flatMap(\.links)
+        let link = try #require(links.last { $0.hasPrefix(Self.publicURL + page + "?") })
         return try #require(link.split(separator: "=").last.map(String.init))
     }
 

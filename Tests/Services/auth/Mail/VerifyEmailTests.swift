@@ -88,7 +88,7 @@ import Values
             let member = try await auth.register()
             _ = try await auth.mails(to: member.email, sink)
             _ = try await auth.ask("POST", "/api/auth/password/forgot", #"{"email":"\#(member.email)"}"#)
-            let token = try await auth.token(to: member.email, sink)
+            let token = try await auth.token(to: member.email, sink, page: "/reset")
             #expect(try await verify(auth, token).status == 400)
             let reset = try await auth.ask(
                 "POST", "/api/auth/password/reset", #"{"token":"\#(token)","new_password":"another long password"}"#)
@@ -128,7 +128,7 @@ import Values
             #expect(try await verify(auth, token).status == 204)
             #expect(try await auth.ask("POST", "/api/auth/login", AuthUnderTest.credentials(member.email)).status == 401)
             #expect(try await auth.ask("POST", "/api/auth/login", AuthUnderTest.credentials(new)).status == 200)
-            #expect(try await auth.mails(to: member.email, sink).last?.subject == "Your email address was changed")
+            #expect(try await auth.mails(to: member.email, sink).map(\.subject).contains("Your email address was changed"))
             #expect(try await auth.ask("GET", "/api/auth/me", token: member.accessToken).json().bool("email_verified"))
         }
     }

@@ -90,7 +90,8 @@ final class RouteServer: @unchecked Sendable {
 
     func person(isAdmin: Bool = false) -> Principal {
         let person = Principal(
-            userID: .make(), kind: .session(.make()), roles: isAdmin ? ["admin"] : ["user"], scopes: [], plan: "free")
+            userID: .make(), kind: .session(.make()), roles: isAdmin ? ["admin"] : ["user"], scopes: [], plan: "free",
+            authenticatedAt: Instant.now().seconds)
         callers["Bearer \(token(of: person))"] = person
         return person
     }
