@@ -47,7 +47,8 @@ extension SystemTests {
         func `a service token that is too short stops the start and is not shown`(variable: String, service: String) async throws {
             let environment = [
                 "DATABASE_URL": "postgresql://u@127.0.0.1:1/x", "AMQP_URL": "amqp://u:p@127.0.0.1:1/x", "HTTP_PORT": "0",
-                "MASTER_KEY": "1:" + Data(repeating: 7, count: 32).base64EncodedString(),
+                "MASTER_KEY": "1:" + Data(repeating: 7, count: 32).base64EncodedString(), "SMTP_URL": "smtp://127.0.0.1:1",
+                "MAIL_FROM": "no-reply@gateway.example",
                 "PROVIDERS_FILE": TestDatabase.packageRoot + "/deploy/providers/simulator.json",
                 variable: variable == "SERVICE_TOKENS" ? "n8n=hush" : "hush",
             ]
