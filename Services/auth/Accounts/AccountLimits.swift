@@ -12,6 +12,8 @@ import Values
 struct AccountLimits: Sendable {
     private let registrations: RateLimiter<String>
     private let allRegistrations: RateLimiter<Bool>
+    /// Mails that a network asks for to all addresses: thirty, regained in an hour.
+    private let mailsOfNetwork = RateLimiter<String>(burst: 30, perSecond: 30.0 / 3_600)
     /// Mails that a network asks for to an address: three, regained in an hour.
     private let mailsOfAsker = RateLimiter<String>(burst: 3, perSecond: 3.0 / 3_600)
     /// Mails to an address, for all networks together: twenty, regained in an hour.
@@ -31,9 +33,15 @@ struct AccountLimits: Sendable {
     /// Counts a mail that a client asks for.
     /// - Returns: nil if it is admitted, else the time until the next one is.
     func mail(_ email: EmailAddress, _ client: ClientInfo, now: Instant) -> Duration? {
-        let asker = email.text + " " + (client.network ?? "")
-        if let wait = mailsOfAsker.take(asker, now: now) { return wait }
+        let network = client.network ?? ""
+        let asker = email.text + " " + network
+        if let wait = mailsOfNetwork.take(network, now: now) { return wait }
+        if let wait = mailsOfAsker.take(asker, now: now) {
+            mailsOfNetwork.giveBack(network, now: now)
+            return wait
+        }
         guard let wait = mails.take(email.text, now: now) else { return nil }
+        mailsOfNetwork.giveBack(network, now: now)
         mailsOfAsker.giveBack(asker, now: now)
         return wait
     }

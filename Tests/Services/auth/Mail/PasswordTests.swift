@@ -73,6 +73,15 @@ import Values
         }
     }
 
+    @Test func `a network gets thirty mails an hour to all addresses, known or not`() async throws {
+        try await MailUnderTest.with { auth, _ in
+            var statuses: [Int] = []
+            for index in 0..<33 { statuses.append(try await forgot(auth, "nobody-\(index)-\(UUIDv7.make())@example.com").status) }
+            #expect(statuses == Array(repeating: 202, count: 30) + [429, 429, 429])
+            #expect(try await forgot(auth, "other@example.com", from: "192.0.2.2").status == 202)
+        }
+    }
+
     @Test func `a link for a password expires after an hour`() async throws {
         try await MailUnderTest.with { auth, sink in
             let member = try await auth.register()
