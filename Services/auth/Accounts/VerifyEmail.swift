@@ -100,11 +100,13 @@ extension Accounts {
         case .wrong: return .wrongPassword
         case .throttled(let wait): return .throttled(wait)
         case .right(let attempt, _, _):
-            if let wait = limits.mail(email, client, now: now) { return .throttled(wait) }
             return try await pool.transaction { transaction in
+                // The password was right, whatever becomes of the mail.
+                try await transaction.execute(attempt.forgotten)
+                if let wait = limits.mail(email, client, now: now) { return .throttled(wait) }
                 guard try await !transaction.one(EmailIsTaken(email: email)) else { return .emailTaken }
                 try await transaction.commit(
-                    attempt.forgotten, InsertMail(template: .changeEmail, userID: user, recipient: email, now: now),
+                    InsertMail(template: .changeEmail, userID: user, recipient: email, now: now),
                     AuditRecord(event: .emailChangeAsked, userID: user, client: client, now: now))
                 return .accepted
             }
