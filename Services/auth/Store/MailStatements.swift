@@ -48,7 +48,11 @@ struct ClaimMails: Statement {
         SET tries = mail.tries + 1,
             next_try_at = $1::timestamptz + least(interval '1 hour', interval '15 seconds' * (2 ^ least(mail.tries, 10)))
         FROM mail AS due
-        LEFT JOIN users ON users.id = due.user_id OR (due.user_id IS NULL AND users.email = due.recipient)
+        LEFT JOIN LATERAL (
+            SELECT * FROM users WHERE users.id = due.user_id
+            UNION ALL
+            SELECT * FROM users WHERE due.user_id IS NULL AND users.email = due.recipient
+        ) AS users ON true
         WHERE mail.id = due.id AND due.id IN (
                 SELECT id
                 FROM mail
@@ -81,8 +85,8 @@ struct DeleteMail: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(id) }
 }
 
-/// Makes a link the only one of its user and purpose, unless a newer one is. The link of a mail that
-/// is sent again stays as it is.
+/// Makes a link the only one of its user and purpose, unless a newer one is. A mail that is sent again
+/// has the same link, or another one after a change of the master key. A link that was used stays used.
 struct PutLink: Statement {
     static let sql = """
         INSERT INTO one_time_link (user_id, purpose, token_sha256, email, expires_at)
@@ -90,6 +94,7 @@ struct PutLink: Statement {
         ON CONFLICT ON CONSTRAINT one_time_link_pkey DO UPDATE
         SET token_sha256 = excluded.token_sha256, email = excluded.email, expires_at = excluded.expires_at, used_at = NULL
         WHERE one_time_link.expires_at < excluded.expires_at
+            OR (one_time_link.expires_at = excluded.expires_at AND one_time_link.used_at IS NULL)
         """
     var userID: UserID
     var purpose: OneTimeLink.Purpose

@@ -87,10 +87,14 @@ import Values
                 try await transaction.execute(DeleteMail(id: due.id))
                 let link = PutLink(userID: user.id, purpose: .verifyEmail, tokenSHA256: digest, email: email, expiresAt: later)
                 #expect(try await transaction.execute(link) == 1)
-                #expect(try await transaction.execute(link) == 0)
+                var older = link
+                older.expiresAt = now
+                #expect(try await transaction.execute(older) == 0)
+                #expect(try await transaction.execute(link) == 1, "the mail is sent again")
                 #expect(try await transaction.one(FindLink(tokenSHA256: digest, now: now)).userID == user.id)
                 #expect(try await transaction.one(UseLink(tokenSHA256: digest, now: now)).email == email.text)
                 #expect(try await transaction.first(UseLink(tokenSHA256: digest, now: now)) == nil)
+                #expect(try await transaction.execute(link) == 0, "a used link stays used")
                 #expect(try await transaction.execute(VerifyUser(userID: user.id, email: user.email, now: now)) == 1)
                 #expect(try await transaction.execute(VerifyUser(userID: user.id, email: user.email, now: now)) == 0)
                 #expect(try await transaction.one(EmailIsTaken(email: email)))
