@@ -15,7 +15,7 @@ final class Passwords: Sendable {
     private let hashing: PasswordHashing
     private let masterKeys: MasterKeyRing
     /// Checked when there is no such user, so that an unknown address costs what a known one does.
-    private let nobody: String
+    private let dummyHash: String
     private let computed: Counter
 
     init(
@@ -27,8 +27,8 @@ final class Passwords: Sendable {
         computed = metrics.counter("auth_password_hashes_total", help: "Argon2id computations, for known and unknown users alike")
         pool = BlockingPool(name: "argon2", threads: threads, queueMax: queueMax)
         registrationPool = BlockingPool(name: "argon2-new", threads: 1, queueMax: queueMax / 2)
-        guard let nobody = hashing.hash(randomBytes(16)) else { preconditionFailure("not enough memory for one password hash") }
-        self.nobody = nobody
+        guard let dummyHash = hashing.hash(randomBytes(16)) else { preconditionFailure("not enough memory for one password hash") }
+        self.dummyHash = dummyHash
     }
 
     /// Argon2id computations so far.
@@ -68,7 +68,7 @@ final class Passwords: Sendable {
         } else {
             hash = nil
         }
-        let candidate = hash ?? nobody
+        let candidate = hash ?? dummyHash
         let isRight = try await compute(on: pool) { [hashing] in hashing.verify(Array(password.utf8), against: candidate) }
         guard isRight, let hash else { return .wrong }
         return .right(needsRehash: hashing.needsRehash(hash))

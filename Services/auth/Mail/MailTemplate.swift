@@ -65,7 +65,7 @@ extension MailTemplate {
             (
                 "Choose a new password",
                 """
-                Somebody, probably you, asked for a new password of your SmartSpec account.
+                A new password was asked for your SmartSpec account.
 
                 Choose it within an hour:
                 \(link)

@@ -167,7 +167,8 @@ CREATE TABLE first_admin (
     made_at timestamptz NOT NULL
 );
 
--- Who did what from where. Never a token, a password or a key. Partitioned by the month of the id; a month is dropped after 13 months.
+-- The acts of users and administrators, with their addresses. A row never holds a token, a password or a key. The table is partitioned
+-- by the month of the id, and a month is dropped after AUDIT_MONTHS.
 CREATE TABLE audit (
     id         uuid        NOT NULL CONSTRAINT audit_pkey PRIMARY KEY,
     at         timestamptz NOT NULL,

@@ -57,7 +57,7 @@ extension Routes {
 }
 
 extension JSONWriter {
-    /// A number, exact; null where there is none.
+    /// Writes an amount as an exact number, or null for nil.
     mutating func field(_ name: String, credits: Credits?) {
         if let credits { field(name, raw: credits.description.utf8) } else { field(name, nil as String?) }
     }

@@ -11,7 +11,8 @@ struct Sessions: Sendable {
     let log: Logger
     let clock: @Sendable () -> Instant
 
-    /// Deletes sessions a month after their end. Until then, a late refresh is told from a forged one.
+    /// Deletes sessions a month after their end. Until then, a late refresh gets `token_revoked` and a
+    /// forged one `invalid_refresh_token`.
     func sweep() async throws {
         let now = clock()
         _ = try await pool.withConnection { try await $0.execute(SweepSessions(endedBefore: now + .seconds(-30 * 86_400))) }
