@@ -8,6 +8,8 @@ import SSE
 struct StreamMeter {
     /// True if the provider said that the answer is whole.
     private(set) var isEnded = false
+    /// The usage of the last event in which the provider reported any.
+    private(set) var usage: Usage?
     /// The last chunk that carries nothing but usage, without its line ends.
     private(set) var usageChunk: [UInt8]?
     /// The reason why the rest of the stream cannot be passed on. All later bytes are dropped.
@@ -26,8 +28,6 @@ struct StreamMeter {
 
     init(_ reader: any EventReader) { self.reader = reader }
 
-    /// The usage of the last event in which the provider reported any.
-    var usage: Usage? { count.usage }
     /// The choices that got content, event by event: text, tool calls, reasoning.
     var contentEvents: Int64 { count.contentEvents }
     /// The delivered tokens if usage never comes: at least one an event, and one for four bytes.
@@ -40,7 +40,13 @@ struct StreamMeter {
     /// Returns the usage to charge so far: the provider's figure if it covers everything delivered
     /// and is not zero, otherwise our own count.
     /// - Parameter promptTokens: the estimate, for a provider that does not count the prompt.
-    func delivered(promptTokens: Int64) -> (usage: Usage, isEstimated: Bool) { count.delivered(promptTokens: promptTokens) }
+    func delivered(promptTokens: Int64) -> (usage: Usage, isEstimated: Bool) {
+        if let usage, count.isReportCurrent, usage.completionTokens > 0 || contentEvents == 0 {
+            return usage.withPrompt(promptTokens)
+        }
+        guard contentEvents > 0 else { return (.none, true) }
+        return ((usage ?? .none).withOutput(atLeast: outputTokensDelivered).withPrompt(promptTokens).usage, true)
+    }
 
     /// Takes the bytes that arrived and hands on, in order, what may go to the client now.
     mutating func feed(_ bytes: UnsafeRawBufferPointer, forward: (UnsafeRawBufferPointer) -> Void) {
@@ -92,8 +98,8 @@ struct StreamMeter {
     /// Takes one event. Returns false if the hold does not pay for it, or if the stream has failed.
     private mutating func take(_ event: SSEEvent, _ run: inout Run, _ forward: (UnsafeRawBufferPointer) -> Void) -> Bool {
         let read = reader.read(event)
-        if let failure = read.failure {
-            self.failure = failure
+        guard read.failure == nil else {
+            failure = read.failure
             return false
         }
         guard counts(read) else {
@@ -127,13 +133,14 @@ struct StreamMeter {
         next.contentEvents += event.choicesWithContent
         next.contentBytes += event.contentBytes
         if let usage = event.usage {
-            next.usage = usage
-            next.contentEventsAtUsage = next.contentEvents
+            next.tokensReported = usage.completionTokens
+            next.contentEventsReported = next.contentEvents
         }
         guard event.choicesWithContent == 0 || next.outputTokens(budget) <= budget.outputTokens else { return false }
         count = next
+        if event.usage != nil { usage = event.usage }
+        if event.usageChunk != nil { usageChunk = event.usageChunk }
         if event.isEnd { isEnded = true }
-        usageChunk = event.usageChunk ?? usageChunk
         return true
     }
 }
@@ -159,29 +166,21 @@ extension StreamMeter {
         }
     }
 
-    /// The count of what was sent to the client.
+    /// The count of what was sent to the client. It holds numbers only: each event copies it.
     private struct Count {
-        var usage: Usage?
         var contentEvents: Int64 = 0
         var contentBytes: Int64 = 0
-        /// The content that the last report of usage can cover.
-        var contentEventsAtUsage: Int64 = 0
+        /// The tokens of the answer in the last report of usage, and the content that it can cover.
+        var tokensReported: Int64 = 0
+        var contentEventsReported: Int64 = 0
 
-        private var isUsageCurrent: Bool { contentEventsAtUsage == contentEvents }
+        var isReportCurrent: Bool { contentEventsReported == contentEvents }
         var outputTokensDelivered: Int64 { max(contentEvents, (contentBytes + 3) / 4) }
 
         func outputTokens(_ budget: TokenBudget) -> Int64 {
             let counted = budget.countsEventsOnly ? contentEvents : outputTokensDelivered
-            guard let reported = usage?.completionTokens, reported > 0 else { return counted }
-            return isUsageCurrent ? reported : max(reported, counted)
-        }
-
-        func delivered(promptTokens: Int64) -> (usage: Usage, isEstimated: Bool) {
-            if let usage, isUsageCurrent, usage.completionTokens > 0 || contentEvents == 0 {
-                return usage.withPrompt(promptTokens)
-            }
-            guard contentEvents > 0 else { return (.none, true) }
-            return ((usage ?? .none).withOutput(atLeast: outputTokensDelivered).withPrompt(promptTokens).usage, true)
+            guard tokensReported > 0 else { return counted }
+            return isReportCurrent ? tokensReported : max(tokensReported, counted)
         }
     }
 }
