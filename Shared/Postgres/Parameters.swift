@@ -23,7 +23,14 @@ package struct Parameters {
     package mutating func append<Value: PostgresValue>(_ values: [Value]) {
         add(Value.arrayTypeID) { bytes in
             Self.arrayHeader(Value.typeID, count: values.count, hasNull: false, into: &bytes)
-            for value in values { Self.element(value, into: &bytes) }
+            for value in values { Self.element(into: &bytes) { value.encode(into: &$0) } }
+        }
+    }
+
+    package mutating func append(_ array: EncodedArray) {
+        add(array.arrayType) { bytes in
+            Self.arrayHeader(array.elementType, count: array.count, hasNull: array.hasNull, into: &bytes)
+            bytes.append(contentsOf: array.elements)
         }
     }
 
@@ -32,7 +39,7 @@ package struct Parameters {
         add(Value.arrayTypeID) { bytes in
             Self.arrayHeader(Value.typeID, count: values.count, hasNull: values.contains { $0 == nil }, into: &bytes)
             for value in values {
-                if let value { Self.element(value, into: &bytes) } else { Int32(-1).appendBigEndian(to: &bytes) }
+                Self.element(into: &bytes) { value?.encode(into: &$0) }
             }
         }
     }
@@ -56,7 +63,7 @@ package struct Parameters {
         lengths.append(-1)
     }
 
-    private static func arrayHeader(_ type: TypeID, count: Int, hasNull: Bool, into bytes: inout [UInt8]) {
+    static func arrayHeader(_ type: TypeID, count: Int, hasNull: Bool, into bytes: inout [UInt8]) {
         Int32(count == 0 ? 0 : 1).appendBigEndian(to: &bytes)  // dimensions
         Int32(hasNull ? 1 : 0).appendBigEndian(to: &bytes)
         type.rawValue.appendBigEndian(to: &bytes)
@@ -65,10 +72,11 @@ package struct Parameters {
         Int32(1).appendBigEndian(to: &bytes)  // lower bound
     }
 
-    private static func element(_ value: some PostgresValue, into bytes: inout [UInt8]) {
+    /// - Parameter encode: writes the element, or returns nil for NULL.
+    static func element(into bytes: inout [UInt8], _ encode: (inout [UInt8]) -> Void?) {
         let lengthAt = bytes.count
-        Int32(0).appendBigEndian(to: &bytes)
-        value.encode(into: &bytes)
+        Int32(-1).appendBigEndian(to: &bytes)
+        guard encode(&bytes) != nil else { return }
         let length = UInt32(bytes.count - lengthAt - 4)
         for index in 0..<4 { bytes[lengthAt + index] = UInt8(truncatingIfNeeded: length >> (24 - 8 * UInt32(index))) }
     }

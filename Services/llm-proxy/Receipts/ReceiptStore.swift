@@ -3,44 +3,69 @@ import JSON
 import Postgres
 import Values
 
+/// Receipts that wait to be written, encoded as columns.
+struct ReceiptRows: Sendable {
+    private(set) var count = 0
+    fileprivate private(set) var columns = ReceiptColumn.all.map { EncodedArray(of: $0.type) }
+
+    mutating func append(_ receipt: Receipt) {
+        count += 1
+        for (index, column) in ReceiptColumn.all.enumerated() { columns[index].append { column.encode(receipt, &$0) } }
+    }
+}
+
+/// A column of the table `receipt`.
+private struct ReceiptColumn: Sendable {
+    let name: String
+    let type: any PostgresValue.Type
+    /// Writes the value of a receipt, or returns nil for NULL.
+    let encode: @Sendable (Receipt, inout [UInt8]) -> Void?
+
+    init(_ name: String, _ type: any PostgresValue.Type, _ encode: @escaping @Sendable (Receipt, inout [UInt8]) -> Void?) {
+        (self.name, self.type, self.encode) = (name, type, encode)
+    }
+
+    static var names: String { all.map(\.name).joined(separator: ", ") }
+
+    /// The columns in the order of the parameters of ``WriteReceipts``, and of ``FindReceipt``.
+    static let all = [
+        ReceiptColumn("charge_id", UUIDv7.self) { $0.charge.rawValue.encode(into: &$1) },
+        ReceiptColumn("account_id", UUIDv7.self) { $0.account.rawValue.encode(into: &$1) },
+        ReceiptColumn("api_key_id", String.self) { $0.call.apiKeyID?.rawValue.encode(into: &$1) },
+        ReceiptColumn("service", String.self) { $0.call.service?.encode(into: &$1) },
+        ReceiptColumn("request_id", String.self) { $0.requestID.encode(into: &$1) },
+        ReceiptColumn("model", String.self) { $0.call.model.encode(into: &$1) },
+        ReceiptColumn("provider", String.self) { $0.call.provider.encode(into: &$1) },
+        ReceiptColumn("provider_request_id", String.self) { $0.providerRequestID?.encode(into: &$1) },
+        ReceiptColumn("operation", String.self) { $0.call.operation?.encode(into: &$1) },
+        ReceiptColumn("usage", JSONText.self) { JSONText($0.call.usage.json).encode(into: &$1) },
+        ReceiptColumn("is_estimated", Bool.self) { $0.call.isEstimated.encode(into: &$1) },
+        ReceiptColumn("is_stream", Bool.self) { $0.isStream.encode(into: &$1) },
+        ReceiptColumn("is_skipped", Bool.self) { $0.isSkipped.encode(into: &$1) },
+        ReceiptColumn("ended_by", String.self) { $0.call.end.rawValue.encode(into: &$1) },
+        ReceiptColumn("price_version", Int64.self) { $0.call.priceVersion.encode(into: &$1) },
+        ReceiptColumn("cost_pico_usd", Int64.self) { $0.call.costPicoUSD?.encode(into: &$1) },
+        ReceiptColumn("held", Credits.self) { $0.held.encode(into: &$1) },
+        ReceiptColumn("price", Credits.self) { $0.price.encode(into: &$1) },
+        ReceiptColumn("started_at", Instant.self) { $0.startedAt.encode(into: &$1) },
+        ReceiptColumn("first_token_ms", Int64.self) { $0.firstTokenMilliseconds?.encode(into: &$1) },
+        ReceiptColumn("duration_ms", Int64.self) { $0.durationMilliseconds.encode(into: &$1) },
+    ]
+}
+
 /// Writes many receipts in one statement. A receipt that is there already stays as it is.
 struct WriteReceipts: Statement {
-    let receipts: [Receipt]
+    let rows: ReceiptRows
 
     static let sql = """
-        INSERT INTO receipt (\(columns.map(\.name).joined(separator: ", ")))
+        INSERT INTO receipt (\(ReceiptColumn.names))
         SELECT *
-        FROM unnest(\(columns.enumerated().map { "$\($0.offset + 1)::\($0.element.type)[]" }.joined(separator: ", ")))
+        FROM unnest(\(ReceiptColumn.all.enumerated().map { "$\($0.offset + 1)::\($0.element.type.typeID)[]" }.joined(separator: ", ")))
         ON CONFLICT ON CONSTRAINT receipt_once DO NOTHING
         """
 
-    /// The columns in the order of the parameters, and of ``FindReceipt``.
-    fileprivate static let columns: [(name: String, type: String, bind: @Sendable ([Receipt], inout Parameters) -> Void)] = [
-        ("charge_id", "uuid", { $1.append($0.map(\.charge)) }),
-        ("account_id", "uuid", { $1.append($0.map(\.account)) }),
-        ("api_key_id", "text", { $1.append($0.map { $0.call.apiKeyID?.rawValue }) }),
-        ("service", "text", { $1.append($0.map(\.call.service)) }),
-        ("request_id", "text", { $1.append($0.map(\.requestID)) }),
-        ("model", "text", { $1.append($0.map(\.call.model)) }),
-        ("provider", "text", { $1.append($0.map(\.call.provider)) }),
-        ("provider_request_id", "text", { $1.append($0.map(\.providerRequestID)) }),
-        ("operation", "text", { $1.append($0.map(\.call.operation)) }),
-        ("usage", "jsonb", { $1.append($0.map { JSONText($0.call.usage.json) }) }),
-        ("is_estimated", "boolean", { $1.append($0.map(\.call.isEstimated)) }),
-        ("is_stream", "boolean", { $1.append($0.map(\.isStream)) }),
-        ("is_skipped", "boolean", { $1.append($0.map(\.isSkipped)) }),
-        ("ended_by", "text", { $1.append($0.map(\.call.end.rawValue)) }),
-        ("price_version", "bigint", { $1.append($0.map(\.call.priceVersion)) }),
-        ("cost_pico_usd", "bigint", { $1.append($0.map(\.call.costPicoUSD)) }),
-        ("held", "bigint", { $1.append($0.map(\.held)) }),
-        ("price", "bigint", { $1.append($0.map(\.price)) }),
-        ("started_at", "timestamptz", { $1.append($0.map(\.startedAt)) }),
-        ("first_token_ms", "bigint", { $1.append($0.map(\.firstTokenMilliseconds)) }),
-        ("duration_ms", "bigint", { $1.append($0.map(\.durationMilliseconds)) }),
-    ]
-
     func bind(_ parameters: inout Parameters) {
-        for column in Self.columns { column.bind(receipts, &parameters) }
+        for column in rows.columns { parameters.append(column) }
     }
 }
 
@@ -50,7 +75,7 @@ struct FindReceipt: Statement {
     let account: AccountID
 
     static let sql = """
-        SELECT \(WriteReceipts.columns.map(\.name).joined(separator: ", "))
+        SELECT \(ReceiptColumn.names)
         FROM receipt
         WHERE charge_id = $1 AND account_id = $2
         """

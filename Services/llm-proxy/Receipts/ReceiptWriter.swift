@@ -10,10 +10,25 @@ import Telemetry
 /// with its process.
 final class ReceiptWriter: Sendable {
     private struct State {
-        var pending: [Receipt] = []
+        /// The receipts that wait, at most ``batchMax`` in each element.
+        var batches: [ReceiptRows] = []
+        /// The receipts that wait or are being written.
+        var count = 0
         var isStopping = false
         /// The task that waits for receipts; nil while it writes.
         var waiting: Promise<Void>?
+
+        mutating func append(_ receipt: Receipt) {
+            if batches.last.map({ $0.count == batchMax }) ?? true { batches.append(ReceiptRows()) }
+            batches[batches.count - 1].append(receipt)
+            count += 1
+        }
+
+        /// - Returns: the number of receipts that are left.
+        mutating func forget(_ batch: ReceiptRows) -> Int {
+            count -= batch.count
+            return count
+        }
     }
 
     static let batchMax = 500
@@ -37,9 +52,9 @@ final class ReceiptWriter: Sendable {
     /// Callable from any thread.
     func add(_ receipt: Receipt) {
         let (isDropped, woken) = state.withLock { state -> (Bool, Promise<Void>?) in
-            guard state.pending.count < Self.pendingMax else { return (true, nil) }
-            state.pending.append(receipt)
-            return (false, state.pending.count == 1 || state.pending.count == Self.batchMax ? state.waiting : nil)
+            guard state.count < Self.pendingMax else { return (true, nil) }
+            state.append(receipt)
+            return (false, state.count == 1 || state.count == Self.batchMax ? state.waiting : nil)
         }
         if isDropped { dropped.add() }
         woken?.succeed(())
@@ -48,25 +63,25 @@ final class ReceiptWriter: Sendable {
     /// Writes until ``stop()``. Runs on the pool's loop.
     func run() async throws {
         while true {
-            try await wait(isEnough: { !$0.pending.isEmpty }, within: nil)
-            try await wait(isEnough: { $0.pending.count >= Self.batchMax }, within: Self.pause)
+            try await wait(isEnough: { $0.count > 0 }, within: nil)
+            try await wait(isEnough: { $0.count >= Self.batchMax }, within: Self.pause)
             let isLast = state.withLock { $0.isStopping }
-            let batch = state.withLock { Array($0.pending.prefix(Self.batchMax)) }
+            guard let batch = state.withLock({ $0.batches.isEmpty ? nil : $0.batches.removeFirst() }) else { return }
             do {
-                if !batch.isEmpty { _ = try await pool.withConnection { try await $0.execute(WriteReceipts(receipts: batch)) } }
-                state.withLock { $0.pending.removeFirst(batch.count) }
+                _ = try await pool.withConnection { try await $0.execute(WriteReceipts(rows: batch)) }
                 written.add(Int64(batch.count))
-                if isLast, state.withLock({ $0.pending.isEmpty }) { return }
+                if state.withLock({ $0.forget(batch) }) == 0, isLast { return }
             } catch is CancellationError {
                 throw CancellationError()
             } catch let error as PostgresError where !error.isTransient {
                 // The same rows would fail again, and hold up all later ones.
                 log.error("receipts refused", ["receipts": .integer(batch.count)], error: error)
-                state.withLock { $0.pending.removeFirst(batch.count) }
                 dropped.add(Int64(batch.count))
+                _ = state.withLock { $0.forget(batch) }
             } catch {
                 log.warning("receipts failed", ["receipts": .integer(batch.count)], error: error)
                 if isLast { return }
+                state.withLock { $0.batches.insert(batch, at: 0) }
                 try await pool.loop.sleep(for: .seconds(1))
             }
         }
