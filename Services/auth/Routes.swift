@@ -31,8 +31,10 @@ struct Routes: HTTPDoor {
     }
 
     static let table: [Route<Routes>] = [
-        Route(.post, ["/api/auth/register", "/register"], access: .public, rate: .credentials, Routes.register),
-        Route(.post, ["/api/auth/login", "/login"], access: .public, rate: .credentials, Routes.login),
+        Route(.post, ["/api/auth/register"], access: .public, rate: .credentials, Routes.register),
+        Route(.post, ["/register"], access: .public, rate: .credentials, Routes.submitRegister),
+        Route(.post, ["/api/auth/login"], access: .public, rate: .credentials, Routes.login),
+        Route(.post, ["/login"], access: .public, rate: .credentials, Routes.submitLogin),
         Route(.post, ["/api/auth/refresh"], access: .public, rate: .credentials, Routes.refresh),
         Route(.post, ["/api/auth/logout"], access: .sessionOrBody, rate: .credentials, Routes.logout),
         Route(.get, ["/api/auth/me", "/me"], access: .credential(scope: "profile"), Routes.me),

@@ -29,6 +29,7 @@ struct UseCases: Sendable {
             keyring: keyring, gate: MintGate(issuer: publicURL, tokenLife: tokenLife), masterKeys: settings.masterKeys)
         accounts = Accounts(
             pool: pool, passwords: passwords, issuer: issuer, revocations: revocations, limits: settings.limits,
+            browserKeys: BrowserCookieKeys(settings.masterKeys),
             requiresVerifiedEmail: settings.requiresVerifiedEmail, metrics: authMetrics,
             log: log, clock: clock)
         sessions = Sessions(

@@ -39,3 +39,21 @@ extension HeaderBlock {
         return nil
     }
 }
+
+/// The attributes of a cookie of ours (RFC 6265 §4.1): for this host only, out of reach of scripts, and
+/// sent by other sites with links only.
+package struct CookieAttributes: Sendable {
+    private let name: String
+    private let isSecure: Bool
+
+    /// - Parameter isSecure: true where the gateway is reached over HTTPS.
+    package init(name: String, isSecure: Bool) { (self.name, self.isSecure) = (name, isSecure) }
+
+    /// Returns the value of `Set-Cookie` that sets the cookie.
+    package func setting(_ value: String, life: Duration) -> String {
+        "\(name)=\(value); Path=/; Max-Age=\(life.components.seconds); HttpOnly; SameSite=Lax\(isSecure ? "; Secure" : "")"
+    }
+
+    /// Returns the value of `Set-Cookie` that removes the cookie.
+    package var removal: String { setting("", life: .zero) }
+}

@@ -29,7 +29,7 @@ package final class Authenticator: Sendable {
     private let screened = Metrics.shared.counter(
         "identity_api_keys_screened_total", help: "API keys refused without a question to auth.")
     /// The name of the browser's cookie.
-    let cookieName: String
+    package let cookieName: String
     /// The origin of the gateway's pages.
     let origin: String
 
@@ -143,6 +143,11 @@ package final class Authenticator: Sendable {
         if let index = headers.find("x-api-key") { return headers.withValue(at: index) { $0.isEmpty ? nil : withText($0) } }
         guard cookie != .ignored else { return nil }
         return headers.cookie(cookieName)?.withUnsafeBytes { body($0, .cookie) }
+    }
+
+    /// True if the cookie of a browser names the caller of a request.
+    package func isByCookie(_ headers: HeaderBlock) -> Bool {
+        withCredential(in: headers, .accepted) { _, kind in kind == .cookie } ?? false
     }
 
     private static func isBearer(_ value: UnsafeRawBufferPointer) -> Bool {

@@ -1,6 +1,6 @@
 import Crypto
-import HTTP
-import HTTPWire
+package import HTTP
+package import HTTPWire
 
 /// The key of the CSRF tokens of a browser's session: HMAC-SHA-256 of `csrf` under the secret of its
 /// cookie. A page of another site cannot know it.
@@ -38,10 +38,7 @@ extension Principal {
     /// same-origin`, which no script can set.
     func checkPage(_ headers: HeaderBlock, body: [UInt8], origin: String) throws(Problem) {
         guard let csrf else { return }
-        let origins = headers.strings(for: "origin")
-        guard origins.isEmpty ? headers.strings(for: "sec-fetch-site") == ["same-origin"] : origins == [origin] else {
-            throw .csrfFailed("`Origin` must be \(origin); open the page at that address.", param: "origin")
-        }
+        try headers.checkOrigin(origin)
         guard let token = try Self.csrfToken(headers, body), csrf.matches(token) else {
             throw .csrfFailed(
                 "`csrf_token` must be the token of a page of this session; reload the page and try again.", param: "csrf_token")
@@ -54,6 +51,20 @@ extension Principal {
         guard type == "application/x-www-form-urlencoded" else { return nil }
         return try Query(body).optionalString("csrf_token")
     }
+}
+
+extension HeaderBlock {
+    fileprivate func checkOrigin(_ origin: String) throws(Problem) {
+        let origins = strings(for: "origin")
+        guard origins.isEmpty ? strings(for: "sec-fetch-site") == ["same-origin"] : origins == [origin] else {
+            throw .csrfFailed("`Origin` must be \(origin); open the page at that address.", param: "origin")
+        }
+    }
+}
+
+extension Authenticator {
+    /// Checks that a page of ours sent a form, like ``Principal`` does for the caller of a cookie.
+    package func checkOrigin(_ headers: HeaderBlock) throws(Problem) { try headers.checkOrigin(origin) }
 }
 
 /// The origin of a URL as a browser writes it (RFC 6454 §6.2): scheme, host, and a port that is not the

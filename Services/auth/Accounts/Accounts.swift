@@ -1,3 +1,4 @@
+import Crypto
 import Postgres
 import Telemetry
 import Values
@@ -11,6 +12,7 @@ struct Accounts: Sendable {
     let issuer: Issuer
     let revocations: Revocations
     let limits: AccountLimits
+    let browserKeys: BrowserCookieKeys
     /// True if `user.verified.v1` waits for the proof of the mailbox. It leaves at registration otherwise.
     let requiresVerifiedEmail: Bool
     let zones = TimeZoneNames()
@@ -19,8 +21,17 @@ struct Accounts: Sendable {
     let clock: @Sendable () -> Instant
 
     static let freePlan = "free"
-    /// The session of a sign-in by password.
+    /// The session of a sign-in by password, whose client gets tokens.
     static let order = Issuer.SessionOrder(clientID: "web")
+    /// The session of a sign-in by the form of a page, whose browser gets a cookie.
+    static let browserOrder = Issuer.SessionOrder(clientID: "browser", hasCookie: true)
+
+    /// Makes the cookie by which a browser is known that signed in to an account.
+    func browserCookie(for email: String, _ client: ClientInfo) -> BrowserCookie {
+        let digest = sha256(email).bytes
+        let known = client.browser.flatMap { $0.isGenuine(for: digest, keys: browserKeys) ? $0.id : nil }
+        return .make(id: known, for: digest, keys: browserKeys)
+    }
 
     /// Deletes attempts to sign in that no longer count.
     func sweepAttempts() async throws {

@@ -3,8 +3,8 @@ import Values
 
 extension Accounts {
     enum PasswordChangeOutcome: Sendable {
-        /// The tokens of the same session. All other sessions have ended.
-        case changed(Issuer.Tokens)
+        /// New tokens may be signed for the same session. All other sessions have ended.
+        case changed(Issuer.Grant)
         case wrongPassword
         /// Too many wrong passwords. An attempt after this time is admitted.
         case throttled(Duration)
@@ -42,7 +42,7 @@ extension Accounts {
                 return grant
             }
             switch outcome {
-            case .success(let grant): return .changed(try issuer.sign(grant))
+            case .success(let grant): return .changed(grant)
             case .failure(.userDeactivated): return .deactivated
             case .failure: return .sessionEnded
             }

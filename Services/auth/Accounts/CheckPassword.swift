@@ -8,6 +8,8 @@ extension Accounts {
     struct Attempt: Sendable {
         fileprivate let digest: [UInt8]
         fileprivate let place: String
+        /// True if the place is a known browser.
+        fileprivate let isKnown: Bool
 
         /// The statement that takes the count of a successful attempt back.
         var forgotten: ForgetPlace { ForgetPlace(digest: digest, place: place) }
@@ -26,19 +28,24 @@ extension Accounts {
     /// - Parameter text: an email address. A malformed one has no account and takes the same time.
     func check(_ password: String, of text: String, client: ClientInfo) async throws -> PasswordCheck {
         let now = clock()
-        if let wait = limits.signIn(client, now: now) { return throttled(wait) }
         let email = EmailAddress(text)
-        let attempt = Attempt(digest: sha256(email?.text ?? text).bytes, place: client.network ?? "unknown")
+        let digest = sha256(email?.text ?? text).bytes
+        let browser = client.browser.flatMap { $0.isGenuine(for: digest, keys: browserKeys) ? $0 : nil }
+        let attempt = Attempt(
+            digest: digest, place: browser.map { "browser \($0.id)" } ?? client.network ?? "unknown", isKnown: browser != nil)
+        // A known browser is a place of its own, so that others in its network do not keep its owner out.
+        if browser == nil, let wait = limits.signIn(client, now: now) { return throttled(wait) }
+        func didNotCount() { if browser == nil { limits.signInDidNotCount(client, now: now) } }
         let found: FindLogin.Output
         switch try await admit(attempt, email, client, now: now) {
         case .success(let login): found = login
         case .failure(let wait):
-            limits.signInDidNotCount(client, now: now)
+            didNotCount()
             return throttled(wait.duration)
         }
         let verdict = try await passwords.check(password, against: found.known.map { ($0.user.id, $0.sealedPassword) })
         if case .right(let needsRehash) = verdict, let user = found.known?.user {
-            limits.signInDidNotCount(client, now: now)
+            didNotCount()
             return .right(attempt, user, needsRehash: needsRehash)
         }
         metrics.signInsFailed.add()
@@ -69,7 +76,7 @@ extension Accounts {
                 throw PostgresError(.typeMismatch, "a sign-in found no row of its attempts")
             }
             let decision = SignInThrottle.decide(
-                place, accountFailures: login.accountFailures, isKnown: login.isKnownNetwork, now: now)
+                place, accountFailures: login.accountFailures, isKnown: attempt.isKnown || login.isKnownNetwork, now: now)
             switch decision {
             case .admit(let attempts):
                 try await transaction.commit(PutPlace(digest: attempt.digest, place: attempt.place, attempts: attempts))

@@ -13,14 +13,16 @@ extension Accounts {
     }
 
     enum RegistrationOutcome: Sendable {
-        case registered(Issuer.Tokens)
+        case registered(Issuer.Grant)
         case emailTaken
         /// Too many registrations. The next one is admitted after this time.
         case throttled(Duration)
     }
 
     /// Makes a user and signs it in. A taken address costs the same work as a free one.
-    func register(_ registration: Registration, client: ClientInfo) async throws -> RegistrationOutcome {
+    func register(
+        _ registration: Registration, as order: Issuer.SessionOrder = order, client: ClientInfo
+    ) async throws -> RegistrationOutcome {
         let now = clock()
         if let wait = limits.register(client, now: now) {
             metrics.registrationsThrottled.add()
@@ -38,7 +40,7 @@ extension Accounts {
             }
             try await transaction.execute(PutPassword(userID: user.id, sealed: sealed, now: now))
             if !requiresVerifiedEmail { try await publishVerified(user, now: now, in: transaction) }
-            let grant = try await issuer.begin(Self.order, for: user, client, now: now, in: transaction).get()
+            let grant = try await issuer.begin(order, for: user, client, now: now, in: transaction).get()
             try await transaction.commit(
                 InsertMail(template: .verifyEmail, userID: user.id, recipient: registration.email, now: now),
                 AuditRecord(event: .register, userID: user.id, subject: grant.session.id.description, client: client, now: now))
@@ -47,6 +49,6 @@ extension Accounts {
         guard let grant else { return .emailTaken }
         metrics.registrations.add()
         log.info("user registered", ["user.id": .describing(user.id)])
-        return .registered(try issuer.sign(grant))
+        return .registered(grant)
     }
 }

@@ -4,7 +4,7 @@ import Values
 
 extension Accounts {
     enum SignInOutcome: Sendable {
-        case signedIn(Issuer.Tokens)
+        case signedIn(Issuer.Grant)
         /// The password is wrong, or no account has the address: a client cannot tell the two apart.
         case wrongCredentials
         /// Only after the right password.
@@ -14,22 +14,24 @@ extension Accounts {
     }
 
     /// Signs a user in.
-    func signIn(email: String, password: String, client: ClientInfo) async throws -> SignInOutcome {
+    func signIn(
+        email: String, password: String, as order: Issuer.SessionOrder = order, client: ClientInfo
+    ) async throws -> SignInOutcome {
         switch try await check(password, of: email, client: client) {
         case .wrong: return .wrongCredentials
         case .throttled(let wait): return .throttled(wait)
         case .right(let attempt, let user, let needsRehash):
-            return try await begin(user, attempt, newPassword: needsRehash ? password : nil, client: client)
+            return try await begin(order, user, attempt, newPassword: needsRehash ? password : nil, client: client)
         }
     }
 
     private func begin(
-        _ user: User, _ attempt: Attempt, newPassword: String?, client: ClientInfo
+        _ order: Issuer.SessionOrder, _ user: User, _ attempt: Attempt, newPassword: String?, client: ClientInfo
     ) async throws -> SignInOutcome {
         let now = clock()
         let resealed: [UInt8]? = if let newPassword { try await passwords.seal(newPassword, for: user.id) } else { nil }
         let grant = try await pool.transaction { transaction in
-            let grant = try await issuer.begin(Self.order, for: user, client, now: now, in: transaction)
+            let grant = try await issuer.begin(order, for: user, client, now: now, in: transaction)
             guard case .success(let granted) = grant else {
                 try await transaction.commit(
                     AuditRecord(event: .login, succeeded: false, userID: user.id, client: client, now: now))
@@ -44,7 +46,7 @@ extension Accounts {
         switch grant {
         case .success(let grant):
             metrics.signInsSucceeded.add()
-            return .signedIn(try issuer.sign(grant))
+            return .signedIn(grant)
         case .failure(.userDeactivated): return .deactivated
         case .failure: return .wrongCredentials
         }

@@ -4,6 +4,8 @@ struct ClientInfo: Sendable, Equatable {
     /// The network whose attempts are counted together: an IPv4 address or an IPv6 /64.
     var network: String?
     var userAgent: String?
+    /// The cookie of a browser from which an account signed in before. It may be forged.
+    var browser: BrowserCookie?
 
     /// The service itself, without a client.
     static let itself = ClientInfo()

@@ -3,7 +3,7 @@ import Values
 /// Slows down guessing of one account's password, equally for accounts that exist and accounts that
 /// do not.
 ///
-/// Attempts count by account and place. A place is a known device, or the client's network. Failures
+/// Attempts count by account and place. A place is a known browser, or the client's network. Failures
 /// at one place never delay another place by more than ``newPlaceDelay``, so that guessing does not
 /// keep the owner out.
 ///

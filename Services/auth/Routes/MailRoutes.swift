@@ -52,20 +52,20 @@ extension Routes {
     // MARK: Pages
 
     func verifyPage(_ request: Request) async throws -> Response {
-        LinkPage.ask(
+        PlainPage.ask(
             "/verify", title: "Confirm your email address", token: request.query["token"] ?? "", button: "Confirm", asksPassword: false)
     }
 
     func submitVerify(_ request: Request) async throws -> Response {
         switch try await accounts.verifyEmail(try Query(request.body).string("token"), client: ClientInfo(request)) {
-        case .done: return LinkPage.tell(200, "Your email address is confirmed", "You can close this page.")
-        case .invalid: return LinkPage.tell(400, "This link is not valid", Self.wrongLink)
-        case .emailTaken: return LinkPage.tell(409, "This address is in use", "Another account has this address.")
+        case .done: return PlainPage.tell(200, "Your email address is confirmed", "You can close this page.")
+        case .invalid: return PlainPage.tell(400, "This link is not valid", Self.wrongLink)
+        case .emailTaken: return PlainPage.tell(409, "This address is in use", "Another account has this address.")
         }
     }
 
     func resetPage(_ request: Request) async throws -> Response {
-        LinkPage.ask(
+        PlainPage.ask(
             "/reset", title: "Choose a new password", token: request.query["token"] ?? "", button: "Change password", asksPassword: true)
     }
 
@@ -73,10 +73,10 @@ extension Routes {
         let form = try Query(request.body)
         let (token, password) = (try form.string("token"), try form.string("new_password"))
         switch try await accounts.resetPassword(token, to: password, client: ClientInfo(request)) {
-        case .changed: return LinkPage.tell(200, "Your password is changed", "All sign-ins have ended. Sign in with the new password.")
-        case .invalid: return LinkPage.tell(400, "This link is not valid", Self.wrongLink)
+        case .changed: return PlainPage.tell(200, "Your password is changed", "All sign-ins have ended. Sign in with the new password.")
+        case .invalid: return PlainPage.tell(400, "This link is not valid", Self.wrongLink)
         case .refused(let refusal):
-            return LinkPage.tell(400, "This password cannot be used", refusal.message + ". Go back and choose another.")
+            return PlainPage.tell(400, "This password cannot be used", refusal.message + ". Go back and choose another.")
         }
     }
 
@@ -89,8 +89,10 @@ extension Routes {
 
     private static let wrongOwnPassword = Problem.invalidRequest("`password` is wrong.", param: "password")
 
-    static func email(_ body: JSONObject) throws -> EmailAddress {
-        guard let email = EmailAddress(try body.string("email")) else {
+    static func email(_ body: JSONObject) throws -> EmailAddress { try email(body.string("email")) }
+
+    static func email(_ text: String) throws(Problem) -> EmailAddress {
+        guard let email = EmailAddress(text) else {
             throw Problem.invalidRequest("`email` must be an address like name@example.com.", param: "email")
         }
         return email

@@ -30,7 +30,8 @@ extension Routes {
         return .noContent
     }
 
-    /// {current_password, new_password} → 200 with new tokens of the session. All other sessions end.
+    /// {current_password, new_password} → 200 with new tokens of the session, or 204 if a cookie names
+    /// the caller. All other sessions end.
     func changePassword(_ request: Request, caller: Principal) async throws -> Response {
         guard let session = caller.sessionID else { throw Problem.sessionRequired }
         let body = try request.json()
@@ -43,7 +44,7 @@ extension Routes {
             throw Problem.invalidRequest("`new_password`: \(refusal.message)", param: "new_password")
         }
         switch try await accounts.changePassword(old, to: new, of: caller.userID, from: session, client: ClientInfo(request)) {
-        case .changed(let tokens): return Self.answer(200, tokens)
+        case .changed(let grant): return caller.csrf == nil ? Self.answer(200, try accounts.issuer.sign(grant)) : .noContent
         case .wrongPassword: throw Self.wrongPassword
         case .throttled(let wait): throw Problem.rateLimited("Too many failed attempts.", retryAfter: wait)
         case .deactivated: throw Problem.userDeactivated

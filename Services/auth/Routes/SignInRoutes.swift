@@ -8,15 +8,23 @@ extension Routes {
     /// {email, password, full_name?} → 201 with tokens. 409 for a taken address, after the same work.
     func register(_ request: Request) async throws -> Response {
         let body = try request.json()
-        let email = try Self.email(body)
-        let password = try body.string("password")
+        let grant = try await register(
+            email: body.string("email"), password: body.string("password"), fullName: body.optionalString("full_name"), as: Accounts.order,
+            request)
+        return Self.answer(201, try accounts.issuer.sign(grant))
+    }
+
+    /// Registers a user, however the request writes its facts.
+    func register(
+        email: String, password: String, fullName: String?, as order: Issuer.SessionOrder, _ request: Request
+    ) async throws -> Issuer.Grant {
+        let email = try Self.email(email)
         if let refusal = PasswordPolicy.refusal(of: password, for: email) {
             throw Problem.invalidRequest(refusal.message, param: "password")
         }
-        let fullName = try Self.fullName(try body.optionalString("full_name"))
-        let registration = Accounts.Registration(email: email, password: password, fullName: fullName)
-        switch try await accounts.register(registration, client: ClientInfo(request)) {
-        case .registered(let tokens): return Self.answer(201, tokens)
+        let registration = Accounts.Registration(email: email, password: password, fullName: try Self.fullName(fullName))
+        switch try await accounts.register(registration, as: order, client: ClientInfo(request)) {
+        case .registered(let grant): return grant
         case .emailTaken: throw Problem.emailTaken
         case .throttled(let wait): throw Problem.rateLimited("Too many registrations; retry later.", retryAfter: wait)
         }
@@ -25,13 +33,17 @@ extension Routes {
     /// {email, password} → 200 with tokens.
     func login(_ request: Request) async throws -> Response {
         let body = try request.json()
-        let email = try body.string("email")
-        let password = try body.string("password")
+        let grant = try await signIn(email: body.string("email"), password: body.string("password"), as: Accounts.order, request)
+        return Self.answer(200, try accounts.issuer.sign(grant))
+    }
+
+    /// Signs a user in, however the request writes its facts.
+    func signIn(email: String, password: String, as order: Issuer.SessionOrder, _ request: Request) async throws -> Issuer.Grant {
         guard email.utf8.count <= 1_024, password.utf8.count <= PasswordPolicy.bytesMax else {
             throw Problem.invalidCredentials
         }
-        switch try await accounts.signIn(email: email, password: password, client: ClientInfo(request)) {
-        case .signedIn(let tokens): return Self.answer(200, tokens)
+        switch try await accounts.signIn(email: email, password: password, as: order, client: ClientInfo(request)) {
+        case .signedIn(let grant): return grant
         case .wrongCredentials: throw Problem.invalidCredentials
         case .deactivated: throw Problem.userDeactivated
         case .throttled(let wait): throw Problem.rateLimited("Too many failed attempts to sign in.", retryAfter: wait)
@@ -50,26 +62,31 @@ extension Routes {
         }
     }
 
-    /// Ends the session of the access token, which may have expired, or of {refresh_token}. Answers
-    /// 204 also if the session has ended before.
+    /// Ends the session of the access token, which may have expired, of the cookie, or of
+    /// {refresh_token}. Answers 204 also if the session has ended before.
     func logout(_ request: Request, caller: Result<Principal, Problem>) async throws -> Response {
+        try await endSession(of: request, caller)
+        var response = Response.noContent
+        if authenticator.isByCookie(request.headers) { response.headers.add("set-cookie", sessionCookie.removal) }
+        return response
+    }
+
+    private func endSession(of request: Request, _ caller: Result<Principal, Problem>) async throws {
         let body = request.body.isEmpty ? nil : try request.json()
         if let token = try body?.optionalString("refresh_token") {
-            guard let session = try await sessions.session(of: token) else { return .noContent }
-            try await sessions.signOut(session, client: ClientInfo(request))
-            return .noContent
+            guard let session = try await sessions.session(of: token) else { return }
+            return try await sessions.signOut(session, client: ClientInfo(request))
         }
         let session: SessionID?
         switch caller {
         case .success(let principal): session = principal.sessionID
-        case .failure(let problem) where problem.code == .tokenRevoked: return .noContent
+        case .failure(let problem) where problem.code == .tokenRevoked: return
         case .failure(let problem):
             guard problem.code == .tokenExpired, let expired = authenticator.expiredSession(request.headers) else { throw problem }
             session = expired
         }
         guard let session else { throw Problem.sessionRequired }
         try await sessions.signOut(session, client: ClientInfo(request))
-        return .noContent
     }
 
     /// Reads a name of a person or a key: blanks are made single, none is nil.
@@ -87,6 +104,7 @@ extension ClientInfo {
     init(_ request: Request) {
         address = request.clientAddress?.description
         network = request.clientAddress?.clientPrefix
+        browser = request.headers.cookie(BrowserCookie.name).flatMap { BrowserCookie($0) }
         userAgent = request.headers.string(for: "user-agent").flatMap { Self.isPrintable($0) ? String($0.prefix(256)) : nil }
     }
 

@@ -4,11 +4,13 @@ import Values
 struct InsertSession: Statement {
     static let sql = """
         INSERT INTO session (id, user_id, client_id, scope, is_device, salt, generation, authenticated_at, rotated_at, idle_expires_at,
-            absolute_expires_at, ip, network, user_agent)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+            absolute_expires_at, ip, network, user_agent, cookie_sha256)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
         """
     var session: Session
     var client: ClientInfo
+    /// SHA-256 of the secret of the browser's cookie.
+    var cookieSHA256: [UInt8]?
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(session.id)
@@ -25,6 +27,7 @@ struct InsertSession: Statement {
         parameters.append(client.address)
         parameters.append(client.network)
         parameters.append(client.userAgent)
+        parameters.append(cookieSHA256)
     }
 }
 

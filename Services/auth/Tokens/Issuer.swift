@@ -29,9 +29,11 @@ struct Issuer: Sendable {
 
     /// The permission to sign tokens for a session, given in a transaction.
     struct Grant: Sendable {
-        fileprivate let user: User
+        let user: User
         let session: Session
         fileprivate let claims: AccessTokenClaims
+        /// The text of the browser's cookie. Only a session that begins can have it.
+        fileprivate(set) var cookie: String?
     }
 
     /// No token can be signed yet. Auth is not ready then.
@@ -44,6 +46,8 @@ struct Issuer: Sendable {
         var scope = ""
         /// True for a device that was connected by a code. It never administers.
         var isDevice = false
+        /// True for a browser.
+        var hasCookie = false
     }
 
     /// Adds a session of `user` to the transaction.
@@ -60,8 +64,14 @@ struct Issuer: Sendable {
         }
         let session = Session(
             of: user.id, clientID: order.clientID, scope: order.scope, isDevice: order.isDevice, salt: randomBytes(16), now: now)
-        let grant = grant(current, session, now: now)
-        if case .success = grant { try await transaction.execute(InsertSession(session: session, client: client)) }
+        let cookie = order.hasCookie ? SessionCookie.make(for: session.id) : nil
+        var grant = grant(current, session, now: now)
+        if case .success(var granted) = grant {
+            let digest = cookie?.cookie.secretDigest
+            try await transaction.execute(InsertSession(session: session, client: client, cookieSHA256: digest?.bytes))
+            granted.cookie = cookie?.text
+            grant = .success(granted)
+        }
         return grant
     }
 

@@ -90,13 +90,14 @@ import Values
     @Test func `another service asks about a cookie, and refuses it after the sign-out`() async throws {
         try await withOtherService { auth, other in
             let member = try await auth.register()
-            let text = try await auth.giveCookie(to: member.session)
+            let browser = try await auth.signInByForm(member.email)
+            let text = browser.value
             let principal = try await other.principal(cookie: text)
             #expect(principal.userID == member.id)
-            #expect(principal.kind == .session(member.session))
+            #expect(principal.kind == .session(browser.cookie.sessionID))
             #expect((principal.locale, principal.timeZone, principal.plan) == ("en", "UTC", "free"))
             #expect(principal.authenticatedAt == auth.clock.now.seconds)
-            let out = try await auth.ask("POST", "/api/auth/logout", token: member.accessToken)
+            let out = try await auth.ask("POST", "/api/auth/logout", headers: browser.pageHeaders)
             #expect(out.status == 204)
             try await until("the cookie is refused") { (try? await other.principal(cookie: text)) == nil }
         }

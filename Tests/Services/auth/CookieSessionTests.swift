@@ -16,16 +16,16 @@ import Values
     @Test func `a cookie is good with its own secret only`() async throws {
         try await AuthUnderTest.with { auth in
             let (member, other) = (try await auth.register(), try await auth.register())
-            let cookie = try #require(SessionCookie(Array(try await auth.giveCookie(to: member.session).utf8)))
-            let found = try #require(try await owner(auth, member.session, cookie.secretDigest))
+            let cookie = try await auth.signInByForm(member.email).cookie
+            let found = try #require(try await owner(auth, cookie.sessionID, cookie.secretDigest))
             #expect(found.userID == member.id)
-            #expect(found.sessionID == member.session)
+            #expect(found.sessionID == cookie.sessionID)
             #expect(found.expiresAt == auth.clock.now + Session.idleLife)
-            let wrong = SessionCookie.make(for: member.session).cookie.secretDigest
-            #expect(try await owner(auth, member.session, wrong) == nil)
+            let wrong = SessionCookie.make(for: cookie.sessionID).cookie.secretDigest
+            #expect(try await owner(auth, cookie.sessionID, wrong) == nil)
             #expect(try await owner(auth, other.session, cookie.secretDigest) == nil, "the session has no cookie")
             #expect(try await owner(auth, .make(), cookie.secretDigest) == nil)
-            let malformed = IntrospectSession(sessionID: member.session, secretSHA256: "00ff")
+            let malformed = IntrospectSession(sessionID: cookie.sessionID, secretSHA256: "00ff")
             #expect(try await CookieSessions(pool: auth.pool, clock: { auth.clock.now }).owner(of: malformed) == nil)
         }
     }
@@ -34,47 +34,27 @@ import Values
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let began = auth.clock.now
-            let cookie = try #require(SessionCookie(Array(try await auth.giveCookie(to: member.session).utf8)))
+            let cookie = try await auth.signInByForm(member.email).cookie
             for _ in 0..<4 {
                 auth.clock.advance(.seconds(20 * 86_400))
-                #expect(try await owner(auth, member.session, cookie.secretDigest) != nil)
+                #expect(try await owner(auth, cookie.sessionID, cookie.secretDigest) != nil)
             }
-            let last = try #require(try await owner(auth, member.session, cookie.secretDigest))
+            let last = try #require(try await owner(auth, cookie.sessionID, cookie.secretDigest))
             #expect(last.expiresAt == began + Session.absoluteLife)
             auth.clock.advance(.seconds(10 * 86_400))
-            #expect(try await owner(auth, member.session, cookie.secretDigest) == nil)
+            #expect(try await owner(auth, cookie.sessionID, cookie.secretDigest) == nil)
         }
     }
 
     @Test func `the cookie of an ended session or of a deactivated user is not good`() async throws {
         try await AuthUnderTest.with { auth in
             let (ended, deactivated) = (try await auth.register(), try await auth.register())
-            let cookies = [try await auth.giveCookie(to: ended.session), try await auth.giveCookie(to: deactivated.session)]
-                .compactMap { SessionCookie(Array($0.utf8)) }
+            let browsers = [try await auth.signInByForm(ended.email), try await auth.signInByForm(deactivated.email)]
+            let cookies = browsers.map(\.cookie)
             for cookie in cookies { #expect(try await owner(auth, cookie.sessionID, cookie.secretDigest) != nil) }
-            _ = try await auth.ask("POST", "/api/auth/logout", token: ended.accessToken)
+            _ = try await auth.ask("POST", "/api/auth/logout", headers: browsers[0].pageHeaders)
             try await auth.change(deactivated.id, isActive: false)
             for cookie in cookies { #expect(try await owner(auth, cookie.sessionID, cookie.secretDigest) == nil) }
         }
-    }
-}
-
-extension AuthUnderTest {
-    /// Gives a cookie to a session, as a sign-in in a browser does.
-    func giveCookie(to session: SessionID) async throws -> String {
-        let (cookie, text) = SessionCookie.make(for: session)
-        _ = try await pool.transaction { try await $0.execute(PutCookie(session: session, secretSHA256: cookie.secretDigest.bytes)) }
-        return text
-    }
-}
-
-private struct PutCookie: Statement {
-    static let sql = "UPDATE session SET cookie_sha256 = $2 WHERE id = $1"
-    var session: SessionID
-    var secretSHA256: [UInt8]
-
-    func bind(_ parameters: inout Parameters) {
-        parameters.append(session)
-        parameters.append(secretSHA256)
     }
 }

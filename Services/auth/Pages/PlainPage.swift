@@ -1,10 +1,10 @@
 import HTTP
 import HTTPWire
 
-/// The page behind a link in a mail. It has a button, because programs that read mails follow links: a
-/// GET uses nothing up.
-enum LinkPage {
-    /// Asks for the press of a button, and for a new password if the link is for one.
+/// A page with a title, and a text or a form of one button.
+enum PlainPage {
+    /// The page behind a link in a mail, with a button: programs that read mails follow links, so a GET
+    /// uses nothing up. It asks for a new password if the link is for one.
     static func ask(_ action: String, title: String, token: String, button: String, asksPassword: Bool) -> Response {
         let field =
             asksPassword
@@ -20,6 +20,13 @@ enum LinkPage {
 
     /// Says how it ended.
     static func tell(_ status: Int, _ title: String, _ text: String) -> Response { page(status, title, "<p>\(escaped(text))</p>") }
+
+    /// Says why a request failed.
+    static func tell(_ title: String, _ problem: Problem) -> Response {
+        var response = tell(problem.status, title, problem.message)
+        if let wait = problem.response.headers.string(for: "retry-after") { response.headers.add("retry-after", wait) }
+        return response
+    }
 
     private static func page(_ status: Int, _ title: String, _ body: String) -> Response {
         let text = """
