@@ -12,7 +12,11 @@ struct AdminUsers: Sendable {
     ///   - search: the beginning of the email address, or an id. Nil for all.
     ///   - before: the last user of the page before.
     func list(_ search: String?, before: UserID?, limit: Int) async throws -> [User] {
-        try await pool.withConnection { try await $0.query(SearchUsers(search: search?.lowercased(), before: before, limit: limit)) }
+        try await pool.withConnection { connection in
+            guard let search else { return try await connection.query(NewestUsers(before: before, limit: limit)) }
+            if let id = UserID(search) { return try await connection.query(FindUser(id: id)) }
+            return try await connection.query(UsersByEmail(beginning: search.lowercased(), before: before, limit: limit))
+        }
     }
 
     func find(_ id: UserID) async throws -> Accounts.Profile? {

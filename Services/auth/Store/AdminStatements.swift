@@ -2,20 +2,46 @@ import Postgres
 import Values
 
 /// Reads users in the order of their ids, which is that of their registration, the newest first.
-struct SearchUsers: Statement {
+struct NewestUsers: Statement {
     static let sql = """
         SELECT \(User.columns)
         FROM users
-        WHERE ($1::text IS NULL OR starts_with(email, $1) OR id::text = $1) AND ($2::uuid IS NULL OR id < $2)
+        WHERE $1::uuid IS NULL OR id < $1
         ORDER BY id DESC
-        LIMIT $3
+        LIMIT $2
         """
-    var search: String?
     var before: UserID?
     var limit: Int
 
     func bind(_ parameters: inout Parameters) {
-        parameters.append(search)
+        parameters.append(before)
+        parameters.append(Int64(limit))
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> User { try row.nextUser() }
+}
+
+/// Reads the users whose address begins with a text, in the order of ``NewestUsers``. The index of the
+/// addresses finds them: its order is that of their bytes, and an address has ASCII only.
+struct UsersByEmail: Statement {
+    static let sql = """
+        WITH users AS MATERIALIZED (
+            SELECT *
+            FROM users
+            WHERE email >= $1 AND email < $1 || chr(127)
+        )
+        SELECT \(User.columns)
+        FROM users
+        WHERE $2::uuid IS NULL OR id < $2
+        ORDER BY id DESC
+        LIMIT $3
+        """
+    var beginning: String
+    var before: UserID?
+    var limit: Int
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(beginning)
         parameters.append(before)
         parameters.append(Int64(limit))
     }

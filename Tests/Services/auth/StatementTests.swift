@@ -100,9 +100,9 @@ import Values
                 #expect(try await transaction.one(EmailIsTaken(email: email)))
                 try await transaction.execute(ChangeEmail(userID: user.id, email: "b@example.com"))
                 try await transaction.execute(ChangeEmail(userID: user.id, email: user.email))
-                #expect(try await transaction.query(SearchUsers(search: "a@", before: nil, limit: 1)).map(\.id) == [user.id])
-                #expect(try await transaction.query(SearchUsers(search: user.id.description, before: nil, limit: 1)).count == 1)
-                #expect(try await transaction.query(SearchUsers(search: nil, before: user.id, limit: 1)).isEmpty)
+                #expect(try await transaction.query(UsersByEmail(beginning: "a@", before: nil, limit: 1)).map(\.id) == [user.id])
+                #expect(try await transaction.query(UsersByEmail(beginning: "a@~", before: nil, limit: 1)).isEmpty)
+                #expect(try await transaction.query(NewestUsers(before: user.id, limit: 1)).isEmpty)
                 #expect(try await transaction.query(AuditOfUser(userID: user.id, before: nil, limit: 1)).isEmpty)
                 try await transaction.execute(
                     InsertAPIKey(record: key, secretSHA256: digest, userID: user.id, sessionID: session.id))
