@@ -16,6 +16,8 @@ package enum Topology {
     package static let ledgerCommands = Exchange(name: "ledger.cmd", kind: .topic)
     /// API keys and signing keys: asked by every service, answered by auth.
     package static let authRPC = Exchange(name: "auth.rpc", kind: .direct)
+    /// Mails to users: a durable command of other services.
+    package static let authCommands = Exchange(name: "auth.cmd", kind: .direct)
     /// Where every RPC server answers; the routing key is the asker's exclusive queue.
     package static let rpcReply = Exchange(name: "rpc.reply", kind: .direct)
     package static let authEvents = Exchange(name: "auth.evt", kind: .topic)
@@ -27,7 +29,8 @@ package enum Topology {
     package static let unrouted = Exchange(name: "unrouted", kind: .fanout)
 
     package static let exchanges = [
-        ledgerRPC, ledgerQueries, ledgerCommands, authRPC, rpcReply, authEvents, ledgerEvents, billingEvents, deadLetters, unrouted,
+        ledgerRPC, ledgerQueries, ledgerCommands, authRPC, authCommands, rpcReply, authEvents, ledgerEvents, billingEvents, deadLetters,
+        unrouted,
     ]
 
     // MARK: Queues
@@ -46,12 +49,13 @@ package enum Topology {
         bindings: [Binding(ledgerQueries, "balance"), Binding(ledgerQueries, "charge")])
     package static let authRequests = Queue(
         name: "auth.rpc.requests", kind: .request, bindings: [Binding(authRPC, "introspect"), Binding(authRPC, "signing-keys")])
+    package static let authMails = Queue(name: "auth.cmd.mail", kind: .events, bindings: [Binding(authCommands, "mail")])
     package static let billingUsers = Queue(name: "billing.sub.auth", kind: .events, bindings: [Binding(authEvents, "user.verified.#")])
     /// Read by people: an event here means that a binding is missing.
     package static let opsUnrouted = Queue(name: "ops.unrouted", kind: .unrouted, bindings: [Binding(unrouted, "")])
 
     package static let queues = [
-        ledgerHolds, ledgerCharges, ledgerPurchases, ledgerQuestions, authRequests, billingUsers, opsUnrouted,
+        ledgerHolds, ledgerCharges, ledgerPurchases, ledgerQuestions, authRequests, authMails, billingUsers, opsUnrouted,
     ]
 
     /// The bindings of each replica's exclusive queue: the events that every replica must get. Each key
@@ -74,7 +78,7 @@ package enum Topology {
         BrokerUser(
             name: "auth", writes: [authEvents, ledgerQueries, rpcReply], reads: [rpcReply, authEvents]),
         BrokerUser(
-            name: "ledger", writes: [ledgerEvents, ledgerCommands, rpcReply, authRPC], reads: [rpcReply, authEvents],
+            name: "ledger", writes: [ledgerEvents, ledgerCommands, rpcReply, authRPC, authCommands], reads: [rpcReply, authEvents],
             commandKeys: [ledgerCommands: "^hold\\.expire\\."]),
         BrokerUser(
             name: "llm-proxy", writes: [ledgerRPC, ledgerCommands, ledgerQueries, authRPC], reads: [rpcReply, authEvents, ledgerEvents],
@@ -110,7 +114,7 @@ package struct Queue: Hashable, Sendable {
         case request
         /// Money: quorum, refuses when full, dead-letters at least once.
         case money
-        /// Events: quorum, refuses when full (the sender's outbox keeps them), dead-letters at most once.
+        /// Events and mails: quorum, refuses when full (the sender's outbox keeps them), dead-letters at most once.
         case events
         /// Kept for people, oldest dropped first.
         case unrouted

@@ -132,6 +132,14 @@ struct MessageTests {
                 userID: user, email: "a@example.com", plan: "free", verifiedAt: Instant(microseconds: 1_763_596_800_000_000)),
             #"{"user_id":"0190b5a0-0000-7000-8000-000000000001","email":"a@example.com","plan":"free","verified_at":1763596800000000}"#
         ),
+        (
+            SendMail(userID: user, mail: .lowBalance(balance: Credits(nano: 4), level: Credits(nano: 5))),
+            #"{"user_id":"0190b5a0-0000-7000-8000-000000000001","template":"low_balance","facts":{"balance":4,"level":5}}"#
+        ),
+        (
+            SendMail(userID: user, mail: .balanceExhausted(balance: Credits(nano: -4))),
+            #"{"user_id":"0190b5a0-0000-7000-8000-000000000001","template":"balance_exhausted","facts":{"balance":-4}}"#
+        ),
         (created, #"{"api_key_id":"abcdefghij","fingerprint":"00ff00ff00ff00ff"}"#),
         (APIKeyRevoked(apiKeyID: APIKeyID(rawValue: "abcdefghij")), #"{"api_key_id":"abcdefghij"}"#),
         (
@@ -236,6 +244,19 @@ struct MessageTests {
         let debt = Credits(nano: .min)
         let reply = HoldReply(chargeID: Self.charge, status: .insufficientFunds, available: debt, spendable: debt)
         #expect(try HoldReply(decoding: reply.encoded()).available == debt)
+    }
+
+    @Test(arguments: [
+        (#""template":"loyalty","facts":{}"#, "template: expected one of low_balance, balance_exhausted"),
+        (#""facts":{}"#, "'template' is missing"), (#""template":"low_balance""#, "'facts' is missing"),
+        (#""template":"low_balance","facts":{"balance":4}"#, "'level' is missing"),
+        (#""template":"low_balance","facts":{"balance":4,"level":0.5}"#, "'level' must be an integer"),
+        (#""template":"balance_exhausted","facts":{"balance":1e99}"#, "'balance' must be an integer"),
+    ])
+    func `a mail of an unknown template, or without its facts, is malformed and names the field`(rest: String, reason: String) {
+        let body = #"{"user_id":"0190b5a0-0000-7000-8000-000000000001",\#(rest)}"#
+        let error = #expect(throws: (any Error).self) { try SendMail(decoding: Array(body.utf8)) }
+        #expect(error.map { "\($0)" } == reason)
     }
 
     @Test func `a malformed id names its field`() {

@@ -30,6 +30,7 @@ struct TopologyTests {
             #expect(Self.queues(Topology.ledgerCommands, key) == [], "\(key)")
         }
         #expect(Self.queues(Topology.ledgerRPC, "holds") == [])
+        #expect(Self.queues(Topology.authCommands, SendMail.name) == [])
     }
 
     @Test func `only the ledger may ask for expiries`() throws {
@@ -52,7 +53,10 @@ struct TopologyTests {
             #expect(matching == [queue.name], "\(queue.name)")
         }
         let names = try #require(json["queues"]).compactMap { $0["name"] as? String }
-        #expect(names.filter { $0.hasSuffix(".dlq") } == ["ledger.cmd.charge.dlq", "ledger.cmd.billing.dlq", "billing.sub.auth.dlq"])
+        #expect(
+            names.filter { $0.hasSuffix(".dlq") } == [
+                "ledger.cmd.charge.dlq", "ledger.cmd.billing.dlq", "auth.cmd.mail.dlq", "billing.sub.auth.dlq",
+            ])
     }
 
     @Test func `every queue that changes accounts feeds one replica at a time`() {
