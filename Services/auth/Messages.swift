@@ -3,8 +3,20 @@ import Contracts
 import EventLoop
 import Identity
 import Messaging
+import Outbox
 import Telemetry
 import Values
+
+/// | message | from | what happens |
+/// |---|---|---|
+/// | `mail.send.v1` | ledger | the mail waits in the table `mail`, if the user wants it |
+func subscriptions(_ mailer: Mailer) -> [Subscription] {
+    [
+        .on(SendMail.self, from: Topology.authMails) { request, _, transaction in
+            try await mailer.accept(request, in: transaction)
+        }
+    ]
+}
 
 /// Auth's answers over the broker: questions that come to `auth.rpc`.
 ///

@@ -32,25 +32,23 @@ struct Mailer: Sendable {
     }
 
     private func send(_ mail: DueMail) async throws {
-        let fields: LogFields = ["mail.id": .describing(mail.id), "template": .string(mail.template.rawValue)]
+        let fields: LogFields = ["mail.id": .describing(mail.id), "template": .string(mail.template.name)]
         guard mail.createdAt + Self.life > clock() else {
             metrics.expired.add()
             log.error("mail failed: no attempt succeeded within a day", fields)
             return try await delete(mail)
         }
-        guard let user = mail.userID, mail.isActive, mail.template != .verifyEmail || !mail.isVerified else {
-            return try await delete(mail)
-        }
+        guard let user = mail.user, mail.template.concerns(user) else { return try await delete(mail) }
         var link = ""
         if let purpose = mail.template.link {
             let token = OneTimeLink.token(of: mail.id, key: linkKey)
             guard let digest = OneTimeLink.digest(of: token) else { preconditionFailure("a token that was just made has its form") }
             let put = PutLink(
-                userID: user, purpose: purpose, tokenSHA256: digest, email: mail.recipient, expiresAt: mail.createdAt + purpose.life)
+                userID: user.id, purpose: purpose, tokenSHA256: digest, email: mail.recipient, expiresAt: mail.createdAt + purpose.life)
             _ = try await pool.withConnection { try await $0.execute(put) }
             link = publicURL + purpose.path + "?token=" + token
         }
-        let (subject, text) = mail.template.text(MailLanguage(locale: mail.locale), link: link)
+        let (subject, text) = mail.template.text(MailLanguage(locale: user.preferences.locale), link: link, publicURL: publicURL)
         let message = try MailMessage(
             id: mail.id.rawValue, date: mail.createdAt, recipient: mail.recipient.text, subject: subject, text: text)
         switch try await smtp.send(message) {

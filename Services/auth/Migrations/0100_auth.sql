@@ -109,6 +109,7 @@ CREATE INDEX sign_in_attempt_age ON sign_in_attempt (last_at);
 CREATE TABLE mail (
     id          uuid        NOT NULL CONSTRAINT mail_pkey PRIMARY KEY,
     template    text        NOT NULL,
+    facts       jsonb       NULL,  -- of a mail that another service asked for
     user_id     uuid        NULL CONSTRAINT mail_user REFERENCES users (id) ON DELETE CASCADE,
     recipient   text        NOT NULL CONSTRAINT mail_recipient_length CHECK (length(recipient) <= 254),
     created_at  timestamptz NOT NULL,
@@ -117,6 +118,14 @@ CREATE TABLE mail (
 );
 
 CREATE INDEX mail_due ON mail (next_try_at);
+
+-- The last mail of each template that another service asked for. It limits such mails to one a day for each user and template.
+CREATE TABLE last_mail (
+    user_id     uuid        NOT NULL CONSTRAINT last_mail_user REFERENCES users (id) ON DELETE CASCADE,
+    template    text        NOT NULL,
+    accepted_at timestamptz NOT NULL,
+    CONSTRAINT last_mail_pkey PRIMARY KEY (user_id, template)
+);
 
 -- The newest link of each purpose. An older one is not valid.
 CREATE TABLE one_time_link (

@@ -4,8 +4,8 @@ import Values
 /// Adds a mail to a user. It leaves with the transaction's commit.
 struct InsertMail: Statement {
     static let sql = """
-        INSERT INTO mail (id, template, user_id, recipient, created_at, next_try_at)
-        VALUES ($1, $2, $3, $4, $5, $5)
+        INSERT INTO mail (id, template, facts, user_id, recipient, created_at, next_try_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $6)
         """
     let id = MailID.make()
     var template: MailTemplate
@@ -16,10 +16,33 @@ struct InsertMail: Statement {
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(id)
-        parameters.append(template.rawValue)
+        parameters.append(template.name)
+        parameters.append(template.facts.map { JSONText($0) })
         parameters.append(userID)
         parameters.append(recipient.text)
         parameters.append(now)
+    }
+}
+
+/// Notes when a user got a mail of a template last. Changes no row if ``Mailer/pause`` has not passed
+/// since then.
+struct NoteMail: Statement {
+    static let sql = """
+        INSERT INTO last_mail (user_id, template, accepted_at)
+        VALUES ($1, $2, $3)
+        ON CONFLICT ON CONSTRAINT last_mail_pkey DO UPDATE
+        SET accepted_at = excluded.accepted_at
+        WHERE last_mail.accepted_at <= $4
+        """
+    var template: MailTemplate
+    var userID: UserID
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(userID)
+        parameters.append(template.name)
+        parameters.append(now)
+        parameters.append(now - Mailer.pause)
     }
 }
 
@@ -31,10 +54,7 @@ struct DueMail: Sendable {
     var createdAt: Instant
     var tries: Int64
     /// Nil if no account has the address.
-    var userID: UserID?
-    var isActive: Bool
-    var isVerified: Bool
-    var locale: String?
+    var user: User?
 }
 
 /// Takes the mails that are due, at most ``countMax``. Another replica takes others.
@@ -61,21 +81,21 @@ struct ClaimMails: Statement {
                 LIMIT \(countMax)
                 FOR UPDATE SKIP LOCKED
             )
-        RETURNING mail.id, mail.template, mail.recipient, mail.created_at, mail.tries, users.id, coalesce(users.active, false),
-            users.email_verified_at IS NOT NULL, users.locale
+        RETURNING mail.id, mail.template, mail.facts, mail.recipient, mail.created_at, mail.tries, users.id IS NOT NULL, \(User.columns)
         """
     var now: Instant
     func bind(_ parameters: inout Parameters) { parameters.append(now) }
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> DueMail {
         let id: MailID = try row.next()
-        let (templateName, recipientText): (String, String) = (try row.next(), try row.next())
-        guard let template = MailTemplate(rawValue: templateName), let recipient = EmailAddress(recipientText) else {
-            throw PostgresError(.typeMismatch, "mail \(id) has no template or recipient of ours")
+        let (templateName, facts, recipientText): (String, JSONText?, String) = (try row.next(), try row.next(), try row.next())
+        guard let template = MailTemplate(name: templateName, facts: facts?.bytes), let recipient = EmailAddress(recipientText) else {
+            throw PostgresError(.typeMismatch, "mail \(id) has no template, facts or recipient of ours")
         }
+        let (createdAt, tries): (Instant, Int64) = (try row.next(), try row.next())
+        let hasUser: Bool = try row.next()
         return DueMail(
-            id: id, template: template, recipient: recipient, createdAt: try row.next(), tries: try row.next(), userID: try row.next(),
-            isActive: try row.next(), isVerified: try row.next(), locale: try row.next())
+            id: id, template: template, recipient: recipient, createdAt: createdAt, tries: tries, user: hasUser ? try row.nextUser() : nil)
     }
 }
 

@@ -67,10 +67,10 @@ import Values
         }
     }
 
-    @Test(arguments: MailTemplate.allCases)
+    @Test(arguments: MailTemplate.own)
     func `each mail has a subject and a text in each language, and its link`(template: MailTemplate) {
         for language in [MailLanguage.english, .thai] {
-            let (subject, text) = template.text(language, link: "https://gateway.example/x")
+            let (subject, text) = template.text(language, link: "https://gateway.example/x", publicURL: "")
             #expect(!subject.isEmpty && text.count > 40)
             #expect(text.contains("https://gateway.example/x") == (template.link != nil))
         }
