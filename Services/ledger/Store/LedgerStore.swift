@@ -138,7 +138,7 @@ package final class LedgerStore: Sendable {
         let changes = Changes(from: state, to: ruling.state)
         let write = WriteBatch(ruling.entries, changes)
         let seldom = WriteLotsAndKeys(lots: changes.lots, keys: changes.keys)
-        let alerts = AddToOutbox(ruling.alerts.map(\.message))
+        let alerts = AddToOutbox(ruling.alerts.flatMap(\.messages))
         if !ruling.alerts.isEmpty { Outbox.wakeRelay(after: transaction) }
         if faults.isArmed {
             _ = try await transaction.pipeline(write, seldom, alerts)
@@ -266,12 +266,22 @@ extension PostgresTransaction {
 }
 
 extension BalanceAlert {
-    fileprivate var message: OutboxMessage {
+    /// The event, and the mail to the owner. The mail has no ordering key, so that it holds back no
+    /// later event.
+    fileprivate var messages: [OutboxMessage] {
+        let key = account.description
+        let owner = UserID(rawValue: account.rawValue)
         switch what {
         case .low(let level):
-            OutboxMessage(BalanceLow(accountID: account, balance: balance, level: level, at: at), orderingKey: account.description)
+            return [
+                OutboxMessage(BalanceLow(accountID: account, balance: balance, level: level, at: at), orderingKey: key),
+                OutboxMessage(SendMail(userID: owner, mail: .lowBalance(balance: balance, level: level))),
+            ]
         case .exhausted:
-            OutboxMessage(BalanceExhausted(accountID: account, balance: balance, at: at), orderingKey: account.description)
+            return [
+                OutboxMessage(BalanceExhausted(accountID: account, balance: balance, at: at), orderingKey: key),
+                OutboxMessage(SendMail(userID: owner, mail: .balanceExhausted(balance: balance))),
+            ]
         }
     }
 }

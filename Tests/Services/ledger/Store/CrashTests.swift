@@ -93,6 +93,8 @@ struct CrashTests {
             #expect(standing?.lots.map(\.remaining) == [4, 5].map(credits))
             let told = try await survivor.pool.withConnection { try await $0.query(ReadTold(account: account)) }
             #expect(told.map(\.what) == [.low(level: credits(10))])
+            let mails = try await survivor.pool.withConnection { try await $0.query(ReadMailsAsked(account: account)) }
+            #expect(mails == told.map(\.mail))
             let keys = try await survivor.pool.withConnection { try await $0.query(ReadKeysUsedLast(account: account)) }
             #expect(keys.map(\.held) == [credits(2)])
         }

@@ -66,6 +66,8 @@ struct StoreModelTests {
             for account in model.accounts {
                 let sent = try await pool.withConnection { try await $0.query(ReadTold(account: account)) }
                 #expect(sent == told[account] ?? [], "seed \(seed)")
+                let mails = try await pool.withConnection { try await $0.query(ReadMailsAsked(account: account)) }
+                #expect(mails == sent.map(\.mail), "seed \(seed)")
             }
         }
     }
@@ -161,6 +163,33 @@ struct ReadTold: Statement {
             let exhausted = try BalanceExhausted(decoding: body)
             return BalanceAlert(account: exhausted.accountID, what: .exhausted, balance: exhausted.balance, at: exhausted.at)
         } catch { throw PostgresError(.typeMismatch, "\(type): \(error)") }
+    }
+}
+
+extension BalanceAlert {
+    var mail: RequestedMail {
+        switch what {
+        case .low(let level): .lowBalance(balance: balance, level: level)
+        case .exhausted: .balanceExhausted(balance: balance)
+        }
+    }
+}
+
+/// The mails that the ledger asks auth to send to the owner of an account.
+struct ReadMailsAsked: Statement {
+    typealias Output = RequestedMail
+    let account: AccountID
+    static let sql = """
+        SELECT body
+        FROM outbox
+        WHERE type = '\(SendMail.name)' AND convert_from(body, 'UTF8') LIKE '%' || $1 || '%'
+        ORDER BY seq
+        """
+    func bind(_ parameters: inout Parameters) { parameters.append(account.description) }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> RequestedMail {
+        let body: [UInt8] = try row.next()
+        do { return try SendMail(decoding: body).mail } catch { throw PostgresError(.typeMismatch, "\(error)") }
     }
 }
 
