@@ -60,9 +60,15 @@ package final class MailSink: Sendable {
         let connection = RawClient(port: httpPort)
         connection.send("GET /messages?to=\(recipient) HTTP/1.0\r\n\r\n")
         _ = connection.readToEnd(within: 30_000)
-        guard let answer = connection.answers.first, answer.status == 200, let messages = try JSONValue(answer.body).array else {
+        guard let answer = connection.answers.first, answer.status == 200 else {
             throw ChildProcess.Failure(description: "the mail sink answered: \(connection.text.prefix(500))")
         }
+        return try Self.messages(in: answer.body)
+    }
+
+    /// Reads an answer of the sink.
+    package static func messages(in body: [UInt8]) throws -> [Message] {
+        guard let messages = try JSONValue(body).array else { throw ChildProcess.Failure(description: "the answer is no array") }
         return try messages.map { message in
             guard case .object(let message) = message else { throw ChildProcess.Failure(description: "a message is no object") }
             let links = try message.array("links").map { if case .string(let link) = $0 { link } else { "" } }

@@ -133,7 +133,7 @@ final class Gateway: @unchecked Sendable {
         try await request("POST", path, token, body, headers)
     }
 
-    private func request(
+    func request(
         _ method: String, _ path: String, _ token: String?, _ body: String?, _ headers: [(name: String, value: String)] = []
     ) async throws -> ClientResponse {
         var headers = headers
