@@ -32,15 +32,20 @@ struct Mailer: Sendable {
     }
 
     private func send(_ mail: DueMail) async throws {
-        let fields: LogFields = ["mail.id": .describing(mail.id), "template": .string(mail.template.name)]
+        let fields: LogFields = ["mail.id": .describing(mail.id), "template": .string(mail.templateName)]
         guard mail.createdAt + Self.life > clock() else {
             metrics.expired.add()
             log.error("mail failed: no attempt succeeded within a day", fields)
             return try await delete(mail)
         }
-        guard let user = mail.user, mail.template.concerns(user) else { return try await delete(mail) }
+        guard let template = mail.template else {
+            // A replica of the newer version may send it.
+            metrics.deferred.add()
+            return log.warning("mail retry", fields + ["reason": "unknown template", "tries": .integer(Int(mail.tries))])
+        }
+        guard let user = mail.user, template.concerns(user) else { return try await delete(mail) }
         var link = ""
-        if let purpose = mail.template.link {
+        if let purpose = template.link {
             let token = OneTimeLink.token(of: mail.id, key: linkKey)
             guard let digest = OneTimeLink.digest(of: token) else { preconditionFailure("a token that was just made has its form") }
             let put = PutLink(
@@ -48,7 +53,7 @@ struct Mailer: Sendable {
             _ = try await pool.withConnection { try await $0.execute(put) }
             link = publicURL + purpose.path + "?token=" + token
         }
-        let (subject, text) = mail.template.text(MailLanguage(locale: user.preferences.locale), link: link, publicURL: publicURL)
+        let (subject, text) = template.text(MailLanguage(locale: user.preferences.locale), link: link, publicURL: publicURL)
         let message = try MailMessage(
             id: mail.id.rawValue, date: mail.createdAt, recipient: mail.recipient.text, subject: subject, text: text)
         switch try await smtp.send(message) {

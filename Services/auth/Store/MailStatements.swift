@@ -49,7 +49,9 @@ struct NoteMail: Statement {
 /// A mail that is due, with its user.
 struct DueMail: Sendable {
     var id: MailID
-    var template: MailTemplate
+    var templateName: String
+    /// Nil if this version does not know the template or its facts.
+    var template: MailTemplate?
     var recipient: EmailAddress
     var createdAt: Instant
     var tries: Int64
@@ -89,13 +91,14 @@ struct ClaimMails: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> DueMail {
         let id: MailID = try row.next()
         let (templateName, facts, recipientText): (String, JSONText?, String) = (try row.next(), try row.next(), try row.next())
-        guard let template = MailTemplate(name: templateName, facts: facts?.bytes), let recipient = EmailAddress(recipientText) else {
-            throw PostgresError(.typeMismatch, "mail \(id) has no template, facts or recipient of ours")
+        guard let recipient = EmailAddress(recipientText) else {
+            throw PostgresError(.typeMismatch, "mail \(id) has no recipient of ours")
         }
         let (createdAt, tries): (Instant, Int64) = (try row.next(), try row.next())
         let hasUser: Bool = try row.next()
         return DueMail(
-            id: id, template: template, recipient: recipient, createdAt: createdAt, tries: tries, user: hasUser ? try row.nextUser() : nil)
+            id: id, templateName: templateName, template: MailTemplate(name: templateName, facts: facts?.bytes), recipient: recipient,
+            createdAt: createdAt, tries: tries, user: hasUser ? try row.nextUser() : nil)
     }
 }
 

@@ -43,6 +43,18 @@ import Values
         }
     }
 
+    @Test func `a mail of a template that this version does not know delays no other, and is given up after a day`() async throws {
+        try await MailUnderTest.with { auth, sink in
+            let member = try await auth.register()
+            _ = try await auth.pool.withConnection { try await $0.execute(InsertNewerMail(userID: member.id, now: auth.clock.now)) }
+            #expect(try await auth.mails(to: member.email, sink).count == 1)
+            #expect(try await auth.mailCount() == 1)
+            auth.clock.advance(Mailer.life)
+            try await auth.useCases.mailer.run()
+            #expect(try await auth.mailCount() == 0)
+        }
+    }
+
     @Test func `two replicas send a mail once`() async throws {
         try await MailUnderTest.with { auth, sink in
             var emails: [String] = []
@@ -74,6 +86,22 @@ import Values
             #expect(!subject.isEmpty && text.count > 40)
             #expect(text.contains("https://gateway.example/x") == (template.link != nil))
         }
+    }
+}
+
+/// Adds a mail as a newer version of auth does.
+private struct InsertNewerMail: Statement {
+    static let sql = """
+        INSERT INTO mail (id, template, facts, user_id, recipient, created_at, next_try_at)
+        VALUES ($1, 'loyalty', '{}', $2, 'a@example.com', $3, $3)
+        """
+    var userID: UserID
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(MailID.make())
+        parameters.append(userID)
+        parameters.append(now)
     }
 }
 
