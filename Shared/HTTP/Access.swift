@@ -7,6 +7,8 @@ package enum Access: Sendable, Hashable {
     /// Every client. The handler receives the session or its refusal, and reads another credential
     /// from the body.
     case sessionOrBody
+    /// One of our own servers, by its service token. It acts for itself, and names no user.
+    case serviceWithoutUser
     /// Clients with a credential that the row accepts.
     case caller(CallerAccess)
 }
@@ -16,6 +18,9 @@ package enum PublicAccess: Sendable { case `public` }
 
 /// The access of a row whose handler receives the caller, or the refusal of the session.
 package enum OptionalAccess: Sendable { case sessionOrBody }
+
+/// The access of a row for one of our own servers, whose handler receives no caller.
+package enum ServiceAccess: Sendable { case serviceWithoutUser }
 
 /// The credentials that a row accepts. The router checks them before the handler runs.
 package enum CallerAccess: Sendable, Hashable {
@@ -45,25 +50,35 @@ package struct CallerGate<Caller: Sendable>: Sendable {
     package typealias Known = @Sendable (CallerDemand, HeaderBlock) throws(Problem) -> Caller?
     package typealias Check = @Sendable (CallerDemand, HeaderBlock, _ body: [UInt8]) async throws(Problem) -> Caller
     package typealias Prove = @Sendable (Caller, HeaderBlock, _ body: [UInt8]) throws(Problem) -> Void
+    package typealias IsService = @Sendable (HeaderBlock) -> Bool
 
     private let cookieName: String
     private let known: Known
     private let check: Check
     private let prove: Prove
+    private let isService: IsService
 
     /// - Parameters:
     ///   - cookieName: the name of the cookie that may name the caller; empty for none.
     ///   - known: returns a caller that is known without waiting. Nil leads to `check`.
     ///   - check: finds the caller, and refuses one that the access does not admit.
     ///   - prove: refuses a request that changes something and that another site may have sent.
+    ///   - isService: true for a request with the token of one of our own servers.
     package init(
         cookieName: String = "", known: @escaping Known, check: @escaping Check,
-        prove: @escaping Prove = { _, _, _ in }
+        prove: @escaping Prove = { _, _, _ in }, isService: @escaping IsService = { _ in false }
     ) {
         self.cookieName = cookieName
         self.known = known
         self.check = check
         self.prove = prove
+        self.isService = isService
+    }
+
+    /// Checks a request to a row of ``Access/serviceWithoutUser``.
+    /// - Throws: 401 without a service token.
+    func checkService(_ headers: HeaderBlock) throws(Problem) {
+        guard isService(headers) else { throw .serviceTokenRequired }
     }
 
     /// Decides by the head of a request whether to read its body.

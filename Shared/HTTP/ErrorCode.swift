@@ -24,6 +24,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     case tokenRevoked = "token_revoked"
     case invalidCredentials = "invalid_credentials"
     case invalidRefreshToken = "invalid_refresh_token"
+    case serviceTokenRequired = "service_token_required"
 
     case insufficientCredits = "insufficient_credits"
     case spendingLimitReached = "spending_limit_reached"
@@ -66,7 +67,9 @@ package enum ErrorCode: String, Sendable, CaseIterable {
         case .authorizationPending, .slowDown, .accessDenied, .expiredToken, .invalidGrant, .invalidScope, .unknownClient,
             .unsupportedGrantType:
             400
-        case .invalidClient, .invalidAPIKey, .tokenExpired, .tokenRevoked, .invalidCredentials, .invalidRefreshToken: 401
+        case .invalidClient, .invalidAPIKey, .tokenExpired, .tokenRevoked, .invalidCredentials, .invalidRefreshToken,
+            .serviceTokenRequired:
+            401
         case .insufficientCredits, .spendingLimitReached: 402
         case .adminRequired, .csrfFailed, .insufficientScope, .reauthenticationRequired, .sessionRequired, .userDeactivated: 403
         case .modelNotFound, .notFound: 404

@@ -5,7 +5,7 @@ extension ErrorCode {
     /// The error of OAuth 2.0 (RFC 6749 §5.2, RFC 6750 §3.1, RFC 8628 §3.5) that the code stands for.
     var oauthError: String {
         switch self {
-        case .unknownClient: "invalid_client"
+        case .unknownClient, .serviceTokenRequired: "invalid_client"
         case .invalidAPIKey, .tokenExpired, .tokenRevoked: "invalid_token"
         case .userDeactivated: "access_denied"
         case .reauthenticationRequired: "login_required"

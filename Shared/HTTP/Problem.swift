@@ -71,6 +71,10 @@ extension Problem {
         Problem(.invalidRefreshToken, "The refresh token is not valid; sign in again.")
     }
 
+    package static var serviceTokenRequired: Problem {
+        Problem(
+            .serviceTokenRequired, "The Authorization header must have a service token; sessions and API keys are not accepted.")
+    }
     package static var adminRequired: Problem { Problem(.adminRequired, "Only an administrator may do this.") }
     package static func csrfFailed(_ message: String, param: String) -> Problem { Problem(.csrfFailed, message, param: param) }
     package static var userDeactivated: Problem { Problem(.userDeactivated, "This account is deactivated.") }

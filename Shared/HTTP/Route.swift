@@ -71,7 +71,7 @@ package enum RateClass: String, Sendable, CaseIterable {
 /// A row of a service's table: its facts, and the method of the door that answers.
 ///
 /// The type of the handler follows from the access. A handler behind a credential receives the
-/// checked caller, and a public handler receives none.
+/// checked caller. A public handler, and one for our own servers without a user, receive none.
 package struct Route<Door: HTTPDoor>: Sendable {
     package let row: RouteRow
     let handler: Handler
@@ -79,6 +79,7 @@ package struct Route<Door: HTTPDoor>: Sendable {
     enum Handler: Sendable {
         case `public`(@Sendable (Door) -> PublicHandler)
         case optional(@Sendable (Door) -> OptionalHandler)
+        case service(@Sendable (Door) -> PublicHandler)
         case caller(CallerAccess, @Sendable (Door) -> CallerHandler)
         case exchange(CallerAccess, @Sendable (Door) -> CallerExchangeHandler)
     }
@@ -110,6 +111,13 @@ package struct Route<Door: HTTPDoor>: Sendable {
         rate: RateClass = .general, errors: ErrorShape = .openAI, _ handler: @escaping @Sendable (Door) -> OptionalHandler
     ) {
         self.init(method, paths, .sessionOrBody, bodyBytesMax, rate, errors, .optional(handler))
+    }
+
+    package init(
+        _ method: Method, _ paths: [String], access: ServiceAccess, bodyBytesMax: Int = RouteRow.bodyBytesMaxByDefault,
+        rate: RateClass = .general, errors: ErrorShape = .openAI, _ handler: @escaping @Sendable (Door) -> PublicHandler
+    ) {
+        self.init(method, paths, .serviceWithoutUser, bodyBytesMax, rate, errors, .service(handler))
     }
 
     package init(

@@ -61,9 +61,18 @@ package struct Router: Sendable {
     private static func admit<Door: HTTPDoor>(
         of route: Route<Door>, _ door: Door
     ) -> (@Sendable (HeaderBlock) throws(Problem) -> Admission.Check?)? {
-        guard case .caller(let access) = route.row.access else { return nil }
-        let (gate, demand) = (door.gate, CallerDemand(access, cookie: route.row.cookie))
-        return { headers throws(Problem) in try gate.admit(demand, headers) }
+        let gate = door.gate
+        switch route.row.access {
+        case .public, .sessionOrBody: return nil
+        case .serviceWithoutUser:
+            return { headers throws(Problem) in
+                try gate.checkService(headers)
+                return nil
+            }
+        case .caller(let access):
+            let demand = CallerDemand(access, cookie: route.row.cookie)
+            return { headers throws(Problem) in try gate.admit(demand, headers) }
+        }
     }
 
     private static func handler<Door: HTTPDoor>(
@@ -85,6 +94,12 @@ package struct Router: Sendable {
                     caller = .failure(error)
                 }
                 return try await answer(request(), caller)
+            }
+        case .service(let method):
+            let answer = method(door)
+            return answering(route.row, door) { request, exchange in
+                try gate.checkService(exchange.headers)
+                return try await answer(request())
             }
         case .caller(let access, let method):
             let answer = method(door)

@@ -119,6 +119,11 @@ package final class Authenticator: Sendable {
         return principal
     }
 
+    /// Returns the name of the server whose token the headers have. Nil for any other credential.
+    package func service(_ headers: HeaderBlock) -> String? {
+        withCredential(in: headers, .ignored) { credential, _ in serviceTokens.name(of: sha256(credential)) } ?? nil
+    }
+
     private static var unavailable: Problem { .unavailable("Credentials cannot be checked at the moment.") }
 
     private func find(_ digest: SHA256Digest, _ kind: CredentialKind) -> IdentityState.Finding {

@@ -9,7 +9,7 @@ extension Authenticator {
         CallerGate(
             cookieName: cookieName, origin: origin, known: { self.cached($0, cookie: $1) },
             identify: { headers, cookie throws(Problem) in try await self.principal(headers, cookie: cookie) },
-            isStale: { self.isStale }, clock: { self.now })
+            isStale: { self.isStale }, isService: { self.service($0) != nil }, clock: { self.now })
     }
 }
 
@@ -22,10 +22,12 @@ extension CallerGate where Caller == Principal {
     ///   - known: returns a caller that is known without waiting.
     ///   - identify: finds the caller, see ``Authenticator/principal(_:cookie:)``.
     ///   - isStale: true while revocations are too old to admit an administrator.
+    ///   - isService: true for a request with the token of one of our own servers.
     ///   - clock: decides whether a sign-in is recent enough.
     package init(
         cookieName: String = "", origin: String = "", known: @escaping @Sendable (HeaderBlock, CookieUse) -> Principal?,
         identify: @escaping Identify, isStale: @escaping @Sendable () -> Bool = { false },
+        isService: @escaping IsService = { _ in false },
         clock: @escaping @Sendable () -> Instant = Instant.now
     ) {
         self.init(
@@ -42,7 +44,8 @@ extension CallerGate where Caller == Principal {
                 try caller.check(demand.access, isStale: isStale, now: clock())
                 return caller
             },
-            prove: { caller, headers, body throws(Problem) in try caller.checkPage(headers, body: body, origin: origin) })
+            prove: { caller, headers, body throws(Problem) in try caller.checkPage(headers, body: body, origin: origin) },
+            isService: isService)
     }
 
     /// Identifies a service. It names the user that pays in `x-on-behalf-of`, or in the member

@@ -17,7 +17,7 @@ struct AccessPageTests {
         var lines = [
             "# Access", "",
             "Each row is a route. The router checks the access before the handler runs, and refuses a longer body by",
-            "its head. The body of a request is read once its caller is admitted; only the rows for service tokens",
+            "its head. The body of a request is read once its caller is admitted; only the rows with the access `service`",
             "read their short bodies first, because the body may name the user. A test generates this page from the tables in `Services/*/Routes.swift` and",
             "`Shared/Bootstrap/HealthRoutes.swift`.", "",
             "| access | admitted callers | refusal |", "|---|---|---|",
@@ -27,6 +27,7 @@ struct AccessPageTests {
             "| credential | a session, an API key, or a service token, which names its user | 401; 400 for a service token without a user |",
             "| credential, scope | the same; a restricted key must have the scope | 401, 403 `insufficient_scope` |",
             "| service | a service token, which names the user that pays | 401, 403 `insufficient_scope`, 400 without a user |",
+            "| service without user | a service token; `x-on-behalf-of` is not read | 401 `service_token_required` |",
             "| admin | an administrator who signed in; no API key, no service token | 401, 403 `admin_required` |", "",
             "A session is an access token, or the cookie of a browser. Pages and `/api/*` accept the cookie, if the request has no",
             "`Authorization` and no `x-api-key`. With another method than GET or HEAD the request needs the CSRF token of its page",
@@ -58,6 +59,7 @@ struct AccessPageTests {
         switch access {
         case .public: ("public", "")
         case .sessionOrBody: ("session or body", "")
+        case .serviceWithoutUser: ("service without user", "")
         case .caller(.session(nil)): ("session", "")
         case .caller(.session(let limit?)): ("session, signed in within \(limit.components.seconds) s", "")
         case .caller(.credential(let scope)): ("credential", scope.map { "`\($0)`" } ?? "")

@@ -77,5 +77,10 @@ struct OpenAPITests {
 }
 
 extension RouteRow {
-    fileprivate var needsCredential: Bool { if case .caller = access { true } else { false } }
+    fileprivate var needsCredential: Bool {
+        switch access {
+        case .public, .sessionOrBody: false
+        case .serviceWithoutUser, .caller: true
+        }
+    }
 }

@@ -18,8 +18,8 @@ struct AdmissionTests {
     }
 
     static let refusals: [(route: String, status: Int)] = [
-        ("POST /private", 401), ("POST /private?x=1", 401), ("POST /exchange", 401), ("POST /service", 401), ("GET /private", 401),
-        ("POST /nothing", 404),
+        ("POST /private", 401), ("POST /private?x=1", 401), ("POST /exchange", 401), ("POST /service", 401),
+        ("POST /server", 401), ("GET /private", 401), ("POST /nothing", 404),
         ("PUT /private", 405), ("POST /private%zz", 400),
     ]
 
@@ -49,6 +49,16 @@ struct AdmissionTests {
         client.send("body")
         client.read { $0.statuses.count == 2 }
         #expect(client.statuses == [100, 200])
+    }
+
+    @Test(arguments: [("Bearer server", 200), ("Bearer x", 401)])
+    func `a row for servers admits a service token only, with and without a body`(credential: String, status: Int) async throws {
+        let client = try await server().client()
+        client.send(Self.head("POST /server", "Authorization: \(credential)\r\nContent-Length: 0\r\n"))
+        client.read { !$0.statuses.isEmpty }
+        client.send(Self.head("POST /server", "Authorization: \(credential)\r\nContent-Length: 4\r\n") + "body")
+        client.read { $0.statuses.count == 2 }
+        #expect(client.statuses == [status, status])
     }
 
     @Test(arguments: ["Authorization:\r\n", "x-api-key: \r\n", "Cookie: x\r\n"])
@@ -344,6 +354,7 @@ private struct AdmissionDoor: HTTPDoor {
         Route(.post, ["/small"], access: .credential(), bodyBytesMax: 10, errors: .trpc, AdmissionDoor.count),
         Route(.post, ["/exchange"], access: .credential(), exchange: AdmissionDoor.exchange),
         Route(.post, ["/service"], access: .service, AdmissionDoor.count),
+        Route(.post, ["/server"], access: .serviceWithoutUser, AdmissionDoor.countOpen),
         Route(.get, ["/private"], access: .credential(), AdmissionDoor.count),
         Route(.post, ["/v1/private"], access: .credential(), AdmissionDoor.count),
     ]
@@ -366,7 +377,8 @@ private struct AdmissionDoor: HTTPDoor {
             },
             prove: { caller, _, _ throws(Problem) in
                 if caller == "unproven" { throw .csrfFailed("No proof.", param: "csrf_token") }
-            })
+            },
+            isService: { $0.string(for: "authorization") == "Bearer server" })
     }
 
     func countOpen(_ request: Request) async -> Response { .text(200, "\(request.body.count)") }

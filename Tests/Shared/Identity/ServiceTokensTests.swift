@@ -120,6 +120,19 @@ import Values
             }, tokens: ["WEB_GATEWAY_TOKEN": Self.web])
     }
 
+    @Test func `a server is known by its token alone, and no other credential is a server`() async throws {
+        try await onLoop(
+            { authenticator in
+                let named = headers(Self.web, onBehalfOf: UserID.make().description)
+                for headers in [headers(Self.web), named, ["x-api-key": "\(Self.web)"]] {
+                    #expect(authenticator.service(headers) == "web-gateway")
+                }
+                for headers in [[:], headers(Self.web + "w"), headers(""), ["authorization": "Basic \(Self.web)"]] as [HeaderBlock] {
+                    #expect(authenticator.service(headers) == nil)
+                }
+            }, tokens: ["WEB_GATEWAY_TOKEN": Self.web])
+    }
+
     @Test func `a server that names a deactivated user is 403 until the user is active again`() async throws {
         let user = UserID.make()
         try await onLoop(
