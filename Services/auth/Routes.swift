@@ -14,6 +14,7 @@ struct Routes: HTTPDoor {
     let devices: Devices
     let admin: AdminUsers
     let keyring: SigningKeyring
+    let introspection: TokenIntrospection
     let authenticator: Authenticator
     /// Nil when the ledger does not say.
     let credits: @Sendable (AccountID) async -> Credits?
@@ -26,7 +27,7 @@ struct Routes: HTTPDoor {
         log: Logger
     ) {
         (accounts, sessions, keys, devices) = (auth.accounts, auth.sessions, auth.keys, auth.devices)
-        (admin, keyring) = (auth.admin, auth.keyring)
+        (admin, keyring, introspection) = (auth.admin, auth.keyring, auth.introspection)
         (self.authenticator, self.credits, self.publicURL, self.log) = (authenticator, credits, publicURL, log)
     }
 
@@ -64,6 +65,7 @@ struct Routes: HTTPDoor {
         Route(.post, ["/oauth/device_authorization"], access: .public, rate: .credentials, errors: .oauth, Routes.requestDeviceCode),
         Route(.post, ["/oauth/token"], access: .public, rate: .polls, errors: .oauth, Routes.token),
         Route(.post, ["/oauth/revoke"], access: .public, rate: .credentials, errors: .oauth, Routes.revoke),
+        Route(.post, ["/oauth/introspect"], access: .serviceWithoutUser, errors: .oauth, Routes.introspect),
         Route(.get, ["/api/admin/users"], access: .admin(), Routes.listUsers),
         Route(.get, ["/api/admin/users/{id}"], access: .admin(), Routes.showUser),
         Route(.get, ["/api/admin/users/{id}/audit"], access: .admin(), Routes.auditOfUser),

@@ -14,6 +14,7 @@ struct UseCases: Sendable {
     let keyring: SigningKeyring
     let revocations: Revocations
     let identities: IdentityAnswers
+    let introspection: TokenIntrospection
     let mailer: Mailer
 
     /// - Parameter publicURL: the issuer of tokens.
@@ -38,6 +39,7 @@ struct UseCases: Sendable {
         devices = Devices(
             pool: pool, issuer: issuer, sessions: sessions, clients: settings.clients, limits: settings.deviceLimits,
             codeKeys: UserCodeKeys(settings.masterKeys), metrics: authMetrics, log: log, clock: clock)
+        introspection = TokenIntrospection(pool: pool, issuer: issuer, keys: keys, clock: clock)
         admin = AdminUsers(pool: pool, revocations: revocations, clock: clock)
         mailer = Mailer(
             pool: pool, smtp: SMTPClient(settings.mail), linkKey: settings.masterKeys.current.key.derived(for: "one-time link v1"),

@@ -32,7 +32,7 @@ extension SystemTests {
                 service: .auth, document: "auth", caller: .user, excluding: "^/(readyz|metrics|api/auth/logout)$"),
             Run(service: .auth, document: "auth", caller: .user, including: "^/api/auth/logout$"),
             Run(service: .auth, document: "auth", caller: .admin, including: "^/api/admin/"),
-            Run(service: .auth, document: "auth", caller: .service, including: "^/(api/auth/)?me$"),
+            Run(service: .auth, document: "auth", caller: .service, including: "^/((api/auth/)?me|oauth/introspect)$"),
             Run(service: .ledger, document: "ledger", caller: .admin),
             Run(service: .ledger, document: "ledger", caller: .service, including: "^/api/credits/deduct$"),
             Run(service: .proxy1, document: "llm-proxy", caller: .admin),

@@ -31,14 +31,21 @@ struct APIKeys: Sendable {
         }
     }
 
-    /// Returns the owner of a key; nil if the key is not valid, for any reason.
-    func owner(of question: IntrospectAPIKey) async throws -> APIKeyReply.Owner? {
+    /// Returns a key with its owner, and notes its use; nil if the key is not valid, for any reason.
+    func use(_ id: APIKeyID, secret: SHA256Digest) async throws -> FindAPIKey.Output? {
         let now = clock()
-        guard let digest = SHA256Digest(hexadecimal: question.secretSHA256),
-            let found = try await pool.withConnection({ try await $0.first(FindAPIKey(id: question.apiKeyID)) }),
-            constantTimeEqual(found.secretSHA256, digest.bytes), found.user.isActive, found.expiresAt.map({ now < $0 }) ?? true
+        guard let found = try await pool.withConnection({ try await $0.first(FindAPIKey(id: id)) }),
+            constantTimeEqual(found.secretSHA256, secret.bytes), found.user.isActive, found.expiresAt.map({ now < $0 }) ?? true
         else { return nil }
-        _ = try await pool.withConnection { try await $0.execute(TouchAPIKey(id: question.apiKeyID, now: now)) }
+        _ = try await pool.withConnection { try await $0.execute(TouchAPIKey(id: id, now: now)) }
+        return found
+    }
+
+    /// Returns the owner of a key, and notes its use; nil if the key is not valid, for any reason.
+    func owner(of question: IntrospectAPIKey) async throws -> APIKeyReply.Owner? {
+        guard let secret = SHA256Digest(hexadecimal: question.secretSHA256),
+            let found = try await use(question.apiKeyID, secret: secret)
+        else { return nil }
         return APIKeyReply.Owner(
             userID: found.user.id, roles: found.user.roles, scopes: found.scopes, plan: found.user.plan, expiresAt: found.expiresAt,
             limits: found.limits.isUnlimited ? nil : found.limits)

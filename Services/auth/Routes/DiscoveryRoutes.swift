@@ -34,11 +34,14 @@ extension Routes {
             json.field("token_endpoint", publicURL + "/oauth/token")
             json.field("device_authorization_endpoint", publicURL + "/oauth/device_authorization")
             json.field("revocation_endpoint", publicURL + "/oauth/revoke")
+            json.field("introspection_endpoint", publicURL + "/oauth/introspect")
             json.array("response_types_supported") { _ in }
             json.array("grant_types_supported") { array in
                 for type in [Self.deviceGrantType, "refresh_token"] { array.string(type) }
             }
             for endpoint in ["token", "revocation"] { json.array("\(endpoint)_endpoint_auth_methods_supported") { $0.string("none") } }
+            // RFC 8414 §2: a type of access tokens, because a server sends its service token as one.
+            json.array("introspection_endpoint_auth_methods_supported") { $0.string("Bearer") }
             json.array("subject_types_supported") { $0.string("public") }
             json.array("id_token_signing_alg_values_supported") { $0.string("ES256") }
             json.array("scopes_supported") { array in for scope in APIKeys.knownScopes.sorted() { array.string(scope) } }

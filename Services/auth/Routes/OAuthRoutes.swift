@@ -34,4 +34,28 @@ extension Routes {
         if let session { try await sessions.signOut(session, of: client.id, client: ClientInfo(request)) }
         return Response(status: 200, headers: Self.noStore)
     }
+
+    /// RFC 7662: describes a valid token to one of our own servers. Anything else is {"active":false}.
+    func introspect(_ request: Request) async throws -> Response {
+        let parameters = try OAuthParameters(request)
+        let found = try await introspection.find(try parameters.required("token"))
+        return .object(200, headers: Self.noStore) { json in
+            json.field("active", found != nil)
+            if let found { write(found, to: &json) }
+        }
+    }
+
+    private func write(_ token: TokenIntrospection.ValidToken, to json: inout JSONWriter) {
+        // RFC 8693 §2.2.1: N_A for a token that gives no access by itself.
+        json.field("token_type", token.use == .refreshToken ? "N_A" : "Bearer")
+        json.field("token_use", token.use.rawValue)
+        json.field("iss", publicURL)
+        json.field("sub", token.user.id.description)
+        json.field("username", token.user.email)
+        json.field("scope", Self.scopeText(token.scope))
+        json.field("iat", token.issuedAt)
+        if let expiresAt = token.expiresAt { json.field("exp", expiresAt) }
+        if let clientID = token.clientID { json.field("client_id", clientID) }
+        if let sessionID = token.sessionID { json.field("sid", sessionID.description) }
+    }
 }

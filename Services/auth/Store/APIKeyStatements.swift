@@ -126,7 +126,7 @@ struct RevokedAPIKeys: Statement {
 
 struct FindAPIKey: Statement {
     static let sql = """
-        SELECT api_key.secret_sha256, api_key.scopes, api_key.expires_at, api_key.daily_spending_limit, api_key.spending_limit,
+        SELECT api_key.secret_sha256, api_key.scopes, api_key.created_at, api_key.expires_at, api_key.daily_spending_limit, api_key.spending_limit,
             \(User.columns)
         FROM api_key
         JOIN users ON users.id = api_key.user_id
@@ -135,6 +135,7 @@ struct FindAPIKey: Statement {
     struct Output: Sendable {
         var secretSHA256: [UInt8]
         var scopes: [String]
+        var createdAt: Instant
         var expiresAt: Instant?
         var limits: SpendingLimits
         var user: User
@@ -145,7 +146,8 @@ struct FindAPIKey: Statement {
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
         Output(
-            secretSHA256: try row.next([UInt8].self), scopes: try row.next([String].self), expiresAt: try row.next(),
+            secretSHA256: try row.next([UInt8].self), scopes: try row.next([String].self), createdAt: try row.next(),
+            expiresAt: try row.next(),
             limits: try row.nextSpendingLimits(), user: try row.nextUser())
     }
 }

@@ -52,6 +52,20 @@ struct SessionRow: Sendable {
     }
 }
 
+/// Reads a session without a lock.
+struct FindSession: Statement {
+    static let sql = """
+        SELECT \(SessionRow.columns)
+        FROM session
+        JOIN users ON users.id = session.user_id
+        WHERE session.id = $1
+        """
+    var id: SessionID
+
+    func bind(_ parameters: inout Parameters) { parameters.append(id) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> SessionRow { try SessionRow(&row) }
+}
+
 /// Reads a session. Its row stays locked until the transaction ends: refresh and revocation of one
 /// session take turns.
 struct LockSession: Statement {

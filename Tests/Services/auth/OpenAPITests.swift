@@ -59,6 +59,8 @@ import Values
                     "POST /oauth/revoke", #"{"token":"\#(try tokens.string("refresh_token"))","client_id":"smartspec-desktop"}"#,
                     expecting: 200)
             }
+            _ = try await ask(
+                "POST /oauth/introspect", #"{"token":"\#(device.accessToken)"}"#, token: AuthUnderTest.serviceToken, expecting: 200)
             for name in ["jwks.json", "oauth-authorization-server", "openid-configuration"] {
                 _ = try await ask("GET /.well-known/\(name)", expecting: 200)
             }

@@ -61,6 +61,7 @@ import Values
                 #expect(try await transaction.query(LockForeignPasswords(keyID: [1, 2, 3, 4])).map(\.userID) == [user.id])
                 try await transaction.execute(LimitLockWait())
                 #expect(try await transaction.one(LockSession(id: session.id)).session.salt == session.salt)
+                #expect(try await transaction.one(FindSession(id: session.id)).user.id == user.id)
                 try await transaction.execute(RotateSession(session: session.rotated(now: now)))
                 #expect(try await transaction.query(LiveSessions(userID: user.id, now: now)).map(\.id) == [session.id])
                 #expect(try await transaction.first(RevokeSession(id: session.id, now: now)) == user.id)

@@ -235,6 +235,8 @@ private struct EverySession: Statement {
                 let metadata = try await auth.ask("GET", path).json()
                 #expect(try metadata.string("issuer") == AuthUnderTest.publicURL)
                 #expect(try metadata.string("jwks_uri") == AuthUnderTest.publicURL + "/.well-known/jwks.json")
+                #expect(try metadata.string("introspection_endpoint") == AuthUnderTest.publicURL + "/oauth/introspect")
+                #expect(try metadata.array("introspection_endpoint_auth_methods_supported").compactMap(\.string) == ["Bearer"])
             }
         }
     }
