@@ -18,6 +18,8 @@ struct OAuthParameters: Sendable {
         switch type.split(separator: " ").first {
         case "application/x-www-form-urlencoded": values = try Self.form(request.body)
         case "application/json": values = try Self.members(request)
+        // oauthlib's client sends its parameters in the query, and no body.
+        case nil where request.body.isEmpty: values = [:]
         default: throw .invalidRequest("`content-type` must be application/x-www-form-urlencoded or application/json.")
         }
     }

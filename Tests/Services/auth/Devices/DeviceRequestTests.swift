@@ -46,6 +46,10 @@ import Values
                 "POST", "/oauth/device_authorization?client_id=smartspec-desktop&scope=llm", "",
                 headers: [("content-type", "application/x-www-form-urlencoded")])
             #expect(query.status == 200)
+            let bare = try await auth.ask("POST", "/oauth/device_authorization?client_id=smartspec-desktop&scope=llm")
+            #expect(bare.status == 200)
+            let empty = try await auth.ask("POST", "/oauth/device_authorization")
+            #expect((empty.status, empty.oauthError) == (400, "invalid_request"))
         }
     }
 
