@@ -170,10 +170,16 @@ final class AuthUnderTest: Sendable {
     func ask(
         _ method: String, _ path: String, _ body: String? = nil, token: String? = nil, headers: [(name: String, value: String)] = []
     ) async throws -> Answer {
+        try await ask(method, path, bytes: body.map { Array($0.utf8) }, token: token, headers: headers)
+    }
+
+    func ask(
+        _ method: String, _ path: String, bytes body: [UInt8]?, token: String? = nil, headers: [(name: String, value: String)] = []
+    ) async throws -> Answer {
         var headers = headers
         if let token { headers.append(("authorization", "Bearer \(token)")) }
         if body != nil, !headers.contains(where: { $0.name == "content-type" }) { headers.append(("content-type", "application/json")) }
-        let answer = try await client.request(ClientRequest(method, base + path, headers: headers, body: body.map { Array($0.utf8) }))
+        let answer = try await client.request(ClientRequest(method, base + path, headers: headers, body: body))
         let found = Answer(status: answer.status, headers: answer.headers, body: answer.body)
         let differences = try Self.document.get().differences(
             method, path, status: found.status, contentType: found.header("content-type"), body: found.body)

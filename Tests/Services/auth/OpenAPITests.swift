@@ -100,9 +100,7 @@ import Values
 
     /// Asks the operations of administrators.
     private static func askAsAdministrator(_ auth: AuthUnderTest) async throws -> [String] {
-        let (member, registered) = (try await auth.register(), try await auth.register())
-        try await auth.pool.withConnection { try await $0.script("UPDATE users SET role = 'admin' WHERE id = '\(registered.id)'") }
-        let admin = try auth.member(try await auth.ask("POST", "/api/auth/login", AuthUnderTest.credentials(registered.email)))
+        let (member, admin) = (try await auth.register(), try await auth.administrator())
         let operations = [
             "GET /api/admin/users", "GET /api/admin/users/{id}", "GET /api/admin/users/{id}/audit", "POST /api/admin/users/{id}/deactivate",
             "POST /api/admin/users/{id}/reactivate", "POST /api/admin/users/{id}/role", "DELETE /api/admin/users/{id}/sessions",

@@ -258,6 +258,19 @@ import Values
         }
     }
 
+    @Test func `every byte of a password counts, up to 1,024`() async throws {
+        try await AuthUnderTest.with { auth in
+            let password = String(repeating: "0123456789abcdef", count: 64)
+            let email = "long-\(UUIDv7.make())@example.com"
+            let registered = try await auth.ask("POST", "/api/auth/register", AuthUnderTest.credentials(email, password))
+            #expect(registered.status == 201)
+            for wrong in [String(password.prefix(72)), String(password.dropLast()), String(password.dropLast()) + "g", password + "0"] {
+                #expect(try await auth.ask("POST", "/api/auth/login", AuthUnderTest.credentials(email, wrong)).status == 401)
+            }
+            #expect(try await auth.ask("POST", "/api/auth/login", AuthUnderTest.credentials(email, password)).status == 200)
+        }
+    }
+
     @Test func `an unknown path is 404 and a wrong method 405, in the gateway's shape`() async throws {
         try await AuthUnderTest.with { auth in
             let missing = try await auth.ask("GET", "/api/auth/nothing")

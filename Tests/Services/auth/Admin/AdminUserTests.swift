@@ -9,15 +9,9 @@ import Values
 @Suite(.authDatabase) struct AdminUserTests {
     private static let password = "operator's word"
 
-    private func administrator(_ auth: AuthUnderTest) async throws -> AuthUnderTest.Member {
-        let member = try await auth.register()
-        try await auth.pool.withConnection { try await $0.script("UPDATE users SET role = 'admin' WHERE id = '\(member.id)'") }
-        return try auth.member(try await auth.ask("POST", "/api/auth/login", AuthUnderTest.credentials(member.email)))
-    }
-
     @Test func `an administrator finds users by the beginning of the address and by id, page by page`() async throws {
         try await AuthUnderTest.with { auth in
-            let admin = try await administrator(auth)
+            let admin = try await auth.administrator()
             let prefix = "find-\(UUIDv7.make())"
             var ids: [String] = []
             for index in 0..<5 { ids.append(try await auth.register("\(prefix)-\(index)@example.com").id.description) }
@@ -42,7 +36,7 @@ import Values
 
     @Test func `a deactivated user is refused everywhere until reactivated, and both are in the audit trail`() async throws {
         try await AuthUnderTest.with { auth in
-            let (admin, member) = (try await administrator(auth), try await auth.register())
+            let (admin, member) = (try await auth.administrator(), try await auth.register())
             let key = try await auth.ask("POST", "/api/keys", #"{"name":"k"}"#, token: member.accessToken).string("key")
             #expect(try await auth.ask("GET", "/api/auth/me", token: key).status == 200)
             let off = try await auth.ask("POST", "/api/admin/users/\(member.id)/deactivate", token: admin.accessToken)
@@ -67,7 +61,7 @@ import Values
 
     @Test func `a user becomes administrator and user again, and older tokens say so`() async throws {
         try await AuthUnderTest.with { auth in
-            let (admin, member) = (try await administrator(auth), try await auth.register())
+            let (admin, member) = (try await auth.administrator(), try await auth.register())
             func role(_ role: String, of user: UserID, _ token: String) async throws -> AuthUnderTest.Answer {
                 try await auth.ask("POST", "/api/admin/users/\(user)/role", #"{"role":"\#(role)"}"#, token: token)
             }
@@ -84,9 +78,33 @@ import Values
         }
     }
 
+    @Test func `no token that a refresh gives next to a demotion administers`() async throws {
+        try await AuthUnderTest.with { auth in
+            let (admin, other) = (try await auth.administrator(), try await auth.administrator())
+            let refresh = #"{"refresh_token":"\#(other.refreshToken)"}"#
+            let tokens = try await withThrowingTaskGroup(of: String?.self) { group in
+                for index in 0..<20 {
+                    group.addTask {
+                        guard index == 10 else {
+                            return try await auth.ask("POST", "/api/auth/refresh", refresh).string("access_token")
+                        }
+                        let path = "/api/admin/users/\(other.id)/role"
+                        #expect(try await auth.ask("POST", path, #"{"role":"user"}"#, token: admin.accessToken).status == 200)
+                        return nil
+                    }
+                }
+                return try await group.reduce(into: []) { tokens, token in token.map { tokens.append($0) } }
+            }
+            #expect(tokens.count == 19)
+            for token in tokens + [other.accessToken] {
+                #expect([401, 403].contains(try await auth.ask("GET", "/api/admin/users", token: token).status))
+            }
+        }
+    }
+
     @Test func `sensitive acts need a sign-in of the last quarter of an hour`() async throws {
         try await AuthUnderTest.with { auth in
-            let (admin, member) = (try await administrator(auth), try await auth.register())
+            let (admin, member) = (try await auth.administrator(), try await auth.register())
             auth.clock.advance(.seconds(901))
             let refreshed = try await auth.ask("POST", "/api/auth/refresh", #"{"refresh_token":"\#(admin.refreshToken)"}"#)
             let token = try refreshed.string("access_token")
@@ -100,11 +118,20 @@ import Values
 
     @Test func `an administrator ends the sessions of a user`() async throws {
         try await AuthUnderTest.with { auth in
-            let (admin, member) = (try await administrator(auth), try await auth.register())
+            let (admin, member) = (try await auth.administrator(), try await auth.register())
             #expect(try await auth.ask("DELETE", "/api/admin/users/\(member.id)/sessions", token: admin.accessToken).status == 200)
             #expect(try await auth.ask("GET", "/api/auth/me", token: member.accessToken).status == 401)
             let shown = try await auth.ask("GET", "/api/admin/users/\(member.id)", token: admin.accessToken)
             #expect(try shown.json().array("sessions").isEmpty)
         }
+    }
+}
+
+extension AuthUnderTest {
+    /// A new administrator who has just signed in.
+    func administrator() async throws -> Member {
+        let member = try await register()
+        try await pool.withConnection { try await $0.script("UPDATE users SET role = 'admin' WHERE id = '\(member.id)'") }
+        return try self.member(try await ask("POST", "/api/auth/login", Self.credentials(member.email)))
     }
 }

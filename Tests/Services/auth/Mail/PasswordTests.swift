@@ -52,6 +52,44 @@ import Values
         }
     }
 
+    @Test func `a link for a password is not valid after its address was changed`() async throws {
+        try await MailUnderTest.with { auth, sink in
+            let member = try await auth.register()
+            _ = try await forgot(auth, member.email)
+            let old = try await auth.token(to: member.email, sink, page: "/reset")
+            let moved = "moved-\(member.email)"
+            _ = try await auth.ask(
+                "POST", "/api/auth/email/change", #"{"email":"\#(moved)","password":"\#(AuthUnderTest.password)"}"#,
+                token: member.accessToken)
+            let confirmation = try await auth.token(to: moved, sink)
+            #expect(try await auth.ask("POST", "/api/auth/email/verify", #"{"token":"\#(confirmation)"}"#).status == 204)
+            let answer = try await reset(auth, old)
+            #expect((answer.status, answer.errorParam) == (400, "token"))
+            #expect(try await auth.ask("POST", "/api/auth/login", AuthUnderTest.credentials(moved)).status == 200)
+        }
+    }
+
+    @Test func `fifty uses of a link at once change the password once`() async throws {
+        try await MailUnderTest.with { auth, sink in
+            let member = try await auth.register()
+            _ = try await forgot(auth, member.email)
+            let token = try await auth.token(to: member.email, sink, page: "/reset")
+            let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                for index in 0..<50 { group.addTask { try await reset(auth, token, "another long password \(index)").status } }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(statuses.count { $0 == 204 } == 1)
+            #expect(statuses.allSatisfy { [204, 400, 503].contains($0) }, "503: more passwords than the queue holds")
+            var works = 0
+            for index in 0..<50 {
+                auth.clock.advance(.seconds(600))
+                let login = AuthUnderTest.credentials(member.email, "another long password \(index)")
+                if try await auth.ask("POST", "/api/auth/login", login).status == 200 { works += 1 }
+            }
+            #expect(works == 1)
+        }
+    }
+
     @Test func `an unknown address gets the same answer and no mail`() async throws {
         try await MailUnderTest.with { auth, sink in
             let member = try await auth.register()
