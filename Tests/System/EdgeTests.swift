@@ -222,11 +222,14 @@ extension SystemTests {
             }
         }
 
-        @Test func `no log holds a query or userinfo, also not of a request that fails at the edge`() async throws {
+        @Test func `no log holds a query, userinfo or a token in a path, also not of a request that fails at the edge`() async throws {
             try await Gateway.run { gateway in
                 let stack = gateway.stack
                 let secret = "never-in-a-log"
                 _ = try await Self.send(#"?token=\#(secret) HTTP/1.1\r\n\r\n"#, to: stack)
+                for token in ["ssk_\(secret)", "eyJ.\(secret)"] {
+                    _ = try await Self.send(#"GET /nothing/\#(token) HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"#, to: stack)
+                }
                 _ = try await Self.send(#"GET http://u:\#(secret)@h/ HTTP/1.1\r\nHost: h\r\n\r\n"#, to: stack)
                 _ = try await Self.send(#"GET /nothing#\#(secret) HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"#, to: stack)
                 _ = try await askWithLargeBody(stack.edge + "/v1/models?token=\(secret)")
