@@ -245,7 +245,7 @@ let package = Package(
         .testTarget(
             name: "SystemTests",
             dependencies: [
-                "Configuration", "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "JSON", "Postgres", "SMTP", "Telemetry",
+                "Configuration", "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "Identity", "JSON", "Postgres", "SMTP", "Telemetry",
                 "TestSupport", "UpstreamClient", "Values",
             ],
             path: "Tests/System", exclude: ["openai_sdk.py", "openai_sdk.txt", "schemathesis.toml", "schemathesis.txt"]),
