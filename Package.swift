@@ -248,7 +248,11 @@ let package = Package(
                 "Configuration", "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "Identity", "JSON", "Postgres", "SMTP", "Telemetry",
                 "TestSupport", "UpstreamClient", "Values",
             ],
-            path: "Tests/System", exclude: ["openai_sdk.py", "openai_sdk.txt", "schemathesis.toml", "schemathesis.txt"]),
+            path: "Tests/System",
+            exclude: [
+                "oauth_clients.py", "oauth_clients.txt", "openai_sdk.py", "openai_sdk.txt", "schemathesis.toml", "schemathesis.txt",
+                "token_verifiers.py",
+            ]),
     ]
 )
 

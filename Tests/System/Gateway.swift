@@ -72,12 +72,14 @@ final class Gateway: @unchecked Sendable {
         var token: String
     }
 
+    static let password = "correct horse battery staple"
+
     /// A new person, with `credits` besides the free plan's ten, once both are there.
     /// - Parameter trace: 32 hexadecimal digits, to follow the registration by.
     func register(credits: Credits = .zero, trace: String? = nil) async throws -> Account {
         let email = "test-\(UUIDv7.make())@example.com"
         let answer = try await post(
-            "/api/auth/register", token: nil, #"{"email":"\#(email)","password":"correct horse battery staple","full_name":"Test"}"#,
+            "/api/auth/register", token: nil, #"{"email":"\#(email)","password":"\#(Self.password)","full_name":"Test"}"#,
             headers: trace.map { [("traceparent", "00-\($0)-00f067aa0ba902b7-01")] } ?? [])
         try expect(answer, 201)
         let json = try JSONObject(answer.body)
