@@ -263,7 +263,6 @@ package struct Router: Sendable {
             "\(exchange.method.rawValue) \(pattern)", kind: .server, context: trace, parent: parent, took: duration,
             attributes: [
                 "http.request.method": .string(exchange.method.rawValue), "http.route": .string(pattern),
-                "url.path": .string(exchange.path),
                 "http.response.status_code": .integer(exchange.status), "network.peer.address": .string(exchange.peerAddress),
             ], failure: exchange.status >= 500 ? "status \(exchange.status)" : nil)
     }

@@ -251,18 +251,20 @@ struct RuntimeTests {
         }
     }
 
-    @Test func `spans reach the collector that is configured`() async throws {
+    @Test func `spans reach the collector that is configured, without the path of a request`() async throws {
         let collected = Promise<String>(on: loop)
         let collector = ScriptedServer { peer in
             collected.succeed(peer.request() ?? "")
             peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         }
         let probe = try ProbeProcess(["LOOPS": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:\(collector.port)/"])
-        _ = try await get(try probe.port(), "/loop")
+        let port = try probe.port()
+        for path in ["/loop", "/ssk_in-the-place-of-an-id"] { _ = try await get(port, path) }
         probe.signal(SIGTERM)
         #expect(try probe.end().status == 0)
         let request = try await Task(executorPreference: loop) { try await collected.value(within: .seconds(10), elseReturn: "") }.value
         #expect(request.contains(#""name":"GET /loop","kind":2"#))
+        #expect(request.contains(#""name":"GET (none)","kind":2"#) && !request.contains("ssk_"))
         #expect(request.hasPrefix("POST /v1/traces HTTP/1.1") && request.contains(#""service.name","value":{"stringValue":"probe"}"#))
     }
 
