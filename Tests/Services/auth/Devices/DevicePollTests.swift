@@ -229,6 +229,23 @@ import Values
         }
     }
 
+    @Test func `T63, T64: a code of one replica is approved at another, and redeemed at a third that started later`() async throws {
+        try await AuthUnderTest.with { first in
+            let (member, codes) = (try await first.register(), try await first.requestDeviceCode())
+            try await AuthUnderTest.with { second in
+                #expect(try await second.poll(codes.deviceCode).oauthError == "authorization_pending")
+                let decided = try await second.decide(codes.userCode, "approve", member)
+                #expect(decided.status == 200)
+            }
+            try await AuthUnderTest.with { third in
+                let tokens = try await third.poll(codes.deviceCode)
+                #expect(tokens.status == 200)
+                #expect(try await first.poll(codes.deviceCode).oauthError == "invalid_grant")
+                #expect(try await first.ask("GET", "/api/auth/me", token: tokens.string("access_token")).status == 200)
+            }
+        }
+    }
+
     @Test func `T66: the database has no usable code`() async throws {
         try await AuthUnderTest.with { auth in
             let codes = try await auth.requestDeviceCode()
