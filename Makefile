@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SWIFT_SOURCES := Package.swift Services Shared Tests
 
-.PHONY: help run up down build test test-long fuzz check format bench bench-bodies bench-ledger bench-outbox bench-faults soak-ledger clean
+.PHONY: help run up down build test test-long fuzz check format bench bench-auth bench-bodies bench-ledger bench-outbox bench-faults soak-ledger clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is"; sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 18
@@ -42,6 +42,10 @@ format: ## formats the Swift sources
 bench: ## the proxy next to nginx, as a table of ratios
 	@bash deploy/local/packages.sh bench
 	@bash Tests/Benchmarks/proxy.sh
+
+bench-auth: ## sign-ins under attack, checks of credentials, revocation; about ten minutes (BENCH_PARTS=, BENCH_GUESS_SECONDS=)
+	@bash deploy/local/packages.sh bench
+	@bash Tests/Benchmarks/auth.sh
 
 bench-bodies: ## hostile bodies next to a plain one: how long each stops the other connections of a loop
 	@bash deploy/local/packages.sh bench

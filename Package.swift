@@ -123,10 +123,11 @@ let package = Package(
         .executableTarget(
             name: "Bench",
             dependencies: [
-                "AMQP", "Contracts", "EventLoop", "HTTPClient", "HTTPWire", "JSON", "Outbox", "Postgres", "Telemetry", "UpstreamClient",
-                "Values",
+                "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Outbox", "Postgres",
+                "Telemetry", "UpstreamClient", "Values",
             ],
-            path: "Tests/Benchmarks", exclude: ["bodies.sh", "faults.sh", "ledger.sh", "outbox.sh", "proxy.sh", "stack.sh", "StoreLoad"]),
+            path: "Tests/Benchmarks",
+            exclude: ["auth.sh", "bodies.sh", "faults.sh", "ledger.sh", "outbox.sh", "proxy.sh", "stack.sh", "StoreLoad"]),
         .executableTarget(
             name: "LedgerStoreLoad",
             dependencies: ["Contracts", "EventLoop", "JSON", "LedgerCore", "Postgres", "Telemetry", "Values"],
@@ -236,6 +237,7 @@ let package = Package(
                 "Telemetry", "TestSupport", "Values",
             ],
             path: "Tests/Services/billing"),
+        .testTarget(name: "BenchTests", dependencies: ["Bench"], path: "Tests/BenchTests"),
         .testTarget(
             name: "SoakTests", dependencies: ["Contracts", "EventLoop", "LedgerCore", "Soak", "TestSupport", "Values"],
             path: "Tests/SoakTests"),

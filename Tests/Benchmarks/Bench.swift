@@ -3,16 +3,18 @@ import Foundation
 
 /// Measures the proxy next to nginx, and the ledger next to pgbench, in one run, as ratios.
 /// Measures the outbox alone, in rows a second. Measures the whole gateway before, during and after
-/// faults. Measures how long large bodies stop the other connections of a loop.
+/// faults. Measures how long large bodies stop the other connections of a loop. Measures auth, and the
+/// check of credentials.
 ///
 ///     bench proxy STACK_JSON     the stack must run; its first llm-proxy is measured, nginx is started here
 ///     bench ledger STACK_JSON    the same stack's ledger, its database path, and pgbench on the same Postgres
 ///     bench outbox STACK_JSON    the stack's Postgres and RabbitMQ, and a relay started here
 ///     bench bodies STACK_JSON    the stack's first llm-proxy, with plain and hostile bodies of 15 MiB
 ///     bench faults STACK_JSON    the whole stack with two ledgers, while its parts fail
+///     bench auth STACK_JSON      the stack's auth under attack and under load, and both llm-proxy
 ///
-/// `make bench`, `make bench-bodies`, `make bench-ledger`, `make bench-outbox` and `make
-/// bench-faults` run it. Comparisons alternate between the two sides, and the printed figures are
+/// `make bench`, `make bench-bodies`, `make bench-ledger`, `make bench-outbox`, `make bench-faults` and
+/// `make bench-auth` run it. Comparisons alternate between the two sides, and the printed figures are
 /// medians.
 @main
 struct Bench {
@@ -20,9 +22,9 @@ struct Bench {
         let arguments = CommandLine.arguments.dropFirst()
         guard
             arguments.count == 2, let subject = arguments.first, let path = arguments.last,
-            ["proxy", "bodies", "ledger", "outbox", "faults"].contains(subject)
+            ["proxy", "bodies", "ledger", "outbox", "faults", "auth"].contains(subject)
         else {
-            print("usage: bench proxy|bodies|ledger|outbox|faults STACK_JSON")
+            print("usage: bench proxy|bodies|ledger|outbox|faults|auth STACK_JSON")
             exit(64)
         }
         signal(SIGPIPE, SIG_IGN)
@@ -33,6 +35,7 @@ struct Bench {
                 case "proxy": try await ProxyBench(stack: stack, loop: loop).run()
                 case "bodies": try await BodyBench(stack: stack, loop: loop).run()
                 case "ledger": try await LedgerBench(stack: stack, loop: loop).run()
+                case "auth": try await AuthBench(stack: stack, loop: loop).run()
                 case "faults": try await FaultBench(stack: stack, loop: loop).run()
                 default: try await OutboxBench(stack: stack, loop: loop).run()
                 }

@@ -3,6 +3,7 @@ import Foundation
 
 /// One run of wrk: what it prints, and what the measured process used meanwhile.
 struct WrkRun {
+    private var requests = 0.0
     var perSecond = 0.0
     var p50 = 0.0
     var p99 = 0.0
@@ -17,25 +18,35 @@ struct WrkRun {
         wrk.headers["content-type"] = "application/json"
         wrk.headers["authorization"] = "Bearer \(key)"
         wrk.body = [[\(body)]]
-        done = function(summary, latency)
-          io.write(string.format("RESULT %d %d %f %f %d\\n", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
-            summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
-        end
+        \(Self.report)
         """.write(to: script, atomically: true, encoding: .utf8)
         let before = try ProcessStats(pid: side.pid)
         let output = try execute(
             "/usr/bin/wrk",
             ["-t1", "-c\(connections)", "-d\(seconds)s", "-s", script.path(percentEncoded: false), side.url + "/v1/chat/completions"])
         let after = try ProcessStats(pid: side.pid)
-        guard let line = output.split(separator: "\n").first(where: { $0.hasPrefix("RESULT ") }) else {
-            throw BenchError(description: "wrk: \(output.suffix(500))")
-        }
-        let numbers = line.split(separator: " ").dropFirst().compactMap { Double($0) }
+        self = try WrkRun(reading: output)
+        cpuMicroseconds = Double((after.cpu - before.cpu).nanoseconds) / 1e3 / max(1, requests)
+    }
+
+    /// The end of a script: it prints the line that ``init(reading:)`` reads.
+    static let report = #"""
+        done = function(summary, latency)
+          io.write(string.format("RESULT %d %d %f %f %d\n", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+            summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
+        end
+        """#
+
+    /// Reads the output of wrk, without the CPU time of the measured process.
+    init(reading output: String) throws {
+        let line = output.split(separator: "\n").first { $0.hasPrefix("RESULT ") }
+        let numbers = line?.split(separator: " ").dropFirst().compactMap { Double($0) } ?? []
+        guard numbers.count == 5 else { throw BenchError(description: "wrk: \(output.suffix(500))") }
+        requests = numbers[0]
         perSecond = numbers[0] / (numbers[1] / 1e6)
         p50 = numbers[2] / 1e3
         p99 = numbers[3] / 1e3
         failed = Int(numbers[4])
-        cpuMicroseconds = Double((after.cpu - before.cpu).nanoseconds) / 1e3 / max(1, numbers[0])
     }
 }
 
