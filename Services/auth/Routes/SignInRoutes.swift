@@ -1,3 +1,4 @@
+import EventLoop
 import HTTP
 import HTTPWire
 import Identity
@@ -26,8 +27,19 @@ extension Routes {
         switch try await accounts.register(registration, as: order, client: ClientInfo(request)) {
         case .registered(let grant): return grant
         case .emailTaken: throw Problem.emailTaken
-        case .throttled(let wait): throw Problem.rateLimited("Too many registrations; retry later.", retryAfter: wait)
+        case .throttled(let wait):
+            try await Self.slowDown()
+            throw Problem.rateLimited("Too many registrations; retry later.", retryAfter: wait)
         }
+    }
+
+    /// The wait before a registration is refused. Without it, a client with 64 connections keeps the loop
+    /// busy with refusals, and each sign-in waits behind them several times.
+    static let refusalDelay: Duration = .milliseconds(100)
+
+    private static func slowDown() async throws {
+        guard let loop = EventLoop.current else { preconditionFailure("requests are handled on a loop") }
+        try await loop.sleep(for: refusalDelay)
     }
 
     /// {email, password} → 200 with tokens.

@@ -1,4 +1,5 @@
 import Crypto
+import EventLoop
 import TestSupport
 import Testing
 import Values
@@ -29,6 +30,17 @@ import Values
             auth.clock.advance(.seconds(10))
             #expect(try await register(auth, from: "192.0.2.1").status == 201)
             #expect(try await register(auth, from: "192.0.2.1").status == 429)
+        }
+    }
+
+    @Test func `a refused registration waits for its answer`() async throws {
+        try await AuthUnderTest.with(variables: Self.limits) { auth in
+            for _ in 0..<3 { _ = try await register(auth, from: "192.0.2.1") }
+            let begun = MonotonicInstant.current()
+            let refused = try await register(auth, from: "192.0.2.1")
+            let took = MonotonicInstant.current() - begun
+            #expect(refused.status == 429)
+            #expect(took >= Routes.refusalDelay)
         }
     }
 
