@@ -15,7 +15,7 @@ extension Sessions {
     /// Returns the session of a refresh token, so that it can be ended; nil for any other text.
     func session(of text: String) async throws -> SessionID? {
         guard let token = RefreshToken(text) else { return nil }
-        let found = try await pool.transaction { try await $0.first(LockSession(id: token.sessionID)) }
+        let found = try await pool.withConnection { try await $0.first(FindSession(id: token.sessionID)) }
         guard let found, issuer.isAuthentic(token, for: found.session) else { return nil }
         return found.session.id
     }
