@@ -20,12 +20,13 @@ struct ServiceClient: Sendable {
 
     struct Answer: Sendable {
         var status: Int
-        /// The value of `retry-after`, in seconds.
-        var retryAfter: Int?
+        var headers: HeaderBlock
         var body: [UInt8]
         var sentAt: MonotonicInstant
         var answeredAt: MonotonicInstant
 
+        /// The value of `retry-after`, in seconds.
+        var retryAfter: Int? { headers.string(for: "retry-after").flatMap { Int($0) } }
         var milliseconds: Double { (answeredAt - sentAt).milliseconds }
     }
 
@@ -33,18 +34,20 @@ struct ServiceClient: Sendable {
     /// - Parameters:
     ///   - token: an access token or an API key.
     ///   - network: the address of the client; nil for this machine.
+    ///   - extra: further headers. The body is JSON if they have no type.
     func send(
-        _ method: StaticString, _ path: String, _ body: String = "", token: String? = nil, from network: String? = nil
+        _ method: StaticString, _ path: String, _ body: String = "", token: String? = nil, from network: String? = nil,
+        with extra: HeaderBlock = [:]
     ) async throws -> Answer {
-        var headers: HeaderBlock = ["content-type": "application/json"]
+        var headers = extra
+        if !headers.contains("content-type") { headers.add("content-type", "application/json") }
         if let token { headers.add("authorization", "Bearer " + token) }
         if let network { headers.add("x-forwarded-for", network) }
         let sentAt = MonotonicInstant.current()
         let answer = try await pool.send(method: method, target: Array(path.utf8), headers: headers, body: Array(body.utf8))
         let bytes = try await answer.collect(upTo: 1 << 20)
         return Answer(
-            status: answer.status, retryAfter: answer.headers.string(for: "retry-after").flatMap { Int($0) }, body: bytes,
-            sentAt: sentAt, answeredAt: .current())
+            status: answer.status, headers: answer.headers, body: bytes, sentAt: sentAt, answeredAt: .current())
     }
 
     /// Sends one request that must succeed.
@@ -79,8 +82,10 @@ struct ServiceClient: Sendable {
         }
     }
 
-    func login(_ email: String, _ password: String = AuthUser.password, from network: String) async throws -> Answer {
-        try await send("POST", "/api/auth/login", AuthUser.credentials(email, password), from: network)
+    func login(
+        _ email: String, _ password: String = AuthUser.password, from network: String, with extra: HeaderBlock = [:]
+    ) async throws -> Answer {
+        try await send("POST", "/api/auth/login", AuthUser.credentials(email, password), from: network, with: extra)
     }
 
     /// Returns the access token of a new session.
