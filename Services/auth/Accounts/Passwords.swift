@@ -15,7 +15,7 @@ final class Passwords: Sendable {
     private let hashing: PasswordHashing
     private let masterKeys: MasterKeyRing
     /// Checked when there is no such user, so that an unknown address costs what a known one does.
-    private let dummyHash: String
+    private let nobody: (userID: UserID, sealed: [UInt8])
     private let computed: Counter
 
     init(
@@ -27,8 +27,9 @@ final class Passwords: Sendable {
         computed = metrics.counter("auth_password_hashes_total", help: "Argon2id computations, for known and unknown users alike")
         pool = BlockingPool(name: "argon2", threads: threads, queueMax: queueMax)
         registrationPool = BlockingPool(name: "argon2-new", threads: 1, queueMax: queueMax / 2)
-        guard let dummyHash = hashing.hash(randomBytes(16)) else { preconditionFailure("not enough memory for one password hash") }
-        self.dummyHash = dummyHash
+        guard let hash = hashing.hash(randomBytes(16)) else { preconditionFailure("not enough memory for one password hash") }
+        let id = UserID.make()
+        nobody = (id, masterKeys.seal(Array(hash.utf8), as: Self.context(id)))
     }
 
     /// Argon2id computations so far.
@@ -62,15 +63,10 @@ final class Passwords: Sendable {
 
     /// - Parameter stored: nil for an address without an account: the result is `wrong`, after the same work.
     func check(_ password: String, against stored: (userID: UserID, sealed: [UInt8])?) async throws -> Verdict {
-        let hash: String?
-        if let stored {
-            hash = String(decoding: try masterKeys.open(stored.sealed, as: Self.context(stored.userID)), as: UTF8.self)
-        } else {
-            hash = nil
-        }
-        let candidate = hash ?? dummyHash
-        let isRight = try await compute(on: pool) { [hashing] in hashing.verify(Array(password.utf8), against: candidate) }
-        guard isRight, let hash else { return .wrong }
+        let (userID, sealed) = stored ?? nobody
+        let hash = String(decoding: try masterKeys.open(sealed, as: Self.context(userID)), as: UTF8.self)
+        let isRight = try await compute(on: pool) { [hashing] in hashing.verify(Array(password.utf8), against: hash) }
+        guard isRight, stored != nil else { return .wrong }
         return .right(needsRehash: hashing.needsRehash(hash))
     }
 

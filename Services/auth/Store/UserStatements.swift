@@ -102,22 +102,25 @@ struct ShareUser: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> User { try row.nextUser() }
 }
 
-/// Reads the account of an address, in one row that is there whether or not there is an account.
+/// Reads the account of an address, in one row that is there whether or not there is an account. Without
+/// one it looks for the password and the sessions of nobody, so that both take the same time.
 struct FindLogin: Statement {
+    private static let user = "COALESCE(users.id, '00000000-0000-0000-0000-000000000000')"
+
     static let sql = """
         SELECT COALESCE(
                 account.failures, 0) AS account_failures,
             EXISTS (
                 SELECT
                 FROM session
-                WHERE session.user_id = users.id AND session.network = $3 AND session.revoked_at IS NULL
+                WHERE session.user_id = \(user) AND session.network = $3 AND session.revoked_at IS NULL
                     AND session.idle_expires_at > $4
             ) AS is_known,
             credential.sealed,
             \(User.columns)
         FROM (VALUES ($1::text, $2::bytea)) AS asked (email, digest)
         LEFT JOIN users ON users.email = asked.email
-        LEFT JOIN password_credential AS credential ON credential.user_id = users.id
+        LEFT JOIN password_credential AS credential ON credential.user_id = \(user)
         LEFT JOIN sign_in_attempt AS account
             ON account.email_sha256 = asked.digest AND account.place = '' AND account.last_at > $4::timestamptz - interval '1 hour'
         """
