@@ -1,5 +1,6 @@
 import Crypto
 import EventLoop
+import Jobs
 import Synchronization
 import Telemetry
 import Values
@@ -95,4 +96,11 @@ final class Passwords: Sendable {
     }
 
     private static func context(_ user: UserID) -> String { "password/\(user)" }
+}
+
+/// A password hash that no key of the ring has sealed. No retry makes it usable.
+struct PasswordUnusable: JobEndingError, CustomStringConvertible {
+    let userID: UserID
+    let cause: MasterKey.Failure
+    var description: String { "the password hash of user \(userID) does not open with MASTER_KEY: \(cause)" }
 }

@@ -14,7 +14,7 @@ extension Mailer {
         let template = MailTemplate.requested(request.mail)
         guard let user = try await transaction.first(FindUser(id: request.userID)), template.concerns(user),
             let recipient = EmailAddress(user.email),
-            try await transaction.execute(NoteMail(template: template, userID: user.id, now: now)) == 1
+            try await transaction.execute(NoteMail(template: template, userID: user.id, now: now, notSince: now - Self.pause)) == 1
         else { return }
         try await transaction.execute(InsertMail(template: template, userID: user.id, recipient: recipient, now: now))
     }

@@ -24,8 +24,7 @@ struct InsertMail: Statement {
     }
 }
 
-/// Notes when a user got a mail of a template last. Changes no row if ``Mailer/pause`` has not passed
-/// since then.
+/// Notes when a user got a mail of a template last. Changes no row if that was after `notSince`.
 struct NoteMail: Statement {
     static let sql = """
         INSERT INTO last_mail (user_id, template, accepted_at)
@@ -37,12 +36,13 @@ struct NoteMail: Statement {
     var template: MailTemplate
     var userID: UserID
     var now: Instant
+    var notSince: Instant
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(userID)
         parameters.append(template.name)
         parameters.append(now)
-        parameters.append(now - Mailer.pause)
+        parameters.append(notSince)
     }
 }
 

@@ -103,7 +103,7 @@ struct ShareUser: Statement {
 }
 
 /// Reads the account of an address, in one row that is there whether or not there is an account. Without
-/// one it looks for the password and the sessions of nobody, so that both take the same time.
+/// one it looks for the password and the sessions of the id zero, so that both take the same time.
 struct FindLogin: Statement {
     private static let user = "COALESCE(users.id, '00000000-0000-0000-0000-000000000000')"
 

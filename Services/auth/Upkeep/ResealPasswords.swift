@@ -1,5 +1,3 @@
-import Crypto
-import Jobs
 import Postgres
 import Values
 
@@ -24,11 +22,4 @@ extension Accounts {
             if resealed < LockForeignPasswords.countMax { return count }
         }
     }
-}
-
-/// A password hash that no key of the ring has sealed. No retry makes it usable.
-struct PasswordUnusable: JobEndingError, CustomStringConvertible {
-    let userID: UserID
-    let cause: MasterKey.Failure
-    var description: String { "the password hash of user \(userID) does not open with MASTER_KEY: \(cause)" }
 }

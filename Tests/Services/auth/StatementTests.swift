@@ -90,8 +90,10 @@ import Values
                 let low = MailTemplate.requested(.lowBalance(balance: Credits(nano: -1), level: Credits(nano: .max)))
                 try await transaction.execute(InsertMail(template: low, userID: nil, recipient: email, now: now))
                 #expect(try await transaction.one(ClaimMails(now: now)).template == low)
-                #expect(try await transaction.execute(NoteMail(template: low, userID: user.id, now: now)) == 1)
-                #expect(try await transaction.execute(NoteMail(template: low, userID: user.id, now: now)) == 0)
+                #expect(
+                    try await transaction.execute(NoteMail(template: low, userID: user.id, now: now, notSince: now + .seconds(-1))) == 1)
+                #expect(
+                    try await transaction.execute(NoteMail(template: low, userID: user.id, now: now, notSince: now + .seconds(-1))) == 0)
                 let link = PutLink(userID: user.id, purpose: .verifyEmail, tokenSHA256: digest, email: email, expiresAt: later)
                 #expect(try await transaction.execute(link) == 1)
                 var older = link
