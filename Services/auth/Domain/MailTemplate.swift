@@ -57,6 +57,11 @@ enum MailTemplate: Hashable, Sendable {
         }
     }
 
+    /// The mail is given up after this. A balance is no news after an hour.
+    var life: Duration {
+        if case .requested = self { .seconds(3_600) } else { .seconds(86_400) }
+    }
+
     /// The purpose of the one-time link in the mail. Nil for a mail without a link.
     var link: OneTimeLink.Purpose? {
         switch self {

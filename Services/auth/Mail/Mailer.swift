@@ -16,9 +16,6 @@ struct Mailer: Sendable {
     let log: Logger
     let clock: @Sendable () -> Instant
 
-    /// A mail is given up after this.
-    static let life: Duration = .seconds(86_400)
-
     /// Sends what is due.
     func run() async throws {
         while true {
@@ -33,9 +30,13 @@ struct Mailer: Sendable {
 
     private func send(_ mail: DueMail) async throws {
         let fields: LogFields = ["mail.id": .describing(mail.id), "template": .string(mail.templateName)]
-        guard mail.createdAt + Self.life > clock() else {
+        guard mail.createdAt + (mail.template?.life ?? MailTemplate.verifyEmail.life) > clock() else {
             metrics.expired.add()
-            log.error("mail failed: no attempt succeeded within a day", fields)
+            log.error("mail failed: no attempt succeeded in time", fields)
+            // The user got no mail of the template, so the next one need not wait.
+            if case .requested = mail.template, let user = mail.user {
+                _ = try await pool.withConnection { try await $0.execute(ForgetMail(templateName: mail.templateName, userID: user.id)) }
+            }
             return try await delete(mail)
         }
         guard let template = mail.template else {

@@ -46,6 +46,18 @@ struct NoteMail: Statement {
     }
 }
 
+/// Forgets when a user got a mail of a template last.
+struct ForgetMail: Statement {
+    static let sql = "DELETE FROM last_mail WHERE user_id = $1 AND template = $2"
+    var templateName: String
+    var userID: UserID
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(userID)
+        parameters.append(templateName)
+    }
+}
+
 /// A mail that is due, with its user.
 struct DueMail: Sendable {
     var id: MailID

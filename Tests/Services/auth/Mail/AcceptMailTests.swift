@@ -33,6 +33,18 @@ import Values
         }
     }
 
+    @Test func `a balance that could not be mailed within an hour is not mailed, and does not hold up the next one`() async throws {
+        try await MailUnderTest.with { auth, sink in
+            let member = try await auth.verifiedMember(sink)
+            let before = try await auth.mails(to: member.email, sink).count
+            try await auth.accept(Self.low, for: member.id)
+            auth.clock.advance(.seconds(3_600))
+            #expect(try await auth.mails(to: member.email, sink).count == before)
+            try await auth.accept(Self.low, for: member.id)
+            #expect(try await auth.mails(to: member.email, sink).count == before + 1)
+        }
+    }
+
     @Test(arguments: [
         (1_000_000_000, "1 credit."), (1_999_999_999, "1.9999 credits."), (-5_500_000_000, "-5.5 credits."), (-1, "0 credits."),
         (Int64.min, "-9223372036.8547 credits."), (Int64.max, "9223372036.8547 credits."),

@@ -49,7 +49,7 @@ import Values
             _ = try await auth.pool.withConnection { try await $0.execute(InsertNewerMail(userID: member.id, now: auth.clock.now)) }
             #expect(try await auth.mails(to: member.email, sink).count == 1)
             #expect(try await auth.mailCount() == 1)
-            auth.clock.advance(Mailer.life)
+            auth.clock.advance(MailTemplate.verifyEmail.life)
             try await auth.useCases.mailer.run()
             #expect(try await auth.mailCount() == 0)
         }
