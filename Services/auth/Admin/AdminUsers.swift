@@ -13,8 +13,8 @@ struct AdminUsers: Sendable {
     ///   - before: the last user of the page before.
     func list(_ search: String?, before: UserID?, limit: Int) async throws -> [User] {
         try await pool.withConnection { connection in
-            guard let search else { return try await connection.query(NewestUsers(before: before, limit: limit)) }
-            if let id = UserID(search) { return try await connection.query(FindUser(id: id)) }
+            guard let search, !search.isEmpty else { return try await connection.query(NewestUsers(before: before, limit: limit)) }
+            if let id = UserID(search) { return before == nil ? try await connection.query(FindUser(id: id)) : [] }
             return try await connection.query(UsersByEmail(beginning: search.lowercased(), before: before, limit: limit))
         }
     }

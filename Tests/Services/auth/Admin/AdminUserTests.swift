@@ -27,6 +27,8 @@ import Values
             #expect(found == ids.reversed())
             let one = try await auth.ask("GET", "/api/admin/users?q=\(ids[0])", token: admin.accessToken)
             #expect(try one.json().array("data").count == 1)
+            let last = try await auth.ask("GET", "/api/admin/users?q=\(ids[0])&limit=1&cursor=\(ids[0])", token: admin.accessToken)
+            #expect(try last.json().array("data").isEmpty)
             for query in ["limit=0", "limit=101", "cursor=x", "q=%00"] {
                 let answer = try await auth.ask("GET", "/api/admin/users?\(query)", token: admin.accessToken)
                 #expect((answer.status, answer.errorCode) == (400, "invalid_request"), "\(query)")
