@@ -1,4 +1,3 @@
-import Crypto
 import Postgres
 import Telemetry
 import Values
@@ -27,10 +26,9 @@ struct Accounts: Sendable {
     static let browserOrder = Issuer.SessionOrder(clientID: "browser", hasCookie: true)
 
     /// Makes the cookie by which a browser is known that signed in to an account.
-    func browserCookie(for email: String, _ client: ClientInfo) -> BrowserCookie {
-        let digest = sha256(email).bytes
-        let known = client.browser.flatMap { $0.isGenuine(for: digest, keys: browserKeys) ? $0.id : nil }
-        return .make(id: known, for: digest, keys: browserKeys)
+    func browserCookie(for user: User, _ client: ClientInfo) -> BrowserCookie {
+        let known = client.browser.flatMap { $0.isGenuine(for: user, keys: browserKeys) ? $0.id : nil }
+        return .make(id: known, for: user, keys: browserKeys)
     }
 
     /// Deletes attempts to sign in that no longer count.

@@ -15,8 +15,9 @@ extension Accounts {
     /// Replaces the password of a signed-in user who knows the old one.
     ///
     /// All access tokens from before are refused, and all other sessions end. The keys stay.
+    /// - Parameter isBrowser: true if the cookie of the session names the caller. It is replaced.
     func changePassword(
-        _ old: String, to new: String, of user: UserID, from session: SessionID, client: ClientInfo
+        _ old: String, to new: String, of user: UserID, from session: SessionID, isBrowser: Bool, client: ClientInfo
     ) async throws -> PasswordChangeOutcome {
         guard let owner = try await pool.withConnection({ try await $0.first(FindUser(id: user)) }) else { return .sessionEnded }
         guard let email = EmailAddress(owner.email) else { return .sessionEnded }
@@ -33,13 +34,14 @@ extension Accounts {
                 let changed = try await revocations.put(locked, now: now, in: transaction)
                 let next = row.session.rotated(now: now)
                 let grant = issuer.grant(changed, next, now: now)
-                guard case .success = grant else { return grant }
+                guard case .success(let granted) = grant else { return grant }
+                let renewed = isBrowser ? try await issuer.renewCookie(granted, in: transaction) : granted
                 try await revocations.endSessions(of: user, except: session, now: now, in: transaction)
                 try await transaction.commit(
                     PutPassword(userID: user, sealed: sealed, now: now), RotateSession(session: next),
                     attempt.forgotten, InsertMail(template: .passwordChanged, userID: user, recipient: email, now: now),
                     AuditRecord(event: .passwordChanged, userID: user, subject: session.description, client: client, now: now))
-                return grant
+                return .success(renewed)
             }
             switch outcome {
             case .success(let grant): return .changed(grant)

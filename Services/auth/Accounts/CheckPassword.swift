@@ -30,7 +30,7 @@ extension Accounts {
         let now = clock()
         let email = EmailAddress(text)
         let digest = sha256(email?.text ?? text).bytes
-        let browser = client.browser.flatMap { $0.isGenuine(for: digest, keys: browserKeys) ? $0 : nil }
+        let browser = try await knownBrowser(client, email)
         let attempt = Attempt(
             digest: digest, place: browser.map { "browser \($0.id)" } ?? client.network ?? "unknown", isKnown: browser != nil)
         // A known browser is a place of its own, so that others in its network do not keep its owner out.
@@ -55,6 +55,14 @@ extension Accounts {
                 AuditRecord(event: .login, succeeded: false, userID: found.known?.user.id, client: client, now: now))
         }
         return .wrong
+    }
+
+    /// Returns the browser's cookie if it was made for the account, and no password was changed since.
+    private func knownBrowser(_ client: ClientInfo, _ email: EmailAddress?) async throws -> BrowserCookie? {
+        guard let cookie = client.browser, let email,
+            let user = try await pool.withConnection({ try await $0.first(FindUserByEmail(email: email)) })
+        else { return nil }
+        return cookie.isGenuine(for: user, keys: browserKeys) ? cookie : nil
     }
 
     private struct Wait: Error { let duration: Duration }

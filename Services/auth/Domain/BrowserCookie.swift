@@ -4,7 +4,8 @@ import Crypto
 /// `ssb_<id:22>_<signature:43>`. It replaces no password. It makes the browser a place of its own for
 /// ``SignInThrottle``.
 ///
-/// The signature is HMAC-SHA-256 over the id and the address of the account, so nothing is stored.
+/// The signature is HMAC-SHA-256 over the id, the user and the version of the user's tokens, so nothing is
+/// stored, and a change of the password ends all cookies from before.
 struct BrowserCookie: Sendable, Equatable {
     /// The name of the cookie.
     static let name = "browser"
@@ -33,16 +34,15 @@ struct BrowserCookie: Sendable, Equatable {
     /// Makes the cookie of a browser for an account.
     /// - Parameters:
     ///   - id: the id of a cookie that the browser has; nil for a new one.
-    ///   - account: SHA-256 of the email address.
-    static func make(id: String?, for account: [UInt8], keys: BrowserCookieKeys) -> BrowserCookie {
+    static func make(id: String?, for user: User, keys: BrowserCookieKeys) -> BrowserCookie {
         let id = id ?? Base62.random(22)
-        return BrowserCookie(id: id, signature: keys.sign(id, account))
+        return BrowserCookie(id: id, signature: keys.sign(id, user))
     }
 
     var text: String { "\(Self.prefix)\(id)_\(Base64.url.encode(signature))" }
 
     /// True if the cookie was made for this account.
-    func isGenuine(for account: [UInt8], keys: BrowserCookieKeys) -> Bool { keys.matches(signature, id, account) }
+    func isGenuine(for user: User, keys: BrowserCookieKeys) -> Bool { keys.matches(signature, id, user) }
 }
 
 /// The keys of browser cookies, made from the master keys.
@@ -52,13 +52,13 @@ struct BrowserCookieKeys: Sendable {
 
     init(_ masterKeys: MasterKeyRing) { keys = masterKeys.keys.map { $0.key.derived(for: "browser cookie v1") } }
 
-    fileprivate func sign(_ id: String, _ account: [UInt8]) -> [UInt8] { Self.signature(keys[0], id, account) }
+    fileprivate func sign(_ id: String, _ user: User) -> [UInt8] { Self.signature(keys[0], id, user) }
 
-    fileprivate func matches(_ signature: [UInt8], _ id: String, _ account: [UInt8]) -> Bool {
-        keys.contains { constantTimeEqual(Self.signature($0, id, account), signature) }
+    fileprivate func matches(_ signature: [UInt8], _ id: String, _ user: User) -> Bool {
+        keys.contains { constantTimeEqual(Self.signature($0, id, user), signature) }
     }
 
-    private static func signature(_ key: [UInt8], _ id: String, _ account: [UInt8]) -> [UInt8] {
-        hmacSHA256(key: key, Array(id.utf8) + account)
+    private static func signature(_ key: [UInt8], _ id: String, _ user: User) -> [UInt8] {
+        hmacSHA256(key: key, Array("\(id)/\(user.id)/\(user.tokenVersion)".utf8))
     }
 }

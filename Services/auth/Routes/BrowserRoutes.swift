@@ -30,21 +30,32 @@ extension Routes {
             try authenticator.checkOrigin(request.headers)
             let form = try Query(request.body)
             let next = Self.localPath(try form.optionalString("next"))
-            return signedIn(try await grant(form), ClientInfo(request), next: next)
+            let granted = try await grant(form)
+            try await endFormerSession(request)
+            var headers = cookies(of: granted, ClientInfo(request))
+            headers.add("location", next)
+            return Response(status: 303, headers: headers)
         } catch let problem as Problem {
             return PlainPage.tell(failure, problem)
         }
     }
 
-    private func signedIn(_ grant: Issuer.Grant, _ client: ClientInfo, next: String) -> Response {
+    /// Ends the session whose cookie is replaced, so that no session is left without a way to sign out.
+    private func endFormerSession(_ request: Request) async throws {
+        guard authenticator.isByCookie(request.headers),
+            let former = try? await authenticator.principal(request.headers, cookie: .accepted).sessionID
+        else { return }
+        try await sessions.signOut(former, client: ClientInfo(request))
+    }
+
+    /// Returns the headers that give a browser its cookies.
+    func cookies(of grant: Issuer.Grant, _ client: ClientInfo) -> HeaderBlock {
+        guard let cookie = grant.cookie else { preconditionFailure("the session of a browser has a cookie") }
         var headers = Self.noStore
-        headers.add("location", next)
-        guard let cookie = grant.cookie else { preconditionFailure("a browser's session begins with a cookie") }
         headers.add("set-cookie", sessionCookie.setting(cookie, life: Session.absoluteLife))
-        headers.add(
-            "set-cookie",
-            browserCookie.setting(accounts.browserCookie(for: grant.user.email, client).text, life: BrowserCookie.life))
-        return Response(status: 303, headers: headers)
+        let browser = accounts.browserCookie(for: grant.user, client)
+        headers.add("set-cookie", browserCookie.setting(browser.text, life: BrowserCookie.life))
+        return headers
     }
 
     var sessionCookie: CookieAttributes { CookieAttributes(name: authenticator.cookieName, isSecure: isSecure) }

@@ -30,8 +30,8 @@ extension Routes {
         return .noContent
     }
 
-    /// {current_password, new_password} → 200 with new tokens of the session, or 204 if a cookie names
-    /// the caller. All other sessions end.
+    /// {current_password, new_password} → 200 with new tokens of the session, or 204 with new cookies if
+    /// a cookie names the caller. All other sessions end.
     func changePassword(_ request: Request, caller: Principal) async throws -> Response {
         guard let session = caller.sessionID else { throw Problem.sessionRequired }
         let body = try request.json()
@@ -43,8 +43,11 @@ extension Routes {
         if let refusal = PasswordPolicy.refusal(of: new, for: email) {
             throw Problem.invalidRequest("`new_password`: \(refusal.message)", param: "new_password")
         }
-        switch try await accounts.changePassword(old, to: new, of: caller.userID, from: session, client: ClientInfo(request)) {
-        case .changed(let grant): return caller.csrf == nil ? Self.answer(200, try accounts.issuer.sign(grant)) : .noContent
+        let (client, isBrowser) = (ClientInfo(request), caller.csrf != nil)
+        switch try await accounts.changePassword(old, to: new, of: caller.userID, from: session, isBrowser: isBrowser, client: client) {
+        case .changed(let grant):
+            return isBrowser
+                ? Response(status: 204, headers: cookies(of: grant, client)) : Self.answer(200, try accounts.issuer.sign(grant))
         case .wrongPassword: throw Self.wrongPassword
         case .throttled(let wait): throw Problem.rateLimited("Too many failed attempts.", retryAfter: wait)
         case .deactivated: throw Problem.userDeactivated

@@ -77,28 +77,25 @@ extension Routes {
     /// Ends the session of the access token, which may have expired, of the cookie, or of
     /// {refresh_token}. Answers 204 also if the session has ended before.
     func logout(_ request: Request, caller: Result<Principal, Problem>) async throws -> Response {
-        try await endSession(of: request, caller)
-        var response = Response.noContent
-        if authenticator.isByCookie(request.headers) { response.headers.add("set-cookie", sessionCookie.removal) }
-        return response
-    }
-
-    private func endSession(of request: Request, _ caller: Result<Principal, Problem>) async throws {
         let body = request.body.isEmpty ? nil : try request.json()
         if let token = try body?.optionalString("refresh_token") {
-            guard let session = try await sessions.session(of: token) else { return }
-            return try await sessions.signOut(session, client: ClientInfo(request))
+            if let session = try await sessions.session(of: token) { try await sessions.signOut(session, client: ClientInfo(request)) }
+            return .noContent
         }
-        let session: SessionID?
+        let isByCookie = authenticator.isByCookie(request.headers)
         switch caller {
-        case .success(let principal): session = principal.sessionID
-        case .failure(let problem) where problem.code == .tokenRevoked: return
+        case .success(let principal):
+            guard let session = principal.sessionID else { throw Problem.sessionRequired }
+            try await sessions.signOut(session, client: ClientInfo(request))
+        case .failure(let problem) where problem.code == .tokenRevoked: break
+        case .failure(let problem) where isByCookie && (problem.code == .invalidAPIKey || problem.code == .tokenExpired): break
         case .failure(let problem):
             guard problem.code == .tokenExpired, let expired = authenticator.expiredSession(request.headers) else { throw problem }
-            session = expired
+            try await sessions.signOut(expired, client: ClientInfo(request))
         }
-        guard let session else { throw Problem.sessionRequired }
-        try await sessions.signOut(session, client: ClientInfo(request))
+        var response = Response.noContent
+        if isByCookie { response.headers.add("set-cookie", sessionCookie.removal) }
+        return response
     }
 
     /// Reads a name of a person or a key: blanks are made single, none is nil.

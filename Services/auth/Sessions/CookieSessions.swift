@@ -14,7 +14,7 @@ struct CookieSessions: Sendable {
         let now = clock()
         guard let digest = SHA256Digest(hexadecimal: question.secretSHA256),
             let found = try await pool.withConnection({ try await $0.first(FindCookieSession(id: question.sessionID)) }),
-            constantTimeEqual(found.cookieSHA256, digest.bytes), now < found.expiresAt
+            constantTimeEqual(found.cookieSHA256, digest.bytes), now < min(found.idleExpiresAt, found.absoluteExpiresAt)
         else { return nil }
         _ = try await pool.withConnection { connection in
             try await connection.execute(
@@ -23,6 +23,7 @@ struct CookieSessions: Sendable {
         return SessionReply.Owner(
             userID: found.user.id, sessionID: question.sessionID, roles: found.user.roles, plan: found.user.plan,
             locale: found.user.preferences.locale,
-            timeZone: found.user.preferences.timeZone, authenticatedAt: found.authenticatedAt, expiresAt: found.expiresAt)
+            timeZone: found.user.preferences.timeZone, authenticatedAt: found.authenticatedAt,
+            expiresAt: min(now + Session.idleLife, found.absoluteExpiresAt))
     }
 }

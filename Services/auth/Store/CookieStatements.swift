@@ -4,7 +4,7 @@ import Values
 /// Finds the session of a browser, unless it was revoked or its user is deactivated.
 struct FindCookieSession: Statement {
     static let sql = """
-        SELECT session.cookie_sha256, session.authenticated_at, least(session.idle_expires_at, session.absolute_expires_at),
+        SELECT session.cookie_sha256, session.authenticated_at, session.idle_expires_at, session.absolute_expires_at,
             \(User.columns)
         FROM session
         JOIN users ON users.id = session.user_id
@@ -14,7 +14,8 @@ struct FindCookieSession: Statement {
     struct Output: Sendable {
         var cookieSHA256: [UInt8]
         var authenticatedAt: Instant
-        var expiresAt: Instant
+        var idleExpiresAt: Instant
+        var absoluteExpiresAt: Instant
         var user: User
     }
     var id: SessionID
@@ -23,8 +24,19 @@ struct FindCookieSession: Statement {
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
         Output(
-            cookieSHA256: try row.next([UInt8].self), authenticatedAt: try row.next(), expiresAt: try row.next(),
-            user: try row.nextUser())
+            cookieSHA256: try row.next([UInt8].self), authenticatedAt: try row.next(), idleExpiresAt: try row.next(),
+            absoluteExpiresAt: try row.next(), user: try row.nextUser())
+    }
+}
+
+struct PutCookie: Statement {
+    static let sql = "UPDATE session SET cookie_sha256 = $2 WHERE id = $1"
+    var session: SessionID
+    var secretSHA256: [UInt8]
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(session)
+        parameters.append(secretSHA256)
     }
 }
 

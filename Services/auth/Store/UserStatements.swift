@@ -102,6 +102,14 @@ struct ShareUser: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> User { try row.nextUser() }
 }
 
+struct FindUserByEmail: Statement {
+    static let sql = "SELECT \(User.columns) FROM users WHERE email = $1"
+    var email: EmailAddress
+
+    func bind(_ parameters: inout Parameters) { parameters.append(email.text) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> User { try row.nextUser() }
+}
+
 /// Reads the account of an address, in one row that is there whether or not there is an account. Without
 /// one it looks for the password and the sessions of the id zero, so that both take the same time.
 struct FindLogin: Statement {

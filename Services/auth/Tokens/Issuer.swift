@@ -32,7 +32,7 @@ struct Issuer: Sendable {
         let user: User
         let session: Session
         fileprivate let claims: AccessTokenClaims
-        /// The text of the browser's cookie. Only a session that begins can have it.
+        /// The text of the browser's new cookie.
         fileprivate(set) var cookie: String?
     }
 
@@ -72,6 +72,16 @@ struct Issuer: Sendable {
             granted.cookie = cookie?.text
             grant = .success(granted)
         }
+        return grant
+    }
+
+    /// Gives the browser of a session that goes on another cookie. The old one is refused from the commit
+    /// on, in every replica that has heard of it.
+    func renewCookie(_ grant: Grant, in transaction: PostgresTransaction) async throws -> Grant {
+        let (cookie, text) = SessionCookie.make(for: grant.session.id)
+        try await transaction.execute(PutCookie(session: grant.session.id, secretSHA256: cookie.secretDigest.bytes))
+        var grant = grant
+        grant.cookie = text
         return grant
     }
 

@@ -93,7 +93,44 @@ import Values
         }
     }
 
-    @Test func `a password change by cookie keeps the cookie and gives no tokens to scripts`() async throws {
+    @Test func `logout removes a cookie whose session has ended before`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            let ended = try await auth.signInByForm(member.email)
+            #expect(try await auth.ask("DELETE", "/api/auth/sessions", token: member.accessToken).status == 204)
+            let forged = SessionCookie.make(for: .make())
+            for cookie in [ended.text, "__Host-session=\(forged.text)"] {
+                let answer = try await auth.ask(
+                    "POST", "/api/auth/logout", headers: [("cookie", cookie), ("origin", AuthUnderTest.publicURL)])
+                #expect(answer.status == 204)
+                #expect(answer.header("set-cookie")?.contains("Max-Age=0") == true)
+            }
+        }
+    }
+
+    @Test func `logout by a refresh token leaves the cookie alone`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            let browser = try await auth.signInByForm(member.email)
+            let answer = try await auth.ask("POST", "/api/auth/logout", #"{"refresh_token":"x"}"#, headers: [("cookie", browser.text)])
+            #expect((answer.status, answer.header("set-cookie")) == (204, nil))
+            #expect(try await auth.ask("GET", "/api/auth/me", headers: [("cookie", browser.text)]).status == 200)
+        }
+    }
+
+    @Test func `a second sign-in of a browser ends its first session`() async throws {
+        try await AuthUnderTest.with { auth in
+            let (member, other) = (try await auth.register(), try await auth.register())
+            let first = try await auth.signInByForm(member.email)
+            let form = ["email": other.email, "password": AuthUnderTest.password]
+            let second = try await auth.submit("/login", form, headers: Self.page + [("cookie", first.text)])
+            #expect(second.status == 303)
+            #expect(try await auth.ask("GET", "/api/auth/me", headers: [("cookie", first.text)]).status == 401)
+            #expect(try await auth.ask("GET", "/api/auth/me", headers: [("cookie", second.cookies)]).status == 200)
+        }
+    }
+
+    @Test func `a password change by cookie replaces the cookies and gives no tokens to scripts`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let cookie = try await auth.signInByForm(member.email)
@@ -101,7 +138,10 @@ import Values
                 "POST", "/api/auth/password/change",
                 #"{"current_password":"\#(AuthUnderTest.password)","new_password":"another long password"}"#, headers: cookie.pageHeaders)
             #expect((answer.status, answer.body) == (204, []))
-            #expect(try await auth.ask("GET", "/api/auth/me", headers: [("cookie", cookie.text)]).status == 200)
+            #expect(try await auth.ask("GET", "/api/auth/me", headers: [("cookie", answer.cookies)]).status == 200)
+            #expect(try await auth.ask("GET", "/api/auth/me", headers: [("cookie", cookie.text)]).status == 401, "a thief may have it")
+            #expect(answer.browserID != nil)
+            #expect(answer.browserID != Self.browserID(cookie.all))
             #expect(try await auth.ask("GET", "/api/auth/me", token: member.accessToken).status == 401)
         }
     }
