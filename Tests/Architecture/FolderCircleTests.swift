@@ -9,7 +9,7 @@ struct FolderCircleTests {
         #expect(FolderArrows(files.map { ($0.path, $0.lines) }).circle == nil)
     }
 
-    @Test func `a circle of two folders is found, and words in comments and texts are none`() {
+    @Test func `a circle of two folders is found, and words in comments and texts make no circle`() {
         let shop = ("Services/x/Shop/Shop.swift", ["struct Shop {", "    var till: Till", "}"])
         let till = ("Services/x/Till/Till.swift", ["// Shop", "struct Till {", #"    let name = "Shop""#, "}"])
         #expect(FolderArrows([shop, till]).circle == nil)
@@ -49,7 +49,7 @@ private struct FolderArrows {
         return name.hasSuffix(".swift") ? String(name.dropLast(6)) : String(name)
     }
 
-    /// The folders of a circle in its order, the first one again at the end. Nil if there is none.
+    /// The folders of a circle in its order, the first one again at the end. Nil without a circle.
     var circle: [String]? {
         var done: Set<String> = []
         var way: [String] = []

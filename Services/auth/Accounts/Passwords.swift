@@ -16,7 +16,7 @@ final class Passwords: Sendable {
     private let hashing: PasswordHashing
     private let masterKeys: MasterKeyRing
     /// Checked when there is no such user, so that an unknown address costs what a known one does.
-    private let nobody: (userID: UserID, sealed: [UInt8])
+    private let decoy: (userID: UserID, sealed: [UInt8])
     private let computed: Counter
 
     init(
@@ -30,7 +30,7 @@ final class Passwords: Sendable {
         registrationPool = BlockingPool(name: "argon2-new", threads: 1, queueMax: queueMax / 2)
         guard let hash = hashing.hash(randomBytes(16)) else { preconditionFailure("not enough memory for one password hash") }
         let id = UserID.make()
-        nobody = (id, masterKeys.seal(Array(hash.utf8), as: Self.context(id)))
+        decoy = (id, masterKeys.seal(Array(hash.utf8), as: Self.context(id)))
     }
 
     /// Argon2id computations so far.
@@ -64,7 +64,7 @@ final class Passwords: Sendable {
 
     /// - Parameter stored: nil for an address without an account: the result is `wrong`, after the same work.
     func check(_ password: String, against stored: (userID: UserID, sealed: [UInt8])?) async throws -> Verdict {
-        let (userID, sealed) = stored ?? nobody
+        let (userID, sealed) = stored ?? decoy
         let hash = String(decoding: try masterKeys.open(sealed, as: Self.context(userID)), as: UTF8.self)
         let isRight = try await compute(on: pool) { [hashing] in hashing.verify(Array(password.utf8), against: hash) }
         guard isRight, stored != nil else { return .wrong }

@@ -32,7 +32,8 @@ enum MailTemplate: Hashable, Sendable {
         return JSONWriter.object(mail.encodeFacts)
     }
 
-    /// Reads a template from its row. Nil if it is none of ours, or lacks a fact.
+    /// Reads a template from its row. Nil if this version does not know the template, or a
+    /// fact is missing.
     init?(name: String, facts: [UInt8]?) {
         if let own = Self.own.first(where: { $0.name == name }) {
             self = own

@@ -189,7 +189,7 @@ import Values
         }
     }
 
-    @Test func `a credential of one kind is none of another`() async throws {
+    @Test func `a credential of one kind is not accepted as another kind`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()
             let key = try await auth.ask("POST", "/api/keys", #"{"name":"k"}"#, token: member.accessToken).string("key")
