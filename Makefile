@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SWIFT_SOURCES := Package.swift Services Shared Tests
 
-.PHONY: help run up down build test test-long fuzz check format bench bench-auth bench-bodies bench-ledger bench-outbox bench-faults soak-ledger clean
+.PHONY: help run up down build test test-long fuzz check format bench bench-auth bench-bodies bench-ledger bench-outbox bench-faults bench-versions soak-ledger clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is"; sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 18
@@ -58,6 +58,10 @@ bench-ledger: ## the ledger, with and without RabbitMQ, next to pgbench on the s
 bench-outbox: ## a backlog of the outbox, in rows a second
 	@bash deploy/local/packages.sh
 	@bash Tests/Benchmarks/outbox.sh
+
+bench-versions: ## the proxy next to the one of another commit (OTHER=COMMIT)
+	@bash deploy/local/packages.sh bench
+	@OTHER=$(OTHER) bash Tests/Benchmarks/versions.sh
 
 bench-faults: ## the gateway under load while its parts fail; about an hour (BENCH_FAULTS=, BENCH_SHARE=)
 	@bash deploy/local/packages.sh bench

@@ -127,7 +127,7 @@ let package = Package(
                 "Telemetry", "UpstreamClient", "Values",
             ],
             path: "Tests/Benchmarks",
-            exclude: ["auth.sh", "bodies.sh", "faults.sh", "ledger.sh", "outbox.sh", "proxy.sh", "stack.sh", "StoreLoad"]),
+            exclude: ["auth.sh", "bodies.sh", "faults.sh", "ledger.sh", "outbox.sh", "proxy.sh", "stack.sh", "StoreLoad", "versions.sh"]),
         .executableTarget(
             name: "LedgerStoreLoad",
             dependencies: ["Contracts", "EventLoop", "JSON", "LedgerCore", "Postgres", "Telemetry", "Values"],

@@ -37,7 +37,7 @@ struct ProxyBench {
     // MARK: Unary
 
     /// About 2 KB, as a short conversation is.
-    private static let unaryBody =
+    static let unaryBody =
         #"{"model":"sim-fast","max_tokens":250,"messages":[{"role":"user","content":"\#(String(repeating: "lorem ipsum ", count: 160))"}]}"#
 
     private func unary(_ sides: [Side], _ account: BenchAccount) async throws {
@@ -83,7 +83,7 @@ struct ProxyBench {
             for _ in 0..<Self.repetitions {
                 for side in sides {
                     results[side.name, default: []].append(
-                        try await load(side, account, model: model).run(
+                        try await Self.load(side, account, model: model, on: loop).run(
                             count, for: .seconds(Self.seconds), measuring: side.pid))
                     try await Backlog(stack).drained(on: loop)
                 }
@@ -110,7 +110,7 @@ struct ProxyBench {
         print("\nRatios, llm-proxy / nginx: \(ratios.joined(separator: "; ")).")
     }
 
-    private func load(_ side: Side, _ account: BenchAccount, model: String) throws -> StreamLoad {
+    static func load(_ side: Side, _ account: BenchAccount, model: String, on loop: EventLoop) throws -> StreamLoad {
         guard let origin = Origin(side.url) else { throw BenchError(description: "address \(side.url)") }
         var headers: HeaderBlock = ["content-type": "application/json"]
         headers.add("authorization", "Bearer " + account.apiKey)

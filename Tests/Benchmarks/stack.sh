@@ -6,15 +6,20 @@ STACK_DIR=$(bash "$tool" folder)/bench
 export STACK_DIR PORT_BASE=${BENCH_PORT_BASE:-18000}
 unset SMTP_URL MAIL_FROM # no mail leaves the machine
 
-# bench SUBJECT [COMPONENTS]: all components where none are named.
+# settings: prints the variables that every service of a benchmark gets.
+settings() {
+    printf '%s\n' "LOOPS=${BENCH_LOOPS:-1}" REGISTER_BURST=1000000 REGISTER_PER_SECOND_TOTAL=1000000 REQUIRE_VERIFIED_EMAIL=off
+}
+
+# bench SUBJECT [COMPONENTS [ARGUMENT...]]: all components where none are named.
 bench() {
     bash "$project/deploy/local/build.sh" -c release
     bash "$tool" delete >/dev/null
     mkdir -p "$STACK_DIR"
-    printf '%s\n' "LOOPS=${BENCH_LOOPS:-1}" REGISTER_BURST=1000000 REGISTER_PER_SECOND_TOTAL=1000000 REQUIRE_VERIFIED_EMAIL=off >"$STACK_DIR/local.env"
+    settings >"$STACK_DIR/local.env"
     trap 'bash "$tool" delete >/dev/null' EXIT
     trap 'exit 130' INT TERM HUP
     STACK_COMPONENTS=${2:-} bash "$tool" up
     cd "$project" || exit
-    .build/release/bench "$1" "$STACK_DIR/stack.json"
+    .build/release/bench "$1" "$STACK_DIR/stack.json" "${@:3}"
 }

@@ -34,32 +34,27 @@ struct AuthBench {
 
     func run() async throws {
         try Machine(stack).describe()
-        let repetitions = try Self.number("BENCH_REPETITIONS", 3)
+        let repetitions = try BenchSetting.number("BENCH_REPETITIONS", 3)
         for part in parts {
             switch part {
             case .flood:
-                try await RegistrationFlood(stack: stack, loop: loop, rounds: try Self.number("BENCH_FLOODS", 5)).run()
+                try await RegistrationFlood(stack: stack, loop: loop, rounds: try BenchSetting.number("BENCH_FLOODS", 5)).run()
             case .guessing:
-                try await Guessing(stack: stack, loop: loop, seconds: try Self.number("BENCH_GUESS_SECONDS", 60)).run()
+                try await Guessing(stack: stack, loop: loop, seconds: try BenchSetting.number("BENCH_GUESS_SECONDS", 60)).run()
             case .rates:
                 try await AuthRates(
-                    stack: stack, loop: loop, limit: .seconds(try Self.number("BENCH_SECONDS", 4)), repetitions: repetitions
+                    stack: stack, loop: loop, limit: .seconds(try BenchSetting.number("BENCH_SECONDS", 4)), repetitions: repetitions
                 ).run()
             case .timing:
-                try await SignInTiming(stack: stack, loop: loop, tries: try Self.number("BENCH_TRIES", 1_000)).run()
+                try await SignInTiming(stack: stack, loop: loop, tries: try BenchSetting.number("BENCH_TRIES", 1_000)).run()
             case .revocation:
-                try await RevocationDelay(stack: stack, loop: loop, rounds: try Self.number("BENCH_ROUNDS", 20)).run()
+                try await RevocationDelay(stack: stack, loop: loop, rounds: try BenchSetting.number("BENCH_ROUNDS", 20)).run()
             case .verification: try await Verifications(repetitions: repetitions).run()
             case .memory:
-                try await KeyMemory(stack: stack, loop: loop, count: try Self.number("BENCH_KEYS", 100_000), restarts: repetitions).run()
+                try await KeyMemory(stack: stack, loop: loop, count: try BenchSetting.number("BENCH_KEYS", 100_000), restarts: repetitions)
+                    .run()
             }
         }
-    }
-
-    private static func number(_ name: String, _ fallback: Int) throws -> Int {
-        guard let text = ProcessInfo.processInfo.environment[name] else { return fallback }
-        guard let number = Int(text), number > 0 else { throw BenchError(description: "\(name): '\(text)' is no positive number") }
-        return number
     }
 }
 

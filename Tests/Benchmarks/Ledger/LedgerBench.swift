@@ -9,7 +9,12 @@ import Telemetry
 struct LedgerBench {
     let stack: BenchStack
     let loop: EventLoop
-    let settings = Settings()
+    private let settings: Settings
+
+    init(stack: BenchStack, loop: EventLoop) throws {
+        (self.stack, self.loop) = (stack, loop)
+        settings = try Settings()
+    }
 
     /// | variable | default | |
     /// |---|---|---|
@@ -25,16 +30,12 @@ struct LedgerBench {
         let accounts: [Int]
         let diskOperations: Int
 
-        init() {
-            func numbers(_ name: String, _ fallback: [Int]) -> [Int] {
-                let given = ProcessInfo.processInfo.environment[name]?.split(separator: ",").compactMap { Int($0) } ?? []
-                return given.isEmpty ? fallback : given
-            }
-            seconds = numbers("BENCH_SECONDS", [3])[0]
-            repetitions = numbers("BENCH_REPETITIONS", [3])[0]
-            callers = numbers("BENCH_CALLERS", [1, 16, 64, 256, 1_024])
-            accounts = numbers("BENCH_ACCOUNTS", [100_000, 1_000, 1])
-            diskOperations = numbers("BENCH_DISK_OPERATIONS", [100_000])[0]
+        init() throws {
+            seconds = try BenchSetting.number("BENCH_SECONDS", 3)
+            repetitions = try BenchSetting.number("BENCH_REPETITIONS", 3)
+            callers = try BenchSetting.numbers("BENCH_CALLERS", [1, 16, 64, 256, 1_024])
+            accounts = try BenchSetting.numbers("BENCH_ACCOUNTS", [100_000, 1_000, 1])
+            diskOperations = try BenchSetting.number("BENCH_DISK_OPERATIONS", 100_000)
         }
     }
 
