@@ -68,6 +68,9 @@ let package = Package(
             ],
             path: "Shared/Identity"),
         .target(
+            name: "Web", dependencies: ["Crypto", "HTTP", "HTTPWire", "Identity", "Text", "Values"], path: "Shared/Web",
+            resources: [.embedInCode("Assets/page.css"), .embedInCode("Assets/page.js"), .embedInCode("Assets/icon.svg")]),
+        .target(
             name: "Bootstrap",
             dependencies: [
                 "AMQP", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Jobs",
@@ -90,7 +93,7 @@ let package = Package(
             name: "Auth",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "RateLimit", "SMTP", "Telemetry", "Values",
+                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "RateLimit", "SMTP", "Telemetry", "Values", "Web",
             ],
             path: "Services/auth", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(

@@ -5,6 +5,7 @@ import Identity
 import Postgres
 import Telemetry
 import Values
+import Web
 
 /// The HTTP door of auth. `Routes/` has the handlers. The use cases know no HTTP.
 struct Routes: HTTPDoor {
@@ -20,12 +21,15 @@ struct Routes: HTTPDoor {
     let credits: @Sendable (AccountID) async -> Credits?
     /// `PUBLIC_URL`, and the issuer of tokens.
     let publicURL: String
+    /// The pages.
+    let site: Site
     let log: Logger
 
     init(
         _ auth: UseCases, authenticator: Authenticator, credits: @escaping @Sendable (AccountID) async -> Credits?, publicURL: String,
         log: Logger
     ) {
+        site = Site(service: "auth", clock: auth.accounts.clock)
         (accounts, sessions, keys, devices) = (auth.accounts, auth.sessions, auth.keys, auth.devices)
         (admin, keyring, introspection) = (auth.admin, auth.keyring, auth.introspection)
         (self.authenticator, self.credits, self.publicURL, self.log) = (authenticator, credits, publicURL, log)
@@ -33,9 +37,7 @@ struct Routes: HTTPDoor {
 
     static let table: [Route<Routes>] = [
         Route(.post, ["/api/auth/register"], access: .public, rate: .credentials, Routes.register),
-        Route(.post, ["/register"], access: .public, rate: .credentials, Routes.submitRegister),
         Route(.post, ["/api/auth/login"], access: .public, rate: .credentials, Routes.login),
-        Route(.post, ["/login"], access: .public, rate: .credentials, Routes.submitLogin),
         Route(.post, ["/api/auth/refresh"], access: .public, rate: .credentials, Routes.refresh),
         Route(.post, ["/api/auth/logout"], access: .sessionOrBody, rate: .credentials, Routes.logout),
         Route(.get, ["/api/auth/me", "/me"], access: .credential(scope: "profile"), Routes.me),
@@ -46,12 +48,8 @@ struct Routes: HTTPDoor {
         Route(.post, ["/api/auth/email/verify"], access: .public, rate: .credentials, Routes.verifyEmail),
         Route(.post, ["/api/auth/email/resend"], access: .session(), rate: .credentials, Routes.resendVerification),
         Route(.post, ["/api/auth/email/change"], access: .session(), rate: .credentials, Routes.changeEmail),
-        Route(.get, ["/verify"], access: .public, Routes.verifyPage),
-        Route(.post, ["/verify"], access: .public, rate: .credentials, Routes.submitVerify),
         Route(.post, ["/api/auth/password/forgot"], access: .public, rate: .credentials, Routes.forgotPassword),
         Route(.post, ["/api/auth/password/reset"], access: .public, rate: .credentials, Routes.resetPassword),
-        Route(.get, ["/reset"], access: .public, Routes.resetPage),
-        Route(.post, ["/reset"], access: .public, rate: .credentials, Routes.submitReset),
         Route(.post, ["/api/auth/password/change"], access: .session(), rate: .credentials, Routes.changePassword),
         Route(.post, ["/api/keys"], access: .session(), Routes.createKey),
         Route(.get, ["/api/keys"], access: .session(), Routes.listKeys),
@@ -76,9 +74,37 @@ struct Routes: HTTPDoor {
         Route(.get, ["/.well-known/jwks.json"], access: .public, Routes.jwks),
         Route(
             .get, ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"], access: .public, Routes.metadata),
+
+        // Pages.
+        Route(.get, ["/"], access: .public, errors: .page, Routes.showStart),
+        Route(.get, ["/login"], access: .public, errors: .page, Routes.showLogin),
+        Route(.post, ["/login"], access: .public, rate: .credentials, errors: .page, Routes.submitLogin),
+        Route(.get, ["/register"], access: .public, errors: .page, Routes.showRegister),
+        Route(.post, ["/register"], access: .public, rate: .credentials, errors: .page, Routes.submitRegister),
+        Route(.post, ["/logout"], access: .sessionOrBody, errors: .page, Routes.submitLogout),
+        Route(.post, ["/language"], access: .sessionOrBody, errors: .page, Routes.submitLanguage),
+        Route(.get, ["/verify"], access: .public, errors: .page, Routes.showVerify),
+        Route(.post, ["/verify"], access: .public, rate: .credentials, errors: .page, Routes.submitVerify),
+        Route(.get, ["/reset"], access: .public, errors: .page, Routes.showReset),
+        Route(.post, ["/reset"], access: .public, rate: .credentials, errors: .page, Routes.submitReset),
+        Route(
+            .get, ["/auth/device"], access: .session(freshWithin: .seconds(12 * 3_600)), rate: .credentials, errors: .page,
+            Routes.showDevice),
+        Route(
+            .post, ["/auth/device"], access: .session(freshWithin: .seconds(12 * 3_600)), rate: .credentials, errors: .page,
+            Routes.submitDevice),
+        Route(.get, ["/assets/auth/{file}"], access: .public, errors: .page, Routes.showAsset),
     ]
 
     var gate: CallerGate<Principal> { authenticator.gate }
+
+    /// The page of a refusal; the error object for a program that sends JSON to the path of a page.
+    func page(for problem: Problem, to exchange: Exchange) -> Response {
+        if exchange.headers.string(for: "content-type")?.hasPrefix("application/json") ?? false { return problem.response }
+        return site.viewer(exchange, authenticator.cached(exchange.headers, cookie: .accepted)).show(problem)
+    }
+
+    func showAsset(_ request: Request) async throws -> Response { try site.assets.answer(request.pathParameters["file"]) }
 
     /// Maps what may pass to 503: a lost or busy database, too many passwords, no signing key yet.
     func problem(for error: any Error, in trace: TraceContext) -> Problem? {

@@ -9,16 +9,8 @@ package enum ErrorShape: String, Sendable, CaseIterable {
     case trpc = "tRPC"
     /// `{"error","error_description"}` (RFC 6749 §5.2).
     case oauth = "OAuth"
-
-    /// Encodes the refusal of a whole request.
-    /// - Parameter target: path and query of the request.
-    package func response(_ problem: Problem, to target: [UInt8]) -> Response {
-        switch self {
-        case .openAI: problem.response
-        case .trpc: TRPCCall(target: target).response(problem)
-        case .oauth: problem.oauthResponse
-        }
-    }
+    /// A page for people, which the door makes: see ``HTTPDoor/page(for:to:)``.
+    case page = "HTML"
 }
 
 extension Problem {

@@ -19,7 +19,7 @@ package struct Request: Sendable {
     private let trustedProxies: TrustedProxies
 
     /// The path and the query as sent.
-    let target: [UInt8]
+    package let target: [UInt8]
 
     init(_ exchange: Exchange, _ context: RequestContext) throws(Problem) {
         method = exchange.method
@@ -38,6 +38,11 @@ package struct Request: Sendable {
     /// The address of the client, as the trusted proxies report it. Nil if the connection had ended
     /// before.
     package var clientAddress: IPAddress? { trustedProxies.client(headers, peer: peerAddress) }
+
+    /// True if the body is a form of a page.
+    package var isForm: Bool {
+        headers.string(for: "content-type")?.prefix { $0 != ";" && $0 != " " }.lowercased() == "application/x-www-form-urlencoded"
+    }
 
     /// The procedures that the request calls.
     package var trpc: TRPCCall { TRPCCall(target: target) }

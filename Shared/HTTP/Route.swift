@@ -16,10 +16,25 @@ package protocol HTTPDoor: Sendable {
     /// Returns the problem that an error of a dependency is to a client. Nil stands for a fault of
     /// this service: 500 `internal_error`.
     func problem(for error: any Error, in trace: TraceContext) -> Problem?
+
+    /// Returns the page of a refusal, for the rows whose error shape is ``ErrorShape/page``.
+    func page(for problem: Problem, to exchange: Exchange) -> Response
 }
 
 extension HTTPDoor {
     package func problem(for error: any Error, in trace: TraceContext) -> Problem? { nil }
+
+    package func page(for problem: Problem, to exchange: Exchange) -> Response { problem.response }
+
+    /// Encodes the refusal of a request to a row.
+    func refusal(_ problem: Problem, _ shape: ErrorShape, to exchange: Exchange) -> Response {
+        switch shape {
+        case .openAI: problem.response
+        case .trpc: TRPCCall(target: exchange.target).response(problem)
+        case .oauth: problem.oauthResponse
+        case .page: page(for: problem, to: exchange)
+        }
+    }
 
     /// A router with the rows of this door.
     package var router: Router {

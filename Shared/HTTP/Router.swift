@@ -18,6 +18,8 @@ package struct Router: Sendable {
         /// Decides by the head about the caller of a row that needs one.
         let admit: (@Sendable (HeaderBlock) throws(Problem) -> Admission.Check?)?
         let handler: @Sendable (Exchange, RequestContext) async -> Void
+        /// Encodes a refusal before the handler.
+        let refuse: @Sendable (Problem, Exchange) -> Response
     }
 
     private struct Path: Sendable {
@@ -48,7 +50,10 @@ package struct Router: Sendable {
     }
 
     package mutating func add<Door: HTTPDoor>(_ route: Route<Door>, of door: Door) {
-        let entry = Entry(row: route.row, admit: Self.admit(of: route, door), handler: Self.handler(of: route, door))
+        let entry = Entry(row: route.row, admit: Self.admit(of: route, door), handler: Self.handler(of: route, door)) {
+            [row = route.row] problem, exchange in
+            door.refusal(problem, row.errors, to: exchange)
+        }
         for pattern in route.row.paths {
             precondition(
                 !paths[pattern, default: Path()].entries.contains { $0.row.method == route.row.method },
@@ -150,7 +155,7 @@ package struct Router: Sendable {
                 refusal = problem ?? .internalError
             }
             guard exchange.status == 0 else { return exchange.abort() }
-            exchange.respond(row.errors.response(refusal, to: exchange.target))
+            exchange.respond(door.refusal(refusal, row.errors, to: exchange))
         }
     }
 
@@ -217,7 +222,7 @@ package struct Router: Sendable {
             (found.context.pattern, found.context.pathParameters) = (pattern, parameters)
             switch (path.entry(for: exchange.method), exchange.refusal) {
             case (nil, _): exchange.respond(.methodNotAllowed(allow: path.allow))
-            case (let entry?, let refusal?): exchange.respond(entry.row.errors.response(refusal, to: exchange.target))
+            case (let entry?, let refusal?): exchange.respond(entry.refuse(refusal, exchange))
             case (let entry?, nil): found.entry = entry
             }
         }

@@ -34,8 +34,8 @@ extension Principal {
     /// A browser sends the cookie with requests of other sites too.
     ///
     /// The token comes in the header `x-csrf-token`, or in the field `csrf_token` of a form. The header
-    /// `Origin` must be the origin of `PUBLIC_URL`. A request without it needs `Sec-Fetch-Site:
-    /// same-origin`, which no script can set.
+    /// `Origin` must be the origin of `PUBLIC_URL`. A request without it, or with `null`, needs
+    /// `Sec-Fetch-Site: same-origin`, which no script can set.
     func checkPage(_ headers: HeaderBlock, body: [UInt8], origin: String) throws(Problem) {
         guard let csrf else { return }
         try headers.checkOrigin(origin)
@@ -56,7 +56,9 @@ extension Principal {
 extension HeaderBlock {
     fileprivate func checkOrigin(_ origin: String) throws(Problem) {
         let origins = strings(for: "origin")
-        guard origins.isEmpty ? strings(for: "sec-fetch-site") == ["same-origin"] : origins == [origin] else {
+        // A page that sends no referrer sends the origin `null` (Fetch §3.2).
+        let isHidden = origins.isEmpty || origins == ["null"]
+        guard isHidden ? strings(for: "sec-fetch-site") == ["same-origin"] : origins == [origin] else {
             throw .csrfFailed("`Origin` must be \(origin); open the page at that address.", param: "origin")
         }
     }

@@ -15,7 +15,7 @@ extension Accounts {
         let now = clock()
         guard var asked = try await pool.withConnection({ try await $0.first(FindUser(id: user)) }) else { return .unknown }
         change(&asked)
-        guard try await zones.contains(asked.preferences.timeZone, pool) else { return .unknownTimeZone }
+        guard try await isTimeZone(asked.preferences.timeZone) else { return .unknownTimeZone }
         return try await pool.transaction { transaction in
             guard var row = try await transaction.first(LockUserRow(id: user)) else { return .unknown }
             change(&row)
@@ -31,6 +31,9 @@ extension Accounts {
         case unknown
         case unknownTimeZone
     }
+
+    /// True for a name of the IANA database that Postgres knows.
+    func isTimeZone(_ name: String) async throws -> Bool { try await zones.contains(name, pool) }
 
     /// Returns the profile of a user; nil if there is no such user.
     func profile(of user: UserID) async throws -> Profile? {

@@ -10,6 +10,7 @@ extension Accounts {
         var email: EmailAddress
         var password: String
         var fullName: String?
+        var preferences = User.Preferences()
     }
 
     enum RegistrationOutcome: Sendable {
@@ -30,7 +31,7 @@ extension Accounts {
         }
         let user = User(
             id: .make(), email: registration.email.text, fullName: registration.fullName, role: .user, plan: Self.freePlan, isActive: true,
-            tokenVersion: 0, createdAt: now)
+            tokenVersion: 0, createdAt: now, preferences: registration.preferences)
         let sealed = try await passwords.sealFirst(registration.password, of: user.id)
         let grant: Issuer.Grant? = try await pool.transaction { transaction in
             guard try await transaction.first(InsertUser(user: user)) != nil else {

@@ -2,42 +2,157 @@ import HTTP
 import HTTPWire
 import Identity
 import Values
+import Web
 
-/// Sign-in and registration by the forms of pages. The browser gets cookies, and no token. The same
-/// paths take JSON, like those below `/api/auth/`.
+/// Sign-in, registration and sign-out of browsers, by the forms of pages. A browser gets cookies, and no
+/// token. `/login` and `/register` take JSON too, like those below `/api/auth/`.
 extension Routes {
-    /// A form {email, password, next?} → 303 to `next` with the cookies.
+    /// Leads to the first page of a user, or to the sign-in.
+    func showStart(_ request: Request) async throws -> Response {
+        site.viewer(request).seeOther(try await isSignedIn(request) ? Place.settings.link : "/login")
+    }
+
+    private func isSignedIn(_ request: Request) async throws -> Bool {
+        guard authenticator.isByCookie(request.headers) else { return false }
+        do throws(Problem) {
+            return try await authenticator.principal(request.headers, cookie: .accepted).sessionID != nil
+        } catch  where error.status < 500 {
+            return false
+        }
+    }
+
+    // MARK: Sign-in
+
+    /// `next` (the page afterwards), `again` (for a user who is signed in), `done=signed_out`.
+    func showLogin(_ request: Request) async throws -> Response {
+        let (next, isAgain) = (Link(request.query["next"] ?? "") ?? "/", request.query["again"] != nil)
+        let viewer = site.viewer(request)
+        if !isAgain, try await isSignedIn(request) { return viewer.seeOther(next) }
+        return SignInPage(viewer: viewer, next: next, isAgain: isAgain, isSignedOut: request.query["done"] == "signed_out").show()
+    }
+
+    /// A form {email, password, next?, again?} → 303 to `next` with the cookies.
     func submitLogin(_ request: Request) async throws -> Response {
-        guard Self.isForm(request) else { return try await login(request) }
-        return try await submit(request, "You are not signed in") { form in
-            try await signIn(email: form.string("email"), password: form.string("password"), as: Accounts.browserOrder, request)
+        guard request.isForm else { return try await login(request) }
+        // No session has a CSRF token yet. Another site must not sign its visitor in to a foreign account.
+        try authenticator.checkOrigin(request.headers)
+        var sent = try FormInput(request)
+        let viewer = site.viewer(request)
+        let page = SignInPage(viewer: viewer, next: Link(sent["next"]) ?? "/", isAgain: sent.isOn("again"))
+        let strings = SignInStrings(language: viewer.language)
+        if sent["email"].isEmpty { sent.refuse("email", strings.emailMissing) }
+        if sent["password"].isEmpty { sent.refuse("password", strings.passwordMissing) }
+        guard sent.isFine else { return page.show(sent, status: 400) }
+        guard Self.mayBeCredentials(sent["email"], sent["password"]) else {
+            sent.refuse("password", strings.wrong)
+            return page.show(sent, status: 401)
+        }
+        let client = ClientInfo(request)
+        switch try await accounts.signIn(email: sent["email"], password: sent["password"], as: Accounts.browserOrder, client: client) {
+        case .signedIn(let grant): return try await enter(grant, page.next, request)
+        case .wrongCredentials:
+            sent.refuse("password", strings.wrong)
+            return page.show(sent, status: 401)
+        case .deactivated:
+            sent.refuse("email", strings.deactivated)
+            return page.show(sent, status: 403)
+        case .throttled(let wait):
+            sent.refuse("password", strings.tooMany(wait: viewer.length(wait)))
+            return page.show(sent, status: 429).retry(after: wait)
         }
     }
 
-    /// A form {email, password, full_name?, next?} → 303 to `next` with the cookies.
+    // MARK: Registration
+
+    func showRegister(_ request: Request) async throws -> Response {
+        let next = Link(request.query["next"] ?? "") ?? "/"
+        let viewer = site.viewer(request)
+        if try await isSignedIn(request) { return viewer.seeOther(next) }
+        return RegisterPage(viewer: viewer, next: next).show()
+    }
+
+    /// A form {email, password, full_name?, time_zone?, next?} → 303 to `next` with the cookies. The
+    /// account has the language of the page.
     func submitRegister(_ request: Request) async throws -> Response {
-        guard Self.isForm(request) else { return try await register(request) }
-        return try await submit(request, "You are not registered") { form in
-            try await register(
-                email: form.string("email"), password: form.string("password"), fullName: form.optionalString("full_name"),
-                as: Accounts.browserOrder, request)
+        guard request.isForm else { return try await register(request) }
+        try authenticator.checkOrigin(request.headers)
+        var sent = try FormInput(request)
+        let viewer = site.viewer(request)
+        let page = RegisterPage(viewer: viewer, next: Link(sent["next"]) ?? "/")
+        let (strings, fields) = (RegisterStrings(language: viewer.language), FieldStrings(language: viewer.language))
+        let name = sent.fullName("full_name", fields)
+        let email = sent.email("email", missing: strings.emailMissing, fields)
+        if let refusal = PasswordPolicy.refusal(of: sent["password"], for: email ?? .nobody) {
+            sent.refuse("password", fields.password(refusal))
+        }
+        guard sent.isFine, let email else { return page.show(sent, status: 400) }
+        let preferences = User.Preferences(locale: viewer.language.rawValue, timeZone: try await knownZone(sent["time_zone"]))
+        let registration = Accounts.Registration(
+            email: email, password: sent["password"], fullName: name, preferences: preferences)
+        switch try await accounts.register(registration, as: Accounts.browserOrder, client: ClientInfo(request)) {
+        case .registered(let grant): return try await enter(grant, page.next, request)
+        case .emailTaken:
+            sent.refuse("email", strings.emailTaken)
+            return page.show(sent, status: 409)
+        case .throttled(let wait):
+            try await Self.slowDown()
+            sent.refuse("email", strings.tooMany(wait: viewer.length(wait)))
+            return page.show(sent, status: 429).retry(after: wait)
         }
     }
 
-    private func submit(_ request: Request, _ failure: String, _ grant: (Query) async throws -> Issuer.Grant) async throws -> Response {
-        do {
-            // No session has a CSRF token yet. Another site must not sign its visitor in to a foreign account.
-            try authenticator.checkOrigin(request.headers)
-            let form = try Query(request.body)
-            let next = Self.localPath(try form.optionalString("next"))
-            let granted = try await grant(form)
-            try await endFormerSession(request)
-            var headers = cookies(of: granted, ClientInfo(request))
-            headers.add("location", next)
-            return Response(status: 303, headers: headers)
-        } catch let problem as Problem {
-            return PlainPage.tell(failure, problem)
+    /// Returns a zone of the database, or UTC: the browser sends it by itself, so no person can mend it.
+    private func knownZone(_ text: String) async throws -> String {
+        try await accounts.isTimeZone(text) ? text : User.Preferences().timeZone
+    }
+
+    // MARK: Sign-out
+
+    /// Ends the session of the cookie → 303 to the sign-in. A cookie whose session has ended before is
+    /// removed.
+    func submitLogout(_ request: Request, caller: Result<Principal, Problem>) async throws -> Response {
+        if let session = try signedIn(caller)?.sessionID { try await sessions.signOut(session, client: ClientInfo(request)) }
+        var response = site.viewer(request).seeOther(Link("/login").with("done", "signed_out"))
+        response.headers.add("set-cookie", sessionCookie.removal)
+        return response
+    }
+
+    /// A form {language, next?} → 303 to `next`. The browser keeps the language, and so does the account
+    /// of a user who is signed in.
+    func submitLanguage(_ request: Request, caller: Result<Principal, Problem>) async throws -> Response {
+        try authenticator.checkOrigin(request.headers)
+        let sent = try FormInput(request)
+        guard let language = Language(rawValue: sent["language"]) else {
+            throw Problem.invalidRequest("`language` must be one of: en, th.", param: "language")
         }
+        if let principal = try signedIn(caller) {
+            _ = try await accounts.changeProfile(of: principal.userID, client: ClientInfo(request)) {
+                $0.preferences.locale = language.rawValue
+            }
+        }
+        var response = site.viewer(request).seeOther(Link(sent["next"]) ?? "/")
+        response.headers.add("set-cookie", languageCookie.setting(language.rawValue, life: BrowserCookie.life))
+        return response
+    }
+
+    /// Returns the caller, or nil for a browser that is not signed in.
+    /// - Throws: 403 for a form of another site, 503 if the cookie cannot be checked now.
+    private func signedIn(_ caller: Result<Principal, Problem>) throws(Problem) -> Principal? {
+        switch caller {
+        case .success(let principal): return principal
+        case .failure(let problem) where problem.status == 401: return nil
+        case .failure(let problem): throw problem
+        }
+    }
+
+    // MARK: Cookies
+
+    /// Gives the browser the cookies of a session that has begun, and leads it on.
+    private func enter(_ grant: Issuer.Grant, _ next: Link, _ request: Request) async throws -> Response {
+        try await endFormerSession(request)
+        var response = site.viewer(request).seeOther(next)
+        response.headers.add(cookies(of: grant, ClientInfo(request)))
+        return response
     }
 
     /// Ends the session whose cookie is replaced, so that no session is left without a way to sign out.
@@ -51,7 +166,7 @@ extension Routes {
     /// Returns the headers that give a browser its cookies.
     func cookies(of grant: Issuer.Grant, _ client: ClientInfo) -> HeaderBlock {
         guard let cookie = grant.cookie else { preconditionFailure("the session of a browser has a cookie") }
-        var headers = Self.noStore
+        var headers: HeaderBlock = [:]
         headers.add("set-cookie", sessionCookie.setting(cookie, life: Session.absoluteLife))
         let browser = accounts.browserCookie(for: grant.user, client)
         headers.add("set-cookie", browserCookie.setting(browser.text, life: BrowserCookie.life))
@@ -60,19 +175,47 @@ extension Routes {
 
     var sessionCookie: CookieAttributes { CookieAttributes(name: authenticator.cookieName, isSecure: isSecure) }
     private var browserCookie: CookieAttributes { CookieAttributes(name: BrowserCookie.name, isSecure: isSecure) }
+    private var languageCookie: CookieAttributes { CookieAttributes(name: Language.cookieName, isSecure: isSecure) }
     private var isSecure: Bool { publicURL.hasPrefix("https:") }
+}
 
-    private static func isForm(_ request: Request) -> Bool {
-        request.headers.string(for: "content-type")?.prefix { $0 != ";" && $0 != " " }.lowercased() == "application/x-www-form-urlencoded"
+extension FormInput {
+    /// Reads an email address, or notes its error.
+    mutating func email(_ field: String, missing: String, _ strings: FieldStrings) -> EmailAddress? {
+        let text = self[field].trimmed
+        if text.isEmpty {
+            refuse(field, missing)
+            return nil
+        }
+        let email = EmailAddress(text)
+        if email == nil { refuse(field, strings.malformedEmail) }
+        return email
     }
 
-    /// Returns a path of this host, or `/` for anything else. A browser reads `//host` and `/\host` as
-    /// another host.
-    static func localPath(_ text: String?) -> String {
-        guard let bytes = text?.utf8, bytes.first == UInt8(ascii: "/"), bytes.count <= 1_024,
-            bytes.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\\") }),
-            bytes.dropFirst().first != UInt8(ascii: "/"), let text
-        else { return "/" }
-        return text
+    /// Reads a name of a person, or notes its error.
+    mutating func fullName(_ field: String, _ strings: FieldStrings) -> String? {
+        do throws(Problem) {
+            return try Routes.fullName(self[field])
+        } catch {
+            refuse(field, strings.malformedName)
+            return nil
+        }
+    }
+}
+
+extension String {
+    /// Without the blanks at both ends, which a person does not see.
+    var trimmed: String {
+        let start = drop(while: \.isWhitespace)
+        return String(start[..<(start.lastIndex { !$0.isWhitespace }.map { start.index(after: $0) } ?? start.startIndex)])
+    }
+}
+
+extension Response {
+    /// The answer with the time after which a browser or a program may try again.
+    func retry(after wait: Duration) -> Response {
+        var response = self
+        response.headers.add("retry-after", Int(wait.fractionalSeconds.rounded(.up)))
+        return response
     }
 }

@@ -3,7 +3,7 @@ import Identity
 import JSON
 import Values
 
-/// The handlers of one-time links and of the requests for them.
+/// The handlers of one-time links and of the requests for them, for programs.
 extension Routes {
     /// {email} → 202, the same for every address.
     func forgotPassword(_ request: Request) async throws -> Response {
@@ -49,40 +49,7 @@ extension Routes {
         }
     }
 
-    // MARK: Pages
-
-    func verifyPage(_ request: Request) async throws -> Response {
-        PlainPage.ask(
-            "/verify", title: "Confirm your email address", token: request.query["token"] ?? "", button: "Confirm", asksPassword: false)
-    }
-
-    func submitVerify(_ request: Request) async throws -> Response {
-        switch try await accounts.verifyEmail(try Query(request.body).string("token"), client: ClientInfo(request)) {
-        case .done: return PlainPage.tell(200, "Your email address is confirmed", "You can close this page.")
-        case .invalid: return PlainPage.tell(400, "This link is not valid", Self.wrongLink)
-        case .emailTaken: return PlainPage.tell(409, "This address is in use", "Another account has this address.")
-        }
-    }
-
-    func resetPage(_ request: Request) async throws -> Response {
-        PlainPage.ask(
-            "/reset", title: "Choose a new password", token: request.query["token"] ?? "", button: "Change password", asksPassword: true)
-    }
-
-    func submitReset(_ request: Request) async throws -> Response {
-        let form = try Query(request.body)
-        let (token, password) = (try form.string("token"), try form.string("new_password"))
-        switch try await accounts.resetPassword(token, to: password, client: ClientInfo(request)) {
-        case .changed: return PlainPage.tell(200, "Your password is changed", "All sign-ins have ended. Sign in with the new password.")
-        case .invalid: return PlainPage.tell(400, "This link is not valid", Self.wrongLink)
-        case .refused(let refusal):
-            return PlainPage.tell(400, "This password cannot be used", refusal.message + ". Go back and choose another.")
-        }
-    }
-
     // MARK: Reading and writing
-
-    private static let wrongLink = "It was used before, a newer mail replaced it, or it has expired. Ask for a new mail."
 
     private static let wrongToken = Problem.invalidRequest(
         "`token` is not valid, was used before or has expired; ask for a new mail.", param: "token")

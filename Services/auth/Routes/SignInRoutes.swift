@@ -9,23 +9,14 @@ extension Routes {
     /// {email, password, full_name?} → 201 with tokens. 409 for a taken address, after the same work.
     func register(_ request: Request) async throws -> Response {
         let body = try request.json()
-        let grant = try await register(
-            email: body.string("email"), password: body.string("password"), fullName: body.optionalString("full_name"), as: Accounts.order,
-            request)
-        return Self.answer(201, try accounts.issuer.sign(grant))
-    }
-
-    /// Registers a user, however the request writes its facts.
-    func register(
-        email: String, password: String, fullName: String?, as order: Issuer.SessionOrder, _ request: Request
-    ) async throws -> Issuer.Grant {
-        let email = try Self.email(email)
+        let (email, password) = (try Self.email(body), try body.string("password"))
+        let fullName = try Self.fullName(body.optionalString("full_name"))
         if let refusal = PasswordPolicy.refusal(of: password, for: email) {
             throw Problem.invalidRequest(refusal.message, param: "password")
         }
-        let registration = Accounts.Registration(email: email, password: password, fullName: try Self.fullName(fullName))
-        switch try await accounts.register(registration, as: order, client: ClientInfo(request)) {
-        case .registered(let grant): return grant
+        let registration = Accounts.Registration(email: email, password: password, fullName: fullName)
+        switch try await accounts.register(registration, client: ClientInfo(request)) {
+        case .registered(let grant): return Self.answer(201, try accounts.issuer.sign(grant))
         case .emailTaken: throw Problem.emailTaken
         case .throttled(let wait):
             try await Self.slowDown()
@@ -37,7 +28,7 @@ extension Routes {
     /// busy with refusals, and each sign-in waits behind them several times.
     static let refusalDelay: Duration = .milliseconds(100)
 
-    private static func slowDown() async throws {
+    static func slowDown() async throws {
         guard let loop = EventLoop.current else { preconditionFailure("requests are handled on a loop") }
         try await loop.sleep(for: refusalDelay)
     }
@@ -45,21 +36,19 @@ extension Routes {
     /// {email, password} → 200 with tokens.
     func login(_ request: Request) async throws -> Response {
         let body = try request.json()
-        let grant = try await signIn(email: body.string("email"), password: body.string("password"), as: Accounts.order, request)
-        return Self.answer(200, try accounts.issuer.sign(grant))
-    }
-
-    /// Signs a user in, however the request writes its facts.
-    func signIn(email: String, password: String, as order: Issuer.SessionOrder, _ request: Request) async throws -> Issuer.Grant {
-        guard email.utf8.count <= 1_024, password.utf8.count <= PasswordPolicy.bytesMax else {
-            throw Problem.invalidCredentials
-        }
-        switch try await accounts.signIn(email: email, password: password, as: order, client: ClientInfo(request)) {
-        case .signedIn(let grant): return grant
+        let (email, password) = (try body.string("email"), try body.string("password"))
+        guard Self.mayBeCredentials(email, password) else { throw Problem.invalidCredentials }
+        switch try await accounts.signIn(email: email, password: password, client: ClientInfo(request)) {
+        case .signedIn(let grant): return Self.answer(200, try accounts.issuer.sign(grant))
         case .wrongCredentials: throw Problem.invalidCredentials
         case .deactivated: throw Problem.userDeactivated
         case .throttled(let wait): throw Problem.rateLimited("Too many failed attempts to sign in.", retryAfter: wait)
         }
+    }
+
+    /// False for texts that are too long for any account.
+    static func mayBeCredentials(_ email: String, _ password: String) -> Bool {
+        email.utf8.count <= 1_024 && password.utf8.count <= PasswordPolicy.bytesMax
     }
 
     /// {refresh_token} → 200 with new tokens. The old refresh token is good for another 30 seconds,

@@ -5,8 +5,8 @@ import Values
 /// Answers nothing when the address is taken: two who register it at once meet in the unique index.
 struct InsertUser: Statement {
     static let sql = """
-        INSERT INTO users (id, email, full_name, role, plan, active, token_version, created_at)
-        VALUES ($1, $2, $3, $4, $5, true, 0, $6)
+        INSERT INTO users (id, email, full_name, role, plan, active, token_version, created_at, locale, time_zone)
+        VALUES ($1, $2, $3, $4, $5, true, 0, $6, $7, $8)
         ON CONFLICT ON CONSTRAINT users_email_key DO NOTHING
         RETURNING id
         """
@@ -20,6 +20,8 @@ struct InsertUser: Statement {
         parameters.append(user.role.rawValue)
         parameters.append(user.plan)
         parameters.append(user.createdAt)
+        parameters.append(user.preferences.locale)
+        parameters.append(user.preferences.timeZone)
     }
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> UserID { try row.next() }

@@ -1,0 +1,151 @@
+import Identity
+
+/// A form of a page. Its browser sends it to a route whose answer leads to a page (303), or shows the
+/// form again with its errors.
+package struct Form: Sendable {
+    private let viewer: Viewer
+    private let sent: FormInput
+
+    /// - Parameter input: what the person sent, if the form is shown again.
+    package init(_ viewer: Viewer, _ input: FormInput = FormInput()) { (self.viewer, sent) = (viewer, input) }
+
+    /// - Parameter hidden: fields that the browser sends along.
+    package func callAsFunction(_ action: Link, hidden: [String: String] = [:], @HTMLBuilder content: () -> HTML) -> HTML {
+        // The page says itself what is wrong, in its own language.
+        form(action, method: "post", [Attribute("novalidate")], tokens(hidden) + summary + content())
+    }
+
+    /// A form that is one button.
+    package func button(_ text: String, _ action: Link, _ kind: ButtonKind = .secondary, hidden: [String: String] = [:]) -> HTML {
+        form(action, method: "post", [.class("inline")], tokens(hidden) + submit(text, kind))
+    }
+
+    /// A form that looks something up, and changes nothing.
+    package func search(_ action: Link, @HTMLBuilder content: () -> HTML) -> HTML {
+        form(action, method: "get", [.class("filter"), .role("search")], content())
+    }
+
+    private func tokens(_ hidden: [String: String]) -> HTML {
+        var fields = hidden
+        fields["csrf_token"] = viewer.principal?.csrf?.token()
+        return HTMLBuilder.buildArray(
+            fields.sorted { $0.key < $1.key }.map { input(.type("hidden"), .name($0.key), .value($0.value)) })
+    }
+
+    /// The errors, each with a link to its field. It takes the focus, so that a screen reader begins here.
+    @HTMLBuilder private var summary: HTML {
+        if !sent.isFine {
+            div(.class("summary"), .role("alert"), .tabindex(-1), .autofocus) {
+                p {
+                    strong {
+                        viewer.language(en: "This did not work yet:", th: "ยังทำรายการไม่สำเร็จ:")
+                    }
+                }
+                ul { for (field, message) in sent.errors { li { a(fragment: field) { message } } } }
+            }
+        }
+    }
+
+    // MARK: Fields
+
+    /// A line of text.
+    package func field(_ name: String, _ text: String, _ kind: FieldKind = .text, hint: String? = nil, isOptional: Bool = false) -> HTML {
+        let error = sent.error(of: name)
+        return div(.class("field")) {
+            label(.for(name)) {
+                text
+                if isOptional { span(.class("muted")) { viewer.language(en: " (optional)", th: " (ไม่บังคับ)") } }
+            }
+            note(hint, of: name, .class("hint"), "hint")
+            HTML.start(
+                "input",
+                [.id(name), .name(name)] + kind.attributes + (kind.isSecret ? [] : [.value(sent[name])])
+                    + described(name, hint: hint, error: error) + (isOptional ? [] : [.required]))
+            note(error, of: name, .class("error"), "error")
+        }
+    }
+
+    /// A choice of one of some.
+    package func choice(_ name: String, _ text: String, _ options: [(value: String, text: String)], hint: String? = nil) -> HTML {
+        let error = sent.error(of: name)
+        return div(.class("field")) {
+            label(.for(name)) { text }
+            note(hint, of: name, .class("hint"), "hint")
+            HTML.element(
+                "select", [.id(name), .name(name)] + described(name, hint: hint, error: error),
+                HTMLBuilder.buildArray(
+                    options.map { value, text in
+                        option(.value(value), value == sent[name] ? .selected : .none) { text }
+                    }))
+            note(error, of: name, .class("error"), "error")
+        }
+    }
+
+    /// A box to tick. A browser sends the field only if it is ticked.
+    package func box(_ name: String, _ text: String, hint: String? = nil) -> HTML {
+        div(.class("box")) {
+            HTML.start(
+                "input",
+                [.type("checkbox"), .id(name), .name(name), .value("on"), sent.isOn(name) ? .checked : .none]
+                    + described(name, hint: hint, error: nil))
+            label(.for(name)) { text }
+            note(hint, of: name, .class("hint"), "hint")
+        }
+    }
+
+    @HTMLBuilder private func note(_ text: String?, of name: String, _ style: Attribute, _ suffix: String) -> HTML {
+        if let text { p(.id("\(name)-\(suffix)"), style) { text } }
+    }
+
+    private func described(_ name: String, hint: String?, error: String?) -> [Attribute] {
+        let ids = [hint.map { _ in "\(name)-hint" }, error.map { _ in "\(name)-error" }].compactMap(\.self)
+        return (ids.isEmpty ? [] : [.ariaDescribedBy(ids.joined(separator: " "))]) + (error == nil ? [] : [.ariaInvalid])
+    }
+}
+
+/// The kind of a line of text: what a browser offers to fill in, and which keys a phone shows.
+package enum FieldKind: Sendable {
+    case text
+    case name
+    case email
+    case currentPassword
+    case newPassword
+    /// A code of a device, in capitals.
+    case code
+    case search
+    case amount
+    case date
+
+    /// A secret is not sent back.
+    var isSecret: Bool {
+        switch self {
+        case .currentPassword, .newPassword: true
+        default: false
+        }
+    }
+
+    var attributes: [Attribute] {
+        switch self {
+        case .text: [.type("text"), .autocomplete("off"), .maxlength(256)]
+        case .name: [.type("text"), .autocomplete("name"), .maxlength(200)]
+        case .email: [.type("email"), .autocomplete("username"), .inputmode("email"), .verbatim, .noSpellcheck, .maxlength(254)]
+        case .currentPassword: [.type("password"), .autocomplete("current-password"), .maxlength(1_024)]
+        case .newPassword: [.type("password"), .autocomplete("new-password"), .maxlength(1_024)]
+        case .code:
+            [.type("text"), .class("code"), .autocomplete("one-time-code"), .inputmode("text"), .verbatim, .noSpellcheck, .maxlength(32)]
+        case .search: [.type("search"), .autocomplete("off"), .noSpellcheck, .maxlength(254)]
+        case .amount: [.type("text"), .inputmode("decimal"), .autocomplete("off"), .maxlength(24)]
+        case .date: [.type("date"), .autocomplete("off")]
+        }
+    }
+}
+
+extension Form {
+    /// The switch of the footer. It works without a session, too.
+    func languageSwitch(to language: Language, backTo link: Link) -> HTML {
+        form(
+            "/language", method: "post", [.class("inline")],
+            tokens(["language": language.rawValue, "next": link.description])
+                + Element("button")(.type("submit"), .class("quiet"), .lang(language)) { language.name })
+    }
+}

@@ -1,0 +1,55 @@
+/// A framed part of a page.
+package func panel(_ title: String? = nil, @HTMLBuilder content: () -> HTML) -> HTML {
+    section(.class("panel")) {
+        if let title { h2 { title } }
+        content()
+    }
+}
+
+/// The kind of a notice.
+package enum NoticeKind: Sendable {
+    case done
+    case warning
+    case failure
+
+    fileprivate var style: Attribute {
+        switch self {
+        case .done: .class("notice done")
+        case .warning: .class("notice warning")
+        case .failure: .class("notice failure")
+        }
+    }
+}
+
+/// A sentence that a person should not miss.
+package func notice(_ kind: NoticeKind, @HTMLBuilder content: () -> HTML) -> HTML {
+    div(kind.style, .role("status")) { content() }
+}
+
+/// Names and what they stand for.
+package func facts(_ rows: [(name: String, value: HTML)]) -> HTML {
+    dl(.class("facts")) {
+        for (name, value) in rows {
+            div {
+                dt { name }
+                dd { value }
+            }
+        }
+    }
+}
+
+/// A word that classifies a row.
+package func tag(_ text: String, isWarning: Bool = false) -> HTML {
+    span(isWarning ? .class("tag warning") : .class("tag")) { text }
+}
+
+/// A code that a person compares or copies.
+package func codeDisplay(_ text: String) -> HTML { p(.class("code-display")) { code { text } } }
+
+/// The place of a list that has nothing yet, with the next useful step.
+package func emptyState(_ text: String, @HTMLBuilder next: () -> HTML = { .empty }) -> HTML {
+    div(.class("empty")) {
+        p { text }
+        next()
+    }
+}

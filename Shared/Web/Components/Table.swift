@@ -1,0 +1,29 @@
+/// A column of a table.
+package struct Column: Sendable {
+    fileprivate let title: String
+    fileprivate let style: Attribute
+
+    /// - Parameter isMinor: left out where the screen is narrow.
+    package init(_ title: String, isMinor: Bool = false) { (self.title, style) = (title, isMinor ? .class("minor") : .none) }
+}
+
+/// A table with a caption that only screen readers speak.
+package func dataTable(_ caption: String, _ columns: [Column], _ rows: [[HTML]]) -> HTML {
+    table {
+        Element("caption")(.class("hidden")) { caption }
+        thead { tr { for column in columns { th(.scope("col"), column.style) { column.title } } } }
+        tbody {
+            for row in rows { tr { for (column, cell) in zip(columns, row) { td(column.style) { cell } } } }
+        }
+    }
+}
+
+/// The way to the first page of a list and to the next one.
+/// - Parameter next: nil on the last page.
+package func pager(_ viewer: Viewer, first: Link?, next: Link?) -> HTML {
+    guard first != nil || next != nil else { return .empty }
+    return nav(.class("pager"), .ariaLabel(viewer.language(en: "Pages", th: "หน้า"))) {
+        if let first { a(first) { viewer.language(en: "First page", th: "หน้าแรก") } }
+        if let next { a(next) { viewer.language(en: "Next page", th: "หน้าถัดไป") } }
+    }
+}

@@ -1,0 +1,43 @@
+import HTTP
+package import HTTPWire
+
+/// The languages of pages and mails.
+///
+/// A text stands in the source with all its languages, so that none can be forgotten:
+/// `language(en: "Sign in", th: "เข้าสู่ระบบ")`.
+package enum Language: String, Sendable, CaseIterable {
+    case en
+    case th
+
+    package func callAsFunction(en: String, th: String) -> String {
+        switch self {
+        case .en: en
+        case .th: th
+        }
+    }
+
+    /// The name of the language in that language.
+    package var name: String { self(en: "English", th: "ภาษาไทย") }
+
+    /// The name of the cookie in which a browser keeps the choice of its user.
+    package static let cookieName = "language"
+
+    /// Returns the language of an answer: the browser's choice by the footer, else that of the account,
+    /// else that of `Accept-Language` (RFC 9110 §12.5.4), else English.
+    package init(_ headers: HeaderBlock, account: String?) {
+        let chosen = headers.cookie(Self.cookieName).flatMap { Language(rawValue: String(decoding: $0, as: UTF8.self)) }
+        self = chosen ?? account.flatMap(Language.init) ?? Self.accepted(headers.string(for: "accept-language") ?? "")
+    }
+
+    /// Returns the known language with the highest weight; the first one of equals.
+    private static func accepted(_ text: String) -> Language {
+        var best: (language: Language, weight: Double) = (.en, 0)
+        for range in text.split(separator: ",").prefix(32) {
+            let parts = range.split(separator: ";").map { $0.drop { $0 == " " } }
+            guard let tag = parts.first?.split(separator: "-").first, let language = Language(rawValue: tag.lowercased()) else { continue }
+            let weight = parts.dropFirst().first { $0.hasPrefix("q=") }.flatMap { Double($0.dropFirst(2)) } ?? 1
+            if weight > best.weight { best = (language, weight) }
+        }
+        return best.language
+    }
+}

@@ -1,0 +1,37 @@
+import Text
+
+/// An address of this host that a browser may follow: a path, with an optional query.
+///
+/// It cannot leave the host, and cannot be a script.
+package struct Link: Sendable, Equatable, ExpressibleByStringLiteral, CustomStringConvertible {
+    private let text: String
+
+    /// Reads a literal of the source.
+    package init(stringLiteral literal: StaticString) {
+        guard let link = Link(literal.description) else { preconditionFailure("no path of this host: \(literal)") }
+        self = link
+    }
+
+    /// Reads a path from outside. Nil for anything else: a browser reads `//host` and `/\host` as
+    /// another host.
+    package init?(_ text: String) {
+        guard text.utf8.first == UInt8(ascii: "/"), text.utf8.count <= 1_024,
+            text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\\") }),
+            text.utf8.dropFirst().first != UInt8(ascii: "/")
+        else { return nil }
+        self.text = text
+    }
+
+    private init(checked text: String) { self.text = text }
+
+    /// The address with another segment of its path.
+    package func segment(_ segment: String) -> Link { Link(checked: "\(text)/\(PercentEncoding.encode(segment))") }
+
+    /// The address with another pair of its query.
+    package func with(_ name: StaticString, _ value: String) -> Link {
+        Link(checked: "\(text)\(text.contains("?") ? "&" : "?")\(name)=\(PercentEncoding.encode(value))")
+    }
+
+    /// As it stands in `href` and `Location`.
+    package var description: String { text }
+}

@@ -1,0 +1,112 @@
+package import HTTP
+import HTTPWire
+import Identity
+package import Values
+
+/// A page: what stands around its content, and the headers of its answer.
+package struct Page: Sendable {
+    var title: String
+    var status = 200
+    var place: Place?
+    var isWide = false
+    var balance: Credits?
+    var sendsNoReferrer = false
+
+    /// - Parameters:
+    ///   - place: the entry of the navigation that is marked.
+    ///   - isWide: false for a form of 420 px.
+    ///   - balance: the available credits. Nil shows none.
+    ///   - sendsNoReferrer: true for a page whose address is a secret.
+    package init(
+        _ title: String, status: Int = 200, place: Place? = nil, isWide: Bool = false, balance: Credits? = nil,
+        sendsNoReferrer: Bool = false
+    ) {
+        (self.title, self.status, self.place, self.isWide) = (title, status, place, isWide)
+        (self.balance, self.sendsNoReferrer) = (balance, sendsNoReferrer)
+    }
+}
+
+extension Viewer {
+    /// Makes the answer of a page.
+    package func show(_ page: Page, @HTMLBuilder content: () -> HTML) -> Response {
+        let html = document(page, content())
+        var headers = Self.headers
+        headers.add("referrer-policy", page.sendsNoReferrer ? "no-referrer" : "same-origin")
+        headers.add("content-language", language.rawValue)
+        return Response(status: page.status, headers: headers, body: html.bytes)
+    }
+
+    private static let headers: HeaderBlock = [
+        "content-type": "text/html; charset=utf-8",
+        "content-security-policy":
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        "x-frame-options": "DENY", "x-content-type-options": "nosniff", "cache-control": "no-store", "vary": "accept-language, cookie",
+    ]
+
+    private func document(_ page: Page, _ content: HTML) -> HTML {
+        HTML(markup: "<!doctype html>")
+            + Element("html")(.lang(language)) {
+                Element("head")() {
+                    HTML(markup: "<meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")
+                    HTML(markup: "<meta name=\"color-scheme\" content=\"light dark\">")
+                    Element("title")() { "\(page.title) · SmartSpec" }
+                    HTML.start("link", [Attribute("rel", "stylesheet"), Attribute("href", assets.stylesheet.description)])
+                    HTML.start("link", [Attribute("rel", "icon"), Attribute("href", assets.icon.description)])
+                    Element("script")(Attribute("src", assets.script.description), Attribute("defer")) { HTML.empty }
+                }
+                Element("body")() {
+                    a(fragment: "main", .class("skip")) { language(en: "Skip to the content", th: "ข้ามไปยังเนื้อหา") }
+                    top(page)
+                    Element("main")(.id("main"), page.isWide ? .class("wide") : .class("narrow"), .tabindex(-1)) { content }
+                    bottom
+                }
+            }
+    }
+
+    private func top(_ page: Page) -> HTML {
+        header(.class("top")) {
+            div(.class("bar")) {
+                a("/", .class("brand")) {
+                    Self.logo
+                    "SmartSpec"
+                }
+                if let principal {
+                    navigation(page, isAdmin: principal.isAdmin)
+                    if let balance = page.balance { span(.class("pill")) { credits(balance) } }
+                    Form(self).button(language(en: "Sign out", th: "ออกจากระบบ"), "/logout", .quiet)
+                }
+            }
+        }
+    }
+
+    private func navigation(_ page: Page, isAdmin: Bool) -> HTML {
+        let administers = page.place?.isAdmin ?? false
+        return nav(.class("places"), .ariaLabel(language(en: "Main", th: "เมนูหลัก"))) {
+            for place in Place.allCases where place.isAdmin == administers { entry(place, place.title(language), page) }
+            if administers {
+                a("/") { language(en: "Back to my account", th: "กลับไปบัญชีของฉัน") }
+            } else if isAdmin {
+                a(Place.adminUsers.link) { language(en: "Administration", th: "ผู้ดูแลระบบ") }
+            }
+        }
+    }
+
+    private func entry(_ place: Place, _ title: String, _ page: Page) -> HTML {
+        a(place.link, place == page.place ? .ariaCurrentPage : .none) { title }
+    }
+
+    private var bottom: HTML {
+        footer(.class("bottom")) {
+            span { "© SmartSpec" }
+            for other in Language.allCases where other != language {
+                Form(self).languageSwitch(to: other, backTo: here)
+            }
+        }
+    }
+
+    private static let logo = HTML(
+        markup: """
+            <svg viewBox="0 0 24 24" width="24" height="24" fill="none" stroke="currentColor" stroke-width="2" aria-hidden="true" \
+            focusable="false"><circle cx="12" cy="12" r="10"/><path d="M7 14l3.2-3.4 3 2.6L17 9"/></svg>
+            """)
+}

@@ -1,0 +1,50 @@
+import FoundationEssentials
+import FoundationInternationalization
+package import Values
+
+/// Times as people read them, in the zone and the language of the viewer.
+extension Viewer {
+    /// Day and time, `22 Nov 2026, 14:02`, with the exact time in `title`.
+    package func moment(_ instant: Instant) -> HTML { time(instant, text: format(instant, .abbreviated, .shortened)) }
+
+    /// The day, `22 Nov 2026`, with the exact time in `title`.
+    package func day(_ instant: Instant) -> HTML { time(instant, text: format(instant, .abbreviated, .omitted)) }
+
+    /// The distance to the present, `3 minutes ago`, with the exact time in `title`.
+    package func ago(_ instant: Instant) -> HTML { time(instant, text: ago(now - instant)) }
+
+    private func time(_ instant: Instant, text: String) -> HTML {
+        Web.time(instant.description, .title(format(instant, .long, .complete))) { text }
+    }
+
+    private func format(
+        _ instant: Instant, _ date: Date.FormatStyle.DateStyle, _ time: Date.FormatStyle.TimeStyle
+    ) -> String {
+        // en_GB: the day before the month, and 24 hours, which people of every country read alike.
+        let locale = Locale(identifier: language(en: "en_GB", th: "th_TH"))
+        let zone = TimeZone(identifier: timeZone) ?? .gmt
+        let calendar = Calendar(identifier: language == .th ? .buddhist : .gregorian)
+        let style = Date.FormatStyle(date: date, time: time, locale: locale, calendar: calendar, timeZone: zone)
+        return Date(timeIntervalSince1970: Double(instant.microseconds) / 1e6).formatted(style)
+    }
+
+    private func ago(_ duration: Duration) -> String {
+        let minutes = duration.components.seconds / 60
+        switch minutes {
+        case ..<1: return language(en: "just now", th: "เมื่อสักครู่")
+        case ..<60: return language(en: "\(count(minutes, "minute")) ago", th: "\(minutes) นาทีที่แล้ว")
+        case ..<1_440: return language(en: "\(count(minutes / 60, "hour")) ago", th: "\(minutes / 60) ชั่วโมงที่แล้ว")
+        default: return language(en: "\(count(minutes / 1_440, "day")) ago", th: "\(minutes / 1_440) วันที่แล้ว")
+        }
+    }
+
+    /// A length of time, rounded up to whole minutes or seconds: `9 minutes`.
+    package func length(_ duration: Duration) -> String {
+        let seconds = max(1, Int64(duration.fractionalSeconds.rounded(.up)))
+        if seconds < 60 { return language(en: count(seconds, "second"), th: "\(seconds) วินาที") }
+        let minutes = (seconds + 59) / 60
+        return language(en: count(minutes, "minute"), th: "\(minutes) นาที")
+    }
+
+    private func count(_ number: Int64, _ unit: String) -> String { number == 1 ? "1 \(unit)" : "\(number) \(unit)s" }
+}

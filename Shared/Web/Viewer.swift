@@ -1,0 +1,20 @@
+package import Identity
+package import Values
+
+/// The person who looks at a page: language, time zone, and the session if there is one.
+package struct Viewer: Sendable {
+    package var language: Language
+    /// A name of the IANA database.
+    package var timeZone: String
+    /// Nil on the pages for people who are not signed in.
+    package let principal: Principal?
+    /// The page as the browser asked for it: the footer leads back there.
+    let here: Link
+    package let now: Instant
+    let assets: Assets
+
+    init(language: Language, timeZone: String, principal: Principal?, here: Link, now: Instant, assets: Assets) {
+        (self.language, self.timeZone, self.principal) = (language, timeZone, principal)
+        (self.here, self.now, self.assets) = (here, now, assets)
+    }
+}
