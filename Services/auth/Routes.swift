@@ -78,9 +78,9 @@ struct Routes: HTTPDoor {
         // Pages.
         Route(.get, ["/"], access: .public, errors: .page, Routes.showStart),
         Route(.get, ["/login"], access: .public, errors: .page, Routes.showLogin),
-        Route(.post, ["/login"], access: .public, rate: .credentials, errors: .page, Routes.submitLogin),
+        Route(.post, ["/login"], access: .public, rate: .credentials, errors: .pageOrOpenAI, Routes.submitLogin),
         Route(.get, ["/register"], access: .public, errors: .page, Routes.showRegister),
-        Route(.post, ["/register"], access: .public, rate: .credentials, errors: .page, Routes.submitRegister),
+        Route(.post, ["/register"], access: .public, rate: .credentials, errors: .pageOrOpenAI, Routes.submitRegister),
         Route(.post, ["/logout"], access: .sessionOrBody, errors: .page, Routes.submitLogout),
         Route(.post, ["/language"], access: .sessionOrBody, errors: .page, Routes.submitLanguage),
         Route(.get, ["/verify"], access: .public, errors: .page, Routes.showVerify),
@@ -98,10 +98,8 @@ struct Routes: HTTPDoor {
 
     var gate: CallerGate<Principal> { authenticator.gate }
 
-    /// The page of a refusal; the error object for a program that sends JSON to the path of a page.
     func page(for problem: Problem, to exchange: Exchange) -> Response {
-        if exchange.headers.string(for: "content-type")?.hasPrefix("application/json") ?? false { return problem.response }
-        return site.viewer(exchange, authenticator.cached(exchange.headers, cookie: .accepted)).show(problem)
+        site.viewer(exchange, authenticator.cached(exchange.headers, cookie: .accepted)).show(problem)
     }
 
     func showAsset(_ request: Request) async throws -> Response { try site.assets.answer(request.pathParameters["file"]) }

@@ -39,11 +39,6 @@ package struct Request: Sendable {
     /// before.
     package var clientAddress: IPAddress? { trustedProxies.client(headers, peer: peerAddress) }
 
-    /// True if the body is a form of a page.
-    package var isForm: Bool {
-        headers.string(for: "content-type")?.prefix { $0 != ";" && $0 != " " }.lowercased() == "application/x-www-form-urlencoded"
-    }
-
     /// The procedures that the request calls.
     package var trpc: TRPCCall { TRPCCall(target: target) }
 
@@ -51,6 +46,13 @@ package struct Request: Sendable {
     /// - Throws: `Problem` 400 `invalid_json`.
     package func json() throws(Problem) -> JSONObject {
         do throws(JSONError) { return try JSONObject(body) } catch { throw Problem(error) }
+    }
+}
+
+extension HeaderBlock {
+    /// True if the body is a form of a page.
+    package var isForm: Bool {
+        string(for: "content-type")?.prefix { $0 != ";" && $0 != " " }.lowercased() == "application/x-www-form-urlencoded"
     }
 }
 

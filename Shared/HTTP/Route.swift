@@ -17,7 +17,7 @@ package protocol HTTPDoor: Sendable {
     /// this service: 500 `internal_error`.
     func problem(for error: any Error, in trace: TraceContext) -> Problem?
 
-    /// Returns the page of a refusal, for the rows whose error shape is ``ErrorShape/page``.
+    /// Returns the page of a refusal, for the rows whose error shape has one.
     func page(for problem: Problem, to exchange: Exchange) -> Response
 }
 
@@ -33,6 +33,7 @@ extension HTTPDoor {
         case .trpc: TRPCCall(target: exchange.target).response(problem)
         case .oauth: problem.oauthResponse
         case .page: page(for: problem, to: exchange)
+        case .pageOrOpenAI: exchange.headers.isForm ? page(for: problem, to: exchange) : problem.response
         }
     }
 
@@ -67,6 +68,9 @@ package struct RouteRow: Sendable {
 
     /// The body limit of a row that names none, in bytes.
     package static let bodyBytesMaxByDefault = 8_192
+
+    /// True for a row that only browsers use. The OpenAPI document leaves it out.
+    package var isPage: Bool { errors == .page }
 
     /// The method and the pattern of every path: `GET /api/keys/{id}`.
     package var operations: [String] { paths.map { "\(method.rawValue) \($0)" } }

@@ -47,8 +47,7 @@ extension Principal {
 
     private static func csrfToken(_ headers: HeaderBlock, _ body: [UInt8]) throws(Problem) -> String? {
         if let token = headers.string(for: "x-csrf-token") { return token }
-        let type = headers.string(for: "content-type")?.prefix { $0 != ";" && $0 != " " }.lowercased()
-        guard type == "application/x-www-form-urlencoded" else { return nil }
+        guard headers.isForm else { return nil }
         return try Query(body).optionalString("csrf_token")
     }
 }

@@ -12,7 +12,7 @@ package struct FormInput: Sendable {
     /// Reads the body of a form. A field that is left out is empty.
     /// - Throws: 400 for a body that is no form, or names a field twice: no page of ours sends it.
     package init(_ request: Request) throws(Problem) {
-        guard request.isForm else {
+        guard request.headers.isForm else {
             throw .invalidRequest("The body must be a form (application/x-www-form-urlencoded).")
         }
         for (name, value) in try Query(request.body).pairs {

@@ -25,6 +25,20 @@ struct Accounts: Sendable {
     /// The session of a sign-in by the form of a page, whose browser gets a cookie.
     static let browserOrder = Issuer.SessionOrder(clientID: "browser", hasCookie: true)
 
+    /// Adds a session to the transaction, and ends the one that it replaces.
+    func begin(
+        _ order: Issuer.SessionOrder, for user: User, _ client: ClientInfo, now: Instant, in transaction: PostgresTransaction
+    ) async throws -> Result<Issuer.Grant, MintGate.Refusal> {
+        let grant = try await issuer.begin(order, for: user, client, now: now, in: transaction)
+        if case .success = grant, let replaced = order.replaced,
+            let owner = try await revocations.end(replaced, now: now, in: transaction)
+        {
+            try await transaction.execute(
+                AuditRecord(event: .logout, userID: owner, subject: replaced.description, client: client, now: now))
+        }
+        return grant
+    }
+
     /// Makes the cookie by which a browser is known that signed in to an account.
     func browserCookie(for user: User, _ client: ClientInfo) -> BrowserCookie {
         let known = client.browser.flatMap { $0.isGenuine(for: user, keys: browserKeys) ? $0.id : nil }

@@ -41,7 +41,7 @@ extension Accounts {
             }
             try await transaction.execute(PutPassword(userID: user.id, sealed: sealed, now: now))
             if !requiresVerifiedEmail { try await publishVerified(user, now: now, in: transaction) }
-            let grant = try await issuer.begin(order, for: user, client, now: now, in: transaction).get()
+            let grant = try await begin(order, for: user, client, now: now, in: transaction).get()
             try await transaction.commit(
                 InsertMail(template: .verifyEmail, userID: user.id, recipient: registration.email, now: now),
                 AuditRecord(event: .register, userID: user.id, subject: grant.session.id.description, client: client, now: now))

@@ -31,7 +31,7 @@ extension Accounts {
         let now = clock()
         let resealed: [UInt8]? = if let newPassword { try await passwords.seal(newPassword, for: user.id) } else { nil }
         let grant = try await pool.transaction { transaction in
-            let grant = try await issuer.begin(order, for: user, client, now: now, in: transaction)
+            let grant = try await begin(order, for: user, client, now: now, in: transaction)
             guard case .success(let granted) = grant else {
                 try await transaction.commit(
                     AuditRecord(event: .login, succeeded: false, userID: user.id, client: client, now: now))

@@ -33,7 +33,7 @@ extension Routes {
 
     /// A form {email, password, next?, again?} → 303 to `next` with the cookies.
     func submitLogin(_ request: Request) async throws -> Response {
-        guard request.isForm else { return try await login(request) }
+        guard request.headers.isForm else { return try await login(request) }
         // No session has a CSRF token yet. Another site must not sign its visitor in to a foreign account.
         try authenticator.checkOrigin(request.headers)
         var sent = try FormInput(request)
@@ -47,9 +47,9 @@ extension Routes {
             sent.refuse("password", strings.wrong)
             return page.show(sent, status: 401)
         }
-        let client = ClientInfo(request)
-        switch try await accounts.signIn(email: sent["email"], password: sent["password"], as: Accounts.browserOrder, client: client) {
-        case .signedIn(let grant): return try await enter(grant, page.next, request)
+        let (order, client) = (await browserOrder(request), ClientInfo(request))
+        switch try await accounts.signIn(email: sent["email"], password: sent["password"], as: order, client: client) {
+        case .signedIn(let grant): return enter(grant, page.next, request)
         case .wrongCredentials:
             sent.refuse("password", strings.wrong)
             return page.show(sent, status: 401)
@@ -74,7 +74,7 @@ extension Routes {
     /// A form {email, password, full_name?, time_zone?, next?} → 303 to `next` with the cookies. The
     /// account has the language of the page.
     func submitRegister(_ request: Request) async throws -> Response {
-        guard request.isForm else { return try await register(request) }
+        guard request.headers.isForm else { return try await register(request) }
         try authenticator.checkOrigin(request.headers)
         var sent = try FormInput(request)
         let viewer = site.viewer(request)
@@ -89,8 +89,8 @@ extension Routes {
         let preferences = User.Preferences(locale: viewer.language.rawValue, timeZone: try await knownZone(sent["time_zone"]))
         let registration = Accounts.Registration(
             email: email, password: sent["password"], fullName: name, preferences: preferences)
-        switch try await accounts.register(registration, as: Accounts.browserOrder, client: ClientInfo(request)) {
-        case .registered(let grant): return try await enter(grant, page.next, request)
+        switch try await accounts.register(registration, as: await browserOrder(request), client: ClientInfo(request)) {
+        case .registered(let grant): return enter(grant, page.next, request)
         case .emailTaken:
             sent.refuse("email", strings.emailTaken)
             return page.show(sent, status: 409)
@@ -147,20 +147,20 @@ extension Routes {
 
     // MARK: Cookies
 
-    /// Gives the browser the cookies of a session that has begun, and leads it on.
-    private func enter(_ grant: Issuer.Grant, _ next: Link, _ request: Request) async throws -> Response {
-        try await endFormerSession(request)
+    /// The order of a browser's session, which replaces the one that the browser has.
+    func browserOrder(_ request: Request) async -> Issuer.SessionOrder {
+        var order = Accounts.browserOrder
+        if authenticator.isByCookie(request.headers) {
+            order.replaced = try? await authenticator.principal(request.headers, cookie: .accepted).sessionID
+        }
+        return order
+    }
+
+    /// Leads the browser of a session that has begun to a page.
+    func enter(_ grant: Issuer.Grant, _ next: Link, _ request: Request) -> Response {
         var response = site.viewer(request).seeOther(next)
         response.headers.add(cookies(of: grant, ClientInfo(request)))
         return response
-    }
-
-    /// Ends the session whose cookie is replaced, so that no session is left without a way to sign out.
-    private func endFormerSession(_ request: Request) async throws {
-        guard authenticator.isByCookie(request.headers),
-            let former = try? await authenticator.principal(request.headers, cookie: .accepted).sessionID
-        else { return }
-        try await sessions.signOut(former, client: ClientInfo(request))
     }
 
     /// Returns the headers that give a browser its cookies.

@@ -48,6 +48,9 @@ struct Issuer: Sendable {
         var isDevice = false
         /// True for a browser.
         var hasCookie = false
+        /// The session of the browser until now. It ends with the begin of the new one, so that none is left
+        /// without a way to sign out.
+        var replaced: SessionID?
     }
 
     /// Adds a session of `user` to the transaction.

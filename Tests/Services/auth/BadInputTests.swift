@@ -12,8 +12,8 @@ import Values
     /// The operations that read a body, in the order of the table.
     private static let reading = [
         "POST /api/auth/register", "POST /register", "POST /api/auth/login", "POST /login", "POST /api/auth/refresh",
-        "POST /api/auth/logout", "PATCH /api/auth/me", "POST /api/auth/email/verify", "POST /api/auth/email/change", "POST /verify",
-        "POST /api/auth/password/forgot", "POST /api/auth/password/reset", "POST /reset", "POST /api/auth/password/change",
+        "POST /api/auth/logout", "PATCH /api/auth/me", "POST /api/auth/email/verify", "POST /api/auth/email/change",
+        "POST /api/auth/password/forgot", "POST /api/auth/password/reset", "POST /api/auth/password/change",
         "POST /api/keys", "POST /api/auth/device/code", "POST /api/auth/device/authorize", "POST /api/auth/device/token",
         "POST /oauth/device_authorization", "POST /oauth/token", "POST /oauth/revoke", "POST /oauth/introspect",
         "POST /api/admin/users/{id}/role",
@@ -24,7 +24,7 @@ import Values
     ]
 
     @Test func `every operation that may have a body is in one of the lists`() {
-        let rows = Routes.table.map(\.row).filter { ![.get, .delete].contains($0.method) }
+        let rows = AuthUnderTest.programRows.filter { ![.get, .delete].contains($0.method) }
         #expect(Set(rows.flatMap(\.operations)) == Set(Self.reading + Self.ignoring))
     }
 
@@ -162,7 +162,9 @@ import Values
                     for path in row.paths {
                         let path = path.replacing("{id}", with: member.id.description)
                         let answer = try await auth.ask(row.method.rawValue, path, token: token, headers: headers)
-                        #expect(answer.status == status, "\(row.operations)")
+                        // A page leads to the sign-in.
+                        let expected = row.isPage && status == 401 ? 303 : status
+                        #expect(answer.status == expected, "\(row.operations)")
                     }
                 }
                 switch row.access {

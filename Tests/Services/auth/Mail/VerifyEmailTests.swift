@@ -21,7 +21,7 @@ import Values
             for _ in 0..<3 {
                 let page = try await auth.ask("GET", path)
                 #expect(page.status == 200)
-                #expect(String(decoding: page.body, as: UTF8.self).contains("<button>"))
+                #expect(String(decoding: page.body, as: UTF8.self).contains("<button type=\"submit\""))
                 #expect(page.header("content-security-policy")?.contains("frame-ancestors 'none'") == true)
                 #expect(page.header("referrer-policy") == "no-referrer")
             }
