@@ -26,7 +26,7 @@ struct VersionBench {
         }
     }
 
-    /// What a run yields: the proxy's CPU time a call or chunk in µs, and how many of them a second.
+    /// The figures of a run: the proxy's CPU time a call or chunk in µs, and how many of them a second.
     private typealias Figures = (cpu: Double, perSecond: Double)
 
     func run() async throws {

@@ -4,6 +4,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/stack.sh"
 
+# shellcheck disable=SC2154 # stack.sh sets it
 commit=$(git -C "$project" rev-parse --verify --quiet "${OTHER:-}^{commit}") || {
     printf 'bench-versions: OTHER must name a commit, as in: make bench-versions OTHER=HEAD~1\n' >&2
     exit 1

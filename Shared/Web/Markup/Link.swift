@@ -32,6 +32,6 @@ package struct Link: Sendable, Equatable, ExpressibleByStringLiteral, CustomStri
         Link(checked: "\(text)\(text.contains("?") ? "&" : "?")\(name)=\(PercentEncoding.encode(value))")
     }
 
-    /// As it stands in `href` and `Location`.
+    /// The text for `href` and `Location`.
     package var description: String { text }
 }

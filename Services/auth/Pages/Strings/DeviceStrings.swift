@@ -59,7 +59,7 @@ struct DeviceStrings {
     var conflict: String { language(en: "Ask the app for a new code.", th: "ขอรหัสใหม่จากแอป") }
 }
 
-/// What scopes allow, in the words of a page.
+/// The rights that scopes give, in the words of a page.
 struct ScopeStrings {
     let language: Language
 
