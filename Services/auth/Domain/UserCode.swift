@@ -9,6 +9,9 @@ struct UserCode: Sendable, Equatable {
     /// Upper case, without a dash.
     let text: String
 
+    /// The code as devices and pages show it, in two halves: `WDJB-MJHT`.
+    var shown: String { "\(text.prefix(Self.length / 2))-\(text.suffix(Self.length / 2))" }
+
     static func make() -> UserCode {
         var out: [UInt8] = []
         while out.count < length {

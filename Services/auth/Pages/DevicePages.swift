@@ -23,7 +23,7 @@ struct DevicePages {
         let form = Form(viewer)
         return page(strings.title) {
             p { strings.check }
-            p(.class("user-code")) { device.userCode.text }
+            p(.class("user-code")) { device.userCode.shown }
             facts([
                 (strings.app, HTML(Self.joined(device.client?.name ?? strings.unknownApp, grant.deviceName))),
                 (
@@ -37,7 +37,7 @@ struct DevicePages {
                 (strings.may, HTML(ScopeStrings(language: viewer.language).list(grant.scope.split(separator: " ").map(String.init)))),
                 (strings.mayNot, HTML(strings.forbidden)),
             ])
-            form("/auth/device", hidden: ["user_code": device.userCode.text]) {
+            form("/auth/device", hidden: ["user_code": device.userCode.shown]) {
                 submit(strings.connect, choice: ("action", "approve"))
                 submit(strings.refuse, .secondary, choice: ("action", "deny"))
             }

@@ -29,9 +29,9 @@ extension Routes {
             let page = publicURL + "/auth/device"
             return .object(200, headers: Self.noStore) { json in
                 json.field("device_code", codes.deviceCode)
-                json.field("user_code", codes.userCode.text)
+                json.field("user_code", codes.userCode.shown)
                 json.field("verification_uri", page)
-                json.field("verification_uri_complete", page + "?user_code=" + codes.userCode.text)
+                json.field("verification_uri_complete", page + "?user_code=" + codes.userCode.shown)
                 json.field("expires_in", codes.expiresIn.components.seconds)
                 json.field("interval", codes.interval.components.seconds)
             }
@@ -72,7 +72,7 @@ extension Routes {
         case .invalid: throw Self.wrongUserCode
         case .found(let device):
             return .object(200) { json in
-                json.field("user_code", device.userCode.text)
+                json.field("user_code", device.userCode.shown)
                 json.field("status", device.grant.state.rawValue)
                 json.field("client_id", device.grant.clientID)
                 json.field("client_name", device.client?.name)

@@ -7,7 +7,7 @@ struct DeviceStrings {
     var enterTitle: String { language(en: "Connect a device", th: "เชื่อมต่ออุปกรณ์") }
     var enterIntro: String { language(en: "Enter the code that your app shows.", th: "กรอกรหัสที่แอปของคุณแสดง") }
     var code: String { language(en: "Code", th: "รหัส") }
-    var codeHint: String { language(en: "Eight letters, like WDJB-MJHT.", th: "ตัวอักษรแปดตัว เช่น WDJB-MJHT") }
+    var codeHint: String { language(en: "Eight letters and digits, like WDJB-MJH7.", th: "ตัวอักษรและตัวเลขแปดตัว เช่น WDJB-MJH7") }
     var proceed: String { language(en: "Continue", th: "ดำเนินการต่อ") }
     var codeMissing: String { language(en: "Enter the code that your app shows.", th: "กรอกรหัสที่แอปของคุณแสดง") }
     var wrong: String {
