@@ -1,0 +1,55 @@
+import TestSupport
+import Testing
+
+@testable import Auth
+
+/// `/verify` and `/reset`, as a browser without scripts uses them.
+@Suite(.authDatabase, .serialized) struct LinkPagesTests {
+    @Test func `a link that is not valid leads to another mail, and shows no text of its own`() async throws {
+        try await AuthUnderTest.with { auth in
+            #expect(try await auth.ask("GET", "/verify").status == 400)
+            for path in ["/verify", "/reset"] {
+                let shown = try await auth.ask("GET", "\(path)?token=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
+                #expect(shown.status == 200)
+                #expect(!shown.html.contains("<script>"))
+                #expect(shown.header("referrer-policy") == "no-referrer")
+                let answer = try await auth.submit(path, ["token": "sso_x", "new_password": "another long password"])
+                #expect(answer.status == 400)
+                #expect(answer.html.contains("<h1>This link is not valid</h1>"))
+                #expect(answer.html.contains("Ask for a new mail"))
+            }
+        }
+    }
+
+    @Test func `a forgotten password leads through the mailbox to a new one`() async throws {
+        try await MailUnderTest.with { auth, sink in
+            let member = try await auth.register()
+            _ = try await auth.mails(to: member.email, sink)
+            let missing = try await auth.submit("/reset", [:])
+            #expect((missing.status, missing.error(of: "email")) == (400, "Enter your email address."))
+            let asked = try await auth.submit("/reset", ["email": member.email])
+            #expect((asked.status, asked.header("location")) == (303, "/reset?done=sent"))
+            #expect(try await auth.ask("GET", "/reset?done=sent").html.contains("Look into your mailbox"))
+            let token = try await auth.token(to: member.email, sink)
+            let weak = try await auth.submit("/reset", ["token": token, "new_password": "short"])
+            #expect((weak.status, weak.error(of: "new_password")) == (400, "Enter at least 8 characters."))
+            #expect(weak.hidden("token") == token, "the link is not lost")
+            let changed = try await auth.submit("/reset", ["token": token, "new_password": "another long password"])
+            #expect(changed.status == 200)
+            #expect(changed.html.contains("<h1>Your password is changed</h1>"))
+            #expect(try await auth.submit("/login", ["email": member.email, "password": "another long password"]).status == 303)
+            #expect(try await auth.submit("/reset", ["token": token, "new_password": "another long password"]).status == 400)
+        }
+    }
+
+    @Test func `too many mails are refused next to the field`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            var last = try await auth.submit("/reset", ["email": member.email])
+            for _ in 0..<30 where last.status == 303 { last = try await auth.submit("/reset", ["email": member.email]) }
+            #expect(last.status == 429)
+            #expect(last.error(of: "email")?.hasPrefix("Too many mails. Wait ") == true)
+            #expect(last.html.contains(#"value="\#(member.email)""#))
+        }
+    }
+}
