@@ -216,7 +216,7 @@ let package = Package(
             name: "AuthTests",
             dependencies: [
                 "Auth", "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON",
-                "Jobs", "Messaging", "Outbox", "Postgres", "Telemetry", "TestSupport", "Values",
+                "Jobs", "Messaging", "Outbox", "Postgres", "Telemetry", "TestSupport", "Text", "Values", "Web",
             ],
             path: "Tests/Services/auth"),
         .testTarget(

@@ -93,6 +93,22 @@ struct Routes: HTTPDoor {
         Route(
             .post, ["/auth/device"], access: .session(freshWithin: .seconds(12 * 3_600)), rate: .credentials, errors: .page,
             Routes.submitDevice),
+        Route(.get, ["/settings"], access: .session(), errors: .page, Routes.showProfile),
+        Route(.post, ["/settings"], access: .session(), errors: .page, Routes.submitProfile),
+        Route(.get, ["/settings/email"], access: .session(), errors: .page, Routes.showEmail),
+        Route(.post, ["/settings/email"], access: .session(), rate: .credentials, errors: .page, Routes.submitEmail),
+        Route(.get, ["/settings/sessions"], access: .session(), errors: .page, Routes.showSessions),
+        Route(.get, ["/settings/sessions/others"], access: .session(), errors: .page, Routes.askEndOfOthers),
+        Route(.post, ["/settings/sessions/others"], access: .session(), errors: .page, Routes.submitEndOfOthers),
+        Route(.get, ["/settings/sessions/{id}"], access: .session(), errors: .page, Routes.askEndOfSession),
+        Route(.post, ["/settings/sessions/{id}"], access: .session(), errors: .page, Routes.submitEndOfSession),
+        Route(.get, ["/settings/keys"], access: .session(), errors: .page, Routes.showKeys),
+        Route(.get, ["/settings/keys/new"], access: .session(), errors: .page, Routes.showNewKey),
+        Route(.post, ["/settings/keys/new"], access: .session(), errors: .page, Routes.submitNewKey),
+        Route(.get, ["/settings/keys/{id}"], access: .session(), errors: .page, Routes.askRevocation),
+        Route(.post, ["/settings/keys/{id}"], access: .session(), errors: .page, Routes.submitRevocation),
+        Route(.get, ["/settings/password"], access: .session(), errors: .page, Routes.showPassword),
+        Route(.post, ["/settings/password"], access: .session(), rate: .credentials, errors: .page, Routes.submitPassword),
         Route(.get, ["/assets/auth/{file}"], access: .public, errors: .page, Routes.showAsset),
     ]
 

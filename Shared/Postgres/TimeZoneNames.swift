@@ -10,10 +10,14 @@ package final class TimeZoneNames: Sendable {
 
     package func contains(_ name: String, _ pool: PostgresPool) async throws -> Bool {
         if name == "UTC" { return true }
-        if let known = names.withLock({ $0 }) { return known.contains(name) }
+        return try await all(pool).contains(name)
+    }
+
+    package func all(_ pool: PostgresPool) async throws -> Set<String> {
+        if let known = names.withLock({ $0 }) { return known }
         let read = Set(try await pool.withConnection { try await $0.query(ReadTimeZoneNames()) })
         names.withLock { $0 = read }
-        return read.contains(name)
+        return read
     }
 }
 

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import FoundationInternationalization
+import Text
 package import Values
 
 /// Times as people read them, in the zone and the language of the viewer.
@@ -12,6 +13,17 @@ extension Viewer {
 
     /// The distance to the present, `3 minutes ago`, with the exact time in `title`.
     package func ago(_ instant: Instant) -> HTML { time(instant, text: ago(now - instant)) }
+
+    /// Reads the value of a date field, `2026-11-22`.
+    /// - Returns: the last second of the day in the zone of the viewer; nil for a text that is no date.
+    package func end(ofDay text: String) -> Instant? {
+        guard let midnight = Instant("\(text)T00:00:00Z") else { return nil }
+        let (year, month, day) = Timestamp.civil(fromDays: midnight.day)
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = TimeZone(identifier: timeZone) ?? .gmt
+        let parts = DateComponents(year: Int(year), month: Int(month), day: Int(day), hour: 23, minute: 59, second: 59)
+        return calendar.date(from: parts).map { Instant(microseconds: Int64($0.timeIntervalSince1970) * 1_000_000) }
+    }
 
     private func time(_ instant: Instant, text: String) -> HTML {
         Web.time(instant.description, .title(format(instant, .long, .complete))) { text }

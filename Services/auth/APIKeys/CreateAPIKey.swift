@@ -12,11 +12,15 @@ extension APIKeys {
         var scopes: [String]
         var expiresAt: Instant?
         var limits: SpendingLimits
+        /// The form of a page that asks. It makes one key, even if it is sent twice.
+        var formID: KeyFormID?
     }
 
     enum CreationOutcome: Sendable {
         /// `key` is the only copy: it is shown now or never.
         case created(APIKeyRecord, key: String)
+        /// The form has made this key before. Its text is not known any more.
+        case createdBefore(APIKeyRecord)
         /// The user has ``perUserMax`` keys.
         case tooMany
         case deactivated
@@ -40,11 +44,15 @@ extension APIKeys {
             case .sessionEnded, .foreignSession: return .sessionEnded
             case nil: break
             }
+            if let form = order.formID, let made = try await transaction.first(FindAPIKeyOfForm(userID: user, formID: form)) {
+                return .createdBefore(made)
+            }
             guard count.first ?? 0 < Self.perUserMax else { return .tooMany }
             try await Outbox.add(
                 APIKeyCreated(apiKeyID: key.id, fingerprint: key.fingerprint), orderingKey: key.id.description, in: transaction)
             try await transaction.commit(
-                InsertAPIKey(record: record, secretSHA256: key.secretDigest.bytes, userID: user, sessionID: session),
+                InsertAPIKey(
+                    record: record, secretSHA256: key.secretDigest.bytes, userID: user, sessionID: session, formID: order.formID),
                 AuditRecord(event: .apiKeyCreated, userID: user, subject: key.id.description, client: client, now: now))
             return .created(record, key: text)
         }

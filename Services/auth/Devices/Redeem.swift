@@ -63,7 +63,7 @@ extension Devices {
         guard let decision = device.decision, let user = try await transaction.first(ShareUser(id: decision.userID)),
             user.tokenVersion == decision.tokenVersion
         else { return .answer(.invalid) }
-        let order = Issuer.SessionOrder(clientID: device.clientID, scope: device.scope, isDevice: true)
+        let order = Issuer.SessionOrder(clientID: device.clientID, scope: device.scope, isDevice: true, deviceName: device.deviceName)
         guard case .success(let grant) = try await issuer.begin(order, for: user, client, now: now, in: transaction) else {
             return .answer(.invalid)
         }

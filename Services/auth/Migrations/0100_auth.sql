@@ -38,6 +38,7 @@ CREATE TABLE session (
     client_id           text        NOT NULL,
     scope               text        NOT NULL,  -- names, separated by blanks; empty: all
     is_device           boolean     NOT NULL,  -- connected by a code
+    device_name         text        NULL CONSTRAINT session_device_name_length CHECK (length(device_name) <= 64),
     salt                bytea       NOT NULL CONSTRAINT session_salt_length CHECK (octet_length(salt) = 16),
     generation          bigint      NOT NULL,
     authenticated_at    timestamptz NOT NULL,
@@ -84,11 +85,14 @@ CREATE TABLE api_key (
     daily_spending_limit bigint    NULL CONSTRAINT api_key_daily_limit_positive CHECK (daily_spending_limit > 0),
     created_at         timestamptz NOT NULL,
     created_by_session uuid        NOT NULL,
+    form_id            uuid        NULL,  -- of the form of a page
     expires_at         timestamptz NULL,
     last_used_at       timestamptz NULL,
     revoked_at         timestamptz NULL
 );
 
+-- A form that is sent twice makes one key.
+CREATE UNIQUE INDEX api_key_of_form ON api_key (user_id, form_id) WHERE form_id IS NOT NULL;
 CREATE INDEX api_key_created ON api_key (created_at);
 CREATE INDEX api_key_of_user ON api_key (user_id) WHERE revoked_at IS NULL;
 CREATE INDEX api_key_revoked ON api_key (revoked_at) WHERE revoked_at IS NOT NULL;

@@ -130,7 +130,12 @@ extension Routes {
                 $0.preferences.locale = language.rawValue
             }
         }
-        var response = site.viewer(request).seeOther(Link(sent["next"]) ?? "/")
+        return remember(language, in: site.viewer(request).seeOther(Link(sent["next"]) ?? "/"))
+    }
+
+    /// The answer with the cookie in which the browser keeps its language.
+    func remember(_ language: Language, in response: Response) -> Response {
+        var response = response
         response.headers.add("set-cookie", languageCookie.setting(language.rawValue, life: BrowserCookie.life))
         return response
     }
@@ -194,12 +199,22 @@ extension FormInput {
 
     /// Reads a name of a person, or notes its error.
     mutating func fullName(_ field: String, _ strings: FieldStrings) -> String? {
+        read(field, strings.malformedName, Routes.fullName) ?? nil
+    }
+
+    /// Reads a field, or notes the error with this message.
+    mutating func read<Value>(_ field: String, _ message: String, _ body: (String) throws(Problem) -> Value) -> Value? {
         do throws(Problem) {
-            return try Routes.fullName(self[field])
+            return try body(self[field].trimmed)
         } catch {
-            refuse(field, strings.malformedName)
+            refuse(field, message)
             return nil
         }
+    }
+
+    /// Reads a field that may be empty, or notes the error with this message.
+    mutating func readOptional<Value>(_ field: String, _ message: String, _ body: (String) throws(Problem) -> Value) -> Value? {
+        self[field].trimmed.isEmpty ? nil : read(field, message, body)
     }
 }
 

@@ -17,42 +17,59 @@ extension Routes {
 
     /// 204; 404 for a session that is not the caller's, as for one that never was.
     func endSession(_ request: Request, caller: Principal) async throws -> Response {
+        try await endSession(of: caller, request)
+        return .noContent
+    }
+
+    /// Ends the session that the path names.
+    func endSession(of caller: Principal, _ request: Request) async throws {
         guard let id = SessionID(request.pathParameters["id"]),
             try await sessions.end(id, of: caller.userID, client: ClientInfo(request))
         else { throw Problem.notFound("This session") }
-        return .noContent
     }
 
     /// Ends all sessions of the caller but the one that asks.
     func endOtherSessions(_ request: Request, caller: Principal) async throws -> Response {
+        try await endOtherSessions(of: caller, request)
+        return .noContent
+    }
+
+    func endOtherSessions(of caller: Principal, _ request: Request) async throws {
         guard let session = caller.sessionID else { throw Problem.sessionRequired }
         try await sessions.endOthers(of: caller.userID, except: session, client: ClientInfo(request))
-        return .noContent
     }
 
     /// {current_password, new_password} → 200 with new tokens of the session, or 204 with new cookies if
     /// a cookie names the caller. All other sessions end.
     func changePassword(_ request: Request, caller: Principal) async throws -> Response {
-        guard let session = caller.sessionID else { throw Problem.sessionRequired }
         let body = try request.json()
         let (old, new) = (try body.string("current_password"), try body.string("new_password"))
-        guard old.utf8.count <= PasswordPolicy.bytesMax else { throw Self.wrongPassword }
         guard let profile = try await accounts.profile(of: caller.userID), let email = EmailAddress(profile.user.email) else {
             throw Problem.invalidAPIKey
         }
         if let refusal = PasswordPolicy.refusal(of: new, for: email) {
             throw Problem.invalidRequest("`new_password`: \(refusal.message)", param: "new_password")
         }
-        let (client, isBrowser) = (ClientInfo(request), caller.csrf != nil)
-        switch try await accounts.changePassword(old, to: new, of: caller.userID, from: session, isBrowser: isBrowser, client: client) {
+        switch try await changePassword(old, to: new, of: caller, request) {
         case .changed(let grant):
-            return isBrowser
-                ? Response(status: 204, headers: cookies(of: grant, client)) : Self.answer(200, try accounts.issuer.sign(grant))
+            return grant.cookie != nil
+                ? Response(status: 204, headers: cookies(of: grant, ClientInfo(request)))
+                : Self.answer(200, try accounts.issuer.sign(grant))
         case .wrongPassword: throw Self.wrongPassword
         case .throttled(let wait): throw Problem.rateLimited("Too many failed attempts.", retryAfter: wait)
         case .deactivated: throw Problem.userDeactivated
         case .sessionEnded: throw Problem.tokenRevoked
         }
+    }
+
+    /// Changes the password of a caller to one that the policy accepts.
+    func changePassword(
+        _ old: String, to new: String, of caller: Principal, _ request: Request
+    ) async throws -> Accounts.PasswordChangeOutcome {
+        guard let session = caller.sessionID else { throw Problem.sessionRequired }
+        guard old.utf8.count <= PasswordPolicy.bytesMax else { return .wrongPassword }
+        return try await accounts.changePassword(
+            old, to: new, of: caller.userID, from: session, isBrowser: caller.csrf != nil, client: ClientInfo(request))
     }
 
     private static let wrongPassword = Problem.invalidRequest("`current_password` is wrong.", param: "current_password")

@@ -21,16 +21,25 @@ struct APIKeyRecord: Sendable, Equatable {
     var lastUsedAt: Instant?
 }
 
+/// One showing of the form that makes an API key.
+struct KeyFormID: TypedID {
+    let rawValue: UUIDv7
+    init(rawValue: UUIDv7) { self.rawValue = rawValue }
+}
+
 struct InsertAPIKey: Statement {
     static let sql = """
         INSERT INTO api_key
-            (id, user_id, secret_sha256, last4, name, scopes, daily_spending_limit, spending_limit, created_at, created_by_session, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            (id, user_id, secret_sha256, last4, name, scopes, daily_spending_limit, spending_limit, created_at, created_by_session, expires_at,
+            form_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
         """
     var record: APIKeyRecord
     var secretSHA256: [UInt8]
     var userID: UserID
     var sessionID: SessionID
+    /// Nil for a key that no form of a page made.
+    var formID: KeyFormID?
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(record.id.rawValue)
@@ -44,12 +53,31 @@ struct InsertAPIKey: Statement {
         parameters.append(record.createdAt)
         parameters.append(sessionID)
         parameters.append(record.expiresAt)
+        parameters.append(formID)
     }
+}
+
+/// Reads the key that a form has made, even if it is revoked.
+struct FindAPIKeyOfForm: Statement {
+    static let sql = """
+        SELECT \(APIKeyRecord.columns)
+        FROM api_key
+        WHERE user_id = $1 AND form_id = $2
+        """
+    var userID: UserID
+    var formID: KeyFormID
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(userID)
+        parameters.append(formID)
+    }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> APIKeyRecord { try APIKeyRecord(&row) }
 }
 
 struct ListAPIKeys: Statement {
     static let sql = """
-        SELECT id, name, last4, scopes, daily_spending_limit, spending_limit, created_at, expires_at, last_used_at
+        SELECT \(APIKeyRecord.columns)
         FROM api_key
         WHERE user_id = $1 AND revoked_at IS NULL
         ORDER BY created_at DESC, id
@@ -58,8 +86,16 @@ struct ListAPIKeys: Statement {
 
     func bind(_ parameters: inout Parameters) { parameters.append(userID) }
 
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> APIKeyRecord {
-        APIKeyRecord(
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> APIKeyRecord { try APIKeyRecord(&row) }
+}
+
+extension APIKeyRecord {
+    fileprivate static let columns =
+        "id, name, last4, scopes, daily_spending_limit, spending_limit, created_at, expires_at, last_used_at"
+
+    /// Reads ``columns``.
+    fileprivate init(_ row: inout RowReader) throws(PostgresError) {
+        self.init(
             id: APIKeyID(rawValue: try row.next()), name: try row.next(), last4: try row.next(), scopes: try row.next([String].self),
             limits: try row.nextSpendingLimits(), createdAt: try row.next(), expiresAt: try row.next(), lastUsedAt: try row.next())
     }

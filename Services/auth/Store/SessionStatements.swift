@@ -4,13 +4,15 @@ import Values
 struct InsertSession: Statement {
     static let sql = """
         INSERT INTO session (id, user_id, client_id, scope, is_device, salt, generation, authenticated_at, rotated_at, idle_expires_at,
-            absolute_expires_at, ip, network, user_agent, cookie_sha256)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+            absolute_expires_at, ip, network, user_agent, cookie_sha256, device_name)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         """
     var session: Session
     var client: ClientInfo
     /// SHA-256 of the secret of the browser's cookie.
     var cookieSHA256: [UInt8]?
+    /// The name of a device that was connected by a code.
+    var deviceName: String?
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(session.id)
@@ -28,6 +30,7 @@ struct InsertSession: Statement {
         parameters.append(client.network)
         parameters.append(client.userAgent)
         parameters.append(cookieSHA256)
+        parameters.append(deviceName)
     }
 }
 
@@ -206,7 +209,7 @@ struct SweepSessions: Statement {
 /// The sign-ins a person could still use, the last used first.
 struct LiveSessions: Statement {
     static let sql = """
-        SELECT id, client_id, authenticated_at, rotated_at, ip, user_agent
+        SELECT id, client_id, device_name, authenticated_at, rotated_at, ip, user_agent
         FROM session
         WHERE user_id = $1 AND revoked_at IS NULL AND idle_expires_at > $2 AND absolute_expires_at > $2
         ORDER BY rotated_at DESC, id
@@ -215,6 +218,8 @@ struct LiveSessions: Statement {
     struct Output: Sendable {
         var id: SessionID
         var clientID: String
+        /// The name of a device that was connected by a code, if it has one.
+        var deviceName: String?
         var signedInAt: Instant
         var lastUsedAt: Instant
         var ip: String?
@@ -230,7 +235,7 @@ struct LiveSessions: Statement {
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
         Output(
-            id: try row.next(), clientID: try row.next(), signedInAt: try row.next(), lastUsedAt: try row.next(), ip: try row.next(),
-            userAgent: try row.next())
+            id: try row.next(), clientID: try row.next(), deviceName: try row.next(), signedInAt: try row.next(),
+            lastUsedAt: try row.next(), ip: try row.next(), userAgent: try row.next())
     }
 }

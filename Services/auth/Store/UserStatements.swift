@@ -181,6 +181,13 @@ struct PutPassword: Statement {
     }
 }
 
+struct HasPassword: Statement {
+    static let sql = "SELECT EXISTS (SELECT FROM password_credential WHERE user_id = $1)"
+    typealias Output = Bool
+    var userID: UserID
+    func bind(_ parameters: inout Parameters) { parameters.append(userID) }
+}
+
 // MARK: The first administrator
 
 /// Claims the making of the first administrator. A second replica waits for the first and then

@@ -46,6 +46,8 @@ struct Issuer: Sendable {
         var scope = ""
         /// True for a device that was connected by a code. It never administers.
         var isDevice = false
+        /// The name of the device, if it has one.
+        var deviceName: String?
         /// True for a browser.
         var hasCookie = false
         /// The session of the browser until now. It ends with the begin of the new one, so that none is left
@@ -71,7 +73,8 @@ struct Issuer: Sendable {
         var grant = grant(current, session, now: now)
         if case .success(var granted) = grant {
             let digest = cookie?.cookie.secretDigest
-            try await transaction.execute(InsertSession(session: session, client: client, cookieSHA256: digest?.bytes))
+            try await transaction.execute(
+                InsertSession(session: session, client: client, cookieSHA256: digest?.bytes, deviceName: order.deviceName))
             granted.cookie = cookie?.text
             grant = .success(granted)
         }

@@ -26,4 +26,7 @@ package func submit(_ text: String, _ kind: ButtonKind = .primary, choice: (name
 }
 
 /// A link that looks like a button.
-package func linkButton(_ text: String, _ link: Link, _ kind: ButtonKind = .secondary) -> HTML { a(link, kind.style) { text } }
+/// - Parameter object: the row of a list that the link belongs to. Only screen readers speak it.
+package func linkButton(_ text: String, _ link: Link, _ kind: ButtonKind = .secondary, of object: String? = nil) -> HTML {
+    a(link, kind.style, object.map { .ariaLabel("\(text): \($0)") } ?? .none) { text }
+}

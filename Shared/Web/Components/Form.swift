@@ -65,20 +65,40 @@ package struct Form: Sendable {
         }
     }
 
+    /// An option of a choice: its value, and its text.
+    package typealias Option = (value: String, text: String)
+
     /// A choice of one of some.
-    package func choice(_ name: String, _ text: String, _ options: [(value: String, text: String)], hint: String? = nil) -> HTML {
+    package func choice(_ name: String, _ text: String, _ options: [Option], hint: String? = nil) -> HTML {
+        choice(name, text, hint, self.options(options, of: name))
+    }
+
+    /// A choice of one of many, which are grouped.
+    package func choice(_ name: String, _ text: String, groups: [(title: String, options: [Option])], hint: String? = nil) -> HTML {
+        choice(name, text, hint, HTMLBuilder.buildArray(groups.map { group in optgroup(group.title) { options(group.options, of: name) } }))
+    }
+
+    private func choice(_ name: String, _ text: String, _ hint: String?, _ options: HTML) -> HTML {
         let error = sent.error(of: name)
         return div(.class("field")) {
             label(.for(name)) { text }
             note(hint, of: name, .class("hint"), "hint")
-            HTML.element(
-                "select", [.id(name), .name(name)] + described(name, hint: hint, error: error),
-                HTMLBuilder.buildArray(
-                    options.map { value, text in
-                        option(.value(value), value == sent[name] ? .selected : .none) { text }
-                    }))
+            HTML.element("select", [.id(name), .name(name)] + described(name, hint: hint, error: error), options)
             note(error, of: name, .class("error"), "error")
         }
+    }
+
+    private func options(_ options: [Option], of name: String) -> HTML {
+        HTMLBuilder.buildArray(
+            options.map { value, text in option(.value(value), value == sent[name] ? .selected : .none) { text } })
+    }
+
+    /// Fields that answer one question. An error of `name` stands next to the question.
+    package func group(_ name: String, _ text: String, hint: String? = nil, @HTMLBuilder content: () -> HTML) -> HTML {
+        let error = sent.error(of: name)
+        return HTML.element(
+            "fieldset", [.id(name), .tabindex(-1)] + describedBy(name, hint: hint, error: error),
+            legend { text } + note(hint, of: name, .class("hint"), "hint") + note(error, of: name, .class("error"), "error") + content())
     }
 
     /// A box to tick. A browser sends the field only if it is ticked.
@@ -98,8 +118,12 @@ package struct Form: Sendable {
     }
 
     private func described(_ name: String, hint: String?, error: String?) -> [Attribute] {
+        describedBy(name, hint: hint, error: error) + (error == nil ? [] : [.ariaInvalid])
+    }
+
+    private func describedBy(_ name: String, hint: String?, error: String?) -> [Attribute] {
         let ids = [hint.map { _ in "\(name)-hint" }, error.map { _ in "\(name)-error" }].compactMap(\.self)
-        return (ids.isEmpty ? [] : [.ariaDescribedBy(ids.joined(separator: " "))]) + (error == nil ? [] : [.ariaInvalid])
+        return ids.isEmpty ? [] : [.ariaDescribedBy(ids.joined(separator: " "))]
     }
 }
 
@@ -108,6 +132,8 @@ package enum FieldKind: Sendable {
     case text
     case name
     case email
+    /// An address that the browser does not know as a name to sign in by.
+    case newEmail
     case currentPassword
     case newPassword
     /// A code of a device, in capitals.
@@ -129,6 +155,7 @@ package enum FieldKind: Sendable {
         case .text: [.type("text"), .autocomplete("off"), .maxlength(256)]
         case .name: [.type("text"), .autocomplete("name"), .maxlength(200)]
         case .email: [.type("email"), .autocomplete("username"), .inputmode("email"), .verbatim, .noSpellcheck, .maxlength(254)]
+        case .newEmail: [.type("email"), .autocomplete("email"), .inputmode("email"), .verbatim, .noSpellcheck, .maxlength(254)]
         case .currentPassword: [.type("password"), .autocomplete("current-password"), .maxlength(1_024)]
         case .newPassword: [.type("password"), .autocomplete("new-password"), .maxlength(1_024)]
         case .code:

@@ -46,6 +46,18 @@ package func tag(_ text: String, isWarning: Bool = false) -> HTML {
 /// A code that a person compares or copies.
 package func codeDisplay(_ text: String) -> HTML { p(.class("code-display")) { code { text } } }
 
+/// A list whose entries have an act each.
+package func rows(_ entries: [(what: HTML, act: HTML)]) -> HTML {
+    ul(.class("rows")) {
+        for (what, act) in entries {
+            li {
+                div(.class("what")) { what }
+                act
+            }
+        }
+    }
+}
+
 /// The place of a list that has nothing yet, with the next useful step.
 package func emptyState(_ text: String, @HTMLBuilder next: () -> HTML = { .empty }) -> HTML {
     div(.class("empty")) {

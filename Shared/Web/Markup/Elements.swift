@@ -39,6 +39,11 @@ package let label = Element("label")
 package let select = Element("select")
 package let option = Element("option")
 
+/// Options of a choice that belong together.
+func optgroup(_ title: String, @HTMLBuilder content: () -> HTML) -> HTML {
+    .element("optgroup", [Attribute("label", title)], content())
+}
+
 /// A field of a form. It has no end tag.
 package func input(_ attributes: Attribute...) -> HTML { .start("input", attributes) }
 

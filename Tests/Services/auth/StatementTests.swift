@@ -14,6 +14,7 @@ import Values
             let user = MintGateTests.user(now)
             let session = Session(of: user.id, clientID: "web", salt: [UInt8](repeating: 1, count: 16), now: now)
             let digest = [UInt8](repeating: 2, count: 32)
+            let form = KeyFormID.make()
             let email = try #require(EmailAddress("a@example.com"))
             let key = APIKeyRecord(
                 id: APIKeyID(rawValue: "abcdefghij"), name: "n", last4: "wxyz", scopes: ["llm"],
@@ -25,8 +26,10 @@ import Values
                 #expect(try await transaction.first(InsertUser(user: user)) == user.id)
                 #expect(try await transaction.first(InsertUser(user: user)) == nil)
                 #expect(try await transaction.one(FindUser(id: user.id)).email == user.email)
+                #expect(try await !transaction.one(HasPassword(userID: user.id)))
                 try await transaction.execute(PutPassword(userID: user.id, sealed: [1], now: now))
                 try await transaction.execute(PutPassword(userID: user.id, sealed: [2], now: now))
+                #expect(try await transaction.one(HasPassword(userID: user.id)))
                 let later = now + .seconds(3_601)
                 try await transaction.execute(CountAccountFailure(digest: digest, now: now))
                 try await transaction.execute(CountAccountFailure(digest: digest, now: now))
@@ -114,7 +117,9 @@ import Values
                 #expect(try await transaction.query(NewestUsers(before: user.id, limit: 1)).isEmpty)
                 #expect(try await transaction.query(AuditOfUser(userID: user.id, before: nil, limit: 1)).isEmpty)
                 try await transaction.execute(
-                    InsertAPIKey(record: key, secretSHA256: digest, userID: user.id, sessionID: session.id))
+                    InsertAPIKey(record: key, secretSHA256: digest, userID: user.id, sessionID: session.id, formID: form))
+                #expect(try await transaction.one(FindAPIKeyOfForm(userID: user.id, formID: form)) == key)
+                #expect(try await transaction.first(FindAPIKeyOfForm(userID: .make(), formID: form)) == nil)
                 let created = [APIKeyCreated(apiKeyID: key.id, fingerprint: APIKeyFingerprint(secretSHA256: digest))]
                 #expect(try await transaction.query(ExistingAPIKeys(now: now + .seconds(-1), after: nil, limit: 10)) == created)
                 #expect(try await transaction.query(ExistingAPIKeys(now: now, after: nil, limit: 10)).isEmpty, "the key has expired")

@@ -1,0 +1,39 @@
+import HTTP
+import Values
+import Web
+
+/// `/settings/password`: another password, or the first one of an account without.
+struct PasswordPage {
+    let viewer: Viewer
+    let user: User
+    let hasPassword: Bool
+    let balance: Credits?
+    private var strings: PasswordStrings { PasswordStrings(language: viewer.language) }
+
+    /// - Parameter failure: the reason why no mail was sent.
+    func show(_ sent: FormInput = FormInput(), done: String? = nil, failure: String? = nil, status: Int = 200) -> Response {
+        viewer.show(.password, status: status, balance: balance) {
+            if done == "changed" { notice(.done) { p { strings.changed } } }
+            if done == "mail" { notice(.done) { p { strings.mailSent(to: user.email) } } }
+            if let failure { notice(.failure) { p { failure } } }
+            div(.class("columns")) { panel { if hasPassword { change(sent) } else { first } } }
+        }
+    }
+
+    @HTMLBuilder private func change(_ sent: FormInput) -> HTML {
+        let form = Form(viewer, sent)
+        p(.class("muted")) { strings.intro }
+        form("/settings/password") {
+            form.field("current_password", strings.current, .currentPassword)
+            form.field("new_password", strings.new, .newPassword, hint: FieldStrings(language: viewer.language).passwordHint)
+            submit(strings.change)
+        }
+        p(.class("small")) { a("/reset") { strings.forgot } }
+    }
+
+    @HTMLBuilder private var first: HTML {
+        p { strings.none }
+        p { strings.choose }
+        Form(viewer).button(strings.send, "/settings/password", .primary, hidden: ["action": "mail"])
+    }
+}

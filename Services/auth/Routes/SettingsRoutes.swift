@@ -1,0 +1,114 @@
+import HTTP
+import Identity
+import Values
+import Web
+
+/// The settings of a user: the profile and the address.
+extension Routes {
+    /// The facts that all pages of the settings show.
+    struct Settings: Sendable {
+        let viewer: Viewer
+        let profile: Accounts.Profile
+        /// Nil when the ledger does not say.
+        let balance: Credits?
+    }
+
+    func settings(_ request: Request, _ caller: Principal) async throws -> Settings {
+        async let balance = credits(caller.accountID)
+        guard let profile = try await accounts.profile(of: caller.userID) else { throw Problem.invalidAPIKey }
+        var viewer = site.viewer(request, caller)
+        // The zone of the caller is up to a minute old.
+        viewer.timeZone = profile.user.preferences.timeZone
+        return Settings(viewer: viewer, profile: profile, balance: await balance)
+    }
+
+    /// `done=saved|mail|address`.
+    func showProfile(_ request: Request, caller: Principal) async throws -> Response {
+        try await profilePage(request, caller).show(done: request.query["done"])
+    }
+
+    private func profilePage(_ request: Request, _ caller: Principal) async throws -> ProfilePage {
+        async let zones = accounts.timeZones()
+        let settings = try await settings(request, caller)
+        return ProfilePage(viewer: settings.viewer, user: settings.profile.user, zones: try await zones, balance: settings.balance)
+    }
+
+    /// A form {full_name?, language, time_zone, low_balance_mail?} → 303. The browser keeps the language, too.
+    func submitProfile(_ request: Request, caller: Principal) async throws -> Response {
+        var sent = try FormInput(request)
+        let viewer = site.viewer(request, caller)
+        let strings = ProfileStrings(language: viewer.language)
+        let name = sent.fullName("full_name", FieldStrings(language: viewer.language))
+        let language = Language(rawValue: sent["language"])
+        if language == nil { sent.refuse("language", strings.unknownLocale) }
+        if sent.isFine, let language {
+            let (zone, lowBalanceMail) = (sent["time_zone"], sent.isOn("low_balance_mail"))
+            let outcome = try await accounts.changeProfile(of: caller.userID, client: ClientInfo(request)) { user in
+                user.fullName = name
+                user.preferences = User.Preferences(locale: language.rawValue, timeZone: zone, lowBalanceMail: lowBalanceMail)
+            }
+            switch outcome {
+            case .changed: return remember(language, in: viewer.seeOther(SettingsTab.profile.link.with("done", "saved")))
+            case .unknown: throw Problem.invalidAPIKey
+            case .unknownTimeZone: sent.refuse("time_zone", strings.unknownTimeZone)
+            }
+        }
+        return try await profilePage(request, caller).show(sent, status: 400)
+    }
+
+    // MARK: The address
+
+    func showEmail(_ request: Request, caller: Principal) async throws -> Response {
+        try await emailPage(request, caller).show()
+    }
+
+    private func emailPage(_ request: Request, _ caller: Principal) async throws -> EmailPage {
+        let settings = try await settings(request, caller)
+        return EmailPage(viewer: settings.viewer, user: settings.profile.user, balance: settings.balance)
+    }
+
+    /// A form {action: change, email, password}, or {action: resend} → 303.
+    func submitEmail(_ request: Request, caller: Principal) async throws -> Response {
+        let sent = try FormInput(request)
+        switch sent["action"] {
+        case "change": return try await changeAddress(sent, request, caller)
+        case "resend": break
+        default: throw Problem.invalidRequest("`action` must be change or resend.", param: "action")
+        }
+        let viewer = site.viewer(request, caller)
+        switch try await accounts.resendVerification(to: caller.userID, client: ClientInfo(request)) {
+        case .accepted: return viewer.seeOther(SettingsTab.profile.link.with("done", "mail"))
+        case .throttled(let wait):
+            let failure = ProfileStrings(language: viewer.language).tooManyMails(wait: viewer.length(wait))
+            return try await emailPage(request, caller).show(failure: failure, status: 429).retry(after: wait)
+        }
+    }
+
+    private func changeAddress(_ input: FormInput, _ request: Request, _ caller: Principal) async throws -> Response {
+        var sent = input
+        let page = try await emailPage(request, caller)
+        let viewer = page.viewer
+        let (strings, passwords) = (ProfileStrings(language: viewer.language), PasswordStrings(language: viewer.language))
+        let email = sent.email("email", missing: strings.newAddressMissing, FieldStrings(language: viewer.language))
+        if email?.text == page.user.email { sent.refuse("email", strings.sameAddress) }
+        if sent["password"].isEmpty { sent.refuse("password", passwords.missing) }
+        guard sent.isFine, let email else { return page.show(sent, status: 400) }
+        guard sent["password"].utf8.count <= PasswordPolicy.bytesMax else {
+            sent.refuse("password", passwords.wrong)
+            return page.show(sent, status: 400)
+        }
+        let client = ClientInfo(request)
+        switch try await accounts.changeEmail(to: email, password: sent["password"], of: caller.userID, client: client) {
+        case .accepted: return viewer.seeOther(SettingsTab.profile.link.with("done", "address"))
+        case .wrongPassword:
+            sent.refuse("password", passwords.wrong)
+            return page.show(sent, status: 400)
+        case .emailTaken:
+            sent.refuse("email", strings.addressTaken)
+            return page.show(sent, status: 409)
+        case .throttled(let wait):
+            sent.refuse("password", passwords.tooMany(wait: viewer.length(wait)))
+            return page.show(sent, status: 429).retry(after: wait)
+        }
+    }
+}
