@@ -203,6 +203,10 @@ let package = Package(
                 "TestSupport", "Values",
             ],
             path: "Tests/Shared/Identity"),
+        .testTarget(
+            name: "WebTests",
+            dependencies: ["EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "Telemetry", "TestSupport", "Values", "Web"],
+            path: "Tests/Shared/Web"),
         .executableTarget(
             name: "bootstrap-probe", dependencies: ["Bootstrap", "Configuration", "EventLoop", "HTTP", "HTTPWire", "Telemetry"],
             path: "Tests/Shared/Bootstrap/Probe"),

@@ -109,6 +109,11 @@ struct Routes: HTTPDoor {
         Route(.post, ["/settings/keys/{id}"], access: .session(), errors: .page, Routes.submitRevocation),
         Route(.get, ["/settings/password"], access: .session(), errors: .page, Routes.showPassword),
         Route(.post, ["/settings/password"], access: .session(), rate: .credentials, errors: .page, Routes.submitPassword),
+        Route(.get, ["/admin/users"], access: .admin(), errors: .page, Routes.showUsers),
+        Route(.get, ["/admin/users/{id}"], access: .admin(), errors: .page, Routes.showUserPage),
+        Route(.get, ["/admin/users/{id}/audit"], access: .admin(), errors: .page, Routes.showAudit),
+        Route(.get, ["/admin/users/{id}/{act}"], access: .admin(freshWithin: .seconds(900)), errors: .page, Routes.askAct),
+        Route(.post, ["/admin/users/{id}/{act}"], access: .admin(freshWithin: .seconds(900)), errors: .page, Routes.submitAct),
         Route(.get, ["/assets/auth/{file}"], access: .public, errors: .page, Routes.showAsset),
     ]
 

@@ -32,10 +32,10 @@ package enum Language: String, Sendable, CaseIterable {
     /// Returns the known language with the highest weight; the first one of equals.
     private static func accepted(_ text: String) -> Language {
         var best: (language: Language, weight: Double) = (.en, 0)
-        for range in text.split(separator: ",").prefix(32) {
-            let parts = range.split(separator: ";").map { $0.drop { $0 == " " } }
-            guard let tag = parts.first?.split(separator: "-").first, let language = Language(rawValue: tag.lowercased()) else { continue }
-            let weight = parts.dropFirst().first { $0.hasPrefix("q=") }.flatMap { Double($0.dropFirst(2)) } ?? 1
+        for range in text.lowercased().split(separator: ",").prefix(32) {
+            let parts = range.split(separator: ";", omittingEmptySubsequences: false).map { $0.filter { $0 != " " && $0 != "\t" } }
+            guard let language = Language(rawValue: String(parts[0].prefix { $0 != "-" })) else { continue }
+            let weight = parts.first { $0.hasPrefix("q=") }.flatMap { Double($0.dropFirst(2)) } ?? 1
             if weight > best.weight { best = (language, weight) }
         }
         return best.language

@@ -12,16 +12,23 @@ extension Viewer {
     private var unit: String { language(en: "credits", th: "เครดิต") }
 
     private static let nanoPerShownUnit: Int64 = 100_000
+    private static let shownUnitsPerCredit: UInt64 = 10_000
 
     private static func short(_ amount: Credits) -> String {
-        let exact = Credits(nano: amount.nano.quotient(flooredBy: nanoPerShownUnit) * nanoPerShownUnit).description
-        let isNegative = exact.hasPrefix("-")
-        let parts = exact.drop { $0 == "-" }.split(separator: ".", maxSplits: 1)
-        let fraction = parts.count == 2 ? "." + parts[1] + (parts[1].count == 1 ? "0" : "") : ""
-        return (isNegative ? "\u{2212}" : "") + grouped(parts[0]) + fraction
+        let units = amount.nano.quotient(flooredBy: nanoPerShownUnit)
+        let (whole, rest) = units.magnitude.quotientAndRemainder(dividingBy: shownUnitsPerCredit)
+        return (units < 0 ? "\u{2212}" : "") + grouped(String(whole)) + fraction(rest)
     }
 
-    private static func grouped(_ digits: Substring) -> String {
+    /// Two to four digits; none for a whole amount.
+    private static func fraction(_ units: UInt64) -> String {
+        guard units > 0 else { return "" }
+        var digits = String(shownUnitsPerCredit + units).dropFirst()
+        while digits.count > 2, digits.last == "0" { digits.removeLast() }
+        return "." + digits
+    }
+
+    private static func grouped(_ digits: String) -> String {
         var text = ""
         for (index, digit) in digits.enumerated() {
             if index > 0, (digits.count - index).isMultiple(of: 3) { text.append(",") }

@@ -6,10 +6,15 @@ package import Values
 /// Times as people read them, in the zone and the language of the viewer.
 extension Viewer {
     /// Day and time, `22 Nov 2026, 14:02`, with the exact time in `title`.
-    package func moment(_ instant: Instant) -> HTML { time(instant, text: format(instant, .abbreviated, .shortened)) }
+    package func moment(_ instant: Instant) -> HTML {
+        let clock = style().hour(.twoDigits(amPM: .omitted)).minute(.twoDigits)
+        return time(instant, text: day(instant) + language(en: ", ", th: " ") + format(instant, clock))
+    }
 
     /// The day, `22 Nov 2026`, with the exact time in `title`.
-    package func day(_ instant: Instant) -> HTML { time(instant, text: format(instant, .abbreviated, .omitted)) }
+    package func day(_ instant: Instant) -> HTML { time(instant, text: day(instant)) }
+
+    private func day(_ instant: Instant) -> String { format(instant, style(.abbreviated, .omitted)) }
 
     /// The distance to the present, `3 minutes ago`, with the exact time in `title`.
     package func ago(_ instant: Instant) -> HTML { time(instant, text: ago(now - instant)) }
@@ -26,18 +31,19 @@ extension Viewer {
     }
 
     private func time(_ instant: Instant, text: String) -> HTML {
-        Web.time(instant.description, .title(format(instant, .long, .complete))) { text }
+        // HTML §2.3.5.5 allows three fraction digits at most.
+        Web.time("\(instant.description.dropLast(4))Z", .title(format(instant, style(.long, .complete)))) { text }
     }
 
-    private func format(
-        _ instant: Instant, _ date: Date.FormatStyle.DateStyle, _ time: Date.FormatStyle.TimeStyle
-    ) -> String {
+    private func format(_ instant: Instant, _ style: Date.FormatStyle) -> String {
+        Date(timeIntervalSince1970: Double(instant.microseconds) / 1e6).formatted(style)
+    }
+
+    private func style(_ date: Date.FormatStyle.DateStyle? = nil, _ time: Date.FormatStyle.TimeStyle? = nil) -> Date.FormatStyle {
         // en_GB: the day before the month, and 24 hours, which people of every country read alike.
-        let locale = Locale(identifier: language(en: "en_GB", th: "th_TH"))
-        let zone = TimeZone(identifier: timeZone) ?? .gmt
-        let calendar = Calendar(identifier: language == .th ? .buddhist : .gregorian)
-        let style = Date.FormatStyle(date: date, time: time, locale: locale, calendar: calendar, timeZone: zone)
-        return Date(timeIntervalSince1970: Double(instant.microseconds) / 1e6).formatted(style)
+        Date.FormatStyle(
+            date: date, time: time, locale: Locale(identifier: language(en: "en_GB", th: "th_TH")),
+            calendar: Calendar(identifier: language == .th ? .buddhist : .gregorian), timeZone: TimeZone(identifier: timeZone) ?? .gmt)
     }
 
     private func ago(_ duration: Duration) -> String {

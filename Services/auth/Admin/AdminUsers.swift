@@ -7,15 +7,25 @@ struct AdminUsers: Sendable {
     let revocations: Revocations
     let clock: @Sendable () -> Instant
 
-    /// Users in the order of their registration, the newest first.
-    /// - Parameters:
-    ///   - search: the beginning of the email address, or an id. Nil for all.
-    ///   - before: the last user of the page before.
-    func list(_ search: String?, before: UserID?, limit: Int) async throws -> [User] {
+    /// A search for users, and the last user of the page before.
+    enum Search: Sendable {
+        /// All users in the order of their registration, the newest first.
+        case all(before: UserID?)
+        case id(UserID)
+        /// The users whose address begins with a text in lower case, in the order of the addresses.
+        case address(beginning: String, after: EmailAddress?)
+    }
+
+    func list(_ search: Search, limit: Int) async throws -> ListPage<User> {
         try await pool.withConnection { connection in
-            guard let search, !search.isEmpty else { return try await connection.query(NewestUsers(before: before, limit: limit)) }
-            if let id = UserID(search) { return before == nil ? try await connection.query(FindUser(id: id)) : [] }
-            return try await connection.query(UsersByEmail(beginning: search.lowercased(), before: before, limit: limit))
+            let found =
+                switch search {
+                case .all(let before): try await connection.query(NewestUsers(before: before, limit: limit + 1))
+                case .id(let id): try await connection.query(FindUser(id: id))
+                case .address(let beginning, let after):
+                    try await connection.query(UsersByEmail(beginning: beginning, after: after, limit: limit + 1))
+                }
+            return ListPage(found, limit: limit)
         }
     }
 
@@ -28,7 +38,8 @@ struct AdminUsers: Sendable {
     }
 
     /// The audit rows of a user, the newest first.
-    func audit(of user: UserID, before: AuditID?, limit: Int) async throws -> [AuditRow] {
-        try await pool.withConnection { try await $0.query(AuditOfUser(userID: user, before: before, limit: limit)) }
+    func audit(of user: UserID, before: AuditID?, limit: Int) async throws -> ListPage<AuditRow> {
+        let query = AuditOfUser(userID: user, before: before, limit: limit + 1)
+        return ListPage(try await pool.withConnection { try await $0.query(query) }, limit: limit)
     }
 }

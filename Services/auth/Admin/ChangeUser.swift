@@ -37,21 +37,23 @@ extension AdminUsers {
             if user != before { user = try await revocations.put(user, now: now, in: transaction) }
             try await transaction.commit(
                 AuditRecord(
-                    event: change.event, userID: administrator, subject: id.description, client: client, now: now),
-                AuditRecord(event: change.event, userID: id, subject: administrator.description, client: client, now: now))
+                    event: change.events.ofAdministrator, userID: administrator, subject: id.description, client: client, now: now),
+                AuditRecord(
+                    event: change.events.ofUser, userID: id, subject: administrator.description, client: client, now: now))
             return .changed(user)
         }
     }
 }
 
 extension AdminUsers.Change {
-    fileprivate var event: AuditRecord.Event {
+    /// The trail of each of the two says who acted.
+    fileprivate var events: (ofAdministrator: AuditRecord.Event, ofUser: AuditRecord.Event) {
         switch self {
-        case .deactivate: .userDeactivated
-        case .reactivate: .userReactivated
-        case .role(.admin): .userMadeAdmin
-        case .role(.user): .userMadeUser
-        case .endSessions: .userSessionsEnded
+        case .deactivate: (.adminDeactivatedUser, .userDeactivated)
+        case .reactivate: (.adminReactivatedUser, .userReactivated)
+        case .role(.admin): (.adminMadeAdmin, .userMadeAdmin)
+        case .role(.user): (.adminMadeUser, .userMadeUser)
+        case .endSessions: (.adminEndedSessions, .userSessionsEnded)
         }
     }
 }

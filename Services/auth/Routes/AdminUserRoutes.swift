@@ -5,15 +5,11 @@ import Values
 
 /// The users, for administrators.
 extension Routes {
-    /// `q` (the beginning of an address, or an id), `limit` and `cursor` → a page, the newest first.
+    /// `q` (the beginning of an address, or an id), `limit` and `cursor` → a page.
     func listUsers(_ request: Request, caller: Principal) async throws -> Response {
-        let search = try request.query.optionalString("q")
-        if let search, search.utf8.count > 254 || search.utf8.contains(0) {
-            throw Problem.invalidRequest("`q` must have at most 254 bytes.", param: "q")
-        }
-        let (limit, before): (Int, UserID?) = try Self.page(request)
-        let users = try await admin.list(search, before: before, limit: limit)
-        return Self.page(users, limit: limit, cursor: \.id.description) { user, json in Self.writeAdmin(user, to: &json) }
+        let search = try AdminUsers.Search(request.query)
+        let users = try await admin.list(search, limit: Self.limit(request))
+        return Self.answer(users, cursor: search.cursor) { user, json in Self.writeAdmin(user, to: &json) }
     }
 
     func showUser(_ request: Request, caller: Principal) async throws -> Response {
@@ -28,9 +24,8 @@ extension Routes {
 
     func auditOfUser(_ request: Request, caller: Principal) async throws -> Response {
         let user = try Self.user(request)
-        let (limit, before): (Int, AuditID?) = try Self.page(request)
-        let rows = try await admin.audit(of: user, before: before, limit: limit)
-        return Self.page(rows, limit: limit, cursor: \.id.description) { row, json in
+        let rows = try await admin.audit(of: user, before: Self.auditCursor(request), limit: Self.limit(request))
+        return Self.answer(rows, cursor: \.id.description) { row, json in
             json.field("id", row.id.description)
             json.field("at", row.at.description)
             json.field("event", row.event)
@@ -69,27 +64,26 @@ extension Routes {
         }
     }
 
-    private static func user(_ request: Request) throws(Problem) -> UserID {
+    static func user(_ request: Request) throws(Problem) -> UserID {
         guard let id = UserID(request.pathParameters["id"]) else { throw .notFound("This user") }
         return id
     }
 
-    private static func page<Cursor: TypedID>(_ request: Request) throws(Problem) -> (limit: Int, before: Cursor?) {
-        let limit = try request.query.integer("limit", default: 50, in: 1...100)
-        guard let text = try request.query.optionalString("cursor") else { return (limit, nil) }
-        guard let cursor = Cursor(text) else {
-            throw .invalidRequest("`cursor` is not valid; use `next_cursor` of the previous page.", param: "cursor")
-        }
-        return (limit, cursor)
+    static func auditCursor(_ request: Request) throws(Problem) -> AuditID? {
+        try request.query.cursor { AuditID($0) }
     }
 
-    private static func page<Row>(
-        _ rows: [Row], limit: Int, cursor: (Row) -> String, _ write: (Row, inout JSONWriter) -> Void
+    private static func limit(_ request: Request) throws(Problem) -> Int {
+        try request.query.integer("limit", default: 50, in: 1...100)
+    }
+
+    private static func answer<Row>(
+        _ page: ListPage<Row>, cursor: (Row) -> String, _ write: (Row, inout JSONWriter) -> Void
     ) -> Response {
         .object(200) { json in
             json.field("object", "list")
-            json.array("data") { array in for row in rows { array.object { write(row, &$0) } } }
-            json.field("next_cursor", rows.count == limit ? rows.last.map(cursor) : nil)
+            json.array("data") { array in for row in page.rows { array.object { write(row, &$0) } } }
+            json.field("next_cursor", page.last.map(cursor))
         }
     }
 
@@ -97,5 +91,38 @@ extension Routes {
         write(user, to: &json)
         json.field("active", user.isActive)
         json.field("created_at", user.createdAt.description)
+    }
+}
+
+extension AdminUsers.Search {
+    /// Reads `q` and `cursor`.
+    init(_ query: Query) throws(Problem) {
+        let text = (try query.optionalString("q") ?? "").trimmed
+        guard text.utf8.count <= 254 else { throw Problem.invalidRequest("`q` must have at most 254 bytes.", param: "q") }
+        if text.isEmpty {
+            self = .all(before: try query.cursor { UserID($0) })
+        } else if let id = UserID(text) {
+            // One user has one page.
+            _ = try query.cursor { _ in UserID?.none }
+            self = .id(id)
+        } else {
+            self = .address(beginning: text.lowercased(), after: try query.cursor { EmailAddress($0) })
+        }
+    }
+
+    /// The cursor of the page after a user.
+    func cursor(_ last: User) -> String {
+        if case .address = self { last.email } else { last.id.description }
+    }
+}
+
+extension Query {
+    /// Reads `cursor`, if there is one.
+    fileprivate func cursor<Cursor>(_ read: (String) -> Cursor?) throws(Problem) -> Cursor? {
+        guard let text = try optionalString("cursor") else { return nil }
+        guard let cursor = read(text) else {
+            throw .invalidRequest("`cursor` is not valid; use `next_cursor` of the previous page.", param: "cursor")
+        }
+        return cursor
     }
 }

@@ -21,28 +21,23 @@ struct NewestUsers: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> User { try row.nextUser() }
 }
 
-/// Reads the users whose address begins with a text, in the order of ``NewestUsers``. The index of the
-/// addresses finds them: its order is that of their bytes, and an address has ASCII only.
+/// Reads the users whose address begins with a text, in the order of the addresses. It is the order of
+/// their bytes, and an address has ASCII only, so that the index finds each page at once.
 struct UsersByEmail: Statement {
     static let sql = """
-        WITH users AS MATERIALIZED (
-            SELECT *
-            FROM users
-            WHERE email >= $1 AND email < $1 || chr(127)
-        )
         SELECT \(User.columns)
         FROM users
-        WHERE $2::uuid IS NULL OR id < $2
-        ORDER BY id DESC
+        WHERE email >= $1 AND email < $1 || chr(127) AND email > $2
+        ORDER BY email
         LIMIT $3
         """
     var beginning: String
-    var before: UserID?
+    var after: EmailAddress?
     var limit: Int
 
     func bind(_ parameters: inout Parameters) {
         parameters.append(beginning)
-        parameters.append(before)
+        parameters.append(after?.text ?? "")
         parameters.append(Int64(limit))
     }
 
@@ -61,16 +56,20 @@ struct AuditRow: Sendable {
     var event: String
     var outcome: String
     var subject: String?
+    /// The address of a subject that is a user.
+    var subjectEmail: String?
     var ip: String?
     var userAgent: String?
 }
 
 struct AuditOfUser: Statement {
     static let sql = """
-        SELECT id, at, event, outcome, subject, ip, user_agent
+        SELECT audit.id, audit.at, audit.event, audit.outcome, audit.subject, users.email, audit.ip, audit.user_agent
         FROM audit
-        WHERE user_id = $1 AND ($2::uuid IS NULL OR id < $2)
-        ORDER BY id DESC
+        LEFT JOIN users
+            ON users.id = CASE WHEN audit.subject ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN audit.subject::uuid END
+        WHERE audit.user_id = $1 AND ($2::uuid IS NULL OR audit.id < $2)
+        ORDER BY audit.id DESC
         LIMIT $3
         """
     var userID: UserID
@@ -86,6 +85,6 @@ struct AuditOfUser: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> AuditRow {
         AuditRow(
             id: try row.next(), at: try row.next(), event: try row.next(), outcome: try row.next(), subject: try row.next(),
-            ip: try row.next(), userAgent: try row.next())
+            subjectEmail: try row.next(), ip: try row.next(), userAgent: try row.next())
     }
 }

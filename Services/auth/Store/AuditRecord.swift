@@ -3,7 +3,7 @@ import Values
 
 /// An append-only row that says which user did what. It never holds a secret.
 struct AuditRecord: Statement {
-    enum Event: String, Sendable {
+    enum Event: String, Sendable, CaseIterable {
         case register
         case login
         case refreshReuse = "refresh_reuse"
@@ -22,6 +22,11 @@ struct AuditRecord: Statement {
         case userMadeAdmin = "user_made_admin"
         case userMadeUser = "user_made_user"
         case userSessionsEnded = "user_sessions_ended"
+        case adminDeactivatedUser = "admin_deactivated_user"
+        case adminReactivatedUser = "admin_reactivated_user"
+        case adminMadeAdmin = "admin_made_admin"
+        case adminMadeUser = "admin_made_user"
+        case adminEndedSessions = "admin_ended_sessions"
         case deviceApproved = "device_approved"
         case deviceDenied = "device_denied"
         case deviceRedeemed = "device_redeemed"
@@ -39,7 +44,7 @@ struct AuditRecord: Statement {
     var event: Event
     var succeeded = true
     var userID: UserID?
-    /// The session, key or address it was about.
+    /// The session, key, address or other user it was about.
     var subject: String?
     var client: ClientInfo
     var now: Instant

@@ -60,7 +60,7 @@ package struct Form: Sendable {
             HTML.start(
                 "input",
                 [.id(name), .name(name)] + kind.attributes + (kind.isSecret ? [] : [.value(sent[name])])
-                    + described(name, hint: hint, error: error) + (isOptional ? [] : [.required]))
+                    + described(name, hint: hint, error: error) + (isOptional || !kind.isRequired ? [] : [.required]))
             note(error, of: name, .class("error"), "error")
         }
     }
@@ -149,6 +149,9 @@ package enum FieldKind: Sendable {
         default: false
         }
     }
+
+    /// An empty search finds everything.
+    var isRequired: Bool { self != .search }
 
     var attributes: [Attribute] {
         switch self {

@@ -3,13 +3,25 @@ package struct Column: Sendable {
     fileprivate let title: String
     fileprivate let style: Attribute
 
-    /// - Parameter isMinor: left out where the screen is narrow.
-    package init(_ title: String, isMinor: Bool = false) { (self.title, style) = (title, isMinor ? .class("minor") : .none) }
+    /// - Parameters:
+    ///   - isMinor: left out where the screen is narrow.
+    ///   - isLong: its words may be broken anywhere.
+    package init(_ title: String, isMinor: Bool = false, isLong: Bool = false) {
+        self.title = title
+        style =
+            switch (isMinor, isLong) {
+            case (false, false): .none
+            case (true, false): .class("minor")
+            case (false, true): .class("long")
+            case (true, true): .class("minor long")
+            }
+    }
 }
 
 /// A table with a caption that only screen readers speak.
-package func dataTable(_ caption: String, _ columns: [Column], _ rows: [[HTML]]) -> HTML {
-    table {
+/// - Parameter isStacked: true if the cells of a row stand one below the other where the screen is narrow.
+package func dataTable(_ caption: String, _ columns: [Column], _ rows: [[HTML]], isStacked: Bool = false) -> HTML {
+    table(isStacked ? .class("stacked") : .none) {
         Element("caption")(.class("hidden")) { caption }
         thead { tr { for column in columns { th(.scope("col"), column.style) { column.title } } } }
         tbody {

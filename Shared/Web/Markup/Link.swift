@@ -25,7 +25,10 @@ package struct Link: Sendable, Equatable, ExpressibleByStringLiteral, CustomStri
     private init(checked text: String) { self.text = text }
 
     /// The address with another segment of its path.
-    package func segment(_ segment: String) -> Link { Link(checked: "\(text)/\(PercentEncoding.encode(segment))") }
+    package func segment(_ segment: String) -> Link {
+        // The root ends with its slash. A second one would begin the name of a host.
+        Link(checked: "\(text)\(text.hasSuffix("/") ? "" : "/")\(PercentEncoding.encode(segment))")
+    }
 
     /// The address with another pair of its query.
     package func with(_ name: StaticString, _ value: String) -> Link {

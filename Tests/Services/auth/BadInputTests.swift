@@ -160,7 +160,7 @@ import Values
                 func refused(_ status: Int, _ token: String?, onBehalfOf user: UserID? = nil) async throws {
                     let headers = user.map { [(name: "x-on-behalf-of", value: $0.description)] } ?? []
                     for path in row.paths {
-                        let path = path.replacing("{id}", with: member.id.description)
+                        let path = path.replacing("{id}", with: member.id.description).replacing("{act}", with: "deactivate")
                         let answer = try await auth.ask(row.method.rawValue, path, token: token, headers: headers)
                         // A page leads to the sign-in.
                         let expected = row.isPage && status == 401 ? 303 : status

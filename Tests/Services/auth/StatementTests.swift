@@ -112,8 +112,9 @@ import Values
                 #expect(try await transaction.one(EmailIsTaken(email: email)))
                 try await transaction.execute(ChangeEmail(userID: user.id, email: "b@example.com"))
                 try await transaction.execute(ChangeEmail(userID: user.id, email: user.email))
-                #expect(try await transaction.query(UsersByEmail(beginning: "a@", before: nil, limit: 1)).map(\.id) == [user.id])
-                #expect(try await transaction.query(UsersByEmail(beginning: "a@~", before: nil, limit: 1)).isEmpty)
+                #expect(try await transaction.query(UsersByEmail(beginning: "a@", after: nil, limit: 1)).map(\.id) == [user.id])
+                #expect(try await transaction.query(UsersByEmail(beginning: "a@", after: email, limit: 1)).isEmpty)
+                #expect(try await transaction.query(UsersByEmail(beginning: "a@~", after: nil, limit: 1)).isEmpty)
                 #expect(try await transaction.query(NewestUsers(before: user.id, limit: 1)).isEmpty)
                 #expect(try await transaction.query(AuditOfUser(userID: user.id, before: nil, limit: 1)).isEmpty)
                 try await transaction.execute(
