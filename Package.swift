@@ -92,8 +92,8 @@ let package = Package(
         .executableTarget(
             name: "Auth",
             dependencies: [
-                "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "RateLimit", "SMTP", "Telemetry", "Values", "Web",
+                "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity",
+                "JSON", "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "RateLimit", "SMTP", "Telemetry", "Text", "Values", "Web",
             ],
             path: "Services/auth", exclude: ["Migrations", "openapi.json"]),
         .executableTarget(
@@ -259,8 +259,8 @@ let package = Package(
             ],
             path: "Tests/System",
             exclude: [
-                "oauth_clients.py", "oauth_clients.txt", "openai_sdk.py", "openai_sdk.txt", "schemathesis.toml", "schemathesis.txt",
-                "token_verifiers.py",
+                "oauth_clients.py", "oauth_clients.txt", "openai_sdk.py", "openai_sdk.txt", "openid_mock.txt", "schemathesis.toml",
+                "schemathesis.txt", "token_verifiers.py",
             ]),
     ]
 )

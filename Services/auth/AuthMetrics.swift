@@ -9,6 +9,9 @@ struct AuthMetrics: Sendable {
     let signInsSucceeded: Counter
     let signInsFailed: Counter
     let signInsThrottled: Counter
+    let openIDSucceeded: Counter
+    let openIDRefused: Counter
+    let openIDFailed: Counter
     let refreshesSucceeded: Counter
     let refreshesRefused: Counter
     let refreshesReused: Counter
@@ -16,6 +19,9 @@ struct AuthMetrics: Sendable {
     init(_ metrics: Metrics = .shared) {
         func signIns(_ outcome: String) -> Counter {
             metrics.counter("auth_sign_ins_total", help: "Attempts to sign in with a password.", labels: ["outcome": outcome])
+        }
+        func openID(_ outcome: String) -> Counter {
+            metrics.counter("auth_openid_sign_ins_total", help: "Sign-ins with OpenID providers.", labels: ["outcome": outcome])
         }
         func refreshes(_ outcome: String) -> Counter {
             metrics.counter("auth_refreshes_total", help: "Refresh tokens presented.", labels: ["outcome": outcome])
@@ -33,6 +39,9 @@ struct AuthMetrics: Sendable {
         signInsSucceeded = signIns("success")
         signInsFailed = signIns("failure")
         signInsThrottled = signIns("throttled")
+        openIDSucceeded = openID("success")
+        openIDRefused = openID("refused")
+        openIDFailed = openID("failure")
         refreshesSucceeded = refreshes("success")
         refreshesRefused = refreshes("refused")
         refreshesReused = refreshes("reused")

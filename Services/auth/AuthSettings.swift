@@ -16,7 +16,7 @@ import Telemetry
 /// | `REQUIRE_VERIFIED_EMAIL` | `true` | `false`: the free credits come at registration |
 /// | `AUDIT_MONTHS` | `13` | 2…120: months that audit rows are kept |
 ///
-/// ``AccountLimits``, ``DeviceLimits`` and ``OAuthClients`` and `SMTPConfiguration` have further ones.
+/// ``AccountLimits``, ``DeviceLimits``, ``OAuthClients``, ``OpenIDProviders`` and `SMTPConfiguration` have further ones.
 struct AuthSettings: Sendable {
     let masterKeys: MasterKeyRing
     let tokenLife: Duration
@@ -24,6 +24,7 @@ struct AuthSettings: Sendable {
     let limits: AccountLimits
     let clients: OAuthClients
     let deviceLimits: DeviceLimits
+    let providers: OpenIDProviders
     let mail: SMTPConfiguration
     let auditMonths: Int
     /// False: the free credits come at registration.
@@ -47,6 +48,7 @@ struct AuthSettings: Sendable {
         limits = try AccountLimits(environment)
         clients = try OAuthClients(environment)
         deviceLimits = try DeviceLimits(environment)
+        providers = try OpenIDProviders(environment)
         requiresVerifiedEmail = try environment.bool("REQUIRE_VERIFIED_EMAIL", default: true)
         mail = try SMTPConfiguration(environment)
         auditMonths = try environment.integer("AUDIT_MONTHS", default: 13, in: MonthPartitions.keptRange)

@@ -13,6 +13,7 @@ struct Routes: HTTPDoor {
     let sessions: Sessions
     let keys: APIKeys
     let devices: Devices
+    let externalIdentities: ExternalIdentities
     let admin: AdminUsers
     let keyring: SigningKeyring
     let introspection: TokenIntrospection
@@ -32,6 +33,7 @@ struct Routes: HTTPDoor {
         site = Site(service: "auth", clock: auth.accounts.clock)
         (accounts, sessions, keys, devices) = (auth.accounts, auth.sessions, auth.keys, auth.devices)
         (admin, keyring, introspection) = (auth.admin, auth.keyring, auth.introspection)
+        externalIdentities = auth.externalIdentities
         (self.authenticator, self.credits, self.publicURL, self.log) = (authenticator, credits, publicURL, log)
     }
 
@@ -51,6 +53,7 @@ struct Routes: HTTPDoor {
         Route(.post, ["/api/auth/password/forgot"], access: .public, rate: .credentials, Routes.forgotPassword),
         Route(.post, ["/api/auth/password/reset"], access: .public, rate: .credentials, Routes.resetPassword),
         Route(.post, ["/api/auth/password/change"], access: .session(), rate: .credentials, Routes.changePassword),
+        Route(.get, ["/api/auth/identities"], access: .session(), Routes.listIdentities),
         Route(.post, ["/api/keys"], access: .session(), Routes.createKey),
         Route(.get, ["/api/keys"], access: .session(), Routes.listKeys),
         Route(.delete, ["/api/keys/{id}"], access: .session(), Routes.revokeKey),
@@ -114,6 +117,14 @@ struct Routes: HTTPDoor {
         Route(.get, ["/admin/users/{id}/audit"], access: .admin(), errors: .page, Routes.showAudit),
         Route(.get, ["/admin/users/{id}/{act}"], access: .admin(freshWithin: .seconds(900)), errors: .page, Routes.askAct),
         Route(.post, ["/admin/users/{id}/{act}"], access: .admin(freshWithin: .seconds(900)), errors: .page, Routes.submitAct),
+        Route(.get, ["/api/auth/oidc/{provider}/start"], access: .public, rate: .credentials, errors: .page, Routes.beginOpenID),
+        Route(.get, ["/api/auth/oidc/{provider}/callback"], access: .public, rate: .credentials, errors: .page, Routes.finishOpenID),
+        Route(
+            .post, ["/settings/sign-in/link"], access: .session(freshWithin: linkFreshness), rate: .credentials, errors: .page,
+            Routes.linkIdentity),
+        Route(
+            .post, ["/settings/sign-in/unlink"], access: .session(freshWithin: linkFreshness), rate: .credentials, errors: .page,
+            Routes.unlinkIdentity),
         Route(.get, ["/assets/auth/{file}"], access: .public, errors: .page, Routes.showAsset),
     ]
 

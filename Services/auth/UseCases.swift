@@ -1,4 +1,5 @@
 import Crypto
+import HTTPClient
 import Postgres
 import SMTP
 import Telemetry
@@ -10,6 +11,7 @@ struct UseCases: Sendable {
     let sessions: Sessions
     let keys: APIKeys
     let devices: Devices
+    let externalIdentities: ExternalIdentities
     let admin: AdminUsers
     let keyring: SigningKeyring
     let revocations: Revocations
@@ -39,6 +41,9 @@ struct UseCases: Sendable {
         devices = Devices(
             pool: pool, issuer: issuer, sessions: sessions, clients: settings.clients, limits: settings.deviceLimits,
             codeKeys: UserCodeKeys(settings.masterKeys), metrics: authMetrics, log: log, clock: clock)
+        externalIdentities = ExternalIdentities(
+            pool: pool, providers: settings.providers, client: OpenIDClient(http: HTTPClient(loop: pool.loop), clock: clock),
+            accounts: accounts, masterKeys: settings.masterKeys, publicURL: publicURL, metrics: authMetrics, log: log, clock: clock)
         introspection = TokenIntrospection(pool: pool, issuer: issuer, keys: keys, clock: clock)
         admin = AdminUsers(pool: pool, revocations: revocations, clock: clock)
         mailer = Mailer(

@@ -19,6 +19,13 @@ package struct URLText: Sendable, Equatable, CustomStringConvertible, CustomDebu
     /// Returns the text as written, with the password: for the library that connects, never for a log.
     package func reveal() -> String { whole.reveal() }
 
+    /// True if the host is this machine by its name or address: a connection to it needs no TLS.
+    package var isLoopback: Bool {
+        let host = host.lowercased()
+        return host == "localhost" || host == "::1"
+            || host.hasPrefix("127.") && host.utf8.allSatisfy { $0 == 0x2E || (0x30...0x39).contains($0) }
+    }
+
     package init?(_ text: String) {
         guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }), let colon = text.firstIndex(of: ":") else { return nil }
         let scheme = text[..<colon].lowercased()

@@ -2,18 +2,18 @@ import EventLoop
 import Synchronization
 
 /// Lets many tasks that want the same answer at the same time share one question. Callable from any loop.
-final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
-    struct Saturated: Error {}
+package final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+    package struct Saturated: Error {}
 
     private let flights = Mutex<[Key: [Promise<Value>]]>([:])
     private let flightsMax: Int
 
-    init(flightsMax: Int) { self.flightsMax = flightsMax }
+    package init(flightsMax: Int) { self.flightsMax = flightsMax }
 
     /// - Parameter ask: must have a deadline of its own. It runs to its end even if all waiting tasks
     ///   were cancelled, because another task may join.
-    func value(for key: Key, _ ask: @escaping @Sendable () async throws -> Value) async throws -> Value {
-        guard let loop = EventLoop.current else { preconditionFailure("credentials are checked on a loop") }
+    package func value(for key: Key, _ ask: @escaping @Sendable () async throws -> Value) async throws -> Value {
+        guard let loop = EventLoop.current else { preconditionFailure("questions are asked on a loop") }
         let wait = Promise<Value>(on: loop)
         let (isFirst, isRefused) = flights.withLock { flights in
             if flights[key] != nil {
@@ -32,7 +32,7 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// Asks without waiting for the answer, unless the same question is under way or `flightsMax`
     /// questions are.
     func ask(for key: Key, _ ask: @escaping @Sendable () async throws -> Value) {
-        guard let loop = EventLoop.current else { preconditionFailure("credentials are checked on a loop") }
+        guard let loop = EventLoop.current else { preconditionFailure("questions are asked on a loop") }
         let isFirst = flights.withLock { flights in
             guard flights[key] == nil, flights.count < flightsMax else { return false }
             flights[key] = []

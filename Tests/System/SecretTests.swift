@@ -13,14 +13,17 @@ extension SystemTests {
         @Test func `no log and no stored message holds a secret of a user, also of requests that fail`() async throws {
             try await Gateway.run { gateway in
                 var visitor = Visitor(gateway)
-                try await visitor.signInByPassword()
-                try await visitor.changeAddressAndPasswordByLinks()
-                try await visitor.connectDevice()
-                try await visitor.makeKey()
-                try await visitor.useCookie()
-                try await visitor.askAsServer()
-                for secret in visitor.secrets { try await visitor.misplace(secret.text) }
-                #expect(visitor.secrets.count >= 20)
+                try await OpenIDMock.with(gateway) { mock in
+                    try await visitor.signInByPassword()
+                    try await visitor.changeAddressAndPasswordByLinks()
+                    try await visitor.connectDevice()
+                    try await visitor.makeKey()
+                    try await visitor.useCookie()
+                    try await visitor.useProvider(mock)
+                    try await visitor.askAsServer()
+                    for secret in visitor.secrets { try await visitor.misplace(secret.text) }
+                }
+                #expect(visitor.secrets.count >= 30)
 
                 // A search that finds what must be there finds the secrets, too.
                 let mark = "mark-\(UUIDv7.make())"
@@ -196,6 +199,51 @@ extension SystemTests {
                 try gateway.expect(changed, 202)
             }
 
+            /// Links an identity of a provider, and signs in with it.
+            mutating func useProvider(_ mock: OpenIDMock) async throws {
+                _ = keep("client secret of the provider", OpenIDMock.clientSecret)
+                let subject = "secrets-\(UUIDv7.make())"
+                try await mock.put(subject, #"{"email":"\#(subject)@example.com"}"#)
+                var browser = Browser(gateway)
+                try gateway.expect(try await browser.post("/login", [("email", email), ("password", password)]), 303)
+                let page = try await arrive(subject, mock, &browser, "?link=1")
+                try gateway.expect(page, 200)
+                let form = ["token", "csrf_token"].compactMap { name in page.field(name).map { (name, keep("\(name) of a link", $0)) } }
+                for _ in 0..<2 { try gateway.expect(try await browser.post("/settings/sign-in/link", form), 200) }
+                var second = Browser(gateway)
+                try gateway.expect(try await arrive(subject, mock, &second), 303)
+                for (name, text) in second.cookies { _ = keep("\(name) of a sign-in with a provider", text) }
+                // A code that the provider does not know.
+                let begun = try await second.get("/api/auth/oidc/mock/start")
+                let state = try parameter("state", of: begun.header("location"))
+                let code = keep("made-up code", "made-up-code-\(UUIDv7.make())")
+                try gateway.expect(try await second.get("/api/auth/oidc/mock/callback?state=\(state)&code=\(code)"), 502)
+            }
+
+            /// Brings a person back from the provider, and the same answer once more.
+            private mutating func arrive(
+                _ subject: String, _ mock: OpenIDMock, _ browser: inout Browser, _ query: String = ""
+            ) async throws -> ClientResponse {
+                let begun = try await browser.get("/api/auth/oidc/mock/start\(query)")
+                let url = try #require(begun.header("location"))
+                for name in ["state", "nonce"] { _ = try parameter(name, of: url) }
+                _ = keep("cookie of an attempt", try #require(browser.cookies["oidc"]))
+                let back = try await mock.signIn(subject, at: url)
+                _ = try parameter("code", of: back)
+                var other = Browser(gateway)
+                try gateway.expect(try await other.get(back), 400)
+                let answer = try await browser.get(back)
+                try gateway.expect(try await browser.get(back), 400)
+                return answer
+            }
+
+            /// Returns a parameter of an address, as a secret.
+            private mutating func parameter(_ name: String, of url: String?) throws -> String {
+                let (url, pattern) = (try #require(url), try Regex<(Substring, Substring)>("[?&]\(name)=([^&]+)"))
+                let found = try #require(url.firstMatch(of: pattern))
+                return keep(name, String(found.output.1))
+            }
+
             mutating func askAsServer() async throws {
                 let headers = [(name: "x-on-behalf-of", value: userID)]
                 try gateway.expect(try await gateway.get("/api/auth/me", token: Stack.serviceToken, headers: headers), 200)
@@ -211,6 +259,11 @@ extension SystemTests {
                 for path in ["/api/auth/me", "/v1/models", "/v1/credits", "/api/nothing", "/oauth/token"] {
                     let answer = try await gateway.get("\(path)?access_token=\(encoded)&\(encoded)=1", token: nil)
                     #expect((400..<500).contains(answer.status))
+                }
+                for query in ["state=\(encoded)&code=\(encoded)", "state=x&error=\(encoded)&iss=\(encoded)"] {
+                    let answer = try await gateway.get(
+                        "/api/auth/oidc/mock/callback?\(query)", token: nil, headers: [("cookie", "oidc=\(encoded)")])
+                    #expect(answer.status == 400)
                 }
                 for value in [secret, "Token \(secret)", "Basic \(secret)", "Basic \(Data(":\(secret)".utf8).base64EncodedString())"] {
                     for path in ["/api/auth/me", "/v1/credits", "/v1/models"] {

@@ -39,7 +39,7 @@ extension APIKeys {
         return try await pool.transaction { transaction in
             // The lock makes two who count at once take turns.
             let (_, count) = try await transaction.pipeline(LockUserRow(id: user), CountAPIKeys(userID: user))
-            switch try await issuer.admitKey(from: session, of: user, now: now, in: transaction) {
+            switch try await issuer.admitCredential(from: session, of: user, now: now, in: transaction) {
             case .userDeactivated: return .deactivated
             case .sessionEnded, .foreignSession: return .sessionEnded
             case nil: break

@@ -22,6 +22,10 @@ struct AccountLimits: Sendable {
     /// count until they succeed.
     private let signIns = RateLimiter<String>(burst: 100, perSecond: 10.0 / 60)
 
+    /// A hundred sign-ins that a network has begun at providers, regained at ten a minute. One that comes
+    /// back is taken back.
+    private let openIDAttempts = RateLimiter<String>(burst: 100, perSecond: 10.0 / 60)
+
     init(_ environment: Environment) throws(ConfigurationError) {
         let burst = try environment.integer("REGISTER_BURST", default: 50, in: 1...1_000_000)
         let perMinute = try environment.integer("REGISTER_PER_MINUTE", default: 10, in: 1...1_000_000)
@@ -65,5 +69,16 @@ struct AccountLimits: Sendable {
     /// Takes a count back: the sign-in succeeded, or its password was not checked.
     func signInDidNotCount(_ client: ClientInfo, now: Instant) {
         signIns.giveBack(client.network ?? "", now: now)
+    }
+
+    /// Counts a sign-in that begins at a provider.
+    /// - Returns: nil if it is admitted, else the time until the next one is.
+    func beginOpenID(_ client: ClientInfo, now: Instant) -> Duration? {
+        openIDAttempts.take(client.network ?? "", now: now)
+    }
+
+    /// Takes the count of a sign-in at a provider back.
+    func openIDHasEnded(_ client: ClientInfo, now: Instant) {
+        openIDAttempts.giveBack(client.network ?? "", now: now)
     }
 }

@@ -45,6 +45,14 @@ struct Accounts: Sendable {
         return .make(id: known, for: user, keys: browserKeys)
     }
 
+    /// Adds a user, and tells the other services unless that waits for the proof of the mailbox.
+    /// - Returns: false if another account has the address.
+    func add(_ user: User, now: Instant, in transaction: PostgresTransaction) async throws -> Bool {
+        guard try await transaction.first(InsertUser(user: user)) != nil else { return false }
+        if !requiresVerifiedEmail { try await publishVerified(user, now: now, in: transaction) }
+        return true
+    }
+
     /// Deletes attempts to sign in that no longer count.
     func sweepAttempts() async throws {
         let now = clock()

@@ -6,8 +6,8 @@ import Values
 extension Accounts {
     /// Makes the first administrator, once in the life of an installation. Replicas take turns.
     ///
-    /// A user who had registered the address before loses password, sessions and keys: the
-    /// operator's word counts, not the squatter's.
+    /// A user who had registered the address before loses password, sessions, keys and
+    /// identities: the operator's word counts, not the squatter's.
     /// - Returns: false if it was made before.
     func bootstrapAdmin(email: EmailAddress, password: String) async throws -> Bool {
         let now = clock()
@@ -17,14 +17,13 @@ extension Accounts {
                 id: .make(), email: email.text, fullName: nil, role: .admin, plan: Self.freePlan, isActive: true, tokenVersion: 0,
                 createdAt: now)
             var id = user.id
-            if try await transaction.first(InsertUser(user: user)) != nil {
-                if !requiresVerifiedEmail { try await publishVerified(user, now: now, in: transaction) }
-            } else {
+            if try await !add(user, now: now, in: transaction) {
                 let change = try await transaction.one(PromoteToAdmin(email: email, now: now))
                 id = change.userID
                 try await revocations.publish(change, in: transaction)
                 try await revocations.endSessions(of: id, now: now, in: transaction)
                 try await revocations.endKeys(of: id, now: now, in: transaction)
+                try await transaction.execute(DeleteIdentities(userID: id))
             }
             var admin = user
             admin.id = id

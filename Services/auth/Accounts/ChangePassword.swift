@@ -6,6 +6,8 @@ extension Accounts {
         /// New tokens may be signed for the same session. All other sessions have ended.
         case changed(Issuer.Grant)
         case wrongPassword
+        /// The user signs in with a provider. A link of a mail sets the first password.
+        case noPassword
         /// Too many wrong passwords. An attempt after this time is admitted.
         case throttled(Duration)
         case deactivated
@@ -21,6 +23,7 @@ extension Accounts {
     ) async throws -> PasswordChangeOutcome {
         guard let owner = try await pool.withConnection({ try await $0.first(FindUser(id: user)) }) else { return .sessionEnded }
         guard let email = EmailAddress(owner.email) else { return .sessionEnded }
+        guard try await hasPassword(user) else { return .noPassword }
         switch try await check(old, of: owner.email, client: client) {
         case .throttled(let wait): return .throttled(wait)
         case .wrong: return .wrongPassword

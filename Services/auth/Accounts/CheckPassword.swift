@@ -15,9 +15,14 @@ extension Accounts {
         var forgotten: ForgetPlace { ForgetPlace(digest: digest, place: place) }
     }
 
+    /// Returns false for a user who signs in with providers only.
+    func hasPassword(_ user: UserID) async throws -> Bool {
+        try await pool.withConnection { try await $0.one(HasPassword(userID: user)) }
+    }
+
     enum PasswordCheck: Sendable {
         case right(Attempt, User, needsRehash: Bool)
-        /// The password is wrong, or no account has the address.
+        /// The password is wrong, or no account with a password has the address.
         case wrong
         /// Too many failures. An attempt after this time is admitted.
         case throttled(Duration)

@@ -34,13 +34,12 @@ extension Accounts {
             tokenVersion: 0, createdAt: now, preferences: registration.preferences)
         let sealed = try await passwords.sealFirst(registration.password, of: user.id)
         let grant: Issuer.Grant? = try await pool.transaction { transaction in
-            guard try await transaction.first(InsertUser(user: user)) != nil else {
+            guard try await add(user, now: now, in: transaction) else {
                 try await transaction.commit(
                     AuditRecord(event: .register, succeeded: false, subject: user.email, client: client, now: now))
                 return nil
             }
             try await transaction.execute(PutPassword(userID: user.id, sealed: sealed, now: now))
-            if !requiresVerifiedEmail { try await publishVerified(user, now: now, in: transaction) }
             let grant = try await begin(order, for: user, client, now: now, in: transaction).get()
             try await transaction.commit(
                 InsertMail(template: .verifyEmail, userID: user.id, recipient: registration.email, now: now),

@@ -16,7 +16,8 @@ extension Accounts {
         return .accepted
     }
 
-    /// Replaces the password of the user who has the mail. All sessions end, and none begins.
+    /// Replaces the password of the user who has the mail, or sets the first one. All sessions end, and
+    /// none begins.
     func resetPassword(
         _ token: String, to new: String, client: ClientInfo
     ) async throws -> PasswordResetOutcome {
@@ -33,9 +34,10 @@ extension Accounts {
             else { return .invalid }
             let changed = try await revocations.put(user, now: now, in: transaction)
             try await revocations.endSessions(of: user.id, now: now, in: transaction)
-            // Without a proof of the mailbox, an attacker may have registered this address and made the keys.
+            // Without a proof of the mailbox, an attacker may have registered this address, made the keys and linked the identities.
             if try await verified(changed, now: now, in: transaction) {
                 try await revocations.endKeys(of: user.id, now: now, in: transaction)
+                try await transaction.execute(DeleteIdentities(userID: user.id))
             }
             try await transaction.commit(
                 PutPassword(userID: user.id, sealed: sealed, now: now),

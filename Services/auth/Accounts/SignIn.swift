@@ -5,7 +5,8 @@ import Values
 extension Accounts {
     enum SignInOutcome: Sendable {
         case signedIn(Issuer.Grant)
-        /// The password is wrong, or no account has the address: a client cannot tell the two apart.
+        /// The password is wrong, or no account with a password has the address: a client cannot tell the two
+        /// apart.
         case wrongCredentials
         /// Only after the right password.
         case deactivated

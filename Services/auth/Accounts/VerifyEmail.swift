@@ -86,6 +86,8 @@ extension Accounts {
     enum EmailChangeOutcome: Sendable {
         case accepted
         case wrongPassword
+        /// The user signs in with a provider. A link of a mail sets the first password.
+        case noPassword
         case throttled(Duration)
         case emailTaken
     }
@@ -96,6 +98,7 @@ extension Accounts {
     ) async throws -> EmailChangeOutcome {
         let now = clock()
         guard let owner = try await pool.withConnection({ try await $0.first(FindUser(id: user)) }) else { return .wrongPassword }
+        guard try await hasPassword(user) else { return .noPassword }
         switch try await check(password, of: owner.email, client: client) {
         case .wrong: return .wrongPassword
         case .throttled(let wait): return .throttled(wait)

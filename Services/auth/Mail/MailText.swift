@@ -75,6 +75,25 @@ extension MailTemplate {
                 If this was not you, write to our support at once.
                 """
             )
+        case .identityLinked(let provider):
+            (
+                "\(provider) is connected to your account",
+                """
+                You can sign in to your SmartSpec account with \(provider) from now on.
+
+                If this was not you, choose a new password at once, and disconnect \(provider) in your settings:
+                \(publicURL)/settings
+                """
+            )
+        case .identityUnlinked(let provider):
+            (
+                "\(provider) is disconnected from your account",
+                """
+                You can no longer sign in to your SmartSpec account with the disconnected account at \(provider).
+
+                If this was not you, choose a new password: "Forgot your password?" on the sign-in page.
+                """
+            )
         }
     }
 
@@ -133,6 +152,25 @@ extension MailTemplate {
                 บัญชี SmartSpec ของคุณใช้ที่อยู่อีเมลอื่นแล้ว อีเมลต่อจากนี้จะส่งไปที่นั่น
 
                 หากไม่ใช่คุณ โปรดติดต่อฝ่ายสนับสนุนของเราทันที
+                """
+            )
+        case .identityLinked(let provider):
+            (
+                "เชื่อมต่อ \(provider) กับบัญชีของคุณแล้ว",
+                """
+                ต่อจากนี้คุณเข้าสู่ระบบบัญชี SmartSpec ของคุณด้วย \(provider) ได้
+
+                หากไม่ใช่คุณ โปรดขอตั้งรหัสผ่านใหม่ทันทีที่หน้าเข้าสู่ระบบ และยกเลิกการเชื่อมต่อ \(provider) ในการตั้งค่าของคุณ:
+                \(publicURL)/settings
+                """
+            )
+        case .identityUnlinked(let provider):
+            (
+                "ยกเลิกการเชื่อมต่อ \(provider) กับบัญชีของคุณแล้ว",
+                """
+                คุณไม่สามารถเข้าสู่ระบบบัญชี SmartSpec ของคุณด้วยบัญชี \(provider) ที่ยกเลิกการเชื่อมต่อได้อีก
+
+                หากไม่ใช่คุณ โปรดขอตั้งรหัสผ่านใหม่ทันทีที่หน้าเข้าสู่ระบบ
                 """
             )
         }

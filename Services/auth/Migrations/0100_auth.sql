@@ -23,13 +23,45 @@ CREATE TABLE users (
 CREATE INDEX users_changed ON users (changed_at) WHERE changed_at IS NOT NULL;
 CREATE INDEX users_deactivated ON users (id) WHERE NOT active;
 
--- An Argon2id PHC string, sealed under "password/<user id>": rows cannot be swapped, and a leaked table cannot be cracked.
+-- A user who signs in with an OpenID provider may have none. An Argon2id PHC string, sealed under "password/<user id>": rows cannot be swapped, and a leaked table cannot be cracked.
 CREATE TABLE password_credential (
     user_id    uuid        NOT NULL CONSTRAINT password_credential_pkey PRIMARY KEY
                            CONSTRAINT password_credential_user REFERENCES users (id) ON DELETE CASCADE,
     sealed     bytea       NOT NULL,
     updated_at timestamptz NOT NULL
 );
+
+-- The identities of people at OpenID providers. A person is who the provider says by (issuer, subject), never by an address.
+CREATE TABLE external_identity (
+    issuer       text        NOT NULL CONSTRAINT external_identity_issuer_length CHECK (length(issuer) <= 255),
+    subject      text        NOT NULL CONSTRAINT external_identity_subject_length CHECK (length(subject) BETWEEN 1 AND 255),
+    user_id      uuid        NOT NULL CONSTRAINT external_identity_user REFERENCES users (id) ON DELETE CASCADE,
+    provider_id  text        NOT NULL,
+    email        text        NULL CONSTRAINT external_identity_email_length CHECK (length(email) <= 254),
+    created_at   timestamptz NOT NULL,
+    last_used_at timestamptz NOT NULL,
+    CONSTRAINT external_identity_pkey PRIMARY KEY (issuer, subject)
+);
+
+CREATE INDEX external_identity_of_user ON external_identity (user_id);
+
+-- Sign-ins that browsers have begun at OpenID providers. Neither the state nor the cookie of the browser can be read from here.
+CREATE TABLE openid_attempt (
+    state_sha256   bytea       NOT NULL CONSTRAINT openid_attempt_pkey PRIMARY KEY
+                               CONSTRAINT openid_attempt_state_length CHECK (octet_length(state_sha256) = 32),
+    browser_sha256 bytea       NOT NULL CONSTRAINT openid_attempt_browser_length CHECK (octet_length(browser_sha256) = 32),
+    provider_id    text        NOT NULL,
+    nonce          text        NOT NULL,
+    pkce_verifier  text        NOT NULL,
+    next_path      text        NOT NULL CONSTRAINT openid_attempt_next_length CHECK (length(next_path) <= 1024),
+    -- Who links an identity, and in which session; NULL for a sign-in.
+    user_id        uuid        NULL CONSTRAINT openid_attempt_user REFERENCES users (id) ON DELETE CASCADE,
+    session_id     uuid        NULL,
+    expires_at     timestamptz NOT NULL,
+    CONSTRAINT openid_attempt_linker CHECK ((user_id IS NULL) = (session_id IS NULL))
+);
+
+CREATE INDEX openid_attempt_end ON openid_attempt (expires_at);
 
 -- One row a sign-in, whatever the number of refreshes.
 CREATE TABLE session (

@@ -6,6 +6,7 @@ struct RegisterPage {
     let viewer: Viewer
     /// The page that the browser gets afterwards.
     let next: Link
+    var providers: [OpenIDProvider] = []
 
     func show(_ sent: FormInput = FormInput(), status: Int = 200) -> Response {
         let strings = RegisterStrings(language: viewer.language)
@@ -24,6 +25,7 @@ struct RegisterPage {
                     "\(strings.hasAccount) "
                     a(Link("/login").with("next", next.description)) { strings.signIn }
                 }
+                ProviderLinks(viewer: viewer, providers: providers, next: next).content
             }
         }
     }

@@ -9,6 +9,7 @@ struct SignInPage {
     /// True for a person who is signed in, and must show it again.
     var isAgain = false
     var isSignedOut = false
+    var providers: [OpenIDProvider] = []
 
     func show(_ sent: FormInput = FormInput(), status: Int = 200) -> Response {
         let strings = SignInStrings(language: viewer.language)
@@ -29,7 +30,27 @@ struct SignInPage {
                     " · \(strings.isNew) "
                     a(Link("/register").with("next", next.description)) { strings.register }
                 }
+                ProviderLinks(viewer: viewer, providers: providers, next: next).content
             }
         }
+    }
+}
+
+/// The ways to sign in with a provider, below a form.
+struct ProviderLinks {
+    let viewer: Viewer
+    let providers: [OpenIDProvider]
+    let next: Link
+
+    var content: HTML {
+        let strings = OpenIDStrings(language: viewer.language)
+        return providers.isEmpty
+            ? .empty
+            : div(.class("or")) {
+                for provider in providers {
+                    let start = Link("/api/auth/oidc").segment(provider.id).segment("start")
+                    linkButton(strings.proceed(provider.name), start.with("next", next.description))
+                }
+            }
     }
 }

@@ -21,6 +21,8 @@ extension Routes {
         }
     }
 
+    private var providers: [OpenIDProvider] { externalIdentities.providers.all }
+
     // MARK: Sign-in
 
     /// `next` (the page afterwards), `again` (for a user who is signed in), `done=signed_out`.
@@ -28,7 +30,10 @@ extension Routes {
         let (next, isAgain) = (Link(request.query["next"] ?? "") ?? "/", request.query["again"] != nil)
         let viewer = site.viewer(request)
         if !isAgain, try await isSignedIn(request) { return viewer.seeOther(next) }
-        return SignInPage(viewer: viewer, next: next, isAgain: isAgain, isSignedOut: request.query["done"] == "signed_out").show()
+        return SignInPage(
+            viewer: viewer, next: next, isAgain: isAgain, isSignedOut: request.query["done"] == "signed_out",
+            providers: providers
+        ).show()
     }
 
     /// A form {email, password, next?, again?} → 303 to `next` with the cookies.
@@ -38,7 +43,7 @@ extension Routes {
         try authenticator.checkOrigin(request.headers)
         var sent = try FormInput(request)
         let viewer = site.viewer(request)
-        let page = SignInPage(viewer: viewer, next: Link(sent["next"]) ?? "/", isAgain: sent.isOn("again"))
+        let page = SignInPage(viewer: viewer, next: Link(sent["next"]) ?? "/", isAgain: sent.isOn("again"), providers: providers)
         let strings = SignInStrings(language: viewer.language)
         if sent["email"].isEmpty { sent.refuse("email", strings.emailMissing) }
         if sent["password"].isEmpty { sent.refuse("password", strings.passwordMissing) }
@@ -68,7 +73,7 @@ extension Routes {
         let next = Link(request.query["next"] ?? "") ?? "/"
         let viewer = site.viewer(request)
         if try await isSignedIn(request) { return viewer.seeOther(next) }
-        return RegisterPage(viewer: viewer, next: next).show()
+        return RegisterPage(viewer: viewer, next: next, providers: providers).show()
     }
 
     /// A form {email, password, full_name?, time_zone?, next?} → 303 to `next` with the cookies. The
@@ -78,7 +83,7 @@ extension Routes {
         try authenticator.checkOrigin(request.headers)
         var sent = try FormInput(request)
         let viewer = site.viewer(request)
-        let page = RegisterPage(viewer: viewer, next: Link(sent["next"]) ?? "/")
+        let page = RegisterPage(viewer: viewer, next: Link(sent["next"]) ?? "/", providers: providers)
         let (strings, fields) = (RegisterStrings(language: viewer.language), FieldStrings(language: viewer.language))
         let name = sent.fullName("full_name", fields)
         let email = sent.email("email", missing: strings.emailMissing, fields)
@@ -181,7 +186,7 @@ extension Routes {
     var sessionCookie: CookieAttributes { CookieAttributes(name: authenticator.cookieName, isSecure: isSecure) }
     private var browserCookie: CookieAttributes { CookieAttributes(name: BrowserCookie.name, isSecure: isSecure) }
     private var languageCookie: CookieAttributes { CookieAttributes(name: Language.cookieName, isSecure: isSecure) }
-    private var isSecure: Bool { publicURL.hasPrefix("https:") }
+    var isSecure: Bool { publicURL.hasPrefix("https:") }
 }
 
 extension FormInput {

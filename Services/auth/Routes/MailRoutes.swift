@@ -44,6 +44,7 @@ extension Routes {
         switch try await accounts.changeEmail(to: email, password: password, of: caller.userID, client: ClientInfo(request)) {
         case .accepted: return try Self.accepted(.accepted)
         case .wrongPassword: throw Self.wrongOwnPassword
+        case .noPassword: throw Self.noPassword
         case .emailTaken: throw Problem.emailTaken
         case .throttled(let wait): return try Self.accepted(.throttled(wait))
         }

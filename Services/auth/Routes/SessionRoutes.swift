@@ -56,6 +56,7 @@ extension Routes {
                 ? Response(status: 204, headers: cookies(of: grant, ClientInfo(request)))
                 : Self.answer(200, try accounts.issuer.sign(grant))
         case .wrongPassword: throw Self.wrongPassword
+        case .noPassword: throw Self.noPassword
         case .throttled(let wait): throw Problem.rateLimited("Too many failed attempts.", retryAfter: wait)
         case .deactivated: throw Problem.userDeactivated
         case .sessionEnded: throw Problem.tokenRevoked
@@ -71,6 +72,7 @@ extension Routes {
         return try await accounts.changePassword(
             old, to: new, of: caller.userID, from: session, isBrowser: caller.csrf != nil, client: ClientInfo(request))
     }
+    static let noPassword = Problem.conflict("The account has no password; ask for a link that sets one (POST /api/auth/password/forgot).")
 
     private static let wrongPassword = Problem.invalidRequest("`current_password` is wrong.", param: "current_password")
 }

@@ -8,6 +8,9 @@ struct AuditRecord: Statement {
         case login
         case refreshReuse = "refresh_reuse"
         case logout
+        case openIDLogin = "openid_login"
+        case identityLinked = "identity_linked"
+        case identityUnlinked = "identity_unlinked"
         case profileChanged = "profile_changed"
         case emailVerified = "email_verified"
         case emailChangeAsked = "email_change_asked"
@@ -44,7 +47,7 @@ struct AuditRecord: Statement {
     var event: Event
     var succeeded = true
     var userID: UserID?
-    /// The session, key, address or other user it was about.
+    /// The session, key, address, provider or other user it was about.
     var subject: String?
     var client: ClientInfo
     var now: Instant

@@ -113,7 +113,8 @@ struct FindUserByEmail: Statement {
 }
 
 /// Reads the account of an address, in one row that is there whether or not there is an account. Without
-/// one it looks for the password and the sessions of the id zero, so that both take the same time.
+/// one it looks for the password and the sessions of the id zero, so that both take the same time. An
+/// account without a password is like none.
 struct FindLogin: Statement {
     private static let user = "COALESCE(users.id, '00000000-0000-0000-0000-000000000000')"
 

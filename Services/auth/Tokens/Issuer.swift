@@ -100,9 +100,9 @@ struct Issuer: Sendable {
         }
     }
 
-    /// Admits an API key made from a session. Locks both rows until the transaction ends: a key does
-    /// not survive the revocation of its session by a moment.
-    func admitKey(
+    /// Admits an API key or an identity that a session gives its user. Locks both rows until the
+    /// transaction ends: neither is made a moment after the revocation of the session.
+    func admitCredential(
         from session: SessionID, of user: UserID, now: Instant, in transaction: PostgresTransaction
     ) async throws -> MintGate.Refusal? {
         guard let found = try await transaction.first(ShareSession(id: session)), found.user.id == user else { return .sessionEnded }

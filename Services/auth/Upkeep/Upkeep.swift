@@ -24,6 +24,7 @@ struct Upkeep: Sendable {
             Job("session sweep", every: .seconds(30)) { try await auth.sessions.sweep() },
             Job("sign-in attempt sweep", every: .seconds(30)) { try await auth.accounts.sweepAttempts() },
             Job("device grant sweep", every: .seconds(30)) { try await auth.devices.sweep() },
+            Job("openid attempt sweep", every: .seconds(30)) { try await auth.externalIdentities.sweep() },
             Job("mail", every: .seconds(1), within: .seconds(120)) { try await auth.mailer.run() },
             MonthPartitions(of: "audit", monthsKept: settings.auditMonths, in: pool).job,
             Job("secret resealing", every: .seconds(3_600), within: .seconds(600), leader: pool) {

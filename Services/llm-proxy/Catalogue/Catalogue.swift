@@ -1,3 +1,4 @@
+import Configuration
 import Values
 
 /// The models that can be called now, with their routes and prices. It is an immutable snapshot that
@@ -13,13 +14,7 @@ struct Catalogue: Sendable {
         var apiKeyVariable: String
 
         /// True if the address is of this machine. Such a connection needs no encryption.
-        var isLoopback: Bool {
-            guard let origin = endpoint?.origin, let start = origin.firstRange(of: "://")?.upperBound else { return false }
-            let host = origin[start...]
-            if host.hasPrefix("[::1]") { return true }
-            let name = host.prefix { $0 != ":" }
-            return name == "localhost" || name.hasPrefix("127.") && name.allSatisfy { $0.isASCII && ($0.isNumber || $0 == ".") }
-        }
+        var isLoopback: Bool { URLText(baseURL)?.isLoopback ?? false }
 
         /// `https://host:port` and the path below it, without a slash at its end. Nil for
         /// another kind of URL.

@@ -32,7 +32,8 @@ import Values
     private static func members(_ value: String) -> String {
         let names = [
             "email", "password", "full_name", "refresh_token", "token", "new_password", "current_password", "locale", "time_zone", "name",
-            "scopes", "client_id", "device_name", "scope", "user_code", "action", "grant_type", "device_code", "role",
+            "scopes", "client_id", "device_name", "scope", "user_code", "action", "grant_type", "device_code", "role", "issuer",
+            "subject",
         ]
         return "{" + names.map { #""\#($0)":\#(value)"# }.joined(separator: ",") + "}"
     }

@@ -42,6 +42,7 @@ import Values
             let device = try await auth.register()
             asked.formUnion(try await Self.askAboutAccounts(auth))
             asked.formUnion(try await Self.askAsAdministrator(auth))
+            asked.formUnion(try await Self.askAboutProviders(auth))
             for path in ["/api/auth/device/code", "/oauth/device_authorization"] {
                 let codes = try await ask("POST \(path)", #"{"client_id":"smartspec-desktop"}"#, expecting: 200)
                 let (deviceCode, userCode) = (try codes.string("device_code"), try codes.string("user_code"))
@@ -90,6 +91,20 @@ import Values
         let other = try await auth.register()
         #expect(try await auth.ask("DELETE", "/api/auth/sessions/\(other.session)", token: other.accessToken).status == 204)
         return operations.map(\.0) + ["DELETE /api/auth/sessions/{id}"]
+    }
+
+    /// Asks the operations of sign-in with a provider that is not configured, and of identities.
+    private static func askAboutProviders(_ auth: AuthUnderTest) async throws -> [String] {
+        let member = try await auth.register()
+        let browser = try await auth.signInByForm(member.email)
+        for path in ["start", "callback"] {
+            #expect(try await auth.ask("GET", "/api/auth/oidc/nobody/\(path)").status == 404)
+        }
+        #expect(try await auth.ask("GET", "/api/auth/identities", token: member.accessToken).status == 200)
+        let link = try await auth.submit("/settings/sign-in/link", ["token": "x"], headers: browser.pageHeaders)
+        let unlink = try await auth.submit("/settings/sign-in/unlink", ["issuer": "x", "subject": "x"], headers: browser.pageHeaders)
+        #expect((link.status, unlink.status) == (400, 404))
+        return ["GET /api/auth/identities"]
     }
 
     /// Asks the operations of administrators.

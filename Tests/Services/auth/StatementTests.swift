@@ -140,6 +140,39 @@ import Values
                 #expect(try await transaction.first(RevokeAPIKey(id: key.id, userID: user.id, now: now)) == "abcdefghij")
                 #expect(try await transaction.query(RevokeAPIKeys(userID: user.id, now: now)).isEmpty)
 
+                var attempt = OpenIDAttempt(nonce: "n", verifier: "v", next: "/")
+                attempt.linker = OpenIDAttempt.Linker(userID: user.id, sessionID: session.id)
+                let other = [UInt8](repeating: 3, count: 32)
+                func take(_ browser: [UInt8], _ now: Instant) -> TakeOpenIDAttempt {
+                    TakeOpenIDAttempt(stateSHA256: digest, browserSHA256: browser, providerID: "acme", now: now)
+                }
+                let begun = InsertOpenIDAttempt(
+                    attempt: attempt, stateSHA256: digest, browserSHA256: other, providerID: "acme", expiresAt: later)
+                try await transaction.execute(begun)
+                #expect(try await transaction.first(take(digest, now)) == nil, "another browser")
+                #expect(try await transaction.first(take(other, later)) == nil, "expired")
+                #expect(try await transaction.first(take(other, now)) == attempt)
+                try await transaction.execute(begun)
+                #expect(try await transaction.execute(SweepOpenIDAttempts(expiredBy: now)) == 0)
+                #expect(try await transaction.execute(SweepOpenIDAttempts(expiredBy: later)) == 1)
+                var identity = ExternalIdentity(
+                    issuer: "https://idp.example", subject: "s", providerID: "acme", email: email.text, createdAt: now, lastUsedAt: now)
+                try await transaction.execute(LockIdentity(issuer: identity.issuer, subject: identity.subject))
+                try await transaction.execute(InsertIdentity(identity: identity, userID: user.id))
+                #expect(
+                    try await transaction.one(FindUserByIdentity(issuer: identity.issuer, subject: identity.subject)).id == user.id)
+                #expect(try await transaction.first(FindUserByIdentity(issuer: identity.issuer, subject: "S")) == nil)
+                (identity.email, identity.lastUsedAt) = (nil, later)
+                #expect(try await transaction.execute(TouchIdentity(identity: identity)) == 1)
+                identity.email = email.text
+                #expect(try await transaction.query(IdentitiesOfUser(userID: user.id)) == [identity])
+                #expect(
+                    try await transaction.execute(
+                        DeleteIdentity(issuer: identity.issuer, subject: identity.subject, userID: .make())) == 0)
+                #expect(try await transaction.execute(DeleteIdentities(userID: user.id)) == 1)
+                #expect(try await transaction.one(HasPassword(userID: user.id)))
+                #expect(try await !transaction.one(HasPassword(userID: .make())))
+
                 try await transaction.execute(LockSigningKeys())
                 try await transaction.execute(InsertSigningKey(record: signingKey))
                 #expect(try await transaction.query(AllSigningKeys()).map(\.key.id) == ["k"])

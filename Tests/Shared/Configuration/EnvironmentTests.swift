@@ -118,6 +118,16 @@ struct URLTextTests {
     {
         #expect(URLText(text) == nil)
     }
+
+    @Test(
+        arguments: [
+            ("http://localhost:1/x", true), ("http://LOCALHOST", true), ("http://127.0.0.1", true), ("https://127.255.0.9:1", true),
+            ("http://[::1]:1/", true), ("http://127.evil.example", false), ("http://localhost.evil.example", false),
+            ("http://128.0.0.1", false), ("http://[::2]", false), ("http://example.com/127.0.0.1", false), ("http://127.0.0.1@h", false),
+        ])
+    func `a URL knows whether its host is this machine`(text: String, isLoopback: Bool) throws {
+        #expect(try #require(URLText(text)).isLoopback == isLoopback)
+    }
 }
 
 /// Lives as long as the value.

@@ -3,11 +3,14 @@
 # Variables that hold secrets, and the programs that read them. Each reaches its programs as a file, never as a variable.
 SERVER_TOKENS="WEB_GATEWAY_TOKEN MCP_SERVER_TOKEN SERVICE_TOKENS"
 declare -A SECRETS_OF=(
-    [auth]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT MASTER_KEY ADMIN_PASSWORD SMTP_URL $SERVER_TOKENS"
+    [auth]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT MASTER_KEY ADMIN_PASSWORD SMTP_URL $SERVER_TOKENS" # and client secrets
     [ledger]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT $SERVER_TOKENS"
     [billing]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT"
     [llm-proxy]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT $SERVER_TOKENS" # and the keys of its providers
 )
+
+# client_secrets: the variables that hold client secrets of OpenID providers. Their names have the ids of the providers.
+client_secrets() { compgen -v | grep -E '^OIDC_[A-Z0-9_]+_CLIENT_SECRET$' || true; }
 
 # secret NAME: prints it.
 secret() { cat "$SECRETS/$1"; }
@@ -47,7 +50,7 @@ give_secrets() {
     rm -rf "$folder"
     mkdir -p "$folder"
     chmod 700 "$folder"
-    for name in ${SECRETS_OF[$program]} $(if [[ $program == llm-proxy ]]; then provider_keys; fi); do
+    for name in ${SECRETS_OF[$program]} $(case $program in llm-proxy) provider_keys ;; auth) client_secrets ;; esac); do
         [[ -n ${!name:-} ]] || continue
         (umask 377 && printf '%s' "${!name}" >"$folder/$name")
         own "$1" "$folder/$name"
@@ -67,5 +70,5 @@ provider_keys() {
 forget_secrets() {
     local name
     # shellcheck disable=SC2048 # the names are words
-    for name in ${SECRETS_OF[*]} $(provider_keys); do unset "$name"; done
+    for name in ${SECRETS_OF[*]} $(provider_keys) $(client_secrets); do unset "$name"; done
 }

@@ -54,6 +54,9 @@ struct AuditStrings {
         case .deviceRedeemed: language(en: "Device signed in", th: "อุปกรณ์เข้าสู่ระบบ")
         case .deviceCodeReplayed:
             language(en: "Session ended: the code of its device was used twice", th: "สิ้นสุดเซสชัน เพราะมีการใช้รหัสของอุปกรณ์ซ้ำ")
+        case .openIDLogin: language(en: "Sign-in with a provider", th: "เข้าสู่ระบบด้วยผู้ให้บริการ")
+        case .identityLinked: language(en: "Provider connected", th: "เชื่อมต่อผู้ให้บริการ")
+        case .identityUnlinked: language(en: "Provider disconnected", th: "ยกเลิกการเชื่อมต่อผู้ให้บริการ")
         case .apiKeyCreated: language(en: "API key created", th: "สร้างคีย์ API")
         case .apiKeyRevoked: language(en: "API key revoked", th: "เพิกถอนคีย์ API")
         case .signingKeyChanged: language(en: "Signing key changed", th: "เปลี่ยนคีย์ลงนาม")

@@ -334,6 +334,8 @@ private struct DumpTables: Statement {
     static let sql = """
         SELECT users::text FROM users
         UNION ALL SELECT password_credential.user_id::text || encode(sealed, 'escape') FROM password_credential
+        UNION ALL SELECT external_identity::text FROM external_identity
+        UNION ALL SELECT openid_attempt::text FROM openid_attempt
         UNION ALL SELECT session::text FROM session
         UNION ALL SELECT api_key::text FROM api_key
         UNION ALL SELECT audit::text FROM audit

@@ -79,12 +79,25 @@ import Values
         }
     }
 
-    @Test(arguments: MailTemplate.own)
+    @Test(arguments: MailTemplate.plain + [.identityLinked(provider: "Acme"), .identityUnlinked(provider: "Acme")])
     func `each mail has a subject and a text in each language, and its link`(template: MailTemplate) {
         for language in [MailLanguage.english, .thai] {
             let (subject, text) = template.text(language, link: "https://gateway.example/x", publicURL: "")
             #expect(!subject.isEmpty && text.count > 40)
             #expect(text.contains("https://gateway.example/x") == (template.link != nil))
+        }
+        #expect(MailTemplate(name: template.name, facts: template.facts) == template)
+    }
+
+    @Test func `a mail about an identity names its provider`() throws {
+        for template in [MailTemplate.identityLinked(provider: "Acme"), .identityUnlinked(provider: "Acme")] {
+            for language in [MailLanguage.english, .thai] {
+                let (subject, text) = template.text(language, link: "", publicURL: "")
+                #expect(subject.contains("Acme") && text.contains("Acme"))
+            }
+            for facts in [nil, Array("{}".utf8), Array(#"{"provider":7}"#.utf8)] as [[UInt8]?] {
+                #expect(MailTemplate(name: template.name, facts: facts) == nil)
+            }
         }
     }
 }

@@ -1,0 +1,36 @@
+import HTTP
+import Web
+
+/// The pages of sign-in with a provider: how it ended, and the question before an identity is connected.
+struct OpenIDPages {
+    let viewer: Viewer
+    var strings: OpenIDStrings { OpenIDStrings(language: viewer.language) }
+
+    /// Says why nobody is signed in.
+    func notSignedIn(_ text: String, status: Int) -> Response {
+        page(strings.failedTitle, text, status: status) { linkButton(strings.signIn, "/login", .primary) }
+    }
+
+    func askLink(_ offer: ExternalIdentities.LinkOffer) -> Response {
+        let name = offer.provider.name
+        let account = offer.email.map { "\(name) (\($0))" } ?? name
+        return page(strings.linkTitle(name), strings.linkQuestion(account)) {
+            Form(viewer)("/settings/sign-in/link", hidden: ["token": offer.token]) { submit(strings.link) }
+            linkButton(strings.settings, Place.settings.link)
+        }
+    }
+
+    func settled(_ title: String, _ text: String, status: Int = 200) -> Response {
+        page(title, text, status: status) { linkButton(strings.settings, Place.settings.link, .primary) }
+    }
+
+    private func page(_ title: String, _ text: String, status: Int = 200, @HTMLBuilder content: () -> HTML) -> Response {
+        viewer.show(Page(title, status: status, sendsNoReferrer: true)) {
+            panel {
+                h1 { title }
+                p { text }
+                content()
+            }
+        }
+    }
+}

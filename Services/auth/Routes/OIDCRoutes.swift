@@ -1,0 +1,145 @@
+import HTTP
+import HTTPWire
+import Identity
+import JSON
+import Values
+import Web
+
+/// Sign-in with OpenID providers. Browsers come here by links, so every answer but the list is a page or
+/// leads to one.
+extension Routes {
+    /// The longest time since the sign-in of a session that links or unlinks an identity.
+    static let linkFreshness: Duration = .seconds(12 * 3_600)
+
+    /// `?next=`, `?link=1` → 303 to the provider. With `link=1` the identity is for the user of the cookie.
+    func beginOpenID(_ request: Request) async throws -> Response {
+        let next = Link(try request.query.optionalString("next") ?? "") ?? "/"
+        let isLink = try request.query.optionalString("link") == "1"
+        let linker = isLink ? try await linker(request) : nil
+        let outcome = try await externalIdentities.begin(
+            at: request.pathParameters["provider"], next: next.description, linker: linker, client: ClientInfo(request))
+        switch outcome {
+        case .begun(let url, let cookie):
+            return Response(
+                status: 303,
+                headers: [
+                    "cache-control": "no-store", "location": url,
+                    "set-cookie": attemptCookie.setting(cookie, life: OpenIDAttempt.life),
+                ])
+        case .unknownProvider: throw Self.unknownProvider
+        case .throttled(let wait): throw Problem.rateLimited("Too many sign-ins were begun; retry later.", retryAfter: wait)
+        case .providerFailed(let provider):
+            let pages = OpenIDPages(viewer: site.viewer(request))
+            return pages.notSignedIn(pages.strings.providerFailed(provider.name), status: 502)
+        }
+    }
+
+    /// The provider's answer → 303 to `next` with the cookies of a session, or a page.
+    func finishOpenID(_ request: Request) async throws -> Response {
+        let query = request.query
+        let answer = ExternalIdentities.Answer(
+            state: try query.optionalString("state"), code: try query.optionalString("code"), error: try query.optionalString("error"),
+            issuer: try query.optionalString("iss"))
+        let name = OpenIDAttempt.cookieName(publicURL: publicURL)
+        let cookie = request.headers.cookie(name).map { String(decoding: $0, as: UTF8.self) }
+        let caller =
+            authenticator.isByCookie(request.headers) ? try? await authenticator.principal(request.headers, cookie: .accepted) : nil
+        let outcome = try await externalIdentities.finish(
+            at: request.pathParameters["provider"], answer, cookie: cookie, session: caller?.sessionID, client: ClientInfo(request))
+        var response = try self.answer(to: outcome, caller, request)
+        switch outcome {
+        // The cookie may be that of another attempt.
+        case .invalidAttempt, .unknownProvider: break
+        default: response.headers.add("set-cookie", attemptCookie.removal)
+        }
+        return response
+    }
+
+    private func answer(
+        to outcome: ExternalIdentities.FinishOutcome, _ caller: Principal?, _ request: Request
+    ) throws(Problem) -> Response {
+        let pages = OpenIDPages(viewer: site.viewer(request, caller))
+        let strings = pages.strings
+        switch outcome {
+        case .signedIn(let grant, let next, _): return enter(grant, Link(next) ?? "/", request)
+        case .confirmLink(let offer): return pages.askLink(offer)
+        case .addressTaken(let provider): return pages.notSignedIn(strings.addressTaken(provider.name), status: 409)
+        case .noAddress(let provider): return pages.notSignedIn(strings.noAddress(provider.name), status: 400)
+        case .refused(let provider): return pages.notSignedIn(strings.refused(provider.name), status: 400)
+        case .providerFailed(let provider): return pages.notSignedIn(strings.providerFailed(provider.name), status: 502)
+        case .deactivated: throw .userDeactivated
+        case .throttled(let wait): throw .rateLimited("Too many registrations; retry later.", retryAfter: wait)
+        case .invalidAttempt: return pages.notSignedIn(strings.invalidAttempt, status: 400)
+        case .unknownProvider: throw Self.unknownProvider
+        }
+    }
+
+    /// → 200 with the user's identities at providers, the oldest first.
+    func listIdentities(_ request: Request, caller: Principal) async throws -> Response {
+        let waysIn = try await externalIdentities.waysIn(of: caller.userID)
+        return .object(200) { json in
+            json.field("object", "list")
+            json.field("has_password", waysIn.hasPassword)
+            json.array("data") { array in
+                for identity in waysIn.identities {
+                    array.object { json in
+                        json.field("provider", identity.providerID)
+                        json.field("issuer", identity.issuer)
+                        json.field("subject", identity.subject)
+                        json.field("email", identity.email)
+                        json.field("created_at", identity.createdAt.description)
+                        json.field("last_used_at", identity.lastUsedAt.description)
+                    }
+                }
+            }
+        }
+    }
+
+    /// A form {token} of the page that a callback answered → a page.
+    func linkIdentity(_ request: Request, caller: Principal) async throws -> Response {
+        guard let session = caller.sessionID else { throw Problem.sessionRequired }
+        let token = try FormInput(request)["token"]
+        let linker = OpenIDAttempt.Linker(userID: caller.userID, sessionID: session)
+        let pages = OpenIDPages(viewer: site.viewer(request, caller))
+        let strings = pages.strings
+        switch try await externalIdentities.link(token, for: linker, client: ClientInfo(request)) {
+        case .linked, .alreadyLinkedToYou: return pages.settled(strings.linkedTitle, strings.linked)
+        case .linkedToAnother: return pages.settled(strings.notLinkedTitle, strings.linkedToAnother, status: 409)
+        case .tooMany: return pages.settled(strings.notLinkedTitle, strings.tooMany(ExternalIdentity.countMax), status: 409)
+        case .expired: return pages.settled(strings.notLinkedTitle, strings.linkExpired, status: 400)
+        case .deactivated: throw Problem.userDeactivated
+        case .sessionEnded: throw Problem.tokenRevoked
+        }
+    }
+
+    /// A form {issuer, subject} → a page.
+    func unlinkIdentity(_ request: Request, caller: Principal) async throws -> Response {
+        let sent = try FormInput(request)
+        let pages = OpenIDPages(viewer: site.viewer(request, caller))
+        let strings = pages.strings
+        switch try await externalIdentities.unlink(
+            issuer: sent["issuer"], subject: sent["subject"], of: caller.userID, client: ClientInfo(request))
+        {
+        case .unlinked: return pages.settled(strings.unlinkedTitle, strings.unlinked)
+        case .lastWayIn: return pages.settled(strings.notUnlinkedTitle, strings.lastWayIn, status: 409)
+        case .unknown: return pages.settled(strings.notUnlinkedTitle, strings.notConnected, status: 404)
+        }
+    }
+
+    // MARK: Reading and writing
+
+    private static let unknownProvider = Problem.notFound("This sign-in provider")
+
+    private var attemptCookie: CookieAttributes {
+        CookieAttributes(name: OpenIDAttempt.cookieName(publicURL: publicURL), isSecure: isSecure)
+    }
+
+    /// Returns the user and the session of a recent sign-in by the cookie.
+    private func linker(_ request: Request) async throws -> OpenIDAttempt.Linker {
+        guard authenticator.isByCookie(request.headers) else { throw Problem.sessionRequired }
+        let caller = try await authenticator.principal(request.headers, cookie: .accepted)
+        try caller.check(.session(freshWithin: Self.linkFreshness), now: externalIdentities.clock())
+        guard let session = caller.sessionID else { throw Problem.sessionRequired }
+        return OpenIDAttempt.Linker(userID: caller.userID, sessionID: session)
+    }
+}
