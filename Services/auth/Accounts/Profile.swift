@@ -38,11 +38,6 @@ extension Accounts {
     /// The names of the IANA database that Postgres knows.
     func timeZones() async throws -> Set<String> { try await zones.all(pool) }
 
-    /// False for an account whose user signs in by a provider only.
-    func hasPassword(_ user: UserID) async throws -> Bool {
-        try await pool.withConnection { try await $0.one(HasPassword(userID: user)) }
-    }
-
     /// Returns the profile of a user; nil if there is no such user.
     func profile(of user: UserID) async throws -> Profile? {
         let now = clock()

@@ -40,6 +40,8 @@ extension Routes {
         case .wrongPassword:
             sent.refuse("current_password", strings.wrong)
             return page.show(sent, status: 400)
+        // The page asks for a first password.
+        case .noPassword: return viewer.seeOther(SettingsTab.password.link)
         case .throttled(let wait):
             sent.refuse("current_password", strings.tooMany(wait: viewer.length(wait)))
             return page.show(sent, status: 429).retry(after: wait)

@@ -103,6 +103,8 @@ extension Routes {
         case .wrongPassword:
             sent.refuse("password", passwords.wrong)
             return page.show(sent, status: 400)
+        // An address is changed by its owner's password, so there must be one.
+        case .noPassword: return viewer.seeOther(SettingsTab.password.link)
         case .emailTaken:
             sent.refuse("email", strings.addressTaken)
             return page.show(sent, status: 409)

@@ -182,10 +182,3 @@ struct DeleteIdentities: Statement {
     var userID: UserID
     func bind(_ parameters: inout Parameters) { parameters.append(userID) }
 }
-
-struct HasPassword: Statement {
-    static let sql = "SELECT EXISTS (SELECT FROM password_credential WHERE user_id = $1)"
-    typealias Output = Bool
-    var userID: UserID
-    func bind(_ parameters: inout Parameters) { parameters.append(userID) }
-}

@@ -45,7 +45,7 @@ import Values
             #expect(try identity.string("provider") == "acme" && identity.string("issuer") == provider.issuer)
             #expect(try identity.string("email") == address(person))
             let user = try #require(UserID(try me.string("id")))
-            let events = try await auth.useCases.admin.audit(of: user, before: nil, limit: 10)
+            let events = try await auth.useCases.admin.audit(of: user, before: nil, limit: 10).rows
             #expect(events.first?.event == "openid_login")
             #expect(events.dropFirst().map(\.event).sorted() == ["identity_linked", "register"])
             #expect(events.first?.subject?.hasPrefix("acme 0") == true)
@@ -190,7 +190,7 @@ import Values
             let answer = try await auth.openID(person, at: provider)
             #expect((answer.status, answer.signedIn == nil) == (403, true))
             #expect(answer.page.contains("deactivated"))
-            let events = try await auth.useCases.admin.audit(of: try #require(UserID(user)), before: nil, limit: 1)
+            let events = try await auth.useCases.admin.audit(of: try #require(UserID(user)), before: nil, limit: 1).rows
             #expect(events.map { "\($0.event) \($0.outcome)" } == ["openid_login failure"])
         }
     }

@@ -41,7 +41,7 @@ import Values
             #expect(try await auth.mailTemplates(to: member.email) == ["verify_email", "identity_linked"])
             let other = try #require(try await auth.openID(person, at: provider).signedIn)
             #expect(try await auth.me(other).string("id") == member.id.description)
-            let events = try await auth.useCases.admin.audit(of: member.id, before: nil, limit: 2)
+            let events = try await auth.useCases.admin.audit(of: member.id, before: nil, limit: 2).rows
             #expect(events.map(\.event) == ["openid_login", "identity_linked"])
             #expect(events.last?.subject == "acme")
         }
@@ -178,7 +178,7 @@ import Values
             #expect(try await unlink(auth, provider, person.subject, browser).status == 200)
             #expect(try await count(auth, browser) == 0)
             #expect(try await auth.mailTemplates(to: member.email).last == "identity_unlinked")
-            #expect(try await auth.useCases.admin.audit(of: member.id, before: nil, limit: 1).map(\.event) == ["identity_unlinked"])
+            #expect(try await auth.useCases.admin.audit(of: member.id, before: nil, limit: 1).rows.map(\.event) == ["identity_unlinked"])
             let stranger = try #require(try await auth.openID(person, at: provider).signedIn)
             #expect(try await auth.me(stranger).string("id") != member.id.description)
             #expect(try await unlink(auth, provider, person.subject, browser).status == 404)

@@ -8,7 +8,9 @@ import Testing
     @Test func `T20, T25: the page asks for a sign-in, and looking at a device decides nothing`() async throws {
         try await AuthUnderTest.with { auth in
             let (_, browser) = try await auth.person()
-            let codes = try await auth.requestDeviceCode([("client_id", "smartspec-desktop"), ("device_name", "Ada's PC"), ("scope", "llm")])
+            let codes = try await auth.requestDeviceCode([
+                ("client_id", "smartspec-desktop"), ("device_name", "Ada's PC"), ("scope", "llm"),
+            ])
             #expect(try await auth.ask("GET", "/auth/device?user_code=\(codes.userCode)").status == 303)
             for _ in 0..<2 {
                 let page = try await auth.open("/auth/device?user_code=\(codes.userCode)", browser)

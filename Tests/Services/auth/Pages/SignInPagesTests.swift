@@ -15,7 +15,7 @@ import Values
             #expect(empty.status == 400)
             #expect(empty.error(of: "email") == "Enter your email address.")
             #expect(empty.error(of: "password") == "Enter your password.")
-            #expect(empty.html.contains(#"<a href="#email">Enter your email address.</a>"#))
+            #expect(empty.html.contains(##"<a href="#email">Enter your email address.</a>"##))
             let half = try await auth.submit("/login", ["email": "ada@example.com", "next": "/settings/keys"])
             #expect(half.html.contains(#"value="ada@example.com""#))
             #expect(half.hidden("next") == "/settings/keys")
@@ -160,10 +160,10 @@ import Values
     @Test func `the button signs out, also where the session has ended before`() async throws {
         try await AuthUnderTest.with { auth in
             let (_, browser) = try await auth.person()
-            let forged = try await auth.send("/logout", browser, csrf: "x")
+            let forged = try await auth.send("/logout", [:], browser, csrf: "x")
             #expect(forged.status == 403)
             for _ in 0..<2 {
-                let answer = try await auth.send("/logout", browser)
+                let answer = try await auth.send("/logout", [:], browser)
                 #expect((answer.status, answer.header("location")) == (303, "/login?done=signed_out"))
                 #expect(answer.header("set-cookie")?.contains("Max-Age=0") == true)
             }
