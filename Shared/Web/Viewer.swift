@@ -17,4 +17,9 @@ package struct Viewer: Sendable {
         (self.language, self.timeZone, self.principal) = (language, timeZone, principal)
         (self.here, self.now, self.assets) = (here, now, assets)
     }
+
+    /// The same person on another page, where the address of this one is nothing to come back to.
+    package func at(_ link: Link) -> Viewer {
+        Viewer(language: language, timeZone: timeZone, principal: principal, here: link, now: now, assets: assets)
+    }
 }

@@ -4,9 +4,14 @@ import Web
 /// The pages of sign-in with a provider: how it ended, and the question before an identity is connected.
 struct OpenIDPages {
     let viewer: Viewer
+
+    /// - Parameter viewer: the address of a callback carries words of the provider, so the page leads to the
+    ///   sign-in instead.
+    init(_ viewer: Viewer) { self.viewer = viewer.at(viewer.principal == nil ? "/login" : Place.settings.link) }
+
     var strings: OpenIDStrings { OpenIDStrings(language: viewer.language) }
 
-    /// Says why nobody is signed in.
+    /// Shows the reason why no session begins.
     func notSignedIn(_ text: String, status: Int) -> Response {
         page(strings.failedTitle, text, status: status) { linkButton(strings.signIn, "/login", .primary) }
     }

@@ -29,7 +29,7 @@ extension Routes {
         case .unknownProvider: throw Self.unknownProvider
         case .throttled(let wait): throw Problem.rateLimited("Too many sign-ins were begun; retry later.", retryAfter: wait)
         case .providerFailed(let provider):
-            let pages = OpenIDPages(viewer: site.viewer(request))
+            let pages = OpenIDPages(site.viewer(request))
             return pages.notSignedIn(pages.strings.providerFailed(provider.name), status: 502)
         }
     }
@@ -58,7 +58,7 @@ extension Routes {
     private func answer(
         to outcome: ExternalIdentities.FinishOutcome, _ caller: Principal?, _ request: Request
     ) throws(Problem) -> Response {
-        let pages = OpenIDPages(viewer: site.viewer(request, caller))
+        let pages = OpenIDPages(site.viewer(request, caller))
         let strings = pages.strings
         switch outcome {
         case .signedIn(let grant, let next, _): return enter(grant, Link(next) ?? "/", request)
@@ -67,8 +67,8 @@ extension Routes {
         case .noAddress(let provider): return pages.notSignedIn(strings.noAddress(provider.name), status: 400)
         case .refused(let provider): return pages.notSignedIn(strings.refused(provider.name), status: 400)
         case .providerFailed(let provider): return pages.notSignedIn(strings.providerFailed(provider.name), status: 502)
-        case .deactivated: throw .userDeactivated
-        case .throttled(let wait): throw .rateLimited("Too many registrations; retry later.", retryAfter: wait)
+        case .deactivated: return pages.viewer.show(.userDeactivated)
+        case .throttled(let wait): return pages.viewer.show(.rateLimited("Too many registrations; retry later.", retryAfter: wait))
         case .invalidAttempt: return pages.notSignedIn(strings.invalidAttempt, status: 400)
         case .unknownProvider: throw Self.unknownProvider
         }
@@ -95,12 +95,17 @@ extension Routes {
         }
     }
 
+    /// Leads to the settings: a browser comes here from a sign-in that one of the two forms asked for.
+    func showSettingsOfSignIn(_ request: Request, caller: Principal) async throws -> Response {
+        site.viewer(request, caller).seeOther(Place.settings.link)
+    }
+
     /// A form {token} of the page that a callback answered → a page.
     func linkIdentity(_ request: Request, caller: Principal) async throws -> Response {
         guard let session = caller.sessionID else { throw Problem.sessionRequired }
         let token = try FormInput(request)["token"]
         let linker = OpenIDAttempt.Linker(userID: caller.userID, sessionID: session)
-        let pages = OpenIDPages(viewer: site.viewer(request, caller))
+        let pages = OpenIDPages(site.viewer(request, caller))
         let strings = pages.strings
         switch try await externalIdentities.link(token, for: linker, client: ClientInfo(request)) {
         case .linked, .alreadyLinkedToYou: return pages.settled(strings.linkedTitle, strings.linked)
@@ -115,7 +120,7 @@ extension Routes {
     /// A form {issuer, subject} → a page.
     func unlinkIdentity(_ request: Request, caller: Principal) async throws -> Response {
         let sent = try FormInput(request)
-        let pages = OpenIDPages(viewer: site.viewer(request, caller))
+        let pages = OpenIDPages(site.viewer(request, caller))
         let strings = pages.strings
         switch try await externalIdentities.unlink(
             issuer: sent["issuer"], subject: sent["subject"], of: caller.userID, client: ClientInfo(request))

@@ -184,7 +184,8 @@ final class AuthUnderTest: Sendable {
         let answer = try await client.request(ClientRequest(method, base + path, headers: headers, body: body))
         let found = Answer(status: answer.status, headers: answer.headers, body: answer.body)
         // The document describes no pages.
-        guard found.status != 303, found.header("content-type")?.hasPrefix("text/html") != true else { return found }
+        let isPage = found.status == 303 || found.header("content-type")?.hasPrefix("text/html") ?? false
+        guard !isPage, !path.hasPrefix("/api/auth/oidc/") else { return found }
         let differences = try Self.document.get().differences(
             method, path, status: found.status, contentType: found.header("content-type"), body: found.body)
         #expect(differences == [], "\(method) \(path): \(found.status)")

@@ -12,7 +12,7 @@ struct OpenIDStrings {
     func addressTaken(_ provider: String) -> String {
         language(
             en:
-                "A SmartSpec account has the address of your \(provider) account. Sign in to it with its password, then connect \(provider) in the settings.",
+                "A SmartSpec account has the address of your \(provider) account. Sign in to it, then connect \(provider) in its settings.",
             th: "มีบัญชี SmartSpec ที่ใช้ที่อยู่อีเมลเดียวกับบัญชี \(provider) ของคุณ โปรดเข้าสู่ระบบด้วยรหัสผ่าน แล้วเชื่อมต่อ \(provider) ในหน้าตั้งค่า")
     }
     func noAddress(_ provider: String) -> String {

@@ -22,7 +22,7 @@ import Values
                 #expect(answer.header("pragma") == "no-cache")
                 let body = try answer.json()
                 let code = try body.string("user_code")
-                #expect(code.count == 8 && code.allSatisfy { $0.isUppercase || $0.isNumber })
+                #expect(code.contains(#/^[A-Z2-9]{4}-[A-Z2-9]{4}$/#))
                 #expect(try body.string("device_code").count == 47)
                 #expect(try body.string("verification_uri") == "https://gateway.example/auth/device")
                 #expect(try body.string("verification_uri_complete") == "https://gateway.example/auth/device?user_code=\(code)")

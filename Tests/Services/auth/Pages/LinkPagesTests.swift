@@ -30,7 +30,7 @@ import Testing
             let asked = try await auth.submit("/reset", ["email": member.email])
             #expect((asked.status, asked.header("location")) == (303, "/reset?done=sent"))
             #expect(try await auth.ask("GET", "/reset?done=sent").html.contains("Look into your mailbox"))
-            let token = try await auth.token(to: member.email, sink)
+            let token = try await auth.token(to: member.email, sink, page: "/reset")
             let weak = try await auth.submit("/reset", ["token": token, "new_password": "short"])
             #expect((weak.status, weak.error(of: "new_password")) == (400, "Enter at least 8 characters."))
             #expect(weak.hidden("token") == token, "the link is not lost")

@@ -55,8 +55,8 @@ private struct EverySession: Statement {
                 try await connection.script(
                     """
                     INSERT INTO session
-                    SELECT gen_random_uuid(), user_id, client_id, scope, is_device, salt, generation, authenticated_at, rotated_at, idle_expires_at,
-                        absolute_expires_at, '\(auth.clock.now)', ip, network, user_agent
+                    SELECT gen_random_uuid(), user_id, client_id, scope, is_device, device_name, salt, generation, authenticated_at, rotated_at,
+                        idle_expires_at, absolute_expires_at, '\(auth.clock.now)', ip, network, user_agent
                     FROM session, generate_series(1, 25000)
                     WHERE id = '\(member.session)';
                     """)
