@@ -8,7 +8,7 @@ import Values
 /// The rules that all forms of the settings have.
 @Suite(.authDatabase) struct SettingsFormTests {
     @Test func `the settings have these forms`() {
-        #expect(AuthUnderTest.settingsForms.count == 7)
+        #expect(AuthUnderTest.settingsForms.count == 9)
     }
 
     @Test(arguments: AuthUnderTest.settingsForms)
