@@ -21,9 +21,8 @@ struct AccountLimits: Sendable {
     /// A hundred failures of a network at any accounts, regained at ten a minute. Sign-ins at one time
     /// count until they succeed.
     private let signIns = RateLimiter<String>(burst: 100, perSecond: 10.0 / 60)
-
-    /// A hundred sign-ins that a network has begun at providers, regained at ten a minute. One that comes
-    /// back is taken back.
+    /// A hundred sign-ins that a network has begun at providers, regained at ten a minute. They count until
+    /// the browser comes back.
     private let openIDAttempts = RateLimiter<String>(burst: 100, perSecond: 10.0 / 60)
 
     init(_ environment: Environment) throws(ConfigurationError) {

@@ -34,7 +34,8 @@ extension Accounts {
             else { return .invalid }
             let changed = try await revocations.put(user, now: now, in: transaction)
             try await revocations.endSessions(of: user.id, now: now, in: transaction)
-            // Without a proof of the mailbox, an attacker may have registered this address, made the keys and linked the identities.
+            // Without a proof of the mailbox, an attacker may have registered this address, made the keys
+            // and linked the identities.
             if try await verified(changed, now: now, in: transaction) {
                 try await revocations.endKeys(of: user.id, now: now, in: transaction)
                 try await transaction.execute(DeleteIdentities(userID: user.id))
