@@ -80,9 +80,9 @@ struct Routes: HTTPDoor {
 
         // Pages.
         Route(.get, ["/"], access: .public, errors: .page, Routes.showStart),
-        Route(.get, ["/login"], access: .public, errors: .page, Routes.showLogin),
+        Route(.get, ["/login"], access: .public, errors: .pageOrOpenAI, Routes.showLogin),
         Route(.post, ["/login"], access: .public, rate: .credentials, errors: .pageOrOpenAI, Routes.submitLogin),
-        Route(.get, ["/register"], access: .public, errors: .page, Routes.showRegister),
+        Route(.get, ["/register"], access: .public, errors: .pageOrOpenAI, Routes.showRegister),
         Route(.post, ["/register"], access: .public, rate: .credentials, errors: .pageOrOpenAI, Routes.submitRegister),
         Route(.post, ["/logout"], access: .sessionOrBody, errors: .page, Routes.submitLogout),
         Route(.post, ["/language"], access: .sessionOrBody, errors: .page, Routes.submitLanguage),

@@ -11,7 +11,8 @@ package enum ErrorShape: String, Sendable, CaseIterable {
     case oauth = "OAuth"
     /// A page for people, which the door makes: see ``HTTPDoor/page(for:to:)``.
     case page = "HTML"
-    /// A page for a form, and OpenAI's envelope for any other body: a path for people and programs.
+    /// A page for a GET and for a form, and OpenAI's envelope for any other body: a path for people and
+    /// programs.
     case pageOrOpenAI = "HTML, OpenAI"
 }
 

@@ -33,7 +33,8 @@ extension HTTPDoor {
         case .trpc: TRPCCall(target: exchange.target).response(problem)
         case .oauth: problem.oauthResponse
         case .page: page(for: problem, to: exchange)
-        case .pageOrOpenAI: exchange.headers.isForm ? page(for: problem, to: exchange) : problem.response
+        case .pageOrOpenAI:
+            [.get, .head].contains(exchange.method) || exchange.headers.isForm ? page(for: problem, to: exchange) : problem.response
         }
     }
 

@@ -104,7 +104,8 @@ import Values
         let link = try await auth.submit("/settings/sign-in/link", ["token": "x"], headers: browser.pageHeaders)
         let unlink = try await auth.submit("/settings/sign-in/unlink", ["issuer": "x", "subject": "x"], headers: browser.pageHeaders)
         #expect((link.status, unlink.status) == (400, 404))
-        return ["GET /api/auth/identities"]
+        for path in ["/login", "/register"] { #expect(try await auth.ask("GET", path).status == 200) }
+        return ["GET /api/auth/identities", "GET /login", "GET /register"]
     }
 
     /// Asks the operations of administrators.
