@@ -39,7 +39,7 @@ package struct Query: Sendable {
     }
 
     package func integer(_ name: String, default fallback: Int, in range: ClosedRange<Int>) throws(Problem) -> Int {
-        guard let text = try optionalString(name), !text.isEmpty else { return fallback }
+        guard let text = try optionalString(name) else { return fallback }
         guard let number = Int(text), range.contains(number) else {
             throw .invalidRequest("'\(name)' must be a whole number from \(range.lowerBound) to \(range.upperBound).", param: name)
         }

@@ -28,7 +28,7 @@ import Values
             let one = try await auth.ask("GET", "/api/admin/users?q=\(ids[0])&limit=1", token: admin.accessToken)
             #expect(try one.json().array("data").count == 1)
             #expect(try one.json().optionalString("next_cursor") == nil)
-            for query in ["limit=0", "limit=101", "cursor=x", "q=%00", "q=a&cursor=\(ids[0])", "q=\(ids[0])&cursor=\(ids[0])"] {
+            for query in ["limit=", "limit=0", "limit=101", "cursor=x", "q=%00", "q=a&cursor=\(ids[0])", "q=\(ids[0])&cursor=\(ids[0])"] {
                 let answer = try await auth.ask("GET", "/api/admin/users?\(query)", token: admin.accessToken)
                 #expect((answer.status, answer.errorCode) == (400, "invalid_request"), "\(query)")
             }
