@@ -36,6 +36,12 @@ package struct Router: Sendable {
             if methods.contains("GET"), !methods.contains("HEAD") { methods.append("HEAD") }
             return methods.joined(separator: ", ")
         }
+
+        /// The answer to another method. A person who opens the address of a form gets a page.
+        func refusal(of exchange: Exchange) -> Response {
+            let problem = Problem.methodNotAllowed(allow: allow)
+            return entries.first(where: \.row.isPage)?.refuse(problem, exchange) ?? problem.response
+        }
     }
 
     private var paths = RouteTable<Path>()
@@ -221,7 +227,7 @@ package struct Router: Sendable {
             found.metrics = path.metrics
             (found.context.pattern, found.context.pathParameters) = (pattern, parameters)
             switch (path.entry(for: exchange.method), exchange.refusal) {
-            case (nil, _): exchange.respond(.methodNotAllowed(allow: path.allow))
+            case (nil, _): exchange.respond(path.refusal(of: exchange))
             case (let entry?, let refusal?): exchange.respond(entry.refuse(refusal, exchange))
             case (let entry?, nil): found.entry = entry
             }

@@ -13,6 +13,7 @@ struct ErrorShapeTests {
             Route(.get, ["/broken"], access: .public, errors: .page) { _ in { _ in throw Broken() } },
             Route(.get, ["/query"], access: .public, errors: .page) { _ in { _ in .text(200, "fine") } },
             Route(.get, ["/closed"], access: .session(), errors: .page) { _ in { _, _ in .text(200, "open") } },
+            Route(.post, ["/both"], access: .public, errors: .pageOrOpenAI) { _ in { _ in throw Problem.conflict("No.") } },
             Route(.get, ["/program"], access: .public) { _ in { _ in throw Problem.conflict("No.") } },
         ]
 
@@ -39,7 +40,7 @@ struct ErrorShapeTests {
         let cases = [
             (post("/page", ""), 409, "page of conflict at /page"), (post("/page", "12345"), 413, "page of payloadTooLarge at /page"),
             (get("/broken"), 500, "page of internalError at /broken"), (get("/query?a=%ff"), 400, "page of invalidRequest at /query?a=%ff"),
-            (get("/closed"), 401, "page of invalidAPIKey at /closed"),
+            (get("/page"), 405, "page of methodNotAllowed at /page"), (get("/closed"), 401, "page of invalidAPIKey at /closed"),
         ]
         for (request, status, body) in cases {
             let answer = try await ask(request)
@@ -52,6 +53,16 @@ struct ErrorShapeTests {
         let answer = try await ask(get("/program"))
         #expect(answer.status == 409)
         #expect(answer.body.contains(#""code":"conflict""#))
+    }
+
+    @Test func `a path of people and programs has a page for a form, and the error object for another body`() async throws {
+        let form = try await ask(post("/both", "a=b", "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n"))
+        #expect((form.status, form.body) == (409, "page of conflict at /both"))
+        for type in ["Content-Type: application/json\r\n", ""] {
+            let answer = try await ask(post("/both", "{}", type))
+            #expect(answer.status == 409)
+            #expect(answer.body.contains(#""code":"conflict""#))
+        }
     }
 
     @Test func `a door without pages answers with the error object`() async throws {
