@@ -62,27 +62,7 @@ struct AdminUserPages {
         if profile.sessions.isEmpty {
             emptyState(strings.noSessions)
         } else {
-            ul(.class("rows")) { for session in profile.sessions { li { div(.class("what")) { entry(session) } } } }
-        }
-    }
-
-    @HTMLBuilder private func entry(_ session: LiveSessions.Output) -> HTML {
-        p { strong { program(session) } }
-        p(.class("muted")) {
-            "\(strings.lastUsed) "
-            viewer.ago(session.lastUsedAt)
-            " · \(strings.signedIn) "
-            viewer.moment(session.signedInAt)
-            " · \(session.ip ?? strings.none)"
-        }
-        if let agent = session.userAgent { p(.class("muted")) { agent } }
-    }
-
-    private func program(_ session: LiveSessions.Output) -> String {
-        switch session.clientID {
-        case Accounts.browserOrder.clientID: strings.browser
-        case Accounts.order.clientID: strings.api
-        default: clients[session.clientID]?.name ?? session.clientID
+            rows(profile.sessions.map { (SessionEntry(viewer: viewer, clients: clients, session: $0).html, .empty) })
         }
     }
 

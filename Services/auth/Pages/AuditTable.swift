@@ -38,7 +38,9 @@ struct AuditTable {
 
     @HTMLBuilder private func from(_ row: AuditRow) -> HTML {
         row.ip ?? strings.gateway
-        if let agent = row.userAgent { div(.class("small muted")) { agent } }
+        if let agent = row.userAgent {
+            div(.class("small muted"), .title(agent)) { SessionStrings(language: viewer.language).program(agent) ?? agent }
+        }
     }
 }
 
@@ -46,6 +48,7 @@ extension AuditRecord {
     /// The kind of thing that an event was about.
     enum Subject: Sendable {
         case session
+        case provider
         case deviceRequest
         case key
         case administrator
@@ -59,6 +62,7 @@ extension AuditRecord.Event {
         case .register, .login, .refreshReuse, .logout, .passwordChanged, .sessionEnded, .otherSessionsEnded, .deviceRedeemed,
             .deviceCodeReplayed:
             .session
+        case .openIDLogin, .identityLinked, .identityUnlinked: .provider
         case .deviceApproved, .deviceDenied: .deviceRequest
         case .apiKeyCreated, .apiKeyRevoked: .key
         case .userDeactivated, .userReactivated, .userMadeAdmin, .userMadeUser, .userSessionsEnded: .administrator

@@ -45,10 +45,6 @@ struct AdminUserStrings {
 
     var sessions: String { language(en: "Sessions", th: "เซสชัน") }
     var noSessions: String { language(en: "The user is signed in nowhere.", th: "ผู้ใช้ไม่ได้เข้าสู่ระบบที่ใดเลย") }
-    var browser: String { language(en: "Browser", th: "เบราว์เซอร์") }
-    var api: String { language(en: "API", th: "API") }
-    var lastUsed: String { language(en: "Last used", th: "ใช้ล่าสุด") }
-    var signedIn: String { language(en: "Signed in", th: "เข้าสู่ระบบเมื่อ") }
     var audit: String { language(en: "Audit trail", th: "บันทึกการตรวจสอบ") }
     var wholeAudit: String { language(en: "Show the whole audit trail", th: "แสดงบันทึกการตรวจสอบทั้งหมด") }
 

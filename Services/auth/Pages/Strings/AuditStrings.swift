@@ -16,6 +16,7 @@ struct AuditStrings {
     func name(of subject: AuditRecord.Subject) -> String {
         switch subject {
         case .session: language(en: "Session", th: "เซสชัน")
+        case .provider: language(en: "Provider", th: "ผู้ให้บริการ")
         case .deviceRequest: language(en: "Request", th: "คำขอ")
         case .key: language(en: "Key", th: "คีย์")
         case .administrator: language(en: "Administrator", th: "ผู้ดูแลระบบ")

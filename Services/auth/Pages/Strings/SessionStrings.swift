@@ -9,7 +9,12 @@ struct SessionStrings {
     }
     var current: String { language(en: "this browser", th: "เบราว์เซอร์นี้") }
     var unknown: String { language(en: "Unknown program", th: "โปรแกรมที่ไม่รู้จัก") }
-    func on(_ program: String, _ system: String) -> String { language(en: "\(program) on \(system)", th: "\(program) บน \(system)") }
+    /// Returns the program and the system of a `User-Agent`; nil for a text that names neither.
+    func program(_ userAgent: String?) -> String? {
+        guard let agent = userAgent.map(UserAgent.init) else { return nil }
+        guard let program = agent.program, let system = agent.system else { return agent.program ?? agent.system }
+        return language(en: "\(program) on \(system)", th: "\(program) บน \(system)")
+    }
     var lastUsed: String { language(en: "last used", th: "ใช้ล่าสุด") }
     var signedIn: String { language(en: "signed in", th: "เข้าสู่ระบบเมื่อ") }
     var use: String { language(en: "Last used", th: "ใช้ล่าสุด") }

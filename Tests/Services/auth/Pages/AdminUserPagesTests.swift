@@ -8,24 +8,22 @@ import Values
 @testable import Auth
 
 @Suite(.authDatabase) struct AdminUserPagesTests {
-    private static let script = #""><script>alert(1)</script>"#
-
     // MARK: The user
 
     @Test func `the page of a user shows the account, its sessions and what happened`() async throws {
         try await AuthUnderTest.with { auth in
             let ((_, admin), member) = (try await auth.adminInBrowser(), try await auth.register())
-            let page = try await auth.page("/admin/users/\(member.id)", admin)
+            let page = try await auth.open("/admin/users/\(member.id)", admin)
             #expect(page.status == 200)
-            #expect(page.text.contains("<h1>\(member.email)</h1>"))
+            #expect(page.html.contains("<h1>\(member.email)</h1>"))
             for fact in ["not confirmed", "free", "Active", "English · UTC", member.id.description] {
-                #expect(page.text.contains(fact), "\(fact)")
+                #expect(page.html.contains(fact), "\(fact)")
             }
-            #expect(page.text.contains("<p><strong>API</strong></p>"))
-            #expect(page.text.contains(#"<td class="long">Registration<div"#))
-            #expect(page.text.contains(#"href="/admin/users" aria-current="page""#))
-            let thai = try await auth.page("/admin/users/\(member.id)", admin, language: "th")
-            for text in ["ยังไม่ยืนยัน", "ใช้งานอยู่", "เซสชัน", "สมัครบัญชี", "ปิดใช้งาน"] { #expect(thai.text.contains(text), "\(text)") }
+            #expect(page.html.contains(#"<p><strong><span>Unknown program</span></strong></p><p class="muted">127.0.0.1 · last used "#))
+            #expect(page.html.contains(#"<td class="long">Registration<div"#))
+            #expect(page.html.contains(#"href="/admin/users" aria-current="page""#))
+            let thai = try await auth.open("/admin/users/\(member.id)", admin, in: "th")
+            for text in ["ยังไม่ยืนยัน", "ใช้งานอยู่", "เซสชัน", "สมัครบัญชี", "ปิดใช้งาน"] { #expect(thai.html.contains(text), "\(text)") }
         }
     }
 
@@ -34,16 +32,16 @@ import Values
             let (_, admin) = try await auth.adminInBrowser()
             let email = "o'hara&{co}@example.com"
             let registration =
-                #"{"email":"\#(email)","password":"\#(AuthUnderTest.password)","full_name":"\#(Self.script.replacing("\"", with: "\\\""))"}"#
-            let agent = [("user-agent", Self.script)]
+                #"{"email":"\#(email)","password":"\#(AuthUnderTest.password)","full_name":"\#(AuthUnderTest.scriptName.replacing("\"", with: "\\\""))"}"#
+            let agent = [("user-agent", AuthUnderTest.scriptName)]
             let member = try auth.member(try await auth.ask("POST", "/api/auth/register", registration, headers: agent))
             let paths = ["", "/audit", "/deactivate"].map { "/admin/users/\(member.id)\($0)" }
-            for path in paths + ["/admin/users?q=\(PercentEncoding.encode(Self.script))", "/admin/users?q=o'hara"] {
-                let page = try await auth.page(path, admin)
+            for path in paths + ["/admin/users?q=\(PercentEncoding.encode(AuthUnderTest.scriptName))", "/admin/users?q=o'hara"] {
+                let page = try await auth.open(path, admin)
                 #expect(page.status == 200, "\(path)")
-                #expect(!page.text.contains("<script>"), "\(path)")
-                #expect(page.text.contains("&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"), "\(path)")
-                #expect(!page.text.contains("o'hara"), "\(path)")
+                #expect(!page.html.contains("<script>"), "\(path)")
+                #expect(page.html.contains("&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"), "\(path)")
+                #expect(!page.html.contains("o'hara"), "\(path)")
             }
         }
     }
@@ -53,9 +51,9 @@ import Values
         try await AuthUnderTest.with { auth in
             let (_, admin) = try await auth.adminInBrowser()
             for id in [UserID.make().description, "me", "0"] {
-                let page = try await auth.page("/admin/users/\(id)\(path)", admin)
+                let page = try await auth.open("/admin/users/\(id)\(path)", admin)
                 #expect(page.status == 404, "\(id)")
-                #expect(page.text.contains("<h1>This page does not exist</h1>"))
+                #expect(page.html.contains("<h1>This page does not exist</h1>"))
             }
         }
     }
@@ -64,8 +62,8 @@ import Values
         try await AuthUnderTest.with { auth in
             let ((_, admin), member) = (try await auth.adminInBrowser(), try await auth.register())
             let path = "/admin/users/\(member.id)/delete"
-            #expect(try await auth.page(path, admin).status == 404)
-            #expect(try await auth.submit(path, by: admin).status == 404)
+            #expect(try await auth.open(path, admin).status == 404)
+            #expect(try await auth.send(path, [:], admin).status == 404)
         }
     }
 
@@ -82,17 +80,17 @@ import Values
             for (act, notice) in acts {
                 let user = "/admin/users/\(member.id)"
                 let path = "\(user)/\(act.rawValue)"
-                #expect(try await auth.page(user, admin).text.contains("href=\"\(path)\""), "\(act) is offered")
-                let question = try await auth.page(path, admin)
+                #expect(try await auth.open(user, admin).html.contains("href=\"\(path)\""), "\(act) is offered")
+                let question = try await auth.open(path, admin)
                 #expect(question.status == 200)
-                #expect(question.text.contains("<dd>\(member.email)</dd>"))
-                #expect(question.text.contains("<form action=\"\(path)\" method=\"post\""))
-                let done = try await auth.submit(path, by: admin)
+                #expect(question.html.contains("<dd>\(member.email)</dd>"))
+                #expect(question.html.contains("<form action=\"\(path)\" method=\"post\""))
+                let done = try await auth.send(path, [:], admin)
                 #expect((done.status, done.header("location")) == (303, "\(user)?done=\(act.rawValue)"))
-                let page = try await auth.page("\(user)?done=\(act.rawValue)", admin)
-                #expect(page.text.contains(#"<div class="notice done" role="status"><p>\#(notice)</p></div>"#))
-                #expect(!page.text.contains("href=\"\(path)\""), "\(act) is not offered again")
-                let again = try await auth.page(path, admin)
+                let page = try await auth.open("\(user)?done=\(act.rawValue)", admin)
+                #expect(page.html.contains(#"<div class="notice done" role="status"><p>\#(notice)</p></div>"#))
+                #expect(!page.html.contains("href=\"\(path)\""), "\(act) is not offered again")
+                let again = try await auth.open(path, admin)
                 #expect((again.status, again.header("location")) == (303, user), "\(act) would change nothing")
             }
             #expect(acts.map(\.0).count == AdminAct.allCases.count)
@@ -104,8 +102,8 @@ import Values
         try await AuthUnderTest.with { auth in
             let ((_, admin), member) = (try await auth.adminInBrowser(), try await auth.register())
             let path = "/admin/users/\(member.id)/deactivate"
-            for _ in 0..<2 { #expect(try await auth.submit(path, by: admin).status == 303) }
-            #expect(try await auth.page("/admin/users/\(member.id)", admin).text.contains("Deactivated</span>"))
+            for _ in 0..<2 { #expect(try await auth.send(path, [:], admin).status == 303) }
+            #expect(try await auth.open("/admin/users/\(member.id)", admin).html.contains("Deactivated</span>"))
             #expect(try await auth.outboxCount("user.changed.v1", about: member.id.description) == 1)
         }
     }
@@ -113,10 +111,10 @@ import Values
     @Test func `a notice is not shown for an act that another one undid`() async throws {
         try await AuthUnderTest.with { auth in
             let ((_, admin), member) = (try await auth.adminInBrowser(), try await auth.register())
-            for done in ["deactivate", "make-admin", "end-sessions", "x", Self.script] {
-                let page = try await auth.page("/admin/users/\(member.id)?done=\(PercentEncoding.encode(done))", admin)
+            for done in ["deactivate", "make-admin", "end-sessions", "x", AuthUnderTest.scriptName] {
+                let page = try await auth.open("/admin/users/\(member.id)?done=\(PercentEncoding.encode(done))", admin)
                 #expect(page.status == 200)
-                #expect(!page.text.contains("notice"), "\(done)")
+                #expect(!page.html.contains("notice"), "\(done)")
             }
         }
     }
@@ -129,7 +127,7 @@ import Values
             for form in [["csrf_token": other.cookie.csrf.token()], ["csrf_token": "x"], [:]] {
                 let page = try await auth.submit(path, form, headers: [("cookie", admin.text), ("origin", AuthUnderTest.publicURL)])
                 #expect(page.status == 403)
-                #expect(page.text.contains("<h1>This form is out of date</h1>"))
+                #expect(page.html.contains("<h1>This form is out of date</h1>"))
             }
             let foreign = try await auth.submit(
                 path, ["csrf_token": admin.cookie.csrf.token()], headers: [("cookie", admin.text), ("origin", "https://evil.example")])
@@ -143,17 +141,17 @@ import Values
             let ((own, admin), member) = (try await auth.adminInBrowser(), try await auth.register())
             auth.clock.advance(.seconds(901))
             let path = "/admin/users/\(member.id)/deactivate"
-            #expect(try await auth.page("/admin/users/\(member.id)", admin).status == 200)
+            #expect(try await auth.open("/admin/users/\(member.id)", admin).status == 200)
             let login = "/login?again=1&next=\(PercentEncoding.encode(path))"
-            for answer in [try await auth.page(path, admin), try await auth.submit(path, by: admin)] {
+            for answer in [try await auth.open(path, admin), try await auth.send(path, [:], admin)] {
                 #expect((answer.status, answer.header("location")) == (303, login))
             }
-            let form = try await auth.page(login, admin)
-            #expect(form.text.contains("<h1>Sign in again</h1>"))
-            #expect(form.text.contains(#"name="next" value="\#(path)""#))
+            let form = try await auth.open(login, admin)
+            #expect(form.html.contains("<h1>Sign in again</h1>"))
+            #expect(form.html.contains(#"name="next" value="\#(path)""#))
             let fresh = try await auth.signInByForm(own.email)
-            #expect(try await auth.page(path, fresh).status == 200)
-            #expect(try await auth.submit(path, by: fresh).status == 303)
+            #expect(try await auth.open(path, fresh).status == 200)
+            #expect(try await auth.send(path, [:], fresh).status == 303)
         }
     }
 
@@ -161,18 +159,18 @@ import Values
         try await AuthUnderTest.with { auth in
             let (own, admin) = try await auth.adminInBrowser()
             let user = "/admin/users/\(own.id)"
-            let page = try await auth.page(user, admin)
-            #expect(page.text.contains("This is your own account."))
+            let page = try await auth.open(user, admin)
+            #expect(page.html.contains("This is your own account."))
             for act in AdminAct.allCases {
-                #expect(!page.text.contains("\(user)/\(act.rawValue)"))
+                #expect(!page.html.contains("\(user)/\(act.rawValue)"))
                 for answer in [
-                    try await auth.page("\(user)/\(act.rawValue)", admin), try await auth.submit("\(user)/\(act.rawValue)", by: admin),
+                    try await auth.open("\(user)/\(act.rawValue)", admin), try await auth.send("\(user)/\(act.rawValue)", [:], admin),
                 ] {
                     #expect(answer.status == 409)
-                    #expect(answer.text.contains("<h1>This is your own account</h1>"))
+                    #expect(answer.html.contains("<h1>This is your own account</h1>"))
                 }
             }
-            #expect(try await auth.page(user, admin).status == 200)
+            #expect(try await auth.open(user, admin).status == 200)
         }
     }
 
@@ -184,9 +182,9 @@ import Values
                 "/admin/users", "/admin/users/\(member.id)", "/admin/users/\(member.id)/audit", "/admin/users/\(member.id)/make-admin",
             ]
             for path in paths {
-                let page = try await auth.page(path, user)
+                let page = try await auth.open(path, user)
                 #expect(page.status == 403)
-                #expect(page.text.contains("<h1>For administrators only</h1>"))
+                #expect(page.html.contains("<h1>For administrators only</h1>"))
                 let stranger = try await auth.ask("GET", path)
                 #expect((stranger.status, stranger.header("location")) == (303, "/login?next=\(PercentEncoding.encode(path))"))
             }
@@ -201,24 +199,24 @@ import Values
     @Test func `the audit trail has every row in words, page by page`() async throws {
         try await AuthUnderTest.with { auth in
             let ((own, admin), member) = (try await auth.adminInBrowser(), try await auth.register())
-            let client = ClientInfo(address: "192.0.2.7", userAgent: "Mozilla/5.0 (test)")
+            let client = ClientInfo(address: "192.0.2.7", userAgent: "Mozilla/5.0 (Windows NT 10.0) Firefox/145.0")
             for index in 0..<60 {
                 let record = AuditRecord(
                     event: .login, succeeded: index != 59, userID: member.id, subject: "row-\(index)", client: client, now: auth.clock.now)
                 try await auth.pool.execute(record)
             }
             let user = "/admin/users/\(member.id)"
-            #expect(try await auth.submit("\(user)/deactivate", by: admin).status == 303)
-            let first = try await auth.page(user, admin)
-            #expect(first.text.contains(#"<a href="\#(user)/audit">Show the whole audit trail</a>"#))
+            #expect(try await auth.send("\(user)/deactivate", [:], admin).status == 303)
+            let first = try await auth.open(user, admin)
+            #expect(first.html.contains(#"<a href="\#(user)/audit">Show the whole audit trail</a>"#))
             var (path, trail, pages): (String?, String, Int) = ("\(user)/audit", "", 0)
             while let next = path {
-                let page = try await auth.page(next, admin)
+                let page = try await auth.open(next, admin)
                 #expect(page.status == 200)
-                trail += page.text
+                trail += page.html
                 pages += 1
-                path = page.text.firstMatch(of: /<a href="([^"]+)">Next page</).map { String($0.output.1) }
-                #expect(page.text.contains(">First page</a>") == (pages > 1))
+                path = page.html.firstMatch(of: /<a href="([^"]+)">Next page</).map { String($0.output.1) }
+                #expect(page.html.contains(">First page</a>") == (pages > 1))
             }
             #expect(pages == 2)
             let rows = trail.matches(of: /row-(\d+)/).compactMap { Int($0.output.1) }
@@ -226,11 +224,12 @@ import Values
             let byAdmin = #"Administrator <a href="/admin/users/\#(own.id)">\#(own.email)</a></div>"#
             #expect(trail.contains(#"<td class="long">Deactivated by an administrator<div class="small muted">\#(byAdmin)"#))
             #expect(trail.matches(of: /Sign-in <span class="tag warning">failed</).count == 1)
-            #expect(trail.contains(#"<td class="long">192.0.2.7<div class="small muted">Mozilla/5.0 (test)</div></td>"#))
-            let acts = try await auth.page("/admin/users/\(own.id)/audit", admin)
+            let program = #"<div class="small muted" title="Mozilla/5.0 (Windows NT 10.0) Firefox/145.0">Firefox on Windows</div>"#
+            #expect(trail.contains(#"<td class="long">192.0.2.7\#(program)</td>"#))
+            let acts = try await auth.open("/admin/users/\(own.id)/audit", admin)
             let ofUser = #"User <a href="\#(user)">\#(member.email)</a></div>"#
-            #expect(acts.text.contains(#"<td class="long">Deactivated another account<div class="small muted">\#(ofUser)"#))
-            #expect(try await auth.page("\(user)/audit?cursor=x", admin).status == 400)
+            #expect(acts.html.contains(#"<td class="long">Deactivated another account<div class="small muted">\#(ofUser)"#))
+            #expect(try await auth.open("\(user)/audit?cursor=x", admin).status == 400)
         }
     }
 }
@@ -241,19 +240,4 @@ extension AuthUnderTest {
         let member = try await administrator()
         return (member, try await signInByForm(member.email))
     }
-
-    /// Asks for a page as a browser does.
-    func page(_ path: String, _ browser: Browser, language: String = "en") async throws -> Answer {
-        try await ask("GET", path, headers: [("cookie", "\(browser.text); language=\(language)")])
-    }
-
-    /// Submits a form without fields of its own.
-    func submit(_ path: String, by browser: Browser) async throws -> Answer {
-        try await submit(
-            path, ["csrf_token": browser.cookie.csrf.token()], headers: [("cookie", browser.text), ("origin", Self.publicURL)])
-    }
-}
-
-extension AuthUnderTest.Answer {
-    var text: String { String(decoding: body, as: UTF8.self) }
 }

@@ -9,11 +9,11 @@ import Values
 
 @Suite(.authDatabase) struct AdminUsersPageTests {
     private func addresses(_ page: AuthUnderTest.Answer) -> [String] {
-        page.text.matches(of: /<td class="long"><a href="\/admin\/users\/[^"]+">([^<]+)<\/a>/).map { String($0.output.1) }
+        page.html.matches(of: /<td class="long"><a href="\/admin\/users\/[^"]+">([^<]+)<\/a>/).map { String($0.output.1) }
     }
 
     private func next(_ page: AuthUnderTest.Answer) -> String? {
-        page.text.firstMatch(of: /<a href="([^"]+)">Next page</).map { String($0.output.1).replacing("&amp;", with: "&") }
+        page.html.firstMatch(of: /<a href="([^"]+)">Next page</).map { String($0.output.1).replacing("&amp;", with: "&") }
     }
 
     @Test func `a search shows the users in the order of their addresses, page by page`() async throws {
@@ -22,12 +22,12 @@ import Values
             try await auth.addUsers(120)
             var (path, found, pages): (String?, [String], Int) = ("/admin/users?q=%20LIST-0", [], 0)
             while let asked = path {
-                let page = try await auth.page(asked, admin)
+                let page = try await auth.open(asked, admin)
                 #expect(page.status == 200)
                 pages += 1
                 found += addresses(page)
-                #expect(page.text.contains(#"<a href="/admin/users?q=LIST-0">First page</a>"#) == (pages > 1))
-                #expect(page.text.contains(#"type="search" autocomplete="off" spellcheck="false" maxlength="254" value="LIST-0""#))
+                #expect(page.html.contains(#"<a href="/admin/users?q=LIST-0">First page</a>"#) == (pages > 1))
+                #expect(page.html.contains(#"type="search" autocomplete="off" spellcheck="false" maxlength="254" value="LIST-0""#))
                 path = next(page)
             }
             #expect(pages == 2)
@@ -42,10 +42,10 @@ import Values
             let (_, admin) = try await auth.adminInBrowser()
             try await auth.addUsers(60)
             let newest = try await auth.register()
-            let first = try await auth.page("/admin/users", admin)
+            let first = try await auth.open("/admin/users", admin)
             #expect(addresses(first).first == newest.email)
             #expect(addresses(first).count == 50)
-            let second = try await auth.page(try #require(next(first)), admin)
+            let second = try await auth.open(try #require(next(first)), admin)
             #expect(!addresses(second).isEmpty)
             #expect(Set(addresses(first)).isDisjoint(with: addresses(second)))
         }
@@ -55,16 +55,16 @@ import Values
         try await AuthUnderTest.with { auth in
             let (_, admin) = try await auth.adminInBrowser()
             let member = try await auth.register()
-            _ = try await auth.submit("/admin/users/\(member.id)/make-admin", by: admin)
-            _ = try await auth.submit("/admin/users/\(member.id)/deactivate", by: admin)
-            let page = try await auth.page("/admin/users?q=\(member.id)", admin)
+            _ = try await auth.send("/admin/users/\(member.id)/make-admin", [:], admin)
+            _ = try await auth.send("/admin/users/\(member.id)/deactivate", [:], admin)
+            let page = try await auth.open("/admin/users?q=\(member.id)", admin)
             #expect(addresses(page) == [member.email])
-            #expect(page.text.contains(#"<td class="minor">free</td><td class="minor"><span class="tag">Administrator</span></td>"#))
-            #expect(page.text.contains(#"<td><span class="tag warning">Deactivated</span></td><td class="minor"><time"#))
-            #expect(page.text.contains("<title>Users · SmartSpec</title>"))
-            let thai = try await auth.page("/admin/users?q=\(member.id)", admin, language: "th")
+            #expect(page.html.contains(#"<td class="minor">free</td><td class="minor"><span class="tag">Administrator</span></td>"#))
+            #expect(page.html.contains(#"<td><span class="tag warning">Deactivated</span></td><td class="minor"><time"#))
+            #expect(page.html.contains("<title>Users · SmartSpec</title>"))
+            let thai = try await auth.open("/admin/users?q=\(member.id)", admin, in: "th")
             for text in ["<h1>ผู้ใช้</h1>", "ปิดใช้งาน", "ผู้ดูแลระบบ", "สมัครเมื่อ", "ส่วนต้นของที่อยู่อีเมล"] {
-                #expect(thai.text.contains(text), "\(text)")
+                #expect(thai.html.contains(text), "\(text)")
             }
         }
     }
@@ -73,11 +73,11 @@ import Values
     func `a search without a match leads to all users`(text: String) async throws {
         try await AuthUnderTest.with { auth in
             let (_, admin) = try await auth.adminInBrowser()
-            let page = try await auth.page("/admin/users?q=\(PercentEncoding.encode(text))", admin)
+            let page = try await auth.open("/admin/users?q=\(PercentEncoding.encode(text))", admin)
             #expect(page.status == 200)
-            #expect(page.text.contains("No address begins with “\(text)”, and no user has this id."))
-            #expect(page.text.contains(#"<a href="/admin/users" class="button">Show all users</a>"#))
-            #expect(!page.text.contains("<table>"))
+            #expect(page.html.contains("No address begins with “\(text)”, and no user has this id."))
+            #expect(page.html.contains(#"<a href="/admin/users" class="button">Show all users</a>"#))
+            #expect(!page.html.contains("<table>"))
         }
     }
 
@@ -85,9 +85,9 @@ import Values
     func `a malformed search is 400`(query: String) async throws {
         try await AuthUnderTest.with { auth in
             let (_, admin) = try await auth.adminInBrowser()
-            let page = try await auth.page("/admin/users?\(query)", admin)
+            let page = try await auth.open("/admin/users?\(query)", admin)
             #expect(page.status == 400)
-            #expect(page.text.contains("<h1>This request cannot be read</h1>"))
+            #expect(page.html.contains("<h1>This request cannot be read</h1>"))
         }
     }
 }
