@@ -7,14 +7,14 @@ package enum SettingsTab: Sendable, CaseIterable {
     case profile
     case sessions
     case keys
-    case password
+    case signIn
 
     package var link: Link {
         switch self {
         case .profile: "/settings"
         case .sessions: "/settings/sessions"
         case .keys: "/settings/keys"
-        case .password: "/settings/password"
+        case .signIn: "/settings/password"
         }
     }
 
@@ -23,7 +23,7 @@ package enum SettingsTab: Sendable, CaseIterable {
         case .profile: language(en: "Profile", th: "โปรไฟล์")
         case .sessions: language(en: "Sessions", th: "เซสชัน")
         case .keys: language(en: "API keys", th: "คีย์ API")
-        case .password: language(en: "Password", th: "รหัสผ่าน")
+        case .signIn: language(en: "Sign-in", th: "การเข้าสู่ระบบ")
         }
     }
 }

@@ -7,7 +7,7 @@ struct OpenIDPages {
 
     /// - Parameter viewer: the address of a callback carries words of the provider, so the page leads to the
     ///   sign-in instead.
-    init(_ viewer: Viewer) { self.viewer = viewer.at(viewer.principal == nil ? "/login" : Place.settings.link) }
+    init(_ viewer: Viewer) { self.viewer = viewer.at(viewer.principal == nil ? "/login" : SettingsTab.signIn.link) }
 
     var strings: OpenIDStrings { OpenIDStrings(language: viewer.language) }
 
@@ -21,12 +21,12 @@ struct OpenIDPages {
         let account = offer.email.map { "\(name) (\($0))" } ?? name
         return page(strings.linkTitle(name), strings.linkQuestion(account)) {
             Form(viewer)("/settings/sign-in/link", hidden: ["token": offer.token]) { submit(strings.link) }
-            linkButton(strings.settings, Place.settings.link)
+            linkButton(strings.settings, SettingsTab.signIn.link)
         }
     }
 
     func settled(_ title: String, _ text: String, status: Int = 200) -> Response {
-        page(title, text, status: status) { linkButton(strings.settings, Place.settings.link, .primary) }
+        page(title, text, status: status) { linkButton(strings.settings, SettingsTab.signIn.link, .primary) }
     }
 
     private func page(_ title: String, _ text: String, status: Int = 200, @HTMLBuilder content: () -> HTML) -> Response {

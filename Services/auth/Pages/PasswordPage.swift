@@ -2,21 +2,25 @@ import HTTP
 import Values
 import Web
 
-/// `/settings/password`: another password, or the first one of an account without.
+/// `/settings/password`: the ways in which a user signs in. Another password, or the first one of an account without, and providers.
 struct PasswordPage {
     let viewer: Viewer
     let user: User
-    let hasPassword: Bool
+    let waysIn: ExternalIdentities.WaysIn
+    let providers: OpenIDProviders
     let balance: Credits?
     private var strings: PasswordStrings { PasswordStrings(language: viewer.language) }
 
     /// - Parameter failure: the reason why no mail was sent.
     func show(_ sent: FormInput = FormInput(), done: String? = nil, failure: String? = nil, status: Int = 200) -> Response {
-        viewer.show(.password, status: status, balance: balance) {
+        viewer.show(.signIn, status: status, balance: balance) {
             if done == "changed" { notice(.done) { p { strings.changed } } }
             if done == "mail" { notice(.done) { p { strings.mailSent(to: user.email) } } }
             if let failure { notice(.failure) { p { failure } } }
-            div(.class("columns")) { panel { if hasPassword { change(sent) } else { first } } }
+            div(.class("columns")) {
+                panel(strings.title) { if waysIn.hasPassword { change(sent) } else { first } }
+                ConnectedProviders(viewer: viewer, providers: providers, identities: waysIn.identities).html
+            }
         }
     }
 

@@ -44,7 +44,9 @@ struct ProfilePage {
         return panel(strings.about) {
             form("/settings") {
                 form.field("full_name", strings.name, .name, isOptional: true)
-                form.choice("language", strings.locale, Language.allCases.map { ($0.rawValue, $0.name) }, hint: strings.localeHint)
+                form.choice(
+                    "language", strings.locale, Language.allCases.map { Form.Option($0.rawValue, $0.name, in: $0) },
+                    hint: strings.localeHint)
                 form.choice("time_zone", strings.timeZone, groups: zone, hint: strings.timeZoneHint)
                 form.box("low_balance_mail", strings.lowBalanceMail, hint: strings.lowBalanceMailHint)
                 submit(strings.save)

@@ -12,12 +12,12 @@ struct TimeZoneChoice {
         for name in names {
             let parts = name.split(separator: "/")
             guard parts.count > 1, title(of: parts[0]) != nil else { continue }
-            regions[parts[0], default: []].append((name, Self.city(parts.dropFirst())))
+            regions[parts[0], default: []].append(Form.Option(name, Self.city(parts.dropFirst()), in: .en))
         }
         let isListed = names.contains(chosen) && title(of: chosen.prefix { $0 != "/" }) != nil
         let others = isListed || chosen == "UTC" ? ["UTC"] : ["UTC", chosen]
         return regions.sorted { $0.key < $1.key }.map { (title(of: $0.key) ?? "", $0.value.sorted { $0.text < $1.text }) }
-            + [(language(en: "Other", th: "อื่น ๆ"), others.map { ($0, $0) })]
+            + [(language(en: "Other", th: "อื่น ๆ"), others.map { Form.Option($0, $0, in: .en) })]
     }
 
     /// The city before its country: `Knox, Indiana` of `Indiana/Knox`.

@@ -97,7 +97,7 @@ extension Routes {
 
     /// Leads to the settings: a browser comes here from a sign-in that one of the two forms asked for.
     func showSettingsOfSignIn(_ request: Request, caller: Principal) async throws -> Response {
-        site.viewer(request, caller).seeOther(Place.settings.link)
+        site.viewer(request, caller).seeOther(SettingsTab.signIn.link)
     }
 
     /// A form {token} of the page that a callback answered → a page.

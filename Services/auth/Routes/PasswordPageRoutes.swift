@@ -4,7 +4,7 @@ import Identity
 import Values
 import Web
 
-/// The page by which a user changes its password.
+/// The page of the ways in which a user signs in, by which it changes its password.
 extension Routes {
     /// `done=changed|mail`.
     func showPassword(_ request: Request, caller: Principal) async throws -> Response {
@@ -12,10 +12,11 @@ extension Routes {
     }
 
     private func passwordPage(_ request: Request, _ caller: Principal) async throws -> PasswordPage {
-        async let hasPassword = accounts.hasPassword(caller.userID)
+        async let waysIn = externalIdentities.waysIn(of: caller.userID)
         let settings = try await settings(request, caller)
         return PasswordPage(
-            viewer: settings.viewer, user: settings.profile.user, hasPassword: try await hasPassword, balance: settings.balance)
+            viewer: settings.viewer, user: settings.profile.user, waysIn: try await waysIn, providers: externalIdentities.providers,
+            balance: settings.balance)
     }
 
     /// A form {current_password, new_password} → 303 with new cookies. {action: mail} → 303: a link is
@@ -34,14 +35,14 @@ extension Routes {
         let outcome = try await changePassword(sent["current_password"], to: sent["new_password"], of: caller, request)
         switch outcome {
         case .changed(let grant):
-            var response = viewer.seeOther(SettingsTab.password.link.with("done", "changed"))
+            var response = viewer.seeOther(SettingsTab.signIn.link.with("done", "changed"))
             if grant.cookie != nil { response.headers.add(cookies(of: grant, ClientInfo(request))) }
             return response
         case .wrongPassword:
             sent.refuse("current_password", strings.wrong)
             return page.show(sent, status: 400)
         // The page asks for a first password.
-        case .noPassword: return viewer.seeOther(SettingsTab.password.link)
+        case .noPassword: return viewer.seeOther(SettingsTab.signIn.link)
         case .throttled(let wait):
             sent.refuse("current_password", strings.tooMany(wait: viewer.length(wait)))
             return page.show(sent, status: 429).retry(after: wait)
@@ -53,7 +54,7 @@ extension Routes {
     private func mailLink(_ page: PasswordPage, _ request: Request) async throws -> Response {
         guard let email = EmailAddress(page.user.email) else { throw Problem.invalidAPIKey }
         switch try await accounts.forgotPassword(email, client: ClientInfo(request)) {
-        case .accepted: return page.viewer.seeOther(SettingsTab.password.link.with("done", "mail"))
+        case .accepted: return page.viewer.seeOther(SettingsTab.signIn.link.with("done", "mail"))
         case .throttled(let wait):
             let failure = PasswordStrings(language: page.viewer.language).tooManyMails(wait: page.viewer.length(wait))
             return page.show(failure: failure, status: 429).retry(after: wait)

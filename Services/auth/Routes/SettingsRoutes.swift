@@ -45,7 +45,8 @@ extension Routes {
             let (zone, lowBalanceMail) = (sent["time_zone"], sent.isOn("low_balance_mail"))
             let outcome = try await accounts.changeProfile(of: caller.userID, client: ClientInfo(request)) { user in
                 user.fullName = name
-                user.preferences = User.Preferences(locale: language.rawValue, timeZone: zone, lowBalanceMail: lowBalanceMail)
+                (user.preferences.locale, user.preferences.timeZone) = (language.rawValue, zone)
+                user.preferences.lowBalanceMail = lowBalanceMail
             }
             switch outcome {
             case .changed: return remember(language, in: viewer.seeOther(SettingsTab.profile.link.with("done", "saved")))
@@ -104,7 +105,7 @@ extension Routes {
             sent.refuse("password", passwords.wrong)
             return page.show(sent, status: 400)
         // An address is changed by its owner's password, so there must be one.
-        case .noPassword: return viewer.seeOther(SettingsTab.password.link)
+        case .noPassword: return viewer.seeOther(SettingsTab.signIn.link)
         case .emailTaken:
             sent.refuse("email", strings.addressTaken)
             return page.show(sent, status: 409)

@@ -20,13 +20,21 @@ package enum ButtonKind: Sendable {
 private let buttonElement = Element("button")
 
 /// A button that sends its form.
-/// - Parameter choice: the field and the value that tell the buttons of a form apart.
-package func submit(_ text: String, _ kind: ButtonKind = .primary, choice: (name: String, value: String)? = nil) -> HTML {
-    buttonElement(.type("submit"), kind.style, choice.map { .name($0.name) } ?? .none, choice.map { .value($0.value) } ?? .none) { text }
+/// - Parameters:
+///   - object: the row of a list that the button belongs to. Only screen readers speak it.
+///   - choice: the field and the value that tell the buttons of a form apart.
+package func submit(
+    _ text: String, _ kind: ButtonKind = .primary, of object: String? = nil, choice: (name: String, value: String)? = nil
+) -> HTML {
+    buttonElement(
+        .type("submit"), kind.style, label(text, object), choice.map { .name($0.name) } ?? .none, choice.map { .value($0.value) } ?? .none
+    ) { text }
 }
 
 /// A link that looks like a button.
 /// - Parameter object: the row of a list that the link belongs to. Only screen readers speak it.
 package func linkButton(_ text: String, _ link: Link, _ kind: ButtonKind = .secondary, of object: String? = nil) -> HTML {
-    a(link, kind.style, object.map { .ariaLabel("\(text): \($0)") } ?? .none) { text }
+    a(link, kind.style, label(text, object)) { text }
 }
+
+private func label(_ text: String, _ object: String?) -> Attribute { object.map { .ariaLabel("\(text): \($0)") } ?? .none }

@@ -16,8 +16,11 @@ package struct Form: Sendable {
     }
 
     /// A form that is one button.
-    package func button(_ text: String, _ action: Link, _ kind: ButtonKind = .secondary, hidden: [String: String] = [:]) -> HTML {
-        form(action, method: "post", [.class("inline")], tokens(hidden) + submit(text, kind))
+    /// - Parameter object: the row of a list that the button belongs to. Only screen readers speak it.
+    package func button(
+        _ text: String, _ action: Link, _ kind: ButtonKind = .secondary, of object: String? = nil, hidden: [String: String] = [:]
+    ) -> HTML {
+        form(action, method: "post", [.class("inline")], tokens(hidden) + submit(text, kind, of: object))
     }
 
     /// A form that looks something up, and changes nothing.
@@ -65,8 +68,17 @@ package struct Form: Sendable {
         }
     }
 
-    /// An option of a choice: its value, and its text.
-    package typealias Option = (value: String, text: String)
+    /// An option of a choice.
+    package struct Option: Sendable {
+        package let value: String
+        package let text: String
+        let language: Language?
+
+        /// - Parameter language: the language of the text, if it may be another than that of the page.
+        package init(_ value: String, _ text: String, in language: Language? = nil) {
+            (self.value, self.text, self.language) = (value, text, language)
+        }
+    }
 
     /// A choice of one of some.
     package func choice(_ name: String, _ text: String, _ options: [Option], hint: String? = nil) -> HTML {
@@ -90,7 +102,10 @@ package struct Form: Sendable {
 
     private func options(_ options: [Option], of name: String) -> HTML {
         HTMLBuilder.buildArray(
-            options.map { value, text in option(.value(value), value == sent[name] ? .selected : .none) { text } })
+            options.map { choice in
+                let language = choice.language.flatMap { $0 == viewer.language ? nil : Attribute.lang($0) }
+                return option(.value(choice.value), choice.value == sent[name] ? .selected : .none, language ?? .none) { choice.text }
+            })
     }
 
     /// Fields that answer one question. An error of `name` stands next to the question.

@@ -39,6 +39,14 @@ struct OpenIDStrings {
 
     // MARK: Connecting
 
+    var providers: String { language(en: "Other ways to sign in", th: "วิธีเข้าสู่ระบบอื่น") }
+    var providersUse: String {
+        language(
+            en: "Connect an account that you have elsewhere, and sign in with it.", th: "เชื่อมต่อบัญชีที่คุณมีอยู่ที่อื่น แล้วใช้เข้าสู่ระบบได้")
+    }
+    var connected: String { language(en: "connected", th: "เชื่อมต่อเมื่อ") }
+    var lastUsed: String { language(en: "last used", th: "ใช้ล่าสุด") }
+    var unlink: String { language(en: "Disconnect", th: "ยกเลิกการเชื่อมต่อ") }
     func linkTitle(_ provider: String) -> String { language(en: "Connect \(provider)?", th: "เชื่อมต่อ \(provider) หรือไม่?") }
     func linkQuestion(_ account: String) -> String {
         language(en: "You can then sign in to SmartSpec with \(account).", th: "จากนั้นคุณจะเข้าสู่ระบบ SmartSpec ด้วย \(account) ได้")

@@ -4,6 +4,7 @@ import Web
 struct PasswordStrings {
     let language: Language
 
+    var title: String { language(en: "Password", th: "รหัสผ่าน") }
     var intro: String {
         language(
             en: "All your other sessions end with it. API keys go on working.", th: "เซสชันอื่นทั้งหมดของคุณจะสิ้นสุดลง ส่วนคีย์ API ยังใช้งานได้ตามปกติ")
@@ -16,7 +17,7 @@ struct PasswordStrings {
             en: "Your password is changed. All other sessions have ended; this browser stays signed in.",
             th: "เปลี่ยนรหัสผ่านเรียบร้อยแล้ว เซสชันอื่นทั้งหมดสิ้นสุดลง เบราว์เซอร์นี้ยังอยู่ในระบบ")
     }
-    var forgot: String { language(en: "Forgot the current one? Ask for a mail.", th: "ลืมรหัสผ่านปัจจุบัน? ขอลิงก์ทางอีเมล") }
+    var forgot: String { language(en: "Forgot the password? Ask for a mail.", th: "ลืมรหัสผ่าน? ขอลิงก์ทางอีเมล") }
 
     var missing: String { language(en: "Enter your current password.", th: "กรอกรหัสผ่านปัจจุบันของคุณ") }
     var wrong: String {

@@ -187,6 +187,30 @@ import Values
         }
     }
 
+    @Test func `the settings list the providers, with a button that connects or disconnects each`() async throws {
+        try await OpenIDUnderTest.with { auth, provider in
+            let ((_, browser), person) = (try await member(auth), person())
+            let connect = #"href="/api/auth/oidc/acme/start?link=1" class="button" aria-label="Connect: Acme""#
+            #expect(try await auth.open("/settings/password", browser).page.contains(connect))
+            #expect(try await auth.link(person, at: provider, to: browser).status == 200)
+            let page = try await auth.open("/settings/password", browser)
+            #expect(!page.page.contains(connect))
+            let address = person.email?.replacing("\"", with: "") ?? ""
+            #expect(page.page.contains("\(address) · connected "))
+            #expect(page.page.contains(#"aria-label="Disconnect: Acme \#(address)""#))
+            let form = ["issuer": page.field("issuer") ?? "", "subject": page.field("subject") ?? ""]
+            #expect(try await auth.submit("/settings/sign-in/unlink", form, headers: browser.pageHeaders).status == 200)
+            #expect(try await auth.open("/settings/password", browser).page.contains(connect))
+        }
+    }
+
+    @Test func `settings without providers say nothing of them`() async throws {
+        try await AuthUnderTest.with { auth in
+            let browser = try await auth.person().browser
+            #expect(!(try await auth.open("/settings/password", browser).html.contains("Other ways to sign in")))
+        }
+    }
+
     @Test func `the identity of another user is not found`() async throws {
         try await OpenIDUnderTest.with { auth, provider in
             let ((_, mine), (_, other), person) = (try await member(auth), try await member(auth), person())

@@ -61,7 +61,7 @@ struct FormTests {
         let form = Form(visitor, sent)
         let html = form("/a") {
             form.field("name", "Name", hint: "A hint")
-            form.choice("plan", "Plan", [("free", "Free")])
+            form.choice("plan", "Plan", [Form.Option("free", "Free")])
             form.field("other", "Other")
         }.text
         #expect(html.contains(#"<input id="name" name="name""#))
@@ -77,9 +77,9 @@ struct FormTests {
     }
 
     @Test func `a choice keeps what was sent`() {
-        let options = [(value: "en", text: "English"), (value: "th", text: "ไทย")]
+        let options = [Form.Option("en", "English", in: .en), Form.Option("th", "ไทย", in: .th)]
         let html = Form(visitor, FormInput(["language": "th"])).choice("language", "Language", options).text
-        #expect(html.contains(#"<option value="en">English</option><option value="th" selected>ไทย</option>"#))
+        #expect(html.contains(#"<option value="en">English</option><option value="th" selected lang="th">ไทย</option>"#))
         #expect(!Form(visitor, FormInput(["language": "fr"])).choice("language", "Language", options).text.contains("selected"))
     }
 

@@ -49,7 +49,7 @@ struct HTMLTests {
             ("table", dataTable(hostile, [Column(hostile)], [[HTML(hostile)]])),
             ("form", form("/", hidden: [hostile: hostile]) { hostile }), ("one button", form.button(hostile, "/", hidden: ["a": hostile])),
             ("field", form.field("field", hostile, hint: hostile)), ("field name", form.field(hostile, "")),
-            ("choice", form.choice("field", hostile, [(hostile, hostile)], hint: hostile)),
+            ("choice", form.choice("field", hostile, [Form.Option(hostile, hostile)], hint: hostile)),
             ("box", form.box("box", hostile, hint: hostile)),
             ("search", form.search("/") { hostile }),
         ]
