@@ -26,6 +26,7 @@ struct EmailPage {
                             linkButton(viewer.cancel, SettingsTab.profile.link)
                         }
                     }
+                    p(.class("small")) { a("/reset") { PasswordStrings(language: viewer.language).forgot } }
                 }
             }
         }

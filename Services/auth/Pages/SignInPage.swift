@@ -27,8 +27,10 @@ struct SignInPage {
                 }
                 p(.class("small")) {
                     a("/reset") { strings.forgot }
-                    " · \(strings.isNew) "
-                    a(Link("/register").with("next", next.description)) { strings.register }
+                    if !isAgain {
+                        " · \(strings.isNew) "
+                        a(Link("/register").with("next", next.description)) { strings.register }
+                    }
                 }
                 ProviderLinks(viewer: viewer, providers: providers, next: next).content
             }

@@ -52,7 +52,7 @@ struct DeviceStrings {
     var refusedTitle: String { language(en: "The device is refused", th: "ปฏิเสธอุปกรณ์แล้ว") }
     var refused: String {
         language(
-            en: "It gets nothing. If somebody sent you the code, they wanted into your account.",
+            en: "It gets nothing. If somebody sent you the code, they wanted to get into your account.",
             th: "อุปกรณ์จะไม่ได้รับสิทธิ์ใด ๆ หากมีผู้ส่งรหัสให้คุณ ผู้นั้นต้องการเข้าบัญชีของคุณ")
     }
     var conflictTitle: String { language(en: "This device was decided before", th: "อุปกรณ์นี้ถูกตัดสินไปแล้ว") }

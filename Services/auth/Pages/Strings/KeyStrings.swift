@@ -27,7 +27,7 @@ struct KeyStrings {
     var aDay: String { language(en: "a day", th: "ต่อวัน") }
     var atMost: String { language(en: "At most", th: "ใช้ได้ไม่เกิน") }
     var noLimit: String { language(en: "No limit of its own", th: "ไม่ได้กำหนดวงเงินของคีย์นี้") }
-    var scopes: String { language(en: "May", th: "ทำได้") }
+    var scopes: String { language(en: "May", th: "ทำได้:") }
 
     // MARK: A new key
 

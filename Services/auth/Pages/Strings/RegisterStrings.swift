@@ -13,7 +13,7 @@ struct RegisterStrings {
     var emailHint: String { language(en: "We send a link that confirms it.", th: "เราจะส่งลิงก์ยืนยันไปให้") }
     var password: String { language(en: "Password", th: "รหัสผ่าน") }
     var submit: String { language(en: "Create account", th: "สร้างบัญชี") }
-    var hasAccount: String { language(en: "You have an account?", th: "มีบัญชีแล้ว?") }
+    var hasAccount: String { language(en: "Already have an account?", th: "มีบัญชีแล้ว?") }
     var signIn: String { language(en: "Sign in", th: "เข้าสู่ระบบ") }
 
     var emailMissing: String { language(en: "Enter your email address.", th: "กรอกที่อยู่อีเมลของคุณ") }
