@@ -30,7 +30,7 @@ struct AuditTable {
                 if let email = row.subjectEmail, let user = UserID(subject) {
                     a(AdminUserPages.link(user)) { email }
                 } else {
-                    subject
+                    code { subject }
                 }
             }
         }

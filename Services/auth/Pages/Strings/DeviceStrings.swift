@@ -45,7 +45,7 @@ struct DeviceStrings {
     var connectedTitle: String { language(en: "The device is connected", th: "เชื่อมต่ออุปกรณ์แล้ว") }
     var connected: String {
         language(
-            en: "Go back to your app. You find the device among your sessions, and can end it there.",
+            en: "Go back to your app. You will find the device among your sessions, and can end it there.",
             th: "กลับไปที่แอปของคุณ อุปกรณ์จะอยู่ในรายการเซสชัน และคุณยุติได้ที่นั่น")
     }
     var sessions: String { language(en: "See my sessions", th: "ดูเซสชันของฉัน") }

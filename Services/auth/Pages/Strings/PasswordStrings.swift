@@ -7,7 +7,8 @@ struct PasswordStrings {
     var title: String { language(en: "Password", th: "รหัสผ่าน") }
     var intro: String {
         language(
-            en: "All your other sessions end with it. API keys go on working.", th: "เซสชันอื่นทั้งหมดของคุณจะสิ้นสุดลง ส่วนคีย์ API ยังใช้งานได้ตามปกติ")
+            en: "When you change it, all your other sessions end. API keys go on working.",
+            th: "เมื่อเปลี่ยนแล้ว เซสชันอื่นทั้งหมดของคุณจะสิ้นสุดลง ส่วนคีย์ API ยังใช้งานได้ตามปกติ")
     }
     var current: String { language(en: "Current password", th: "รหัสผ่านปัจจุบัน") }
     var new: String { language(en: "New password", th: "รหัสผ่านใหม่") }
