@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SWIFT_SOURCES := Package.swift Services Shared Tests
 
-.PHONY: help run up down build test test-long fuzz check format bench bench-auth bench-bodies bench-ledger bench-outbox bench-faults bench-versions soak-ledger clean
+.PHONY: help run up down build test test-long fuzz check format bench bench-auth bench-bodies bench-ledger bench-outbox bench-faults bench-versions bench-pages pages soak-ledger clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is"; sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 18
@@ -63,9 +63,16 @@ bench-versions: ## the proxy next to the one of another commit (OTHER=COMMIT)
 	@bash deploy/local/packages.sh bench
 	@OTHER=$(OTHER) bash Tests/Benchmarks/versions.sh
 
+bench-pages: ## the pages: weight, time to the first byte next to /livez, CPU time of auth (BENCH_PAGE_REQUESTS=)
+	@bash deploy/local/packages.sh
+	@bash Tests/Benchmarks/pages.sh
+
 bench-faults: ## the gateway under load while its parts fail; about an hour (BENCH_FAULTS=, BENCH_SHARE=)
 	@bash deploy/local/packages.sh bench
 	@bash Tests/Benchmarks/faults.sh
+
+pages: ## renews the pictures in docs/pages
+	@UPDATE_GOLDENS=1 bash deploy/local/test.sh --filter "SystemTests.*docs/pages has a picture"
 
 soak-ledger: ## ten minutes of two ledgers that die under load, every decision checked (SOAK_SECONDS=, SOAK_SEED=)
 	@bash deploy/local/packages.sh

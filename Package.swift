@@ -130,7 +130,10 @@ let package = Package(
                 "Telemetry", "UpstreamClient", "Values",
             ],
             path: "Tests/Benchmarks",
-            exclude: ["auth.sh", "bodies.sh", "faults.sh", "ledger.sh", "outbox.sh", "proxy.sh", "stack.sh", "StoreLoad", "versions.sh"]),
+            exclude: [
+                "auth.sh", "bodies.sh", "faults.sh", "ledger.sh", "outbox.sh", "pages.sh", "proxy.sh", "stack.sh", "StoreLoad",
+                "versions.sh",
+            ]),
         .executableTarget(
             name: "LedgerStoreLoad",
             dependencies: ["Contracts", "EventLoop", "JSON", "LedgerCore", "Postgres", "Telemetry", "Values"],
@@ -259,7 +262,8 @@ let package = Package(
             ],
             path: "Tests/System",
             exclude: [
-                "oauth_clients.py", "oauth_clients.txt", "openai_sdk.py", "openai_sdk.txt", "openid_mock.txt", "schemathesis.toml",
+                "browser", "oauth_clients.py", "oauth_clients.txt", "openai_sdk.py", "openai_sdk.txt", "openid_mock.txt",
+                "schemathesis.toml",
                 "schemathesis.txt", "token_verifiers.py",
             ]),
     ]

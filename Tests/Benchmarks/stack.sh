@@ -13,13 +13,18 @@ settings() {
 
 # bench SUBJECT [COMPONENTS [ARGUMENT...]]: all components where none are named.
 bench() {
+    bring_up "${2:-}"
+    .build/release/bench "$1" "$STACK_DIR/stack.json" "${@:3}"
+}
+
+# bring_up [COMPONENTS]: builds and starts them, and enters the project.
+bring_up() {
     bash "$project/deploy/local/build.sh" -c release
     bash "$tool" delete >/dev/null
     mkdir -p "$STACK_DIR"
     settings >"$STACK_DIR/local.env"
     trap 'bash "$tool" delete >/dev/null' EXIT
     trap 'exit 130' INT TERM HUP
-    STACK_COMPONENTS=${2:-} bash "$tool" up
+    STACK_COMPONENTS=${1:-} bash "$tool" up
     cd "$project" || exit
-    .build/release/bench "$1" "$STACK_DIR/stack.json" "${@:3}"
 }

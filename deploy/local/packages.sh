@@ -8,7 +8,7 @@ run=(
     librabbitmq-dev libpq-dev libcurl4-openssl-dev libssl-dev libhttp-parser-dev libsodium-dev pkg-config
     'postgresql|postgresql-[0-9]*' rabbitmq-server nginx curl python3-aiosmtpd
 )
-test=(python3-venv shellcheck)
+test=(python3-venv shellcheck chromium fonts-noto-core libatomic1)
 bench=(wrk)
 
 # The start scripts look at this file: exit status 101 keeps a freshly installed server from being started system-wide.

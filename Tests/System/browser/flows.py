@@ -1,0 +1,371 @@
+"""Flows through the pages by keyboard only. Each runs with scripts, and once more without."""
+
+from urllib.parse import quote
+
+from chromium import Person, expect
+from gateway import DEVICE, PASSWORD, new_email, until
+
+NEW_PASSWORD = "a brighter horse staple"
+
+
+def sign_in(person, email, password=PASSWORD):
+    person.sees("Sign in")
+    person.fill("Email", email)
+    person.fill("Password", password)
+    person.enter()
+
+
+def at_device_page(person, account):
+    """Signs in by way of the device page, which leads to the sign-in and back."""
+    person.open("/auth/device")
+    sign_in(person, account.email)
+    person.sees("Connect a device")
+
+
+def signing_in_sets_cookies_and_leads_back_to_the_page(gateway, person):
+    at_device_page(person, gateway.register())
+    cookies = {cookie["name"]: cookie for cookie in person.context.cookies()}
+    assert cookies["session"]["value"].startswith("sss_"), cookies
+    for cookie in cookies.values():
+        facts = {name: cookie[name] for name in ("path", "httpOnly", "sameSite", "secure")}
+        # PUBLIC_URL of a local stack is http, so the cookie is not for https only.
+        assert facts == {"path": "/", "httpOnly": True, "sameSite": "Lax", "secure": False}, cookie
+
+
+def a_wrong_password_keeps_the_input_and_moves_the_focus(gateway, person):
+    account = gateway.register()
+    person.open("/auth/device")
+    sign_in(person, account.email, "not the password")
+    summary = person.page.get_by_role("alert")
+    expect(summary).to_be_focused()
+    expect(person.page.get_by_label("Email", exact=True)).to_have_value(account.email)
+    field = person.page.get_by_label("Password", exact=True)
+    expect(field).to_have_value("")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description("Email or password is wrong. You can try again now.")
+    # The summary's link leads to the field.
+    person.press("link", "Email or password is wrong. You can try again now.")
+    expect(field).to_be_focused()
+    person.page.keyboard.type(account.password)
+    person.enter()
+    person.sees("Connect a device")
+
+
+def an_empty_form_names_each_field(gateway, person):
+    person.open("/login")
+    person.press("button", "Sign in")
+    summary = person.page.get_by_role("alert")
+    expect(summary).to_be_focused()
+    expect(summary.get_by_role("link")).to_have_text(["Enter your email address.", "Enter your password."])
+
+
+def a_new_account_is_registered_and_its_address_confirmed(gateway, person):
+    email = new_email()
+    person.open("/auth/device")
+    person.sees("Sign in")
+    person.press("link", "Create an account")
+    person.sees("Create an account")
+    person.fill("Name (optional)", "Somchai Jaidee")
+    person.fill("Email", email)
+    person.fill("Password", "short")
+    person.enter()
+    expect(person.page.get_by_role("alert")).to_be_focused()
+    expect(person.page.get_by_label("Name (optional)")).to_have_value("Somchai Jaidee")
+    expect(person.page.get_by_label("Email", exact=True)).to_have_value(email)
+    person.fill("Password", PASSWORD)
+    person.press("button", "Create account", key="Space")
+    person.sees("Connect a device")
+    person.open(gateway.mailed_link(email, "/verify"))
+    person.sees("Confirm your email address")
+    person.press("button", "Confirm")
+    person.sees("Your email address is confirmed")
+    person.open(gateway.mailed_link(email, "/verify"))
+    person.press("button", "Confirm")
+    person.sees("This link is not valid")
+
+
+def a_forgotten_password_is_replaced(gateway, person):
+    account = gateway.register()
+    person.open("/login")
+    person.press("link", "Forgot password?")
+    person.sees("Forgot your password?")
+    person.fill("Email", account.email)
+    person.enter()
+    person.sees("Look into your mailbox")
+    person.open(gateway.mailed_link(account.email, "/reset"))
+    person.sees("Choose a new password")
+    person.fill("New password", NEW_PASSWORD)
+    person.press("button", "Change password")
+    person.sees("Your password is changed")
+    person.open("/auth/device")
+    sign_in(person, account.email)
+    expect(person.page.get_by_role("alert")).to_be_focused()
+    person.fill("Password", NEW_PASSWORD)
+    person.enter()
+    person.sees("Connect a device")
+
+
+def a_device_is_connected_by_its_code(gateway, person):
+    at_device_page(person, gateway.register())
+    person.fill("Code", "WRNGCODE")
+    person.enter()
+    expect(person.page.get_by_role("alert")).to_be_focused()
+    codes = gateway.request_codes()
+    other = person.another_tab()
+    other.open(codes["verification_uri_complete"])
+    other.sees("Connect this device?")
+    person.fill("Code", f"{codes['user_code'][:4].lower()}-{codes['user_code'][4:]}")
+    person.enter()
+    person.sees("Connect this device?")
+    person.press("button", "Connect")
+    person.sees("The device is connected")
+    other.press("button", "This is not me")
+    other.sees("This device was decided before")
+    assert set(gateway.poll(codes)["scope"].split()) == {"llm", "credits"}
+
+
+def a_device_is_refused(gateway, person):
+    at_device_page(person, gateway.register())
+    codes = gateway.request_codes()
+    person.open(codes["verification_uri_complete"])
+    person.sees("Connect this device?")
+    person.press("button", "This is not me", key="Space")
+    person.sees("The device is refused")
+    assert gateway.poll(codes) == "access_denied"
+
+
+def signing_out_ends_the_session(gateway, person):
+    at_device_page(person, gateway.register())
+    person.press("button", "Sign out")
+    person.reads("You are signed out.")
+    person.open("/auth/device")
+    person.sees("Sign in")
+
+
+def the_footer_switches_the_language(gateway, person):
+    person.open("/login")
+    person.press("button", "ภาษาไทย")
+    person.sees("เข้าสู่ระบบ")
+    expect(person.page.locator("html")).to_have_attribute("lang", "th")
+    person.press("button", "English")
+    person.sees("Sign in")
+
+
+def the_language_of_a_user_follows_the_account(gateway, person):
+    account = gateway.register()
+    at_device_page(person, account)
+    person.press("button", "ภาษาไทย")
+    person.sees("เชื่อมต่ออุปกรณ์")
+    assert gateway.me(account)["locale"] == "th"
+
+
+def at_settings(person, account):
+    person.open("/")
+    sign_in(person, account.email)
+    person.sees("Profile")
+
+
+def a_profile_is_changed(gateway, person):
+    account = gateway.register()
+    at_settings(person, account)
+    person.fill("Name (optional)", "Somchai J.")
+    person.choose("Time zone", "Bangkok")
+    person.tick("Mail me when my credits run low")
+    person.press("button", "Save")
+    person.reads("Your profile is saved.")
+    me = gateway.me(account)
+    facts = {name: me[name] for name in ("full_name", "time_zone", "low_balance_mail")}
+    assert facts == {"full_name": "Somchai J.", "time_zone": "Asia/Bangkok", "low_balance_mail": False}, facts
+
+
+def an_address_is_changed(gateway, person):
+    account, email = gateway.register(), new_email()
+    at_settings(person, account)
+    person.press("link", "Change the address")
+    person.sees("Change the address")
+    person.fill("New address", email)
+    person.fill("Password", PASSWORD)
+    person.enter()
+    person.sees("Profile")
+    person.open(gateway.mailed_link(email, "/verify"))
+    person.press("button", "Confirm")
+    person.sees("Your email address is confirmed")
+    assert gateway.me(account)["email"] == email
+
+
+def a_password_is_changed(gateway, person):
+    account = gateway.register()
+    at_settings(person, account)
+    person.press("link", "Sign-in")
+    person.sees("Sign-in")
+    person.fill("Current password", "not the password")
+    person.fill("New password", NEW_PASSWORD)
+    person.enter()
+    expect(person.page.get_by_role("alert")).to_be_focused()
+    person.fill("Current password", PASSWORD)
+    person.fill("New password", NEW_PASSWORD)
+    person.enter()
+    person.reads("Your password is changed. All other sessions have ended; this browser stays signed in.")
+
+
+def a_key_is_revoked(gateway, person):
+    account = gateway.register()
+    gateway.make_key(account, "website")
+    at_settings(person, account)
+    person.press("link", "API keys")
+    person.press("link", "Revoke: website")
+    person.sees("Revoke this key?")
+    person.press("link", "Cancel")
+    person.press("link", "Revoke: website")
+    person.press("button", "Revoke this key", key="Space")
+    person.reads("The key is revoked.")
+    person.reads("You have no API key yet. Create one to call models from your own programs.")
+
+
+def an_administrator_deactivates_a_user(gateway, person):
+    account, admin = gateway.register(), gateway.admin()
+    person.open("/admin/users")
+    sign_in(person, admin.email, admin.password)
+    person.sees("Users")
+    person.fill("Search", account.email)
+    person.enter()
+    person.press("link", account.email)
+    person.sees(account.email)
+    person.press("link", "Deactivate")
+    person.sees("Deactivate this account?")
+    person.press("button", "Deactivate")
+    person.sees(account.email)
+    assert gateway.send("GET", f"{gateway.auth}/api/auth/me", token=account.token).status in (401, 403)
+
+
+def at_provider(person, email):
+    """Signs in at the OpenID provider, whose field has the focus."""
+    person.sees("Authorize Client")
+    person.page.keyboard.type(email)
+    person.enter()
+
+
+def texts_of_another_person_stay_texts(gateway, person):
+    """On every page that shows what another person, or a program of another person, wrote."""
+    beginning = '"><script>alert(1)<'
+    hostile = f"{beginning}/script><img src=x onerror=alert(1)>"
+    admin, account = gateway.admin(), gateway.register(name=hostile, agent=hostile)
+    gateway.make_key(account, hostile)
+    gateway.connect_device(account, hostile)
+    person.open("/admin/users")
+    sign_in(person, admin.email, admin.password)
+    person.sees("Users")
+    user = f"/admin/users/{account.id}"
+    pages = [f"/admin/users?q={account.email}", f"/admin/users?q={quote(hostile)}", user, f"{user}/audit"]
+    pages += [f"{user}/{act}" for act in ("deactivate", "make-admin", "end-sessions")]
+    for path in [*pages, gateway.request_codes(hostile)["verification_uri_complete"]]:
+        person.open(path)
+        expect(person.page.locator("main")).to_contain_text(beginning)
+        expect(person.page.locator("img, script:not([src]), [onerror]")).to_have_count(0)
+
+
+def a_person_signs_in_by_a_provider(gateway, person):
+    email = new_email()
+    gateway.know_at_provider(email)
+    person.open("/login")
+    person.press("link", "Continue with Mock")
+    at_provider(person, email)
+    person.sees("Profile")
+    person.reads(email)
+
+
+def a_provider_is_connected_and_disconnected(gateway, person):
+    email = new_email()
+    gateway.know_at_provider(email)
+    at_settings(person, gateway.register())
+    person.press("link", "Sign-in")
+    person.press("link", "Connect: Mock")
+    at_provider(person, email)
+    person.sees("Connect Mock?")
+    person.press("button", "Connect")
+    person.sees("Connected")
+    person.press("link", "Back to the settings")
+    person.sees("Sign-in")
+    person.press("button", f"Disconnect: Mock {email}")
+    person.sees("Disconnected")
+
+
+def the_first_day(gateway, person):
+    """From the registration to a call by an API key, and to a device that is connected and ended."""
+    email = new_email()
+    person.open("/")
+    person.press("link", "Create an account")
+    person.sees("Create an account")
+    person.fill("Email", email)
+    person.fill("Password", PASSWORD)
+    person.enter()
+    person.sees("Profile")
+    balance = person.page.locator(".pill")
+    expect(balance).to_have_text("0 credits")
+    person.open(gateway.mailed_link(email, "/verify"))
+    person.press("button", "Confirm")
+    person.sees("Your email address is confirmed")
+    person.press("link", "Continue")
+    person.sees("Profile")
+    until("the free credits are there", lambda: person.page.reload() and balance.inner_text() == "10 credits")
+
+    person.press("link", "API keys")
+    person.sees("API keys")
+    person.press("link", "Create a key")
+    person.sees("Create a key")
+    person.fill("Name", "website")
+    person.enter()
+    person.sees("Your new key")
+    key = person.page.locator(".code-display code").first.inner_text()
+    answer = gateway.call(key)
+    assert answer.status == 200 and float(answer.headers["x-credits-used"]) > 0, answer
+
+    codes = gateway.request_codes()
+    person.open(codes["verification_uri"])
+    person.fill("Code", codes["user_code"])
+    person.enter()
+    person.sees("Connect this device?")
+    person.press("button", "Connect")
+    person.sees("The device is connected")
+    device = gateway.poll(codes)["access_token"]
+    assert gateway.call(device).status == 200
+    person.press("link", "See my sessions")
+    person.sees("Sessions")
+    person.press("link", f"End session: {DEVICE}")
+    person.sees("End this session?")
+    person.press("button", "End session")
+    person.reads("The session has ended.")
+    # The proxies hear of it by the broker.
+    until("a call of the device is refused", lambda: gateway.call(device).status == 401)
+    assert gateway.call(key).status == 200
+
+
+FLOWS = [
+    signing_in_sets_cookies_and_leads_back_to_the_page,
+    a_wrong_password_keeps_the_input_and_moves_the_focus,
+    an_empty_form_names_each_field,
+    a_new_account_is_registered_and_its_address_confirmed,
+    a_forgotten_password_is_replaced,
+    a_device_is_connected_by_its_code,
+    a_device_is_refused,
+    signing_out_ends_the_session,
+    the_footer_switches_the_language,
+    the_language_of_a_user_follows_the_account,
+    a_profile_is_changed,
+    an_address_is_changed,
+    a_password_is_changed,
+    a_key_is_revoked,
+    an_administrator_deactivates_a_user,
+    texts_of_another_person_stay_texts,
+    a_person_signs_in_by_a_provider,
+    a_provider_is_connected_and_disconnected,
+]
+
+
+def run(gateway, browser, report, flows=FLOWS, scripts=True):
+    for flow in flows:
+        person = Person(browser, gateway.edge, scripts=scripts)
+        with report.case(flow.__name__.replace("_", " ")):
+            flow(gateway, person)
+            person.console.expect_silence()
+        person.context.close()

@@ -1,0 +1,159 @@
+"""The pages: name, path, who looks at it, and where it shows only after a form was sent, that form."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from gateway import new_email
+
+# A newcomer has nothing yet; a user has a device, a key, and other sessions.
+VIEWERS = VISITOR, NEWCOMER, USER, ADMIN = "visitor", "newcomer", "user", "admin"
+
+
+@dataclass(frozen=True)
+class Page:
+    name: str
+    # `{name}` is a value of the scene.
+    path: str
+    viewer: str = VISITOR
+    # The fields of the page's form, which is sent.
+    form: dict | None = None
+    status: int = 200
+    # The address is a secret: no referrer.
+    secret: bool = False
+    # The edge answers, in both languages at once, and with a policy that allows no form.
+    of_edge: bool = False
+
+
+PAGES = [
+    Page("login", "/login"),
+    Page("login-signed-out", "/login?done=signed_out"),
+    Page("login-refused", "/login", form={"email": "{new_email}", "password": "wrong"}, status=401),
+    Page("login-again", "/login?again=1&next=/auth/device", viewer=USER),
+    Page("provider-not-signed-in", "/api/auth/oidc/mock/callback?state=x&code=y", status=400, secret=True),
+    Page("register", "/register"),
+    Page("register-refused", "/register", form={"email": "somchai", "password": "short"}, status=400),
+    Page("verify", "/verify?token={verify_token}", secret=True),
+    Page("verify-done", "/verify?token={new_verify_token}", form={}, secret=True),
+    Page("verify-invalid", "/verify", status=400, secret=True),
+    Page("reset", "/reset", secret=True),
+    Page("reset-refused", "/reset", form={"email": ""}, status=400, secret=True),
+    Page("reset-sent", "/reset?done=sent", secret=True),
+    Page("reset-password", "/reset?token={reset_token}", secret=True),
+    Page("reset-password-refused", "/reset?token={reset_token}", form={"new_password": "password"}, status=400, secret=True),
+    Page("reset-done", "/reset?token={new_reset_token}", form={"new_password": "a few new words"}, secret=True),
+    Page("device-code", "/auth/device", viewer=USER),
+    Page("device-code-refused", "/auth/device", viewer=USER, form={"user_code": ""}, status=400),
+    Page("device", "/auth/device?user_code={user_code}", viewer=USER),
+    Page("device-connected", "/auth/device?done=approved", viewer=USER),
+    Page("device-refused", "/auth/device?done=denied", viewer=USER),
+    Page("settings", "/settings", viewer=USER),
+    Page("settings-saved", "/settings?done=saved", viewer=NEWCOMER),
+    Page("settings-refused", "/settings", viewer=USER, form={"full_name": "\x7f"}, status=400),
+    Page("settings-email", "/settings/email", viewer=USER),
+    Page("settings-email-refused", "/settings/email", viewer=USER, form={"email": "somchai"}, status=400),
+    Page("sessions", "/settings/sessions", viewer=USER),
+    Page("session-end", "/settings/sessions/{session}", viewer=USER),
+    Page("sessions-end", "/settings/sessions/others", viewer=USER),
+    Page("keys-none", "/settings/keys", viewer=NEWCOMER),
+    Page("keys", "/settings/keys", viewer=USER),
+    Page("key-new", "/settings/keys/new", viewer=USER),
+    Page("key-new-refused", "/settings/keys/new", viewer=USER, form={"name": "", "limit": "all"}, status=400),
+    Page("key-created", "/settings/keys/new", viewer=NEWCOMER, form={"name": "website"}),
+    Page("key-end", "/settings/keys/{key}", viewer=USER),
+    Page("sign-in", "/settings/password", viewer=USER),
+    Page("sign-in-refused", "/settings/password", viewer=USER, form={"current_password": ""}, status=400),
+    Page("form-out-of-date", "/settings", viewer=USER, form={"csrf_token": "x"}, status=403),
+    Page("admin-users", "/admin/users", viewer=ADMIN),
+    Page("admin-users-none", "/admin/users?q=none", viewer=ADMIN),
+    Page("admin-user", "/admin/users/{user_id}", viewer=ADMIN),
+    Page("admin-own", "/admin/users/{admin_id}", viewer=ADMIN),
+    Page("admin-user-audit", "/admin/users/{user_id}/audit", viewer=ADMIN),
+    Page("admin-user-deactivate", "/admin/users/{user_id}/deactivate", viewer=ADMIN),
+    Page("admin-refused", "/admin/users", viewer=USER, status=403),
+    Page("not-found", "/assets/auth/none", status=404),
+    Page("edge-not-found", "/none", status=404, of_edge=True),
+]
+
+
+class Scene:
+    """The accounts, links and codes that pages show. Each is made when a page asks for it."""
+
+    visitor = None
+
+    def __init__(self, gateway):
+        self.gateway = gateway
+        self.signed_in = {}
+
+    def __getitem__(self, name):
+        return getattr(self, name)
+
+    def path(self, page):
+        return page.path.format_map(self)
+
+    def form(self, page):
+        return {name: value.format_map(self) for name, value in page.form.items()}
+
+    def cookies(self, viewer):
+        """Returns the cookies of a viewer, who signs in once."""
+        if viewer not in self.signed_in:
+            account = self[viewer]
+            self.signed_in[viewer] = self.gateway.sign_in(account) if account else {}
+        return self.signed_in[viewer]
+
+    @cached_property
+    def newcomer(self):
+        return self.gateway.register()
+
+    @cached_property
+    def user(self):
+        account = self.gateway.register()
+        self.gateway.make_key(account, "website")
+        self.gateway.connect_device(account)
+        return account
+
+    @cached_property
+    def admin(self):
+        return self.gateway.admin()
+
+    @property
+    def user_id(self):
+        return self.user.id
+
+    @property
+    def admin_id(self):
+        return self.admin.id
+
+    @cached_property
+    def session(self):
+        """A session of the user that is not the browser's."""
+        return self.gateway.me(self.user)["auth"]["session_id"]
+
+    @cached_property
+    def key(self):
+        return self.gateway.keys(self.user)[0]["id"]
+
+    @property
+    def new_email(self):
+        return new_email()
+
+    @property
+    def new_verify_token(self):
+        return self.gateway.mailed_token(self.gateway.register().email, "/verify")
+
+    @property
+    def new_reset_token(self):
+        account = self.gateway.register()
+        self.gateway.forgot(account)
+        return self.gateway.mailed_token(account.email, "/reset")
+
+    @cached_property
+    def verify_token(self):
+        return self.new_verify_token
+
+    @cached_property
+    def reset_token(self):
+        return self.new_reset_token
+
+    @cached_property
+    def user_code(self):
+        return self.gateway.request_codes()["user_code"]
