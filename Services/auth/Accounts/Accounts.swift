@@ -14,7 +14,7 @@ struct Accounts: Sendable {
     let browserKeys: BrowserCookieKeys
     /// True if `user.verified.v1` waits for the proof of the mailbox. It leaves at registration otherwise.
     let requiresVerifiedEmail: Bool
-    let zones = TimeZoneNames()
+    let zones = TimeZones()
     let metrics: AuthMetrics
     let log: Logger
     let clock: @Sendable () -> Instant

@@ -35,8 +35,7 @@ extension Accounts {
     /// True for a name of the IANA database that Postgres knows.
     func isTimeZone(_ name: String) async throws -> Bool { try await zones.contains(name, pool) }
 
-    /// The names of the IANA database that Postgres knows.
-    func timeZones() async throws -> Set<String> { try await zones.all(pool) }
+    func timeZones() async throws -> [TimeZoneRegion] { try await zones.regions(pool) }
 
     /// Returns the profile of a user; nil if there is no such user.
     func profile(of user: UserID) async throws -> Profile? {

@@ -6,7 +6,7 @@ import Web
 struct ProfilePage {
     let viewer: Viewer
     let user: User
-    let zones: Set<String>
+    let zones: [TimeZoneRegion]
     let balance: Credits?
     private var strings: ProfileStrings { ProfileStrings(language: viewer.language) }
 

@@ -101,10 +101,11 @@ package struct Form: Sendable {
     }
 
     private func options(_ options: [Option], of name: String) -> HTML {
-        HTMLBuilder.buildArray(
+        let chosen = sent[name]
+        return HTMLBuilder.buildArray(
             options.map { choice in
                 let language = choice.language.flatMap { $0 == viewer.language ? nil : Attribute.lang($0) }
-                return option(.value(choice.value), choice.value == sent[name] ? .selected : .none, language ?? .none) { choice.text }
+                return option(.value(choice.value), choice.value == chosen ? .selected : .none, language ?? .none) { choice.text }
             })
     }
 

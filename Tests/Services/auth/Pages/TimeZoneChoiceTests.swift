@@ -10,7 +10,7 @@ struct TimeZoneChoiceTests {
     ]
 
     private func lines(_ language: Language = .en, chosen: String = "UTC") -> [String] {
-        TimeZoneChoice(language: language).groups(Self.names, chosen: chosen).map { group in
+        TimeZoneChoice(language: language).groups(TimeZoneRegion.all(Self.names), chosen: chosen).map { group in
             "\(group.title): " + group.options.map { "\($0.value) \($0.text)" }.joined(separator: "; ")
         }
     }
