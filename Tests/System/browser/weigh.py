@@ -1,4 +1,4 @@
-"""Weighs the pages of a running stack, and measures the answers of auth. Prints tables.
+"""Weighs the pages of a running stack, and measures the answers of auth. Prints a table.
 
 weigh.py STACK.JSON
 
@@ -48,11 +48,10 @@ def cpu(pid):
     return (int(fields[11]) + int(fields[12])) * 1_000 / TICK
 
 
-def table(title, header, rows):
-    widths = [max(len(str(row[column])) for row in [header, *rows]) for column in range(len(header))]
-    print(f"\n{title}\n")
-    for row in [header, ["-" * width for width in widths], *rows]:
-        print("| " + " | ".join(str(cell).ljust(width) for cell, width in zip(row, widths)) + " |", flush=True)
+def table(header, rows):
+    print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
+    for row in rows:
+        print("| " + " | ".join(row) + " |", flush=True)
 
 
 def weight(connection, path):
@@ -64,54 +63,39 @@ def weight(connection, path):
     return len(plain), len(packed), text.decode()
 
 
-def weights(pages):
-    rows = []
-    for page, path, cookies in pages:
-        connection = Connection(gateway.edge, cookies)
-        plain, packed, text = weight(connection, path)
-        assets = [weight(connection, asset)[1] for asset in sorted(set(re.findall(r'="(/assets/[^"]+)"', text)))]
-        rows.append([page.name, plain, packed, packed + sum(assets)])
-    table(
-        "Weight in bytes. The first page loads stylesheet, script and icon too.",
-        ["page", "plain", "gzip", "gzip with assets"],
-        rows,
-    )
+def weights(cookies, path):
+    """The page, plain and compressed, and compressed with the stylesheet, script and icon that the first page loads too."""
+    connection = Connection(gateway.edge, cookies)
+    plain, packed, text = weight(connection, path)
+    assets = [weight(connection, asset)[1] for asset in sorted(set(re.findall(r'="(/assets/[^"]+)"', text)))]
+    return [f"{size:,}" for size in (plain, packed, packed + sum(assets))]
 
 
-def times(pages):
-    rows = []
-    for page, path, cookies in pages:
-        row = [page.name]
-        for url, live in ((gateway.auth, gateway.stack["health"]["auth"]), (gateway.edge, gateway.edge)):
-            shown, alive = Connection(url, cookies), Connection(live, {})
-            pairs = [(shown.milliseconds(path), alive.milliseconds("/livez")) for _ in range(REQUESTS)]
-            row += [f"{statistics.median(times):.2f}" for times in zip(*pairs)]
-        rows.append(row)
-    table(
-        f"Time to the first byte in ms, the median of {REQUESTS}, in turn with /livez.",
-        ["page", "auth", "its /livez", "through the edge", "its /livez"],
-        rows,
-    )
+def times(cookies, path):
+    """Medians of the time to the first byte, in turn with /livez: auth, its /livez, the edge, its /livez."""
+    row = []
+    for url, live in ((gateway.auth, gateway.stack["health"]["auth"]), (gateway.edge, gateway.edge)):
+        shown, alive = Connection(url, cookies), Connection(live, {})
+        pairs = [(shown.milliseconds(path), alive.milliseconds("/livez")) for _ in range(REQUESTS)]
+        row += [f"{statistics.median(times):.2f}" for times in zip(*pairs)]
+    return row
 
 
-def costs(pages):
-    rows, pid = [], gateway.stack["pids"]["auth"]
-    for page, path, cookies in pages:
-        connection = Connection(gateway.auth, cookies)
-        before = cpu(pid)
-        for _ in range(REQUESTS):
-            connection.get(path).read()
-        rows.append([page.name, f"{(cpu(pid) - before) / REQUESTS:.3f}"])
-    table(f"CPU time of auth in ms a page, over {REQUESTS} requests.", ["page", "ms"], rows)
+def cost(cookies, path):
+    """The CPU time of auth for a page."""
+    pid, connection = gateway.stack["pids"]["auth"], Connection(gateway.auth, cookies)
+    before = cpu(pid)
+    for _ in range(REQUESTS):
+        connection.get(path).read()
+    return f"{(cpu(pid) - before) / REQUESTS:.2f}"
 
 
 gateway = Gateway(sys.argv[1])
 scene = Scene(gateway)
-shown = [
-    (page, scene.path(page), scene.cookies(page.viewer))
-    for page in PAGES
-    if page.form is None and page.status == 200
-]
-weights(shown)
-times(shown)
-costs(shown)
+shown = [page for page in PAGES if page.form is None and page.status == 200 and "?done=" not in page.path]
+rows = []
+for page in shown:
+    cookies, path = scene.cookies(page.viewer), scene.path(page)
+    rows.append([page.name, *weights(cookies, path), *times(cookies, path), cost(cookies, path)])
+print(f"Weight in bytes; time to the first byte and CPU time of auth in ms, over {REQUESTS} requests each.\n")
+table(["page", "plain", "gzip", "first page", "auth", "`/livez`", "edge", "`/livez`", "CPU"], rows)

@@ -77,7 +77,7 @@ import Values
             let page = try await auth.open(path, try await auth.person().browser, in: "th")
             #expect(!page.html.contains("pill"))
             #expect(page.html.contains(#"<html lang="th">"#))
-            for text in ["โปรไฟล์", "เซสชัน", "คีย์ API", "รหัสผ่าน"] { #expect(page.html.contains(">\(text)</a>"), "\(text)") }
+            for text in ["โปรไฟล์", "เซสชัน", "คีย์ API", "การเข้าสู่ระบบ"] { #expect(page.html.contains(">\(text)</a>"), "\(text)") }
         }
     }
 }
