@@ -22,13 +22,13 @@ struct OAuthClients: Sendable {
         var byID = Dictionary(uniqueKeysWithValues: Self.builtIn.map { ($0.id, $0) })
         for pair in environment.list("OAUTH_CLIENTS") {
             let parts = pair.split(separator: "=", maxSplits: 1).map(String.init)
-            guard parts.count == 2, Self.isID(parts[0]), (1...64).contains(parts[1].unicodeScalars.count),
-                parts[1].unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }), byID[parts[0]] == nil
+            guard parts.count == 2, Self.isID(parts[0]), let name = DisplayName(parts[1], lengthMax: 64), !name.text.isEmpty,
+                byID[parts[0]] == nil
             else {
                 throw .malformed(
                     "OAUTH_CLIENTS", found: pair, expected: "id=name,id=name with ids of a to z, 0 to 9 and dashes, each once")
             }
-            byID[parts[0]] = OAuthClient(id: parts[0], name: parts[1])
+            byID[parts[0]] = OAuthClient(id: parts[0], name: name.text)
         }
         self.byID = byID
     }

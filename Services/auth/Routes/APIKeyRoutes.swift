@@ -59,10 +59,10 @@ extension Routes {
     // MARK: Reading, for programs and for forms
 
     static func keyName(_ text: String) throws(Problem) -> String {
-        guard let name = try fullName(text), name.unicodeScalars.count <= 64 else {
-            throw .invalidRequest("`name` must have 1 to 64 characters.", param: "name")
+        guard let name = DisplayName(text, lengthMax: 64), !name.text.isEmpty else {
+            throw .invalidRequest("`name` must have 1 to 64 characters, all of them visible.", param: "name")
         }
-        return name
+        return name.text
     }
 
     /// The scopes of a key stand in its row: a scope that is added later does not widen it.

@@ -90,11 +90,10 @@ extension Routes {
     /// Reads a name of a person or a key: blanks are made single, none is nil.
     static func fullName(_ text: String?) throws(Problem) -> String? {
         guard let text else { return nil }
-        let name = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
-        guard name.unicodeScalars.count <= 200, name.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) else {
-            throw .invalidRequest("`full_name` must have at most 200 characters and no control characters.", param: "full_name")
+        guard let name = DisplayName(text, lengthMax: 200) else {
+            throw .invalidRequest("`full_name` must have at most 200 characters, all of them visible.", param: "full_name")
         }
-        return name.isEmpty ? nil : name
+        return name.text.isEmpty ? nil : name.text
     }
 }
 

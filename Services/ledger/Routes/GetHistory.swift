@@ -2,6 +2,7 @@ import HTTP
 import Identity
 import JSON
 import LedgerCore
+import Text
 import Values
 
 extension Routes {
@@ -75,8 +76,8 @@ extension Routes {
 
     private func searched(_ query: Query) throws(Problem) -> String {
         let text = try query.filled("q") ?? ""
-        guard text.unicodeScalars.count <= 200, !text.unicodeScalars.contains(where: \.isControl) else {
-            throw .invalidRequest("Expected at most 200 characters, no control characters.", param: "q")
+        guard text.unicodeScalars.count <= 200, text.unicodeScalars.allSatisfy(\.isVisible) else {
+            throw .invalidRequest("Expected at most 200 characters, all of them visible.", param: "q")
         }
         return text
     }

@@ -2,6 +2,7 @@ import HTTP
 import JSON
 import LedgerCore
 import Postgres
+import Text
 import Values
 
 // The parameters that several routes read from a query or a body, and the 400 that names what is wrong.
@@ -24,8 +25,8 @@ extension JSONObject {
     /// 1 to `lengthMax` Unicode scalars, none of them a control character: so many bytes at most four times over.
     func text(_ name: String, lengthMax: Int) throws -> String {
         let text = try string(name)
-        guard (1...lengthMax).contains(text.unicodeScalars.count), !text.unicodeScalars.contains(where: \.isControl) else {
-            throw Problem.invalidRequest("Expected 1 to \(lengthMax) characters, no control characters.", param: name)
+        guard (1...lengthMax).contains(text.unicodeScalars.count), text.unicodeScalars.allSatisfy(\.isVisible) else {
+            throw Problem.invalidRequest("Expected 1 to \(lengthMax) characters, all of them visible.", param: name)
         }
         return text
     }
@@ -39,10 +40,6 @@ extension JSONObject {
         }
         return amount
     }
-}
-
-extension Unicode.Scalar {
-    var isControl: Bool { properties.generalCategory == .control }
 }
 
 extension AskedPeriod {
