@@ -96,6 +96,7 @@ struct Routes: HTTPDoor {
         Route(
             .post, ["/auth/device"], access: .session(freshWithin: .seconds(12 * 3_600)), rate: .credentials, errors: .page,
             Routes.submitDevice),
+        Route(.get, ["/logout", "/language"], access: .public, errors: .page, Routes.showStart),
         Route(.get, ["/settings"], access: .session(), errors: .page, Routes.showProfile),
         Route(.post, ["/settings"], access: .session(), errors: .page, Routes.submitProfile),
         Route(.get, ["/settings/email"], access: .session(), errors: .page, Routes.showEmail),
@@ -134,7 +135,12 @@ struct Routes: HTTPDoor {
     var gate: CallerGate<Principal> { authenticator.gate }
 
     func page(for problem: Problem, to exchange: Exchange) -> Response {
-        site.viewer(exchange, authenticator.cached(exchange.headers, cookie: .accepted)).show(problem)
+        let viewer = site.viewer(exchange, authenticator.cached(exchange.headers, cookie: .accepted))
+        // Another site may have written a form whose origin is not ours.
+        guard (try? authenticator.checkOrigin(exchange.headers)) != nil, let sent = try? FormInput(exchange) else {
+            return viewer.show(problem)
+        }
+        return viewer.show(problem, sent: sent)
     }
 
     func showAsset(_ request: Request) async throws -> Response { try site.assets.answer(request.pathParameters["file"]) }

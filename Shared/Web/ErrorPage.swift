@@ -5,19 +5,28 @@ import HTTPWire
 extension Viewer {
     /// Says what went wrong and what to do. A person who must sign in first is led to the sign-in page,
     /// and from there back to the page of this request.
-    package func show(_ problem: Problem) -> Response {
+    /// - Parameter sent: the form that was refused, which a button sends again. A form with a secret is left out.
+    package func show(_ problem: Problem, sent: FormInput = FormInput()) -> Response {
         switch problem.code {
         case .invalidAPIKey, .tokenExpired, .tokenRevoked: return seeOther(Link("/login").with("next", here.description))
         case .reauthenticationRequired:
             return seeOther(Link("/login").with("again", "1").with("next", here.description))
         default: break
         }
-        let text = ErrorStrings(language: language).text(of: problem, self)
-        var response = show(Page(text.title, status: problem.status)) {
+        let strings = ErrorStrings(language: language)
+        let text = strings.text(of: problem, self)
+        let isWorthAnotherTry = [.csrfFailed, .rateLimited].contains(problem.code) || problem.status >= 500
+        let form = isWorthAnotherTry ? sent.sendingAgain : nil
+        // The address of a refused page may be a secret; that of a form never is.
+        var response = show(Page(text.title, status: problem.status, sendsNoReferrer: form == nil)) {
             panel {
                 h1 { text.title }
                 p { text.advice }
-                linkButton(text.act, text.link, .primary)
+                if let form {
+                    Form(self)(here, hidden: form) { submit(strings.sendAgain) }
+                } else {
+                    linkButton(text.act, text.link, .primary)
+                }
             }
         }
         for name in ["retry-after", "allow"] as [StaticString] {
@@ -35,6 +44,8 @@ extension Viewer {
 private struct ErrorStrings {
     let language: Language
 
+    var sendAgain: String { language(en: "Send the form again", th: "ส่งแบบฟอร์มอีกครั้ง") }
+
     typealias Text = (title: String, advice: String, act: String, link: Link)
 
     func text(of problem: Problem, _ viewer: Viewer) -> Text {
@@ -46,13 +57,20 @@ private struct ErrorStrings {
                 language(en: "This page does not exist", th: "ไม่พบหน้านี้"),
                 language(en: "The address is mistyped, or what it showed was deleted.", th: "ที่อยู่อาจพิมพ์ผิด หรือสิ่งที่เคยแสดงถูกลบไปแล้ว"), home, "/"
             )
+        case .csrfFailed where problem.param == "origin":
+            return (
+                language(en: "This address is not ours", th: "ที่อยู่นี้ไม่ใช่ของเรา"),
+                language(
+                    en: "The form was sent from another site, or from another address of this one. Nothing was changed.",
+                    th: "แบบฟอร์มถูกส่งจากเว็บไซต์อื่น หรือจากที่อยู่อื่นของเว็บไซต์นี้ ไม่มีการเปลี่ยนแปลงใด ๆ"),
+                home, Link("/")
+            )
         case .csrfFailed:
             return (
                 language(en: "This form is out of date", th: "แบบฟอร์มนี้หมดอายุแล้ว"),
                 language(
-                    en:
-                        "It was opened before your last sign-in, or by another site. Nothing was changed. Open the page and send the form again.",
-                    th: "แบบฟอร์มถูกเปิดก่อนการเข้าสู่ระบบครั้งล่าสุด หรือมาจากเว็บไซต์อื่น ไม่มีการเปลี่ยนแปลงใด ๆ โปรดเปิดหน้านี้แล้วส่งแบบฟอร์มอีกครั้ง"),
+                    en: "You signed in again after you opened it. Nothing was changed. Send the form again.",
+                    th: "คุณเข้าสู่ระบบอีกครั้งหลังจากเปิดแบบฟอร์มนี้ ไม่มีการเปลี่ยนแปลงใด ๆ โปรดส่งแบบฟอร์มอีกครั้ง"),
                 again, viewer.here
             )
         case .adminRequired:
@@ -76,14 +94,13 @@ private struct ErrorStrings {
             return (
                 language(en: "This does not work at the moment", th: "ขณะนี้ระบบไม่พร้อมใช้งาน"),
                 language(
-                    en: "The fault is ours. Nothing was lost. Try again in a moment.",
-                    th: "เป็นความผิดพลาดของเรา ไม่มีข้อมูลสูญหาย โปรดลองอีกครั้งในอีกสักครู่"),
+                    en: "The fault is ours. Try again in a moment.", th: "เป็นความผิดพลาดของเรา โปรดลองอีกครั้งในอีกสักครู่"),
                 again, viewer.here
             )
         default:
             return (
                 language(en: "This request cannot be read", th: "ไม่สามารถอ่านคำขอนี้ได้"),
-                language(en: "Open the page again, and send its form.", th: "โปรดเปิดหน้านี้อีกครั้ง แล้วส่งแบบฟอร์ม"), again, viewer.here
+                language(en: "Open the page again, and send its form.", th: "โปรดเปิดหน้านี้อีกครั้ง แล้วส่งแบบฟอร์ม"), again, viewer.here.path
             )
         }
     }

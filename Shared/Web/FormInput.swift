@@ -1,4 +1,5 @@
 package import HTTP
+import HTTPWire
 
 /// The fields that a person sent with a form, and what is wrong with them. A form that is shown for the
 /// first time has none.
@@ -11,11 +12,16 @@ package struct FormInput: Sendable {
 
     /// Reads the body of a form. A field that is left out is empty.
     /// - Throws: 400 for a body that is no form, or names a field twice: no page of ours sends it.
-    package init(_ request: Request) throws(Problem) {
-        guard request.headers.isForm else {
+    package init(_ request: Request) throws(Problem) { try self.init(request.headers, request.body) }
+
+    /// Reads the body of a request that no handler has seen.
+    package init(_ exchange: Exchange) throws(Problem) { try self.init(exchange.headers, exchange.body) }
+
+    private init(_ headers: HeaderBlock, _ body: [UInt8]) throws(Problem) {
+        guard headers.isForm else {
             throw .invalidRequest("The body must be a form (application/x-www-form-urlencoded).")
         }
-        for (name, value) in try Query(request.body).pairs {
+        for (name, value) in try Query(body).pairs {
             guard values.updateValue(value, forKey: name) == nil else {
                 throw .invalidRequest("`\(name)` must be given once.", param: name)
             }
@@ -23,6 +29,13 @@ package struct FormInput: Sendable {
     }
 
     package subscript(field: String) -> String { values[field] ?? "" }
+
+    /// The fields of a page that sends the form again: without the token of the old page. Nil for a form that has no field, and for one
+    /// with a password, which no page shows.
+    var sendingAgain: [String: String]? {
+        let fields = values.filter { $0.key != "csrf_token" }
+        return fields.isEmpty || fields.contains { $0.key.contains("password") } ? nil : fields
+    }
 
     /// True if a box is ticked.
     package func isOn(_ field: String) -> Bool { values[field] != nil }

@@ -22,8 +22,8 @@ package enum Language: String, Sendable, CaseIterable {
     /// The name of the cookie in which a browser keeps the choice of its user.
     package static let cookieName = "language"
 
-    /// Returns the language of an answer: the browser's choice by the footer, else that of the account,
-    /// else that of `Accept-Language` (RFC 9110 §12.5.4), else English.
+    /// Returns the language of an answer: that of the cookie, which the footer and each sign-in set, else that of the account, else
+    /// that of `Accept-Language` (RFC 9110 §12.5.4), else English.
     package init(_ headers: HeaderBlock, account: String?) {
         let chosen = headers.cookie(Self.cookieName).flatMap { Language(rawValue: String(decoding: $0, as: UTF8.self)) }
         self = chosen ?? account.flatMap(Language.init) ?? Self.accepted(headers.string(for: "accept-language") ?? "")

@@ -49,7 +49,9 @@ extension Viewer {
                 Element("head")() {
                     HTML(markup: "<meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")
                     HTML(markup: "<meta name=\"color-scheme\" content=\"light dark\">")
-                    Element("title")() { "\(page.title) · SmartSpec" }
+                    Element("title")() {
+                        (page.status < 400 ? "" : language(en: "Error: ", th: "ข้อผิดพลาด: ")) + "\(page.title) · SmartSpec"
+                    }
                     HTML.start("link", [Attribute("rel", "stylesheet"), Attribute("href", assets.stylesheet.description)])
                     HTML.start("link", [Attribute("rel", "icon"), Attribute("href", assets.icon.description)])
                     Element("script")(Attribute("src", assets.script.description), Attribute("defer")) { HTML.empty }

@@ -12,6 +12,39 @@ extension Accounts {
         case emailTaken
     }
 
+    /// The question that the link of a mail asks its reader.
+    struct LinkOffer: Sendable {
+        var email: String
+        /// True if an account with another address asked for it.
+        var isNewAddress: Bool
+        var registeredAt: Instant
+    }
+
+    /// Returns what a link would do; nil for a link that is not valid.
+    func linkOffer(_ token: String) async throws -> LinkOffer? {
+        guard let digest = OneTimeLink.digest(of: token) else { return nil }
+        let now = clock()
+        return try await pool.withConnection { connection in
+            guard let link = try await connection.first(FindLink(tokenSHA256: digest, now: now)), link.purpose != .resetPassword,
+                let user = try await connection.first(FindUser(id: link.userID)), user.isActive
+            else { return nil }
+            return LinkOffer(email: link.email, isNewAddress: link.purpose == .changeEmail, registeredAt: user.createdAt)
+        }
+    }
+
+    /// Voids the link of a mail, whose reader does not know the account.
+    /// - Returns: false for a link that is not valid.
+    func refuseLink(_ token: String, client: ClientInfo) async throws -> Bool {
+        guard let digest = OneTimeLink.digest(of: token) else { return false }
+        let now = clock()
+        return try await pool.transaction { transaction in
+            guard let link = try await transaction.first(UseLink(tokenSHA256: digest, now: now)) else { return false }
+            try await transaction.commit(
+                AuditRecord(event: .linkRefused, userID: link.userID, subject: link.email, client: client, now: now))
+            return true
+        }
+    }
+
     /// Uses the link of a mail that confirms an address: that of the account, or a new one.
     func verifyEmail(_ token: String, client: ClientInfo) async throws -> LinkOutcome {
         guard let digest = OneTimeLink.digest(of: token) else { return .invalid }
@@ -83,6 +116,13 @@ extension Accounts {
         return .accepted
     }
 
+    /// The proof that a user is the owner of the account.
+    enum OwnershipProof: Sendable {
+        case password(String)
+        /// The caller has checked it. It proves nothing for a user who has a password.
+        case recentSignIn
+    }
+
     enum EmailChangeOutcome: Sendable {
         case accepted
         case wrongPassword
@@ -92,27 +132,33 @@ extension Accounts {
         case emailTaken
     }
 
-    /// Mails a link to a new address of a user who knows the password. The link changes the address.
+    /// Mails a link to a new address. The link changes the address.
     func changeEmail(
-        to email: EmailAddress, password: String, of user: UserID, client: ClientInfo
+        to email: EmailAddress, proof: OwnershipProof, of user: UserID, client: ClientInfo
     ) async throws -> EmailChangeOutcome {
         let now = clock()
         guard let owner = try await pool.withConnection({ try await $0.first(FindUser(id: user)) }) else { return .wrongPassword }
-        guard try await hasPassword(user) else { return .noPassword }
-        switch try await check(password, of: owner.email, client: client) {
-        case .wrong: return .wrongPassword
-        case .throttled(let wait): return .throttled(wait)
-        case .right(let attempt, _, _):
-            return try await pool.transaction { transaction in
-                // The password was right, whatever becomes of the mail.
-                try await transaction.execute(attempt.forgotten)
-                if let wait = limits.mail(email, client, now: now) { return .throttled(wait) }
-                guard try await !transaction.one(EmailIsTaken(email: email)) else { return .emailTaken }
-                try await transaction.commit(
-                    InsertMail(template: .changeEmail, userID: user, recipient: email, now: now),
-                    AuditRecord(event: .emailChangeAsked, userID: user, client: client, now: now))
-                return .accepted
+        var attempt: Attempt?
+        switch (try await hasPassword(user), proof) {
+        case (false, .password): return .noPassword
+        case (true, .recentSignIn): return .wrongPassword
+        case (false, .recentSignIn): break
+        case (true, .password(let password)):
+            switch try await check(password, of: owner.email, client: client) {
+            case .wrong: return .wrongPassword
+            case .throttled(let wait): return .throttled(wait)
+            case .right(let rightAttempt, _, _): attempt = rightAttempt
             }
+        }
+        return try await pool.transaction { [attempt] transaction in
+            // The password was right, whatever becomes of the mail.
+            if let attempt { try await transaction.execute(attempt.forgotten) }
+            if let wait = limits.mail(email, client, now: now) { return .throttled(wait) }
+            guard try await !transaction.one(EmailIsTaken(email: email)) else { return .emailTaken }
+            try await transaction.commit(
+                InsertMail(template: .changeEmail, userID: user, recipient: email, now: now),
+                AuditRecord(event: .emailChangeAsked, userID: user, client: client, now: now))
+            return .accepted
         }
     }
 }

@@ -25,27 +25,24 @@ struct DevicePages {
             p { strings.check }
             p(.class("user-code")) { device.userCode.shown }
             facts([
-                (strings.app, HTML(Self.joined(device.client?.name ?? strings.unknownApp, grant.deviceName))),
+                (strings.app, HTML(device.client?.name ?? strings.unknownApp)),
+                (strings.callsItself, bdi { grant.deviceName ?? strings.noName }),
                 (
                     strings.from,
-                    HTML(
-                        Self.joined(
-                            grant.requestedBy.address ?? strings.unknownAddress,
-                            device.isSameNetwork ? strings.thisNetwork : strings.otherNetwork))
+                    HTML("\(grant.requestedBy.address ?? strings.unknownAddress) ")
+                        + (device.isSameNetwork ? tag(strings.thisNetwork) : tag(strings.otherNetwork, isWarning: true))
                 ),
                 (strings.asked, viewer.ago(grant.createdAt) + HTML(" · \(strings.expires(in: viewer.length(device.expiresIn)))")),
                 (strings.may, HTML(ScopeStrings(language: viewer.language).list(grant.scope.split(separator: " ").map(String.init)))),
                 (strings.mayNot, HTML(strings.forbidden)),
             ])
+            p(.class("small")) { strings.warning }
             form("/auth/device", hidden: ["user_code": device.userCode.shown]) {
                 submit(strings.connect, choice: ("action", "approve"))
                 submit(strings.refuse, .secondary, choice: ("action", "deny"))
             }
-            p(.class("small muted")) { strings.warning }
         }
     }
-
-    private static func joined(_ first: String, _ second: String?) -> String { second.map { "\(first) · \($0)" } ?? first }
 
     func connected() -> Response {
         page(strings.connectedTitle) {

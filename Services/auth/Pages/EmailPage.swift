@@ -6,6 +6,7 @@ import Web
 struct EmailPage {
     let viewer: Viewer
     let user: User
+    let hasPassword: Bool
     let balance: Credits?
 
     /// - Parameter failure: the reason why no mail was sent again.
@@ -20,13 +21,13 @@ struct EmailPage {
                     facts([(strings.present, HTML(user.email))])
                     form("/settings/email", hidden: ["action": "change"]) {
                         form.field("email", strings.newAddress, .newEmail)
-                        form.field("password", strings.password, .currentPassword)
+                        if hasPassword { form.field("password", strings.password, .currentPassword) }
                         div(.class("buttons")) {
                             submit(strings.sendLink)
                             linkButton(viewer.cancel, SettingsTab.profile.link)
                         }
                     }
-                    p(.class("small")) { a("/reset") { PasswordStrings(language: viewer.language).forgot } }
+                    if hasPassword { p(.class("small")) { a("/reset") { PasswordStrings(language: viewer.language).forgot } } }
                 }
             }
         }

@@ -9,10 +9,18 @@ struct LinkPages {
 
     // MARK: Confirming an address
 
-    func askVerify(token: String) -> Response {
-        page(strings.verifyTitle, strings.verifyIntro) {
-            Form(viewer)("/verify", hidden: ["token": token]) { submit(strings.verify) }
+    func askVerify(_ offer: Accounts.LinkOffer, token: String) -> Response {
+        page(strings.verifyTitle, offer.isNewAddress ? strings.changeIntro : strings.verifyIntro) {
+            facts([(strings.email, HTML(offer.email)), (strings.registered, viewer.day(offer.registeredAt))])
+            Form(viewer)("/verify", hidden: ["token": token]) {
+                submit(strings.verify, choice: ("action", "confirm"))
+                submit(strings.refuse, .secondary, choice: ("action", "refuse"))
+            }
         }
+    }
+
+    func refused() -> Response {
+        page(strings.refusedTitle, strings.refused) { linkButton(strings.signIn, "/login") }
     }
 
     func verified() -> Response {

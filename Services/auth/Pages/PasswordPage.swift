@@ -37,7 +37,12 @@ struct PasswordPage {
 
     @HTMLBuilder private var first: HTML {
         p { strings.none }
-        p { strings.choose }
-        Form(viewer).button(strings.send, "/settings/password", .primary, hidden: ["action": "mail"])
+        if user.isEmailVerified {
+            p { strings.choose }
+            Form(viewer).button(strings.send, "/settings/password", .primary, hidden: ["action": "mail"])
+        } else {
+            p { strings.confirmFirst }
+            linkButton(strings.toProfile, SettingsTab.profile.link, .primary)
+        }
     }
 }

@@ -19,6 +19,7 @@ struct SessionPages {
                 if !others.isEmpty { linkButton(strings.endOthers, "/settings/sessions/others", .danger) }
             }
             panel { rows((entries.filter(\.isCurrent) + others).map { ($0.html, act($0)) }) }
+            if sessions.count == LiveSessions.countMax { p(.class("muted")) { strings.newest(LiveSessions.countMax) } }
         }
     }
 

@@ -98,7 +98,7 @@ extension AdminUsers.Search {
     /// Reads `q` and `cursor`.
     init(_ query: Query) throws(Problem) {
         let text = (try query.optionalString("q") ?? "").trimmed
-        guard text.utf8.count <= 254 else { throw Problem.invalidRequest("`q` must have at most 254 bytes.", param: "q") }
+        guard text.unicodeScalars.count <= 254 else { throw Problem.invalidRequest("`q` must have at most 254 characters.", param: "q") }
         if text.isEmpty {
             self = .all(before: try query.cursor { UserID($0) })
         } else if let id = UserID(text) {

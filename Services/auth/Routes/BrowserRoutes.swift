@@ -130,7 +130,8 @@ extension Routes {
         guard let language = Language(rawValue: sent["language"]) else {
             throw Problem.invalidRequest("`language` must be one of: en, th.", param: "language")
         }
-        if let principal = try signedIn(caller) {
+        // The pages for people who are not signed in have no token, and a person who is signed in sees them too.
+        if case .success(let principal) = caller {
             _ = try await accounts.changeProfile(of: principal.userID, client: ClientInfo(request)) {
                 $0.preferences.locale = language.rawValue
             }
@@ -138,7 +139,7 @@ extension Routes {
         return remember(language, in: site.viewer(request).seeOther(Link(sent["next"]) ?? "/"))
     }
 
-    /// The answer with the cookie in which the browser keeps its language.
+    /// The answer with the cookie in which the browser keeps a language.
     func remember(_ language: Language, in response: Response) -> Response {
         var response = response
         response.headers.add("set-cookie", languageCookie.setting(language.rawValue, life: BrowserCookie.life))
@@ -170,7 +171,8 @@ extension Routes {
     func enter(_ grant: Issuer.Grant, _ next: Link, _ request: Request) -> Response {
         var response = site.viewer(request).seeOther(next)
         response.headers.add(cookies(of: grant, ClientInfo(request)))
-        return response
+        // The pages follow the account, whatever the browser showed before.
+        return remember(Language(rawValue: grant.user.preferences.locale) ?? .en, in: response)
     }
 
     /// Returns the headers that give a browser its cookies.

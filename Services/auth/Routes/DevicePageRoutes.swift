@@ -46,7 +46,9 @@ extension Routes {
         let code = sent["user_code"].trimmed
         guard !code.isEmpty else { return refuse(sent, strings.codeMissing, pages, status: 400) }
         switch try await devices.lookUp(code, user: caller.userID, client: ClientInfo(request)) {
-        case .found(let device): return pages.confirm(device)
+        case .found(let device):
+            // The language switch leads back to the device.
+            return DevicePages(viewer: pages.viewer.at(Link("/auth/device").with("user_code", code))).confirm(device)
         case .invalid: return refuse(sent, strings.wrong, pages, status: 400)
         case .throttled(let wait):
             return refuse(sent, strings.tooMany(wait: pages.viewer.length(wait)), pages, status: 429).retry(after: wait)

@@ -133,15 +133,15 @@ extension Routes {
                 .invalidScope, "`scope` must be of: \(APIKeys.knownScopes.sorted().joined(separator: ", ")). Leave it out for all.",
                 param: "scope")
         }
-        return asked.sorted()
+        // Written out, so that a device is never more than what its user was asked about.
+        return (asked.isEmpty ? APIKeys.knownScopes : asked).sorted()
     }
 
     private static func deviceName(_ text: String?) throws(Problem) -> String? {
         guard let text else { return nil }
-        let name = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
-        guard name.unicodeScalars.count <= 64, name.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) else {
-            throw .invalidRequest("`device_name` must have at most 64 characters and no control characters.", param: "device_name")
+        guard let name = DisplayName(text, lengthMax: 64) else {
+            throw .invalidRequest("`device_name` must have at most 64 characters, all of them visible.", param: "device_name")
         }
-        return name.isEmpty ? nil : name
+        return name.text.isEmpty ? nil : name.text
     }
 }

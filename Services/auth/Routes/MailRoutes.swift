@@ -41,7 +41,9 @@ extension Routes {
         let body = try request.json()
         let (email, password) = (try Self.email(body), try body.string("password"))
         guard password.utf8.count <= PasswordPolicy.bytesMax else { throw Self.wrongOwnPassword }
-        switch try await accounts.changeEmail(to: email, password: password, of: caller.userID, client: ClientInfo(request)) {
+        switch try await accounts.changeEmail(
+            to: email, proof: .password(password), of: caller.userID, client: ClientInfo(request))
+        {
         case .accepted: return try Self.accepted(.accepted)
         case .wrongPassword: throw Self.wrongOwnPassword
         case .noPassword: throw Self.noPassword

@@ -56,7 +56,7 @@ extension Routes {
         switch try await accounts.forgotPassword(email, client: ClientInfo(request)) {
         case .accepted: return page.viewer.seeOther(SettingsTab.signIn.link.with("done", "mail"))
         case .throttled(let wait):
-            let failure = PasswordStrings(language: page.viewer.language).tooManyMails(wait: page.viewer.length(wait))
+            let failure = FieldStrings(language: page.viewer.language).tooManyMails(wait: page.viewer.length(wait))
             return page.show(failure: failure, status: 429).retry(after: wait)
         }
     }

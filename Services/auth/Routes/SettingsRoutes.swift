@@ -64,11 +64,16 @@ extension Routes {
     }
 
     private func emailPage(_ request: Request, _ caller: Principal) async throws -> EmailPage {
+        async let hasPassword = accounts.hasPassword(caller.userID)
         let settings = try await settings(request, caller)
-        return EmailPage(viewer: settings.viewer, user: settings.profile.user, balance: settings.balance)
+        return EmailPage(
+            viewer: settings.viewer, user: settings.profile.user, hasPassword: try await hasPassword, balance: settings.balance)
     }
 
-    /// A form {action: change, email, password}, or {action: resend} → 303.
+    /// The longest time since the sign-in of a session that changes the address of an account without a password.
+    private static let addressFreshness: Duration = .seconds(900)
+
+    /// A form {action: change, email, password?}, or {action: resend} → 303. A user without a password must have signed in just now.
     func submitEmail(_ request: Request, caller: Principal) async throws -> Response {
         let sent = try FormInput(request)
         switch sent["action"] {
@@ -80,7 +85,7 @@ extension Routes {
         switch try await accounts.resendVerification(to: caller.userID, client: ClientInfo(request)) {
         case .accepted: return viewer.seeOther(SettingsTab.profile.link.with("done", "mail"))
         case .throttled(let wait):
-            let failure = ProfileStrings(language: viewer.language).tooManyMails(wait: viewer.length(wait))
+            let failure = FieldStrings(language: viewer.language).tooManyMails(wait: viewer.length(wait))
             return try await emailPage(request, caller).show(failure: failure, status: 429).retry(after: wait)
         }
     }
@@ -92,20 +97,20 @@ extension Routes {
         let (strings, passwords) = (ProfileStrings(language: viewer.language), PasswordStrings(language: viewer.language))
         let email = sent.email("email", missing: strings.newAddressMissing, FieldStrings(language: viewer.language))
         if email?.text == page.user.email { sent.refuse("email", strings.sameAddress) }
-        if sent["password"].isEmpty { sent.refuse("password", passwords.missing) }
-        guard sent.isFine, let email else { return page.show(sent, status: 400) }
-        guard sent["password"].utf8.count <= PasswordPolicy.bytesMax else {
-            sent.refuse("password", passwords.wrong)
-            return page.show(sent, status: 400)
+        if page.hasPassword {
+            if sent["password"].isEmpty { sent.refuse("password", passwords.missing) }
+            if sent["password"].utf8.count > PasswordPolicy.bytesMax { sent.refuse("password", passwords.wrong) }
+        } else {
+            try caller.check(.session(freshWithin: Self.addressFreshness), now: accounts.clock())
         }
-        let client = ClientInfo(request)
-        switch try await accounts.changeEmail(to: email, password: sent["password"], of: caller.userID, client: client) {
+        guard sent.isFine, let email else { return page.show(sent, status: 400) }
+        let proof: Accounts.OwnershipProof = page.hasPassword ? .password(sent["password"]) : .recentSignIn
+        switch try await accounts.changeEmail(to: email, proof: proof, of: caller.userID, client: ClientInfo(request)) {
         case .accepted: return viewer.seeOther(SettingsTab.profile.link.with("done", "address"))
         case .wrongPassword:
             sent.refuse("password", passwords.wrong)
             return page.show(sent, status: 400)
-        // An address is changed by its owner's password, so there must be one.
-        case .noPassword: return viewer.seeOther(SettingsTab.signIn.link)
+        case .noPassword: throw Self.noPassword
         case .emailTaken:
             sent.refuse("email", strings.addressTaken)
             return page.show(sent, status: 409)

@@ -15,6 +15,7 @@ struct AuditRecord: Statement {
         case emailVerified = "email_verified"
         case emailChangeAsked = "email_change_asked"
         case emailChanged = "email_changed"
+        case linkRefused = "link_refused"
         case passwordForgotten = "password_forgotten"
         case passwordReset = "password_reset"
         case passwordChanged = "password_changed"

@@ -206,14 +206,16 @@ struct SweepSessions: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(endedBefore) }
 }
 
-/// The sign-ins a person could still use, the last used first.
+/// The sign-ins a person could still use, the last used first: at most ``countMax``.
 struct LiveSessions: Statement {
+    static let countMax = 100
+
     static let sql = """
         SELECT id, client_id, device_name, authenticated_at, rotated_at, ip, user_agent
         FROM session
         WHERE user_id = $1 AND revoked_at IS NULL AND idle_expires_at > $2 AND absolute_expires_at > $2
         ORDER BY rotated_at DESC, id
-        LIMIT 100
+        LIMIT \(countMax)
         """
     struct Output: Sendable {
         var id: SessionID

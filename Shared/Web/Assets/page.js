@@ -1,6 +1,17 @@
 // Comfort only: every page works without this script.
 "use strict";
 
+// A second press while a form is on its way would send it twice.
+for (const form of document.querySelectorAll("form[method=post]")) {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "true";
+  });
+}
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+
 // A button that copies the code in front of it.
 for (const display of document.querySelectorAll(".code-display")) {
   if (!navigator.clipboard) break;
@@ -9,9 +20,15 @@ for (const display of document.querySelectorAll(".code-display")) {
   button.type = "button";
   button.className = "button copy";
   button.textContent = thai ? "คัดลอก" : "Copy";
+  button.setAttribute("aria-live", "polite");
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(display.querySelector("code").textContent);
-    button.textContent = thai ? "คัดลอกแล้ว" : "Copied";
+    try {
+      await navigator.clipboard.writeText(display.querySelector("code").textContent);
+      button.textContent = thai ? "คัดลอกแล้ว" : "Copied";
+    } catch {
+      getSelection().selectAllChildren(display.querySelector("code"));
+      button.textContent = thai ? "เลือกไว้แล้ว" : "Selected";
+    }
   });
   display.append(button);
 }

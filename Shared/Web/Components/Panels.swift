@@ -21,9 +21,9 @@ package enum NoticeKind: Sendable {
     }
 }
 
-/// A sentence that a person should not miss.
+/// A sentence that a person should not miss. It takes the focus, so that screen readers speak it.
 package func notice(_ kind: NoticeKind, @HTMLBuilder content: () -> HTML) -> HTML {
-    div(kind.style, .role("status")) { content() }
+    div(kind.style, .role("alert"), .tabindex(-1), .autofocus) { content() }
 }
 
 /// Names and what they stand for.

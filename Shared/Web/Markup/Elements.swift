@@ -21,6 +21,8 @@ package let h2 = Element("h2")
 package let p = Element("p")
 package let span = Element("span")
 package let strong = Element("strong")
+/// Text of another person, whose direction changes nothing around it.
+package let bdi = Element("bdi")
 package let code = Element("code")
 package let ul = Element("ul")
 package let li = Element("li")

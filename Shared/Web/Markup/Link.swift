@@ -35,6 +35,9 @@ package struct Link: Sendable, Equatable, ExpressibleByStringLiteral, CustomStri
         Link(checked: "\(text)\(text.contains("?") ? "&" : "?")\(name)=\(PercentEncoding.encode(value))")
     }
 
+    /// The address without its query.
+    package var path: Link { Link(checked: String(text.prefix { $0 != "?" })) }
+
     /// The text for `href` and `Location`.
     package var description: String { text }
 }

@@ -176,7 +176,7 @@ import Values
                     for token in [nil, "x", AuthUnderTest.serviceToken + "x"] { try await refused(401, token) }
                     switch access {
                     case .session, .admin:
-                        for token in [narrowKey, wideKey, narrowDevice] { try await refused(403, token) }
+                        for token in [narrowKey, wideKey, narrowDevice, wideDevice] { try await refused(403, token) }
                         try await refused(403, AuthUnderTest.serviceToken, onBehalfOf: admin.id)
                         if case .admin = access {
                             for token in [member.accessToken, wideDevice] { try await refused(403, token) }

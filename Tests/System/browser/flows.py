@@ -80,7 +80,6 @@ def a_new_account_is_registered_and_its_address_confirmed(gateway, person):
     person.press("button", "Confirm")
     person.sees("Your email address is confirmed")
     person.open(gateway.mailed_link(email, "/verify"))
-    person.press("button", "Confirm")
     person.sees("This link is not valid")
 
 
@@ -91,7 +90,7 @@ def a_forgotten_password_is_replaced(gateway, person):
     person.sees("Forgot your password?")
     person.fill("Email", account.email)
     person.enter()
-    person.sees("Look into your mailbox")
+    person.sees("Check your email")
     person.open(gateway.mailed_link(account.email, "/reset"))
     person.sees("Choose a new password")
     person.fill("New password", NEW_PASSWORD)
@@ -120,7 +119,7 @@ def a_device_is_connected_by_its_code(gateway, person):
     person.press("button", "Connect")
     person.sees("The device is connected")
     other.press("button", "This is not me")
-    other.sees("This device was decided before")
+    other.sees("You already answered this request")
     assert set(gateway.poll(codes)["scope"].split()) == {"llm", "credits"}
 
 
@@ -149,6 +148,35 @@ def the_footer_switches_the_language(gateway, person):
     expect(person.page.locator("html")).to_have_attribute("lang", "th")
     person.press("button", "English")
     person.sees("Sign in")
+
+
+def the_footer_switches_the_language_of_a_link_of_a_mail(gateway, person):
+    account = gateway.register()
+    at_device_page(person, account)
+    person.open(gateway.mailed_link(account.email, "/verify"))
+    person.sees("Confirm your email address")
+    person.press("button", "ภาษาไทย")
+    person.sees("ยืนยันที่อยู่อีเมลของคุณ")
+    person.press("button", "ยืนยัน")
+    person.sees("ยืนยันที่อยู่อีเมลเรียบร้อยแล้ว")
+
+
+def a_form_of_an_older_sign_in_is_sent_again(gateway, person):
+    account = gateway.register()
+    at_settings(person, account)
+    other = person.another_tab()
+    other.open("/login?again=1&next=/settings")
+    other.sees("Sign in again")
+    other.fill("Email", account.email)
+    other.fill("Password", account.password)
+    other.enter()
+    other.sees("Profile")
+    person.fill("Name (optional)", "Somchai J.")
+    person.press("button", "Save")
+    person.sees("This form is out of date")
+    person.press("button", "Send the form again")
+    person.reads("Your profile is saved.")
+    assert gateway.me(account)["full_name"] == "Somchai J."
 
 
 def the_language_of_a_user_follows_the_account(gateway, person):
@@ -350,7 +378,9 @@ FLOWS = [
     a_device_is_refused,
     signing_out_ends_the_session,
     the_footer_switches_the_language,
+    the_footer_switches_the_language_of_a_link_of_a_mail,
     the_language_of_a_user_follows_the_account,
+    a_form_of_an_older_sign_in_is_sent_again,
     a_profile_is_changed,
     an_address_is_changed,
     a_password_is_changed,

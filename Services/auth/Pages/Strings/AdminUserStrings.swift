@@ -22,7 +22,7 @@ struct AdminUserStrings {
 
     var address: String { language(en: "Email", th: "อีเมล") }
     var confirmed: String { language(en: "confirmed", th: "ยืนยันแล้ว") }
-    var unconfirmed: String { language(en: "not confirmed", th: "ยังไม่ยืนยัน") }
+    var unconfirmed: String { language(en: "not confirmed", th: "ยังไม่ได้ยืนยัน") }
     var name: String { language(en: "Name", th: "ชื่อ") }
     var plan: String { language(en: "Plan", th: "แพ็กเกจ") }
     var role: String { language(en: "Role", th: "บทบาท") }
@@ -60,7 +60,7 @@ struct AdminUserStrings {
 
     func name(of act: AdminAct) -> String {
         switch act {
-        case .endSessions: language(en: "End all sessions", th: "สิ้นสุดเซสชันทั้งหมด")
+        case .endSessions: language(en: "End all sessions", th: "ยุติเซสชันทั้งหมด")
         case .makeAdmin: language(en: "Make administrator", th: "ตั้งเป็นผู้ดูแลระบบ")
         case .makeUser: language(en: "Remove administrator role", th: "ถอนสิทธิ์ผู้ดูแลระบบ")
         case .deactivate: language(en: "Deactivate", th: "ปิดใช้งาน")
@@ -70,7 +70,7 @@ struct AdminUserStrings {
 
     func title(of act: AdminAct) -> String {
         switch act {
-        case .endSessions: language(en: "End all sessions of this user?", th: "สิ้นสุดเซสชันทั้งหมดของผู้ใช้นี้หรือไม่?")
+        case .endSessions: language(en: "End all sessions of this user?", th: "ยุติเซสชันทั้งหมดของผู้ใช้นี้หรือไม่?")
         case .makeAdmin: language(en: "Make this user an administrator?", th: "ตั้งผู้ใช้นี้เป็นผู้ดูแลระบบหรือไม่?")
         case .makeUser: language(en: "Remove the administrator role?", th: "ถอนสิทธิ์ผู้ดูแลระบบหรือไม่?")
         case .deactivate: language(en: "Deactivate this account?", th: "ปิดใช้งานบัญชีนี้หรือไม่?")

@@ -34,6 +34,7 @@ struct AuditStrings {
         case .profileChanged: language(en: "Profile changed", th: "แก้ไขโปรไฟล์")
         case .emailVerified: language(en: "Email address confirmed", th: "ยืนยันที่อยู่อีเมล")
         case .emailChangeAsked: language(en: "Change of the email address requested", th: "ขอเปลี่ยนที่อยู่อีเมล")
+        case .linkRefused: language(en: "A link of a mail refused by its reader", th: "ผู้รับอีเมลปฏิเสธลิงก์")
         case .emailChanged: language(en: "Email address changed", th: "เปลี่ยนที่อยู่อีเมล")
         case .passwordForgotten: language(en: "New password requested", th: "ขอตั้งรหัสผ่านใหม่")
         case .passwordReset: language(en: "New password set by mail", th: "ตั้งรหัสผ่านใหม่ทางอีเมล")

@@ -12,8 +12,8 @@ struct DeviceStrings {
     var codeMissing: String { language(en: "Enter the code that your app shows.", th: "กรอกรหัสที่แอปของคุณแสดง") }
     var wrong: String {
         language(
-            en: "No device waits with this code. Check it, or ask the app for a new one: a code works for 10 minutes.",
-            th: "ไม่มีอุปกรณ์ที่รอด้วยรหัสนี้ โปรดตรวจสอบ หรือขอรหัสใหม่จากแอป รหัสใช้ได้ 10 นาที")
+            en: "We found no device with this code. Check it, or ask the app for a new one: a code works for 10 minutes.",
+            th: "ไม่พบอุปกรณ์ที่ใช้รหัสนี้ โปรดตรวจสอบ หรือขอรหัสใหม่จากแอป รหัสใช้ได้ 10 นาที")
     }
     func tooMany(wait: String) -> String {
         language(en: "Too many wrong codes. Wait \(wait), then try again.", th: "กรอกรหัสผิดหลายครั้งเกินไป โปรดรอ \(wait) แล้วลองอีกครั้ง")
@@ -23,6 +23,8 @@ struct DeviceStrings {
     var check: String { language(en: "Check that this code is the one your app shows.", th: "ตรวจสอบว่ารหัสนี้ตรงกับที่แอปของคุณแสดง") }
     var app: String { language(en: "App", th: "แอป") }
     var unknownApp: String { language(en: "An app that is no longer known", th: "แอปที่ไม่รู้จักแล้ว") }
+    var callsItself: String { language(en: "Calls itself", th: "ชื่อที่แจ้ง") }
+    var noName: String { "–" }
     var from: String { language(en: "From", th: "จาก") }
     var thisNetwork: String { language(en: "your network", th: "เครือข่ายของคุณ") }
     var otherNetwork: String { language(en: "not your network", th: "ไม่ใช่เครือข่ายของคุณ") }
@@ -55,7 +57,7 @@ struct DeviceStrings {
             en: "It gets nothing. If somebody sent you the code, they wanted to get into your account.",
             th: "อุปกรณ์จะไม่ได้รับสิทธิ์ใด ๆ หากมีผู้ส่งรหัสให้คุณ ผู้นั้นต้องการเข้าบัญชีของคุณ")
     }
-    var conflictTitle: String { language(en: "This device was decided before", th: "อุปกรณ์นี้ถูกตัดสินไปแล้ว") }
+    var conflictTitle: String { language(en: "You already answered this request", th: "คำขอนี้ได้รับคำตอบแล้ว") }
     var conflict: String { language(en: "Ask the app for a new code.", th: "ขอรหัสใหม่จากแอป") }
 }
 
@@ -63,9 +65,8 @@ struct DeviceStrings {
 struct ScopeStrings {
     let language: Language
 
-    /// - Parameter scopes: empty for all.
     func list(_ scopes: [String]) -> String {
-        APIKeys.knownScopes.sorted().filter { scopes.isEmpty || scopes.contains($0) }.map(name).joined(
+        APIKeys.knownScopes.sorted().filter { scopes.contains($0) }.map(name).joined(
             separator: language(en: ", ", th: " "))
     }
 

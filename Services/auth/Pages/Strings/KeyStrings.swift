@@ -42,10 +42,10 @@ struct KeyStrings {
 
     var wrongName: String {
         language(
-            en: "Enter a name of 1 to 64 characters, without control characters.", th: "กรอกชื่อ 1 ถึง 64 อักขระ โดยไม่มีอักขระควบคุม")
+            en: "Enter a name of 1 to 64 characters, all of them visible.", th: "กรอกชื่อ 1 ถึง 64 อักขระ โดยไม่มีอักขระที่มองไม่เห็น")
     }
     var noScope: String { language(en: "Tick at least one box.", th: "เลือกอย่างน้อยหนึ่งข้อ") }
-    var wrongDay: String { language(en: "Enter a day from today on.", th: "ระบุวันนี้หรือวันหลังจากนี้") }
+    var wrongDay: String { language(en: "Enter today or a later day.", th: "ระบุวันนี้หรือวันหลังจากนี้") }
     var wrongLimit: String {
         language(
             en: "Enter a number greater than 0, like 1000 or 12.5, with at most 9 fraction digits.",
@@ -67,8 +67,9 @@ struct KeyStrings {
     var createdBeforeTitle: String { language(en: "This key was created already", th: "คีย์นี้ถูกสร้างไปแล้ว") }
     var createdBefore: String {
         language(
-            en: "The form was sent twice. The key was shown once. If you did not copy it, revoke it and create another one.",
-            th: "แบบฟอร์มถูกส่งสองครั้ง คีย์แสดงไปแล้วหนึ่งครั้ง หากคุณไม่ได้คัดลอกไว้ ให้เพิกถอนคีย์นี้แล้วสร้างใหม่")
+            en:
+                "The form arrived twice, and a key is shown only once. If you did not see it or did not copy it, revoke it and create another one.",
+            th: "แบบฟอร์มถูกส่งสองครั้ง และคีย์แสดงเพียงครั้งเดียว หากคุณไม่เห็นหรือไม่ได้คัดลอกไว้ ให้เพิกถอนคีย์นี้แล้วสร้างใหม่")
     }
     var createAnother: String { language(en: "Create another key", th: "สร้างคีย์อื่น") }
 

@@ -46,7 +46,10 @@ struct PasswordStrings {
             en: "A link is on its way to \(email). It works for one hour. Look into the spam folder too.",
             th: "กำลังส่งลิงก์ไปที่ \(email) ลิงก์ใช้ได้หนึ่งชั่วโมง โปรดดูในโฟลเดอร์สแปมด้วย")
     }
-    func tooManyMails(wait: String) -> String {
-        language(en: "Too many mails. Wait \(wait), then try again.", th: "ส่งอีเมลมากเกินไป โปรดรอ \(wait) แล้วลองอีกครั้ง")
+    var confirmFirst: String {
+        language(
+            en: "Confirm your email address first. A password that is set before it ends your API keys and connected providers.",
+            th: "โปรดยืนยันที่อยู่อีเมลก่อน หากตั้งรหัสผ่านก่อนยืนยัน คีย์ API และผู้ให้บริการที่เชื่อมต่อไว้จะสิ้นสุด")
     }
+    var toProfile: String { language(en: "Confirm the address", th: "ยืนยันที่อยู่อีเมล") }
 }

@@ -39,9 +39,6 @@ struct ProfileStrings {
             en: "The mail is on its way. Its link works for one day, and older links do not work any more.",
             th: "กำลังส่งอีเมล ลิงก์ใช้ได้หนึ่งวัน และลิงก์เก่าจะใช้ไม่ได้อีก")
     }
-    func tooManyMails(wait: String) -> String {
-        language(en: "Too many mails. Wait \(wait), then try again.", th: "ส่งอีเมลมากเกินไป โปรดรอ \(wait) แล้วลองอีกครั้ง")
-    }
 
     var changeAddress: String { language(en: "Change the address", th: "เปลี่ยนอีเมล") }
     var changeIntro: String {

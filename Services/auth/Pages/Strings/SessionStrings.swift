@@ -24,14 +24,20 @@ struct SessionStrings {
     var unknownAddress: String { language(en: "unknown address", th: "ไม่ทราบที่อยู่ IP") }
     var only: String { language(en: "You are signed in nowhere else.", th: "คุณไม่ได้เข้าสู่ระบบที่อื่น") }
 
-    var end: String { language(en: "End session", th: "สิ้นสุดเซสชัน") }
-    var endTitle: String { language(en: "End this session?", th: "สิ้นสุดเซสชันนี้หรือไม่?") }
+    func newest(_ count: Int) -> String {
+        language(
+            en: "These are the \(count) that were used last. “End all other sessions” ends those that are not listed, too.",
+            th: "แสดง \(count) เซสชันที่ใช้ล่าสุด “ยุติเซสชันอื่นทั้งหมด” จะยุติเซสชันที่ไม่ได้แสดงด้วย")
+    }
+
+    var end: String { language(en: "End session", th: "ยุติเซสชัน") }
+    var endTitle: String { language(en: "End this session?", th: "ยุติเซสชันนี้หรือไม่?") }
     var endIntro: String {
         language(en: "It is refused at once, and must sign in again.", th: "เซสชันนี้จะใช้ไม่ได้ทันที และต้องเข้าสู่ระบบใหม่")
     }
     var ended: String { language(en: "The session has ended.", th: "เซสชันสิ้นสุดแล้ว") }
-    var endOthers: String { language(en: "End all other sessions", th: "สิ้นสุดเซสชันอื่นทั้งหมด") }
-    var endOthersTitle: String { language(en: "End all other sessions?", th: "สิ้นสุดเซสชันอื่นทั้งหมดหรือไม่?") }
+    var endOthers: String { language(en: "End all other sessions", th: "ยุติเซสชันอื่นทั้งหมด") }
+    var endOthersTitle: String { language(en: "End all other sessions?", th: "ยุติเซสชันอื่นทั้งหมดหรือไม่?") }
     var endOthersIntro: String {
         language(
             en: "They are refused at once, and must sign in again. This browser stays signed in.",

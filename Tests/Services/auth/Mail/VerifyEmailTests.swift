@@ -30,7 +30,7 @@ import Values
             let token = try #require(link.split(separator: "=").last)
             let form = ("content-type", "application/x-www-form-urlencoded")
             let pressed = try await auth.ask("POST", "/verify", "token=\(token)", headers: [form])
-            #expect(pressed.status == 200)
+            #expect(pressed.status == 303)
             let again = try await auth.ask("POST", "/verify", "token=\(token)", headers: [form])
             #expect(again.status == 400)
             #expect(try await auth.ask("GET", "/api/auth/me", token: member.accessToken).json().bool("email_verified"))

@@ -16,8 +16,9 @@ import Testing
                 let page = try await auth.open("/auth/device?user_code=\(codes.userCode)", browser)
                 #expect(page.status == 200)
                 #expect(page.html.contains(codes.userCode))
-                #expect(page.html.contains("SmartSpec Desktop · Ada&#39;s PC"))
-                #expect(page.html.contains("192.0.2.1 · not your network"))
+                #expect(page.html.contains("<dt>App</dt><dd>SmartSpec Desktop</dd>"))
+                #expect(page.html.contains("<dd><bdi>Ada&#39;s PC</bdi></dd>"))
+                #expect(page.html.contains(#"192.0.2.1 <span class="tag warning">not your network</span>"#))
                 #expect(page.html.contains("<dd>call models with your credits</dd>"))
             }
             #expect(try await auth.poll(codes.deviceCode).oauthError == "authorization_pending")

@@ -21,7 +21,8 @@ import Values
             #expect(notice.html.contains("A link is on its way to the new address."))
             #expect(notice.html.contains("<strong>\(member.email)</strong>"))
             let token = try await auth.token(to: "moved@example.com", sink)
-            #expect(try await auth.submit("/verify", ["token": token]).status == 200)
+            #expect(try await auth.ask("GET", "/verify?token=\(token)").html.contains("An account takes this as its new address."))
+            #expect(try await auth.submit("/verify", ["token": token]).status == 303)
             #expect(try await auth.open("/settings", browser).html.contains("<strong>moved@example.com</strong>"))
         }
     }
@@ -49,6 +50,20 @@ import Values
                 if let password = fields["password"] { #expect(!answer.html.contains(#"value="\#(password)""#)) }
             }
             #expect(try await auth.mailCount() == mails)
+        }
+    }
+
+    @Test func `a user without a password changes the address soon after a sign-in`() async throws {
+        try await OpenIDUnderTest.with { auth, provider in
+            let person = FakeProvider.Person("subject-\(UUIDv7.make())", email: "p-\(UUIDv7.make())@example.net", verified: true)
+            let browser = try #require(try await auth.openID(person, at: provider).signedIn)
+            #expect(!(try await auth.open("/settings/email", browser).html.contains("Password</label>")))
+            let form = ["action": "change", "email": "moved-\(UUIDv7.make())@example.com"]
+            let sent = try await auth.send("/settings/email", form, browser)
+            #expect((sent.status, sent.header("location")) == (303, "/settings?done=address"))
+            auth.clock.advance(.seconds(901))
+            let late = try await auth.send("/settings/email", form, browser)
+            #expect((late.status, late.header("location")) == (303, "/login?again=1&next=%2Fsettings%2Femail"))
         }
     }
 

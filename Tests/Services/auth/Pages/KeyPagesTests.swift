@@ -137,7 +137,7 @@ import Values
         try await AuthUnderTest.with { auth in
             let (member, browser) = try await auth.person()
             let fields = try await form(auth, browser)
-            let name = "Enter a name of 1 to 64 characters, without control characters."
+            let name = "Enter a name of 1 to 64 characters, all of them visible."
             let limit = "Enter a number greater than 0, like 1000 or 12.5, with at most 9 fraction digits."
             let yesterday = String((auth.clock.now + .seconds(-86_400)).description.prefix(10))
             let cases: [(field: String, value: String, error: String)] =
@@ -145,7 +145,7 @@ import Values
                 + ["0", "-1", "x", "1e3", "1,000", "0.0000000001", "99999999999"].flatMap {
                     [("limit", $0, limit), ("daily_limit", $0, limit)]
                 }
-                + [yesterday, "2026-02-30", "tomorrow", "1", "2099-1-1"].map { ("last_day", $0, "Enter a day from today on.") }
+                + [yesterday, "2026-02-30", "tomorrow", "1", "2099-1-1"].map { ("last_day", $0, "Enter today or a later day.") }
             for (field, value, error) in cases {
                 let answer = try await auth.send("/settings/keys/new", fields.merging([field: value]) { $1 }, browser)
                 #expect(answer.status == 400, "\(field) \(value)")

@@ -56,7 +56,7 @@ extension AuthUnderTest.Answer {
     }
 
     /// True for a page that says this in its notice.
-    func notices(_ text: String) -> Bool { html.contains("role=\"status\"><p>\(text)</p>") }
+    func notices(_ text: String) -> Bool { html.contains("role=\"alert\" tabindex=\"-1\" autofocus><p>\(text)</p>") }
 
     /// True for the page of a refusal.
     func isError(_ title: String) -> Bool { html.contains("<h1>\(title)</h1>") && !html.contains("class=\"tabs\"") }

@@ -66,7 +66,7 @@ import Values
             }
             let foreign = try await auth.submit("/login", [:], headers: [("origin", "https://evil.example")])
             #expect(foreign.status == 403)
-            #expect(foreign.html.contains("<h1>This form is out of date</h1>"))
+            #expect(foreign.html.contains("<h1>This address is not ours</h1>"))
         }
     }
 
@@ -124,14 +124,14 @@ import Values
                     400,
                     [
                         nil, "Enter an email address like name@example.com.",
-                        "This password is one of the first that are guessed. Choose another.",
+                        "This password is easy to guess. Choose another.",
                     ]
                 ))
             #expect(
                 try await errors(["email": "ada@example.com", "password": "ada@example.com", "full_name": "a\u{7}"]) == (
                     400,
                     [
-                        "Enter a name of at most 200 characters, without control characters.", nil,
+                        "Enter a name of at most 200 characters, all of them visible.", nil,
                         "Choose a password that is not your email address.",
                     ]
                 ))
@@ -185,7 +185,32 @@ import Values
             let out = try await auth.submit("/language", ["language": "th", "next": "https://evil.example"])
             #expect((out.status, out.header("location")) == (303, "/"))
             #expect(try await auth.submit("/language", ["language": "tlh"]).status == 400)
-            #expect(try await auth.send("/language", ["language": "en"], browser, csrf: "x").status == 403)
+            #expect(try await auth.submit("/language", ["language": "en"], headers: [("origin", "https://evil.example")]).status == 403)
+            // The pages of mails have no token of the session that a browser has.
+            let without = try await auth.send("/language", ["language": "en", "next": "/verify?token=x"], browser, csrf: "")
+            #expect((without.status, without.header("location")) == (303, "/verify?token=x"))
+            #expect(without.header("set-cookie")?.hasPrefix("language=en; ") == true)
+            let still = try await auth.ask("GET", "/api/auth/me", headers: [("cookie", browser.text)])
+            #expect(try still.string("locale") == "th")
+        }
+    }
+
+    @Test func `a sign-in gives the browser the language of the account`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            #expect(try await auth.ask("PATCH", "/api/auth/me", #"{"locale":"th"}"#, token: member.accessToken).status == 200)
+            let form = ["email": member.email, "password": AuthUnderTest.password]
+            let answer = try await auth.submit("/login", form, headers: [("origin", AuthUnderTest.publicURL), ("cookie", "language=en")])
+            #expect(answer.cookies.contains("language=th"))
+        }
+    }
+
+    @Test func `an address that takes forms only leads to the start`() async throws {
+        try await AuthUnderTest.with { auth in
+            for path in ["/logout", "/language"] {
+                let answer = try await auth.ask("GET", path)
+                #expect((answer.status, answer.header("location")) == (303, "/login"))
+            }
         }
     }
 }
