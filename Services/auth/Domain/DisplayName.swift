@@ -4,8 +4,8 @@ import Text
 struct DisplayName {
     let text: String
 
-    /// Reads a name, and makes blanks single. Nil for more than `lengthMax` characters (Unicode scalars), and for characters that
-    /// nobody sees: with those, one name could look like another.
+    /// Reads a name, and makes blanks single. Nil for a name of more than `lengthMax` Unicode scalars, and for one with an invisible
+    /// character, by which it could look like another name.
     init?(_ written: String, lengthMax: Int) {
         let text = written.split(whereSeparator: \.isWhitespace).joined(separator: " ")
         guard text.unicodeScalars.count <= lengthMax, text.unicodeScalars.allSatisfy(\.isVisible) else { return nil }
