@@ -33,6 +33,7 @@ ALLOWED = [
     "Firefox|Chrome|Windows|Linux",
     "Somchai( Jaidee|'s laptop)?",
     "website",
+    '"><script>.*',
     "“none”",
     "^(free|English · UTC)$",
 ]

@@ -18,7 +18,7 @@ class Page:
     # The fields of the page's form, which is sent.
     form: dict | None = None
     status: int = 200
-    # The address is a secret: no referrer.
+    # The address is or may be a secret: no referrer.
     secret: bool = False
     # The edge answers, in both languages at once, and with a policy that allows no form.
     of_edge: bool = False
@@ -69,8 +69,8 @@ PAGES = [
     Page("admin-own", "/admin/users/{admin_id}", viewer=ADMIN),
     Page("admin-user-audit", "/admin/users/{user_id}/audit", viewer=ADMIN),
     Page("admin-user-deactivate", "/admin/users/{user_id}/deactivate", viewer=ADMIN),
-    Page("admin-refused", "/admin/users", viewer=USER, status=403),
-    Page("not-found", "/assets/auth/none", status=404),
+    Page("admin-refused", "/admin/users", viewer=USER, status=403, secret=True),
+    Page("not-found", "/assets/auth/none", status=404, secret=True),
     Page("edge-not-found", "/none", status=404, of_edge=True),
 ]
 
