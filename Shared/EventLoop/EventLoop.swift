@@ -4,12 +4,13 @@ import Synchronization
 
 /// One thread, one epoll set, one timer heap, one Swift executor.
 ///
-/// A loop is the `TaskExecutor` of the requests it serves and the `SerialExecutor` of actors pinned to it. Everything that
-/// hangs from a loop (connections, pools, caches) is confined to its thread and needs no lock; code that reaches it from
-/// elsewhere goes through ``execute(_:)`` or by awaiting a task that prefers this loop.
+/// A loop is the `TaskExecutor` of the requests it serves. It is no `SerialExecutor`: a job would then run isolated to the
+/// loop, and each return to a nonisolated function would queue the task again. Everything that hangs from a loop
+/// (connections, pools, caches) is confined to its thread and needs no lock; code that reaches it from elsewhere goes
+/// through ``execute(_:)`` or by awaiting a task that prefers this loop.
 ///
 /// Loops live as long as the process: executors are held unowned by jobs.
-package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
+package final class EventLoop: TaskExecutor, @unchecked Sendable {
     // @unchecked Sendable: `inbox` is a Mutex; every other stored variable is touched by the loop's own thread only.
 
     package let name: String
@@ -100,10 +101,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
         if wasEmpty { wake() }
     }
 
-    package func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
     package func asUnownedTaskExecutor() -> UnownedTaskExecutor { UnownedTaskExecutor(ordinary: self) }
-    package func checkIsolated() { preconditionCurrent() }
-    package func isIsolatingCurrentContext() -> Bool? { isCurrent }
 
     /// Runs `action` on the loop: soon, in the order given. Callable from any thread.
     package func execute(_ action: @escaping @Sendable () -> Void) {
@@ -146,7 +144,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
             rounds += 1
             swap(&jobs, &jobsRunning)
             for job in jobsRunning {
-                job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+                job.runSynchronously(on: asUnownedTaskExecutor())
             }
             jobsRunning.removeAll(keepingCapacity: true)
         }
