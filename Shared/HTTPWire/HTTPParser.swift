@@ -37,45 +37,65 @@ package final class HTTPParser {
 
     package let kind: Kind
     package let limits: Limits
-    package private(set) var state = State.head
+
+    package var state: State { message.state }
 
     // Known once the state is past `.head`.
-    package fileprivate(set) var method = Method.other
-    package fileprivate(set) var status = 0
-    package fileprivate(set) var isHTTP11 = true
+    package var method: Method { message.method }
+    package var status: Int { message.status }
+    package var isHTTP11: Bool { message.isHTTP11 }
     /// In origin form (`/path?query`) or `*`: an absolute-form target has lost its scheme and authority.
-    package fileprivate(set) var target: [UInt8] = []
-    package fileprivate(set) var headers = HeaderBlock()
+    package var target: [UInt8] { message.target }
+    package var headers: HeaderBlock { message.headers }
     /// Nil when the length is not declared: chunked, ended by close, or no body at all.
-    package fileprivate(set) var contentLength: Int?
-    package fileprivate(set) var isChunked = false
+    package var contentLength: Int? { message.contentLength }
+    package var isChunked: Bool { message.isChunked }
     /// True if version and `Connection` keep the connection open after this message (RFC 9112 §9.3).
-    package fileprivate(set) var keepsAlive = false
+    package var keepsAlive: Bool { message.keepsAlive }
+
+    // Exclusivity is unchecked: only the owner's loop has access, and no access spans a call of the receiver or of http_parser.
 
     /// Set before the head of a response to HEAD is parsed: no body follows whatever its fields say.
-    package var answersHead = false
+    @exclusivity(unchecked) package var answersHead = false
 
     /// Told of every body byte; owned by the caller, who outlives this parser's use.
-    package unowned(unsafe) var receiver: (any HTTPBodyReceiver)?
+    @exclusivity(unchecked) package unowned(unsafe) var receiver: (any HTTPBodyReceiver)?
 
     private let raw = UnsafeMutablePointer<http_parser>.allocate(capacity: 1)
-    private var scanner = HeadScanner()
-    private var chunks = ChunkScanner()
-    fileprivate var failure: HTTPSyntaxError?
-    private var inValue = false
-    private var bodyCount = 0
-    private var bodyBytesMax: Int
+    @exclusivity(unchecked) private var message: Message
 
-    /// The bytes of a method that came in several pieces.
-    private var methodStart: [UInt8] = []
-    private var methodIsComplete = false
-    /// The length of a method that http_parser does not know.
-    private var unknownMethodCount: Int?
+    /// The state of the message that is being parsed.
+    private struct Message {
+        var state = State.head
+        var method = Method.other
+        var status = 0
+        var isHTTP11 = true
+        var target: [UInt8] = []
+        var headers = HeaderBlock()
+        var contentLength: Int?
+        var isChunked = false
+        var keepsAlive = false
+
+        var scanner = HeadScanner()
+        var chunks = ChunkScanner()
+        var failure: HTTPSyntaxError?
+        var inValue = false
+        var bodyCount = 0
+        var bodyBytesMax: Int
+
+        /// The bytes of a method that came in several pieces.
+        var methodStart: [UInt8] = []
+        var methodIsComplete = false
+        /// The length of a method that http_parser does not know.
+        var unknownMethodCount: Int?
+
+        init(bodyBytesMax: Int) { self.bodyBytesMax = bodyBytesMax }
+    }
 
     package init(_ kind: Kind, limits: Limits = Limits()) {
         self.kind = kind
         self.limits = limits
-        bodyBytesMax = limits.bodyBytesMax
+        message = Message(bodyBytesMax: limits.bodyBytesMax)
         http_parser_init(raw, kind == .request ? HTTP_REQUEST : HTTP_RESPONSE)
         raw.pointee.data = Unmanaged.passUnretained(self).toOpaque()
     }
@@ -83,24 +103,26 @@ package final class HTTPParser {
     deinit { raw.deallocate() }
 
     /// True once a byte of the current message has been seen.
-    package var hasBegun: Bool { scanner.count > 0 }
+    package var hasBegun: Bool { message.scanner.count > 0 }
 
     /// Consumes bytes up to the next change of ``state``, and answers how many.
     package func parse(_ input: UnsafeRawBufferPointer) throws(HTTPSyntaxError) -> Int {
         switch state {
         case .head:
-            let count = try scanner.scan(input)
+            let count = try message.scanner.scan(input)
             let head = UnsafeRawBufferPointer(rebasing: input[..<count])
             let used = kind == .request ? try executeRequestHead(head) : try execute(head)
-            if scanner.count > limits.headBytesMax {
+            if message.scanner.count > limits.headBytesMax {
                 throw kind == .request && headers.isEmpty ? .targetTooLong : .headTooLarge
             }
             // http_parser is built lenient: it takes CR CR for the end of a head.
-            guard scanner.isComplete == (state != .head), used == count else { throw .malformed("no agreement on where the head ends") }
+            guard message.scanner.isComplete == (state != .head), used == count else {
+                throw .malformed("no agreement on where the head ends")
+            }
             return count
         case .body:
             let used = try execute(input)
-            if isChunked, kind == .request { try chunks.scan(UnsafeRawBufferPointer(rebasing: input[..<used])) }
+            if isChunked, kind == .request { try message.chunks.scan(UnsafeRawBufferPointer(rebasing: input[..<used])) }
             return used
         case .complete:
             return 0
@@ -117,14 +139,7 @@ package final class HTTPParser {
     /// Makes ready for the next message on the same connection.
     package func next() {
         precondition(state == .complete, "a message is still being parsed")
-        state = .head
-        scanner = HeadScanner()
-        chunks = ChunkScanner()
-        headers = HeaderBlock()
-        target = []
-        (contentLength, isChunked, keepsAlive, bodyCount, inValue) = (nil, false, false, 0, false)
-        bodyBytesMax = limits.bodyBytesMax
-        (methodStart, methodIsComplete, unknownMethodCount) = ([], false, nil)
+        message = Message(bodyBytesMax: limits.bodyBytesMax)
         http_parser_init(raw, kind == .request ? HTTP_REQUEST : HTTP_RESPONSE)
     }
 
@@ -132,26 +147,28 @@ package final class HTTPParser {
     /// is refused with `.bodyTooLarge`.
     /// - Returns: false if the declared length is beyond the limit.
     package func limitBody(to bytesMax: Int) -> Bool {
-        bodyBytesMax = min(limits.bodyBytesMax, bytesMax)
-        return (contentLength ?? 0) <= bodyBytesMax
+        message.bodyBytesMax = min(limits.bodyBytesMax, bytesMax)
+        return (contentLength ?? 0) <= message.bodyBytesMax
     }
 
     /// Ends a parse from inside a receiver: ``parse(_:)`` throws `.stopped`.
-    package func stop() { failure = failure ?? .stopped }
+    package func stop() { message.failure = message.failure ?? .stopped }
 
     /// Parses a piece of a request's head. http_parser refuses a method that it does not know, so it
     /// gets another method in its place, and ``method`` is `.other`.
     private func executeRequestHead(_ head: UnsafeRawBufferPointer) throws(HTTPSyntaxError) -> Int {
-        if unknownMethodCount != nil, !methodIsComplete { return try executeUnknownMethod(head) }
+        if message.unknownMethodCount != nil, !message.methodIsComplete { return try executeUnknownMethod(head) }
         do throws(HTTPSyntaxError) {
             let used = try execute(head)
-            if !methodIsComplete {
-                methodIsComplete = head.contains(0x20)
-                if !methodIsComplete { methodStart += head.prefix(Self.methodBytesMax + 1).drop { $0 == 0x0D || $0 == 0x0A } }
+            if !message.methodIsComplete {
+                message.methodIsComplete = head.contains(0x20)
+                if !message.methodIsComplete {
+                    message.methodStart += head.prefix(Self.methodBytesMax + 1).drop { $0 == 0x0D || $0 == 0x0A }
+                }
             }
             return used
         } catch {
-            guard error == .unknownMethod, !methodIsComplete else { throw error }
+            guard error == .unknownMethod, !message.methodIsComplete else { throw error }
             return try executeUnknownMethod(head)
         }
     }
@@ -159,13 +176,15 @@ package final class HTTPParser {
     private static let methodBytesMax = 32
 
     private func executeUnknownMethod(_ head: UnsafeRawBufferPointer) throws(HTTPSyntaxError) -> Int {
-        let line = methodStart.isEmpty ? head.drop { $0 == 0x0D || $0 == 0x0A } : head[...]
+        let line = message.methodStart.isEmpty ? head.drop { $0 == 0x0D || $0 == 0x0A } : head[...]
         let end = line.firstIndex(of: 0x20)
-        methodStart += line[..<(end ?? line.endIndex)].prefix(Self.methodBytesMax + 1)
-        guard methodStart.count <= Self.methodBytesMax, methodStart.withUnsafeBytes(HTTPToken.isToken) else { throw .unknownMethod }
-        unknownMethodCount = methodStart.count
+        message.methodStart += line[..<(end ?? line.endIndex)].prefix(Self.methodBytesMax + 1)
+        guard message.methodStart.count <= Self.methodBytesMax, message.methodStart.withUnsafeBytes(HTTPToken.isToken) else {
+            throw .unknownMethod
+        }
+        message.unknownMethodCount = message.methodStart.count
         guard let end else { return head.count }
-        methodIsComplete = true
+        message.methodIsComplete = true
         http_parser_init(raw, HTTP_REQUEST)
         let known: StaticString = "REPORT"
         try execute(UnsafeRawBufferPointer(start: known.utf8Start, count: known.utf8CodeUnitCount))
@@ -179,7 +198,7 @@ package final class HTTPParser {
         var nothing: CChar = 0
         let used =
             base.map { http_parser_execute(raw, Self.settings, $0, bytes.count) } ?? http_parser_execute(raw, Self.settings, &nothing, 0)
-        if let failure { throw failure }
+        if let failure = message.failure { throw failure }
         let code = http_errno(rawValue: UInt32(chttp_error(raw)))
         switch code {
         case HPE_OK: break
@@ -219,12 +238,12 @@ package final class HTTPParser {
     }
 
     private func fail(_ error: HTTPSyntaxError) -> Int32 {
-        failure = failure ?? error
+        message.failure = message.failure ?? error
         return -1
     }
 
     private func target(_ piece: UnsafeRawBufferPointer) -> Int32 {
-        target.append(contentsOf: piece)
+        message.target.append(contentsOf: piece)
         return target.count > limits.targetBytesMax ? fail(.targetTooLong) : 0
     }
 
@@ -234,39 +253,39 @@ package final class HTTPParser {
             // are dropped.
             return kind == .request ? fail(.malformed("trailer fields are not accepted; send them in the head")) : 0
         }
-        if headers.isEmpty { headers.reserve(bytes: 512, fields: 16) }
-        if inValue || headers.isEmpty {
-            headers.endValue()
-            inValue = false
-            headers.beginName(piece)
+        if headers.isEmpty { message.headers.reserve(bytes: 512, fields: 16) }
+        if message.inValue || headers.isEmpty {
+            message.headers.endValue()
+            message.inValue = false
+            message.headers.beginName(piece)
         } else {
-            headers.continueName(piece)
+            message.headers.continueName(piece)
         }
         return headers.count > limits.fieldsMax ? fail(.headTooLarge) : 0
     }
 
     private func fieldValue(_ piece: UnsafeRawBufferPointer) -> Int32 {
         if state == .body { return 0 }
-        inValue = true
-        headers.continueValue(piece)
+        message.inValue = true
+        message.headers.continueValue(piece)
         return 0
     }
 
     private func headComplete() -> Int32 {
-        headers.endValue()
-        isHTTP11 = raw.pointee.http_minor == 1
+        message.headers.endValue()
+        message.isHTTP11 = raw.pointee.http_minor == 1
         guard raw.pointee.http_major == 1, raw.pointee.http_minor <= 1 else {
             return fail(.malformed("only HTTP/1.0 and HTTP/1.1 are spoken"))
         }
-        keepsAlive = http_should_keep_alive(raw) != 0
-        isChunked = chttp_is_chunked(raw) != 0
+        message.keepsAlive = http_should_keep_alive(raw) != 0
+        message.isChunked = chttp_is_chunked(raw) != 0
         do throws(HTTPSyntaxError) {
             let hostIndex = try checkFields()
             if kind == .request {
-                method = Method(code: chttp_method(raw))
+                message.method = Method(code: chttp_method(raw))
                 try checkTarget(hostIndex: hostIndex)
             } else {
-                status = Int(chttp_status(raw))
+                message.status = Int(chttp_status(raw))
             }
         } catch {
             return fail(error)
@@ -276,24 +295,24 @@ package final class HTTPParser {
             else {
                 return fail(.bodyTooLarge)
             }
-            contentLength = Int(raw.pointee.content_length)
+            message.contentLength = Int(raw.pointee.content_length)
         }
         chttp_ignore_upgrade(raw)
-        state = .body
+        message.state = .body
         // http_parser would wait for a body that these announce and never have (RFC 9112 §6.3, rule 1).
         let isBodyless = answersHead || status == 304 || status == 204 || (100..<200).contains(status)
         return kind == .response && isBodyless ? 1 : 0
     }
 
     private func body(_ piece: UnsafeRawBufferPointer) -> Int32 {
-        bodyCount += piece.count
-        if bodyCount > bodyBytesMax { return fail(.bodyTooLarge) }
+        message.bodyCount += piece.count
+        if message.bodyCount > message.bodyBytesMax { return fail(.bodyTooLarge) }
         receiver?.receive(piece)
-        return failure == nil ? 0 : -1
+        return message.failure == nil ? 0 : -1
     }
 
     private func messageComplete() -> Int32 {
-        state = .complete
+        message.state = .complete
         http_parser_pause(raw, 1)
         return 0
     }
@@ -302,6 +321,7 @@ package final class HTTPParser {
 
     /// Checks names, framing and `Host`. Returns the index of the `Host` field.
     private func checkFields() throws(HTTPSyntaxError) -> Int? {
+        let headers = headers
         var host: Int?
         var hasTransferEncoding = false
         for index in 0..<headers.count {
@@ -342,13 +362,14 @@ package final class HTTPParser {
         // http_parser takes several spaces, and `Http-1.1` for a version. Without them, this is the
         // length (RFC 9112 §3).
         let version = isHTTP11 ? Self.http11 : Self.http10
-        guard scanner.startLineEnd == version,
-            scanner.startLineCount == (unknownMethodCount ?? chttp_method_length(raw)) + 1 + target.count + " HTTP/1.1\r\n".utf8.count
+        guard message.scanner.startLineEnd == version,
+            message.scanner.startLineCount == (message.unknownMethodCount ?? chttp_method_length(raw)) + 1 + target.count
+                + " HTTP/1.1\r\n".utf8.count
         else {
             throw .malformed("the request line must be a method, a target and a version, with one space between them")
         }
         if target == [UInt8(ascii: "*")], method == .options { return }
-        if target.first != UInt8(ascii: "/") { target = try Self.path(of: target, sentTo: hostIndex.map { headers.value(at: $0) }) }
+        if target.first != UInt8(ascii: "/") { message.target = try Self.path(of: target, sentTo: hostIndex.map { headers.value(at: $0) }) }
         guard TargetGrammar.isPathAndQuery(target[...]) else {
             throw .malformed("the request target has a character that must be percent-encoded, or a broken escape")
         }
