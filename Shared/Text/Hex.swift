@@ -16,11 +16,29 @@ package enum Hex {
     /// Writes the last `digits` digits of a number in lower case.
     package static func write(_ value: UInt64, digits: Int, to output: UnsafeMutableBufferPointer<UInt8>, at start: Int) {
         var rest = value
-        for index in stride(from: start + digits - 1, through: start, by: -1) {
+        var index = start + digits
+        while index >= start + 8 {
+            index -= 8
+            UnsafeMutableRawBufferPointer(output).storeBytes(
+                of: eightDigits(UInt32(truncatingIfNeeded: rest)).bigEndian, toByteOffset: index, as: UInt64.self)
+            rest >>= 32
+        }
+        while index > start {
+            index -= 1
             let digit = UInt8(truncatingIfNeeded: rest & 15)
             output[index] = digit < 10 ? 0x30 + digit : 0x57 + digit
             rest >>= 4
         }
+    }
+
+    /// Returns the digits of a number, the first one in the highest byte.
+    private static func eightDigits(_ value: UInt32) -> UInt64 {
+        var digits = UInt64(value)
+        digits = (digits | digits << 16) & 0x0000_FFFF_0000_FFFF
+        digits = (digits | digits << 8) & 0x00FF_00FF_00FF_00FF
+        digits = (digits | digits << 4) & 0x0F0F_0F0F_0F0F_0F0F
+        let letters = (digits &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        return digits &+ 0x3030_3030_3030_3030 &+ letters &* 0x27
     }
 
     /// Returns two lower-case digits a byte.
