@@ -40,9 +40,17 @@ enum MemberNames {
     private static func flaw(
         of name: UnsafeRawBufferPointer, _ ours: [StaticString], at place: @autoclosure () -> String
     ) -> RequestFlaw? {
-        guard let our = ours.first(where: { Spelling(of: name, as: $0) == .otherCase }) else { return nil }
+        guard name.contains(where: mayFold), let our = ours.first(where: { Spelling(of: name, as: $0) == .otherCase }) else {
+            return nil
+        }
         let param = place() + text(of: name)
         return RequestFlaw(param: param, message: "\(param) differs from \(our) only in letter case; write \(our).")
+    }
+
+    /// Returns true for a capital, an escape and a letter beyond ASCII. A name without them equals ours, or differs in more than
+    /// letter case.
+    private static func mayFold(_ byte: UInt8) -> Bool {
+        (0x41...0x5A).contains(byte) || byte == UInt8(ascii: "\\") || byte >= 0x80
     }
 
     /// Decodes a name as it stands in the text, without its quotes.
