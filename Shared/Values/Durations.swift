@@ -14,7 +14,6 @@ extension Duration {
     package var fractionalSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 
     private func count(of unitsPerSecond: Int64) -> Int64 {
-        let (seconds, attoseconds) = components
-        return seconds * unitsPerSecond + attoseconds / (1_000_000_000_000_000_000 / unitsPerSecond)
+        Int64(attoseconds / Int128(1_000_000_000_000_000_000 / unitsPerSecond))
     }
 }
