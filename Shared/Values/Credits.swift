@@ -39,13 +39,26 @@ extension Credits: CustomStringConvertible {
 
     /// A JSON number without trailing zeros: `2.875`, `10`, `-0.000000001`.
     package var description: String {
-        let magnitude = nano.magnitude
-        let whole = (nano < 0 ? "-" : "") + String(magnitude / 1_000_000_000)
-        var (fraction, digits) = (magnitude % 1_000_000_000, 9)
-        guard fraction > 0 else { return whole }
-        while fraction % 10 == 0 { (fraction, digits) = (fraction / 10, digits - 1) }
-        let text = String(fraction)
-        return whole + "." + String(repeating: "0", count: digits - text.utf8.count) + text
+        // A sign, ten digits, a point and nine digits, written from the last one to the first.
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 21) { text in
+            var (rest, fractionDigits, start) = (nano.magnitude, 9, text.count)
+            while fractionDigits > 0, rest.isMultiple(of: 10) { (rest, fractionDigits) = (rest / 10, fractionDigits - 1) }
+            func write(_ byte: UInt8) {
+                start -= 1
+                text[start] = byte
+            }
+            for _ in 0..<fractionDigits {
+                write(UInt8(ascii: "0") + UInt8(rest % 10))
+                rest /= 10
+            }
+            if fractionDigits > 0 { write(UInt8(ascii: ".")) }
+            repeat {
+                write(UInt8(ascii: "0") + UInt8(rest % 10))
+                rest /= 10
+            } while rest > 0
+            if nano < 0 { write(UInt8(ascii: "-")) }
+            return String(decoding: UnsafeBufferPointer(rebasing: text[start...]), as: UTF8.self)
+        }
     }
 
     private static func isDigits(_ text: Substring) -> Bool {
