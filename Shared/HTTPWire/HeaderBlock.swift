@@ -241,6 +241,8 @@ package struct HeaderBlock: Sendable {
 extension HeaderBlock: ExpressibleByDictionaryLiteral {
     /// `["retry-after": "1"]`; repeated names stay repeated.
     package init(dictionaryLiteral elements: (StaticString, String)...) {
+        guard !elements.isEmpty else { return }
+        reserve(bytes: 256, fields: 8)
         for (name, value) in elements { add(name, value) }
     }
 }
