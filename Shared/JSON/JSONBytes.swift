@@ -24,6 +24,18 @@ enum JSONBytes {
     @inline(__always)
     static func quoteOrBackslash(_ word: UInt64) -> UInt64 { matches(word, 0x22) | matches(word, 0x5C) }
 
+    /// Skips bytes from `start` until the mask of one is set, or fewer than eight are left before `end`.
+    @inline(__always)
+    static func skip(_ base: UnsafePointer<UInt8>, from start: Int, to end: Int, until mask: (UInt64) -> UInt64) -> Int {
+        var at = start
+        while at &+ 8 <= end {
+            let found = mask(load(base, at))
+            guard found == 0 else { return at &+ found.trailingZeroBitCount >> 3 }
+            at &+= 8
+        }
+        return at
+    }
+
     @inline(__always)
     static func load(_ base: UnsafePointer<UInt8>, _ offset: Int) -> UInt64 {
         UInt64(littleEndian: UnsafeRawPointer(base + offset).loadUnaligned(as: UInt64.self))

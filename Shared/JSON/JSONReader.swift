@@ -135,14 +135,7 @@ struct JSONReader {
     private mutating func string() throws(JSONError) {
         try expect(0x22)
         while true {
-            while at + 8 <= end {
-                let mask = JSONBytes.specialOrNotASCII(JSONBytes.load(base, at))
-                guard mask == 0 else {
-                    at += mask.trailingZeroBitCount >> 3
-                    break
-                }
-                at += 8
-            }
+            at = JSONBytes.skip(base, from: at, to: end, until: JSONBytes.specialOrNotASCII)
             guard at < end else { throw .syntax(at: at) }
             let byte = base[at]
             if byte == 0x22 {

@@ -100,14 +100,7 @@ package struct JSONScan {
     private static func skipString(_ base: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Int {
         var at = start + 1
         while true {
-            while at + 8 <= end {
-                let mask = JSONBytes.quoteOrBackslash(JSONBytes.load(base, at))
-                guard mask == 0 else {
-                    at += mask.trailingZeroBitCount >> 3
-                    break
-                }
-                at += 8
-            }
+            at = JSONBytes.skip(base, from: at, to: end, until: JSONBytes.quoteOrBackslash)
             guard at < end else { return end }
             switch base[at] {
             case 0x22: return at + 1

@@ -140,14 +140,7 @@ package struct JSONWriter: Sendable {
         var start = 0
         var at = 0
         while true {
-            while at + 8 <= text.count {
-                let mask = JSONBytes.special(JSONBytes.load(base, at))
-                guard mask == 0 else {
-                    at += mask.trailingZeroBitCount >> 3
-                    break
-                }
-                at += 8
-            }
+            at = JSONBytes.skip(base, from: at, to: text.count, until: JSONBytes.special)
             guard at < text.count else { break }
             let byte = base[at]
             guard byte == 0x22 || byte == 0x5C || byte < 0x20 else {
