@@ -18,17 +18,18 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     private let wakeup: Int32
     private let inbox = Mutex(Inbox())
 
-    private var jobs: [UnownedJob] = []
-    private var jobsRunning: [UnownedJob] = []
+    // Exclusivity is unchecked where only the loop's own thread has access, and no access spans a call of other code.
+    @exclusivity(unchecked) private var jobs: [UnownedJob] = []
+    @exclusivity(unchecked) private var jobsRunning: [UnownedJob] = []
     private var handlers: [Registration?] = Array(repeating: nil, count: 256)
     private var generation: UInt32 = 0
     private var timers = TimerHeap()
-    private var flushes: [IOHandler] = []
+    @exclusivity(unchecked) private var flushes: [IOHandler] = []
     private var sweptAt: MonotonicInstant
     private var stopping = false
 
     /// Monotonic time, read once a turn: cheap, and late by at most one turn.
-    package private(set) var now: MonotonicInstant
+    @exclusivity(unchecked) package private(set) var now: MonotonicInstant
 
     /// 64 KiB of scratch for reads: one a loop, not one a connection. Valid only until the handler returns.
     package let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 64)
@@ -294,7 +295,8 @@ public struct IOEvents: OptionSet, Sendable {
 /// `open`, and so public: a `package` class cannot be subclassed in another module.
 open class IOHandler {
     /// Looked at once a second; `.never` switches it off.
-    package final var deadline: MonotonicInstant = .never
+    // Unchecked: a plain value, confined to the loop.
+    @exclusivity(unchecked) package final var deadline: MonotonicInstant = .never
 
     package init() {}
     open func ready(_ events: IOEvents) {}
