@@ -11,6 +11,9 @@ struct OpenIDClaims: Sendable, Equatable {
     /// True only if the provider says so of this address.
     var isEmailVerified: Bool
     var name: String?
+    /// The time at which the provider asked the person, in seconds since 1970. Nil if the provider does
+    /// not report it.
+    var authenticatedAt: Int64?
 
     /// Reads the claims of an ID token or of an answer of the UserInfo endpoint.
     init(_ json: JSONObject) throws(OpenIDFlaw) {
@@ -21,6 +24,18 @@ struct OpenIDClaims: Sendable, Equatable {
         email = (try? json.optionalString("email")).flatMap { EmailAddress($0) }
         isEmailVerified = json.member("email_verified")?.kind == .true
         name = (try? json.optionalString("name")).flatMap(Self.fullName)
+        authenticatedAt = try? json.integer("auth_time")
+    }
+
+    /// Returns whether the provider asked the person at this time or later, as far as clocks agree.
+    func isAuthenticated(since time: Instant) -> Bool {
+        authenticatedAt.map { $0 >= time.seconds - IDTokenVerifier.clockTolerance } ?? false
+    }
+
+    /// Returns the time of the sign-in for a session: now if the provider reports none, or one to come.
+    func authenticated(by now: Instant) -> Instant {
+        guard let authenticatedAt, authenticatedAt < now.seconds else { return now }
+        return Instant(microseconds: max(authenticatedAt, 0) * 1_000_000)
     }
 
     /// Returns a name as an account may have it: without control characters, at most 200 characters.

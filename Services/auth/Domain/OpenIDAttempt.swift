@@ -23,6 +23,9 @@ struct OpenIDAttempt: Sendable, Equatable {
     var next: String
     /// Nil for a sign-in.
     var linker: Linker?
+    /// The begin of the attempt, if the provider must ask the person after it. Nil where an earlier
+    /// sign-in at the provider is good enough.
+    var freshSince: Instant?
 
     /// Makes a text of 256 random bits: a state, a cookie, a nonce or a verifier.
     static func secret() -> String { Base62.random(43) }

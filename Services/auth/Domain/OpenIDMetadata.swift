@@ -54,11 +54,13 @@ struct OpenIDMetadata: Sendable, Equatable {
 
     /// The address that a browser is sent to for an attempt (OpenID Connect Core §3.1.2.1, RFC 7636 §4.3).
     func authorizationURL(_ attempt: OpenIDAttempt, state: String, at provider: OpenIDProvider, redirectURI: String) -> String {
-        let query = Self.form([
+        var fields = [
             ("response_type", "code"), ("client_id", provider.clientID), ("redirect_uri", redirectURI), ("scope", "openid email profile"),
             ("state", state), ("nonce", attempt.nonce), ("code_challenge", attempt.challenge), ("code_challenge_method", "S256"),
-        ])
-        return authorizationEndpoint + (authorizationEndpoint.contains("?") ? "&" : "?") + query
+        ]
+        // With `max_age` the ID token must have `auth_time` (§2).
+        if attempt.freshSince != nil { fields += [("prompt", "login"), ("max_age", "0")] }
+        return authorizationEndpoint + (authorizationEndpoint.contains("?") ? "&" : "?") + Self.form(fields)
     }
 
     /// Returns the text of a form.

@@ -57,6 +57,8 @@ CREATE TABLE openid_attempt (
     -- Who links an identity, and in which session; NULL for a sign-in.
     user_id        uuid        NULL CONSTRAINT openid_attempt_user REFERENCES users (id) ON DELETE CASCADE,
     session_id     uuid        NULL,
+    -- The person must sign in at the provider at this time or later; NULL for a sign-in at any time.
+    fresh_since    timestamptz NULL,
     expires_at     timestamptz NOT NULL,
     CONSTRAINT openid_attempt_linker CHECK ((user_id IS NULL) = (session_id IS NULL))
 );

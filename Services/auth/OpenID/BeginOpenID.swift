@@ -15,9 +15,10 @@ extension ExternalIdentities {
     /// Begins a sign-in at a provider, or the link of an identity of it.
     /// - Parameters:
     ///   - next: the path that the browser is sent to at the end.
+    ///   - isAgain: true if the provider must ask the person now.
     ///   - linker: the user and the session to link for; nil for a sign-in.
     func begin(
-        at id: String, next: String, linker: OpenIDAttempt.Linker? = nil, client info: ClientInfo
+        at id: String, next: String, isAgain: Bool = false, linker: OpenIDAttempt.Linker? = nil, client info: ClientInfo
     ) async throws -> BeginOutcome {
         guard let provider = providers[id] else { return .unknownProvider }
         let now = clock()
@@ -30,7 +31,8 @@ extension ExternalIdentities {
             return .providerFailed(provider)
         }
         let (state, cookie) = (OpenIDAttempt.secret(), OpenIDAttempt.secret())
-        let attempt = OpenIDAttempt(nonce: OpenIDAttempt.secret(), verifier: OpenIDAttempt.secret(), next: next, linker: linker)
+        let attempt = OpenIDAttempt(
+            nonce: OpenIDAttempt.secret(), verifier: OpenIDAttempt.secret(), next: next, linker: linker, freshSince: isAgain ? now : nil)
         _ = try await pool.withConnection {
             try await $0.execute(
                 InsertOpenIDAttempt(

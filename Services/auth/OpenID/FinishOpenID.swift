@@ -23,6 +23,8 @@ extension ExternalIdentities {
         case addressTaken(OpenIDProvider)
         /// The provider tells no address for a new account.
         case noAddress(OpenIDProvider)
+        /// The provider did not ask the person, who must sign in again and can do so by password.
+        case notAskedAgain(OpenIDProvider, next: String)
         /// The person refused at the provider.
         case refused(OpenIDProvider)
         case providerFailed(OpenIDProvider)
@@ -54,6 +56,9 @@ extension ExternalIdentities {
         accounts.limits.openIDHasEnded(info, now: now)
         do {
             guard let claims = try await claims(answer, attempt, provider) else { return refused(.refused(provider)) }
+            if let since = attempt.freshSince, !claims.isAuthenticated(since: since) {
+                return refused(.notAskedAgain(provider, next: attempt.next))
+            }
             let arrival = Arrival(
                 claims: claims, provider: provider, next: attempt.next, session: session, client: info, now: clock())
             if let linker = attempt.linker { return .confirmLink(offer(arrival, to: linker)) }
@@ -77,6 +82,7 @@ extension ExternalIdentities {
         var order: Issuer.SessionOrder {
             var order = Accounts.browserOrder
             order.replaced = session
+            order.authenticatedAt = claims.authenticated(by: now)
             return order
         }
 

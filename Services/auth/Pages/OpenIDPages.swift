@@ -16,6 +16,14 @@ struct OpenIDPages {
         page(strings.failedTitle, text, status: status) { linkButton(strings.signIn, "/login", .primary) }
     }
 
+    /// Asks for the password instead of the provider.
+    func notAskedAgain(_ provider: String, _ next: Link) -> Response {
+        page(strings.againTitle, strings.notAskedAgain(provider), status: 403) {
+            linkButton(strings.signInByPassword, Link("/login").with("again", "1").with("next", next.description), .primary)
+            p(.class("small")) { a("/reset") { strings.setPassword } }
+        }
+    }
+
     func askLink(_ offer: ExternalIdentities.LinkOffer) -> Response {
         let name = offer.provider.name
         let account = offer.email.map { "\(name) (\($0))" } ?? name

@@ -32,7 +32,7 @@ struct SignInPage {
                         a(Link("/register").with("next", next.description)) { strings.register }
                     }
                 }
-                ProviderLinks(viewer: viewer, providers: providers, next: next).content
+                ProviderLinks(viewer: viewer, providers: providers, next: next, isAgain: isAgain).content
             }
         }
     }
@@ -43,6 +43,8 @@ struct ProviderLinks {
     let viewer: Viewer
     let providers: [OpenIDProvider]
     let next: Link
+    /// True for a person who is signed in, and must show it again.
+    var isAgain = false
 
     var content: HTML {
         let strings = OpenIDStrings(language: viewer.language)
@@ -50,8 +52,8 @@ struct ProviderLinks {
             ? .empty
             : div(.class("or")) {
                 for provider in providers {
-                    let start = Link("/api/auth/oidc").segment(provider.id).segment("start")
-                    linkButton(strings.proceed(provider.name), start.with("next", next.description))
+                    let start = Link("/api/auth/oidc").segment(provider.id).segment("start").with("next", next.description)
+                    linkButton(strings.proceed(provider.name), isAgain ? start.with("again", "1") : start)
                 }
             }
     }

@@ -11,13 +11,15 @@ extension Routes {
     /// The longest time since the sign-in of a session that links or unlinks an identity.
     static let linkFreshness: Duration = .seconds(12 * 3_600)
 
-    /// `?next=`, `?link=1` → 303 to the provider. With `link=1` the identity is for the user of the cookie.
+    /// `?next=`, `?link=1`, `?again=1` → 303 to the provider. With `link=1` the identity is for the user of
+    /// the cookie. With `again=1` the provider must ask the person now.
     func beginOpenID(_ request: Request) async throws -> Response {
         let next = Link(try request.query.optionalString("next") ?? "") ?? "/"
         let isLink = try request.query.optionalString("link") == "1"
+        let isAgain = try request.query.optionalString("again") == "1"
         let linker = isLink ? try await linker(request) : nil
         let outcome = try await externalIdentities.begin(
-            at: request.pathParameters["provider"], next: next.description, linker: linker, client: ClientInfo(request))
+            at: request.pathParameters["provider"], next: next.description, isAgain: isAgain, linker: linker, client: ClientInfo(request))
         switch outcome {
         case .begun(let url, let cookie):
             return Response(
@@ -65,6 +67,7 @@ extension Routes {
         case .confirmLink(let offer): return pages.askLink(offer)
         case .addressTaken(let provider): return pages.notSignedIn(strings.addressTaken(provider.name), status: 409)
         case .noAddress(let provider): return pages.notSignedIn(strings.noAddress(provider.name), status: 400)
+        case .notAskedAgain(let provider, let next): return pages.notAskedAgain(provider.name, Link(next) ?? "/")
         case .refused(let provider): return pages.notSignedIn(strings.refused(provider.name), status: 400)
         case .providerFailed(let provider): return pages.notSignedIn(strings.providerFailed(provider.name), status: 502)
         case .deactivated: return pages.viewer.show(.userDeactivated)

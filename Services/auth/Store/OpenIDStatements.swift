@@ -6,8 +6,8 @@ import Values
 struct InsertOpenIDAttempt: Statement {
     static let sql = """
         INSERT INTO openid_attempt (
-            state_sha256, browser_sha256, provider_id, nonce, pkce_verifier, next_path, user_id, session_id, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            state_sha256, browser_sha256, provider_id, nonce, pkce_verifier, next_path, user_id, session_id, fresh_since, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         """
     var attempt: OpenIDAttempt
     var stateSHA256: [UInt8]
@@ -24,6 +24,7 @@ struct InsertOpenIDAttempt: Statement {
         parameters.append(attempt.next)
         parameters.append(attempt.linker?.userID)
         parameters.append(attempt.linker?.sessionID)
+        parameters.append(attempt.freshSince)
         parameters.append(expiresAt)
     }
 }
@@ -34,7 +35,7 @@ struct TakeOpenIDAttempt: Statement {
     static let sql = """
         DELETE FROM openid_attempt
         WHERE state_sha256 = $1 AND browser_sha256 = $2 AND provider_id = $3 AND expires_at > $4
-        RETURNING nonce, pkce_verifier, next_path, user_id, session_id
+        RETURNING nonce, pkce_verifier, next_path, user_id, session_id, fresh_since
         """
     var stateSHA256: [UInt8]
     var browserSHA256: [UInt8]
@@ -52,6 +53,7 @@ struct TakeOpenIDAttempt: Statement {
         var attempt = OpenIDAttempt(nonce: try row.next(), verifier: try row.next(), next: try row.next())
         let (user, session): (UserID?, SessionID?) = (try row.next(), try row.next())
         attempt.linker = user.flatMap { user in session.map { OpenIDAttempt.Linker(userID: user, sessionID: $0) } }
+        attempt.freshSince = try row.next()
         return attempt
     }
 }

@@ -53,6 +53,8 @@ struct Issuer: Sendable {
         /// The session of the browser until now. It ends with the begin of the new one, so that none is left
         /// without a way to sign out.
         var replaced: SessionID?
+        /// The time at which the person was asked. Nil for now.
+        var authenticatedAt: Instant?
     }
 
     /// Adds a session of `user` to the transaction.
@@ -67,8 +69,9 @@ struct Issuer: Sendable {
         guard let current = try await transaction.first(ShareUser(id: user.id)), current.tokenVersion == user.tokenVersion else {
             return .failure(.sessionEnded)
         }
-        let session = Session(
+        var session = Session(
             of: user.id, clientID: order.clientID, scope: order.scope, isDevice: order.isDevice, salt: randomBytes(16), now: now)
+        session.authenticatedAt = order.authenticatedAt ?? now
         let cookie = order.hasCookie ? SessionCookie.make(for: session.id) : nil
         var grant = grant(current, session, now: now)
         if case .success(var granted) = grant {

@@ -142,6 +142,7 @@ import Values
 
                 var attempt = OpenIDAttempt(nonce: "n", verifier: "v", next: "/")
                 attempt.linker = OpenIDAttempt.Linker(userID: user.id, sessionID: session.id)
+                attempt.freshSince = now
                 let other = [UInt8](repeating: 3, count: 32)
                 func take(_ browser: [UInt8], _ now: Instant) -> TakeOpenIDAttempt {
                     TakeOpenIDAttempt(stateSHA256: digest, browserSHA256: browser, providerID: "acme", now: now)

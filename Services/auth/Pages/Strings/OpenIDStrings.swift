@@ -30,6 +30,14 @@ struct OpenIDStrings {
             en: "\(provider) does not answer as expected. Try again later, or sign in with your password.",
             th: "\(provider) ไม่ตอบตามที่ควร โปรดลองอีกครั้งภายหลัง หรือเข้าสู่ระบบด้วยรหัสผ่าน")
     }
+    var againTitle: String { SignInStrings(language: language).againTitle }
+    func notAskedAgain(_ provider: String) -> String {
+        language(
+            en: "\(provider) did not ask you to sign in again. Sign in with your password.",
+            th: "\(provider) ไม่ได้ขอให้คุณเข้าสู่ระบบอีกครั้ง โปรดเข้าสู่ระบบด้วยรหัสผ่าน")
+    }
+    var signInByPassword: String { language(en: "Sign in with your password", th: "เข้าสู่ระบบด้วยรหัสผ่าน") }
+    var setPassword: String { language(en: "No password yet? Set one.", th: "ยังไม่มีรหัสผ่าน? ตั้งรหัสผ่าน") }
     var invalidAttempt: String {
         language(
             en: "This sign-in is not valid: it was used before, has expired, or began in another browser. Begin again.",

@@ -45,6 +45,16 @@ import Values
         }
     }
 
+    @Test func `only a sign-in again asks the provider for a new sign-in`() async throws {
+        try await OpenIDUnderTest.with { auth, _ in
+            for (start, prompt, age) in [("?again=1", "login", "0"), ("?again=0", nil, nil), ("", nil, nil)] as [(String, String?, String?)]
+            {
+                let query = try Query(try await auth.beginOpenID(start).url.split(separator: "?")[1].utf8)
+                #expect((query["prompt"], query["max_age"]) == (prompt, age), "\(start)")
+            }
+        }
+    }
+
     @Test(arguments: ["nobody", "ACME", "acme%20", "acme%2Fx", "%00"])
     func `an unknown provider is 404`(id: String) async throws {
         try await OpenIDUnderTest.with { auth, _ in

@@ -1,5 +1,6 @@
 import Contracts
 import HTTP
+import HTTPWire
 import Identity
 import JSON
 import Postgres
@@ -203,6 +204,68 @@ import Values
             let answer = try await auth.finishOpenID(try provider.signIn(person(), at: begun.url), begun, cookies: former.text)
             #expect(answer.signedIn != nil)
             #expect(try await auth.ask("GET", "/api/auth/me", headers: [("cookie", former.text)]).status == 401)
+        }
+    }
+
+    // MARK: Signing in again
+
+    /// The time of the sign-in that the session of a browser has, in seconds before now.
+    private func age(_ answer: AuthUnderTest.Answer, _ auth: AuthUnderTest) async throws -> Int64 {
+        let browser = try #require(answer.signedIn)
+        let caller = try await auth.authenticator.principal(["cookie": browser.text], cookie: .accepted)
+        return auth.clock.now.seconds - (try #require(caller.authenticatedAt))
+    }
+
+    @Test func `a session has the time of the sign-in at the provider, if the provider reports it`() async throws {
+        try await OpenIDUnderTest.with { auth, provider in
+            let now = auth.clock.now.seconds
+            let told: [(String?, Int64)] = [
+                (nil, 0), ("\(now - 3_600)", 3_600), ("\(now + 3_600)", 0), ("\(Int64.max)", 0), ("\"\(now - 3_600)\"", 0), ("null", 0),
+                ("0", now), ("\(Int64.min)", now),
+            ]
+            let person = person()
+            for (time, expected) in told {
+                provider.change { $0.claims["auth_time"] = .some(time) }
+                let answer = try await auth.openID(person, at: provider)
+                #expect(try await age(answer, auth) == expected, "\(time ?? "none")")
+            }
+        }
+    }
+
+    @Test func `a sign-in again counts only if the provider asked the person again`() async throws {
+        try await OpenIDUnderTest.with { auth, provider in
+            let person = person()
+            let browser = try #require(try await auth.openID(person, at: provider).signedIn)
+            func again(_ time: String?) async throws -> AuthUnderTest.Answer {
+                let begun = try await auth.beginOpenID("?again=1&next=/admin/users%3Fq%3Da", headers: [("cookie", browser.text)])
+                provider.change { $0.claims["auth_time"] = .some(time) }
+                auth.clock.advance(.seconds(300))
+                return try await auth.finishOpenID(try provider.signIn(person, at: begun.url), begun, cookies: browser.text)
+            }
+            for (offset, text) in [(nil, "none"), (-61, "before"), (nil, #""1""#)] as [(Int64?, String)] {
+                let time = offset.map { "\(auth.clock.now.seconds + $0)" } ?? (text == "none" ? nil : text)
+                let page = try await again(time)
+                #expect((page.status, page.signedIn == nil) == (403, true), "\(text)")
+                #expect(page.page.contains("Acme did not ask you to sign in again. Sign in with your password."))
+                #expect(
+                    page.page.contains(#"href="/login?again=1&amp;next=%2Fadmin%2Fusers%3Fq%3Da""#) && page.page.contains(#"href="/reset""#)
+                )
+                #expect(try await auth.me(browser).string("email") == address(person), "the session goes on")
+            }
+            let answer = try await again("\(auth.clock.now.seconds - 60)")
+            #expect((answer.status, answer.header("location")) == (303, "/admin/users?q=a"))
+            #expect(try await age(answer, auth) == 360)
+            #expect(try await auth.ask("GET", "/api/auth/me", headers: [("cookie", browser.text)]).status == 401)
+        }
+    }
+
+    @Test func `the page of a sign-in again passes this on to the provider`() async throws {
+        try await OpenIDUnderTest.with { auth, _ in
+            let start = #"href="/api/auth/oidc/acme/start?next=%2Fsettings"#
+            let (again, plain) = (
+                try await auth.ask("GET", "/login?again=1&next=/settings"), try await auth.ask("GET", "/login?next=/settings")
+            )
+            #expect(again.page.contains(start + #"&amp;again=1""#) && plain.page.contains(start + "\""))
         }
     }
 
