@@ -41,8 +41,9 @@ extension ExternalIdentities {
     /// - Parameters:
     ///   - cookie: the browser's cookie of the attempt.
     ///   - session: the session of the browser.
+    ///   - locale: the language of the browser, for a new account.
     func finish(
-        at id: String, _ answer: Answer, cookie: String?, session: SessionID?, client info: ClientInfo
+        at id: String, _ answer: Answer, cookie: String?, session: SessionID?, locale: String, client info: ClientInfo
     ) async throws -> FinishOutcome {
         guard let provider = providers[id] else { return .unknownProvider }
         let now = clock()
@@ -60,7 +61,7 @@ extension ExternalIdentities {
                 return refused(.notAskedAgain(provider, next: attempt.next))
             }
             let arrival = Arrival(
-                claims: claims, provider: provider, next: attempt.next, session: session, client: info, now: clock())
+                claims: claims, provider: provider, next: attempt.next, session: session, locale: locale, client: info, now: clock())
             if let linker = attempt.linker { return .confirmLink(offer(arrival, to: linker)) }
             return try await signIn(arrival)
         } catch let flaw as OpenIDFlaw {
@@ -76,6 +77,7 @@ extension ExternalIdentities {
         let next: String
         /// The session of the browser until now.
         let session: SessionID?
+        let locale: String
         let client: ClientInfo
         let now: Instant
 
@@ -156,7 +158,7 @@ extension ExternalIdentities {
         }
         let user = User(
             id: .make(), email: email.text, fullName: arrival.claims.name, role: .user, plan: Accounts.freePlan, isActive: true,
-            tokenVersion: 0, createdAt: now)
+            tokenVersion: 0, createdAt: now, preferences: User.Preferences(locale: arrival.locale))
         guard try await accounts.add(user, now: now, in: transaction) else {
             try await transaction.commit(
                 AuditRecord(event: .register, succeeded: false, subject: user.email, client: info, now: now))

@@ -47,7 +47,8 @@ extension Routes {
         let caller =
             authenticator.isByCookie(request.headers) ? try? await authenticator.principal(request.headers, cookie: .accepted) : nil
         let outcome = try await externalIdentities.finish(
-            at: request.pathParameters["provider"], answer, cookie: cookie, session: caller?.sessionID, client: ClientInfo(request))
+            at: request.pathParameters["provider"], answer, cookie: cookie, session: caller?.sessionID,
+            locale: site.viewer(request).language.rawValue, client: ClientInfo(request))
         var response = try self.answer(to: outcome, caller, request)
         switch outcome {
         // The cookie may be that of another attempt.

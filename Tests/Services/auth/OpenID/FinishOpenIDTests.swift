@@ -136,6 +136,20 @@ import Values
         }
     }
 
+    @Test(
+        arguments: [
+            ([("cookie", "language=th"), ("accept-language", "en")], "th"), ([("accept-language", "th-TH, en;q=0.5")], "th"),
+            ([("cookie", "language=xx")], "en"), ([], "en"),
+        ] as [([(name: String, value: String)], String)])
+    func `a new account has the language of the browser`(headers: [(name: String, value: String)], locale: String) async throws {
+        try await OpenIDUnderTest.with { auth, provider in
+            let (begun, person) = (try await auth.beginOpenID(), person(verified: false))
+            let query = try provider.signIn(person, at: begun.url)
+            let answer = try await auth.ask("GET", "\(AuthUnderTest.callback)?\(query)", headers: [("cookie", begun.cookie)] + headers)
+            #expect(try await auth.me(try #require(answer.signedIn)).string("locale") == locale)
+        }
+    }
+
     @Test func `ten arrivals of a new person at one time make one account`() async throws {
         try await OpenIDUnderTest.with { auth, provider in
             let person = person()
