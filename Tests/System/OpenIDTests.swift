@@ -128,7 +128,7 @@ extension SystemTests {
                     let forged = try await browser.post("/settings/sign-in/link", [("token", token)])
                     #expect(forged.status == 403, "without the token of the page")
                     let proof = (name: "csrf_token", value: try #require(page.field("csrf_token")))
-                    for _ in 0..<2 { try gateway.expect(try await browser.post("/settings/sign-in/link", [("token", token), proof]), 200) }
+                    for _ in 0..<2 { try gateway.expect(try await browser.post("/settings/sign-in/link", [("token", token), proof]), 303) }
                     #expect(try await Self.subjects(&browser) == [subject])
 
                     var another = Browser(gateway)
@@ -137,7 +137,7 @@ extension SystemTests {
                     let gone = try await another.post(
                         "/settings/sign-in/unlink",
                         [("issuer", mock.issuer), ("subject", subject), ("csrf_token", try #require(another.csrfToken))])
-                    try gateway.expect(gone, 200)
+                    try gateway.expect(gone, 303)
                     #expect(try await Self.subjects(&another).isEmpty)
                     let after = try await stranger.get(try await Self.arrive(subject, mock, &stranger))
                     #expect(after.status == 409)

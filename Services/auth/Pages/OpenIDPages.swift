@@ -33,7 +33,8 @@ struct OpenIDPages {
         }
     }
 
-    func settled(_ title: String, _ text: String, status: Int = 200) -> Response {
+    /// Shows the reason why an identity stays as it is.
+    func refuse(_ title: String, _ text: String, status: Int) -> Response {
         page(title, text, status: status) { linkButton(strings.settings, SettingsTab.signIn.link, .primary) }
     }
 

@@ -16,6 +16,8 @@ struct PasswordPage {
         viewer.show(.signIn, status: status, balance: balance) {
             if done == "changed" { notice(.done) { p { strings.changed } } }
             if done == "mail" { notice(.done) { p { strings.mailSent(to: user.email) } } }
+            if done == "connected" { notice(.done) { p { OpenIDStrings(language: viewer.language).linked } } }
+            if done == "disconnected" { notice(.done) { p { OpenIDStrings(language: viewer.language).unlinked } } }
             if let failure { notice(.failure) { p { failure } } }
             div(.class("columns")) {
                 panel(strings.title) { if waysIn.hasPassword { change(sent) } else { first } }

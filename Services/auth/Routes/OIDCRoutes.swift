@@ -104,7 +104,7 @@ extension Routes {
         site.viewer(request, caller).seeOther(SettingsTab.signIn.link)
     }
 
-    /// A form {token} of the page that a callback answered → a page.
+    /// A form {token} of the page that a callback answered → 303 to the settings, or a page that refuses.
     func linkIdentity(_ request: Request, caller: Principal) async throws -> Response {
         guard let session = caller.sessionID else { throw Problem.sessionRequired }
         let token = try FormInput(request)["token"]
@@ -112,16 +112,16 @@ extension Routes {
         let pages = OpenIDPages(site.viewer(request, caller))
         let strings = pages.strings
         switch try await externalIdentities.link(token, for: linker, client: ClientInfo(request)) {
-        case .linked, .alreadyLinkedToYou: return pages.settled(strings.linkedTitle, strings.linked)
-        case .linkedToAnother: return pages.settled(strings.notLinkedTitle, strings.linkedToAnother, status: 409)
-        case .tooMany: return pages.settled(strings.notLinkedTitle, strings.tooMany(ExternalIdentity.countMax), status: 409)
-        case .expired: return pages.settled(strings.notLinkedTitle, strings.linkExpired, status: 400)
+        case .linked, .alreadyLinkedToYou: return pages.viewer.seeOther(SettingsTab.signIn.link.with("done", "connected"))
+        case .linkedToAnother: return pages.refuse(strings.notLinkedTitle, strings.linkedToAnother, status: 409)
+        case .tooMany: return pages.refuse(strings.notLinkedTitle, strings.tooMany(ExternalIdentity.countMax), status: 409)
+        case .expired: return pages.refuse(strings.notLinkedTitle, strings.linkExpired, status: 400)
         case .deactivated: throw Problem.userDeactivated
         case .sessionEnded: throw Problem.tokenRevoked
         }
     }
 
-    /// A form {issuer, subject} → a page.
+    /// A form {issuer, subject} → 303 to the settings, or a page that refuses.
     func unlinkIdentity(_ request: Request, caller: Principal) async throws -> Response {
         let sent = try FormInput(request)
         let pages = OpenIDPages(site.viewer(request, caller))
@@ -129,9 +129,9 @@ extension Routes {
         switch try await externalIdentities.unlink(
             issuer: sent["issuer"], subject: sent["subject"], of: caller.userID, client: ClientInfo(request))
         {
-        case .unlinked: return pages.settled(strings.unlinkedTitle, strings.unlinked)
-        case .lastWayIn: return pages.settled(strings.notUnlinkedTitle, strings.lastWayIn, status: 409)
-        case .unknown: return pages.settled(strings.notUnlinkedTitle, strings.notConnected, status: 404)
+        case .unlinked: return pages.viewer.seeOther(SettingsTab.signIn.link.with("done", "disconnected"))
+        case .lastWayIn: return pages.refuse(strings.notUnlinkedTitle, strings.lastWayIn, status: 409)
+        case .unknown: return pages.refuse(strings.notUnlinkedTitle, strings.notConnected, status: 404)
         }
     }
 

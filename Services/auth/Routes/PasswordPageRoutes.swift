@@ -6,7 +6,7 @@ import Web
 
 /// The page of the ways in which a user signs in, by which it changes its password.
 extension Routes {
-    /// `done=changed|mail`.
+    /// `done=changed|mail|connected|disconnected`.
     func showPassword(_ request: Request, caller: Principal) async throws -> Response {
         try await passwordPage(request, caller).show(done: request.query["done"])
     }

@@ -311,11 +311,11 @@ def a_provider_is_connected_and_disconnected(gateway, person):
     at_provider(person, email)
     person.sees("Connect Mock?")
     person.press("button", "Connect")
-    person.sees("Connected")
-    person.press("link", "Back to the settings")
     person.sees("Sign-in")
+    person.reads("The account is connected.")
     person.press("button", f"Disconnect: Mock {email}")
-    person.sees("Disconnected")
+    person.sees("Sign-in")
+    person.reads("The account is disconnected.")
 
 
 def the_first_day(gateway, person):

@@ -60,8 +60,10 @@ struct OpenIDStrings {
         language(en: "You can then sign in to SmartSpec with \(account).", th: "จากนั้นคุณจะเข้าสู่ระบบ SmartSpec ด้วย \(account) ได้")
     }
     var link: String { language(en: "Connect", th: "เชื่อมต่อ") }
-    var linkedTitle: String { language(en: "Connected", th: "เชื่อมต่อแล้ว") }
-    var linked: String { language(en: "You can sign in with it from now on.", th: "คุณเข้าสู่ระบบด้วยวิธีนี้ได้แล้ว") }
+    var linked: String {
+        language(
+            en: "The account is connected. You can sign in with it from now on.", th: "เชื่อมต่อบัญชีแล้ว คุณเข้าสู่ระบบด้วยบัญชีนี้ได้ตั้งแต่ตอนนี้")
+    }
     var notLinkedTitle: String { language(en: "Not connected", th: "ไม่ได้เชื่อมต่อ") }
     var linkedToAnother: String {
         language(
@@ -77,8 +79,11 @@ struct OpenIDStrings {
         language(
             en: "You waited too long, or signed in again meanwhile. Begin again.", th: "คุณรอนานเกินไป หรือเข้าสู่ระบบใหม่ในระหว่างนั้น โปรดเริ่มใหม่")
     }
-    var unlinkedTitle: String { language(en: "Disconnected", th: "ยกเลิกการเชื่อมต่อแล้ว") }
-    var unlinked: String { language(en: "You can no longer sign in with it.", th: "คุณเข้าสู่ระบบด้วยวิธีนี้ไม่ได้อีก") }
+    var unlinked: String {
+        language(
+            en: "The account is disconnected. You can no longer sign in with it.",
+            th: "ยกเลิกการเชื่อมต่อบัญชีแล้ว คุณเข้าสู่ระบบด้วยบัญชีนี้ไม่ได้อีก")
+    }
     var notUnlinkedTitle: String { language(en: "Not disconnected", th: "ไม่ได้ยกเลิกการเชื่อมต่อ") }
     var lastWayIn: String {
         language(

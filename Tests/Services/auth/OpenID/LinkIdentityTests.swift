@@ -36,7 +36,9 @@ import Values
             let form = ["token": page.field("token") ?? "", "csrf_token": page.field("csrf_token") ?? ""]
             let linked = try await auth.submit(
                 "/settings/sign-in/link", form, headers: [("cookie", browser.text), ("origin", AuthUnderTest.publicURL)])
-            #expect(linked.status == 200)
+            #expect((linked.status, linked.header("location")) == (303, "/settings/password?done=connected"))
+            let settings = try await auth.open("/settings/password?done=connected", browser)
+            #expect(settings.page.contains("The account is connected. You can sign in with it from now on."))
             #expect(try await auth.identities(browser).bool("has_password"))
             #expect(try await auth.mailTemplates(to: member.email) == ["verify_email", "identity_linked"])
             let other = try #require(try await auth.openID(person, at: provider).signedIn)
@@ -50,7 +52,7 @@ import Values
     @Test func `a link that is made twice is made once, and that of another user is refused`() async throws {
         try await OpenIDUnderTest.with { auth, provider in
             let ((mine, browser), (_, other), person) = (try await member(auth), try await member(auth), person())
-            for _ in 0..<2 { #expect(try await auth.link(person, at: provider, to: browser).status == 200) }
+            for _ in 0..<2 { #expect(try await auth.link(person, at: provider, to: browser).status == 303) }
             #expect(try await count(auth, browser) == 1)
             let refused = try await auth.link(person, at: provider, to: other)
             #expect(refused.status == 409)
@@ -74,7 +76,7 @@ import Values
                 }
                 return try await group.reduce(into: []) { $0.append($1) }
             }
-            #expect(statuses.sorted() == [200, 409, 409, 409, 409, 409])
+            #expect(statuses.sorted() == [303, 409, 409, 409, 409, 409])
         }
     }
 
@@ -89,7 +91,7 @@ import Values
                 }
                 return try await group.reduce(into: []) { $0.append($1) }
             }
-            #expect(statuses.count { $0 == 200 } == 10)
+            #expect(statuses.count { $0 == 303 } == 10)
             #expect(statuses.count { $0 == 409 } == 2)
             #expect(try await count(auth, browser) == 10)
         }
@@ -112,13 +114,13 @@ import Values
             for wrong in ["", "x", String(token.dropLast()), token + "A", String(token.reversed())] {
                 #expect(try await auth.submit("/settings/sign-in/link", ["token": wrong], headers: browser.pageHeaders).status == 400)
             }
-            #expect(try await auth.submit("/settings/sign-in/link", ["token": token], headers: browser.pageHeaders).status == 200)
+            #expect(try await auth.submit("/settings/sign-in/link", ["token": token], headers: browser.pageHeaders).status == 303)
         }
     }
 
     @Test func `an offer expires after ten minutes`() async throws {
         try await OpenIDUnderTest.with { auth, provider in
-            for (wait, status) in [(Duration.seconds(598), 200), (.seconds(600), 400)] {
+            for (wait, status) in [(Duration.seconds(598), 303), (.seconds(600), 400)] {
                 let (_, browser) = try await member(auth)
                 let token = try #require(try await auth.offerLink(person(), at: provider, to: browser).field("token"))
                 auth.clock.advance(wait)
@@ -176,8 +178,8 @@ import Values
     @Test func `an identity that is unlinked signs its person in no longer`() async throws {
         try await OpenIDUnderTest.with { auth, provider in
             let ((member, browser), person) = (try await member(auth), person())
-            #expect(try await auth.link(person, at: provider, to: browser).status == 200)
-            #expect(try await unlink(auth, provider, person.subject, browser).status == 200)
+            #expect(try await auth.link(person, at: provider, to: browser).status == 303)
+            #expect(try await unlink(auth, provider, person.subject, browser).status == 303)
             #expect(try await count(auth, browser) == 0)
             #expect(try await auth.mailTemplates(to: member.email).last == "identity_unlinked")
             #expect(try await auth.useCases.admin.audit(of: member.id, before: nil, limit: 1).rows.map(\.event) == ["identity_unlinked"])
@@ -192,15 +194,16 @@ import Values
             let ((_, browser), person) = (try await member(auth), person())
             let connect = #"href="/api/auth/oidc/acme/start?link=1" class="button" aria-label="Connect: Acme""#
             #expect(try await auth.open("/settings/password", browser).page.contains(connect))
-            #expect(try await auth.link(person, at: provider, to: browser).status == 200)
+            #expect(try await auth.link(person, at: provider, to: browser).status == 303)
             let page = try await auth.open("/settings/password", browser)
             #expect(!page.page.contains(connect))
             let address = person.email?.replacing("\"", with: "") ?? ""
             #expect(page.page.contains("\(address) · connected "))
             #expect(page.page.contains(#"aria-label="Disconnect: Acme \#(address)""#))
             let form = ["issuer": page.field("issuer") ?? "", "subject": page.field("subject") ?? ""]
-            #expect(try await auth.submit("/settings/sign-in/unlink", form, headers: browser.pageHeaders).status == 200)
-            #expect(try await auth.open("/settings/password", browser).page.contains(connect))
+            #expect(try await auth.submit("/settings/sign-in/unlink", form, headers: browser.pageHeaders).status == 303)
+            let after = try await auth.open("/settings/password?done=disconnected", browser).page
+            #expect(after.contains(connect) && after.contains("The account is disconnected. You can no longer sign in with it."))
         }
     }
 
@@ -214,7 +217,7 @@ import Values
     @Test func `the identity of another user is not found`() async throws {
         try await OpenIDUnderTest.with { auth, provider in
             let ((_, mine), (_, other), person) = (try await member(auth), try await member(auth), person())
-            #expect(try await auth.link(person, at: provider, to: mine).status == 200)
+            #expect(try await auth.link(person, at: provider, to: mine).status == 303)
             #expect(try await unlink(auth, provider, person.subject, other).status == 404)
             #expect(try await count(auth, mine) == 1)
         }
@@ -225,12 +228,12 @@ import Values
             let (first, second) = (person(), person())
             let browser = try #require(try await auth.openID(first, at: provider).signedIn)
             #expect(try await unlink(auth, provider, first.subject, browser).status == 409)
-            #expect(try await auth.link(second, at: provider, to: browser).status == 200)
+            #expect(try await auth.link(second, at: provider, to: browser).status == 303)
             let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
                 for person in [first, second] { group.addTask { try await unlink(auth, provider, person.subject, browser).status } }
                 return try await group.reduce(into: []) { $0.append($1) }
             }
-            #expect(statuses.sorted() == [200, 409])
+            #expect(statuses.sorted() == [303, 409])
             #expect(try await count(auth, browser) == 1)
         }
     }
@@ -251,7 +254,7 @@ import Values
             #expect(try await unlink(auth, provider, person.subject, browser).status == 409)
             let gone = try await auth.submit(
                 "/settings/sign-in/unlink", ["issuer": "https://gone.example", "subject": "x"], headers: browser.pageHeaders)
-            #expect(gone.status == 200)
+            #expect(gone.status == 303)
         }
     }
 }
