@@ -121,11 +121,13 @@ struct Routes: HTTPDoor {
         Route(.get, ["/api/auth/oidc/{provider}/start"], access: .public, rate: .credentials, errors: .page, Routes.beginOpenID),
         Route(.get, ["/api/auth/oidc/{provider}/callback"], access: .public, rate: .credentials, errors: .page, Routes.finishOpenID),
         Route(
-            .get, ["/settings/sign-in/link", "/settings/sign-in/unlink"], access: .session(), rate: .credentials, errors: .page,
-            Routes.showSettingsOfSignIn),
+            .get, ["/settings/sign-in/link"], access: .session(), rate: .credentials, errors: .page, Routes.showSettingsOfSignIn),
         Route(
             .post, ["/settings/sign-in/link"], access: .session(freshWithin: linkFreshness), rate: .credentials, errors: .page,
             Routes.linkIdentity),
+        Route(
+            .get, ["/settings/sign-in/unlink"], access: .session(freshWithin: linkFreshness), rate: .credentials, errors: .page,
+            Routes.askUnlink),
         Route(
             .post, ["/settings/sign-in/unlink"], access: .session(freshWithin: linkFreshness), rate: .credentials, errors: .page,
             Routes.unlinkIdentity),

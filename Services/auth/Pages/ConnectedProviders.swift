@@ -1,3 +1,4 @@
+import HTTP
 import Web
 
 /// The providers that a user signs in with, and those that it can connect.
@@ -36,9 +37,21 @@ struct ConnectedProviders {
     }
 
     private func disconnect(_ identity: ExternalIdentity) -> HTML {
-        Form(viewer).button(
-            strings.unlink, "/settings/sign-in/unlink", of: "\(name(identity)) \(identity.email ?? identity.subject)",
-            hidden: ["issuer": identity.issuer, "subject": identity.subject])
+        linkButton(strings.unlink, link(identity), of: "\(name(identity)) \(identity.email ?? identity.subject)")
+    }
+
+    private func link(_ identity: ExternalIdentity) -> Link {
+        Link("/settings/sign-in/unlink").with("issuer", identity.issuer).with("subject", identity.subject)
+    }
+
+    /// Asks once before an identity is taken from the user.
+    func confirmUnlink(of identity: ExternalIdentity) -> Response {
+        let account = "\(name(identity)) (\(identity.email ?? identity.subject))"
+        return viewer.confirm(
+            strings.unlinkTitle(name(identity)), place: .settings, act: strings.unlink, at: link(identity), back: SettingsTab.signIn.link
+        ) {
+            p { strings.unlinkQuestion(account) }
+        }
     }
 
     private func connect(_ provider: OpenIDProvider) -> HTML {

@@ -99,7 +99,7 @@ extension Routes {
         }
     }
 
-    /// Leads to the settings: a browser comes here from a sign-in that one of the two forms asked for.
+    /// Leads to the settings: a browser comes here from a sign-in that the form asked for.
     func showSettingsOfSignIn(_ request: Request, caller: Principal) async throws -> Response {
         site.viewer(request, caller).seeOther(SettingsTab.signIn.link)
     }
@@ -121,13 +121,25 @@ extension Routes {
         }
     }
 
-    /// A form {issuer, subject} → 303 to the settings, or a page that refuses.
+    /// `issuer`, `subject`. Leads to the settings if the user has no such identity.
+    func askUnlink(_ request: Request, caller: Principal) async throws -> Response {
+        let (issuer, subject) = try Self.identity(request)
+        let viewer = site.viewer(request, caller)
+        let identities = try await externalIdentities.waysIn(of: caller.userID).identities
+        guard let identity = identities.first(where: { ($0.issuer, $0.subject) == (issuer, subject) }) else {
+            return viewer.seeOther(SettingsTab.signIn.link)
+        }
+        let page = ConnectedProviders(viewer: viewer, providers: externalIdentities.providers, identities: identities)
+        return page.confirmUnlink(of: identity)
+    }
+
+    /// `issuer`, `subject`. A form without fields → 303 to the settings, or a page that refuses.
     func unlinkIdentity(_ request: Request, caller: Principal) async throws -> Response {
-        let sent = try FormInput(request)
+        let (issuer, subject) = try Self.identity(request)
         let pages = OpenIDPages(site.viewer(request, caller))
         let strings = pages.strings
         switch try await externalIdentities.unlink(
-            issuer: sent["issuer"], subject: sent["subject"], of: caller.userID, client: ClientInfo(request))
+            issuer: issuer, subject: subject, of: caller.userID, client: ClientInfo(request))
         {
         case .unlinked: return pages.viewer.seeOther(SettingsTab.signIn.link.with("done", "disconnected"))
         case .lastWayIn: return pages.refuse(strings.notUnlinkedTitle, strings.lastWayIn, status: 409)
@@ -136,6 +148,11 @@ extension Routes {
     }
 
     // MARK: Reading and writing
+
+    /// Reads the identity that the address of a request names. An empty text names none.
+    private static func identity(_ request: Request) throws(Problem) -> (issuer: String, subject: String) {
+        (try request.query.optionalString("issuer") ?? "", try request.query.optionalString("subject") ?? "")
+    }
 
     private static let unknownProvider = Problem.notFound("This sign-in provider")
 

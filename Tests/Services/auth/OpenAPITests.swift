@@ -102,7 +102,7 @@ import Values
         }
         #expect(try await auth.ask("GET", "/api/auth/identities", token: member.accessToken).status == 200)
         let link = try await auth.submit("/settings/sign-in/link", ["token": "x"], headers: browser.pageHeaders)
-        let unlink = try await auth.submit("/settings/sign-in/unlink", ["issuer": "x", "subject": "x"], headers: browser.pageHeaders)
+        let unlink = try await auth.submit("/settings/sign-in/unlink?issuer=x&subject=x", [:], headers: browser.pageHeaders)
         #expect((link.status, unlink.status) == (400, 404))
         for path in ["/login", "/register"] { #expect(try await auth.ask("GET", path).status == 200) }
         return ["GET /api/auth/identities", "GET /login", "GET /register"]

@@ -312,10 +312,13 @@ def a_provider_is_connected_and_disconnected(gateway, person):
     person.sees("Connect Mock?")
     person.press("button", "Connect")
     person.sees("Sign-in")
-    person.reads("The account is connected.")
-    person.press("button", f"Disconnect: Mock {email}")
+    person.reads("The account is connected. You can sign in with it from now on.")
+    person.press("link", f"Disconnect: Mock {email}")
+    person.sees("Disconnect Mock?")
+    person.reads(f"You can then no longer sign in to SmartSpec with Mock ({email}).")
+    person.press("button", "Disconnect")
     person.sees("Sign-in")
-    person.reads("The account is disconnected.")
+    person.reads("The account is disconnected. You can no longer sign in with it.")
 
 
 def the_first_day(gateway, person):

@@ -79,6 +79,13 @@ struct OpenIDStrings {
         language(
             en: "You waited too long, or signed in again meanwhile. Begin again.", th: "คุณรอนานเกินไป หรือเข้าสู่ระบบใหม่ในระหว่างนั้น โปรดเริ่มใหม่")
     }
+    func unlinkTitle(_ provider: String) -> String {
+        language(en: "Disconnect \(provider)?", th: "ยกเลิกการเชื่อมต่อ \(provider) หรือไม่?")
+    }
+    func unlinkQuestion(_ account: String) -> String {
+        language(
+            en: "You can then no longer sign in to SmartSpec with \(account).", th: "จากนั้นคุณจะเข้าสู่ระบบ SmartSpec ด้วย \(account) ไม่ได้อีก")
+    }
     var unlinked: String {
         language(
             en: "The account is disconnected. You can no longer sign in with it.",

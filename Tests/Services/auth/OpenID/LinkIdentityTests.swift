@@ -4,6 +4,7 @@ import JSON
 import Postgres
 import TestSupport
 import Testing
+import Text
 import Values
 
 @testable import Auth
@@ -167,12 +168,16 @@ import Values
 
     // MARK: Unlinking
 
+    /// The page that asks before an identity is unlinked.
+    private func page(_ issuer: String, _ subject: String) -> String {
+        let subject = PercentEncoding.encode(subject.replacing("\"", with: ""))
+        return "/settings/sign-in/unlink?issuer=\(PercentEncoding.encode(issuer))&subject=\(subject)"
+    }
+
     private func unlink(
         _ auth: AuthUnderTest, _ provider: FakeProvider, _ subject: String, _ browser: AuthUnderTest.Browser
     ) async throws -> AuthUnderTest.Answer {
-        try await auth.submit(
-            "/settings/sign-in/unlink", ["issuer": provider.issuer, "subject": subject.replacing("\"", with: "")],
-            headers: browser.pageHeaders)
+        try await auth.submit(page(provider.issuer, subject), [:], headers: browser.pageHeaders)
     }
 
     @Test func `an identity that is unlinked signs its person in no longer`() async throws {
@@ -200,10 +205,36 @@ import Values
             let address = person.email?.replacing("\"", with: "") ?? ""
             #expect(page.page.contains("\(address) · connected "))
             #expect(page.page.contains(#"aria-label="Disconnect: Acme \#(address)""#))
-            let form = ["issuer": page.field("issuer") ?? "", "subject": page.field("subject") ?? ""]
-            #expect(try await auth.submit("/settings/sign-in/unlink", form, headers: browser.pageHeaders).status == 303)
+            let link = self.page(provider.issuer, person.subject)
+            #expect(page.page.contains("href=\"\(link.replacing("&", with: "&amp;"))\""))
+            let question = try await auth.open(link, browser)
+            #expect(question.page.contains("Disconnect Acme?") && question.page.contains("Acme (\(address))"))
+            #expect(question.page.contains("action=\"\(link.replacing("&", with: "&amp;"))\""))
+            #expect(question.page.contains(#"href="/settings/password""#), "a way back")
+            #expect(try await count(auth, browser) == 1, "the page unlinks nothing")
+            let done = try await unlink(auth, provider, person.subject, browser)
+            #expect((done.status, done.header("location")) == (303, "/settings/password?done=disconnected"))
             let after = try await auth.open("/settings/password?done=disconnected", browser).page
             #expect(after.contains(connect) && after.contains("The account is disconnected. You can no longer sign in with it."))
+        }
+    }
+
+    @Test func `the question before an unlink needs an identity of the user, and a sign-in of the last twelve hours`() async throws {
+        try await OpenIDUnderTest.with { auth, provider in
+            let ((_, browser), (_, other), person) = (try await member(auth), try await member(auth), person())
+            #expect(try await auth.link(person, at: provider, to: browser).status == 303)
+            let link = page(provider.issuer, person.subject)
+            for (path, browser) in [(link, other), (page(provider.issuer, "x"), browser), ("/settings/sign-in/unlink", browser)] {
+                let answer = try await auth.ask("GET", path, headers: [("cookie", browser.text)])
+                #expect((answer.status, answer.header("location")) == (303, "/settings/password"), "\(path)")
+            }
+            auth.clock.advance(.seconds(12 * 3_600 + 1))
+            let signIn = "/login?again=1&next=\(PercentEncoding.encode(link))"
+            let asked = try await auth.ask("GET", link, headers: [("cookie", browser.text)])
+            #expect((asked.status, asked.header("location")) == (303, signIn))
+            let sent = try await unlink(auth, provider, person.subject, browser)
+            #expect((sent.status, sent.header("location")) == (303, signIn), "and from there back to the question")
+            #expect(try await count(auth, browser) == 1)
         }
     }
 
@@ -252,9 +283,9 @@ import Values
             }
             #expect(try await count(auth, browser) == 2)
             #expect(try await unlink(auth, provider, person.subject, browser).status == 409)
-            let gone = try await auth.submit(
-                "/settings/sign-in/unlink", ["issuer": "https://gone.example", "subject": "x"], headers: browser.pageHeaders)
-            #expect(gone.status == 303)
+            let gone = page("https://gone.example", "x")
+            #expect(try await auth.open(gone, browser).page.contains("Disconnect gone?"))
+            #expect(try await auth.submit(gone, [:], headers: browser.pageHeaders).status == 303)
         }
     }
 }
