@@ -5,7 +5,7 @@ import Values
 /// browser, within ``life``.
 ///
 /// The state of the request names it, and the cookie of the browser binds it. Auth stores digests of
-/// both.
+/// both. The attempts of several tabs share the cookie, and each has a state of its own.
 struct OpenIDAttempt: Sendable, Equatable {
     static let life: Duration = .seconds(600)
 
@@ -29,6 +29,9 @@ struct OpenIDAttempt: Sendable, Equatable {
 
     /// Makes a text of 256 random bits: a state, a cookie, a nonce or a verifier.
     static func secret() -> String { Base62.random(43) }
+
+    /// Returns whether a text can be a secret of ours.
+    static func isSecret(_ text: String) -> Bool { text.utf8.count == 43 && text.utf8.allSatisfy(Base62.isDigit) }
 
     /// The text that the provider compares with the verifier (RFC 7636 §4.2).
     var challenge: String { Base64.url.encode(sha256(verifier).bytes) }

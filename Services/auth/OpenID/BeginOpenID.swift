@@ -17,8 +17,9 @@ extension ExternalIdentities {
     ///   - next: the path that the browser is sent to at the end.
     ///   - isAgain: true if the provider must ask the person now.
     ///   - linker: the user and the session to link for; nil for a sign-in.
+    ///   - cookie: the cookie that the browser has of other attempts. A well-formed one stays.
     func begin(
-        at id: String, next: String, isAgain: Bool = false, linker: OpenIDAttempt.Linker? = nil, client info: ClientInfo
+        at id: String, next: String, isAgain: Bool = false, linker: OpenIDAttempt.Linker? = nil, cookie: String?, client info: ClientInfo
     ) async throws -> BeginOutcome {
         guard let provider = providers[id] else { return .unknownProvider }
         let now = clock()
@@ -30,7 +31,8 @@ extension ExternalIdentities {
             note(flaw, of: provider)
             return .providerFailed(provider)
         }
-        let (state, cookie) = (OpenIDAttempt.secret(), OpenIDAttempt.secret())
+        let state = OpenIDAttempt.secret()
+        let cookie = cookie.flatMap { OpenIDAttempt.isSecret($0) ? $0 : nil } ?? OpenIDAttempt.secret()
         let attempt = OpenIDAttempt(
             nonce: OpenIDAttempt.secret(), verifier: OpenIDAttempt.secret(), next: next, linker: linker, freshSince: isAgain ? now : nil)
         _ = try await pool.withConnection {

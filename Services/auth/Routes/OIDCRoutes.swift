@@ -19,7 +19,8 @@ extension Routes {
         let isAgain = try request.query.optionalString("again") == "1"
         let linker = isLink ? try await linker(request) : nil
         let outcome = try await externalIdentities.begin(
-            at: request.pathParameters["provider"], next: next.description, isAgain: isAgain, linker: linker, client: ClientInfo(request))
+            at: request.pathParameters["provider"], next: next.description, isAgain: isAgain, linker: linker,
+            cookie: cookieOfAttempts(request), client: ClientInfo(request))
         switch outcome {
         case .begun(let url, let cookie):
             return Response(
@@ -42,20 +43,13 @@ extension Routes {
         let answer = ExternalIdentities.Answer(
             state: try query.optionalString("state"), code: try query.optionalString("code"), error: try query.optionalString("error"),
             issuer: try query.optionalString("iss"))
-        let name = OpenIDAttempt.cookieName(publicURL: publicURL)
-        let cookie = request.headers.cookie(name).map { String(decoding: $0, as: UTF8.self) }
         let caller =
             authenticator.isByCookie(request.headers) ? try? await authenticator.principal(request.headers, cookie: .accepted) : nil
         let outcome = try await externalIdentities.finish(
-            at: request.pathParameters["provider"], answer, cookie: cookie, session: caller?.sessionID,
+            at: request.pathParameters["provider"], answer, cookie: cookieOfAttempts(request), session: caller?.sessionID,
             locale: site.viewer(request).language.rawValue, client: ClientInfo(request))
-        var response = try self.answer(to: outcome, caller, request)
-        switch outcome {
-        // The cookie may be that of another attempt.
-        case .invalidAttempt, .unknownProvider: break
-        default: response.headers.add("set-cookie", attemptCookie.removal)
-        }
-        return response
+        // The cookie stays: attempts of other tabs have it, too.
+        return try self.answer(to: outcome, caller, request)
     }
 
     private func answer(
@@ -158,6 +152,10 @@ extension Routes {
 
     private var attemptCookie: CookieAttributes {
         CookieAttributes(name: OpenIDAttempt.cookieName(publicURL: publicURL), isSecure: isSecure)
+    }
+
+    private func cookieOfAttempts(_ request: Request) -> String? {
+        request.headers.cookie(OpenIDAttempt.cookieName(publicURL: publicURL)).map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// Returns the user and the session of a recent sign-in by the cookie.

@@ -55,6 +55,22 @@ import Values
         }
     }
 
+    @Test func `a browser keeps its cookie for further attempts, if the cookie is well-formed`() async throws {
+        try await OpenIDUnderTest.with { auth, _ in
+            func cookie(_ sent: String) async throws -> String {
+                let answer = try await auth.ask("GET", "/api/auth/oidc/acme/start", headers: [("cookie", sent)])
+                #expect(answer.header("set-cookie")?.contains("Max-Age=600;") == true)
+                return answer.cookies
+            }
+            let first = try await auth.beginOpenID().cookie
+            #expect(try await cookie(first) == first)
+            for wrong in ["__Host-oidc=", first + "x", String(first.dropLast()), "\(first.dropLast())-"] {
+                let other = try await cookie(wrong)
+                #expect(other != wrong && other != first && other.utf8.count == first.utf8.count, "\(wrong)")
+            }
+        }
+    }
+
     @Test(arguments: ["nobody", "ACME", "acme%20", "acme%2Fx", "%00"])
     func `an unknown provider is 404`(id: String) async throws {
         try await OpenIDUnderTest.with { auth, _ in
