@@ -55,6 +55,6 @@ struct ConnectedProviders {
     }
 
     private func connect(_ provider: OpenIDProvider) -> HTML {
-        linkButton(strings.link, Link("/api/auth/oidc").segment(provider.id).segment("start").with("link", "1"), of: provider.name)
+        linkButton(strings.link, provider.start.with("link", "1"), of: provider.name)
     }
 }

@@ -1,6 +1,11 @@
 import HTTP
 import Web
 
+extension OpenIDProvider {
+    /// The address at which a browser begins.
+    var start: Link { Link("/api/auth/oidc").segment(id).segment("start") }
+}
+
 /// The pages of sign-in with a provider: how it ended, and the question before an identity is connected.
 struct OpenIDPages {
     let viewer: Viewer
@@ -14,6 +19,11 @@ struct OpenIDPages {
     /// Shows the reason why no session begins.
     func notSignedIn(_ text: String, status: Int) -> Response {
         page(strings.failedTitle, text, status: status) { linkButton(strings.signIn, "/login", .primary) }
+    }
+
+    /// Asks a visitor whom another site has sent.
+    func askVisitor(_ provider: String, _ start: Link) -> Response {
+        page(strings.visitorTitle(provider), strings.visitorQuestion) { linkButton(strings.proceed(provider), start, .primary) }
     }
 
     /// Asks for the password instead of the provider.

@@ -52,7 +52,7 @@ struct ProviderLinks {
             ? .empty
             : div(.class("or")) {
                 for provider in providers {
-                    let start = Link("/api/auth/oidc").segment(provider.id).segment("start").with("next", next.description)
+                    let start = provider.start.with("next", next.description)
                     linkButton(strings.proceed(provider.name), isAgain ? start.with("again", "1") : start)
                 }
             }

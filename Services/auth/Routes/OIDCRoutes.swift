@@ -12,11 +12,15 @@ extension Routes {
     static let linkFreshness: Duration = .seconds(12 * 3_600)
 
     /// `?next=`, `?link=1`, `?again=1` → 303 to the provider. With `link=1` the identity is for the user of
-    /// the cookie. With `again=1` the provider must ask the person now.
+    /// the cookie. With `again=1` the provider must ask the person now. A visitor whom another site sends
+    /// gets a page with the link: a sign-in ends the session of the browser, and may make an account.
     func beginOpenID(_ request: Request) async throws -> Response {
         let next = Link(try request.query.optionalString("next") ?? "") ?? "/"
         let isLink = try request.query.optionalString("link") == "1"
         let isAgain = try request.query.optionalString("again") == "1"
+        if request.headers.string(for: "sec-fetch-site") == "cross-site" {
+            return try askVisitor(request, next, isLink: isLink, isAgain: isAgain)
+        }
         let linker = isLink ? try await linker(request) : nil
         let outcome = try await externalIdentities.begin(
             at: request.pathParameters["provider"], next: next.description, isAgain: isAgain, linker: linker,
@@ -35,6 +39,14 @@ extension Routes {
             let pages = OpenIDPages(site.viewer(request))
             return pages.notSignedIn(pages.strings.providerFailed(provider.name), status: 502)
         }
+    }
+
+    private func askVisitor(_ request: Request, _ next: Link, isLink: Bool, isAgain: Bool) throws(Problem) -> Response {
+        guard let provider = externalIdentities.providers[request.pathParameters["provider"]] else { throw Self.unknownProvider }
+        var start = provider.start.with("next", next.description)
+        if isLink { start = start.with("link", "1") }
+        if isAgain { start = start.with("again", "1") }
+        return OpenIDPages(site.viewer(request)).askVisitor(provider.name, start)
     }
 
     /// The provider's answer → 303 to `next` with the cookies of a session, or a page.

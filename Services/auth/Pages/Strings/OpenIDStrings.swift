@@ -8,6 +8,12 @@ struct OpenIDStrings {
 
     // MARK: Signing in
 
+    func visitorTitle(_ provider: String) -> String { language(en: "Use \(provider)?", th: "ใช้ \(provider) หรือไม่?") }
+    var visitorQuestion: String {
+        language(
+            en: "Another website sent you here. Continue only if you want to sign in to SmartSpec.",
+            th: "เว็บไซต์อื่นส่งคุณมาที่นี่ โปรดดำเนินการต่อเฉพาะเมื่อคุณต้องการเข้าสู่ระบบ SmartSpec")
+    }
     var failedTitle: String { language(en: "You are not signed in", th: "ยังไม่ได้เข้าสู่ระบบ") }
     func addressTaken(_ provider: String) -> String {
         language(

@@ -71,6 +71,26 @@ import Values
         }
     }
 
+    @Test func `another site begins nothing, and its visitor may go on by a button`() async throws {
+        try await OpenIDUnderTest.with { auth, _ in
+            let path = "/api/auth/oidc/acme/start"
+            func ask(_ site: String, _ query: String) async throws -> AuthUnderTest.Answer {
+                try await auth.ask("GET", path + query, headers: [("sec-fetch-site", site)])
+            }
+            for (query, link) in [
+                ("", "?next=%2F"), ("?next=/usage%3Fdays%3D7&again=1", "?next=%2Fusage%3Fdays%3D7&amp;again=1"),
+                ("?next=//evil.example&link=1", "?next=%2F&amp;link=1"),
+            ] {
+                let page = try await ask("cross-site", query)
+                #expect((page.status, page.header("set-cookie"), page.header("location")) == (200, nil, nil))
+                #expect(page.page.contains("href=\"\(path)\(link)\"") && page.page.contains("Continue with Acme"), "\(page.page)")
+            }
+            #expect(try await auth.attempts().isEmpty)
+            for site in ["same-origin", "same-site", "none"] { #expect(try await ask(site, "").status == 303) }
+            #expect(try await auth.ask("GET", "/api/auth/oidc/nobody/start", headers: [("sec-fetch-site", "cross-site")]).status == 404)
+        }
+    }
+
     @Test(arguments: ["nobody", "ACME", "acme%20", "acme%2Fx", "%00"])
     func `an unknown provider is 404`(id: String) async throws {
         try await OpenIDUnderTest.with { auth, _ in
