@@ -42,7 +42,7 @@ struct UseCases: Sendable {
             pool: pool, issuer: issuer, sessions: sessions, clients: settings.clients, limits: settings.deviceLimits,
             codeKeys: UserCodeKeys(settings.masterKeys), metrics: authMetrics, log: log, clock: clock)
         externalIdentities = ExternalIdentities(
-            pool: pool, providers: settings.providers, client: OpenIDClient(http: HTTPClient(loop: pool.loop), clock: clock),
+            pool: pool, providers: settings.providers, client: OpenIDClient(http: HTTPClient(loop: pool.loop), log: log, clock: clock),
             accounts: accounts, masterKeys: settings.masterKeys, publicURL: publicURL, metrics: authMetrics, log: log, clock: clock)
         introspection = TokenIntrospection(pool: pool, issuer: issuer, keys: keys, clock: clock)
         admin = AdminUsers(pool: pool, revocations: revocations, clock: clock)

@@ -27,6 +27,15 @@ struct OpenIDClaims: Sendable, Equatable {
         authenticatedAt = try? json.integer("auth_time")
     }
 
+    /// Returns the claims with the address of a UserInfo answer, and its name if the ID token has none.
+    func completed(by told: OpenIDClaims) throws(OpenIDFlaw) -> OpenIDClaims {
+        // An answer about another person may be the work of an attacker (§5.3.2).
+        guard told.subject == subject else { throw .userInfo }
+        var claims = self
+        (claims.email, claims.isEmailVerified, claims.name) = (told.email, told.isEmailVerified, name ?? told.name)
+        return claims
+    }
+
     /// Returns whether the provider asked the person at this time or later, as far as clocks agree.
     func isAuthenticated(since time: Instant) -> Bool {
         authenticatedAt.map { $0 >= time.seconds - IDTokenVerifier.clockTolerance } ?? false

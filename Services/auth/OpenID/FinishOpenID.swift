@@ -103,7 +103,14 @@ extension ExternalIdentities {
         if answer.error == "access_denied" { return nil }
         guard answer.error == nil else { throw OpenIDFlaw.authorization }
         guard let code = answer.code, !code.isEmpty else { throw OpenIDFlaw.noCode }
-        return try await client.redeem(code, of: attempt, at: provider, redirectURI: redirectURI(provider))
+        let redeemed = try await client.redeem(code, of: attempt, at: provider, redirectURI: redirectURI(provider))
+        let claims = redeemed.claims
+        if claims.email != nil { return claims }
+        // A known person needs no address, so a UserInfo answer must not refuse one.
+        let user = try await pool.withConnection {
+            try await $0.first(FindUserByIdentity(issuer: provider.issuer, subject: claims.subject))
+        }
+        return user == nil ? try await client.withAddress(redeemed, at: provider) : claims
     }
 
     private func refused(_ outcome: FinishOutcome) -> FinishOutcome {

@@ -4,23 +4,35 @@ import HTTPClient
 import Identity
 import JSON
 import Synchronization
+import Telemetry
 import Text
 import Values
 
 /// The requests of auth to OpenID providers. A provider is asked when a sign-in needs it, so its outage
 /// stops nothing else.
 ///
-/// Documents and keys are kept for an hour, and many sign-ins at one time ask for them once.
+/// Documents and keys are read once an hour, and many sign-ins at one time ask for them once. Old ones
+/// that cannot be read again are used until they are a day old.
 final class OpenIDClient: Sendable {
     static let answerBytesMax = 262_144
     static let timeout: Duration = .seconds(5)
     static let documentLife: Duration = .seconds(3_600)
-    /// The shortest time between two requests for keys because of a key that is not known.
-    static let keysCooldown: Duration = .seconds(30)
+    static let staleLife: Duration = .seconds(86_400)
+    /// The shortest time between two requests for keys because of a key that is not known, and for a
+    /// document after a request that failed.
+    static let cooldown: Duration = .seconds(30)
 
     private struct Document<Value: Sendable>: Sendable {
         var value: Value
         var readAt: Instant
+        /// The last request that failed since.
+        var failedAt: Instant?
+
+        func isGood(at now: Instant, within age: Duration) -> Bool {
+            if now < readAt + age { return true }
+            guard let failedAt else { return false }
+            return now < min(failedAt + cooldown, readAt + staleLife)
+        }
     }
 
     /// The documents of the providers, found by their ids.
@@ -29,39 +41,65 @@ final class OpenIDClient: Sendable {
         var keys: [String: Document<OpenIDKeys>] = [:]
     }
 
+    /// The claims of a person whom a provider has signed in.
+    struct Redeemed: Sendable {
+        var claims: OpenIDClaims
+        /// Nil if the provider gave none.
+        fileprivate var accessToken: String?
+    }
+
     private let http: HTTPClient
+    private let log: Logger
     private let clock: @Sendable () -> Instant
     private let documents = Mutex(Documents())
     private let metadataFlights = SingleFlight<String, OpenIDMetadata>(flightsMax: OpenIDProviders.countMax)
     private let keysFlights = SingleFlight<String, OpenIDKeys>(flightsMax: OpenIDProviders.countMax)
 
-    init(http: HTTPClient, clock: @escaping @Sendable () -> Instant) { (self.http, self.clock) = (http, clock) }
+    init(http: HTTPClient, log: Logger, clock: @escaping @Sendable () -> Instant) {
+        (self.http, self.log, self.clock) = (http, log, clock)
+    }
 
     /// - Throws: ``OpenIDFlaw``.
     func metadata(of provider: OpenIDProvider) async throws -> OpenIDMetadata {
-        if let known = documents.withLock({ $0.metadata[provider.id] }), clock() < known.readAt + Self.documentLife { return known.value }
-        return try await metadataFlights.value(for: provider.id) { [self] in
-            let metadata = try OpenIDMetadata(try await get(OpenIDMetadata.url(of: provider.issuer)), of: provider)
-            documents.withLock { $0.metadata[provider.id] = Document(value: metadata, readAt: clock()) }
-            return metadata
+        try await document(\.metadata, of: provider, within: Self.documentLife, metadataFlights) { [self] in
+            try OpenIDMetadata(try await get(OpenIDMetadata.url(of: provider.issuer)), of: provider)
         }
     }
 
     /// Returns the keys of a provider as they were read within `age`.
     private func keys(of provider: OpenIDProvider, at url: String, within age: Duration) async throws -> OpenIDKeys {
-        if let known = documents.withLock({ $0.keys[provider.id] }), clock() < known.readAt + age { return known.value }
-        return try await keysFlights.value(for: provider.id) { [self] in
-            let keys = try OpenIDKeys(try await get(url))
-            documents.withLock { $0.keys[provider.id] = Document(value: keys, readAt: clock()) }
-            return keys
+        try await document(\.keys, of: provider, within: age, keysFlights) { [self] in try OpenIDKeys(try await get(url)) }
+    }
+
+    /// Returns a document as it was read within `age`, or an older one if it cannot be read again.
+    private func document<Value: Sendable>(
+        _ path: any WritableKeyPath<Documents, [String: Document<Value>]> & Sendable, of provider: OpenIDProvider, within age: Duration,
+        _ flights: SingleFlight<String, Value>, read: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        let known = documents.withLock { $0[keyPath: path][provider.id] }
+        if let known, known.isGood(at: clock(), within: age) { return known.value }
+        return try await flights.value(for: provider.id) { [self] in
+            do {
+                let value = try await read()
+                documents.withLock { $0[keyPath: path][provider.id] = Document(value: value, readAt: clock()) }
+                return value
+            } catch let flaw as OpenIDFlaw {
+                let now = clock()
+                guard let known, now < known.readAt + Self.staleLife else { throw flaw }
+                log.warning(
+                    "openid document unavailable: the old one is used",
+                    ["provider": .string(provider.id), "reason": .string(flaw.rawValue)])
+                documents.withLock { $0[keyPath: path][provider.id]?.failedAt = now }
+                return known.value
+            }
         }
     }
 
-    /// Redeems the code of an attempt, and returns the claims of the person.
+    /// Redeems the code of an attempt, and returns the claims of the ID token.
     /// - Throws: ``OpenIDFlaw``.
     func redeem(
         _ code: String, of attempt: OpenIDAttempt, at provider: OpenIDProvider, redirectURI: String
-    ) async throws -> OpenIDClaims {
+    ) async throws -> Redeemed {
         let metadata = try await metadata(of: provider)
         let answer = try await send(Self.tokenRequest(code, attempt, provider, metadata, redirectURI: redirectURI))
         guard let json = try? JSONObject(answer), let token = try? json.string("id_token") else { throw OpenIDFlaw.tokenAnswer }
@@ -71,20 +109,21 @@ final class OpenIDClient: Sendable {
             let keys = try await keys(of: provider, at: metadata.keysURL, within: age)
             return try verifier.verify(token, accessToken: accessToken, nonce: attempt.nonce, keys: keys, now: clock())
         }
-        var claims: OpenIDClaims
         do {
-            claims = try await verify(keysWithin: Self.documentLife)
+            return Redeemed(claims: try await verify(keysWithin: Self.documentLife), accessToken: accessToken)
         } catch OpenIDFlaw.unknownKey {
-            claims = try await verify(keysWithin: Self.keysCooldown)
+            return Redeemed(claims: try await verify(keysWithin: Self.cooldown), accessToken: accessToken)
         }
-        // Many providers have the address in the answer of this endpoint only (OpenID Connect Core §5.4).
-        if claims.email == nil, let endpoint = metadata.userInfoEndpoint, let accessToken {
-            let told = try await userInfo(endpoint, accessToken)
-            // An answer about another person may be the work of an attacker (§5.3.2).
-            guard told.subject == claims.subject else { throw OpenIDFlaw.userInfo }
-            claims = told
+    }
+
+    /// Adds the address of the person. Many providers have it in the answer of the UserInfo endpoint only
+    /// (OpenID Connect Core §5.4).
+    /// - Throws: ``OpenIDFlaw``.
+    func withAddress(_ redeemed: Redeemed, at provider: OpenIDProvider) async throws -> OpenIDClaims {
+        guard let accessToken = redeemed.accessToken, let endpoint = try await metadata(of: provider).userInfoEndpoint else {
+            return redeemed.claims
         }
-        return claims
+        return try redeemed.claims.completed(by: try await userInfo(endpoint, accessToken))
     }
 
     private static func tokenRequest(

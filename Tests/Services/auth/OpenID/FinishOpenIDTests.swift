@@ -135,6 +135,31 @@ import Values
         }
     }
 
+    @Test func `a known person needs no UserInfo answer`() async throws {
+        try await OpenIDUnderTest.with { auth, provider in
+            provider.change { $0.tokenHasProfile = false }
+            let person = person()
+            let user = try await auth.me(try #require(try await auth.openID(person, at: provider).signedIn)).string("id")
+            #expect(provider.count("/me") == 1)
+            provider.change { $0.answers["/me"] = Response(status: 500) }
+            let again = try #require(try await auth.openID(person, at: provider).signedIn)
+            #expect(try await auth.me(again).string("id") == user)
+            #expect(provider.count("/me") == 1)
+        }
+    }
+
+    @Test func `only the address comes from the UserInfo answer, and the name if the ID token has none`() async throws {
+        try await OpenIDUnderTest.with { auth, provider in
+            provider.change { state in
+                state.tokenHasProfile = false
+                state.claims = ["name": #""Token""#, "email_verified": "true"]
+            }
+            let person = person(verified: false, name: "UserInfo")
+            let me = try await auth.me(try #require(try await auth.openID(person, at: provider).signedIn))
+            #expect(try (me.string("email"), me.bool("email_verified"), me.string("full_name")) == (address(person), false, "Token"))
+        }
+    }
+
     @Test(
         arguments: [
             ([("cookie", "language=th"), ("accept-language", "en")], "th"), ([("accept-language", "th-TH, en;q=0.5")], "th"),

@@ -32,6 +32,39 @@ import Values
         }
     }
 
+    @Test func `documents that cannot be read again are good for a day`() async throws {
+        try await OpenIDUnderTest.with { auth, provider in
+            try await signIn(auth, provider, expecting: 303)
+            for path in [Self.document, "/keys"] { provider.change { $0.answers[path] = Response(status: 500) } }
+            auth.clock.advance(.seconds(3_600))
+            for _ in 0..<3 { try await signIn(auth, provider, expecting: 303) }
+            #expect((provider.count(Self.document), provider.count("/keys")) == (2, 2), "one request in thirty seconds")
+            auth.clock.advance(.seconds(30))
+            try await signIn(auth, provider, expecting: 303)
+            #expect((provider.count(Self.document), provider.count("/keys")) == (3, 3))
+            auth.clock.advance(.seconds(86_400 - 3_631))
+            try await signIn(auth, provider, expecting: 303)
+            auth.clock.advance(.seconds(1))
+            #expect(try await auth.ask("GET", "/api/auth/oidc/acme/start").status == 502)
+            provider.change { $0.answers = [:] }
+            try await signIn(auth, provider, expecting: 303)
+        }
+    }
+
+    @Test func `a key that old keys do not have is refused, and looked for after thirty seconds`() async throws {
+        try await OpenIDUnderTest.with { auth, provider in
+            try await signIn(auth, provider, expecting: 303)
+            auth.clock.advance(.seconds(3_600))
+            provider.rotate("k2")
+            provider.change { $0.answers["/keys"] = Response(status: 500) }
+            for _ in 0..<3 { try await signIn(auth, provider, expecting: 502) }
+            #expect(provider.count("/keys") == 2)
+            provider.change { $0.answers = [:] }
+            auth.clock.advance(.seconds(30))
+            try await signIn(auth, provider, expecting: 303)
+        }
+    }
+
     @Test func `many sign-ins at one time read a document once`() async throws {
         try await OpenIDUnderTest.with { auth, provider in
             let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
