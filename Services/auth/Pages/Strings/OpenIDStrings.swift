@@ -19,17 +19,17 @@ struct OpenIDStrings {
         language(
             en:
                 "A SmartSpec account has the address of your \(provider) account. Sign in to it, then connect \(provider) in its settings.",
-            th: "มีบัญชี SmartSpec ที่ใช้ที่อยู่อีเมลเดียวกับบัญชี \(provider) ของคุณ โปรดเข้าสู่ระบบด้วยรหัสผ่าน แล้วเชื่อมต่อ \(provider) ในหน้าตั้งค่า")
+            th: "มีบัญชี SmartSpec ที่ใช้ที่อยู่อีเมลเดียวกับบัญชี \(provider) ของคุณ โปรดเข้าสู่ระบบ แล้วเชื่อมต่อ \(provider) ในหน้าตั้งค่า")
     }
     func noAddress(_ provider: String) -> String {
         language(
-            en: "\(provider) tells no email address that we can use. Create an account with an address instead.",
+            en: "\(provider) did not share an email address that we can use. Create an account with an address instead.",
             th: "\(provider) ไม่ได้ให้ที่อยู่อีเมลที่ใช้ได้ โปรดสร้างบัญชีด้วยที่อยู่อีเมลแทน")
     }
     func refused(_ provider: String) -> String {
         language(
             en: "You did not allow \(provider) to sign you in. Nothing has changed.",
-            th: "คุณไม่ได้อนุญาตให้ \(provider) เข้าสู่ระบบ ไม่มีการเปลี่ยนแปลงใด ๆ")
+            th: "คุณไม่ได้อนุญาตให้เข้าสู่ระบบด้วย \(provider) ไม่มีการเปลี่ยนแปลงใด ๆ")
     }
     func providerFailed(_ provider: String) -> String {
         language(

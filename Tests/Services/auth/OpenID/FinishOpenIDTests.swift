@@ -113,7 +113,7 @@ import Values
             let before = try await auth.dump()
             let answer = try await auth.openID(person, at: provider)
             #expect((answer.status, answer.signedIn == nil) == (400, true))
-            #expect(answer.page.contains("tells no email address"))
+            #expect(answer.page.contains("Acme did not share an email address that we can use"))
             #expect(try await auth.dump() == before)
         }
     }
