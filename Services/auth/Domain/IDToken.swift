@@ -1,5 +1,6 @@
 import Crypto
 import JSON
+import Text
 import Values
 
 /// The claims of a person whom a provider has signed in.
@@ -47,11 +48,10 @@ struct OpenIDClaims: Sendable, Equatable {
         return Instant(microseconds: max(authenticatedAt, 0) * 1_000_000)
     }
 
-    /// Returns a name as an account may have it: without control characters, at most 200 characters.
+    /// Returns a name as an account may have it: without characters that nobody sees, at most 200 characters.
     private static func fullName(_ text: String) -> String? {
-        let words = text.split { $0.isWhitespace || $0.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7F } }
-        let name = String(String.UnicodeScalarView(words.joined(separator: " ").unicodeScalars.prefix(200)))
-        return name.isEmpty ? nil : name
+        let seen = String(String.UnicodeScalarView(text.unicodeScalars.map { $0.isVisible ? $0 : " " }.prefix(200)))
+        return DisplayName(seen, lengthMax: 200).flatMap { $0.text.isEmpty ? nil : $0.text }
     }
 }
 

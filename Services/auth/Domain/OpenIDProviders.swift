@@ -72,10 +72,11 @@ extension OpenIDProvider {
         guard Self.isText(clientSecret.reveal()) else {
             throw .malformed(Self.variable(id, "CLIENT_SECRET"), found: nil, expected: "1 to 1024 printable ASCII characters")
         }
-        name = environment.string(Self.variable(id, "NAME"), default: id.prefix(1).uppercased() + id.dropFirst())
-        guard (1...64).contains(name.unicodeScalars.count), name.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) else {
-            throw .malformed(Self.variable(id, "NAME"), found: name, expected: "1 to 64 characters without control characters")
+        let written = environment.string(Self.variable(id, "NAME"), default: id.prefix(1).uppercased() + id.dropFirst())
+        guard let shown = DisplayName(written, lengthMax: 64), !shown.text.isEmpty else {
+            throw .malformed(Self.variable(id, "NAME"), found: written, expected: "1 to 64 characters, all of them visible")
         }
+        name = shown.text
     }
 
     fileprivate static func variable(_ id: String, _ name: String) -> String {

@@ -29,7 +29,7 @@ struct OpenIDProvidersTests {
         ("OIDC_GOOGLE_ISSUER", "https:///x"), ("OIDC_GOOGLE_ISSUER", "https://a.example/" + String(repeating: "x", count: 255)),
         ("OIDC_GOOGLE_CLIENT_ID", ""), ("OIDC_GOOGLE_CLIENT_ID", "ä"), ("OIDC_GOOGLE_CLIENT_ID", "a\nb"),
         ("OIDC_GOOGLE_CLIENT_SECRET", ""), ("OIDC_GOOGLE_CLIENT_SECRET", "hush\u{7F}"), ("OIDC_MY_IDP_CLIENT_SECRET", "hüsh"),
-        ("OIDC_MY_IDP_NAME", "a\tb"), ("OIDC_MY_IDP_NAME", String(repeating: "x", count: 65)),
+        ("OIDC_MY_IDP_NAME", "a\u{7}b"), ("OIDC_MY_IDP_NAME", String(repeating: "x", count: 65)),
         ("OIDC_MY_IDP_ISSUER", "https://accounts.google.com"),
     ])
     func `a missing or malformed value is named in one line, and no secret is shown`(variable: String, value: String) throws {
