@@ -48,7 +48,7 @@ struct OpenIDClaims: Sendable, Equatable {
         return Instant(microseconds: max(authenticatedAt, 0) * 1_000_000)
     }
 
-    /// Returns a name as an account may have it: without characters that nobody sees, at most 200 characters.
+    /// Returns a name as an account may have it: visible, and at most 200 characters long.
     private static func fullName(_ text: String) -> String? {
         let seen = String(String.UnicodeScalarView(text.unicodeScalars.map { $0.isVisible ? $0 : " " }.prefix(200)))
         return DisplayName(seen, lengthMax: 200).flatMap { $0.text.isEmpty ? nil : $0.text }
