@@ -66,7 +66,7 @@ extension SystemTests {
                                 try await Self.subjectsOfMails(to: email, gateway) == ["Confirm your email address"]
                             }
                         }
-                        #expect(browser.cookies.keys.sorted() == ["browser", "oidc", "session"])
+                        #expect(browser.cookies.keys.sorted() == ["browser", "language", "oidc", "session"])
 
                         var second = Browser(gateway)
                         let again = try await second.get(try await Self.arrive(subject, mock, &second))

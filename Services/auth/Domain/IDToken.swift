@@ -42,9 +42,14 @@ struct OpenIDClaims: Sendable, Equatable {
         authenticatedAt.map { $0 >= time.seconds - IDTokenVerifier.clockTolerance } ?? false
     }
 
-    /// Returns the time of the sign-in for a session: now if the provider reports none, or one to come.
+    /// The age of a sign-in whose provider does not say when it asked the person. It is too old for acts
+    /// that need a sign-in of the last 15 minutes: the provider may have asked nothing.
+    static let unknownAge: Duration = .seconds(1_800)
+
+    /// Returns the time of the sign-in for a session.
     func authenticated(by now: Instant) -> Instant {
-        guard let authenticatedAt, authenticatedAt < now.seconds else { return now }
+        guard let authenticatedAt else { return now - Self.unknownAge }
+        guard authenticatedAt < now.seconds else { return now }
         return Instant(microseconds: max(authenticatedAt, 0) * 1_000_000)
     }
 

@@ -258,8 +258,8 @@ import Values
         try await OpenIDUnderTest.with { auth, provider in
             let now = auth.clock.now.seconds
             let told: [(String?, Int64)] = [
-                (nil, 0), ("\(now - 3_600)", 3_600), ("\(now + 3_600)", 0), ("\(Int64.max)", 0), ("\"\(now - 3_600)\"", 0), ("null", 0),
-                ("0", now), ("\(Int64.min)", now),
+                (nil, 1_800), ("\(now - 3_600)", 3_600), ("\(now + 3_600)", 0), ("\(Int64.max)", 0), ("\"\(now - 3_600)\"", 1_800),
+                ("null", 1_800), ("0", now), ("\(Int64.min)", now),
             ]
             let person = person()
             for (time, expected) in told {

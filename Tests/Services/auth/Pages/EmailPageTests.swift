@@ -56,6 +56,7 @@ import Values
     @Test func `a user without a password changes the address soon after a sign-in`() async throws {
         try await OpenIDUnderTest.with { auth, provider in
             let person = FakeProvider.Person("subject-\(UUIDv7.make())", email: "p-\(UUIDv7.make())@example.net", verified: true)
+            provider.change { $0.claims["auth_time"] = .some("\(auth.clock.now.seconds)") }
             let browser = try #require(try await auth.openID(person, at: provider).signedIn)
             #expect(!(try await auth.open("/settings/email", browser).html.contains("Password</label>")))
             let form = ["action": "change", "email": "moved-\(UUIDv7.make())@example.com"]
