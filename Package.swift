@@ -113,7 +113,7 @@ let package = Package(
         .executableTarget(
             name: "Billing",
             dependencies: [
-                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "Identity", "JSON", "Lifecycle", "Outbox",
+                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "Identity", "Jobs", "JSON", "Lifecycle", "Outbox",
                 "Postgres", "Telemetry", "Values",
             ],
             path: "Services/billing", exclude: ["Migrations", "openapi.json"]),

@@ -1,7 +1,8 @@
 import Bootstrap
 import HTTP
+import Values
 
-/// Knows what was bought or is due, and has the ledger grant it. Stripe arrives with a later step; now there is the free plan.
+/// Decides what people have paid for or are given, and has the ledger grant it.
 @main
 struct BillingService {
     static func main() {
@@ -12,7 +13,9 @@ struct BillingService {
         let pool = try runtime.database()
         let publisher = try runtime.publisher()
         runtime.outbox(pool, publisher)
-        try runtime.subscribe(subscriptions(), in: pool)
+        let freeMonths = FreeMonths(pool: pool, clock: { .now() })
+        try runtime.subscribe(subscriptions(freeMonths), in: pool)
+        runtime.add(freeMonths.job)
         runtime.serve { _ in Router() }
     }
 }
