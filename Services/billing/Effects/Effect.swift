@@ -3,7 +3,7 @@ import Values
 
 /// Credits that the ledger grants to an account, once for ever.
 struct Effect: Hashable, Sendable {
-    /// The event that gives the credits, whatever told of it: ``freeMonth(of:_:)``.
+    /// The event that gives the credits, whatever told of it.
     struct Key: Hashable, Sendable {
         let text: String
     }
@@ -22,9 +22,4 @@ struct Effect: Hashable, Sendable {
         PurchaseFulfilled(
             chargeID: chargeID, accountID: accountID, kind: kind, amount: amount, description: description, expiresAt: expiresAt)
     }
-}
-
-extension Effect.Key {
-    /// The free credits of a user in a month: `free:{user}:2026-11`.
-    static func freeMonth(of user: UserID, _ month: CalendarMonth) -> Effect.Key { Effect.Key(text: "free:\(user):\(month)") }
 }

@@ -16,3 +16,8 @@ struct Plan: Hashable, Sendable {
             description: "\(name) plan: credits of \(month)", expiresAt: month.end, chargeID: chargeID)
     }
 }
+
+extension Effect.Key {
+    /// The free credits of a user in a month: `free:{user}:2026-11`.
+    static func freeMonth(of user: UserID, _ month: CalendarMonth) -> Effect.Key { Effect.Key(text: "free:\(user):\(month)") }
+}

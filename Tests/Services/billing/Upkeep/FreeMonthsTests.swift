@@ -37,7 +37,7 @@ struct FreeMonthsTests {
         try await pool.query(SentTo(user: user.userID)).map { try PurchaseFulfilled(decoding: $0) }
     }
 
-    @Test func `a user who is told of again, and eight times at once, gets the month once`() async throws {
+    @Test func `repeated messages about a user grant a month once`() async throws {
         try await with { free, calendar, pool in
             let user = Self.verified()
             try await withThrowingTaskGroup(of: Void.self) { group in
