@@ -45,7 +45,8 @@ extension RoutesTests {
     }
 
     @Test(arguments: [
-        ("limit=0", "limit"), ("limit=101", "limit"), ("limit=x", "limit"), ("limit=1&limit=2", "limit"), ("page=0", "page"),
+        ("limit=", "limit"), ("page=", "page"), ("limit=0", "limit"), ("limit=101", "limit"), ("limit=x", "limit"),
+        ("limit=1&limit=2", "limit"), ("page=0", "page"),
         ("page=10001", "page"), ("cursor=x", "cursor"), ("cursor=-1", "cursor"), ("cursor=0", "cursor"),
         ("cursor=99999999999999999999", "cursor"), ("type=hold", "type"), ("type=void", "type"), ("type=nonsense", "type"),
         ("type=usage,", "type"), ("from=yesterday", "from"), ("from=2026-02-30", "from"), ("from=1999-12-31", "from"),
@@ -64,11 +65,11 @@ extension RoutesTests {
         }
     }
 
-    @Test func `unknown parameters and empty fields are ignored`() async throws {
+    @Test func `unknown parameters and empty fields, but for numbers, are ignored`() async throws {
         try await withServer { server in
             let person = server.person()
             try await server.ledger.do(.grant(.bonus, amount: credits(1)), account: person.accountID)
-            let path = "/api/credits/history?type=&q=&from=&to=&tz=&cursor=&page=&limit=&format=&colour=blue"
+            let path = "/api/credits/history?type=&q=&from=&to=&tz=&cursor=&format=&colour=blue"
             #expect(try await server.lines(path, as: person).amounts == ["1"])
         }
     }
