@@ -46,7 +46,7 @@
   texts(language, allowed) {
     const foreign = language === "th" ? /[A-Za-z]{2,}/ : /[\u0e00-\u0e7f]/;
     const isForeign = (text) => foreign.test(allowed.reduce((rest, pattern) => rest.replace(new RegExp(pattern, "g"), ""), text));
-    const isMarked = (element) => element.closest("code, .user-code, script, style, time")
+    const isMarked = (element) => element.closest("bdi, code, .user-code, script, style, time")
       || element.closest("[lang]").lang !== language;
     const flaws = [];
     const walker = document.createTreeWalker(document, NodeFilter.SHOW_TEXT);
