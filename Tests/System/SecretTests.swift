@@ -186,7 +186,9 @@ extension SystemTests {
                 let answer = try await form("/login", "email=\(email)&password=\(password)", origin)
                 try gateway.expect(answer, 303)
                 let cookies = answer.headers.filter { $0.name.lowercased() == "set-cookie" }.map { String($0.value.prefix { $0 != ";" }) }
-                for cookie in cookies where !cookie.hasPrefix("language=") { _ = keep("cookie", String(cookie.drop { $0 != "=" }.dropFirst())) }
+                for cookie in cookies where !cookie.hasPrefix("language=") {
+                    _ = keep("cookie", String(cookie.drop { $0 != "=" }.dropFirst()))
+                }
                 let name = SessionCookie.name(publicURL: try gateway.stack.edge) + "="
                 let session = try #require(cookies.first { $0.hasPrefix(name) })
                 let browser = [(name: "cookie", value: cookies.joined(separator: "; "))]
