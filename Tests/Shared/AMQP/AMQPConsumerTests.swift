@@ -167,10 +167,11 @@ func gather(_ count: Int, max: Int = 100, from consumer: AMQPConsumer) async thr
     return deliveries
 }
 
-/// Publishes as the outbox does: the same message until the broker has it.
+/// Publishes as the outbox does: the same message until the broker has it. After an outage a publisher may take up to
+/// ``AMQPConfiguration/reconnectWithin`` for its next attempt to connect.
 func publishUntilConfirmed(_ message: OutgoingMessage, _ publisher: AMQPPublisher) async throws {
     for _ in 0..<20 {
-        guard await publisher.connected(within: .seconds(10)) else { throw NotConnected() }
+        guard await publisher.connected(within: .seconds(60)) else { throw NotConnected() }
         do throws(PublishError) {
             return try await publisher.publish(message, within: .seconds(30))
         } catch {
