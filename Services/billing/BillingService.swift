@@ -1,5 +1,6 @@
 import Bootstrap
 import HTTP
+import Identity
 import Values
 
 /// Decides what people have paid for or are given, and has the ledger grant it.
@@ -16,6 +17,8 @@ struct BillingService {
         let freeMonths = FreeMonths(pool: pool, clock: { .now() })
         try runtime.subscribe(subscriptions(freeMonths), in: pool)
         runtime.add(freeMonths.job)
-        runtime.serve { _ in Router() }
+        let authenticator = try runtime.authenticator()
+        let log = runtime.log
+        runtime.serve { _ in Routes(pool: pool, gate: authenticator.gate, log: log).router }
     }
 }

@@ -4,29 +4,48 @@
 CREATE TABLE plan (
     id text PRIMARY KEY,
     name text NOT NULL,
+    -- A plan with a greater position is an upgrade.
     position smallint NOT NULL,
     monthly_credits bigint NOT NULL,
-    -- NULL: not sold for that interval, or its price stands in Stripe alone.
-    price_cents_month bigint,
-    price_cents_year bigint,
+    -- What the page of plans says of it, a line each.
+    features text[] NOT NULL,
     -- The endpoints that its users may call; NULL: all.
     endpoints text[],
     requests_per_minute integer,
     tokens_per_minute integer,
     concurrency integer,
     priority smallint NOT NULL,
+    is_popular boolean NOT NULL DEFAULT false,
+    -- False: nobody can choose it any more. Those who have it keep it.
     is_active boolean NOT NULL DEFAULT true,
+    CONSTRAINT plan_position_once UNIQUE (position),
     CONSTRAINT plan_credits_in_range CHECK (monthly_credits BETWEEN 1 AND 1000000),
-    CONSTRAINT plan_price_not_negative CHECK (price_cents_month >= 0 AND price_cents_year >= 0),
     CONSTRAINT plan_limits_positive CHECK (requests_per_minute > 0 AND tokens_per_minute > 0 AND concurrency > 0)
 );
 
 INSERT INTO plan (
-    id, name, position, monthly_credits, price_cents_month, endpoints, requests_per_minute, tokens_per_minute, concurrency, priority)
+    id, name, position, monthly_credits, features, endpoints, requests_per_minute, tokens_per_minute, concurrency, priority, is_popular)
 VALUES
-    ('free', 'Free', 1, 10, 0, ARRAY['chat', 'embeddings', 'images', 'keys'], 60, 100000, 8, 0),
-    ('pro', 'Pro', 2, 500, 2900, NULL, 600, 1000000, 50, 1),
-    ('enterprise', 'Enterprise', 3, 5000, 19900, NULL, 6000, 10000000, 200, 2);
+    ('free', 'Free', 1, 10, ARRAY['Image generation', 'Community support'], ARRAY['chat', 'embeddings', 'images', 'keys'], 60, 100000, 8,
+        0, false),
+    ('pro', 'Pro', 2, 500, ARRAY['All generation types', 'Priority queue', 'API access'], NULL, 600, 1000000, 50, 1, true),
+    ('enterprise', 'Enterprise', 3, 5000, ARRAY['Custom models', 'SLA', 'Dedicated support'], NULL, 6000, 10000000, 200, 2, false);
+
+-- Stripe's prices of the plans. A price that is sold no more stays: subscriptions may still have it.
+CREATE TABLE plan_price (
+    -- Stripe's id.
+    price_id text PRIMARY KEY,
+    plan text NOT NULL REFERENCES plan,
+    billing_interval text NOT NULL,
+    amount_cents bigint NOT NULL,
+    currency text NOT NULL,
+    -- True for the price that new subscriptions get.
+    is_current boolean NOT NULL,
+    CONSTRAINT plan_price_interval_known CHECK (billing_interval IN ('month', 'year')),
+    CONSTRAINT plan_price_positive CHECK (amount_cents > 0)
+);
+
+CREATE UNIQUE INDEX plan_price_current ON plan_price (plan, billing_interval) WHERE is_current;
 
 CREATE TABLE package (
     id text PRIMARY KEY,
@@ -54,18 +73,156 @@ VALUES
     ('business', 'Business', 1000, 100, 6000, false),
     ('enterprise', 'Enterprise', 5000, 750, 25000, false);
 
--- The users whose address is confirmed.
+-- The users whose address is confirmed, and the plan that each has.
 CREATE TABLE customer (
     user_id uuid PRIMARY KEY,
     email text NOT NULL,
     verified_at timestamptz NOT NULL,
+    -- Stripe's id. NULL: the user has bought nothing yet, or Stripe's customer was deleted.
+    stripe_customer_id text,
+    -- Counts Stripe's customers of the user: the idempotency key of the next one contains it.
+    stripe_generation integer NOT NULL DEFAULT 1,
     plan text NOT NULL DEFAULT 'free' REFERENCES plan,
+    -- The end of the plan unless a payment prolongs it. NULL: no end.
+    plan_until timestamptz,
+    -- Counts the announced changes of the plan.
+    plan_seq bigint NOT NULL DEFAULT 0,
     -- The last month (UTC) whose free credits were granted, as YYYY-MM. It only saves work: the key of
     -- the effect decides.
-    free_month text COLLATE "C" NOT NULL DEFAULT ''
+    free_month text COLLATE "C" NOT NULL DEFAULT '',
+    CONSTRAINT customer_stripe_once UNIQUE (stripe_customer_id)
 );
 
 CREATE INDEX customer_free_due ON customer (free_month, user_id) WHERE plan = 'free';
+CREATE INDEX customer_plan_ends ON customer (plan_until) WHERE plan_until IS NOT NULL;
+
+-- Calls of Stripe that change something. The row is committed before the call, so that a repeated call
+-- has the same idempotency key and the same parameters. Kept for 90 days.
+CREATE TABLE stripe_operation (
+    id uuid PRIMARY KEY,
+    kind text NOT NULL,
+    -- The id of what the call is about: a user, a purchase, a subscription.
+    subject text NOT NULL,
+    method text NOT NULL,
+    path text NOT NULL,
+    -- The form, as it is sent.
+    parameters text NOT NULL,
+    idempotency_key text NOT NULL,
+    state text NOT NULL DEFAULT 'pending',
+    -- Stripe's id of the object that the call made.
+    object_id text,
+    -- Stripe's reason for a refusal.
+    error text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    ended_at timestamptz,
+    CONSTRAINT stripe_operation_key_once UNIQUE (idempotency_key),
+    CONSTRAINT stripe_operation_state_known CHECK (state IN ('pending', 'succeeded', 'failed'))
+);
+
+CREATE UNIQUE INDEX stripe_operation_pending ON stripe_operation (kind, subject) WHERE state = 'pending';
+CREATE INDEX stripe_operation_age ON stripe_operation (created_at);
+
+-- What users set out to buy on Stripe's checkout page. Credits, bonus and price are those of the moment
+-- of the order.
+CREATE TABLE purchase (
+    id uuid PRIMARY KEY,
+    user_id uuid NOT NULL REFERENCES customer,
+    kind text NOT NULL,
+    -- The name of the package; NULL for an amount of the user's own, and for a subscription.
+    package text,
+    credits bigint NOT NULL,
+    bonus bigint NOT NULL DEFAULT 0,
+    amount_cents bigint NOT NULL,
+    currency text NOT NULL,
+    -- A subscription's plan and Stripe's price of it.
+    plan text REFERENCES plan,
+    price_id text,
+    status text NOT NULL DEFAULT 'creating',
+    success_url text NOT NULL,
+    cancel_url text NOT NULL,
+    session_id text,
+    session_url text,
+    session_expires_at timestamptz NOT NULL,
+    payment_intent_id text,
+    -- What Stripe took, tax included: the whole that a refund is a part of.
+    paid_cents bigint,
+    -- Why a person must look at it.
+    review text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    ended_at timestamptz,
+    CONSTRAINT purchase_session_once UNIQUE (session_id),
+    CONSTRAINT purchase_payment_once UNIQUE (payment_intent_id),
+    CONSTRAINT purchase_kind_known CHECK (kind IN ('credits', 'subscription')),
+    CONSTRAINT purchase_status_known CHECK (
+        status IN ('creating', 'open', 'awaiting_payment', 'paid', 'failed', 'expired', 'review'))
+);
+
+CREATE INDEX purchase_user ON purchase (user_id, id);
+CREATE INDEX purchase_unfinished ON purchase (created_at) WHERE status IN ('creating', 'open', 'awaiting_payment');
+-- A second click finds the order of the first one.
+CREATE UNIQUE INDEX purchase_open_credits ON purchase (user_id, credits)
+    WHERE kind = 'credits' AND status IN ('creating', 'open');
+CREATE UNIQUE INDEX purchase_open_subscription ON purchase (user_id)
+    WHERE kind = 'subscription' AND status IN ('creating', 'open');
+
+-- Stripe's subscriptions, as they were when Stripe was last asked.
+CREATE TABLE subscription (
+    id text PRIMARY KEY,
+    user_id uuid NOT NULL REFERENCES customer,
+    status text NOT NULL,
+    item_id text NOT NULL,
+    price_id text NOT NULL,
+    period_start timestamptz NOT NULL,
+    period_end timestamptz NOT NULL,
+    -- The end that was ordered. NULL: it renews.
+    cancel_at timestamptz,
+    created_at timestamptz NOT NULL,
+    synced_at timestamptz NOT NULL
+);
+
+CREATE INDEX subscription_user ON subscription (user_id, created_at);
+
+-- Invoices of subscriptions that gave credits, or will have to be looked at.
+CREATE TABLE invoice (
+    id text PRIMARY KEY,
+    subscription_id text NOT NULL,
+    user_id uuid NOT NULL REFERENCES customer,
+    billing_reason text NOT NULL,
+    payment_intent_id text,
+    total_cents bigint NOT NULL,
+    -- The plan that it paid for, and its period.
+    plan text REFERENCES plan,
+    period_start timestamptz,
+    period_end timestamptz,
+    -- True if it paid for a whole period, and not for the rest of one.
+    is_whole boolean NOT NULL DEFAULT false,
+    -- True while no part of the money stays with the operator.
+    is_returned boolean NOT NULL DEFAULT false,
+    review text,
+    paid_at timestamptz NOT NULL,
+    CONSTRAINT invoice_payment_once UNIQUE (payment_intent_id)
+);
+
+CREATE INDEX invoice_subscription ON invoice (subscription_id, paid_at);
+-- A period is paid once: a second invoice for it needs a person.
+CREATE UNIQUE INDEX invoice_period_once ON invoice (subscription_id, period_start) WHERE is_whole AND review IS NULL;
+
+-- Credits of invoices by month: one row for a month, twelve for a year. A row whose time has come
+-- becomes an effect.
+CREATE TABLE instalment (
+    invoice_id text NOT NULL REFERENCES invoice,
+    number smallint NOT NULL,
+    due_at timestamptz NOT NULL,
+    -- The end of the credits.
+    expires_at timestamptz NOT NULL,
+    amount_nano bigint NOT NULL,
+    -- True once it is an effect, or its subscription ended before.
+    is_settled boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (invoice_id, number),
+    CONSTRAINT instalment_not_negative CHECK (amount_nano >= 0)
+);
+
+CREATE INDEX instalment_due ON instalment (due_at) WHERE NOT is_settled;
 
 -- Credits that billing has had the ledger grant, each once for ever. The message is written in the
 -- transaction of its row.
@@ -78,6 +235,8 @@ CREATE TABLE effect (
     expires_at timestamptz,
     -- The ledger's idempotency key: drawn once, here, and sent with every delivery.
     charge_id uuid NOT NULL,
+    -- purchase:{id} or invoice:{id}; NULL for free credits.
+    source text,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT effect_charge_once UNIQUE (charge_id),
     CONSTRAINT effect_kind_known CHECK (kind IN ('purchase', 'plan_grant', 'bonus')),
@@ -85,3 +244,64 @@ CREATE TABLE effect (
 );
 
 CREATE INDEX effect_account ON effect (account_id, created_at);
+CREATE INDEX effect_source ON effect (source) WHERE source IS NOT NULL;
+
+-- What was taken back of an effect, statement by statement: the last version counts.
+CREATE TABLE reversal (
+    effect_key text NOT NULL REFERENCES effect,
+    version integer NOT NULL,
+    -- What is taken back in all.
+    target_nano bigint NOT NULL,
+    reason text NOT NULL,
+    charge_id uuid NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (effect_key, version),
+    CONSTRAINT reversal_charge_once UNIQUE (charge_id),
+    CONSTRAINT reversal_target_not_negative CHECK (target_nano >= 0)
+);
+
+-- Disputes, by Stripe's id. A user with an open one buys nothing.
+CREATE TABLE dispute (
+    id text PRIMARY KEY,
+    user_id uuid NOT NULL REFERENCES customer,
+    source text NOT NULL,
+    status text NOT NULL,
+    amount_cents bigint NOT NULL,
+    is_open boolean NOT NULL,
+    created_at timestamptz NOT NULL
+);
+
+CREATE INDEX dispute_open ON dispute (user_id) WHERE is_open;
+
+-- Stripe's events, as they came: stored before they are acknowledged. Kept for 90 days.
+CREATE TABLE stripe_event (
+    id text PRIMARY KEY,
+    type text NOT NULL,
+    api_version text,
+    created_at timestamptz NOT NULL,
+    -- webhook, or sweep.
+    found_by text NOT NULL,
+    raw bytea NOT NULL,
+    object_id text,
+    state text NOT NULL DEFAULT 'received',
+    attempts integer NOT NULL DEFAULT 0,
+    deliveries integer NOT NULL DEFAULT 1,
+    received_at timestamptz NOT NULL DEFAULT now(),
+    -- The time of the next attempt. While the event is in work: the end of the lease.
+    due_at timestamptz NOT NULL DEFAULT now(),
+    last_error text,
+    ended_at timestamptz,
+    CONSTRAINT stripe_event_state_known CHECK (state IN ('received', 'working', 'retry', 'done', 'ignored', 'dead'))
+);
+
+CREATE INDEX stripe_event_due ON stripe_event (due_at) WHERE state IN ('received', 'working', 'retry');
+CREATE INDEX stripe_event_received ON stripe_event (received_at);
+CREATE INDEX stripe_event_dead ON stripe_event (received_at) WHERE state = 'dead';
+
+-- How far each sweep of Stripe's lists has come.
+CREATE TABLE sweep (
+    name text PRIMARY KEY,
+    -- All that Stripe made before has been seen.
+    seen_until timestamptz NOT NULL,
+    swept_at timestamptz NOT NULL
+);
