@@ -27,6 +27,10 @@ package struct Parameters {
         }
     }
 
+    package mutating func append<Value: PostgresValue>(_ values: [Value]?) {
+        if let values { append(values) } else { addNull(Value.arrayTypeID) }
+    }
+
     package mutating func append(_ array: EncodedArray) {
         add(array.arrayType) { bytes in
             Self.arrayHeader(array.elementType, count: array.count, hasNull: array.hasNull, into: &bytes)

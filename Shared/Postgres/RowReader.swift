@@ -37,9 +37,13 @@ package struct RowReader {
 
     /// A one-dimensional array without NULLs.
     package mutating func next<Value: PostgresValue>(_: [Value].Type = [Value].self) throws(PostgresError) -> [Value] {
-        guard let bytes = try take({ $0 == Value.arrayTypeID }, expecting: "[\(Value.self)]") else {
-            throw mismatch(column - 1, "is NULL, [\(Value.self)] expected")
-        }
+        guard let values = try next([Value]?.self) else { throw mismatch(column - 1, "is NULL, [\(Value.self)] expected") }
+        return values
+    }
+
+    /// A one-dimensional array without NULLs in it. NULL reads as nil.
+    package mutating func next<Value: PostgresValue>(_: [Value]?.Type = [Value]?.self) throws(PostgresError) -> [Value]? {
+        guard let bytes = try take({ $0 == Value.arrayTypeID }, expecting: "[\(Value.self)]") else { return nil }
         guard let values = Self.elements(bytes, Value.self) else { throw mismatch(column - 1, "holds no [\(Value.self)]") }
         return values
     }

@@ -71,6 +71,8 @@ struct PostgresValueTests {
             let times = [Instant(microseconds: 1), Instant(microseconds: -1)]
             #expect(try await pool.one(EchoArray(values: times)) == times)
             #expect(try await pool.one(EchoArray(values: [JSONText("1")])) == [JSONText("1")])
+            #expect(try await pool.one(EchoOptionalArray(values: ["a", "b"])) == ["a", "b"])
+            #expect(try await pool.one(EchoOptionalArray(values: nil)) == nil)
         }
     }
 

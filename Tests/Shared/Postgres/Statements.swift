@@ -24,6 +24,15 @@ struct EchoArray<Value: PostgresValue>: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> [Value] { try row.next() }
 }
 
+struct EchoOptionalArray: Statement {
+    typealias Output = [String]?
+    let values: [String]?
+
+    static let sql = "SELECT $1"
+    func bind(_ parameters: inout Parameters) { parameters.append(values) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> [String]? { try row.next() }
+}
+
 struct Unnest<Value: PostgresValue>: Statement {
     typealias Output = Value?
     let values: [Value?]
