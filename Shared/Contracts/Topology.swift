@@ -51,11 +51,12 @@ package enum Topology {
         name: "auth.rpc.requests", kind: .request, bindings: [Binding(authRPC, "introspect"), Binding(authRPC, "signing-keys")])
     package static let authMails = Queue(name: "auth.cmd.mail", kind: .events, bindings: [Binding(authCommands, "mail")])
     package static let billingUsers = Queue(name: "billing.sub.auth", kind: .events, bindings: [Binding(authEvents, "user.verified.#")])
+    package static let authPlans = Queue(name: "auth.sub.billing", kind: .events, bindings: [Binding(billingEvents, "plan.changed.#")])
     /// Read by people: an event here means that a binding is missing.
     package static let opsUnrouted = Queue(name: "ops.unrouted", kind: .unrouted, bindings: [Binding(unrouted, "")])
 
     package static let queues = [
-        ledgerHolds, ledgerCharges, ledgerPurchases, ledgerQuestions, authRequests, authMails, billingUsers, opsUnrouted,
+        ledgerHolds, ledgerCharges, ledgerPurchases, ledgerQuestions, authRequests, authMails, authPlans, billingUsers, opsUnrouted,
     ]
 
     /// The bindings of each replica's exclusive queue: the events that every replica must get. Each key

@@ -5,7 +5,8 @@ enum MessageTarget {
     private static let types: [any Message.Type] = [
         PlaceHold.self, ExtendHold.self, HoldReply.self, ExpireHold.self, VoidHold.self, ReportUsage.self, SettleCharges.self,
         PurchaseFulfilled.self, PurchaseReversed.self, QueryBalance.self, BalanceReply.self, BalanceLow.self, BalanceExhausted.self,
-        UserVerified.self, APIKeyCreated.self, APIKeyRevoked.self, SessionRevoked.self, UserChanged.self, RevocationsHeartbeat.self,
+        UserVerified.self, PlanChanged.self, CatalogueChanged.self, APIKeyCreated.self, APIKeyRevoked.self, SessionRevoked.self,
+        UserChanged.self, RevocationsHeartbeat.self,
         IntrospectAPIKey.self, SendMail.self,
         APIKeyReply.self, IntrospectSession.self, SessionReply.self, QuerySigningKeys.self, SigningKeysReply.self,
     ]

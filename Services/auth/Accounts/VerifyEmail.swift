@@ -94,8 +94,7 @@ extension Accounts {
 
     func publishVerified(_ user: User, now: Instant, in transaction: PostgresTransaction) async throws {
         try await Outbox.add(
-            UserVerified(userID: user.id, email: user.email, plan: user.plan, verifiedAt: now), orderingKey: user.id.description,
-            in: transaction)
+            UserVerified(userID: user.id, email: user.email, verifiedAt: now), orderingKey: user.id.description, in: transaction)
     }
 
     enum MailOutcome: Sendable {

@@ -223,7 +223,7 @@ extension JSONObject {
         }
     }
 
-    fileprivate func objects(_ name: String) throws -> [JSONObject] {
+    func objects(_ name: String) throws -> [JSONObject] {
         try array(name).map { value in
             guard case .object(let object) = value else { throw MessageError(field: name, expected: "an array of objects") }
             return object

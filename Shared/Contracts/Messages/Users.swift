@@ -9,27 +9,23 @@ package struct UserVerified: Message {
 
     package var userID: UserID
     package var email: String
-    package var plan: String
     package var verifiedAt: Instant
 
-    package init(userID: UserID, email: String, plan: String, verifiedAt: Instant) {
+    package init(userID: UserID, email: String, verifiedAt: Instant) {
         self.userID = userID
         self.email = email
-        self.plan = plan
         self.verifiedAt = verifiedAt
     }
 
     package func encode(into json: inout JSONWriter) {
         json.field("user_id", userID)
         json.field("email", email)
-        json.field("plan", plan)
         json.field("verified_at", verifiedAt)
     }
 
     package init(from json: JSONObject) throws {
         userID = try json.id("user_id")
         email = try json.string("email")
-        plan = try json.string("plan")
         verifiedAt = try json.instant("verified_at")
     }
 }

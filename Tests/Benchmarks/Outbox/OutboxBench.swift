@@ -53,7 +53,7 @@ struct OutboxBench {
         for first in stride(from: 0, to: rows, by: 1_000) {
             let messages = (first..<min(rows, first + 1_000)).map { row in
                 OutboxMessage(
-                    UserVerified(userID: .make(), email: "\(row)@bench.local", plan: "free", verifiedAt: .now()),
+                    UserVerified(userID: .make(), email: "\(row)@bench.local", verifiedAt: .now()),
                     orderingKey: keys == 0 ? nil : "\(row % keys)")
             }
             try await pool.transaction { try await Outbox.add(messages, in: $0) }

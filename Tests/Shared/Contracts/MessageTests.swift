@@ -14,6 +14,10 @@ struct MessageTests {
     static let created = APIKeyCreated(
         apiKeyID: APIKeyID(rawValue: "abcdefghij"), fingerprint: APIKeyFingerprint(hexadecimal: "00ff00ff00ff00ff")!)
 
+    static let freeFeatures = PlanFeatures(
+        endpoints: ["chat", "keys"], requestsPerMinute: 60, tokensPerMinute: 100_000, concurrency: 8, priority: 0)
+    static let unlimited = PlanFeatures(endpoints: nil, requestsPerMinute: nil, tokensPerMinute: nil, concurrency: nil, priority: 1)
+
     static let callFacts = CallFacts(
         model: "sim-fast", provider: "openai", usage: [.input: 12, .output: 34], isEstimated: false, end: .completed,
         priceVersion: 3, costPicoUSD: 148_000_000, operation: "conversations.sendMessage",
@@ -128,9 +132,28 @@ struct MessageTests {
             #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","state":"voided","held":9,"charged":0,"opened_at":5,"ended_at":7}"#
         ),
         (
-            UserVerified(
-                userID: user, email: "a@example.com", plan: "free", verifiedAt: Instant(microseconds: 1_763_596_800_000_000)),
-            #"{"user_id":"0190b5a0-0000-7000-8000-000000000001","email":"a@example.com","plan":"free","verified_at":1763596800000000}"#
+            UserVerified(userID: user, email: "a@example.com", verifiedAt: Instant(microseconds: 1_763_596_800_000_000)),
+            #"{"user_id":"0190b5a0-0000-7000-8000-000000000001","email":"a@example.com","verified_at":1763596800000000}"#
+        ),
+        (
+            PlanChanged(
+                userID: user, plan: "free", features: freeFeatures, validUntil: nil, seq: 2),
+            #"{"user_id":"0190b5a0-0000-7000-8000-000000000001","plan":"free","features":{"endpoints":["chat","keys"],"#
+                + #""requests_per_minute":60,"tokens_per_minute":100000,"concurrency":8,"priority":0},"seq":2}"#
+        ),
+        (
+            PlanChanged(
+                userID: user, plan: "pro", features: unlimited, validUntil: Instant(microseconds: 1_764_547_200_000_000), seq: 1),
+            #"{"user_id":"0190b5a0-0000-7000-8000-000000000001","plan":"pro","features":{"endpoints":null,"requests_per_minute":null,"#
+                + #""tokens_per_minute":null,"concurrency":null,"priority":1},"valid_until":1764547200000000,"seq":1}"#
+        ),
+        (
+            CatalogueChanged(
+                version: 2, changedAt: Instant(microseconds: 9),
+                plans: [.init(id: "free", features: freeFeatures), .init(id: "pro", features: unlimited)]),
+            #"{"version":2,"changed_at":9,"plans":[{"id":"free","features":{"endpoints":["chat","keys"],"requests_per_minute":60,"#
+                + #""tokens_per_minute":100000,"concurrency":8,"priority":0}},{"id":"pro","features":{"endpoints":null,"#
+                + #""requests_per_minute":null,"tokens_per_minute":null,"concurrency":null,"priority":1}}]}"#
         ),
         (
             SendMail(userID: user, mail: .lowBalance(balance: Credits(nano: 4), level: Credits(nano: 5))),
@@ -256,6 +279,18 @@ struct MessageTests {
     func `a mail of an unknown template, or without its facts, is malformed and names the field`(rest: String, reason: String) {
         let body = #"{"user_id":"0190b5a0-0000-7000-8000-000000000001",\#(rest)}"#
         let error = #expect(throws: (any Error).self) { try SendMail(decoding: Array(body.utf8)) }
+        #expect(error.map { "\($0)" } == reason)
+    }
+
+    @Test(arguments: [
+        (#""features":{"priority":0},"seq":"1""#, "'seq' must be an integer"), (#""seq":1"#, "'features' is missing"),
+        (#""features":{},"seq":1"#, "'priority' is missing"),
+        (#""features":{"endpoints":["chat",7],"priority":0},"seq":1"#, "endpoints: expected an array of strings"),
+        (#""features":{"priority":0},"seq":1,"valid_until":-1"#, "valid_until: expected microseconds of the years 1970 to 9999"),
+    ])
+    func `a malformed change of a plan names the field`(rest: String, reason: String) {
+        let body = #"{"user_id":"0190b5a0-0000-7000-8000-000000000001","plan":"pro",\#(rest)}"#
+        let error = #expect(throws: (any Error).self) { try PlanChanged(decoding: Array(body.utf8)) }
         #expect(error.map { "\($0)" } == reason)
     }
 

@@ -55,7 +55,8 @@ struct TopologyTests {
         let names = try #require(json["queues"]).compactMap { $0["name"] as? String }
         #expect(
             names.filter { $0.hasSuffix(".dlq") } == [
-                "ledger.cmd.charge.dlq", "ledger.cmd.billing.dlq", "auth.cmd.mail.dlq", "billing.sub.auth.dlq",
+                "ledger.cmd.charge.dlq", "ledger.cmd.billing.dlq", "auth.cmd.mail.dlq", "auth.sub.billing.dlq",
+                "billing.sub.auth.dlq",
             ])
     }
 

@@ -69,7 +69,7 @@ struct OutboxTests {
     @Test func `a thousand messages in one statement keep their order within a key`() async throws {
         try await Stage.with { stage in
             try await stage.pool.transaction { transaction in
-                let messages = (0..<1_000).map { OutboxMessage(message("\($0)", plan: "\($0 % 100)"), orderingKey: "\($0 % 100)") }
+                let messages = (0..<1_000).map { OutboxMessage(message("\($0)", group: $0 % 100), orderingKey: "\($0 % 100)") }
                 try await Outbox.add(messages, in: transaction)
             }
             try await stage.withRelay { _ in
@@ -84,8 +84,8 @@ struct OutboxTests {
             try stage.broker.deleteQueue(Stage.queue.name)
             try await stage.withRelay { relay in
                 try await stage.pool.transaction { transaction in
-                    try await Outbox.add(message("1", plan: "a"), orderingKey: "a", in: transaction)
-                    try await Outbox.add(message("2", plan: "a"), orderingKey: "a", in: transaction)
+                    try await Outbox.add(message("1"), orderingKey: "a", in: transaction)
+                    try await Outbox.add(message("2"), orderingKey: "a", in: transaction)
                 }
                 try await until { try await stage.pool.query(ReadOutbox()).first?.attempts == 1 }
                 let rows = try await stage.pool.query(ReadOutbox())
@@ -103,7 +103,7 @@ struct OutboxTests {
     @Test func `a failure in the middle of a key's backlog holds back the rest, and the order is kept after the repair`() async throws {
         try await Stage.with { stage in
             try await stage.pool.transaction { transaction in
-                try await Outbox.add((0..<10).map { OutboxMessage(message("\($0)", plan: "a"), orderingKey: "a") }, in: transaction)
+                try await Outbox.add((0..<10).map { OutboxMessage(message("\($0)"), orderingKey: "a") }, in: transaction)
                 try await transaction.execute(Misroute(position: 5))
             }
             try await stage.withRelay { _ in
@@ -339,7 +339,7 @@ struct OutboxTests {
             for key in 0..<6 {
                 group.addTask {
                     for number in 0..<total / 6 {
-                        let next = message("\(number)", plan: "\(key)")
+                        let next = message("\(number)", group: key)
                         let id = MessageID.make()
                         // A killed connection loses the transaction, not the intention.
                         while true {
@@ -365,17 +365,17 @@ struct OutboxTests {
         try deliveries.map { try UserVerified(decoding: $0.body).email }
     }
 
-    /// The first arrivals of each key, told by `plan`, come in the order of their numbers, told by `email`.
+    /// The first arrivals of each key, told by `verifiedAt`, come in the order of their numbers, told by `email`.
     private func expectOrder(_ deliveries: [Delivery], sourceLocation: SourceLocation = #_sourceLocation) throws {
         var seen: Set<String> = []
-        var last: [String: Int] = [:]
+        var last: [Instant: Int] = [:]
         for delivery in deliveries where seen.insert(delivery.properties.messageID).inserted {
             let user = try UserVerified(decoding: delivery.body)
             let number = try #require(Int(user.email))
-            if let previous = last[user.plan] {
-                #expect(previous < number, "key \(user.plan)", sourceLocation: sourceLocation)
+            if let previous = last[user.verifiedAt] {
+                #expect(previous < number, "key \(user.verifiedAt)", sourceLocation: sourceLocation)
             }
-            last[user.plan] = number
+            last[user.verifiedAt] = number
         }
     }
 }

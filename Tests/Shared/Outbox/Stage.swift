@@ -177,8 +177,8 @@ final class Wire: Sendable {
     }
 }
 
-func message(_ text: String, plan: String = "free") -> UserVerified {
-    UserVerified(userID: UserID.make(), email: text, plan: plan, verifiedAt: Instant(microseconds: 0))
+func message(_ text: String, group: Int = 0) -> UserVerified {
+    UserVerified(userID: UserID.make(), email: text, verifiedAt: Instant(microseconds: Int64(group)))
 }
 
 func outgoing(_ message: UserVerified, id: MessageID = .make()) -> OutgoingMessage {

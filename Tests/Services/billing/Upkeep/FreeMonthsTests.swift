@@ -20,7 +20,7 @@ struct FreeMonthsTests {
     }
 
     private static func verified() -> UserVerified {
-        UserVerified(userID: .make(), email: "a@example.com", plan: "free", verifiedAt: Instant(microseconds: 1_795_167_000_000_000))
+        UserVerified(userID: .make(), email: "a@example.com", verifiedAt: Instant(microseconds: 1_795_167_000_000_000))
     }
 
     /// Runs a test with the calendar at 22 November 2026.
