@@ -4,7 +4,7 @@
 CREATE TABLE plan (
     id text PRIMARY KEY,
     name text NOT NULL,
-    -- A plan with a greater position is an upgrade.
+    -- A plan with a greater position is an upgrade. Two plans may swap theirs in one transaction.
     position smallint NOT NULL,
     monthly_credits bigint NOT NULL,
     -- What the page of plans says of it, a line each.
@@ -18,7 +18,7 @@ CREATE TABLE plan (
     is_popular boolean NOT NULL DEFAULT false,
     -- False: nobody can choose it any more. Those who have it keep it.
     is_active boolean NOT NULL DEFAULT true,
-    CONSTRAINT plan_position_once UNIQUE (position),
+    CONSTRAINT plan_position_once UNIQUE (position) DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT plan_credits_in_range CHECK (monthly_credits BETWEEN 1 AND 1000000),
     CONSTRAINT plan_limits_positive CHECK (requests_per_minute > 0 AND tokens_per_minute > 0 AND concurrency > 0)
 );
@@ -58,7 +58,8 @@ CREATE TABLE package (
     is_active boolean NOT NULL DEFAULT true,
     CONSTRAINT package_credits_in_range CHECK (credits BETWEEN 1 AND 100000),
     CONSTRAINT package_bonus_in_range CHECK (bonus BETWEEN 0 AND 100000),
-    CONSTRAINT package_price_positive CHECK (price_cents > 0)
+    -- What Stripe takes in one payment.
+    CONSTRAINT package_price_in_range CHECK (price_cents BETWEEN 50 AND 99999999)
 );
 
 -- Two packages of one size would leave open which one a person buys by its credits.
@@ -72,6 +73,16 @@ VALUES
     ('pro', 'Pro', 500, 40, 3500, false),
     ('business', 'Business', 1000, 100, 6000, false),
     ('enterprise', 'Enterprise', 5000, 750, 25000, false);
+
+-- Counts the changes that administrators made to plans and packages. Each change locks the row, so that
+-- changes and their messages have one order.
+CREATE TABLE catalogue_version (
+    one boolean NOT NULL DEFAULT true CONSTRAINT catalogue_version_pkey PRIMARY KEY CONSTRAINT catalogue_version_one CHECK (one),
+    version bigint NOT NULL,
+    changed_at timestamptz NOT NULL
+);
+
+INSERT INTO catalogue_version (version, changed_at) VALUES (1, now());
 
 -- The users whose address is confirmed, and the plan that each has.
 CREATE TABLE customer (

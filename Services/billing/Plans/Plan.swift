@@ -1,13 +1,31 @@
 import Contracts
 import Values
 
-/// A plan, as the rule for its credits needs it.
+/// A plan of the catalogue. A user has one plan at a time.
 struct Plan: Hashable, Sendable {
-    /// The plan of users who pay nothing.
-    static let freeID = "free"
+    struct ID: Hashable, Sendable {
+        let text: String
 
+        /// The plan of users who pay nothing.
+        static let free = ID(text: "free")
+    }
+
+    /// The period of a subscription.
+    enum Interval: String, CaseIterable, Sendable { case month, year }
+
+    var id: ID
     var name: String
+    /// A plan with a greater position is an upgrade.
+    var position: Int16
+    /// A whole number.
     var monthlyCredits: Credits
+    /// The lines that the page of plans shows.
+    var features: [String]
+    var isPopular: Bool
+    /// False if a user cannot choose the plan any more. A user who has it keeps it.
+    var isActive: Bool
+    /// The limits that services enforce.
+    var limits: PlanFeatures
 
     /// Decides what a user of the free plan gets for a month. The credits end with the month.
     func freeCredits(of user: UserID, for month: CalendarMonth, chargeID: ChargeID) -> Effect {

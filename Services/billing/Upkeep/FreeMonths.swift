@@ -29,7 +29,7 @@ struct FreeMonths: Sendable {
         let month = CalendarMonth(containing: clock())
         let due = try await transaction.query(ClaimFreeMonth(month: month, userID: user, limit: Self.batch))
         guard !due.isEmpty else { return 0 }
-        let plan = try await transaction.one(FindPlan(id: Plan.freeID))
+        let plan = try await transaction.one(ReadPlans(id: .free))
         try await transaction.record(due.map { plan.freeCredits(of: $0, for: month, chargeID: .make()) })
         return Int64(due.count)
     }

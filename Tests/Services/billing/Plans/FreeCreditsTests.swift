@@ -20,7 +20,7 @@ struct FreeCreditsTests {
     @Test func `the free credits of a month have a key of user and month, and end with the month`() throws {
         let (user, chargeID) = (UserID.make(), ChargeID.make())
         let month = CalendarMonth(containing: try Self.at("2026-11-22T10:00:00Z"))
-        let effect = Plan(name: "Free", monthlyCredits: Credits(whole: 10)).freeCredits(of: user, for: month, chargeID: chargeID)
+        let effect = Catalogue.atStart.plans[0].freeCredits(of: user, for: month, chargeID: chargeID)
         #expect(effect.key.text == "free:\(user):2026-11")
         let message = effect.message
         #expect((message.chargeID, message.accountID, message.kind) == (chargeID, AccountID(user), .planGrant))

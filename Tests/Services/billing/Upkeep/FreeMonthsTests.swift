@@ -92,6 +92,28 @@ struct FreeMonthsTests {
         }
     }
 
+    @Test func `a user who returns to the free plan gets the free credits of a month once`() async throws {
+        try await with { free, calendar, pool in
+            let (early, late) = (Self.verified(), Self.verified())
+            func change(_ users: [UserVerified], to plan: Plan.ID) async throws {
+                for user in users { _ = try await pool.transaction { try await $0.announcePlan(of: user.userID, plan: plan, until: nil) } }
+            }
+            for user in [early, late] { try await pool.transaction { try await free.welcome(user, in: $0) } }
+            try await change([early, late], to: Plan.ID(text: "pro"))
+            try await change([early], to: .free)
+            try await free.run()
+            #expect(try await sent(to: early, pool).count == 1, "November was granted before")
+            try calendar.turn(to: "2026-12-05T00:00:00Z")
+            try await free.run()
+            #expect(try await sent(to: early, pool).count == 2)
+            #expect(try await sent(to: late, pool).count == 1)
+            try await change([late], to: .free)
+            try await free.run()
+            try await free.run()
+            #expect(try await sent(to: late, pool).map(\.expiresAt) == [Instant("2026-12-01T00:00:00Z"), Instant("2027-01-01T00:00:00Z")])
+        }
+    }
+
     @Test func `the credits are those of the plan's row`() async throws {
         try await with { free, calendar, pool in
             try await pool.withConnection { try await $0.script("UPDATE plan SET monthly_credits = 25, name = 'Start' WHERE id = 'free'") }
