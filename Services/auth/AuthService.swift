@@ -36,7 +36,7 @@ struct AuthService {
         let requests = try runtime.consumer("requests", from: .queue(Topology.authRequests.name), prefetch: IntrospectionServer.atOnceMax)
         let introspection = IntrospectionServer(consumer: requests, source: auth.identities, log: log)
         runtime.add(Component("introspection", run: { try await introspection.run() }, stop: { await requests.stop() }))
-        try runtime.subscribe(subscriptions(auth.mailer), in: pool)
+        try runtime.subscribe(subscriptions(auth), in: pool)
 
         let balances = BalanceClient(rpc: rpc, log: log)
         runtime.serve { _ in

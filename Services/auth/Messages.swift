@@ -10,11 +10,15 @@ import Values
 /// | message | from | what happens |
 /// |---|---|---|
 /// | `mail.send.v1` | ledger | the mail waits in the table `mail`, if the user wants it |
-func subscriptions(_ mailer: Mailer) -> [Subscription] {
+/// | `plan.changed.v1` | billing | the user has the plan in tokens, and in answers about cookies and API keys |
+func subscriptions(_ auth: UseCases) -> [Subscription] {
     [
         .on(SendMail.self, from: Topology.authMails) { request, _, transaction in
-            try await mailer.accept(request, in: transaction)
-        }
+            try await auth.mailer.accept(request, in: transaction)
+        },
+        .on(PlanChanged.self, from: Topology.authPlans) { change, _, transaction in
+            try await auth.accounts.copy(change, in: transaction)
+        },
     ]
 }
 

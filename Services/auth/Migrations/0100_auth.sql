@@ -7,7 +7,9 @@ CREATE TABLE users (
     email         text        COLLATE "C" NOT NULL CONSTRAINT users_email_form CHECK (email = lower(email) AND length(email) <= 254),
     full_name     text        NULL CONSTRAINT users_full_name_length CHECK (length(full_name) <= 200),
     role          text        NOT NULL CONSTRAINT users_role CHECK (role IN ('user', 'admin')),
+    -- A copy: billing decides. plan_seq is the number of the last message that was applied.
     plan          text        NOT NULL,
+    plan_seq      bigint      NOT NULL DEFAULT 0,
     locale        text        NOT NULL DEFAULT 'en' CONSTRAINT users_locale CHECK (locale IN ('en', 'th')),
     time_zone     text        NOT NULL DEFAULT 'UTC' CONSTRAINT users_time_zone_length CHECK (length(time_zone) BETWEEN 1 AND 64),
     active        boolean     NOT NULL DEFAULT true,

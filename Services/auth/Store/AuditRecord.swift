@@ -31,6 +31,7 @@ struct AuditRecord: Statement {
         case adminMadeAdmin = "admin_made_admin"
         case adminMadeUser = "admin_made_user"
         case adminEndedSessions = "admin_ended_sessions"
+        case planChanged = "plan_changed"
         case deviceApproved = "device_approved"
         case deviceDenied = "device_denied"
         case deviceRedeemed = "device_redeemed"

@@ -90,6 +90,24 @@ struct PutUser: Statement {
     }
 }
 
+/// Copies a plan. Changes no row if a message with this number or a greater one was applied before.
+struct PutPlan: Statement {
+    static let sql = """
+        UPDATE users
+        SET plan = $2, plan_seq = $3
+        WHERE id = $1 AND plan_seq < $3
+        """
+    var userID: UserID
+    var plan: String
+    var seq: Int64
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(userID)
+        parameters.append(plan)
+        parameters.append(seq)
+    }
+}
+
 /// Reads a user. The row stays as it is until the transaction ends.
 struct ShareUser: Statement {
     static let sql = """

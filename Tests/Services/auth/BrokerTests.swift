@@ -103,6 +103,24 @@ import Values
         }
     }
 
+    @Test func `another service sees a new plan in refreshed tokens, API keys and cookies`() async throws {
+        try await withOtherService { auth, other in
+            let member = try await auth.register()
+            let key = try await auth.ask("POST", "/api/keys", #"{"name":"k"}"#, token: member.accessToken).string("key")
+            let cookie = try await auth.signInByForm(member.email).value
+            #expect(try await other.principal(key).plan == "free")
+            #expect(try await other.principal(cookie: cookie).plan == "free")
+            #expect(try await other.principal(member.accessToken).plan == "free")
+            let features = PlanFeatures(endpoints: nil, requestsPerMinute: nil, tokensPerMinute: nil, concurrency: nil, priority: 1)
+            try await auth.copy(PlanChanged(userID: member.id, plan: "pro", features: features, validUntil: nil, seq: 1))
+            try await until("the token has expired") { await other.refusal(member.accessToken) == "token_expired" }
+            let answer = try await auth.ask("POST", "/api/auth/refresh", #"{"refresh_token":"\#(member.refreshToken)"}"#)
+            #expect(try await other.principal(auth.member(answer).accessToken).plan == "pro")
+            try await until("the key has the plan") { try await other.principal(key).plan == "pro" }
+            try await until("the cookie has the plan") { try await other.principal(cookie: cookie).plan == "pro" }
+        }
+    }
+
     @Test(arguments: [
         (#"{"name":"k"}"#, nil), (#"{"name":"k","limit":30}"#, SpendingLimits(monthly: Credits(whole: 30))),
         (#"{"name":"k","limit":null,"daily_limit":1.5}"#, SpendingLimits(daily: Credits(nano: 1_500_000_000))),

@@ -84,6 +84,8 @@ import Values
                 changed.tokenVersion = 1
                 try await transaction.execute(PutUser(user: changed, now: now))
                 try await transaction.execute(PutProfile(user: changed))
+                #expect(try await transaction.execute(PutPlan(userID: user.id, plan: "pro", seq: 2)) == 1)
+                #expect(try await transaction.execute(PutPlan(userID: user.id, plan: "free", seq: 2)) == 0)
                 try await transaction.execute(InsertMail(template: .verifyEmail, userID: user.id, recipient: email, now: now))
                 let due = try await transaction.one(ClaimMails(now: now))
                 #expect((due.template, due.recipient, due.tries) == (.verifyEmail, email, 1))

@@ -51,6 +51,7 @@ struct AuditStrings {
         case .adminMadeAdmin: language(en: "Made another user administrator", th: "ตั้งผู้ใช้อื่นเป็นผู้ดูแลระบบ")
         case .adminMadeUser: language(en: "Removed the administrator role of another user", th: "ถอนสิทธิ์ผู้ดูแลระบบของผู้ใช้อื่น")
         case .adminEndedSessions: language(en: "Ended all sessions of another user", th: "สิ้นสุดเซสชันทั้งหมดของผู้ใช้อื่น")
+        case .planChanged: language(en: "Plan changed", th: "เปลี่ยนแพ็กเกจ")
         case .deviceApproved: language(en: "Device allowed", th: "อนุญาตอุปกรณ์")
         case .deviceDenied: language(en: "Device refused", th: "ปฏิเสธอุปกรณ์")
         case .deviceRedeemed: language(en: "Device signed in", th: "อุปกรณ์เข้าสู่ระบบ")

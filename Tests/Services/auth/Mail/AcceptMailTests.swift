@@ -132,7 +132,7 @@ import Values
                 definition: #""dead-letter-exchange":"\#(Topology.deadLetters.name)","dead-letter-routing-key":"\#(queue.name)""#)
             try await MailUnderTest.with { auth, sink in
                 let member = try await auth.verifiedMember(sink)
-                try await Self.consume(broker, auth) { publisher, metrics in
+                try await auth.consuming(broker) { publisher, metrics in
                     var command = OutgoingMessage(SendMail(userID: member.id, mail: Self.low), from: "ledger")
                     for _ in 0..<3 { try await publisher.publish(command, within: .seconds(30)) }
                     try await until("two are duplicates") { metrics.counter("inbox_duplicates_total", help: "").count == 2 }
@@ -152,24 +152,6 @@ import Values
                     #expect(try await auth.mailCount(of: member) == 0)
                 }
             }
-        }
-    }
-
-    /// Runs the subscriptions of auth next to a connected publisher.
-    private static func consume(
-        _ broker: TestBroker, _ auth: AuthUnderTest, _ body: @escaping @Sendable (AMQPPublisher, Metrics) async throws -> Void
-    ) async throws {
-        let metrics = Metrics()
-        let runner = SubscriptionRunner(
-            pool: auth.pool, amqp: try AMQPConfiguration(url: broker.url, connectionName: "auth:events"),
-            subscriptions: subscriptions(auth.useCases.mailer), log: AuthUnderTest.log, metrics: metrics)
-        let publisher = AMQPPublisher(try AMQPConfiguration(url: broker.url, connectionName: "ledger:publish"), log: AuthUnderTest.log)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { await publisher.run() }
-            group.addTask { try await runner.run() }
-            defer { group.cancelAll() }
-            #expect(await publisher.connected(within: .seconds(10)))
-            try await body(publisher, metrics)
         }
     }
 }
