@@ -1,6 +1,7 @@
 package import HTTPWire
 package import JSON
 package import Telemetry
+import Text
 
 /// A request in values, for handlers that answer in one piece.
 package struct Request: Sendable {
@@ -40,12 +41,24 @@ package struct Request: Sendable {
     package var clientAddress: IPAddress? { trustedProxies.client(headers, peer: peerAddress) }
 
     /// The procedures that the request calls.
-    package var trpc: TRPCCall { TRPCCall(target: target) }
+    var trpc: TRPCCall { TRPCCall(target: target) }
 
     /// The body as a checked JSON object.
     /// - Throws: `Problem` 400 `invalid_json`.
     package func json() throws(Problem) -> JSONObject {
         do throws(JSONError) { return try JSONObject(body) } catch { throw Problem(error) }
+    }
+}
+
+extension JSONObject {
+    /// Returns a text of 1 to `lengthMax` Unicode scalars, none of them a control character: so many
+    /// bytes at most four times over.
+    package func text(_ name: String, lengthMax: Int) throws -> String {
+        let text = try string(name)
+        guard (1...lengthMax).contains(text.unicodeScalars.count), text.unicodeScalars.allSatisfy(\.isVisible) else {
+            throw Problem.invalidRequest("`\(name)` must have 1 to \(lengthMax) characters, all of them visible.", param: name)
+        }
+        return text
     }
 }
 

@@ -2,7 +2,6 @@ import HTTP
 import JSON
 import LedgerCore
 import Postgres
-import Text
 import Values
 
 // The parameters that several routes read from a query or a body, and the 400 that names what is wrong.
@@ -22,15 +21,6 @@ extension Query {
 }
 
 extension JSONObject {
-    /// 1 to `lengthMax` Unicode scalars, none of them a control character: so many bytes at most four times over.
-    func text(_ name: String, lengthMax: Int) throws -> String {
-        let text = try string(name)
-        guard (1...lengthMax).contains(text.unicodeScalars.count), text.unicodeScalars.allSatisfy(\.isVisible) else {
-            throw Problem.invalidRequest("Expected 1 to \(lengthMax) characters, all of them visible.", param: name)
-        }
-        return text
-    }
-
     /// Nil when it is missing or null.
     func optionalText(_ name: String, lengthMax: Int) throws -> String? { has(name) ? try text(name, lengthMax: lengthMax) : nil }
 
