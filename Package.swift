@@ -113,8 +113,8 @@ let package = Package(
         .executableTarget(
             name: "Billing",
             dependencies: [
-                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "Identity", "Jobs", "JSON", "Lifecycle", "Outbox",
-                "Postgres", "Telemetry", "Values",
+                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPWire", "Identity", "Jobs", "JSON", "Lifecycle",
+                "Outbox", "Postgres", "Telemetry", "Text", "Values",
             ],
             path: "Services/billing", exclude: ["Migrations", "openapi.json"]),
 
@@ -243,8 +243,8 @@ let package = Package(
         .testTarget(
             name: "BillingTests",
             dependencies: [
-                "AMQP", "Billing", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Outbox", "Postgres",
-                "Telemetry", "TestSupport", "Values",
+                "AMQP", "Billing", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Outbox",
+                "Postgres", "Telemetry", "TestSupport", "Text", "Values",
             ],
             path: "Tests/Services/billing"),
         .testTarget(name: "BenchTests", dependencies: ["Bench"], path: "Tests/BenchTests"),

@@ -22,7 +22,8 @@ struct ArrowTests {
         "Services/llm-proxy/Providers/MemberNames.swift", "Services/llm-proxy/Providers/Spelling.swift",
         "Services/llm-proxy/Catalogue/Catalogue.swift", "Services/llm-proxy/Catalogue/ModelLimits.swift",
         "Services/llm-proxy/Catalogue/ProvidersFile.swift", "Services/ledger/Engine/", "Services/ledger/Audit/LotReplay.swift",
-        "Services/auth/Domain/", "Shared/Contracts/", "Shared/JSON/", "Shared/SMTP/HeaderText.swift", "Shared/SMTP/Mail", "Shared/SSE/",
+        "Services/auth/Domain/", "Services/billing/Effects/", "Services/billing/Plans/", "Shared/Contracts/", "Shared/JSON/",
+        "Shared/SMTP/HeaderText.swift", "Shared/SMTP/Mail", "Shared/SSE/",
     ]
 
     @Test func `a service imports no other service`() throws {

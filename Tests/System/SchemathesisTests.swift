@@ -37,7 +37,8 @@ extension SystemTests {
             Run(service: .ledger, document: "ledger", caller: .service, including: "^/api/credits/deduct$"),
             Run(service: .proxy1, document: "llm-proxy", caller: .admin),
             Run(service: .proxy1, document: "llm-proxy", caller: .service),
-            Run(service: .billing, document: "billing", caller: .anonymous),
+            Run(service: .billing, document: "billing", caller: .anonymous, excluding: "^/(readyz|metrics|api/admin/.*)$"),
+            Run(service: .billing, document: "billing", caller: .admin, including: "^/api/admin/"),
         ]
 
         @Test(arguments: runs)

@@ -16,7 +16,7 @@ struct Plan: Hashable, Sendable {
     var id: ID
     var name: String
     /// A plan with a greater position is an upgrade.
-    var position: Int16
+    var position: Int64
     /// A whole number.
     var monthlyCredits: Credits
     /// The lines that the page of plans shows.

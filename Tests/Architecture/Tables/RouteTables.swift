@@ -13,6 +13,6 @@ enum RouteTables {
 
     static let services = [
         Service(name: "auth", rows: auth), Service(name: "ledger", rows: ledger), Service(name: "llm-proxy", rows: llmProxy),
-        Service(name: "billing", rows: []),
+        Service(name: "billing", rows: billing),
     ]
 }

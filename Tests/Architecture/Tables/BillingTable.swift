@@ -1,0 +1,7 @@
+import HTTP
+
+@testable import Billing
+
+extension RouteTables {
+    static let billing = Routes.table.map(\.row)
+}
