@@ -1,0 +1,51 @@
+"""Work that falls due at a time of the simulator's clock: renewals, retries, ends and expiries."""
+
+import checkout
+import payments
+import subscriptions
+from store import EVENTS_MAX
+
+EVENT_SECONDS = 30 * 86_400  # Stripe's API shows events of the last 30 days
+
+WORK = {
+    "session_expires": lambda world, session, at: checkout.expire(world, session) if session["status"] == "open" else None,
+    "renew": subscriptions.renew,
+    "cancel_at": subscriptions.cancel_at_time,
+    "finalize": lambda world, invoice, at: subscriptions.finalize_renewal(world, invoice),
+    "retry": lambda world, invoice, at: subscriptions.retry_invoice(world, invoice),
+    "pending_update": lambda world, subscription, at: expire_update(world, subscription, at),
+    "pending_refund": lambda world, refund, at: payments.finish_refund(world, refund, True) if refund["status"] == "pending" else None,
+    "failing_refund": lambda world, refund, at: payments.finish_refund(world, refund, False) if refund["status"] == "succeeded" else None,
+    "card_dispute": lambda world, charge, at: payments.withdraw(world, payments.create_dispute(world, charge)),
+    "card_inquiry": lambda world, charge, at: payments.create_dispute(world, charge, status="warning_needs_response"),
+}
+
+
+def expire_update(world, subscription, at):
+    if subscription["pending_update"] and subscription["pending_update"]["expires_at"] == at:
+        subscriptions.expire_pending_update(world, subscription)
+
+
+def run_due(world):
+    """Does what is due now, oldest first, each as a transaction of its own."""
+    while True:
+        with world.acting():
+            due = world.store.take_due()
+            subject = due and world.get(due[1])
+            if subject:
+                WORK[due[0]](world, subject, due[2])
+        if due is None:
+            return
+
+
+def advance(world, seconds):
+    """Moves the clock forward, and stops at each time at which something falls due."""
+    with world.store.lock:
+        target = world.now() + seconds
+        while (at := world.store.next_due()) is not None and at <= target:
+            world.store.advance_to(at)
+            run_due(world)
+        world.store.advance_to(target)
+        world.store.execute(
+            "DELETE FROM object WHERE kind = 'event' AND (created < ? OR seq <= (SELECT max(seq) FROM object) - ?)",
+            target - EVENT_SECONDS, EVENTS_MAX)
