@@ -112,7 +112,7 @@ def line_item(world, mode, wish, param, discount):
     return {
         "id": world.new_id("li"), "object": "item", "adjustable_quantity": None, "amount_discount": off, "amount_subtotal": subtotal, "amount_tax": 0,
         "amount_total": subtotal - off, "currency": price["currency"], "description": world.get(price["product"])["name"], "metadata": {},
-        "price": price, "quantity": quantity, "quantity_decimal": str(quantity),
+        "price": price, "quantity": quantity,
     }
 
 

@@ -289,7 +289,7 @@ def create_dispute(world, charge, amount=None, status="needs_response", reason="
         },
         "is_charge_refundable": status.startswith("warning"), "livemode": False, "metadata": {}, "network_reason_code": "10.4",
         "payment_intent": charge["payment_intent"],
-        "payment_method_details": {"card": {"brand": "visa", "case_type": "chargeback", "network_reason_code": "10.4"}, "type": "card"},
+        "payment_method_details": {"card": {"brand": "visa", "case_type": "chargeback", "network": "visa", "network_reason_code": "10.4"}, "type": "card"},
         "reason": reason, "status": status, "_customer": charge["customer"],
     }
     world.save(dispute)

@@ -11,6 +11,7 @@ import json
 import signal
 import sys
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl
 
@@ -53,6 +54,12 @@ class Request(BaseHTTPRequestHandler):
                 self.answer(*self.pages.answer(self.command, path, query, body))
         except Cut:
             self.close_connection = True
+        except ConnectionError:
+            raise
+        except Exception:  # a fault of the simulator: tests must see it, and the process lives on
+            traceback.print_exc()
+            self.close_connection = True
+            self.answer_json(500, {"error": {"message": "the simulator failed; its standard error has the reason", "type": "api_error"}})
 
     do_GET = do_POST = do_DELETE = handle_method
 

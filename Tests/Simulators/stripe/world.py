@@ -63,7 +63,7 @@ class World:
 
     def change(self, subject, **members):
         """Sets members of an object, saves it and returns what they were: the previous attributes of the event."""
-        previous = {name: subject[name] for name, value in members.items() if not name.startswith("_") and subject.get(name) != value}
+        previous = {name: subject.get(name) for name, value in members.items() if not name.startswith("_") and subject.get(name) != value}
         subject.update(members)
         self.save(subject)
         return previous

@@ -18,7 +18,7 @@ BASES = {"stripe._api_resource", "stripe._stripe_object"}  # their annotations a
 HINTS, NAMES = {}, {}
 # What Stripe leaves out although the class does not say Optional, or adds although the class does not list it.
 LEFT_OUT = set()
-ADDED = {}
+ADDED = {"ListObject": {"object", "total_count"}}
 
 
 def names_of(module):
@@ -44,7 +44,7 @@ def hints_of(kind):
             name: evaluated(annotation, names)
             for one in kind.__mro__ if one.__module__.startswith("stripe.") and one.__module__ not in BASES
             for name, annotation in one.__dict__.get("__annotations__", {}).items()
-            if not name.startswith("_")
+            if not name.startswith("_") and name != "OBJECT_NAME"
         }
     return HINTS[kind]
 
@@ -70,16 +70,16 @@ def faults(kind, value, path):
                 return
             found = [list(faults(argument, value, path)) for argument in arguments if argument is not NoneType]
             if all(found):
-                yield from min(found, key=len)
+                yield from max(found, key=lambda lines: len(lines[0]))  # the one that looked deepest
         elif origin in (list, List):
             if not isinstance(value, list):
-                yield f"{path}: {value!r} is no list"
+                yield f"{path}: {str(value)[:60]} is no list"
             else:
                 for index, element in enumerate(value):
                     yield from faults(arguments[0], element, f"{path}[{index}]")
         elif origin in (dict, Dict) or origin is UntypedStripeObject:
             if not isinstance(value, dict):
-                yield f"{path}: {value!r} is no map"
+                yield f"{path}: {str(value)[:60]} is no map"
         elif isinstance(origin, type) and issubclass(origin, StripeObject):
             yield from faults_of_object(origin, value, path, arguments[0])
         elif origin is ClassVar:
@@ -88,18 +88,18 @@ def faults(kind, value, path):
             raise TypeError(f"shapes.py knows no type {kind!r} at {path}")
     elif get_origin(kind) is Literal:
         if value not in get_args(kind):
-            yield f"{path}: {value!r} is none of {get_args(kind)[:8]}"
+            yield f"{path}: {str(value)[:60]} is none of {get_args(kind)[:8]}"
     elif kind in (Any, object) or isinstance(kind, typing.TypeVar):
         return
     elif kind is NoneType:
         if value is not None:
-            yield f"{path}: {value!r} is not null"
+            yield f"{path}: {str(value)[:60]} is not null"
     elif kind is Decimal:
         if not isinstance(value, str):
-            yield f"{path}: {value!r} is no decimal string"
+            yield f"{path}: {str(value)[:60]} is no decimal string"
     elif kind in (str, bool, int, float):
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            yield f"{path}: {value!r} is no {kind.__name__}"
+            yield f"{path}: {str(value)[:60]} is no {kind.__name__}"
     elif isinstance(kind, type) and issubclass(kind, StripeObject):
         yield from faults_of_object(kind, value, path)
     else:
@@ -108,7 +108,7 @@ def faults(kind, value, path):
 
 def faults_of_object(kind, value, path, element=None):
     if not isinstance(value, dict):
-        yield f"{path}: {value!r} is no {kind.__name__}"
+        yield f"{path}: {str(value)[:60]} is no {kind.__name__}"
         return
     hints = hints_of(kind)
     for name in value:
