@@ -28,9 +28,12 @@ package enum ErrorCode: String, Sendable, CaseIterable {
 
     case insufficientCredits = "insufficient_credits"
     case spendingLimitReached = "spending_limit_reached"
+    case paymentFailed = "payment_failed"
 
     case adminRequired = "admin_required"
     case csrfFailed = "csrf_failed"
+    case emailNotVerified = "email_not_verified"
+    case purchasesSuspended = "purchases_suspended"
     case insufficientScope = "insufficient_scope"
     case reauthenticationRequired = "reauthentication_required"
     case sessionRequired = "session_required"
@@ -42,6 +45,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     case requestTimeout = "request_timeout"
     case conflict
     case emailTaken = "email_taken"
+    case alreadySubscribed = "already_subscribed"
     case idempotencyConflict = "idempotency_conflict"
     case payloadTooLarge = "payload_too_large"
     case uriTooLong = "uri_too_long"
@@ -70,12 +74,14 @@ package enum ErrorCode: String, Sendable, CaseIterable {
         case .invalidClient, .invalidAPIKey, .tokenExpired, .tokenRevoked, .invalidCredentials, .invalidRefreshToken,
             .serviceTokenRequired:
             401
-        case .insufficientCredits, .spendingLimitReached: 402
-        case .adminRequired, .csrfFailed, .insufficientScope, .reauthenticationRequired, .sessionRequired, .userDeactivated: 403
+        case .insufficientCredits, .spendingLimitReached, .paymentFailed: 402
+        case .adminRequired, .csrfFailed, .emailNotVerified, .insufficientScope, .purchasesSuspended, .reauthenticationRequired,
+            .sessionRequired, .userDeactivated:
+            403
         case .modelNotFound, .notFound: 404
         case .methodNotAllowed: 405
         case .requestTimeout: 408
-        case .conflict, .emailTaken, .idempotencyConflict: 409
+        case .alreadySubscribed, .conflict, .emailTaken, .idempotencyConflict: 409
         case .payloadTooLarge: 413
         case .uriTooLong: 414
         case .expectationFailed: 417
@@ -92,6 +98,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     package var type: String {
         switch status {
         case 401: "authentication_error"
+        case 402 where self == .paymentFailed: "payment_error"
         case 402: "insufficient_credits"
         case 403: "permission_error"
         case 429: "rate_limit_error"

@@ -70,7 +70,7 @@ extension Authenticator {
 
 /// The origin of a URL as a browser writes it (RFC 6454 §6.2): scheme, host, and a port that is not the
 /// default of the scheme.
-func origin(ofURL url: String) -> String {
+package func origin(ofURL url: String) -> String {
     let parts = url.lowercased().split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)
     guard parts.count == 3 else { return url }
     let authority = parts[2].prefix { !"/?#".contains($0) }
