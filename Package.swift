@@ -113,8 +113,8 @@ let package = Package(
         .executableTarget(
             name: "Billing",
             dependencies: [
-                "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPWire", "Identity", "Jobs", "JSON", "Lifecycle",
-                "Outbox", "Postgres", "Telemetry", "Text", "Values",
+                "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity",
+                "Jobs", "JSON", "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "Text", "Values", "Web",
             ],
             path: "Services/billing", exclude: ["Migrations", "openapi.json"]),
 
@@ -243,10 +243,10 @@ let package = Package(
         .testTarget(
             name: "BillingTests",
             dependencies: [
-                "AMQP", "Billing", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Outbox",
-                "Postgres", "Telemetry", "TestSupport", "Text", "Values",
+                "AMQP", "Billing", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity",
+                "JSON", "Outbox", "Postgres", "Telemetry", "TestSupport", "Text", "Values",
             ],
-            path: "Tests/Services/billing"),
+            path: "Tests/Services/billing", exclude: ["Stripe/signature-vectors.json"]),
         .testTarget(name: "BenchTests", dependencies: ["Bench"], path: "Tests/BenchTests"),
         .testTarget(
             name: "SoakTests", dependencies: ["Contracts", "EventLoop", "LedgerCore", "Soak", "TestSupport", "Values"],

@@ -1,9 +1,12 @@
 import Bootstrap
+import Configuration
 import HTTP
+import HTTPClient
 import Identity
+import Lifecycle
 import Values
 
-/// Decides what people have paid for or are given, and has the ledger grant it.
+/// Decides what people have paid for or are given, and has the ledger grant it. ``StripeSettings`` has its variables.
 @main
 struct BillingService {
     static func main() {
@@ -11,14 +14,18 @@ struct BillingService {
     }
 
     private static func wire(_ runtime: Runtime) throws {
-        let pool = try runtime.database()
+        let settings = try StripeSettings(runtime.environment, publicURL: runtime.configuration.publicURL)
+        let log = runtime.log
+        let pool = try runtime.database(connectionsMax: 12)
         let publisher = try runtime.publisher()
         runtime.outbox(pool, publisher)
-        let freeMonths = FreeMonths(pool: pool, clock: { .now() })
-        try runtime.subscribe(subscriptions(freeMonths), in: pool)
-        runtime.add(freeMonths.job)
+        let http = HTTPClient(loop: runtime.loop)
+        let publicURL = AccessToken.issuer(publicURL: runtime.configuration.publicURL.reveal())
+        let billing = UseCases(pool: pool, settings: settings, publicURL: publicURL, http: http, loop: runtime.loop, log: log)
+        try runtime.subscribe(subscriptions(billing.freeMonths), in: pool)
+        for job in [billing.freeMonths.job, billing.prices.job] + billing.sweeps.jobs { runtime.add(job) }
+        runtime.add(Component("events", run: { try await billing.worker.run() }))
         let authenticator = try runtime.authenticator()
-        let log = runtime.log
-        runtime.serve { _ in Routes(pool: pool, gate: authenticator.gate, log: log).router }
+        runtime.serve { _ in Routes(billing: billing, gate: authenticator.gate, log: log).router }
     }
 }

@@ -17,6 +17,8 @@ struct Effect: Hashable, Sendable {
     var expiresAt: Instant?
     /// Drawn once. It is stored with the effect, and sent with each delivery.
     var chargeID: ChargeID
+    /// The paid thing that gives the credits, `purchase:{id}` or `invoice:{id}`; nil for free credits.
+    var source: String?
 
     var message: PurchaseFulfilled {
         PurchaseFulfilled(

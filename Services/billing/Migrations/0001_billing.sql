@@ -199,7 +199,6 @@ CREATE TABLE invoice (
     subscription_id text NOT NULL,
     user_id uuid NOT NULL REFERENCES customer,
     billing_reason text NOT NULL,
-    payment_intent_id text,
     total_cents bigint NOT NULL,
     -- The plan that it paid for, and its period.
     plan text REFERENCES plan,
@@ -210,8 +209,7 @@ CREATE TABLE invoice (
     -- True while no part of the money stays with the operator.
     is_returned boolean NOT NULL DEFAULT false,
     review text,
-    paid_at timestamptz NOT NULL,
-    CONSTRAINT invoice_payment_once UNIQUE (payment_intent_id)
+    paid_at timestamptz NOT NULL
 );
 
 CREATE INDEX invoice_subscription ON invoice (subscription_id, paid_at);
@@ -227,13 +225,15 @@ CREATE TABLE instalment (
     -- The end of the credits.
     expires_at timestamptz NOT NULL,
     amount_nano bigint NOT NULL,
+    -- What is left of the amount after refunds.
+    kept_nano bigint NOT NULL,
     -- True once it is an effect, or its subscription ended before.
     is_settled boolean NOT NULL DEFAULT false,
     PRIMARY KEY (invoice_id, number),
-    CONSTRAINT instalment_not_negative CHECK (amount_nano >= 0)
+    CONSTRAINT instalment_kept_in_range CHECK (kept_nano BETWEEN 0 AND amount_nano)
 );
 
-CREATE INDEX instalment_due ON instalment (due_at) WHERE NOT is_settled;
+CREATE INDEX instalment_due ON instalment (due_at) WHERE NOT is_settled AND kept_nano > 0;
 
 -- Credits that billing has had the ledger grant, each once for ever. The message is written in the
 -- transaction of its row.

@@ -224,7 +224,7 @@ extension JSONObject {
         guard parts.count == 1 || parts[1].utf8.count <= 2, digits.utf8.allSatisfy({ (48...57).contains($0) }), let cents = Int64(digits),
             range.contains(cents)
         else {
-            let (least, most) = (range.lowerBound.dollars, range.upperBound.dollars)
+            let (least, most) = (USD(cents: range.lowerBound).text, USD(cents: range.upperBound).text)
             throw Problem.invalidRequest(
                 "`\(name)` must be a number from \(least) to \(most) with at most 2 fraction digits and no exponent.", param: name)
         }

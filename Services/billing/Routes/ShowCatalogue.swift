@@ -81,10 +81,7 @@ extension Package {
 
 extension JSONWriter {
     /// Writes cents as a number of dollars. Nil writes null.
-    fileprivate mutating func field(_ name: String, usd cents: Int64?) { field(name, raw: (cents?.dollars ?? "null").utf8) }
-}
-
-extension Int64 {
-    /// A number of cents, 0 or more, as dollars with 2 fraction digits.
-    var dollars: String { "\(self / 100).\(self % 100 / 10)\(self % 10)" }
+    fileprivate mutating func field(_ name: String, usd cents: Int64?) {
+        field(name, raw: (cents.map { USD(cents: $0).text } ?? "null").utf8)
+    }
 }

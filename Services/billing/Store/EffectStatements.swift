@@ -6,8 +6,8 @@ import Values
 /// Records effects, and returns the keys of those that are new.
 private struct InsertEffects: Statement {
     static let sql = """
-        INSERT INTO effect (effect_key, account_id, kind, amount_nano, expires_at, charge_id)
-        SELECT * FROM unnest($1, $2, $3, $4, $5, $6)
+        INSERT INTO effect (effect_key, account_id, kind, amount_nano, expires_at, charge_id, source)
+        SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)
         ON CONFLICT (effect_key) DO NOTHING
         RETURNING effect_key
         """
@@ -20,6 +20,7 @@ private struct InsertEffects: Statement {
         parameters.append(effects.map(\.amount.nano))
         parameters.append(effects.map(\.expiresAt))
         parameters.append(effects.map(\.chargeID))
+        parameters.append(effects.map(\.source))
     }
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Effect.Key { Effect.Key(text: try row.next()) }

@@ -195,7 +195,8 @@ def create_refund(world, parameters):
         raise invalid(f"Charge {charge['id']} has not been paid and cannot be refunded.", "charge")
     if left == 0:
         raise invalid(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
-    if charge["disputed"] and any(dispute["balance_transactions"] for dispute in world.store.find("dispute", charge=charge["id"])):
+    # A dispute that was won has two transactions: the money came back.
+    if charge["disputed"] and any(len(dispute["balance_transactions"]) == 1 for dispute in world.store.find("dispute", charge=charge["id"])):
         raise invalid(f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed")
     if amount < 1:
         raise invalid("This value must be greater than or equal to 1.", "amount", "parameter_invalid_integer")

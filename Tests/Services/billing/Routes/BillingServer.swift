@@ -48,7 +48,7 @@ final class BillingServer: Sendable {
         client = HTTPClient(loop: pool.loop)
         let log = Logger(service: "billing", level: .error)
         let routes = Routes(
-            pool: pool,
+            billing: try BillingUnderTest.withoutStripe(pool, client),
             gate: CallerGate(known: Self.principal, identify: { _, _ throws(Problem) in throw .invalidAPIKey }), log: log)
         let router = routes.router
         server = HTTPServer(

@@ -1,0 +1,85 @@
+import Postgres
+import Values
+
+/// Reads how far a sweep has come.
+struct FindSweep: Statement {
+    static let sql = "SELECT seen_until FROM sweep WHERE name = $1"
+    var name: String
+
+    func bind(_ parameters: inout Parameters) { parameters.append(name) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Instant { try row.next() }
+}
+
+/// Writes how far a sweep has come. It never goes back.
+struct AdvanceSweep: Statement {
+    static let sql = """
+        INSERT INTO sweep (name, seen_until, swept_at)
+        VALUES ($1, $2, now())
+        ON CONFLICT (name) DO UPDATE
+        SET seen_until = greatest(sweep.seen_until, excluded.seen_until), swept_at = now()
+        """
+    var name: String
+    var seenUntil: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(name)
+        parameters.append(seenUntil)
+    }
+}
+
+/// Deletes ended events and operations.
+struct DeleteOldEvents: Statement {
+    static let sql = """
+        WITH operations AS (DELETE FROM stripe_operation WHERE created_at < $1 AND state <> 'pending')
+        DELETE FROM stripe_event
+        WHERE received_at < $1 AND state IN ('done', 'ignored', 'dead')
+        """
+    var receivedBefore: Instant
+
+    func bind(_ parameters: inout Parameters) { parameters.append(receivedBefore) }
+}
+
+/// Counts what should not be: each count above zero is an alert.
+struct CountFlaws: Statement {
+    struct Flaws: Hashable, Sendable {
+        /// Orders whose page ended a day ago, or whose bank has needed 15 days, and whose end is not known.
+        var unfinishedPurchases: Int64
+        /// Paid orders without credits.
+        var purchasesWithoutEffect: Int64
+        /// Running subscriptions whose period no invoice has paid for, a day after it began.
+        var unpaidPeriods: Int64
+        /// Purchases and invoices that wait for a person.
+        var reviews: Int64
+        var deadEvents: Int64
+        /// Seconds since the oldest event that is not done was received.
+        var oldestEventSeconds: Int64
+    }
+
+    static let sql = """
+        SELECT
+            (SELECT count(*) FROM purchase
+                WHERE (status IN ('creating', 'open') AND session_expires_at < $1 - interval '1 day')
+                    OR (status = 'awaiting_payment' AND created_at < $1 - interval '15 days')),
+            (SELECT count(*) FROM purchase
+                WHERE kind = 'credits' AND status = 'paid'
+                    AND NOT EXISTS (SELECT FROM effect WHERE effect_key = 'pur:' || purchase.id)),
+            (SELECT count(*) FROM subscription
+                WHERE status = 'active' AND period_start < $1 - interval '1 day'
+                    AND NOT EXISTS (
+                        SELECT FROM invoice
+                        WHERE invoice.subscription_id = subscription.id AND invoice.period_end >= subscription.period_end)),
+            (SELECT count(*) FROM purchase WHERE status = 'review') + (SELECT count(*) FROM invoice WHERE review IS NOT NULL),
+            (SELECT count(*) FROM stripe_event WHERE state = 'dead'),
+            (SELECT coalesce(max(extract(epoch FROM $1 - received_at)), 0)::bigint FROM stripe_event
+                WHERE state IN ('received', 'working', 'retry'))
+        """
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) { parameters.append(now) }
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Flaws {
+        Flaws(
+            unfinishedPurchases: try row.next(), purchasesWithoutEffect: try row.next(), unpaidPeriods: try row.next(),
+            reviews: try row.next(), deadEvents: try row.next(), oldestEventSeconds: try row.next())
+    }
+}

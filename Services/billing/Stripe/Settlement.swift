@@ -1,0 +1,298 @@
+import Contracts
+import EventLoop
+import JSON
+import Outbox
+import Postgres
+import Telemetry
+import Values
+
+/// Brings billing's rows to what Stripe says now, and has the ledger grant or take back what follows.
+///
+/// Events, sweeps, the page after the checkout and administrators call the same functions, in any order
+/// and as often as they like. A row of the user or of the order is locked while Stripe is asked, so the
+/// later answer is the one that is written. Keys of effects make each grant happen once.
+struct Settlement: Sendable {
+    let pool: PostgresPool
+    let stripe: StripeClient
+    let clock: @Sendable () -> Instant
+    let log: Logger
+
+    /// A month is due this much before its time: Stripe's clock may be ahead of ours, and a new subscriber should not wait for that.
+    static let clockDifference = Duration.seconds(300)
+
+    /// An object that cannot be settled now.
+    enum Failure: Error, Hashable, CustomStringConvertible {
+        /// Stripe's customer is none of ours, or its row is not visible yet.
+        case unknownCustomer(String)
+        /// A person must look at it. It is marked for that.
+        case needsReview(String)
+
+        var description: String {
+            switch self {
+            case .unknownCustomer(let id): "no user has Stripe's customer \(id)"
+            case .needsReview(let reason): "needs review: \(reason)"
+            }
+        }
+    }
+}
+
+// MARK: Orders
+
+extension Settlement {
+    /// Brings an order to where its checkout session is.
+    /// - Parameter sessionID: the session, where the order does not know it yet.
+    /// - Returns: the order as it stands; nil if there is none.
+    func settlePurchase(_ id: PurchaseID, sessionID: String? = nil) async throws -> Purchase? {
+        let (purchase, subscriptionID) = try await pool.transaction { transaction -> (Purchase?, String?) in
+            guard let purchase = try await transaction.first(LockPurchase(id: id)) else { return (nil, nil) }
+            guard let sessionID = purchase.sessionID ?? sessionID else { return (purchase, nil) }
+            let session = try CheckoutSession(try await stripe.get("/v1/checkout/sessions/\(sessionID)"))
+            if purchase.sessionID == nil, session.purchaseID == purchase.id.description {
+                try await transaction.execute(OpenPurchasePage(id: id, sessionID: session.id, url: session.url))
+            }
+            let outcome = PurchaseOutcome(purchase, session, paymentFailed: try await hasPaymentFailed(session))
+            try await apply(outcome, to: purchase, in: transaction)
+            return (try await transaction.one(LockPurchase(id: id)), session.subscriptionID)
+        }
+        if let subscriptionID { try await syncSubscription(subscriptionID) }
+        if purchase?.status == .review, let review = purchase?.review { throw Failure.needsReview(review) }
+        return purchase
+    }
+
+    /// A complete session with an unpaid payment waits for a bank, or will never be paid.
+    private func hasPaymentFailed(_ session: CheckoutSession) async throws -> Bool {
+        guard session.status == "complete", session.paymentStatus == "unpaid", let payment = session.paymentIntentID else { return false }
+        let status = try await stripe.get("/v1/payment_intents/\(payment)").stripeString("status")
+        return ["requires_payment_method", "canceled"].contains(status)
+    }
+
+    private func apply(_ outcome: PurchaseOutcome, to purchase: Purchase, in transaction: PostgresTransaction) async throws {
+        let fields: LogFields = ["purchase_id": .describing(purchase.id), "user_id": .describing(purchase.userID)]
+        func set(_ status: Purchase.Status, _ paymentIntentID: String? = nil, _ paidCents: Int64? = nil, review: String? = nil) async throws
+        {
+            try await transaction.execute(
+                SetPurchaseStatus(
+                    id: purchase.id, status: status, paymentIntentID: paymentIntentID, paidCents: paidCents, review: review))
+        }
+        switch outcome {
+        case .unchanged: break
+        case .awaitingPayment: try await set(.awaitingPayment)
+        case .failed: try await set(.failed)
+        case .expired: try await set(.expired)
+        case .review(let reason):
+            log.error("purchase needs review", fields + ["reason": .string(reason)])
+            try await set(.review, review: reason)
+        case .paid(let paymentIntentID, let paidCents):
+            try await set(.paid, paymentIntentID, paidCents)
+            try await transaction.record(purchase.effects(chargeIDs: ChargeID.make))
+            log.info("Checkout completed", fields)
+            if purchase.kind == .credits {
+                log.info("Credits fulfilled", fields + ["credits": .integer(purchase.credits), "bonus": .integer(purchase.bonus)])
+            }
+        }
+    }
+}
+
+// MARK: Subscriptions and their invoices
+
+extension Settlement {
+    /// Writes a subscription as it is at Stripe, and the plan that follows for its user.
+    func syncSubscription(_ id: String) async throws {
+        let seen = try StripeSubscription(try await stripe.get("/v1/subscriptions/\(id)"))
+        let user = try await user(of: seen.customerID, or: seen.userID)
+        try await pool.transaction { transaction in
+            _ = try await transaction.one(LockCustomer(userID: user))
+            try await sync(try StripeSubscription(try await stripe.get("/v1/subscriptions/\(id)")), of: user, in: transaction)
+        }
+    }
+
+    private func sync(_ found: StripeSubscription, of user: UserID, in transaction: PostgresTransaction) async throws {
+        let subscription = PlanSubscription(
+            id: found.id, userID: user, status: found.status, itemID: found.itemID, priceID: found.priceID, periodStart: found.periodStart,
+            periodEnd: found.periodEnd, cancelAt: found.cancelAt, createdAt: found.createdAt)
+        try await transaction.execute(UpsertSubscription(subscription: subscription, now: clock()))
+        if !subscription.isRunning {
+            try await transaction.execute(CancelInstalments(subscriptionID: subscription.id, dueAfter: clock()))
+        }
+        try await decidePlan(of: user, in: transaction)
+    }
+
+    /// Writes and announces the plan of a user. The caller has locked the user.
+    func decidePlan(of user: UserID, in transaction: PostgresTransaction) async throws {
+        let (subscriptions, paid) = try await transaction.pipeline(SubscriptionsOfUser(userID: user), PaidPeriods(userID: user))
+        let entitlement = Entitlement(subscriptions, paid, now: clock())
+        if try await transaction.announcePlan(of: user, plan: Plan.ID(text: entitlement.plan), until: entitlement.until),
+            entitlement != .free
+        {
+            log.info("Subscription activated", ["user_id": .describing(user), "plan": .string(entitlement.plan)])
+        }
+    }
+
+    /// Grants what a paid invoice of a subscription gives. Other invoices give nothing.
+    func settleInvoice(_ id: String) async throws {
+        let seen = try StripeInvoice(try await stripe.get("/v1/invoices/\(id)"))
+        guard seen.status == "paid", let subscriptionID = seen.subscriptionID else { return }
+        let described = try StripeSubscription(try await stripe.get("/v1/subscriptions/\(subscriptionID)"))
+        let user = try await user(of: seen.customerID, or: described.userID)
+        let lines = try await stripe.all("/v1/invoices/\(id)/lines", [:]).map(StripeInvoice.Line.init)
+        let review = try await pool.transaction { transaction -> String? in
+            _ = try await transaction.one(LockCustomer(userID: user))
+            let subscription = try StripeSubscription(try await stripe.get("/v1/subscriptions/\(subscriptionID)"))
+            let review = try await keep(seen, lines, of: user, anchor: subscription.anchor, in: transaction)
+            // Before the months are settled: those of an ended subscription are not due any more.
+            try await sync(subscription, of: user, in: transaction)
+            try await settleInstalments(of: id, in: transaction)
+            return review
+        }
+        if let review { throw Failure.needsReview(review) }
+    }
+
+    /// - Returns: why a person must look at it; nil if it is in order.
+    private func keep(
+        _ invoice: StripeInvoice, _ lines: [StripeInvoice.Line], of user: UserID, anchor: Instant, in transaction: PostgresTransaction
+    ) async throws -> String? {
+        if let known = try await transaction.first(FindInvoice(id: invoice.id)) { return known.review }
+        let prices = Dictionary(uniqueKeysWithValues: try await transaction.query(AllPlanPrices()).map { ($0.priceID, $0) })
+        var credits: InvoiceCredits?
+        var review: String?
+        switch InvoiceOutcome(invoice, lines: lines, prices: prices, anchor: anchor) {
+        case .credits(let found): credits = found
+        case .nothing: break
+        case .review(let reason): review = reason
+        }
+        let subscriptionID = invoice.subscriptionID ?? ""
+        if let found = credits, found.isWhole {
+            let other = try await transaction.first(
+                InvoiceOfPeriod(subscriptionID: subscriptionID, periodStart: found.periodStart, otherThan: invoice.id))
+            if let other { (credits, review) = (nil, "invoice \(other) has paid for the same period") }
+        }
+        if let review {
+            log.error("invoice needs review", ["invoice": .string(invoice.id), "reason": .string(review)])
+        }
+        try await transaction.execute(
+            InsertInvoice(
+                id: invoice.id, subscriptionID: subscriptionID, userID: user, billingReason: invoice.billingReason,
+                totalCents: invoice.totalCents, credits: credits, review: review, paidAt: invoice.paidAt ?? invoice.createdAt))
+        if let credits { try await transaction.execute(InsertInstalments(invoiceID: invoice.id, instalments: credits.instalments)) }
+        return review
+    }
+
+    /// Grants the months of an invoice, or of all invoices, whose time has come.
+    /// - Returns: the number of months.
+    @discardableResult
+    func settleInstalments(of invoiceID: String? = nil, in transaction: PostgresTransaction) async throws -> Int {
+        let due = try await transaction.query(SettleDueInstalments(now: clock() + Self.clockDifference, invoiceID: invoiceID))
+        let effects = due.map { month in
+            month.instalment.effect(
+                of: month.invoiceID, for: month.userID, planName: month.planName, isOnly: month.isOnly, chargeID: .make())
+        }
+        try await transaction.record(effects)
+        for (month, effect) in zip(due, effects) where month.kept < month.instalment.amount {
+            let all = try await transaction.query(EffectsOfSource(source: effect.source ?? ""))
+            guard let own = all.first(where: { $0.key == effect.key }) else { continue }
+            try await transaction.reverse(own, target: month.instalment.amount - month.kept, reason: .refund)
+        }
+        for month in due {
+            log.info("Credits fulfilled", ["invoice": .string(month.invoiceID), "user_id": .describing(month.userID)])
+        }
+        return due.count
+    }
+
+    private func user(of stripeCustomerID: String, or named: UserID?) async throws -> UserID {
+        if let user = try await pool.first(UserOfStripeCustomer(stripeCustomerID: stripeCustomerID)) { return user }
+        if let named, try await pool.first(FindCustomer(userID: named)) != nil { return named }
+        throw Failure.unknownCustomer(stripeCustomerID)
+    }
+}
+
+// MARK: Refunds and disputes
+
+extension Settlement {
+    /// Takes back, or gives back, what follows from the refunds and disputes of a payment. Other payments of the account are left alone.
+    func settleReturns(ofPayment paymentIntentID: String) async throws {
+        let payment = try await stripe.get("/v1/payment_intents/\(paymentIntentID)")
+        if let id = try payment.metadata("purchase_id").flatMap({ PurchaseID($0) }) {
+            try await settleReturns(ofPurchase: id, paymentIntentID)
+            return
+        }
+        let uses = try await stripe.all(
+            "/v1/invoice_payments", ["payment[type]": "payment_intent", "payment[payment_intent]": paymentIntentID])
+        for use in uses {
+            if let invoice = try use.stripeID("invoice") { try await settleReturns(ofInvoice: invoice) }
+        }
+    }
+
+    private func settleReturns(ofPurchase id: PurchaseID, _ paymentIntentID: String) async throws {
+        // The news of a refund may come before the news of its payment.
+        let sessions = try await stripe.get("/v1/checkout/sessions", ["payment_intent": paymentIntentID, "limit": "1"])
+        let sessionID = try StripeList(sessions).data.first?.stripeString("id")
+        guard try await settlePurchase(id, sessionID: sessionID)?.status == .paid else { return }
+        try await pool.transaction { transaction in
+            let purchase = try await transaction.one(LockPurchase(id: id))
+            let (share, disputes) = try await returned(of: [paymentIntentID], total: purchase.paidCents ?? purchase.amountCents)
+            try await keep(disputes, of: purchase.userID, source: purchase.source, in: transaction)
+            for effect in try await transaction.query(EffectsOfSource(source: purchase.source)) {
+                try await transaction.reverse(effect, target: share.of(effect.amount), reason: reason(disputes))
+            }
+        }
+    }
+
+    private func settleReturns(ofInvoice id: String) async throws {
+        try await settleInvoice(id)
+        let seen = try StripeInvoice(try await stripe.get("/v1/invoices/\(id)"))
+        guard let subscriptionID = seen.subscriptionID else { return }
+        let described = try StripeSubscription(try await stripe.get("/v1/subscriptions/\(subscriptionID)"))
+        let user = try await user(of: seen.customerID, or: described.userID)
+        try await pool.transaction { transaction in
+            _ = try await transaction.one(LockCustomer(userID: user))
+            guard let invoice = try await transaction.first(FindInvoice(id: id)) else { return }
+            let payments = try await stripe.all("/v1/invoice_payments", ["invoice": id]).compactMap { payment in
+                try payment.optionalStripeObject("payment")?.stripeID("payment_intent")
+            }
+            let (share, disputes) = try await returned(of: payments, total: invoice.totalCents)
+            let source = "invoice:\(id)"
+            try await keep(disputes, of: user, source: source, in: transaction)
+            try await take(share, ofInvoice: id, source, reason(disputes), in: transaction)
+            try await transaction.execute(SetInvoiceReturned(id: id, isReturned: share.isWhole && invoice.totalCents > 0))
+            try await decidePlan(of: user, in: transaction)
+        }
+    }
+
+    /// Cancels months to come first, then takes back what months before have given.
+    private func take(
+        _ share: ReturnedShare, ofInvoice id: String, _ source: String, _ reason: PurchaseReversed.Reason,
+        in transaction: PostgresTransaction
+    ) async throws {
+        let months = try await transaction.query(InstalmentsOfInvoice(invoiceID: id))
+        let kept = share.kept(of: months.map(\.amount))
+        try await transaction.execute(SetKeptInstalments(invoiceID: id, numbers: months.map(\.number), kept: kept))
+        let effects = try await transaction.query(EffectsOfSource(source: source))
+        for (month, keeps) in zip(months, kept) {
+            let key = Effect.Key.invoice(id, month: months.count == 1 ? nil : month.number)
+            guard let effect = effects.first(where: { $0.key == key }) else { continue }
+            try await transaction.reverse(effect, target: month.amount - keeps, reason: reason)
+        }
+        // A month whose credits had gone wholly may have some again.
+        try await settleInstalments(of: id, in: transaction)
+    }
+
+    private func returned(of payments: [String], total: Int64) async throws -> (ReturnedShare, [StripeDispute]) {
+        var refunds: [StripeRefund] = []
+        var disputes: [StripeDispute] = []
+        for payment in payments {
+            refunds += try await stripe.all("/v1/refunds", ["payment_intent": payment]).map(StripeRefund.init)
+            disputes += try await stripe.all("/v1/disputes", ["payment_intent": payment]).map(StripeDispute.init)
+        }
+        return (ReturnedShare(refunds: refunds, disputes: disputes, total: total), disputes)
+    }
+
+    private func keep(_ disputes: [StripeDispute], of user: UserID, source: String, in transaction: PostgresTransaction) async throws {
+        for dispute in disputes {
+            try await transaction.execute(UpsertDispute(dispute: dispute, userID: user, source: source))
+        }
+    }
+
+    private func reason(_ disputes: [StripeDispute]) -> PurchaseReversed.Reason {
+        disputes.contains(where: \.isWithdrawn) ? .dispute : .refund
+    }
+}

@@ -1,0 +1,160 @@
+import JSON
+import Postgres
+import Telemetry
+import Values
+
+/// The acts of users on a running subscription.
+struct SubscriptionCalls: Sendable {
+    let operations: StripeOperations
+    let settlement: Settlement
+    let clock: @Sendable () -> Instant
+
+    private var stripe: StripeClient { operations.stripe }
+    private var pool: PostgresPool { operations.pool }
+
+    /// A subscription with its prices.
+    struct Described: Sendable {
+        var subscription: PlanSubscription
+        /// The price of the next period.
+        var price: PlanPrice
+        var paid: PaidPeriod?
+        var hasPendingUpdate: Bool
+    }
+
+    enum Outcome: Sendable {
+        /// The subscription as it is now.
+        case done(Described)
+        /// The bank wants something of the user first, on this page.
+        case paymentPending(pageURL: String?)
+        /// The card was declined. Stripe's sentence for the user.
+        case paymentFailed(String)
+        case refused(PlanChange.Refusal)
+        /// The user has no such subscription.
+        case notFound
+    }
+
+    /// The running subscription of a user; nil if there is none.
+    func current(of user: UserID) async throws -> Described? {
+        let (subscriptions, paid, prices) = try await pool.pipeline(
+            SubscriptionsOfUser(userID: user), PaidPeriods(userID: user), AllPlanPrices())
+        guard let subscription = subscriptions.first(where: \.isRunning),
+            let price = prices.first(where: { $0.priceID == subscription.priceID })
+        else { return nil }
+        let last = paid.filter { $0.subscriptionID == subscription.id && !$0.isReturned }.max { ($0.end, $0.paidAt) < ($1.end, $1.paidAt) }
+        return Described(subscription: subscription, price: price, paid: last, hasPendingUpdate: false)
+    }
+
+    /// Orders the end of a subscription, at the end of its period or now. Money is not given back, and credits stay.
+    func cancel(_ id: String, of user: UserID, atPeriodEnd: Bool, comment: String?) async throws -> Outcome {
+        guard let found = try await own(id, user) else { return .notFound }
+        if atPeriodEnd {
+            guard found.cancelAt == nil else { return try await synced(id, user) }
+            var form: StripeForm = ["cancel_at_period_end": "true"]
+            if let comment { form.append("cancellation_details[comment]", comment) }
+            _ = try await operations.perform(.cancel, subject: id, path: "/v1/subscriptions/\(id)", form: form)
+        } else {
+            do {
+                _ = try await stripe.delete("/v1/subscriptions/\(id)", ["invoice_now": "false", "prorate": "false"])
+            } catch let error as StripeError {
+                // It may have been cancelled all the same.
+                let seen = try StripeSubscription(try await stripe.get("/v1/subscriptions/\(id)"))
+                guard seen.status == "canceled" else { throw error }
+            }
+        }
+        return try await synced(id, user)
+    }
+
+    /// Takes back an ordered end.
+    func resume(_ id: String, of user: UserID) async throws -> Outcome {
+        guard try await own(id, user) != nil else { return .notFound }
+        let seen = try await stripe.get("/v1/subscriptions/\(id)")
+        guard try StripeSubscription(seen).cancelAt != nil else { return try await synced(id, user) }
+        // The portal sets `cancel_at`, and this service the flag.
+        let form: StripeForm = try seen.stripeBool("cancel_at_period_end") ? ["cancel_at_period_end": "false"] : ["cancel_at": ""]
+        _ = try await operations.perform(.resume, subject: id, path: "/v1/subscriptions/\(id)", form: form)
+        return try await synced(id, user)
+    }
+
+    /// The cost of a change.
+    struct Preview: Sendable {
+        var change: PlanChange
+        /// Cents that are paid now; nil: nothing is paid now.
+        var dueCents: Int64?
+        var currency: String
+        /// The moment for which Stripe computed the parts of the period.
+        var prorationDate: Instant
+    }
+
+    /// Asks Stripe what a change would cost now.
+    func preview(_ id: String, of user: UserID, to target: PlanPrice) async throws -> Preview? {
+        guard let (seen, _, change) = try await plan(id, user, target) else { return nil }
+        let now = clock()
+        var preview = Preview(change: change, dueCents: nil, currency: target.currency, prorationDate: now)
+        guard change == .upgrade || change == .payYearly else { return preview }
+        let json = try await stripe.post(
+            "/v1/invoices/create_preview",
+            form: ([
+                "customer": seen.customerID, "subscription": id, "subscription_details[items][0][id]": seen.itemID,
+                "subscription_details[items][0][price]": target.priceID,
+                "subscription_details[proration_behavior]": "always_invoice",
+                "subscription_details[proration_date]": "\(now.seconds)",
+            ] as StripeForm).encoded, idempotencyKey: "preview-\(UUIDv7.make())")
+        (preview.dueCents, preview.currency) = (try json.stripeInteger("amount_due"), try json.stripeString("currency"))
+        return preview
+    }
+
+    /// Changes plan or interval.
+    /// - Parameter prorationDate: the moment of the preview that the user agreed to; nil: now.
+    func change(_ id: String, of user: UserID, to target: PlanPrice, prorationDate: Instant? = nil) async throws -> Outcome {
+        guard let (seen, _, change) = try await plan(id, user, target) else { return .notFound }
+        var form: StripeForm = ["items[0][id]": seen.itemID, "items[0][price]": target.priceID]
+        switch change {
+        case .refused(let refusal): return .refused(refusal)
+        case .downgradeAtRenewal, .keepPaidPlan: form.append("proration_behavior", "none")
+        case .upgrade, .payYearly:
+            form.append("proration_behavior", "always_invoice")
+            form.append("payment_behavior", "pending_if_incomplete")
+            form.append("expand[]", "latest_invoice")
+            if let prorationDate { form.append("proration_date", "\(prorationDate.seconds)") }
+        }
+        let object: JSONObject
+        do {
+            object = try await operations.perform(.changePlan, subject: id, path: "/v1/subscriptions/\(id)", form: form)
+        } catch StripeError.refused(let refusal) where refusal.status == 402 {
+            return .paymentFailed(refusal.message)
+        }
+        let changed = try StripeSubscription(object)
+        if changed.hasPendingUpdate {
+            try await settlement.syncSubscription(id)
+            return .paymentPending(pageURL: changed.latestInvoice?.pageURL)
+        }
+        if let invoice = changed.latestInvoice, invoice.status == "paid" { try await settlement.settleInvoice(invoice.id) }
+        return try await synced(id, user)
+    }
+
+    private func plan(_ id: String, _ user: UserID, _ target: PlanPrice) async throws -> (StripeSubscription, Described, PlanChange)? {
+        guard try await own(id, user) != nil else { return nil }
+        let seen = try StripeSubscription(try await stripe.get("/v1/subscriptions/\(id)"))
+        try await settlement.syncSubscription(id)
+        guard let current = try await current(of: user), current.subscription.id == id else { return nil }
+        let change = PlanChange(
+            of: current.subscription, from: current.price, to: target, paidPosition: current.paid?.position ?? current.price.position,
+            hasPendingUpdate: seen.hasPendingUpdate)
+        return (seen, current, change)
+    }
+
+    private func own(_ id: String, _ user: UserID) async throws -> PlanSubscription? {
+        try await pool.query(SubscriptionsOfUser(userID: user)).first { $0.id == id && $0.isRunning }
+    }
+
+    private func synced(_ id: String, _ user: UserID) async throws -> Outcome {
+        try await settlement.syncSubscription(id)
+        let (subscriptions, paid, prices) = try await pool.pipeline(
+            SubscriptionsOfUser(userID: user), PaidPeriods(userID: user), AllPlanPrices())
+        guard let subscription = subscriptions.first(where: { $0.id == id }),
+            let price = prices.first(where: { $0.priceID == subscription.priceID })
+        else { return .notFound }
+        let last = paid.filter { $0.subscriptionID == id && !$0.isReturned }.max { ($0.end, $0.paidAt) < ($1.end, $1.paidAt) }
+        return .done(Described(subscription: subscription, price: price, paid: last, hasPendingUpdate: false))
+    }
+}

@@ -1,0 +1,210 @@
+import EventLoop
+import JSON
+import Jobs
+import Postgres
+import Synchronization
+import Telemetry
+import Values
+
+/// Finds what no webhook told of: by Stripe's list of events, and by its lists of objects, which have no end.
+///
+/// | job | every | finds |
+/// |---|---|---|
+/// | `stripe events` | 5 min | events since the last good run; Stripe keeps them for 30 days |
+/// | `stripe objects` | a day | paid sessions and invoices, refunds, disputes and subscriptions of the last days |
+/// | `plan credits` | 60 s | months of yearly plans that are due, and plans that have ended |
+/// | `orders` | 10 min | orders whose page has ended, and calls of Stripe whose outcome is unknown |
+/// | `billing checks` | 60 s | what should not be: metrics `billing_flaws{flaw}` |
+struct Sweeps: Sendable {
+    let settlement: Settlement
+    let intake: EventIntake
+    let operations: StripeOperations
+    let clock: @Sendable () -> Instant
+    let log: Logger
+
+    private var pool: PostgresPool { settlement.pool }
+    private var stripe: StripeClient { settlement.stripe }
+
+    /// Each run begins this much before the end of the last one: times of events have seconds only, and an event may be listed late.
+    static let overlap = Duration.seconds(3_600)
+    /// The window of the daily sweep. After an outage it reaches back to the last good run.
+    static let objectDays = Duration.seconds(3 * 86_400)
+    /// Invoices are listed by their creation, and may be paid weeks later.
+    static let invoiceDays = Duration.seconds(35 * 86_400)
+    /// Rows of events are kept for 90 days.
+    static let eventDays = Duration.seconds(90 * 86_400)
+
+    var jobs: [Job] {
+        [
+            Job("stripe events", every: .seconds(300), within: .seconds(900), leader: pool) { try await sweepEvents() },
+            Job("stripe objects", every: .seconds(86_400), within: .seconds(7_200), leader: pool) { try await sweepObjects() },
+            Job("plan credits", every: .seconds(60), within: .seconds(600)) { try await settleDue() },
+            Job("orders", every: .seconds(600), within: .seconds(900), leader: pool) { try await finishOrders() },
+            Job("billing checks", every: .seconds(60)) { try await check() },
+        ]
+    }
+
+    // MARK: Events
+
+    func sweepEvents() async throws {
+        let start = clock()
+        let seen = try await pool.first(FindSweep(name: "events")) ?? start
+        var found = 0
+        // Stripe takes at most 20 types a call.
+        for first in stride(from: 0, to: EventTask.types.count, by: 20) {
+            var query: StripeForm = ["created[gte]": "\((seen - Self.overlap).seconds)"]
+            for type in EventTask.types[first..<min(first + 20, EventTask.types.count)] { query.append("types[]", type) }
+            try await stripe.list("/v1/events", query) { page in
+                for event in page where try await intake.take(event) { found += 1 }
+            }
+        }
+        // Only after the last page: what a broken run has not seen is asked for again.
+        try await pool.execute(AdvanceSweep(name: "events", seenUntil: start))
+        if found > 0 { log.warning("events found by sweep", ["count": .integer(found)]) }
+    }
+
+    // MARK: Objects
+
+    func sweepObjects() async throws {
+        let start = clock()
+        let seen = try await pool.first(FindSweep(name: "objects")) ?? start
+        let since = min(start - Self.objectDays, seen - Self.overlap)
+        let created: StripeForm = ["created[gte]": "\(since.seconds)"]
+        try await stripe.list("/v1/checkout/sessions", created.appending("status", "complete")) { page in
+            for json in page {
+                guard let id = try json.metadata("purchase_id").flatMap({ PurchaseID($0) }) else { continue }
+                let session = try json.stripeString("id")
+                try await settle("session", session) { _ = try await settlement.settlePurchase(id, sessionID: session) }
+            }
+        }
+        try await stripe.list("/v1/subscriptions", ["status": "all"]) { page in
+            for json in page {
+                let id = try json.stripeString("id")
+                try await settle("subscription", id) { try await settlement.syncSubscription(id) }
+            }
+        }
+        let invoices = min(start - Self.invoiceDays, seen - Self.invoiceDays)
+        try await stripe.list("/v1/invoices", ["status": "paid", "created[gte]": "\(invoices.seconds)"]) { page in
+            for json in page {
+                let id = try json.stripeString("id")
+                try await settle("invoice", id) { try await settlement.settleInvoice(id) }
+            }
+        }
+        for path in ["/v1/refunds", "/v1/disputes"] {
+            try await stripe.list(path, created) { page in
+                for json in page {
+                    guard let payment = try json.stripeID("payment_intent") else { continue }
+                    try await settle("payment", payment) { try await settlement.settleReturns(ofPayment: payment) }
+                }
+            }
+        }
+        try await pool.execute(AdvanceSweep(name: "objects", seenUntil: start))
+        try await pool.execute(DeleteOldEvents(receivedBefore: start - Self.eventDays))
+    }
+
+    /// Settles one object. One that cannot be settled does not stop the others.
+    private func settle(_ kind: String, _ id: String, _ body: () async throws -> Void) async throws {
+        do {
+            try await body()
+        } catch let failure as Settlement.Failure {
+            log.error("object not settled", ["kind": .string(kind), "id": .string(id)], error: failure)
+        } catch let error as StripeError where error.isMissing || error.isMalformed {
+            log.error("object not settled", ["kind": .string(kind), "id": .string(id)], error: error)
+        }
+    }
+
+    // MARK: What is due
+
+    func settleDue() async throws {
+        while try await pool.transaction({ try await settlement.settleInstalments(in: $0) }) > 0 { try Task.checkCancellation() }
+        var last = UserID(rawValue: UUIDv7(high: 0, low: 0))
+        while true {
+            let users = try await pool.query(EndingPlans(now: clock(), after: last))
+            for user in users {
+                try await pool.transaction { transaction in
+                    _ = try await transaction.one(LockCustomer(userID: user))
+                    try await settlement.decidePlan(of: user, in: transaction)
+                }
+            }
+            guard let end = users.last else { return }
+            last = end
+        }
+    }
+
+    func finishOrders() async throws {
+        for operation in try await pool.query(StuckOperations(createdBefore: clock() - .seconds(600))) { try await resolve(operation) }
+        var last = PurchaseID(rawValue: UUIDv7(high: 0, low: 0))
+        while true {
+            let orders = try await pool.query(UnfinishedPurchases(expiredBefore: clock(), after: last))
+            for order in orders { try await settle("purchase", order.id.description) { try await finish(order) } }
+            guard let end = orders.last else { return }
+            last = end.id
+        }
+    }
+
+    private func finish(_ order: Purchase) async throws {
+        if order.sessionID != nil || order.status == .awaitingPayment {
+            _ = try await settlement.settlePurchase(order.id)
+        } else if let session = try await session(of: order.id, user: order.userID) {
+            _ = try await settlement.settlePurchase(order.id, sessionID: session)
+        } else {
+            try await pool.execute(SetPurchaseStatus(id: order.id, status: .expired))
+        }
+    }
+
+    /// Finds out what became of a call whose answer never came.
+    private func resolve(_ operation: StripeOperation) async throws {
+        if operation.createdAt + StripeOperations.keyLife > clock() {
+            // The same key and the same parameters: Stripe does it once, and tells what it did.
+            do {
+                let object = try await stripe.post(
+                    operation.path, form: operation.parameters, idempotencyKey: operation.idempotencyKey)
+                try await pool.execute(EndOperation(id: operation.id, objectID: try object.stripeString("id")))
+            } catch StripeError.refused(let refusal) {
+                try await pool.execute(EndOperation(id: operation.id, error: "\(refusal)"))
+            } catch let error as StripeError {
+                log.warning("stripe operation pending", ["kind": .string(operation.kind.rawValue)], error: error)
+                return
+            }
+        } else {
+            try await pool.execute(EndOperation(id: operation.id, error: "the outcome was never seen"))
+        }
+        switch operation.kind {
+        case .changePlan, .cancel, .resume:
+            try await settle("subscription", operation.subject) { try await settlement.syncSubscription(operation.subject) }
+        case .checkout:
+            guard let id = PurchaseID(operation.subject), let order = try await pool.first(FindPurchase(id: id)) else { return }
+            if let session = try await session(of: id, user: order.userID) {
+                try await settle("purchase", operation.subject) { _ = try await settlement.settlePurchase(id, sessionID: session) }
+            }
+        case .customer, .expire, .portal: break
+        }
+    }
+
+    /// Looks among the sessions of a user for the one of an order.
+    private func session(of id: PurchaseID, user: UserID) async throws -> String? {
+        guard let customer = try await pool.first(FindCustomer(userID: user))?.stripeCustomerID else { return nil }
+        for json in try await stripe.all("/v1/checkout/sessions", ["customer": customer])
+        where try json.metadata("purchase_id") == id.description { return try json.stripeString("id") }
+        return nil
+    }
+
+    // MARK: What should not be
+
+    func check(metrics: Metrics = .shared) async throws {
+        let flaws = try await pool.one(CountFlaws(now: clock()))
+        for (name, count) in [
+            ("unfinished_purchases", flaws.unfinishedPurchases), ("purchases_without_effect", flaws.purchasesWithoutEffect),
+            ("unpaid_periods", flaws.unpaidPeriods), ("reviews", flaws.reviews), ("dead_events", flaws.deadEvents),
+        ] {
+            metrics.gauge("billing_flaws", help: "Rows of billing that should not be; each above zero is an alert", labels: ["flaw": name])
+                .set(count)
+        }
+        metrics.gauge("billing_oldest_event_seconds", help: "Age of the oldest event of Stripe that is not done")
+            .set(flaws.oldestEventSeconds)
+    }
+}
+
+extension StripeError {
+    fileprivate var isMalformed: Bool { if case .malformed = self { true } else { false } }
+}

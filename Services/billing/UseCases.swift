@@ -1,0 +1,53 @@
+import EventLoop
+import HTTPClient
+import Postgres
+import Telemetry
+import Values
+
+/// Everything that billing does, wired together.
+struct UseCases: Sendable {
+    let pool: PostgresPool
+    let settings: StripeSettings
+    /// The address of the gateway, without a slash at its end.
+    let publicURL: String
+    let stripe: StripeClient
+    let operations: StripeOperations
+    let settlement: Settlement
+    let checkout: Checkout
+    let subscriptions: SubscriptionCalls
+    let reads: CustomerReads
+    let worker: EventWorker
+    let intake: EventIntake
+    let sweeps: Sweeps
+    let prices: PlanPrices
+    let freeMonths: FreeMonths
+    let clock: @Sendable () -> Instant
+
+    init(
+        pool: PostgresPool, settings: StripeSettings, publicURL: String, http: HTTPClient, loop: EventLoop, log: Logger,
+        clock: @escaping @Sendable () -> Instant = { .now() }, signatureClock: @escaping @Sendable () -> Instant = { .now() }
+    ) {
+        (self.pool, self.settings, self.publicURL, self.clock) = (pool, settings, publicURL, clock)
+        stripe = StripeClient(http: http, loop: loop, base: settings.apiBase, key: settings.secretKey, log: log)
+        operations = StripeOperations(pool: pool, stripe: stripe, clock: clock, log: log)
+        settlement = Settlement(pool: pool, stripe: stripe, clock: clock, log: log)
+        checkout = Checkout(operations: operations, settlement: settlement, settings: settings, clock: clock)
+        subscriptions = SubscriptionCalls(operations: operations, settlement: settlement, clock: clock)
+        reads = CustomerReads(operations: operations, settings: settings)
+        worker = EventWorker(settlement, loop: loop)
+        intake = EventIntake(
+            pool: pool, secrets: settings.webhookSecrets, isLive: settings.isLive, clock: signatureClock,
+            wake: { [worker] in worker.wake() },
+            log: log)
+        sweeps = Sweeps(settlement: settlement, intake: intake, operations: operations, clock: clock, log: log)
+        prices = PlanPrices(pool: pool, stripe: stripe, settings: settings, log: log)
+        freeMonths = FreeMonths(pool: pool, clock: clock)
+    }
+}
+
+extension UseCases {
+    /// The price of an amount of credits; nil if it is not sold.
+    func offer(credits: Int64) async throws -> Offer? {
+        Catalogue(packages: try await pool.query(ReadPackages()), plans: []).offer(credits: credits)
+    }
+}

@@ -1,0 +1,50 @@
+import Contracts
+import JSON
+import Postgres
+import TestSupport
+import Testing
+import Values
+
+@testable import Billing
+
+@Suite(.database(schema: "billing", migrations: "Shared/Outbox/Migrations", "Services/billing/Migrations"), .serialized)
+struct CheckoutTests {
+    @Test func `a bought package brings its credits and its bonus once, whichever of session, payment and page is seen first`() async throws
+    {
+        try await BillingUnderTest.with { test in
+            let user = try await test.user()
+            let answer = try await test.ask("POST", "/api/payment/checkout/credits", #"{"credits_amount":100}"#, as: user)
+            #expect(answer.status == 200)
+            let session = try answer.string("session_id")
+            #expect(try await test.ask("GET", "/api/payment/checkout/\(session)", as: user).string("status") == "open")
+            try await test.stripe.pay(session)
+            #expect(try await test.ask("GET", "/api/payment/checkout/\(session)", as: user).string("status") == "paid")
+            try await test.deliver()
+            let granted = try await test.granted(to: user)
+            #expect(granted.map(\.kind) == [.purchase, .bonus])
+            #expect(granted.map(\.amount) == [Credits(whole: 100), Credits(whole: 5)])
+            #expect(granted.map(\.expiresAt) == [nil, nil])
+            #expect(try await test.events(in: "received", "working", "retry", "dead").isEmpty)
+            #expect(try await test.events(in: "done").map(\.type).contains("checkout.session.completed"))
+        }
+    }
+
+    @Test func `clicks at once lead to one session`() async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await test.user()
+            let sessions = try await withThrowingTaskGroup(of: String.self) { group in
+                for _ in 0..<8 {
+                    group.addTask {
+                        try await test.ask("POST", "/api/payment/checkout/credits", #"{"credits_amount":250}"#, as: user).string(
+                            "session_id")
+                    }
+                }
+                return try await group.reduce(into: Set()) { $0.insert($1) }
+            }
+            #expect(sessions.count == 1)
+            let listed = try await test.stripe.api("GET", "/v1/checkout/sessions?customer=\(try await test.stripeCustomer(of: user))")
+            #expect(try listed.array("data").count == 1)
+            #expect(try await test.stripe.api("GET", "/v1/customers").array("data").count == 1)
+        }
+    }
+}
