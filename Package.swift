@@ -180,6 +180,10 @@ let package = Package(
             name: "MailSinkTests", dependencies: ["EventLoop", "HTTPClient", "JSON", "TestSupport"],
             path: "Tests/Simulators/mail/Tests"),
         .testTarget(
+            name: "StripeSimulatorTests", dependencies: ["EventLoop", "TestSupport"],
+            path: "Tests/Simulators/stripe/Tests",
+            exclude: ["harness.py", "requirements.txt", "shapes.py", "stripe_package.py"]),
+        .testTarget(
             name: "ProviderSimulatorTests",
             dependencies: ["ProviderSimulator", "EventLoop", "HTTP", "HTTPWire", "JSON", "Telemetry", "UpstreamClient"],
             path: "Tests/Simulators/provider/Tests"),

@@ -7,7 +7,7 @@ from urllib.parse import unquote_plus
 
 from errors import StripeError, invalid, unsupported
 
-DOCUMENT = json.loads(Path(__file__).with_name("parameters.json").read_text())
+DOCUMENT = json.loads(__loader__.get_data(str(Path(__file__).with_name("parameters.json"))))  # also out of a zip archive
 API_VERSION = DOCUMENT["api_version"]
 ROUTES = DOCUMENT["routes"]
 DEPTH_MAX = 10

@@ -17,7 +17,7 @@ from errors import StripeError
 from payments import money
 from test_cards import CARDS, DECLINES
 
-STYLE = Path(__file__).with_name("page.css").read_bytes()
+STYLE = __loader__.get_data(str(Path(__file__).with_name("page.css")))  # also out of a zip archive
 PORTAL_SECONDS = 3_600
 INVOICES_SHOWN = 24
 DECLINED_FIELDS = {"expired_card": "expiry", "incorrect_cvc": "cvc"}
@@ -31,14 +31,14 @@ class Gone(Exception):
 
 
 def day(at):
-    return datetime.fromtimestamp(at, timezone.utc).strftime("%-d %B %Y")
+    return datetime.fromtimestamp(at, timezone.utc).strftime("%-d %b %Y")
 
 
 def layout(title, content, is_wide=False):
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{escape(title)}</title><link rel="stylesheet" href="/assets/page.css"><link rel="icon" href="data:,"></head><body>'
-        f'<p class="banner">Test mode: no money moves</p><main{" class=two" if is_wide else ""}>{content}</main></body></html>')
+        f'<header class="banner">Test mode: no money moves</header><main{" class=two" if is_wide else ""}>{content}</main></body></html>')
 
 
 def field(name, label, value, errors, autocomplete, inputmode="numeric", kind="text", hint=""):

@@ -164,8 +164,7 @@ def tick(world, stopped):
             run_due(world)
 
 
-def main():
-    given = arguments()
+def serve(given):
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -186,7 +185,12 @@ def main():
         world.store.database.close()
 
 
-try:
+def main():
+    try:
+        serve(arguments())
+    except OSError as error:
+        sys.exit(f"stripe simulator: {error.strerror or error}")
+
+
+if __name__ == "__main__":
     main()
-except OSError as error:
-    sys.exit(f"stripe simulator: {error.strerror or error}")

@@ -8,6 +8,7 @@ Needs a Python with requirements.txt. Ports are free ones; the last line says ho
 
 import calendar
 import json
+import os
 import re
 import subprocess
 import sys
@@ -810,6 +811,37 @@ def the_state_survives_a_restart(at):
         second.stop()
 
 
+def the_setup_script_makes_what_is_absent(at):
+    script, receiver = FOLDER.parents[2] / "deploy/stripe/setup.sh", Receiver()
+    variables = os.environ | {"STRIPE_API_BASE": at.address, "STRIPE_SECRET_KEY": "sk_test_setup"}
+
+    def set_up(*arguments):
+        run = subprocess.run(["bash", str(script), receiver.url, *arguments], env=variables, capture_output=True, text=True)
+        equal(run.returncode, 0)
+        return dict(line.split("=") for line in run.stdout.splitlines())
+
+    first = set_up("enterprise_yearly=200000")
+    second = set_up()
+    changed = [name for name in first if first[name] != second[name]]
+    equal(changed, ["STRIPE_WEBHOOK_SECRET"])
+    amounts = {}
+    for name in ("PRO_MONTHLY", "PRO_YEARLY", "ENTERPRISE_MONTHLY", "ENTERPRISE_YEARLY"):
+        price = at.stripe.prices.retrieve(first[f"STRIPE_PRICE_{name}"])
+        amounts[name] = (price.unit_amount, price.recurring.interval, price.lookup_key)
+    equal(amounts, {
+        "PRO_MONTHLY": (2_900, "month", "pro_monthly"), "PRO_YEARLY": (31_320, "year", "pro_yearly"),
+        "ENTERPRISE_MONTHLY": (19_900, "month", "enterprise_monthly"), "ENTERPRISE_YEARLY": (200_000, "year", "enterprise_yearly")})
+    endpoint, = at.stripe.webhook_endpoints.list().data
+    equal((endpoint.api_version, len(endpoint.enabled_events), len(set(endpoint.enabled_events))), (stripe.api_version, 30, 30))
+    configuration, = at.stripe.billing_portal.configurations.list().data
+    equal(configuration.id, first["STRIPE_PORTAL_CONFIGURATION"])
+    features = configuration.features
+    equal((features.subscription_cancel.mode, features.subscription_update.enabled), ("at_period_end", False))
+    at.subscription()
+    receiver.wait(1)
+    receiver.events(second["STRIPE_WEBHOOK_SECRET"])
+
+
 def wrong_control_requests_are_400(at):
     for method, path, body, status in (
             ("POST", "faults", {"kind": "flood"}, 400), ("POST", "faults", {"kind": "delay"}, 400), ("POST", "clock", {"advance": -1}, 400),
@@ -819,7 +851,7 @@ def wrong_control_requests_are_400(at):
         found, _, answer = at.raw(method, f"/simulator/{path}", json.dumps(body) if body is not None else "")
         assert found == status and answer["error"], (path, found, answer)
     equal(at.raw("POST", "/simulator/clock", "{")[0], 400)
-    equal(at.raw("POST", "/v1/customers", "x" * (1 << 20) + "x")[0], 413)
+    equal(at.raw("POST", "/v1/customers", Content_Length=str((1 << 20) + 1))[0], 413)
 
 
 def the_parameters_are_those_of_the_package(at):
@@ -851,7 +883,7 @@ TESTS = [
     a_deletion_ends_at_once_and_may_give_back, refunds_add_up_and_can_fail, disputes_take_money_and_give_it_back,
     deliveries_are_signed_and_retried, an_endpoint_gets_what_it_asked_for, held_deliveries_come_in_any_order_or_not_at_all,
     ten_thousand_deliveries_go_over_few_connections, events_are_listed_by_type_and_time_for_thirty_days, a_person_pays_on_the_checkout_page,
-    a_person_uses_the_portal, the_state_survives_a_restart, wrong_control_requests_are_400, the_parameters_are_those_of_the_package,
+    a_person_uses_the_portal, the_state_survives_a_restart, the_setup_script_makes_what_is_absent, wrong_control_requests_are_400, the_parameters_are_those_of_the_package,
 ]
 
 
