@@ -377,7 +377,7 @@ class API:
             if stored is None:
                 self.running.add(key)
         if stored:
-            return self.replay(key, request, stored)
+            return self.disturb(fault, lambda: self.replay(key, request, stored))
         try:
             return self.run(method, path, form, key, request, request_id, fault)
         finally:
@@ -398,16 +398,18 @@ class API:
         route, identifiers = route_of(method, path)
         parameters = check_route(route.name, form)
         refuse_unsupported(parameters, route.supports)
-        kind = fault and fault["kind"]
-        if kind == "delay":
+        if fault and fault["kind"] == "replayed_500":
+            return *self.fail(route, identifiers, parameters, key, request, request_id, fault["effect"]), {}
+        return self.disturb(fault, lambda: (*self.act(route, identifiers, parameters, key, request, request_id), {}))
+
+    def disturb(self, fault, answer):
+        """Waits before the effect, or closes the connection after it."""
+        if fault and fault["kind"] == "delay":
             time.sleep(fault["seconds"])
-        if kind == "replayed_500":
-            status, text = self.fail(route, identifiers, parameters, key, request, request_id, fault["effect"])
-        else:
-            status, text = self.act(route, identifiers, parameters, key, request, request_id)
-        if kind == "cut_after_effect":
+        answered = answer()
+        if fault and fault["kind"] == "cut_after_effect":
             raise Cut
-        return status, text, {}
+        return answered
 
     def act(self, route, identifiers, parameters, key, request, request_id):
         store = self.world.store

@@ -4,7 +4,7 @@ import catalogue
 import invoices
 import payments
 import subscriptions
-from errors import invalid
+from errors import invalid, unsupported
 
 SECONDS_MIN, SECONDS_MAX = 1_800, 86_400
 EXPANSION = "{CHECKOUT_SESSION_ID}"
@@ -23,6 +23,8 @@ def create(world, parameters):
     for name, other in (("subscription_data", "payment"), ("payment_intent_data", "subscription")):
         if mode == other and name in parameters:
             raise invalid(f"You can not pass `{name}` in `{mode}` mode.", name)
+    if parameters.get("subscription_data", {}).get("billing_mode", {}).get("type") == "classic":
+        raise unsupported("subscription_data[billing_mode][type]")
     expires = parameters.get("expires_at", now + SECONDS_MAX)
     if expires < now + SECONDS_MIN:
         raise invalid("The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.", "expires_at")

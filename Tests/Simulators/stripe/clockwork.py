@@ -3,8 +3,8 @@
 import checkout
 import payments
 import subscriptions
-from store import EVENTS_MAX
 
+EVENTS_MAX = 100_000
 EVENT_SECONDS = 30 * 86_400  # Stripe's API shows events of the last 30 days
 
 WORK = {
@@ -46,6 +46,14 @@ def advance(world, seconds):
             world.store.advance_to(at)
             run_due(world)
         world.store.advance_to(target)
+        prune(world)
+
+
+def prune(world):
+    """Deletes events that Stripe would not show any more, and what waits to be delivered of them."""
+    with world.store.transaction():
+        world.store.execute("DELETE FROM object WHERE kind = 'event' AND created < ?", world.now() - EVENT_SECONDS)
         world.store.execute(
-            "DELETE FROM object WHERE kind = 'event' AND (created < ? OR seq <= (SELECT max(seq) FROM object) - ?)",
-            target - EVENT_SECONDS, EVENTS_MAX)
+            "DELETE FROM object WHERE seq <= (SELECT seq FROM object WHERE kind = 'event' ORDER BY seq DESC LIMIT 1 OFFSET ?) AND kind = 'event'",
+            EVENTS_MAX)
+        world.store.execute("DELETE FROM delivery WHERE event NOT IN (SELECT id FROM object WHERE kind = 'event')")

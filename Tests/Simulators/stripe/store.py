@@ -29,7 +29,6 @@ CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 TABLES = ("object", "due", "answer", "delivery", "setting")
 ANSWERS_MAX = 100_000
-EVENTS_MAX = 100_000
 
 
 class Store:

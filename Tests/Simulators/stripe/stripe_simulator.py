@@ -7,6 +7,7 @@ this file describes the control API.
 
 import argparse
 import ipaddress
+import itertools
 import json
 import signal
 import sys
@@ -16,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl
 
 from api import API, Cut
-from clockwork import run_due
+from clockwork import prune, run_due
 from control import Control, Wrong
 from errors import StripeError
 from pages import Pages
@@ -28,6 +29,7 @@ BODY_BYTES_MAX = 1 << 20
 CONNECTIONS_MAX = 256
 SECONDS_MAX = 120  # for a client that sends nothing
 TICK_SECONDS = 0.25
+PRUNE_TICKS = 240
 
 
 class Request(BaseHTTPRequestHandler):
@@ -158,7 +160,11 @@ def arguments():
 
 def tick(world, stopped):
     """Does what falls due while nobody advances the clock."""
-    while not stopped.wait(TICK_SECONDS):
+    for number in itertools.count(1):
+        if stopped.wait(TICK_SECONDS):
+            return
+        if number % PRUNE_TICKS == 0:
+            prune(world)
         due = world.store.next_due()
         if due is not None and due <= world.now():
             run_due(world)
