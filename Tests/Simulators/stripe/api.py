@@ -36,7 +36,8 @@ def paginate(world, kind, parameters, url, conditions=()):
     """Newest first. `ending_before` returns the objects just before its cursor, in the same order."""
     limit = parameters.get("limit", 10)
     if not 1 <= limit <= LIMIT_MAX:
-        raise invalid(f"This value must be {'greater than or equal to 1' if limit < 1 else 'less than or equal to 100'}.", "limit", "parameter_invalid_integer")
+        raise invalid(f"This value must be {'greater than or equal to 1' if limit < 1 else 'less than or equal to 100'}.", "limit",
+            "parameter_invalid_integer")
     if "starting_after" in parameters and "ending_before" in parameters:
         raise invalid("You may only specify one of these parameters: starting_after, ending_before.", "starting_after")
     conditions, is_backwards = list(conditions), "ending_before" in parameters
@@ -91,7 +92,8 @@ LISTS = {
     "/v1/customers": ("customer", {"email": path_filter("email"), "created": created_filter}),
     "/v1/products": ("product", {"active": path_filter("active"), "ids": one_of("id"), "created": created_filter}),
     "/v1/prices": ("price", {
-        "active": path_filter("active"), "currency": path_filter("currency"), "product": path_filter("product"), "type": path_filter("type"),
+        "active": path_filter("active"), "currency": path_filter("currency"), "product": path_filter("product"),
+        "type": path_filter("type"),
         "lookup_keys": one_of("json_extract(body, '$.lookup_key')"), "recurring": interval_filter, "created": created_filter}),
     "/v1/checkout/sessions": ("checkout.session", {
         "customer": path_filter("customer"), "payment_intent": path_filter("payment_intent"), "subscription": path_filter("subscription"),
@@ -106,12 +108,18 @@ LISTS = {
     "/v1/invoice_payments": ("invoice_payment", {
         "invoice": path_filter("invoice"), "payment": payment_filter, "status": path_filter("status"), "created": created_filter}),
     "/v1/payment_intents": ("payment_intent", {"customer": path_filter("customer"), "created": created_filter}),
-    "/v1/charges": ("charge", {"customer": path_filter("customer"), "payment_intent": path_filter("payment_intent"), "created": created_filter}),
+    "/v1/charges": ("charge",
+        {"customer": path_filter("customer"), "payment_intent": path_filter("payment_intent"), "created": created_filter}),
     "/v1/payment_methods": ("payment_method", {"customer": path_filter("customer"), "type": path_filter("type")}),
-    "/v1/refunds": ("refund", {"charge": path_filter("charge"), "payment_intent": path_filter("payment_intent"), "created": created_filter}),
-    "/v1/disputes": ("dispute", {"charge": path_filter("charge"), "payment_intent": path_filter("payment_intent"), "created": created_filter}),
-    "/v1/billing_portal/configurations": ("billing_portal.configuration", {"active": path_filter("active"), "is_default": path_filter("is_default")}),
-    "/v1/events": ("event", {"type": lambda value: ("json_extract(body, '$.type') GLOB ?", [value]), "types": one_of("json_extract(body, '$.type')"), "created": created_filter}),
+    "/v1/refunds": ("refund",
+        {"charge": path_filter("charge"), "payment_intent": path_filter("payment_intent"), "created": created_filter}),
+    "/v1/disputes": ("dispute",
+        {"charge": path_filter("charge"), "payment_intent": path_filter("payment_intent"), "created": created_filter}),
+    "/v1/billing_portal/configurations": ("billing_portal.configuration",
+        {"active": path_filter("active"), "is_default": path_filter("is_default")}),
+    "/v1/events": ("event",
+        {"type": lambda value: ("json_extract(body, '$.type') GLOB ?", [value]), "types": one_of("json_extract(body, '$.type')"),
+            "created": created_filter}),
     "/v1/webhook_endpoints": ("webhook_endpoint", {}),
 }
 
@@ -186,8 +194,11 @@ def delete_customer(world, customer, parameters):
 
 def account(world, parameters):
     return {
-        "id": "acct_simulator", "object": "account", "business_profile": {"mcc": None, "name": "Simulator", "product_description": None, "support_address": None, "support_email": None, "support_phone": None, "support_url": None, "url": None},
-        "business_type": "company", "capabilities": {"card_payments": "active", "transfers": "active"}, "charges_enabled": True, "country": "US",
+        "id": "acct_simulator", "object": "account",
+        "business_profile": {"mcc": None, "name": "Simulator", "product_description": None, "support_address": None,
+            "support_email": None, "support_phone": None, "support_url": None, "url": None},
+        "business_type": "company", "capabilities": {"card_payments": "active", "transfers": "active"}, "charges_enabled": True,
+        "country": "US",
         "created": 1_700_000_000, "default_currency": "usd", "details_submitted": True, "email": "simulator@example.com", "metadata": {},
         "payouts_enabled": True, "settings": None, "type": "standard",
     }
@@ -217,7 +228,8 @@ SESSION_NAMES = """automatic_tax.enabled billing_address_collection cancel_url c
 PREVIEW_NAMES = """customer subscription subscription_details.items.id subscription_details.items.price subscription_details.items.quantity
     subscription_details.items.deleted subscription_details.proration_behavior subscription_details.proration_date
     subscription_details.billing_cycle_anchor"""
-UPDATE_NAMES = """billing_cycle_anchor cancel_at cancel_at_period_end cancellation_details default_payment_method description items.id items.price
+UPDATE_NAMES = """billing_cycle_anchor cancel_at cancel_at_period_end cancellation_details default_payment_method description
+    items.id items.price
     items.quantity items.deleted metadata payment_behavior proration_behavior proration_date"""
 CUSTOMER_NAMES = "balance description email invoice_settings.default_payment_method metadata name phone"
 CONFIGURATION_NAMES = "business_profile default_return_url features metadata name"
@@ -241,7 +253,8 @@ ROUTES = [
     Route("POST", "/v1/checkout/sessions", checkout.create, SESSION_NAMES),
     list_route("/v1/checkout/sessions"),
     read_route("/v1/checkout/sessions/{id}", "checkout.session"),
-    Route("POST", "/v1/checkout/sessions/{id}/expire", of("checkout.session", lambda world, session, parameters: checkout.expire(world, session))),
+    Route("POST", "/v1/checkout/sessions/{id}/expire",
+        of("checkout.session", lambda world, session, parameters: checkout.expire(world, session))),
     Route(
         "GET", "/v1/checkout/sessions/{id}/line_items",
         of("checkout.session", lambda world, session, parameters: sublist(
@@ -283,8 +296,10 @@ ROUTES = [
     Route("POST", "/v1/webhook_endpoints", catalogue.create_endpoint, "api_version description enabled_events metadata url"),
     list_route("/v1/webhook_endpoints"),
     read_route("/v1/webhook_endpoints/{id}", "webhook_endpoint"),
-    Route("POST", "/v1/webhook_endpoints/{id}", of("webhook_endpoint", catalogue.update_endpoint), "description disabled enabled_events metadata url"),
-    Route("DELETE", "/v1/webhook_endpoints/{id}", of("webhook_endpoint", lambda world, endpoint, parameters: catalogue.delete_endpoint(world, endpoint))),
+    Route("POST", "/v1/webhook_endpoints/{id}", of("webhook_endpoint", catalogue.update_endpoint),
+        "description disabled enabled_events metadata url"),
+    Route("DELETE", "/v1/webhook_endpoints/{id}",
+        of("webhook_endpoint", lambda world, endpoint, parameters: catalogue.delete_endpoint(world, endpoint))),
 ]
 
 

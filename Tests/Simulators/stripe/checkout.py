@@ -43,27 +43,34 @@ def create(world, parameters):
     session = {
         "id": identifier, "object": "checkout.session", "adaptive_pricing": {"enabled": False}, "after_expiration": None,
         "allow_promotion_codes": None, "amount_subtotal": subtotal, "amount_total": total,
-        "automatic_tax": {"enabled": is_taxed, "liability": {"type": "self"} if is_taxed else None, "provider": "stripe" if is_taxed else None, "status": "complete" if is_taxed else None},
+        "automatic_tax": {"enabled": is_taxed, "liability": {"type": "self"} if is_taxed else None,
+            "provider": "stripe" if is_taxed else None, "status": "complete" if is_taxed else None},
         "billing_address_collection": None, "cancel_url": parameters.get("cancel_url"),
         "client_reference_id": parameters.get("client_reference_id"), "client_secret": None, "collected_information": None, "consent": None,
         "consent_collection": None, "created": now, "currency": items[0]["currency"], "currency_conversion": None, "custom_fields": [],
         "custom_text": {name: None for name in ("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")},
         "customer": customer and customer["id"], "customer_account": None,
         "customer_creation": None if customer else "always" if mode == "subscription" else "if_required",
-        "customer_details": {"address": None, "business_name": None, "email": email, "individual_name": None, "name": customer and customer["name"], "phone": None, "tax_exempt": "none", "tax_ids": None} if email else None,
+        "customer_details": {"address": None, "business_name": None, "email": email, "individual_name": None,
+            "name": customer and customer["name"], "phone": None, "tax_exempt": "none", "tax_ids": None} if email else None,
         "customer_email": parameters.get("customer_email"),
         "discounts": [{"coupon": discount["id"], "promotion_code": None}] if discount else [], "expires_at": expires, "invoice": None,
         "invoice_creation": None if mode == "subscription" else {
             "enabled": False,
-            "invoice_data": {name: None for name in ("account_tax_ids", "custom_fields", "description", "footer", "issuer", "rendering_options")} | {"metadata": {}},
+            "invoice_data": {
+                name: None for name in ("account_tax_ids", "custom_fields", "description", "footer", "issuer", "rendering_options")} | {
+                "metadata": {}},
         },
-        "livemode": False, "locale": parameters.get("locale"), "metadata": catalogue.merged({}, parameters.get("metadata", {})), "mode": mode,
-        "origin_context": None, "payment_intent": None, "payment_link": None, "payment_method_collection": "always" if mode == "subscription" else "if_required",
+        "livemode": False, "locale": parameters.get("locale"), "metadata": catalogue.merged({}, parameters.get("metadata", {})),
+        "mode": mode,
+        "origin_context": None, "payment_intent": None, "payment_link": None,
+        "payment_method_collection": "always" if mode == "subscription" else "if_required",
         "payment_method_configuration_details": None, "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
         "payment_method_types": ["card"], "payment_status": "unpaid", "permissions": None, "phone_number_collection": {"enabled": False},
         "recovered_from": None, "saved_payment_method_options": None, "setup_intent": None, "shipping_address_collection": None,
         "shipping_cost": None, "shipping_options": [], "status": "open", "submit_type": None, "subscription": None,
-        "success_url": parameters["success_url"], "total_details": {"amount_discount": subtotal - total, "amount_shipping": 0, "amount_tax": 0},
+        "success_url": parameters["success_url"],
+        "total_details": {"amount_discount": subtotal - total, "amount_shipping": 0, "amount_tax": 0},
         "ui_mode": "hosted_page", "url": f"{world.base_url}/c/pay/{identifier}", "wallet_options": None,
         "_line_items": items, "_intent": None, "_percent_off": discount["percent_off"] if discount else None,
         "_subscription_metadata": catalogue.merged({}, parameters.get("subscription_data", {}).get("metadata", {})),
@@ -101,7 +108,8 @@ def line_item(world, mode, wish, param, discount):
         price = catalogue.create_price(world, data)
         world.change(price, active=False)
     if mode == "payment" and price["recurring"]:
-        raise invalid("You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time prices.", param)
+        raise invalid(
+            "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time prices.", param)
     if "price" in wish and not price["active"]:
         raise invalid("The price specified is inactive. This field only accepts active prices.", f"{param}[price]", "price_inactive")
     if "quantity" not in wish:
@@ -112,7 +120,8 @@ def line_item(world, mode, wish, param, discount):
     subtotal = price["unit_amount"] * quantity
     off = invoices.share(subtotal, discount["percent_off"], 100) if discount else 0
     return {
-        "id": world.new_id("li"), "object": "item", "adjustable_quantity": None, "amount_discount": off, "amount_subtotal": subtotal, "amount_tax": 0,
+        "id": world.new_id("li"), "object": "item", "adjustable_quantity": None, "amount_discount": off, "amount_subtotal": subtotal,
+        "amount_tax": 0,
         "amount_total": subtotal - off, "currency": price["currency"], "description": world.get(price["product"])["name"], "metadata": {},
         "price": price, "quantity": quantity,
     }
@@ -146,7 +155,8 @@ def pay(world, session, number, email=None, name=None):
 
 
 def note_customer(session, email, name):
-    details = session["customer_details"] or {"address": None, "phone": None, "tax_exempt": "none", "tax_ids": None, "email": None, "name": None, "business_name": None, "individual_name": None}
+    details = session["customer_details"] or {"address": None, "phone": None, "tax_exempt": "none", "tax_ids": None, "email": None,
+        "name": None, "business_name": None, "individual_name": None}
     session["customer_details"] = details | {"email": email or details["email"], "name": name or details["name"]}
 
 

@@ -54,6 +54,7 @@ def prune(world):
     with world.store.transaction():
         world.store.execute("DELETE FROM object WHERE kind = 'event' AND created < ?", world.now() - EVENT_SECONDS)
         world.store.execute(
-            "DELETE FROM object WHERE seq <= (SELECT seq FROM object WHERE kind = 'event' ORDER BY seq DESC LIMIT 1 OFFSET ?) AND kind = 'event'",
+            "DELETE FROM object WHERE kind = 'event'"
+            " AND seq <= (SELECT seq FROM object WHERE kind = 'event' ORDER BY seq DESC LIMIT 1 OFFSET ?)",
             EVENTS_MAX)
         world.store.execute("DELETE FROM delivery WHERE event NOT IN (SELECT id FROM object WHERE kind = 'event')")

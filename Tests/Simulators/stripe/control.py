@@ -93,7 +93,9 @@ class Faults:
             headers["Retry-After"] = str(fault["retry_after"])
         if fault["kind"] == "rate_limit":
             headers["Stripe-Rate-Limited-Reason"] = "global-rate"
-            error = {"code": "rate_limit", "message": "Request rate limit exceeded. You can learn more about rate limits here https://stripe.com/docs/rate-limits.", "type": "invalid_request_error"}
+            error = {"code": "rate_limit",
+                "message": "Request rate limit exceeded. You can learn more about rate limits here https://stripe.com/docs/rate-limits.",
+                "type": "invalid_request_error"}
             return 429, json.dumps({"error": error}, indent=2), headers
         kind = "api_error" if fault["code"] >= 500 else "invalid_request_error"
         return fault["code"], json.dumps({"error": {"message": "The simulator was asked to fail.", "type": kind}}, indent=2), headers
@@ -279,7 +281,8 @@ class Control:
             if result == "authentication" and value.get("authenticate") is not None:
                 result = subscriptions.authenticated(world, world.get(identifier), member(value, "authenticate", bool))
             return outcome(result, invoice=world.get(identifier))
-        act = {"void": invoices.void, "mark_uncollectible": invoices.mark_uncollectible, "fail_finalization": invoices.fail_finalization}.get(verb)
+        act = {"void": invoices.void, "mark_uncollectible": invoices.mark_uncollectible,
+            "fail_finalization": invoices.fail_finalization}.get(verb)
         return act and act(world, invoice)
 
     def act_on_refunds(self, identifier, verb, value):
@@ -304,7 +307,8 @@ class Control:
             charge = self.charge(value)
             amount = member(value, "amount", int, charge["amount"], 1, charge["amount"])
             return rendered(payments.create_dispute(
-                self.world, charge, amount, choice(value, "status", statuses, "needs_response"), member(value, "reason", str, "fraudulent")))
+                self.world, charge, amount, choice(value, "status", statuses, "needs_response"),
+                member(value, "reason", str, "fraudulent")))
 
     def post_early_fraud_warnings(self, value, query):
         with self.world.acting():

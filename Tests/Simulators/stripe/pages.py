@@ -65,7 +65,8 @@ def card_form(button, form, errors, with_email=False, action=""):
         + field("number", "Card number", form.get("number", ""), errors, "cc-number", hint="1234 1234 1234 1234")
         + '<div class="pair">' + field("expiry", "Expiry", form.get("expiry", ""), errors, "cc-exp", hint="MM / YY")
         + field("cvc", "CVC", form.get("cvc", ""), errors, "cc-csc", hint="123") + f"</div><button>{button}</button>"
-        '<details open><summary>Test cards</summary><table><thead><tr><th scope="col">Number</th><th scope="col">What it does</th></tr></thead>'
+        '<details open><summary>Test cards</summary><table><thead><tr><th scope="col">Number</th>'
+        '<th scope="col">What it does</th></tr></thead>'
         f'<tbody>{hints}</tbody></table><p class="muted">Any later expiry and any three digits do.</p></details></form>')
 
 
@@ -111,8 +112,9 @@ def figure(amount, currency):
 def authentication(amount, currency):
     return layout("Confirm your payment", (
         f'<div class="panel"><h1>Confirm your payment</h1><p>Your bank asks whether you make this payment.</p>'
-        f'<p class="amount">{figure(amount, currency)}</p><p class="muted">This page stands in for the page of a bank.</p><form method="post" class="actions">'
-        '<button name="answer" value="complete">Complete</button><button name="answer" value="fail" class="danger">Fail</button></form></div>'))
+        f'<p class="amount">{figure(amount, currency)}</p><p class="muted">This page stands in for the page of a bank.</p>'
+        '<form method="post" class="actions"><button name="answer" value="complete">Complete</button>'
+        '<button name="answer" value="fail" class="danger">Fail</button></form></div>'))
 
 
 def link(url, text):
@@ -125,7 +127,8 @@ def notice(title, text, url=None, label="Continue"):
 
 def origins(*urls):
     """Returns the origins that a form of this page may lead to, for the content security policy."""
-    found = {f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, filter(None, urls)) if re.fullmatch(r"[A-Za-z0-9.:\-\[\]]+", parts.netloc)}
+    found = {f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, filter(None, urls)) if re.fullmatch(r"[A-Za-z0-9.:\-\[\]]+",
+            parts.netloc)}
     return " ".join(["'self'", *sorted(found)])
 
 
@@ -159,7 +162,9 @@ class Pages:
         return status, {
             "Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
             "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": f"default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action {may_lead_to}; frame-ancestors 'none'",
+            "Content-Security-Policy":
+                "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; "
+                f"form-action {may_lead_to}; frame-ancestors 'none'",
         } | headers, text
 
     def lead(self, url):
@@ -178,11 +183,14 @@ class Pages:
         if session["status"] == "complete":
             return self.page(200, notice("This is paid", "There is nothing left to do here.", checkout.success_url(session)))
         if session["status"] == "expired":
-            return self.page(200, notice("This checkout has expired", "Nothing was charged. Start again on the page that you came from.", session["cancel_url"], "Back"))
+            return self.page(200,
+                notice("This checkout has expired", "Nothing was charged. Start again on the page that you came from.",
+                    session["cancel_url"], "Back"))
         errors = {}
         if form is not None:
             number, errors = checked_card(form, self.world.now())
-            if session["customer"] is None and not re.fullmatch(r"[^@\s]+@[^@\s]+", form.get("email", "") or session["customer_email"] or ""):
+            if session["customer"] is None and not re.fullmatch(r"[^@\s]+@[^@\s]+",
+                form.get("email", "") or session["customer_email"] or ""):
                 errors["email"] = "Enter an email address, as name@example.com."
             if not errors:
                 with self.world.acting():
@@ -199,7 +207,8 @@ class Pages:
         items, currency = session["_line_items"], session["currency"]
         recurring = items[0]["price"]["recurring"]
         period = f' <span class="muted">per {recurring["interval"]}</span>' if recurring else ""
-        rows = [(f"{item['description']}" + (f" × {item['quantity']}" if item["quantity"] > 1 else ""), item["amount_subtotal"]) for item in items]
+        rows = [(f"{item['description']}" + (f" × {item['quantity']}" if item["quantity"] > 1 else ""),
+                item["amount_subtotal"]) for item in items]
         off = session["total_details"]["amount_discount"]
         if off:
             rows.append(("Discount", -off))
@@ -209,7 +218,8 @@ class Pages:
         payer = f'<p class="muted">{escape(email)}</p>' if email else ""
         return layout(f"{verb} {items[0]['description']}", (
             link(session["cancel_url"], "← Back") + f'<section><h1>{verb} {escape(items[0]["description"])}</h1>'
-            f'<p class="amount">{figure(session["amount_total"], currency)}{period}</p>{payer}{amounts_table(rows, session["amount_total"], currency, "Due today")}</section>'
+            f'<p class="amount">{figure(session["amount_total"], currency)}{period}</p>{payer}'
+            + amounts_table(rows, session["amount_total"], currency, "Due today") + "</section>"
             + card_form(button, form, errors, with_email=session["customer"] is None and not session["customer_email"])), True)
 
     def checkout_authentication(self, form, identifier):
@@ -225,7 +235,8 @@ class Pages:
             return self.lead(f"/c/pay/{identifier}")
         if result == "succeeds":
             return self.lead(checkout.success_url(session))
-        return self.page(422, self.checkout_page(session, {}, declined(result)).replace('action=""', f'action="/c/pay/{identifier}"'), origins(session["success_url"]))
+        return self.page(422, self.checkout_page(session, {}, declined(result)).replace('action=""', f'action="/c/pay/{identifier}"'),
+            origins(session["success_url"]))
 
     # Invoices
 
@@ -318,7 +329,8 @@ class Pages:
         end = day(subscription["cancel_at"] or item["current_period_end"])
         ends = subscription["cancel_at"] is not None
         text = (
-            f"<p><strong>{escape(subscriptions.describe(self.world, item))}</strong>, {figure(subscriptions.amount_of(item), price['currency'])} "
+            f"<p><strong>{escape(subscriptions.describe(self.world, item))}</strong>, "
+            f"{figure(subscriptions.amount_of(item), price['currency'])} "
             f"per {price['recurring']['interval']}</p><p class=muted>{'Ends' if ends else 'Renews'} on {end}."
             + (" A payment is due." if subscription["status"] in ("past_due", "unpaid") else "") + "</p>")
         if ends:
@@ -334,7 +346,8 @@ class Pages:
         rows = "".join(
             f'<tr><td>{day(one["created"])}</td><td><a href="/i/{one["id"]}">{one["number"]}</a></td><td>{one["status"].capitalize()}</td>'
             f'<td class="figure">{figure(one["total"], one["currency"])}</td></tr>' for one in invoices)
-        head = "".join(f'<th scope="col"{extra}>{name}</th>' for name, extra in (("Date", ""), ("Number", ""), ("State", ""), ("Amount", " class=figure")))
+        head = "".join(f'<th scope="col"{extra}>{name}</th>' for name,
+            extra in (("Date", ""), ("Number", ""), ("State", ""), ("Amount", " class=figure")))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
     def portal_card(self, form, identifier):
@@ -368,7 +381,8 @@ class Pages:
             when = "It ends at once." if immediately else f"You keep it until {day(item['current_period_end'])}. Nothing more is charged."
             return self.page(200, layout("Cancel the plan?", (
                 f'<div class="panel"><h1>Cancel the plan {escape(subscriptions.describe(self.world, item))}?</h1><p>{when}</p>'
-                f'<form method="post" class="actions"><button class="danger">Cancel the plan</button></form><a href="{base}">Keep the plan</a></div>')))
+                f'<form method="post" class="actions"><button class="danger">Cancel the plan</button></form>'
+                f'<a href="{base}">Keep the plan</a></div>')))
         with self.world.acting():
             subscription = self.world.get(subscription_id)
             if subscription["status"] == "canceled":

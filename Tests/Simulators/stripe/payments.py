@@ -28,7 +28,8 @@ def create_intent(world, customer, amount, currency, metadata=None, description=
         "excluded_payment_method_types": None, "last_payment_error": None, "latest_charge": None, "livemode": False,
         "metadata": metadata or {}, "next_action": None, "on_behalf_of": None, "payment_method": None,
         "payment_method_configuration_details": None,
-        "payment_method_options": {"card": {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"}},
+        "payment_method_options": {
+            "card": {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"}},
         "payment_method_types": ["card"], "processing": None, "receipt_email": None, "review": None,
         "setup_future_usage": setup_future_usage, "shipping": None, "source": None, "statement_descriptor": None,
         "statement_descriptor_suffix": None, "status": "requires_payment_method", "transfer_data": None, "transfer_group": None,
@@ -82,7 +83,8 @@ def decline(world, intent, method, code):
     charge = create_charge(world, intent, method, "failed")
     kind, message = DECLINES[code]
     charge |= {"failure_code": kind, "failure_message": message}
-    charge["outcome"] |= {"network_status": "declined_by_network", "reason": code, "seller_message": "The bank declined the payment.", "type": "issuer_declined"}
+    charge["outcome"] |= {"network_status": "declined_by_network", "reason": code, "seller_message": "The bank declined the payment.",
+        "type": "issuer_declined"}
     world.save(charge)
     world.change(
         intent, status="requires_payment_method", latest_charge=charge["id"], next_action=None, processing=None,
@@ -147,7 +149,8 @@ def create_charge(world, intent, method, status):
     charge = {
         "id": identifier, "object": "charge", "amount": intent["amount"], "amount_captured": intent["amount"] if is_paid else 0,
         "amount_refunded": 0, "application": None, "application_fee": None, "application_fee_amount": None, "balance_transaction": None,
-        "billing_details": method["billing_details"] if method else {"address": no_address, "email": None, "name": None, "phone": None, "tax_id": None},
+        "billing_details": method["billing_details"] if method else {"address": no_address, "email": None, "name": None, "phone": None,
+            "tax_id": None},
         "calculated_statement_descriptor": "SIMULATOR", "captured": is_paid, "created": world.now(), "currency": intent["currency"],
         "customer": intent["customer"], "description": intent["description"], "disputed": False, "failure_balance_transaction": None,
         "failure_code": None, "failure_message": None, "fraud_details": {}, "livemode": False, "metadata": intent["metadata"],
@@ -177,7 +180,9 @@ def create_balance_transaction(world, amount, kind, category, source, currency, 
         "id": world.new_id("txn"), "object": "balance_transaction", "amount": amount, "available_on": world.now() + 2 * 86_400,
         "balance_type": "payments", "created": world.now(), "currency": currency, "description": None, "exchange_rate": None,
         "fee": fee,
-        "fee_details": [{"amount": fee, "application": None, "currency": currency, "description": "Stripe processing fees", "type": "stripe_fee"}] if fee else [],
+        "fee_details": [
+            {"amount": fee, "application": None, "currency": currency, "description": "Stripe processing fees",
+                "type": "stripe_fee"}] if fee else [],
         "net": amount - fee, "reporting_category": category, "source": source, "status": "pending", "type": kind,
     }
     world.save(entry)
@@ -211,7 +216,8 @@ def create_refund(world, parameters):
     refund = {
         "id": identifier, "object": "refund", "amount": amount, "balance_transaction": entry["id"], "charge": charge["id"],
         "created": world.now(), "currency": charge["currency"], "customer": charge["customer"], "customer_account": None,
-        "destination_details": {"card": {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}, "type": "card"},
+        "destination_details": {"card": {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"},
+            "type": "card"},
         "metadata": merged({}, parameters.get("metadata", {})), "payment_intent": charge["payment_intent"],
         "payment_method": charge["payment_method"], "reason": parameters.get("reason"), "receipt_number": None,
         "source_transfer_reversal": None, "status": "pending" if later == "pending_refund" else "succeeded", "transfer_reversal": None,
@@ -290,7 +296,8 @@ def create_dispute(world, charge, amount=None, status="needs_response", reason="
         },
         "is_charge_refundable": status.startswith("warning"), "livemode": False, "metadata": {}, "network_reason_code": "10.4",
         "payment_intent": charge["payment_intent"],
-        "payment_method_details": {"card": {"brand": "visa", "case_type": "chargeback", "network": "visa", "network_reason_code": "10.4"}, "type": "card"},
+        "payment_method_details": {"card": {"brand": "visa", "case_type": "chargeback", "network": "visa", "network_reason_code": "10.4"},
+            "type": "card"},
         "reason": reason, "status": status, "_customer": charge["customer"],
     }
     world.save(dispute)

@@ -132,7 +132,8 @@ class Store:
         return rows[0][0] if rows else None
 
     def take_due(self):
-        rows = self.rows("DELETE FROM due WHERE seq = (SELECT seq FROM due WHERE at <= ? ORDER BY at, seq LIMIT 1) RETURNING kind, id, at", self.now())
+        rows = self.rows(
+            "DELETE FROM due WHERE seq = (SELECT seq FROM due WHERE at <= ? ORDER BY at, seq LIMIT 1) RETURNING kind, id, at", self.now())
         return rows[0] if rows else None
 
     # Stored answers of idempotency keys
@@ -142,7 +143,8 @@ class Store:
         return rows[0] if rows else None
 
     def store_answer(self, key, request, status, body, request_id):
-        self.execute("INSERT INTO answer (key, request, status, body, request_id) VALUES (?, ?, ?, ?, ?)", key, request, status, body, request_id)
+        self.execute("INSERT INTO answer (key, request, status, body, request_id) VALUES (?, ?, ?, ?, ?)", key, request, status, body,
+            request_id)
         self.execute("DELETE FROM answer WHERE seq <= (SELECT max(seq) FROM answer) - ?", ANSWERS_MAX)
 
     def prune_answers(self):

@@ -143,7 +143,8 @@ def arguments():
     parser.add_argument("--port", type=int, required=True, help="0 takes a free one")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
     parser.add_argument("--data", help="a file that keeps the state; without it the state ends with the process")
-    parser.add_argument("--first-retry", type=float, default=5.0, help="seconds until a failed delivery is repeated; each next wait doubles")
+    parser.add_argument("--first-retry", type=float, default=5.0,
+        help="seconds until a failed delivery is repeated; each next wait doubles")
     given = parser.parse_args()
     try:
         is_own = ipaddress.ip_address(given.host).is_loopback
@@ -159,7 +160,7 @@ def arguments():
 
 
 def tick(world, stopped):
-    """Does what falls due while nobody advances the clock."""
+    """Does what falls due as the machine's clock moves."""
     for number in itertools.count(1):
         if stopped.wait(TICK_SECONDS):
             return

@@ -54,7 +54,8 @@ def make_item(world, subscription, price, quantity, start, end, identifier=None)
         "product": price["product"], "tiers_mode": None, "transform_usage": None, "trial_period_days": None, "usage_type": "licensed",
     }
     return {
-        "id": identifier or world.new_id("si", 14), "object": "subscription_item", "billed_until": end, "billing_thresholds": None, "created": world.now(),
+        "id": identifier or world.new_id("si", 14), "object": "subscription_item", "billed_until": end, "billing_thresholds": None,
+        "created": world.now(),
         "current_period_end": end, "current_period_start": start, "discounts": [], "metadata": {}, "plan": plan, "price": price,
         "quantity": quantity, "subscription": subscription, "tax_rates": [],
     }
@@ -73,7 +74,9 @@ def describe(world, item):
 
 
 def period_line(world, subscription, item):
-    label = f"{item['quantity']} × {describe(world, item)} (at {payments.money(item['price']['unit_amount'], item['price']['currency'])} / {item['price']['recurring']['interval']})"
+    price = item["price"]
+    cost = f"{payments.money(price['unit_amount'], price['currency'])} / {price['recurring']['interval']}"
+    label = f"{item['quantity']} × {describe(world, item)} (at {cost})"
     return invoices.line(
         world, item["price"], item["quantity"], amount_of(item), item["current_period_start"], item["current_period_end"],
         subscription["id"], item["id"], False, label)
@@ -89,7 +92,8 @@ def create(world, customer, priced, method, metadata, discount=None):
     subscription = {
         "id": identifier, "object": "subscription", "application": None, "application_fee_percent": None,
         "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None}, "billing_cycle_anchor": now,
-        "billing_cycle_anchor_config": None, "billing_mode": {"flexible": {"proration_discounts": "included"}, "type": "flexible", "updated_at": now},
+        "billing_cycle_anchor_config": None,
+        "billing_mode": {"flexible": {"proration_discounts": "included"}, "type": "flexible", "updated_at": now},
         "billing_schedules": [], "billing_thresholds": None, "cancel_at": None, "cancel_at_period_end": False, "canceled_at": None,
         "cancellation_details": {"comment": None, "feedback": None, "feedback_option": None, "reason": None},
         "collection_method": "charge_automatically", "created": now, "currency": priced[0][0]["currency"], "customer": customer["id"],
@@ -168,7 +172,8 @@ def asked_items(world, subscription, asked):
         price = recurring_price(world, wish["price"], f"{param}[price]") if "price" in wish else known["price"]
         if not known and any(item["price"]["id"] == price["id"] for item in old.values()):
             raise invalid(f"Price {price['id']} is already used by another subscription item.", f"{param}[price]")
-        item = make_item(world, subscription["id"], price, wish.get("quantity", known["quantity"] if known else 1), start, end, known and known["id"])
+        item = make_item(world, subscription["id"], price, wish.get("quantity", known["quantity"] if known else 1), start, end,
+            known and known["id"])
         if known:
             item |= {"created": known["created"], "_charged": known.get("_charged")}
         new[item["id"]] = item
@@ -251,7 +256,8 @@ def update(world, subscription, parameters):
         return announce(world, subscription, before)
     behavior = parameters.get("proration_behavior", "create_prorations")
     change = change_of(
-        world, subscription, parameters.get("items", []), behavior, parameters.get("proration_date"), parameters.get("billing_cycle_anchor"))
+        world, subscription, parameters.get("items", []), behavior, parameters.get("proration_date"),
+        parameters.get("billing_cycle_anchor"))
     drop_pending_update(world, subscription)
     for one in change.lines:
         if one["parent"]["subscription_item_details"]["proration"]:
@@ -277,7 +283,8 @@ def set_members(world, subscription, parameters):
         subscription["description"] = parameters["description"]
     if "default_payment_method" in parameters:
         method = parameters["default_payment_method"]
-        subscription["default_payment_method"] = method and attached(world, method, subscription["customer"], "default_payment_method")["id"]
+        subscription["default_payment_method"] = method and attached(world, method, subscription["customer"], "default_payment_method")[
+            "id"]
     if "cancellation_details" in parameters:
         subscription["cancellation_details"] |= parameters["cancellation_details"]
     if parameters.get("cancel_at_period_end") is True:
@@ -321,13 +328,15 @@ def emit_invoice_item(world, subscription, one):
     details = one["parent"]["subscription_item_details"]
     world.emit("invoiceitem.created", {
         "id": details["invoice_item"], "object": "invoiceitem", "amount": one["amount"], "currency": one["currency"],
-        "customer": subscription["customer"], "date": world.now(), "description": one["description"], "discountable": False, "discounts": [],
+        "customer": subscription["customer"], "date": world.now(), "description": one["description"], "discountable": False,
+        "discounts": [],
         "invoice": None, "livemode": False, "metadata": {}, "net_amount": one["amount"],
         "parent": {
             "subscription_details": {"subscription": subscription["id"], "subscription_item": details["subscription_item"]},
             "type": "subscription_details",
         },
-        "period": one["period"], "pricing": one["pricing"], "proration": True, "quantity": one["quantity"], "tax_rates": [], "test_clock": None,
+        "period": one["period"], "pricing": one["pricing"], "proration": True, "quantity": one["quantity"], "tax_rates": [],
+        "test_clock": None,
     })
 
 
@@ -365,7 +374,8 @@ def raise_refusal(world, invoice, result):
     method = world.get(intent["payment_method"])
     if result == "authentication":
         raise payments.StripeError(
-            402, "card_error", "Your card was declined. This transaction requires authentication.", "subscription_payment_intent_requires_action",
+            402, "card_error", "Your card was declined. This transaction requires authentication.",
+            "subscription_payment_intent_requires_action",
             payment_method={name: value for name, value in method.items() if not name.startswith("_")})
     raise payments.card_error(intent, method, world.get(intent["latest_charge"]), result)
 
@@ -374,7 +384,8 @@ def hold_update(world, subscription, change, invoice):
     """Keeps a change back until its invoice is paid."""
     expires = world.now() + PENDING_UPDATE_SECONDS
     subscription["pending_update"] = {
-        "billing_cycle_anchor": change.items[0]["current_period_start"] if change.begins_period else None, "discounts": None, "expires_at": expires,
+        "billing_cycle_anchor": change.items[0]["current_period_start"] if change.begins_period else None, "discounts": None,
+        "expires_at": expires,
         "metadata": None, "subscription_items": change.items, "trial_end": None, "trial_from_plan": None,
     }
     subscription["_pending"] = {"invoice": invoice["id"], "begins_period": change.begins_period}

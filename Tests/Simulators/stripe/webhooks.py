@@ -146,7 +146,8 @@ class Courier:
         body = json.dumps(rendered(event), indent=2, ensure_ascii=False).encode()
         parts = urlsplit(endpoint["url"])
         headers = {
-            "Content-Type": "application/json; charset=utf-8", "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)", "Accept": "*/*; q=0.5, application/xml",
+            "Content-Type": "application/json; charset=utf-8", "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+            "Accept": "*/*; q=0.5, application/xml",
             "Stripe-Signature": signature(endpoint["_secret"], body, int(time.time())),
         }
         place = parts.hostname, parts.port or 80

@@ -60,7 +60,8 @@ class Receiver:
 
     def wait(self, count):
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.requests) >= count, DEADLINE_SECONDS), f"{len(self.requests)} of {count} deliveries"
+            assert self.changed.wait_for(lambda: len(self.requests) >= count,
+                DEADLINE_SECONDS), f"{len(self.requests)} of {count} deliveries"
             return list(self.requests)
 
     def events(self, secret):
@@ -136,9 +137,11 @@ class Simulator:
         if "pro_monthly" not in found:
             pro, enterprise = (self.stripe.products.create({"name": name}) for name in ("Pro", "Enterprise"))
             for product, key, amount, interval in (
-                    (pro, "pro_monthly", 2_900, "month"), (enterprise, "enterprise_monthly", 19_900, "month"), (pro, "pro_yearly", 31_320, "year")):
+                    (pro, "pro_monthly", 2_900, "month"), (enterprise, "enterprise_monthly", 19_900, "month"),
+                    (pro, "pro_yearly", 31_320, "year")):
                 found[key] = self.stripe.prices.create({
-                    "product": product.id, "currency": "usd", "unit_amount": amount, "recurring": {"interval": interval}, "lookup_key": key})
+                    "product": product.id, "currency": "usd", "unit_amount": amount, "recurring": {"interval": interval},
+                    "lookup_key": key})
         return found
 
     def session(self, mode="payment", **more):
@@ -164,7 +167,8 @@ class Simulator:
         return [event.type for event in reversed(list(self.stripe.events.list({"limit": 100}).auto_paging_iter()))]
 
     def endpoint(self, receiver, events=("*",)):
-        return self.stripe.webhook_endpoints.create({"url": receiver.url, "enabled_events": list(events), "api_version": stripe.api_version})
+        return self.stripe.webhook_endpoints.create(
+            {"url": receiver.url, "enabled_events": list(events), "api_version": stripe.api_version})
 
 
 class NoRedirect(HTTPRedirectHandler):

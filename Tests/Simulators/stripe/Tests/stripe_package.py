@@ -43,9 +43,13 @@ def every_object_has_the_shape_of_the_package(at):
     check(client.prices.update(prices["pro_yearly"].id, {"nickname": "yearly"}))
     once = check(client.prices.create({"product": product.id, "currency": "usd", "unit_amount": 500}))
     equal((once.type, once.recurring), ("one_time", None))
-    session = check(at.session("subscription", customer=customer.id, subscription_data={"metadata": {"user_id": "u1"}, "billing_mode": {"type": "flexible"}}))
+    session = check(
+        at.session("subscription", customer=customer.id,
+            subscription_data={"metadata": {"user_id": "u1"}, "billing_mode": {"type": "flexible"}}))
     at.post(f"checkout/{session.id}/pay", card=PAYS)
-    session = check(client.checkout.sessions.retrieve(session.id, {"expand": ["line_items", "customer", "subscription.latest_invoice", "invoice.payments"]}))
+    session = check(
+        client.checkout.sessions.retrieve(session.id,
+            {"expand": ["line_items", "customer", "subscription.latest_invoice", "invoice.payments"]}))
     equal((session.status, session.payment_status), ("complete", "paid"))
     check_list(client.checkout.sessions.line_items.list(session.id))
     subscription = check(client.subscriptions.retrieve(session.subscription.id, {"expand": ["default_payment_method", "customer"]}))
@@ -59,13 +63,15 @@ def every_object_has_the_shape_of_the_package(at):
     item = subscription["items"].data[0]
     check(client.invoices.create_preview({
         "customer": customer.id, "subscription": subscription.id,
-        "subscription_details": {"items": [{"id": item.id, "price": prices["enterprise_monthly"].id}], "proration_behavior": "always_invoice"}}))
+        "subscription_details": {"items": [{"id": item.id, "price": prices["enterprise_monthly"].id}],
+            "proration_behavior": "always_invoice"}}))
     intent = invoice.payments.data[0].payment.payment_intent
     check(client.payment_intents.retrieve(intent.id, {"expand": ["latest_charge.balance_transaction", "payment_method"]}))
     charge = check(client.charges.retrieve(intent.latest_charge, {"expand": ["refunds", "balance_transaction"]}))
     check(client.balance_transactions.retrieve(charge.balance_transaction.id))
     check(client.payment_methods.retrieve(subscription.default_payment_method.id))
-    refund = check(client.refunds.create({"payment_intent": intent.id, "amount": 100, "reason": "requested_by_customer", "metadata": {"a": "b"}}))
+    refund = check(
+        client.refunds.create({"payment_intent": intent.id, "amount": 100, "reason": "requested_by_customer", "metadata": {"a": "b"}}))
     check(client.refunds.retrieve(refund.id, {"expand": ["charge", "balance_transaction"]}))
     with refused(stripe.InvalidRequestError, text="status of succeeded"):
         client.refunds.cancel(refund.id)
@@ -73,10 +79,12 @@ def every_object_has_the_shape_of_the_package(at):
     at.post(f"disputes/{dispute}/withdraw")
     check(client.disputes.retrieve(dispute, {"expand": ["charge"]}))
     configuration = check(client.billing_portal.configurations.create({
-        "features": {"payment_method_update": {"enabled": True}, "invoice_history": {"enabled": True}, "subscription_cancel": {"enabled": True, "mode": "at_period_end"}}}))
+        "features": {"payment_method_update": {"enabled": True}, "invoice_history": {"enabled": True},
+            "subscription_cancel": {"enabled": True, "mode": "at_period_end"}}}))
     check(client.billing_portal.configurations.retrieve(configuration.id))
     check(client.billing_portal.configurations.update(configuration.id, {"features": {"invoice_history": {"enabled": False}}}))
-    check(client.billing_portal.sessions.create({"customer": customer.id, "configuration": configuration.id, "return_url": "http://127.0.0.1:1/billing"}))
+    check(client.billing_portal.sessions.create(
+            {"customer": customer.id, "configuration": configuration.id, "return_url": "http://127.0.0.1:1/billing"}))
     endpoint = check(client.webhook_endpoints.create({"url": "http://127.0.0.1:1/hook", "enabled_events": ["invoice.paid"]}))
     assert re.fullmatch(r"whsec_[A-Za-z0-9]{32}", endpoint.secret)
     assert "secret" not in check(client.webhook_endpoints.retrieve(endpoint.id))
@@ -129,7 +137,9 @@ def lists_are_newest_first_and_have_pages(at):
     prices = at.prices()
     found = at.stripe.prices.list({"lookup_keys": ["pro_monthly", "pro_yearly"], "expand": ["data.product"]}).data
     equal([(one.lookup_key, one.product.name) for one in found], [("pro_yearly", "Pro"), ("pro_monthly", "Pro")])
-    moved = at.stripe.prices.create({"product": prices["pro_monthly"].product, "currency": "usd", "unit_amount": 3_000, "recurring": {"interval": "month"}, "lookup_key": "pro_monthly", "transfer_lookup_key": True})
+    moved = at.stripe.prices.create(
+        {"product": prices["pro_monthly"].product, "currency": "usd", "unit_amount": 3_000, "recurring": {"interval": "month"},
+            "lookup_key": "pro_monthly", "transfer_lookup_key": True})
     equal([one.id for one in at.stripe.prices.list({"lookup_keys": ["pro_monthly"]}).data], [moved.id])
     with refused(stripe.InvalidRequestError, None, "lookup_key"):
         at.stripe.prices.create({"product": moved.product, "currency": "usd", "unit_amount": 1, "lookup_key": "pro_monthly"})
@@ -140,33 +150,40 @@ def wrong_parameters_get_the_errors_of_stripe(at):
     wrong = [
         ("/v1/customers", "foo=1", "Received unknown parameter: foo", "parameter_unknown", "foo"),
         ("/v1/customers", "foo=1&email=a&bar[x]=2", "Received unknown parameters: foo, bar", "parameter_unknown", "foo"),
-        ("/v1/checkout/sessions", "mode=payment&line_items[0][prize]=x", "Received unknown parameter: line_items[0][prize]", "parameter_unknown", "line_items[0][prize]"),
+        ("/v1/checkout/sessions", "mode=payment&line_items[0][prize]=x", "Received unknown parameter: line_items[0][prize]",
+            "parameter_unknown", "line_items[0][prize]"),
         ("/v1/checkout/sessions", "", "Missing required param: mode.", "parameter_missing", "mode"),
-        ("/v1/checkout/sessions", "mode=payment&line_items[0][price_data][unit_amount]=5", "Missing required param: line_items[0][price_data][currency].", "parameter_missing", "line_items[0][price_data][currency]"),
+        ("/v1/checkout/sessions", "mode=payment&line_items[0][price_data][unit_amount]=5",
+            "Missing required param: line_items[0][price_data][currency].", "parameter_missing", "line_items[0][price_data][currency]"),
         ("/v1/checkout/sessions", "mode=paymint", "Invalid mode: must be one of payment, setup, or subscription", None, "mode"),
         ("/v1/checkout/sessions", "mode=payment&expires_at=soon", "Invalid integer: soon", "parameter_invalid_integer", "expires_at"),
         ("/v1/subscriptions/sub_1", "cancel_at_period_end=yes", "Invalid boolean: yes", None, "cancel_at_period_end"),
-        ("/v1/subscriptions/sub_1", "proration_behavior=", "You passed an empty string for 'proration_behavior'", "parameter_invalid_empty", "proration_behavior"),
+        ("/v1/subscriptions/sub_1", "proration_behavior=", "You passed an empty string for 'proration_behavior'",
+            "parameter_invalid_empty", "proration_behavior"),
         ("/v1/subscriptions/sub_1", "items=x", "Invalid array", None, "items"),
         ("/v1/subscriptions/sub_1", "cancel_at_period_end=true", "No such subscription: 'sub_1'", "resource_missing", "id"),
         ("/v1/refunds", "amount[x]=1&charge=a", "Invalid integer", None, "amount"),
         ("/v1/billing_portal/configurations", "", "Missing required param: features.", "parameter_missing", "features"),
         ("/v1/customers", "expand[]=nothing", "This property cannot be expanded (nothing).", None, "expand"),
-        ("/v1/customers", "tax_exempt=reverse", "The simulator does not act on the parameter: tax_exempt", "simulator_unsupported", "tax_exempt"),
+        ("/v1/customers", "tax_exempt=reverse", "The simulator does not act on the parameter: tax_exempt", "simulator_unsupported",
+            "tax_exempt"),
         ("/v1/webhook_endpoints", "url=https://example.com/&enabled_events[]=*", "Invalid URL", "url_invalid", "url"),
-        ("/v1/webhook_endpoints", "url=http://127.0.0.1:1/&enabled_events[]=invoice.payed", "Invalid enabled_events[0]: must be one of", None, "enabled_events[0]"),
+        ("/v1/webhook_endpoints", "url=http://127.0.0.1:1/&enabled_events[]=invoice.payed", "Invalid enabled_events[0]: must be one of",
+            None, "enabled_events[0]"),
     ]
     for path, form, message, code, param in wrong:
         status, headers, answer = at.raw("POST", path, form)
         error = answer["error"]
-        assert status == (404 if code == "resource_missing" else 400) and error["type"] == "invalid_request_error", (path, form, status, error)
+        assert status == (404 if code == "resource_missing" else 400) and error["type"] == "invalid_request_error", (path, form, status,
+            error)
         assert message in error["message"], (message, error["message"])
         equal((error.get("code"), error.get("param")), (code, param))
         assert headers["Request-Id"].startswith("req_")
     equal(len(at.stripe.customers.list().data), 1)
     cleared = at.stripe.customers.update(customer.id, {"metadata": {"user_id": "", "b": "2"}})
     equal(cleared.metadata.to_dict(), {"b": "2"})
-    for authorization, kind in (("", "did not provide"), ("Bearer", "did not provide"), ("Bearer sk_live_12345678901234", "Invalid API Key provided: sk_live_"), ("Bearer pk_test_1", "Invalid API Key")):
+    for authorization, kind in (("", "did not provide"), ("Bearer", "did not provide"),
+        ("Bearer sk_live_12345678901234", "Invalid API Key provided: sk_live_"), ("Bearer pk_test_1", "Invalid API Key")):
         status, _, answer = at.raw("GET", "/v1/account", Authorization=authorization)
         assert status == 401 and kind in answer["error"]["message"], answer
     equal(at.raw("GET", "/v1/account", Authorization="Basic cmtfdGVzdF8xOg==")[0], 200)
@@ -218,7 +235,8 @@ def a_key_in_use_is_409(at):
     answers = []
     slow = threading.Thread(target=lambda: answers.append(at.raw("POST", "/v1/customers", "", Idempotency_Key="k")[0]))
     slow.start()
-    until(lambda: any(request["idempotency_key"] == "k" for request in at.control("GET", "requests")["requests"]) and not at.control("GET", "faults")["faults"])
+    until(lambda: any(request["idempotency_key"] == "k" for request in at.control("GET", "requests")["requests"]) and not at.control(
+            "GET", "faults")["faults"])
     status, _, answer = at.raw("POST", "/v1/customers", "", Idempotency_Key="k")
     equal((status, answer["error"]["code"]), (409, "idempotency_key_in_use"))
     slow.join()
@@ -252,7 +270,8 @@ def faults_come_as_asked(at):
     again = at.stripe.customers.create({"email": "cut@example.com"}, {"idempotency_key": "cut"})
     equal([one.id for one in at.stripe.customers.list({"email": "cut@example.com"}).data], [again.id])
     calls = at.control("GET", "requests?method=POST&path=/v1/customers&last=2")["requests"]
-    equal([(call["status"], call["idempotency_key"], call["parameters"]) for call in calls], [("cut", "cut", {"email": "cut@example.com"}), (200, "cut", {"email": "cut@example.com"})])
+    equal([(call["status"], call["idempotency_key"], call["parameters"]) for call in calls],
+        [("cut", "cut", {"email": "cut@example.com"}), (200, "cut", {"email": "cut@example.com"})])
 
 
 # Checkout
@@ -263,14 +282,16 @@ def cards_have_their_outcomes(at):
     for card, code in ((DECLINED, "generic_decline"), (POOR, "insufficient_funds"), ("4000000000000069", "expired_card")):
         equal(at.post(f"checkout/{session.id}/pay", card=card)["outcome"], code)
     intent = at.stripe.payment_intents.retrieve(at.stripe.checkout.sessions.retrieve(session.id).payment_intent)
-    equal((intent.status, intent.last_payment_error.code, intent.metadata["purchase_id"]), ("requires_payment_method", "expired_card", "p1"))
+    equal((intent.status, intent.last_payment_error.code, intent.metadata["purchase_id"]),
+        ("requires_payment_method", "expired_card", "p1"))
     equal(at.post(f"checkout/{session.id}/pay", card=ASKS)["outcome"], "authentication")
     equal(at.post(f"checkout/{session.id}/pay", card=ASKS, authenticate=False)["outcome"], "authentication_failed")
     equal(at.post(f"checkout/{session.id}/pay", card=ASKS, authenticate=True)["outcome"], "succeeds")
     equal(at.stripe.checkout.sessions.retrieve(session.id).payment_status, "paid")
     equal([charge.status for charge in at.stripe.charges.list({"payment_intent": intent.id}).data], ["succeeded"] + ["failed"] * 4)
     kinds = [kind for kind in at.types() if kind.startswith(("payment_intent", "checkout"))]
-    equal(kinds[:2] + kinds[-2:], ["payment_intent.created", "payment_intent.payment_failed", "payment_intent.succeeded", "checkout.session.completed"])
+    equal(kinds[:2] + kinds[-2:],
+        ["payment_intent.created", "payment_intent.payment_failed", "payment_intent.succeeded", "checkout.session.completed"])
 
 
 def a_subscription_begins_after_its_payment_with_stripe_s_events(at):
@@ -346,13 +367,16 @@ def change(at, subscription, key, **more):
 def an_upgrade_half_way_costs_85_dollars(at):
     subscription = at.subscription()
     item, middle = half_way(at, subscription)
-    wish = {"items": [{"id": item.id, "price": at.prices()["enterprise_monthly"].id}], "proration_behavior": "always_invoice", "proration_date": middle}
+    wish = {"items": [{"id": item.id, "price": at.prices()["enterprise_monthly"].id}], "proration_behavior": "always_invoice",
+        "proration_date": middle}
     preview = at.stripe.invoices.create_preview({"subscription": subscription.id, "subscription_details": wish})
     before = len(at.types())
-    changed = change(at, subscription, "enterprise_monthly", proration_behavior="always_invoice", proration_date=middle, payment_behavior="pending_if_incomplete")
+    changed = change(at, subscription, "enterprise_monthly", proration_behavior="always_invoice", proration_date=middle,
+        payment_behavior="pending_if_incomplete")
     # (19,900 - 2,900) / 2 cents: the halves are exact, because the period has an even number of seconds.
     for invoice in (preview, changed.latest_invoice):
-        equal([(line.amount, line.parent.subscription_item_details.proration) for line in invoice.lines.data], [(-1_450, True), (9_950, True)])
+        equal([(line.amount, line.parent.subscription_item_details.proration) for line in invoice.lines.data],
+            [(-1_450, True), (9_950, True)])
         equal((invoice.total, invoice.billing_reason), (8_500, "subscription_update"))
         equal([(line.period.start, line.period.end) for line in invoice.lines.data], [(middle, item.current_period_end)] * 2)
     credited = changed.latest_invoice.lines.data[0].parent.subscription_item_details.proration_details.credited_items
@@ -373,7 +397,8 @@ def a_downgrade_without_proration_costs_nothing_until_the_renewal(at):
     equal((changed.latest_invoice, changed["items"].data[0].price.lookup_key), (subscription.latest_invoice, "enterprise_monthly"))
     at.advance(32 * DAY)
     renewed = at.stripe.subscriptions.retrieve(subscription.id, {"expand": ["latest_invoice"]})
-    equal((renewed.latest_invoice.billing_reason, renewed.latest_invoice.total, renewed.latest_invoice.status), ("subscription_cycle", 19_900, "paid"))
+    equal((renewed.latest_invoice.billing_reason, renewed.latest_invoice.total, renewed.latest_invoice.status),
+        ("subscription_cycle", 19_900, "paid"))
     equal(renewed["items"].data[0].current_period_start, subscription["items"].data[0].current_period_end)
 
 
@@ -416,7 +441,8 @@ def a_credit_goes_to_the_customer_s_balance_and_pays_the_renewal(at):
     equal(at.stripe.customers.retrieve(customer.id).balance, -8_500)
     at.advance(17 * DAY)
     renewal = at.stripe.invoices.retrieve(at.stripe.subscriptions.retrieve(subscription.id).latest_invoice)
-    equal((renewal.total, renewal.amount_due, renewal.status, renewal.starting_balance, renewal.ending_balance), (2_900, 0, "paid", -8_500, -5_600))
+    equal((renewal.total, renewal.amount_due, renewal.status, renewal.starting_balance, renewal.ending_balance),
+        (2_900, 0, "paid", -8_500, -5_600))
     equal(at.stripe.invoice_payments.list({"invoice": renewal.id}).data, [])
 
 
@@ -452,12 +478,14 @@ def error_if_incomplete_is_402_and_changes_nothing(at):
     with refused(stripe.CardError, "card_declined", text="insufficient funds"):
         change(at, subscription, "enterprise_monthly", proration_behavior="always_invoice", payment_behavior="error_if_incomplete")
     same = at.stripe.subscriptions.retrieve(subscription.id)
-    equal((same["items"].data[0].price.lookup_key, same.latest_invoice, len(at.types())), ("pro_monthly", subscription.latest_invoice, before))
+    equal((same["items"].data[0].price.lookup_key, same.latest_invoice, len(at.types())),
+        ("pro_monthly", subscription.latest_invoice, before))
     with refused(stripe.InvalidRequestError, None, "proration_date"):
         change(at, subscription, "enterprise_monthly", proration_date=at.now() - 100 * DAY)
     with refused(stripe.InvalidRequestError, None, "payment_behavior"):
         change(at, subscription, "enterprise_monthly", payment_behavior="pending_if_incomplete", description="x")
-    added = at.stripe.subscriptions.update(subscription.id, {"items": [{"price": at.prices()["enterprise_monthly"].id}], "proration_behavior": "none"})
+    added = at.stripe.subscriptions.update(subscription.id,
+        {"items": [{"price": at.prices()["enterprise_monthly"].id}], "proration_behavior": "none"})
     equal(len(added["items"].data), 2)  # without the item's id a second one is added
 
 
@@ -526,8 +554,10 @@ def a_card_that_always_asks_needs_its_customer_at_the_renewal(at):
 def cancellation_at_the_period_s_end_and_back(at):
     subscription = at.subscription()
     end = subscription["items"].data[0].current_period_end
-    canceled = at.stripe.subscriptions.update(subscription.id, {"cancel_at_period_end": True, "cancellation_details": {"comment": "too dear"}})
-    equal((canceled.cancel_at_period_end, canceled.cancel_at, canceled.status, canceled.cancellation_details.comment), (True, end, "active", "too dear"))
+    canceled = at.stripe.subscriptions.update(subscription.id,
+        {"cancel_at_period_end": True, "cancellation_details": {"comment": "too dear"}})
+    equal((canceled.cancel_at_period_end, canceled.cancel_at, canceled.status, canceled.cancellation_details.comment),
+        (True, end, "active", "too dear"))
     resumed = at.stripe.subscriptions.update(subscription.id, {"cancel_at_period_end": False})
     equal((resumed.cancel_at_period_end, resumed.cancel_at, resumed.canceled_at), (False, None, None))
     at.stripe.subscriptions.update(subscription.id, {"cancel_at": end})
@@ -732,7 +762,8 @@ def a_person_pays_on_the_checkout_page(at):
     status, _, text = at.page(path)
     assert status == 200 and "Test mode: no money moves" in text and "$9.00" in text and "100 credits" in text
     card = {"expiry": "12 / 34", "cvc": "123"}
-    for number, message in ((DECLINED, "Your card was declined."), (POOR, "Your card has insufficient funds."), ("4111111111111111", "used a non test card"), ("", "incomplete")):
+    for number, message in ((DECLINED, "Your card was declined."), (POOR, "Your card has insufficient funds."),
+        ("4111111111111111", "used a non test card"), ("", "incomplete")):
         status, _, text = at.page(path, number=number, **card)
         assert status == 422 and message in text, (number, status)
     status, _, text = at.page(path, number=PAYS, expiry="01/20", cvc="1")
@@ -748,10 +779,10 @@ def a_person_pays_on_the_checkout_page(at):
     assert done in at.page(path)[2]
     equal(len(at.stripe.charges.list().data), 4)
     equal(at.page("/c/pay/cs_test_none")[0], 404)
-    nobody = at.session("subscription")
-    status, _, text = at.page(urlsplit(nobody.url).path, number=PAYS, **card)
+    stranger = at.session("subscription")
+    status, _, text = at.page(urlsplit(stranger.url).path, number=PAYS, **card)
     assert status == 422 and "Enter an email address" in text
-    at.page(urlsplit(nobody.url).path, number=PAYS, email="new@example.com", **card)
+    at.page(urlsplit(stranger.url).path, number=PAYS, email="new@example.com", **card)
     equal(at.stripe.customers.list({"limit": 1}).data[0].email, "new@example.com")
 
 
@@ -759,9 +790,11 @@ def a_person_uses_the_portal(at):
     subscription = at.subscription()
     with refused(stripe.InvalidRequestError, text="portal settings"):
         at.stripe.billing_portal.sessions.create({"customer": subscription.customer})
-    features = {"payment_method_update": {"enabled": True}, "invoice_history": {"enabled": True}, "subscription_cancel": {"enabled": True}, "subscription_update": {"enabled": False}}
+    features = {"payment_method_update": {"enabled": True}, "invoice_history": {"enabled": True},
+        "subscription_cancel": {"enabled": True}, "subscription_update": {"enabled": False}}
     configuration = at.stripe.billing_portal.configurations.create({"features": features})
-    session = at.stripe.billing_portal.sessions.create({"customer": subscription.customer, "configuration": configuration.id, "return_url": "http://127.0.0.1:1/billing"})
+    session = at.stripe.billing_portal.sessions.create(
+        {"customer": subscription.customer, "configuration": configuration.id, "return_url": "http://127.0.0.1:1/billing"})
     path = urlsplit(session.url).path
     text = at.page(path)[2]
     assert "Pro" in text and "ending in 4242" in text and "http://127.0.0.1:1/billing" in text and "/i/in_" in text
@@ -873,7 +906,8 @@ def every_route_was_called(at):
 
 TESTS = [
     every_object_has_the_shape_of_the_package, lists_are_newest_first_and_have_pages, wrong_parameters_get_the_errors_of_stripe,
-    expiry_of_a_session_has_bounds, idempotency_keys_replay_the_first_answer, a_key_in_use_is_409, faults_come_as_asked, cards_have_their_outcomes,
+    expiry_of_a_session_has_bounds, idempotency_keys_replay_the_first_answer, a_key_in_use_is_409, faults_come_as_asked,
+    cards_have_their_outcomes,
     a_subscription_begins_after_its_payment_with_stripe_s_events, a_bank_debit_is_paid_later_or_fails, a_whole_coupon_needs_no_payment,
     an_upgrade_half_way_costs_85_dollars, a_downgrade_without_proration_costs_nothing_until_the_renewal,
     pending_prorations_are_on_the_next_invoice, a_change_to_yearly_begins_a_new_period,
@@ -883,7 +917,8 @@ TESTS = [
     a_deletion_ends_at_once_and_may_give_back, refunds_add_up_and_can_fail, disputes_take_money_and_give_it_back,
     deliveries_are_signed_and_retried, an_endpoint_gets_what_it_asked_for, held_deliveries_come_in_any_order_or_not_at_all,
     ten_thousand_deliveries_go_over_few_connections, events_are_listed_by_type_and_time_for_thirty_days, a_person_pays_on_the_checkout_page,
-    a_person_uses_the_portal, the_state_survives_a_restart, the_setup_script_makes_what_is_absent, wrong_control_requests_are_400, the_parameters_are_those_of_the_package,
+    a_person_uses_the_portal, the_state_survives_a_restart, the_setup_script_makes_what_is_absent, wrong_control_requests_are_400,
+    the_parameters_are_those_of_the_package,
 ]
 
 
