@@ -386,8 +386,8 @@ class API:
         with self.lock:
             if key in self.running:
                 raise invalid(
-                    "There is currently another in-progress request using this Idempotent Key (that probably means you submitted twice, and "
-                    f"the other request is still going through): {key}. Please try again later.", code="idempotency_key_in_use", status=409)
+                    "There is currently another in-progress request using this Idempotent Key (that probably means you "
+                    f"submitted twice, and the other request is still going through): {key}. Please try again later.", code="idempotency_key_in_use", status=409)
             stored = self.world.store.answer(key)
             if stored is None:
                 self.running.add(key)

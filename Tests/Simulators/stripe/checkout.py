@@ -109,7 +109,8 @@ def line_item(world, mode, wish, param, discount):
         world.change(price, active=False)
     if mode == "payment" and price["recurring"]:
         raise invalid(
-            "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time prices.", param)
+            "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time "
+            "prices.", param)
     if "price" in wish and not price["active"]:
         raise invalid("The price specified is inactive. This field only accepts active prices.", f"{param}[price]", "price_inactive")
     if "quantity" not in wish:

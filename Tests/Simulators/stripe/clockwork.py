@@ -27,15 +27,18 @@ def expire_update(world, subscription, at):
 
 
 def run_due(world):
-    """Does what is due now, oldest first, each as a transaction of its own."""
-    while True:
-        with world.acting():
-            due = world.store.take_due()
-            subject = due and world.get(due[1])
-            if subject:
-                WORK[due[0]](world, subject, due[2])
-        if due is None:
-            return
+    """Does what is due now, oldest first, each as a transaction of its own. Work that fails is not repeated."""
+    with world.store.lock:
+        while (at := world.store.next_due()) is not None and at <= world.now():
+            try:
+                with world.acting():
+                    kind, identifier, at = world.store.take_due()
+                    subject = world.get(identifier)
+                    if subject:
+                        WORK[kind](world, subject, at)
+            except Exception:
+                world.store.take_due()
+                raise
 
 
 def advance(world, seconds):

@@ -180,6 +180,8 @@ class Pages:
 
     def checkout(self, form, identifier):
         session = self.subject(identifier, "checkout.session")
+        if session["status"] == "complete" and form is not None:
+            return self.lead(checkout.success_url(session))
         if session["status"] == "complete":
             return self.page(200, notice("This is paid", "There is nothing left to do here.", checkout.success_url(session)))
         if session["status"] == "expired":

@@ -164,11 +164,12 @@ def tick(world, stopped):
     for number in itertools.count(1):
         if stopped.wait(TICK_SECONDS):
             return
-        if number % PRUNE_TICKS == 0:
-            prune(world)
-        due = world.store.next_due()
-        if due is not None and due <= world.now():
+        try:
             run_due(world)
+            if number % PRUNE_TICKS == 0:
+                prune(world)
+        except Exception:  # a fault of the simulator: the next work goes on
+            traceback.print_exc()
 
 
 def serve(given):

@@ -777,6 +777,7 @@ def a_person_pays_on_the_checkout_page(at):
     done = f"http://127.0.0.1:1/done?session_id={session.id}"
     equal(at.page(path + "/authenticate", answer="complete")[:2], (303, done))
     assert done in at.page(path)[2]
+    equal(at.page(path, number=PAYS, **card)[:2], (303, done))  # a second click pays nothing
     equal(len(at.stripe.charges.list().data), 4)
     equal(at.page("/c/pay/cs_test_none")[0], 404)
     stranger = at.session("subscription")
