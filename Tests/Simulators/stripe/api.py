@@ -387,7 +387,8 @@ class API:
             if key in self.running:
                 raise invalid(
                     "There is currently another in-progress request using this Idempotent Key (that probably means you "
-                    f"submitted twice, and the other request is still going through): {key}. Please try again later.", code="idempotency_key_in_use", status=409)
+                    f"submitted twice, and the other request is still going through): {key}. Please try again later.",
+                    code="idempotency_key_in_use", status=409)
             stored = self.world.store.answer(key)
             if stored is None:
                 self.running.add(key)

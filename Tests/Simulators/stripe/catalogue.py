@@ -3,9 +3,9 @@
 import ipaddress
 from urllib.parse import urlsplit
 
+from cards import CARDS
 from checking import API_VERSION
 from errors import invalid
-from test_cards import CARDS
 
 METADATA_KEYS_MAX = 50
 

@@ -12,7 +12,7 @@ import clockwork
 import invoices
 import payments
 import subscriptions
-from test_cards import CARDS
+from cards import CARDS
 from world import rendered
 
 FAULTS_MAX = 1_000

@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 import catalogue
 import checkout
 import subscriptions
+from cards import CARDS, DECLINES
 from errors import StripeError
 from payments import money
-from test_cards import CARDS, DECLINES
 
 STYLE = __loader__.get_data(str(Path(__file__).with_name("page.css")))  # also out of a zip archive
 PORTAL_SECONDS = 3_600

@@ -1,8 +1,8 @@
 """Money in and out: payment intents, charges, refunds, disputes, and the balance transactions that they leave."""
 
+from cards import CARDS, DECLINES, outcome
 from catalogue import merged
 from errors import StripeError, invalid
-from test_cards import CARDS, DECLINES, outcome
 
 DISPUTE_FEE = 1_500
 EVIDENCE_SECONDS = 9 * 86_400
