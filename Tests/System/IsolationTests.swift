@@ -19,14 +19,15 @@ extension SystemTests {
                 name: "auth", components: [.auth],
                 secrets: ["postgres-auth", "amqp-auth", "master-key", "admin-password", "smtp-url"]),
             Program(name: "ledger", components: [.ledger], secrets: ["postgres-ledger", "amqp-ledger"]),
-            Program(name: "billing", components: [.billing], secrets: ["postgres-billing", "amqp-billing"]),
+            Program(name: "billing", components: [.billing], secrets: ["postgres-billing", "amqp-billing", "stripe-secret-key"]),
             Program(name: "llm-proxy", components: [.proxy1, .proxy2], secrets: ["postgres-llm-proxy", "amqp-llm-proxy"]),
             Program(name: "provider-simulator", components: [.simulator]),
             Program(name: "mail-sink", components: [.mailSink]),
+            Program(name: "stripe-simulator", components: [.stripeSimulator]),
             Program(name: "edge", components: [.edge]),
         ]
 
-        private static let takesServiceTokens = ["auth", "ledger", "llm-proxy"]
+        private static let takesServiceTokens = ["auth", "ledger", "billing", "llm-proxy"]
 
         @Test func `each service has a user of its own, and no server is root`() async throws {
             let stack = try await Stack.shared()

@@ -13,6 +13,7 @@ struct Stack: Sendable {
         case postgres, rabbitmq, auth, ledger, billing, edge
         case simulator = "provider-simulator"
         case mailSink = "mail-sink"
+        case stripeSimulator = "stripe-simulator"
         case proxy1 = "llm-proxy-1"
         case proxy2 = "llm-proxy-2"
     }
@@ -109,6 +110,7 @@ struct Stack: Sendable {
 
     var edge: String { get throws { try description().string("edge") } }
     var simulator: String { get throws { try description().string("provider_simulator") } }
+    var stripeSimulator: String { get throws { try description().string("stripe_simulator") } }
     var mailSink: String { get throws { try description().string("mail_sink") } }
     var databaseURL: String { get throws { try description().object("database").string("superuser_url") } }
     var adminEmail: String { get throws { try description().object("admin").string("email") } }

@@ -79,7 +79,7 @@ enum InvoiceOutcome: Hashable, Sendable {
         var instalments = months(from: line.periodStart, to: line.periodEnd, price.interval).enumerated().map { index, month in
             instalment(index, month, from: month.start, price.monthlyCredits)
         }
-        if further > 0, !instalments.isEmpty { instalments[0].amount += Credits(nano: Int64(clamping: further)) }
+        if further > 0, !instalments.isEmpty { instalments[0].amount += wholeCredits(further) }
         return InvoiceCredits(
             plan: price.plan, periodStart: line.periodStart, periodEnd: line.periodEnd, isWhole: true, instalments: instalments)
     }
@@ -92,7 +92,7 @@ enum InvoiceOutcome: Hashable, Sendable {
         let instalments = slots.enumerated().compactMap { index, month -> Instalment? in
             let amount = parts.reduce(Int128(0)) { $0 + share($1.line, $1.price, of: month, months: 1) }
             guard amount > 0, month.end > line.periodStart else { return nil }
-            return instalment(index, month, from: max(month.start, line.periodStart), Credits(nano: Int64(clamping: amount)))
+            return instalment(index, month, from: max(month.start, line.periodStart), wholeCredits(amount))
         }
         guard !instalments.isEmpty else { return .review("more time was credited than was sold") }
         return .credits(
@@ -104,6 +104,12 @@ enum InvoiceOutcome: Hashable, Sendable {
         -> Instalment
     {
         Instalment(number: Int64(index), dueAt: due, expiresAt: month.end + InvoiceCredits.renewalTime, amount: amount)
+    }
+
+    /// A part of a month is rounded up to a whole credit.
+    private static func wholeCredits(_ nano: Int128) -> Credits {
+        let one = Int128(Credits.nanoPerCredit)
+        return Credits(nano: Int64(clamping: (nano + one - 1) / one * one))
     }
 
     /// The nano-credits of the part of a line that lies in `cycle`, rounded down; negative for credited time.

@@ -4,6 +4,7 @@ One lock makes every request and every piece of background work a transaction of
 """
 
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -33,10 +34,25 @@ ANSWERS_MAX = 100_000
 
 class Store:
     def __init__(self, path=None):
-        self.lock = threading.RLock()
-        self.database = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
-        self.database.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;" + SCHEMA)
+        self.lock, self.path = threading.RLock(), path
+        # SQLite would open a file by its absolute path, which the simulator's user may not be able to reach.
+        self.database = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        if path and os.path.exists(path):
+            with open(path, "rb") as file:
+                self.database.deserialize(file.read())
+        self.database.executescript(SCHEMA)
+        self.saved = self.database.total_changes
         self.offset = self.setting("clock_offset", 0)
+
+    def save(self):
+        """Writes the state to its file if it has changed. A crash loses what was done since."""
+        with self.lock:
+            if not self.path or self.saved == self.database.total_changes:
+                return
+            self.saved, state = self.database.total_changes, self.database.serialize()
+        with open(self.path + ".new", "wb") as file:
+            file.write(state)
+        os.replace(self.path + ".new", self.path)
 
     # Transactions
 

@@ -10,6 +10,7 @@ write_description() {
             printf '  "admin": {"email": %s, "password": %s},\n' "$(json_string "$ADMIN_EMAIL")" "$(json_string "$(secret admin-password)")"
             printf '  "provider_simulator": "%s",\n' "$(service_url provider-simulator)"
             printf '  "mail_sink": "%s",\n' "$(service_url mail-sink)"
+            printf '  "stripe_simulator": "%s",\n' "$(service_url stripe-simulator)"
             printf '  "services": {%s},\n' "$(for component in auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2; do
                 member "$component" "\"$(service_url "$component")\""
             done | paste -sd, -)"

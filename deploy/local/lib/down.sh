@@ -11,7 +11,7 @@ bring_down() {
 stop_all() {
     stop_component edge
     stop_together llm-proxy-1 llm-proxy-2
-    stop_together billing ledger ledger-2 auth provider-simulator mail-sink
+    stop_together billing ledger ledger-2 auth provider-simulator mail-sink stripe-simulator
     stop_component rabbitmq
     stop_component epmd
     stop_component postgres

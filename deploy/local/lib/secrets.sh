@@ -5,7 +5,7 @@ SERVER_TOKENS="WEB_GATEWAY_TOKEN MCP_SERVER_TOKEN SERVICE_TOKENS"
 declare -A SECRETS_OF=(
     [auth]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT MASTER_KEY ADMIN_PASSWORD SMTP_URL $SERVER_TOKENS" # and client secrets
     [ledger]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT $SERVER_TOKENS"
-    [billing]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT"
+    [billing]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT STRIPE_SECRET_KEY STRIPE_WEBHOOK_SECRET $SERVER_TOKENS"
     [llm-proxy]="DATABASE_URL AMQP_URL OTEL_EXPORTER_OTLP_ENDPOINT $SERVER_TOKENS" # and the keys of its providers
 )
 
@@ -33,6 +33,7 @@ make_secrets() {
     keep_secret admin-password "${ADMIN_PASSWORD:-$(random_password)}"
     keep_secret openai-api-key "${OPENAI_API_KEY:-simulated}"
     keep_secret smtp-url "${SMTP_URL:-$(mail_sink_url)}"
+    keep_secret stripe-secret-key "${STRIPE_SECRET_KEY:-sk_test_simulated}"
 }
 
 # give_secrets COMPONENT: writes the secrets that its program reads as files for its user, and exports NAME_FILE for each.
@@ -40,13 +41,14 @@ make_secrets() {
 give_secrets() {
     local program folder=$RUN/secrets/$1 name
     program=$(program_of "$1")
-    local DATABASE_URL AMQP_URL MASTER_KEY ADMIN_PASSWORD OPENAI_API_KEY SMTP_URL
+    local DATABASE_URL AMQP_URL MASTER_KEY ADMIN_PASSWORD OPENAI_API_KEY SMTP_URL STRIPE_SECRET_KEY
     DATABASE_URL=$(database_url "$program")
     AMQP_URL=$(broker_url "$program")
     MASTER_KEY=$(secret master-key)
     ADMIN_PASSWORD=$(secret admin-password)
     OPENAI_API_KEY=$(secret openai-api-key)
     SMTP_URL=$(secret smtp-url)
+    STRIPE_SECRET_KEY=$(secret stripe-secret-key)
     rm -rf "$folder"
     mkdir -p "$folder"
     chmod 700 "$folder"

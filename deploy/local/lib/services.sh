@@ -1,12 +1,12 @@
 # The services, each with its own database role and broker user, and the simulators of servers outside.
 
-SERVICES=(provider-simulator mail-sink auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2)
+SERVICES=(provider-simulator mail-sink stripe-simulator auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2)
 
 # program_of COMPONENT: llm-proxy-2 is a second llm-proxy, ledger-2 a second ledger.
 program_of() { sed -E 's/-[0-9]+$//' <<<"$1"; }
 
 # simulates COMPONENT: it stands for a server of another company, and has no database, broker user or health port.
-simulates() { [[ $1 == provider-simulator || $1 == mail-sink ]]; }
+simulates() { [[ $1 == provider-simulator || $1 == mail-sink || $1 == stripe-simulator ]]; }
 
 # built PROGRAM: prints the path of its executable.
 built() {
@@ -27,6 +27,10 @@ install_programs() {
     for component in "${SERVICES[@]}"; do
         has "$component" || continue
         program=$(program_of "$component")
+        if [[ $program == stripe-simulator ]]; then
+            pack_stripe_simulator
+            continue
+        fi
         executable=$(built "$program")
         [[ -x $executable ]] || fail "$program is not built: run 'make build' ($(tidy "$executable") is missing)"
         if [[ ! $STACK_DIR/bin/$program -nt $executable ]]; then
@@ -42,6 +46,18 @@ install_programs() {
         [[ -r $PROVIDERS_FILE ]] || fail "PROVIDERS_FILE: $PROVIDERS_FILE cannot be read"
         install -m 644 "$PROVIDERS_FILE" "$STACK_DIR/share/providers.json"
     fi
+}
+
+# pack_stripe_simulator: makes one file of its modules, and a folder for its state.
+pack_stripe_simulator() {
+    local folder
+    folder=$(mktemp -d)
+    cp "$PROJECT"/Tests/Simulators/stripe/*.{py,json,css} "$folder"
+    python3 -m zipapp "$folder" -m stripe_simulator:main -o "$STACK_DIR/bin/stripe-simulator"
+    rm -r "$folder"
+    chmod 755 "$STACK_DIR/bin/stripe-simulator"
+    mkdir -p "$STACK_DIR/stripe"
+    own stripe-simulator "$STACK_DIR/stripe"
 }
 
 # service_environment COMPONENT: exports what it reads, writes its secrets as files, and enters the folder its relative paths
@@ -63,14 +79,16 @@ service_environment() {
     stop_seconds >"$RUN/$1.stop"
     if [[ $program == mail-sink ]]; then
         export SMTP_PORT=$MAIL_SINK_SMTP_PORT
-        exec 3<../bin/mail-sink # Python opens a program by its absolute path, which its user may not be able to reach
     fi
+    # Python opens a program by its absolute path, which its user may not be able to reach.
+    if [[ $program == mail-sink || $program == stripe-simulator ]]; then exec 3<"../bin/$program"; fi
     if simulates "$program"; then return 0; fi
     export HEALTH_PORT MIGRATIONS_PATH=Services/$program/Migrations
     HEALTH_PORT=$(health_port_of "$1")
     case $program in
     auth) export ADMIN_EMAIL MAIL_FROM ;;
     llm-proxy) export PROVIDERS_FILE=providers.json OPENAI_BASE_URL ;;
+    billing) stripe_environment ;;
     esac
     give_secrets "$1"
 }
@@ -115,15 +133,42 @@ migrate_all() {
 # start_service COMPONENT: does not wait.
 start_service() {
     local command=("../bin/$(program_of "$1")")
-    if [[ $1 == mail-sink ]]; then command=(/usr/bin/python3 -I /proc/self/fd/3); fi
+    case $1 in
+    mail-sink) command=(/usr/bin/python3 -I /proc/self/fd/3) ;;
+    stripe-simulator) command=(/usr/bin/python3 -I /proc/self/fd/3 --port "$STRIPE_SIMULATOR_PORT" --data ../stripe/state) ;;
+    esac
     launch "$1" service_environment "${command[@]}"
+}
+
+# simulates_stripe: the caller has no account at Stripe.
+simulates_stripe() { [[ $(secret stripe-secret-key) == sk_test_simulated ]]; }
+
+# stripe_environment: exports what billing needs to know of Stripe, if the simulator stands for it. With an account the caller sets
+# the variables; deploy/stripe/setup.sh prints them.
+stripe_environment() {
+    local line
+    simulates_stripe || return 0
+    export STRIPE_API_BASE STRIPE_PUBLISHABLE_KEY=pk_test_simulated
+    STRIPE_API_BASE=$(service_url stripe-simulator)
+    export STRIPE_WEBHOOK_SECRET
+    STRIPE_WEBHOOK_SECRET=whsec_$(random_password) # nobody knows it until the simulator is set up
+    if [[ ! -f $SECRETS/stripe.env ]]; then return 0; fi
+    while read -r line; do export "${line?}"; done <"$SECRETS/stripe.env"
+}
+
+# set_up_stripe: makes prices, webhook endpoint and portal at the simulator, as an operator does it at Stripe.
+set_up_stripe() {
+    if ! has billing || ! has stripe-simulator || ! simulates_stripe; then return 0; fi
+    (umask 077 && STRIPE_SECRET_KEY=sk_test_simulated STRIPE_API_BASE=$(service_url stripe-simulator) \
+        "$PROJECT/deploy/stripe/setup.sh" "$(service_url billing)/api/webhooks/stripe" >"$SECRETS/stripe.env" 2>>"$LOG/stripe-setup.log") ||
+        fail "the Stripe simulator was not set up: $(last_words stripe-setup)"
 }
 
 await_service() {
     local url
     case $1 in
     provider-simulator) url=$(service_url "$1")/stats ;;
-    mail-sink) url=$(service_url "$1")/livez ;;
+    mail-sink | stripe-simulator) url=$(service_url "$1")/livez ;;
     *) url=$(health_url "$1")/readyz ;;
     esac
     wait_ready "$1" 30 curl -sf --max-time 2 "$url"

@@ -7,7 +7,7 @@ bring_up() {
         load_settings
     else
         apply_defaults
-        rm -f "$SECRETS"/{openai-api-key,smtp-url} # they are the caller's, not ours to keep
+        rm -f "$SECRETS"/{openai-api-key,smtp-url,stripe-secret-key} # they are the caller's, not ours to keep
     fi
     trap 'stop_started' EXIT
     trap 'exit 130' INT
@@ -43,7 +43,12 @@ start_missing() {
     if has rabbitmq; then start_rabbitmq; fi
     if [[ ${#new[@]} -gt 0 ]]; then
         say "starting ${new[*]}"
-        for component in "${new[@]}"; do start_service "$component"; done
+        for component in "${new[@]}"; do [[ $component == billing ]] || start_service "$component"; done
+        if missing billing; then # it needs what the simulator of Stripe tells when it is set up
+            if has stripe-simulator; then await_service stripe-simulator; fi
+            set_up_stripe
+            start_service billing
+        fi
     fi
     for component in "${SERVICES[@]}"; do
         if has "$component"; then await_service "$component"; fi
@@ -82,7 +87,7 @@ check_ports() {
             variable=${component//-/_}
             variable=${variable^^}
             case $component in
-            edge | provider-simulator) ;;
+            edge | provider-simulator | stripe-simulator) ;;
             mail-sink) need_port "$MAIL_SINK_SMTP_PORT" "the SMTP of $component" "${variable}_SMTP_PORT" ;;
             *) need_port "$(health_port_of "$component")" "the health of $component" "${variable}_HEALTH_PORT" ;;
             esac

@@ -3,6 +3,7 @@
 # Numbers without a name: the users need no entry in /etc/passwd. Debian numbers people from 1000 up, so it reaches these last.
 declare -A SERVICE_UIDS=(
     [auth]=59101 [ledger]=59102 [billing]=59103 [llm-proxy]=59111 [edge]=59180 [provider-simulator]=59190 [mail-sink]=59191
+    [stripe-simulator]=59193
 )
 
 # user_of COMPONENT: its user when root started the stack.
