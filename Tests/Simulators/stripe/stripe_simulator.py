@@ -174,9 +174,8 @@ def tick(world, stopped):
 
 
 def serve(given):
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    stopped, ends = threading.Event(), {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # in every thread: no handler can interrupt one that holds a lock
     server = Server((given.host, given.port), Request)
     address = f"http://{given.host}:{server.server_port}"
     world = World(Store(given.data), address)
@@ -187,7 +186,8 @@ def serve(given):
     threading.Thread(target=tick, args=(world, stopped), daemon=True).start()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"stripe simulator: {address}", flush=True)
-    stopped.wait()
+    signal.sigwait(ends)
+    stopped.set()
     server.shutdown()
     world.courier.stop()
     with world.store.lock:  # ends after the running transaction

@@ -845,6 +845,16 @@ def the_state_survives_a_restart(at):
         second.stop()
 
 
+def signals_in_a_row_end_it_once(at):
+    other = Simulator()
+    for _ in range(200):
+        other.process.terminate()
+    try:
+        equal(other.process.wait(DEADLINE_SECONDS), 0)
+    finally:
+        other.process.kill()
+
+
 def the_setup_script_makes_what_is_absent(at):
     script, receiver = FOLDER.parents[2] / "deploy/stripe/setup.sh", Receiver()
     variables = os.environ | {"STRIPE_API_BASE": at.address, "STRIPE_SECRET_KEY": "sk_test_setup"}
@@ -918,7 +928,8 @@ TESTS = [
     a_deletion_ends_at_once_and_may_give_back, refunds_add_up_and_can_fail, disputes_take_money_and_give_it_back,
     deliveries_are_signed_and_retried, an_endpoint_gets_what_it_asked_for, held_deliveries_come_in_any_order_or_not_at_all,
     ten_thousand_deliveries_go_over_few_connections, events_are_listed_by_type_and_time_for_thirty_days, a_person_pays_on_the_checkout_page,
-    a_person_uses_the_portal, the_state_survives_a_restart, the_setup_script_makes_what_is_absent, wrong_control_requests_are_400,
+    a_person_uses_the_portal, the_state_survives_a_restart, signals_in_a_row_end_it_once,
+    the_setup_script_makes_what_is_absent, wrong_control_requests_are_400,
     the_parameters_are_those_of_the_package,
 ]
 
