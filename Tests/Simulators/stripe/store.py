@@ -41,15 +41,15 @@ class Store:
             with open(path, "rb") as file:
                 self.database.deserialize(file.read())
         self.database.executescript(SCHEMA)
-        self.saved = self.database.total_changes
+        self.persisted = self.database.total_changes
         self.offset = self.setting("clock_offset", 0)
 
-    def save(self):
+    def persist(self):
         """Writes the state to its file if it has changed. A crash loses what was done since."""
         with self.lock:
-            if not self.path or self.saved == self.database.total_changes:
+            if not self.path or self.persisted == self.database.total_changes:
                 return
-            self.saved, state = self.database.total_changes, self.database.serialize()
+            self.persisted, state = self.database.total_changes, self.database.serialize()
         with open(self.path + ".new", "wb") as file:
             file.write(state)
         os.replace(self.path + ".new", self.path)

@@ -166,7 +166,7 @@ def tick(world, stopped):
             return
         try:
             run_due(world)
-            world.store.save()
+            world.store.persist()
             if number % PRUNE_TICKS == 0:
                 prune(world)
         except Exception:  # a fault of the simulator: the next work goes on
@@ -191,7 +191,7 @@ def serve(given):
     server.shutdown()
     world.courier.stop()
     with world.store.lock:  # ends after the running transaction
-        world.store.save()
+        world.store.persist()
         world.store.database.close()
 
 
