@@ -18,6 +18,10 @@ package struct BalanceAlert: Equatable, Sendable {
 }
 
 extension Account {
+    /// The level at which the pages warn the owner; zero if neither the owner nor the service has set one. Nil for an account that was
+    /// never granted anything.
+    package func alertLevel(default level: Credits?) -> Credits? { isOpen ? lowBalanceLevel ?? level ?? .zero : nil }
+
     /// Returns the alert that is due after the balance fell from `before`, and notes it as sent. `low` is due when the balance
     /// falls through the level in force now, whatever the level was before.
     package mutating func crossing(from before: Credits, at now: Instant, defaultLevel: Credits?) -> BalanceAlert? {

@@ -79,7 +79,9 @@ final class QueryConsumer: Sendable {
             let found = try await store.standings(of: Array(Set(asked.map(\.account))))
             for (delivery, id) in asked {
                 let account = found[id]?.account ?? Account(id: id)
-                let message = BalanceReply(accountID: id, posted: account.posted, held: account.held, available: account.available)
+                let message = BalanceReply(
+                    accountID: id, posted: account.posted, held: account.held, available: account.available,
+                    alertLevel: account.alertLevel(default: store.limits.lowBalanceLevel))
                 consumer.answer(message, to: delivery)
             }
         } catch {

@@ -26,12 +26,15 @@ package struct BalanceReply: Message {
     /// Reserved by running calls.
     package var held: Credits
     package var available: Credits
+    /// The level at which the owner is warned. Nil for an account that never had credits.
+    package var alertLevel: Credits?
 
-    package init(accountID: AccountID, posted: Credits, held: Credits, available: Credits) {
+    package init(accountID: AccountID, posted: Credits, held: Credits, available: Credits, alertLevel: Credits? = nil) {
         self.accountID = accountID
         self.posted = posted
         self.held = held
         self.available = available
+        self.alertLevel = alertLevel
     }
 
     package func encode(into json: inout JSONWriter) {
@@ -39,6 +42,7 @@ package struct BalanceReply: Message {
         json.field("posted", nano: posted)
         json.field("held", nano: held)
         json.field("available", nano: available)
+        json.field(optional: "alert_level", alertLevel?.nano)
     }
 
     package init(from json: JSONObject) throws {
@@ -46,6 +50,7 @@ package struct BalanceReply: Message {
         posted = try json.nanoCredits("posted")
         held = try json.nanoCredits("held")
         available = try json.nanoCredits("available")
+        alertLevel = try json.optionalInteger("alert_level").map(Credits.init(nano:))
     }
 }
 

@@ -118,6 +118,12 @@ struct MessageTests {
             #"{"account_id":"0190b5a0-0000-7000-8000-000000000001","posted":9,"held":4,"available":5}"#
         ),
         (
+            BalanceReply(
+                accountID: account, posted: Credits(nano: 9), held: Credits(nano: 4), available: Credits(nano: 5),
+                alertLevel: Credits(nano: 7)),
+            #"{"account_id":"0190b5a0-0000-7000-8000-000000000001","posted":9,"held":4,"available":5,"alert_level":7}"#
+        ),
+        (
             QueryCharge(chargeID: charge, accountID: account),
             #"{"charge_id":"0190b5a0-0000-7000-8000-0000000000c1","account_id":"0190b5a0-0000-7000-8000-000000000001"}"#
         ),

@@ -12,6 +12,16 @@ struct BalanceAlertTests {
         return ledger
     }
 
+    @Test func `the alert level is that of the owner, else that of the service, else zero, and an account without a grant has none`() {
+        var account = Account(id: .make())
+        #expect(account.alertLevel(default: credits(1)) == nil)
+        account.seq = 1
+        #expect(account.alertLevel(default: nil) == .zero)
+        #expect(account.alertLevel(default: credits(1)) == credits(1))
+        account.lowBalanceLevel = credits(5)
+        #expect(account.alertLevel(default: credits(1)) == credits(5))
+    }
+
     @Test func `low is sent once when the balance falls below the level, and not at the level`() {
         var ledger = scenario(balance: 10, level: 5)
         ledger.do(charge(5))

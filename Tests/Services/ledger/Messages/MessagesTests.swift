@@ -25,6 +25,7 @@ struct MessagesTests {
             try await peers.settle(2, on: id, account: account)
             try await until("the charge is settled") { try await peers.balance(of: account).posted == credits(8) }
             #expect(try await peers.balance(of: account).held == .zero)
+            #expect(try await peers.balance(of: account).alertLevel == .zero)
         }
     }
 
@@ -101,6 +102,7 @@ struct MessagesTests {
         try await withBrokeredLedgers { peers, _, _ in
             let stranger = AccountID.make()
             #expect(try await peers.balance(of: stranger).available == .zero)
+            #expect(try await peers.balance(of: stranger).alertLevel == nil)
             let reply = try await peers.hold(1, account: stranger)
             #expect(reply.status == .insufficientFunds)
         }
