@@ -68,7 +68,9 @@ let package = Package(
             ],
             path: "Shared/Identity"),
         .target(
-            name: "Web", dependencies: ["Crypto", "HTTP", "HTTPWire", "Identity", "Text", "Values"], path: "Shared/Web",
+            name: "Web",
+            dependencies: ["AMQP", "Contracts", "Crypto", "HTTP", "HTTPWire", "Identity", "Messaging", "Telemetry", "Text", "Values"],
+            path: "Shared/Web",
             resources: [.embedInCode("Assets/page.css"), .embedInCode("Assets/page.js"), .embedInCode("Assets/icon.svg")]),
         .target(
             name: "Bootstrap",
@@ -85,8 +87,9 @@ let package = Package(
             dependencies: ["AMQP", "Contracts", "EventLoop", "JSON", "Messaging", "Outbox", "Postgres", "Telemetry", "Values"],
             path: "Services/ledger",
             exclude: [
-                "Audit", "LedgerService.swift", "LedgerSettings.swift", "Messages", "Messages.swift", "Migrations", "Months", "Reads",
-                "Routes", "Routes.swift", "Upkeep", "openapi.json",
+                "Adjustment.swift", "Audit", "LedgerService.swift", "LedgerSettings.swift", "Messages", "Messages.swift", "Migrations",
+                "Months", "Pages",
+                "Reads", "Routes", "Routes.swift", "Upkeep", "openapi.json",
             ],
             sources: ["Engine", "Store"]),
         .executableTarget(
@@ -100,7 +103,7 @@ let package = Package(
             name: "Ledger",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Jobs",
-                "LedgerCore", "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "Text", "Values",
+                "LedgerCore", "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "Text", "Values", "Web",
             ],
             path: "Services/ledger", exclude: ["Engine", "Migrations", "Store", "openapi.json"]),
         .executableTarget(
@@ -234,7 +237,7 @@ let package = Package(
             name: "LedgerTests",
             dependencies: [
                 "AMQP", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity", "JSON", "Jobs", "Ledger",
-                "LedgerCore", "Messaging", "Outbox", "Postgres", "Telemetry", "TestSupport", "Text", "Values",
+                "LedgerCore", "Messaging", "Outbox", "Postgres", "Telemetry", "TestSupport", "Text", "Values", "Web",
             ],
             path: "Tests/Services/ledger"),
         .testTarget(

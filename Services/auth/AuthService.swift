@@ -8,6 +8,7 @@ import Jobs
 import Lifecycle
 import Postgres
 import Telemetry
+import Web
 
 /// People, sessions, access tokens, API keys. ``AuthSettings`` has its variables.
 @main
@@ -41,7 +42,7 @@ struct AuthService {
         let balances = BalanceClient(rpc: rpc, log: log)
         runtime.serve { _ in
             Routes(
-                auth, authenticator: authenticator, credits: { await balances.available(to: $0) }, publicURL: publicURL, log: log
+                auth, authenticator: authenticator, balance: { await balances.balance(of: $0) }, publicURL: publicURL, log: log
             ).router
         }
     }

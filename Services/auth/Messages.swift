@@ -5,7 +5,6 @@ import Identity
 import Messaging
 import Outbox
 import Telemetry
-import Values
 
 /// | message | from | what happens |
 /// |---|---|---|
@@ -62,22 +61,6 @@ struct IntrospectionServer: Sendable {
             consumer.reject(delivery, requeue: false)
             log.warning(
                 "rpc request failed", ["message.type": .string(delivery.properties.type)], error: error, trace: delivery.trace)
-        }
-    }
-}
-
-/// Asks the ledger for a balance.
-struct BalanceClient: Sendable {
-    let rpc: RPCClient
-    let log: Logger
-
-    /// Nil when the ledger does not answer within half a second: a profile is worth showing without it.
-    func available(to account: AccountID) async -> Credits? {
-        do {
-            return try await rpc.ask(QueryBalance(accountID: account), for: BalanceReply.self, within: .milliseconds(500)).available
-        } catch {
-            log.warning("balance lookup failed", ["user.id": .describing(account)], error: error)
-            return nil
         }
     }
 }

@@ -19,7 +19,7 @@ struct Routes: HTTPDoor {
     let introspection: TokenIntrospection
     let authenticator: Authenticator
     /// Nil when the ledger does not say.
-    let credits: @Sendable (AccountID) async -> Credits?
+    let balance: @Sendable (AccountID) async -> Balance?
     /// `PUBLIC_URL`, and the issuer of tokens.
     let publicURL: String
     /// The pages.
@@ -27,14 +27,14 @@ struct Routes: HTTPDoor {
     let log: Logger
 
     init(
-        _ auth: UseCases, authenticator: Authenticator, credits: @escaping @Sendable (AccountID) async -> Credits?, publicURL: String,
+        _ auth: UseCases, authenticator: Authenticator, balance: @escaping @Sendable (AccountID) async -> Balance?, publicURL: String,
         log: Logger
     ) {
-        site = Site(service: "auth", clock: auth.accounts.clock)
+        site = Site(service: "auth", publicURL: publicURL, clock: auth.accounts.clock)
         (accounts, sessions, keys, devices) = (auth.accounts, auth.sessions, auth.keys, auth.devices)
         (admin, keyring, introspection) = (auth.admin, auth.keyring, auth.introspection)
         externalIdentities = auth.externalIdentities
-        (self.authenticator, self.credits, self.publicURL, self.log) = (authenticator, credits, publicURL, log)
+        (self.authenticator, self.balance, self.publicURL, self.log) = (authenticator, balance, publicURL, log)
     }
 
     static let table: [Route<Routes>] = [
@@ -137,12 +137,14 @@ struct Routes: HTTPDoor {
     var gate: CallerGate<Principal> { authenticator.gate }
 
     func page(for problem: Problem, to exchange: Exchange) -> Response {
-        let viewer = site.viewer(exchange, authenticator.cached(exchange.headers, cookie: .accepted))
-        // Another site may have written a form whose origin is not ours.
-        guard (try? authenticator.checkOrigin(exchange.headers)) != nil, let sent = try? FormInput(exchange) else {
-            return viewer.show(problem)
-        }
-        return viewer.show(problem, sent: sent)
+        site.page(for: problem, to: exchange, authenticator.cached(exchange.headers, cookie: .accepted))
+    }
+
+    /// The viewer of a page of a signed-in person, with the balance.
+    func viewer(_ request: Request, _ caller: Principal) async -> Viewer {
+        var viewer = site.viewer(request, caller)
+        viewer.balance = await balance(caller.accountID)
+        return viewer
     }
 
     func showAsset(_ request: Request) async throws -> Response { try site.assets.answer(request.pathParameters["file"]) }

@@ -75,6 +75,11 @@ package struct CallerGate<Caller: Sendable>: Sendable {
         self.isService = isService
     }
 
+    /// Returns the caller of a page, if it is known without waiting.
+    package func knownViewer(_ headers: HeaderBlock) -> Caller? {
+        try? known(CallerDemand(.credential(), cookie: .accepted), headers)
+    }
+
     /// Checks a request to a row of ``Access/serviceWithoutUser``.
     /// - Throws: 401 without a service token.
     func checkService(_ headers: HeaderBlock) throws(Problem) {

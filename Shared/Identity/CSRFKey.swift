@@ -53,6 +53,9 @@ extension Principal {
 }
 
 extension HeaderBlock {
+    /// Checks that a page below a URL sent a form.
+    package func checkOrigin(of url: String) throws(Problem) { try checkOrigin(origin(ofURL: url)) }
+
     fileprivate func checkOrigin(_ origin: String) throws(Problem) {
         let origins = strings(for: "origin")
         // A page that sends no referrer sends the origin `null` (Fetch §3.2).

@@ -9,3 +9,11 @@ extension Unicode.Scalar {
         }
     }
 }
+
+extension String {
+    /// Without the blanks at both ends, which a person does not see.
+    package var trimmed: String {
+        let start = drop(while: \.isWhitespace)
+        return String(start[..<(start.lastIndex { !$0.isWhitespace }.map { start.index(after: $0) } ?? start.startIndex)])
+    }
+}

@@ -28,7 +28,10 @@ package struct FormInput: Sendable {
         }
     }
 
-    package subscript(field: String) -> String { values[field] ?? "" }
+    package subscript(field: String) -> String {
+        get { values[field] ?? "" }
+        set { values[field] = newValue }
+    }
 
     /// The fields of a page that sends the form again: without the token of the old page. Nil for a form that has no field, and for one
     /// with a password, which no page shows.

@@ -5,14 +5,52 @@ package import Values
 extension Viewer {
     /// An amount with its unit and at most four fraction digits, rounded down: `1,182.47 credits`. The
     /// exact amount stands in `title`.
-    package func credits(_ amount: Credits) -> HTML {
-        span(.class("amount"), .title("\(amount.description) \(unit)")) { "\(Self.short(amount)) \(unit)" }
+    package func credits(_ amount: Credits) -> HTML { shown(amount.description, text(amount)) }
+
+    /// An amount in a column whose head names the unit. The exact amount stands in `title`.
+    package func figure(_ amount: Credits) -> HTML { shown(amount.description, Self.short(amount)) }
+
+    /// A change of a balance in such a column. Credits that arrive have a plus sign.
+    package func change(_ amount: Credits) -> HTML {
+        guard amount > .zero else { return figure(amount) }
+        return shown("+\(amount.description)", "+\(Self.short(amount))", .class("amount arrived"))
     }
 
-    private var unit: String { language(en: "credits", th: "เครดิต") }
+    /// An amount of a column, as decimal text. A sum over all accounts may exceed the range of ``Credits``: it is shown in whole credits.
+    package func figure(decimal text: String) -> HTML { shown(text, Self.short(decimal: text)) }
+
+    /// The same with its unit.
+    package func credits(decimal text: String) -> HTML { shown(text, self.text(decimal: text)) }
+
+    /// The same as plain text.
+    package func text(decimal text: String) -> String { "\(Self.short(decimal: text)) \(unit(text))" }
+
+    /// An amount with its unit, as plain text.
+    package func text(_ amount: Credits) -> String { "\(Self.short(amount)) \(unit(of: amount))" }
+
+    /// An amount without its unit, as plain text.
+    package func bare(_ amount: Credits) -> String { Self.short(amount) }
+
+    /// The unit next to an amount.
+    package func unit(of amount: Credits) -> String { unit(amount.description) }
+
+    private func unit(_ exact: String) -> String { language(en: ["1", "+1"].contains(exact) ? "credit" : "credits", th: "เครดิต") }
+
+    private func shown(_ exact: String, _ text: String, _ style: Attribute = .class("amount")) -> HTML {
+        span(style, .title("\(exact) \(unit(exact))")) { text }
+    }
+
+    /// A number of things: `4,182`.
+    package func number(_ count: Int64) -> String { (count < 0 ? "\u{2212}" : "") + Self.grouped(String(count.magnitude)) }
 
     private static let nanoPerShownUnit: Int64 = 100_000
     private static let shownUnitsPerCredit: UInt64 = 10_000
+
+    private static func short(decimal text: String) -> String {
+        if let amount = Credits(decimal: text) { return short(amount) }
+        let (sign, digits) = text.hasPrefix("-") ? ("\u{2212}", text.dropFirst()) : ("", text[...])
+        return sign + grouped(String(digits.prefix { $0 != "." }))
+    }
 
     private static func short(_ amount: Credits) -> String {
         let units = amount.nano.quotient(flooredBy: nanoPerShownUnit)

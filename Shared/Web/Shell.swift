@@ -1,7 +1,6 @@
 package import HTTP
 import HTTPWire
 import Identity
-package import Values
 
 /// A page: what stands around its content, and the headers of its answer.
 package struct Page: Sendable {
@@ -9,20 +8,20 @@ package struct Page: Sendable {
     var status = 200
     var place: Place?
     var isWide = false
-    var balance: Credits?
+    var pace: String?
     var sendsNoReferrer = false
 
     /// - Parameters:
     ///   - place: the entry of the navigation that is marked.
     ///   - isWide: false for a form of 420 px.
-    ///   - balance: the available credits. Nil shows none.
+    ///   - pace: how long the credits last, which the notice of a low balance adds.
     ///   - sendsNoReferrer: true for a page whose address is a secret.
     package init(
-        _ title: String, status: Int = 200, place: Place? = nil, isWide: Bool = false, balance: Credits? = nil,
+        _ title: String, status: Int = 200, place: Place? = nil, isWide: Bool = false, pace: String? = nil,
         sendsNoReferrer: Bool = false
     ) {
         (self.title, self.status, self.place, self.isWide) = (title, status, place, isWide)
-        (self.balance, self.sendsNoReferrer) = (balance, sendsNoReferrer)
+        (self.pace, self.sendsNoReferrer) = (pace, sendsNoReferrer)
     }
 }
 
@@ -59,6 +58,7 @@ extension Viewer {
                 Element("body")() {
                     a(fragment: "main", .class("skip")) { language(en: "Skip to the content", th: "ข้ามไปยังเนื้อหา") }
                     top(page)
+                    lowBalance(page)
                     Element("main")(.id("main"), page.isWide ? .class("wide") : .class("narrow"), .tabindex(-1)) { content }
                     bottom
                 }
@@ -74,7 +74,7 @@ extension Viewer {
                 }
                 if let principal {
                     navigation(page, isAdmin: principal.isAdmin)
-                    if let balance = page.balance { span(.class("pill")) { credits(balance) } }
+                    if let balance { pill(balance) }
                     Form(self).button(language(en: "Sign out", th: "ออกจากระบบ"), "/logout", .quiet)
                 }
             }
@@ -90,6 +90,45 @@ extension Viewer {
             } else if isAdmin {
                 a(Place.adminUsers.link) { language(en: "Administration", th: "ผู้ดูแลระบบ") }
             }
+        }
+    }
+
+    /// The page that the balance leads to.
+    private static let balanceLink = Place.dashboard.link
+
+    private func pill(_ balance: Balance) -> HTML {
+        a(Self.balanceLink, .class("pill")) {
+            span(.class("hidden")) { language(en: "Available: ", th: "ใช้ได้: ") }
+            credits(balance.available)
+        }
+    }
+
+    /// The notice of credits that are low or used up. It takes no focus: it is not about what the person just did.
+    @HTMLBuilder private func lowBalance(_ page: Page) -> HTML {
+        if let text = balance.flatMap({ warning($0.state) }) {
+            aside(.class("low"), .ariaLabel(language(en: "Balance", th: "ยอดเครดิต"))) {
+                div(.class("notice warning")) {
+                    p {
+                        strong { text }
+                        if let pace = page.pace { " \(pace)" }
+                    }
+                    if page.place != .dashboard { linkButton(language(en: "See my credits", th: "ดูเครดิตของฉัน"), Self.balanceLink) }
+                }
+            }
+        }
+    }
+
+    private func warning(_ state: Balance.State) -> String? {
+        switch state {
+        case .enough: nil
+        case .low(let level):
+            language(
+                en: "Your credits have reached your alert level of \(self.text(level)).",
+                th: "เครดิตของคุณลดถึงระดับแจ้งเตือน \(self.text(level)) แล้ว")
+        case .exhausted:
+            language(
+                en: "You have no credits left. Calls are refused until credits arrive.",
+                th: "เครดิตของคุณหมดแล้ว ระบบจะปฏิเสธการเรียกใช้จนกว่าจะมีเครดิตเข้ามา")
         }
     }
 

@@ -3,14 +3,18 @@ import HTTPWire
 package import Identity
 package import Values
 
-/// The pages of a service: its assets, and the clock that they tell the time by.
+/// The pages of a service: its assets, their address, and the clock that they tell the time by.
 package struct Site: Sendable {
     package let assets: Assets
+    private let publicURL: String
     private let clock: @Sendable () -> Instant
 
-    /// - Parameter service: the name below `/assets/`.
-    package init(service: String, clock: @escaping @Sendable () -> Instant = Instant.now) {
+    /// - Parameters:
+    ///   - service: the name below `/assets/`.
+    ///   - publicURL: `PUBLIC_URL`.
+    package init(service: String, publicURL: String, clock: @escaping @Sendable () -> Instant = Instant.now) {
         assets = Assets(service: service)
+        self.publicURL = publicURL
         self.clock = clock
     }
 
@@ -20,9 +24,12 @@ package struct Site: Sendable {
         viewer(request.headers, target: request.target, principal)
     }
 
-    /// The viewer of the answer to a request that no handler has seen.
-    package func viewer(_ exchange: Exchange, _ principal: Principal?) -> Viewer {
-        viewer(exchange.headers, target: exchange.target, principal)
+    /// Makes the page of a refusal. It offers to send a form again, unless another site may have written the form.
+    /// - Parameter principal: the caller, as far as it is known without waiting.
+    package func page(for problem: Problem, to exchange: Exchange, _ principal: Principal?) -> Response {
+        let viewer = viewer(exchange.headers, target: exchange.target, principal)
+        let isOurs = (try? exchange.headers.checkOrigin(of: publicURL)) != nil
+        return viewer.show(problem, sent: (isOurs ? try? FormInput(exchange) : nil) ?? FormInput())
     }
 
     private func viewer(_ headers: HeaderBlock, target: [UInt8], _ principal: Principal?) -> Viewer {

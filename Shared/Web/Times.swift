@@ -14,6 +14,15 @@ extension Viewer {
     /// The day, `22 Nov 2026`, with the exact time in `title`.
     package func day(_ instant: Instant) -> HTML { time(instant, text: day(instant)) }
 
+    /// A day of the calendar, `2026-11-22`, in words.
+    /// - Parameter isShort: leaves out the year.
+    package func day(named text: String, isShort: Bool = false) -> String {
+        guard let midnight = Instant("\(text)T00:00:00Z") else { return text }
+        var style = isShort ? style().day().month(.abbreviated) : style(.abbreviated, .omitted)
+        style.timeZone = .gmt
+        return format(midnight, style)
+    }
+
     private func day(_ instant: Instant) -> String { format(instant, style(.abbreviated, .omitted)) }
 
     /// The distance to the present, `3 minutes ago`, with the exact time in `title`.
@@ -63,6 +72,9 @@ extension Viewer {
         let minutes = (seconds + 59) / 60
         return language(en: count(minutes, "minute"), th: "\(minutes) นาที")
     }
+
+    /// A number of days: `9 days`.
+    package func days(_ number: Int64) -> String { language(en: count(number, "day"), th: "\(number) วัน") }
 
     private func count(_ number: Int64, _ unit: String) -> String { number == 1 ? "1 \(unit)" : "\(number) \(unit)s" }
 }

@@ -12,6 +12,8 @@ package struct Viewer: Sendable {
     let here: Link
     package let now: Instant
     let assets: Assets
+    /// Nil where a page does not know the credits of the viewer.
+    package var balance: Balance?
 
     init(language: Language, timeZone: String, principal: Principal?, here: Link, now: Instant, assets: Assets) {
         (self.language, self.timeZone, self.principal) = (language, timeZone, principal)
@@ -20,6 +22,8 @@ package struct Viewer: Sendable {
 
     /// The same person on another page, where the address of this one is nothing to come back to.
     package func at(_ link: Link) -> Viewer {
-        Viewer(language: language, timeZone: timeZone, principal: principal, here: link, now: now, assets: assets)
+        var viewer = Viewer(language: language, timeZone: timeZone, principal: principal, here: link, now: now, assets: assets)
+        viewer.balance = balance
+        return viewer
     }
 }

@@ -25,6 +25,7 @@ struct AdminUserPages {
             if let done, !done.fits(profile) { notice(.done) { p { strings.done(done) } } }
             panel {
                 facts(description)
+                p { a(Place.adminCredits.link.segment(user.id.description)) { strings.credits } }
                 acts
             }
             panel(strings.sessions) { sessions }

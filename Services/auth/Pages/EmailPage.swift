@@ -7,13 +7,12 @@ struct EmailPage {
     let viewer: Viewer
     let user: User
     let hasPassword: Bool
-    let balance: Credits?
 
     /// - Parameter failure: the reason why no mail was sent again.
     func show(_ sent: FormInput = FormInput(), failure: String? = nil, status: Int = 200) -> Response {
         let strings = ProfileStrings(language: viewer.language)
         let form = Form(viewer, sent)
-        return viewer.show(.profile, strings.changeAddress, status: status, balance: balance) {
+        return viewer.show(.profile, strings.changeAddress, status: status) {
             if let failure { notice(.failure) { p { failure } } }
             div(.class("columns")) {
                 panel {

@@ -14,8 +14,8 @@ struct KeyPages {
 
     // MARK: The list
 
-    func list(_ keys: [APIKeyRecord], done: String?, balance: Credits?) -> Response {
-        viewer.show(.keys, balance: balance) {
+    func list(_ keys: [APIKeyRecord], done: String?) -> Response {
+        viewer.show(.keys) {
             if done == "revoked" { notice(.done) { p { strings.revoked } } }
             div(.class("split")) {
                 p(.class("muted")) { strings.intro }
@@ -91,10 +91,10 @@ struct KeyPages {
     /// The name of the box of a scope.
     static func field(of scope: String) -> String { "scope_\(scope)" }
 
-    func create(_ sent: FormInput, status: Int = 200, balance: Credits?) -> Response {
+    func create(_ sent: FormInput, status: Int = 200) -> Response {
         let form = Form(viewer, sent)
         let scopes = ScopeStrings(language: viewer.language)
-        return viewer.show(.keys, strings.create, status: status, balance: balance) {
+        return viewer.show(.keys, strings.create, status: status) {
             div(.class("columns")) {
                 panel {
                     form(Self.new, hidden: ["form_id": sent["form_id"]]) {
@@ -116,8 +116,8 @@ struct KeyPages {
     }
 
     /// Shows the text of a key, this once.
-    func created(_ record: APIKeyRecord, key: String, publicURL: String, balance: Credits?) -> Response {
-        viewer.show(.keys, strings.createdTitle, balance: balance) {
+    func created(_ record: APIKeyRecord, key: String, publicURL: String) -> Response {
+        viewer.show(.keys, strings.createdTitle) {
             notice(.warning) { p { strings.copyNow } }
             panel(record.name) {
                 codeDisplay(key)

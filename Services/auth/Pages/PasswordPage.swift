@@ -8,12 +8,11 @@ struct PasswordPage {
     let user: User
     let waysIn: ExternalIdentities.WaysIn
     let providers: OpenIDProviders
-    let balance: Credits?
     private var strings: PasswordStrings { PasswordStrings(language: viewer.language) }
 
     /// - Parameter failure: the reason why no mail was sent.
     func show(_ sent: FormInput = FormInput(), done: String? = nil, failure: String? = nil, status: Int = 200) -> Response {
-        viewer.show(.signIn, status: status, balance: balance) {
+        viewer.show(.signIn, status: status) {
             if done == "changed" { notice(.done) { p { strings.changed } } }
             if done == "mail" { notice(.done) { p { strings.mailSent(to: user.email) } } }
             if done == "connected" { notice(.done) { p { OpenIDStrings(language: viewer.language).linked } } }

@@ -7,12 +7,11 @@ struct ProfilePage {
     let viewer: Viewer
     let user: User
     let zones: [TimeZoneRegion]
-    let balance: Credits?
     private var strings: ProfileStrings { ProfileStrings(language: viewer.language) }
 
     /// - Parameter sent: nil for the profile as it is stored.
     func show(_ sent: FormInput? = nil, done: String? = nil, status: Int = 200) -> Response {
-        viewer.show(.profile, status: status, balance: balance) {
+        viewer.show(.profile, status: status) {
             if let text = done.flatMap(text(ofDone:)) { notice(.done) { p { text } } }
             div(.class("columns")) {
                 profile(sent ?? stored)

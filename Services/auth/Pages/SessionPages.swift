@@ -10,8 +10,8 @@ struct SessionPages {
     let clients: OAuthClients
     private var strings: SessionStrings { SessionStrings(language: viewer.language) }
 
-    func list(done: String?, balance: Credits?) -> Response {
-        viewer.show(.sessions, balance: balance) {
+    func list(done: String?) -> Response {
+        viewer.show(.sessions) {
             if done == "ended" { notice(.done) { p { strings.ended } } }
             if done == "others" { notice(.done) { p { strings.othersEnded } } }
             div(.class("split")) {

@@ -1,5 +1,6 @@
 import HTTP
 import Identity
+import Text
 import Values
 import Web
 

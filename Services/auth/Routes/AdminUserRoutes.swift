@@ -1,6 +1,7 @@
 import HTTP
 import Identity
 import JSON
+import Text
 import Values
 
 /// The users, for administrators.

@@ -1,6 +1,7 @@
 import HTTP
 import HTTPWire
 import Identity
+import Text
 import Values
 import Web
 
@@ -9,7 +10,7 @@ import Web
 extension Routes {
     /// Leads to the first page of a user, or to the sign-in.
     func showStart(_ request: Request) async throws -> Response {
-        site.viewer(request).seeOther(try await isSignedIn(request) ? Place.settings.link : "/login")
+        site.viewer(request).seeOther(try await isSignedIn(request) ? Place.dashboard.link : "/login")
     }
 
     private func isSignedIn(_ request: Request) async throws -> Bool {
@@ -222,14 +223,6 @@ extension FormInput {
     /// Reads a field that may be empty, or notes the error with this message.
     mutating func readOptional<Value>(_ field: String, _ message: String, _ body: (String) throws(Problem) -> Value) -> Value? {
         self[field].trimmed.isEmpty ? nil : read(field, message, body)
-    }
-}
-
-extension String {
-    /// Without the blanks at both ends, which a person does not see.
-    var trimmed: String {
-        let start = drop(while: \.isWhitespace)
-        return String(start[..<(start.lastIndex { !$0.isWhitespace }.map { start.index(after: $0) } ?? start.startIndex)])
     }
 }
 

@@ -1,12 +1,13 @@
 import HTTP
 import Identity
+import Text
 import Web
 
 /// The page by which a person connects a device.
 extension Routes {
     /// `user_code` of a device, or `done=approved|denied`. Without them the page asks for the code.
     func showDevice(_ request: Request, caller: Principal) async throws -> Response {
-        let pages = DevicePages(viewer: site.viewer(request, caller))
+        let pages = DevicePages(viewer: await viewer(request, caller))
         switch request.query["done"] {
         case "approved": return pages.connected()
         case "denied": return pages.refused()
@@ -19,7 +20,7 @@ extension Routes {
     /// A form {user_code, action: find | approve | deny}.
     func submitDevice(_ request: Request, caller: Principal) async throws -> Response {
         let sent = try FormInput(request)
-        let viewer = site.viewer(request, caller)
+        let viewer = await viewer(request, caller)
         let pages = DevicePages(viewer: viewer)
         let approves: Bool
         switch sent["action"] {

@@ -10,14 +10,14 @@ extension Routes {
     func showKeys(_ request: Request, caller: Principal) async throws -> Response {
         async let records = keys.list(of: caller.userID)
         let settings = try await settings(request, caller)
-        return KeyPages(viewer: settings.viewer).list(try await records, done: request.query["done"], balance: settings.balance)
+        return KeyPages(viewer: settings.viewer).list(try await records, done: request.query["done"])
     }
 
     // MARK: A new key
 
     func showNewKey(_ request: Request, caller: Principal) async throws -> Response {
         let settings = try await settings(request, caller)
-        return KeyPages(viewer: settings.viewer).create(KeyPages.blank(), balance: settings.balance)
+        return KeyPages(viewer: settings.viewer).create(KeyPages.blank())
     }
 
     /// A form {form_id, name, scope_…?, last_day?, limit?, daily_limit?} → 200 with the key, this once. The
@@ -27,14 +27,14 @@ extension Routes {
         var sent = try FormInput(request)
         let settings = try await settings(request, caller)
         let pages = KeyPages(viewer: settings.viewer)
-        guard let order = try order(&sent, settings.viewer) else { return pages.create(sent, status: 400, balance: settings.balance) }
+        guard let order = try order(&sent, settings.viewer) else { return pages.create(sent, status: 400) }
         switch try await keys.create(order, for: caller.userID, from: session, client: ClientInfo(request)) {
         case .created(let record, let key):
-            return pages.created(record, key: key, publicURL: publicURL, balance: settings.balance)
+            return pages.created(record, key: key, publicURL: publicURL)
         case .createdBefore(let record): return pages.createdBefore(record)
         case .tooMany:
             sent.refuse("name", KeyStrings(language: settings.viewer.language).tooMany(APIKeys.perUserMax))
-            return pages.create(sent, status: 409, balance: settings.balance)
+            return pages.create(sent, status: 409)
         case .deactivated: throw Problem.userDeactivated
         case .sessionEnded: throw Problem.tokenRevoked
         }
@@ -64,7 +64,7 @@ extension Routes {
     func askRevocation(_ request: Request, caller: Principal) async throws -> Response {
         let found = try await keys.list(of: caller.userID).first { $0.id.rawValue == request.pathParameters["id"] }
         guard let key = found else { throw Problem.notFound("This key") }
-        return KeyPages(viewer: site.viewer(request, caller)).confirmRevocation(of: key)
+        return KeyPages(viewer: await viewer(request, caller)).confirmRevocation(of: key)
     }
 
     /// A form without fields → 303.

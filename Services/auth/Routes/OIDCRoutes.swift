@@ -130,7 +130,7 @@ extension Routes {
     /// `issuer`, `subject`. Leads to the settings if the user has no such identity.
     func askUnlink(_ request: Request, caller: Principal) async throws -> Response {
         let (issuer, subject) = try Self.identity(request)
-        let viewer = site.viewer(request, caller)
+        let viewer = await viewer(request, caller)
         let identities = try await externalIdentities.waysIn(of: caller.userID).identities
         guard let identity = identities.first(where: { ($0.issuer, $0.subject) == (issuer, subject) }) else {
             return viewer.seeOther(SettingsTab.signIn.link)

@@ -15,8 +15,7 @@ extension Routes {
         async let waysIn = externalIdentities.waysIn(of: caller.userID)
         let settings = try await settings(request, caller)
         return PasswordPage(
-            viewer: settings.viewer, user: settings.profile.user, waysIn: try await waysIn, providers: externalIdentities.providers,
-            balance: settings.balance)
+            viewer: settings.viewer, user: settings.profile.user, waysIn: try await waysIn, providers: externalIdentities.providers)
     }
 
     /// A form {current_password, new_password} → 303 with new cookies. {action: mail} → 303: a link is

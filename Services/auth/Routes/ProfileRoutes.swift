@@ -2,21 +2,22 @@ import HTTP
 import Identity
 import JSON
 import Values
+import Web
 
 extension Routes {
     /// The user, its credits, and the credential that asks.
     func me(_ request: Request, caller: Principal) async throws -> Response {
-        async let available = mayReadCredits(caller) ? credits(caller.accountID) : nil
+        async let known = mayReadCredits(caller) ? balance(caller.accountID) : nil
         let profile = try await accounts.profile(of: caller.userID)
         guard let profile else { throw caller.service == nil ? Problem.invalidAPIKey : .unknownUser }
         guard profile.user.isActive else { throw Problem.userDeactivated }
-        let balance = await available
+        let available = await known?.available
         return .object(200) { json in
             Self.write(profile.user, to: &json)
             json.field("name", profile.user.fullName)
             Self.writePreferences(profile.user, to: &json)
             json.field("created_at", profile.user.createdAt.description)
-            json.field("credits", credits: balance)
+            json.field("credits", credits: available)
             json.object("auth") { json in
                 json.field("type", Self.credential(of: caller))
                 json.field("session_id", caller.sessionID?.description)

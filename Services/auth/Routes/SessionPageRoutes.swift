@@ -8,7 +8,7 @@ extension Routes {
     /// `done=ended|others`.
     func showSessions(_ request: Request, caller: Principal) async throws -> Response {
         let settings = try await settings(request, caller)
-        return pages(settings).list(done: request.query["done"], balance: settings.balance)
+        return pages(settings).list(done: request.query["done"])
     }
 
     private func pages(_ settings: Settings) -> SessionPages {

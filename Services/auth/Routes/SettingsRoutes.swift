@@ -9,17 +9,15 @@ extension Routes {
     struct Settings: Sendable {
         let viewer: Viewer
         let profile: Accounts.Profile
-        /// Nil when the ledger does not say.
-        let balance: Credits?
     }
 
     func settings(_ request: Request, _ caller: Principal) async throws -> Settings {
-        async let balance = credits(caller.accountID)
+        async let shown = viewer(request, caller)
         guard let profile = try await accounts.profile(of: caller.userID) else { throw Problem.invalidAPIKey }
-        var viewer = site.viewer(request, caller)
+        var viewer = await shown
         // The zone of the caller is up to a minute old.
         viewer.timeZone = profile.user.preferences.timeZone
-        return Settings(viewer: viewer, profile: profile, balance: await balance)
+        return Settings(viewer: viewer, profile: profile)
     }
 
     /// `done=saved|mail|address`.
@@ -30,7 +28,7 @@ extension Routes {
     private func profilePage(_ request: Request, _ caller: Principal) async throws -> ProfilePage {
         async let zones = accounts.timeZones()
         let settings = try await settings(request, caller)
-        return ProfilePage(viewer: settings.viewer, user: settings.profile.user, zones: try await zones, balance: settings.balance)
+        return ProfilePage(viewer: settings.viewer, user: settings.profile.user, zones: try await zones)
     }
 
     /// A form {full_name?, language, time_zone, low_balance_mail?} → 303. The browser keeps the language, too.
@@ -67,7 +65,7 @@ extension Routes {
         async let hasPassword = accounts.hasPassword(caller.userID)
         let settings = try await settings(request, caller)
         return EmailPage(
-            viewer: settings.viewer, user: settings.profile.user, hasPassword: try await hasPassword, balance: settings.balance)
+            viewer: settings.viewer, user: settings.profile.user, hasPassword: try await hasPassword)
     }
 
     /// The longest time since the sign-in of a session that changes the address of an account without a password.

@@ -25,7 +25,7 @@ package struct Form: Sendable {
 
     /// A form that looks something up, and changes nothing.
     package func search(_ action: Link, @HTMLBuilder content: () -> HTML) -> HTML {
-        form(action, method: "get", [.class("filter"), .role("search")], content())
+        form(action, method: "get", [.class("filter"), .role("search")], summary + content())
     }
 
     private func tokens(_ hidden: [String: String]) -> HTML {
@@ -146,6 +146,8 @@ package struct Form: Sendable {
 /// The kind of a line of text: what a browser offers to fill in, and which keys a phone shows.
 package enum FieldKind: Sendable {
     case text
+    /// A sentence or two.
+    case longText
     case name
     case email
     /// An address that the browser does not know as a name to sign in by.
@@ -157,6 +159,8 @@ package enum FieldKind: Sendable {
     case search
     case amount
     case date
+    /// A day of a search.
+    case period
 
     /// A secret is not sent back.
     var isSecret: Bool {
@@ -167,11 +171,12 @@ package enum FieldKind: Sendable {
     }
 
     /// An empty search finds everything.
-    var isRequired: Bool { self != .search }
+    var isRequired: Bool { self != .search && self != .period }
 
     var attributes: [Attribute] {
         switch self {
         case .text: [.type("text"), .autocomplete("off"), .maxlength(256)]
+        case .longText: [.type("text"), .autocomplete("off"), .maxlength(500)]
         case .name: [.type("text"), .autocomplete("name"), .maxlength(200)]
         case .email: [.type("email"), .autocomplete("username"), .inputmode("email"), .verbatim, .noSpellcheck, .maxlength(254)]
         case .newEmail: [.type("email"), .autocomplete("email"), .inputmode("email"), .verbatim, .noSpellcheck, .maxlength(254)]
@@ -181,7 +186,7 @@ package enum FieldKind: Sendable {
             [.type("text"), .class("code"), .autocomplete("one-time-code"), .inputmode("text"), .verbatim, .noSpellcheck, .maxlength(32)]
         case .search: [.type("search"), .autocomplete("off"), .noSpellcheck, .maxlength(254)]
         case .amount: [.type("text"), .inputmode("decimal"), .autocomplete("off"), .maxlength(24)]
-        case .date: [.type("date"), .autocomplete("off")]
+        case .date, .period: [.type("date"), .autocomplete("off")]
         }
     }
 }

@@ -1,10 +1,18 @@
 /// A framed part of a page.
-package func panel(_ title: String? = nil, @HTMLBuilder content: () -> HTML) -> HTML {
+/// - Parameter side: what stands at the end of the line of the title.
+package func panel(_ title: String? = nil, side: HTML = .empty, @HTMLBuilder content: () -> HTML) -> HTML {
     section(.class("panel")) {
-        if let title { h2 { title } }
+        if let title, side.isEmpty {
+            h2 { title }
+        } else if let title {
+            div(.class("head")) { h2 { title } + side }
+        }
         content()
     }
 }
+
+/// The figure that a page is about.
+package func figure(_ content: HTML) -> HTML { p(.class("figure")) { content } }
 
 /// The kind of a notice.
 package enum NoticeKind: Sendable {

@@ -16,6 +16,13 @@ package struct Column: Sendable {
             case (true, true): .class("minor long")
             }
     }
+
+    private init(title: String, style: Attribute) { (self.title, self.style) = (title, style) }
+
+    /// A column of figures, which end at its right side.
+    package static func figures(_ title: String, isMinor: Bool = false) -> Column {
+        Column(title: title, style: isMinor ? .class("minor figures") : .class("figures"))
+    }
 }
 
 /// A table with a caption that only screen readers speak.

@@ -14,6 +14,7 @@ package struct Element: Sendable {
 package let div = Element("div")
 package let section = Element("section")
 package let header = Element("header")
+let aside = Element("aside")
 package let footer = Element("footer")
 package let nav = Element("nav")
 package let h1 = Element("h1")
@@ -21,6 +22,7 @@ package let h2 = Element("h2")
 package let p = Element("p")
 package let span = Element("span")
 package let strong = Element("strong")
+package let small = Element("small")
 /// Text of another person, whose direction changes nothing around it.
 package let bdi = Element("bdi")
 package let code = Element("code")
@@ -88,6 +90,8 @@ extension Attribute {
     package static func ariaLabelledBy(_ id: String) -> Attribute { Attribute("aria-labelledby", id) }
     package static func ariaDescribedBy(_ ids: String) -> Attribute { Attribute("aria-describedby", ids) }
     package static let ariaCurrentPage = Attribute("aria-current", "page")
+    package static let ariaCurrent = Attribute("aria-current", "true")
+    package static let ariaHidden = Attribute("aria-hidden", "true")
     package static let ariaInvalid = Attribute("aria-invalid", "true")
     package static let required = Attribute("required")
     package static let autofocus = Attribute("autofocus")

@@ -14,6 +14,7 @@ import Telemetry
 import TestSupport
 import Testing
 import Values
+import Web
 
 @testable import Auth
 
@@ -102,7 +103,9 @@ final class AuthUnderTest: Sendable {
         useCases.revocations.listener = authenticator
         router =
             Routes(
-                useCases, authenticator: authenticator, credits: { _ in credits }, publicURL: Self.publicURL, log: Self.log
+                useCases, authenticator: authenticator,
+                balance: { _ in credits.map { Balance(available: $0, alertLevel: Credits(whole: 1)) } }, publicURL: Self.publicURL,
+                log: Self.log
             ).router
         client = HTTPClient(loop: pool.loop)
         base = ""

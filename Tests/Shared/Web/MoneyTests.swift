@@ -17,6 +17,33 @@ struct MoneyTests {
         #expect(Viewer.test(.th).credits(amount).text == "<span class=\"amount\" title=\"\(exact) เครดิต\">\(text) เครดิต</span>")
     }
 
+    @Test func `one credit is one credit`() {
+        #expect(Viewer.test().credits(Credits(whole: 1)).text == #"<span class="amount" title="1 credit">1 credit</span>"#)
+        #expect(Viewer.test().text(decimal: "1") == "1 credit")
+        #expect(Viewer.test().text(Credits(nano: 1_000_000_001)) == "1 credits")
+    }
+
+    @Test func `an amount of a column has its unit in the title only, and one that arrives has a plus sign`() {
+        let viewer = Viewer.test()
+        #expect(viewer.figure(Credits(whole: 5)).text == #"<span class="amount" title="5 credits">5</span>"#)
+        #expect(viewer.change(Credits(whole: 5)).text == #"<span class="amount arrived" title="+5 credits">+5</span>"#)
+        #expect(viewer.change(Credits(whole: -5)).text == #"<span class="amount" title="-5 credits">−5</span>"#)
+        #expect(viewer.change(.zero).text == #"<span class="amount" title="0 credits">0</span>"#)
+    }
+
+    @Test(arguments: [
+        ("0.0431", "0.0431"), ("9223372036.5", "9,223,372,036.50"), ("123456789012.5", "123,456,789,012"),
+        ("-123456789012.5", "−123,456,789,012"),
+    ])
+    func `a sum beyond the range of an amount is shown in whole credits`(exact: String, text: String) {
+        #expect(Viewer.test().credits(decimal: exact).text == #"<span class="amount" title="\#(exact) credits">\#(text) credits</span>"#)
+        #expect(Viewer.test().figure(decimal: exact).text == #"<span class="amount" title="\#(exact) credits">\#(text)</span>"#)
+    }
+
+    @Test func `a number of things has groups of three digits`() {
+        #expect([0, 999, 4_182, -1_000].map { Viewer.test().number($0) } == ["0", "999", "4,182", "−1,000"])
+    }
+
     @Test func `the least amount is shown too`() {
         #expect(Viewer.test().credits(Credits(nano: .min)).text.contains("−9,223,372,036.8548 credits"))
     }

@@ -32,7 +32,7 @@ struct ShellTests {
 
     @Test(arguments: Language.allCases)
     func `a page has no style and no script in its markup`(language: Language) {
-        let text = show(.test(language, principal: .administrator()), Page("A page", place: .adminUsers, balance: .zero)).text
+        let text = show(Self.viewer(.zero, .zero, language, .administrator()), Page("A page", place: .adminUsers)).text
         #expect(!text.contains("style="))
         #expect(!text.contains("<style"))
         #expect(text.firstMatch(of: /\son\w+=/) == nil)
@@ -85,9 +85,39 @@ struct ShellTests {
     }
 
     @Test func `the available credits are shown where a page knows them`() {
-        let viewer = Viewer.test(principal: .person())
-        #expect(!show(viewer).text.contains("pill"))
-        #expect(show(viewer, Page("A page", balance: Credits(nano: 182_470_000_000))).text.contains("182.47 credits</span></span>"))
+        #expect(!show(.test(principal: .person())).text.contains("pill"))
+        let text = show(Self.viewer(Credits(nano: 182_470_000_000), .zero)).text
+        #expect(text.contains(#"<a href="/dashboard" class="pill"><span class="hidden">Available: </span><span class="amount""#))
+        #expect(text.contains("182.47 credits</span></a>"))
+    }
+
+    /// A person with credits.
+    private static func viewer(
+        _ available: Credits, _ level: Credits?, _ language: Language = .en, _ principal: Principal = .person()
+    ) -> Viewer {
+        var viewer = Viewer.test(language, principal: principal)
+        viewer.balance = Balance(available: available, alertLevel: level)
+        return viewer
+    }
+
+    @Test(
+        arguments: [
+            (6, 5, nil), (5, 5, "Your credits have reached your alert level of 5 credits."),
+            (1, 5, "Your credits have reached your alert level of 5 credits."), (1, 0, nil),
+            (0, 5, "You have no credits left. Calls are refused until credits arrive."),
+            (0, 0, "You have no credits left. Calls are refused until credits arrive."), (0, nil, nil),
+        ] as [(Int64, Int64?, String?)])
+    func `credits at the alert level or below are said on every page`(available: Int64, level: Int64?, warning: String?) {
+        let text = show(Self.viewer(Credits(whole: available), level.map(Credits.init(whole:)))).text
+        #expect(text.firstMatch(of: /<aside class="low" .*?<strong>(.*?)<\/strong>/).map { String($0.output.1) } == warning)
+        #expect(text.contains(#"class="button">See my credits</a></div></aside><main"#) == (warning != nil))
+        // The person did nothing, so the notice takes no focus.
+        #expect(!text.contains("autofocus"))
+    }
+
+    @Test func `the dashboard adds how long the credits last, and does not lead to itself`() {
+        let text = show(Self.viewer(Credits(whole: 1), Credits(whole: 5)), Page("A page", place: .dashboard, pace: "Nine days.")).text
+        #expect(text.contains("of 5 credits.</strong> Nine days.</p></div></aside>"))
     }
 
     @Test func `the footer switches the language and leads back to the page`() {

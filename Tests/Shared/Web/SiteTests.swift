@@ -9,7 +9,7 @@ import Values
 struct SiteTests {
     /// Asks a page that shows what the site knows about its viewer.
     private func ask(_ target: String, headers: [(name: String, value: String)] = [], isSignedIn: Bool = false) async throws -> String {
-        let site = Site(service: "test", clock: { Instant(microseconds: 0) })
+        let site = Site(service: "test", publicURL: "http://gateway", clock: { Instant(microseconds: 0) })
         let server = try await PageServer { router in
             router.on(.get, "/page") { request in
                 let viewer = site.viewer(request, isSignedIn ? .person(locale: "th", timeZone: "Asia/Bangkok") : nil)

@@ -52,5 +52,14 @@ struct TimesTests {
         #expect(Viewer.test(.th).length(.milliseconds(milliseconds)) == th)
     }
 
+    @Test func `a day of the calendar is the same day in every zone`() {
+        for zone in ["UTC", "Asia/Bangkok", "Pacific/Honolulu"] {
+            #expect(Viewer.test(zone: zone).day(named: "2026-11-22") == "22 Nov 2026")
+            #expect(Viewer.test(zone: zone).day(named: "2026-11-22", isShort: true) == "22 Nov")
+            #expect(Viewer.test(.th, zone: zone).day(named: "2026-11-22") == "22 พ.ย. 2569")
+        }
+        #expect([1, 9].map { Viewer.test().days($0) } == ["1 day", "9 days"])
+    }
+
     private static func text(of time: HTML) -> String { String(time.text.split(separator: ">")[1].prefix { $0 != "<" }) }
 }

@@ -56,6 +56,7 @@ struct AdminUserStrings {
             th: "นี่คือบัญชีของคุณเอง เฉพาะผู้ดูแลระบบคนอื่นเท่านั้นที่เปลี่ยนสถานะ บทบาท และเซสชันของบัญชีนี้ที่นี่ได้")
     }
     var ownTitle: String { language(en: "This is your own account", th: "นี่คือบัญชีของคุณเอง") }
+    var credits: String { language(en: "Credits and transactions", th: "เครดิตและรายการ") }
     var back: String { language(en: "Back to the user", th: "กลับไปหน้าผู้ใช้") }
 
     func name(of act: AdminAct) -> String {

@@ -80,7 +80,7 @@ import Values
             let again = try await auth.open("/login?again=1&next=/settings/keys", browser)
             #expect(again.status == 200)
             #expect(again.hidden("again") == "1")
-            #expect((try await auth.open("/", browser)).header("location") == "/settings")
+            #expect((try await auth.open("/", browser)).header("location") == "/dashboard")
             #expect(try await auth.ask("GET", "/").header("location") == "/login")
         }
     }

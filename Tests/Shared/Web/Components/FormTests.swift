@@ -32,6 +32,15 @@ struct FormTests {
         #expect(html.text == #"<form action="/users" method="get" class="filter" role="search"></form>"#)
     }
 
+    @Test func `a search shows its errors, and keeps what was looked for`() {
+        var sent = FormInput(["from": "x"])
+        sent.refuse("from", "Enter a day.")
+        let form = Form(visitor, sent)
+        let html = form.search("/users") { form.field("from", "From", .period) }.text
+        #expect(html.contains(##"<ul><li><a href="#from">Enter a day.</a></li></ul>"##))
+        #expect(html.contains(#"value="x" aria-describedby="from-error" aria-invalid="true">"#))
+    }
+
     @Test func `a field has its label, and keeps what was sent`() {
         let html = Form(visitor, FormInput(["email": "a@b"])).field("email", "Email", .email, hint: "A hint").text
         #expect(html.contains(#"<label for="email">Email</label><p id="email-hint" class="hint">A hint</p><input id="email" name="email""#))

@@ -19,6 +19,18 @@ struct TableTests {
         #expect(html.contains(#"<td class="long">1</td><td class="minor long">2</td>"#))
     }
 
+    @Test func `a column of figures ends at its right side`() {
+        let html = dataTable("C", [.figures("A"), .figures("B", isMinor: true)], [[HTML("1"), HTML("2")]]).text
+        #expect(html.contains(#"<td class="figures">1</td><td class="minor figures">2</td>"#))
+    }
+
+    @Test func `a switch marks the view that is shown`() {
+        let html = segments("Period", [("30 days", "/a"), ("90 days", "/a?days=90")], current: "/a").text
+        #expect(
+            html == #"<nav class="segments" aria-label="Period"><a href="/a" aria-current="true">30 days</a>"#
+                + #"<a href="/a?days=90">90 days</a></nav>"#)
+    }
+
     @Test func `a pager has the pages that exist`() {
         let viewer = Viewer.test()
         #expect(pager(viewer, first: nil, next: nil).isEmpty)
