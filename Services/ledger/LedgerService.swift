@@ -1,5 +1,6 @@
 import AMQP
 import Bootstrap
+import Configuration
 import Contracts
 import EventLoop
 import HTTP
@@ -7,6 +8,7 @@ import Identity
 import Jobs
 import LedgerCore
 import Lifecycle
+import Web
 
 /// Accounts, holds and the journal. ``LedgerSettings`` has its variables.
 @main
@@ -33,10 +35,11 @@ struct LedgerService {
         let slots = CallerSlots(of: "reads of history or usage", loop: runtime.loop)
         let settingSlots = CallerSlots(of: "changes of settings", loop: runtime.loop)
         let topUpURL = runtime.configuration.topUpURL
+        let site = Site(service: "ledger", publicURL: runtime.configuration.publicURL.reveal())
         runtime.serve { _ in
             Routes(
                 store: store, runner: runner, auditor: auditor, slots: slots, settingSlots: settingSlots,
-                gate: authenticator.gate, topUpURL: topUpURL, log: log
+                gate: authenticator.gate, topUpURL: topUpURL, site: site, log: log
             ).router
         }
     }

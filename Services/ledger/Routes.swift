@@ -26,5 +26,20 @@ extension Routes: HTTPDoor {
         Route(
             .get, ["/api/trpc/credits.balance", "/api/trpc/credits.history", "/api/trpc/{procedures}"],
             access: .credential(scope: "credits"), errors: .trpc, Routes.procedures),
+
+        // Pages.
+        Route(.get, ["/dashboard"], access: .session(), errors: .page, Routes.showDashboard),
+        Route(.get, ["/transactions"], access: .session(), errors: .page, Routes.showTransactions),
+        Route(.get, ["/transactions/{id}"], access: .session(), errors: .page, Routes.showReceipt),
+        Route(.get, ["/settings/limits"], access: .session(), errors: .page, Routes.showLimits),
+        Route(.post, ["/settings/limits"], access: .session(), errors: .page, Routes.submitLimits),
+        Route(.get, ["/admin/credits"], access: .admin(), errors: .page, Routes.findAccount),
+        Route(.get, ["/admin/credits/{id}"], access: .admin(), errors: .page, Routes.showAccount),
+        Route(.get, ["/admin/credits/{id}/transactions"], access: .admin(), errors: .page, Routes.showAccountTransactions),
+        Route(.get, ["/admin/credits/{id}/transactions/{charge}"], access: .admin(), errors: .page, Routes.showAccountReceipt),
+        Route(.get, ["/admin/credits/{id}/adjust"], access: .admin(freshWithin: .seconds(900)), errors: .page, Routes.showAdjustment),
+        Route(.post, ["/admin/credits/{id}/adjust"], access: .admin(freshWithin: .seconds(900)), errors: .page, Routes.submitAdjustment),
+        Route(.get, ["/admin/usage"], access: .admin(), errors: .page, Routes.showUsage),
+        Route(.get, ["/assets/ledger/{file}"], access: .public, errors: .page, Routes.showAsset),
     ]
 }

@@ -48,14 +48,20 @@ struct DeleteOldAuditRuns: Statement {
 }
 
 struct ReadLastAuditRun: Statement {
+    /// True if only an audit that was due at its time counts.
+    let isNightly: Bool
+
     static let sql = """
         SELECT
             due, started, finished, audited_from, accounts, entries, open_holds, trim_scale(posted * 0.000000001)::text,
             trim_scale(held * 0.000000001)::text, findings
         FROM audit_run
+        WHERE due IS NOT NULL OR NOT $1
         ORDER BY audit_run_id DESC
         LIMIT 1
         """
+
+    func bind(_ parameters: inout Parameters) { parameters.append(isNightly) }
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> AuditRun {
         let (due, started, finished) = try (row.next(Instant?.self), row.next(Instant.self), row.next(Instant.self))

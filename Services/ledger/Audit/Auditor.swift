@@ -64,8 +64,11 @@ struct Auditor: Sendable {
         return run
     }
 
-    func last() async throws -> AuditRun? {
-        try await withTaskExecutorPreference(pool.loop) { try await pool.withConnection { try await $0.first(ReadLastAuditRun()) } }
+    /// - Parameter isNightly: true for the last audit that was due at its time.
+    func last(isNightly: Bool = false) async throws -> AuditRun? {
+        try await withTaskExecutorPreference(pool.loop) {
+            try await pool.withConnection { try await $0.first(ReadLastAuditRun(isNightly: isNightly)) }
+        }
     }
 
     func summary() async throws -> AuditSummary {

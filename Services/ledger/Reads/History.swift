@@ -1,3 +1,5 @@
+import Contracts
+import JSON
 import LedgerCore
 import Postgres
 import Values
@@ -17,6 +19,23 @@ struct HistoryLine: Sendable {
     let entry: Entry
     let description: String?
     let metadata: JSONText?
+}
+
+extension HistoryLine {
+    /// A charge that no ordinary settlement made.
+    var flag: String? { entry.kind == .lateCapture || entry.kind == .expire ? entry.kind.name : nil }
+
+    /// The facts of the model call that the entry charges.
+    var call: JSONObject? { metadata.flatMap { try? JSONObject($0.bytes) } }
+
+    /// The quantities that the call used.
+    var units: UnitQuantities? { (try? call?.optionalObject("usage")).flatMap { try? UnitQuantities(from: $0) } }
+
+    /// A fact of the model call, or of the deduction of one of our servers.
+    func fact(_ name: String) -> String? { (try? call?.optionalString(name)) ?? nil }
+
+    /// True if the provider never said what was used, and the proxy counted what it delivered.
+    var isEstimated: Bool { (try? call?.bool("estimated")) ?? false }
 }
 
 struct HistoryFilter: Sendable {

@@ -28,13 +28,15 @@ struct AskedPeriod: Sendable {
     var to: Bound?
     /// The IANA name of a zone that Postgres knows.
     var zone: String
+    /// The length of a period without a beginning.
+    var days: Int32 = 30
 
     var isUnbounded: Bool { from == nil && to == nil }
 }
 
 extension LedgerStore {
     /// Days become moments by the database's calendar and clock. A bound that is missing: to the end of today; from the beginning of
-    /// the 30th day, counted back from the end.
+    /// the first of its last days, 30 of them unless `asked` says otherwise.
     func period(_ asked: AskedPeriod) async throws -> Period {
         try await reads.withConnection { try await $0.one(ReadPeriod(asked: asked)) }
     }
@@ -70,7 +72,7 @@ struct ReadPeriod: Statement {
             SELECT coalesce($3, \(start(of: "coalesce($4::date, (clock_timestamp() AT TIME ZONE $5)::date) + 1"))) AS at
         )
         SELECT
-            coalesce($1, \(start(of: "$2::date")), \(start(of: "((at - interval '1 microsecond') AT TIME ZONE $5)::date - 29"))),
+            coalesce($1, \(start(of: "$2::date")), \(start(of: "((at - interval '1 microsecond') AT TIME ZONE $5)::date - ($6::int - 1)"))),
             at
         FROM ending
         """
@@ -94,6 +96,7 @@ struct ReadPeriod: Statement {
         Self.append(asked.from, to: &parameters)
         Self.append(asked.to, to: &parameters)
         parameters.append(asked.zone)
+        parameters.append(asked.days)
     }
 
     private static func append(_ bound: AskedPeriod.Bound?, to parameters: inout Parameters) {

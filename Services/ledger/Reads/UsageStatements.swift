@@ -15,6 +15,9 @@ struct UsageSums: Equatable, Sendable {
 
     static let none = UsageSums()
 
+    /// The credits that were used, positive for usage.
+    var used: String { credits == "0" ? credits : credits.hasPrefix("-") ? String(credits.dropFirst()) : "-" + credits }
+
     var promptTokens: Int64 { sum(\.isPromptToken) }
     var completionTokens: Int64 { sum(\.isCompletionToken) }
 
@@ -64,6 +67,10 @@ struct OfEverybody: UsageScope {
 struct UsageOfType: Sendable {
     var type: String
     var sums: UsageSums
+}
+
+extension [UsageOfType] {
+    var usage: UsageSums { first { $0.type == "usage" }?.sums ?? .none }
 }
 
 /// Sums the changes of balances by their type.
@@ -208,6 +215,10 @@ struct AccountTotals: Sendable {
     var balance: String
     var held: String
     var owed: String
+}
+
+extension LedgerStore {
+    func totals() async throws -> AccountTotals { try await reads.withConnection { try await $0.one(ReadTotals()) } }
 }
 
 struct ReadTotals: Statement {

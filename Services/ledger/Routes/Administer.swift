@@ -10,7 +10,11 @@ import Values
 extension Routes {
     /// {user_id, type: topup|refund|bonus|adjustment, amount, reason, idempotency_key, expires_at?}: once for its key.
     func adjust(_ request: Request, administrator: Principal) async throws -> Response {
-        let adjustment = try Adjustment(request.json())
+        try await post(Adjustment(request.json()), by: administrator, for: request).response
+    }
+
+    /// Posts an adjustment once for its key.
+    func post(_ adjustment: Adjustment, by administrator: Principal, for request: Request) async throws -> Posting {
         if let end = adjustment.expiresAt, end <= .now(), try await !store.isDecided(source: "admin", ref: adjustment.idempotencyKey) {
             throw Adjustment.badExpiry
         }
@@ -24,7 +28,7 @@ extension Routes {
                 "account.id": .describing(entry.account), "charge.id": .describing(entry.charge), "type": .string(entry.kind.type),
                 "credits": .describing(entry.postedDelta), "admin.id": .describing(administrator.userID),
             ], trace: request.trace)
-        return posting.response
+        return posting
     }
 
     /// {accounts, balance, held, owed}, now; what changed over a period, by type and day, as ``usageSummary(_:caller:)``
@@ -67,60 +71,35 @@ extension Routes {
     }
 }
 
-/// An adjustment as an administrator asks for it.
-private struct Adjustment: Sendable {
-    let user: UserID
-    let grant: Command.Grant
-    let amount: Credits
-    let reason: String
-    let idempotencyKey: String
-    let expiresAt: Instant?
-
-    init(_ json: JSONObject) throws {
+extension Adjustment {
+    fileprivate init(_ json: JSONObject) throws {
         guard let user = UserID(try json.string("user_id")) else { throw Problem.invalidRequest("Expected a UUID.", param: "user_id") }
-        amount = try json.credits("amount")
-        let type = try json.string("type")
-        switch type {
-        case "topup": grant = .topup
-        case "refund": grant = .refund
-        case "bonus": grant = .bonus
-        case "adjustment": grant = .adjustment
-        default: throw Problem.invalidRequest("Expected topup, refund, bonus or adjustment.", param: "type")
+        let amount = try json.credits("amount")
+        guard let grant = Self.grant(of: try json.string("type")) else {
+            throw Problem.invalidRequest("Expected topup, refund, bonus or adjustment.", param: "type")
         }
         guard grant == .adjustment ? amount != .zero : amount > .zero else {
             throw Problem.invalidRequest(
                 grant == .adjustment ? "`amount` must not be 0." : "`amount` must be greater than 0; only an adjustment can be negative.",
                 param: "amount")
         }
-        self.user = user
-        reason = try json.text("reason", lengthMax: 500)
-        idempotencyKey = try json.text("idempotency_key", lengthMax: 200)
-        expiresAt = try Self.expiry(json, of: grant)
+        self.init(
+            user: user, grant: grant, amount: amount, reason: try json.text("reason", lengthMax: Self.reasonScalarsMax),
+            idempotencyKey: try json.text("idempotency_key", lengthMax: 200), expiresAt: try Self.expiry(json, of: grant))
     }
 
     private static func expiry(_ json: JSONObject, of grant: Command.Grant) throws -> Instant? {
         guard let text = try json.optionalString("expires_at") else { return nil }
-        guard grant == .topup || grant == .bonus else {
+        guard mayExpire(grant) else {
             throw Problem.invalidRequest("Only a topup or a bonus expires.", param: "expires_at")
         }
-        guard let at = Instant(timeWithOffset: text), at < .startOf(month: 230 * 12) else { throw badExpiry }
+        guard let at = Instant(timeWithOffset: text), at < .startOf(month: endMonth) else { throw badExpiry }
         return at
     }
 
     /// A moment that has passed is one too, unless the adjustment was made before it did.
-    static var badExpiry: Problem {
+    fileprivate static var badExpiry: Problem {
         .invalidRequest("Expected a time in the future and before the year 2200, like 2027-01-31T00:00:00Z.", param: "expires_at")
-    }
-
-    func command(_ charge: ChargeID, by administrator: UserID) -> Command {
-        let metadata = JSONWriter.object { json in
-            json.field("admin_id", administrator)
-            json.field("idempotency_key", idempotencyKey)
-        }
-        return Command(
-            id: charge, account: AccountID(user), action: .grant(grant, amount: amount, expiresAt: expiresAt),
-            context: Context(
-                description: reason, metadata: String(decoding: metadata, as: UTF8.self)))
     }
 }
 

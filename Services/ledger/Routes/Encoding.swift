@@ -32,15 +32,6 @@ extension HistoryLine {
         json.field("created_at", entry.at.description)
     }
 
-    /// A charge that no ordinary settlement made.
-    var flag: String? { entry.kind == .lateCapture || entry.kind == .expire ? entry.kind.name : nil }
-
-    /// The facts of the model call that the entry charges.
-    var call: JSONObject? { metadata.flatMap { try? JSONObject($0.bytes) } }
-
-    /// The quantities that the call used.
-    var units: UnitQuantities? { (try? call?.optionalObject("usage")).flatMap { try? UnitQuantities(from: $0) } }
-
     private var metadataForOwner: [UInt8]? {
         guard let call else { return nil }
         var splice = JSONSplice(call)
@@ -73,6 +64,4 @@ extension UsageSums {
             for (unit, quantity) in units.sorted(by: { $0.key < $1.key }) { json.field(unit.rawValue, quantity) }
         }
     }
-
-    private var used: String { credits == "0" ? credits : credits.hasPrefix("-") ? String(credits.dropFirst()) : "-" + credits }
 }

@@ -33,7 +33,7 @@ extension Routes {
     }
 
     /// Returns an empty standing for an account that was never granted anything.
-    private func standing(of account: AccountID) async throws -> Standing {
+    func standing(of account: AccountID) async throws -> Standing {
         try await store.standing(of: account, lots: true) ?? Standing(account: Account(id: account), lots: [])
     }
 }

@@ -27,12 +27,7 @@ extension Routes {
     func historyPage(of account: AccountID, _ query: Query, isForOwner: Bool) async throws -> Response {
         let limit = try query.integer("limit", default: 20, in: 1...100)
         let page = try query.integer("page", default: 1, in: 1...10_000)
-        let cursor = try query.filled("cursor").map { text in
-            guard let seq = Int64(text), seq > 0 else {
-                throw Problem.invalidRequest("`cursor` is not valid; use `next_cursor` of the previous page.", param: "cursor")
-            }
-            return seq
-        }
+        let cursor = try Self.cursor(query)
         let filter = try await historyFilter(query)
         let found = try await store.history(
             of: account, filter, before: cursor, offset: cursor == nil ? (page - 1) * limit : 0, limit: limit)
@@ -49,10 +44,21 @@ extension Routes {
         }
     }
 
+    static func cursor(_ query: Query) throws(Problem) -> Int64? {
+        guard let text = try query.filled("cursor") else { return nil }
+        guard let seq = Int64(text), seq > 0 else {
+            throw .invalidRequest("`cursor` is not valid; use `next_cursor` of the previous page.", param: "cursor")
+        }
+        return seq
+    }
+
     /// `type` (several separated by commas), `from`, `to`, `tz`, `q`.
     func historyFilter(_ query: Query) async throws -> HistoryFilter {
-        var filter = HistoryFilter(kinds: try kinds(query), text: try searched(query))
-        let asked = try AskedPeriod(query)
+        try await historyFilter(kinds: kinds(query), text: searched(query), AskedPeriod(query))
+    }
+
+    func historyFilter(kinds: [Entry.Kind], text: String, _ asked: AskedPeriod) async throws -> HistoryFilter {
+        var filter = HistoryFilter(kinds: kinds, text: text)
         guard !asked.isUnbounded || asked.zone != "UTC" else { return filter }
         // An end that was not asked for must not come before the beginning that was.
         let bounded = AskedPeriod(from: asked.from, to: asked.to ?? .moment(.startOf(month: 330 * 12)), zone: asked.zone)
@@ -62,7 +68,7 @@ extension Routes {
         return filter
     }
 
-    private func kinds(_ query: Query) throws(Problem) -> [Entry.Kind] {
+    func kinds(_ query: Query) throws(Problem) -> [Entry.Kind] {
         var kinds: [Entry.Kind] = []
         for type in try query.filled("type")?.split(separator: ",", omittingEmptySubsequences: false) ?? [] {
             let named = Entry.Kind.of(type: String(type))
@@ -76,9 +82,11 @@ extension Routes {
 
     private func searched(_ query: Query) throws(Problem) -> String {
         let text = try query.filled("q") ?? ""
-        guard text.unicodeScalars.count <= 200, text.unicodeScalars.allSatisfy(\.isVisible) else {
+        guard Self.isSearchable(text) else {
             throw .invalidRequest("Expected at most 200 characters, all of them visible.", param: "q")
         }
         return text
     }
+
+    static func isSearchable(_ text: String) -> Bool { text.unicodeScalars.count <= 200 && text.unicodeScalars.allSatisfy(\.isVisible) }
 }

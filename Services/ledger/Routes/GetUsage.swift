@@ -161,7 +161,3 @@ extension JSONWriter {
         }
     }
 }
-
-extension [UsageOfType] {
-    fileprivate var usage: UsageSums { first { $0.type == "usage" }?.sums ?? .none }
-}

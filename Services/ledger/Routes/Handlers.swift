@@ -4,6 +4,7 @@ import Identity
 import LedgerCore
 import Postgres
 import Telemetry
+import Web
 
 /// The handlers of the ledger's HTTP door, each in its file, and the parts that they use. Their table
 /// is in `Routes.swift`.
@@ -18,9 +19,17 @@ struct Routes: Sendable {
     let gate: CallerGate<Principal>
     /// Where a person buys more.
     let topUpURL: String
+    /// The pages.
+    let site: Site
     let log: Logger
     let zones = TimeZoneNames()
     let operations = Operations()
+
+    func page(for problem: Problem, to exchange: Exchange) -> Response {
+        site.page(for: problem, to: exchange, gate.knownViewer(exchange.headers))
+    }
+
+    func showAsset(_ request: Request) async throws -> Response { try site.assets.answer(request.pathParameters["file"]) }
 
     /// Maps a lost database to 503.
     func problem(for error: any Error, in trace: TraceContext) -> Problem? {

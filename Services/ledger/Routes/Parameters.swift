@@ -40,10 +40,15 @@ extension AskedPeriod {
 
     private static func bound(_ name: String, _ query: Query) throws(Problem) -> Bound? {
         guard let text = try query.filled(name) else { return nil }
-        if text.utf8.count == 10, let day = Instant(text + "T00:00:00Z"), years.contains(day) { return .day(text) }
+        if isDay(text) { return .day(text) }
         if let moment = Instant(timeWithOffset: text), years.contains(moment) { return .moment(moment) }
         throw .invalidRequest(
             "Expected a day like 2026-11-20 or a moment like 2026-11-20T09:30:00Z, in the years 2000 to 2199.", param: name)
+    }
+
+    /// True for a day like `2026-11-20`.
+    static func isDay(_ text: String) -> Bool {
+        text.utf8.count == 10 && Instant(text + "T00:00:00Z").map(years.contains) ?? false
     }
 
     private static let years = Instant.startOf(month: 30 * 12)..<Instant.startOf(month: 230 * 12)

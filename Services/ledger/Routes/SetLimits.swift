@@ -10,7 +10,7 @@ extension Routes {
     /// {daily, monthly, low_balance_level, default_low_balance_level, spent_today, spent_this_month, resets, keys}; null is no limit, and
     /// for the level the default. Days and months are those of UTC.
     func limits(_ request: Request, caller: Principal) async throws -> Response {
-        try await answer(settings(of: caller.accountID))
+        try await answer(store.limits(of: caller.accountID))
     }
 
     /// Changes what the body names, null removes, and answers like ``limits(_:caller:)``.
@@ -20,24 +20,10 @@ extension Routes {
         log.info(
             "limits set", ["account.id": .describing(caller.accountID), "set": .string(change.names.joined(separator: ","))],
             trace: request.trace)
-        return try await answer(settings(of: caller.accountID))
+        return try await answer(store.limits(of: caller.accountID))
     }
 
-    struct Settings {
-        /// At zero for an account without a row.
-        var account: Account
-        var keys: [KeySpending]
-        var now: Instant
-    }
-
-    /// Limits and what counts against them, as a hold would find them now.
-    func settings(of id: AccountID) async throws -> Settings {
-        let (state, now) = try await store.state(of: [id], over: store.reads)
-        let keys = try await store.countedKeys(of: id).map { state.keys[$0.id] ?? $0 }
-        return Settings(account: state.accounts[id] ?? Account(id: id), keys: keys, now: now)
-    }
-
-    private func answer(_ settings: Settings) -> Response {
+    private func answer(_ settings: AccountLimits) -> Response {
         let account = settings.account
         let spent = account.spending.current(at: settings.now)
         return .object(200) { json in

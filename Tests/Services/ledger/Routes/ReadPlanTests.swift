@@ -26,7 +26,7 @@ struct ReadPlanTests {
             (ReadHistory<WholeChain>.sql, slice + ", bigint, bigint", values("{7}", "gpt") + ", 21, 40"),
             (ReadHistory<GrantsOfChain>.sql, slice + ", bigint, bigint", values("{20,22}", "") + ", 21, 0"),
             (CountHistory<WholeChain>.sql, slice, values(all, "")), (CountHistory<GrantsOfChain>.sql, slice, values("{20}", "")),
-            (ReadLine.sql, "uuid, smallint", "uuid_floor(now()), 0"),
+            (ReadLine.sql, "uuid, smallint", "uuid_floor(now()), 0"), (ReadReceipt.sql, "uuid, uuid", "uuid_floor(now()), '\(account)'"),
             (UsageByType<OfAccount>.sql, "uuid, timestamptz, timestamptz", ofAccount()),
             (UsageByType<OfEverybody>.sql, "uuid, timestamptz, timestamptz", ofAll()),
             (UsageByDay<OfAccount>.sql, "uuid, timestamptz, timestamptz, text", ofAccount(", 'Asia/Bangkok'")),

@@ -10,6 +10,7 @@ import Telemetry
 import TestSupport
 import Testing
 import Values
+import Web
 
 @testable import Ledger
 @testable import LedgerCore
@@ -44,14 +45,14 @@ extension JSONObject {
 final class RouteServer: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
     let ledger: StoreUnderTest
-    /// The method and the pattern of every route of the service.
-    let operations = Routes.table.flatMap(\.row.operations)
+    /// The method and the pattern of every route that programs use.
+    let operations = Routes.table.map(\.row).filter { !$0.isPage }.flatMap(\.operations)
     static let document = Result { try OpenAPIDocument(of: "ledger") }
     let slots = CallerSlots(of: "reads of history or usage", loop: TestDatabase.loop, patience: .milliseconds(100))
     let settingSlots = CallerSlots(of: "changes of settings", loop: TestDatabase.loop, patience: .milliseconds(100))
     private var callers: [String: Principal] = [:]
     private var server: HTTPServer?
-    private let client = HTTPClient(loop: TestDatabase.loop)
+    let client = HTTPClient(loop: TestDatabase.loop)
 
     init(_ ledger: StoreUnderTest) { self.ledger = ledger }
 
@@ -60,8 +61,14 @@ final class RouteServer: @unchecked Sendable {
         let routes = Routes(
             store: ledger.store, runner: ledger.runner, auditor: Auditor(pool: ledger.pool, log: silent),
             slots: slots, settingSlots: settingSlots,
-            gate: CallerGate(known: { _, _ in nil }, identify: { [self] headers, _ throws(Problem) in try principal(headers) }),
-            topUpURL: "http://gateway/billing", log: log)
+            gate: CallerGate(
+                cookieName: "session", origin: Self.origin,
+                known: { [self] headers, cookie in cookie == .ignored ? nil : browser(headers) },
+                identify: { [self] headers, cookie throws(Problem) in
+                    if cookie != .ignored, let browser = browser(headers) { return browser }
+                    return try principal(headers)
+                }),
+            topUpURL: "http://gateway/billing", site: Site(service: "ledger", publicURL: Self.origin), log: log)
         let router = routes.router
         let server = HTTPServer(
             loop: TestDatabase.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0), admit: router.admit,
@@ -76,6 +83,26 @@ final class RouteServer: @unchecked Sendable {
     }
 
     var port: Int { server?.port ?? 0 }
+
+    static let origin = "http://gateway"
+
+    private func browser(_ headers: HeaderBlock) -> Principal? {
+        headers.cookie("session").flatMap { callers[String(decoding: $0, as: UTF8.self)] }
+    }
+
+    /// A person with a browser.
+    func browser(isAdmin: Bool = false, timeZone: String = "UTC") -> Principal {
+        var person = person(isAdmin: isAdmin)
+        guard let session = person.sessionID else { preconditionFailure("a person has a session") }
+        (person.locale, person.timeZone, person.csrf) = ("en", timeZone, SessionCookie.make(for: session).cookie.csrf)
+        callers[person.userID.description] = person
+        return person
+    }
+
+    /// The sign-in of a browser, some time ago.
+    func signIn(_ person: Principal, before: Duration) {
+        callers[person.userID.description]?.authenticatedAt = (Instant.now() - before).seconds
+    }
 
     private func principal(_ headers: HeaderBlock) throws(Problem) -> Principal {
         guard let token = headers.string(for: "authorization"), var caller = callers[token] else { throw .invalidAPIKey }
