@@ -63,7 +63,7 @@ bench-versions: ## the proxy next to the one of another commit (OTHER=COMMIT)
 	@bash deploy/local/packages.sh bench
 	@OTHER=$(OTHER) bash Tests/Benchmarks/versions.sh
 
-bench-pages: ## the pages: weight, time to the first byte next to /livez, CPU time of auth (BENCH_PAGE_REQUESTS=)
+bench-pages: ## the pages: weight, time to the first byte next to /livez, CPU time of their service (BENCH_PAGE_REQUESTS=)
 	@bash deploy/local/packages.sh
 	@bash Tests/Benchmarks/pages.sh
 

@@ -1,12 +1,17 @@
 """Checks of one page: its answer, and how it looks in a browser."""
 
 
+import gzip
 from html.parser import HTMLParser
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
 
 from chromium import TABS_MAX
+
+# The first page of a browser, with its assets, as the edge compresses them.
+FIRST_PAGE_BYTES_MAX = 20_000
+ASSETS = [path for path in (Path(__file__).parents[3] / "Shared/Web/Assets").iterdir() if path.suffix != ".swift"]
 
 SCRIPT = (Path(__file__).parent / "checks.js").read_text(encoding="utf-8")
 
@@ -27,6 +32,7 @@ ALLOWED = [
     "WDJB-MJH7",
     "SmartSpec( command line)?",
     "API",
+    "CSV",
     "Mock",
     "Mozilla/.*",
     "smartspec-cli.*",
@@ -67,6 +73,9 @@ def answer(page, response):
         "cache-control": "no-store",
     }
     flaws = [f"{name} is {headers.get(name)!r}" for name, value in expected.items() if headers.get(name) != value]
+    weight = sum(len(gzip.compress(part)) for part in [response.body(), *(path.read_bytes() for path in ASSETS)])
+    if weight > FIRST_PAGE_BYTES_MAX:
+        flaws.append(f"the first page has {weight} bytes")
     if response.status != page.status:
         flaws.append(f"the status is {response.status}")
     return flaws + Markup(response.text()).flaws

@@ -188,7 +188,7 @@ def the_language_of_a_user_follows_the_account(gateway, person):
 
 
 def at_settings(person, account):
-    person.open("/")
+    person.open("/settings")
     sign_in(person, account.email)
     person.sees("Profile")
 
@@ -266,6 +266,103 @@ def an_administrator_deactivates_a_user(gateway, person):
     assert gateway.send("GET", f"{gateway.auth}/api/auth/me", token=account.token).status in (401, 403)
 
 
+def a_user_finds_what_a_call_cost(gateway, person):
+    account = gateway.register()
+    gateway.adjust(account, "topup", 5, "Package of 5 credits")
+    assert gateway.call(account.token, "chat").status == 200
+    until("the call is charged", lambda: gateway.transactions(account, "type=usage"))
+    person.open("/")
+    sign_in(person, account.email)
+    person.sees("Dashboard")
+    person.press("link", "All transactions")
+    person.sees("Transactions")
+    person.fill("Search", "chat")
+    person.enter()
+    link = person.page.locator("tbody a")
+    expect(link).to_have_count(1)
+    person.press("link", link.inner_text())
+    person.sees("Transaction")
+    person.reads("completed")
+    person.press("link", "All transactions")
+    person.fill("Search", "nothing")
+    person.enter()
+    person.reads("No transaction matches.")
+    person.press("link", "Show all transactions")
+    expect(person.page.locator("tbody a")).not_to_have_count(1)
+
+
+def the_chart_is_also_a_table(gateway, person):
+    account = gateway.register()
+    gateway.adjust(account, "topup", 5, "Package of 5 credits")
+    assert gateway.call(account.token).status == 200
+    until("the call is charged", lambda: gateway.transactions(account, "type=usage"))
+    person.open("/dashboard")
+    sign_in(person, account.email)
+    person.sees("Dashboard")
+    summary = person.page.locator("summary")
+    person.tab_to(summary)
+    person.page.keyboard.press("Enter")
+    expect(person.page.locator("details tbody tr")).to_have_count(30)
+    expect(person.page.locator("details tbody tr").first).to_be_visible()
+    person.press("link", "90 days")
+    expect(person.page.locator("details tbody tr")).to_have_count(90)
+
+
+def a_user_limits_its_spending(gateway, person):
+    account = gateway.register()
+    person.open("/settings/limits")
+    sign_in(person, account.email)
+    person.sees("Limits")
+    person.fill("Credits a day, at most (optional)", "all")
+    person.enter()
+    expect(person.page.get_by_role("alert")).to_be_focused()
+    expect(person.page.get_by_label("Credits a day, at most (optional)")).to_have_value("all")
+    person.fill("Credits a day, at most (optional)", "2.5")
+    person.fill("Warn me at (optional)", "1000")
+    person.enter()
+    person.reads("Your limits are saved.")
+    limits = gateway.limits(account)
+    assert (limits["daily"], limits["monthly"], limits["low_balance_level"]) == (2.5, None, 1000), limits
+
+
+def a_low_balance_is_said_on_the_pages_of_every_service(gateway, person):
+    account = gateway.register()
+    gateway.adjust(account, "topup", 5, "Package of 5 credits")
+    gateway.set_limits(account, low_balance_level=100)
+    at_settings(person, account)
+    warning = "Your credits have reached your alert level of 100 credits."
+    person.reads(warning)
+    person.press("link", "See my credits")
+    person.sees("Dashboard")
+    person.reads(warning)
+
+
+def an_administrator_adjusts_credits(gateway, person):
+    account, admin = gateway.register(), gateway.admin()
+    person.open("/admin/credits")
+    sign_in(person, admin.email, admin.password)
+    person.sees("Credits")
+    person.fill("User id", account.id)
+    person.enter()
+    person.sees("Account")
+    person.press("link", "Adjust credits")
+    person.sees("Adjust credits")
+    person.choose("Type", "Bonus")
+    person.fill("Credits", "12.5")
+    person.fill("Reason", "Goodwill")
+    person.enter()
+    person.sees("Adjust the credits of this user?")
+    person.reads("+12.50 credits")
+    person.press("button", "Change")
+    person.sees("Adjust credits")
+    person.fill("Credits", "7.25")
+    person.enter()
+    person.sees("Adjust the credits of this user?")
+    person.press("button", "Adjust credits")
+    person.reads("The credits are adjusted.")
+    assert [line["amount"] for line in gateway.transactions(account, "type=bonus")] == [7.25]
+
+
 def at_provider(person, email):
     """Signs in at the OpenID provider, whose field has the focus."""
     person.sees("Authorize Client")
@@ -298,6 +395,8 @@ def a_person_signs_in_by_a_provider(gateway, person):
     person.open("/login")
     person.press("link", "Continue with Mock")
     at_provider(person, email)
+    person.sees("Dashboard")
+    person.press("link", "Settings")
     person.sees("Profile")
     person.reads(email)
 
@@ -330,17 +429,18 @@ def the_first_day(gateway, person):
     person.fill("Email", email)
     person.fill("Password", PASSWORD)
     person.enter()
-    person.sees("Profile")
-    balance = person.page.locator(".pill")
+    person.sees("Dashboard")
+    person.reads("You have no credits yet. The free credits arrive when you confirm your email address.")
+    balance = person.page.locator(".pill .amount")
     expect(balance).to_have_text("0 credits")
     person.open(gateway.mailed_link(email, "/verify"))
     person.press("button", "Confirm")
     person.sees("Your email address is confirmed")
     person.press("link", "Continue")
-    person.sees("Profile")
+    person.sees("Dashboard")
     until("the free credits are there", lambda: person.page.reload() and balance.inner_text() == "10 credits")
 
-    person.press("link", "API keys")
+    person.press("link", "Create a key")
     person.sees("API keys")
     person.press("link", "Create a key")
     person.sees("Create a key")
@@ -390,6 +490,11 @@ FLOWS = [
     a_key_is_revoked,
     an_administrator_deactivates_a_user,
     texts_of_another_person_stay_texts,
+    a_user_finds_what_a_call_cost,
+    the_chart_is_also_a_table,
+    a_user_limits_its_spending,
+    a_low_balance_is_said_on_the_pages_of_every_service,
+    an_administrator_adjusts_credits,
     a_person_signs_in_by_a_provider,
     a_provider_is_connected_and_disconnected,
 ]

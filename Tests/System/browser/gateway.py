@@ -158,9 +158,29 @@ class Gateway:
     def keys(self, account):
         return self.expect(200, "GET", f"{self.edge}/api/keys", token=account.token).json()["data"]
 
-    def call(self, credential):
+    def call(self, credential, operation=None):
         body = {"model": "sim-fast", "messages": [{"role": "user", "content": "Say something."}]}
-        return self.send("POST", f"{self.edge}/v1/chat/completions", body=body, token=credential)
+        headers = {"x-operation": operation} if operation else {}
+        return self.send("POST", f"{self.edge}/v1/chat/completions", body=body, token=credential, headers=headers)
+
+    # Credits
+
+    def adjust(self, account, type, amount, reason, days=None):
+        """Adjusts the credits of an account, as an administrator. They end after some days, if it says so."""
+        body = {"user_id": account.id, "type": type, "amount": amount, "reason": reason, "idempotency_key": uuid.uuid4().hex}
+        if days:
+            body["expires_at"] = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(time.time() + days * 86_400))
+        self.expect(201, "POST", f"{self.edge}/api/admin/credits/adjust", body=body, token=self.admin().token)
+
+    def set_limits(self, account, **limits):
+        self.expect(200, "PUT", f"{self.edge}/api/credits/limits", body=limits, token=account.token)
+
+    def limits(self, account):
+        return self.expect(200, "GET", f"{self.edge}/api/credits/limits", token=account.token).json()
+
+    def transactions(self, account, query=""):
+        """Returns the transactions of an account, the newest first."""
+        return self.expect(200, "GET", f"{self.edge}/api/credits/transactions?{query}", token=account.token).json()["transactions"]
 
 
 def new_email():

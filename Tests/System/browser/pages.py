@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from gateway import new_email
+from gateway import new_email, until
 
-# A newcomer has nothing yet; a user has a device, a key, and other sessions.
-VIEWERS = VISITOR, NEWCOMER, USER, ADMIN = "visitor", "newcomer", "user", "admin"
+# A newcomer has nothing yet; a user has a device, a key, other sessions, credits and calls; a spender has few credits left.
+VIEWERS = VISITOR, NEWCOMER, USER, SPENDER, ADMIN = "visitor", "newcomer", "user", "spender", "admin"
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Page:
     status: int = 200
     # The address is or may be a secret: no referrer.
     secret: bool = False
+    # The service that makes the page.
+    service: str = "auth"
     # The edge answers, in both languages at once, and with a policy that allows no form.
     of_edge: bool = False
 
@@ -46,6 +48,17 @@ PAGES = [
     Page("device", "/auth/device?user_code={user_code}", viewer=USER),
     Page("device-connected", "/auth/device?done=approved", viewer=USER),
     Page("device-refused", "/auth/device?done=denied", viewer=USER),
+    Page("dashboard-new", "/dashboard", service="ledger", viewer=NEWCOMER),
+    Page("dashboard", "/dashboard", service="ledger", viewer=USER),
+    Page("dashboard-low", "/dashboard?days=90", service="ledger", viewer=SPENDER),
+    Page("transactions", "/transactions", service="ledger", viewer=USER),
+    Page("transactions-none", "/transactions?q=nothing", service="ledger", viewer=USER),
+    Page("transactions-refused", "/transactions?from=2026-11-21&to=2026-11-20", service="ledger", viewer=USER, status=400),
+    Page("transaction", "/transactions/{call}", service="ledger", viewer=USER),
+    Page("transaction-unknown", "/transactions/none", service="ledger", viewer=USER, status=404, secret=True),
+    Page("limits", "/settings/limits", service="ledger", viewer=USER),
+    Page("limits-saved", "/settings/limits?done=saved", service="ledger", viewer=SPENDER),
+    Page("limits-refused", "/settings/limits", service="ledger", viewer=USER, form={"daily": "a lot"}, status=400),
     Page("settings", "/settings", viewer=USER),
     Page("settings-saved", "/settings?done=saved", viewer=NEWCOMER),
     Page("settings-refused", "/settings", viewer=USER, form={"full_name": "\x7f"}, status=400),
@@ -69,6 +82,15 @@ PAGES = [
     Page("admin-own", "/admin/users/{admin_id}", viewer=ADMIN),
     Page("admin-user-audit", "/admin/users/{user_id}/audit", viewer=ADMIN),
     Page("admin-user-deactivate", "/admin/users/{user_id}/deactivate", viewer=ADMIN),
+    Page("admin-credits", "/admin/credits", service="ledger", viewer=ADMIN),
+    Page("admin-credits-refused", "/admin/credits?q=somchai", service="ledger", viewer=ADMIN, status=400),
+    Page("admin-account", "/admin/credits/{user_id}", service="ledger", viewer=ADMIN),
+    Page("admin-transactions", "/admin/credits/{user_id}/transactions", service="ledger", viewer=ADMIN),
+    Page("admin-transaction", "/admin/credits/{user_id}/transactions/{call}", service="ledger", viewer=ADMIN),
+    Page("admin-adjust", "/admin/credits/{user_id}/adjust", service="ledger", viewer=ADMIN),
+    Page("admin-adjust-refused", "/admin/credits/{user_id}/adjust", service="ledger", viewer=ADMIN, form={"amount": "0", "reason": ""}, status=400),
+    Page("admin-adjust-asked", "/admin/credits/{user_id}/adjust", service="ledger", viewer=ADMIN, form={"amount": "12.5", "reason": "Goodwill"}),
+    Page("admin-usage", "/admin/usage", service="ledger", viewer=ADMIN),
     Page("admin-refused", "/admin/users", viewer=USER, status=403, secret=True),
     Page("not-found", "/assets/auth/none", status=404, secret=True),
     Page("edge-not-found", "/none", status=404, of_edge=True),
@@ -109,7 +131,28 @@ class Scene:
         account = self.gateway.register()
         self.gateway.make_key(account, "website")
         self.gateway.connect_device(account)
+        self.gateway.adjust(account, "topup", 200, "Package of 200 credits")
+        self.gateway.adjust(account, "bonus", 20, "Welcome", days=5)
+        self.gateway.adjust(account, "topup", 70, "Package of 70 credits", days=30)
+        self.gateway.adjust(account, "refund", 2.5, "A call that failed")
+        for operation in ("conversations.sendMessage", "feedback.generateSuggestions", None):
+            assert self.gateway.call(account.token, operation).status == 200
+        self.gateway.set_limits(account, daily=50, monthly=400)
+        until("the calls are charged", lambda: len(self.gateway.transactions(account, "type=usage")) == 3)
         return account
+
+    @cached_property
+    def spender(self):
+        account = self.gateway.register()
+        self.gateway.adjust(account, "topup", 2, "Package of 2 credits")
+        assert self.gateway.call(account.token).status == 200
+        self.gateway.set_limits(account, low_balance_level=50)
+        until("the call is charged", lambda: len(self.gateway.transactions(account, "type=usage")) == 1)
+        return account
+
+    @property
+    def call(self):
+        return self.gateway.transactions(self.user, "type=usage")[0]["id"]
 
     @cached_property
     def admin(self):

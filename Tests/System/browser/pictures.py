@@ -57,7 +57,7 @@ def run(gateway, browser, report):
         expected = {file_name(*shot) for shot in shots()} | {"README.md"}
         assert {path.name for path in FOLDER.iterdir()} == expected, "pictures are missing or left over: run `make pages`"
         size = sum(path.stat().st_size for path in FOLDER.iterdir())
-        assert size <= 1_500_000, f"the folder has {size} bytes"
+        assert size <= 3_000_000, f"the folder has {size} bytes"
 
 
 def renew(gateway, browser):

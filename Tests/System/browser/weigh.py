@@ -1,4 +1,4 @@
-"""Weighs the pages of a running stack, and measures the answers of auth. Prints a table.
+"""Weighs the pages of a running stack, and measures the answers of their services. Prints a table.
 
 weigh.py STACK.JSON
 
@@ -71,19 +71,19 @@ def weights(cookies, path):
     return [f"{size:,}" for size in (plain, packed, packed + sum(assets))]
 
 
-def times(cookies, path):
-    """Medians of the time to the first byte, in turn with /livez: auth, its /livez, the edge, its /livez."""
+def times(service, cookies, path):
+    """Medians of the time to the first byte, in turn with /livez: the service, its /livez, the edge, its /livez."""
     row = []
-    for url, live in ((gateway.auth, gateway.stack["health"]["auth"]), (gateway.edge, gateway.edge)):
+    for url, live in ((gateway.stack["services"][service], gateway.stack["health"][service]), (gateway.edge, gateway.edge)):
         shown, alive = Connection(url, cookies), Connection(live, {})
         pairs = [(shown.milliseconds(path), alive.milliseconds("/livez")) for _ in range(REQUESTS)]
         row += [f"{statistics.median(times):.2f}" for times in zip(*pairs)]
     return row
 
 
-def cost(cookies, path):
-    """The CPU time of auth for a page."""
-    pid, connection = gateway.stack["pids"]["auth"], Connection(gateway.auth, cookies)
+def cost(service, cookies, path):
+    """The CPU time of the service for a page."""
+    pid, connection = gateway.stack["pids"][service], Connection(gateway.stack["services"][service], cookies)
     before = cpu(pid)
     for _ in range(REQUESTS):
         connection.get(path).read()
@@ -96,6 +96,6 @@ shown = [page for page in PAGES if page.form is None and page.status == 200 and 
 rows = []
 for page in shown:
     cookies, path = scene.cookies(page.viewer), scene.path(page)
-    rows.append([page.name, *weights(cookies, path), *times(cookies, path), cost(cookies, path)])
-print(f"Weight in bytes; time to the first byte and CPU time of auth in ms, over {REQUESTS} requests each.\n")
-table(["page", "plain", "gzip", "first page", "auth", "`/livez`", "edge", "`/livez`", "CPU"], rows)
+    rows.append([page.name, *weights(cookies, path), *times(page.service, cookies, path), cost(page.service, cookies, path)])
+print(f"Weight in bytes; time to the first byte and CPU time of the service in ms, over {REQUESTS} requests each.\n")
+table(["page", "plain", "gzip", "first page", "service", "`/livez`", "edge", "`/livez`", "CPU"], rows)
