@@ -41,7 +41,7 @@ if [[ -z ${STACK_BIN:-} && ($# == 0 || "$*" == *System* || "$*" == *Soak*) ]]; t
     for product in auth ledger billing llm-proxy provider-simulator; do bash "$here/build.sh" -c release --product "$product"; done
 fi
 
-unset SMTP_URL MAIL_FROM # the accounts of tests have made-up addresses: no mail leaves the machine
+unset SMTP_URL MAIL_FROM STRIPE_SECRET_KEY # made-up accounts: no mail and no payment leaves the machine
 clear_away
 trap 'clear_away' EXIT
 trap 'exit 130' INT TERM HUP

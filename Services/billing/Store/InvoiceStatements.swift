@@ -155,7 +155,26 @@ struct CancelInstalments: Statement {
     }
 }
 
-/// Settles months whose time has come, and returns them.
+/// Finds subscriptions with months that are due, and that Stripe has not described since.
+struct StaleSubscriptions: Statement {
+    static let sql = """
+        SELECT DISTINCT invoice.subscription_id
+        FROM instalment
+        JOIN invoice ON invoice.id = instalment.invoice_id
+        JOIN subscription ON subscription.id = invoice.subscription_id
+        WHERE NOT is_settled AND kept_nano > 0 AND due_at <= $1 AND instalment.number > 0
+            AND subscription.synced_at < due_at - interval '5 minutes'
+        ORDER BY 1
+        LIMIT 500
+        """
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) { parameters.append(now) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> String { try row.next() }
+}
+
+/// Settles months whose time has come, and returns them. A month after the first waits until Stripe has said that its subscription
+/// runs.
 struct SettleDueInstalments: Statement {
     struct Due: Sendable {
         var invoiceID: String
@@ -168,12 +187,15 @@ struct SettleDueInstalments: Statement {
 
     static let sql = """
         WITH due AS (
-            SELECT invoice_id, number
+            SELECT instalment.invoice_id, instalment.number
             FROM instalment
+            JOIN invoice ON invoice.id = instalment.invoice_id
+            JOIN subscription ON subscription.id = invoice.subscription_id
             WHERE NOT is_settled AND kept_nano > 0 AND due_at <= $1 AND ($2::text IS NULL OR invoice_id = $2)
-            ORDER BY due_at, invoice_id, number
+                AND (instalment.number = 0 OR subscription.synced_at >= due_at - interval '5 minutes')
+            ORDER BY due_at, invoice_id, instalment.number
             LIMIT 200
-            FOR UPDATE SKIP LOCKED
+            FOR UPDATE OF instalment SKIP LOCKED
         )
         UPDATE instalment
         SET is_settled = true

@@ -112,7 +112,7 @@ extension Settlement {
             periodEnd: found.periodEnd, cancelAt: found.cancelAt, createdAt: found.createdAt)
         try await transaction.execute(UpsertSubscription(subscription: subscription, now: clock()))
         if !subscription.isRunning {
-            try await transaction.execute(CancelInstalments(subscriptionID: subscription.id, dueAfter: clock()))
+            try await transaction.execute(CancelInstalments(subscriptionID: subscription.id, dueAfter: found.endedAt ?? clock()))
         }
         try await decidePlan(of: user, in: transaction)
     }

@@ -116,6 +116,9 @@ struct Sweeps: Sendable {
     // MARK: What is due
 
     func settleDue() async throws {
+        for id in try await pool.query(StaleSubscriptions(now: clock() + Settlement.clockDifference)) {
+            try await settle("subscription", id) { try await settlement.syncSubscription(id) }
+        }
         while try await pool.transaction({ try await settlement.settleInstalments(in: $0) }) > 0 { try Task.checkCancellation() }
         var last = UserID(rawValue: UUIDv7(high: 0, low: 0))
         while true {

@@ -16,6 +16,8 @@ struct StripeSubscription: Hashable, Sendable {
     /// `cancel_at_period_end`.
     var cancelAt: Instant?
     var createdAt: Instant
+    /// When Stripe ended it.
+    var endedAt: Instant?
     /// A change that waits for its payment.
     var hasPendingUpdate: Bool
     /// The last invoice, if it was asked for by `expand`.
@@ -36,6 +38,7 @@ struct StripeSubscription: Hashable, Sendable {
         periodEnd = try item.stripeTime("current_period_end")
         anchor = try json.optionalStripeTime("billing_cycle_anchor") ?? periodStart
         createdAt = try json.stripeTime("created")
+        endedAt = try json.optionalStripeTime("ended_at")
         let cancelsAtPeriodEnd = try json.stripeBool("cancel_at_period_end")
         cancelAt = try json.optionalStripeTime("cancel_at") ?? (cancelsAtPeriodEnd ? periodEnd : nil)
         hasPendingUpdate = try json.optionalStripeObject("pending_update") != nil
