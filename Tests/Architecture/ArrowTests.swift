@@ -22,7 +22,9 @@ struct ArrowTests {
         "Services/llm-proxy/Providers/MemberNames.swift", "Services/llm-proxy/Providers/Spelling.swift",
         "Services/llm-proxy/Catalogue/Catalogue.swift", "Services/llm-proxy/Catalogue/ModelLimits.swift",
         "Services/llm-proxy/Catalogue/ProvidersFile.swift", "Services/ledger/Engine/", "Services/ledger/Audit/LotReplay.swift",
-        "Services/auth/Domain/", "Services/billing/Effects/", "Services/billing/Plans/", "Shared/Contracts/", "Shared/JSON/",
+        "Services/auth/Domain/", "Services/billing/Effects/", "Services/billing/Plans/", "Services/billing/Purchases/",
+        "Services/billing/Refunds/",
+        "Services/billing/StripeObjects/", "Services/billing/Subscriptions/", "Shared/Contracts/", "Shared/JSON/",
         "Shared/SMTP/HeaderText.swift", "Shared/SMTP/Mail", "Shared/SSE/",
     ]
 
