@@ -1,0 +1,139 @@
+import JSON
+import Postgres
+import TestSupport
+import Testing
+import Values
+
+@testable import Billing
+
+@Suite(.database(schema: "billing", migrations: "Shared/Outbox/Migrations", "Services/billing/Migrations"), .serialized)
+struct StripeOperationsTests {
+    private static let path = "/api/payment/checkout/credits"
+
+    private func sessions(_ test: BillingUnderTest, of user: UserID) async throws -> Int {
+        try await test.stripe.api("GET", "/v1/checkout/sessions?customer=\(try await test.stripeCustomer(of: user))").array("data").count
+    }
+
+    /// Buys once, so that Stripe's customer exists and the next fault meets the session.
+    private func userWithCustomer(_ test: BillingUnderTest) async throws -> UserID {
+        let user = try await test.user()
+        _ = try await StripeCustomers(operations: test.billing.operations).ensure(try await test.pool.one(FindCustomer(userID: user)))
+        return user
+    }
+
+    @Test func `an answer that is lost after Stripe made the session leads to the same session`() async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await userWithCustomer(test)
+            try await test.stripe.control(
+                "POST", "faults", #"{"kind":"cut_after_effect","method":"POST","path":"/v1/checkout/sessions","times":3}"#)
+            // The client repeats the call under its key; if that does not help, the user does.
+            _ = try await test.ask("POST", Self.path, #"{"credits_amount":100}"#, as: user)
+            #expect(try await test.stripe.calls("POST", "/v1/checkout/sessions") > 1)
+            #expect(try await sessions(test, of: user) == 1)
+            #expect(try await test.ask("POST", Self.path, #"{"credits_amount":100}"#, as: user).status == 200)
+            #expect(try await sessions(test, of: user) == 1)
+        }
+    }
+
+    @Test func `a process that dies before it stores the session finds the same one`() async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await userWithCustomer(test)
+            let first = try await test.ask("POST", Self.path, #"{"credits_amount":100}"#, as: user).string("session_id")
+            // The state after a kill between Stripe's answer and the commit.
+            try await test.pool.withConnection {
+                try await $0.script(
+                    """
+                    UPDATE purchase SET status = 'creating', session_id = NULL, session_url = NULL WHERE user_id = '\(user)';
+                    UPDATE stripe_operation SET state = 'pending', object_id = NULL, ended_at = NULL WHERE kind = 'checkout'
+                    """)
+            }
+            let second = try await test.ask("POST", Self.path, #"{"credits_amount":100}"#, as: user).string("session_id")
+            #expect(first == second)
+            #expect(try await sessions(test, of: user) == 1)
+        }
+    }
+
+    @Test func `a job finds the paid session of an order whose answer was lost`() async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await userWithCustomer(test)
+            let session = try await test.ask("POST", Self.path, #"{"credits_amount":100}"#, as: user).string("session_id")
+            try await test.stripe.pay(session)
+            try await test.pool.withConnection {
+                try await $0.script(
+                    """
+                    UPDATE purchase SET status = 'creating', session_id = NULL, session_url = NULL WHERE user_id = '\(user)';
+                    UPDATE stripe_operation SET state = 'pending', object_id = NULL, ended_at = NULL, created_at = now() - interval '24 hours'
+                    WHERE kind = 'checkout'
+                    """)
+            }
+            try await test.billing.sweeps.finishOrders()
+            #expect(try await test.granted(to: user).count == 2)
+            // The old key is not used again.
+            #expect(try await test.pool.first(PendingOperation(kind: .checkout, subject: "")) == nil)
+        }
+    }
+
+    @Test func `a stored answer of 500 is no success, and the order stays possible`() async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await userWithCustomer(test)
+            try await test.stripe.control(
+                "POST", "faults", #"{"kind":"status","code":500,"method":"POST","path":"/v1/checkout/sessions","times":3}"#)
+            #expect(try await test.ask("POST", Self.path, #"{"credits_amount":100}"#, as: user).status == 503)
+            #expect(try await test.ask("POST", Self.path, #"{"credits_amount":100}"#, as: user).status == 200)
+        }
+    }
+
+    @Test func `another amount is another order, and a changed price replaces an open one`() async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await userWithCustomer(test)
+            let first = try await test.ask("POST", Self.path, #"{"credits_amount":100}"#, as: user).string("session_id")
+            let other = try await test.ask("POST", Self.path, #"{"credits_amount":250}"#, as: user).string("session_id")
+            #expect(first != other)
+            try await test.pool.withConnection { try await $0.script("UPDATE package SET price_cents = 950 WHERE id = 'basic'") }
+            let dearer = try await test.ask("POST", Self.path, #"{"credits_amount":100}"#, as: user).string("session_id")
+            try await test.pool.withConnection { try await $0.script("UPDATE package SET price_cents = 900 WHERE id = 'basic'") }
+            #expect(dearer != first)
+            #expect(try await test.stripe.api("GET", "/v1/checkout/sessions/\(first)").string("status") == "expired")
+        }
+    }
+
+    @Test(arguments: [
+        (#"{"credits_amount":9}"#, "credits_amount"), (#"{"credits_amount":100001}"#, "credits_amount"),
+        (#"{"credits_amount":-100}"#, "credits_amount"), (#"{"credits_amount":1000000000}"#, "credits_amount"),
+        (#"{"credits_amount":100.5}"#, "credits_amount"), (#"{"credits_amount":"100"}"#, "credits_amount"),
+        (#"{"credits_amount":9223372036854775807}"#, "credits_amount"), (#"{}"#, "credits_amount"),
+        (#"{"credits_amount":100,"price":1}"#, "price"),
+        (#"{"credits_amount":100,"success_url":"https://evil.example/"}"#, "success_url"),
+        (#"{"credits_amount":100,"success_url":"https://gateway.example.evil.example/"}"#, "success_url"),
+        (#"{"credits_amount":100,"success_url":"https://gateway.example@evil.example/"}"#, "success_url"),
+        (#"{"credits_amount":100,"success_url":"https://gateway.example\\@evil.example/"}"#, "success_url"),
+        (#"{"credits_amount":100,"success_url":"javascript:alert(1)"}"#, "success_url"),
+        (#"{"credits_amount":100,"cancel_url":"//evil.example/"}"#, "cancel_url"),
+        (#"{"credits_amount":100,"cancel_url":"http://gateway.example/"}"#, "cancel_url"),
+    ])
+    func `a bad order is refused, names its field, and asks Stripe nothing`(body: String, param: String) async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await test.user()
+            let answer = try await test.ask("POST", Self.path, body, as: user)
+            #expect(answer.status == 400, "\(answer.errorCode)")
+            #expect(answer.errorParam == param)
+            #expect(try await test.stripe.calls("POST", "/v1/checkout") == 0)
+        }
+    }
+
+    @Test func `an order of a user without a confirmed address is refused with its reason`() async throws {
+        try await BillingUnderTest.with { test in
+            let answer = try await test.ask("POST", Self.path, #"{"credits_amount":100}"#, as: .make())
+            #expect(answer.status == 403)
+            #expect(answer.errorCode == "email_not_verified")
+        }
+    }
+
+    @Test func `an order of another user is not found`() async throws {
+        try await BillingUnderTest.with { test in
+            let session = try await test.ask("POST", Self.path, #"{"credits_amount":100}"#, as: test.user()).string("session_id")
+            #expect(try await test.ask("GET", "/api/payment/checkout/\(session)", as: test.user()).status == 404)
+            #expect(try await test.ask("GET", "/api/payment/checkout/cs_test_unknown", as: test.user()).status == 404)
+        }
+    }
+}

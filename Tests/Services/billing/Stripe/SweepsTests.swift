@@ -1,0 +1,84 @@
+import JSON
+import Postgres
+import TestSupport
+import Testing
+import Values
+
+@testable import Billing
+
+@Suite(.database(schema: "billing", migrations: "Shared/Outbox/Migrations", "Services/billing/Migrations"), .serialized)
+struct SweepsTests {
+    private func bought(_ test: BillingUnderTest) async throws -> UserID {
+        let user = try await test.user()
+        let session = try await test.ask("POST", "/api/payment/checkout/credits", #"{"credits_amount":100}"#, as: user).string("session_id")
+        try await test.stripe.pay(session)
+        return user
+    }
+
+    @Test func `events that no webhook brought are found in Stripe's list`() async throws {
+        try await BillingUnderTest.with { test in
+            try await test.billing.sweeps.sweepEvents()
+            let user = try await bought(test)
+            try await test.stripe.control("POST", "webhooks/drop", "{}")
+            try await test.billing.sweeps.sweepEvents()
+            try await test.work()
+            #expect(try await test.granted(to: user).count == 2)
+            #expect(try await test.events(in: "done").contains { $0.foundBy == "sweep" })
+        }
+    }
+
+    @Test func `the daily sweep finds payments whose events are lost`() async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await bought(test)
+            let (subscriber, _) = try await SubscriptionTests.subscribe(test)
+            try await test.stripe.control("POST", "webhooks/drop", "{}")
+            try await test.billing.sweeps.sweepObjects()
+            #expect(try await test.granted(to: user).count == 2)
+            #expect(try await test.granted(to: subscriber).count == 1)
+            try await test.billing.sweeps.sweepObjects()
+            #expect(try await test.granted(to: user).count == 2)
+        }
+    }
+
+    @Test func `a sweep that breaks off begins again where it began`() async throws {
+        try await BillingUnderTest.with { test in
+            try await test.billing.sweeps.sweepEvents()
+            let user = try await bought(test)
+            try await test.stripe.control("POST", "webhooks/drop", "{}")
+            try await test.stripe.control("POST", "faults", #"{"kind":"status","code":500,"method":"GET","path":"/v1/events","times":3}"#)
+            await #expect(throws: StripeError.self) { try await test.billing.sweeps.sweepEvents() }
+            try await test.billing.sweeps.sweepEvents()
+            try await test.work()
+            #expect(try await test.granted(to: user).count == 2)
+        }
+    }
+
+    @Test func `a dead event is worked on again when an administrator replays it`() async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await bought(test)
+            try await test.deliver()
+            let event = try #require(try await test.events(in: "done").first)
+            try await test.pool.withConnection { try await $0.script("UPDATE stripe_event SET state = 'dead' WHERE id = '\(event.id)'") }
+            let path = "/api/admin/payments/events/\(event.id)/replay"
+            #expect(try await test.ask("POST", path, "", as: user).status == 403)
+            #expect(try await test.ask("POST", path, "", as: user, admin: true).status == 202)
+            try await test.work()
+            #expect(try await test.events(in: "done").contains { $0.id == event.id })
+            #expect(try await test.granted(to: user).count == 2)
+            #expect(try await test.ask("POST", "/api/admin/payments/events/evt_unknown/replay", "", as: user, admin: true).status == 404)
+        }
+    }
+
+    @Test func `the flaws of the database are counted`() async throws {
+        try await BillingUnderTest.with { test in
+            let before = try await test.pool.one(CountFlaws(now: test.clock.now))
+            let user = try await bought(test)
+            try await test.deliver()
+            try await test.pool.withConnection {
+                try await $0.script("DELETE FROM effect WHERE account_id = '\(user)' AND effect_key NOT LIKE '%bonus'")
+            }
+            let after = try await test.pool.one(CountFlaws(now: test.clock.now))
+            #expect(after.purchasesWithoutEffect == before.purchasesWithoutEffect + 1)
+        }
+    }
+}
