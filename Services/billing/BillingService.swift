@@ -14,11 +14,11 @@ struct BillingService {
     }
 
     private static func wire(_ runtime: Runtime) throws {
-        let settings = try StripeSettings(runtime.environment, publicURL: runtime.configuration.publicURL)
         let log = runtime.log
         let pool = try runtime.database(connectionsMax: 12)
         let publisher = try runtime.publisher()
         runtime.outbox(pool, publisher)
+        let settings = try StripeSettings(runtime.environment, publicURL: runtime.configuration.publicURL)
         let http = HTTPClient(loop: runtime.loop)
         let publicURL = AccessToken.issuer(publicURL: runtime.configuration.publicURL.reveal())
         let billing = UseCases(pool: pool, settings: settings, publicURL: publicURL, http: http, loop: runtime.loop, log: log)

@@ -12,6 +12,8 @@ extension SystemTests {
             var components: [Stack.Component]
             /// Names in the folder of the stack's secrets.
             var secrets: [String] = []
+            /// The place of secrets that it makes itself.
+            var state: String?
         }
 
         private static let programs = [
@@ -19,11 +21,14 @@ extension SystemTests {
                 name: "auth", components: [.auth],
                 secrets: ["postgres-auth", "amqp-auth", "master-key", "admin-password", "smtp-url"]),
             Program(name: "ledger", components: [.ledger], secrets: ["postgres-ledger", "amqp-ledger"]),
-            Program(name: "billing", components: [.billing], secrets: ["postgres-billing", "amqp-billing", "stripe-secret-key"]),
+            Program(
+                name: "billing", components: [.billing],
+                secrets: ["postgres-billing", "amqp-billing", "stripe-secret-key", "stripe-webhook-secret"]),
             Program(name: "llm-proxy", components: [.proxy1, .proxy2], secrets: ["postgres-llm-proxy", "amqp-llm-proxy"]),
             Program(name: "provider-simulator", components: [.simulator]),
             Program(name: "mail-sink", components: [.mailSink]),
-            Program(name: "stripe-simulator", components: [.stripeSimulator]),
+            Program(
+                name: "stripe-simulator", components: [.stripeSimulator], secrets: ["stripe-webhook-secret"], state: "./stripe/"),
             Program(name: "edge", components: [.edge]),
         ]
 
@@ -62,7 +67,7 @@ extension SystemTests {
                     program.secrets.contains($0.key) || ($0.key == "service token" && Self.takesServiceTokens.contains(program.name))
                 }
                 let places = try await Self.places(of: own, visibleTo: user, in: stack)
-                let folders = program.components.map { "./run/secrets/\($0.rawValue)/" }
+                let folders = program.state.map { [$0] } ?? program.components.map { "./run/secrets/\($0.rawValue)/" }
                 // The search finds what the service itself can read, so it would find more.
                 #expect(places.isEmpty == own.isEmpty, "\(program.name)")
                 #expect(places.allSatisfy { place in folders.contains { place.hasPrefix($0) } }, "\(program.name): \(places)")

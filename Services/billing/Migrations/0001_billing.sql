@@ -130,7 +130,10 @@ CREATE TABLE stripe_operation (
     CONSTRAINT stripe_operation_state_known CHECK (state IN ('pending', 'succeeded', 'failed'))
 );
 
-CREATE UNIQUE INDEX stripe_operation_pending ON stripe_operation (kind, subject) WHERE state = 'pending';
+-- The acts on a subscription share a place: two at once could each be decided on what the other changes.
+CREATE UNIQUE INDEX stripe_operation_pending ON stripe_operation (
+    (CASE WHEN kind IN ('change_plan', 'cancel', 'resume') THEN 'act' ELSE kind END), subject)
+    WHERE state = 'pending';
 CREATE INDEX stripe_operation_age ON stripe_operation (created_at);
 
 -- What users set out to buy on Stripe's checkout page. Credits, bonus and price are those of the moment
@@ -213,6 +216,7 @@ CREATE TABLE invoice (
 );
 
 CREATE INDEX invoice_subscription ON invoice (subscription_id, paid_at);
+CREATE INDEX invoice_user ON invoice (user_id);
 -- A period is paid once: a second invoice for it needs a person.
 CREATE UNIQUE INDEX invoice_period_once ON invoice (subscription_id, period_start) WHERE is_whole AND review IS NULL;
 

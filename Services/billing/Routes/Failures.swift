@@ -15,6 +15,7 @@ extension Routes {
             return switch error {
             case .unavailable, .outcomeUnknown: .stripeUnavailable
             case .refused(let refusal) where refusal.status == 402: .paymentFailed(refusal.message)
+            case .refused(let refusal) where refusal.status >= 500: .stripeUnavailable
             case .refused, .malformed: nil
             }
         case let failure as Settlement.Failure:
@@ -28,6 +29,10 @@ extension Routes {
 extension Problem {
     static var stripeUnavailable: Problem {
         .unavailable("The payment provider does not answer. Nothing is lost; repeat the request.")
+    }
+
+    static var purchasesSuspended: Problem {
+        Problem(.purchasesSuspended, "A payment of this account is disputed. Purchases are possible again when it is decided.")
     }
 
     static func paymentFailed(_ message: String) -> Problem { Problem(.paymentFailed, message) }

@@ -56,7 +56,7 @@ extension Routes {
         case .notVerified:
             throw Problem(.emailNotVerified, "Confirm the address of the account first; POST /api/auth/email/resend sends the mail again.")
         case .disputed:
-            throw Problem(.purchasesSuspended, "A payment of this account is disputed. Purchases are possible again when it is decided.")
+            throw Problem.purchasesSuspended
         case .alreadySubscribed:
             throw Problem(.alreadySubscribed, "The account has a subscription. Change it with POST /api/payment/subscription/change-plan.")
         }

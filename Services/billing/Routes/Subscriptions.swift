@@ -82,6 +82,7 @@ extension Routes {
             }
         case .paymentFailed(let message): throw Problem.paymentFailed(message)
         case .refused(let refusal): throw Problem.refused(refusal)
+        case .disputed: throw Problem.purchasesSuspended
         case .notFound: throw Problem.notFound("The subscription")
         }
     }

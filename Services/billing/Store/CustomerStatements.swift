@@ -122,22 +122,6 @@ struct SetStripeCustomer: Statement {
     }
 }
 
-/// Counts a customer that Stripe refused to make.
-struct SkipStripeGeneration: Statement {
-    static let sql = """
-        UPDATE customer
-        SET stripe_generation = stripe_generation + 1
-        WHERE user_id = $1 AND stripe_generation = $2::bigint AND stripe_customer_id IS NULL
-        """
-    var userID: UserID
-    var generation: Int64
-
-    func bind(_ parameters: inout Parameters) {
-        parameters.append(userID)
-        parameters.append(generation)
-    }
-}
-
 /// Forgets a customer that was deleted at Stripe. The next purchase makes another one.
 struct ForgetStripeCustomer: Statement {
     static let sql = """

@@ -158,13 +158,14 @@ struct CancelInstalments: Statement {
 /// Finds subscriptions with months that are due, and that Stripe has not described since.
 struct StaleSubscriptions: Statement {
     static let sql = """
-        SELECT DISTINCT invoice.subscription_id
+        SELECT subscription.id
         FROM instalment
         JOIN invoice ON invoice.id = instalment.invoice_id
         JOIN subscription ON subscription.id = invoice.subscription_id
         WHERE NOT is_settled AND kept_nano > 0 AND due_at <= $1 AND instalment.number > 0
             AND subscription.synced_at < due_at - interval '5 minutes'
-        ORDER BY 1
+        GROUP BY subscription.id
+        ORDER BY random()
         LIMIT 500
         """
     var now: Instant

@@ -7,6 +7,9 @@ struct StripeOperation: Sendable {
         case customer, checkout, expire, portal
         case changePlan = "change_plan"
         case cancel, resume
+
+        /// True for an act of a user on a subscription. What the user wants may change before it is repeated.
+        var isAct: Bool { [.changePlan, .cancel, .resume].contains(self) }
     }
 
     var id: UUIDv7
@@ -56,18 +59,19 @@ struct InsertOperation: Statement {
     }
 }
 
-/// Finds the pending call of a kind for a subject.
+/// Finds the pending call of a kind for a subject. The acts on a subscription count as one kind.
 struct PendingOperation: Statement {
     static let sql = """
         SELECT \(StripeOperation.columns)
         FROM stripe_operation
-        WHERE kind = $1 AND subject = $2 AND state = 'pending'
+        WHERE CASE WHEN kind IN ('change_plan', 'cancel', 'resume') THEN 'act' ELSE kind END = $1 AND subject = $2
+            AND state = 'pending'
         """
     var kind: StripeOperation.Kind
     var subject: String
 
     func bind(_ parameters: inout Parameters) {
-        parameters.append(kind.rawValue)
+        parameters.append(kind.isAct ? "act" : kind.rawValue)
         parameters.append(subject)
     }
     static func decode(_ row: inout RowReader) throws(PostgresError) -> StripeOperation { try StripeOperation(row: &row) }
@@ -88,12 +92,20 @@ struct StuckOperations: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> StripeOperation { try StripeOperation(row: &row) }
 }
 
-/// Writes how a call ended.
+/// Writes how a call ended. After a customer that was not made, the next attempt has another key.
 struct EndOperation: Statement {
     static let sql = """
-        UPDATE stripe_operation
-        SET state = $2, object_id = $3, error = $4, ended_at = now()
-        WHERE id = $1 AND state = 'pending'
+        WITH ended AS (
+            UPDATE stripe_operation
+            SET state = $2, object_id = $3, error = $4, ended_at = now()
+            WHERE id = $1 AND state = 'pending'
+            RETURNING kind, subject, error
+        )
+        UPDATE customer
+        SET stripe_generation = stripe_generation + 1
+        FROM ended
+        WHERE ended.kind = 'customer' AND ended.error IS NOT NULL AND customer.user_id = ended.subject::uuid
+            AND stripe_customer_id IS NULL
         """
     var id: UUIDv7
     var objectID: String?

@@ -153,7 +153,24 @@ struct OpenPurchasePage: Statement {
     }
 }
 
-/// Writes how an order stands.
+/// Ends an order without a known page at Stripe, unless it has ended or its page became known meanwhile.
+struct DropPurchase: Statement {
+    static let sql = """
+        UPDATE purchase
+        SET status = $2, ended_at = now()
+        WHERE id = $1 AND status IN ('creating', 'open') AND session_id IS NULL
+        """
+    var id: PurchaseID
+    /// `expired`, or `failed` if Stripe refused it.
+    var status: Purchase.Status
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(id)
+        parameters.append(status.rawValue)
+    }
+}
+
+/// Writes how an order stands. The caller has locked it.
 struct SetPurchaseStatus: Statement {
     static let sql = """
         UPDATE purchase

@@ -50,7 +50,8 @@ struct SubscriptionsOfUser: Statement {
 /// Finds the periods that a user has paid for.
 struct PaidPeriods: Statement {
     static let sql = """
-        SELECT invoice.subscription_id, invoice.plan, plan.position::bigint, invoice.period_end, invoice.paid_at, invoice.is_returned
+        SELECT invoice.subscription_id, invoice.plan, plan.position::bigint, invoice.period_end, invoice.paid_at, invoice.is_whole,
+            invoice.is_returned
         FROM invoice
         JOIN plan ON plan.id = invoice.plan
         WHERE invoice.user_id = $1 AND invoice.review IS NULL
@@ -62,7 +63,7 @@ struct PaidPeriods: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> PaidPeriod {
         PaidPeriod(
             subscriptionID: try row.next(), plan: try row.next(), position: try row.next(), end: try row.next(), paidAt: try row.next(),
-            isReturned: try row.next())
+            isWhole: try row.next(), isReturned: try row.next())
     }
 }
 

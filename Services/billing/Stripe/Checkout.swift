@@ -82,7 +82,7 @@ struct Checkout: Sendable {
     private func close(_ purchase: Purchase) async throws -> Purchase? {
         guard let sessionID = purchase.sessionID else {
             // The user never saw Stripe's page. If Stripe made it, an event tells of its end.
-            try await operations.pool.execute(SetPurchaseStatus(id: purchase.id, status: .expired))
+            try await operations.pool.execute(DropPurchase(id: purchase.id, status: .expired))
             return purchase
         }
         do {
@@ -99,17 +99,15 @@ struct Checkout: Sendable {
         let form = try await form(of: purchase, stripeCustomer)
         do {
             let object = try await operations.perform(
-                .checkout, subject: purchase.id.description, path: "/v1/checkout/sessions", form: form, key: "cs-\(purchase.id)"
-            ) { object, transaction in
-                let session = try CheckoutSession(object)
-                try await transaction.execute(OpenPurchasePage(id: purchase.id, sessionID: session.id, url: session.url))
-            }
-            var opened = purchase
+                .checkout, subject: purchase.id.description, path: "/v1/checkout/sessions", form: form, key: "cs-\(purchase.id)")
             let session = try CheckoutSession(object)
-            (opened.status, opened.sessionID, opened.sessionURL) = (.open, session.id, session.url)
+            try await operations.pool.execute(OpenPurchasePage(id: purchase.id, sessionID: session.id, url: session.url))
+            let opened = try await operations.pool.one(FindPurchase(id: purchase.id))
+            // Another order of the user has replaced it meanwhile. The user does not get this page.
+            guard opened.status == .open else { throw StripeError.unavailable("the order was replaced") }
             return opened
         } catch let error as StripeError {
-            if case .refused = error { try await operations.pool.execute(SetPurchaseStatus(id: purchase.id, status: .failed)) }
+            if case .refused = error { try await operations.pool.execute(DropPurchase(id: purchase.id, status: .failed)) }
             throw error
         }
     }

@@ -131,6 +131,8 @@ struct StripeClient: Sendable {
         case 429: .failure(StripeError.unavailable("\(refusal)"))
         case 409 where refusal.code == "idempotency_key_in_use" || refusal.code == "lock_timeout":
             .failure(StripeError.outcomeUnknown("\(refusal)"))
+        // Stripe keeps the first answer of a key. Only another key gets another answer.
+        case 500... where answer.header("idempotent-replayed") == "true": .failure(StripeError.refused(refusal))
         case 500...: .failure(StripeError.outcomeUnknown("\(refusal)"))
         default: .failure(StripeError.refused(refusal))
         }

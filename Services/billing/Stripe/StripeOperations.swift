@@ -14,70 +14,52 @@ struct StripeOperations: Sendable {
 
     /// Stripe may forget a key after a day (docs.stripe.com/api/idempotent_requests). Later a key is not used any more.
     static let keyLife = Duration.seconds(23 * 3_600)
-
-    typealias Record = @Sendable (JSONObject, PostgresTransaction) async throws -> Void
-
-    static let nothing: Record = { _, _ in }
+    /// A call has ended by this time, with its repetitions.
+    static let callTime = Duration.seconds(60)
 
     /// Makes a call, or finds out what became of the same call before. Two of one kind never run at a time for a subject.
-    /// - Parameters:
-    ///   - key: the idempotency key of a call that makes an object at `path`, once for ever; nil derives it from the id of the operation.
-    ///   - record: writes what Stripe made, in the transaction that ends the operation. It may run again.
-    /// - Returns: the object.
+    ///
+    /// The caller writes what Stripe made: this may return an object that another process made, and did not write.
+    /// - Parameter key: the idempotency key of a call that makes an object at `path`, once for ever; nil derives it from the id of the
+    ///   operation.
     func perform(
-        _ kind: StripeOperation.Kind, subject: String, path: String, form: StripeForm, key: String? = nil,
-        record: @escaping Record = StripeOperations.nothing
+        _ kind: StripeOperation.Kind, subject: String, path: String, form: StripeForm, key: String? = nil
     ) async throws -> JSONObject {
         let id = UUIDv7.make()
         let wanted = StripeOperation(
             id: id, kind: kind, subject: subject, path: path, parameters: form.encoded, idempotencyKey: key ?? "\(kind.rawValue)-\(id)",
             createdAt: clock())
-        // A pending operation with other parameters comes first. A few rounds are enough: each ends one.
-        for _ in 0..<4 {
+        // The second round is for an operation that ended between the two statements, or came too late.
+        for _ in 0..<3 {
             try await pool.execute(InsertOperation(operation: wanted))
             guard let pending = try await pool.first(PendingOperation(kind: kind, subject: subject)) else {
-                // It ended between the two statements, or long ago under the same key.
                 if let made = try await pool.first(ObjectOfOperation(idempotencyKey: wanted.idempotencyKey)) {
                     return try await stripe.get("\(path)/\(made)")
                 }
                 continue
             }
-            let isSame = pending.path == wanted.path && pending.parameters == wanted.parameters
-            guard pending.createdAt + Self.keyLife > clock() else {
-                // The job `orders` or an event finds the object that it may have made.
-                try await pool.execute(EndOperation(id: pending.id, error: "the outcome was never seen"))
-                continue
-            }
-            do {
-                let object = try await call(pending, record: isSame ? record : Self.nothing)
-                if isSame { return object }
-            } catch StripeError.refused where !isSame {
-                continue
-            }
+            let isSame = (pending.kind, pending.path, pending.parameters) == (kind, path, wanted.parameters)
+            let age = clock() - pending.createdAt
+            if isSame, age < Self.keyLife { return try await call(pending) }
+            // The caller decided before the other call ended, so the decision may be wrong after it.
+            guard age > Self.callTime else { throw StripeError.unavailable("another call on \(subject) is under way") }
+            // The caller has asked Stripe since, so its decision knows the effect of the other call.
+            try await pool.execute(EndOperation(id: pending.id, error: "the outcome was never seen"))
         }
         throw StripeError.outcomeUnknown("other operations on \(subject) are pending")
     }
 
-    private func call(
-        _ operation: StripeOperation, record: @escaping Record
-    ) async throws -> JSONObject {
-        let object: JSONObject
+    private func call(_ operation: StripeOperation) async throws -> JSONObject {
         do {
-            object = try await stripe.post(operation.path, form: operation.parameters, idempotencyKey: operation.idempotencyKey)
-        } catch let error as StripeError {
-            if case .refused(let refusal) = error {
-                if refusal.type == "idempotency_error" {
-                    log.error("stripe operation refused", ["kind": .string(operation.kind.rawValue)], error: error)
-                }
-                try await pool.execute(EndOperation(id: operation.id, error: "\(refusal)"))
+            let object = try await stripe.post(operation.path, form: operation.parameters, idempotencyKey: operation.idempotencyKey)
+            try await pool.execute(EndOperation(id: operation.id, objectID: try object.stripeString("id")))
+            return object
+        } catch StripeError.refused(let refusal) {
+            if refusal.type == "idempotency_error" {
+                log.error("stripe operation refused", ["kind": .string(operation.kind.rawValue)], error: StripeError.refused(refusal))
             }
-            throw error
+            try await pool.execute(EndOperation(id: operation.id, error: "\(refusal)"))
+            throw StripeError.refused(refusal)
         }
-        let objectID = try object.stripeString("id")
-        try await pool.transaction { transaction in
-            try await record(object, transaction)
-            try await transaction.execute(EndOperation(id: operation.id, objectID: objectID))
-        }
-        return object
     }
 }

@@ -29,6 +29,8 @@ struct SubscriptionCalls: Sendable {
         /// The card was declined. Stripe's sentence for the user.
         case paymentFailed(String)
         case refused(PlanChange.Refusal)
+        /// A disputed payment of the user is not decided.
+        case disputed
         /// The user has no such subscription.
         case notFound
     }
@@ -40,7 +42,7 @@ struct SubscriptionCalls: Sendable {
         guard let subscription = subscriptions.first(where: \.isRunning),
             let price = prices.first(where: { $0.priceID == subscription.priceID })
         else { return nil }
-        let last = paid.filter { $0.subscriptionID == subscription.id && !$0.isReturned }.max { ($0.end, $0.paidAt) < ($1.end, $1.paidAt) }
+        let last = PaidPeriod.last(of: subscription.id, in: paid)
         return Described(subscription: subscription, price: price, paid: last, hasPendingUpdate: false)
     }
 
@@ -112,6 +114,7 @@ struct SubscriptionCalls: Sendable {
         case .refused(let refusal): return .refused(refusal)
         case .downgradeAtRenewal, .keepPaidPlan: form.append("proration_behavior", "none")
         case .upgrade, .payYearly:
+            guard try await pool.one(HasOpenDispute(userID: user)) == false else { return .disputed }
             form.append("proration_behavior", "always_invoice")
             form.append("payment_behavior", "pending_if_incomplete")
             form.append("expand[]", "latest_invoice")
@@ -137,9 +140,10 @@ struct SubscriptionCalls: Sendable {
         let seen = try StripeSubscription(try await stripe.get("/v1/subscriptions/\(id)"))
         try await settlement.syncSubscription(id)
         guard let current = try await current(of: user), current.subscription.id == id else { return nil }
+        // Without a payment that counts there is nothing that a difference could be paid on.
+        guard let paid = current.paid, paid.end > clock() else { return (seen, current, .refused(.unpaid)) }
         let change = PlanChange(
-            of: current.subscription, from: current.price, to: target, paidPosition: current.paid?.position ?? current.price.position,
-            hasPendingUpdate: seen.hasPendingUpdate)
+            of: current.subscription, from: current.price, to: target, paidPosition: paid.position, hasPendingUpdate: seen.hasPendingUpdate)
         return (seen, current, change)
     }
 
@@ -154,7 +158,7 @@ struct SubscriptionCalls: Sendable {
         guard let subscription = subscriptions.first(where: { $0.id == id }),
             let price = prices.first(where: { $0.priceID == subscription.priceID })
         else { return .notFound }
-        let last = paid.filter { $0.subscriptionID == id && !$0.isReturned }.max { ($0.end, $0.paidAt) < ($1.end, $1.paidAt) }
+        let last = PaidPeriod.last(of: id, in: paid)
         return .done(Described(subscription: subscription, price: price, paid: last, hasPendingUpdate: false))
     }
 }

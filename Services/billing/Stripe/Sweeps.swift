@@ -115,11 +115,27 @@ struct Sweeps: Sendable {
 
     // MARK: What is due
 
+    /// First what needs no answer of Stripe's: an outage there stops no plan from ending.
     func settleDue() async throws {
+        try await settleMonths()
+        try await endPlans()
         for id in try await pool.query(StaleSubscriptions(now: clock() + Settlement.clockDifference)) {
-            try await settle("subscription", id) { try await settlement.syncSubscription(id) }
+            do {
+                try await settlement.syncSubscription(id)
+            } catch let error as StripeError {
+                log.error("object not settled", ["kind": "subscription", "id": .string(id)], error: error)
+            } catch let failure as Settlement.Failure {
+                log.error("object not settled", ["kind": "subscription", "id": .string(id)], error: failure)
+            }
         }
+        try await settleMonths()
+    }
+
+    private func settleMonths() async throws {
         while try await pool.transaction({ try await settlement.settleInstalments(in: $0) }) > 0 { try Task.checkCancellation() }
+    }
+
+    private func endPlans() async throws {
         var last = UserID(rawValue: UUIDv7(high: 0, low: 0))
         while true {
             let users = try await pool.query(EndingPlans(now: clock(), after: last))
@@ -150,13 +166,20 @@ struct Sweeps: Sendable {
             _ = try await settlement.settlePurchase(order.id)
         } else if let session = try await session(of: order.id, user: order.userID) {
             _ = try await settlement.settlePurchase(order.id, sessionID: session)
+        } else if order.sessionExpiresAt > clock() {
+            return  // the user's next click goes on with it
         } else {
-            try await pool.execute(SetPurchaseStatus(id: order.id, status: .expired))
+            try await pool.execute(DropPurchase(id: order.id, status: .expired))
         }
     }
 
-    /// Finds out what became of a call whose answer never came.
+    /// Finds out what became of a call whose answer never came. An act of a user is not repeated: the user may want something else now.
     private func resolve(_ operation: StripeOperation) async throws {
+        if operation.kind.isAct {
+            try await settle("subscription", operation.subject) { try await settlement.syncSubscription(operation.subject) }
+            try await pool.execute(EndOperation(id: operation.id, error: "the outcome was never seen"))
+            return
+        }
         if operation.createdAt + StripeOperations.keyLife > clock() {
             // The same key and the same parameters: Stripe does it once, and tells what it did.
             do {
@@ -172,16 +195,10 @@ struct Sweeps: Sendable {
         } else {
             try await pool.execute(EndOperation(id: operation.id, error: "the outcome was never seen"))
         }
-        switch operation.kind {
-        case .changePlan, .cancel, .resume:
-            try await settle("subscription", operation.subject) { try await settlement.syncSubscription(operation.subject) }
-        case .checkout:
-            guard let id = PurchaseID(operation.subject), let order = try await pool.first(FindPurchase(id: id)) else { return }
-            if let session = try await session(of: id, user: order.userID) {
-                try await settle("purchase", operation.subject) { _ = try await settlement.settlePurchase(id, sessionID: session) }
-            }
-        case .customer, .expire, .portal: break
-        }
+        guard operation.kind == .checkout, let id = PurchaseID(operation.subject),
+            let order = try await pool.first(FindPurchase(id: id)), order.sessionID == nil
+        else { return }
+        try await settle("purchase", operation.subject) { try await finish(order) }
     }
 
     /// Looks among the sessions of a user for the one of an order.

@@ -26,8 +26,19 @@ struct PaidPeriod: Hashable, Sendable {
     var position: Int64
     var end: Instant
     var paidAt: Instant
+    /// False for the rest of a period that another payment began.
+    var isWhole: Bool
     /// True if the money was given back.
     var isReturned: Bool
+}
+
+extension PaidPeriod {
+    /// The last payment of a subscription that counts. One for the rest of a period counts only with the payment for the period.
+    static func last(of subscriptionID: String, in paid: [PaidPeriod]) -> PaidPeriod? {
+        let own = paid.filter { $0.subscriptionID == subscriptionID && !$0.isReturned }
+        let counting = own.filter { period in own.contains { $0.isWhole && $0.end >= period.end } }
+        return counting.max { ($0.end, $0.paidAt, $0.position) < ($1.end, $1.paidAt, $1.position) }
+    }
 }
 
 /// The plan that a user has, and its end unless another payment comes.
@@ -44,9 +55,8 @@ struct Entitlement: Hashable, Sendable {
     /// The plan of the last paid period of a subscription counts, not the plan that it will have next.
     init(_ subscriptions: [PlanSubscription], _ paid: [PaidPeriod], now: Instant) {
         let terms = subscriptions.filter(\.isRunning).compactMap { subscription -> (Int64, Entitlement)? in
-            let periods = paid.filter { $0.subscriptionID == subscription.id && !$0.isReturned }
-            guard let last = periods.max(by: { ($0.end, $0.paidAt, $0.position) < ($1.end, $1.paidAt, $1.position) }) else { return nil }
-            let renews = subscription.isInGoodStanding && subscription.cancelAt == nil
+            guard let last = PaidPeriod.last(of: subscription.id, in: paid) else { return nil }
+            let renews = subscription.isInGoodStanding && subscription.cancelAt.map { $0 > last.end } ?? true
             let until = renews ? last.end + Self.renewalTime : last.end
             return until > now ? (last.position, Entitlement(plan: last.plan, until: until)) : nil
         }

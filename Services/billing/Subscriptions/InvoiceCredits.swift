@@ -69,17 +69,17 @@ enum InvoiceOutcome: Hashable, Sendable {
     private static func whole(
         _ line: StripeInvoice.Line, _ price: PlanPrice, _ parts: [(line: StripeInvoice.Line, price: PlanPrice)], _ anchor: Instant
     ) -> InvoiceCredits {
-        // Parts of an earlier period that this invoice charges too: what they add is due at once, and
-        // credited time takes nothing from a new period.
-        let further = max(
-            0,
-            parts.reduce(Int128(0)) {
-                $0 + share($1.line, $1.price, of: cycle($1.line, $1.price, anchor), months: $1.price.interval.months)
-            })
+        // Parts of other periods that this invoice charges or credits too. Credited time is taken from
+        // the first month: the credits of that time were granted, and stay.
+        let further = parts.reduce(Int128(0)) {
+            $0 + share($1.line, $1.price, of: cycle($1.line, $1.price, anchor), months: $1.price.interval.months)
+        }
         var instalments = months(from: line.periodStart, to: line.periodEnd, price.interval).enumerated().map { index, month in
             instalment(index, month, from: month.start, price.monthlyCredits)
         }
-        if further > 0, !instalments.isEmpty { instalments[0].amount += wholeCredits(further) }
+        if further != 0, !instalments.isEmpty {
+            instalments[0].amount = wholeCredits(max(0, Int128(instalments[0].amount.nano) + further))
+        }
         return InvoiceCredits(
             plan: price.plan, periodStart: line.periodStart, periodEnd: line.periodEnd, isWhole: true, instalments: instalments)
     }

@@ -33,7 +33,8 @@ make_secrets() {
     keep_secret admin-password "${ADMIN_PASSWORD:-$(random_password)}"
     keep_secret openai-api-key "${OPENAI_API_KEY:-simulated}"
     keep_secret smtp-url "${SMTP_URL:-$(mail_sink_url)}"
-    keep_secret stripe-secret-key "${STRIPE_SECRET_KEY:-sk_test_simulated}"
+    keep_secret stripe-webhook-secret "whsec_$(random_password)" # until the simulator gives another one
+    keep_secret stripe-secret-key "${STRIPE_SECRET_KEY:-sk_test_simulated_$(random_password)}"
 }
 
 # give_secrets COMPONENT: writes the secrets that its program reads as files for its user, and exports NAME_FILE for each.

@@ -56,7 +56,7 @@ pack_stripe_simulator() {
     python3 -m zipapp "$folder" -m stripe_simulator:main -o "$STACK_DIR/bin/stripe-simulator"
     rm -r "$folder"
     chmod 755 "$STACK_DIR/bin/stripe-simulator"
-    mkdir -p "$STACK_DIR/stripe"
+    (umask 077 && mkdir -p "$STACK_DIR/stripe") # the state has the secret of the webhook endpoint
     own stripe-simulator "$STACK_DIR/stripe"
 }
 
@@ -141,27 +141,29 @@ start_service() {
 }
 
 # simulates_stripe: the caller has no account at Stripe.
-simulates_stripe() { [[ $(secret stripe-secret-key) == sk_test_simulated ]]; }
+simulates_stripe() { [[ $(secret stripe-secret-key) == sk_test_simulated_* ]]; }
 
 # stripe_environment: exports what billing needs to know of Stripe, if the simulator stands for it. With an account the caller sets
 # the variables; deploy/stripe/setup.sh prints them.
 stripe_environment() {
     local line
     simulates_stripe || return 0
-    export STRIPE_API_BASE STRIPE_PUBLISHABLE_KEY=pk_test_simulated
+    export STRIPE_API_BASE STRIPE_PUBLISHABLE_KEY=pk_test_simulated STRIPE_WEBHOOK_SECRET
     STRIPE_API_BASE=$(service_url stripe-simulator)
-    export STRIPE_WEBHOOK_SECRET
-    STRIPE_WEBHOOK_SECRET=whsec_$(random_password) # nobody knows it until the simulator is set up
-    if [[ ! -f $SECRETS/stripe.env ]]; then return 0; fi
-    while read -r line; do export "${line?}"; done <"$SECRETS/stripe.env"
+    STRIPE_WEBHOOK_SECRET=$(secret stripe-webhook-secret)
+    if [[ ! -f $RUN/stripe.env ]]; then return 0; fi # the simulator is not set up, or does not belong to the stack
+    while read -r line; do export "${line?}"; done <"$RUN/stripe.env"
 }
 
 # set_up_stripe: makes prices, webhook endpoint and portal at the simulator, as an operator does it at Stripe.
 set_up_stripe() {
+    local lines
     if ! has billing || ! has stripe-simulator || ! simulates_stripe; then return 0; fi
-    (umask 077 && STRIPE_SECRET_KEY=sk_test_simulated STRIPE_API_BASE=$(service_url stripe-simulator) \
-        "$PROJECT/deploy/stripe/setup.sh" "$(service_url billing)/api/webhooks/stripe" >"$SECRETS/stripe.env" 2>>"$LOG/stripe-setup.log") ||
+    lines=$(STRIPE_SECRET_KEY=$(secret stripe-secret-key) STRIPE_API_BASE=$(service_url stripe-simulator) \
+        "$PROJECT/deploy/stripe/setup.sh" "$(service_url billing)/api/webhooks/stripe" 2>>"$LOG/stripe-setup.log") ||
         fail "the Stripe simulator was not set up: $(last_words stripe-setup)"
+    put_secret stripe-webhook-secret "$(sed -n 's/^STRIPE_WEBHOOK_SECRET=//p' <<<"$lines")"
+    grep -v '^STRIPE_WEBHOOK_SECRET=' <<<"$lines" >"$RUN/stripe.env"
 }
 
 await_service() {

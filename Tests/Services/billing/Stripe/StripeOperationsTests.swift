@@ -68,18 +68,47 @@ struct StripeOperationsTests {
             }
             try await test.billing.sweeps.finishOrders()
             #expect(try await test.granted(to: user).count == 2)
-            // The old key is not used again.
-            #expect(try await test.pool.first(PendingOperation(kind: .checkout, subject: "")) == nil)
         }
     }
 
-    @Test func `a stored answer of 500 is no success, and the order stays possible`() async throws {
+    @Test(arguments: ["/v1/customers", "/v1/checkout/sessions"], [true, false])
+    func `a key whose answer is 500 for ever is given up, and the next click has another one`(path: String, effect: Bool) async throws {
         try await BillingUnderTest.with { test in
-            let user = try await userWithCustomer(test)
+            let user = try await test.user()
             try await test.stripe.control(
-                "POST", "faults", #"{"kind":"status","code":500,"method":"POST","path":"/v1/checkout/sessions","times":3}"#)
+                "POST", "faults", #"{"kind":"replayed_500","effect":\#(effect),"method":"POST","path":"\#(path)","times":1}"#)
             #expect(try await test.ask("POST", Self.path, #"{"credits_amount":100}"#, as: user).status == 503)
             #expect(try await test.ask("POST", Self.path, #"{"credits_amount":100}"#, as: user).status == 200)
+        }
+    }
+
+    @Test func `an act whose answer was lost is not repeated later`() async throws {
+        try await BillingUnderTest.with { test in
+            let (user, id) = try await SubscriptionTests.subscribe(test)
+            let now = test.clock.now
+            try await test.pool.execute(
+                InsertOperation(
+                    operation: StripeOperation(
+                        id: .make(), kind: .cancel, subject: id, path: "/v1/subscriptions/\(id)", parameters: "cancel_at_period_end=true",
+                        idempotencyKey: "lost-\(id)", createdAt: now - .seconds(3_600))))
+            try await test.billing.sweeps.finishOrders()
+            #expect(
+                try await test.ask("GET", "/api/payment/subscription", as: user).json().object("subscription").has("cancel_at") == false)
+            #expect(try await test.pool.first(PendingOperation(kind: .resume, subject: id)) == nil)
+        }
+    }
+
+    @Test func `two changes of a plan at once do not both happen`() async throws {
+        try await BillingUnderTest.with { test in
+            let (user, id) = try await SubscriptionTests.subscribe(test)
+            try await test.pool.execute(
+                InsertOperation(
+                    operation: StripeOperation(
+                        id: .make(), kind: .changePlan, subject: id, path: "/v1/subscriptions/\(id)", parameters: "items[0][price]=other",
+                        idempotencyKey: "running-\(id)", createdAt: test.clock.now)))
+            let second = try await test.ask("POST", "/api/payment/subscription/change-plan", #"{"plan":"enterprise"}"#, as: user)
+            #expect(second.status == 503)
+            #expect(try await test.plan(of: user) == "pro")
         }
     }
 

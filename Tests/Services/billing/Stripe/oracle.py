@@ -75,7 +75,14 @@ def instalments(invoice, lines, anchor):
             (parts if details["proration"] else wholes).append((line, PRICES[line["pricing"]["price_details"]["price"]]))
     for line, (plan, interval) in wholes:
         start, count = line["period"]["start"], 12 if interval == "year" else 1
-        return [(months_later(start, number), MONTHLY[plan] * NANO) for number in range(count)]
+        first = Fraction(MONTHLY[plan])
+        for part, (name, each) in parts:
+            length, end = 12 if each == "year" else 1, part["period"]["end"]
+            begin = cycle_start(end, length, anchor)
+            shared = end - max(begin, part["period"]["start"])
+            first += (1 if part["amount"] > 0 else -1) * Fraction(MONTHLY[name] * length * shared, end - begin)
+        amounts = [max(0, ceil(first)) * NANO] + [MONTHLY[plan] * NANO] * (count - 1)
+        return [(months_later(start, number), amounts[number]) for number in range(count)]
     sold = [(line, price) for line, price in parts if line["amount"] > 0]
     if not sold:
         return []
@@ -122,13 +129,19 @@ def main():
             sold = [line for line in lines if line["amount"] > 0 and (line["parent"] or {}).get("subscription_item_details")][0]
             if share < 1:
                 term = (sold["period"]["end"], invoice["status_transitions"]["paid_at"], PRICES[sold["pricing"]["price_details"]["price"]][0])
-                paid.setdefault(subscription["id"], []).append(term)
+                is_whole = not sold["parent"]["subscription_item_details"]["proration"]
+                paid.setdefault(subscription["id"], []).append((*term, is_whole))
     plans = {user: "free" for user in users.values()}
     for subscription in subscriptions.values():
         if subscription["status"] in ("canceled", "incomplete_expired") or subscription["id"] not in paid:
             continue
-        end, _, plan = max(paid[subscription["id"]])
-        renews = subscription["status"] == "active" and not (subscription["cancel_at_period_end"] or subscription["cancel_at"])
+        # The rest of a period counts with the period itself.
+        terms = [term for term in paid[subscription["id"]] if any(other[3] and other[0] >= term[0] for other in paid[subscription["id"]])]
+        if not terms:
+            continue
+        end, _, plan, _ = max(terms)
+        stops = subscription["cancel_at_period_end"] or (subscription["cancel_at"] and subscription["cancel_at"] <= end)
+        renews = subscription["status"] == "active" and not stops
         if now < end + (RENEWAL_SECONDS if renews else 0):
             plans[users[subscription["customer"]]] = plan
     print(json.dumps({user: {"nano": nano[user], "plan": plans[user]} for user in nano}))

@@ -12,11 +12,12 @@ struct EntitlementTests {
             periodEnd: try moment("2026-12-10"), cancelAt: cancelAt, createdAt: try moment("2026-11-10"))
     }
 
-    private static func paid(_ plan: String, _ position: Int64, paidAt: String = "2026-11-10", returned: Bool = false) throws -> PaidPeriod
-    {
+    private static func paid(
+        _ plan: String, _ position: Int64, paidAt: String = "2026-11-10", whole: Bool = true, returned: Bool = false
+    ) throws -> PaidPeriod {
         PaidPeriod(
             subscriptionID: "sub_1", plan: plan, position: position, end: try moment("2026-12-10"), paidAt: try moment(paidAt),
-            isReturned: returned)
+            isWhole: whole, isReturned: returned)
     }
 
     private static func plan(_ subscriptions: [PlanSubscription], _ paid: [PaidPeriod], on day: String) throws -> Entitlement {
@@ -41,6 +42,11 @@ struct EntitlementTests {
         }
     }
 
+    @Test func `an end that lies beyond the paid period leaves the time for the renewal`() throws {
+        let subscription = try Self.subscription("active", cancelAt: Self.moment("2027-02-10"))
+        #expect(try Self.plan([subscription], [Self.paid("pro", 2)], on: "2026-12-11").plan == "pro")
+    }
+
     @Test func `an ended subscription, an unpaid one and one whose money went back have no plan`() throws {
         #expect(try Self.plan([Self.subscription("canceled")], [Self.paid("pro", 2)], on: "2026-11-20") == .free)
         #expect(try Self.plan([Self.subscription("incomplete")], [], on: "2026-11-20") == .free)
@@ -49,8 +55,13 @@ struct EntitlementTests {
     }
 
     @Test func `the last payment for a period decides`() throws {
-        let payments = [try Self.paid("pro", 2), try Self.paid("enterprise", 3, paidAt: "2026-11-20")]
+        let payments = [try Self.paid("pro", 2), try Self.paid("enterprise", 3, paidAt: "2026-11-20", whole: false)]
         #expect(try Self.plan([Self.subscription("active")], payments, on: "2026-11-21").plan == "enterprise")
         #expect(try Self.plan([Self.subscription("active")], payments.reversed(), on: "2026-11-21").plan == "enterprise")
+    }
+
+    @Test func `the rest of a period counts only with the payment for the period`() throws {
+        let payments = [try Self.paid("pro", 2, returned: true), try Self.paid("enterprise", 3, paidAt: "2026-11-20", whole: false)]
+        #expect(try Self.plan([Self.subscription("active")], payments, on: "2026-11-21") == .free)
     }
 }
