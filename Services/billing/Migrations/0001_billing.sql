@@ -7,7 +7,7 @@ CREATE TABLE plan (
     -- A plan with a greater position is an upgrade. Two plans may swap theirs in one transaction.
     position smallint NOT NULL,
     monthly_credits bigint NOT NULL,
-    -- What the page of plans says of it, a line each.
+    -- The lines that the page of plans shows.
     features text[] NOT NULL,
     -- The endpoints that its users may call; NULL: all.
     endpoints text[],
@@ -16,7 +16,7 @@ CREATE TABLE plan (
     concurrency integer,
     priority smallint NOT NULL,
     is_popular boolean NOT NULL DEFAULT false,
-    -- False: nobody can choose it any more. Those who have it keep it.
+    -- False: users cannot choose the plan any more. A user who has the plan keeps it.
     is_active boolean NOT NULL DEFAULT true,
     CONSTRAINT plan_position_once UNIQUE (position) DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT plan_credits_in_range CHECK (monthly_credits BETWEEN 1 AND 1000000),
@@ -58,7 +58,7 @@ CREATE TABLE package (
     is_active boolean NOT NULL DEFAULT true,
     CONSTRAINT package_credits_in_range CHECK (credits BETWEEN 1 AND 100000),
     CONSTRAINT package_bonus_in_range CHECK (bonus BETWEEN 0 AND 100000),
-    -- What Stripe takes in one payment.
+    -- The amounts that Stripe accepts in one payment, in cents.
     CONSTRAINT package_price_in_range CHECK (price_cents BETWEEN 50 AND 99999999)
 );
 
@@ -136,8 +136,7 @@ CREATE UNIQUE INDEX stripe_operation_pending ON stripe_operation (
     WHERE state = 'pending';
 CREATE INDEX stripe_operation_age ON stripe_operation (created_at);
 
--- What users set out to buy on Stripe's checkout page. Credits, bonus and price are those of the moment
--- of the order.
+-- Orders on Stripe's checkout page. Credits, bonus and price are those of the moment of the order.
 CREATE TABLE purchase (
     id uuid PRIMARY KEY,
     user_id uuid NOT NULL REFERENCES customer,
@@ -158,7 +157,7 @@ CREATE TABLE purchase (
     session_url text,
     session_expires_at timestamptz NOT NULL,
     payment_intent_id text,
-    -- What Stripe took, tax included: the whole that a refund is a part of.
+    -- The cents that Stripe took, with tax. Refunds are compared with this amount.
     paid_cents bigint,
     -- Why a person must look at it.
     review text,
@@ -229,7 +228,7 @@ CREATE TABLE instalment (
     -- The end of the credits.
     expires_at timestamptz NOT NULL,
     amount_nano bigint NOT NULL,
-    -- What is left of the amount after refunds.
+    -- The part of the amount that remains after refunds.
     kept_nano bigint NOT NULL,
     -- True once it is an effect, or its subscription ended before.
     is_settled boolean NOT NULL DEFAULT false,
@@ -261,11 +260,11 @@ CREATE TABLE effect (
 CREATE INDEX effect_account ON effect (account_id, created_at);
 CREATE INDEX effect_source ON effect (source) WHERE source IS NOT NULL;
 
--- What was taken back of an effect, statement by statement: the last version counts.
+-- Statements about credits that are taken back from an effect. The last version counts.
 CREATE TABLE reversal (
     effect_key text NOT NULL REFERENCES effect,
     version integer NOT NULL,
-    -- What is taken back in all.
+    -- The total that is taken back.
     target_nano bigint NOT NULL,
     reason text NOT NULL,
     charge_id uuid NOT NULL,

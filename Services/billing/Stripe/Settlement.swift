@@ -22,7 +22,7 @@ struct Settlement: Sendable {
 
     /// An object that cannot be settled now.
     enum Failure: Error, Hashable, CustomStringConvertible {
-        /// Stripe's customer is none of ours, or its row is not visible yet.
+        /// No user has this customer of Stripe's. The row of a new user may come later.
         case unknownCustomer(String)
         /// A person must look at it. It is marked for that.
         case needsReview(String)
@@ -41,7 +41,7 @@ struct Settlement: Sendable {
 extension Settlement {
     /// Brings an order to where its checkout session is.
     /// - Parameter sessionID: the session, where the order does not know it yet.
-    /// - Returns: the order as it stands; nil if there is none.
+    /// - Returns: the present order; nil for an unknown id.
     func settlePurchase(_ id: PurchaseID, sessionID: String? = nil) async throws -> Purchase? {
         let (purchase, subscriptionID) = try await pool.transaction { transaction -> (Purchase?, String?) in
             guard let purchase = try await transaction.first(LockPurchase(id: id)) else { return (nil, nil) }

@@ -6,7 +6,7 @@ import Values
 struct StripeCustomers: Sendable {
     let operations: StripeOperations
 
-    /// Returns Stripe's customer of a user, and makes it if there is none. Callers at the same time get the same one.
+    /// Returns Stripe's customer of a user, and creates a missing one. Concurrent callers get the same customer.
     func ensure(_ customer: Customer) async throws -> String {
         if let id = customer.stripeCustomerID { return id }
         let object = try await operations.perform(

@@ -17,9 +17,9 @@ struct StripeOperations: Sendable {
     /// A call has ended by this time, with its repetitions.
     static let callTime = Duration.seconds(60)
 
-    /// Makes a call, or finds out what became of the same call before. Two of one kind never run at a time for a subject.
+    /// Makes a call, or repeats the pending call with the same parameters. A subject has at most one pending call of a kind.
     ///
-    /// The caller writes what Stripe made: this may return an object that another process made, and did not write.
+    /// The caller stores the object: another process may have created it at Stripe and died before it stored it.
     /// - Parameter key: the idempotency key of a call that makes an object at `path`, once for ever; nil derives it from the id of the
     ///   operation.
     func perform(

@@ -35,7 +35,7 @@ struct SubscriptionCalls: Sendable {
         case notFound
     }
 
-    /// The running subscription of a user; nil if there is none.
+    /// Returns the running subscription of a user; nil for a user without one.
     func current(of user: UserID) async throws -> Described? {
         let (subscriptions, paid, prices) = try await pool.pipeline(
             SubscriptionsOfUser(userID: user), PaidPeriods(userID: user), AllPlanPrices())
