@@ -188,6 +188,10 @@ struct Sweeps: Sendable {
                 try await pool.execute(EndOperation(id: operation.id, objectID: try object.stripeString("id")))
             } catch StripeError.refused(let refusal) {
                 try await pool.execute(EndOperation(id: operation.id, error: "\(refusal)"))
+                // The key of the order is used up. The next click makes another order.
+                if operation.kind == .checkout, let id = PurchaseID(operation.subject) {
+                    try await pool.execute(DropPurchase(id: id, status: .failed))
+                }
             } catch let error as StripeError {
                 log.warning("stripe operation pending", ["kind": .string(operation.kind.rawValue)], error: error)
                 return

@@ -112,6 +112,24 @@ struct StripeOperationsTests {
         }
     }
 
+    @Test func `an order that Stripe refuses to a job makes room for another one`() async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await userWithCustomer(test)
+            _ = try await test.ask("POST", Self.path, #"{"credits_amount":100}"#, as: user)
+            try await test.pool.withConnection {
+                try await $0.script(
+                    """
+                    UPDATE purchase SET status = 'creating', session_id = NULL, session_url = NULL WHERE user_id = '\(user)';
+                    UPDATE stripe_operation
+                    SET state = 'pending', object_id = NULL, parameters = 'mode=unknown', created_at = now() - interval '1 hour'
+                    WHERE kind = 'checkout' AND subject IN (SELECT id::text FROM purchase WHERE user_id = '\(user)')
+                    """)
+            }
+            try await test.billing.sweeps.finishOrders()
+            #expect(try await test.ask("POST", Self.path, #"{"credits_amount":100}"#, as: user).status == 200)
+        }
+    }
+
     @Test func `another amount is another order, and a changed price replaces an open one`() async throws {
         try await BillingUnderTest.with { test in
             let user = try await userWithCustomer(test)
