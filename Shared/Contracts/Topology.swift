@@ -85,7 +85,7 @@ package enum Topology {
             name: "llm-proxy", writes: [ledgerRPC, ledgerCommands, ledgerQueries, authRPC], reads: [rpcReply, authEvents, ledgerEvents],
             commandKeys: [ledgerCommands: "^(charge|hold\\.(void|report))\\."]),
         BrokerUser(
-            name: "billing", writes: [ledgerCommands, billingEvents, authRPC], reads: [rpcReply, authEvents, ledgerEvents],
+            name: "billing", writes: [ledgerCommands, ledgerQueries, billingEvents, authRPC], reads: [rpcReply, authEvents, ledgerEvents],
             commandKeys: [ledgerCommands: "^purchase\\."]),
     ]
 }

@@ -3,7 +3,7 @@ package import Values
 
 /// Asks the ledger for its record of one charge. RPC: answered by ``ChargeReply``. Reads only.
 ///
-/// A proxy asks it for a receipt that no proxy wrote.
+/// A proxy asks it for a receipt that no proxy wrote, billing for a grant that a page waits for.
 package struct QueryCharge: Message {
     package static let name = "charge.query.v1"
     package static let exchange = Topology.ledgerQueries
