@@ -69,7 +69,9 @@ let package = Package(
             path: "Shared/Identity"),
         .target(
             name: "Web",
-            dependencies: ["AMQP", "Contracts", "Crypto", "HTTP", "HTTPWire", "Identity", "Messaging", "Telemetry", "Text", "Values"],
+            dependencies: [
+                "AMQP", "Configuration", "Contracts", "Crypto", "HTTP", "HTTPWire", "Identity", "Messaging", "Telemetry", "Text", "Values",
+            ],
             path: "Shared/Web",
             resources: [.embedInCode("Assets/page.css"), .embedInCode("Assets/page.js"), .embedInCode("Assets/icon.svg")]),
         .target(
@@ -251,7 +253,7 @@ let package = Package(
             name: "BillingTests",
             dependencies: [
                 "AMQP", "Billing", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity",
-                "JSON", "Outbox", "Postgres", "Telemetry", "TestSupport", "Text", "Values",
+                "JSON", "Outbox", "Postgres", "Telemetry", "TestSupport", "Text", "Values", "Web",
             ],
             path: "Tests/Services/billing", exclude: ["Stripe/oracle.py", "Stripe/signature-vectors.json"]),
         .testTarget(name: "BenchTests", dependencies: ["Bench"], path: "Tests/BenchTests"),

@@ -36,8 +36,13 @@ extension Viewer {
     }
 
     /// Leads the browser to a page after a form (303).
-    package func seeOther(_ link: Link) -> Response {
-        Response(status: 303, headers: ["location": link.description, "cache-control": "no-store"])
+    package func seeOther(_ link: Link) -> Response { seeOther(link.description) }
+
+    /// Leads the browser to another host after a form (303). The policy of the page must allow its origin.
+    package func seeOther(_ link: OutsideLink) -> Response { seeOther(link.description) }
+
+    private func seeOther(_ address: String) -> Response {
+        Response(status: 303, headers: ["location": address, "cache-control": "no-store"])
     }
 }
 

@@ -43,6 +43,20 @@ extension Viewer {
     /// A number of things: `4,182`.
     package func number(_ count: Int64) -> String { (count < 0 ? "\u{2212}" : "") + Self.grouped(String(count.magnitude)) }
 
+    /// An amount of US dollars as a price: `$29`, `$1,029.50`.
+    package func price(cents: Int64) -> String {
+        let text = money(cents: cents)
+        return text.hasSuffix(".00") ? String(text.dropLast(3)) : text
+    }
+
+    /// An amount of money, with two fraction digits: `$29.00`, `29.00 EUR`.
+    /// - Parameter currency: an ISO 4217 code with cents.
+    package func money(cents: Int64, _ currency: String = "usd") -> String {
+        let (whole, rest) = cents.magnitude.quotientAndRemainder(dividingBy: 100)
+        let text = "\(Self.grouped(String(whole))).\(rest < 10 ? "0" : "")\(rest)"
+        return (cents < 0 ? "\u{2212}" : "") + (currency == "usd" ? "$\(text)" : "\(text) \(currency.uppercased())")
+    }
+
     private static let nanoPerShownUnit: Int64 = 100_000
     private static let shownUnitsPerCredit: UInt64 = 10_000
 

@@ -10,18 +10,20 @@ package struct Page: Sendable {
     var isWide = false
     var pace: String?
     var sendsNoReferrer = false
+    var next: Link?
 
     /// - Parameters:
     ///   - place: the entry of the navigation that is marked.
     ///   - isWide: false for a form of 420 px.
     ///   - pace: how long the credits last, which the notice of a low balance adds.
     ///   - sendsNoReferrer: true for a page whose address is a secret.
+    ///   - next: the page that follows by itself after some seconds, because this one waits for something.
     package init(
         _ title: String, status: Int = 200, place: Place? = nil, isWide: Bool = false, pace: String? = nil,
-        sendsNoReferrer: Bool = false
+        sendsNoReferrer: Bool = false, next: Link? = nil
     ) {
         (self.title, self.status, self.place, self.isWide) = (title, status, place, isWide)
-        (self.pace, self.sendsNoReferrer) = (pace, sendsNoReferrer)
+        (self.pace, self.sendsNoReferrer, self.next) = (pace, sendsNoReferrer, next)
     }
 }
 
@@ -30,17 +32,23 @@ extension Viewer {
     package func show(_ page: Page, @HTMLBuilder content: () -> HTML) -> Response {
         let html = document(page, content())
         var headers = Self.headers
+        headers.add("content-security-policy", policy)
         headers.add("referrer-policy", page.sendsNoReferrer ? "no-referrer" : "same-origin")
         headers.add("content-language", language.rawValue)
         return Response(status: page.status, headers: headers, body: html.bytes)
     }
 
     private static let headers: HeaderBlock = [
-        "content-type": "text/html; charset=utf-8",
-        "content-security-policy":
-            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-        "x-frame-options": "DENY", "x-content-type-options": "nosniff", "cache-control": "no-store", "vary": "accept-language, cookie",
+        "content-type": "text/html; charset=utf-8", "x-frame-options": "DENY", "x-content-type-options": "nosniff",
+        "cache-control": "no-store",
+        "vary": "accept-language, cookie",
     ]
+
+    /// A browser applies `form-action` to the redirects of a form, too.
+    private var policy: String {
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
+            + "form-action \((["'self'"] + formOrigins).joined(separator: " ")); frame-ancestors 'none'"
+    }
 
     private func document(_ page: Page, _ content: HTML) -> HTML {
         HTML(markup: "<!doctype html>")
@@ -53,17 +61,29 @@ extension Viewer {
                     }
                     HTML.start("link", [Attribute("rel", "stylesheet"), Attribute("href", assets.stylesheet.description)])
                     HTML.start("link", [Attribute("rel", "icon"), Attribute("href", assets.icon.description)])
+                    if let next = page.next {
+                        Element("noscript")() {
+                            HTML.start(
+                                "meta", [Attribute("http-equiv", "refresh"), Attribute("content", "\(Self.nextSeconds); url=\(next)")])
+                        }
+                    }
                     Element("script")(Attribute("src", assets.script.description), Attribute("defer")) { HTML.empty }
                 }
                 Element("body")() {
                     a(fragment: "main", .class("skip")) { language(en: "Skip to the content", th: "ข้ามไปยังเนื้อหา") }
                     top(page)
                     lowBalance(page)
-                    Element("main")(.id("main"), page.isWide ? .class("wide") : .class("narrow"), .tabindex(-1)) { content }
+                    Element("main")(
+                        .id("main"), page.isWide ? .class("wide") : .class("narrow"), .tabindex(-1),
+                        page.next.map { Attribute("data-next", $0.description) } ?? .none
+                    ) { content }
                     bottom
                 }
             }
     }
+
+    /// The seconds before a page that waits is asked for again. The script has the same number.
+    private static let nextSeconds = 2
 
     private func top(_ page: Page) -> HTML {
         header(.class("top")) {
@@ -84,7 +104,7 @@ extension Viewer {
     private func navigation(_ page: Page, isAdmin: Bool) -> HTML {
         let administers = page.place?.isAdmin ?? false
         return nav(.class("places"), .ariaLabel(language(en: "Main", th: "เมนูหลัก"))) {
-            for place in Place.allCases where place.isAdmin == administers { entry(place, place.title(language), page) }
+            for place in Place.allCases where place.isListed && place.isAdmin == administers { entry(place, place.title(language), page) }
             if administers {
                 a("/") { language(en: "Back to my account", th: "กลับไปบัญชีของฉัน") }
             } else if isAdmin {
@@ -93,12 +113,9 @@ extension Viewer {
         }
     }
 
-    /// The page that the balance leads to.
-    private static let balanceLink = Place.dashboard.link
-
     private func pill(_ balance: Balance) -> HTML {
-        a(Self.balanceLink, .class("pill")) {
-            span(.class("hidden")) { language(en: "Available: ", th: "ใช้ได้: ") }
+        a(Place.buy.link, .class("pill")) {
+            span(.class("hidden")) { language(en: "Buy credits. Available: ", th: "ซื้อเครดิต ใช้ได้: ") }
             credits(balance.available)
         }
     }
@@ -112,7 +129,7 @@ extension Viewer {
                         strong { text }
                         if let pace = page.pace { " \(pace)" }
                     }
-                    if page.place != .dashboard { linkButton(language(en: "See my credits", th: "ดูเครดิตของฉัน"), Self.balanceLink) }
+                    if page.place != .buy { linkButton(Place.buy.title(language), Place.buy.link) }
                 }
             }
         }

@@ -7,14 +7,16 @@ package import Values
 package struct Site: Sendable {
     package let assets: Assets
     private let publicURL: String
+    private let formOrigins: [String]
     private let clock: @Sendable () -> Instant
 
     /// - Parameters:
     ///   - service: the name below `/assets/`.
     ///   - publicURL: `PUBLIC_URL`.
-    package init(service: String, publicURL: String, clock: @escaping @Sendable () -> Instant = Instant.now) {
+    ///   - formOrigins: origins that the forms may lead to, next to that of `PUBLIC_URL`.
+    package init(service: String, publicURL: String, formOrigins: [String] = [], clock: @escaping @Sendable () -> Instant = Instant.now) {
         assets = Assets(service: service)
-        self.publicURL = publicURL
+        (self.publicURL, self.formOrigins) = (publicURL, formOrigins)
         self.clock = clock
     }
 
@@ -35,6 +37,6 @@ package struct Site: Sendable {
     private func viewer(_ headers: HeaderBlock, target: [UInt8], _ principal: Principal?) -> Viewer {
         Viewer(
             language: Language(headers, account: principal?.locale), timeZone: principal?.timeZone ?? "UTC", principal: principal,
-            here: Link(String(decoding: target, as: UTF8.self)) ?? "/", now: clock(), assets: assets)
+            here: Link(String(decoding: target, as: UTF8.self)) ?? "/", now: clock(), assets: assets, formOrigins: formOrigins)
     }
 }

@@ -8,11 +8,11 @@ extension Viewer {
     /// Day and time, `22 Nov 2026, 14:02`, with the exact time in `title`.
     package func moment(_ instant: Instant) -> HTML {
         let clock = style().hour(.twoDigits(amPM: .omitted)).minute(.twoDigits)
-        return time(instant, text: day(instant) + language(en: ", ", th: " ") + format(instant, clock))
+        return time(instant, text: dayText(instant) + language(en: ", ", th: " ") + format(instant, clock))
     }
 
     /// The day, `22 Nov 2026`, with the exact time in `title`.
-    package func day(_ instant: Instant) -> HTML { time(instant, text: day(instant)) }
+    package func day(_ instant: Instant) -> HTML { time(instant, text: dayText(instant)) }
 
     /// A day of the calendar, `2026-11-22`, in words.
     /// - Parameter isShort: leaves out the year.
@@ -23,7 +23,8 @@ extension Viewer {
         return format(midnight, style)
     }
 
-    private func day(_ instant: Instant) -> String { format(instant, style(.abbreviated, .omitted)) }
+    /// The day as plain text.
+    package func dayText(_ instant: Instant) -> String { format(instant, style(.abbreviated, .omitted)) }
 
     /// The distance to the present, `3 minutes ago`, with the exact time in `title`.
     package func ago(_ instant: Instant) -> HTML { time(instant, text: ago(now - instant)) }

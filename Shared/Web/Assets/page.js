@@ -33,6 +33,10 @@ for (const display of document.querySelectorAll(".code-display")) {
   display.append(button);
 }
 
+// A page that waits for something asks again.
+const waiting = document.querySelector("main[data-next]");
+if (waiting) setTimeout(() => location.replace(waiting.dataset.next), 2_000);
+
 // The time zone of a new account.
 for (const field of document.querySelectorAll("input[name=time_zone][type=hidden]")) {
   field.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";

@@ -37,4 +37,9 @@ package func linkButton(_ text: String, _ link: Link, _ kind: ButtonKind = .seco
     a(link, kind.style, label(text, object)) { text }
 }
 
+/// A link to another host that looks like a button.
+package func linkButton(_ text: String, _ link: OutsideLink, _ kind: ButtonKind = .secondary, of object: String? = nil) -> HTML {
+    a(link, kind.style, label(text, object)) { text }
+}
+
 private func label(_ text: String, _ object: String?) -> Attribute { object.map { .ariaLabel("\(text): \($0)") } ?? .none }

@@ -148,6 +148,8 @@ package enum FieldKind: Sendable {
     case text
     /// A sentence or two.
     case longText
+    /// Several texts, with a mark between them.
+    case list
     case name
     case email
     /// An address that the browser does not know as a name to sign in by.
@@ -177,6 +179,7 @@ package enum FieldKind: Sendable {
         switch self {
         case .text: [.type("text"), .autocomplete("off"), .maxlength(256)]
         case .longText: [.type("text"), .autocomplete("off"), .maxlength(500)]
+        case .list: [.type("text"), .autocomplete("off"), .maxlength(4_500)]
         case .name: [.type("text"), .autocomplete("name"), .maxlength(200)]
         case .email: [.type("email"), .autocomplete("username"), .inputmode("email"), .verbatim, .noSpellcheck, .maxlength(254)]
         case .newEmail: [.type("email"), .autocomplete("email"), .inputmode("email"), .verbatim, .noSpellcheck, .maxlength(254)]

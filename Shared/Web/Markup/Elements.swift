@@ -56,6 +56,11 @@ package func a(_ link: Link, _ attributes: Attribute..., @HTMLBuilder content: (
     .element("a", [Attribute("href", link.description)] + attributes, content())
 }
 
+/// An address of another host to follow.
+package func a(_ link: OutsideLink, _ attributes: Attribute..., @HTMLBuilder content: () -> HTML) -> HTML {
+    .element("a", [Attribute("href", link.description), Attribute("rel", "noopener")] + attributes, content())
+}
+
 /// A form whose browser sends `POST`, or `GET` for a search. ``Form`` makes those with a token.
 func form(_ action: Link, method: StaticString, _ attributes: [Attribute], _ content: HTML) -> HTML {
     .element("form", [Attribute("action", action.description), Attribute("method", method.description)] + attributes, content)

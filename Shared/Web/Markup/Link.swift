@@ -1,3 +1,4 @@
+import Configuration
 import Text
 
 /// An address of this host that a browser may follow: a path, with an optional query.
@@ -40,4 +41,18 @@ package struct Link: Sendable, Equatable, ExpressibleByStringLiteral, CustomStri
 
     /// The text for `href` and `Location`.
     package var description: String { text }
+}
+
+/// An address of another host that a browser may follow. It is encrypted, unless it is one of this machine.
+package struct OutsideLink: Sendable, Equatable, CustomStringConvertible {
+    package let description: String
+
+    /// Nil for anything but `https`, and `http` on a loopback address.
+    package init?(_ text: String) {
+        guard text.utf8.count <= 8_192, text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\\") }),
+            let url = URLText(String(text.prefix { $0 != "#" })), !url.host.isEmpty, url.user == nil,
+            url.scheme == "https" || url.scheme == "http" && url.isLoopback
+        else { return nil }
+        description = text
+    }
 }

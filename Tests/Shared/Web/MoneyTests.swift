@@ -47,4 +47,18 @@ struct MoneyTests {
     @Test func `the least amount is shown too`() {
         #expect(Viewer.test().credits(Credits(nano: .min)).text.contains("−9,223,372,036.8548 credits"))
     }
+
+    @Test(arguments: [
+        (0, "$0", "$0.00"), (900, "$9", "$9.00"), (2_610, "$26.10", "$26.10"), (5, "$0.05", "$0.05"),
+        (123_456_700, "$1,234,567", "$1,234,567.00"),
+        (-900, "−$9", "−$9.00"),
+    ])
+    func `an amount of money has two fraction digits, and as a price none if it is whole`(cents: Int64, price: String, money: String) {
+        #expect(Viewer.test().price(cents: cents) == price)
+        #expect(Viewer.test().money(cents: cents) == money)
+    }
+
+    @Test func `another currency is named`() {
+        #expect(Viewer.test().money(cents: -123_450, "eur") == "−1,234.50 EUR")
+    }
 }

@@ -69,7 +69,7 @@ struct ShellTests {
 
     @Test func `a user gets the places of users, and no way to those of administrators`() {
         let response = show(.test(principal: .person()), Page("A page", place: .settings))
-        #expect(navigation(response) == Place.allCases.filter { !$0.isAdmin }.map { $0.title(.en) })
+        #expect(navigation(response) == Place.allCases.filter { !$0.isAdmin && $0.isListed }.map { $0.title(.en) })
         #expect(response.text.contains(#"<a href="/settings" aria-current="page">Settings</a>"#))
         #expect(!response.text.contains("/admin"))
         #expect(response.text.contains(#"<form action="/logout" method="post" class="inline">"#))
@@ -77,7 +77,7 @@ struct ShellTests {
 
     @Test func `an administrator gets the way to the other places, and back`() {
         let viewer = Viewer.test(principal: .administrator())
-        let users = Place.allCases.filter { !$0.isAdmin }.map { $0.title(.en) }
+        let users = Place.allCases.filter { !$0.isAdmin && $0.isListed }.map { $0.title(.en) }
         #expect(navigation(show(viewer)) == users + ["Administration"])
         let response = show(viewer, Page("A page", place: .adminUsers))
         #expect(navigation(response) == Place.allCases.filter(\.isAdmin).map { $0.title(.en) } + ["Back to my account"])
@@ -87,7 +87,7 @@ struct ShellTests {
     @Test func `the available credits are shown where a page knows them`() {
         #expect(!show(.test(principal: .person())).text.contains("pill"))
         let text = show(Self.viewer(Credits(nano: 182_470_000_000), .zero)).text
-        #expect(text.contains(#"<a href="/dashboard" class="pill"><span class="hidden">Available: </span><span class="amount""#))
+        #expect(text.contains(#"<a href="/buy" class="pill"><span class="hidden">Buy credits. Available: </span><span class="amount""#))
         #expect(text.contains("182.47 credits</span></a>"))
     }
 
@@ -110,14 +110,32 @@ struct ShellTests {
     func `credits at the alert level or below are said on every page`(available: Int64, level: Int64?, warning: String?) {
         let text = show(Self.viewer(Credits(whole: available), level.map(Credits.init(whole:)))).text
         #expect(text.firstMatch(of: /<aside class="low" .*?<strong>(.*?)<\/strong>/).map { String($0.output.1) } == warning)
-        #expect(text.contains(#"class="button">See my credits</a></div></aside><main"#) == (warning != nil))
+        #expect(text.contains(#"class="button">Buy credits</a></div></aside><main"#) == (warning != nil))
         // The person did nothing, so the notice takes no focus.
         #expect(!text.contains("autofocus"))
     }
 
-    @Test func `the dashboard adds how long the credits last, and does not lead to itself`() {
-        let text = show(Self.viewer(Credits(whole: 1), Credits(whole: 5)), Page("A page", place: .dashboard, pace: "Nine days.")).text
-        #expect(text.contains("of 5 credits.</strong> Nine days.</p></div></aside>"))
+    @Test func `the dashboard adds how long the credits last, and the page of the purchase does not lead to itself`() {
+        let viewer = Self.viewer(Credits(whole: 1), Credits(whole: 5))
+        let text = show(viewer, Page("A page", place: .dashboard, pace: "Nine days.")).text
+        #expect(text.contains(#"of 5 credits.</strong> Nine days.</p><a href="/buy" class="button">"#))
+        #expect(show(viewer, Page("A page", place: .buy)).text.contains("of 5 credits.</strong></p></div></aside>"))
+    }
+
+    @Test func `a page that waits names the page that follows, for scripts and without`() {
+        let text = show(.test(), Page("A page", next: "/page?a=1&b=2")).text
+        #expect(text.contains(##"<noscript><meta http-equiv="refresh" content="2; url=/page?a=1&amp;b=2"></noscript>"##))
+        #expect(text.contains(##"tabindex="-1" data-next="/page?a=1&amp;b=2">"##))
+        #expect(!show().text.contains("data-next"))
+    }
+
+    @Test func `the forms of a service may lead to the origins that it names`() {
+        let viewer = Viewer(
+            language: .en, timeZone: "UTC", principal: nil, here: "/page", now: .now(), assets: Assets(service: "test"),
+            formOrigins: ["https://checkout.example"])
+        #expect(
+            show(viewer).headers.string(for: "content-security-policy")?.contains("form-action 'self' https://checkout.example;") == true)
+        #expect(viewer.at("/other").formOrigins == viewer.formOrigins)
     }
 
     @Test func `the footer switches the language and leads back to the page`() {

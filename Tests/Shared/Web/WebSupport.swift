@@ -12,7 +12,8 @@ extension Viewer {
     ) -> Viewer {
         Viewer(
             language: language, timeZone: zone, principal: principal, here: here,
-            now: Instant(microseconds: 1_795_330_923_000_004), assets: Assets(service: "test"))
+            now: Instant(microseconds: 1_795_330_923_000_004), assets: Assets(service: "test"),
+            formOrigins: [])
     }
 }
 

@@ -40,3 +40,20 @@ struct LinkTests {
         #expect(Link("/a").with("q", "ก+ b").description == "/a?q=%E0%B8%81%2B%20b")
     }
 }
+
+struct OutsideLinkTests {
+    @Test(arguments: [
+        "https://checkout.stripe.com/c/pay/cs_1#fid", "https://pay.example/", "http://127.0.0.1:8420/c/pay/1", "http://localhost/",
+    ])
+    func `an encrypted address, and one of this machine, is a link`(text: String) {
+        #expect(OutsideLink(text)?.description == text)
+    }
+
+    @Test(arguments: [
+        "", "/path", "//host/", "http://pay.example/", "javascript:alert(1)", "https://", "https://user@pay.example/", "https://a b/",
+        "https://pay.example/\r\nset-cookie: a=b", "https://pay.example/#ä", #"https://pay.example\@other.example/"#, "data:text/html,a",
+    ])
+    func `another text is none`(text: String) {
+        #expect(OutsideLink(text) == nil)
+    }
+}
