@@ -1,10 +1,13 @@
 import Bootstrap
 import Configuration
+import Contracts
 import HTTP
 import HTTPClient
 import Identity
 import Lifecycle
+import Messaging
 import Values
+import Web
 
 /// Decides what people have paid for or are given, and has the ledger grant it. ``StripeSettings`` has its variables.
 @main
@@ -26,6 +29,13 @@ struct BillingService {
         for job in [billing.freeMonths.job, billing.prices.job] + billing.sweeps.jobs { runtime.add(job) }
         runtime.add(Component("events", run: { try await billing.worker.run() }))
         let authenticator = try runtime.authenticator()
-        runtime.serve { _ in Routes(billing: billing, gate: authenticator.gate, log: log).router }
+        let rpc = try runtime.rpcClient("ledger", answeredBy: "ledger")
+        let balances = BalanceClient(rpc: rpc, log: log)
+        runtime.serve { _ in
+            Routes(
+                billing: billing, gate: authenticator.gate, balance: { await balances.balance(of: $0) },
+                charge: { try await rpc.ask($0, within: .milliseconds(500)) }, log: log
+            ).router
+        }
     }
 }

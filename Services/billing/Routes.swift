@@ -3,13 +3,31 @@ import HTTPWire
 import Identity
 import Postgres
 import Telemetry
+import Values
+import Web
 
 /// The HTTP door of billing. Amounts of money are JSON numbers in USD with 2 fraction digits, exact.
 /// `Routes/` has the handlers. The use cases know no HTTP.
 struct Routes: HTTPDoor {
     let billing: UseCases
     let gate: CallerGate<Principal>
+    let arrivals: Arrivals
+    /// Nil when the ledger does not say.
+    let balance: @Sendable (AccountID) async -> Balance?
+    /// The pages.
+    let site: Site
     let log: Logger
+
+    /// - Parameter charge: asks the ledger about a charge.
+    init(
+        billing: UseCases, gate: CallerGate<Principal>, balance: @escaping @Sendable (AccountID) async -> Balance?,
+        charge: @escaping Arrivals.Ask, log: Logger
+    ) {
+        (self.billing, self.gate, self.balance, self.log) = (billing, gate, balance, log)
+        arrivals = Arrivals(settlement: billing.settlement, log: log, ask: charge)
+        site = Site(
+            service: "billing", publicURL: billing.publicURL, formOrigins: billing.settings.pageOrigins, clock: billing.clock)
+    }
 
     var pool: PostgresPool { billing.pool }
 
@@ -40,5 +58,45 @@ struct Routes: HTTPDoor {
         Route(.put, ["/api/admin/plans"], access: .admin(freshWithin: .seconds(900)), bodyBytesMax: 65_536, Routes.putPlans),
         Route(.get, ["/api/admin/packages"], access: .admin(), Routes.allPackages),
         Route(.put, ["/api/admin/packages"], access: .admin(freshWithin: .seconds(900)), bodyBytesMax: 65_536, Routes.putPackages),
+
+        // Pages.
+        Route(.get, ["/buy"], access: .session(), errors: .page, Routes.showBuy),
+        Route(.post, ["/buy"], access: .session(), errors: .page, Routes.submitBuy),
+        Route(.get, ["/buy/done"], access: .session(), errors: .page, Routes.showOrder),
+        Route(.get, ["/plans"], access: .session(), errors: .page, Routes.showPlans),
+        Route(.post, ["/plans"], access: .session(), errors: .page, Routes.submitPlans),
+        Route(.get, ["/plans/change"], access: .session(), errors: .page, Routes.askPlanChange),
+        Route(.post, ["/plans/change"], access: .session(), errors: .page, Routes.submitPlanChange),
+        Route(.get, ["/plans/cancel"], access: .session(), errors: .page, Routes.askCancel),
+        Route(.post, ["/plans/cancel"], access: .session(), errors: .page, Routes.submitCancel),
+        Route(.get, ["/billing"], access: .session(), errors: .page, Routes.showBilling),
+        Route(.post, ["/billing"], access: .session(), errors: .page, Routes.submitBilling),
+        Route(.get, ["/admin/catalogue"], access: .admin(), errors: .page, Routes.showCatalogue),
+        Route(
+            .get, ["/admin/catalogue/plans/{id}"], access: .admin(freshWithin: .seconds(900)), errors: .page, Routes.showPlanForm),
+        Route(
+            .post, ["/admin/catalogue/plans/{id}"], access: .admin(freshWithin: .seconds(900)), errors: .page, Routes.submitPlanForm),
+        Route(
+            .get, ["/admin/catalogue/packages/{id}"], access: .admin(freshWithin: .seconds(900)), errors: .page, Routes.showPackageForm),
+        Route(
+            .post, ["/admin/catalogue/packages/{id}"], access: .admin(freshWithin: .seconds(900)), errors: .page,
+            Routes.submitPackageForm),
+        Route(.get, ["/admin/payments"], access: .admin(), errors: .page, Routes.showPayments),
+        Route(.get, ["/admin/payments/{id}"], access: .admin(), errors: .page, Routes.showEvent),
+        Route(.post, ["/admin/payments/{id}"], access: .admin(freshWithin: .seconds(900)), errors: .page, Routes.submitReplay),
+        Route(.get, ["/assets/billing/{file}"], access: .public, errors: .page, Routes.showAsset),
     ]
+
+    func page(for problem: Problem, to exchange: Exchange) -> Response {
+        site.page(for: problem, to: exchange, gate.knownViewer(exchange.headers))
+    }
+
+    /// The viewer of a page of a signed-in person, with the balance.
+    func viewer(_ request: Request, _ caller: Principal) async -> Viewer {
+        var viewer = site.viewer(request, caller)
+        viewer.balance = await balance(caller.accountID)
+        return viewer
+    }
+
+    func showAsset(_ request: Request) async throws -> Response { try site.assets.answer(request.pathParameters["file"]) }
 }

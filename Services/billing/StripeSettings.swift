@@ -22,6 +22,8 @@ struct StripeSettings: Sendable {
     let portalConfiguration: String?
     let apiBase: String
     let isLive: Bool
+    /// The origins of the pages that Stripe hosts: checkout and customer portal.
+    let pageOrigins: [String]
     /// Origins such as `https://example.com`.
     let returnOrigins: Set<String>
     let hasTax: Bool
@@ -55,11 +57,13 @@ struct StripeSettings: Sendable {
         }
         self.prices = prices
         portalConfiguration = environment.optionalString("STRIPE_PORTAL_CONFIGURATION")
-        let base = try environment.url("STRIPE_API_BASE", schemes: ["https", "http"], default: "https://api.stripe.com")
+        let base = try environment.url("STRIPE_API_BASE", schemes: ["https", "http"], default: Self.stripe)
         guard base.scheme == "https" || base.isLoopback else {
             throw .malformed("STRIPE_API_BASE", found: "\(base)", expected: "https, or http on a loopback address")
         }
         apiBase = origin(ofURL: base.reveal())
+        // A stand-in for Stripe has API and pages at one origin.
+        pageOrigins = apiBase == Self.stripe ? ["https://checkout.stripe.com", "https://billing.stripe.com"] : [apiBase]
         var origins: Set = [origin(ofURL: publicURL.reveal())]
         for text in environment.list("CHECKOUT_ORIGINS") {
             guard let url = URLText(text), ["http", "https"].contains(url.scheme), origin(ofURL: text) == text else {
@@ -70,6 +74,8 @@ struct StripeSettings: Sendable {
         returnOrigins = origins
         hasTax = try environment.choice("TAX", default: "off", of: ["on", "off"]) == "on"
     }
+
+    private static let stripe = "https://api.stripe.com"
 
     private static func isLive(_ key: String, _ prefixes: [String], _ name: String) throws(ConfigurationError) -> Bool {
         for prefix in prefixes {

@@ -46,6 +46,11 @@ struct UseCases: Sendable {
 }
 
 extension UseCases {
+    /// The price of a plan for new subscriptions; nil if it is not sold for this interval.
+    func price(of plan: String, _ interval: Plan.Interval) async throws -> PlanPrice? {
+        try await pool.query(AllPlanPrices()).first { $0.plan == plan && $0.interval == interval && $0.isCurrent }
+    }
+
     /// The price of an amount of credits; nil if it is not sold.
     func offer(credits: Int64) async throws -> Offer? {
         Catalogue(packages: try await pool.query(ReadPackages()), plans: []).offer(credits: credits)

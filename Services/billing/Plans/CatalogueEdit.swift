@@ -1,8 +1,31 @@
+import Contracts
+
 /// A rule that a change of the catalogue breaks.
 struct CatalogueFlaw: Error, Hashable {
     /// The place in the list of changed rows, such as `[1].position`; empty for the list as a whole.
     var place: String
     var message: String
+}
+
+// The bounds of an edited row.
+extension Plan {
+    static let nameLengthMax = 100
+    static let positionRange: ClosedRange<Int64> = 0...32_767
+    /// Whole credits.
+    static let monthlyCreditsRange: ClosedRange<Int64> = 1...1_000_000
+    static let featuresMax = 20
+    static let featureLengthMax = 200
+}
+
+extension PlanFeatures {
+    static let limitRange: ClosedRange<Int64> = 1...Int64(Int32.max)
+    static let priorityRange: ClosedRange<Int64> = 0...32_767
+    static let endpointsMax = 32
+}
+
+extension Package {
+    static let creditsRange: ClosedRange<Int64> = 1...100_000
+    static let bonusRange: ClosedRange<Int64> = 0...100_000
 }
 
 extension Catalogue {

@@ -141,10 +141,11 @@ extension Plan {
     fileprivate init(edited json: JSONObject) throws {
         try json.refuseMembers(except: ["id", "name", "position", "monthly_credits", "features", "limits", "is_popular", "is_active"])
         self.init(
-            id: ID(text: try json.rowID()), name: try json.text("name", lengthMax: 100),
-            position: try json.whole("position", in: 0...32_767),
-            monthlyCredits: Credits(whole: try json.whole("monthly_credits", in: 1...1_000_000)),
-            features: try json.texts("features", countMax: 20, lengthMax: 200), isPopular: try json.bool("is_popular"),
+            id: ID(text: try json.rowID()), name: try json.text("name", lengthMax: Self.nameLengthMax),
+            position: try json.whole("position", in: Self.positionRange),
+            monthlyCredits: Credits(whole: try json.whole("monthly_credits", in: Self.monthlyCreditsRange)),
+            features: try json.texts("features", countMax: Self.featuresMax, lengthMax: Self.featureLengthMax),
+            isPopular: try json.bool("is_popular"),
             isActive: try json.bool("is_active"),
             limits: try Problem.within("limits") { try PlanFeatures(edited: json.object("limits")) })
     }
@@ -157,11 +158,11 @@ extension PlanFeatures {
     fileprivate init(edited json: JSONObject) throws {
         try json.refuseMembers(except: Self.names)
         for name in Self.names where json.member(name) == nil { throw Problem.missingParameter(name) }
-        func limit(_ name: String) throws -> Int64? { json.has(name) ? try json.whole(name, in: 1...Int64(Int32.max)) : nil }
+        func limit(_ name: String) throws -> Int64? { json.has(name) ? try json.whole(name, in: Self.limitRange) : nil }
         self.init(
-            endpoints: json.has("endpoints") ? try json.names("endpoints", countMax: 32) : nil,
+            endpoints: json.has("endpoints") ? try json.names("endpoints", countMax: Self.endpointsMax) : nil,
             requestsPerMinute: try limit("requests_per_minute"), tokensPerMinute: try limit("tokens_per_minute"),
-            concurrency: try limit("concurrency"), priority: try json.whole("priority", in: 0...32_767))
+            concurrency: try limit("concurrency"), priority: try json.whole("priority", in: Self.priorityRange))
     }
 }
 
@@ -169,8 +170,8 @@ extension Package {
     fileprivate init(edited json: JSONObject) throws {
         try json.refuseMembers(except: ["id", "name", "credits", "bonus", "price_usd", "is_popular", "is_active"])
         self.init(
-            id: ID(text: try json.rowID()), name: try json.text("name", lengthMax: 100),
-            credits: try json.whole("credits", in: 1...100_000), bonus: try json.whole("bonus", in: 0...100_000),
+            id: ID(text: try json.rowID()), name: try json.text("name", lengthMax: Plan.nameLengthMax),
+            credits: try json.whole("credits", in: Self.creditsRange), bonus: try json.whole("bonus", in: Self.bonusRange),
             priceCents: try json.cents("price_usd", in: Package.priceCents), isPopular: try json.bool("is_popular"),
             isActive: try json.bool("is_active"))
     }
@@ -219,11 +220,7 @@ extension JSONObject {
 
     /// A number of dollars with at most 2 fraction digits, in cents.
     fileprivate func cents(_ name: String, in range: ClosedRange<Int64>) throws -> Int64 {
-        let parts = try decimalText(name).split(separator: ".", omittingEmptySubsequences: false)
-        let digits = parts.count == 1 ? parts[0] + "00" : parts[0] + parts[1] + (parts[1].utf8.count == 1 ? "0" : "")
-        guard parts.count == 1 || parts[1].utf8.count <= 2, digits.utf8.allSatisfy({ (48...57).contains($0) }), let cents = Int64(digits),
-            range.contains(cents)
-        else {
+        guard let cents = USD(decimal: try decimalText(name))?.cents, range.contains(cents) else {
             let (least, most) = (USD(cents: range.lowerBound).text, USD(cents: range.upperBound).text)
             throw Problem.invalidRequest(
                 "`\(name)` must be a number from \(least) to \(most) with at most 2 fraction digits and no exponent.", param: name)
@@ -234,7 +231,7 @@ extension JSONObject {
 
 extension String {
     /// True for 1 to 32 characters that need no quoting anywhere.
-    fileprivate var isRowName: Bool {
+    var isRowName: Bool {
         let letters = UInt8(ascii: "a")...UInt8(ascii: "z")
         let others = [UInt8](UInt8(ascii: "0")...UInt8(ascii: "9")) + [UInt8(ascii: "-"), UInt8(ascii: "_")]
         return utf8.count <= 32 && utf8.first.map(letters.contains) == true

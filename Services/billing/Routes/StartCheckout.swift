@@ -32,11 +32,7 @@ extension Routes {
         guard plan != Plan.ID.free.text else {
             throw Problem.invalidRequest("The free plan is not sold. To return to it, cancel the subscription.", param: "plan")
         }
-        guard
-            let price = try await billing.pool.query(AllPlanPrices()).first(where: {
-                $0.plan == plan && $0.interval == wanted && $0.isCurrent
-            })
-        else {
+        guard let price = try await billing.price(of: plan, wanted) else {
             throw Problem.invalidRequest(
                 "`plan` must be a plan that is sold for this interval; GET /api/credits/plans lists them.", param: "plan")
         }

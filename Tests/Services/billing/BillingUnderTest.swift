@@ -23,8 +23,12 @@ final class BillingUnderTest: Sendable {
     let stripe: StripeSimulator
     let clock: TestClock
     let prices: [StripeSettings.PriceSlot: String]
-    private let client: HTTPClient
-    private let base: String
+    /// The browsers of users.
+    let browsers: Browsers
+    /// Stands for the ledger.
+    let ledger: LedgerStub
+    let client: HTTPClient
+    let base: String
 
     static let log = Logger(service: "billing", level: .error)
     static let publicURL = "https://gateway.example"
@@ -42,14 +46,17 @@ final class BillingUnderTest: Sendable {
                     loop: pool.loop,
                     log: log, clock: { clock.now })
                 try await billing.prices.run()
-                let router = Routes(billing: billing, gate: gate, log: log).router
+                let (browsers, ledger) = (Browsers(), LedgerStub())
+                let router = Routes(
+                    billing: billing, gate: gate(browsers), balance: { _ in ledger.balance }, charge: { ledger.reply(to: $0) }, log: log
+                ).router
                 let server = HTTPServer(
                     loop: pool.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: port), admit: router.admit,
                     handler: router.handler(log: log, service: "billing"), log: log)
                 try server.start()
                 let test = BillingUnderTest(
-                    pool: pool, billing: billing, stripe: stripe, clock: clock, prices: prices, client: stripe.client,
-                    base: "http://127.0.0.1:\(port)")
+                    pool: pool, billing: billing, stripe: stripe, clock: clock, prices: prices, browsers: browsers, ledger: ledger,
+                    client: stripe.client, base: "http://127.0.0.1:\(port)")
                 let result: Result<Value, any Error>
                 do { result = .success(try await body(test)) } catch { result = .failure(error) }
                 await server.drain(within: .seconds(5))
@@ -60,10 +67,10 @@ final class BillingUnderTest: Sendable {
 
     private init(
         pool: PostgresPool, billing: UseCases, stripe: StripeSimulator, clock: TestClock, prices: [StripeSettings.PriceSlot: String],
-        client: HTTPClient, base: String
+        browsers: Browsers, ledger: LedgerStub, client: HTTPClient, base: String
     ) {
         (self.pool, self.billing, self.stripe, self.clock, self.prices) = (pool, billing, stripe, clock, prices)
-        (self.client, self.base) = (client, base)
+        (self.browsers, self.ledger, self.client, self.base) = (browsers, ledger, client, base)
     }
 
     /// Use cases for a test that never needs Stripe, which does not answer.
@@ -86,16 +93,20 @@ final class BillingUnderTest: Sendable {
         return try StripeSettings(Environment(variables.merging(further) { $1 }), publicURL: try #require(URLText(publicURL)))
     }
 
-    /// Takes the id of a user for the user's token, and `admin` before it for an administrator's.
-    private static let gate = CallerGate<Principal>(
-        known: { headers, _ in
-            guard let text = headers.string(for: "authorization"), text.hasPrefix("Bearer ") else { return nil }
-            let isAdmin = text.hasPrefix("Bearer admin ")
-            guard let user = UserID(String(text.dropFirst(isAdmin ? 13 : 7))) else { return nil }
-            return Principal(
-                userID: user, kind: .session(.make()), roles: isAdmin ? ["admin"] : [], scopes: [], plan: "free",
-                authenticatedAt: Instant.now().seconds)
-        }, identify: { _, _ throws(Problem) in throw .invalidAPIKey })
+    /// Takes the id of a user for the user's token, and `admin` before it for an administrator's. A browser has a cookie.
+    private static func gate(_ browsers: Browsers) -> CallerGate<Principal> {
+        CallerGate<Principal>(
+            cookieName: Browsers.cookie, origin: publicURL,
+            known: { headers, cookie in
+                if cookie != .ignored, let browser = browsers.person(headers) { return browser }
+                guard let text = headers.string(for: "authorization"), text.hasPrefix("Bearer ") else { return nil }
+                let isAdmin = text.hasPrefix("Bearer admin ")
+                guard let user = UserID(String(text.dropFirst(isAdmin ? 13 : 7))) else { return nil }
+                return Principal(
+                    userID: user, kind: .session(.make()), roles: isAdmin ? ["admin"] : [], scopes: [], plan: "free",
+                    authenticatedAt: Instant.now().seconds)
+            }, identify: { _, _ throws(Problem) in throw .invalidAPIKey })
+    }
 
     // MARK: Users and orders
 

@@ -1,3 +1,4 @@
+import Contracts
 import EventLoop
 import HTTP
 import HTTPClient
@@ -49,7 +50,8 @@ final class BillingServer: Sendable {
         let log = Logger(service: "billing", level: .error)
         let routes = Routes(
             billing: try BillingUnderTest.withoutStripe(pool, client),
-            gate: CallerGate(known: Self.principal, identify: { _, _ throws(Problem) in throw .invalidAPIKey }), log: log)
+            gate: CallerGate(known: Self.principal, identify: { _, _ throws(Problem) in throw .invalidAPIKey }),
+            balance: { _ in nil }, charge: { ChargeReply(chargeID: $0.chargeID, state: .unknown) }, log: log)
         let router = routes.router
         server = HTTPServer(
             loop: pool.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0), admit: router.admit,

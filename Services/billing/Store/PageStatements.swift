@@ -1,0 +1,67 @@
+import Postgres
+import Values
+
+/// Finds the newest orders of credits of a user that were at Stripe.
+struct PurchasesOfUser: Statement {
+    static let sql = """
+        SELECT \(Purchase.columns)
+        FROM purchase
+        WHERE user_id = $1 AND kind = 'credits' AND status NOT IN ('creating', 'expired')
+        ORDER BY id DESC
+        LIMIT 20
+        """
+    var userID: UserID
+
+    func bind(_ parameters: inout Parameters) { parameters.append(userID) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Purchase { try Purchase(&row) }
+}
+
+/// Finds an event with its body, as Stripe sent it.
+struct FindEvent: Statement {
+    struct Found: Sendable {
+        var event: ListEvents.Listed
+        var raw: [UInt8]
+    }
+
+    static let sql = """
+        SELECT id, type, object_id, state, attempts::bigint, deliveries::bigint, found_by, created_at, received_at, last_error, raw
+        FROM stripe_event
+        WHERE id = $1
+        """
+    var id: String
+
+    func bind(_ parameters: inout Parameters) { parameters.append(id) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Found {
+        Found(event: try ListEvents.decode(&row), raw: try row.next())
+    }
+}
+
+/// A payment that a person must look at.
+struct ReviewCase: Sendable {
+    /// The id of the purchase, or Stripe's id of the invoice.
+    var id: String
+    var userID: UserID
+    var reason: String
+    var cents: Int64
+    var at: Instant
+}
+
+/// Finds the newest payments that a person must look at.
+struct ReviewCases: Statement {
+    static let sql = """
+        SELECT id::text, user_id, coalesce(review, ''), coalesce(paid_cents, amount_cents), created_at AS at
+        FROM purchase
+        WHERE status = 'review'
+        UNION ALL
+        SELECT id, user_id, review, total_cents, paid_at
+        FROM invoice
+        WHERE review IS NOT NULL
+        ORDER BY at DESC
+        LIMIT 50
+        """
+
+    func bind(_ parameters: inout Parameters) {}
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> ReviewCase {
+        ReviewCase(id: try row.next(), userID: try row.next(), reason: try row.next(), cents: try row.next(), at: try row.next())
+    }
+}
