@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from chromium import Person, expect
-from gateway import DEVICE, PASSWORD, new_email, until
+from gateway import CARD, DEVICE, PASSWORD, new_email, until
 
 NEW_PASSWORD = "a brighter horse staple"
 
@@ -332,8 +332,8 @@ def a_low_balance_is_said_on_the_pages_of_every_service(gateway, person):
     at_settings(person, account)
     warning = "Your credits have reached your alert level of 100 credits."
     person.reads(warning)
-    person.press("link", "See my credits")
-    person.sees("Dashboard")
+    person.press("link", "Buy credits")
+    person.sees("Buy credits")
     person.reads(warning)
 
 
@@ -361,6 +361,121 @@ def an_administrator_adjusts_credits(gateway, person):
     person.press("button", "Adjust credits")
     person.reads("The credits are adjusted.")
     assert [line["amount"] for line in gateway.transactions(account, "type=bonus")] == [7.25]
+
+
+def at_checkout(person, button):
+    """Pays on the page of the simulator of Stripe."""
+    person.reads("Pay with a card")
+    person.fill("Card number", CARD)
+    person.fill("Expiry", "12 / 40")
+    person.fill("CVC", "123")
+    person.press("button", button)
+
+
+def credits_are_bought_a_plan_begins_changes_and_ends_and_all_stands_in_the_history(gateway, person):
+    account = gateway.register()
+    until("the free credits are there", lambda: gateway.transactions(account))
+    person.open("/buy")
+    sign_in(person, account.email)
+    person.sees("Buy credits")
+    person.press("button", "Buy for $9: Basic")
+    at_checkout(person, "Pay $9.00")
+    person.sees("105 credits were added")
+    expect(person.page.locator(".pill .amount")).to_have_text("115 credits")
+    bought = {line["type"]: line["amount"] for line in gateway.transactions(account)}
+    assert (bought["purchase"], bought["bonus"]) == (100, 5), bought
+
+    person.press("link", "Plans")
+    person.sees("Plans")
+    person.press("button", "Subscribe: Pro")
+    at_checkout(person, "Subscribe")
+    person.sees("Your plan is Pro")
+    expect(person.page.locator(".pill .amount")).to_have_text("615 credits")
+
+    person.press("link", "Plans")
+    person.sees("Plans")
+    person.press("link", "Upgrade: Enterprise")
+    person.sees("Upgrade to Enterprise?")
+    act = person.page.get_by_role("button", name="Upgrade for")
+    person.press("button", act.inner_text())
+    person.reads("Your plan is changed.")
+    until("the credits of the upgrade are there", lambda: len(gateway.transactions(account, "type=plan_grant")) == 3)
+
+    person.press("link", person.page.get_by_role("link", name="Cancel on").inner_text() + ": Enterprise")
+    person.sees("Cancel Enterprise?")
+    person.press("button", "Cancel the plan", key="Space")
+    person.sees("Plans")
+    person.press("button", "Keep the plan: Enterprise")
+    person.reads("Your plan goes on.")
+
+    person.press("link", "Billing")
+    person.sees("Billing")
+    expect(person.page.get_by_role("link", name="PDF")).to_have_count(2)
+    person.press("button", "Manage cards and payment details")
+    person.sees("Your billing")
+    person.press("link", "← Back")
+    person.sees("Billing")
+
+    payment = gateway.stripe("GET", f"/v1/checkout/sessions?customer={customer_of(gateway, account)}")["data"]
+    intent = next(session["payment_intent"] for session in payment if session["mode"] == "payment")
+    gateway.stripe("POST", "/v1/refunds", form={"payment_intent": intent})
+    until("the refund is there", lambda: len(gateway.transactions(account, "type=refund") + gateway.transactions(account, "type=clawback")) == 2)
+    person.press("link", "All transactions")
+    person.sees("Transactions")
+    lines = gateway.transactions(account)
+    expect(person.page.locator("tbody tr")).to_have_count(len(lines))
+    for text in ("Basic package: 100 credits", "Basic package: bonus", "Pro plan", "Enterprise plan"):
+        expect(person.page.locator("tbody").get_by_text(text, exact=True).first).to_be_visible()
+
+
+def customer_of(gateway, account):
+    customers = gateway.stripe("GET", f"/v1/customers?email={quote(account.email)}")["data"]
+    assert len(customers) == 1, customers
+    return customers[0]["id"]
+
+
+def an_amount_of_ones_own_is_bought_and_a_wrong_one_named(gateway, person):
+    account = gateway.register()
+    until("the free credits are there", lambda: gateway.transactions(account))
+    person.open("/buy")
+    sign_in(person, account.email)
+    person.sees("Buy credits")
+    person.fill("Credits", "a lot")
+    person.enter()
+    expect(person.page.get_by_role("alert")).to_be_focused()
+    expect(person.page.get_by_label("Credits", exact=True)).to_have_value("a lot")
+    person.fill("Credits", "120")
+    person.enter()
+    person.reads("120 credits: $10.80")
+    person.press("button", "Buy for $10.80")
+    at_checkout(person, "Pay $10.80")
+    person.sees("120 credits were added")
+
+
+def an_administrator_edits_a_package_and_reads_an_event(gateway, person):
+    admin = gateway.admin()
+    gateway.subscribe(gateway.register(), "pro")
+    person.open("/admin/catalogue")
+    sign_in(person, admin.email, admin.password)
+    person.sees("Catalogue")
+    person.press("link", "Edit: Starter")
+    person.sees("Edit the package Starter")
+    person.fill("Price in US dollars", "free")
+    person.enter()
+    expect(person.page.get_by_role("alert")).to_be_focused()
+    person.fill("Price in US dollars", "5")
+    person.enter()
+    person.reads("The change is saved.")
+    person.press("link", "Payments")
+    person.sees("Payments")
+    person.choose("State", "done")
+    person.press("button", "Show")
+    link = person.page.locator("tbody a").first
+    person.tab_to(link)
+    person.enter()
+    person.sees("Event")
+    person.press("button", "Replay")
+    person.reads("The event is worked on again.")
 
 
 def at_provider(person, email):
@@ -495,6 +610,9 @@ FLOWS = [
     a_user_limits_its_spending,
     a_low_balance_is_said_on_the_pages_of_every_service,
     an_administrator_adjusts_credits,
+    credits_are_bought_a_plan_begins_changes_and_ends_and_all_stands_in_the_history,
+    an_amount_of_ones_own_is_bought_and_a_wrong_one_named,
+    an_administrator_edits_a_package_and_reads_an_event,
     a_person_signs_in_by_a_provider,
     a_provider_is_connected_and_disconnected,
 ]

@@ -64,7 +64,7 @@ def inspect(gallery, page, view, report):
             for width, scheme in variants:
                 show(view, width, scheme)
                 view.screenshot(path=f"{os.environ['PICTURES']}/{page.name}-{width}-{scheme}-{gallery.language}.png", full_page=True)
-        flaws = checks.answer(page, response)
+        flaws = checks.answer(page, response, gallery.gateway.payments)
         assert not flaws, "; ".join(flaws)
     for width, scheme in variants:
         with report.case(f"{name} {width} {scheme}"):

@@ -14,6 +14,7 @@ CLIENT, DEVICE_NAME = "smartspec-cli", "Somchai's laptop"
 # The name of a device's session.
 DEVICE = f"SmartSpec command line · {DEVICE_NAME}"
 BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0"
+CARD = "4242424242424242"
 PROGRAM = "smartspec-cli/1.4 (Linux)"
 # The network of accounts and devices. It is not the network of the browser, so that the limits of the browser's stay.
 FOREIGN = {"x-forwarded-for": "203.0.113.7"}
@@ -47,6 +48,8 @@ class Gateway:
         self.provider = provider
         self.edge = self.stack["edge"]
         self.auth = self.stack["services"]["auth"]
+        # The simulator of Stripe.
+        self.payments = self.stack["stripe_simulator"]
 
     def send(self, method, url, body=None, headers=None, form=None, token=None):
         headers = {"user-agent": BROWSER} | (headers or {})
@@ -181,6 +184,38 @@ class Gateway:
     def transactions(self, account, query=""):
         """Returns the transactions of an account, the newest first."""
         return self.expect(200, "GET", f"{self.edge}/api/credits/transactions?{query}", token=account.token).json()["transactions"]
+
+    # Payments
+
+    def stripe(self, method, path, form=None):
+        """Calls the API of the simulator of Stripe as an operator."""
+        return self.expect(200, method, f"{self.payments}{path}", form=form, token="sk_test_operator").json()
+
+    def check_out(self, account, what, **order):
+        """Orders something, and returns the id of the checkout session."""
+        url = f"{self.edge}/api/payment/checkout/{what}"
+        until("billing knows the account", lambda: self.send("POST", url, body=order, token=account.token).status == 200)
+        return self.expect(200, "POST", url, body=order, token=account.token).json()["session_id"]
+
+    def pay(self, session):
+        answer = self.expect(200, "POST", f"{self.payments}/simulator/checkout/{session}/pay", body={"card": CARD}).json()
+        assert answer["outcome"] == "succeeds", answer
+
+    def subscribe(self, account, plan):
+        session = self.check_out(account, "subscription", plan=plan)
+        self.pay(session)
+        until("the plan has come", lambda: self.subscription(account)["plan"] == plan)
+        return session
+
+    def subscription(self, account):
+        return self.expect(200, "GET", f"{self.edge}/api/payment/subscription", token=account.token).json()
+
+    def order(self, account, session):
+        return self.expect(200, "GET", f"{self.edge}/api/payment/checkout/{session}", token=account.token).json()
+
+    def events(self, query=""):
+        """Returns the events of Stripe that billing has."""
+        return self.expect(200, "GET", f"{self.edge}/api/admin/payments/events?{query}", token=self.admin().token).json()["events"]
 
 
 def new_email():

@@ -6,7 +6,8 @@ from functools import cached_property
 from gateway import new_email, until
 
 # A newcomer has nothing yet; a user has a device, a key, other sessions, credits and calls; a spender has few credits left.
-VIEWERS = VISITOR, NEWCOMER, USER, SPENDER, ADMIN = "visitor", "newcomer", "user", "spender", "admin"
+# A subscriber pays for a plan, and has bought credits.
+VIEWERS = VISITOR, NEWCOMER, USER, SPENDER, SUBSCRIBER, ADMIN = "visitor", "newcomer", "user", "spender", "subscriber", "admin"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,19 @@ PAGES = [
     Page("limits", "/settings/limits", service="ledger", viewer=USER),
     Page("limits-saved", "/settings/limits?done=saved", service="ledger", viewer=SPENDER),
     Page("limits-refused", "/settings/limits", service="ledger", viewer=USER, form={"daily": "a lot"}, status=400),
+    Page("buy", "/buy", service="billing", viewer=USER),
+    Page("buy-amount", "/buy?credits=120", service="billing", viewer=USER),
+    Page("buy-refused", "/buy?credits=9", service="billing", viewer=USER, status=400),
+    Page("order-paid", "/buy/done?session_id={paid_order}", service="billing", viewer=SUBSCRIBER),
+    Page("order-open", "/buy/done?session_id={open_order}", service="billing", viewer=SUBSCRIBER),
+    Page("order-unknown", "/buy/done?session_id=cs_none", service="billing", viewer=USER, status=404, secret=True),
+    Page("plans", "/plans", service="billing", viewer=USER),
+    Page("plans-yearly", "/plans?interval=year", service="billing", viewer=USER),
+    Page("plans-subscribed", "/plans", service="billing", viewer=SUBSCRIBER),
+    Page("plan-upgrade", "/plans/change?plan=enterprise&interval=month", service="billing", viewer=SUBSCRIBER),
+    Page("plan-cancel", "/plans/cancel", service="billing", viewer=SUBSCRIBER),
+    Page("billing-none", "/billing", service="billing", viewer=USER),
+    Page("billing", "/billing", service="billing", viewer=SUBSCRIBER),
     Page("settings", "/settings", viewer=USER),
     Page("settings-saved", "/settings?done=saved", viewer=NEWCOMER),
     Page("settings-refused", "/settings", viewer=USER, form={"full_name": "\x7f"}, status=400),
@@ -91,6 +105,13 @@ PAGES = [
     Page("admin-adjust-refused", "/admin/credits/{user_id}/adjust", service="ledger", viewer=ADMIN, form={"amount": "0", "reason": ""}, status=400),
     Page("admin-adjust-asked", "/admin/credits/{user_id}/adjust", service="ledger", viewer=ADMIN, form={"amount": "12.5", "reason": "Goodwill"}),
     Page("admin-usage", "/admin/usage", service="ledger", viewer=ADMIN),
+    Page("admin-catalogue", "/admin/catalogue", service="billing", viewer=ADMIN),
+    Page("admin-plan", "/admin/catalogue/plans/pro", service="billing", viewer=ADMIN),
+    Page("admin-package", "/admin/catalogue/packages/basic", service="billing", viewer=ADMIN),
+    Page("admin-package-refused", "/admin/catalogue/packages/basic", service="billing", viewer=ADMIN, form={"credits": "0", "price_usd": "free"}, status=400),
+    Page("admin-payments", "/admin/payments", service="billing", viewer=ADMIN),
+    Page("admin-payments-dead", "/admin/payments?state=dead", service="billing", viewer=ADMIN),
+    Page("admin-event", "/admin/payments/{event}", service="billing", viewer=ADMIN),
     Page("admin-refused", "/admin/users", viewer=USER, status=403, secret=True),
     Page("not-found", "/assets/auth/none", status=404, secret=True),
     Page("edge-not-found", "/none", status=404, of_edge=True),
@@ -149,6 +170,20 @@ class Scene:
         self.gateway.set_limits(account, low_balance_level=50)
         until("the call is charged", lambda: len(self.gateway.transactions(account, "type=usage")) == 1)
         return account
+
+    @cached_property
+    def subscriber(self):
+        account = self.gateway.register()
+        self.gateway.subscribe(account, "pro")
+        self.paid_order = self.gateway.check_out(account, "credits", credits_amount=100)
+        self.gateway.pay(self.paid_order)
+        self.open_order = self.gateway.check_out(account, "credits", credits_amount=250)
+        until("the order is paid", lambda: self.gateway.order(account, self.paid_order)["status"] == "paid")
+        return account
+
+    @property
+    def event(self):
+        return self.gateway.events("state=done")[0]["id"]
 
     @property
     def call(self):
