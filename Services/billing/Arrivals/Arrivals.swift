@@ -50,7 +50,7 @@ final class Arrivals: Sendable {
         guard !grants.isEmpty else { return nil }
         for grant in grants {
             do {
-                guard try await ask(QueryCharge(chargeID: grant.chargeID, accountID: grant.accountID)).state == .settled else { return nil }
+                guard try await ask(QueryCharge(chargeID: grant.chargeID, accountID: grant.accountID)).state == .granted else { return nil }
             } catch {
                 log.warning("charge lookup failed", ["charge.id": .describing(grant.chargeID)], error: error)
                 return nil

@@ -37,19 +37,19 @@ struct ReadCharges: Statement {
     let questions: [ChargeQuestion]
 
     /// Kinds of entries, as ``Entry/Kind`` numbers them: 1 and 2 hold, 3 to 7 end a charge or
-    /// follow its end, and 3, 6 and 7 carry the facts of a call.
+    /// follow its end, and 3, 6 and 7 carry the facts of a call. 20 to 22 are the grants of billing.
     static let sql = """
         SELECT
             asked.charge_id, asked.account_id,
             coalesce(sum(amount) FILTER (WHERE kind IN (1, 2)), 0)::bigint,
-            (-sum(posted_delta))::bigint,
+            coalesce(-sum(posted_delta) FILTER (WHERE kind <= 7), 0)::bigint,
             min(decided_at),
             max(decided_at) FILTER (WHERE kind >= 3),
             (array_agg(kind ORDER BY step DESC) FILTER (WHERE kind >= 3))[1],
             (array_agg(metadata ORDER BY step DESC) FILTER (WHERE kind IN (3, 6, 7)))[1]
         FROM unnest($1::uuid[], $2::uuid[]) AS asked (charge_id, account_id)
         JOIN journal USING (charge_id, account_id)
-        WHERE kind BETWEEN 1 AND 7 AND status = 0
+        WHERE (kind BETWEEN 1 AND 7 OR kind BETWEEN 20 AND 22) AND status = 0
         GROUP BY asked.charge_id, asked.account_id
         """
 
@@ -79,6 +79,7 @@ extension ChargeReply {
             case nil: .open
             case .void?: .voided
             case .expire?: .expired
+            case .purchase?, .planGrant?, .bonus?: .granted
             // A void after the expiry is a late settlement without the facts of a call.
             case .lateCapture? where call == nil: .voided
             default: .settled

@@ -20,13 +20,13 @@ struct ReceiptReader: Sendable {
 
     /// Asks the ledger where no proxy wrote a receipt, and for a price above the hold, because the
     /// ledger takes no more than the balance leaves.
-    /// - Returns: nil if the account has no such charge.
+    /// - Returns: nil if the account has no such charge, and for a grant.
     func find(_ charge: ChargeID, of account: AccountID) async throws -> Found? {
         var found = Found(receipt: try await read(FindReceipt(charge: charge, account: account)).first)
         if found.receipt.map({ $0.price > $0.held }) ?? true {
             found.record = try await record(QueryCharge(chargeID: charge, accountID: account))
         }
-        if found.receipt == nil, found.record?.state == .unknown { return nil }
+        if found.receipt == nil, let state = found.record?.state, [.unknown, .granted].contains(state) { return nil }
         if let call = found.receipt?.call ?? found.record?.call {
             found.markupBasisPoints = try await read(ReadMarkup(version: call.priceVersion)).first ?? nil
         }

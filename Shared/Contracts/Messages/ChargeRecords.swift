@@ -42,6 +42,8 @@ package struct ChargeReply: Message {
         case settled
         case voided
         case expired
+        /// The charge is a grant: credits that were bought, or that a plan or a bonus gave.
+        case granted
     }
 
     package var chargeID: ChargeID

@@ -41,8 +41,9 @@ final class BillingUnderTest: Sendable {
                 let port = Int(try freePorts(1)[0])
                 let secret = try await stripe.makeWebhook(url: "http://127.0.0.1:\(port)/api/webhooks/stripe")
                 try await stripe.control("POST", "webhooks", #"{"mode":"held"}"#)
+                let portal = try await stripe.makePortal()
                 let billing = UseCases(
-                    pool: pool, settings: try settings(stripe.url, prices, secret), publicURL: publicURL, http: stripe.client,
+                    pool: pool, settings: try settings(stripe.url, prices, secret, ["STRIPE_PORTAL_CONFIGURATION": portal]), publicURL: publicURL, http: stripe.client,
                     loop: pool.loop,
                     log: log, clock: { clock.now })
                 try await billing.prices.run()

@@ -77,6 +77,11 @@ final class StripeSimulator: Sendable {
         return prices
     }
 
+    /// - Returns: the id of a configuration of the customer portal.
+    func makePortal() async throws -> String {
+        try await api("POST", "/v1/billing_portal/configurations", ["features[invoice_history][enabled]": "true"]).string("id")
+    }
+
     /// - Returns: the secret of its signatures.
     func makeWebhook(url: String) async throws -> String {
         var form: StripeForm = ["url": url, "api_version": StripeClient.version]

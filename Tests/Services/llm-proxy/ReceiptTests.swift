@@ -75,6 +75,8 @@ struct ReceiptTests {
             try await until("the charge is settled") { !proxy.ledger.settlements.isEmpty }
             let settled = proxy.ledger.settlements[0]
             #expect(try await receipt(id, proxy, key: key).status == 404)
+            proxy.ledger.answerCharge = { ChargeReply(chargeID: $0.chargeID, state: .granted) }
+            #expect(try await receipt(id, proxy, key: key).status == 404)
             proxy.ledger.answerCharge = { question in
                 guard question.accountID == settled.accountID else { return ChargeReply(chargeID: question.chargeID, state: .unknown) }
                 return ChargeReply(

@@ -41,7 +41,7 @@ final class LedgerStub: Sendable {
     func be(late: Bool) { isLate.withLock { $0 = late } }
 
     func reply(to query: QueryCharge) -> ChargeReply {
-        ChargeReply(chargeID: query.chargeID, state: isLate.withLock(\.self) ? .unknown : .settled)
+        ChargeReply(chargeID: query.chargeID, state: isLate.withLock(\.self) ? .unknown : .granted)
     }
 }
 

@@ -37,8 +37,12 @@ struct MessagesTests {
                     QueryCharge(chargeID: charge, accountID: account), ChargeReply.self, id: MessageID.make().description,
                     within: .seconds(10))
             }
-            try await peers.grant(10, account: account)
-            try await until("the grant is there") { try await peers.balance(of: account).available == credits(10) }
+            let grant = ChargeID.make()
+            try await peers.grant(10, on: grant, account: account)
+            try await until("the grant is there") { try await record(grant, of: account).state == .granted }
+            #expect(try await record(grant, of: account).charged == .zero)
+            #expect(try await record(grant, of: .make()).state == .unknown)
+            #expect(try await peers.balance(of: account).available == credits(10))
             #expect(try await record(id, of: account).state == .unknown)
             _ = try await peers.hold(6, on: id, account: account)
             let open = try await record(id, of: account)
