@@ -41,13 +41,13 @@ struct BuyPage {
             notes: [
                 package.bonus > 0 ? strings.bonus(viewer.text(Credits(whole: package.bonus))) : strings.noBonus,
                 strings.rate(viewer.rate(cents: package.priceCents, credits: package.credits + package.bonus)),
-            ], act: act(package.credits, price, of: package.name))
+            ], act: act(package.credits, price, package.isPopular ? .primary : .secondary, of: package.name))
     }
 
-    @HTMLBuilder private func act(_ credits: Int64, _ price: String, of name: String? = nil) -> HTML {
+    @HTMLBuilder private func act(_ credits: Int64, _ price: String, _ kind: ButtonKind = .primary, of name: String? = nil) -> HTML {
         if obstacle == nil {
             Form(viewer).button(
-                strings.buy(price), Place.buy.link, .primary, of: name, hidden: [Self.credits: String(credits)])
+                strings.buy(price), Place.buy.link, kind, of: name, hidden: [Self.credits: String(credits)])
         } else {
             p { strong { price } }
         }

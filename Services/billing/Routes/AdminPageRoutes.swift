@@ -9,7 +9,7 @@ import Web
 
 /// The pages of the catalogue and of payments, for administrators.
 extension Routes {
-    private static let eventsOnPage = 50
+    private static let eventsOnPage = 25
 
     // MARK: The catalogue
 

@@ -87,6 +87,16 @@ class Gateway:
         ).json()
         return Account(answer["user"]["id"], email, password, answer["access_token"])
 
+    def get(self, account, path):
+        """Reads something of an account. A change of the plan ends its access token: then it signs in again."""
+        answer = self.send("GET", f"{self.edge}{path}", token=account.token)
+        if answer.status == 401:
+            body = {"email": account.email, "password": account.password}
+            account.token = self.expect(200, "POST", f"{self.auth}/api/auth/login", body=body, headers=FOREIGN).json()["access_token"]
+            answer = self.send("GET", f"{self.edge}{path}", token=account.token)
+        assert answer.status == 200, f"GET {path}: {answer.status} {answer.body[:500]!r}"
+        return answer.json()
+
     def sign_in(self, account):
         """Sends the form of the sign-in page, and returns the cookies by name."""
         connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.edge).netloc, timeout=30)
@@ -99,7 +109,7 @@ class Gateway:
         return {name: value for name, _, value in pairs}
 
     def me(self, account):
-        return self.expect(200, "GET", f"{self.edge}/api/auth/me", token=account.token).json()
+        return self.get(account, "/api/auth/me")
 
     def know_at_provider(self, email):
         """Makes the OpenID provider know a person."""
@@ -183,7 +193,7 @@ class Gateway:
 
     def transactions(self, account, query=""):
         """Returns the transactions of an account, the newest first."""
-        return self.expect(200, "GET", f"{self.edge}/api/credits/transactions?{query}", token=account.token).json()["transactions"]
+        return self.get(account, f"/api/credits/transactions?{query}")["transactions"]
 
     # Payments
 
@@ -204,14 +214,14 @@ class Gateway:
     def subscribe(self, account, plan):
         session = self.check_out(account, "subscription", plan=plan)
         self.pay(session)
-        until("the plan has come", lambda: self.subscription(account)["plan"] == plan)
+        until("the plan has come", lambda: self.subscription(account)["plan"] == plan and self.me(account)["plan"] == plan)
         return session
 
     def subscription(self, account):
-        return self.expect(200, "GET", f"{self.edge}/api/payment/subscription", token=account.token).json()
+        return self.get(account, "/api/payment/subscription")
 
     def order(self, account, session):
-        return self.expect(200, "GET", f"{self.edge}/api/payment/checkout/{session}", token=account.token).json()
+        return self.get(account, f"/api/payment/checkout/{session}")
 
     def events(self, query=""):
         """Returns the events of Stripe that billing has."""

@@ -39,7 +39,7 @@ struct BuyStrings {
     var none: String { language(en: "No package is sold at the moment.", th: "ขณะนี้ยังไม่มีชุดเครดิตจำหน่าย") }
     var plansTitle: String { language(en: "Credits every month", th: "รับเครดิตทุกเดือน") }
     var plansText: String {
-        language(en: "A plan gives credits each month at a lower price.", th: "แพ็กเกจให้เครดิตทุกเดือนในราคาที่ต่ำกว่า")
+        language(en: "A plan gives credits every month, and higher limits.", th: "แพ็กเกจให้เครดิตทุกเดือน พร้อมขีดจำกัดที่สูงขึ้น")
     }
     var plans: String { language(en: "See the plans", th: "ดูแพ็กเกจ") }
 
