@@ -43,7 +43,8 @@ final class BillingUnderTest: Sendable {
                 try await stripe.control("POST", "webhooks", #"{"mode":"held"}"#)
                 let portal = try await stripe.makePortal()
                 let billing = UseCases(
-                    pool: pool, settings: try settings(stripe.url, prices, secret, ["STRIPE_PORTAL_CONFIGURATION": portal]), publicURL: publicURL, http: stripe.client,
+                    pool: pool, settings: try settings(stripe.url, prices, secret, ["STRIPE_PORTAL_CONFIGURATION": portal]),
+                    publicURL: publicURL, http: stripe.client,
                     loop: pool.loop,
                     log: log, clock: { clock.now })
                 try await billing.prices.run()
