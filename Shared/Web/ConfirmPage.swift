@@ -6,8 +6,9 @@ extension Viewer {
     ///   - text: the button that acts.
     ///   - link: the address that the button posts to.
     ///   - back: the page of a person who does not want it.
+    ///   - leave: the text of the link to it; nil: "Cancel", which a page that cancels something cannot say.
     package func confirm(
-        _ title: String, place: Place, act text: String, _ kind: ButtonKind = .danger, at link: Link, back: Link,
+        _ title: String, place: Place, act text: String, _ kind: ButtonKind = .danger, at link: Link, back: Link, leave: String? = nil,
         @HTMLBuilder content: () -> HTML
     ) -> Response {
         show(Page(title, place: place)) {
@@ -15,7 +16,7 @@ extension Viewer {
                 h1 { title }
                 content()
                 Form(self)(link) { submit(text, kind) }
-                linkButton(cancel, back)
+                linkButton(leave ?? cancel, back)
             }
         }
     }

@@ -40,7 +40,8 @@ struct AdminUserPages {
         [
             (strings.name, HTML(user.fullName ?? strings.none)),
             (strings.address, HTML("\(user.email) ") + tag(user.isEmailVerified ? strings.confirmed : strings.unconfirmed)),
-            (strings.state, strings.tag(isActive: user.isActive)), (strings.role, strings.tag(user.role)), (strings.plan, HTML(user.plan)),
+            (strings.state, strings.tag(isActive: user.isActive)), (strings.role, strings.tag(user.role)),
+            (strings.plan, bdi { user.plan }),
             (strings.registered, viewer.moment(user.createdAt)),
             (strings.pages, HTML("\(Language(rawValue: user.preferences.locale)?.name ?? "") · \(user.preferences.timeZone)")),
             (strings.id, code { user.id.description }),

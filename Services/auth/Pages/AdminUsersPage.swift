@@ -48,7 +48,7 @@ struct AdminUsersPage {
             ],
             users.rows.map { user in
                 [
-                    a(AdminUserPages.link(user.id)) { user.email }, bdi { user.fullName ?? "" }, HTML(user.plan), strings.tag(user.role),
+                    a(AdminUserPages.link(user.id)) { user.email }, bdi { user.fullName ?? "" }, bdi { user.plan }, strings.tag(user.role),
                     strings.tag(isActive: user.isActive), viewer.day(user.createdAt),
                 ]
             })

@@ -112,8 +112,13 @@ struct AdminPaymentPages {
                     ])
                 }
             }
-            panel(strings.body) { p(.class("listing")) { code { String(decoding: body, as: UTF8.self) } } }
+            panel(strings.body) { p(.class("listing")) { code { Self.withoutSecrets(String(decoding: body, as: UTF8.self)) } } }
         }
+    }
+
+    /// A client secret lets its bearer pay or confirm in a user's name.
+    private static func withoutSecrets(_ body: String) -> String {
+        body.replacing(/("client_secret"\s*:\s*)"[^"]*"/) { "\($0.1)\"…\"" }
     }
 
     private func page(_ title: String, @HTMLBuilder content: () -> HTML) -> Response {

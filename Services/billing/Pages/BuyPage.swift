@@ -57,22 +57,28 @@ struct BuyPage {
         let form = Form(viewer, sent)
         let range = Catalogue.customCredits
         return panel(strings.custom) {
-            form.search(Place.buy.link) {
+            form.search(Place.buy.link, live: "offer") {
                 form.field(
                     Self.credits, strings.credits, .amount,
-                    hint: strings.creditsHint(viewer.number(range.lowerBound), viewer.number(range.upperBound)))
+                    hint: strings.creditsHint(viewer.number(range.lowerBound), viewer.number(range.upperBound)),
+                    pattern: "[1-9][0-9]{1,4}|100000")
                 submit(strings.showPrice, .secondary)
             }
-            if let offer {
-                div(.class("split")) {
-                    p {
-                        strong { "\(viewer.text(Credits(whole: offer.credits))): \(viewer.price(cents: offer.amountCents))" }
-                        if offer.bonus > 0 { " · \(strings.bonus(viewer.text(Credits(whole: offer.bonus))))" }
-                    }
-                    act(offer.credits, viewer.price(cents: offer.amountCents))
-                }
+            div(.id("offer"), .ariaLive) {
+                if let offer { price(offer) }
             }
             p(.class("muted small")) { strings.customRate }
+        }
+    }
+
+    private func price(_ offer: Offer) -> HTML {
+        let price = viewer.price(cents: offer.amountCents)
+        return div(.class("split")) {
+            p {
+                strong { "\(viewer.text(Credits(whole: offer.credits))): \(price)" }
+                if offer.bonus > 0 { " · \(strings.bonus(viewer.text(Credits(whole: offer.bonus))))" }
+            }
+            act(offer.credits, price)
         }
     }
 }

@@ -35,7 +35,7 @@ struct CataloguePages {
             strings.plans,
             [
                 Column(strings.name, isLong: true), Column(strings.state), .figures(strings.monthlyCredits), .figures(texts.monthly),
-                .figures(texts.yearly(off: nil)),
+                .figures(texts.yearly(off: nil), isMinor: true),
             ],
             plans.map { plan in
                 [
@@ -49,7 +49,8 @@ struct CataloguePages {
         dataTable(
             strings.packages,
             [
-                Column(strings.name, isLong: true), Column(strings.state), .figures(strings.credits), .figures(strings.bonus),
+                Column(strings.name, isLong: true), Column(strings.state), .figures(strings.credits),
+                .figures(strings.bonus, isMinor: true),
                 .figures(strings.price),
             ],
             packages.map { package in

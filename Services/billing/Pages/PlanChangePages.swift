@@ -32,7 +32,7 @@ struct PlanChangePages {
                 facts(described(preview, price, old, new, due, day))
                 p { strings.consequence(change, now: old, new: new, day: day) }
                 Form(viewer)(PlansPage.change, hidden: hidden) { submit(strings.act(change, plan: new, due: due, day: day)) }
-                linkButton(viewer.cancel, Place.plans.link)
+                linkButton(strings.back, Place.plans.link)
             }
         }
     }
@@ -72,7 +72,8 @@ struct PlanChangePages {
     func askCancel(_ current: SubscriptionCalls.Described) -> Response {
         let (plan, day) = (name(of: state.paidPlan), viewer.dayText(current.subscription.periodEnd))
         return viewer.confirm(
-            strings.cancelTitle(plan), place: .plans, act: strings.cancel, at: PlansPage.cancel, back: Place.plans.link
+            strings.cancelTitle(plan), place: .plans, act: strings.cancel, at: PlansPage.cancel, back: Place.plans.link,
+            leave: strings.keep(plan)
         ) {
             p { strings.cancelText(plan, day) }
             p { strings.cancelKept }

@@ -2,12 +2,11 @@
 "use strict";
 
 // A second press while a form is on its way would send it twice.
-for (const form of document.querySelectorAll("form[method=post]")) {
-  form.addEventListener("submit", (event) => {
-    if (form.dataset.sent) event.preventDefault();
-    form.dataset.sent = "true";
-  });
-}
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "post") return;
+  if (event.target.dataset.sent) event.preventDefault();
+  event.target.dataset.sent = "true";
+});
 addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
@@ -31,6 +30,26 @@ for (const display of document.querySelectorAll(".code-display")) {
     }
   });
   display.append(button);
+}
+
+// A form that looks something up shows the answer while the person types.
+for (const form of document.querySelectorAll("form[data-live]")) {
+  let asked;
+  form.addEventListener("input", () => {
+    clearTimeout(asked);
+    const place = document.getElementById(form.dataset.live);
+    if (!form.checkValidity()) return place.replaceChildren();
+    const mine = asked = setTimeout(async () => {
+      try {
+        const answer = await fetch(`${form.action}?${new URLSearchParams(new FormData(form))}`);
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const found = page.getElementById(form.dataset.live);
+        if (mine === asked && found) place.replaceChildren(...found.childNodes);
+      } catch {
+        // The button asks again.
+      }
+    }, 250);
+  });
 }
 
 // A page that waits for something asks again.

@@ -24,8 +24,12 @@ package struct Form: Sendable {
     }
 
     /// A form that looks something up, and changes nothing.
-    package func search(_ action: Link, @HTMLBuilder content: () -> HTML) -> HTML {
-        form(action, method: "get", [.class("filter"), .role("search")], summary + content())
+    /// - Parameter live: the id of the element of the page in which a script shows the answer while the person types.
+    package func search(_ action: Link, live: String? = nil, @HTMLBuilder content: () -> HTML) -> HTML {
+        form(
+            action, method: "get",
+            [.class("filter"), .role("search")] + (live.map { [Attribute("data-live", $0), Attribute("novalidate")] } ?? []),
+            summary + content())
     }
 
     private func tokens(_ hidden: [String: String]) -> HTML {
@@ -52,7 +56,10 @@ package struct Form: Sendable {
     // MARK: Fields
 
     /// A line of text.
-    package func field(_ name: String, _ text: String, _ kind: FieldKind = .text, hint: String? = nil, isOptional: Bool = false) -> HTML {
+    /// - Parameter pattern: a regular expression. A script asks for no answer to another text; the service says what is wrong with it.
+    package func field(
+        _ name: String, _ text: String, _ kind: FieldKind = .text, hint: String? = nil, isOptional: Bool = false, pattern: String? = nil
+    ) -> HTML {
         let error = sent.error(of: name)
         return div(.class("field")) {
             label(.for(name)) {
@@ -63,7 +70,8 @@ package struct Form: Sendable {
             HTML.start(
                 "input",
                 [.id(name), .name(name)] + kind.attributes + (kind.isSecret ? [] : [.value(sent[name])])
-                    + described(name, hint: hint, error: error) + (isOptional || !kind.isRequired ? [] : [.required]))
+                    + (pattern.map { [Attribute("pattern", $0)] } ?? []) + described(name, hint: hint, error: error)
+                    + (isOptional || !kind.isRequired ? [] : [.required]))
             note(error, of: name, .class("error"), "error")
         }
     }

@@ -26,7 +26,7 @@ package struct Column: Sendable {
 }
 
 /// A table with a caption that only screen readers speak.
-/// - Parameter isStacked: true if the cells of a row stand one below the other where the screen is narrow.
+/// - Parameter isStacked: true if the cells of a row stand one below the other where the screen is narrow. Two figures have room there.
 package func dataTable(_ caption: String, _ columns: [Column], _ rows: [[HTML]], isStacked: Bool = false) -> HTML {
     table(isStacked ? .class("stacked") : .none) {
         Element("caption")(.class("hidden")) { caption }

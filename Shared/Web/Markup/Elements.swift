@@ -96,6 +96,8 @@ extension Attribute {
     package static func ariaDescribedBy(_ ids: String) -> Attribute { Attribute("aria-describedby", ids) }
     package static let ariaCurrentPage = Attribute("aria-current", "page")
     package static let ariaCurrent = Attribute("aria-current", "true")
+    /// Screen readers speak what appears in it.
+    package static let ariaLive = Attribute("aria-live", "polite")
     package static let ariaHidden = Attribute("aria-hidden", "true")
     package static let ariaInvalid = Attribute("aria-invalid", "true")
     package static let required = Attribute("required")

@@ -73,7 +73,7 @@ class Person:
         self.context = browser.new_context(
             base_url=base_url, locale=LOCALES[language], viewport={"width": 1280, "height": 800}, java_script_enabled=scripts
         )
-        self.origin = base_url
+        self.origin, self.scripts = base_url, scripts
         self.use(self.context.new_page())
 
     def use(self, page):

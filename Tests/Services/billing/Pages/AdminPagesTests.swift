@@ -105,6 +105,11 @@ extension PagesTests {
             #expect(try await test.granted(to: person.userID).count == 2)
             #expect(try await test.open("/admin/payments/evt_none", admin).status == 404)
             #expect(try await test.send("/admin/payments/evt_none", [:], admin).status == 404)
+            try await test.pool.withConnection {
+                try await $0.script(#"UPDATE stripe_event SET raw = '{"client_secret": "pi_1_secret_2"}'"#)
+            }
+            let masked = try await test.open("/admin/payments/\(event.id)", admin).text
+            #expect(masked.contains("client_secret") && !masked.contains("pi_1_secret_2"))
         }
     }
 
