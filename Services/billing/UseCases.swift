@@ -25,22 +25,34 @@ struct UseCases: Sendable {
 
     init(
         pool: PostgresPool, settings: StripeSettings, publicURL: String, http: HTTPClient, loop: EventLoop, log: Logger,
-        clock: @escaping @Sendable () -> Instant = { .now() }, signatureClock: @escaping @Sendable () -> Instant = { .now() }
+        callsPerSecond: Int = 10, clock: @escaping @Sendable () -> Instant = { .now() },
+        signatureClock: @escaping @Sendable () -> Instant = { .now() }
     ) {
         (self.pool, self.settings, self.publicURL, self.clock) = (pool, settings, publicURL, clock)
-        stripe = StripeClient(http: http, loop: loop, base: settings.apiBase, key: settings.secretKey, log: log)
+        // People and background work have a line each, so neither waits for the other. Stripe allows an account 25 calls a second in a
+        // sandbox and 100 live (docs.stripe.com/rate-limits).
+        func client() -> StripeClient {
+            StripeClient(
+                http: http, loop: loop, base: settings.apiBase, key: settings.secretKey, log: log,
+                pace: RequestPace(callsPerSecond: callsPerSecond))
+        }
+        let background = client()
+        let later = Settlement(pool: pool, stripe: background, clock: clock, log: log)
+        stripe = client()
         operations = StripeOperations(pool: pool, stripe: stripe, clock: clock, log: log)
         settlement = Settlement(pool: pool, stripe: stripe, clock: clock, log: log)
         checkout = Checkout(operations: operations, settlement: settlement, settings: settings, clock: clock)
         subscriptions = SubscriptionCalls(operations: operations, settlement: settlement, clock: clock)
-        reads = CustomerReads(operations: operations, settings: settings)
-        worker = EventWorker(settlement, loop: loop)
+        reads = CustomerReads(pool: pool, stripe: stripe, settings: settings)
+        worker = EventWorker(later, loop: loop)
         intake = EventIntake(
             pool: pool, secrets: settings.webhookSecrets, isLive: settings.isLive, clock: signatureClock,
             wake: { [worker] in worker.wake() },
             log: log)
-        sweeps = Sweeps(settlement: settlement, intake: intake, operations: operations, clock: clock, log: log)
-        prices = PlanPrices(pool: pool, stripe: stripe, settings: settings, log: log)
+        sweeps = Sweeps(
+            settlement: later, intake: intake, operations: StripeOperations(pool: pool, stripe: background, clock: clock, log: log),
+            clock: clock, log: log)
+        prices = PlanPrices(pool: pool, stripe: background, settings: settings, log: log)
         freeMonths = FreeMonths(pool: pool, clock: clock)
     }
 }

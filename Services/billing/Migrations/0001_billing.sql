@@ -156,6 +156,8 @@ CREATE TABLE purchase (
     session_id text,
     session_url text,
     session_expires_at timestamptz NOT NULL,
+    -- The last time that a page of the user had Stripe asked.
+    asked_at timestamptz,
     payment_intent_id text,
     -- The cents that Stripe took, with tax. Refunds are compared with this amount.
     paid_cents bigint,
@@ -194,6 +196,7 @@ CREATE TABLE subscription (
 );
 
 CREATE INDEX subscription_user ON subscription (user_id, created_at);
+CREATE INDEX subscription_running ON subscription (synced_at) WHERE status NOT IN ('canceled', 'incomplete_expired');
 
 -- Invoices of subscriptions that gave credits, or will have to be looked at.
 CREATE TABLE invoice (

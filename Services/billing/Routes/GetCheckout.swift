@@ -6,7 +6,8 @@ import Telemetry
 import Values
 
 extension Routes {
-    /// How an order of the caller stands. Asks Stripe where it has not ended, so that a page need not wait for an event.
+    /// How an order of the caller stands. Asks Stripe, at most once a second, where it has not ended, so that a page need not wait for an
+    /// event.
     func getCheckout(_ request: Request, caller: Principal) async throws -> Response {
         let found = try await order(request.pathParameters["session_id"], of: caller)
         return .object(200) { json in
@@ -23,17 +24,19 @@ extension Routes {
 
     /// - Throws: 404 for the order of another user.
     func order(_ sessionID: String, of caller: Principal) async throws -> Purchase {
-        guard let purchase = try await billing.pool.first(PurchaseOfSession(sessionID: sessionID)), purchase.userID == caller.userID else {
+        guard let purchase = try await pool.first(PurchaseOfSession(sessionID: sessionID)), purchase.userID == caller.userID else {
             throw Problem.notFound("The checkout session")
         }
-        guard [.creating, .open, .awaitingPayment].contains(purchase.status) else { return purchase }
+        guard [.creating, .open, .awaitingPayment].contains(purchase.status),
+            try await pool.first(AskAboutPurchase(id: purchase.id, now: billing.clock())) != nil
+        else { return purchase }
         do {
             return try await billing.settlement.settlePurchase(purchase.id) ?? purchase
         } catch let error as StripeError {
             log.warning("order not refreshed", ["purchase_id": .describing(purchase.id)], error: error)
             return purchase
         } catch Settlement.Failure.needsReview {
-            return try await billing.pool.one(FindPurchase(id: purchase.id))
+            return try await pool.one(FindPurchase(id: purchase.id))
         }
     }
 }

@@ -158,13 +158,19 @@ struct CancelInstalments: Statement {
 /// Finds subscriptions with months that are due, and that Stripe has not described since.
 struct StaleSubscriptions: Statement {
     static let sql = """
-        SELECT subscription.id
-        FROM instalment
-        JOIN invoice ON invoice.id = instalment.invoice_id
-        JOIN subscription ON subscription.id = invoice.subscription_id
-        WHERE NOT is_settled AND kept_nano > 0 AND due_at <= $1 AND instalment.number > 0
-            AND subscription.synced_at < due_at - interval '5 minutes'
-        GROUP BY subscription.id
+        SELECT id
+        FROM (
+            SELECT subscription.id
+            FROM instalment
+            JOIN invoice ON invoice.id = instalment.invoice_id
+            JOIN subscription ON subscription.id = invoice.subscription_id
+            WHERE NOT is_settled AND kept_nano > 0 AND due_at <= $1 AND instalment.number > 0
+                AND subscription.synced_at < due_at - interval '5 minutes'
+            UNION
+            SELECT id
+            FROM subscription
+            WHERE status NOT IN ('canceled', 'incomplete_expired') AND synced_at < $1 - interval '1 day'
+        ) AS stale
         ORDER BY random()
         LIMIT 500
         """

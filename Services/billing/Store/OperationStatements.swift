@@ -4,7 +4,7 @@ import Values
 /// A call of Stripe that changes something, as it was committed before it was made.
 struct StripeOperation: Sendable {
     enum Kind: String, Sendable {
-        case customer, checkout, expire, portal
+        case customer, checkout, expire
         case changePlan = "change_plan"
         case cancel, resume
 

@@ -205,3 +205,21 @@ struct FindPurchase: Statement {
     func bind(_ parameters: inout Parameters) { parameters.append(id) }
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Purchase { try Purchase(&row) }
 }
+
+/// Notes that Stripe is asked about an order; finds nothing if it was asked within the last second.
+struct AskAboutPurchase: Statement {
+    static let sql = """
+        UPDATE purchase
+        SET asked_at = $2
+        WHERE id = $1 AND (asked_at IS NULL OR asked_at <= $2 - interval '1 second')
+        RETURNING id
+        """
+    var id: PurchaseID
+    var now: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(id)
+        parameters.append(now)
+    }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> PurchaseID { try row.next() }
+}

@@ -27,16 +27,29 @@ struct AdvanceSweep: Statement {
     }
 }
 
-/// Deletes ended events and operations.
+/// Deletes ended events and operations, some at a time.
 struct DeleteOldEvents: Statement {
+    static let limit = 1_000
+
     static let sql = """
-        WITH operations AS (DELETE FROM stripe_operation WHERE created_at < $1 AND state <> 'pending')
+        WITH operation AS (
+            DELETE FROM stripe_operation
+            WHERE id IN (
+                SELECT id FROM stripe_operation WHERE created_at < $1 AND state <> 'pending' ORDER BY created_at LIMIT \(limit))
+        )
         DELETE FROM stripe_event
-        WHERE received_at < $1 AND state IN ('done', 'ignored', 'dead')
+        WHERE id IN (
+            SELECT id
+            FROM stripe_event
+            WHERE received_at < $1 AND state IN ('done', 'ignored', 'dead')
+            ORDER BY received_at
+            LIMIT \(limit))
+        RETURNING id
         """
     var receivedBefore: Instant
 
     func bind(_ parameters: inout Parameters) { parameters.append(receivedBefore) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> String { try row.next() }
 }
 
 /// Counts what should not be: each count above zero is an alert.

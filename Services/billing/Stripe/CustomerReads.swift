@@ -4,10 +4,9 @@ import Values
 
 /// The records of Stripe that a user sees.
 struct CustomerReads: Sendable {
-    let operations: StripeOperations
+    let pool: PostgresPool
+    let stripe: StripeClient
     let settings: StripeSettings
-
-    private var stripe: StripeClient { operations.stripe }
 
     struct PaymentMethod: Hashable, Sendable {
         var method: StripePaymentMethod
@@ -40,17 +39,17 @@ struct CustomerReads: Sendable {
         return InvoicePage(invoices: try list.data.map(StripeInvoice.init), hasMore: list.hasMore)
     }
 
-    /// Makes a visit to Stripe's customer portal.
+    /// Makes a visit to Stripe's customer portal. One that is made twice disturbs nothing, so it is not committed before.
     /// - Returns: its address; nil for a user who has not bought yet.
     func portal(for user: UserID, returnURL: String) async throws -> String? {
         guard let id = try await stripeCustomer(of: user) else { return nil }
         var form: StripeForm = ["customer": id, "return_url": returnURL]
         if let configuration = settings.portalConfiguration { form.append("configuration", configuration) }
-        return try await operations.perform(.portal, subject: user.description, path: "/v1/billing_portal/sessions", form: form)
+        return try await stripe.post("/v1/billing_portal/sessions", form: form.encoded, idempotencyKey: "portal-\(UUIDv7.make())")
             .stripeString("url")
     }
 
     private func stripeCustomer(of user: UserID) async throws -> String? {
-        try await operations.pool.first(FindCustomer(userID: user))?.stripeCustomerID
+        try await pool.first(FindCustomer(userID: user))?.stripeCustomerID
     }
 }

@@ -2,14 +2,13 @@ import EventLoop
 import Synchronization
 import Values
 
-/// Spreads calls evenly in time. Stripe allows 25 calls a second in a sandbox and 100 live
-/// (docs.stripe.com/rate-limits).
+/// Spreads calls evenly in time.
 final class RequestPace: Sendable {
     private let interval: Duration
     private let waitMax: Duration
     private let next: Mutex<MonotonicInstant>
 
-    init(callsPerSecond: Int = 20, waitMax: Duration = .seconds(10)) {
+    init(callsPerSecond: Int, waitMax: Duration = .seconds(10)) {
         (interval, self.waitMax) = (.seconds(1) / callsPerSecond, waitMax)
         next = Mutex(.current())
     }

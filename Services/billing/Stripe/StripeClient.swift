@@ -11,8 +11,8 @@ import Values
 struct StripeClient: Sendable {
     /// Sent with each call. Objects have the shape of this version, whatever the account's default is.
     static let version = "2026-08-26.dahlia"
-    /// Stripe's limit for a whole list of this service, in pages of 100.
-    static let pagesMax = 200
+    /// The longest list that is kept in memory, in pages of 100.
+    private static let pagesMax = 200
 
     private let http: HTTPClient
     private let loop: EventLoop
@@ -25,7 +25,7 @@ struct StripeClient: Sendable {
     private let timeout: Duration
 
     init(
-        http: HTTPClient, loop: EventLoop, base: String, key: Secret, log: Logger, pace: RequestPace = RequestPace(), attemptsMax: Int = 3,
+        http: HTTPClient, loop: EventLoop, base: String, key: Secret, log: Logger, pace: RequestPace, attemptsMax: Int = 3,
         timeout: Duration = .seconds(10)
     ) {
         (self.http, self.loop, self.base, self.key, self.log, self.pace) = (http, loop, base, key, log, pace)
@@ -37,11 +37,11 @@ struct StripeClient: Sendable {
         try await send("GET", query.isEmpty ? path : "\(path)?\(query.encoded)", form: nil, idempotencyKey: nil)
     }
 
-    /// Reads a list to its end, newest first.
-    /// - Throws: ``StripeError/malformed(_:)`` for more than ``pagesMax`` pages.
+    /// Reads a list to its end, newest first, page by page.
     func list(_ path: String, _ query: StripeForm, _ take: ([JSONObject]) async throws -> Void) async throws {
         var after: String?
-        for _ in 0..<Self.pagesMax {
+        while true {
+            try Task.checkCancellation()
             var paged = query.appending("limit", "100")
             if let after { paged.append("starting_after", after) }
             let page = try StripeList(try await get(path, paged))
@@ -49,13 +49,16 @@ struct StripeClient: Sendable {
             guard page.hasMore, let last = page.data.last else { return }
             after = try last.stripeString("id")
         }
-        throw StripeError.malformed("\(path) has more than \(Self.pagesMax) pages")
     }
 
-    /// Reads a list to its end.
+    /// Reads a whole list, newest first.
+    /// - Throws: ``StripeError/malformed(_:)`` for more than 20,000 objects.
     func all(_ path: String, _ query: StripeForm) async throws -> [JSONObject] {
         var found: [JSONObject] = []
-        try await list(path, query) { found += $0 }
+        try await list(path, query) { page in
+            found += page
+            guard found.count <= Self.pagesMax * 100 else { throw StripeError.malformed("\(path) is too long") }
+        }
         return found
     }
 

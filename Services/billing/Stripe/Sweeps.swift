@@ -6,15 +6,16 @@ import Synchronization
 import Telemetry
 import Values
 
-/// Finds what no webhook told of: by Stripe's list of events, and by its lists of objects, which have no end.
+/// The jobs that find what no webhook told of, and do what is due.
 ///
 /// | job | every | finds |
 /// |---|---|---|
-/// | `stripe events` | 5 min | events since the last good run; Stripe keeps them for 30 days |
-/// | `stripe objects` | a day | paid sessions and invoices, refunds, disputes and subscriptions of the last days |
-/// | `plan credits` | 60 s | months of yearly plans that are due, and plans that have ended |
+/// | `stripe events` | 5 min | events since the last run; Stripe keeps them for 30 days |
+/// | `stripe objects` | an hour | sessions, invoices, refunds, disputes and subscriptions of a certain age (``ListWalk/ages``) |
+/// | `plan credits` | 60 s | months of yearly plans that are due, plans that have ended, subscriptions not asked for in a day |
 /// | `orders` | 10 min | orders whose page has ended, and calls of Stripe whose outcome is unknown |
-/// | `billing checks` | 60 s | what should not be: metrics `billing_flaws{flaw}` |
+/// | `billing checks` | 5 min | what should not be: metrics `billing_flaws{flaw}` |
+/// | `stripe clean-up` | a day | events and calls that are old |
 struct Sweeps: Sendable {
     let settlement: Settlement
     let intake: EventIntake
@@ -22,94 +23,37 @@ struct Sweeps: Sendable {
     let clock: @Sendable () -> Instant
     let log: Logger
 
-    private var pool: PostgresPool { settlement.pool }
-    private var stripe: StripeClient { settlement.stripe }
+    var pool: PostgresPool { settlement.pool }
+    var stripe: StripeClient { settlement.stripe }
 
-    /// Each run begins this much before the end of the last one: times of events have seconds only, and an event may be listed late.
-    static let overlap = Duration.seconds(3_600)
-    /// The window of the daily sweep. After an outage it reaches back to the last good run.
-    static let objectDays = Duration.seconds(3 * 86_400)
-    /// Invoices are listed by their creation, and may be paid weeks later.
-    static let invoiceDays = Duration.seconds(35 * 86_400)
     /// Rows of events are kept for 90 days.
     static let eventDays = Duration.seconds(90 * 86_400)
 
     var jobs: [Job] {
         [
             Job("stripe events", every: .seconds(300), within: .seconds(900), leader: pool) { try await sweepEvents() },
-            Job("stripe objects", every: .seconds(86_400), within: .seconds(7_200), leader: pool) { try await sweepObjects() },
+            Job("stripe objects", every: .seconds(3_600), within: .seconds(7_200), leader: pool) { try await sweepObjects() },
             Job("plan credits", every: .seconds(60), within: .seconds(600)) { try await settleDue() },
             Job("orders", every: .seconds(600), within: .seconds(900), leader: pool) { try await finishOrders() },
-            Job("billing checks", every: .seconds(60)) { try await check() },
+            Job("billing checks", every: .seconds(300), leader: pool) { try await check() },
+            Job("stripe clean-up", every: .seconds(86_400), within: .seconds(900), leader: pool) { try await cleanUp() },
         ]
     }
 
-    // MARK: Events
-
-    func sweepEvents() async throws {
-        let start = clock()
-        let seen = try await pool.first(FindSweep(name: "events")) ?? start
-        var found = 0
-        // Stripe takes at most 20 types a call.
-        for first in stride(from: 0, to: EventTask.types.count, by: 20) {
-            var query: StripeForm = ["created[gte]": "\((seen - Self.overlap).seconds)"]
-            for type in EventTask.types[first..<min(first + 20, EventTask.types.count)] { query.append("types[]", type) }
-            try await stripe.list("/v1/events", query) { page in
-                for event in page where try await intake.take(event) { found += 1 }
-            }
-        }
-        // Only after the last page: what a broken run has not seen is asked for again.
-        try await pool.execute(AdvanceSweep(name: "events", seenUntil: start))
-        if found > 0 { log.warning("events found by sweep", ["count": .integer(found)]) }
-    }
-
-    // MARK: Objects
-
-    func sweepObjects() async throws {
-        let start = clock()
-        let seen = try await pool.first(FindSweep(name: "objects")) ?? start
-        let since = min(start - Self.objectDays, seen - Self.overlap)
-        let created: StripeForm = ["created[gte]": "\(since.seconds)"]
-        try await stripe.list("/v1/checkout/sessions", created.appending("status", "complete")) { page in
-            for json in page {
-                guard let id = try json.metadata("purchase_id").flatMap({ PurchaseID($0) }) else { continue }
-                let session = try json.stripeString("id")
-                try await settle("session", session) { _ = try await settlement.settlePurchase(id, sessionID: session) }
-            }
-        }
-        try await stripe.list("/v1/subscriptions", ["status": "all"]) { page in
-            for json in page {
-                let id = try json.stripeString("id")
-                try await settle("subscription", id) { try await settlement.syncSubscription(id) }
-            }
-        }
-        let invoices = min(start - Self.invoiceDays, seen - Self.invoiceDays)
-        try await stripe.list("/v1/invoices", ["status": "paid", "created[gte]": "\(invoices.seconds)"]) { page in
-            for json in page {
-                let id = try json.stripeString("id")
-                try await settle("invoice", id) { try await settlement.settleInvoice(id) }
-            }
-        }
-        for path in ["/v1/refunds", "/v1/disputes"] {
-            try await stripe.list(path, created) { page in
-                for json in page {
-                    guard let payment = try json.stripeID("payment_intent") else { continue }
-                    try await settle("payment", payment) { try await settlement.settleReturns(ofPayment: payment) }
-                }
-            }
-        }
-        try await pool.execute(AdvanceSweep(name: "objects", seenUntil: start))
-        try await pool.execute(DeleteOldEvents(receivedBefore: start - Self.eventDays))
-    }
-
     /// Settles one object. One that cannot be settled does not stop the others.
-    private func settle(_ kind: String, _ id: String, _ body: () async throws -> Void) async throws {
+    func settle(_ kind: String, _ id: String, _ body: () async throws -> Void) async throws {
         do {
             try await body()
         } catch let failure as Settlement.Failure {
             log.error("object not settled", ["kind": .string(kind), "id": .string(id)], error: failure)
         } catch let error as StripeError where error.isMissing || error.isMalformed {
             log.error("object not settled", ["kind": .string(kind), "id": .string(id)], error: error)
+        }
+    }
+
+    private func cleanUp() async throws {
+        while try await pool.query(DeleteOldEvents(receivedBefore: clock() - Self.eventDays)).count == DeleteOldEvents.limit {
+            try Task.checkCancellation()
         }
     }
 

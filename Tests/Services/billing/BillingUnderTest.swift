@@ -46,7 +46,7 @@ final class BillingUnderTest: Sendable {
                     pool: pool, settings: try settings(stripe.url, prices, secret, ["STRIPE_PORTAL_CONFIGURATION": portal]),
                     publicURL: publicURL, http: stripe.client,
                     loop: pool.loop,
-                    log: log, clock: { clock.now })
+                    log: log, callsPerSecond: 1_000, clock: { clock.now })
                 try await billing.prices.run()
                 let (browsers, ledger) = (Browsers(), LedgerStub())
                 let router = Routes(
@@ -124,8 +124,8 @@ final class BillingUnderTest: Sendable {
     }
 
     /// Moves both clocks, and works off what Stripe then tells.
-    func advance(days: Int64 = 0, hours: Int64 = 0) async throws {
-        let seconds = days * 86_400 + hours * 3_600
+    func advance(days: Int64 = 0, hours: Int64 = 0, seconds: Int64 = 0) async throws {
+        let seconds = days * 86_400 + hours * 3_600 + seconds
         let answer = try await stripe.control("POST", "clock", #"{"advance":\#(seconds)}"#)
         let now = try answer.integer("now")
         clock.set(Instant(microseconds: now * 1_000_000))

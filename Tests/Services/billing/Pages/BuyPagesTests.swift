@@ -24,6 +24,7 @@ extension PagesTests {
             let done = "/buy/done?session_id=\(session)"
             #expect(try await test.open(done, person).title == "This order is not paid yet")
             try await test.stripe.pay(session)
+            try await test.advance(seconds: 2)
             let arrived = try await test.open(done, person)
             #expect(arrived.title == "105 credits were added")
             #expect(arrived.text.contains("100 credits and 5 credits as a bonus"))

@@ -20,6 +20,7 @@ struct SweepsTests {
             try await test.billing.sweeps.sweepEvents()
             let user = try await bought(test)
             try await test.stripe.control("POST", "webhooks/drop", "{}")
+            try await test.advance(hours: 1)
             try await test.billing.sweeps.sweepEvents()
             try await test.work()
             #expect(try await test.granted(to: user).count == 2)
@@ -27,26 +28,60 @@ struct SweepsTests {
         }
     }
 
-    @Test func `the daily sweep finds payments whose events are lost`() async throws {
+    @Test func `payments whose events are lost are found in Stripe's lists, at each age that a list is walked for`() async throws {
         try await BillingUnderTest.with { test in
-            let user = try await bought(test)
-            let (subscriber, _) = try await SubscriptionTests.subscribe(test)
-            try await test.stripe.control("POST", "webhooks/drop", "{}")
             try await test.billing.sweeps.sweepObjects()
-            #expect(try await test.granted(to: user).count == 2)
-            #expect(try await test.granted(to: subscriber).count == 1)
-            try await test.billing.sweeps.sweepObjects()
-            #expect(try await test.granted(to: user).count == 2)
+            for age in ListWalk.ages {
+                let user = try await bought(test)
+                let subscriber = try await test.user()
+                let wish = #"{"plan":"pro","interval":"month"}"#
+                let order = try await test.ask("POST", "/api/payment/checkout/subscription", wish, as: subscriber)
+                try await test.stripe.pay(try order.string("session_id"))
+                try await test.stripe.control("POST", "webhooks/drop", "{}")
+                try await test.pool.withConnection {
+                    try await $0.script("DELETE FROM sweep WHERE name NOT LIKE '%+\(age.components.seconds / 3_600)h'")
+                }
+                try await test.billing.sweeps.sweepObjects()
+                #expect(try await test.granted(to: user).isEmpty)
+                #expect(try await test.granted(to: subscriber).isEmpty)
+                try await test.advance(hours: age.components.seconds / 3_600)
+                try await test.stripe.control("POST", "webhooks/drop", "{}")
+                try await test.billing.sweeps.sweepObjects()
+                #expect(try await test.granted(to: user).count == 2)
+                #expect(try await test.granted(to: subscriber).count >= 1)
+                let before = try await test.granted(to: subscriber).count
+                try await test.billing.sweeps.sweepObjects()
+                #expect(try await test.granted(to: user).count == 2)
+                #expect(try await test.granted(to: subscriber).count == before)
+            }
         }
     }
 
-    @Test func `a sweep that breaks off begins again where it began`() async throws {
+    @Test func `a walk that breaks off sees its slice again, and no slice before`() async throws {
         try await BillingUnderTest.with { test in
             try await test.billing.sweeps.sweepEvents()
             let user = try await bought(test)
             try await test.stripe.control("POST", "webhooks/drop", "{}")
+            try await test.advance(hours: 10)
             try await test.stripe.control("POST", "faults", #"{"kind":"status","code":500,"method":"GET","path":"/v1/events","times":3}"#)
             await #expect(throws: StripeError.self) { try await test.billing.sweeps.sweepEvents() }
+            try await test.billing.sweeps.sweepEvents()
+            try await test.work()
+            #expect(try await test.granted(to: user).count == 2)
+            try await test.stripe.control("DELETE", "requests")
+            try await test.billing.sweeps.sweepEvents()
+            let asked = try await test.stripe.control("GET", "requests?path=/v1/events").array("requests")
+            #expect(asked.count == (EventTask.types.count + 19) / 20)
+        }
+    }
+
+    @Test func `an event of Stripe's list that cannot be read does not stop the others`() async throws {
+        try await BillingUnderTest.with { test in
+            try await test.billing.sweeps.sweepEvents()
+            try await test.stripe.control("POST", "events", #"{"type":"charge.refunded","object":{"id":7}}"#)
+            let user = try await bought(test)
+            try await test.stripe.control("POST", "webhooks/drop", "{}")
+            try await test.advance(hours: 1)
             try await test.billing.sweeps.sweepEvents()
             try await test.work()
             #expect(try await test.granted(to: user).count == 2)
