@@ -28,7 +28,8 @@ struct StripeDispute: Hashable, Sendable {
     var paymentIntentID: String?
     var createdAt: Instant
     /// True while Stripe has taken the money from the operator. The balance transactions say so: names
-    /// of statuses come and go with versions.
+    /// of statuses come and go with versions. Their amounts are in the operator's currency, each at the rate
+    /// of its day, so their sum says nothing.
     var isWithdrawn: Bool
 
     init(_ json: JSONObject) throws {
@@ -37,14 +38,12 @@ struct StripeDispute: Hashable, Sendable {
         status = try json.stripeString("status")
         paymentIntentID = try json.stripeID("payment_intent")
         createdAt = try json.stripeTime("created")
-        var balance: Int64 = 0
+        var takings = 0
         for value in try json.stripe("balance_transactions", { (json, name) throws(JSONError) in try json.optionalArray(name) }) ?? [] {
             guard let transaction = value.object else { throw StripeError.malformed("`balance_transactions` must have objects only") }
-            let (sum, isTooLarge) = balance.addingReportingOverflow(try transaction.stripeInteger("amount"))
-            guard !isTooLarge else { throw StripeError.malformed("`balance_transactions` are too large") }
-            balance = sum
+            takings += try transaction.stripeInteger("amount") < 0 ? 1 : -1
         }
-        isWithdrawn = balance < 0
+        isWithdrawn = takings > 0 && status != "won"
     }
 
     /// True while the bank has not decided. An inquiry (`warning_…`) is no dispute yet.

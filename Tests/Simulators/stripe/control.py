@@ -189,6 +189,12 @@ class Control:
             self.world.store.set("dunning", choice(value, "end", ("canceled", "unpaid", "past_due")))
         return {}
 
+    def post_settlement(self, value, query):
+        settlement = {"currency": member(value, "currency", str), "rate": member(value, "rate", (int, float), None, 0.0001, 10_000)}
+        with self.world.store.transaction():
+            self.world.store.set("settlement", settlement)
+        return settlement
+
     # Deliveries
 
     def get_webhooks(self, value, query):

@@ -176,9 +176,14 @@ def take_money(world, charge):
 
 
 def create_balance_transaction(world, amount, kind, category, source, currency, fee=0):
+    settlement = world.store.setting("settlement", None)
+    rate = None
+    if settlement and settlement["currency"] != currency:
+        currency, rate = settlement["currency"], settlement["rate"]
+        amount, fee = round(amount * rate), round(fee * rate)
     entry = {
         "id": world.new_id("txn"), "object": "balance_transaction", "amount": amount, "available_on": world.now() + 2 * 86_400,
-        "balance_type": "payments", "created": world.now(), "currency": currency, "description": None, "exchange_rate": None,
+        "balance_type": "payments", "created": world.now(), "currency": currency, "description": None, "exchange_rate": rate,
         "fee": fee,
         "fee_details": [
             {"amount": fee, "application": None, "currency": currency, "description": "Stripe processing fees",

@@ -280,6 +280,8 @@ private struct RandomRun {
         guard let dispute = try? await test.stripe.control("POST", "disputes", #"{"charge":"\#(id)"}"#) else { return false }
         let disputeID = try dispute.string("id")
         disputes.append(disputeID)
+        let rate = Double(Int.random(in: 70...99, using: &random)) / 100
+        try await test.stripe.control("POST", "settlement", #"{"currency":"eur","rate":\#(rate)}"#)
         if Bool.random(using: &random) { _ = try? await test.stripe.control("POST", "disputes/\(disputeID)/withdraw") }
         return true
     }

@@ -68,6 +68,21 @@ struct ReturnsTests {
         }
     }
 
+    @Test func `a dispute that is won at another rate of exchange gives the credits back`() async throws {
+        try await BillingUnderTest.with { test in
+            let (user, payment) = try await bought(test)
+            try await test.stripe.control("POST", "settlement", #"{"currency":"eur","rate":0.9}"#)
+            let dispute = try await test.stripe.control("POST", "disputes", #"{"payment_intent":"\#(payment)"}"#).string("id")
+            try await test.stripe.control("POST", "disputes/\(dispute)/withdraw")
+            try await test.deliver()
+            #expect(try await test.balance(of: user) == .zero)
+            try await test.stripe.control("POST", "settlement", #"{"currency":"eur","rate":0.8}"#)
+            try await test.stripe.control("POST", "disputes/\(dispute)/win")
+            try await test.deliver()
+            #expect(try await test.balance(of: user) == Credits(whole: 105))
+        }
+    }
+
     @Test func `an inquiry takes nothing and stops nothing`() async throws {
         try await BillingUnderTest.with { test in
             let (user, payment) = try await bought(test)

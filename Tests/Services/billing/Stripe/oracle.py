@@ -49,7 +49,8 @@ def returned(payments, total):
     for payment in payments:
         back += sum(refund["amount"] for refund in listed("/v1/refunds", payment_intent=payment) if refund["status"] not in ("failed", "canceled"))
         for dispute in listed("/v1/disputes", payment_intent=payment):
-            if sum(entry["amount"] for entry in dispute["balance_transactions"]) < 0:
+            taken = sum(1 if entry["amount"] < 0 else -1 for entry in dispute["balance_transactions"])
+            if taken > 0 and dispute["status"] != "won":
                 back += dispute["amount"]
     return min(Fraction(back, max(1, total)), Fraction(1))
 

@@ -643,11 +643,20 @@ def disputes_take_money_and_give_it_back(at):
     lost = at.post("disputes", payment_intent=at.purchase().id)["id"]
     at.post(f"disputes/{lost}/lose")
     equal((at.stripe.disputes.retrieve(lost).status, len(at.stripe.disputes.retrieve(lost).balance_transactions)), ("lost", 1))
+    at.post("settlement", currency="eur", rate=0.9)
+    converted = at.post("disputes", payment_intent=at.purchase().id, amount=500)["id"]
+    at.post(f"disputes/{converted}/withdraw")
+    at.post("settlement", currency="eur", rate=0.8)
+    at.post(f"disputes/{converted}/win")
+    dispute = at.stripe.disputes.retrieve(converted)
+    shapes.check(dispute)
+    equal([(entry.amount, entry.currency, entry.exchange_rate) for entry in dispute.balance_transactions], [
+        (-450, "eur", 0.9), (400, "eur", 0.8)])
     inquiry = at.post("disputes", payment_intent=at.purchase().id, status="warning_needs_response")["id"]
     at.post(f"disputes/{inquiry}/lose")
     equal((at.stripe.disputes.retrieve(inquiry).status, at.stripe.disputes.retrieve(inquiry).balance_transactions), ("warning_closed", []))
     at.purchase("4000000000000259")
-    until(lambda: len(at.stripe.disputes.list().data) == 4)
+    until(lambda: len(at.stripe.disputes.list().data) == 5)
     at.post("early_fraud_warnings", payment_intent=at.purchase().id)
     equal(at.types()[-1], "radar.early_fraud_warning.created")
 
