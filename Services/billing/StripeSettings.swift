@@ -9,7 +9,7 @@ import Identity
 /// | `STRIPE_PUBLISHABLE_KEY` | required | `pk_…` of the same mode |
 /// | `STRIPE_WEBHOOK_SECRET` | required | `whsec_…`; two with a comma between while one is replaced |
 /// | `STRIPE_PRICE_PRO_MONTHLY`, `STRIPE_PRICE_PRO_YEARLY`, `STRIPE_PRICE_ENTERPRISE_MONTHLY`, `STRIPE_PRICE_ENTERPRISE_YEARLY` | none | Stripe's ids of prices (`price_…`); without one the plan is not sold for that interval |
-/// | `STRIPE_PORTAL_CONFIGURATION` | Stripe's default | `bpc_…` of the customer portal |
+/// | `STRIPE_PORTAL_CONFIGURATION` | Stripe's default; required with a live key | `bpc_…` of the customer portal |
 /// | `STRIPE_API_BASE` | `https://api.stripe.com` | plain `http` only on a loopback address, for the simulator |
 /// | `CHECKOUT_ORIGINS` | the origin of `PUBLIC_URL` | further origins that a purchase may return to, comma-separated |
 /// | `TAX` | `off` | `on`: Stripe Tax computes taxes |
@@ -57,6 +57,12 @@ struct StripeSettings: Sendable {
         }
         self.prices = prices
         portalConfiguration = environment.optionalString("STRIPE_PORTAL_CONFIGURATION")
+        // Stripe's own settings may let a customer change plans past the rules of this service.
+        guard portalConfiguration?.hasPrefix("bpc_") ?? !isLive else {
+            throw ConfigurationError(
+                variable: "STRIPE_PORTAL_CONFIGURATION",
+                problem: "must be an id like bpc_1Nx…, and is required with a live key; deploy/stripe/setup.sh makes and prints it")
+        }
         let base = try environment.url("STRIPE_API_BASE", schemes: ["https", "http"], default: Self.stripe)
         guard base.scheme == "https" || base.isLoopback else {
             throw .malformed("STRIPE_API_BASE", found: "\(base)", expected: "https, or http on a loopback address")

@@ -24,8 +24,19 @@ struct StripeSettingsTests {
         #expect(settings.apiBase == "https://api.stripe.com")
     }
 
+    @Test func `a live key needs settings of the portal`() throws {
+        let live = ["STRIPE_SECRET_KEY": "rk_live_1", "STRIPE_PUBLISHABLE_KEY": "pk_live_1"]
+        #expect {
+            _ = try Self.settings(live)
+        } throws: { error in
+            "\(error)".contains("STRIPE_PORTAL_CONFIGURATION") && "\(error)".contains("setup.sh")
+        }
+        #expect(try Self.settings(live.merging(["STRIPE_PORTAL_CONFIGURATION": "bpc_1"]) { $1 }).isLive)
+    }
+
     @Test(arguments: [
-        ("STRIPE_SECRET_KEY", ""), ("STRIPE_SECRET_KEY", "pk_test_1"), ("STRIPE_PUBLISHABLE_KEY", "pk_live_1"),
+        ("STRIPE_PORTAL_CONFIGURATION", "default"), ("STRIPE_SECRET_KEY", ""), ("STRIPE_SECRET_KEY", "pk_test_1"),
+        ("STRIPE_PUBLISHABLE_KEY", "pk_live_1"),
         ("STRIPE_PUBLISHABLE_KEY", ""),
         ("STRIPE_WEBHOOK_SECRET", ""), ("STRIPE_WEBHOOK_SECRET", "whsec_"), ("STRIPE_WEBHOOK_SECRET", "whsec_0123456789abcdef,"),
         ("STRIPE_PRICE_PRO_MONTHLY", "prod_1"), ("STRIPE_API_BASE", "http://api.example"), ("CHECKOUT_ORIGINS", "https://app.example/path"),
