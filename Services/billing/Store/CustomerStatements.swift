@@ -104,24 +104,6 @@ struct UserOfStripeCustomer: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> UserID { try row.next() }
 }
 
-/// Writes Stripe's customer of a user.
-struct SetStripeCustomer: Statement {
-    static let sql = """
-        UPDATE customer
-        SET stripe_customer_id = $3
-        WHERE user_id = $1 AND stripe_generation = $2::bigint AND stripe_customer_id IS NULL
-        """
-    var userID: UserID
-    var generation: Int64
-    var stripeCustomerID: String
-
-    func bind(_ parameters: inout Parameters) {
-        parameters.append(userID)
-        parameters.append(generation)
-        parameters.append(stripeCustomerID)
-    }
-}
-
 /// Forgets a customer that was deleted at Stripe. The next purchase makes another one.
 struct ForgetStripeCustomer: Statement {
     static let sql = """

@@ -92,20 +92,20 @@ struct StuckOperations: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> StripeOperation { try StripeOperation(row: &row) }
 }
 
-/// Writes how a call ended. After a customer that was not made, the next attempt has another key.
+/// Writes how a call ended, and Stripe's customer that it made. After a customer that was not made, the next attempt has another key.
 struct EndOperation: Statement {
     static let sql = """
         WITH ended AS (
             UPDATE stripe_operation
             SET state = $2, object_id = $3, error = $4, ended_at = now()
             WHERE id = $1 AND state = 'pending'
-            RETURNING kind, subject, error
+            RETURNING kind, subject, object_id
         )
         UPDATE customer
-        SET stripe_generation = stripe_generation + 1
+        SET stripe_customer_id = ended.object_id,
+            stripe_generation = stripe_generation + CASE WHEN ended.object_id IS NULL THEN 1 ELSE 0 END
         FROM ended
-        WHERE ended.kind = 'customer' AND ended.error IS NOT NULL AND customer.user_id = ended.subject::uuid
-            AND stripe_customer_id IS NULL
+        WHERE ended.kind = 'customer' AND customer.user_id = ended.subject::uuid AND stripe_customer_id IS NULL
         """
     var id: UUIDv7
     var objectID: String?

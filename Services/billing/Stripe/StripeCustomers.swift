@@ -13,9 +13,6 @@ struct StripeCustomers: Sendable {
             .customer, subject: customer.userID.description, path: "/v1/customers",
             form: ["email": customer.email, "metadata[user_id]": customer.userID.description],
             key: "cus-\(customer.userID)-\(customer.generation)")
-        // Also where another process made it, and died before it wrote this.
-        try await operations.pool.execute(
-            SetStripeCustomer(userID: customer.userID, generation: customer.generation, stripeCustomerID: try object.stripeString("id")))
         return try object.stripeString("id")
     }
 }

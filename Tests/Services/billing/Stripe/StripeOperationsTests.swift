@@ -71,6 +71,24 @@ struct StripeOperationsTests {
         }
     }
 
+    @Test func `a job writes the customer that a call made whose answer was lost`() async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await userWithCustomer(test)
+            let customer = try await test.stripeCustomer(of: user)
+            try await test.pool.withConnection {
+                try await $0.script(
+                    """
+                    UPDATE customer SET stripe_customer_id = NULL WHERE user_id = '\(user)';
+                    UPDATE stripe_operation
+                    SET state = 'pending', object_id = NULL, ended_at = NULL, created_at = now() - interval '1 hour'
+                    WHERE kind = 'customer' AND subject = '\(user)'
+                    """)
+            }
+            try await test.billing.sweeps.finishOrders()
+            #expect(try await test.pool.one(FindCustomer(userID: user)).stripeCustomerID == customer)
+        }
+    }
+
     @Test(arguments: ["/v1/customers", "/v1/checkout/sessions"], [true, false])
     func `a key whose answer is 500 for ever is given up, and the next click has another one`(path: String, effect: Bool) async throws {
         try await BillingUnderTest.with { test in
