@@ -7,7 +7,7 @@ import Values
 extension Routes {
     /// {plans}: those that a user can choose, in the order of their positions.
     func plans(_ request: Request) async throws -> Response {
-        let (plans, prices) = try await pool.withConnection { try await $0.pipeline(ReadPlans(), CurrentPrices()) }
+        let (plans, prices) = try await pool.withConnection { try await $0.pipeline(ReadPlans(), AllPlanPrices()) }
         return .object(200) { json in
             json.array("plans") { json in
                 for plan in plans where plan.isActive {
@@ -51,8 +51,11 @@ extension Routes {
 
 extension Plan {
     /// Nil for a plan that Stripe does not sell for this interval.
-    fileprivate func cents(for interval: Interval, among prices: [CurrentPrices.Output]) -> Int64? {
-        id == .free ? 0 : prices.first { $0.plan == id && $0.interval == interval.rawValue }?.amountCents
+    fileprivate func cents(for interval: Interval, among prices: [PlanPrice]) -> Int64? {
+        if id == .free { return 0 }
+        return prices.first {
+            $0.isCurrent && $0.plan == id.text && $0.interval == interval && $0.currency == "usd"
+        }?.amountCents
     }
 
     /// Writes the members that the public and the administrator's answers share.

@@ -37,22 +37,6 @@ struct CountCatalogueChange: Statement {
     }
 }
 
-/// Reads the prices in USD at which plans are sold now.
-struct CurrentPrices: Statement {
-    static let sql = "SELECT plan, billing_interval, amount_cents FROM plan_price WHERE is_current AND currency = 'usd'"
-    struct Output: Sendable {
-        var plan: Plan.ID
-        var interval: String
-        var amountCents: Int64
-    }
-
-    func bind(_ parameters: inout Parameters) {}
-
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
-        Output(plan: Plan.ID(text: try row.next()), interval: try row.next(), amountCents: try row.next())
-    }
-}
-
 /// Reads all packages in the order of their sizes.
 struct ReadPackages: Statement {
     static let sql = """
