@@ -49,6 +49,9 @@ struct Routes: HTTPDoor {
             .post, ["/api/webhooks/stripe"], access: .public, bodyBytesMax: EventIntake.bodyBytesMax, Routes.receiveStripeEvent),
         Route(.get, ["/api/admin/payments/events"], access: .admin(), Routes.listEvents),
         Route(.post, ["/api/admin/payments/events/{id}/replay"], access: .admin(freshWithin: .seconds(900)), Routes.replayEvent),
+        Route(.get, ["/api/admin/payments/reviews"], access: .admin(), Routes.listReviews),
+        Route(.post, ["/api/admin/payments/reviews/{id}/decide"], access: .admin(freshWithin: .seconds(900)), Routes.decideReview),
+        Route(.post, ["/api/admin/payments/reviews/{id}/close"], access: .admin(freshWithin: .seconds(900)), Routes.closeReview),
 
         Route(.get, ["/api/credits/plans"], access: .public, Routes.plans),
         Route(.get, ["/api/credits/packages"], access: .public, Routes.packages),

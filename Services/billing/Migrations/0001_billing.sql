@@ -1,4 +1,5 @@
--- What people can buy, who they are, and what billing has had the ledger do for them.
+-- Plans and packages, the users who can buy them, their orders and subscriptions, Stripe's events, and the
+-- credits that billing tells the ledger to grant or to take back.
 
 -- The defaults are those of the first release. An administrator edits the rows.
 CREATE TABLE plan (
@@ -161,7 +162,7 @@ CREATE TABLE purchase (
     payment_intent_id text,
     -- The cents that Stripe took, with tax. Refunds are compared with this amount.
     paid_cents bigint,
-    -- Why a person must look at it.
+    -- Why a person must look at it. An administrator who closes the review makes the order `failed`.
     review text,
     created_at timestamptz NOT NULL DEFAULT now(),
     ended_at timestamptz,
@@ -179,6 +180,7 @@ CREATE UNIQUE INDEX purchase_open_credits ON purchase (user_id, credits)
     WHERE kind = 'credits' AND status IN ('creating', 'open');
 CREATE UNIQUE INDEX purchase_open_subscription ON purchase (user_id)
     WHERE kind = 'subscription' AND status IN ('creating', 'open');
+CREATE INDEX purchase_review ON purchase (id) WHERE status = 'review';
 
 -- Stripe's subscriptions, as they were when Stripe was last asked.
 CREATE TABLE subscription (
@@ -213,14 +215,31 @@ CREATE TABLE invoice (
     is_whole boolean NOT NULL DEFAULT false,
     -- True while no part of the money stays with the operator.
     is_returned boolean NOT NULL DEFAULT false,
+    -- Why a person must look at it. NULL once an administrator has closed the review.
     review text,
     paid_at timestamptz NOT NULL
 );
 
 CREATE INDEX invoice_subscription ON invoice (subscription_id, paid_at);
 CREATE INDEX invoice_user ON invoice (user_id);
+CREATE INDEX invoice_review ON invoice (id) WHERE review IS NOT NULL;
 -- A period is paid once: a second invoice for it needs a person.
 CREATE UNIQUE INDEX invoice_period_once ON invoice (subscription_id, period_start) WHERE is_whole AND review IS NULL;
+
+-- Rows that wait for an administrator.
+CREATE VIEW review AS
+SELECT 'purchase' AS kind, id::text AS id, user_id, review AS reason, coalesce(ended_at, created_at) AS since
+FROM purchase
+WHERE status = 'review'
+UNION ALL
+SELECT 'invoice', id, user_id, review, paid_at
+FROM invoice
+WHERE review IS NOT NULL
+UNION ALL
+SELECT 'subscription', id, user_id, 'unknown price ' || price_id, created_at
+FROM subscription
+WHERE status NOT IN ('canceled', 'incomplete_expired')
+    AND NOT EXISTS (SELECT FROM plan_price WHERE plan_price.price_id = subscription.price_id);
 
 -- Credits of invoices by month: one row for a month, twelve for a year. A row whose time has come
 -- becomes an effect.
@@ -244,7 +263,8 @@ CREATE INDEX instalment_due ON instalment (due_at) WHERE NOT is_settled AND kept
 -- Credits that billing has had the ledger grant, each once for ever. The message is written in the
 -- transaction of its row.
 CREATE TABLE effect (
-    -- What happened, like free:{user}:2026-11, whatever told of it and however often.
+    -- The name of the cause, such as free:{user}:2026-11. Several messages about one cause lead to the same
+    -- key, so its credits are granted once.
     effect_key text PRIMARY KEY,
     account_id uuid NOT NULL,
     kind text NOT NULL,

@@ -12,8 +12,13 @@ enum PurchaseOutcome: Hashable, Sendable {
 
     /// - Parameter paymentFailed: true if Stripe has given up the payment of a complete session.
     init(_ purchase: Purchase, _ session: CheckoutSession, paymentFailed: Bool) {
-        guard purchase.status != .paid, purchase.status != .review else {
+        // Only an administrator ends a review.
+        guard purchase.status != .paid, purchase.review == nil else {
             self = .unchanged
+            return
+        }
+        guard purchase.kind == .subscription || purchase.credits > 0 else {
+            self = .review("there is no order of session \(session.id)")
             return
         }
         guard session.purchaseID == purchase.id.description else {
@@ -47,6 +52,15 @@ enum PurchaseOutcome: Hashable, Sendable {
 }
 
 extension Purchase {
+    /// A paid session without an order. Nothing says how many credits were sold.
+    init(unordered session: CheckoutSession, _ id: PurchaseID, of user: UserID, now: Instant) {
+        self.init(
+            id: id, userID: user, kind: session.mode == "subscription" ? .subscription : .credits, credits: 0, bonus: 0,
+            amountCents: session.subtotalCents, currency: session.currency, status: .review, successURL: "", cancelURL: "",
+            sessionID: session.id, sessionExpiresAt: now, paymentIntentID: session.paymentIntentID, paidCents: session.totalCents,
+            review: "there is no order of session \(session.id)", createdAt: now)
+    }
+
     /// The credits of a paid order. A subscription's come from its invoices.
     func effects(chargeIDs: () -> ChargeID) -> [Effect] {
         guard kind == .credits else { return [] }

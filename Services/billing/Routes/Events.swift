@@ -13,12 +13,7 @@ extension Routes {
         guard state == nil || ListEvents.states.contains(state ?? "") else {
             throw Problem.invalidRequest("`state` must be one of \(ListEvents.states.joined(separator: ", ")).", param: "state")
         }
-        let before = try request.query.optionalString("before").map { text in
-            guard let time = Instant(text) else {
-                throw Problem.invalidRequest("`before` must be a time like 2026-11-22T09:30:00Z.", param: "before")
-            }
-            return time
-        }
+        let before = try request.query.optionalTime("before")
         let limit = try request.query.integer("limit", default: 20, in: 1...100)
         let events = try await billing.pool.query(ListEvents(state: state, before: before, limit: Int64(limit)))
         return .object(200) { json in
@@ -32,6 +27,16 @@ extension Routes {
         guard try await billing.replay(id) else { throw Problem.notFound("An ended event with this id") }
         log.info("event replayed", ["event": .string(id), "admin": .describing(caller.userID)], trace: request.trace)
         return .object(202) { $0.field("id", id) }
+    }
+}
+
+extension Query {
+    func optionalTime(_ name: String) throws(Problem) -> Instant? {
+        guard let text = try optionalString(name) else { return nil }
+        guard let time = Instant(text) else {
+            throw Problem.invalidRequest("`\(name)` must be a time like 2026-11-22T09:30:00Z.", param: name)
+        }
+        return time
     }
 }
 

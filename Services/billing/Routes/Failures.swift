@@ -48,6 +48,7 @@ extension Problem {
         case .pending: .conflict("An earlier change waits for its payment. Pay or void its invoice first.")
         case .ending: .conflict("The subscription ends at the end of its period. Resume it first.")
         case .unpaid: .conflict("The last payment failed. Update the payment method in the billing portal first.")
+        case .unknownPrice: .conflict("The subscription has a price that is not sold here. Write to support to change its plan.")
         case .downgradeOrdered: .conflict("A lower plan is ordered for the next period. Change back first.")
         }
     }

@@ -35,8 +35,6 @@ extension Routes {
         } catch let error as StripeError {
             log.warning("order not refreshed", ["purchase_id": .describing(purchase.id)], error: error)
             return purchase
-        } catch Settlement.Failure.needsReview {
-            return try await pool.one(FindPurchase(id: purchase.id))
         }
     }
 }

@@ -59,7 +59,7 @@ extension Routes {
 
     private func target(_ json: JSONObject, _ caller: Principal) async throws -> (String, PlanPrice) {
         let id = try await subscription(json, caller)
-        let interval = try await billing.subscriptions.current(of: caller.userID)?.price.interval
+        let interval = try await billing.subscriptions.current(of: caller.userID)?.price?.interval
         return (id, try await price(json, default: interval ?? .month))
     }
 
@@ -92,10 +92,10 @@ extension SubscriptionCalls.Described {
     func encode(into json: inout JSONWriter) {
         json.field("id", subscription.id)
         json.field("status", subscription.status)
-        json.field("plan", paid?.plan ?? price.plan)
-        json.field("next_plan", price.plan)
-        json.field("interval", price.interval.rawValue)
-        json.field("price", USD(cents: price.amountCents))
+        json.field("plan", paid?.plan ?? price?.plan)
+        json.field("next_plan", price?.plan)
+        json.field("interval", price?.interval.rawValue)
+        if let price { json.field("price", USD(cents: price.amountCents)) } else { json.field("price", String?.none) }
         json.field("current_period_start", subscription.periodStart)
         json.field("current_period_end", subscription.periodEnd)
         json.field("cancel_at", subscription.cancelAt)

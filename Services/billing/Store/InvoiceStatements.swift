@@ -2,13 +2,16 @@ import Contracts
 import Postgres
 import Values
 
-/// Keeps a paid invoice. One that is known stays as it is.
+/// Keeps a paid invoice. One that is known stays as it is, unless it waits for an administrator.
 struct InsertInvoice: Statement {
     static let sql = """
         INSERT INTO invoice (
             id, subscription_id, user_id, billing_reason, total_cents, plan, period_start, period_end, is_whole, review, paid_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-        ON CONFLICT (id) DO NOTHING
+        ON CONFLICT (id) DO UPDATE
+        SET plan = excluded.plan, period_start = excluded.period_start, period_end = excluded.period_end, is_whole = excluded.is_whole,
+            review = excluded.review
+        WHERE invoice.review IS NOT NULL
         """
     var id: String
     var subscriptionID: String
@@ -53,19 +56,20 @@ struct InvoiceOfPeriod: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> String { try row.next() }
 }
 
-/// Finds an invoice that was kept: its cents, and whether a person must look at it.
+/// Finds an invoice that was kept: its user, its cents, and whether a person must look at it.
 struct FindInvoice: Statement {
     struct Found: Sendable {
+        var userID: UserID
         var totalCents: Int64
         var review: String?
     }
 
-    static let sql = "SELECT total_cents, review FROM invoice WHERE id = $1"
+    static let sql = "SELECT user_id, total_cents, review FROM invoice WHERE id = $1"
     var id: String
 
     func bind(_ parameters: inout Parameters) { parameters.append(id) }
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Found {
-        Found(totalCents: try row.next(), review: try row.next())
+        Found(userID: try row.next(), totalCents: try row.next(), review: try row.next())
     }
 }
 

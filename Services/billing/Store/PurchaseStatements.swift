@@ -44,9 +44,9 @@ extension RowReader {
 struct InsertPurchase: Statement {
     static let sql = """
         INSERT INTO purchase (
-            id, user_id, kind, package, credits, bonus, amount_cents, currency, plan, price_id, success_url, cancel_url,
-            session_expires_at, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+            id, user_id, kind, package, credits, bonus, amount_cents, currency, plan, price_id, status, success_url, cancel_url,
+            session_id, session_expires_at, payment_intent_id, paid_cents, review, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
         ON CONFLICT DO NOTHING
         """
     var purchase: Purchase
@@ -62,9 +62,14 @@ struct InsertPurchase: Statement {
         parameters.append(purchase.currency)
         parameters.append(purchase.plan)
         parameters.append(purchase.priceID)
+        parameters.append(purchase.status.rawValue)
         parameters.append(purchase.successURL)
         parameters.append(purchase.cancelURL)
+        parameters.append(purchase.sessionID)
         parameters.append(purchase.sessionExpiresAt)
+        parameters.append(purchase.paymentIntentID)
+        parameters.append(purchase.paidCents)
+        parameters.append(purchase.review)
         parameters.append(purchase.createdAt)
     }
 }

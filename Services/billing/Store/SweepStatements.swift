@@ -61,7 +61,7 @@ struct CountFlaws: Statement {
         var purchasesWithoutEffect: Int64
         /// Running subscriptions whose period no invoice has paid for, a day after it began.
         var unpaidPeriods: Int64
-        /// Purchases and invoices that wait for a person.
+        /// Rows that wait for an administrator.
         var reviews: Int64
         var deadEvents: Int64
         /// Seconds since the oldest event that is not done was received.
@@ -81,7 +81,7 @@ struct CountFlaws: Statement {
                     AND NOT EXISTS (
                         SELECT FROM invoice
                         WHERE invoice.subscription_id = subscription.id AND invoice.period_end >= subscription.period_end)),
-            (SELECT count(*) FROM purchase WHERE status = 'review') + (SELECT count(*) FROM invoice WHERE review IS NOT NULL),
+            (SELECT count(*) FROM review),
             (SELECT count(*) FROM stripe_event WHERE state = 'dead'),
             (SELECT coalesce(max(extract(epoch FROM $1 - received_at)), 0)::bigint FROM stripe_event
                 WHERE state IN ('received', 'working', 'retry'))

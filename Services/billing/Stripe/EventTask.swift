@@ -3,7 +3,7 @@ import Values
 
 /// The object that billing fetches because of an event of Stripe's. The payload of the event decides nothing else.
 enum EventTask: Hashable, Sendable {
-    case session(String, purchase: String)
+    case session(String)
     case subscription(String)
     case invoice(String)
     /// The refunds and disputes of a payment.
@@ -30,11 +30,8 @@ enum EventTask: Hashable, Sendable {
     init(type: String, object: JSONObject) throws {
         switch type {
         case let type where type.hasPrefix("checkout.session."):
-            guard let purchase = try object.metadata("purchase_id") else {
-                self = .nothing
-                return
-            }
-            self = .session(try object.stripeString("id"), purchase: purchase)
+            let ours = try object.metadata("purchase_id") ?? object.optionalStripeString("client_reference_id")
+            self = ours == nil ? .nothing : .session(try object.stripeString("id"))
         case let type where type.hasPrefix("customer.subscription."): self = .subscription(try object.stripeString("id"))
         case "invoice.paid": self = .invoice(try object.stripeString("id"))
         case "invoice.finalization_failed", "radar.early_fraud_warning.created": self = .report(try object.stripeString("id"))

@@ -84,7 +84,6 @@ final class EventWorker: Sendable {
     static func end(_ event: StoredEvent, after error: any Error, random: Double) -> EndEvent {
         let isFinal =
             switch error {
-            case Settlement.Failure.needsReview: true
             case Settlement.Failure.unknownCustomer: event.attempts >= attemptsForUnknownMax
             // An object that is gone will not come back. One of another shape may be read after an update.
             case let error as StripeError where error.isMissing: true
@@ -101,8 +100,7 @@ final class EventWorker: Sendable {
         do throws(JSONError) { json = try JSONObject(event.raw) } catch { throw StripeError.malformed("\(error)") }
         let task = try EventTask(type: event.type, object: try json.stripeObject("data").stripeObject("object"))
         switch task {
-        case .session(let session, let purchase):
-            if let id = PurchaseID(purchase) { _ = try await settlement.settlePurchase(id, sessionID: session) }
+        case .session(let id): try await settlement.settleSession(id)
         case .subscription(let id): try await settlement.syncSubscription(id)
         case .invoice(let id): try await settlement.settleInvoice(id)
         case .returns(let payment): try await settlement.settleReturns(ofPayment: payment)

@@ -67,10 +67,9 @@ extension Sweeps {
                     ListWalk(name: "\(name)+\(age.components.seconds / 3_600)h", path: "/v1/\(name)", query: query, age: age), take)
             }
             try await list("checkout/sessions", ["status": "complete"]) { json in
-                guard let id = try json.metadata("purchase_id").flatMap({ PurchaseID($0) }) else { return }
-                guard try await pool.first(FindPurchase(id: id))?.status != .paid else { return }
-                let session = try json.stripeString("id")
-                try await settle("session", session) { _ = try await settlement.settlePurchase(id, sessionID: session) }
+                guard case .session(let id) = try EventTask(type: "checkout.session.completed", object: json) else { return }
+                guard try await pool.first(PurchaseOfSession(sessionID: id))?.status != .paid else { return }
+                try await settle("session", id) { try await settlement.settleSession(id) }
             }
             try await list("subscriptions", ["status": "all"]) { json in
                 let id = try json.stripeString("id")

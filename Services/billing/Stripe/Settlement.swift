@@ -24,13 +24,10 @@ struct Settlement: Sendable {
     enum Failure: Error, Hashable, CustomStringConvertible {
         /// No user has this customer of Stripe's. The row of a new user may come later.
         case unknownCustomer(String)
-        /// A person must look at it. It is marked for that.
-        case needsReview(String)
 
         var description: String {
             switch self {
             case .unknownCustomer(let id): "no user has Stripe's customer \(id)"
-            case .needsReview(let reason): "needs review: \(reason)"
             }
         }
     }
@@ -39,12 +36,28 @@ struct Settlement: Sendable {
 // MARK: Orders
 
 extension Settlement {
+    /// Settles the order of a checkout session. A paid session of a user that has no order waits for an administrator.
+    func settleSession(_ id: String) async throws {
+        let session = try CheckoutSession(try await stripe.get("/v1/checkout/sessions/\(id)"))
+        let purchaseID = session.purchaseID.flatMap { PurchaseID($0) }
+        if let purchaseID, try await settlePurchase(purchaseID, sessionID: id) != nil { return }
+        guard session.status == "complete", session.paymentStatus == "paid", let user = session.userID,
+            try await pool.first(FindCustomer(userID: user)) != nil
+        else { return }
+        let purchase = Purchase(unordered: session, purchaseID ?? .make(), of: user, now: clock())
+        guard try await pool.execute(InsertPurchase(purchase: purchase)) > 0 else { return }
+        log.error("purchase needs review", ["purchase_id": .describing(purchase.id), "reason": .string(purchase.review ?? "")])
+    }
+
     /// Brings an order to where its checkout session is.
-    /// - Parameter sessionID: the session, where the order does not know it yet.
+    /// - Parameters:
+    ///   - sessionID: the session, where the order does not know it yet.
+    ///   - decidesAgain: true if an administrator wants the order that waits for one to be decided again.
     /// - Returns: the present order; nil for an unknown id.
-    func settlePurchase(_ id: PurchaseID, sessionID: String? = nil) async throws -> Purchase? {
+    func settlePurchase(_ id: PurchaseID, sessionID: String? = nil, decidesAgain: Bool = false) async throws -> Purchase? {
         let (purchase, subscriptionID) = try await pool.transaction { transaction -> (Purchase?, String?) in
-            guard let purchase = try await transaction.first(LockPurchase(id: id)) else { return (nil, nil) }
+            guard var purchase = try await transaction.first(LockPurchase(id: id)) else { return (nil, nil) }
+            if decidesAgain, purchase.status == .review { (purchase.status, purchase.review) = (.open, nil) }
             guard let sessionID = purchase.sessionID ?? sessionID else { return (purchase, nil) }
             let session = try CheckoutSession(try await stripe.get("/v1/checkout/sessions/\(sessionID)"))
             if purchase.sessionID == nil, session.purchaseID == purchase.id.description {
@@ -55,7 +68,6 @@ extension Settlement {
             return (try await transaction.one(LockPurchase(id: id)), session.subscriptionID)
         }
         if let subscriptionID { try await syncSubscription(subscriptionID) }
-        if purchase?.status == .review, let review = purchase?.review { throw Failure.needsReview(review) }
         return purchase
     }
 
@@ -96,10 +108,9 @@ extension Settlement {
 // MARK: Subscriptions and their invoices
 
 extension Settlement {
-    /// Writes a subscription as it is at Stripe, and the plan that follows for its user.
+    /// Writes a subscription as it is at Stripe, and the plan that follows for its user. One of another system is left alone.
     func syncSubscription(_ id: String) async throws {
-        let seen = try StripeSubscription(try await stripe.get("/v1/subscriptions/\(id)"))
-        let user = try await user(of: seen.customerID, or: seen.userID)
+        guard let user = try await owner(ofSubscription: id) else { return }
         try await pool.transaction { transaction in
             _ = try await transaction.one(LockCustomer(userID: user))
             try await sync(try StripeSubscription(try await stripe.get("/v1/subscriptions/\(id)")), of: user, in: transaction)
@@ -129,29 +140,28 @@ extension Settlement {
     }
 
     /// Grants what a paid invoice of a subscription gives. Other invoices give nothing.
-    func settleInvoice(_ id: String) async throws {
+    /// - Parameter decidesAgain: true if an administrator wants the invoice that waits for one to be decided again.
+    func settleInvoice(_ id: String, decidesAgain: Bool = false) async throws {
         let seen = try StripeInvoice(try await stripe.get("/v1/invoices/\(id)"))
-        guard seen.status == "paid", let subscriptionID = seen.subscriptionID else { return }
-        let described = try StripeSubscription(try await stripe.get("/v1/subscriptions/\(subscriptionID)"))
-        let user = try await user(of: seen.customerID, or: described.userID)
+        guard seen.status == "paid", let subscriptionID = seen.subscriptionID, let user = try await owner(ofSubscription: subscriptionID)
+        else { return }
         let lines = try await stripe.all("/v1/invoices/\(id)/lines", [:]).map(StripeInvoice.Line.init)
-        let review = try await pool.transaction { transaction -> String? in
+        try await pool.transaction { transaction in
             _ = try await transaction.one(LockCustomer(userID: user))
             let subscription = try StripeSubscription(try await stripe.get("/v1/subscriptions/\(subscriptionID)"))
-            let review = try await keep(seen, lines, of: user, anchor: subscription.anchor, in: transaction)
+            let known = try await transaction.first(FindInvoice(id: id))
+            if known == nil || (decidesAgain && known?.review != nil) {
+                try await keep(seen, lines, of: user, anchor: subscription.anchor, in: transaction)
+            }
             // Before the months are settled: those of an ended subscription are not due any more.
             try await sync(subscription, of: user, in: transaction)
             try await settleInstalments(of: id, in: transaction)
-            return review
         }
-        if let review { throw Failure.needsReview(review) }
     }
 
-    /// - Returns: why a person must look at it; nil if it is in order.
     private func keep(
         _ invoice: StripeInvoice, _ lines: [StripeInvoice.Line], of user: UserID, anchor: Instant, in transaction: PostgresTransaction
-    ) async throws -> String? {
-        if let known = try await transaction.first(FindInvoice(id: invoice.id)) { return known.review }
+    ) async throws {
         let prices = Dictionary(uniqueKeysWithValues: try await transaction.query(AllPlanPrices()).map { ($0.priceID, $0) })
         var credits: InvoiceCredits?
         var review: String?
@@ -174,7 +184,6 @@ extension Settlement {
                 id: invoice.id, subscriptionID: subscriptionID, userID: user, billingReason: invoice.billingReason,
                 totalCents: invoice.totalCents, credits: credits, review: review, paidAt: invoice.paidAt ?? invoice.createdAt))
         if let credits { try await transaction.execute(InsertInstalments(invoiceID: invoice.id, instalments: credits.instalments)) }
-        return review
     }
 
     /// Grants the months of an invoice, or of all invoices, whose time has come.
@@ -198,10 +207,14 @@ extension Settlement {
         return due.count
     }
 
-    private func user(of stripeCustomerID: String, or named: UserID?) async throws -> UserID {
+    /// The user of a subscription; nil for one of another system that uses the same account at Stripe.
+    private func owner(ofSubscription id: String) async throws -> UserID? {
+        let json = try await stripe.get("/v1/subscriptions/\(id)")
+        let stripeCustomerID = try json.stripeID("customer") ?? ""
         if let user = try await pool.first(UserOfStripeCustomer(stripeCustomerID: stripeCustomerID)) { return user }
-        if let named, try await pool.first(FindCustomer(userID: named)) != nil { return named }
-        throw Failure.unknownCustomer(stripeCustomerID)
+        guard let named = try json.metadata("user_id").flatMap({ UserID($0) }) else { return nil }
+        guard try await pool.first(FindCustomer(userID: named)) != nil else { throw Failure.unknownCustomer(stripeCustomerID) }
+        return named
     }
 }
 
@@ -222,11 +235,11 @@ extension Settlement {
         }
     }
 
-    private func settleReturns(ofPurchase id: PurchaseID, _ paymentIntentID: String) async throws {
+    func settleReturns(ofPurchase id: PurchaseID, _ paymentIntentID: String) async throws {
         // The news of a refund may come before the news of its payment.
         let sessions = try await stripe.get("/v1/checkout/sessions", ["payment_intent": paymentIntentID, "limit": "1"])
         let sessionID = try StripeList(sessions).data.first?.stripeString("id")
-        guard try await settlePurchase(id, sessionID: sessionID)?.status == .paid else { return }
+        guard try await settlePurchase(id, sessionID: sessionID) != nil else { return }
         try await pool.transaction { transaction in
             let purchase = try await transaction.one(LockPurchase(id: id))
             let (share, disputes) = try await returned(of: [paymentIntentID], total: purchase.paidCents ?? purchase.amountCents)
@@ -237,15 +250,12 @@ extension Settlement {
         }
     }
 
-    private func settleReturns(ofInvoice id: String) async throws {
-        try await settleInvoice(id)
-        let seen = try StripeInvoice(try await stripe.get("/v1/invoices/\(id)"))
-        guard let subscriptionID = seen.subscriptionID else { return }
-        let described = try StripeSubscription(try await stripe.get("/v1/subscriptions/\(subscriptionID)"))
-        let user = try await user(of: seen.customerID, or: described.userID)
+    func settleReturns(ofInvoice id: String, decidesAgain: Bool = false) async throws {
+        try await settleInvoice(id, decidesAgain: decidesAgain)
+        guard let user = try await pool.first(FindInvoice(id: id))?.userID else { return }
         try await pool.transaction { transaction in
             _ = try await transaction.one(LockCustomer(userID: user))
-            guard let invoice = try await transaction.first(FindInvoice(id: id)) else { return }
+            let invoice = try await transaction.one(FindInvoice(id: id))
             let payments = try await stripe.all("/v1/invoice_payments", ["invoice": id]).compactMap { payment in
                 try payment.optionalStripeObject("payment")?.stripeID("payment_intent")
             }

@@ -15,8 +15,8 @@ struct SubscriptionCalls: Sendable {
     /// A subscription with its prices.
     struct Described: Sendable {
         var subscription: PlanSubscription
-        /// The price of the next period.
-        var price: PlanPrice
+        /// The price of the next period; nil if it is none that this service sells.
+        var price: PlanPrice?
         var paid: PaidPeriod?
         var hasPendingUpdate: Bool
     }
@@ -39,9 +39,8 @@ struct SubscriptionCalls: Sendable {
     func current(of user: UserID) async throws -> Described? {
         let (subscriptions, paid, prices) = try await pool.pipeline(
             SubscriptionsOfUser(userID: user), PaidPeriods(userID: user), AllPlanPrices())
-        guard let subscription = subscriptions.first(where: \.isRunning),
-            let price = prices.first(where: { $0.priceID == subscription.priceID })
-        else { return nil }
+        guard let subscription = subscriptions.first(where: \.isRunning) else { return nil }
+        let price = prices.first { $0.priceID == subscription.priceID }
         let last = PaidPeriod.last(of: subscription.id, in: paid)
         return Described(subscription: subscription, price: price, paid: last, hasPendingUpdate: false)
     }
@@ -140,10 +139,11 @@ struct SubscriptionCalls: Sendable {
         let seen = try StripeSubscription(try await stripe.get("/v1/subscriptions/\(id)"))
         try await settlement.syncSubscription(id)
         guard let current = try await current(of: user), current.subscription.id == id else { return nil }
+        guard let price = current.price else { return (seen, current, .refused(.unknownPrice)) }
         // Without a payment that counts there is nothing that a difference could be paid on.
         guard let paid = current.paid, paid.end > clock() else { return (seen, current, .refused(.unpaid)) }
         let change = PlanChange(
-            of: current.subscription, from: current.price, to: target, paidPosition: paid.position, hasPendingUpdate: seen.hasPendingUpdate)
+            of: current.subscription, from: price, to: target, paidPosition: paid.position, hasPendingUpdate: seen.hasPendingUpdate)
         return (seen, current, change)
     }
 
@@ -155,9 +155,8 @@ struct SubscriptionCalls: Sendable {
         try await settlement.syncSubscription(id)
         let (subscriptions, paid, prices) = try await pool.pipeline(
             SubscriptionsOfUser(userID: user), PaidPeriods(userID: user), AllPlanPrices())
-        guard let subscription = subscriptions.first(where: { $0.id == id }),
-            let price = prices.first(where: { $0.priceID == subscription.priceID })
-        else { return .notFound }
+        guard let subscription = subscriptions.first(where: { $0.id == id }) else { return .notFound }
+        let price = prices.first { $0.priceID == subscription.priceID }
         let last = PaidPeriod.last(of: id, in: paid)
         return .done(Described(subscription: subscription, price: price, paid: last, hasPendingUpdate: false))
     }

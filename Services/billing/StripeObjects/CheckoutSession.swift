@@ -12,6 +12,8 @@ struct CheckoutSession: Hashable, Sendable {
     var paymentStatus: String
     /// The id of the purchase that it belongs to, as this service wrote it into the metadata.
     var purchaseID: String?
+    /// The user that the session was made for (`client_reference_id`).
+    var userID: UserID?
     var customerID: String?
     var subscriptionID: String?
     var paymentIntentID: String?
@@ -28,6 +30,7 @@ struct CheckoutSession: Hashable, Sendable {
         status = try json.stripeString("status")
         paymentStatus = try json.stripeString("payment_status")
         purchaseID = try json.metadata("purchase_id")
+        userID = try json.optionalStripeString("client_reference_id").flatMap { UserID($0) }
         customerID = try json.stripeID("customer")
         subscriptionID = try json.stripeID("subscription")
         paymentIntentID = try json.stripeID("payment_intent")

@@ -22,7 +22,6 @@ struct StripeSubscription: Hashable, Sendable {
     var hasPendingUpdate: Bool
     /// The last invoice, if it was asked for by `expand`.
     var latestInvoice: StripeInvoice?
-    var userID: UserID?
 
     init(_ json: JSONObject) throws {
         id = try json.stripeString("id")
@@ -44,6 +43,5 @@ struct StripeSubscription: Hashable, Sendable {
         hasPendingUpdate = try json.optionalStripeObject("pending_update") != nil
         latestInvoice = nil
         if json.member("latest_invoice")?.kind == .object { latestInvoice = try StripeInvoice(try json.stripeObject("latest_invoice")) }
-        userID = try json.metadata("user_id").flatMap { UserID($0) }
     }
 }

@@ -24,6 +24,8 @@ enum PlanChange: Hashable, Sendable {
         case ending
         /// A failed payment comes first.
         case unpaid
+        /// The present price is none that this service sells.
+        case unknownPrice
         /// A downgrade is ordered.
         case downgradeOrdered
     }

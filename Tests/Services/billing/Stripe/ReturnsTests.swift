@@ -83,6 +83,19 @@ struct ReturnsTests {
         }
     }
 
+    @Test func `a dispute of a payment that waits for an administrator stops purchases too`() async throws {
+        try await BillingUnderTest.with { test in
+            let (user, payment) = try await bought(test, delivering: false)
+            try await test.pool.withConnection { try await $0.script("UPDATE purchase SET amount_cents = 800 WHERE user_id = '\(user)'") }
+            try await test.deliver()
+            try await test.stripe.control("POST", "disputes", #"{"payment_intent":"\#(payment)"}"#)
+            try await test.deliver()
+            let refused = try await test.ask("POST", "/api/payment/checkout/credits", #"{"credits_amount":250}"#, as: user)
+            #expect(refused.errorCode == "purchases_suspended")
+            #expect(try await test.events(in: "received", "working", "retry", "dead").isEmpty)
+        }
+    }
+
     @Test func `an inquiry takes nothing and stops nothing`() async throws {
         try await BillingUnderTest.with { test in
             let (user, payment) = try await bought(test)

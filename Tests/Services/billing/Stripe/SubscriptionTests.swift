@@ -138,6 +138,31 @@ struct SubscriptionTests {
         }
     }
 
+    @Test func `a subscription of another system is left alone`() async throws {
+        try await BillingUnderTest.with { test in
+            let customer = try await test.stripe.api("POST", "/v1/customers", ["email": "other@example.com"]).string("id")
+            let product = try await test.stripe.api("POST", "/v1/products", ["name": "Other"]).string("id")
+            var form: StripeForm = ["mode": "subscription", "customer": customer, "success_url": "https://other.example/"]
+            // Two items, which no subscription of this service has.
+            for index in 0..<2 {
+                form.append("line_items[\(index)][price_data][product]", product)
+                form.append("line_items[\(index)][price_data][currency]", "usd")
+                form.append("line_items[\(index)][price_data][unit_amount]", "700")
+                form.append("line_items[\(index)][price_data][recurring][interval]", "month")
+                form.append("line_items[\(index)][quantity]", "1")
+            }
+            let session = try await test.stripe.api("POST", "/v1/checkout/sessions", form).string("id")
+            try await test.stripe.pay(session)
+            try await test.deliver()
+            let charges = try await test.stripe.api("GET", "/v1/charges?customer=\(customer)").array("data")
+            try await test.stripe.api("POST", "/v1/refunds", ["charge": try #require(charges.first?.object).string("id")])
+            try await test.deliver()
+            let events = try await test.pool.query(ListEvents(state: nil, before: nil, limit: 1_000))
+            #expect(events.contains { $0.type == "customer.subscription.created" && $0.objectID?.hasPrefix("sub_") == true })
+            #expect(events.filter { $0.state != "done" }.map(\.type) == [])
+        }
+    }
+
     @Test func `a subscription of another user is not found`() async throws {
         try await BillingUnderTest.with { test in
             let (_, id) = try await Self.subscribe(test)
