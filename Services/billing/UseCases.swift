@@ -40,7 +40,7 @@ struct UseCases: Sendable {
         let later = Settlement(pool: pool, stripe: background, clock: clock, log: log)
         stripe = client()
         operations = StripeOperations(pool: pool, stripe: stripe, clock: clock, log: log)
-        settlement = Settlement(pool: pool, stripe: stripe, clock: clock, log: log)
+        settlement = Settlement(operations: operations)
         checkout = Checkout(operations: operations, settlement: settlement, settings: settings, clock: clock)
         subscriptions = SubscriptionCalls(operations: operations, settlement: settlement, clock: clock)
         reads = CustomerReads(pool: pool, stripe: stripe, settings: settings)

@@ -179,7 +179,7 @@ CREATE INDEX purchase_unfinished ON purchase (created_at) WHERE status IN ('crea
 CREATE UNIQUE INDEX purchase_open_credits ON purchase (user_id, credits)
     WHERE kind = 'credits' AND status IN ('creating', 'open');
 CREATE UNIQUE INDEX purchase_open_subscription ON purchase (user_id)
-    WHERE kind = 'subscription' AND status IN ('creating', 'open');
+    WHERE kind = 'subscription' AND status IN ('creating', 'open', 'awaiting_payment');
 CREATE INDEX purchase_review ON purchase (id) WHERE status = 'review';
 
 -- Stripe's subscriptions, as they were when Stripe was last asked.
@@ -198,7 +198,8 @@ CREATE TABLE subscription (
 );
 
 CREATE INDEX subscription_user ON subscription (user_id, created_at);
-CREATE INDEX subscription_running ON subscription (synced_at) WHERE status NOT IN ('canceled', 'incomplete_expired');
+CREATE INDEX subscription_stale ON subscription (synced_at) WHERE status NOT IN ('canceled', 'incomplete_expired');
+CREATE INDEX subscription_running ON subscription (user_id, price_id) WHERE status NOT IN ('canceled', 'incomplete_expired');
 
 -- Invoices of subscriptions that gave credits, or will have to be looked at.
 CREATE TABLE invoice (

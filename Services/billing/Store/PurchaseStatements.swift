@@ -74,15 +74,18 @@ struct InsertPurchase: Statement {
     }
 }
 
-/// Finds the open orders of a user for the same thing: at most one for an amount of credits, at most one for a subscription.
+/// Finds the open orders of a user for the same thing: at most one for an amount of credits, at most one for a subscription. A
+/// subscription that the bank has not paid yet counts as open.
 struct OpenPurchase: Statement {
     static let sql = """
         SELECT \(Purchase.columns)
         FROM purchase
-        WHERE user_id = $1 AND kind = $2 AND (kind = 'subscription' OR credits = $3) AND status IN ('creating', 'open')
+        WHERE user_id = $1 AND kind = $2 AND credits = $3
+            AND (status IN ('creating', 'open') OR kind = 'subscription' AND status = 'awaiting_payment')
         """
     var userID: UserID
     var kind: Purchase.Kind
+    /// 0 for a subscription.
     var credits: Int64
 
     func bind(_ parameters: inout Parameters) {
@@ -91,6 +94,20 @@ struct OpenPurchase: Statement {
         parameters.append(credits)
     }
 
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Purchase { try Purchase(&row) }
+}
+
+/// Finds orders of a user whose pages at Stripe are open.
+struct OpenPages: Statement {
+    static let sql = """
+        SELECT \(Purchase.columns)
+        FROM purchase
+        WHERE user_id = $1 AND status = 'open' AND session_id IS NOT NULL
+        LIMIT 100
+        """
+    var userID: UserID
+
+    func bind(_ parameters: inout Parameters) { parameters.append(userID) }
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Purchase { try Purchase(&row) }
 }
 

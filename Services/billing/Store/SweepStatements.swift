@@ -64,6 +64,8 @@ struct CountFlaws: Statement {
         /// Rows that wait for an administrator.
         var reviews: Int64
         var deadEvents: Int64
+        /// Users with two running subscriptions.
+        var secondSubscriptions: Int64
         /// Seconds since the oldest event that is not done was received.
         var oldestEventSeconds: Int64
     }
@@ -83,6 +85,9 @@ struct CountFlaws: Statement {
                         WHERE invoice.subscription_id = subscription.id AND invoice.period_end >= subscription.period_end)),
             (SELECT count(*) FROM review),
             (SELECT count(*) FROM stripe_event WHERE state = 'dead'),
+            (SELECT count(*) FROM (
+                SELECT FROM subscription WHERE status NOT IN ('canceled', 'incomplete_expired') GROUP BY user_id HAVING count(*) > 1
+            ) AS users),
             (SELECT coalesce(max(extract(epoch FROM $1 - received_at)), 0)::bigint FROM stripe_event
                 WHERE state IN ('received', 'working', 'retry'))
         """
@@ -93,6 +98,6 @@ struct CountFlaws: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Flaws {
         Flaws(
             unfinishedPurchases: try row.next(), purchasesWithoutEffect: try row.next(), unpaidPeriods: try row.next(),
-            reviews: try row.next(), deadEvents: try row.next(), oldestEventSeconds: try row.next())
+            reviews: try row.next(), deadEvents: try row.next(), secondSubscriptions: try row.next(), oldestEventSeconds: try row.next())
     }
 }

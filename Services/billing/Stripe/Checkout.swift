@@ -46,7 +46,8 @@ struct Checkout: Sendable {
             try await pool.execute(InsertPurchase(purchase: wanted))
             guard let open = try await pool.first(OpenPurchase(userID: user, kind: wanted.kind, credits: wanted.credits)) else { continue }
             if isSame(open, wanted), open.isPayable(at: clock()) { return .page(try await page(of: open, stripeCustomer)) }
-            if try await close(open)?.status == .paid, case .plan = wish { return .alreadySubscribed }
+            let closed = try await close(open, stripeCustomer)
+            if case .plan = wish, let closed, [.paid, .awaitingPayment].contains(closed.status) { return .alreadySubscribed }
         }
         throw StripeError.unavailable("an earlier order cannot be closed")
     }
@@ -79,19 +80,15 @@ struct Checkout: Sendable {
     }
 
     /// Ends an open order, at Stripe too. One that was paid meanwhile is fulfilled.
-    private func close(_ purchase: Purchase) async throws -> Purchase? {
-        guard let sessionID = purchase.sessionID else {
-            // The user never saw Stripe's page. If Stripe made it, an event tells of its end.
-            try await operations.pool.execute(DropPurchase(id: purchase.id, status: .expired))
-            return purchase
-        }
+    private func close(_ order: Purchase, _ stripeCustomer: String) async throws -> Purchase? {
         do {
-            _ = try await operations.perform(
-                .expire, subject: sessionID, path: "/v1/checkout/sessions/\(sessionID)/expire", form: [:])
+            // A call whose answer was lost may have made the page, and another click may be about to show it.
+            let order = order.status == .creating ? try await page(of: order, stripeCustomer) : order
+            guard order.status == .open, let sessionID = order.sessionID else { return try await settlement.settlePurchase(order.id) }
+            return try await settlement.expirePage(sessionID, of: order.id)
         } catch StripeError.refused {
-            // Paid or expired already: settling tells which.
+            return try await operations.pool.first(FindPurchase(id: order.id))
         }
-        return try await settlement.settlePurchase(purchase.id)
     }
 
     private func page(of purchase: Purchase, _ stripeCustomer: String) async throws -> Purchase {

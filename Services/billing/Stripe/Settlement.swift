@@ -12,10 +12,12 @@ import Values
 /// and as often as they like. A row of the user or of the order is locked while Stripe is asked, so the
 /// later answer is the one that is written. Keys of effects make each grant happen once.
 struct Settlement: Sendable {
-    let pool: PostgresPool
-    let stripe: StripeClient
-    let clock: @Sendable () -> Instant
-    let log: Logger
+    let operations: StripeOperations
+
+    var pool: PostgresPool { operations.pool }
+    var stripe: StripeClient { operations.stripe }
+    var log: Logger { operations.log }
+    private var clock: @Sendable () -> Instant { operations.clock }
 
     /// A month is due this much before its time: Stripe's clock may be ahead of ours, and a new subscriber should not wait for that.
     static let clockDifference = Duration.seconds(300)
@@ -69,6 +71,17 @@ extension Settlement {
         }
         if let subscriptionID { try await syncSubscription(subscriptionID) }
         return purchase
+    }
+
+    /// Expires the page of an order, and settles the order, which may have been paid meanwhile.
+    func expirePage(_ sessionID: String, of id: PurchaseID) async throws -> Purchase? {
+        do {
+            _ = try await operations.perform(
+                .expire, subject: sessionID, path: "/v1/checkout/sessions/\(sessionID)/expire", form: [:])
+        } catch StripeError.refused {
+            // Paid or expired already: settling tells which.
+        }
+        return try await settlePurchase(id)
     }
 
     /// A complete session with an unpaid payment waits for a bank, or will never be paid.
@@ -239,21 +252,23 @@ extension Settlement {
         // The news of a refund may come before the news of its payment.
         let sessions = try await stripe.get("/v1/checkout/sessions", ["payment_intent": paymentIntentID, "limit": "1"])
         let sessionID = try StripeList(sessions).data.first?.stripeString("id")
-        guard try await settlePurchase(id, sessionID: sessionID) != nil else { return }
-        try await pool.transaction { transaction in
+        guard let user = try await settlePurchase(id, sessionID: sessionID)?.userID else { return }
+        let disputes = try await pool.transaction { transaction in
             let purchase = try await transaction.one(LockPurchase(id: id))
             let (share, disputes) = try await returned(of: [paymentIntentID], total: purchase.paidCents ?? purchase.amountCents)
             try await keep(disputes, of: purchase.userID, source: purchase.source, in: transaction)
             for effect in try await transaction.query(EffectsOfSource(source: purchase.source)) {
                 try await transaction.reverse(effect, target: share.of(effect.amount), reason: reason(disputes))
             }
+            return disputes
         }
+        try await expirePages(of: user, after: disputes)
     }
 
     func settleReturns(ofInvoice id: String, decidesAgain: Bool = false) async throws {
         try await settleInvoice(id, decidesAgain: decidesAgain)
         guard let user = try await pool.first(FindInvoice(id: id))?.userID else { return }
-        try await pool.transaction { transaction in
+        let disputes = try await pool.transaction { transaction in
             _ = try await transaction.one(LockCustomer(userID: user))
             let invoice = try await transaction.one(FindInvoice(id: id))
             let payments = try await stripe.all("/v1/invoice_payments", ["invoice": id]).compactMap { payment in
@@ -265,6 +280,16 @@ extension Settlement {
             try await take(share, ofInvoice: id, source, reason(disputes), in: transaction)
             try await transaction.execute(SetInvoiceReturned(id: id, isReturned: share.isWhole && invoice.totalCents > 0))
             try await decidePlan(of: user, in: transaction)
+            return disputes
+        }
+        try await expirePages(of: user, after: disputes)
+    }
+
+    /// Expires the pages on which a user could still pay, if a dispute is open.
+    private func expirePages(of user: UserID, after disputes: [StripeDispute]) async throws {
+        guard disputes.contains(where: \.isOpen) else { return }
+        for order in try await pool.query(OpenPages(userID: user)) {
+            if let sessionID = order.sessionID { _ = try await expirePage(sessionID, of: order.id) }
         }
     }
 

@@ -164,6 +164,7 @@ struct Sweeps: Sendable {
         for (name, count) in [
             ("unfinished_purchases", flaws.unfinishedPurchases), ("purchases_without_effect", flaws.purchasesWithoutEffect),
             ("unpaid_periods", flaws.unpaidPeriods), ("reviews", flaws.reviews), ("dead_events", flaws.deadEvents),
+            ("second_subscriptions", flaws.secondSubscriptions),
         ] {
             metrics.gauge("billing_flaws", help: "Rows of billing that should not be; each above zero is an alert", labels: ["flaw": name])
                 .set(count)

@@ -32,6 +32,39 @@ struct CheckoutTests {
         }
     }
 
+    @Test func `a subscription whose payment takes days is not ordered again`() async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await test.user()
+            let path = "/api/payment/checkout/subscription"
+            let session = try await test.ask("POST", path, #"{"plan":"pro"}"#, as: user).string("session_id")
+            // Stripe's list of subscriptions may come later than the session.
+            try await test.pool.withConnection {
+                try await $0.script("UPDATE purchase SET status = 'awaiting_payment' WHERE session_id = '\(session)'")
+            }
+            let second = try await test.ask("POST", path, #"{"plan":"enterprise"}"#, as: user)
+            #expect(second.errorCode == "already_subscribed")
+            #expect(try await test.stripe.api("GET", "/v1/checkout/sessions").array("data").count == 1)
+        }
+    }
+
+    @Test func `another order expires the page of an earlier one whose answer was lost`() async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await test.user()
+            let path = "/api/payment/checkout/subscription"
+            let first = try await test.ask("POST", path, #"{"plan":"pro"}"#, as: user).string("session_id")
+            try await test.pool.withConnection {
+                try await $0.script(
+                    """
+                    UPDATE purchase SET status = 'creating', session_id = NULL, session_url = NULL WHERE user_id = '\(user)';
+                    UPDATE stripe_operation SET state = 'pending', object_id = NULL, ended_at = NULL WHERE kind = 'checkout'
+                    """)
+            }
+            let second = try await test.ask("POST", path, #"{"plan":"enterprise"}"#, as: user)
+            #expect(second.status == 200)
+            #expect(try await test.stripe.api("GET", "/v1/checkout/sessions/\(first)").string("status") == "expired")
+        }
+    }
+
     @Test func `clicks at once lead to one session`() async throws {
         try await BillingUnderTest.with { test in
             let user = try await test.user()

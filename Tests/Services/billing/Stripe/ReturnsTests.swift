@@ -83,6 +83,21 @@ struct ReturnsTests {
         }
     }
 
+    @Test func `an open dispute expires the pages on which the user could still pay`() async throws {
+        try await BillingUnderTest.with { test in
+            let (user, payment) = try await bought(test)
+            let path = "/api/payment/checkout"
+            let credits = try await test.ask("POST", "\(path)/credits", #"{"credits_amount":250}"#, as: user).string("session_id")
+            let plan = try await test.ask("POST", "\(path)/subscription", #"{"plan":"pro"}"#, as: user).string("session_id")
+            try await test.stripe.control("POST", "disputes", #"{"payment_intent":"\#(payment)"}"#)
+            try await test.deliver()
+            for session in [credits, plan] {
+                #expect(try await test.stripe.api("GET", "/v1/checkout/sessions/\(session)").string("status") == "expired")
+                #expect(try await test.ask("GET", "\(path)/\(session)", as: user).string("status") == "expired")
+            }
+        }
+    }
+
     @Test func `a dispute of a payment that waits for an administrator stops purchases too`() async throws {
         try await BillingUnderTest.with { test in
             let (user, payment) = try await bought(test, delivering: false)

@@ -114,6 +114,18 @@ struct SweepsTests {
             }
             let after = try await test.pool.one(CountFlaws(now: test.clock.now))
             #expect(after.purchasesWithoutEffect == before.purchasesWithoutEffect + 1)
+            let (_, id) = try await SubscriptionTests.subscribe(test)
+            #expect(try await test.pool.one(CountFlaws(now: test.clock.now)).secondSubscriptions == before.secondSubscriptions)
+            try await test.pool.withConnection {
+                try await $0.script(
+                    """
+                    INSERT INTO subscription (
+                        id, user_id, status, item_id, price_id, period_start, period_end, created_at, synced_at)
+                    SELECT 'second-' || id, user_id, status, item_id, price_id, period_start, period_end, created_at, synced_at
+                    FROM subscription WHERE id = '\(id)'
+                    """)
+            }
+            #expect(try await test.pool.one(CountFlaws(now: test.clock.now)).secondSubscriptions == before.secondSubscriptions + 1)
         }
     }
 }
