@@ -86,6 +86,7 @@ struct Routes: HTTPDoor {
             Routes.submitPackageForm),
         Route(.get, ["/admin/payments"], access: .admin(), errors: .page, Routes.showPayments),
         Route(.get, ["/admin/payments/{id}"], access: .admin(), errors: .page, Routes.showEvent),
+        Route(.post, ["/admin/payments/reviews/{id}"], access: .admin(freshWithin: .seconds(900)), errors: .page, Routes.submitReview),
         Route(.post, ["/admin/payments/{id}"], access: .admin(freshWithin: .seconds(900)), errors: .page, Routes.submitReplay),
         Route(.get, ["/assets/billing/{file}"], access: .public, errors: .page, Routes.showAsset),
     ]

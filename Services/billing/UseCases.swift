@@ -37,7 +37,7 @@ struct UseCases: Sendable {
                 pace: RequestPace(callsPerSecond: callsPerSecond))
         }
         let background = client()
-        let later = Settlement(pool: pool, stripe: background, clock: clock, log: log)
+        let later = Settlement(operations: StripeOperations(pool: pool, stripe: background, clock: clock, log: log))
         stripe = client()
         operations = StripeOperations(pool: pool, stripe: stripe, clock: clock, log: log)
         settlement = Settlement(operations: operations)
@@ -49,9 +49,7 @@ struct UseCases: Sendable {
             pool: pool, secrets: settings.webhookSecrets, isLive: settings.isLive, clock: signatureClock,
             wake: { [worker] in worker.wake() },
             log: log)
-        sweeps = Sweeps(
-            settlement: later, intake: intake, operations: StripeOperations(pool: pool, stripe: background, clock: clock, log: log),
-            clock: clock, log: log)
+        sweeps = Sweeps(settlement: later, intake: intake, clock: clock, log: log)
         prices = PlanPrices(pool: pool, stripe: background, settings: settings, log: log)
         freeMonths = FreeMonths(pool: pool, clock: clock)
     }

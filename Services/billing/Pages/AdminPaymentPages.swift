@@ -8,6 +8,13 @@ struct AdminPaymentPages {
     private var strings: PaymentStrings { PaymentStrings(language: viewer.language) }
 
     static let state = "state"
+    static let reviews: Link = "/admin/payments/reviews"
+    static let close = "close"
+
+    /// The act that led to the list.
+    enum Done: String {
+        case decided, closed, waits
+    }
 
     static func link(_ event: String) -> Link { Place.adminPayments.link.segment(event) }
 
@@ -17,11 +24,13 @@ struct AdminPaymentPages {
     ///   - state: the state that is asked for; empty for all.
     ///   - next: the time after which the next page begins; nil on the last page.
     func list(
-        _ events: [ListEvents.Listed], state: String, isFirst: Bool, next: Instant?, hasDead: Bool, reviews: [ReviewCase]
+        _ events: [ListEvents.Listed], state: String, isFirst: Bool, next: Instant?, hasDead: Bool, reviews: [Review],
+        done: Done? = nil
     ) -> Response {
         let form = Form(viewer, FormInput([Self.state: state]))
         let link = state.isEmpty ? Place.adminPayments.link : Place.adminPayments.link.with("state", state)
         return page(strings.title) {
+            if let done { notice(done == .waits ? .warning : .done) { p { strings.done(done) } } }
             h1 { strings.title }
             if hasDead, state != "dead" {
                 div(.class("notice failure")) {
@@ -59,7 +68,7 @@ struct AdminPaymentPages {
             }, isStacked: true)
     }
 
-    @HTMLBuilder private func review(_ cases: [ReviewCase]) -> HTML {
+    @HTMLBuilder private func review(_ cases: [Review]) -> HTML {
         if cases.isEmpty {
             p(.class("muted")) { strings.noReview }
         } else {
@@ -68,15 +77,23 @@ struct AdminPaymentPages {
                 strings.review,
                 [
                     Column(strings.when), Column(strings.id, isLong: true), Column(strings.user, isLong: true),
-                    Column(strings.reason, isLong: true), .figures(strings.amount),
+                    Column(strings.reason, isLong: true), Column(strings.acts),
                 ],
                 cases.map { found in
                     [
-                        viewer.moment(found.at), code { found.id },
+                        viewer.moment(found.since), code { found.id },
                         a(Place.adminUsers.link.segment(found.userID.description)) { code { found.userID.description } },
-                        bdi { found.reason }, span(.class("amount")) { viewer.money(cents: found.cents) },
+                        bdi { found.reason }, acts(found),
                     ]
                 }, isStacked: true)
+        }
+    }
+
+    private func acts(_ review: Review) -> HTML {
+        let link = Self.reviews.segment(review.id)
+        return div(.class("buttons")) {
+            Form(viewer).button(strings.decide, link, .primary, of: review.id)
+            if review.kind != .subscription { Form(viewer).button(strings.close, link, of: review.id, hidden: ["act": Self.close]) }
         }
     }
 

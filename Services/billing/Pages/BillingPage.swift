@@ -62,7 +62,7 @@ struct BillingPage {
                     (strings.plan, bdi { name(of: state.paidPlan) }),
                     (
                         strings.price,
-                        HTML(plansStrings.price(viewer.price(cents: current.price.amountCents), current.price.interval))
+                        current.price.map { HTML(plansStrings.price(viewer.price(cents: $0.amountCents), $0.interval)) }
                     ),
                     (
                         subscription.cancelAt == nil ? strings.nextPayment : strings.ends,
@@ -70,12 +70,14 @@ struct BillingPage {
                     ),
                     (
                         strings.nextPlan,
-                        current.price.plan == state.paidPlan || state.isEnding
-                            ? nil : bdi { strings.from(name(of: current.price.plan), viewer.dayText(subscription.periodEnd)) }
+                        current.price?.plan == state.paidPlan || state.isEnding
+                            ? nil
+                            : current.price.map { next in bdi { strings.from(name(of: next.plan), viewer.dayText(subscription.periodEnd)) }
+                            }
                     ),
                 ].compactMap { row in row.1.map { (row.0, $0) } })
             div(.class("buttons")) {
-                linkButton(strings.changePlan, Place.plans.link.with("interval", current.price.interval.rawValue))
+                linkButton(strings.changePlan, Place.plans.link.with("interval", (current.price?.interval ?? .month).rawValue))
                 if state.isEnding {
                     Form(viewer).button(plansStrings.resume, Place.plans.link, .primary, hidden: ["act": PlansPage.resume])
                 } else {

@@ -13,14 +13,15 @@ struct PlanState: Sendable {
     /// The end of the paid period.
     var periodEnd: Instant? { current.map { $0.subscription.cancelAt ?? $0.subscription.periodEnd } }
     /// The id of the plan that is paid; nil without a subscription.
-    var paidPlan: String? { current.map { $0.paid?.plan ?? $0.price.plan } }
+    var paidPlan: String? { current.flatMap { $0.paid?.plan ?? $0.price?.plan } }
     var isEnding: Bool { current?.subscription.cancelAt != nil }
 
     /// The way to another price; nil for a user who pays for no plan.
     func change(to price: PlanPrice) -> PlanChange? {
         current.map { current in
-            PlanChange(
-                of: current.subscription, from: current.price, to: price, paidPosition: current.paid?.position ?? current.price.position,
+            guard let present = current.price else { return .refused(.unknownPrice) }
+            return PlanChange(
+                of: current.subscription, from: present, to: price, paidPosition: current.paid?.position ?? present.position,
                 hasPendingUpdate: current.hasPendingUpdate)
         }
     }
@@ -107,7 +108,7 @@ struct PlansPage {
         var notes = [strings.credits(viewer.text(plan.monthlyCredits), rate: rate)]
         if let price, interval == .year { notes.append(strings.monthlyPart(viewer.price(cents: price.amountCents / 12))) }
         if isYours, let current = state.current {
-            notes.append(state.isEnding || current.price.plan != plan.id.text ? strings.endsOn(endDay) : strings.renewsOn(endDay))
+            notes.append(state.isEnding || current.price?.plan != plan.id.text ? strings.endsOn(endDay) : strings.renewsOn(endDay))
         }
         return PlanCard(
             plan.name, mark: isYours ? strings.yours : plan.isPopular ? strings.popular : nil, isChosen: isYours,
@@ -127,7 +128,7 @@ struct PlansPage {
         case .keepPaidPlan: return linkButton(strings.keep(plan.name), Self.change(to: price))
         case .payYearly: return linkButton(strings.payYearly, Self.change(to: price), .primary, of: plan.name)
         case .refused(.alreadySo), .refused(.ending):
-            guard state.current?.price.priceID == price.priceID else { return text(strings.short(.ending)) }
+            guard state.current?.price?.priceID == price.priceID else { return text(strings.short(.ending)) }
             if plan.id.text != state.paidPlan { return text(strings.from(endDay)) }
             return state.isEnding
                 ? Form(viewer).button(strings.resume, Place.plans.link, .primary, of: plan.name, hidden: ["act": Self.resume])

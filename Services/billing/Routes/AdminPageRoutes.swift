@@ -119,12 +119,24 @@ extension Routes {
         let (events, dead, reviews) = try await pool.withConnection {
             try await $0.pipeline(
                 ListEvents(state: state.isEmpty ? nil : state, before: before, limit: Int64(Self.eventsOnPage + 1)),
-                ListEvents(state: "dead", before: nil, limit: 1), ReviewCases())
+                ListEvents(state: "dead", before: nil, limit: 1), ListReviews(before: nil, limit: 100))
         }
         let shown = Array(events.prefix(Self.eventsOnPage))
         return AdminPaymentPages(viewer: site.viewer(request, caller)).list(
             shown, state: state, isFirst: before == nil, next: events.count > shown.count ? shown.last?.receivedAt : nil,
-            hasDead: !dead.isEmpty, reviews: reviews)
+            hasDead: !dead.isEmpty, reviews: reviews, done: request.query["done"].flatMap(AdminPaymentPages.Done.init))
+    }
+
+    /// A form {act: decide|close} → 303. An id that waits no more leads back to the list.
+    func submitReview(_ request: Request, caller: Principal) async throws -> Response {
+        let viewer = site.viewer(request, caller)
+        let id = request.pathParameters["id"]
+        guard let review = try await pool.first(FindReview(id: id)) else { return viewer.seeOther(Place.adminPayments.link) }
+        let closes = try FormInput(request)["act"] == AdminPaymentPages.close
+        let waits =
+            closes ? try await close(review, caller, request.trace) == false : try await decide(review, caller, request.trace) != nil
+        let done: AdminPaymentPages.Done = waits ? .waits : closes ? .closed : .decided
+        return viewer.seeOther(Place.adminPayments.link.with("done", done.rawValue))
     }
 
     /// `done=replayed`.

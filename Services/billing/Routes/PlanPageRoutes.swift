@@ -28,8 +28,8 @@ extension Routes {
         let state = try await planState(of: caller)
         return PlansPage(
             viewer: await viewer,
-            plans: plans.filter { $0.isActive || $0.id.text == state.plan || $0.id.text == state.current?.price.plan },
-            prices: prices.filter(\.isCurrent), state: state, interval: interval ?? state.current?.price.interval ?? .month,
+            plans: plans.filter { $0.isActive || $0.id.text == state.plan || $0.id.text == state.current?.price?.plan },
+            prices: prices.filter(\.isCurrent), state: state, interval: interval ?? state.current?.price?.interval ?? .month,
             obstacle: try await obstacle(of: caller))
     }
 

@@ -23,10 +23,7 @@ extension Routes {
         guard let review = try await billing.pool.first(FindReview(id: id)) else {
             throw Problem.notFound("A payment with this id that waits for an administrator")
         }
-        log.info(
-            "review decided again", ["id": .string(id), "reason": .string(review.reason), "admin": .describing(caller.userID)],
-            trace: request.trace)
-        let remaining = try await billing.decideAgain(review)
+        let remaining = try await decide(review, caller, request.trace)
         return .object(200) { json in
             json.field("id", id)
             json.field("review", remaining?.reason)
@@ -36,11 +33,25 @@ extension Routes {
     /// Ends a review without credits: the administrator has refunded the payment or granted by hand.
     func closeReview(_ request: Request, caller: Principal) async throws -> Response {
         let id = request.pathParameters["id"]
-        guard try await billing.pool.one(CloseReview(id: id)) else {
+        guard let review = try await pool.first(FindReview(id: id)), try await close(review, caller, request.trace) else {
             throw Problem.notFound("A purchase or an invoice with this id that waits for an administrator")
         }
-        log.info("review closed", ["id": .string(id), "admin": .describing(caller.userID)], trace: request.trace)
         return .object(200) { $0.field("id", id) }
+    }
+
+    /// - Returns: nil if it waits no more.
+    func decide(_ review: Review, _ caller: Principal, _ trace: TraceContext) async throws -> Review? {
+        log.info(
+            "review decided again", ["id": .string(review.id), "reason": .string(review.reason), "admin": .describing(caller.userID)],
+            trace: trace)
+        return try await billing.decideAgain(review)
+    }
+
+    /// - Returns: false for a subscription, which waits until its price is known or it ends.
+    func close(_ review: Review, _ caller: Principal, _ trace: TraceContext) async throws -> Bool {
+        guard try await pool.one(CloseReview(id: review.id)) else { return false }
+        log.info("review closed", ["id": .string(review.id), "admin": .describing(caller.userID)], trace: trace)
+        return true
     }
 }
 

@@ -35,33 +35,3 @@ struct FindEvent: Statement {
         Found(event: try ListEvents.decode(&row), raw: try row.next())
     }
 }
-
-/// A payment that a person must look at.
-struct ReviewCase: Sendable {
-    /// The id of the purchase, or Stripe's id of the invoice.
-    var id: String
-    var userID: UserID
-    var reason: String
-    var cents: Int64
-    var at: Instant
-}
-
-/// Finds the newest payments that a person must look at.
-struct ReviewCases: Statement {
-    static let sql = """
-        SELECT id::text, user_id, coalesce(review, ''), coalesce(paid_cents, amount_cents), created_at AS at
-        FROM purchase
-        WHERE status = 'review'
-        UNION ALL
-        SELECT id, user_id, review, total_cents, paid_at
-        FROM invoice
-        WHERE review IS NOT NULL
-        ORDER BY at DESC
-        LIMIT 50
-        """
-
-    func bind(_ parameters: inout Parameters) {}
-    static func decode(_ row: inout RowReader) throws(PostgresError) -> ReviewCase {
-        ReviewCase(id: try row.next(), userID: try row.next(), reason: try row.next(), cents: try row.next(), at: try row.next())
-    }
-}

@@ -19,10 +19,10 @@ import Values
 struct Sweeps: Sendable {
     let settlement: Settlement
     let intake: EventIntake
-    let operations: StripeOperations
     let clock: @Sendable () -> Instant
     let log: Logger
 
+    private var operations: StripeOperations { settlement.operations }
     var pool: PostgresPool { settlement.pool }
     var stripe: StripeClient { settlement.stripe }
 
@@ -164,7 +164,7 @@ struct Sweeps: Sendable {
         for (name, count) in [
             ("unfinished_purchases", flaws.unfinishedPurchases), ("purchases_without_effect", flaws.purchasesWithoutEffect),
             ("unpaid_periods", flaws.unpaidPeriods), ("reviews", flaws.reviews), ("dead_events", flaws.deadEvents),
-            ("second_subscriptions", flaws.secondSubscriptions),
+            ("second_subscriptions", flaws.secondSubscriptions), ("unknown_outcomes", flaws.unknownOutcomes),
         ] {
             metrics.gauge("billing_flaws", help: "Rows of billing that should not be; each above zero is an alert", labels: ["flaw": name])
                 .set(count)

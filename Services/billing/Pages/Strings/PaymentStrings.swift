@@ -10,7 +10,7 @@ struct PaymentStrings {
     var back: String { language(en: "All events", th: "เหตุการณ์ทั้งหมด") }
     var dead: String {
         language(
-            en: "Some events are dead: they failed too often, and nobody works on them.",
+            en: "Some events are dead: they failed too often, and wait for you.",
             th: "มีเหตุการณ์ที่ล้มเหลวหลายครั้งเกินไปและหยุดดำเนินการแล้ว")
     }
     var showDead: String { language(en: "Show dead events", th: "ดูเหตุการณ์ที่หยุดแล้ว") }
@@ -61,12 +61,25 @@ struct PaymentStrings {
     var review: String { language(en: "Payments to be checked", th: "การชำระเงินที่ต้องตรวจสอบ") }
     var reviewText: String {
         language(
-            en: "No credits are granted for these until a person has looked at them. The runbook says how.",
-            th: "รายการเหล่านี้จะยังไม่ได้รับเครดิตจนกว่าจะมีผู้ตรวจสอบ วิธีอยู่ในคู่มือปฏิบัติงาน")
+            en:
+                "These give no credits until you act. Mend the cause and decide again; or refund at Stripe, or grant by hand, and close. The runbook has the cases.",
+            th:
+                "รายการเหล่านี้จะยังไม่ได้รับเครดิตจนกว่าคุณจะดำเนินการ แก้สาเหตุแล้วตัดสินใหม่ หรือคืนเงินที่ Stripe หรือให้เครดิตเองแล้วปิดรายการ ดูรายละเอียดในคู่มือปฏิบัติงาน"
+        )
     }
     var noReview: String { language(en: "Nothing is to be checked.", th: "ไม่มีรายการที่ต้องตรวจสอบ") }
     var when: String { language(en: "When", th: "เมื่อ") }
     var user: String { language(en: "User", th: "ผู้ใช้") }
     var reason: String { language(en: "Reason", th: "เหตุผล") }
-    var amount: String { language(en: "Amount", th: "จำนวนเงิน") }
+    var acts: String { language(en: "Acts", th: "การดำเนินการ") }
+    var decide: String { language(en: "Decide again", th: "ตัดสินใหม่") }
+    var close: String { language(en: "Close without credits", th: "ปิดโดยไม่ให้เครดิต") }
+
+    func done(_ done: AdminPaymentPages.Done) -> String {
+        switch done {
+        case .decided: language(en: "The payment was settled.", th: "ดำเนินการรายการชำระเงินแล้ว")
+        case .closed: language(en: "The payment was closed without credits.", th: "ปิดรายการชำระเงินโดยไม่ให้เครดิตแล้ว")
+        case .waits: language(en: "The payment still waits. Its reason is below.", th: "รายการนี้ยังต้องรอ ดูเหตุผลด้านล่าง")
+        }
+    }
 }

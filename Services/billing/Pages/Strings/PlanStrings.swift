@@ -56,6 +56,7 @@ struct PlanStrings {
         case .pending: language(en: "A change waits for its payment", th: "มีการเปลี่ยนที่รอชำระเงิน")
         case .ending: language(en: "Your plan is cancelled", th: "แพ็กเกจถูกยกเลิกแล้ว")
         case .unpaid: language(en: "A payment is due", th: "มียอดค้างชำระ")
+        case .unknownPrice: language(en: "Write to support to change your plan", th: "โปรดติดต่อฝ่ายช่วยเหลือเพื่อเปลี่ยนแพ็กเกจ")
         case .downgradeOrdered: language(en: "A lower plan is ordered", th: "เลือกแพ็กเกจที่ต่ำกว่าไว้แล้ว")
         }
     }
@@ -177,6 +178,10 @@ struct PlanStrings {
         case .unpaid:
             language(
                 en: "The last payment failed. Pay it under Billing first.", th: "การชำระเงินครั้งล่าสุดไม่สำเร็จ โปรดชำระที่หน้าการชำระเงินก่อน")
+        case .unknownPrice:
+            language(
+                en: "Your plan has a price that is not sold any more. Write to support to change it.",
+                th: "แพ็กเกจของคุณมีราคาที่ไม่จำหน่ายแล้ว โปรดติดต่อฝ่ายช่วยเหลือเพื่อเปลี่ยน")
         case .downgradeOrdered:
             language(
                 en: "A lower plan is ordered for the next period. Take that back first.", th: "คุณตั้งให้ลดแพ็กเกจในรอบถัดไป โปรดยกเลิกการตั้งนั้นก่อน")

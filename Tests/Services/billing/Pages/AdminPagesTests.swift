@@ -123,6 +123,16 @@ extension PagesTests {
             let page = try await test.open("/admin/payments", admin)
             #expect(page.text.contains(order.id.description))
             #expect(page.text.contains("paid 1 usd &lt;b&gt;"))
+            let review = "/admin/payments/reviews/\(order.id)"
+            // Its page is open, so there is nothing to decide yet.
+            #expect(try await test.send(review, [:], admin).leads == "/admin/payments?done=waits")
+            try await test.stripe.pay(session)
+            #expect(try await test.send(review, [:], admin).leads == "/admin/payments?done=decided")
+            #expect(try await test.granted(to: person.userID).count == 2)
+            try await test.pool.execute(SetPurchaseStatus(id: order.id, status: .review, review: "paid 1 usd"))
+            #expect(try await test.send(review, ["act": "close"], admin).leads == "/admin/payments?done=closed")
+            #expect(try await test.send(review, [:], admin).leads == "/admin/payments")
+            #expect(try await test.granted(to: person.userID).count == 2)
         }
     }
 

@@ -74,7 +74,7 @@ extension PagesTests {
                 (.review, "We are checking this payment"),
             ] {
                 let order = try #require(try await test.pool.first(PurchaseOfSession(sessionID: session)))
-                try await test.pool.execute(SetPurchaseStatus(id: order.id, status: status))
+                try await test.pool.execute(SetPurchaseStatus(id: order.id, status: status, review: status == .review ? "a test" : nil))
                 #expect(try await test.open("/buy/done?session_id=\(session)", person).title == title)
             }
         }
