@@ -136,6 +136,7 @@ CREATE UNIQUE INDEX stripe_operation_pending ON stripe_operation (
     (CASE WHEN kind IN ('change_plan', 'cancel', 'resume') THEN 'act' ELSE kind END), subject)
     WHERE state = 'pending';
 CREATE INDEX stripe_operation_age ON stripe_operation (created_at);
+CREATE INDEX stripe_operation_open ON stripe_operation (created_at) WHERE state = 'pending';
 
 -- Orders on Stripe's checkout page. Credits, bonus and price are those of the moment of the order.
 CREATE TABLE purchase (
@@ -170,7 +171,8 @@ CREATE TABLE purchase (
     CONSTRAINT purchase_payment_once UNIQUE (payment_intent_id),
     CONSTRAINT purchase_kind_known CHECK (kind IN ('credits', 'subscription')),
     CONSTRAINT purchase_status_known CHECK (
-        status IN ('creating', 'open', 'awaiting_payment', 'paid', 'failed', 'expired', 'review'))
+        status IN ('creating', 'open', 'awaiting_payment', 'paid', 'failed', 'expired', 'review')),
+    CONSTRAINT purchase_review_has_reason CHECK (status <> 'review' OR review IS NOT NULL)
 );
 
 CREATE INDEX purchase_user ON purchase (user_id, id);
@@ -180,6 +182,7 @@ CREATE UNIQUE INDEX purchase_open_credits ON purchase (user_id, credits)
     WHERE kind = 'credits' AND status IN ('creating', 'open');
 CREATE UNIQUE INDEX purchase_open_subscription ON purchase (user_id)
     WHERE kind = 'subscription' AND status IN ('creating', 'open', 'awaiting_payment');
+CREATE INDEX purchase_paid ON purchase (ended_at) WHERE kind = 'credits' AND status = 'paid';
 CREATE INDEX purchase_review ON purchase (id) WHERE status = 'review';
 
 -- Stripe's subscriptions, as they were when Stripe was last asked.
@@ -335,6 +338,16 @@ CREATE TABLE stripe_event (
 CREATE INDEX stripe_event_due ON stripe_event (due_at) WHERE state IN ('received', 'working', 'retry');
 CREATE INDEX stripe_event_received ON stripe_event (received_at);
 CREATE INDEX stripe_event_dead ON stripe_event (received_at) WHERE state = 'dead';
+
+-- Numbers the askings of Stripe, and keeps for each object the number of the last answer that was written.
+-- The answer of an earlier asking is dropped.
+CREATE SEQUENCE stripe_reading_number;
+
+CREATE TABLE stripe_reading (
+    -- purchase:{id}, subscription:{id}, or returns:{id} of a purchase or an invoice.
+    subject text PRIMARY KEY,
+    number bigint NOT NULL
+);
 
 -- How far each sweep of Stripe's lists has come.
 CREATE TABLE sweep (

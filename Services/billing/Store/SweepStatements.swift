@@ -27,6 +27,33 @@ struct AdvanceSweep: Statement {
     }
 }
 
+/// Draws the number of an asking of Stripe. Later askings have greater numbers.
+struct NextReading: Statement {
+    static let sql = "SELECT nextval('stripe_reading_number')"
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Int64 { try row.next() }
+}
+
+/// Notes that the answer of an asking is written; finds nothing if that of a later one was written already.
+struct AcceptReading: Statement {
+    static let sql = """
+        INSERT INTO stripe_reading (subject, number)
+        VALUES ($1, $2)
+        ON CONFLICT (subject) DO UPDATE
+        SET number = excluded.number
+        WHERE stripe_reading.number < excluded.number
+        RETURNING subject
+        """
+    var subject: String
+    var number: Int64
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(subject)
+        parameters.append(number)
+    }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> String { try row.next() }
+}
+
 /// Deletes ended events and operations, some at a time.
 struct DeleteOldEvents: Statement {
     static let limit = 1_000
@@ -57,7 +84,7 @@ struct CountFlaws: Statement {
     struct Flaws: Hashable, Sendable {
         /// Orders whose page ended a day ago, or whose bank has needed 15 days, and whose end is not known.
         var unfinishedPurchases: Int64
-        /// Paid orders without credits.
+        /// Orders paid in the last 35 days, without credits.
         var purchasesWithoutEffect: Int64
         /// Running subscriptions whose period no invoice has paid for, a day after it began.
         var unpaidPeriods: Int64
@@ -66,6 +93,8 @@ struct CountFlaws: Statement {
         var deadEvents: Int64
         /// Users with two running subscriptions.
         var secondSubscriptions: Int64
+        /// Calls of Stripe whose outcome has been unknown for an hour.
+        var unknownOutcomes: Int64
         /// Seconds since the oldest event that is not done was received.
         var oldestEventSeconds: Int64
     }
@@ -76,7 +105,7 @@ struct CountFlaws: Statement {
                 WHERE (status IN ('creating', 'open') AND session_expires_at < $1 - interval '1 day')
                     OR (status = 'awaiting_payment' AND created_at < $1 - interval '15 days')),
             (SELECT count(*) FROM purchase
-                WHERE kind = 'credits' AND status = 'paid'
+                WHERE kind = 'credits' AND status = 'paid' AND ended_at > $1 - interval '35 days'
                     AND NOT EXISTS (SELECT FROM effect WHERE effect_key = 'pur:' || purchase.id)),
             (SELECT count(*) FROM subscription
                 WHERE status = 'active' AND period_start < $1 - interval '1 day'
@@ -88,6 +117,7 @@ struct CountFlaws: Statement {
             (SELECT count(*) FROM (
                 SELECT FROM subscription WHERE status NOT IN ('canceled', 'incomplete_expired') GROUP BY user_id HAVING count(*) > 1
             ) AS users),
+            (SELECT count(*) FROM stripe_operation WHERE state = 'pending' AND created_at < $1 - interval '1 hour'),
             (SELECT coalesce(max(extract(epoch FROM $1 - received_at)), 0)::bigint FROM stripe_event
                 WHERE state IN ('received', 'working', 'retry'))
         """
@@ -98,6 +128,7 @@ struct CountFlaws: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Flaws {
         Flaws(
             unfinishedPurchases: try row.next(), purchasesWithoutEffect: try row.next(), unpaidPeriods: try row.next(),
-            reviews: try row.next(), deadEvents: try row.next(), secondSubscriptions: try row.next(), oldestEventSeconds: try row.next())
+            reviews: try row.next(), deadEvents: try row.next(), secondSubscriptions: try row.next(),
+            unknownOutcomes: try row.next(), oldestEventSeconds: try row.next())
     }
 }

@@ -9,8 +9,11 @@ import Values
 /// Brings billing's rows to what Stripe says now, and has the ledger grant or take back what follows.
 ///
 /// Events, sweeps, the page after the checkout and administrators call the same functions, in any order
-/// and as often as they like. A row of the user or of the order is locked while Stripe is asked, so the
-/// later answer is the one that is written. Keys of effects make each grant happen once.
+/// and as often as they like. Keys of effects make each grant happen once.
+///
+/// Nothing is locked while Stripe is asked. Instead each asking takes a number before, a ``Reading``, and an
+/// object keeps the number of the last answer that was written. An answer with a lower number is dropped:
+/// whatever led to it was at Stripe before the other one asked.
 struct Settlement: Sendable {
     let operations: StripeOperations
 
@@ -32,6 +35,30 @@ struct Settlement: Sendable {
             case .unknownCustomer(let id): "no user has Stripe's customer \(id)"
             }
         }
+    }
+}
+
+// MARK: Readings
+
+extension Settlement {
+    /// One asking of Stripe.
+    fileprivate struct Reading: Sendable {
+        let number: Int64
+        /// A moment before Stripe was asked.
+        let at: Instant
+    }
+
+    /// Call it before Stripe is asked.
+    private func reading() async throws -> Reading {
+        let at = clock()
+        return Reading(number: try await pool.one(NextReading()), at: at)
+    }
+}
+
+extension PostgresTransaction {
+    /// - Returns: false if the answer of a later asking was written already.
+    fileprivate func accept(_ reading: Settlement.Reading, of subject: String) async throws -> Bool {
+        try await first(AcceptReading(subject: subject, number: reading.number)) != nil
     }
 }
 
@@ -57,20 +84,23 @@ extension Settlement {
     ///   - decidesAgain: true if an administrator wants the order that waits for one to be decided again.
     /// - Returns: the present order; nil for an unknown id.
     func settlePurchase(_ id: PurchaseID, sessionID: String? = nil, decidesAgain: Bool = false) async throws -> Purchase? {
-        let (purchase, subscriptionID) = try await pool.transaction { transaction -> (Purchase?, String?) in
-            guard var purchase = try await transaction.first(LockPurchase(id: id)) else { return (nil, nil) }
+        guard let known = try await pool.first(FindPurchase(id: id)) else { return nil }
+        guard let sessionID = known.sessionID ?? sessionID else { return known }
+        let reading = try await reading()
+        let session = try CheckoutSession(try await stripe.get("/v1/checkout/sessions/\(sessionID)"))
+        let paymentFailed = try await hasPaymentFailed(session)
+        let settled = try await pool.transaction { transaction in
+            var purchase = try await transaction.one(LockPurchase(id: id))
+            guard try await transaction.accept(reading, of: "purchase:\(id)") else { return purchase }
             if decidesAgain, purchase.status == .review { (purchase.status, purchase.review) = (.open, nil) }
-            guard let sessionID = purchase.sessionID ?? sessionID else { return (purchase, nil) }
-            let session = try CheckoutSession(try await stripe.get("/v1/checkout/sessions/\(sessionID)"))
             if purchase.sessionID == nil, session.purchaseID == purchase.id.description {
                 try await transaction.execute(OpenPurchasePage(id: id, sessionID: session.id, url: session.url))
             }
-            let outcome = PurchaseOutcome(purchase, session, paymentFailed: try await hasPaymentFailed(session))
-            try await apply(outcome, to: purchase, in: transaction)
-            return (try await transaction.one(LockPurchase(id: id)), session.subscriptionID)
+            try await apply(PurchaseOutcome(purchase, session, paymentFailed: paymentFailed), to: purchase, in: transaction)
+            return try await transaction.one(LockPurchase(id: id))
         }
-        if let subscriptionID { try await syncSubscription(subscriptionID) }
-        return purchase
+        if let subscriptionID = session.subscriptionID { try await syncSubscription(subscriptionID) }
+        return settled
     }
 
     /// Expires the page of an order, and settles the order, which may have been paid meanwhile.
@@ -123,22 +153,26 @@ extension Settlement {
 extension Settlement {
     /// Writes a subscription as it is at Stripe, and the plan that follows for its user. One of another system is left alone.
     func syncSubscription(_ id: String) async throws {
-        guard let user = try await owner(ofSubscription: id) else { return }
+        let reading = try await reading()
+        guard let (found, user) = try await owned(id) else { return }
         try await pool.transaction { transaction in
             _ = try await transaction.one(LockCustomer(userID: user))
-            try await sync(try StripeSubscription(try await stripe.get("/v1/subscriptions/\(id)")), of: user, in: transaction)
+            try await sync(found, reading, of: user, in: transaction)
+            try await decidePlan(of: user, in: transaction)
         }
     }
 
-    private func sync(_ found: StripeSubscription, of user: UserID, in transaction: PostgresTransaction) async throws {
+    private func sync(
+        _ found: StripeSubscription, _ reading: Reading, of user: UserID, in transaction: PostgresTransaction
+    ) async throws {
+        guard try await transaction.accept(reading, of: "subscription:\(found.id)") else { return }
         let subscription = PlanSubscription(
             id: found.id, userID: user, status: found.status, itemID: found.itemID, priceID: found.priceID, periodStart: found.periodStart,
             periodEnd: found.periodEnd, cancelAt: found.cancelAt, createdAt: found.createdAt)
-        try await transaction.execute(UpsertSubscription(subscription: subscription, now: clock()))
+        try await transaction.execute(UpsertSubscription(subscription: subscription, now: reading.at))
         if !subscription.isRunning {
             try await transaction.execute(CancelInstalments(subscriptionID: subscription.id, dueAfter: found.endedAt ?? clock()))
         }
-        try await decidePlan(of: user, in: transaction)
     }
 
     /// Writes and announces the plan of a user. The caller has locked the user.
@@ -155,19 +189,21 @@ extension Settlement {
     /// Grants what a paid invoice of a subscription gives. Other invoices give nothing.
     /// - Parameter decidesAgain: true if an administrator wants the invoice that waits for one to be decided again.
     func settleInvoice(_ id: String, decidesAgain: Bool = false) async throws {
+        let reading = try await reading()
         let seen = try StripeInvoice(try await stripe.get("/v1/invoices/\(id)"))
-        guard seen.status == "paid", let subscriptionID = seen.subscriptionID, let user = try await owner(ofSubscription: subscriptionID)
+        guard seen.status == "paid", let subscriptionID = seen.subscriptionID,
+            let (subscription, user) = try await owned(subscriptionID)
         else { return }
         let lines = try await stripe.all("/v1/invoices/\(id)/lines", [:]).map(StripeInvoice.Line.init)
         try await pool.transaction { transaction in
             _ = try await transaction.one(LockCustomer(userID: user))
-            let subscription = try StripeSubscription(try await stripe.get("/v1/subscriptions/\(subscriptionID)"))
             let known = try await transaction.first(FindInvoice(id: id))
             if known == nil || (decidesAgain && known?.review != nil) {
                 try await keep(seen, lines, of: user, anchor: subscription.anchor, in: transaction)
             }
             // Before the months are settled: those of an ended subscription are not due any more.
-            try await sync(subscription, of: user, in: transaction)
+            try await sync(subscription, reading, of: user, in: transaction)
+            try await decidePlan(of: user, in: transaction)
             try await settleInstalments(of: id, in: transaction)
         }
     }
@@ -220,14 +256,16 @@ extension Settlement {
         return due.count
     }
 
-    /// The user of a subscription; nil for one of another system that uses the same account at Stripe.
-    private func owner(ofSubscription id: String) async throws -> UserID? {
+    /// Asks for a subscription and its user; nil for one of another system that uses the same account at Stripe.
+    private func owned(_ id: String) async throws -> (StripeSubscription, UserID)? {
         let json = try await stripe.get("/v1/subscriptions/\(id)")
         let stripeCustomerID = try json.stripeID("customer") ?? ""
-        if let user = try await pool.first(UserOfStripeCustomer(stripeCustomerID: stripeCustomerID)) { return user }
+        if let user = try await pool.first(UserOfStripeCustomer(stripeCustomerID: stripeCustomerID)) {
+            return (try StripeSubscription(json), user)
+        }
         guard let named = try json.metadata("user_id").flatMap({ UserID($0) }) else { return nil }
         guard try await pool.first(FindCustomer(userID: named)) != nil else { throw Failure.unknownCustomer(stripeCustomerID) }
-        return named
+        return (try StripeSubscription(json), named)
     }
 }
 
@@ -253,14 +291,16 @@ extension Settlement {
         let sessions = try await stripe.get("/v1/checkout/sessions", ["payment_intent": paymentIntentID, "limit": "1"])
         let sessionID = try StripeList(sessions).data.first?.stripeString("id")
         guard let user = try await settlePurchase(id, sessionID: sessionID)?.userID else { return }
-        let disputes = try await pool.transaction { transaction in
+        let reading = try await reading()
+        let (refunds, disputes) = try await returns(of: [paymentIntentID])
+        try await pool.transaction { transaction in
             let purchase = try await transaction.one(LockPurchase(id: id))
-            let (share, disputes) = try await returned(of: [paymentIntentID], total: purchase.paidCents ?? purchase.amountCents)
+            guard try await transaction.accept(reading, of: "returns:\(id)") else { return }
+            let share = ReturnedShare(refunds: refunds, disputes: disputes, total: purchase.paidCents ?? purchase.amountCents)
             try await keep(disputes, of: purchase.userID, source: purchase.source, in: transaction)
             for effect in try await transaction.query(EffectsOfSource(source: purchase.source)) {
                 try await transaction.reverse(effect, target: share.of(effect.amount), reason: reason(disputes))
             }
-            return disputes
         }
         try await expirePages(of: user, after: disputes)
     }
@@ -268,19 +308,21 @@ extension Settlement {
     func settleReturns(ofInvoice id: String, decidesAgain: Bool = false) async throws {
         try await settleInvoice(id, decidesAgain: decidesAgain)
         guard let user = try await pool.first(FindInvoice(id: id))?.userID else { return }
-        let disputes = try await pool.transaction { transaction in
+        let reading = try await reading()
+        let payments = try await stripe.all("/v1/invoice_payments", ["invoice": id]).compactMap { payment in
+            try payment.optionalStripeObject("payment")?.stripeID("payment_intent")
+        }
+        let (refunds, disputes) = try await returns(of: payments)
+        try await pool.transaction { transaction in
             _ = try await transaction.one(LockCustomer(userID: user))
+            guard try await transaction.accept(reading, of: "returns:\(id)") else { return }
             let invoice = try await transaction.one(FindInvoice(id: id))
-            let payments = try await stripe.all("/v1/invoice_payments", ["invoice": id]).compactMap { payment in
-                try payment.optionalStripeObject("payment")?.stripeID("payment_intent")
-            }
-            let (share, disputes) = try await returned(of: payments, total: invoice.totalCents)
+            let share = ReturnedShare(refunds: refunds, disputes: disputes, total: invoice.totalCents)
             let source = "invoice:\(id)"
             try await keep(disputes, of: user, source: source, in: transaction)
             try await take(share, ofInvoice: id, source, reason(disputes), in: transaction)
             try await transaction.execute(SetInvoiceReturned(id: id, isReturned: share.isWhole && invoice.totalCents > 0))
             try await decidePlan(of: user, in: transaction)
-            return disputes
         }
         try await expirePages(of: user, after: disputes)
     }
@@ -311,14 +353,14 @@ extension Settlement {
         try await settleInstalments(of: id, in: transaction)
     }
 
-    private func returned(of payments: [String], total: Int64) async throws -> (ReturnedShare, [StripeDispute]) {
+    private func returns(of payments: [String]) async throws -> ([StripeRefund], [StripeDispute]) {
         var refunds: [StripeRefund] = []
         var disputes: [StripeDispute] = []
         for payment in payments {
             refunds += try await stripe.all("/v1/refunds", ["payment_intent": payment]).map(StripeRefund.init)
             disputes += try await stripe.all("/v1/disputes", ["payment_intent": payment]).map(StripeDispute.init)
         }
-        return (ReturnedShare(refunds: refunds, disputes: disputes, total: total), disputes)
+        return (refunds, disputes)
     }
 
     private func keep(_ disputes: [StripeDispute], of user: UserID, source: String, in transaction: PostgresTransaction) async throws {
