@@ -29,7 +29,8 @@ test: ## every test, against a real Postgres and RabbitMQ started for them; then
 test-long: export FUZZ_SECONDS ?= 1200
 test-long: export SCHEMATHESIS_EXAMPLES ?= 1000
 test-long: export BILLING_DELIVERIES ?= 10000
-test-long: test ## the same, with the fuzzer for an hour, 1,000 random requests for each operation, 10,000 deliveries of Stripe
+test-long: export OUTAGE_SECONDS ?= 600
+test-long: test ## the same, with the fuzzer for an hour, 1,000 random requests for each operation, 10,000 deliveries of Stripe, outages of ten minutes
 
 fuzz: ## the fuzzer alone: the parsers, built with the address sanitizer (FUZZ_SECONDS= for each, FUZZ_SEED=)
 	@bash Tests/Fuzz/fuzz.sh $(ARGS)

@@ -185,7 +185,7 @@ let package = Package(
             name: "MailSinkTests", dependencies: ["EventLoop", "HTTPClient", "JSON", "TestSupport"],
             path: "Tests/Simulators/mail/Tests"),
         .testTarget(
-            name: "StripeSimulatorTests", dependencies: ["EventLoop", "TestSupport"],
+            name: "StripeSimulatorTests", dependencies: ["TestSupport"],
             path: "Tests/Simulators/stripe/Tests",
             exclude: ["harness.py", "requirements.txt", "shapes.py", "stripe_package.py"]),
         .testTarget(

@@ -1,3 +1,5 @@
+import EventLoop
+import Foundation
 package import Glibc
 
 /// A program a test runs, in a process group of its own, so that signals reach what it started too.
@@ -46,5 +48,28 @@ package final class ChildProcess: Sendable {
         var status: Int32 = 0
         while waitpid(id, &status, 0) < 0, errno == EINTR {}
         return status
+    }
+
+    /// Runs a program to its end, waiting on a thread of its own.
+    /// - Parameter environment: added to this process's own, unless `clearingEnvironment`.
+    /// - Returns: output and errors together.
+    package static func run(
+        _ program: String, _ arguments: [String], environment: [String: String] = [:], clearingEnvironment: Bool = false
+    ) async throws -> (status: Int32, output: String) {
+        try await withCheckedThrowingContinuation { continuation in
+            spawnThread(name: "process") {
+                continuation.resume(
+                    with: Result {
+                        // A file, not a pipe: servers that the program starts inherit it, and a pipe would stay open with them.
+                        let log = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+                        defer { try? FileManager.default.removeItem(at: log) }
+                        let inherited = clearingEnvironment ? [:] : ProcessInfo.processInfo.environment
+                        let child = try ChildProcess(
+                            program, arguments, environment: inherited.merging(environment) { $1 }, output: log.path(percentEncoded: false))
+                        let status = child.wait()
+                        return (status >> 8 & 0xFF, try String(contentsOf: log, encoding: .utf8))
+                    })
+            }
+        }
     }
 }

@@ -40,7 +40,7 @@ extension SystemTests {
         private static func run(_ part: String, _ gateway: Gateway, _ settings: [String] = []) async throws {
             let python = try await environment.value + "/bin/python"
             try await OpenIDMock.with(gateway, settings) { mock in
-                let run = try await Stack.execute(
+                let run = try await ChildProcess.run(
                     python, [PythonEnvironment.path(of: "browser/run.py"), part],
                     environment: [
                         "STACK": gateway.stack.directory + "/stack.json", "PROVIDER": mock.issuer, "PYTHONDONTWRITEBYTECODE": "1",

@@ -21,7 +21,7 @@ extension SystemTests {
         }
 
         private func curl(_ arguments: [String]) async throws -> String {
-            let run = try await Stack.execute("/usr/bin/env", ["curl", "-sS", "--max-time", "60"] + arguments)
+            let run = try await ChildProcess.run("/usr/bin/env", ["curl", "-sS", "--max-time", "60"] + arguments)
             guard run.status == 0 else { throw Stack.Failure(description: "curl \(arguments): \(run.output)") }
             return run.output
         }
@@ -147,7 +147,7 @@ extension SystemTests {
         private static func send(_ text: String, to stack: Stack) async throws -> String {
             let port = try #require(stack.edge.split(separator: ":").last)
             let send = #"exec 3<>/dev/tcp/127.0.0.1/$1; printf "$2" >&3; timeout 30 cat <&3"#
-            return try await Stack.execute("/usr/bin/env", ["bash", "-c", send, "-", "\(port)", text]).output
+            return try await ChildProcess.run("/usr/bin/env", ["bash", "-c", send, "-", "\(port)", text]).output
         }
 
         @Test(.enabled(if: getuid() == 0, "needs root"))
@@ -239,7 +239,7 @@ extension SystemTests {
                 #expect(refused.status == 503)
                 let id = try #require(refused.header("x-request-id"))
                 try await gateway.until("the last refusal is logged") { try Self.lines(of: stack).contains { $0.contains(id) } }
-                let found = try await Stack.execute("/usr/bin/env", ["grep", "-rlaF", "-e", secret, stack.directory + "/log"])
+                let found = try await ChildProcess.run("/usr/bin/env", ["grep", "-rlaF", "-e", secret, stack.directory + "/log"])
                 #expect(found.output == "" && found.status == 1)
             }
         }

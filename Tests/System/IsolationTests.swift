@@ -130,7 +130,7 @@ extension SystemTests {
         private static func run(
             as user: Int, in stack: Stack, _ line: String, input: String = "/dev/null"
         ) async throws -> (status: Int32, output: String) {
-            try await Stack.execute(
+            try await ChildProcess.run(
                 "/usr/bin/env",
                 [
                     "bash", "-c", #"cd "$1" && exec setpriv --reuid="$2" --regid="$2" --clear-groups bash -c "$3" <"$4""#, "-",

@@ -14,7 +14,7 @@ extension SystemTests {
             let tool = try #require(ProcessInfo.processInfo.environment["STACK_TOOL"], "run the tests by `make test`")
             let template = tool.replacing("stack.sh", with: "lib/template.sh")
             let value = #"a&b\&c*?$d"#
-            let run = try await Stack.execute(
+            let run = try await ChildProcess.run(
                 "/usr/bin/env", ["bash", "-c", #"source "$1"; fill <(echo 'before ${NAME} after') "NAME=$2""#, "-", template, value])
             #expect(run.output == "before \(value) after\n")
         }
@@ -26,7 +26,7 @@ extension SystemTests {
             let tool = try #require(ProcessInfo.processInfo.environment["STACK_TOOL"], "run the tests by `make test`")
             let stacks = try #require(ProcessInfo.processInfo.environment["TEST_STACKS"])
             for value in ["0", "many", "\(max + 1)", "-1"] {
-                let run = try await Stack.execute(
+                let run = try await ChildProcess.run(
                     "/usr/bin/env", ["bash", tool, "up"],
                     environment: ["STACK_DIR": stacks + "/limits", "STACK_COMPONENTS": "edge", variable: value])
                 #expect(run.status == 1)
@@ -37,7 +37,7 @@ extension SystemTests {
         @Test func `a mail server without a sender is named in one line, and nothing starts`() async throws {
             let tool = try #require(ProcessInfo.processInfo.environment["STACK_TOOL"], "run the tests by `make test`")
             let stacks = try #require(ProcessInfo.processInfo.environment["TEST_STACKS"])
-            let run = try await Stack.execute(
+            let run = try await ChildProcess.run(
                 "/usr/bin/env", ["bash", tool, "up"],
                 environment: ["STACK_DIR": stacks + "/sender", "STACK_COMPONENTS": "edge", "SMTP_URL": "smtp://user:hush@mail.example.com"])
             #expect(run.status == 1)
@@ -66,7 +66,7 @@ extension SystemTests {
             try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "/nonexistent")
             defer { try? FileManager.default.removeItem(atPath: link) }
             for path in [link, link + "/"] {
-                let run = try await Stack.execute("/usr/bin/env", ["bash", tool, "folder"], environment: ["STACK_DIR": path])
+                let run = try await ChildProcess.run("/usr/bin/env", ["bash", tool, "folder"], environment: ["STACK_DIR": path])
                 #expect(run.status == 1)
                 #expect(run.output == "stack: STACK_DIR is \(path), a symbolic link: give the folder itself\n")
             }
@@ -77,7 +77,7 @@ extension SystemTests {
         ])
         func `a service gets its own time to stop before it is killed`(grace: String, delay: String, seconds: Int) async throws {
             let tool = try #require(ProcessInfo.processInfo.environment["STACK_TOOL"], "run the tests by `make test`")
-            let run = try await Stack.execute(
+            let run = try await ChildProcess.run(
                 "/usr/bin/env",
                 ["bash", "-euc", #"source "$1"; stop_seconds"#, "-", tool.replacing("stack.sh", with: "lib/services.sh")],
                 environment: ["SHUTDOWN_GRACE": grace, "SHUTDOWN_DELAY": delay])

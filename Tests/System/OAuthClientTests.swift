@@ -3,6 +3,7 @@ import Foundation
 import HTTPClient
 import JSON
 import Postgres
+import TestSupport
 import Testing
 
 extension SystemTests {
@@ -73,7 +74,7 @@ extension SystemTests {
             func secret(_ name: String) throws -> String {
                 try String(contentsOfFile: "\(stack.directory)/run/secrets/auth/\(name)", encoding: .utf8)
             }
-            let run = try await Stack.execute(
+            let run = try await ChildProcess.run(
                 try StartTests.program("auth"), ["rotate-signing-key", "--now"],
                 environment: [
                     "DATABASE_URL": try secret("DATABASE_URL"), "AMQP_URL": try secret("AMQP_URL"), "MASTER_KEY": try secret("MASTER_KEY"),
@@ -89,7 +90,7 @@ extension SystemTests {
         private static func runPython(
             _ gateway: Gateway, _ file: String, _ arguments: [String], _ variables: [String: String] = [:]
         ) async throws -> (status: Int32, output: String) {
-            try await Stack.execute(
+            try await ChildProcess.run(
                 try await environment.value + "/bin/python", [PythonEnvironment.path(of: file)] + arguments,
                 environment: variables.merging(["ISSUER": try gateway.stack.edge]) { $1 })
         }

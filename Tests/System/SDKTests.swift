@@ -1,6 +1,7 @@
 import Contracts
 import HTTPClient
 import JSON
+import TestSupport
 import Testing
 
 extension SystemTests {
@@ -17,7 +18,7 @@ extension SystemTests {
                     secret = try JSONObject(made.body).string("key")
                 }
                 let environment = try await Self.pythonEnvironment.value
-                let run = try await Stack.execute(
+                let run = try await ChildProcess.run(
                     environment + "/bin/python", [PythonEnvironment.path(of: "openai_sdk.py")],
                     environment: ["OPENAI_BASE_URL": try gateway.stack.edge + "/v1", "OPENAI_API_KEY": secret])
                 #expect(run.status == 0, "\(run.output)")

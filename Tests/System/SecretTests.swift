@@ -4,6 +4,7 @@ import HTTPClient
 import Identity
 import JSON
 import Postgres
+import TestSupport
 import Testing
 import Values
 
@@ -47,7 +48,7 @@ extension SystemTests {
 
         /// Returns the names of the logs that hold a text.
         private static func logs(with text: String, _ stack: Stack) async throws -> [String] {
-            let found = try await Stack.execute("/usr/bin/env", ["grep", "-rlaF", "-e", text, stack.directory + "/log"])
+            let found = try await ChildProcess.run("/usr/bin/env", ["grep", "-rlaF", "-e", text, stack.directory + "/log"])
             guard found.status <= 1 else { throw Stack.Failure(description: "grep: \(found.output)") }
             return found.output.split(separator: "\n").compactMap { $0.split(separator: "/").last.map(String.init) }
         }

@@ -70,7 +70,7 @@ struct Stack: Sendable {
     func stop(_ component: Component) async throws { try await run("stop", component.rawValue) }
 
     private func run(_ arguments: String...) async throws {
-        let result = try await Self.execute(
+        let result = try await ChildProcess.run(
             "/usr/bin/env", ["bash", tool] + arguments,
             environment: [
                 "STACK_DIR": directory, "PORT_BASE": ProcessInfo.processInfo.environment["TEST_STACK_PORT_BASE"] ?? "17100",
@@ -78,27 +78,6 @@ struct Stack: Sendable {
             ])
         guard result.status == 0 else {
             throw Failure(description: "stack.sh \(arguments.joined(separator: " ")): \(result.output.suffix(2_000))")
-        }
-    }
-
-    /// Runs a program to its end, waiting on a thread of its own. Output and errors together.
-    static func execute(
-        _ program: String, _ arguments: [String], environment: [String: String] = [:], clearingEnvironment: Bool = false
-    ) async throws -> (status: Int32, output: String) {
-        try await withCheckedThrowingContinuation { continuation in
-            spawnThread(name: "process") {
-                continuation.resume(
-                    with: Result {
-                        // A file, not a pipe: servers that the tool starts inherit it, and a pipe would stay open with them.
-                        let log = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-                        defer { try? FileManager.default.removeItem(at: log) }
-                        let inherited = clearingEnvironment ? [:] : ProcessInfo.processInfo.environment
-                        let child = try ChildProcess(
-                            program, arguments, environment: inherited.merging(environment) { $1 }, output: log.path(percentEncoded: false))
-                        let status = child.wait()
-                        return (status >> 8 & 0xFF, try String(contentsOf: log, encoding: .utf8))
-                    })
-            }
         }
     }
 

@@ -18,7 +18,7 @@ extension SystemTests {
 
         @Test(arguments: services)
         func `a service without its variables exits with 1 and one line that names the first missing one`(service: String) async throws {
-            let run = try await Stack.execute(try Self.program(service), [], clearingEnvironment: true)
+            let run = try await ChildProcess.run(try Self.program(service), [], clearingEnvironment: true)
             #expect(run.status == 1)
             let lines = run.output.split(separator: "\n")
             #expect(lines.count == 1, "\(run.output)")
@@ -36,7 +36,7 @@ extension SystemTests {
                 "DATABASE_URL": "postgresql://u:hush@127.0.0.1:1/x", "AMQP_URL": "amqp://u:hush@127.0.0.1:1/x", "HTTP_PORT": "0",
             ]
             environment[variable] = value
-            let run = try await Stack.execute(try Self.program("billing"), [], environment: environment, clearingEnvironment: true)
+            let run = try await ChildProcess.run(try Self.program("billing"), [], environment: environment, clearingEnvironment: true)
             #expect(run.status == 1)
             #expect(run.output.split(separator: "\n").count == 1, "\(run.output)")
             #expect(run.output.contains(variable), "\(run.output)")
@@ -52,7 +52,7 @@ extension SystemTests {
                 "PROVIDERS_FILE": TestDatabase.packageRoot + "/deploy/providers/simulator.json",
                 variable: variable == "SERVICE_TOKENS" ? "n8n=hush" : "hush",
             ]
-            let run = try await Stack.execute(try Self.program(service), [], environment: environment, clearingEnvironment: true)
+            let run = try await ChildProcess.run(try Self.program(service), [], environment: environment, clearingEnvironment: true)
             #expect(run.status == 1)
             let lines = run.output.split(separator: "\n")
             #expect(lines.count == 1, "\(run.output)")

@@ -42,15 +42,9 @@ struct RandomDeliveriesTests {
     }
 
     private static func oracle(_ url: String) async throws -> JSONObject {
-        let output = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path(percentEncoded: false)
-        defer { try? FileManager.default.removeItem(atPath: output) }
-        let script = TestDatabase.packageRoot + "/Tests/Services/billing/Stripe/oracle.py"
-        // The program asks the simulator, and both wait on this thread's loop for nothing.
-        let status = try ChildProcess("/usr/bin/python3", ["-B", script, url], environment: ["PATH": "/usr/bin:/bin"], output: output)
-            .wait()
-        let text = try String(contentsOfFile: output, encoding: .utf8)
-        #expect(status == 0, "\(text)")
-        return try JSONObject(Array(text.utf8))
+        let run = try await ChildProcess.run("/usr/bin/python3", ["-B", PythonEnvironment.path(of: "oracle.py"), url])
+        #expect(run.status == 0, "\(run.output)")
+        return try JSONObject(Array(run.output.utf8))
     }
 }
 

@@ -140,7 +140,7 @@ def main():
         terms = [term for term in paid[subscription["id"]] if any(other[3] and other[0] >= term[0] for other in paid[subscription["id"]])]
         if not terms:
             continue
-        end, _, plan, _ = max(terms)
+        end, _, plan, _ = max(terms, key=lambda term: (term[0], term[1], MONTHLY[term[2]]))
         stops = subscription["cancel_at_period_end"] or (subscription["cancel_at"] and subscription["cancel_at"] <= end)
         renews = subscription["status"] == "active" and not stops
         if now < end + (RENEWAL_SECONDS if renews else 0):
@@ -151,5 +151,5 @@ def main():
 ADDRESS = sys.argv[1]
 PRICES = {}
 for price in listed("/v1/prices", type="recurring"):
-    PRICES[price["id"]] = fetch(f"/v1/products/{price['product']}")["name"], price["recurring"]["interval"]
+    PRICES[price["id"]] = fetch(f"/v1/products/{price['product']}")["name"].lower(), price["recurring"]["interval"]
 main()
