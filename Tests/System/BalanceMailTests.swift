@@ -70,23 +70,12 @@ extension Gateway {
         try await change(account, profile)
         let level = #"{"low_balance_level":\#(try await balance(of: account).posted)}"#
         try expect(try await request("PUT", "/api/credits/limits", account.token, level), 200)
-        var token: Substring?
-        try await until("the link is there") {
-            token = try await self.mails(to: account).first?.links.first?.split(separator: "=").last
-            return token != nil
-        }
-        try expect(try await post("/api/auth/email/verify", token: nil, #"{"token":"\#(token ?? "")"}"#), 204)
+        try await confirmAddress(of: account)
         return account
     }
 
     fileprivate func change(_ account: Account, _ profile: String) async throws {
         try expect(try await request("PATCH", "/api/auth/me", account.token, profile), 200)
-    }
-
-    fileprivate func mails(to account: Account) async throws -> [MailSink.Message] {
-        let answer = try await client.request(ClientRequest("GET", try stack.mailSink + "/messages?to=" + account.email))
-        try expect(answer, 200)
-        return try MailSink.messages(in: answer.body)
     }
 
     /// Returns the mails without a one-time link.

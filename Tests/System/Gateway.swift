@@ -6,6 +6,7 @@ import HTTPWire
 import JSON
 import Postgres
 import Telemetry
+import TestSupport
 import UpstreamClient
 import Values
 
@@ -59,9 +60,14 @@ final class Gateway: @unchecked Sendable {
     /// A test before this one may have taken something away: services find it again by themselves, each in its time.
     private func everythingIsReady() async throws {
         for service in [Stack.Component.auth, .ledger, .billing, .proxy1, .proxy2] {
-            let probe = ClientRequest("GET", try stack.health(of: service) + "/readyz")
-            try await until("\(service.rawValue) is ready", within: .seconds(60)) { (try? await client.request(probe).status) == 200 }
+            try await isReady(service)
         }
+    }
+
+    /// Waits until a service is ready.
+    func isReady(_ service: Stack.Component) async throws {
+        let probe = ClientRequest("GET", try stack.health(of: service) + "/readyz")
+        try await until("\(service.rawValue) is ready", within: .seconds(60)) { (try? await client.request(probe).status) == 200 }
     }
 
     // MARK: People
@@ -70,6 +76,7 @@ final class Gateway: @unchecked Sendable {
         var id: AccountID
         var email: String
         var token: String
+        var refreshToken: String
     }
 
     static let password = "correct horse battery staple"
@@ -84,7 +91,8 @@ final class Gateway: @unchecked Sendable {
         try expect(answer, 201)
         let json = try JSONObject(answer.body)
         let account = Account(
-            id: try json.object("user").id("id"), email: email, token: try json.string("access_token"))
+            id: try json.object("user").id("id"), email: email, token: try json.string("access_token"),
+            refreshToken: try json.string("refresh_token"))
         if credits != .zero { try await adjust(account, by: credits) }
         try await until("the free plan's credits are there") {
             try await self.balance(of: account).available == Credits(whole: 10) + credits
@@ -97,6 +105,23 @@ final class Gateway: @unchecked Sendable {
             "/api/auth/login", token: nil, #"{"email":"\#(try stack.adminEmail)","password":"\#(try stack.adminPassword)"}"#)
         try expect(answer, 200)
         return try JSONObject(answer.body).string("access_token")
+    }
+
+    /// Returns the mails to a user, oldest first.
+    func mails(to account: Account) async throws -> [MailSink.Message] {
+        let answer = try await client.request(ClientRequest("GET", try stack.mailSink + "/messages?to=" + account.email))
+        try expect(answer, 200)
+        return try MailSink.messages(in: answer.body)
+    }
+
+    /// Confirms the address of a user by the link of the first mail.
+    func confirmAddress(of account: Account) async throws {
+        var token: Substring?
+        try await until("the link is there") {
+            token = try await self.mails(to: account).first?.links.first?.split(separator: "=").last
+            return token != nil
+        }
+        try expect(try await post("/api/auth/email/verify", token: nil, #"{"token":"\#(token ?? "")"}"#), 204)
     }
 
     func adjust(_ account: Account, by credits: Credits) async throws {
