@@ -29,15 +29,15 @@ struct Shopper: Sendable {
             // Most acts need a subscription.
             if number == 0 { return .subscribe(plan: plan, interval: interval) }
             let other = Bool.random(using: &random) ? "pro" : "enterprise"
-            switch Int.random(in: 0..<10, using: &random) {
+            switch Int.random(in: 0..<12, using: &random) {
             case 0..<4:
                 return .buy(
                     credits: [50, 100, 250, 500, 1_000].randomElement(using: &random) ?? 100,
                     card: ["4242424242424242", "4242424242424242", "4000000000000002", nil].randomElement(using: &random) ?? nil)
-            case 4, 5: return .subscribe(plan: plan, interval: interval)
-            case 6: return .changePlan(other)
-            case 7: return .cancel(atPeriodEnd: Bool.random(using: &random))
-            case 8: return .resume
+            case 4: return .subscribe(plan: plan, interval: interval)
+            case 5..<8: return .changePlan(other)
+            case 8: return .cancel(atPeriodEnd: Bool.random(using: &random))
+            case 9, 10: return .resume
             default: return .refund(percent: [100, 37].randomElement(using: &random) ?? 100)
             }
         }
