@@ -38,7 +38,7 @@ struct Shopper: Sendable {
             case 5..<8: return .changePlan(other)
             case 8: return .cancel(atPeriodEnd: Bool.random(using: &random))
             case 9, 10: return .resume
-            default: return .refund(percent: [100, 37].randomElement(using: &random) ?? 100)
+            default: return .refund(percent: [37, 37, 100].randomElement(using: &random) ?? 37)
             }
         }
     }
@@ -86,11 +86,11 @@ struct Shopper: Sendable {
         _ = try await gateway.status(of: pages[0], as: payer)
     }
 
-    /// Clicks, and once more after a failure, when billing is ready.
+    /// Clicks, and up to three times more after failures, each time when billing is ready.
     private func change(_ act: String, _ body: String, _ gateway: Gateway) async throws {
         let path = "/api/payment/subscription/\(act)"
         var answer = try await gateway.ask("POST", path, body, as: payer)
-        if answer.status >= 500 {
+        for _ in 0..<3 where answer.status >= 500 {
             try await gateway.isReady(.billing)
             answer = try await gateway.ask("POST", path, body, as: payer)
         }
