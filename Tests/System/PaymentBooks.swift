@@ -75,7 +75,7 @@ extension Gateway {
     }
 }
 
-/// What billing's tables have of a user, a line for each object of Stripe's, and for each paid order the credits that it gave.
+/// The rows of a user in billing's tables, a line for each object of Stripe's. A paid order has the credits that it gave.
 private struct RowsOfUser: Statement {
     static let sql = """
         SELECT 'customer ' || stripe_customer_id FROM billing.customer WHERE user_id = $1 AND stripe_customer_id IS NOT NULL
@@ -108,7 +108,7 @@ private struct PackagePrices: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> (cents: Int64, grants: String) { (try row.next(), try row.next()) }
 }
 
-/// Effects without an entry in the journal, and reversals that the ledger has not caught up with.
+/// The effects without an entry in the journal, and the reversals that the ledger has not decided.
 private struct UndeliveredEffects: Statement {
     static let sql = """
         SELECT effect_key
@@ -122,7 +122,7 @@ private struct UndeliveredEffects: Statement {
     typealias Output = String
 }
 
-/// Effects that the ledger has granted otherwise than once with their amount, or taken back otherwise than the last reversal says.
+/// The effects that the ledger has not granted exactly once, or whose credits it has not taken back as the last reversal says.
 private struct WrongEffects: Statement {
     static let sql = """
         SELECT concat_ws(' ', effect_key, 'has', amount_nano, 'granted', count(journal.charge_id), 'times:', sum(posted_delta))
@@ -149,7 +149,7 @@ private struct WrongEffects: Statement {
     typealias Output = String
 }
 
-/// Grants of the ledger that billing did not order.
+/// The grants of the ledger that billing did not order.
 private struct EntriesWithoutEffect: Statement {
     static let sql = """
         SELECT charge_id::text

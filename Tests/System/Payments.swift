@@ -24,7 +24,7 @@ struct CheckoutPage: Sendable, Equatable {
     init(_ json: JSONObject) throws { (session, url) = (try json.string("session_id"), try json.string("url")) }
 }
 
-/// What users do to pay, and what Stripe's simulator is told.
+/// The requests of a user who pays, and of an operator to Stripe's simulator.
 extension Gateway {
     func registerPayer() async throws -> Payer { Payer(try await register()) }
 
@@ -144,7 +144,16 @@ extension Gateway {
         try await stripe("POST", "/v1/refunds", "payment_intent=\(payment)")
     }
 
-    // MARK: Billing's process
+    // MARK: Processes
+
+    /// Stops a component for the time of `body`.
+    func without(_ component: Stack.Component, _ body: () async throws -> Void) async throws {
+        try await stack.stop(component)
+        let result: Result<Void, any Error>
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+        try await stack.start(component)
+        try result.get()
+    }
 
     /// Starts billing after a kill. No worker lives, so the leases and pauses of events end here: a test need not wait a minute for them.
     func startBilling() async throws {
