@@ -42,13 +42,24 @@ extension Accounts {
         if browser == nil, let wait = limits.signIn(client, now: now) { return throttled(wait) }
         func didNotCount() { if browser == nil { limits.signInDidNotCount(client, now: now) } }
         let found: FindLogin.Output
-        switch try await admit(attempt, email, client, now: now) {
-        case .success(let login): found = login
-        case .failure(let wait):
+        let verdict: Passwords.Verdict
+        do {
+            switch try await admit(attempt, email, client, now: now) {
+            case .success(let login): found = login
+            case .failure(let wait):
+                didNotCount()
+                return throttled(wait.duration)
+            }
+            do {
+                verdict = try await passwords.check(password, against: found.known.map { ($0.user.id, $0.sealedPassword) })
+            } catch {
+                try await pool.execute(TakeAttemptBack(digest: attempt.digest, place: attempt.place))
+                throw error
+            }
+        } catch {
             didNotCount()
-            return throttled(wait.duration)
+            throw error
         }
-        let verdict = try await passwords.check(password, against: found.known.map { ($0.user.id, $0.sealedPassword) })
         if case .right(let needsRehash) = verdict, let user = found.known?.user {
             didNotCount()
             return .right(attempt, user, needsRehash: needsRehash)
@@ -82,8 +93,8 @@ extension Accounts {
         _ attempt: Attempt, _ email: EmailAddress?, _ client: ClientInfo, now: Instant
     ) async throws -> Result<FindLogin.Output, Wait> {
         try await pool.transaction { transaction in
-            let (_, places, logins) = try await transaction.pipeline(
-                OpenPlace(digest: attempt.digest, place: attempt.place), LockPlace(digest: attempt.digest, place: attempt.place),
+            let (places, logins) = try await transaction.pipeline(
+                LockPlace(digest: attempt.digest, place: attempt.place),
                 FindLogin(email: email ?? .nobody, digest: attempt.digest, network: client.network, now: now))
             guard let place = places.first, let login = logins.first else {
                 throw PostgresError(.typeMismatch, "a sign-in found no row of its attempts")

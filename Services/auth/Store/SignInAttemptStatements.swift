@@ -1,30 +1,15 @@
 import Postgres
 import Values
 
-/// Makes sure that a place has a row, so that ``LockPlace`` finds one to lock.
-struct OpenPlace: Statement {
+/// Reads the attempts of a place. The row, which is made if it is missing, stays locked until the
+/// transaction ends: attempts from one place take turns.
+struct LockPlace: Statement {
     static let sql = """
         INSERT INTO sign_in_attempt (email_sha256, place, failures, last_at)
         VALUES ($1, $2, 0, NULL)
-        ON CONFLICT ON CONSTRAINT sign_in_attempt_pkey DO NOTHING
-        """
-    var digest: [UInt8]
-    var place: String
-
-    func bind(_ parameters: inout Parameters) {
-        parameters.append(digest)
-        parameters.append(place)
-    }
-}
-
-/// Reads the attempts of a place. The row stays locked until the transaction ends: attempts from one
-/// place take turns.
-struct LockPlace: Statement {
-    static let sql = """
-        SELECT failures, last_at
-        FROM sign_in_attempt
-        WHERE email_sha256 = $1 AND place = $2
-        FOR UPDATE
+        ON CONFLICT ON CONSTRAINT sign_in_attempt_pkey DO UPDATE
+        SET failures = sign_in_attempt.failures
+        RETURNING failures, last_at
         """
     var digest: [UInt8]
     var place: String
@@ -54,6 +39,18 @@ struct PutPlace: Statement {
         parameters.append(place)
         parameters.append(attempts.failures)
         parameters.append(attempts.lastAttemptAt)
+    }
+}
+
+/// Takes an attempt back whose password was not checked.
+struct TakeAttemptBack: Statement {
+    static let sql = "UPDATE sign_in_attempt SET failures = failures - 1 WHERE email_sha256 = $1 AND place = $2 AND failures > 0"
+    var digest: [UInt8]
+    var place: String
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(digest)
+        parameters.append(place)
     }
 }
 

@@ -42,8 +42,6 @@ import Values
                 try await transaction.execute(CountAccountFailure(digest: digest, now: later))
                 #expect(
                     try await transaction.one(FindLogin(email: email, digest: digest, network: nil, now: later)).accountFailures == 1)
-                try await transaction.execute(OpenPlace(digest: digest, place: "n"))
-                try await transaction.execute(OpenPlace(digest: digest, place: "n"))
                 #expect(try await transaction.one(LockPlace(digest: digest, place: "n")) == SignInThrottle.Place())
                 let place = SignInThrottle.Place(failures: 3, lastAttemptAt: now)
                 try await transaction.execute(PutPlace(digest: digest, place: "n", attempts: place))

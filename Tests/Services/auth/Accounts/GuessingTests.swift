@@ -45,6 +45,23 @@ import Values
         }
     }
 
+    @Test func `programs that sign in with the right password at one time all get in`() async throws {
+        try await AuthUnderTest.with { auth in
+            let member = try await auth.register()
+            let statuses = try await withThrowingTaskGroup(of: [Int].self) { group in
+                for _ in 0..<4 {
+                    group.addTask {
+                        var statuses: [Int] = []
+                        for _ in 0..<25 { statuses.append(try await signIn(auth, member.email, from: "192.0.2.1").status) }
+                        return statuses
+                    }
+                }
+                return try await group.reduce(into: []) { $0 += $1 }
+            }
+            #expect(statuses == Array(repeating: 200, count: 100))
+        }
+    }
+
     @Test func `an unknown address under attack is answered like a known one`() async throws {
         try await AuthUnderTest.with { auth in
             let member = try await auth.register()

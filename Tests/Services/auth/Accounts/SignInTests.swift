@@ -201,6 +201,29 @@ import Values
         }
     }
 
+    @Test func `sign-ins that the hashing queue refuses do not count as failures`() async throws {
+        try await AuthUnderTest.with(hashing: .standard, hashThreads: 1, hashQueueMax: 2) { auth in
+            let member = try await auth.register()
+            for _ in 0..<4 {
+                let answers = try await withThrowingTaskGroup(of: AuthUnderTest.Answer.self) { group in
+                    for index in 0..<12 {
+                        group.addTask {
+                            // Each from a place of its own, so that they wait for the queue only.
+                            try await auth.ask(
+                                "POST", "/api/auth/login", AuthUnderTest.credentials(member.email),
+                                headers: [("x-forwarded-for", "192.0.2.\(index)")])
+                        }
+                    }
+                    return try await group.reduce(into: []) { $0.append($1) }
+                }
+                #expect(answers.contains { $0.status == 503 })
+                #expect(answers.allSatisfy { $0.status == 200 || $0.status == 503 })
+            }
+            let counted = try await auth.pool.query(FailuresOfPlaces(digest: sha256(member.email).bytes))
+            #expect(counted.allSatisfy { $0 == 0 }, "\(counted)")
+        }
+    }
+
     @Test func `passwords beyond the hashing queue are refused with 503 before any work`() async throws {
         try await AuthUnderTest.with(hashing: .standard, hashThreads: 1, hashQueueMax: 2) { auth in
             let answers = try await withThrowingTaskGroup(of: AuthUnderTest.Answer.self) { group in
@@ -342,4 +365,12 @@ private struct DumpTables: Statement {
         UNION ALL SELECT encode(body, 'escape') FROM outbox
         """
     typealias Output = String
+}
+
+private struct FailuresOfPlaces: Statement {
+    static let sql = "SELECT failures FROM sign_in_attempt WHERE email_sha256 = $1"
+    var digest: [UInt8]
+
+    func bind(_ parameters: inout Parameters) { parameters.append(digest) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Int64 { try row.next() }
 }
