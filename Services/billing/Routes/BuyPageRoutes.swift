@@ -73,6 +73,7 @@ extension Routes {
         case .notVerified: return .hindered(.notVerified)
         case .disputed: return .hindered(.disputed)
         case .alreadySubscribed: return .alreadySubscribed
+        case .tooManyOrders: throw Problem.tooManyOrders
         }
     }
 

@@ -35,6 +35,12 @@ extension Problem {
         Problem(.purchasesSuspended, "A payment of this account is disputed. Purchases are possible again when it is decided.")
     }
 
+    static var tooManyOrders: Problem {
+        .rateLimited(
+            "The account has \(Checkout.openOrdersMax) unpaid orders. Pay one of them, or wait until one ends: each does after two hours.",
+            retryAfter: .seconds(600))
+    }
+
     static func paymentFailed(_ message: String) -> Problem { Problem(.paymentFailed, message) }
 
     static func refused(_ refusal: PlanChange.Refusal) -> Problem {

@@ -53,6 +53,7 @@ extension Routes {
             throw Problem(.emailNotVerified, "Confirm the address of the account first; POST /api/auth/email/resend sends the mail again.")
         case .disputed:
             throw Problem.purchasesSuspended
+        case .tooManyOrders: throw Problem.tooManyOrders
         case .alreadySubscribed:
             throw Problem(.alreadySubscribed, "The account has a subscription. Change it with POST /api/payment/subscription/change-plan.")
         }

@@ -97,6 +97,15 @@ struct OpenPurchase: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Purchase { try Purchase(&row) }
 }
 
+/// Counts the orders of a user that can still be paid.
+struct CountOpenPurchases: Statement {
+    static let sql = "SELECT count(*) FROM purchase WHERE user_id = $1 AND status IN ('creating', 'open')"
+    var userID: UserID
+
+    func bind(_ parameters: inout Parameters) { parameters.append(userID) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Int64 { try row.next() }
+}
+
 /// Finds orders of a user whose pages at Stripe are open.
 struct OpenPages: Statement {
     static let sql = """

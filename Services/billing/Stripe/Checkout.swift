@@ -13,6 +13,9 @@ struct Checkout: Sendable {
     /// The life of a page. Stripe allows 30 minutes to 24 hours.
     static let pageLife = Duration.seconds(2 * 3_600)
 
+    /// Unpaid orders of a user, each for another amount.
+    static let openOrdersMax: Int64 = 10
+
     /// The wish of a user who buys.
     enum Wish: Hashable, Sendable {
         case credits(Offer)
@@ -28,6 +31,8 @@ struct Checkout: Sendable {
         case disputed
         /// A subscription of the user runs already.
         case alreadySubscribed
+        /// The user has left ``openOrdersMax`` orders unpaid.
+        case tooManyOrders
     }
 
     /// Returns the page of an order. A user who orders the same thing again gets the same page, as long as it is not paid.
@@ -39,12 +44,20 @@ struct Checkout: Sendable {
         guard let customer = try await pool.first(FindCustomer(userID: user)) else { return .notVerified }
         guard try await pool.one(HasOpenDispute(userID: user)) == false else { return .disputed }
         let stripeCustomer = try await StripeCustomers(operations: operations).ensure(customer)
-        if case .plan = wish, try await hasSubscription(stripeCustomer) { return .alreadySubscribed }
         let wanted = purchase(of: wish, for: user, successURL, cancelURL)
         // Two rounds: an open order that cannot be used any more is closed first.
         for _ in 0..<3 {
             try await pool.execute(InsertPurchase(purchase: wanted))
             guard let open = try await pool.first(OpenPurchase(userID: user, kind: wanted.kind, credits: wanted.credits)) else { continue }
+            // Only now: an order that was paid before this one was recorded has its subscription.
+            if case .plan = wish, try await hasSubscription(stripeCustomer) {
+                try await pool.execute(DropPurchase(id: open.id, status: .expired))
+                return .alreadySubscribed
+            }
+            if open.id == wanted.id, try await pool.one(CountOpenPurchases(userID: user)) > Self.openOrdersMax {
+                try await pool.execute(DropPurchase(id: open.id, status: .expired))
+                return .tooManyOrders
+            }
             if isSame(open, wanted), open.isPayable(at: clock()) { return .page(try await page(of: open, stripeCustomer)) }
             let closed = try await close(open, stripeCustomer)
             if case .plan = wish, let closed, [.paid, .awaitingPayment].contains(closed.status) { return .alreadySubscribed }

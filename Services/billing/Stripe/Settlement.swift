@@ -99,7 +99,11 @@ extension Settlement {
             try await apply(PurchaseOutcome(purchase, session, paymentFailed: paymentFailed), to: purchase, in: transaction)
             return try await transaction.one(LockPurchase(id: id))
         }
-        if let subscriptionID = session.subscriptionID { try await syncSubscription(subscriptionID) }
+        if session.paymentStatus == "paid", session.subscriptionID != nil, let invoiceID = session.invoiceID {
+            try await settleInvoice(invoiceID)
+        } else if let subscriptionID = session.subscriptionID {
+            try await syncSubscription(subscriptionID)
+        }
         return settled
     }
 

@@ -16,6 +16,8 @@ struct CheckoutSession: Hashable, Sendable {
     var userID: UserID?
     var customerID: String?
     var subscriptionID: String?
+    /// The first invoice of the subscription.
+    var invoiceID: String?
     var paymentIntentID: String?
     /// Cents, before taxes and discounts.
     var subtotalCents: Int64
@@ -33,6 +35,7 @@ struct CheckoutSession: Hashable, Sendable {
         userID = try json.optionalStripeString("client_reference_id").flatMap { UserID($0) }
         customerID = try json.stripeID("customer")
         subscriptionID = try json.stripeID("subscription")
+        invoiceID = try json.stripeID("invoice")
         paymentIntentID = try json.stripeID("payment_intent")
         subtotalCents = try json.optionalStripeInteger("amount_subtotal") ?? 0
         totalCents = try json.optionalStripeInteger("amount_total") ?? 0

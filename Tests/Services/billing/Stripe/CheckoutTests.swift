@@ -65,6 +65,20 @@ struct CheckoutTests {
         }
     }
 
+    @Test func `a user has at most ten unpaid orders`() async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await test.user()
+            for credits in 20..<30 {
+                let body = #"{"credits_amount":\#(credits)}"#
+                #expect(try await test.ask("POST", "/api/payment/checkout/credits", body, as: user).status == 200)
+            }
+            let refused = try await test.ask("POST", "/api/payment/checkout/credits", #"{"credits_amount":30}"#, as: user)
+            #expect((refused.status, refused.errorCode) == (429, "rate_limited"))
+            // One that is open already is found again.
+            #expect(try await test.ask("POST", "/api/payment/checkout/credits", #"{"credits_amount":29}"#, as: user).status == 200)
+        }
+    }
+
     @Test func `clicks at once lead to one session`() async throws {
         try await BillingUnderTest.with { test in
             let user = try await test.user()

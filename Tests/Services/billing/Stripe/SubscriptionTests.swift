@@ -36,6 +36,22 @@ struct SubscriptionTests {
         }
     }
 
+    @Test func `the page after the checkout brings plan and credits before any event`() async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await test.user()
+            let answer = try await test.ask("POST", "/api/payment/checkout/subscription", #"{"plan":"pro"}"#, as: user)
+            let session = try answer.string("session_id")
+            try await test.stripe.pay(session)
+            #expect(try await test.ask("GET", "/api/payment/checkout/\(session)", as: user).string("status") == "paid")
+            #expect(try await test.plan(of: user) == "pro")
+            #expect(try await test.granted(to: user).map(\.amount) == [Credits(whole: 500)])
+            let change = try await test.ask("POST", "/api/payment/subscription/change-plan", #"{"plan":"enterprise"}"#, as: user)
+            #expect(change.status == 200)
+            try await test.deliver()
+            #expect(try await test.granted(to: user).count == 2)
+        }
+    }
+
     @Test func `a second subscription is refused`() async throws {
         try await BillingUnderTest.with { test in
             let (user, _) = try await Self.subscribe(test)
