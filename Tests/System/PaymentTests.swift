@@ -25,7 +25,8 @@ extension SystemTests {
                 #expect(try await gateway.status(of: order, as: payer) == "open")
                 let paid = try await gateway.pay(order)
                 #expect(paid.header("location") == (try gateway.stack.edge) + "/buy/done?session_id=\(order.session)")
-                #expect(try await gateway.status(of: order, as: payer) == "paid")
+                // Billing asks Stripe once a second.
+                try await gateway.until("the order is paid") { try await gateway.status(of: order, as: payer) == "paid" }
                 try await expectHistory("purchase 100", "bonus 5")
                 #expect(try await gateway.posted(of: payer) == Credits(whole: 115))
 
