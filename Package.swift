@@ -119,7 +119,7 @@ let package = Package(
             name: "Billing",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity",
-                "Jobs", "JSON", "Lifecycle", "Messaging", "Outbox", "Postgres", "Telemetry", "Text", "Values", "Web",
+                "Jobs", "JSON", "Lifecycle", "Messaging", "Outbox", "Postgres", "RateLimit", "Telemetry", "Text", "Values", "Web",
             ],
             path: "Services/billing", exclude: ["Migrations", "openapi.json"]),
 

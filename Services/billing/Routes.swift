@@ -2,6 +2,7 @@ import HTTP
 import HTTPWire
 import Identity
 import Postgres
+import RateLimit
 import Telemetry
 import Values
 import Web
@@ -16,6 +17,8 @@ struct Routes: HTTPDoor {
     let balance: @Sendable (AccountID) async -> Balance?
     /// The pages.
     let site: Site
+    /// The requests of a user that have Stripe asked: sixty, regained in a minute. Stripe limits the calls of all users together.
+    private let asked = RateLimiter<UserID>(burst: 60, perSecond: 1)
     let log: Logger
 
     /// - Parameter charge: asks the ledger about a charge.
@@ -24,26 +27,41 @@ struct Routes: HTTPDoor {
         charge: @escaping Arrivals.Ask, log: Logger
     ) {
         (self.billing, self.gate, self.balance, self.log) = (billing, gate, balance, log)
-        arrivals = Arrivals(settlement: billing.settlement, log: log, ask: charge)
+        arrivals = Arrivals(pool: billing.pool, log: log, ask: charge)
         site = Site(
             service: "billing", publicURL: billing.publicURL, formOrigins: billing.settings.pageOrigins, clock: billing.clock)
     }
 
     var pool: PostgresPool { billing.pool }
 
+    /// A handler that asks Stripe, within the limit of its user.
+    private static func asking(
+        _ handler: @escaping @Sendable (Routes) -> Route<Routes>.CallerHandler
+    ) -> @Sendable (Routes) -> Route<Routes>.CallerHandler {
+        { routes in
+            { request, caller in
+                if let wait = routes.asked.take(caller.userID, now: routes.billing.clock()) {
+                    throw Problem.rateLimited(
+                        "Too many requests about payments. Repeat it after the time in retry-after.", retryAfter: wait)
+                }
+                return try await handler(routes)(request, caller)
+            }
+        }
+    }
+
     static let table: [Route<Routes>] = [
         Route(.get, ["/api/payment/config"], access: .public, Routes.config),
-        Route(.post, ["/api/payment/checkout/credits"], access: .session(), Routes.checkOutCredits),
-        Route(.post, ["/api/payment/checkout/subscription"], access: .session(), Routes.checkOutSubscription),
+        Route(.post, ["/api/payment/checkout/credits"], access: .session(), asking(Routes.checkOutCredits)),
+        Route(.post, ["/api/payment/checkout/subscription"], access: .session(), asking(Routes.checkOutSubscription)),
         Route(.get, ["/api/payment/checkout/{session_id}"], access: .session(), Routes.getCheckout),
         Route(.get, ["/api/payment/subscription"], access: .session(), Routes.getSubscription),
-        Route(.post, ["/api/payment/subscription/cancel"], access: .session(), Routes.cancelSubscription),
-        Route(.post, ["/api/payment/subscription/resume"], access: .session(), Routes.resumeSubscription),
-        Route(.post, ["/api/payment/subscription/preview"], access: .session(), Routes.previewPlanChange),
-        Route(.post, ["/api/payment/subscription/change-plan"], access: .session(), Routes.changePlan),
-        Route(.post, ["/api/payment/billing-portal"], access: .session(), Routes.openPortal),
-        Route(.get, ["/api/payment/payment-methods"], access: .session(), Routes.listPaymentMethods),
-        Route(.get, ["/api/payment/invoices"], access: .session(), Routes.listInvoices),
+        Route(.post, ["/api/payment/subscription/cancel"], access: .session(), asking(Routes.cancelSubscription)),
+        Route(.post, ["/api/payment/subscription/resume"], access: .session(), asking(Routes.resumeSubscription)),
+        Route(.post, ["/api/payment/subscription/preview"], access: .session(), asking(Routes.previewPlanChange)),
+        Route(.post, ["/api/payment/subscription/change-plan"], access: .session(), asking(Routes.changePlan)),
+        Route(.post, ["/api/payment/billing-portal"], access: .session(), asking(Routes.openPortal)),
+        Route(.get, ["/api/payment/payment-methods"], access: .session(), asking(Routes.listPaymentMethods)),
+        Route(.get, ["/api/payment/invoices"], access: .session(), asking(Routes.listInvoices)),
 
         Route(
             .post, ["/api/webhooks/stripe"], access: .public, bodyBytesMax: EventIntake.bodyBytesMax, Routes.receiveStripeEvent),
@@ -64,16 +82,16 @@ struct Routes: HTTPDoor {
 
         // Pages.
         Route(.get, ["/buy"], access: .session(), errors: .page, Routes.showBuy),
-        Route(.post, ["/buy"], access: .session(), errors: .page, Routes.submitBuy),
+        Route(.post, ["/buy"], access: .session(), errors: .page, asking(Routes.submitBuy)),
         Route(.get, ["/buy/done"], access: .session(), errors: .page, Routes.showOrder),
         Route(.get, ["/plans"], access: .session(), errors: .page, Routes.showPlans),
-        Route(.post, ["/plans"], access: .session(), errors: .page, Routes.submitPlans),
-        Route(.get, ["/plans/change"], access: .session(), errors: .page, Routes.askPlanChange),
-        Route(.post, ["/plans/change"], access: .session(), errors: .page, Routes.submitPlanChange),
+        Route(.post, ["/plans"], access: .session(), errors: .page, asking(Routes.submitPlans)),
+        Route(.get, ["/plans/change"], access: .session(), errors: .page, asking(Routes.askPlanChange)),
+        Route(.post, ["/plans/change"], access: .session(), errors: .page, asking(Routes.submitPlanChange)),
         Route(.get, ["/plans/cancel"], access: .session(), errors: .page, Routes.askCancel),
-        Route(.post, ["/plans/cancel"], access: .session(), errors: .page, Routes.submitCancel),
-        Route(.get, ["/billing"], access: .session(), errors: .page, Routes.showBilling),
-        Route(.post, ["/billing"], access: .session(), errors: .page, Routes.submitBilling),
+        Route(.post, ["/plans/cancel"], access: .session(), errors: .page, asking(Routes.submitCancel)),
+        Route(.get, ["/billing"], access: .session(), errors: .page, asking(Routes.showBilling)),
+        Route(.post, ["/billing"], access: .session(), errors: .page, asking(Routes.submitBilling)),
         Route(.get, ["/admin/catalogue"], access: .admin(), errors: .page, Routes.showCatalogue),
         Route(
             .get, ["/admin/catalogue/plans/{id}"], access: .admin(freshWithin: .seconds(900)), errors: .page, Routes.showPlanForm),

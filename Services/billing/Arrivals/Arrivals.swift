@@ -12,7 +12,6 @@ final class Arrivals: Sendable {
     typealias Ask = @Sendable (QueryCharge) async throws -> ChargeReply
 
     private let pool: PostgresPool
-    private let settlement: Settlement
     private let ask: Ask
     private let log: Logger
     private let waiters = Mutex(0)
@@ -23,13 +22,10 @@ final class Arrivals: Sendable {
     /// Further pages do not wait. They ask once, and show that they wait.
     private static let waitersMax = 64
 
-    init(settlement: Settlement, log: Logger, ask: @escaping Ask) {
-        (pool, self.settlement, self.ask, self.log) = (settlement.pool, settlement, ask, log)
-    }
+    init(pool: PostgresPool, log: Logger, ask: @escaping Ask) { (self.pool, self.ask, self.log) = (pool, ask, log) }
 
     /// Waits for the credits of a paid order.
     /// - Returns: the credits that were granted; nil if they have not all arrived within ``patience``.
-    /// - Throws: ``Settlement/Failure`` if a person must look at the invoice of a subscription.
     func credits(of purchase: Purchase) async throws -> Credits? {
         let waits = waiters.withLock { count in
             count += 1
@@ -37,7 +33,6 @@ final class Arrivals: Sendable {
         }
         defer { waiters.withLock { $0 -= 1 } }
         let deadline = MonotonicInstant.current() + Self.patience
-        if purchase.kind == .subscription { try await settleInvoices(of: purchase) }
         while true {
             if let credits = try await granted(purchase) { return credits }
             guard waits, MonotonicInstant.current() + Self.pause < deadline else { return nil }
@@ -57,19 +52,6 @@ final class Arrivals: Sendable {
             }
         }
         return grants.reduce(.zero) { $0 + $1.amount }
-    }
-
-    /// Settles the invoices of a new subscription, so that the page need not wait for an event.
-    private func settleInvoices(of purchase: Purchase) async throws {
-        guard try await pool.query(FirstGrants(purchase: purchase)).isEmpty,
-            let subscription = try await pool.query(SubscriptionsOfUser(userID: purchase.userID)).first(where: \.isRunning)
-        else { return }
-        do {
-            let invoices = try StripeList(try await settlement.stripe.get("/v1/invoices", ["subscription": subscription.id, "limit": "1"]))
-            for invoice in try invoices.data.map(StripeInvoice.init) { try await settlement.settleInvoice(invoice.id) }
-        } catch let error as StripeError {
-            log.warning("order not refreshed", ["purchase_id": .describing(purchase.id)], error: error)
-        }
     }
 }
 

@@ -135,6 +135,7 @@ CREATE TABLE stripe_operation (
 CREATE UNIQUE INDEX stripe_operation_pending ON stripe_operation (
     (CASE WHEN kind IN ('change_plan', 'cancel', 'resume') THEN 'act' ELSE kind END), subject)
     WHERE state = 'pending';
+CREATE INDEX stripe_operation_acts ON stripe_operation (subject) WHERE kind IN ('change_plan', 'cancel', 'resume');
 CREATE INDEX stripe_operation_age ON stripe_operation (created_at);
 CREATE INDEX stripe_operation_open ON stripe_operation (created_at) WHERE state = 'pending';
 
@@ -183,6 +184,7 @@ CREATE UNIQUE INDEX purchase_open_credits ON purchase (user_id, credits)
 CREATE UNIQUE INDEX purchase_open_subscription ON purchase (user_id)
     WHERE kind = 'subscription' AND status IN ('creating', 'open', 'awaiting_payment');
 CREATE INDEX purchase_paid ON purchase (ended_at) WHERE kind = 'credits' AND status = 'paid';
+CREATE INDEX purchase_expired ON purchase (ended_at) WHERE status = 'expired';
 CREATE INDEX purchase_review ON purchase (id) WHERE status = 'review';
 
 -- Stripe's subscriptions, as they were when Stripe was last asked.
@@ -337,7 +339,7 @@ CREATE TABLE stripe_event (
 
 CREATE INDEX stripe_event_due ON stripe_event (due_at) WHERE state IN ('received', 'working', 'retry');
 CREATE INDEX stripe_event_received ON stripe_event (received_at);
-CREATE INDEX stripe_event_dead ON stripe_event (received_at) WHERE state = 'dead';
+CREATE INDEX stripe_event_state ON stripe_event (state, received_at);
 
 -- Numbers the askings of Stripe, and keeps for each object the number of the last answer that was written.
 -- The answer of an earlier asking is dropped.

@@ -119,12 +119,12 @@ extension Routes {
         let (events, dead, reviews) = try await pool.withConnection {
             try await $0.pipeline(
                 ListEvents(state: state.isEmpty ? nil : state, before: before, limit: Int64(Self.eventsOnPage + 1)),
-                ListEvents(state: "dead", before: nil, limit: 1), ListReviews(before: nil, limit: 100))
+                HasDeadEvents(), ListReviews(before: nil, limit: 100))
         }
         let shown = Array(events.prefix(Self.eventsOnPage))
         return AdminPaymentPages(viewer: site.viewer(request, caller)).list(
             shown, state: state, isFirst: before == nil, next: events.count > shown.count ? shown.last?.receivedAt : nil,
-            hasDead: !dead.isEmpty, reviews: reviews, done: request.query["done"].flatMap(AdminPaymentPages.Done.init))
+            hasDead: dead.contains(true), reviews: reviews, done: request.query["done"].flatMap(AdminPaymentPages.Done.init))
     }
 
     /// A form {act: decide|close} → 303. An id that waits no more leads back to the list.

@@ -82,15 +82,9 @@ extension Routes {
     /// `session_id`, and `tries`, which the page counts itself.
     func showOrder(_ request: Request, caller: Principal) async throws -> Response {
         let tries = try request.query.integer("tries", default: 0, in: 0...OrderPage.triesMax)
-        var order = try await order(try request.query.string("session_id"), of: caller)
+        let order = try await order(try request.query.string("session_id"), of: caller)
         var arrived: Credits?
-        if order.status == .paid {
-            do {
-                arrived = try await arrivals.credits(of: order)
-            } catch is Settlement.Failure {
-                order.status = .review
-            }
-        }
+        if order.status == .paid { arrived = try await arrivals.credits(of: order) }
         let plan = order.plan.map { Plan.ID(text: $0) }
         let name = plan == nil ? nil : try await pool.first(ReadPlans(id: plan))?.name
         // The balance is asked last: it contains what has arrived.

@@ -68,6 +68,7 @@ extension Routes {
         case .paymentFailed(let message): throw .paymentFailed(message)
         case .refused(let refusal): throw .refused(refusal)
         case .disputed: throw .purchasesSuspended
+        case .differs: Place.plans.link
         }
     }
 
@@ -119,7 +120,8 @@ extension Routes {
         if costs, !(at.map { $0 <= now && $0 + Self.previewLife > now } ?? false) {
             return try await askPlanChange(to: price, request, caller)
         }
-        switch try await billing.subscriptions.change(id, of: caller.userID, to: price, prorationDate: costs ? at : nil) {
+        switch try await billing.subscriptions.change(id, of: caller.userID, to: price, agreed: change, prorationDate: costs ? at : nil) {
+        case .differs: return try await askPlanChange(to: price, request, caller)
         case .done: return viewer.seeOther(done(change == .downgradeAtRenewal ? .ordered : change == .keepPaidPlan ? .kept : .changed))
         case .refused(.alreadySo): return viewer.seeOther(done(.changed))
         case .paymentPending: return viewer.seeOther(Place.billing.link.with("done", "pending"))

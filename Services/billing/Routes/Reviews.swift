@@ -61,10 +61,8 @@ extension UseCases {
     func decideAgain(_ review: Review) async throws -> Review? {
         switch review.kind {
         case .purchase:
-            if let id = PurchaseID(review.id), let payment = try await settlement.settlePurchase(id, decidesAgain: true)?.paymentIntentID {
-                try await settlement.settleReturns(ofPurchase: id, payment)
-            }
-        case .invoice: try await settlement.settleReturns(ofInvoice: review.id, decidesAgain: true)
+            if let id = PurchaseID(review.id) { _ = try await settlement.settlePurchase(id, decidesAgain: true) }
+        case .invoice: try await settlement.settleInvoice(review.id, decidesAgain: true)
         case .subscription: try await settlement.syncSubscription(review.id)
         }
         return try await pool.first(FindReview(id: review.id))

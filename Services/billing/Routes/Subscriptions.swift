@@ -83,6 +83,7 @@ extension Routes {
         case .paymentFailed(let message): throw Problem.paymentFailed(message)
         case .refused(let refusal): throw Problem.refused(refusal)
         case .disputed: throw Problem.purchasesSuspended
+        case .differs: throw Problem.conflict("The subscription has changed meanwhile. Ask for the price again.")
         case .notFound: throw Problem.notFound("The subscription")
         }
     }

@@ -10,7 +10,7 @@ struct StoredEvent: Sendable {
     var attempts: Int64
 }
 
-/// Stores an event, or counts one more delivery of it. A repeat of a dead event is worked on again.
+/// Stores an event, or counts one more delivery of it. A further delivery of a dead event is worked on again.
 struct StoreEvent: Statement {
     static let sql = """
         INSERT INTO stripe_event (id, type, api_version, created_at, found_by, raw, object_id, state, last_error, ended_at)
@@ -18,9 +18,10 @@ struct StoreEvent: Statement {
             CASE WHEN $8 IS NOT NULL THEN now() END)
         ON CONFLICT (id) DO UPDATE
         SET deliveries = stripe_event.deliveries + 1,
-            state = CASE WHEN stripe_event.state = 'dead' AND $5 = 'webhook' THEN 'received' ELSE stripe_event.state END,
-            attempts = CASE WHEN stripe_event.state = 'dead' AND $5 = 'webhook' THEN 0 ELSE stripe_event.attempts END,
-            due_at = CASE WHEN stripe_event.state = 'dead' AND $5 = 'webhook' THEN now() ELSE stripe_event.due_at END
+            state = CASE WHEN stripe_event.state = 'dead' THEN 'received' ELSE stripe_event.state END,
+            attempts = CASE WHEN stripe_event.state = 'dead' THEN 0 ELSE stripe_event.attempts END,
+            due_at = CASE WHEN stripe_event.state = 'dead' THEN now() ELSE stripe_event.due_at END
+        WHERE $5 = 'webhook'
         RETURNING deliveries = 1
         """
     var id: String
@@ -72,13 +73,13 @@ struct ClaimEvents: Statement {
     }
 }
 
-/// Writes how an attempt ended. An attempt whose lease another one took over writes nothing.
+/// Writes how an attempt ended. Of an attempt whose lease another one took over, only a success counts.
 struct EndEvent: Statement {
     static let sql = """
         UPDATE stripe_event
         SET state = $3, last_error = $4, due_at = now() + make_interval(secs => $5::bigint),
             ended_at = CASE WHEN $3 IN ('done', 'ignored', 'dead') THEN now() END
-        WHERE id = $1 AND state = 'working' AND attempts = $2::bigint
+        WHERE id = $1 AND state IN ('working', 'retry') AND (attempts = $2::bigint OR $3 = 'done')
         """
     var id: String
     var attempt: Int64
@@ -116,7 +117,7 @@ struct ListEvents: Statement {
     static let sql = """
         SELECT id, type, object_id, state, attempts::bigint, deliveries::bigint, found_by, created_at, received_at, last_error
         FROM stripe_event
-        WHERE ($1::text IS NULL OR state = $1) AND ($2::timestamptz IS NULL OR received_at < $2)
+        WHERE state = ANY ($1) AND received_at < coalesce($2, 'infinity'::timestamptz)
         ORDER BY received_at DESC, id
         LIMIT $3
         """
@@ -125,7 +126,7 @@ struct ListEvents: Statement {
     var limit: Int64
 
     func bind(_ parameters: inout Parameters) {
-        parameters.append(state)
+        parameters.append(state.map { [$0] } ?? Self.states)
         parameters.append(before)
         parameters.append(limit)
     }

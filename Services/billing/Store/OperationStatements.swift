@@ -77,6 +77,19 @@ struct PendingOperation: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> StripeOperation { try StripeOperation(row: &row) }
 }
 
+/// Counts the acts on a subscription that have ended, with and without an effect.
+struct CountEndedActs: Statement {
+    static let sql = """
+        SELECT count(*)
+        FROM stripe_operation
+        WHERE subject = $1 AND kind IN ('change_plan', 'cancel', 'resume') AND state <> 'pending'
+        """
+    var subject: String
+
+    func bind(_ parameters: inout Parameters) { parameters.append(subject) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Int64 { try row.next() }
+}
+
 /// Finds calls that are pending for too long, oldest first.
 struct StuckOperations: Statement {
     static let sql = """

@@ -16,6 +16,13 @@ struct PurchasesOfUser: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Purchase { try Purchase(&row) }
 }
 
+/// Tells whether events wait for an administrator.
+struct HasDeadEvents: Statement {
+    static let sql = "SELECT EXISTS (SELECT FROM stripe_event WHERE state = 'dead')"
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> Bool { try row.next() }
+}
+
 /// Finds an event with its body, as Stripe sent it.
 struct FindEvent: Statement {
     struct Found: Sendable {

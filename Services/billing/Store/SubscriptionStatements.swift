@@ -47,6 +47,15 @@ struct SubscriptionsOfUser: Statement {
     }
 }
 
+/// Finds the user of a subscription.
+struct UserOfSubscription: Statement {
+    static let sql = "SELECT user_id FROM subscription WHERE id = $1"
+    var id: String
+
+    func bind(_ parameters: inout Parameters) { parameters.append(id) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> UserID { try row.next() }
+}
+
 /// Finds the periods that a user has paid for.
 struct PaidPeriods: Statement {
     static let sql = """

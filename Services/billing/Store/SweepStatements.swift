@@ -79,6 +79,31 @@ struct DeleteOldEvents: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> String { try row.next() }
 }
 
+/// Deletes orders that were never paid, some at a time.
+struct DeleteExpiredPurchases: Statement {
+    static let sql = """
+        WITH gone AS (
+            DELETE FROM purchase
+            WHERE id IN (
+                SELECT id
+                FROM purchase
+                WHERE status = 'expired' AND ended_at < $1
+                ORDER BY ended_at
+                LIMIT \(DeleteOldEvents.limit))
+            RETURNING id
+        ), readings AS (
+            DELETE FROM stripe_reading
+            USING gone
+            WHERE subject = 'purchase:' || gone.id
+        )
+        SELECT id FROM gone
+        """
+    var endedBefore: Instant
+
+    func bind(_ parameters: inout Parameters) { parameters.append(endedBefore) }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> PurchaseID { try row.next() }
+}
+
 /// Counts what should not be: each count above zero is an alert.
 struct CountFlaws: Statement {
     struct Flaws: Hashable, Sendable {
@@ -111,7 +136,9 @@ struct CountFlaws: Statement {
                 WHERE status = 'active' AND period_start < $1 - interval '1 day'
                     AND NOT EXISTS (
                         SELECT FROM invoice
-                        WHERE invoice.subscription_id = subscription.id AND invoice.period_end >= subscription.period_end)),
+                        WHERE invoice.subscription_id = subscription.id
+                            AND (invoice.period_end >= subscription.period_end
+                                OR invoice.plan IS NULL AND invoice.review IS NULL AND invoice.paid_at >= subscription.period_start))),
             (SELECT count(*) FROM review),
             (SELECT count(*) FROM stripe_event WHERE state = 'dead'),
             (SELECT count(*) FROM (

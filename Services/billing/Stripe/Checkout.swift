@@ -45,12 +45,12 @@ struct Checkout: Sendable {
         guard try await pool.one(HasOpenDispute(userID: user)) == false else { return .disputed }
         let stripeCustomer = try await StripeCustomers(operations: operations).ensure(customer)
         let wanted = purchase(of: wish, for: user, successURL, cancelURL)
-        // Two rounds: an open order that cannot be used any more is closed first.
+        // Further rounds: an open order that cannot be used any more is closed first.
         for _ in 0..<3 {
             try await pool.execute(InsertPurchase(purchase: wanted))
             guard let open = try await pool.first(OpenPurchase(userID: user, kind: wanted.kind, credits: wanted.credits)) else { continue }
             // Only now: an order that was paid before this one was recorded has its subscription.
-            if case .plan = wish, try await hasSubscription(stripeCustomer) {
+            if case .plan = wish, try await hasSubscription(user, stripeCustomer) {
                 try await pool.execute(DropPurchase(id: open.id, status: .expired))
                 return .alreadySubscribed
             }
@@ -58,7 +58,13 @@ struct Checkout: Sendable {
                 try await pool.execute(DropPurchase(id: open.id, status: .expired))
                 return .tooManyOrders
             }
-            if isSame(open, wanted), open.isPayable(at: clock()) { return .page(try await page(of: open, stripeCustomer)) }
+            if isSame(open, wanted), open.isPayable(at: clock()) {
+                let page = try await page(of: open, stripeCustomer)
+                // A dispute that opened meanwhile has not seen the page.
+                guard try await pool.one(HasOpenDispute(userID: user)), let sessionID = page.sessionID else { return .page(page) }
+                _ = try await settlement.expirePage(sessionID, of: page.id)
+                return .disputed
+            }
             let closed = try await close(open, stripeCustomer)
             if case .plan = wish, let closed, [.paid, .awaitingPayment].contains(closed.status) { return .alreadySubscribed }
         }
@@ -87,7 +93,9 @@ struct Checkout: Sendable {
             && (open.successURL, open.cancelURL) == (wanted.successURL, wanted.cancelURL)
     }
 
-    private func hasSubscription(_ stripeCustomer: String) async throws -> Bool {
+    /// Stripe's list may have a new subscription later than billing.
+    private func hasSubscription(_ user: UserID, _ stripeCustomer: String) async throws -> Bool {
+        if try await operations.pool.query(SubscriptionsOfUser(userID: user)).contains(where: \.isRunning) { return true }
         let found = try await operations.stripe.all("/v1/subscriptions", ["customer": stripeCustomer, "status": "all"])
         return try found.contains { !["canceled", "incomplete_expired"].contains(try $0.stripeString("status")) }
     }

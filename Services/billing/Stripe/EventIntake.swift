@@ -50,11 +50,13 @@ struct EventIntake: Sendable {
     private func store(_ event: Event, _ body: [UInt8], foundBy: String) async throws -> Bool {
         let ignored = reasonToIgnore(event)
         if let ignored { log.error("event ignored", ["event": .string(event.id), "reason": .string(ignored)]) }
-        let isNew = try await pool.one(
-            StoreEvent(
-                id: event.id, type: event.type, apiVersion: event.apiVersion, createdAt: event.createdAt, foundBy: foundBy, raw: body,
-                objectID: event.objectID, ignoredBecause: ignored))
-        wake()
+        // Nothing is returned for an event that a sweep finds once more.
+        let isNew =
+            try await pool.first(
+                StoreEvent(
+                    id: event.id, type: event.type, apiVersion: event.apiVersion, createdAt: event.createdAt, foundBy: foundBy, raw: body,
+                    objectID: event.objectID, ignoredBecause: ignored)) ?? false
+        if isNew || foundBy == "webhook" { wake() }
         return isNew
     }
 

@@ -104,7 +104,9 @@ final class EventWorker: Sendable {
         case .subscription(let id): try await settlement.syncSubscription(id)
         case .invoice(let id): try await settlement.settleInvoice(id)
         case .returns(let payment): try await settlement.settleReturns(ofPayment: payment)
-        case .customerDeleted(let id): try await settlement.pool.execute(ForgetStripeCustomer(stripeCustomerID: id))
+        case .customerDeleted(let id):
+            guard try await settlement.isDeleted(customer: id) else { return }
+            try await settlement.pool.execute(ForgetStripeCustomer(stripeCustomerID: id))
         case .report(let id): log.error("stripe reports a problem", ["type": .string(event.type), "object": .string(id)])
         case .nothing: break
         }

@@ -89,6 +89,8 @@ extension Settlement {
         let reading = try await reading()
         let session = try CheckoutSession(try await stripe.get("/v1/checkout/sessions/\(sessionID)"))
         let paymentFailed = try await hasPaymentFailed(session)
+        // An order that waited may have been refunded since. Both are written in one transaction.
+        let returns = decidesAgain ? try await returns(of: [session.paymentIntentID].compactMap(\.self)) : nil
         let settled = try await pool.transaction { transaction in
             var purchase = try await transaction.one(LockPurchase(id: id))
             guard try await transaction.accept(reading, of: "purchase:\(id)") else { return purchase }
@@ -97,8 +99,11 @@ extension Settlement {
                 try await transaction.execute(OpenPurchasePage(id: id, sessionID: session.id, url: session.url))
             }
             try await apply(PurchaseOutcome(purchase, session, paymentFailed: paymentFailed), to: purchase, in: transaction)
-            return try await transaction.one(LockPurchase(id: id))
+            purchase = try await transaction.one(LockPurchase(id: id))
+            if let returns { try await take(returns, reading, of: purchase, in: transaction) }
+            return purchase
         }
+        if let returns { try await expirePages(of: settled.userID, after: returns.disputes) }
         if session.paymentStatus == "paid", session.subscriptionID != nil, let invoiceID = session.invoiceID {
             try await settleInvoice(invoiceID)
         } else if let subscriptionID = session.subscriptionID {
@@ -120,7 +125,12 @@ extension Settlement {
 
     /// A complete session with an unpaid payment waits for a bank, or will never be paid.
     private func hasPaymentFailed(_ session: CheckoutSession) async throws -> Bool {
-        guard session.status == "complete", session.paymentStatus == "unpaid", let payment = session.paymentIntentID else { return false }
+        guard session.status == "complete", session.paymentStatus == "unpaid" else { return false }
+        guard let payment = session.paymentIntentID else {
+            guard let subscription = session.subscriptionID else { return false }
+            let status = try await stripe.get("/v1/subscriptions/\(subscription)").stripeString("status")
+            return ["canceled", "incomplete_expired"].contains(status)
+        }
         let status = try await stripe.get("/v1/payment_intents/\(payment)").stripeString("status")
         return ["requires_payment_method", "canceled"].contains(status)
     }
@@ -199,6 +209,8 @@ extension Settlement {
             let (subscription, user) = try await owned(subscriptionID)
         else { return }
         let lines = try await stripe.all("/v1/invoices/\(id)/lines", [:]).map(StripeInvoice.Line.init)
+        // An invoice that waited may have been refunded since. Both are written in one transaction.
+        let returns = decidesAgain ? try await returns(ofInvoice: id) : nil
         try await pool.transaction { transaction in
             _ = try await transaction.one(LockCustomer(userID: user))
             let known = try await transaction.first(FindInvoice(id: id))
@@ -209,7 +221,9 @@ extension Settlement {
             try await sync(subscription, reading, of: user, in: transaction)
             try await decidePlan(of: user, in: transaction)
             try await settleInstalments(of: id, in: transaction)
+            if let returns { try await take(returns, reading, ofInvoice: id, of: user, in: transaction) }
         }
+        if let returns { try await expirePages(of: user, after: returns.disputes) }
     }
 
     private func keep(
@@ -267,9 +281,21 @@ extension Settlement {
         if let user = try await pool.first(UserOfStripeCustomer(stripeCustomerID: stripeCustomerID)) {
             return (try StripeSubscription(json), user)
         }
-        guard let named = try json.metadata("user_id").flatMap({ UserID($0) }) else { return nil }
+        let known = try await pool.first(UserOfSubscription(id: id))
+        guard let named = try json.metadata("user_id").flatMap({ UserID($0) }) ?? known else { return nil }
         guard try await pool.first(FindCustomer(userID: named)) != nil else { throw Failure.unknownCustomer(stripeCustomerID) }
         return (try StripeSubscription(json), named)
+    }
+}
+
+extension Settlement {
+    /// True for a customer that was deleted at Stripe.
+    func isDeleted(customer id: String) async throws -> Bool {
+        do {
+            return try await stripe.get("/v1/customers/\(id)").stripeBool("deleted")
+        } catch let error as StripeError where error.isMissing {
+            return true
+        }
     }
 }
 
@@ -290,45 +316,53 @@ extension Settlement {
         }
     }
 
-    func settleReturns(ofPurchase id: PurchaseID, _ paymentIntentID: String) async throws {
+    private func settleReturns(ofPurchase id: PurchaseID, _ paymentIntentID: String) async throws {
         // The news of a refund may come before the news of its payment.
         let sessions = try await stripe.get("/v1/checkout/sessions", ["payment_intent": paymentIntentID, "limit": "1"])
         let sessionID = try StripeList(sessions).data.first?.stripeString("id")
         guard let user = try await settlePurchase(id, sessionID: sessionID)?.userID else { return }
         let reading = try await reading()
-        let (refunds, disputes) = try await returns(of: [paymentIntentID])
+        let returns = try await returns(of: [paymentIntentID])
         try await pool.transaction { transaction in
-            let purchase = try await transaction.one(LockPurchase(id: id))
-            guard try await transaction.accept(reading, of: "returns:\(id)") else { return }
-            let share = ReturnedShare(refunds: refunds, disputes: disputes, total: purchase.paidCents ?? purchase.amountCents)
-            try await keep(disputes, of: purchase.userID, source: purchase.source, in: transaction)
-            for effect in try await transaction.query(EffectsOfSource(source: purchase.source)) {
-                try await transaction.reverse(effect, target: share.of(effect.amount), reason: reason(disputes))
-            }
+            try await take(returns, reading, of: try await transaction.one(LockPurchase(id: id)), in: transaction)
         }
-        try await expirePages(of: user, after: disputes)
+        try await expirePages(of: user, after: returns.disputes)
     }
 
-    func settleReturns(ofInvoice id: String, decidesAgain: Bool = false) async throws {
-        try await settleInvoice(id, decidesAgain: decidesAgain)
+    private func take(
+        _ returns: Returns, _ reading: Reading, of purchase: Purchase, in transaction: PostgresTransaction
+    ) async throws {
+        guard try await transaction.accept(reading, of: "returns:\(purchase.id)") else { return }
+        let share = returns.share(of: purchase.paidCents ?? purchase.amountCents)
+        try await keep(returns.disputes, of: purchase.userID, source: purchase.source, in: transaction)
+        for effect in try await transaction.query(EffectsOfSource(source: purchase.source)) {
+            try await transaction.reverse(effect, target: share.of(effect.amount), reason: returns.reason)
+        }
+    }
+
+    private func settleReturns(ofInvoice id: String) async throws {
+        try await settleInvoice(id)
         guard let user = try await pool.first(FindInvoice(id: id))?.userID else { return }
         let reading = try await reading()
-        let payments = try await stripe.all("/v1/invoice_payments", ["invoice": id]).compactMap { payment in
-            try payment.optionalStripeObject("payment")?.stripeID("payment_intent")
-        }
-        let (refunds, disputes) = try await returns(of: payments)
+        let returns = try await returns(ofInvoice: id)
         try await pool.transaction { transaction in
             _ = try await transaction.one(LockCustomer(userID: user))
-            guard try await transaction.accept(reading, of: "returns:\(id)") else { return }
-            let invoice = try await transaction.one(FindInvoice(id: id))
-            let share = ReturnedShare(refunds: refunds, disputes: disputes, total: invoice.totalCents)
-            let source = "invoice:\(id)"
-            try await keep(disputes, of: user, source: source, in: transaction)
-            try await take(share, ofInvoice: id, source, reason(disputes), in: transaction)
-            try await transaction.execute(SetInvoiceReturned(id: id, isReturned: share.isWhole && invoice.totalCents > 0))
-            try await decidePlan(of: user, in: transaction)
+            try await take(returns, reading, ofInvoice: id, of: user, in: transaction)
         }
-        try await expirePages(of: user, after: disputes)
+        try await expirePages(of: user, after: returns.disputes)
+    }
+
+    /// The caller has locked the user.
+    private func take(
+        _ returns: Returns, _ reading: Reading, ofInvoice id: String, of user: UserID, in transaction: PostgresTransaction
+    ) async throws {
+        guard try await transaction.accept(reading, of: "returns:\(id)") else { return }
+        let invoice = try await transaction.one(FindInvoice(id: id))
+        let (share, source) = (returns.share(of: invoice.totalCents), "invoice:\(id)")
+        try await keep(returns.disputes, of: user, source: source, in: transaction)
+        try await take(share, ofInvoice: id, source, returns.reason, in: transaction)
+        try await transaction.execute(SetInvoiceReturned(id: id, isReturned: share.isWhole && invoice.totalCents > 0))
+        try await decidePlan(of: user, in: transaction)
     }
 
     /// Expires the pages on which a user could still pay, if a dispute is open.
@@ -357,23 +391,34 @@ extension Settlement {
         try await settleInstalments(of: id, in: transaction)
     }
 
-    private func returns(of payments: [String]) async throws -> ([StripeRefund], [StripeDispute]) {
+    /// The refunds and disputes of payments.
+    private struct Returns: Sendable {
         var refunds: [StripeRefund] = []
         var disputes: [StripeDispute] = []
+
+        func share(of totalCents: Int64) -> ReturnedShare { ReturnedShare(refunds: refunds, disputes: disputes, total: totalCents) }
+        var reason: PurchaseReversed.Reason { disputes.contains(where: \.isWithdrawn) ? .dispute : .refund }
+    }
+
+    private func returns(of payments: [String]) async throws -> Returns {
+        var found = Returns()
         for payment in payments {
-            refunds += try await stripe.all("/v1/refunds", ["payment_intent": payment]).map(StripeRefund.init)
-            disputes += try await stripe.all("/v1/disputes", ["payment_intent": payment]).map(StripeDispute.init)
+            found.refunds += try await stripe.all("/v1/refunds", ["payment_intent": payment]).map(StripeRefund.init)
+            found.disputes += try await stripe.all("/v1/disputes", ["payment_intent": payment]).map(StripeDispute.init)
         }
-        return (refunds, disputes)
+        return found
+    }
+
+    private func returns(ofInvoice id: String) async throws -> Returns {
+        try await returns(
+            of: try await stripe.all("/v1/invoice_payments", ["invoice": id]).compactMap { payment in
+                try payment.optionalStripeObject("payment")?.stripeID("payment_intent")
+            })
     }
 
     private func keep(_ disputes: [StripeDispute], of user: UserID, source: String, in transaction: PostgresTransaction) async throws {
         for dispute in disputes {
             try await transaction.execute(UpsertDispute(dispute: dispute, userID: user, source: source))
         }
-    }
-
-    private func reason(_ disputes: [StripeDispute]) -> PurchaseReversed.Reason {
-        disputes.contains(where: \.isWithdrawn) ? .dispute : .refund
     }
 }

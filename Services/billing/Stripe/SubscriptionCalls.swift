@@ -29,6 +29,8 @@ struct SubscriptionCalls: Sendable {
         /// The card was declined. Stripe's sentence for the user.
         case paymentFailed(String)
         case refused(PlanChange.Refusal)
+        /// It is not the change that the user agreed to any more.
+        case differs
         /// A disputed payment of the user is not decided.
         case disputed
         /// The user has no such subscription.
@@ -47,13 +49,16 @@ struct SubscriptionCalls: Sendable {
 
     /// Orders the end of a subscription, at the end of its period or now. Money is not given back, and credits stay.
     func cancel(_ id: String, of user: UserID, atPeriodEnd: Bool, comment: String?) async throws -> Outcome {
-        guard let found = try await own(id, user) else { return .notFound }
+        guard try await own(id, user) != nil else { return .notFound }
         if atPeriodEnd {
-            guard found.cancelAt == nil else { return try await synced(id, user) }
-            var form: StripeForm = ["cancel_at_period_end": "true"]
-            if let comment { form.append("cancellation_details[comment]", comment) }
-            _ = try await operations.perform(.cancel, subject: id, path: "/v1/subscriptions/\(id)", form: form)
+            try await decide(id) { acts in
+                guard try StripeSubscription(try await stripe.get("/v1/subscriptions/\(id)")).cancelAt == nil else { return }
+                var form: StripeForm = ["cancel_at_period_end": "true"]
+                if let comment { form.append("cancellation_details[comment]", comment) }
+                _ = try await operations.perform(.cancel, subject: id, path: "/v1/subscriptions/\(id)", form: form, acts: acts)
+            }
         } else {
+            // Nothing follows from a second end, so it is not committed before.
             do {
                 _ = try await stripe.delete("/v1/subscriptions/\(id)", ["invoice_now": "false", "prorate": "false"])
             } catch let error as StripeError {
@@ -68,12 +73,22 @@ struct SubscriptionCalls: Sendable {
     /// Takes back an ordered end.
     func resume(_ id: String, of user: UserID) async throws -> Outcome {
         guard try await own(id, user) != nil else { return .notFound }
-        let seen = try await stripe.get("/v1/subscriptions/\(id)")
-        guard try StripeSubscription(seen).cancelAt != nil else { return try await synced(id, user) }
-        // The portal sets `cancel_at`, and this service the flag.
-        let form: StripeForm = try seen.stripeBool("cancel_at_period_end") ? ["cancel_at_period_end": "false"] : ["cancel_at": ""]
-        _ = try await operations.perform(.resume, subject: id, path: "/v1/subscriptions/\(id)", form: form)
+        try await decide(id) { acts in
+            let seen = try await stripe.get("/v1/subscriptions/\(id)")
+            guard try StripeSubscription(seen).cancelAt != nil else { return }
+            // The portal sets `cancel_at`, and this service the flag.
+            let form: StripeForm = try seen.stripeBool("cancel_at_period_end") ? ["cancel_at_period_end": "false"] : ["cancel_at": ""]
+            _ = try await operations.perform(.resume, subject: id, path: "/v1/subscriptions/\(id)", form: form, acts: acts)
+        }
         return try await synced(id, user)
+    }
+
+    /// Runs an act, and once more if another act on the subscription has ended since it was decided.
+    private func decide<Value>(_ id: String, _ act: (_ acts: Int64) async throws -> Value) async throws -> Value {
+        for _ in 0..<3 {
+            do { return try await act(try await operations.acts(on: id)) } catch is StripeOperations.OldDecision { continue }
+        }
+        throw StripeError.unavailable("other acts on \(id) are under way")
     }
 
     /// The cost of a change.
@@ -105,9 +120,20 @@ struct SubscriptionCalls: Sendable {
     }
 
     /// Changes plan or interval.
-    /// - Parameter prorationDate: the moment of the preview that the user agreed to; nil: now.
-    func change(_ id: String, of user: UserID, to target: PlanPrice, prorationDate: Instant? = nil) async throws -> Outcome {
+    /// - Parameters:
+    ///   - agreed: the change that the user agreed to; nil: any.
+    ///   - prorationDate: the moment of the preview that the user agreed to; nil: now.
+    func change(
+        _ id: String, of user: UserID, to target: PlanPrice, agreed: PlanChange? = nil, prorationDate: Instant? = nil
+    ) async throws -> Outcome {
+        try await decide(id) { acts in try await change(id, of: user, to: target, agreed, prorationDate, acts) }
+    }
+
+    private func change(
+        _ id: String, of user: UserID, to target: PlanPrice, _ agreed: PlanChange?, _ prorationDate: Instant?, _ acts: Int64
+    ) async throws -> Outcome {
         guard let (seen, _, change) = try await plan(id, user, target) else { return .notFound }
+        if let agreed, change != agreed, change != .refused(.alreadySo) { return .differs }
         var form: StripeForm = ["items[0][id]": seen.itemID, "items[0][price]": target.priceID]
         switch change {
         case .refused(let refusal): return .refused(refusal)
@@ -121,7 +147,7 @@ struct SubscriptionCalls: Sendable {
         }
         let object: JSONObject
         do {
-            object = try await operations.perform(.changePlan, subject: id, path: "/v1/subscriptions/\(id)", form: form)
+            object = try await operations.perform(.changePlan, subject: id, path: "/v1/subscriptions/\(id)", form: form, acts: acts)
         } catch StripeError.refused(let refusal) where refusal.status == 402 {
             return .paymentFailed(refusal.message)
         }

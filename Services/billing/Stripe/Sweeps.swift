@@ -15,7 +15,7 @@ import Values
 /// | `plan credits` | 60 s | months of yearly plans that are due, plans that have ended, subscriptions not asked for in a day |
 /// | `orders` | 10 min | orders whose page has ended, and calls of Stripe whose outcome is unknown |
 /// | `billing checks` | 5 min | what should not be: metrics `billing_flaws{flaw}` |
-/// | `stripe clean-up` | a day | events and calls that are old |
+/// | `stripe clean-up` | a day | old events and calls, and orders that were never paid |
 struct Sweeps: Sendable {
     let settlement: Settlement
     let intake: EventIntake
@@ -26,7 +26,7 @@ struct Sweeps: Sendable {
     var pool: PostgresPool { settlement.pool }
     var stripe: StripeClient { settlement.stripe }
 
-    /// Rows of events are kept for 90 days.
+    /// Rows of events, and of orders that were never paid, are kept for 90 days.
     static let eventDays = Duration.seconds(90 * 86_400)
 
     var jobs: [Job] {
@@ -40,19 +40,27 @@ struct Sweeps: Sendable {
         ]
     }
 
-    /// Settles one object. One that cannot be settled does not stop the others.
+    /// Settles one object. One that cannot be settled does not stop the others, but a server that does not answer does.
     func settle(_ kind: String, _ id: String, _ body: () async throws -> Void) async throws {
         do {
             try await body()
-        } catch let failure as Settlement.Failure {
-            log.error("object not settled", ["kind": .string(kind), "id": .string(id)], error: failure)
-        } catch let error as StripeError where error.isMissing || error.isMalformed {
+        } catch let error as CancellationError {
+            throw error
+        } catch let error as PostgresError where error.isTransient {
+            throw error
+        } catch let error as StripeError where error.isOutage {
+            throw error
+        } catch {
             log.error("object not settled", ["kind": .string(kind), "id": .string(id)], error: error)
         }
     }
 
-    private func cleanUp() async throws {
-        while try await pool.query(DeleteOldEvents(receivedBefore: clock() - Self.eventDays)).count == DeleteOldEvents.limit {
+    func cleanUp() async throws {
+        let before = clock() - Self.eventDays
+        while try await pool.query(DeleteOldEvents(receivedBefore: before)).count == DeleteOldEvents.limit {
+            try Task.checkCancellation()
+        }
+        while try await pool.query(DeleteExpiredPurchases(endedBefore: before)).count == DeleteOldEvents.limit {
             try Task.checkCancellation()
         }
     }
@@ -95,7 +103,9 @@ struct Sweeps: Sendable {
     }
 
     func finishOrders() async throws {
-        for operation in try await pool.query(StuckOperations(createdBefore: clock() - .seconds(600))) { try await resolve(operation) }
+        for operation in try await pool.query(StuckOperations(createdBefore: clock() - .seconds(600))) {
+            try await settle("operation", operation.id.description) { try await resolve(operation) }
+        }
         var last = PurchaseID(rawValue: UUIDv7(high: 0, low: 0))
         while true {
             let orders = try await pool.query(UnfinishedPurchases(expiredBefore: clock(), after: last))
@@ -175,5 +185,10 @@ struct Sweeps: Sendable {
 }
 
 extension StripeError {
-    fileprivate var isMalformed: Bool { if case .malformed = self { true } else { false } }
+    fileprivate var isOutage: Bool {
+        switch self {
+        case .unavailable, .outcomeUnknown: true
+        case .refused, .malformed: false
+        }
+    }
 }

@@ -79,6 +79,18 @@ struct CheckoutTests {
         }
     }
 
+    @Test func `a user who asks for more than sixty answers of Stripe in a minute is slowed down, and others are not`() async throws {
+        try await BillingUnderTest.with { test in
+            let (user, other) = (try await test.user(), try await test.user())
+            for _ in 0..<60 { #expect(try await test.ask("GET", "/api/payment/invoices", as: user).status == 200) }
+            let refused = try await test.ask("GET", "/api/payment/payment-methods", as: user)
+            #expect((refused.status, refused.errorCode) == (429, "rate_limited"))
+            #expect(try await test.ask("GET", "/api/payment/invoices", as: other).status == 200)
+            try await test.advance(seconds: 2)
+            #expect(try await test.ask("GET", "/api/payment/invoices", as: user).status == 200)
+        }
+    }
+
     @Test func `clicks at once lead to one session`() async throws {
         try await BillingUnderTest.with { test in
             let user = try await test.user()

@@ -66,6 +66,8 @@ private struct RandomRun {
     mutating func go(until goal: Int) async throws {
         for _ in 0..<8 { users.append(try await test.user()) }
         while deliveries < goal {
+            // Open disputes stop the purchases of more and more users.
+            users.append(try await test.user())
             for act in Self.all.shuffled(using: &random) {
                 if try await act.run(&self) { acts[act.name, default: 0] += 1 }
                 // No two acts fall into one second.

@@ -21,6 +21,24 @@ struct StripeOperationsTests {
         return user
     }
 
+    @Test func `an act that was decided before another one ended is not made`() async throws {
+        try await BillingUnderTest.with { test in
+            let (_, id) = try await SubscriptionTests.subscribe(test)
+            let operations = test.billing.operations
+            func act(_ kind: StripeOperation.Kind, _ form: StripeForm, _ acts: Int64) async throws {
+                _ = try await operations.perform(kind, subject: id, path: "/v1/subscriptions/\(id)", form: form, acts: acts)
+            }
+            let before = try await operations.acts(on: id)
+            try await act(.cancel, ["cancel_at_period_end": "true"], before)
+            await #expect(throws: StripeOperations.OldDecision.self) {
+                try await act(.resume, ["cancel_at_period_end": "false"], before)
+            }
+            #expect(try await test.stripe.api("GET", "/v1/subscriptions/\(id)").bool("cancel_at_period_end"))
+            try await act(.resume, ["cancel_at_period_end": "false"], try await operations.acts(on: id))
+            #expect(try await test.stripe.api("GET", "/v1/subscriptions/\(id)").bool("cancel_at_period_end") == false)
+        }
+    }
+
     @Test func `an answer that is lost after Stripe made the session leads to the same session`() async throws {
         try await BillingUnderTest.with { test in
             let user = try await userWithCustomer(test)

@@ -139,6 +139,40 @@ struct SubscriptionTests {
         }
     }
 
+    @Test func `a cancel after a resume at Stripe that billing has not seen cancels again`() async throws {
+        try await BillingUnderTest.with { test in
+            let (user, id) = try await Self.subscribe(test)
+            let path = "/api/payment/subscription/cancel"
+            #expect(try await test.ask("POST", path, "{}", as: user).json().has("cancel_at"))
+            _ = try await test.stripe.api("POST", "/v1/subscriptions/\(id)", ["cancel_at_period_end": "false"])
+            try await test.stripe.control("POST", "webhooks/drop", "{}")
+            #expect(try await test.ask("POST", path, "{}", as: user).json().has("cancel_at"))
+            #expect(try await test.stripe.api("GET", "/v1/subscriptions/\(id)").bool("cancel_at_period_end"))
+        }
+    }
+
+    @Test func `a plan whose bank debit failed can be ordered again`() async throws {
+        try await BillingUnderTest.with { test in
+            let user = try await test.user()
+            let path = "/api/payment/checkout/subscription"
+            let session = try await test.ask("POST", path, #"{"plan":"pro"}"#, as: user).string("session_id")
+            try await test.stripe.control("POST", "checkout/\(session)/pay_later")
+            try await test.deliver()
+            #expect(try await test.ask("POST", path, #"{"plan":"pro"}"#, as: user).status == 409)
+            try await test.stripe.control("POST", "checkout/\(session)/fail_async")
+            let id = try await test.stripe.api("GET", "/v1/checkout/sessions/\(session)").string("subscription")
+            _ = try? await test.stripe.api("DELETE", "/v1/subscriptions/\(id)")
+            try await test.deliver()
+            try await test.billing.sweeps.finishOrders()
+            #expect(try await test.granted(to: user).isEmpty)
+            let again = try await test.ask("POST", path, #"{"plan":"pro"}"#, as: user)
+            #expect(again.status == 200)
+            try await test.stripe.pay(try again.string("session_id"))
+            try await test.deliver()
+            #expect(try await test.plan(of: user) == "pro")
+        }
+    }
+
     @Test func `a subscription that is cancelled at its end runs to it, and can be resumed before`() async throws {
         try await BillingUnderTest.with { test in
             let (user, id) = try await Self.subscribe(test)

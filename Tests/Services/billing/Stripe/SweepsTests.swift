@@ -88,6 +88,35 @@ struct SweepsTests {
         }
     }
 
+    @Test func `an event that came by webhook and is listed again counts one delivery`() async throws {
+        try await BillingUnderTest.with { test in
+            _ = try await bought(test)
+            try await test.deliver()
+            try await test.advance(seconds: 60)
+            try await test.billing.sweeps.sweepEvents()
+            try await test.billing.sweeps.sweepEvents()
+            let counts = try await test.events(in: "done").filter { $0.createdAt > test.clock.now - .seconds(120) }.map(\.deliveries)
+            #expect(!counts.isEmpty && counts.allSatisfy { $0 == 1 })
+        }
+    }
+
+    @Test func `an order that was never paid is deleted after ninety days, and a paid one stays`() async throws {
+        try await BillingUnderTest.with { test in
+            let payer = try await bought(test)
+            try await test.deliver()
+            let user = try await test.user()
+            _ = try await test.ask("POST", "/api/payment/checkout/credits", #"{"credits_amount":50}"#, as: user)
+            try await test.advance(hours: 3)
+            try await test.deliver()
+            try await test.pool.withConnection {
+                try await $0.script("UPDATE purchase SET ended_at = ended_at - interval '91 days' WHERE ended_at IS NOT NULL")
+            }
+            try await test.billing.sweeps.cleanUp()
+            let left = try await test.pool.withConnection { try await $0.query(PurchaseOwners()) }
+            #expect(left.contains(payer) && !left.contains(user))
+        }
+    }
+
     @Test func `a dead event is worked on again when an administrator replays it`() async throws {
         try await BillingUnderTest.with { test in
             let user = try await bought(test)
@@ -128,4 +157,10 @@ struct SweepsTests {
             #expect(try await test.pool.one(CountFlaws(now: test.clock.now)).secondSubscriptions == before.secondSubscriptions + 1)
         }
     }
+}
+
+private struct PurchaseOwners: Statement {
+    static let sql = "SELECT user_id FROM purchase"
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> UserID { try row.next() }
 }
