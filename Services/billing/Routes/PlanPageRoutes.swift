@@ -158,6 +158,7 @@ extension Routes {
         guard after.map(Self.isInvoiceID) ?? true else { throw Problem.notFound("This invoice") }
         async let viewer = viewer(request, caller)
         async let records = records(of: caller, after: after)
+        _ = try await billing.subscriptions.refreshed(of: caller.userID)
         let page = BillingPage(
             viewer: await viewer, plans: try await pool.query(ReadPlans()), state: try await planState(of: caller),
             records: try await records, purchases: try await pool.query(PurchasesOfUser(userID: caller.userID)),

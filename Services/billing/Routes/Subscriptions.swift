@@ -7,8 +7,8 @@ import Values
 extension Routes {
     /// The caller's plan, and the subscription that pays for it.
     func getSubscription(_ request: Request, caller: Principal) async throws -> Response {
+        let current = try await billing.subscriptions.refreshed(of: caller.userID)
         let customer = try await billing.pool.first(FindCustomer(userID: caller.userID))
-        let current = try await billing.subscriptions.current(of: caller.userID)
         return .object(200) { json in
             json.field("plan", customer?.plan ?? Plan.ID.free.text)
             json.field("plan_until", customer?.planUntil)

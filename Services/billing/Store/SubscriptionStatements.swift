@@ -56,6 +56,23 @@ struct UserOfSubscription: Statement {
     static func decode(_ row: inout RowReader) throws(PostgresError) -> UserID { try row.next() }
 }
 
+/// Finds the running subscriptions of a user that Stripe was not asked about since.
+struct OldSubscriptions: Statement {
+    static let sql = """
+        SELECT id
+        FROM subscription
+        WHERE user_id = $1 AND status NOT IN ('canceled', 'incomplete_expired') AND synced_at < $2
+        """
+    var userID: UserID
+    var syncedBefore: Instant
+
+    func bind(_ parameters: inout Parameters) {
+        parameters.append(userID)
+        parameters.append(syncedBefore)
+    }
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> String { try row.next() }
+}
+
 /// Finds the periods that a user has paid for.
 struct PaidPeriods: Statement {
     static let sql = """

@@ -37,6 +37,22 @@ struct SubscriptionCalls: Sendable {
         case notFound
     }
 
+    /// The age at which the row of a subscription is not shown before Stripe was asked.
+    private static let shownFor = Duration.seconds(15 * 60)
+
+    /// Returns the running subscription of a user as Stripe has it, or had it within fifteen minutes. While Stripe does not answer, it is
+    /// the last one known.
+    func refreshed(of user: UserID) async throws -> Described? {
+        for id in try await pool.query(OldSubscriptions(userID: user, syncedBefore: clock() - Self.shownFor)) {
+            do {
+                try await settlement.syncSubscription(id)
+            } catch let error as StripeError {
+                operations.log.warning("subscription not refreshed", ["subscription": .string(id)], error: error)
+            }
+        }
+        return try await current(of: user)
+    }
+
     /// Returns the running subscription of a user; nil for a user without one.
     func current(of user: UserID) async throws -> Described? {
         let (subscriptions, paid, prices) = try await pool.pipeline(

@@ -139,6 +139,24 @@ struct SubscriptionTests {
         }
     }
 
+    @Test func `a subscription that changed at Stripe is shown so after fifteen minutes, and as it was while Stripe does not answer`()
+        async throws
+    {
+        try await BillingUnderTest.with { test in
+            let (user, id) = try await Self.subscribe(test)
+            _ = try await test.stripe.api("POST", "/v1/subscriptions/\(id)", ["cancel_at_period_end": "true"])
+            try await test.stripe.control("POST", "webhooks/drop", "{}")
+            func isEnding() async throws -> Bool {
+                try await test.ask("GET", "/api/payment/subscription", as: user).json().object("subscription").has("cancel_at")
+            }
+            #expect(try await isEnding() == false)
+            try await test.advance(seconds: 1_000)
+            try await test.stripe.control("POST", "faults", #"{"kind":"status","code":500,"method":"GET","times":3}"#)
+            #expect(try await isEnding() == false)
+            #expect(try await isEnding())
+        }
+    }
+
     @Test func `a cancel after a resume at Stripe that billing has not seen cancels again`() async throws {
         try await BillingUnderTest.with { test in
             let (user, id) = try await Self.subscribe(test)
