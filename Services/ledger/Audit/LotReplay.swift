@@ -163,7 +163,11 @@ struct LotReplay {
         guard let grant = entry.grant, var lot = lots[grant] else { return "takes back of a grant that is not there" }
         noteTarget(of: grant, entry)
         lot.reversed &-= entry.postedDelta
-        lot.remaining = max(0, lot.remaining &+ entry.postedDelta)
+        if entry.postedDelta > 0, let end = lot.expiresAt, end <= entry.at {
+            put(Self.returned(entry, kind: lot.kind))
+        } else {
+            lot.remaining = max(0, lot.remaining &+ entry.postedDelta)
+        }
         put(lot)
         let expected = min(entry.requested, lot.amount &- lot.expired)
         return lot.reversed == expected ? nil : "\(lot.reversed) taken back of lot \(grant) where \(expected) should be"
@@ -237,6 +241,13 @@ struct LotReplay {
         return LotRow(
             id: entry.charge, kind: entry.kind, amount: amount, remaining: entry.postedDelta, expired: 0,
             reversed: amount &- entry.postedDelta, expiresAt: entry.expiresAt, grantedAt: entry.at)
+    }
+
+    /// Credits that return after the end of their lot have no end.
+    private static func returned(_ entry: LotEntry, kind: Entry.Kind) -> LotRow {
+        LotRow(
+            id: entry.charge, kind: kind, amount: entry.postedDelta, remaining: entry.postedDelta, expired: 0, reversed: 0,
+            grantedAt: entry.at)
     }
 
     private static func awaited(_ grant: ChargeID, since: Instant) -> LotRow {

@@ -43,7 +43,7 @@ extension RulingBuilder {
     }
 
     /// Takes the difference between what should be taken back of a grant and what is: from its own lot first, then from the others in
-    /// their order, then from nothing.
+    /// their order, then from nothing. Credits that return after the end of their lot get a lot without an end.
     mutating func reverse(_ command: Command, _ grant: ChargeID, _ target: Credits, _ version: Int64) -> Decision {
         if let stored = entry(command.id, .opening) { return answer(command, from: stored) }
         var entry = Entry(of: command, .clawback, requested: target, at: now)
@@ -70,9 +70,11 @@ extension RulingBuilder {
         entry.amount = due
         entry.postedDelta = -due
         lot.reversed = reversed
-        lot.remaining = max(.zero, lot.remaining - entry.amount)
+        let returnsLate = due < .zero && lot.expiresAt.map { $0 <= now } == true
+        if !returnsLate { lot.remaining = max(.zero, lot.remaining - due) }
         let written = write(entry)
         put(lot)
+        if returnsLate { addLot(of: written, -due, kind: lot.kind) }
         burnLots(of: account.id)
         expireLots(of: account.id)
         return .decided(written)
@@ -107,10 +109,8 @@ extension RulingBuilder {
     }
 
     /// Adds a lot for credits that come back. The lots have burned before.
-    mutating func addLot(of entry: Entry, _ amount: Credits) {
-        put(
-            Lot(
-                id: entry.charge, account: entry.account, kind: entry.kind, amount: amount, remaining: amount, grantedAt: now))
+    mutating func addLot(of entry: Entry, _ amount: Credits, kind: Entry.Kind) {
+        put(Lot(id: entry.charge, account: entry.account, kind: kind, amount: amount, remaining: amount, grantedAt: now))
         burnLots(of: entry.account)
     }
 

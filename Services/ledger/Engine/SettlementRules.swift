@@ -65,7 +65,7 @@ extension RulingBuilder {
         burnLots(of: account.id)
         entry.grant = command.id
         let written = write(entry, chargedAt: chargedAt)
-        addLot(of: written, -entry.amount)
+        addLot(of: written, -entry.amount, kind: written.kind)
         expireLots(of: entry.account)
         return .decided(written)
     }

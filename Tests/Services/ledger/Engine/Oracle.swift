@@ -412,7 +412,7 @@ struct Oracle {
         if rest > limits.balanceMax || rest - held(account) < -limits.balanceMax { return refuse(.outOfRange) }
         reversals.append((account, grant, target, version))
         if difference != .zero {
-            note(account, .takenBack(of: grant, difference))
+            note(account, .takenBack(of: grant, difference, by: id))
             count(account, "clawback", -difference)
         }
         endLots(account)

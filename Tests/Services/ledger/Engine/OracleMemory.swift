@@ -24,7 +24,7 @@ struct OracleMemory {
         /// An adjustment below zero.
         case took(Credits)
         /// Below zero: given back.
-        case takenBack(of: ChargeID, Credits)
+        case takenBack(of: ChargeID, Credits, by: ChargeID)
         case ended(of: ChargeID, Credits)
         /// A call was refused that could not be paid with no other running.
         case ranOut
@@ -128,9 +128,18 @@ struct OracleMemory {
                     Burning(id: id, kind: kind, until: until, since: fact.at, amount: amount, remaining: amount - before, takenBack: before)
                 )
                 makeGood()
-            case .takenBack(let of, let amount):
+            case .takenBack(let of, let amount, let by):
                 guard let lot = index(of) else { continue }
                 lots[lot].takenBack += amount
+                if amount < .zero, let end = lots[lot].until, end <= fact.at {
+                    // The time of the lot is over, so what is given back has no end.
+                    let back = Credits.zero - amount
+                    lots.append(
+                        Burning(
+                            id: by, kind: lots[lot].kind, until: nil, since: fact.at, amount: back, remaining: back, takenBack: .zero))
+                    makeGood()
+                    continue
+                }
                 let own = min(amount, lots[lot].remaining)
                 lots[lot].remaining -= own
                 burn(amount - own)
@@ -212,7 +221,7 @@ extension OracleMemory.What {
     var change: Credits {
         switch self {
         case .held, .letGo, .ranOut, .levelSet: .zero
-        case .used(let amount, _), .took(let amount), .takenBack(_, let amount), .ended(_, let amount): -amount
+        case .used(let amount, _), .took(let amount), .takenBack(_, let amount, _), .ended(_, let amount): -amount
         case .gaveBack(_, let amount, _, _): amount
         case .granted(_, _, let amount, let before, _): amount - before
         }

@@ -111,17 +111,73 @@ struct ReversalRulesTests {
         #expect(ledger.posted == credits(5))
     }
 
-    @Test func `credits that are returned to an expired lot expire at once`() {
+    @Test func `credits that are returned after the end of their lot have no end`() {
         var ledger = Scenario(balance: 10)
-        let id = ledger.id()
+        let (id, returned) = (ledger.id(), ledger.id())
         ledger.do(grant(.planGrant, 20, until: ledger.now + .seconds(60)), on: id)
         ledger.do(reverse(id, 8, version: 1))
         ledger.pass(.seconds(60))
         ledger.sweep()
         #expect(ledger.posted == credits(10))
-        #expect(seen(ledger.do(reverse(id, 0, version: 2))) == .applied(-8))
-        #expect(ledger.posted == credits(10))
-        #expect(ledger.lot(id)?.expired == credits(20))
+        #expect(seen(ledger.do(reverse(id, 0, version: 2), on: returned)) == .applied(-8))
+        #expect(ledger.lot(returned)?.expiresAt == nil)
+        #expect(ledger.lot(id)?.expired == credits(12))
+        ledger.pass(.seconds(86_400))
+        ledger.sweep()
+        #expect(ledger.posted == credits(18))
+        #expect(ledger.lots == [8, 10])
+    }
+
+    @Test func `a dispute that is won after the month leaves the bought credits that it had taken`() {
+        var ledger = Scenario(balance: 1_000)
+        let id = ledger.id()
+        ledger.do(grant(.planGrant, 500, until: ledger.now + .seconds(60)), on: id)
+        ledger.do(charge(500))
+        ledger.do(reverse(id, 500, version: 1))
+        #expect(ledger.lots == [500])
+        ledger.pass(.seconds(60))
+        ledger.sweep()
+        #expect(seen(ledger.do(reverse(id, 0, version: 2))) == .applied(-500))
+        ledger.sweep()
+        #expect(ledger.posted == credits(1_000))
+        #expect(ledger.lots == [500, 500])
+    }
+
+    @Test func `credits that were returned after the end of their lot can be taken back again, and returned again`() {
+        var ledger = Scenario(balance: 4)
+        let id = ledger.id()
+        ledger.do(grant(.planGrant, 10, until: ledger.now + .seconds(60)), on: id)
+        ledger.do(charge(6))
+        ledger.do(reverse(id, 10, version: 1))
+        #expect(ledger.posted == credits(-2))
+        ledger.pass(.seconds(60))
+        #expect(seen(ledger.do(reverse(id, 0, version: 2))) == .applied(-10))
+        #expect(ledger.lots == [8])
+        #expect(seen(ledger.do(reverse(id, 7, version: 3))) == .applied(7))
+        #expect(ledger.lots == [1])
+        #expect(seen(ledger.do(reverse(id, 10, version: 4))) == .applied(3))
+        #expect(ledger.posted == credits(-2))
+        #expect(ledger.state.accounts[ledger.account]?.debt == credits(2))
+        #expect(seen(ledger.do(reverse(id, 0, version: 3))) == .refused(.superseded))
+        #expect(seen(ledger.do(reverse(id, 4, version: 5))) == .applied(-6))
+        #expect(ledger.lots == [4])
+        #expect(ledger.lot(id)?.reversed == credits(4))
+    }
+
+    @Test func `credits that an open hold keeps past their end expire once returned credits cover the hold`() {
+        var ledger = Scenario()
+        let (id, call) = (ledger.id(), ledger.id())
+        ledger.do(grant(.planGrant, 20, until: ledger.now + .seconds(30)), on: id)
+        ledger.do(hold(8), on: call)
+        ledger.do(reverse(id, 12, version: 1))
+        ledger.pass(.seconds(30))
+        ledger.sweep()
+        #expect(seen(ledger.do(reverse(id, 0, version: 2))) == .applied(-12))
+        #expect(ledger.lot(id)?.expired == credits(8))
+        ledger.do(.void, on: call)
+        #expect(ledger.lots == [12])
+        #expect(seen(ledger.do(reverse(id, 20, version: 3))) == .applied(12))
+        #expect(ledger.posted == .zero)
     }
 
     @Test func `an open hold keeps its credits, and credits that it releases lower the debt`() {
