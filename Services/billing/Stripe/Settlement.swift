@@ -257,9 +257,10 @@ extension Settlement {
     /// - Returns: the number of months.
     @discardableResult
     func settleInstalments(of invoiceID: String? = nil, in transaction: PostgresTransaction) async throws -> Int {
-        let due = try await transaction.query(SettleDueInstalments(now: clock() + Self.clockDifference, invoiceID: invoiceID))
+        let now = clock()
+        let due = try await transaction.query(SettleDueInstalments(now: now + Self.clockDifference, invoiceID: invoiceID))
         let effects = due.map { month in
-            month.instalment.effect(
+            month.instalment.given(at: now).effect(
                 of: month.invoiceID, for: month.userID, planName: month.planName, isOnly: month.isOnly, chargeID: .make())
         }
         try await transaction.record(effects)

@@ -137,6 +137,15 @@ enum InvoiceOutcome: Hashable, Sendable {
 }
 
 extension Instalment {
+    /// Returns the month as it is given at a moment. A month that is over by then gets as much time again, because its credits would
+    /// expire at once.
+    func given(at now: Instant) -> Instalment {
+        guard now >= expiresAt - InvoiceCredits.renewalTime else { return self }
+        var late = self
+        late.expiresAt = now + (expiresAt - dueAt)
+        return late
+    }
+
     /// - Parameter isOnly: true for an invoice with one month.
     func effect(of invoiceID: String, for user: UserID, planName: String, isOnly: Bool, chargeID: ChargeID) -> Effect {
         Effect(

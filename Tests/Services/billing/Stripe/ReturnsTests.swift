@@ -143,4 +143,36 @@ struct ReturnsTests {
             #expect(try await test.plan(of: user) == "free")
         }
     }
+
+    @Test func `months that a won dispute gives back get as much time as they had, if their own is over`() async throws {
+        try await BillingUnderTest.with { test in
+            let (user, _) = try await SubscriptionTests.subscribe(test, "pro", "year")
+            let customer = try await test.stripeCustomer(of: user)
+            let charges = try await test.stripe.api("GET", "/v1/charges?customer=\(customer)").array("data")
+            let payment = try #require(charges.first?.object).string("payment_intent")
+            let start = try #require(try await test.billing.subscriptions.current(of: user)).subscription.periodStart
+            try await test.advance(days: 31)
+            try await test.billing.sweeps.settleDue()
+            let dispute = try await test.stripe.control("POST", "disputes", #"{"payment_intent":"\#(payment)"}"#).string("id")
+            try await test.stripe.control("POST", "disputes/\(dispute)/withdraw")
+            try await test.deliver()
+            #expect(try await test.balance(of: user) == .zero)
+            for _ in 0..<2 {
+                try await test.advance(days: 31)
+                try await test.billing.sweeps.settleDue()
+            }
+            #expect(try await test.granted(to: user).count == 2)
+            try await test.stripe.control("POST", "disputes/\(dispute)/win")
+            try await test.deliver()
+            #expect(try await test.balance(of: user) == Credits(whole: 2_000))
+            let won = test.clock.now
+            let ends = try await test.granted(to: user).sorted { $0.description < $1.description }.map(\.expiresAt)
+            let month = { start.adding(months: $0) }
+            let expected = [
+                month(1) + InvoiceCredits.renewalTime, month(2) + InvoiceCredits.renewalTime,
+                won + (month(3) - month(2)) + InvoiceCredits.renewalTime, month(4) + InvoiceCredits.renewalTime,
+            ]
+            #expect(ends == expected)
+        }
+    }
 }

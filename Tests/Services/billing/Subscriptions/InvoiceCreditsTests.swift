@@ -124,4 +124,16 @@ struct InvoiceCreditsTests {
             }
         }
     }
+
+    @Test(
+        arguments: [
+            ("2026-12-09T23:59:59Z", "2026-12-10T02:00:00Z"), ("2026-12-10T00:00:00Z", "2027-01-09T02:00:00Z"),
+            ("2027-03-01T00:00:00Z", "2027-03-31T02:00:00Z"),
+        ])
+    func `a month that is over when it is given gets as much time again`(given: String, end: String) throws {
+        let month = Instalment(
+            number: 1, dueAt: try #require(Instant("2026-11-10T00:00:00Z")), expiresAt: try #require(Instant("2026-12-10T02:00:00Z")),
+            amount: Credits(whole: 500))
+        #expect(month.given(at: try #require(Instant(given))).expiresAt == Instant(end))
+    }
 }
