@@ -103,6 +103,25 @@ struct StoreTests {
         }
     }
 
+    @Test func `credits that return after the end of their lot are kept, read by another process, and taken back again`() async throws {
+        try await withLedgers(2) { ledgers in
+            let (account, plan, returned) = (try await ledgers[0].account(10), ChargeID.make(), ChargeID.make())
+            try await ledgers[0].do(
+                .grant(.planGrant, amount: credits(5), expiresAt: Instant.now() + .seconds(86_400)), on: plan, account: account)
+            try await ledgers[0].do(.charge(amount: credits(5)), account: account)
+            try await ledgers[0].do(reverse(plan, 5, version: 1), account: account)
+            try await ledgers[0].endLots(of: account)
+            #expect(try await ledgers[1].do(reverse(plan, 0, version: 2), on: returned, account: account) == .applied(-5))
+            let lots = try await ledgers[0].store.standing(of: account, lots: true)?.lots ?? []
+            #expect(lots.map(\.remaining) == [credits(5), credits(5)])
+            #expect(lots.first?.id == returned && lots.first?.kind == .planGrant && lots.first?.expiresAt == nil)
+            #expect(try await Audit.run(on: ledgers[0].pool).findings.filter { $0.account == account } == [])
+            #expect(try await ledgers[0].do(reverse(plan, 5, version: 3), account: account) == .applied(5))
+            #expect(try await ledgers[1].store.standing(of: account, lots: true)?.lots.map(\.remaining) == [credits(5)])
+            #expect(try await Audit.run(on: ledgers[0].pool).findings.filter { $0.account == account } == [])
+        }
+    }
+
     @Test func `pages and batches count an overdue hold as held until it has ended`() async throws {
         try await withLedgers(2) { ledgers in
             let account = try await ledgers[0].account(10)
