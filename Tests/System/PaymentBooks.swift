@@ -150,12 +150,12 @@ private struct WrongEffects: Statement {
     typealias Output = String
 }
 
-/// The grants of the ledger that billing did not order.
+/// The grants of the ledger that neither billing nor an administrator ordered.
 private struct EntriesWithoutEffect: Statement {
     static let sql = """
         SELECT charge_id::text
         FROM ledger.journal
-        WHERE kind IN (20, 21, 22) AND seq > 0
+        WHERE kind IN (20, 21, 22) AND seq > 0 AND (metadata ->> 'admin_id') IS NULL
             AND NOT EXISTS (SELECT FROM billing.effect WHERE effect.charge_id = journal.charge_id)
         """
     typealias Output = String
