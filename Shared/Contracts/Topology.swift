@@ -52,11 +52,14 @@ package enum Topology {
     package static let authMails = Queue(name: "auth.cmd.mail", kind: .events, bindings: [Binding(authCommands, "mail")])
     package static let billingUsers = Queue(name: "billing.sub.auth", kind: .events, bindings: [Binding(authEvents, "user.verified.#")])
     package static let authPlans = Queue(name: "auth.sub.billing", kind: .events, bindings: [Binding(billingEvents, "plan.changed.#")])
+    package static let proxyOffers = Queue(
+        name: "llm-proxy.sub.billing", kind: .events, bindings: [Binding(billingEvents, "catalogue.changed.#")])
     /// Read by people: an event here means that a binding is missing.
     package static let opsUnrouted = Queue(name: "ops.unrouted", kind: .unrouted, bindings: [Binding(unrouted, "")])
 
     package static let queues = [
-        ledgerHolds, ledgerCharges, ledgerPurchases, ledgerQuestions, authRequests, authMails, authPlans, billingUsers, opsUnrouted,
+        ledgerHolds, ledgerCharges, ledgerPurchases, ledgerQuestions, authRequests, authMails, authPlans, billingUsers, proxyOffers,
+        opsUnrouted,
     ]
 
     /// The bindings of each replica's exclusive queue: the events that every replica must get. Each key
@@ -82,7 +85,8 @@ package enum Topology {
             name: "ledger", writes: [ledgerEvents, ledgerCommands, rpcReply, authRPC, authCommands], reads: [rpcReply, authEvents],
             commandKeys: [ledgerCommands: "^hold\\.expire\\."]),
         BrokerUser(
-            name: "llm-proxy", writes: [ledgerRPC, ledgerCommands, ledgerQueries, authRPC], reads: [rpcReply, authEvents, ledgerEvents],
+            name: "llm-proxy", writes: [ledgerRPC, ledgerCommands, ledgerQueries, authRPC],
+            reads: [rpcReply, authEvents, ledgerEvents, billingEvents],
             commandKeys: [ledgerCommands: "^(charge|hold\\.(void|report))\\."]),
         BrokerUser(
             name: "billing", writes: [ledgerCommands, ledgerQueries, billingEvents, authRPC], reads: [rpcReply, authEvents, ledgerEvents],

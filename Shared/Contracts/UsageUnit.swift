@@ -3,6 +3,8 @@ package enum UsageUnit: String, CaseIterable, Sendable {
     case input
     case cachedInput = "cached_input"
     case cacheWrite = "cache_write"
+    /// Written to a cache that keeps it for an hour.
+    case cacheWrite1h = "cache_write_1h"
     case output
     case reasoning
     case audioInput = "audio_input"
@@ -11,12 +13,13 @@ package enum UsageUnit: String, CaseIterable, Sendable {
     case videoSecond = "video_second"
     case audio30s = "audio_30s"
     case character
+    case gigabyteDay = "gb_day"
     case request
 
     /// True for a token that the client sent to the model.
     package var isPromptToken: Bool {
         switch self {
-        case .input, .cachedInput, .cacheWrite, .audioInput: true
+        case .input, .cachedInput, .cacheWrite, .cacheWrite1h, .audioInput: true
         default: false
         }
     }

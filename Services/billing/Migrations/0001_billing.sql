@@ -75,12 +75,13 @@ VALUES
     ('business', 'Business', 1000, 100, 6000, false),
     ('enterprise', 'Enterprise', 5000, 750, 25000, false);
 
--- Counts the changes that administrators made to plans and packages. Each change locks the row, so that
+-- Counts the changes of plans, packages and Stripe's prices of plans. Each change locks the row, so that
 -- changes and their messages have one order.
 CREATE TABLE catalogue_version (
     one boolean NOT NULL DEFAULT true CONSTRAINT catalogue_version_pkey PRIMARY KEY CONSTRAINT catalogue_version_one CHECK (one),
     version bigint NOT NULL,
-    changed_at timestamptz NOT NULL
+    changed_at timestamptz NOT NULL,
+    is_announced boolean NOT NULL DEFAULT false
 );
 
 INSERT INTO catalogue_version (version, changed_at) VALUES (1, now());

@@ -18,11 +18,17 @@ struct LockCatalogue: Statement {
     func bind(_ parameters: inout Parameters) {}
 }
 
-/// Counts a change.
+/// Reads whether the catalogue was ever announced. No other change can begin until the transaction ends.
+struct LockAnnouncement: Statement {
+    static let sql = "SELECT is_announced FROM catalogue_version FOR UPDATE"
+    typealias Output = Bool
+}
+
+/// Counts a change, which the caller announces.
 struct CountCatalogueChange: Statement {
     static let sql = """
         UPDATE catalogue_version
-        SET version = version + 1, changed_at = now()
+        SET version = version + 1, changed_at = now(), is_announced = true
         RETURNING version, changed_at
         """
     struct Output: Sendable {

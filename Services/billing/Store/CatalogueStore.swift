@@ -1,6 +1,7 @@
 import Contracts
 import Outbox
 import Postgres
+import Values
 
 /// The plans and packages in the database.
 struct CatalogueStore: Sendable {
@@ -40,8 +41,7 @@ struct CatalogueStore: Sendable {
             do throws(CatalogueFlaw) { try edit(&catalogue) } catch { return .flawed(error) }
             guard catalogue != before else { return .done(Version(number: number, catalogue: before), isNew: false) }
             try await transaction.write(catalogue, over: before)
-            let change = try await transaction.one(CountCatalogueChange())
-            try await Outbox.add(catalogue.announcement(of: change), orderingKey: "catalogue", in: transaction)
+            let change = try await transaction.announce(catalogue)
             return .done(Version(number: change.version, catalogue: catalogue), isNew: true)
         }
     }
@@ -56,12 +56,42 @@ extension PostgresTransaction {
         try await execute(SwitchOffPackages(ids: packages.map(\.id)))
         try await execute(PutPackages(packages: packages))
     }
+
+    /// Counts a change and announces the catalogue.
+    fileprivate func announce(_ catalogue: Catalogue) async throws -> CountCatalogueChange.Output {
+        let (changes, prices) = try await pipeline(CountCatalogueChange(), AllPlanPrices())
+        try await Outbox.add(catalogue.announcement(of: changes[0], prices), orderingKey: "catalogue", in: self)
+        return changes[0]
+    }
+
+    /// Puts Stripe's prices on sale. Announces the catalogue if a price changed, or if it was never
+    /// announced.
+    func put(_ prices: [UpsertPlanPrice]) async throws {
+        let (isAnnounced, before) = try await pipeline(LockAnnouncement(), AllPlanPrices())
+        try await execute(RetirePlanPrices(except: prices.map(\.priceID)))
+        for price in prices.sorted(by: { $0.priceID < $1.priceID }) { try await execute(price) }
+        let (plans, packages, after) = try await pipeline(ReadPlans(), ReadPackages(), AllPlanPrices())
+        guard isAnnounced != [true] || Set(before) != Set(after) else { return }
+        _ = try await announce(Catalogue(packages: packages, plans: plans))
+    }
 }
 
 extension Catalogue {
-    fileprivate func announcement(of change: CountCatalogueChange.Output) -> CatalogueChanged {
-        CatalogueChanged(
+    fileprivate func announcement(of change: CountCatalogueChange.Output, _ prices: [PlanPrice]) -> CatalogueChanged {
+        func cents(_ plan: Plan, _ interval: Plan.Interval) -> Int64? {
+            prices.first { $0.isCurrent && $0.plan == plan.id.text && $0.interval == interval && $0.currency == "usd" }?.amountCents
+        }
+        return CatalogueChanged(
             version: change.version, changedAt: change.changedAt,
-            plans: plans.map { CatalogueChanged.Plan(id: $0.id.text, features: $0.limits) })
+            plans: plans.map { plan in
+                CatalogueChanged.Plan(
+                    id: plan.id.text, features: plan.limits, monthlyCredits: plan.monthlyCredits, monthCents: cents(plan, .month),
+                    yearCents: cents(plan, .year), isActive: plan.isActive)
+            },
+            packages: packages.map { package in
+                CatalogueChanged.Package(
+                    id: package.id.text, credits: Credits(whole: package.credits), bonus: Credits(whole: package.bonus),
+                    priceCents: package.priceCents, isActive: package.isActive)
+            })
     }
 }

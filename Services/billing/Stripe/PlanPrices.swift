@@ -26,10 +26,6 @@ struct PlanPrices: Sendable {
                 UpsertPlanPrice(
                     priceID: id, plan: slot.plan, interval: slot.interval, amountCents: price.amountCents, currency: price.currency))
         }
-        try await pool.transaction { [found] transaction in
-            // In one order, so that two replicas do not wait for each other.
-            try await transaction.execute(RetirePlanPrices(except: found.map(\.priceID)))
-            for price in found.sorted(by: { $0.priceID < $1.priceID }) { try await transaction.execute(price) }
-        }
+        try await pool.transaction { [found] transaction in try await transaction.put(found) }
     }
 }

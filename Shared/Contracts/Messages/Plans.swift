@@ -84,7 +84,9 @@ package struct PlanChanged: Message, Hashable {
     }
 }
 
-/// An administrator changed plans or packages. The message has what services enforce of every plan.
+/// The plans and packages, those that are not sold any more among them: when they changed, or when a
+/// price of Stripe changed. The message has what services enforce of every plan, and what credits are
+/// sold for.
 ///
 /// A receiver applies a message only if its `version` is greater than that of the copy.
 package struct CatalogueChanged: Message, Hashable {
@@ -94,36 +96,89 @@ package struct CatalogueChanged: Message, Hashable {
     package struct Plan: Hashable, Sendable {
         package var id: String
         package var features: PlanFeatures
+        package var monthlyCredits: Credits
+        /// US cents; nil if the plan is not sold by the month.
+        package var monthCents: Int64?
+        /// US cents; nil if the plan is not sold by the year.
+        package var yearCents: Int64?
+        package var isActive: Bool
 
-        package init(id: String, features: PlanFeatures) { (self.id, self.features) = (id, features) }
+        package init(id: String, features: PlanFeatures, monthlyCredits: Credits, monthCents: Int64?, yearCents: Int64?, isActive: Bool) {
+            (self.id, self.features, self.monthlyCredits) = (id, features, monthlyCredits)
+            (self.monthCents, self.yearCents, self.isActive) = (monthCents, yearCents, isActive)
+        }
+    }
+
+    package struct Package: Hashable, Sendable {
+        package var id: String
+        package var credits: Credits
+        package var bonus: Credits
+        /// US cents.
+        package var priceCents: Int64
+        package var isActive: Bool
+
+        package init(id: String, credits: Credits, bonus: Credits, priceCents: Int64, isActive: Bool) {
+            (self.id, self.credits, self.bonus, self.priceCents, self.isActive) = (id, credits, bonus, priceCents, isActive)
+        }
     }
 
     package var version: Int64
     package var changedAt: Instant
     package var plans: [Plan]
+    package var packages: [Package]
 
-    package init(version: Int64, changedAt: Instant, plans: [Plan]) {
+    package init(version: Int64, changedAt: Instant, plans: [Plan], packages: [Package]) {
         self.version = version
         self.changedAt = changedAt
         self.plans = plans
+        self.packages = packages
     }
 
     package func encode(into json: inout JSONWriter) {
         json.field("version", version)
         json.field("changed_at", changedAt)
-        json.array("plans") { json in
-            for plan in plans {
-                json.object { json in
-                    json.field("id", plan.id)
-                    json.object("features") { plan.features.encode(into: &$0) }
-                }
-            }
-        }
+        json.array("plans") { json in for plan in plans { json.object { plan.encode(into: &$0) } } }
+        json.array("packages") { json in for package in packages { json.object { package.encode(into: &$0) } } }
     }
 
     package init(from json: JSONObject) throws {
         version = try json.integer("version")
         changedAt = try json.instant("changed_at")
-        plans = try json.objects("plans").map { Plan(id: try $0.string("id"), features: try PlanFeatures(from: $0.object("features"))) }
+        plans = try json.objects("plans").map(Plan.init(from:))
+        packages = try json.objects("packages").map(Package.init(from:))
+    }
+}
+
+extension CatalogueChanged.Plan {
+    fileprivate func encode(into json: inout JSONWriter) {
+        json.field("id", id)
+        json.object("features") { features.encode(into: &$0) }
+        json.field("monthly_credits", nano: monthlyCredits)
+        json.field("month_cents", monthCents)
+        json.field("year_cents", yearCents)
+        json.field("is_active", isActive)
+    }
+
+    fileprivate init(from json: JSONObject) throws {
+        self.init(
+            id: try json.string("id"), features: try PlanFeatures(from: json.object("features")),
+            monthlyCredits: try json.nanoCredits("monthly_credits"), monthCents: try json.optionalInteger("month_cents"),
+            yearCents: try json.optionalInteger("year_cents"), isActive: try json.bool("is_active"))
+    }
+}
+
+extension CatalogueChanged.Package {
+    fileprivate func encode(into json: inout JSONWriter) {
+        json.field("id", id)
+        json.field("credits", nano: credits)
+        json.field("bonus", nano: bonus)
+        json.field("price_cents", priceCents)
+        json.field("is_active", isActive)
+    }
+
+    fileprivate init(from json: JSONObject) throws {
+        self.init(
+            id: try json.string("id"), credits: try json.nanoCredits("credits"), bonus: try json.nanoCredits("bonus"),
+            priceCents: try json.integer("price_cents"), isActive: try json.bool("is_active"))
     }
 }

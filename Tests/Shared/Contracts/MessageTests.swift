@@ -156,10 +156,21 @@ struct MessageTests {
         (
             CatalogueChanged(
                 version: 2, changedAt: Instant(microseconds: 9),
-                plans: [.init(id: "free", features: freeFeatures), .init(id: "pro", features: unlimited)]),
+                plans: [
+                    .init(
+                        id: "free", features: freeFeatures, monthlyCredits: Credits(whole: 10), monthCents: nil, yearCents: nil,
+                        isActive: true),
+                    .init(
+                        id: "pro", features: unlimited, monthlyCredits: Credits(nano: 5), monthCents: 2_900, yearCents: 31_320,
+                        isActive: false),
+                ],
+                packages: [.init(id: "basic", credits: Credits(nano: 7), bonus: .zero, priceCents: 900, isActive: true)]),
             #"{"version":2,"changed_at":9,"plans":[{"id":"free","features":{"endpoints":["chat","keys"],"requests_per_minute":60,"#
-                + #""tokens_per_minute":100000,"concurrency":8,"priority":0}},{"id":"pro","features":{"endpoints":null,"#
-                + #""requests_per_minute":null,"tokens_per_minute":null,"concurrency":null,"priority":1}}]}"#
+                + #""tokens_per_minute":100000,"concurrency":8,"priority":0},"monthly_credits":10000000000,"month_cents":null,"year_cents":null,"#
+                + #""is_active":true},{"id":"pro","features":{"endpoints":null,"#
+                + #""requests_per_minute":null,"tokens_per_minute":null,"concurrency":null,"priority":1},"monthly_credits":5,"#
+                + #""month_cents":2900,"year_cents":31320,"is_active":false}],"packages":[{"id":"basic","credits":7,"bonus":0,"#
+                + #""price_cents":900,"is_active":true}]}"#
         ),
         (
             SendMail(userID: user, mail: .lowBalance(balance: Credits(nano: 4), level: Credits(nano: 5))),

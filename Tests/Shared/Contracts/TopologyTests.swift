@@ -56,7 +56,7 @@ struct TopologyTests {
         #expect(
             names.filter { $0.hasSuffix(".dlq") } == [
                 "ledger.cmd.charge.dlq", "ledger.cmd.billing.dlq", "auth.cmd.mail.dlq", "auth.sub.billing.dlq",
-                "billing.sub.auth.dlq",
+                "billing.sub.auth.dlq", "llm-proxy.sub.billing.dlq",
             ])
     }
 

@@ -30,7 +30,7 @@ final class BillingServer: Sendable {
                 try await transaction.script(
                     """
                     DELETE FROM plan_price; DELETE FROM plan; DELETE FROM package; DELETE FROM outbox;
-                    UPDATE catalogue_version SET version = 1
+                    UPDATE catalogue_version SET version = 1, is_announced = false
                     """)
                 for plan in Catalogue.atStart.plans { try await transaction.execute(PutPlan(plan: plan)) }
                 try await transaction.execute(PutPackages(packages: Catalogue.atStart.packages))

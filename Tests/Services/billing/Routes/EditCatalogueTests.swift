@@ -74,12 +74,30 @@ struct EditCatalogueTests {
         }
     }
 
+    @Test func `a new installation is announced once, and so is each change of a price at Stripe`() async throws {
+        try await BillingServer.with { server async throws in
+            func put(_ cents: Int64?) async throws {
+                let prices = cents.map {
+                    [UpsertPlanPrice(priceID: "price_1", plan: "pro", interval: .month, amountCents: $0, currency: "usd")]
+                }
+                try await server.pool.transaction { try await $0.put(prices ?? []) }
+            }
+            for cents in [nil, nil, 2_900, 2_900, 3_100, nil] as [Int64?] { try await put(cents) }
+            #expect(try await announced(server).map { $0.plans[1].monthCents } == [nil, 2_900, 3_100, nil])
+            #expect(try await announced(server).map(\.version) == [2, 3, 4, 5])
+        }
+    }
+
     @Test func `a changed package sets the price of its size and of the amounts above it`() async throws {
         try await BillingServer.with { server async throws in
             let answer = try await server.ask("PUT", "/api/admin/packages", as: .admin, Self.packages(Self.basic))
             #expect(try answer.json.rows("packages")[1].text(of: "price_usd") == "9.50")
             let catalogue = try await CatalogueStore(pool: server.pool).read().catalogue
             #expect([100, 101].map { catalogue.offer(credits: $0)?.amountCents } == [950, 960])
+            let packages = try #require(try await announced(server).first).packages
+            #expect(packages.map(\.id) == ["starter", "basic", "standard", "pro", "business", "enterprise"])
+            #expect(
+                packages[1] == .init(id: "basic", credits: Credits(whole: 100), bonus: Credits(whole: 5), priceCents: 950, isActive: true))
             #expect(try await announced(server).map(\.version) == [2])
         }
     }
