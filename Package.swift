@@ -114,7 +114,7 @@ let package = Package(
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
                 "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "SSE", "Telemetry", "Text", "UpstreamClient", "Values",
             ],
-            path: "Services/llm-proxy", exclude: ["Migrations", "openapi.json"]),
+            path: "Services/llm-proxy", exclude: ["Migrations", "models.json", "openapi.json"]),
         .executableTarget(
             name: "Billing",
             dependencies: [
@@ -245,7 +245,8 @@ let package = Package(
         .testTarget(
             name: "LLMProxyTests",
             dependencies: [
-                "AMQP", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON", "Jobs", "LLMProxy",
+                "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity",
+                "JSON", "Jobs", "LLMProxy",
                 "Messaging", "Outbox", "Postgres", "SSE", "Telemetry", "TestSupport", "UpstreamClient", "Values",
             ],
             path: "Tests/Services/llm-proxy"),

@@ -21,6 +21,7 @@ struct LLMProxyService {
     private static func wire(_ runtime: Runtime) throws {
         let settings = try ProxySettings(runtime.environment)
         let file = try readProviders(settings.providersFile, runtime.environment)
+        let list = try readModelList(settings.modelListFile)
         let keys = try ProviderKeys(of: file.providers) { name throws(ConfigurationError) in try runtime.environment.optionalSecret(name) }
         let pool = try runtime.database()
         let publisher = try runtime.publisher()
@@ -28,9 +29,12 @@ struct LLMProxyService {
         runtime.outbox(pool, publisher)
         let authenticator = try runtime.authenticator()
 
+        let configured = keys.configured(among: file.providers)
         let catalogue = CurrentCatalogue(Catalogue(models: []))
         let keeper = CatalogueKeeper(
-            store: CatalogueStore(pool: pool), file: file, rule: settings.pricing, catalogue: catalogue, log: runtime.log)
+            store: CatalogueStore(pool: pool),
+            wanted: .init(file: file, list: list, sellers: configured.intersection(list.providers(in: file)), rule: settings.pricing),
+            catalogue: catalogue, log: runtime.log)
         let following = keeper.job
         runtime.add(following)
         runtime.require(following.name) { following.hasSucceeded }
@@ -69,6 +73,17 @@ struct LLMProxyService {
             return try ProvidersFile(bytes, kinds: Set(ProviderKinds.adapters.keys), variables: environment.optionalString)
         } catch {
             throw .malformed("PROVIDERS_FILE", found: path, expected: "a list of providers (\(error))")
+        }
+    }
+
+    private static func readModelList(_ path: String) throws(ConfigurationError) -> ModelList {
+        guard let bytes = Files.read(path) else {
+            throw .malformed("MODEL_LIST_FILE", found: path, expected: "a file of at most 16 MiB that can be read")
+        }
+        do {
+            return try ModelList(bytes)
+        } catch {
+            throw .malformed("MODEL_LIST_FILE", found: path, expected: "a list of models (\(error))")
         }
     }
 }

@@ -7,10 +7,12 @@ import Values
 /// | variable | default | |
 /// |---|---|---|
 /// | `PROVIDERS_FILE` | required | providers, models and prices: see ``ProvidersFile`` |
+/// | `MODEL_LIST_FILE` | `Services/llm-proxy/models.json` | limits and prices of public models: see ``ModelList`` |
 /// | the file's `api_key_variable`s | | a provider whose key is not set answers `provider_disabled` |
 /// | `PRICING_RULE` | `cost_plus` | or `per_token` |
 /// | `MARKUP_BASIS_POINTS` | 1500 | 0…100000, on the provider's cost |
 /// | `CREDITS_PER_USD` | 25 | decimal |
+/// | `BYOK_FEE_BASIS_POINTS` | 0 | 0…100000, on the provider's cost of a call with the user's own key |
 /// | `WEB_LLM_CREDIT_PER_1K_TOKENS` | 1 | decimal, for `per_token` |
 /// | `WEB_LLM_MIN_CREDITS` | 0; 1 for `per_token` | decimal; the least a billable call costs |
 /// | `WEB_LLM_SKIP_CREDIT_FOR_STATIC` | `false` | `true`: no account pays for the calls of service tokens |
@@ -23,6 +25,7 @@ import Values
 /// | `CONFIRM_WITHIN` | `5s` | 100ms…30s, for the broker; then the outbox takes the charge |
 struct ProxySettings: Sendable {
     let providersFile: String
+    let modelListFile: String
     let pricing: PricingRule
     let timing: LedgerClient.Timing
     let providerTiming: ProviderConnections.Timing
@@ -31,6 +34,7 @@ struct ProxySettings: Sendable {
 
     init(_ environment: Environment) throws(ConfigurationError) {
         providersFile = try environment.string("PROVIDERS_FILE")
+        modelListFile = environment.string("MODEL_LIST_FILE", default: "Services/llm-proxy/models.json")
         pricing = try Self.pricing(environment)
         skipsServiceCalls = try environment.bool("WEB_LLM_SKIP_CREDIT_FOR_STATIC", default: false)
         receiptMonths = try environment.integer("RECEIPT_MONTHS", default: 13, in: MonthPartitions.keptRange)
@@ -57,7 +61,8 @@ struct ProxySettings: Sendable {
                 creditsPerUSD: try credits(environment, "CREDITS_PER_USD", default: Credits(whole: 25)))
         return PricingRule(
             formula: formula,
-            minimumCharge: try credits(environment, "WEB_LLM_MIN_CREDITS", default: isPerToken ? Credits(whole: 1) : .zero))
+            minimumCharge: try credits(environment, "WEB_LLM_MIN_CREDITS", default: isPerToken ? Credits(whole: 1) : .zero),
+            byokFeeBasisPoints: Int64(try environment.integer("BYOK_FEE_BASIS_POINTS", default: 0, in: 0...100_000)))
     }
 
     private static func credits(_ environment: Environment, _ name: String, default fallback: Credits) throws(ConfigurationError) -> Credits

@@ -15,13 +15,16 @@ final class CallBound: Sendable {
     let logprobs: Int64
     /// True if the provider's wire format requires a limit in each request.
     let requiresLimit: Bool
+    /// The dearest unit that a token of the prompt can be charged as.
+    let promptUnit: UsageUnit
 
     init(
         model: Catalogue.Model, prompt: PromptSize, choices: Int64, callerLimit: Int64?, isStreaming: Bool, logprobs: Int64,
-        requiresLimit: Bool = false
+        requiresLimit: Bool = false, promptUnit: UsageUnit = .input
     ) {
         (self.model, self.prompt, self.choices) = (model, prompt, choices)
         (self.callerLimit, self.isStreaming, self.logprobs, self.requiresLimit) = (callerLimit, isStreaming, logprobs, requiresLimit)
+        self.promptUnit = promptUnit
     }
 
     /// The most credits that the ledger takes in one charge.
@@ -54,8 +57,9 @@ final class CallBound: Sendable {
 
     /// The amounts of the hold. Nil if even the least answer costs more than one charge can hold.
     var amounts: HoldAmounts? {
-        let leastUsage = Usage(promptTokens: prompt.tokensLeast(model.limits), completionTokens: outputLeast * choices)
-        guard let least = model.price.credits(for: leastUsage), least <= Self.amountMax else { return nil }
+        guard let least = model.price.credits(for: usage(prompt: prompt.tokensLeast(model.limits), answer: outputLeast)),
+            least <= Self.amountMax
+        else { return nil }
         // A free call holds one nano-credit, because the ledger refuses a hold of zero.
         return HoldAmounts(
             most: max(credits(for: isHeldWhole ? outputMax : outputUsual), Credits(nano: 1)),
@@ -90,7 +94,14 @@ final class CallBound: Sendable {
     }
 
     private func price(of outputTokens: Int64) -> Credits? {
-        price(of: Usage(promptTokens: prompt.tokensMax(model.limits), completionTokens: outputTokens * choices))
+        price(of: usage(prompt: prompt.tokensMax(model.limits), answer: outputTokens))
+    }
+
+    /// - Parameter answer: the tokens of each answer.
+    private func usage(prompt: Int64, answer: Int64) -> Usage {
+        var usage = Usage(promptTokens: 0, completionTokens: answer * choices)
+        usage[promptUnit] = prompt
+        return usage
     }
 
     /// - Parameter credits: the hold. For a visible stream also the credits that the account can

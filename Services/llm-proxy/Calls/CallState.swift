@@ -117,11 +117,13 @@ struct CallState: Sendable {
     var estimatedPromptTokens: Int64 { bound.prompt.estimatedTokens(bound.model.limits) }
 
     /// Returns the charge for `usage`: its price, or at most the hold if the call cannot have used
-    /// this much, or if the ledger granted no more while the gateway listened.
+    /// this much, if the provider chose another tier, or if the ledger granted no more while the
+    /// gateway listened.
     private func amount(for usage: Usage) -> (credits: Credits, isExact: Bool) {
         let price = bound.price(of: usage)
         let isPossible = limit.map { bound.allows(usage, limit: $0) } ?? false
-        if let price, isPossible, !isListening || price <= granted { return (price, true) }
+        let mayExceedHold = !isListening && usage.tier == .standard
+        if let price, isPossible, mayExceedHold || price <= granted { return (price, true) }
         return (min(price ?? granted, granted), false)
     }
 }

@@ -2,15 +2,23 @@ import Jobs
 import Synchronization
 import Telemetry
 
-/// Writes the operator's list into the tables once, then follows the tables. A changed price or
-/// switch is in force with the next load that succeeds. A load follows the one before after 9 to
-/// 11 s.
+/// Writes the operator's file and the list of models into the tables once, then follows the tables. It
+/// looks twice a second whether they changed, or whether the time of a price has come, and loads them
+/// then. So a change is in force in all replicas within a second.
 final class CatalogueKeeper: Sendable {
-    static let every = Duration.seconds(10)
+    static let every = Duration.milliseconds(500)
+
+    /// The rows that the operator's configuration asks for.
+    struct Wanted: Sendable {
+        var file: ProvidersFile
+        var list: ModelList?
+        /// The providers that sell the models of the list: their key is set.
+        var sellers: Set<String> = []
+        var rule: PricingRule
+    }
 
     private let store: CatalogueStore
-    private let file: ProvidersFile
-    private let rule: PricingRule
+    private let wanted: Wanted
     private let catalogue: CurrentCatalogue
     private let log: Logger
     private let isApplied = Atomic(false)
@@ -20,21 +28,28 @@ final class CatalogueKeeper: Sendable {
         var loadsBegun = 0
         /// The number of the load that is in force.
         var loadInForce = 0
+        /// The state of the tables before the load that is in force.
+        var loaded: CatalogueState?
         /// The versions whose routes are being switched off.
         var switching: Set<Int64> = []
     }
 
-    init(store: CatalogueStore, file: ProvidersFile, rule: PricingRule, catalogue: CurrentCatalogue, log: Logger) {
-        (self.store, self.file, self.rule, self.catalogue, self.log) = (store, file, rule, catalogue, log)
+    init(store: CatalogueStore, wanted: Wanted, catalogue: CurrentCatalogue, log: Logger) {
+        (self.store, self.wanted, self.catalogue, self.log) = (store, wanted, catalogue, log)
     }
 
     /// After a failure the catalogue that was loaded last stays in force.
     var job: Job {
         Job("catalogue", every: Self.every) {
-            if !self.isApplied.load(ordering: .relaxed) { try await self.store.apply(self.file, self.rule) }
-            self.isApplied.store(true, ordering: .relaxed)
+            if !self.isApplied.load(ordering: .relaxed) { try await self.apply() }
+            guard try await self.store.state() != self.state.withLock({ $0.loaded }) else { return }
             try await self.load()
         }
+    }
+
+    private func apply() async throws {
+        try await store.apply(wanted.file, wanted.rule, list: wanted.list, sellers: wanted.sellers)
+        isApplied.store(true, ordering: .relaxed)
     }
 
     /// Switches a route off in the tables, and then in this replica. Other replicas follow with their
@@ -56,11 +71,13 @@ final class CatalogueKeeper: Sendable {
             state.loadsBegun += 1
             return state.loadsBegun
         }
+        // Read first: rows that are newer than it only lead to one load more.
+        let now = try await store.state()
         let loaded = try await store.load()
         state.withLock { state in
             // A load that began earlier and ends later has older rows.
             guard number > state.loadInForce else { return }
-            state.loadInForce = number
+            (state.loadInForce, state.loaded) = (number, now)
             replace(with: loaded)
         }
     }

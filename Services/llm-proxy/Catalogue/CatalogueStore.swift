@@ -6,35 +6,82 @@ import Values
 struct CatalogueStore: Sendable {
     let pool: PostgresPool
 
-    /// Writes the file's providers, models, routes and prices. Idempotent, and safe for replicas
-    /// that start together.
+    /// Writes the file's providers, models, routes and prices, and the models of the list. Idempotent, and safe for replicas that start together.
     ///
-    /// It changes only rows of source `file`. A price becomes a new version if it differs from the
-    /// last one. A price of an administrator takes over all later prices of its route. A route that
-    /// the file does not name any more is deleted.
-    func apply(_ file: ProvidersFile, _ rule: PricingRule) async throws {
+    /// It changes only rows of the sources `file` and `list`. The file takes the place of the list. A
+    /// price becomes a new version if it differs from the last one. A price of an administrator takes
+    /// over all later prices of its route. A route that neither names any more is deleted.
+    /// - Parameter sellers: the providers of the file that sell the models of the list.
+    func apply(_ file: ProvidersFile, _ rule: PricingRule, list: ModelList? = nil, sellers: Set<String> = []) async throws {
+        let inFile = Set(file.providers.flatMap { $0.models.map(\.id) })
+        let listed = list?.models.filter { sellers.contains($0.provider) && !inFile.contains($0.id) } ?? []
         try await pool.transaction { transaction in
             _ = try await transaction.query(LockCatalogue())
             for entry in file.providers {
                 _ = try await transaction.query(PutProvider(provider: entry.provider))
                 for model in entry.models {
-                    _ = try await transaction.pipeline(PutModel(model: model), PutRoute(model: model, provider: entry.provider.name))
-                    _ = try await transaction.query(PutPriceIfChanged(model: model, provider: entry.provider.name, rule: rule))
+                    try await transaction.put(
+                        PutModel(id: model.id, limits: model.limits), PutRoute(model: model, provider: entry.provider.name),
+                        NewPrice(model, provider: entry.provider.name, rule: rule))
                 }
             }
+            for model in listed {
+                guard let chat = model.chat, let date = list?.date else { continue }
+                try await transaction.put(
+                    PutModel(id: model.id, limits: chat.limits, source: .list),
+                    PutRoute(model: model.id, provider: model.provider, providerModel: model.id, source: .list),
+                    NewPrice(
+                        model: model.id, provider: model.provider, rule: rule, rows: chat.prices, source: .list, sourceDate: date,
+                        doubts: chat.doubts))
+            }
             let named = file.providers.flatMap { entry in entry.models.map { ($0.id, entry.provider.name) } }
-            _ = try await transaction.query(DeleteRoutes(except: named))
+            _ = try await transaction.query(DeleteRoutes(except: named + listed.filter { $0.chat != nil }.map { ($0.id, $0.provider) }))
         }
     }
 
     func switchOff(_ route: Catalogue.Model) async throws {
-        _ = try await pool.execute(SwitchOffRoute(model: route.id, provider: route.provider.name, version: route.price.version))
+        try await pool.transaction { transaction in
+            _ = try await transaction.query(LockCatalogue())
+            try await transaction.execute(SwitchOffRoute(model: route.id, provider: route.provider.name, version: route.price.version))
+        }
     }
+
+    /// Reads what changes with each change of the catalogue, and when a price comes into force.
+    func state() async throws -> CatalogueState? { try await pool.first(ReadCatalogueState()) }
 
     func load() async throws -> Catalogue {
         let routes = try await pool.query(EnabledRoutes())
         return Catalogue(
             models: routes.compactMap(\.model), unpricedRoutes: Set(routes.filter { $0.model == nil }.map(\.route)))
+    }
+}
+
+extension PostgresTransaction {
+    fileprivate func put(_ model: PutModel, _ route: PutRoute, _ price: NewPrice) async throws {
+        _ = try await pipeline(model, route, PutPriceIfChanged(price: price))
+    }
+}
+
+/// A row's author: the providers file, the list of models, or an administrator.
+enum CatalogueSource: String, Sendable {
+    case file, list, admin
+}
+
+struct CatalogueState: Hashable, Sendable {
+    /// Counts the changes of the tables.
+    var number: Int64
+    /// The time at which the youngest price in force came into force.
+    var pricedAt: Instant?
+}
+
+struct ReadCatalogueState: Statement {
+    static let sql = """
+        SELECT number, (SELECT max(effective_at) FROM price WHERE effective_at <= statement_timestamp())
+        FROM catalogue_change
+        """
+
+    static func decode(_ row: inout RowReader) throws(PostgresError) -> CatalogueState {
+        CatalogueState(number: try row.next(), pricedAt: try row.next(Instant?.self))
     }
 }
 
@@ -88,52 +135,67 @@ struct PutModel: Statement {
         INSERT INTO model (
             id, context_tokens, max_output_tokens, default_output_tokens, output_tokens_least, image_tokens_max, reasoning,
             output_limit_member, source)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'file')
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         ON CONFLICT (id) DO UPDATE
         SET context_tokens = excluded.context_tokens, max_output_tokens = excluded.max_output_tokens,
             default_output_tokens = excluded.default_output_tokens, output_tokens_least = excluded.output_tokens_least,
             image_tokens_max = excluded.image_tokens_max, reasoning = excluded.reasoning,
-            output_limit_member = excluded.output_limit_member
-        WHERE model.source = 'file'
+            output_limit_member = excluded.output_limit_member, source = excluded.source
+        WHERE model.source <> 'admin'
         """
-    var model: ProvidersFile.Model
+    var id: String
+    var limits: ModelLimits
+    var source = CatalogueSource.file
 
     func bind(_ parameters: inout Parameters) {
-        parameters.append(model.id)
-        parameters.append(model.limits.contextTokens)
-        parameters.append(model.limits.maxOutputTokens)
-        parameters.append(model.limits.defaultOutputTokens)
-        parameters.append(model.limits.outputTokensLeast)
-        parameters.append(model.limits.imageTokensMax)
-        parameters.append(model.limits.reasoning.rawValue)
-        parameters.append(model.limits.outputLimitMember.rawValue)
+        parameters.append(id)
+        parameters.append(limits.contextTokens)
+        parameters.append(limits.maxOutputTokens)
+        parameters.append(limits.defaultOutputTokens)
+        parameters.append(limits.outputTokensLeast)
+        parameters.append(limits.imageTokensMax)
+        parameters.append(limits.reasoning.rawValue)
+        parameters.append(limits.outputLimitMember.rawValue)
+        parameters.append(source.rawValue)
     }
 }
 
 struct PutRoute: Statement {
     static let sql = """
         INSERT INTO route (model, provider, provider_model, priority, weight, source)
-        VALUES ($1, $2, $3, $4, $5, 'file')
+        VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT ON CONSTRAINT route_once DO UPDATE
-        SET provider_model = excluded.provider_model, priority = excluded.priority, weight = excluded.weight
-        WHERE route.source = 'file'
+        SET provider_model = excluded.provider_model, priority = excluded.priority, weight = excluded.weight, source = excluded.source
+        WHERE route.source <> 'admin'
         """
-    var model: ProvidersFile.Model
+    var model: String
     var provider: String
+    var providerModel: String
+    var priority: Int64 = 0
+    var weight: Int64 = 1
+    var source = CatalogueSource.file
 
     func bind(_ parameters: inout Parameters) {
-        parameters.append(model.id)
+        parameters.append(model)
         parameters.append(provider)
-        parameters.append(model.providerModel)
-        parameters.append(model.priority)
-        parameters.append(model.weight)
+        parameters.append(providerModel)
+        parameters.append(priority)
+        parameters.append(weight)
+        parameters.append(source.rawValue)
+    }
+}
+
+extension PutRoute {
+    init(model: ProvidersFile.Model, provider: String) {
+        self.init(
+            model: model.id, provider: provider, providerModel: model.providerModel, priority: model.priority, weight: model.weight)
     }
 }
 
 struct DeleteRoutes: Statement {
     static let sql = """
         DELETE FROM route
-        WHERE source = 'file' AND (model, provider) NOT IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        WHERE source <> 'admin' AND (model, provider) NOT IN (SELECT * FROM unnest($1::text[], $2::text[]))
         """
     var except: [(model: String, provider: String)]
 
@@ -143,65 +205,8 @@ struct DeleteRoutes: Statement {
     }
 }
 
-/// Adds a version if the file's prices, or the operator's rule, differ from the version in force,
-/// and no version belongs to an administrator.
-struct PutPriceIfChanged: Statement {
-    static let sql = """
-        WITH
-            wanted AS (
-                SELECT $3::text AS formula, $4::bigint AS markup, $5::bigint AS per_usd, $6::bigint AS per_1k, $7::bigint AS minimum,
-                    (SELECT jsonb_object_agg(unit, pico_usd) FROM unnest($8::text[], $9::bigint[]) AS u (unit, pico_usd)) AS units
-            ),
-            current AS (
-                SELECT version, formula, markup_basis_points, credits_per_usd, credits_per_1k, minimum_charge
-                FROM price_in_force
-                WHERE model = $1 AND provider = $2
-            ),
-            made AS (
-                INSERT INTO price (
-                    model, provider, formula, markup_basis_points, credits_per_usd, credits_per_1k, minimum_charge, source)
-                SELECT $1, $2, formula, markup, per_usd, per_1k, minimum, 'file'
-                FROM wanted
-                WHERE NOT EXISTS (
-                    SELECT 1
-                    FROM current
-                    WHERE (current.formula, current.markup_basis_points, current.credits_per_usd, current.credits_per_1k, current.minimum_charge)
-                        IS NOT DISTINCT FROM (wanted.formula, wanted.markup, wanted.per_usd, wanted.per_1k, wanted.minimum)
-                        AND wanted.units = (SELECT jsonb_object_agg(unit, pico_usd) FROM unit_price WHERE version = current.version))
-                    AND NOT EXISTS (SELECT 1 FROM price WHERE model = $1 AND provider = $2 AND source = 'admin')
-                RETURNING version
-            )
-        INSERT INTO unit_price (version, unit, pico_usd)
-        SELECT version, unit, pico_usd
-        FROM made, unnest($8::text[], $9::bigint[]) AS u (unit, pico_usd)
-        """
-    var model: ProvidersFile.Model
-    var provider: String
-    var rule: PricingRule
-
-    func bind(_ parameters: inout Parameters) {
-        parameters.append(model.id)
-        parameters.append(provider)
-        switch rule.formula {
-        case .costPlus(let markupBasisPoints, let creditsPerUSD):
-            parameters.append("cost_plus")
-            parameters.append(markupBasisPoints)
-            parameters.append(creditsPerUSD)
-            parameters.append(nil as Credits?)
-        case .perToken(let creditsPer1kTokens):
-            parameters.append("per_token")
-            parameters.append(nil as Int64?)
-            parameters.append(nil as Credits?)
-            parameters.append(creditsPer1kTokens)
-        }
-        parameters.append(rule.minimumCharge)
-        let units = model.prices.sorted { $0.key.rawValue < $1.key.rawValue }
-        parameters.append(units.map(\.key.rawValue))
-        parameters.append(units.map(\.value.value))
-    }
-}
-
-/// Reads the enabled routes of enabled models and providers, with the price in force.
+/// Reads the enabled routes of enabled models and providers, with the price in force. A price with
+/// doubts that no administrator confirmed is left out.
 struct EnabledRoutes: Statement {
     struct Output: Sendable {
         var route: Catalogue.UnpricedRoute
@@ -212,16 +217,17 @@ struct EnabledRoutes: Statement {
     static let sql = """
         SELECT
             m.id, p.name, p.kind, p.base_url, p.api_key_variable, r.provider_model, r.priority, r.weight, c.version, c.formula,
-            c.markup_basis_points, c.credits_per_usd, c.credits_per_1k, c.minimum_charge,
-            ARRAY(SELECT unit FROM unit_price WHERE unit_price.version = c.version ORDER BY unit),
-            ARRAY(SELECT pico_usd FROM unit_price WHERE unit_price.version = c.version ORDER BY unit),
+            c.markup_basis_points, c.credits_per_usd, c.credits_per_1k, c.minimum_charge, c.byok_fee_basis_points,
+            u.names, u.tiers, u.steps, u.prices,
             m.context_tokens, m.max_output_tokens, m.default_output_tokens, m.output_tokens_least, m.image_tokens_max, m.reasoning,
             m.output_limit_member, m.created_at
         FROM route r
         JOIN model m ON m.id = r.model
         JOIN provider p ON p.name = r.provider
         LEFT JOIN price_in_force c ON c.model = r.model AND c.provider = r.provider
+        \(UnitPriceRows.join)
         WHERE r.is_enabled AND m.is_enabled AND p.is_enabled
+            AND (c.doubts IS NULL OR c.doubts = '{}' OR EXISTS (SELECT FROM price_confirmation WHERE version = c.version))
         """
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
@@ -245,31 +251,5 @@ struct EnabledRoutes: Statement {
                     id: id, provider: provider, providerModel: providerModel, price: price, limits: limits, createdAt: createdAt,
                     priority: priority, weight: weight)
             })
-    }
-}
-
-extension PriceVersion {
-    /// Reads version, formula, markup, credits per USD, credits per 1,000, minimum, units and their
-    /// prices. A unit that this version of the proxy does not know is left out, so it has no price.
-    /// - Returns: nil without a version, without a price of input and output, and for a formula that
-    ///   this version of the proxy does not know.
-    static func read(_ row: inout RowReader) throws(PostgresError) -> PriceVersion? {
-        let (version, formula) = try (row.next(Int64?.self), row.next(String?.self))
-        let (markup, perUSD, per1k) = try (row.next(Int64?.self), row.next(Credits?.self), row.next(Credits?.self))
-        let minimum = try row.next(Credits?.self)
-        let (names, prices) = try (row.next([String].self), row.next([Int64].self))
-        let units = Dictionary(
-            zip(names, prices).compactMap { name, price in UsageUnit(rawValue: name).map { ($0, PicoUSD(value: price)) } },
-            uniquingKeysWith: { first, _ in first })
-        guard let version, let minimum, units[.input] != nil, units[.output] != nil else { return nil }
-        switch (formula, markup, perUSD, per1k) {
-        case ("cost_plus", let markup?, let perUSD?, _):
-            let formula = PricingRule.Formula.costPlus(markupBasisPoints: markup, creditsPerUSD: perUSD)
-            return PriceVersion(version: version, rule: PricingRule(formula: formula, minimumCharge: minimum), units: units)
-        case ("per_token", _, _, let per1k?):
-            let formula = PricingRule.Formula.perToken(creditsPer1kTokens: per1k)
-            return PriceVersion(version: version, rule: PricingRule(formula: formula, minimumCharge: minimum), units: units)
-        default: return nil
-        }
     }
 }

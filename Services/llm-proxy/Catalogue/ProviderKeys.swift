@@ -44,6 +44,17 @@ struct ProviderKeys: Sendable {
         }
     }
 
+    /// Returns the names of the providers whose key is known.
+    func configured(among providers: [ProvidersFile.Provider]) -> Set<String> {
+        Set(
+            providers.map(\.provider).filter { provider in
+                guard let origin = provider.endpoint?.origin, case .known = key(of: provider.apiKeyVariable, for: String(origin)) else {
+                    return false
+                }
+                return true
+            }.map(\.name))
+    }
+
     /// - Parameter origin: `https://host:port`, as it stands in the base URL.
     func key(of variable: String, for origin: String) -> Found {
         if let key = keys[Binding(variable: variable, origin: origin.lowercased())] { return .known(key) }

@@ -131,13 +131,12 @@ struct ProvidersFile: Sendable {
             reasoning: reasoning, outputLimitMember: try choice(json, "output_limit_member", of: model) ?? .maxTokens)
     }
 
-    /// USD per million tokens is millions of pico-dollars per token, so six fraction digits are exact.
     private static func perToken(_ json: JSONObject, _ name: String, of model: String) throws -> PicoUSD {
         let text = try json.decimalText(name)
-        guard let amount = Credits(decimal: text), amount >= .zero, amount.nano % 1_000 == 0 else {
+        guard let price = PicoUSD(perMillion: text) else {
             throw Malformed(reason: "\(name) of \(model) must be a decimal with at most 6 fraction digits, not \(text)")
         }
-        return PicoUSD(value: amount.nano / 1_000)
+        return price
     }
 
     private static func tokens(_ json: JSONObject, _ name: String, of model: String, in range: ClosedRange<Int64>) throws(Malformed)

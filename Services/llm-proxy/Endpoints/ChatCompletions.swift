@@ -44,7 +44,7 @@ struct ChatCompletions: Sendable {
         let bound = CallBound(
             model: model, prompt: request.prompt, choices: request.choices,
             callerLimit: request.outputTokensMax, isStreaming: request.isStreaming, logprobs: request.logprobs,
-            requiresLimit: adapter.requiresLimit)
+            requiresLimit: adapter.requiresLimit, promptUnit: adapter.promptUnit)
         guard let amounts = bound.amounts else {
             throw Problem.invalidRequest("The call costs more than one charge can hold; send less or set a lower limit.", param: "messages")
         }

@@ -74,20 +74,12 @@ extension JSONWriter {
         field("estimated", call.isEstimated)
         field("end", call.end.rawValue)
         object("usage") { call.usage.encode(into: &$0) }
-        field("upstream_cost_usd", picoUSD: call.costPicoUSD)
+        field("upstream_cost_usd", raw: (call.costPicoUSD.map { PicoUSD(value: $0).description } ?? "null").utf8)
         field("markup_basis_points", markupBasisPoints)
         field("price_version", call.priceVersion)
         field("operation", call.operation)
         field("api_key_id", call.apiKeyID?.rawValue)
         field("service", call.service)
-    }
-
-    /// Writes a decimal, exact to the pico-dollar.
-    private mutating func field(_ name: String, picoUSD: Int64?) {
-        guard let picoUSD else { return field(name, nil as String?) }
-        let fraction = String(picoUSD % PicoUSD.perUSD)
-        let padded = String(repeating: "0", count: 12 - fraction.utf8.count) + fraction
-        field(name, raw: "\(picoUSD / PicoUSD.perUSD).\(padded)".utf8)
     }
 
     private mutating func field(_ name: String, credits: Credits) { field(name, raw: credits.description.utf8) }

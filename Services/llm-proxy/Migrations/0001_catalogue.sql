@@ -9,7 +9,8 @@ CREATE TABLE provider (
     source           text NOT NULL DEFAULT 'admin' CONSTRAINT provider_source_known CHECK (source IN ('file', 'admin'))
 );
 
--- The rows of source 'file' follow the providers file; those of source 'admin' stay as an administrator wrote them.
+-- The rows of source 'file' follow the providers file, and those of source 'list' the list of models; those of source 'admin' stay as
+-- an administrator wrote them.
 CREATE TABLE model (
     id                    text PRIMARY KEY,
     context_tokens        bigint NOT NULL,
@@ -20,7 +21,7 @@ CREATE TABLE model (
     reasoning             text NOT NULL,
     output_limit_member   text NOT NULL,
     is_enabled            boolean NOT NULL DEFAULT true,
-    source                text NOT NULL DEFAULT 'admin' CONSTRAINT model_source_known CHECK (source IN ('file', 'admin')),
+    source                text NOT NULL DEFAULT 'admin' CONSTRAINT model_source_known CHECK (source IN ('file', 'list', 'admin')),
     created_at            timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT model_tokens_bounded CHECK (
         context_tokens BETWEEN 1 AND 100000000
@@ -40,23 +41,27 @@ CREATE TABLE route (
     priority       bigint NOT NULL DEFAULT 0 CONSTRAINT route_priority_range CHECK (priority BETWEEN 0 AND 1000),
     weight         bigint NOT NULL DEFAULT 1 CONSTRAINT route_weight_range CHECK (weight BETWEEN 1 AND 1000),
     is_enabled     boolean NOT NULL DEFAULT true,
-    source         text NOT NULL DEFAULT 'admin' CONSTRAINT route_source_known CHECK (source IN ('file', 'admin')),
+    source         text NOT NULL DEFAULT 'admin' CONSTRAINT route_source_known CHECK (source IN ('file', 'list', 'admin')),
     CONSTRAINT route_once PRIMARY KEY (model, provider)
 );
 
 -- Amounts of credits are nano-credits. The columns that the formula does not use are null.
 CREATE TABLE price (
-    version             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    model               text NOT NULL,
-    provider            text NOT NULL,
-    formula             text NOT NULL,
-    markup_basis_points bigint,
-    credits_per_usd     bigint,
-    credits_per_1k      bigint,
-    minimum_charge      bigint NOT NULL,
-    source              text NOT NULL DEFAULT 'admin' CONSTRAINT price_source_known CHECK (source IN ('file', 'admin')),
-    effective_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
-    written_by          xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    version               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    model                 text NOT NULL,
+    provider              text NOT NULL,
+    formula               text NOT NULL,
+    markup_basis_points   bigint,
+    credits_per_usd       bigint,
+    credits_per_1k        bigint,
+    minimum_charge        bigint NOT NULL,
+    byok_fee_basis_points bigint NOT NULL DEFAULT 0 CONSTRAINT price_byok_fee_range CHECK (byok_fee_basis_points BETWEEN 0 AND 100000),
+    source                text NOT NULL DEFAULT 'admin' CONSTRAINT price_source_known CHECK (source IN ('file', 'list', 'admin')),
+    source_date           date,  -- of the list
+    doubts                text[] NOT NULL DEFAULT '{}',  -- a version with doubts is not sold until an administrator confirms it
+    written_by_admin      uuid,
+    effective_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    written_by            xid8 NOT NULL DEFAULT pg_current_xact_id(),
     CONSTRAINT price_formula_whole CHECK (
         (CASE formula
             WHEN 'cost_plus' THEN markup_basis_points BETWEEN 0 AND 100000 AND credits_per_usd >= 0
@@ -67,11 +72,22 @@ CREATE TABLE price (
 );
 CREATE INDEX price_newest ON price (model, provider, effective_at DESC, version DESC);
 
+-- The conditions of a row: the provider's tier, and prompts of more than a number of tokens.
 CREATE TABLE unit_price (
-    version  bigint NOT NULL REFERENCES price (version),
-    unit     text NOT NULL,
-    pico_usd bigint NOT NULL CONSTRAINT unit_price_not_negative CHECK (pico_usd >= 0),
-    CONSTRAINT unit_price_once PRIMARY KEY (version, unit)
+    version            bigint NOT NULL REFERENCES price (version),
+    unit               text NOT NULL,
+    service_tier       text NOT NULL DEFAULT 'standard' CONSTRAINT unit_price_tier_known CHECK (
+        service_tier IN ('standard', 'flex', 'priority', 'batch')),
+    above_input_tokens bigint NOT NULL DEFAULT 0 CONSTRAINT unit_price_step_range CHECK (above_input_tokens BETWEEN 0 AND 100000000),
+    pico_usd           bigint NOT NULL CONSTRAINT unit_price_not_negative CHECK (pico_usd >= 0),
+    CONSTRAINT unit_price_once PRIMARY KEY (version, unit, service_tier, above_input_tokens)
+);
+
+-- The versions with doubts that an administrator confirmed.
+CREATE TABLE price_confirmation (
+    version      bigint CONSTRAINT price_confirmation_once PRIMARY KEY REFERENCES price (version),
+    confirmed_by uuid        NOT NULL,
+    confirmed_at timestamptz NOT NULL DEFAULT now()
 );
 
 -- The version of each route that is in force. A writer compares with it, and a reader sells by it.
@@ -99,6 +115,26 @@ $$;
 
 CREATE TRIGGER unit_price_once BEFORE INSERT ON unit_price FOR EACH ROW EXECUTE FUNCTION unit_price_comes_with_its_price();
 CREATE TRIGGER unit_price_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON unit_price EXECUTE FUNCTION price_is_append_only();
+
+-- Counts the changes of the tables above. Replicas read the number twice a second, and load the tables if it is new.
+CREATE TABLE catalogue_change (
+    one    boolean NOT NULL DEFAULT true CONSTRAINT catalogue_change_pkey PRIMARY KEY CONSTRAINT catalogue_change_one CHECK (one),
+    number bigint  NOT NULL
+);
+INSERT INTO catalogue_change (number) VALUES (1);
+
+CREATE FUNCTION count_catalogue_change() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE catalogue_change SET number = number + 1;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER provider_counted AFTER INSERT OR UPDATE OR DELETE ON provider EXECUTE FUNCTION count_catalogue_change();
+CREATE TRIGGER model_counted AFTER INSERT OR UPDATE OR DELETE ON model EXECUTE FUNCTION count_catalogue_change();
+CREATE TRIGGER route_counted AFTER INSERT OR UPDATE OR DELETE ON route EXECUTE FUNCTION count_catalogue_change();
+CREATE TRIGGER price_counted AFTER INSERT ON price EXECUTE FUNCTION count_catalogue_change();
+CREATE TRIGGER price_confirmation_counted AFTER INSERT OR DELETE ON price_confirmation EXECUTE FUNCTION count_catalogue_change();
 
 -- One call, as its account sees it. A proxy writes it after the answer, so a row may be missing; the ledger's journal has the charge.
 -- Partitioned by the id, which is a time (UUIDv7), so that old months are dropped as tables.

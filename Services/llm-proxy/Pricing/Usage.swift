@@ -1,15 +1,22 @@
 import Contracts
 
+/// A class of service that a provider sells at prices of its own. The raw value is OpenAI's name.
+enum ServiceTier: String, CaseIterable, Sendable {
+    case standard, flex, priority, batch
+}
+
 /// The quantity of each unit that a call used. A quantity is never negative.
 struct Usage: Hashable, Sendable {
-    // Most calls use input and output only, and a stream copies its usage with each event, so the
-    // other units lie apart.
+    // Most calls use these units only, and a stream copies its usage with each event, so the other
+    // units lie apart.
     private var input: Int64 = 0
+    private var cachedInput: Int64 = 0
+    private var cacheWrite: Int64 = 0
     private var output: Int64 = 0
     /// Quantities above zero.
-    private var others: [UsageUnit: Int64] = [:]
-    /// True if the provider served the call in a tier that has prices of its own.
-    var isOfAnotherTier = false
+    private(set) var others: [UsageUnit: Int64] = [:]
+    /// The tier in which the provider served the call.
+    var tier = ServiceTier.standard
 
     static let none = Usage()
 
@@ -24,6 +31,8 @@ struct Usage: Hashable, Sendable {
         get {
             switch unit {
             case .input: input
+            case .cachedInput: cachedInput
+            case .cacheWrite: cacheWrite
             case .output: output
             default: others[unit] ?? 0
             }
@@ -32,39 +41,55 @@ struct Usage: Hashable, Sendable {
             let quantity = max(0, newValue)
             switch unit {
             case .input: input = quantity
+            case .cachedInput: cachedInput = quantity
+            case .cacheWrite: cacheWrite = quantity
             case .output: output = quantity
             default: others[unit] = quantity > 0 ? quantity : nil
             }
         }
     }
 
-    var isEmpty: Bool { self == .none }
+    var isEmpty: Bool { input == 0 && cachedInput == 0 && cacheWrite == 0 && output == 0 && others.isEmpty }
 
-    /// The number of units with a quantity above zero.
-    var unitCount: Int { (input > 0 ? 1 : 0) + (output > 0 ? 1 : 0) + others.count }
-
-    /// The units with a quantity above zero, in the order of ``UsageUnit``.
-    var quantities: some Sequence<(unit: UsageUnit, quantity: Int64)> {
-        UsageUnit.allCases.lazy.map { (unit: $0, quantity: self[$0]) }.filter { $0.quantity > 0 }
+    /// Calls `body` with each unit that has a quantity above zero, until it returns false.
+    /// - Returns: false if `body` returned false.
+    @discardableResult
+    func forEachUnit(_ body: (UsageUnit, Int64) -> Bool) -> Bool {
+        (input == 0 || body(.input, input)) && (cachedInput == 0 || body(.cachedInput, cachedInput))
+            && (cacheWrite == 0 || body(.cacheWrite, cacheWrite)) && (output == 0 || body(.output, output))
+            && others.allSatisfy { body($0.key, $0.value) }
     }
 
     /// All tokens of the prompt, cached ones included.
-    var promptTokens: Int64 { sum(\.isPromptToken, from: input) }
-    /// All tokens of the answer, hidden ones included.
-    var completionTokens: Int64 { sum(\.isCompletionToken, from: output) }
-
-    private func sum(_ isCounted: (UsageUnit) -> Bool, from first: Int64) -> Int64 {
-        others.reduce(first) { sum, part in
-            guard isCounted(part.key) else { return sum }
-            let (total, overflow) = sum.addingReportingOverflow(part.value)
-            return overflow ? .max : total
-        }
+    var promptTokens: Int64 {
+        others.reduce(Self.sum(Self.sum(input, cachedInput), cacheWrite)) { $1.key.isPromptToken ? Self.sum($0, $1.value) : $0 }
     }
 
-    /// The usage as a message carries it.
+    /// All tokens of the answer, hidden ones included.
+    var completionTokens: Int64 { others.reduce(output) { $1.key.isCompletionToken ? Self.sum($0, $1.value) : $0 } }
+
+    private static func sum(_ left: Int64, _ right: Int64) -> Int64 {
+        let (sum, overflow) = left.addingReportingOverflow(right)
+        return overflow ? .max : sum
+    }
+
+    /// Moves at most `tokens` from one unit to another.
+    mutating func move(_ tokens: Int64?, from unit: UsageUnit, to other: UsageUnit) {
+        guard let tokens, tokens > 0 else { return }
+        let moved = min(tokens, self[unit])
+        self[other] += moved
+        self[unit] -= moved
+    }
+
+    /// The usage as a message carries it. The units of another tier have its name as their condition:
+    /// `input:flex`.
     var metered: UnitQuantities {
         var all = UnitQuantities()
-        for (unit, quantity) in quantities { all[MeteredUnit(unit)] = quantity }
+        forEachUnit { unit, quantity in
+            let name = tier == .standard ? MeteredUnit(unit) : MeteredUnit(rawValue: "\(unit.rawValue):\(tier.rawValue)")
+            if let name { all[name] = quantity }
+            return true
+        }
         return all
     }
 }

@@ -1,3 +1,4 @@
+import Contracts
 import HTTPWire
 import JSON
 import Values
@@ -8,6 +9,9 @@ struct Anthropic: ProviderAdapter {
     let capabilities: Set<Capability> = []
 
     let requiresLimit = true
+
+    /// Anthropic writes to its cache for a request with `cache_control` only, which has no price here.
+    let promptUnit = UsageUnit.input
 
     let path = "/messages"
 

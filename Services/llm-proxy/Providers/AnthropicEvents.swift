@@ -1,3 +1,4 @@
+import Contracts
 import JSON
 import SSE
 import Values
@@ -124,7 +125,10 @@ struct AnthropicEvents: EventReader {
 /// rest of the input.
 struct AnthropicUsage: Hashable, Sendable {
     var input: Int64 = 0
+    /// All tokens written to the cache.
     var cacheWrite: Int64 = 0
+    /// The tokens written for an hour, at most ``cacheWrite``.
+    var cacheWrite1h: Int64 = 0
     var cacheRead: Int64 = 0
     var output: Int64 = 0
 
@@ -139,18 +143,25 @@ struct AnthropicUsage: Hashable, Sendable {
     /// - Returns: true if there is a count of output.
     @discardableResult
     mutating func update(_ usage: JSONScan) -> Bool {
-        func count(_ name: StaticString) -> Int64? {
+        func count(_ name: StaticString, in usage: JSONScan) -> Int64? {
             usage[name]?.integer.flatMap { (0...Usage.reportedMax).contains($0) ? $0 : nil }
         }
-        input = count("input_tokens") ?? input
-        cacheWrite = count("cache_creation_input_tokens") ?? cacheWrite
-        cacheRead = count("cache_read_input_tokens") ?? cacheRead
-        let counted = count("output_tokens")
+        input = count("input_tokens", in: usage) ?? input
+        cacheWrite = count("cache_creation_input_tokens", in: usage) ?? cacheWrite
+        cacheWrite1h = usage["cache_creation"].flatMap { count("ephemeral_1h_input_tokens", in: $0) } ?? cacheWrite1h
+        cacheRead = count("cache_read_input_tokens", in: usage) ?? cacheRead
+        let counted = count("output_tokens", in: usage)
         output = counted ?? output
         return counted != nil
     }
 
-    var tokens: Usage { Usage(promptTokens: input + cacheWrite + cacheRead, completionTokens: output) }
+    var tokens: Usage {
+        var usage = Usage(promptTokens: input, completionTokens: output)
+        usage[.cachedInput] = cacheRead
+        usage[.cacheWrite] = cacheWrite
+        usage.move(cacheWrite1h, from: .cacheWrite, to: .cacheWrite1h)
+        return usage
+    }
 
     /// Writes the members of OpenAI's usage object.
     func write(to json: inout JSONWriter) {

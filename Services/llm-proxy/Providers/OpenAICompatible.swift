@@ -1,3 +1,4 @@
+import Contracts
 import HTTPWire
 import JSON
 
@@ -7,6 +8,9 @@ struct OpenAICompatible: ProviderAdapter {
     let capabilities: Set<Capability> = [.pictures, .tools, .severalChoices, .logprobs, .responseFormat]
 
     let requiresLimit = false
+
+    /// OpenAI writes prompts to its cache unasked.
+    let promptUnit = UsageUnit.cacheWrite
 
     let path = "/chat/completions"
 

@@ -88,19 +88,17 @@ extension Usage {
         guard prompt != nil || completion != nil, possible.contains(prompt ?? 0), possible.contains(completion ?? 0) else { return nil }
         let beyondPrompt = possible.contains(total) && prompt ?? 0 > 0 ? total - (prompt ?? 0) : 0
         self.init(promptTokens: prompt ?? 0, completionTokens: max(completion ?? 0, beyondPrompt))
-        move(usage["prompt_tokens_details"]?["audio_tokens"]?.integer, from: .input, to: .audioInput)
+        if let details = usage["prompt_tokens_details"] {
+            move(details["audio_tokens"]?.integer, from: .input, to: .audioInput)
+            move(details["cached_tokens"]?.integer, from: .input, to: .cachedInput)
+            move(details["cache_write_tokens"]?.integer, from: .input, to: .cacheWrite)
+        }
         move(usage["completion_tokens_details"]?["audio_tokens"]?.integer, from: .output, to: .audioOutput)
-    }
-
-    private mutating func move(_ tokens: Int64?, from unit: UsageUnit, to other: UsageUnit) {
-        guard let tokens, tokens > 0 else { return }
-        self[other] = min(tokens, self[unit])
-        self[unit] -= self[other]
     }
 
     /// Takes the `service_tier` of an answer. OpenAI's tiers below have prices of their own. Other
     /// servers have other names for their only tier.
     mutating func take(tier: JSONScan?) {
-        isOfAnotherTier = tier.map { tier in ["flex", "priority", "batch"].contains { $0 == tier.string } } ?? false
+        self.tier = tier?.string.flatMap(ServiceTier.init(rawValue:)) ?? .standard
     }
 }

@@ -1,3 +1,4 @@
+import Contracts
 import HTTPWire
 import JSON
 import SSE
@@ -14,6 +15,9 @@ protocol ProviderAdapter: Sendable {
 
     /// True if every request must have a limit of the answer.
     var requiresLimit: Bool { get }
+
+    /// The dearest unit that a token of a prompt can be charged as.
+    var promptUnit: UsageUnit { get }
 
     /// The path of a call below the base URL of its provider.
     var path: String { get }

@@ -82,7 +82,7 @@ struct AnthropicTests {
             #"{"id":"msg_1","type":"message","role":"assistant","content":[{"type":"text","text":"He"},{"type":"text","text":"y é"}],"#
             + #""stop_reason":"\#(reason)","usage":{"input_tokens":10,"cache_read_input_tokens":5,"cache_creation_input_tokens":2,"output_tokens":3}}"#
         let answer = try Anthropic().answer(Array(message.utf8), Self.context)
-        #expect(answer.reported == Usage(promptTokens: 17, completionTokens: 3))
+        #expect(answer.reported?.metered == [.input: 10, .output: 3, MeteredUnit(.cachedInput): 5, MeteredUnit(.cacheWrite): 2])
         #expect(answer.contentBytes == 6)
         #expect((try answer.json.string("id"), try answer.json.string("model")) == ("msg_1", "claude"))
         let choice = try #require(try answer.json.array("choices").first?.object)
@@ -90,6 +90,13 @@ struct AnthropicTests {
         #expect(try choice.string("finish_reason") == finish)
         #expect(try answer.json.object("usage").integer("total_tokens") == 20)
         #expect(try answer.json.object("usage").object("prompt_tokens_details").integer("cached_tokens") == 5)
+    }
+
+    @Test func `tokens written to the cache for an hour are apart from the others`() throws {
+        let usage =
+            #"{"input_tokens":1,"cache_creation_input_tokens":9,"cache_creation":{"ephemeral_5m_input_tokens":3,"ephemeral_1h_input_tokens":6}}"#
+        let read = Array(usage.utf8).withUnsafeBytes { AnthropicUsage(JSONScan($0))?.tokens }
+        #expect(read?.metered == [.input: 1, MeteredUnit(.cacheWrite): 3, MeteredUnit(.cacheWrite1h): 6])
     }
 
     @Test(arguments: [

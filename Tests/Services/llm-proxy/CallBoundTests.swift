@@ -69,6 +69,27 @@ struct CallBoundTests {
         expect(Self.bound(streams: false, choices: 3), 13_000, 1_300, 692, share: true)
     }
 
+    @Test func `a hold covers a prompt that the provider writes to its cache, and a long one`() throws {
+        var price = PriceVersion(prompt: 1_000_000_000, completion: 1_000_000_000)
+        price.units = [
+            .input: PicoUSD(value: 1_000_000_000), .cacheWrite: PicoUSD(value: 1_250_000_000), .output: PicoUSD(value: 1_000_000_000),
+        ]
+        func bound(_ price: PriceVersion, _ unit: UsageUnit) -> CallBound {
+            CallBound(
+                model: Self.model(price: price), prompt: PromptSize(textBytes: 984, messages: 1, pictures: 0), choices: 1, callerLimit: nil,
+                isStreaming: false, logprobs: 0, promptUnit: unit)
+        }
+        #expect(bound(price, .cacheWrite).amounts?.most == Self.tokens(1_250 + 4_000))
+        #expect(bound(price, .input).amounts?.most == Self.tokens(5_000))
+        #expect(bound(Self.price, .cacheWrite).amounts?.most == Self.tokens(5_000))
+        price.conditional = [
+            ConditionalPrices(
+                aboveInputTokens: 999, units: [.input: PicoUSD(value: 2_000_000_000), .output: PicoUSD(value: 3_000_000_000)])
+        ]
+        #expect(bound(price, .input).amounts?.most == Self.tokens(2_000 + 12_000))
+        #expect(bound(price, .input).amounts?.least == Self.tokens(500 + 64))
+    }
+
     @Test func `a free call holds one nano-credit, and a least beyond the ledger's range is refused`() {
         let free = PriceVersion(prompt: 0, completion: 0)
         #expect(Self.bound(price: free).amounts == HoldAmounts(most: Credits(nano: 1), usual: Credits(nano: 1), least: Credits(nano: 1)))

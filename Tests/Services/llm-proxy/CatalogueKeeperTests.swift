@@ -1,3 +1,4 @@
+import Contracts
 import EventLoop
 import Jobs
 import Postgres
@@ -14,8 +15,8 @@ struct CatalogueKeeperTests {
         -> CatalogueKeeper
     {
         CatalogueKeeper(
-            store: CatalogueStore(pool: pool), file: try CatalogueStoreTests.file(model: model), rule: .standard, catalogue: catalogue,
-            log: log)
+            store: CatalogueStore(pool: pool), wanted: .init(file: try CatalogueStoreTests.file(model: model), rule: .standard),
+            catalogue: catalogue, log: log)
     }
 
     /// Runs the job of a keeper once, to its success or its first failure.
@@ -90,6 +91,26 @@ struct CatalogueKeeperTests {
             let mended = try #require(catalogue.current["mended"])
             await keeper.switchOff(mended)
             #expect(catalogue.current["mended"] == nil)
+        }
+    }
+
+    @Test func `a price comes into force at its time, while the tables stay as they are`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let catalogue = CurrentCatalogue(Catalogue(models: []))
+            let keeper = try keeper("timed", catalogue, in: pool)
+            try await run(keeper, in: pool)
+            let price = NewPrice(
+                model: "timed", provider: "p-timed", rule: .standard,
+                rows: [UnitPriceRow(unit: .input, price: PicoUSD(value: 7)), UnitPriceRow(unit: .output, price: PicoUSD(value: 7))],
+                source: .admin, effectiveAt: .now() + .seconds(2))
+            let version = try #require(try await pool.first(PutPriceIfChanged(price: price)))
+            try await run(keeper, in: pool)
+            #expect(catalogue.current["timed"].map { $0.price.version < version } == true)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await keeper.job.run(on: pool.loop, log: ProxyUnderTest.log, metrics: Metrics()) }
+                try await until("the price is in force") { catalogue.current["timed"]?.price.version == version }
+                group.cancelAll()
+            }
         }
     }
 

@@ -192,6 +192,60 @@ struct CatalogueStoreTests {
         }
     }
 
+    // MARK: The list
+
+    private static func list(agree: String = "true", input: String = "1", output: String = #","max_output_tokens":500"#) throws -> ModelList
+    {
+        try ModelList(
+            Array(
+                """
+                {"date":"2026-07-24","about":"x","origins":{},"models":[{"id":"listed-1","provider":"p-first","mode":"chat","max_input_tokens":1000\(output),
+                  "prices":{"input_usd_per_million":"\(input)","output_usd_per_million":"4","input_flex_usd_per_million":"0.5",
+                  "output_flex_usd_per_million":"2"},"two_sources_agree":\(agree)}]}
+                """.utf8))
+    }
+
+    @Test func `a model of the list is sold where its provider has a key, and the file takes its place`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let store = CatalogueStore(pool: pool)
+            let file = try Self.file(model: "first")
+            try await store.apply(file, .standard, list: Self.list())
+            #expect(try await Self.model("listed-1", in: pool) == nil)
+            try await store.apply(file, .standard, list: Self.list(), sellers: ["p-first"])
+            let listed = try #require(try await Self.model("listed-1", in: pool))
+            #expect(listed.price.rows.count == 4)
+            var flex = Usage(promptTokens: 2, completionTokens: 1)
+            flex.tier = .flex
+            #expect(listed.price.cost(of: flex) == PicoUSD(value: 2 * 500_000 + 2_000_000))
+            try await store.apply(file, .standard, list: Self.list(), sellers: ["p-first"])
+            #expect(try await pool.first(PriceVersions(model: "listed-1")) == 1)
+            let named = try Self.file(providers: [Self.provider("p-first", model: "listed-1", prompt: "9")])
+            try await store.apply(named, .standard, list: Self.list(), sellers: ["p-first"])
+            #expect(try await Self.model("listed-1", in: pool)?.price.units[.input] == PicoUSD(value: 9_000_000))
+            try await store.apply(file, .standard, list: Self.list())
+            #expect(try await Self.model("listed-1", in: pool) == nil)
+        }
+    }
+
+    @Test func `a price with doubts is not sold before an administrator confirms this version`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let store = CatalogueStore(pool: pool)
+            let file = try Self.file(model: "first")
+            try await store.apply(file, .standard, list: Self.list(agree: "null", input: "2"), sellers: ["p-first"])
+            var catalogue = try await store.load()
+            #expect(catalogue["listed-1"] == nil && !catalogue.unpriced.contains("listed-1"))
+            try await run(
+                "INSERT INTO price_confirmation (version, confirmed_by) SELECT version, gen_random_uuid() FROM price_in_force WHERE model = 'listed-1'",
+                in: pool)
+            #expect(try await Self.model("listed-1", in: pool)?.price.units[.input] == PicoUSD(value: 2_000_000))
+            try await store.apply(file, .standard, list: Self.list(agree: "false", input: "3"), sellers: ["p-first"])
+            catalogue = try await store.load()
+            #expect(catalogue["listed-1"] == nil)
+            try await store.apply(file, .standard, list: Self.list(input: "3"), sellers: ["p-first"])
+            #expect(try await Self.model("listed-1", in: pool) != nil)
+        }
+    }
+
     @Test func `a price without a price of each token is no price`() async throws {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
@@ -237,7 +291,7 @@ struct CatalogueStoreTests {
                 try await store.apply(Self.file(prompt: "2", model: "raced"), .standard)
                 let late = try Self.file(prompt: "3", model: "raced").providers[0]
                 _ = try await early.query(LockCatalogue())
-                _ = try await early.query(PutPriceIfChanged(model: late.models[0], provider: "p-raced", rule: .standard))
+                _ = try await early.query(PutPriceIfChanged(price: NewPrice(late.models[0], provider: "p-raced", rule: .standard)))
             }
             #expect(try await Self.model("raced", in: pool)?.price.units[.input] == PicoUSD(value: 3_000_000))
         }

@@ -1,3 +1,4 @@
+import Contracts
 import JSON
 import SSE
 import Testing
@@ -44,6 +45,21 @@ struct OpenAICompatibleTests {
         for other in ModelLimits.OutputLimitMember.allCases {
             #expect(try body.optionalInteger(other.rawValue) == (other == member ? 64 : nil))
         }
+    }
+
+    @Test func `cached tokens, written ones and sound are taken out of the input`() throws {
+        let usage =
+            #"{"prompt_tokens":100,"completion_tokens":20,"prompt_tokens_details":{"cached_tokens":60,"cache_write_tokens":30,"audio_tokens":4},"#
+            + #""completion_tokens_details":{"audio_tokens":5,"reasoning_tokens":7}}"#
+        let read = Array(usage.utf8).withUnsafeBytes { Usage(openAI: JSONScan($0)) }
+        #expect(
+            read?.metered == [
+                .input: 6, .output: 15, MeteredUnit(.cachedInput): 60, MeteredUnit(.cacheWrite): 30, MeteredUnit(.audioInput): 4,
+                MeteredUnit(.audioOutput): 5,
+            ])
+        let impossible = #"{"prompt_tokens":5,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":6,"cache_write_tokens":6}}"#
+        let bounded = Array(impossible.utf8).withUnsafeBytes { Usage(openAI: JSONScan($0)) }
+        #expect(bounded?.metered == [MeteredUnit(.cachedInput): 5, .output: 1])
     }
 
     @Test func `a hold covers the larger of two limits`() throws {

@@ -40,7 +40,7 @@ install_programs() {
     done
     rm -rf "$STACK_DIR/share"
     mkdir -p "$STACK_DIR/share"
-    (cd "$PROJECT" && find Services Shared \( -path '*/Migrations/*.sql' -o -name openapi.json \) \
+    (cd "$PROJECT" && find Services Shared \( -path '*/Migrations/*.sql' -o -name openapi.json -o -name models.json \) \
         -exec install -D -m 644 {} "$STACK_DIR/share/{}" \;)
     if has llm-proxy-1 || has llm-proxy-2; then
         [[ -r $PROVIDERS_FILE ]] || fail "PROVIDERS_FILE: $PROVIDERS_FILE cannot be read"

@@ -1,0 +1,163 @@
+import Contracts
+import JSON
+import Values
+
+/// The reason why the price of a list needs an administrator's word before the model is sold.
+enum PriceDoubt: String, CaseIterable, Sendable {
+    case sourcesDisagree = "sources_disagree"
+    case oneSource = "one_source"
+    /// The list has no cap of the answer. The whole context is the bound then.
+    case noOutputCap = "no_output_cap"
+    /// Writing a cache for an hour does not cost twice as much as input.
+    case cacheHourPrice = "cache_write_1h_not_twice_input"
+}
+
+/// The list of public models that comes with the gateway (`models.json`): limits and prices in USD
+/// per million tokens, with the date of the prices.
+///
+/// A model is sold if its provider is configured at the address of the list, and its price has no doubts. An entry of the
+/// providers file takes the place of a model of the list.
+struct ModelList: Sendable {
+    struct Model: Sendable {
+        var id: String
+        var provider: String
+        /// The kind of the model, such as `chat` or `image_generation`.
+        var mode: String
+        /// Nil for a model that no endpoint serves.
+        var chat: Chat?
+    }
+
+    struct Chat: Sendable {
+        var limits: ModelLimits
+        var prices: [UnitPriceRow]
+        var doubts: [PriceDoubt]
+    }
+
+    /// The day of the prices: `2026-07-24`.
+    var date: String
+    var about: String
+    /// The addresses at which providers have the prices of the list.
+    var origins: [String: String]
+    var models: [Model]
+
+    /// - Throws: ``ProvidersFile/Malformed`` naming what is wrong and where.
+    init(_ bytes: [UInt8]) throws(ProvidersFile.Malformed) {
+        do {
+            let json = try JSONObject(bytes)
+            (date, about) = (try json.string("date"), try json.string("about"))
+            let origins = try json.object("origins")
+            self.origins = try Dictionary(uniqueKeysWithValues: origins.members.map { ($0.name, try origins.string($0.name)) })
+            guard Instant(date + "T00:00:00Z") != nil else { throw ProvidersFile.Malformed(reason: "date must be a day, not \(date)") }
+            models = try json.array("models").map { entry in
+                guard let object = entry.object else { throw ProvidersFile.Malformed(reason: "models must be objects") }
+                return try Self.model(object)
+            }
+        } catch let malformed as ProvidersFile.Malformed {
+            throw malformed
+        } catch {
+            throw .init(reason: "\(error)")
+        }
+    }
+
+    /// Returns the names of the file's providers that have the prices of the list. Another server under
+    /// the same name has its own prices.
+    func providers(in file: ProvidersFile) -> Set<String> {
+        Set(
+            file.providers.map(\.provider).filter { provider in
+                guard let origin = provider.endpoint?.origin else { return false }
+                return origin.lowercased() == origins[provider.name]
+            }.map(\.name))
+    }
+
+    private static func model(_ json: JSONObject) throws -> Model {
+        let (id, provider, mode) = (try json.string("id"), try json.string("provider"), try json.string("mode"))
+        let prices = try prices(json.object("prices"), of: id)
+        guard mode == "chat", let context = try json.optionalInteger("max_input_tokens"), !prices.isEmpty else {
+            return Model(id: id, provider: provider, mode: mode)
+        }
+        if let flaw = PriceFlaw.find(in: prices) { throw ProvidersFile.Malformed(reason: "prices of \(id): \(flaw)") }
+        let output = try json.optionalInteger("max_output_tokens")
+        let reasons = try json.optionalBool("supports_reasoning") ?? false
+        let limits = limits(context: context, output: output, isReasoning: reasons, isOpenAI: provider == "openai")
+        guard ModelLimits.contextRange.contains(limits.contextTokens), ModelLimits.outputRange.contains(limits.maxOutputTokens) else {
+            throw ProvidersFile.Malformed(reason: "limits of \(id) are out of range")
+        }
+        let agree = try json.optionalBool("two_sources_agree")
+        var doubts: [PriceDoubt] = agree == true ? [] : agree == false ? [.sourcesDisagree] : [.oneSource]
+        if output == nil { doubts.append(.noOutputCap) }
+        if hasDoubtfulHour(prices) { doubts.append(.cacheHourPrice) }
+        return Model(id: id, provider: provider, mode: mode, chat: Chat(limits: limits, prices: prices, doubts: doubts))
+    }
+
+    /// Takes the most careful value of what the list does not know. Such a model reasons in hidden
+    /// tokens if it reasons, and takes no pictures.
+    private static func limits(context: Int64, output: Int64?, isReasoning: Bool, isOpenAI: Bool) -> ModelLimits {
+        // The prompt alone may fill the context of the list.
+        let context = max(context, output ?? 0)
+        let longest = min(output ?? context, ModelLimits.outputRange.upperBound)
+        let reasoning = isReasoning ? ModelLimits.Reasoning.hidden : .none
+        return ModelLimits(
+            contextTokens: context, maxOutputTokens: longest, defaultOutputTokens: min(isReasoning ? 4_096 : 1_024, longest),
+            outputTokensLeast: ModelLimits.usualLeast(reasoning, maxOutputTokens: longest), imageTokensMax: nil, reasoning: reasoning,
+            outputLimitMember: isOpenAI ? .maxCompletionTokens : .maxTokens)
+    }
+
+    private static func hasDoubtfulHour(_ prices: [UnitPriceRow]) -> Bool {
+        prices.contains { row in
+            row.unit == .cacheWrite1h
+                && !prices.contains {
+                    $0.unit == .input && $0.tier == row.tier && $0.aboveInputTokens == row.aboveInputTokens
+                        && $0.price.value.multipliedReportingOverflow(by: 2) == (row.price.value, false)
+                }
+        }
+    }
+
+    // MARK: Prices
+
+    private static let units: [Substring: UsageUnit] = [
+        "input": .input, "output": .output, "cache_read_input": .cachedInput, "cache_creation_input": .cacheWrite,
+        "cache_creation_input_above_1hr": .cacheWrite1h, "input_per_audio_token": .audioInput, "output_per_audio_token": .audioOutput,
+    ]
+    private static let tiers: [(suffix: String, tier: ServiceTier)] = [("_flex", .flex), ("_priority", .priority), ("_batches", .batch)]
+
+    /// Reads the prices of tokens. A condition without a price of input and of output is left out: it
+    /// has no price then.
+    private static func prices(_ json: JSONObject, of model: String) throws -> [UnitPriceRow] {
+        let rows = try json.members.compactMap { member -> UnitPriceRow? in
+            guard var row = row(member.name) else { return nil }
+            let text = try json.string(member.name)
+            guard let price = PicoUSD(perMillion: text), UnitPriceRow.priceRange.contains(price.value) else {
+                throw ProvidersFile.Malformed(
+                    reason: "\(member.name) of \(model) must be a decimal with at most 6 fraction digits, not \(text)")
+            }
+            row.price = price
+            return row
+        }
+        func has(_ unit: UsageUnit, with row: UnitPriceRow) -> Bool {
+            rows.contains { $0.unit == unit && $0.tier == row.tier && $0.aboveInputTokens == row.aboveInputTokens }
+        }
+        return rows.filter { has(.input, with: $0) && has(.output, with: $0) }
+    }
+
+    /// Reads a name such as `cache_read_input_above_200k_tokens_usd_per_million`.
+    /// - Returns: nil for a price of another thing than tokens of text and sound.
+    private static func row(_ name: String) -> UnitPriceRow? {
+        guard name.hasSuffix("_usd_per_million") else { return nil }
+        var rest = name.dropLast("_usd_per_million".count)
+        var row = UnitPriceRow(unit: .input, price: PicoUSD(value: 0))
+        if rest.hasSuffix("k_tokens"), let start = rest.ranges(of: "_above_").last,
+            let thousands = Int64(rest[start.upperBound...].dropLast(8))
+        {
+            guard (1...100_000).contains(thousands) else { return nil }
+            row.aboveInputTokens = thousands * 1_000
+            rest = rest[..<start.lowerBound]
+        }
+        for (suffix, tier) in tiers where rest.hasSuffix(suffix) {
+            row.tier = tier
+            rest = rest.dropLast(suffix.count)
+        }
+        guard let unit = units[rest] else { return nil }
+        row.unit = unit
+        return row
+    }
+}

@@ -1,0 +1,110 @@
+import Bootstrap
+import Contracts
+import TestSupport
+import Testing
+import Values
+
+@testable import LLMProxy
+
+struct ModelListTests {
+    private static func list(_ members: String) throws -> ModelList {
+        try ModelList(
+            Array(
+                #"{"date":"2026-07-24","about":"","origins":{"here":"https://h"},"models":[{"id":"m","provider":"anthropic","mode":"chat",\#(members)}]}"#
+                    .utf8))
+    }
+
+    private static func chat(_ prices: String, _ members: String = #""max_output_tokens":50,"two_sources_agree":true"#) throws -> ModelList
+        .Chat?
+    {
+        try list(#""max_input_tokens":100,\#(members),"prices":{\#(prices)}"#).models[0].chat
+    }
+
+    private static let tokens = #""input_usd_per_million":"3","output_usd_per_million":"15""#
+
+    @Test func `the list in the repository can be read, and few of its models have doubts`() throws {
+        let bytes = try #require(Files.read(TestDatabase.packageRoot + "/Services/llm-proxy/models.json"))
+        let list = try ModelList(bytes)
+        #expect(list.date == "2026-07-24")
+        #expect(list.models.count == 147)
+        #expect(Set(list.models.map(\.id)).count == 147)
+        let chats = list.models.compactMap(\.chat)
+        #expect(chats.count == 104)
+        #expect(chats.filter(\.doubts.isEmpty).count == 86)
+        for id in ["claude-3-haiku-20240307", "claude-3-opus-20240229"] {
+            #expect(list.models.first { $0.id == id }?.chat?.doubts == [.cacheHourPrice])
+        }
+        #expect(list.models.first { $0.id == "gpt-5.6-luna" }?.chat?.doubts == [.sourcesDisagree])
+        #expect(list.models.first { $0.id == "claude-mythos-5" }?.chat?.doubts == [.oneSource])
+    }
+
+    @Test func `a provider has the prices of the list at the address of the list only`() throws {
+        func providers(_ name: String, _ address: String) throws -> Set<String> {
+            let file = #"{"providers":[{"name":"\#(name)","base_url":"\#(address)","api_key_variable":"K","models":[]}]}"#
+            return try Self.list(#""prices":{}"#).providers(in: ProvidersFile(Array(file.utf8), kinds: ["openai"], variables: { _ in nil }))
+        }
+        #expect(try providers("here", "https://H/v1") == ["here"])
+        #expect(try providers("here", "https://h:444/v1").isEmpty)
+        #expect(try providers("there", "https://h/v1").isEmpty)
+    }
+
+    @Test func `a price has its unit, its tier and its step`() throws {
+        let chat = try #require(
+            try Self.chat(
+                #"\#(Self.tokens),"input_above_200k_tokens_usd_per_million":"6","output_above_200k_tokens_usd_per_million":"22.5","#
+                    + #""cache_creation_input_usd_per_million":"3.75","cache_creation_input_above_1hr_usd_per_million":"6","#
+                    + #""cache_creation_input_above_1hr_above_200k_tokens_usd_per_million":"12","cache_read_input_usd_per_million":"0.3","#
+                    + #""input_batches_usd_per_million":"1.5","output_batches_usd_per_million":"7.5","input_priority_usd_per_million":"9","#
+                    + #""input_per_image_token_usd_per_million":"1","input_per_video_per_second_usd":"0.000033333333333333335""#))
+        #expect(chat.doubts == [])
+        let price = PriceVersion(version: 1, rule: .standard, rows: chat.prices)
+        #expect(price.units.listed[.cacheWrite1h] == PicoUSD(value: 6_000_000))
+        #expect(price.units.listed[.cachedInput] == PicoUSD(value: 300_000))
+        let long = try #require(price.conditional.first { $0.aboveInputTokens == 200_000 && $0.tier == .standard })
+        #expect(
+            long.units.listed == [
+                .input: PicoUSD(value: 6_000_000), .output: PicoUSD(value: 22_500_000), .cacheWrite1h: PicoUSD(value: 12_000_000),
+            ])
+        // Without a price of output, the tier has no price.
+        #expect(Set(price.conditional.map(\.tier)) == [.standard, .batch])
+    }
+
+    @Test(arguments: [
+        (tokens, #""max_output_tokens":50"#, [PriceDoubt.oneSource]),
+        (tokens, #""max_output_tokens":50,"two_sources_agree":null"#, [.oneSource]),
+        (tokens, #""max_output_tokens":50,"two_sources_agree":false"#, [.sourcesDisagree]),
+        (tokens, #""two_sources_agree":true"#, [.noOutputCap]),
+        (
+            tokens + #","cache_creation_input_above_1hr_usd_per_million":"5.9""#, #""max_output_tokens":50,"two_sources_agree":true"#,
+            [.cacheHourPrice]
+        ),
+    ])
+    func `a price that is not sure has a doubt`(prices: String, members: String, doubts: [PriceDoubt]) throws {
+        #expect(try Self.chat(prices, members)?.doubts == doubts)
+    }
+
+    @Test func `a limit that the list does not know has the most careful value`() throws {
+        let members = #""supports_reasoning":true,"supports_vision":true,"two_sources_agree":true"#
+        #expect(
+            try Self.chat(Self.tokens, members)?.limits
+                == ModelLimits(
+                    contextTokens: 100, maxOutputTokens: 100, defaultOutputTokens: 100, outputTokensLeast: 100, imageTokensMax: nil,
+                    reasoning: .hidden, outputLimitMember: .maxTokens))
+    }
+
+    @Test(arguments: [#""prices":{"image_usd":{"hd":"1"}}"#, #""max_input_tokens":9,"prices":{"input_usd_per_million":"1"}"#])
+    func `a model without prices of text, or without limits, is known and not sold`(members: String) throws {
+        #expect(try Self.list(members).models.map(\.id) == ["m"])
+        #expect(try Self.list(members).models[0].chat == nil)
+    }
+
+    @Test(arguments: [
+        #""input_usd_per_million":"0.0000001","output_usd_per_million":"1""#, #""input_usd_per_million":"-1","output_usd_per_million":"1""#,
+        #""input_usd_per_million":"1e3","output_usd_per_million":"1""#,
+        tokens + #","cache_read_input_usd_per_million":"4""#,
+    ])
+    func `a price that cannot be charged exactly, or breaks a rule, is refused by name`(prices: String) throws {
+        let error = #expect(throws: ProvidersFile.Malformed.self) { try Self.chat(prices) }
+        #expect(error?.reason.contains(" of m") == true)
+    }
+}
