@@ -39,6 +39,8 @@ struct LLMProxyService {
         runtime.add(following)
         runtime.require(following.name) { following.hasSucceeded }
 
+        try runtime.subscribe(subscriptions(), in: pool)
+
         let ledger = LedgerClient(
             requests: requests, publisher: publisher, outbox: ChargeOutbox(pool: pool, loop: runtime.loop),
             replica: "\(runtime.service):\(runtime.configuration.httpPort)", timing: settings.timing, log: runtime.log)
@@ -52,6 +54,7 @@ struct LLMProxyService {
             switchOff: { route in Task(executorPreference: pool.loop) { await keeper.switchOff(route) } },
             skipsServiceCalls: settings.skipsServiceCalls)
         let receipts = Receipts(reader: ReceiptReader(pool: receiptPool, record: { try await ledger.record($0) }))
+        let prices = PriceAdministration(pool: pool, list: list, configured: configured, rule: settings.pricing)
         let topUpURL = runtime.configuration.topUpURL
         runtime.serve { context in
             let services = CallServices(
@@ -60,7 +63,8 @@ struct LLMProxyService {
                 log: context.log)
             return Routes(
                 chat: ChatCompletions(services: services, catalogue: catalogue, topUpURL: topUpURL),
-                models: Models(catalogue: catalogue), receipts: receipts, gate: authenticator.gate, log: context.log
+                models: Models(catalogue: catalogue), receipts: receipts,
+                admin: AdminModels(prices: prices, log: context.log), gate: authenticator.gate, log: context.log
             ).router
         }
     }

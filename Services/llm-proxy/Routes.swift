@@ -10,6 +10,7 @@ struct Routes: HTTPDoor {
     let chat: ChatCompletions
     let models: Models
     let receipts: Receipts
+    let admin: AdminModels
     let gate: CallerGate<Principal>
     let log: Logger
 
@@ -20,6 +21,11 @@ struct Routes: HTTPDoor {
         Route(.get, ["/v1/generation"], access: .credential(scope: "llm")) { $0.receipts.show },
         Route(.get, ["/v1/models"], access: .credential(scope: "models")) { $0.models.list },
         Route(.get, ["/v1/models/{id...}"], access: .credential(scope: "models")) { $0.models.show },
+
+        Route(.get, ["/api/admin/models"], access: .admin()) { $0.admin.list },
+        Route(.put, ["/api/admin/models"], access: .admin(freshWithin: .seconds(900))) { $0.admin.putModel },
+        Route(.put, ["/api/admin/pricing"], access: .admin(freshWithin: .seconds(900)), bodyBytesMax: 65_536) { $0.admin.putPrice },
+        Route(.get, ["/api/admin/pricing/{version}"], access: .admin()) { $0.admin.show },
     ]
 
     /// Maps a lost database, and a ledger that does not answer, to 503.

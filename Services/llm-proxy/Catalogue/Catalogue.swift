@@ -77,6 +77,9 @@ struct Catalogue: Sendable {
         return routes.max { price($0) < price($1) }
     }
 
+    /// The price of each route that a call may go to.
+    var prices: [(model: String, price: PriceVersion)] { routes.values.flatMap { routes in routes.map { ($0.id, $0.price) } } }
+
     /// Returns the routes that a call may go to, in the order in which it tries them: drawn by
     /// weight, without putting a drawn one back.
     func routes(to id: String, using generator: inout some RandomNumberGenerator) -> [Model] {

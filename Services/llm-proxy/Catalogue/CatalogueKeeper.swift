@@ -30,6 +30,8 @@ final class CatalogueKeeper: Sendable {
         var loadInForce = 0
         /// The state of the tables before the load that is in force.
         var loaded: CatalogueState?
+        /// The offers that can lose money, as they were logged.
+        var losses: Set<Margin> = []
         /// The versions whose routes are being switched off.
         var switching: Set<Int64> = []
     }
@@ -73,13 +75,26 @@ final class CatalogueKeeper: Sendable {
         }
         // Read first: rows that are newer than it only lead to one load more.
         let now = try await store.state()
-        let loaded = try await store.load()
+        let (loaded, offers) = (try await store.load(), try await store.offers())
+        let losses = Margin.check(offers, loaded.prices).filter(\.isNegative)
         state.withLock { state in
             // A load that began earlier and ends later has older rows.
             guard number > state.loadInForce else { return }
             (state.loadInForce, state.loaded) = (number, now)
             replace(with: loaded)
+            for loss in losses where !state.losses.contains(loss) { warn(loss) }
+            state.losses = Set(losses)
         }
+    }
+
+    private func warn(_ loss: Margin) {
+        log.warning(
+            "margin negative",
+            [
+                "offer": .string(loss.offer.name), "model": .string(loss.model),
+                "earned.usd_per_credit": .string(loss.offer.earned?.description ?? ""),
+                "provider.usd_per_credit": .string(loss.cost?.description ?? ""),
+            ])
     }
 
     /// Logs each route without a price once, when it appears.

@@ -6,7 +6,8 @@ import Values
 struct CatalogueStore: Sendable {
     let pool: PostgresPool
 
-    /// Writes the file's providers, models, routes and prices, and the models of the list. Idempotent, and safe for replicas that start together.
+    /// Writes the file's providers, models, routes and prices, and the models of the list. Idempotent,
+    /// and safe for replicas that start together.
     ///
     /// It changes only rows of the sources `file` and `list`. The file takes the place of the list. A
     /// price becomes a new version if it differs from the last one. A price of an administrator takes
@@ -48,6 +49,9 @@ struct CatalogueStore: Sendable {
 
     /// Reads what changes with each change of the catalogue, and when a price comes into force.
     func state() async throws -> CatalogueState? { try await pool.first(ReadCatalogueState()) }
+
+    /// Reads what billing sells credits for; none before its first message.
+    func offers() async throws -> [CreditOffer] { try await pool.query(ReadCreditOffers()).flatMap(\.offers) }
 
     func load() async throws -> Catalogue {
         let routes = try await pool.query(EnabledRoutes())

@@ -3,7 +3,7 @@ import JSON
 import Values
 
 /// The reason why the price of a list needs an administrator's word before the model is sold.
-enum PriceDoubt: String, CaseIterable, Sendable {
+enum PriceDoubt: String, Sendable {
     case sourcesDisagree = "sources_disagree"
     case oneSource = "one_source"
     /// The list has no cap of the answer. The whole context is the bound then.

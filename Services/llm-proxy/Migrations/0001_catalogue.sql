@@ -116,6 +116,13 @@ $$;
 CREATE TRIGGER unit_price_once BEFORE INSERT ON unit_price FOR EACH ROW EXECUTE FUNCTION unit_price_comes_with_its_price();
 CREATE TRIGGER unit_price_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON unit_price EXECUTE FUNCTION price_is_append_only();
 
+-- What billing sells credits for: the newest message about its plans and packages.
+CREATE TABLE credit_offers (
+    one     boolean NOT NULL DEFAULT true CONSTRAINT credit_offers_pkey PRIMARY KEY CONSTRAINT credit_offers_one CHECK (one),
+    version bigint  NOT NULL,
+    message bytea   NOT NULL
+);
+
 -- Counts the changes of the tables above. Replicas read the number twice a second, and load the tables if it is new.
 CREATE TABLE catalogue_change (
     one    boolean NOT NULL DEFAULT true CONSTRAINT catalogue_change_pkey PRIMARY KEY CONSTRAINT catalogue_change_one CHECK (one),
@@ -135,6 +142,7 @@ CREATE TRIGGER model_counted AFTER INSERT OR UPDATE OR DELETE ON model EXECUTE F
 CREATE TRIGGER route_counted AFTER INSERT OR UPDATE OR DELETE ON route EXECUTE FUNCTION count_catalogue_change();
 CREATE TRIGGER price_counted AFTER INSERT ON price EXECUTE FUNCTION count_catalogue_change();
 CREATE TRIGGER price_confirmation_counted AFTER INSERT OR DELETE ON price_confirmation EXECUTE FUNCTION count_catalogue_change();
+CREATE TRIGGER credit_offers_counted AFTER INSERT OR UPDATE ON credit_offers EXECUTE FUNCTION count_catalogue_change();
 
 -- One call, as its account sees it. A proxy writes it after the answer, so a row may be missing; the ledger's journal has the charge.
 -- Partitioned by the id, which is a time (UUIDv7), so that old months are dropped as tables.

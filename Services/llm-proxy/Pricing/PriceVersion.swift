@@ -110,7 +110,7 @@ struct ConditionalPrices: Hashable, Sendable {
 /// Without prices of their own, cached input and cache writes cost as much as other input.
 struct UnitPrices: Hashable, Sendable, ExpressibleByDictionaryLiteral {
     /// The prices as they are listed.
-    private(set) var listed: [UsageUnit: PicoUSD]
+    let listed: [UsageUnit: PicoUSD]
     // The prices of the units of most calls, so that a call looks nothing up.
     private let input: PicoUSD?
     private let cachedInput: PicoUSD?

@@ -56,7 +56,7 @@ extension Condition {
 }
 
 /// A rule that rows of a price version break. The rules keep each hold an upper bound of its charge.
-enum PriceFlaw: Hashable, Error {
+enum PriceFlaw: Hashable {
     case twice(UnitPriceRow)
     /// A condition has no price of input or of output.
     case incomplete(ServiceTier, aboveInputTokens: Int64)

@@ -114,6 +114,29 @@ struct CatalogueKeeperTests {
         }
     }
 
+    @Test func `an offer that can lose money is logged once`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let lines = PipedLines()
+            let keeper = try keeper("sold", CurrentCatalogue(Catalogue(models: [])), in: pool, log: lines.log)
+            func sell(_ cents: Int64, version: Int64) async throws {
+                let package = CatalogueChanged.Package(
+                    id: "small", credits: Credits(whole: 100), bonus: .zero, priceCents: cents, isActive: true)
+                _ = try await pool.execute(
+                    PutCreditOffers(
+                        change: CatalogueChanged(version: version, changedAt: Instant(microseconds: 0), plans: [], packages: [package])))
+            }
+            try await sell(348, version: 1)
+            try await run(keeper, in: pool)
+            try await sell(347, version: 2)
+            for _ in 1...2 { try await run(keeper, in: pool) }
+            try await script("UPDATE route SET weight = 2 WHERE model = 'sold'", in: pool)
+            try await run(keeper, in: pool)
+            let logged = try lines.lines().filter { $0.contains("margin negative") }
+            #expect(logged.count == 1)
+            #expect(logged.first?.contains(#""offer":"package:small""#) == true)
+        }
+    }
+
     @Test func `a route that has no price is logged once`() async throws {
         try await TestDatabase.current.withPool { pool in
             let lines = PipedLines()

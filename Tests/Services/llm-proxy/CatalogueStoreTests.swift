@@ -192,6 +192,31 @@ struct CatalogueStoreTests {
         }
     }
 
+    @Test func `a charge can be computed again from the version that its receipt names, alone`() async throws {
+        try await TestDatabase.current.withPool { pool in
+            let store = CatalogueStore(pool: pool)
+            try await store.apply(Self.file(model: "kept-1"), .standard)
+            let rule = PricingRule(
+                formula: .costPlus(markupBasisPoints: 777, creditsPerUSD: Credits(nano: 12_345_678_901)), minimumCharge: Credits(nano: 3),
+                byokFeeBasisPoints: 9)
+            let rows = [
+                UnitPriceRow(unit: .input, price: PicoUSD(value: 7)), UnitPriceRow(unit: .cachedInput, price: PicoUSD(value: 1)),
+                UnitPriceRow(unit: .output, price: PicoUSD(value: 11)),
+                UnitPriceRow(unit: .input, aboveInputTokens: 100, price: PicoUSD(value: 14)),
+                UnitPriceRow(unit: .output, aboveInputTokens: 100, price: PicoUSD(value: 13)),
+                UnitPriceRow(unit: .input, tier: .flex, price: PicoUSD(value: 3)),
+                UnitPriceRow(unit: .output, tier: .flex, price: PicoUSD(value: 5)),
+            ]
+            _ = try await pool.first(
+                PutPriceIfChanged(price: NewPrice(model: "kept-1", provider: "p-kept-1", rule: rule, rows: rows, source: .admin)))
+            let sold = try #require(try await Self.model("kept-1", in: pool)).price
+            try await store.apply(Self.file(prompt: "9", model: "kept-1"), .standard)
+            let read = try #require(try await pool.first(FindPrice(version: sold.version)) ?? nil)
+            #expect(read.price == sold)
+            #expect(Set(read.price.rows) == Set(rows) && read.price.rule == rule)
+        }
+    }
+
     // MARK: The list
 
     private static func list(agree: String = "true", input: String = "1", output: String = #","max_output_tokens":500"#) throws -> ModelList

@@ -139,6 +139,11 @@ final class ProxyUnderTest: @unchecked Sendable {
             chat: ChatCompletions(services: services, catalogue: catalogue, topUpURL: "https://gateway.example/plans"),
             models: Models(catalogue: catalogue),
             receipts: Receipts(reader: ReceiptReader(pool: database, record: { try await client.record($0) })),
+            admin: AdminModels(
+                prices: PriceAdministration(
+                    pool: database, list: try ModelList(Array(#"{"date":"2026-07-24","about":"","origins":{},"models":[]}"#.utf8)),
+                    configured: [],
+                    rule: .standard), log: log),
             gate: authenticator.gate, log: log
         ).router
         let proxyServer = try server(router, on: database.loop, bodiesMax: times.bodiesMax)
