@@ -62,7 +62,7 @@ struct LLMProxyService {
                 providers: ProviderConnections(loop: context.loop, keys: keys, timing: settings.providerTiming), shared: shared,
                 log: context.log)
             return Routes(
-                chat: ChatCompletions(services: services, catalogue: catalogue, topUpURL: topUpURL),
+                calls: ModelCalls(services: services, catalogue: catalogue, topUpURL: topUpURL),
                 models: Models(catalogue: catalogue), receipts: receipts,
                 admin: AdminModels(prices: prices, log: context.log), gate: authenticator.gate, log: context.log
             ).router

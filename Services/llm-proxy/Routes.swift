@@ -7,7 +7,7 @@ import Telemetry
 
 /// The HTTP door of the proxy. `Endpoints/` has the handlers.
 struct Routes: HTTPDoor {
-    let chat: ChatCompletions
+    let calls: ModelCalls
     let models: Models
     let receipts: Receipts
     let admin: AdminModels
@@ -17,7 +17,7 @@ struct Routes: HTTPDoor {
     static let table: [Route<Routes>] = [
         Route(
             .post, ["/v1/chat/completions"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
-            exchange: { $0.chat.complete }),
+            exchange: { $0.calls.handler(ChatCompletions()) }),
         Route(.get, ["/v1/generation"], access: .credential(scope: "llm")) { $0.receipts.show },
         Route(.get, ["/v1/models"], access: .credential(scope: "models")) { $0.models.list },
         Route(.get, ["/v1/models/{id...}"], access: .credential(scope: "models")) { $0.models.show },

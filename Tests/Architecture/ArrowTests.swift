@@ -11,15 +11,15 @@ struct ArrowTests {
 
     /// Folders and files that decide and do nothing else.
     static let domain = [
-        "Services/llm-proxy/Pricing/", "Services/llm-proxy/Endpoints/ChatRequest.swift", "Services/llm-proxy/Endpoints/PromptReader.swift",
+        "Services/llm-proxy/Pricing/", "Services/llm-proxy/Endpoints/CallRequest.swift", "Services/llm-proxy/Endpoints/PromptReader.swift",
         "Services/llm-proxy/Endpoints/ResponseUsage.swift", "Services/llm-proxy/Calls/StreamMeter.swift",
         "Services/llm-proxy/Calls/StreamHold.swift", "Services/llm-proxy/Calls/CallBound.swift", "Services/llm-proxy/Calls/CallEnd.swift",
         "Services/llm-proxy/Calls/FundsLine.swift", "Services/llm-proxy/Calls/PromptSize.swift",
         "Services/llm-proxy/Calls/CallState.swift", "Services/llm-proxy/Calls/DeliveredUsage.swift",
         "Services/llm-proxy/Providers/Anthropic", "Services/llm-proxy/Providers/OpenAI",
         "Services/llm-proxy/Providers/ProviderAdapter.swift",
-        "Services/llm-proxy/Providers/ProviderFailure.swift", "Services/llm-proxy/Providers/PricedMembers.swift",
-        "Services/llm-proxy/Providers/MemberNames.swift", "Services/llm-proxy/Providers/Spelling.swift",
+        "Services/llm-proxy/Providers/ProviderFailure.swift",
+        "Services/llm-proxy/Providers/Spelling.swift",
         "Services/llm-proxy/Catalogue/Catalogue.swift", "Services/llm-proxy/Catalogue/ModelLimits.swift",
         "Services/llm-proxy/Catalogue/ProvidersFile.swift", "Services/llm-proxy/Catalogue/ModelList.swift", "Services/ledger/Engine/",
         "Services/ledger/Audit/LotReplay.swift",

@@ -34,6 +34,8 @@ struct Catalogue: Sendable {
         var provider: Provider
         /// The model's name at its provider.
         var providerModel: String
+        /// The surfaces by which clients can call the model at this provider.
+        var surfaces = Surface.usual
         var price: PriceVersion
         var limits: ModelLimits
         var createdAt: Instant

@@ -166,15 +166,16 @@ struct PutModel: Statement {
 
 struct PutRoute: Statement {
     static let sql = """
-        INSERT INTO route (model, provider, provider_model, priority, weight, source)
-        VALUES ($1, $2, $3, $4, $5, $6)
+        INSERT INTO route (model, provider, provider_model, surfaces, priority, weight, source)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
         ON CONFLICT ON CONSTRAINT route_once DO UPDATE
-        SET provider_model = excluded.provider_model, priority = excluded.priority, weight = excluded.weight, source = excluded.source
+        SET provider_model = excluded.provider_model, surfaces = excluded.surfaces, priority = excluded.priority, weight = excluded.weight, source = excluded.source
         WHERE route.source <> 'admin'
         """
     var model: String
     var provider: String
     var providerModel: String
+    var surfaces = Surface.usual
     var priority: Int64 = 0
     var weight: Int64 = 1
     var source = CatalogueSource.file
@@ -183,6 +184,7 @@ struct PutRoute: Statement {
         parameters.append(model)
         parameters.append(provider)
         parameters.append(providerModel)
+        parameters.append(surfaces.map(\.rawValue).sorted())
         parameters.append(priority)
         parameters.append(weight)
         parameters.append(source.rawValue)
@@ -192,7 +194,8 @@ struct PutRoute: Statement {
 extension PutRoute {
     init(model: ProvidersFile.Model, provider: String) {
         self.init(
-            model: model.id, provider: provider, providerModel: model.providerModel, priority: model.priority, weight: model.weight)
+            model: model.id, provider: provider, providerModel: model.providerModel, surfaces: model.surfaces,
+            priority: model.priority, weight: model.weight)
     }
 }
 
@@ -220,7 +223,8 @@ struct EnabledRoutes: Statement {
 
     static let sql = """
         SELECT
-            m.id, p.name, p.kind, p.base_url, p.api_key_variable, r.provider_model, r.priority, r.weight, c.version, c.formula,
+            m.id, p.name, p.kind, p.base_url, p.api_key_variable, r.provider_model, r.surfaces, r.priority, r.weight,
+            c.version, c.formula,
             c.markup_basis_points, c.credits_per_usd, c.credits_per_1k, c.minimum_charge, c.byok_fee_basis_points,
             u.names, u.tiers, u.steps, u.prices,
             m.context_tokens, m.max_output_tokens, m.default_output_tokens, m.output_tokens_least, m.image_tokens_max, m.reasoning,
@@ -238,7 +242,10 @@ struct EnabledRoutes: Statement {
         let id = try row.next(String.self)
         let provider = Catalogue.Provider(
             name: try row.next(), kind: try row.next(), baseURL: try row.next(), apiKeyVariable: try row.next())
-        let (providerModel, priority, weight) = try (row.next(String.self), row.next(Int64.self), row.next(Int64.self))
+        let providerModel = try row.next(String.self)
+        // A name that this version of the proxy does not know is a surface that it does not serve.
+        let surfaces = Set(try row.next([String].self).compactMap(Surface.init))
+        let (priority, weight) = try (row.next(Int64.self), row.next(Int64.self))
         let price = try PriceVersion.read(&row)
         // A word that this version does not know gets the strictest meaning. The constraints of the
         // table prevent such words.
@@ -252,8 +259,8 @@ struct EnabledRoutes: Statement {
             route: .init(model: id, provider: provider.name),
             model: price.map { price in
                 Catalogue.Model(
-                    id: id, provider: provider, providerModel: providerModel, price: price, limits: limits, createdAt: createdAt,
-                    priority: priority, weight: weight)
+                    id: id, provider: provider, providerModel: providerModel, surfaces: surfaces, price: price, limits: limits,
+                    createdAt: createdAt, priority: priority, weight: weight)
             })
     }
 }

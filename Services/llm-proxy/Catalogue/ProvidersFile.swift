@@ -28,6 +28,7 @@ import Values
 /// | `reasoning` | `none`, `visible`, `hidden` | `hidden` |
 /// | `output_limit_member` | `max_tokens`, `max_completion_tokens` | `max_tokens` |
 /// | `priority` | 0…1000; calls go to the provider with the lowest number | 0 |
+/// | `surfaces` | an array of `chat` | `["chat"]` |
 /// | `weight` | 1…1000; the share of the calls among providers of one priority | 1 |
 ///
 /// A model that several providers sell stands under each of them, with the same limits.
@@ -35,6 +36,7 @@ struct ProvidersFile: Sendable {
     struct Model: Sendable {
         var id: String
         var providerModel: String
+        var surfaces: Set<Surface>
         var prices: [UsageUnit: PicoUSD]
         var limits: ModelLimits
         var priority: Int64
@@ -106,7 +108,7 @@ struct ProvidersFile: Sendable {
     private static func model(_ json: JSONObject) throws -> Model {
         let id = try json.string("id")
         return Model(
-            id: id, providerModel: try json.optionalString("provider_model") ?? id,
+            id: id, providerModel: try json.optionalString("provider_model") ?? id, surfaces: try surfaces(json, of: id),
             prices: [
                 .input: try perToken(json, "prompt_usd_per_million", of: id),
                 .output: try perToken(json, "completion_usd_per_million", of: id),
@@ -114,6 +116,17 @@ struct ProvidersFile: Sendable {
             limits: try limits(json, of: id),
             priority: json.has("priority") ? try tokens(json, "priority", of: id, in: 0...1_000) : 0,
             weight: json.has("weight") ? try tokens(json, "weight", of: id, in: 1...1_000) : 1)
+    }
+
+    private static func surfaces(_ json: JSONObject, of model: String) throws -> Set<Surface> {
+        guard json.has("surfaces") else { return Surface.usual }
+        let names = try json.array("surfaces").map { $0.string ?? "" }
+        let surfaces = names.compactMap(Surface.init)
+        guard !names.isEmpty, surfaces.count == names.count else {
+            let known = Surface.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Malformed(reason: "surfaces of model \(model) must be an array of \(known), not \(found(json, "surfaces"))")
+        }
+        return Set(surfaces)
     }
 
     private static func limits(_ json: JSONObject, of model: String) throws(Malformed) -> ModelLimits {

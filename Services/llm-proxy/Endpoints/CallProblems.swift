@@ -46,12 +46,18 @@ extension ProviderFailure {
 }
 
 extension Problem {
-    init(_ refusal: ChatRequest.Refusal) {
+    init(_ refusal: RequestRefusal) {
         self =
             switch refusal {
             case .json(let error): Problem(error)
             case .invalid(let param, let message): .invalidRequest(message, param: param)
             }
+    }
+
+    static func wrongSurface(_ surface: Surface, of model: Catalogue.Model) -> Problem {
+        let paths = Surface.allCases.filter(model.surfaces.contains).map(\.path)
+        return .invalidRequest(
+            "The model '\(model.id)' is not served by \(surface.path); call \(paths.joined(separator: " or ")).", param: "model")
     }
 
     static func providerBeyondLimit(_ provider: String) -> Problem {

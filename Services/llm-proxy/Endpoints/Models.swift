@@ -37,6 +37,8 @@ extension JSONWriter {
         field("created", model.createdAt.seconds)
         field("owned_by", model.provider.name)
         field("context_length", model.limits.contextTokens)
+        array("surfaces") { list in for surface in Surface.allCases where model.surfaces.contains(surface) { list.string(surface.rawValue) }
+        }
         object("pricing") { object in
             var price = model.price
             price.rule.minimumCharge = .zero

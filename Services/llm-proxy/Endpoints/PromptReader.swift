@@ -3,11 +3,11 @@ import JSON
 extension PromptSize {
     /// Measures a request, and refuses content without a known price. Reads the bytes in a
     /// fixed number of passes, because a request may have hundreds of thousands of messages.
-    init(of request: JSONObject) throws(ChatRequest.Refusal) {
+    init(of request: JSONObject) throws(RequestRefusal) {
         self.init(textBytes: Int64(request.decodedCount), messages: 0, pictures: 0)
         guard let messages = request.raw("messages") else { return }
-        let refusal: ChatRequest.Refusal? = messages.withUnsafeBytes { bytes in
-            var refusal: ChatRequest.Refusal?
+        let refusal: RequestRefusal? = messages.withUnsafeBytes { bytes in
+            var refusal: RequestRefusal?
             JSONScan(bytes).forEachElement { message in
                 refusal = read(message)
                 self.messages += 1
@@ -18,10 +18,10 @@ extension PromptSize {
         if let refusal { throw refusal }
     }
 
-    private mutating func read(_ message: JSONScan) -> ChatRequest.Refusal? {
+    private mutating func read(_ message: JSONScan) -> RequestRefusal? {
         let index = messages
         guard message.isObject else { return .invalid("messages[\(index)]", "must be an object.") }
-        var refusal: ChatRequest.Refusal?
+        var refusal: RequestRefusal?
         // Both values of a repeated member are read, because providers differ in which one they
         // use.
         message.forEachMember { name, value in
@@ -33,20 +33,20 @@ extension PromptSize {
                 let flaw =
                     PricedMembers.cacheFlaw(name, value, in: "messages[\(index)]")
                     ?? MemberNames.flaw(ofMessageMember: name, at: "messages[\(index)].")
-                refusal = flaw.map(ChatRequest.Refusal.init)
+                refusal = flaw.map(RequestRefusal.init)
             }
             return refusal == nil
         }
         return refusal
     }
 
-    private mutating func read(content: JSONScan, ofMessage message: Int64) -> ChatRequest.Refusal? {
+    private mutating func read(content: JSONScan, ofMessage message: Int64) -> RequestRefusal? {
         switch content.bytes.first {
         case UInt8(ascii: "\""), UInt8(ascii: "n"): return nil
         case UInt8(ascii: "["): break
         default: return .invalid("messages[\(message)].content", "must be a string, an array or null.")
         }
-        var refusal: ChatRequest.Refusal?
+        var refusal: RequestRefusal?
         var index = 0
         content.forEachElement { part in
             if part.bytes.first != UInt8(ascii: "\"") { refusal = read(part: part, index, ofMessage: message) }
@@ -56,10 +56,10 @@ extension PromptSize {
         return refusal
     }
 
-    private mutating func read(part: JSONScan, _ index: Int, ofMessage message: Int64) -> ChatRequest.Refusal? {
+    private mutating func read(part: JSONScan, _ index: Int, ofMessage message: Int64) -> RequestRefusal? {
         guard part.isObject else { return .invalid("messages[\(message)].content[\(index)]", "must be an object.") }
         var (hasType, isKnown, isPicture) = (false, true, false)
-        var refusal: ChatRequest.Refusal?
+        var refusal: RequestRefusal?
         part.forEachMember { name, value in
             if Spelling(of: name, as: "type") == .same {
                 hasType = true
@@ -75,7 +75,7 @@ extension PromptSize {
             let flaw =
                 PricedMembers.cacheFlaw(name, value, in: "messages[\(message)].content[\(index)]")
                 ?? MemberNames.flaw(ofPartMember: name, at: "messages[\(message)].content[\(index)].")
-            refusal = flaw.map(ChatRequest.Refusal.init)
+            refusal = flaw.map(RequestRefusal.init)
             return refusal == nil
         }
         if let refusal { return refusal }
@@ -93,7 +93,7 @@ extension PromptSize {
     }
 }
 
-extension ChatRequest.Refusal {
+extension RequestRefusal {
     /// - Parameter rule: the rest of a sentence that starts with the place.
     fileprivate static func invalid(_ place: String, _ rule: String) -> Self { .invalid(param: place, message: "\(place) \(rule)") }
 }

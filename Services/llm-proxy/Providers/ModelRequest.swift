@@ -1,8 +1,9 @@
 import JSON
 
-/// A request for a model as adapters read it: a chat completion in OpenAI's shape, checked by its
-/// endpoint.
+/// A request for a model as wire formats read it, checked by its endpoint.
 struct ModelRequest: Sendable {
+    /// The shape in which the client called.
+    let surface: Surface
     let json: JSONObject
     /// The model's name as the client wrote it.
     let model: String

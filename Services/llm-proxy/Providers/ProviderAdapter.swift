@@ -4,41 +4,43 @@ import JSON
 import SSE
 import Values
 
-/// The wire format of one kind of provider. It builds requests, reads answers into usage and output,
-/// and classifies failures. Requests and answers have OpenAI's shape on the gateway's side.
+/// A kind of provider: its credentials, its failures, and the formats of its paths.
 protocol ProviderAdapter: Sendable {
-    /// The abilities of the wire format that requests may use.
-    var capabilities: Set<Capability> { get }
+    /// Returns the format in which calls of a surface go to this kind of provider. Nil if it cannot
+    /// serve them.
+    func format(for surface: Surface) -> (any WireFormat)?
 
-    /// Returns the first member that this kind of provider cannot serve at a known price.
-    func flaw(in request: ModelRequest) -> RequestFlaw?
+    /// Returns the fields that carry the key and the version of the interface.
+    func credentials(_ key: String) -> HeaderBlock
+
+    /// Classifies an answer whose status is not 200.
+    func failure(status: Int, body: [UInt8], retryAfter: String?) -> ProviderFailure
+}
+
+/// The requests and answers of one path of a provider, for the calls of one surface. It builds
+/// requests, and reads answers into usage and output of the surface's shape.
+protocol WireFormat: Sendable {
+    /// The path of a call below the base URL of its provider.
+    var path: String { get }
 
     /// True if every request must have a limit of the answer.
     var requiresLimit: Bool { get }
 
-    /// The dearest unit that a token of a prompt can be charged as.
-    var promptUnit: UsageUnit { get }
+    /// Returns the dearest unit that a token of the prompt can be charged as.
+    func promptUnit(of request: ModelRequest) -> UsageUnit
 
-    /// The path of a call below the base URL of its provider.
-    var path: String { get }
-    /// Returns the fields that carry the key and the version of the interface.
-    func credentials(_ key: String) -> HeaderBlock
+    /// Returns the first member that cannot be served at a known price.
+    func flaw(in request: ModelRequest) -> RequestFlaw?
+
     /// - Throws: a flaw that ``flaw(in:)`` finds too. No part of a request is left out instead.
     func body(of request: ModelRequest, for model: Catalogue.Model, limit: OutputLimit) throws(RequestFlaw) -> [UInt8]
 
     /// Reads an answer in one piece.
     func answer(_ body: [UInt8], _ context: AnswerContext) throws(ProviderFailure) -> WholeAnswer
     func reader(_ context: AnswerContext) -> any EventReader
-
-    /// Classifies an answer whose status is not 200.
-    func failure(status: Int, body: [UInt8], retryAfter: String?) -> ProviderFailure
 }
 
-enum Capability: Hashable, Sendable {
-    case pictures, tools, severalChoices, logprobs, responseFormat
-}
-
-/// An answer in one piece, in OpenAI's shape.
+/// An answer in one piece, in the shape of its surface.
 struct WholeAnswer: Sendable {
     var json: JSONObject
     /// The usage that the provider reported.
@@ -47,7 +49,7 @@ struct WholeAnswer: Sendable {
     var contentBytes: Int64
 }
 
-/// The facts of a call that an adapter needs to write its answer in OpenAI's shape.
+/// The facts of a call that a format needs to read and to write its answer.
 struct AnswerContext: Sendable {
     /// The name of the model at the gateway.
     var model: String
@@ -77,8 +79,8 @@ struct StreamEvent: Sendable {
     var choicesWithContent: Int64 = 0
     var contentBytes: Int64 = 0
     var usage: Usage?
-    /// A chunk in OpenAI's shape that carries nothing but usage. The endpoint sends it once the
-    /// charge is safe.
+    /// The data of the last event that carries usage, in the shape of the surface. The endpoint
+    /// sends it once the charge is safe.
     var usageChunk: [UInt8]?
     /// True if the provider says that the answer is whole.
     var isEnd = false
@@ -90,26 +92,6 @@ struct StreamEvent: Sendable {
 }
 
 extension ProviderAdapter {
-    /// Returns the first member that needs an ability which the wire format lacks.
-    func missingCapability(in request: ModelRequest) -> RequestFlaw? {
-        func flaw(_ param: String, _ remedy: String) -> RequestFlaw {
-            RequestFlaw(param: param, message: "\(param) is not supported by the model '\(request.model)'; \(remedy).")
-        }
-        if request.choices > 1, !capabilities.contains(.severalChoices) { return flaw("n", "set it to 1") }
-        if request.pictures > 0, !capabilities.contains(.pictures) { return flaw("messages", "send text only") }
-        for (capability, names) in Self.members where !capabilities.contains(capability) {
-            if let name = names.first(where: request.json.has) { return flaw(name, "remove it") }
-        }
-        return nil
-    }
-
-    private static var members: [(Capability, [String])] {
-        [
-            (.tools, ["tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"]),
-            (.logprobs, ["logprobs", "top_logprobs", "logit_bias"]), (.responseFormat, ["response_format"]),
-        ]
-    }
-
     /// Reads OpenAI's and Anthropic's error bodies: `{"error": {"message", "type", "code", "param"}}`.
     /// Only the refusal of the request itself passes the provider's text on.
     func failure(status: Int, body: [UInt8], retryAfter: String?) -> ProviderFailure {

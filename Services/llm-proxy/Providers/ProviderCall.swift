@@ -9,6 +9,7 @@ import Values
 final class ProviderCall {
     private let answer: UpstreamResponse
     private let adapter: any ProviderAdapter
+    private let format: any WireFormat
     private let context: AnswerContext
     private let isStreaming: Bool
     private let loop: EventLoop
@@ -19,10 +20,11 @@ final class ProviderCall {
     private static let refusalWithin = Duration.seconds(10)
 
     init(
-        _ answer: UpstreamResponse, of adapter: any ProviderAdapter, to request: ModelRequest, model: Catalogue.Model, longest: Duration,
-        on loop: EventLoop
+        _ answer: UpstreamResponse, of adapter: any ProviderAdapter, in format: any WireFormat, to request: ModelRequest,
+        model: Catalogue.Model, longest: Duration, on loop: EventLoop
     ) {
-        (self.answer, self.adapter, self.loop, isStreaming) = (answer, adapter, loop, request.isStreaming)
+        (self.answer, self.adapter, self.format, self.loop) = (answer, adapter, format, loop)
+        isStreaming = request.isStreaming
         context = AnswerContext(
             model: model.id, choices: request.choices, includeUsage: request.includeUsage, createdAt: Instant.now().seconds)
         self.longest = loop.schedule(after: longest) { answer.cancel() }
@@ -93,10 +95,10 @@ final class ProviderCall {
     func whole(upTo bytesMax: Int) async throws(ProviderFailure) -> WholeAnswer {
         let body: [UInt8]
         do throws(UpstreamError) { body = try await answer.collect(upTo: bytesMax) } catch { throw ProviderFailure(error) }
-        return try adapter.answer(body, context)
+        return try format.answer(body, context)
     }
 
-    func reader() -> any EventReader { adapter.reader(context) }
+    func reader() -> any EventReader { format.reader(context) }
 
     /// Hands every read of a stream to `sink`, until the stream ends.
     func pipe(_ sink: @escaping (UnsafeRawBufferPointer) -> Void) async throws(ProviderFailure) {

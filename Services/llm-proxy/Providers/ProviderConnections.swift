@@ -27,30 +27,43 @@ final class ProviderConnections: @unchecked Sendable {
     private struct Way {
         var adapter: any ProviderAdapter
         var pool: UpstreamPool
-        var target: [UInt8]
+        /// The surfaces that the provider serves.
+        var paths: [Surface: Path]
         var headers: HeaderBlock
+    }
+
+    private struct Path {
+        var format: any WireFormat
+        var target: [UInt8]
     }
 
     init(loop: EventLoop, keys: ProviderKeys, timing: Timing = Timing(), pools: UpstreamPool.Configuration = .init()) {
         (self.loop, self.keys, self.timing, self.pools) = (loop, keys, timing, pools)
     }
 
-    /// Returns the adapter of a provider that can be called.
-    func requireProvider(_ provider: Catalogue.Provider) throws(ProviderFailure) -> any ProviderAdapter { try way(to: provider).adapter }
+    /// Returns the format in which calls of a surface go to a provider. Nil if it cannot serve them.
+    /// - Throws: if the provider cannot be called.
+    func format(of provider: Catalogue.Provider, for surface: Surface) throws(ProviderFailure) -> (any WireFormat)? {
+        try way(to: provider).paths[surface]?.format
+    }
 
     /// Starts a call. It can be cancelled from here on.
     func send(_ request: ModelRequest, to model: Catalogue.Model, limit: OutputLimit) throws(ProviderFailure) -> ProviderCall {
         let way = try way(to: model.provider)
+        guard let path = way.paths[request.surface] else {
+            throw ProviderFailure(.disabled("The provider '\(model.provider.name)' does not serve \(request.surface.path)."))
+        }
         let body: [UInt8]
         do throws(RequestFlaw) {
-            body = try way.adapter.body(of: request, for: model, limit: limit)
+            body = try path.format.body(of: request, for: model, limit: limit)
         } catch {
             throw ProviderFailure(.refusedRequest(status: 400, message: error.message, param: error.param))
         }
         let answer = way.pool.begin(
-            method: "POST", target: way.target, headers: way.headers, body: body,
+            method: "POST", target: path.target, headers: way.headers, body: body,
             firstByteWithin: request.isStreaming ? timing.firstByteWithin : timing.answerWithin)
-        return ProviderCall(answer, of: way.adapter, to: request, model: model, longest: timing.longest, on: loop)
+        return ProviderCall(
+            answer, of: way.adapter, in: path.format, to: request, model: model, longest: timing.longest, on: loop)
     }
 
     private func way(to provider: Catalogue.Provider) throws(ProviderFailure) -> Way {
@@ -70,9 +83,13 @@ final class ProviderConnections: @unchecked Sendable {
         }
         var configuration = pools
         configuration.permits = provider.isLoopback ? .loopback : key.mayCallPrivateAddresses ? .privateNetworks : .global
+        var paths: [Surface: Path] = [:]
+        for surface in Surface.allCases {
+            guard let format = adapter.format(for: surface) else { continue }
+            paths[surface] = Path(format: format, target: Array((endpoint.path + format.path).utf8))
+        }
         let way = Way(
-            adapter: adapter, pool: try pool(origin, configuration), target: Array((endpoint.path + adapter.path).utf8),
-            headers: headers(adapter.credentials(key.secret)))
+            adapter: adapter, pool: try pool(origin, configuration), paths: paths, headers: headers(adapter.credentials(key.secret)))
         closeUnused(provider.name)
         ways[provider] = way
         return way

@@ -86,7 +86,7 @@ final class AdminServer: Sendable {
             shared: ReplicaState(),
             log: log)
         let router = Routes(
-            chat: ChatCompletions(services: services, catalogue: catalogue, topUpURL: ""), models: Models(catalogue: catalogue),
+            calls: ModelCalls(services: services, catalogue: catalogue, topUpURL: ""), models: Models(catalogue: catalogue),
             receipts: Receipts(reader: ReceiptReader(pool: pool, record: { ChargeReply(chargeID: $0.chargeID, state: .unknown) })),
             admin: AdminModels(
                 prices: PriceAdministration(pool: pool, list: list, configured: ["openai"], rule: .standard), log: log),

@@ -136,7 +136,7 @@ final class ProxyUnderTest: @unchecked Sendable {
             serviceTokens: try ServiceTokens(Environment(["WEB_GATEWAY_TOKEN": webToken, "MCP_SERVER_TOKEN": mcpToken])), amqp: nil,
             source: identities, log: log)
         let router = Routes(
-            chat: ChatCompletions(services: services, catalogue: catalogue, topUpURL: "https://gateway.example/plans"),
+            calls: ModelCalls(services: services, catalogue: catalogue, topUpURL: "https://gateway.example/plans"),
             models: Models(catalogue: catalogue),
             receipts: Receipts(reader: ReceiptReader(pool: database, record: { try await client.record($0) })),
             admin: AdminModels(

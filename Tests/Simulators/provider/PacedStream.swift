@@ -8,7 +8,7 @@ import HTTP
 final class PacedStream: @unchecked Sendable {
     // @unchecked Sendable: confined to the exchange's loop.
     private let exchange: Exchange
-    private let completion: Completion
+    private let answer: any SimulatedAnswer
     private let pieces: Int
     private let startedAt = MonotonicInstant.current()
     private let ended: Promise<Void>
@@ -16,8 +16,8 @@ final class PacedStream: @unchecked Sendable {
     private var event: [UInt8] = []
     private var timer: TimerID?
 
-    init(_ exchange: Exchange, _ completion: Completion, pieces: Int) {
-        (self.exchange, self.completion, self.pieces) = (exchange, completion, pieces)
+    init(_ exchange: Exchange, _ answer: any SimulatedAnswer, pieces: Int) {
+        (self.exchange, self.answer, self.pieces) = (exchange, answer, pieces)
         ended = Promise(on: exchange.loop)
     }
 
@@ -44,9 +44,9 @@ final class PacedStream: @unchecked Sendable {
             ended.succeed(())
             return
         }
-        let due = startedAt + Self.due(piece: sent, perSecond: completion.scenario.perSecond)
+        let due = startedAt + Self.due(piece: sent, perSecond: answer.scenario.perSecond)
         timer = exchange.loop.schedule(after: max(.zero, due - .current())) { [self] in
-            completion.event(sent, into: &event)
+            answer.event(sent, into: &event)
             exchange.write(event)
             sent += 1
             scheduleNext()

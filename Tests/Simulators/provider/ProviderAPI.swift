@@ -9,9 +9,11 @@ final class ProviderAPI: Sendable {
 
     func serve(_ exchange: Exchange) async {
         switch (exchange.method, exchange.path) {
-        case (.post, "/v1/chat/completions"): await complete(exchange)
+        case (.post, "/v1/chat/completions"): await complete(exchange, ChatCompletion.self)
         case (.get, "/v1/models"):
-            guard isAuthorised(exchange) else { return refuse(exchange, 401, "invalid_request_error", "invalid_api_key") }
+            guard ChatCompletion.isAuthorised(exchange.headers) else {
+                return refuse(exchange, ChatCompletion.self, 401, "invalid_request_error", "invalid_api_key")
+            }
             answer(exchange) { json in
                 json.field("object", "list")
                 json.array("data") { list in
@@ -40,74 +42,63 @@ final class ProviderAPI: Sendable {
             statistics.reset()
             exchange.respond(204)
         case (.get, "/livez"), (.get, "/readyz"): answer(exchange) { $0.field("status", "ready") }
-        default: refuse(exchange, 404, "invalid_request_error", "unknown_url")
+        default: refuse(exchange, ChatCompletion.self, 404, "invalid_request_error", "unknown_url")
         }
-    }
-
-    private func isAuthorised(_ exchange: Exchange) -> Bool {
-        guard let index = exchange.headers.find("authorization") else { return false }
-        let value = exchange.headers.value(at: index)
-        return value.count > 7 && value.starts(with: "Bearer ".utf8)
     }
 
     private func answer(_ exchange: Exchange, _ write: (inout JSONWriter) -> Void) {
         exchange.respond(200, headers: Self.json, body: JSONWriter.object(write))
     }
 
-    private func refuse(_ exchange: Exchange, _ status: Int, _ type: String, _ code: String, message: String? = nil) {
+    private func refuse(
+        _ exchange: Exchange, _ shape: (some SimulatedAnswer).Type, _ status: Int, _ type: String, _ code: String, message: String? = nil
+    ) {
         var headers = Self.json
         if status == 429 { headers.add("retry-after", "1") }
-        let body = JSONWriter.object { json in
-            json.object("error") { error in
-                error.field("message", message ?? "The simulator was asked for \(status) \(code).")
-                error.field("type", type)
-                error.field("param", nil as String?)
-                error.field("code", code)
-            }
-        }
-        exchange.respond(status, headers: headers, body: body)
+        let message = message ?? "The simulator was asked for \(status) \(code)."
+        exchange.respond(status, headers: headers, body: shape.refusal(type: type, code: code, message: message))
     }
 
     private static let json: HeaderBlock = ["content-type": "application/json"]
     private static let events: HeaderBlock = ["content-type": "text/event-stream", "cache-control": "no-cache"]
 
-    // MARK: Completions
+    // MARK: Answers
 
-    private func complete(_ exchange: Exchange) async {
+    private func complete<Answer: SimulatedAnswer>(_ exchange: Exchange, _ shape: Answer.Type) async {
         let call = statistics.begin()
         exchange.onClose = { call.abort() }
         defer { exchange.isClosed && !exchange.hasEnded ? call.abort() : call.finish() }
-        guard isAuthorised(exchange) else { return refuse(exchange, 401, "invalid_request_error", "invalid_api_key") }
+        guard shape.isAuthorised(exchange.headers) else { return refuse(exchange, shape, 401, "invalid_request_error", "invalid_api_key") }
         do {
-            let request = try ChatRequest(exchange.body)
+            let request = try shape.request(exchange.body)
             guard var scenario = Scenario(model: request.model) else {
-                return refuse(exchange, 404, "invalid_request_error", "model_not_found")
+                return refuse(exchange, shape, 404, "invalid_request_error", "model_not_found")
             }
             if !exchange.queryBytes.isEmpty { try scenario.apply(Query(exchange.queryBytes)) }
             if scenario.firstByteMilliseconds > 0 { try await pause(exchange, .milliseconds(scenario.firstByteMilliseconds)) }
-            let completion = Completion(request, scenario)
+            let answer = Answer(request, scenario)
             switch scenario.fate {
-            case .refuses(let status, let type, let code): refuse(exchange, status, type, code)
+            case .refuses(let status, let type, let code): refuse(exchange, shape, status, type, code)
             case .hangs: try await pause(exchange, .seconds(3_600))
-            case .dies: try await die(exchange, completion, call)
-            case .answers where request.streams: try await stream(exchange, completion, pieces: completion.pieces, isWhole: true)
+            case .dies: try await die(exchange, answer, isStream: request.streams, call)
+            case .answers where request.streams: try await stream(exchange, answer, pieces: answer.pieces, whole: request)
             case .answers:
-                statistics.made(prompt: request.promptTokens, completion: completion.pieces)
-                exchange.respond(200, headers: Self.json, body: completion.body)
+                statistics.made(prompt: request.promptTokens, completion: answer.pieces)
+                exchange.respond(200, headers: Self.json, body: answer.body)
             }
         } catch {
             if exchange.status == 0, !exchange.isClosed {
-                refuse(exchange, 400, "invalid_request_error", "invalid_json", message: "\(error)")
+                refuse(exchange, shape, 400, "invalid_request_error", "invalid_json", message: "\(error)")
             }
         }
     }
 
     /// Half of the answer, time for it to leave, and no end.
-    private func die(_ exchange: Exchange, _ completion: Completion, _ call: Statistics.Call) async throws {
-        if completion.request.streams {
-            try await stream(exchange, completion, pieces: completion.pieces / 2, isWhole: false)
+    private func die(_ exchange: Exchange, _ answer: some SimulatedAnswer, isStream: Bool, _ call: Statistics.Call) async throws {
+        if isStream {
+            try await stream(exchange, answer, pieces: answer.pieces / 2, whole: nil)
         } else {
-            let body = completion.body
+            let body = answer.body
             exchange.begin(200, headers: Self.json)
             exchange.write(Array(body[..<(body.count / 2)]))
         }
@@ -117,22 +108,25 @@ final class ProviderAPI: Sendable {
         exchange.abort()
     }
 
-    private func stream(_ exchange: Exchange, _ completion: Completion, pieces: Int, isWhole: Bool) async throws {
+    /// - Parameter request: the request of an answer that is sent to its end.
+    private func stream(
+        _ exchange: Exchange, _ answer: some SimulatedAnswer, pieces: Int, whole request: SimulatedRequest?
+    ) async throws {
         exchange.begin(200, headers: Self.events)
-        exchange.write(completion.firstEvent)
-        if completion.scenario.perSecond > 0 {
-            try await PacedStream(exchange, completion, pieces: pieces).run()
+        exchange.write(answer.firstEvents)
+        if answer.scenario.perSecond > 0 {
+            try await PacedStream(exchange, answer, pieces: pieces).run()
         } else {
             var event: [UInt8] = []
             for index in 0..<pieces {
-                completion.event(index, into: &event)
+                answer.event(index, into: &event)
                 exchange.write(event)
                 if exchange.isBackpressured, try await !exchange.drained() { return }
             }
         }
-        guard isWhole, !exchange.isClosed else { return }
-        statistics.made(prompt: completion.request.promptTokens, completion: pieces)
-        exchange.write(completion.lastEvents)
+        guard let request, !exchange.isClosed else { return }
+        statistics.made(prompt: request.promptTokens, completion: pieces)
+        exchange.write(answer.lastEvents)
         exchange.end()
     }
 

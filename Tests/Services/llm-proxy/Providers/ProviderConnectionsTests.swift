@@ -19,7 +19,7 @@ struct ProviderConnectionsTests {
     }
 
     private static func request() throws -> ModelRequest {
-        try ChatRequest(body: Array(ProxyUnderTest.body().utf8)).modelRequest
+        try ChatCompletions().read(Array(ProxyUnderTest.body().utf8)).modelRequest
     }
 
     private static func with(

@@ -6,20 +6,21 @@ import Values
 
 @testable import LLMProxy
 
-struct OpenAICompatibleTests {
+struct OpenAIChatTests {
     /// - Parameter tokens: a limit to send; nil: none.
     static func providerBody(
-        _ request: ChatRequest, model: String = "m", member: ModelLimits.OutputLimitMember = .maxTokens, tokens: Int64? = nil
+        _ request: CallRequest, model: String = "m", member: ModelLimits.OutputLimitMember = .maxTokens, tokens: Int64? = nil
     ) -> [UInt8] {
         var callee = CallBoundTests.model()
         callee.providerModel = model
         callee.limits.outputLimitMember = member
-        return OpenAICompatible().body(
+        return OpenAIChat().body(
             of: request.modelRequest, for: callee, limit: .init(tokens: tokens ?? 4_000, isSent: tokens != nil, isClamped: false))
     }
 
     @Test func `the provider is always asked for usage of a stream; the rest passes through untouched`() throws {
-        let request = try ChatRequestTests.request(#"{"model":"m", "messages":[ ],"stream":true,"seed":1e2,"stream_options":{"x":[1]}}"#)
+        let request = try ChatCompletionsTests.request(
+            #"{"model":"m", "messages":[ ],"stream":true,"seed":1e2,"stream_options":{"x":[1]}}"#)
         let body = try JSONObject(Self.providerBody(request))
         #expect(try body.object("stream_options").bool("include_usage"))
         #expect(try body.object("stream_options").array("x").count == 1)
@@ -31,7 +32,7 @@ struct OpenAICompatibleTests {
             (#"{ "model":"m","messages":[] , "temperature":0.70}"#, nil), (#"{ "model":"m","messages":[] , "max_tokens":7}"#, 7),
         ] as [(String, Int64?)])
     func `a body that needs no change is sent as it came`(text: String, limit: Int64?) throws {
-        #expect(Self.providerBody(try ChatRequestTests.request(text), tokens: limit) == Array(text.utf8))
+        #expect(Self.providerBody(try ChatCompletionsTests.request(text), tokens: limit) == Array(text.utf8))
     }
 
     @Test(
@@ -40,7 +41,7 @@ struct OpenAICompatibleTests {
     func `the limit is written to the member that the model reads, and the other member is removed`(
         members: String, member: ModelLimits.OutputLimitMember
     ) throws {
-        let request = try ChatRequestTests.request(#"{"model":"m","messages":[]\#(members)}"#)
+        let request = try ChatCompletionsTests.request(#"{"model":"m","messages":[]\#(members)}"#)
         let body = try JSONObject(Self.providerBody(request, member: member, tokens: 64))
         for other in ModelLimits.OutputLimitMember.allCases {
             #expect(try body.optionalInteger(other.rawValue) == (other == member ? 64 : nil))
@@ -64,24 +65,24 @@ struct OpenAICompatibleTests {
 
     @Test func `a hold covers the larger of two limits`() throws {
         #expect(
-            try ChatRequestTests.request(#"{"model":"m","messages":[],"max_completion_tokens":1,"max_tokens":90000}"#).outputTokensMax
+            try ChatCompletionsTests.request(#"{"model":"m","messages":[],"max_completion_tokens":1,"max_tokens":90000}"#).outputTokensMax
                 == 90_000)
     }
 
     @Test func `the provider is asked for the model by its own name`() throws {
-        let request = try ChatRequestTests.request(#"{"model":"m","messages":[]}"#)
+        let request = try ChatCompletionsTests.request(#"{"model":"m","messages":[]}"#)
         #expect(try JSONObject(Self.providerBody(request, model: "vendor/\"m\"")).string("model") == #"vendor/"m""#)
     }
 
     @Test(arguments: [String(repeating: "x", count: 101), "caf\u{E9}", "\u{FFFD}", "a\tb"])
     func `an operation that would swell the charge is refused`(header: String) {
-        #expect(throws: ChatRequest.Refusal.self) { try ChatRequest.operation(header) }
+        #expect(throws: RequestRefusal.self) { try CallRequest.operation(header) }
     }
 
     @Test func `an operation is optional`() throws {
-        #expect(try ChatRequest.operation("pmItems.enhanceWithContext") == "pmItems.enhanceWithContext")
-        #expect(try ChatRequest.operation("") == nil)
-        #expect(try ChatRequest.operation(nil) == nil)
+        #expect(try CallRequest.operation("pmItems.enhanceWithContext") == "pmItems.enhanceWithContext")
+        #expect(try CallRequest.operation("") == nil)
+        #expect(try CallRequest.operation(nil) == nil)
     }
 
     @Test(
@@ -118,7 +119,7 @@ struct OpenAICompatibleTests {
     ])
     func `a body that is no chat completion is a provider error without its text`(body: String) {
         let failure = #expect(throws: ProviderFailure.self) {
-            try OpenAICompatible().answer(Array(body.utf8), AnswerContext(model: "m", choices: 1, includeUsage: false, createdAt: 0))
+            try OpenAIChat().answer(Array(body.utf8), AnswerContext(model: "m", choices: 1, includeUsage: false, createdAt: 0))
         }
         #expect(failure?.kind == .wrongAnswer("with something else than a chat completion"))
         #expect(failure?.description.contains("sk-") == false)
@@ -142,8 +143,8 @@ struct OpenAICompatibleTests {
         (#""tools":[{"type":"function","function":{"name":"f","Cache_Control":{}}}]"#, "tools[0].function.cache_control"),
     ])
     func `a member that changes the price is refused by name`(member: String, param: String) throws {
-        let request = try ChatRequestTests.request(#"{"model":"m","messages":[],\#(member)}"#)
-        #expect(OpenAICompatible().flaw(in: request.modelRequest)?.param == param)
+        let request = try ChatCompletionsTests.request(#"{"model":"m","messages":[],\#(member)}"#)
+        #expect(OpenAIChat().flaw(in: request.modelRequest)?.param == param)
     }
 
     @Test(arguments: [
@@ -153,13 +154,13 @@ struct OpenAICompatibleTests {
         #""tools":[{"type":"function","cache_control":null,"function":{"name":"f","cache_control":null}}]"#,
     ])
     func `a member that leaves the price alone passes`(member: String) throws {
-        let request = try ChatRequestTests.request(#"{"model":"m","messages":[],\#(member)}"#)
-        #expect(OpenAICompatible().flaw(in: request.modelRequest) == nil)
+        let request = try ChatCompletionsTests.request(#"{"model":"m","messages":[],\#(member)}"#)
+        #expect(OpenAIChat().flaw(in: request.modelRequest) == nil)
     }
 
     @Test(arguments: ["Service_Tier", "STORE", "Tools", "Web_Search_Options"])
     func `such a member is refused in another letter case`(name: String) {
-        #expect(throws: ChatRequest.Refusal.self) { try ChatRequestTests.request(#"{"model":"m","messages":[],"\#(name)":true}"#) }
+        #expect(throws: RequestRefusal.self) { try ChatCompletionsTests.request(#"{"model":"m","messages":[],"\#(name)":true}"#) }
     }
 
     @Test(arguments: [

@@ -8,15 +8,15 @@ import Values
 
 @testable import LLMProxy
 
-struct AnthropicTests {
+struct ChatOverMessagesTests {
     static let context = AnswerContext(model: "claude", choices: 1, includeUsage: true, createdAt: 1_700_000_000)
 
-    private func request(_ text: String) throws -> ModelRequest { try ChatRequestTests.request(text).modelRequest }
+    private func request(_ text: String) throws -> ModelRequest { try ChatCompletionsTests.request(text).modelRequest }
 
     private func body(_ text: String, limit: OutputLimit = .init(tokens: 64, isSent: false, isClamped: false)) throws -> JSONObject {
         var model = CallBoundTests.model()
         model.providerModel = "claude-sonnet-4-5"
-        return try JSONObject(try Anthropic().body(of: request(text), for: model, limit: limit))
+        return try JSONObject(try ChatOverMessages().body(of: request(text), for: model, limit: limit))
     }
 
     @Test func `a request is translated: the limit is always sent, and the system prompt leaves the messages`() throws {
@@ -51,7 +51,7 @@ struct AnthropicTests {
             (#""thinking":{"type":"enabled"}"#, "thinking"), (#""container":"c""#, "container"), (#""mcp_servers":[]"#, "mcp_servers"),
         ] as [(String, String)])
     func `a member that needs more than text is refused by name`(member: String, param: String) throws {
-        let flaw = Anthropic().flaw(in: try request(#"{"model":"claude","messages":[],\#(member)}"#))
+        let flaw = ChatOverMessages().flaw(in: try request(#"{"model":"claude","messages":[],\#(member)}"#))
         #expect(flaw?.param == param)
         #expect(flaw.map { $0.message.hasPrefix(param) && $0.message.hasSuffix(".") } == true)
     }
@@ -72,7 +72,7 @@ struct AnthropicTests {
             (#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"u"}}]}"#, "messages"),
         ] as [(String, String)])
     func `a message that is not text is refused by name`(message: String, param: String) throws {
-        #expect(Anthropic().flaw(in: try request(#"{"model":"claude","messages":[\#(message)]}"#))?.param == param)
+        #expect(ChatOverMessages().flaw(in: try request(#"{"model":"claude","messages":[\#(message)]}"#))?.param == param)
     }
 
     @Test(
@@ -81,7 +81,7 @@ struct AnthropicTests {
         let message =
             #"{"id":"msg_1","type":"message","role":"assistant","content":[{"type":"text","text":"He"},{"type":"text","text":"y é"}],"#
             + #""stop_reason":"\#(reason)","usage":{"input_tokens":10,"cache_read_input_tokens":5,"cache_creation_input_tokens":2,"output_tokens":3}}"#
-        let answer = try Anthropic().answer(Array(message.utf8), Self.context)
+        let answer = try ChatOverMessages().answer(Array(message.utf8), Self.context)
         #expect(answer.reported?.metered == [.input: 10, .output: 3, MeteredUnit(.cachedInput): 5, MeteredUnit(.cacheWrite): 2])
         #expect(answer.contentBytes == 6)
         #expect((try answer.json.string("id"), try answer.json.string("model")) == ("msg_1", "claude"))
@@ -104,7 +104,7 @@ struct AnthropicTests {
         #"{"type":"message","content":[{"type":"tool_use","id":"x"}]}"#, #"{"type":"message","content":"text"}"#,
     ])
     func `an answer that is no text message is a provider error without its text`(body: String) {
-        let failure = #expect(throws: ProviderFailure.self) { try Anthropic().answer(Array(body.utf8), Self.context) }
+        let failure = #expect(throws: ProviderFailure.self) { try ChatOverMessages().answer(Array(body.utf8), Self.context) }
         #expect(failure?.description.contains("secret") == false)
         #expect(failure?.fault == .provider)
     }
@@ -113,7 +113,7 @@ struct AnthropicTests {
     @Test func `a request with a flawed message has no body`() throws {
         let request = try request(#"{"model":"m","messages":[{"role":"user","content":"x"},{"role":"user","content":"a","content":"b"}]}"#)
         let flaw = #expect(throws: RequestFlaw.self) {
-            try Anthropic().body(of: request, for: CallBoundTests.model(), limit: .init(tokens: 64, isSent: false, isClamped: false))
+            try ChatOverMessages().body(of: request, for: CallBoundTests.model(), limit: .init(tokens: 64, isSent: false, isClamped: false))
         }
         #expect(flaw?.param == "messages[1].content")
         #expect(flaw?.message == "messages[1].content is given more than once; send it once.")
@@ -136,7 +136,7 @@ struct AnthropicTests {
     }
 
     private func read(_ text: String, cutAt cut: Int? = nil) -> (meter: StreamMeter, forwarded: String) {
-        var meter = StreamMeter(AnthropicEvents(Self.context))
+        var meter = StreamMeter(ChatOverMessagesEvents(Self.context))
         var forwarded: [UInt8] = []
         let bytes = Array(text.utf8)
         for part in [bytes[..<(cut ?? bytes.count)], bytes[(cut ?? bytes.count)...]] {
@@ -275,7 +275,7 @@ struct AnthropicCallTests {
         try await ProxyUnderTest.with { proxy in
             let (caller, provider) = try await started(proxy, stream: true)
             provider.begin()
-            provider.write(AnthropicTests.events(AnthropicTests.stream))
+            provider.write(ChatOverMessagesTests.events(ChatOverMessagesTests.stream))
             provider.end()
             try await until("the answer is over") { caller.isOver }
             #expect((caller.failure, caller.isDone) == (nil, true))

@@ -1,17 +1,35 @@
+import JSON
 import Synchronization
 
-/// The bytes of one answer, as OpenAI writes them.
-struct Completion {
-    let request: ChatRequest
+/// Answers of `/v1/chat/completions`, as OpenAI writes them.
+struct ChatCompletion: SimulatedAnswer {
+    private let request: SimulatedRequest
     let scenario: Scenario
-    /// Completion tokens: pieces that are sent, clamped by the request.
     let pieces: Int
     private let opening: [UInt8]
     private let closing: [UInt8]
 
     private static let count = Atomic(0)
 
-    init(_ request: ChatRequest, _ scenario: Scenario) {
+    static func request(_ body: [UInt8]) throws(JSONError) -> SimulatedRequest {
+        let json = try JSONObject(body)
+        var limit = try json.optionalInteger("max_completion_tokens")
+        if limit == nil { limit = try json.optionalInteger("max_tokens") }
+        var bytes = 0
+        for message in try json.array("messages") {
+            guard let message = message.object, let kind = message.member("content")?.kind else { continue }
+            if kind == .string { bytes += try message.string("content").utf8.count }
+            if kind == .array {
+                for part in try message.array("content") { bytes += try part.object?.optionalString("text")?.utf8.count ?? 0 }
+            }
+        }
+        return SimulatedRequest(
+            model: try json.string("model"), streams: try json.optionalBool("stream") ?? false,
+            includesUsage: try json.optionalObject("stream_options")?.optionalBool("include_usage") ?? false,
+            maxTokens: limit.map { Int(clamping: max(0, $0)) }, promptTokens: SimulatedText.tokens(ofBytes: bytes))
+    }
+
+    init(_ request: SimulatedRequest, _ scenario: Scenario) {
         self.request = request
         self.scenario = scenario
         pieces = min(scenario.pieces, request.maxTokens ?? .max)
@@ -38,7 +56,7 @@ struct Completion {
         var bytes = opening
         bytes.reserveCapacity(512 + pieces * scenario.pieceBytes)
         bytes.append(contentsOf: #"{"index":0,"message":{"role":"assistant","content":""#.utf8)
-        for index in 0..<pieces { appendPiece(index, to: &bytes) }
+        for index in 0..<pieces { SimulatedText.append(piece: index, of: scenario, to: &bytes) }
         bytes.append(contentsOf: #"","refusal":null},"logprobs":null,"finish_reason":"\#(finishReason)"}]"#.utf8)
         if scenario.sendsUsage { bytes.append(contentsOf: ",\(usage)".utf8) }
         bytes.append(UInt8(ascii: "}"))
@@ -47,7 +65,7 @@ struct Completion {
 
     // MARK: As events
 
-    var firstEvent: [UInt8] {
+    var firstEvents: [UInt8] {
         opening + Array(#"{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}"#.utf8) + closing
     }
 
@@ -55,7 +73,7 @@ struct Completion {
         bytes.removeAll(keepingCapacity: true)
         bytes.append(contentsOf: opening)
         bytes.append(contentsOf: Self.beforePiece)
-        appendPiece(index, to: &bytes)
+        SimulatedText.append(piece: index, of: scenario, to: &bytes)
         bytes.append(contentsOf: Self.afterPiece)
         bytes.append(contentsOf: closing)
     }
@@ -69,10 +87,4 @@ struct Completion {
 
     private static let beforePiece = Array(#"{"index":0,"delta":{"content":""#.utf8)
     private static let afterPiece = Array(#""},"finish_reason":null}"#.utf8)
-    private static let text = Array(String(repeating: "the quick brown fox jumps over the lazy dog and ", count: 2_100).utf8)
-
-    private func appendPiece(_ index: Int, to bytes: inout [UInt8]) {
-        let start = index * scenario.pieceBytes % 48
-        bytes.append(contentsOf: Self.text[start..<(start + scenario.pieceBytes)])
-    }
 }

@@ -5,7 +5,7 @@ import Testing
 
 struct PromptSizeTests {
     static func size(_ messages: String, more: String = "") throws -> PromptSize {
-        try ChatRequest(body: Array(#"{"model":"m","messages":\#(messages)\#(more)}"#.utf8)).prompt
+        try ChatCompletions().read(Array(#"{"model":"m","messages":\#(messages)\#(more)}"#.utf8)).prompt
     }
 
     static func limits(context: Int64 = 1_000_000, picture: Int64? = 1_445) -> ModelLimits {
@@ -65,7 +65,7 @@ struct PromptSizeTests {
 
     @Test(arguments: [#""texts""#, #""tex""#, #""""#, #""\u0174ext""#, #""\text""#, #""text\u0000""#, "{}", "null", #"["text"]"#])
     func `a type that only resembles a known one is refused`(type: String) {
-        #expect(throws: ChatRequest.Refusal.self) { try Self.size(#"[{"content":[{"type":\#(type)}]}]"#) }
+        #expect(throws: RequestRefusal.self) { try Self.size(#"[{"content":[{"type":\#(type)}]}]"#) }
     }
 
     @Test func `a part of another type that carries a picture is a picture too`() throws {
@@ -99,7 +99,7 @@ struct PromptSizeTests {
         (#"["text"]"#, "messages[0]"), (#"[{"content":[{"type":"text","type":"file"}]}]"#, "messages[0].content[0].type"),
     ])
     func `content without a price is refused by name`(messages: String, param: String) {
-        let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.size(messages) }
+        let refusal = #expect(throws: RequestRefusal.self) { try Self.size(messages) }
         guard case .invalid(param, _) = refusal else {
             Issue.record("refused as \(String(describing: refusal))")
             return

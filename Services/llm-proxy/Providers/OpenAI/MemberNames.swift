@@ -6,24 +6,13 @@ import JSON
 /// A provider may match names without regard to letter case, and take the last of two values. It
 /// would then answer another request than the gateway holds credits for.
 enum MemberNames {
-    private static let ofRequest: [StaticString] =
-        PricedMembers.names + [
-            "model", "messages", "stream", "stream_options", "n", "logprobs", "top_logprobs", "max_tokens", "max_completion_tokens",
-        ]
-    private static let ofStreamOptions: [StaticString] = ["include_usage"]
     private static let ofMessage: [StaticString] = ["content", "audio"]
     private static let ofPart: [StaticString] = ["type", "image_url"]
 
-    /// Checks the members of the request and of `stream_options`. ``PromptSize`` checks messages
-    /// and their parts, because it reads them anyway.
-    static func check(_ request: JSONObject) throws(RequestFlaw) {
-        try check(request, ofRequest, at: "")
-        if let options = (try? request.optionalObject("stream_options")) ?? nil {
-            try check(options, ofStreamOptions, at: "stream_options.")
-        }
-    }
-
-    private static func check(_ object: JSONObject, _ ours: [StaticString], at place: String) throws(RequestFlaw) {
+    /// Checks the members of an object. ``PromptSize`` checks messages and their parts, because it
+    /// reads them anyway.
+    /// - Parameter place: the place of the object, with a dot at its end.
+    static func check(_ object: JSONObject, _ ours: [StaticString], at place: String = "") throws(RequestFlaw) {
         for member in object.members {
             if let flaw = object.writtenName(of: member).withUnsafeBytes({ flaw(of: $0, ours, at: place) }) { throw flaw }
         }

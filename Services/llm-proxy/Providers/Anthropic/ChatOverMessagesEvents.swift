@@ -4,7 +4,7 @@ import SSE
 import Values
 
 /// The encoder of Anthropic's stream as chunks in OpenAI's shape. It knows text only.
-struct AnthropicEvents: EventReader {
+struct ChatOverMessagesEvents: EventReader {
     private let context: AnswerContext
     private var id = ""
     private var usage = AnthropicUsage()

@@ -49,7 +49,7 @@ struct ProvidersFileTests {
 
     @Test func `both provider lists that come with the product can be read, and a variable moves their address`() throws {
         for name in ["simulator", "public"] {
-            let url = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../deploy/providers/\(name).json")
+            let url = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../../deploy/providers/\(name).json")
             let file = try ProvidersFile(Array(Data(contentsOf: url)), kinds: Set(ProviderKinds.adapters.keys)) {
                 $0 == "OPENAI_BASE_URL" ? "http://127.0.0.1:9/v1/" : nil
             }

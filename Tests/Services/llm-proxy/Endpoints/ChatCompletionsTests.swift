@@ -5,17 +5,17 @@ import Values
 
 @testable import LLMProxy
 
-struct ChatRequestTests {
-    static func request(_ text: String) throws(ChatRequest.Refusal) -> ChatRequest { try ChatRequest(body: Array(text.utf8)) }
+struct ChatCompletionsTests {
+    static func request(_ text: String) throws(RequestRefusal) -> CallRequest { try ChatCompletions().read(Array(text.utf8)) }
 
     @Test func `the members that the gateway needs are read`() throws {
         let request = try Self.request(
             #"{"model":"sim-fast","messages":[],"stream":true,"max_tokens":7,"n":2,"stream_options":{"include_usage":true}}"#)
-        #expect(request.model == "sim-fast")
-        #expect(request.isStreaming)
+        #expect(request.modelRequest.model == "sim-fast")
+        #expect(request.modelRequest.isStreaming)
         #expect(request.outputTokensMax == 7)
-        #expect(request.choices == 2)
-        #expect(request.includeUsage)
+        #expect(request.modelRequest.choices == 2)
+        #expect(request.modelRequest.includeUsage)
     }
 
     @Test(
@@ -37,7 +37,7 @@ struct ChatRequestTests {
             (#"{"model":"m","model":"n","messages":[]}"#, .invalidRequest, "model"),
         ] as [(String, ErrorCode, String)])
     func `a bad member is refused by name, with the codes of all services`(text: String, code: ErrorCode, param: String) throws {
-        let refusal = try #require(#expect(throws: ChatRequest.Refusal.self) { try Self.request(text) })
+        let refusal = try #require(#expect(throws: RequestRefusal.self) { try Self.request(text) })
         let problem = Problem(refusal)
         #expect((problem.code, problem.param) == (code, param))
         #expect(problem.message.contains(param) && problem.message.hasSuffix("."))
@@ -58,7 +58,7 @@ struct ChatRequestTests {
         ] as [(String, String, String)])
     func `a member that differs from one of ours only in letter case is refused`(members: String, param: String, ours: String) {
         let text = #"{"model":"m",\#(members),"messages":[{"role":"user","content":"x"}]}"#
-        let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(text) }
+        let refusal = #expect(throws: RequestRefusal.self) { try Self.request(text) }
         #expect(
             refusal
                 == .invalid(param: param, message: "\(param) differs from \(ours) only in letter case; write \(ours)."))
@@ -76,7 +76,7 @@ struct ChatRequestTests {
         message: String, param: String, ours: String
     ) {
         let text = #"{"model":"m","messages":[{"role":"user","content":"x"},\#(message)]}"#
-        let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(text) }
+        let refusal = #expect(throws: RequestRefusal.self) { try Self.request(text) }
         #expect(
             refusal
                 == .invalid(param: param, message: "\(param) differs from \(ours) only in letter case; write \(ours)."))
@@ -89,7 +89,7 @@ struct ChatRequestTests {
 
     @Test(arguments: ModelLimits.OutputLimitMember.allCases)
     func `each member for a limit is refused in another letter case`(member: ModelLimits.OutputLimitMember) {
-        let refusal = #expect(throws: ChatRequest.Refusal.self) {
+        let refusal = #expect(throws: RequestRefusal.self) {
             try Self.request(#"{"model":"m","messages":[],"\#(member.rawValue.uppercased())":1}"#)
         }
         guard case .invalid(member.rawValue.uppercased(), _) = refusal else {
@@ -122,7 +122,7 @@ struct ChatRequestTests {
             ("a long name", #"{"\#(String(repeating: "n", count: 15 << 20))":0}"#, "a name of more than 256 bytes"),
         ] as [(String, String, String)])
     func `a body that is expensive to read is refused by its rule`(name: String, body: String, rule: String) {
-        let refusal = #expect(throws: ChatRequest.Refusal.self) { try Self.request(body) }
+        let refusal = #expect(throws: RequestRefusal.self) { try Self.request(body) }
         guard case .json(let error) = refusal else {
             Issue.record("refused as \(String(describing: refusal))")
             return
@@ -137,7 +137,7 @@ struct ChatRequestTests {
 
     @Test(arguments: ["", "[]", "{", "\u{0}"])
     func `a body that is no JSON object is refused`(text: String) throws {
-        let refusal = try #require(#expect(throws: ChatRequest.Refusal.self) { try Self.request(text) })
+        let refusal = try #require(#expect(throws: RequestRefusal.self) { try Self.request(text) })
         #expect(Problem(refusal).code == .invalidJSON)
     }
 }

@@ -1,25 +1,16 @@
 import Contracts
-import HTTPWire
 import JSON
 import Values
 
-/// Anthropic's Messages API, text only. Requests are translated from OpenAI's shape, and answers back
-/// into it.
-struct Anthropic: ProviderAdapter {
-    let capabilities: Set<Capability> = []
+/// Chat completions over Anthropic's Messages API, text only. Requests are translated from OpenAI's
+/// shape, and answers back into it.
+struct ChatOverMessages: WireFormat {
+    let path = "/messages"
 
     let requiresLimit = true
 
     /// Anthropic writes to its cache for a request with `cache_control` only, which has no price here.
-    let promptUnit = UsageUnit.input
-
-    let path = "/messages"
-
-    func credentials(_ key: String) -> HeaderBlock {
-        var headers: HeaderBlock = ["anthropic-version": "2023-06-01"]
-        headers.add("x-api-key", key)
-        return headers
-    }
+    func promptUnit(of request: ModelRequest) -> UsageUnit { .input }
 
     // MARK: The request
 
@@ -30,7 +21,7 @@ struct Anthropic: ProviderAdapter {
     ]
 
     func flaw(in request: ModelRequest) -> RequestFlaw? {
-        if let flaw = missingCapability(in: request) ?? PricedMembers.flaw(in: request.json) { return flaw }
+        if let flaw = missingAbility(in: request) ?? PricedMembers.flaw(in: request.json) { return flaw }
         for member in request.json.members where member.kind != .null && !Self.known.contains(member.name) {
             return RequestFlaw(
                 param: member.name, message: "\(member.name) is not supported by the model '\(request.model)'; remove it.")
@@ -43,6 +34,14 @@ struct Anthropic: ProviderAdapter {
         }
         do throws(RequestFlaw) { _ = try AnthropicMessage.all(of: request) } catch { return error }
         return nil
+    }
+
+    private func missingAbility(in request: ModelRequest) -> RequestFlaw? {
+        func flaw(_ param: String, _ remedy: String) -> RequestFlaw {
+            RequestFlaw(param: param, message: "\(param) is not supported by the model '\(request.model)'; \(remedy).")
+        }
+        if request.choices > 1 { return flaw("n", "set it to 1") }
+        return request.pictures > 0 ? flaw("messages", "send text only") : nil
     }
 
     /// Returns the stop sequences, none if the client set none. Nil if they are not strings.
@@ -117,7 +116,7 @@ struct Anthropic: ProviderAdapter {
                         message.field("refusal", nil as String?)
                     }
                     choice.field("logprobs", nil as String?)
-                    choice.field("finish_reason", AnthropicEvents.finishReason((try? json.optionalString("stop_reason")) ?? nil))
+                    choice.field("finish_reason", ChatOverMessagesEvents.finishReason((try? json.optionalString("stop_reason")) ?? nil))
                 }
             }
             if let reported { answer.object("usage") { reported.write(to: &$0) } }
@@ -126,5 +125,5 @@ struct Anthropic: ProviderAdapter {
         return WholeAnswer(json: translated, reported: reported?.tokens, contentBytes: Int64(text.utf8.count))
     }
 
-    func reader(_ context: AnswerContext) -> any EventReader { AnthropicEvents(context) }
+    func reader(_ context: AnswerContext) -> any EventReader { ChatOverMessagesEvents(context) }
 }

@@ -1,24 +1,15 @@
 import Contracts
-import HTTPWire
 import JSON
 
-/// OpenAI's Chat Completions, and every server that speaks it. Requests and answers pass through
-/// with the bytes that they had, but for the members that the gateway writes.
-struct OpenAICompatible: ProviderAdapter {
-    let capabilities: Set<Capability> = [.pictures, .tools, .severalChoices, .logprobs, .responseFormat]
+/// OpenAI's Chat Completions. Requests and answers pass through with the bytes that they had, but for
+/// the members that the gateway writes.
+struct OpenAIChat: WireFormat {
+    let path = "/chat/completions"
 
     let requiresLimit = false
 
     /// OpenAI writes prompts to its cache unasked.
-    let promptUnit = UsageUnit.cacheWrite
-
-    let path = "/chat/completions"
-
-    func credentials(_ key: String) -> HeaderBlock {
-        var headers = HeaderBlock()
-        headers.add("authorization", "Bearer " + key)
-        return headers
-    }
+    func promptUnit(of request: ModelRequest) -> UsageUnit { .cacheWrite }
 
     func flaw(in request: ModelRequest) -> RequestFlaw? { PricedMembers.flaw(in: request.json) }
 

@@ -1,0 +1,15 @@
+/// A shape in which clients call models. The raw value is its name in the providers file and in the
+/// table `route`.
+enum Surface: String, CaseIterable, Sendable {
+    case chat
+
+    /// The surfaces of a model whose row names none.
+    static let usual: Set<Surface> = [.chat]
+
+    /// The path of its calls.
+    var path: String {
+        switch self {
+        case .chat: "/v1/chat/completions"
+        }
+    }
+}

@@ -1,0 +1,21 @@
+import HTTP
+
+/// The shape of one surface: it reads requests, and writes answers, the end of a stream and errors.
+/// A surface is one type in a file of its own.
+protocol CallShape: Sendable {
+    /// - Throws: a flaw of the request by the name of its member.
+    func read(_ body: [UInt8]) throws(RequestRefusal) -> CallRequest
+
+    /// Returns the body of an answer in one piece, with the credits that it cost.
+    func body(of answer: WholeAnswer, _ receipt: CallReceipt) -> [UInt8]
+
+    /// Returns the events that end a whole stream.
+    /// - Parameters:
+    ///   - usageChunk: the data of the provider's last event with usage, if it sent one.
+    ///   - includeUsage: true if the client asked for usage.
+    ///   - model: the model's name at the gateway.
+    func end(_ usageChunk: [UInt8]?, _ receipt: CallReceipt, includeUsage: Bool, model: String) -> [UInt8]
+
+    /// Returns the event that tells an error in a stream. No end marker follows it.
+    func event(of problem: Problem) -> [UInt8]
+}

@@ -1,0 +1,16 @@
+import HTTPWire
+
+/// OpenAI, and every server that has its interface.
+struct OpenAICompatible: ProviderAdapter {
+    func format(for surface: Surface) -> (any WireFormat)? {
+        switch surface {
+        case .chat: OpenAIChat()
+        }
+    }
+
+    func credentials(_ key: String) -> HeaderBlock {
+        var headers = HeaderBlock()
+        headers.add("authorization", "Bearer " + key)
+        return headers
+    }
+}
