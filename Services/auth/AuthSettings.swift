@@ -51,7 +51,7 @@ struct AuthSettings: Sendable {
         providers = try OpenIDProviders(environment)
         requiresVerifiedEmail = try environment.bool("REQUIRE_VERIFIED_EMAIL", default: true)
         mail = try SMTPConfiguration(environment)
-        auditMonths = try environment.integer("AUDIT_MONTHS", default: 13, in: MonthPartitions.keptRange)
+        auditMonths = try environment.integer("AUDIT_MONTHS", default: 13, in: TimePartitions.Unit.month.keptRange)
         tokenLife = try environment.duration("TOKEN_TTL", default: .seconds(900), in: .seconds(60) ... .seconds(3_600))
         hashThreads = try environment.integer("HASH_THREADS", default: 2, in: 1...64)
         guard let text = environment.optionalString("ADMIN_EMAIL") else {

@@ -46,7 +46,7 @@ struct LLMProxyService {
             replica: "\(runtime.service):\(runtime.configuration.httpPort)", timing: settings.timing, log: runtime.log)
         // Receipts have connections of their own, so that they cannot delay a charge to the outbox.
         let receiptPool = try runtime.database(connectionsMax: 2, statementTimeout: .seconds(5), name: "receipt database")
-        runtime.add(MonthPartitions(of: "receipt", monthsKept: settings.receiptMonths, in: receiptPool).job)
+        runtime.add(TimePartitions(of: "receipt", by: .day, kept: settings.receiptDays, in: receiptPool).job)
         let writer = ReceiptWriter(pool: receiptPool, log: runtime.log)
         runtime.add(Component("receipts", on: receiptPool.loop, run: { try await writer.run() }, stop: { writer.stop() }))
         let shared = ReplicaState(

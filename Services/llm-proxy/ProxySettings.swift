@@ -21,7 +21,7 @@ import Values
 /// | `FUNDS_WAIT` | `2s` | 0s…30s: how long a call waits for credits that other calls of its account hold |
 /// | `PROVIDER_FIRST_BYTE_WITHIN` | `2m` | 1s…10m: the time for a provider to begin a stream |
 /// | `PROVIDER_ANSWER_WITHIN` | `10m` | 1s…60m: the time for a provider to begin an answer in one piece, which it does at its end |
-/// | `RECEIPT_MONTHS` | 13 | 2…120: the months for which receipts are kept, the running month included |
+/// | `RECEIPT_DAYS` | 400 | 2…3660: the days for which receipts are kept, today included |
 /// | `CONFIRM_WITHIN` | `5s` | 100ms…30s, for the broker; then the outbox takes the charge |
 struct ProxySettings: Sendable {
     let providersFile: String
@@ -29,7 +29,7 @@ struct ProxySettings: Sendable {
     let pricing: PricingRule
     let timing: LedgerClient.Timing
     let providerTiming: ProviderConnections.Timing
-    let receiptMonths: Int
+    let receiptDays: Int
     let skipsServiceCalls: Bool
 
     init(_ environment: Environment) throws(ConfigurationError) {
@@ -37,7 +37,7 @@ struct ProxySettings: Sendable {
         modelListFile = environment.string("MODEL_LIST_FILE", default: "Services/llm-proxy/models.json")
         pricing = try Self.pricing(environment)
         skipsServiceCalls = try environment.bool("WEB_LLM_SKIP_CREDIT_FOR_STATIC", default: false)
-        receiptMonths = try environment.integer("RECEIPT_MONTHS", default: 13, in: MonthPartitions.keptRange)
+        receiptDays = try environment.integer("RECEIPT_DAYS", default: 400, in: TimePartitions.Unit.day.keptRange)
         providerTiming = ProviderConnections.Timing(
             firstByteWithin: try environment.duration(
                 "PROVIDER_FIRST_BYTE_WITHIN", default: .seconds(120), in: .seconds(1) ... .seconds(600)),

@@ -232,7 +232,7 @@ CREATE TABLE audit (
 
 CREATE INDEX audit_of_user ON audit (user_id, id);
 
-SELECT create_month_partitions('audit', 3);
+SELECT create_partitions('audit', 'month', 3);
 
 CREATE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

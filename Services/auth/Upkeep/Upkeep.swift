@@ -26,7 +26,7 @@ struct Upkeep: Sendable {
             Job("device grant sweep", every: .seconds(30)) { try await auth.devices.sweep() },
             Job("openid attempt sweep", every: .seconds(30)) { try await auth.externalIdentities.sweep() },
             Job("mail", every: .seconds(1), within: .seconds(120)) { try await auth.mailer.run() },
-            MonthPartitions(of: "audit", monthsKept: settings.auditMonths, in: pool).job,
+            TimePartitions(of: "audit", by: .month, kept: settings.auditMonths, in: pool).job,
             Job("secret resealing", every: .seconds(3_600), within: .seconds(600), leader: pool) {
                 let (keys, passwords) = (try await auth.keyring.reseal(), try await auth.accounts.resealPasswords())
                 guard keys + passwords > 0 else { return }

@@ -146,7 +146,7 @@ CREATE TRIGGER price_confirmation_counted AFTER INSERT OR DELETE ON price_confir
 CREATE TRIGGER credit_offers_counted AFTER INSERT OR UPDATE ON credit_offers EXECUTE FUNCTION count_catalogue_change();
 
 -- One call, as its account sees it. A proxy writes it after the answer, so a row may be missing; the ledger's journal has the charge.
--- Partitioned by the id, which is a time (UUIDv7), so that old months are dropped as tables.
+-- Partitioned by the id, which is a time (UUIDv7), so that old days are dropped as tables.
 CREATE TABLE receipt (
     charge_id           uuid        CONSTRAINT receipt_once PRIMARY KEY,
     account_id          uuid        NOT NULL,
@@ -173,4 +173,4 @@ CREATE TABLE receipt (
     CONSTRAINT receipt_skipped_costs_nothing CHECK (NOT is_skipped OR (held = 0 AND price = 0))
 ) PARTITION BY RANGE (charge_id);
 
-SELECT create_month_partitions('receipt', 3);
+SELECT create_partitions('receipt', 'day', 7);
