@@ -55,6 +55,7 @@ struct LLMProxyService {
             skipsServiceCalls: settings.skipsServiceCalls)
         let receipts = Receipts(reader: ReceiptReader(pool: receiptPool, record: { try await ledger.record($0) }))
         let prices = PriceAdministration(pool: pool, list: list, configured: configured, rule: settings.pricing)
+        let providers = ProviderAdministration(pool: pool, configured: configured)
         let topUpURL = runtime.configuration.topUpURL
         runtime.serve { context in
             let services = CallServices(
@@ -62,9 +63,11 @@ struct LLMProxyService {
                 providers: ProviderConnections(loop: context.loop, keys: keys, timing: settings.providerTiming), shared: shared,
                 log: context.log)
             return Routes(
-                calls: ModelCalls(services: services, catalogue: catalogue, topUpURL: topUpURL),
+                calls: ModelCalls(services: services, catalogue: catalogue, topUpURL: topUpURL, simpleModel: settings.simpleModel),
                 models: Models(catalogue: catalogue), receipts: receipts,
-                admin: AdminModels(prices: prices, log: context.log), gate: authenticator.gate, log: context.log
+                balance: AccountBalance(ask: { try await ledger.balance(of: $0) }), usage: AdminUsage(pool: receiptPool),
+                admin: AdminModels(prices: prices, log: context.log),
+                providers: AdminProviders(providers: providers, log: context.log), gate: authenticator.gate, log: context.log
             ).router
         }
     }

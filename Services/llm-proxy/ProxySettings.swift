@@ -9,6 +9,7 @@ import Values
 /// | `PROVIDERS_FILE` | required | providers, models and prices: see ``ProvidersFile`` |
 /// | `MODEL_LIST_FILE` | `Services/llm-proxy/models.json` | limits and prices of public models: see ``ModelList`` |
 /// | the file's `api_key_variable`s | | a provider whose key is not set answers `provider_disabled` |
+/// | `SIMPLE_CHAT_MODEL` | the cheapest | the model of a call of `/api/llm/*` and `/api/v1/llm/*` that names none |
 /// | `PRICING_RULE` | `cost_plus` | or `per_token` |
 /// | `MARKUP_BASIS_POINTS` | 1500 | 0…100000, on the provider's cost |
 /// | `CREDITS_PER_USD` | 25 | decimal |
@@ -31,11 +32,13 @@ struct ProxySettings: Sendable {
     let providerTiming: ProviderConnections.Timing
     let receiptDays: Int
     let skipsServiceCalls: Bool
+    let simpleModel: String?
 
     init(_ environment: Environment) throws(ConfigurationError) {
         providersFile = try environment.string("PROVIDERS_FILE")
         modelListFile = environment.string("MODEL_LIST_FILE", default: "Services/llm-proxy/models.json")
         pricing = try Self.pricing(environment)
+        simpleModel = environment.optionalString("SIMPLE_CHAT_MODEL")
         skipsServiceCalls = try environment.bool("WEB_LLM_SKIP_CREDIT_FOR_STATIC", default: false)
         receiptDays = try environment.integer("RECEIPT_DAYS", default: 400, in: TimePartitions.Unit.day.keptRange)
         providerTiming = ProviderConnections.Timing(

@@ -10,7 +10,10 @@ struct Routes: HTTPDoor {
     let calls: ModelCalls
     let models: Models
     let receipts: Receipts
+    let balance: AccountBalance
+    let usage: AdminUsage
     let admin: AdminModels
+    let providers: AdminProviders
     let gate: CallerGate<Principal>
     let log: Logger
 
@@ -18,12 +21,31 @@ struct Routes: HTTPDoor {
         Route(
             .post, ["/v1/chat/completions"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
             exchange: { $0.calls.handler(ChatCompletions()) }),
+        Route(
+            .post, ["/api/llm/chat", "/api/v1/llm/invoke"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
+            exchange: { $0.calls.handler(SimpleChat(defaultModel: $0.calls.defaultModel)) }),
+        Route(
+            .post, ["/api/llm/stream"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
+            exchange: { $0.calls.handler(SimpleChat(isStreaming: true, defaultModel: $0.calls.defaultModel)) }),
+        Route(
+            .post, ["/api/v1/llm/test"], access: .credential(scope: "llm"), rate: .calls,
+            exchange: { $0.calls.handler(SimpleChat(defaultPrompt: "Answer with OK.", defaultModel: $0.calls.defaultModel)) }),
+        Route(.get, ["/api/v1/llm/balance"], access: .credential(scope: "credits")) { $0.balance.show },
+        Route(.get, ["/api/v1/llm/usage"], access: .admin()) { $0.usage.show },
         Route(.get, ["/v1/generation"], access: .credential(scope: "llm")) { $0.receipts.show },
         Route(.get, ["/v1/models"], access: .credential(scope: "models")) { $0.models.list },
         Route(.get, ["/v1/models/{id...}"], access: .credential(scope: "models")) { $0.models.show },
 
         Route(.get, ["/api/admin/models"], access: .admin()) { $0.admin.list },
         Route(.put, ["/api/admin/models"], access: .admin(freshWithin: .seconds(900))) { $0.admin.putModel },
+        Route(.get, ["/api/admin/providers", "/api/v1/llm/providers"], access: .admin()) { $0.providers.list },
+        Route(
+            .post, ["/api/admin/providers/{name}/enable", "/api/v1/llm/providers/{name}/enable"], access: .admin(freshWithin: .seconds(900))
+        ) { $0.providers.enable },
+        Route(
+            .post, ["/api/admin/providers/{name}/disable", "/api/v1/llm/providers/{name}/disable"],
+            access: .admin(freshWithin: .seconds(900))
+        ) { $0.providers.disable },
         Route(.put, ["/api/admin/pricing"], access: .admin(freshWithin: .seconds(900)), bodyBytesMax: 65_536) { $0.admin.putPrice },
         Route(.get, ["/api/admin/pricing/{version}"], access: .admin()) { $0.admin.show },
     ]

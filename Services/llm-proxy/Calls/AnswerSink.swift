@@ -12,12 +12,13 @@ protocol AnswerSink: AnyObject {
     /// Calls `action` when the process stops, also after the client has left.
     func whenServerStops(_ action: @escaping () -> Void)
 
-    /// Takes the id of the charge and the limit of the answer, before anything else.
-    func take(_ charge: ChargeID, _ limit: OutputLimit)
+    /// Takes the id of the charge, before anything else.
+    func take(_ charge: ChargeID)
     /// Frees the request: the provider has it, and the call needs nothing more of it.
     func dropRequest()
     /// Begins a stream.
-    func begin(provider: String)
+    /// - Parameter maxTokensClamped: the limit of the answer, if it is below the client's.
+    func begin(provider: String, maxTokensClamped: Int64?)
     func write(_ bytes: UnsafeRawBufferPointer)
     /// Ends the part of the stream that the provider sends. The endpoint ends the stream itself.
     func providerEnded()

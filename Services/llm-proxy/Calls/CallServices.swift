@@ -19,6 +19,7 @@ final class CallServices: Sendable {
 struct ReplicaState: Sendable {
     let funds = FundsLines()
     let watch = ProviderWatch()
+    let breakers = CircuitBreakers()
     let operations = Operations()
     let metrics = CallMetrics()
     /// Takes the receipt of each call that ended. It returns at once.

@@ -7,6 +7,8 @@ import Values
 struct CallState: Sendable {
     enum Event: Sendable {
         case held(HoldReply)
+        /// The provider failed before its answer began, and the call goes to another one.
+        case rerouted(CallBound)
         case extended(HoldReply, StreamHold.Extension)
         /// The client left while the provider's call runs.
         case clientLeft(hasDelivered: Bool, isUnsent: Bool)
@@ -35,13 +37,16 @@ struct CallState: Sendable {
         var isUnpriced = false
     }
 
-    let bound: CallBound
+    /// The bound of the call on the route of the last attempt.
+    private(set) var bound: CallBound
     private let amounts: HoldAmounts
     /// The limit of the answer, once the hold is granted.
     private(set) var limit: OutputLimit?
     private(set) var granted = Credits.zero
     /// The credits that the account can still spend, by the ledger's last answer.
     private var availableAfterHold = Credits.zero
+    /// The same, as far as the limits of the account and the key leave it.
+    private var spendableAfterHold = Credits.zero
     /// True while the gateway waits for a provider whose client left before the answer began.
     private(set) var isListening = false
 
@@ -50,6 +55,7 @@ struct CallState: Sendable {
     mutating func on(_ event: Event) -> Action {
         switch event {
         case .held(let reply): held(reply)
+        case .rerouted(let bound): rerouted(bound)
         case .extended(let reply, let asked): extended(reply, asked)
         case .clientLeft(let hasDelivered, let isUnsent): clientLeft(hasDelivered: hasDelivered, isUnsent: isUnsent)
         case .ended(let end): ended(end)
@@ -63,7 +69,17 @@ struct CallState: Sendable {
             return .refuse(refusal == .holdGone ? .rejected : refusal)
         }
         (granted, availableAfterHold) = (reply.granted, reply.available)
-        let limit = bound.limit(paidBy: bound.isHeldWhole ? granted : granted.adding(max(.zero, reply.spendable)))
+        spendableAfterHold = max(.zero, reply.spendable)
+        return send()
+    }
+
+    private mutating func rerouted(_ bound: CallBound) -> Action {
+        self.bound = bound
+        return send()
+    }
+
+    private mutating func send() -> Action {
+        let limit = bound.limit(paidBy: bound.isHeldWhole ? granted : granted.adding(spendableAfterHold))
         self.limit = limit
         return .send(limit)
     }

@@ -14,7 +14,8 @@ final class MeteredCall: @unchecked Sendable {
     /// The facts of a call that its endpoint has read.
     struct Plan: Sendable {
         var request: ModelRequest
-        var bound: CallBound
+        /// The bounds on the routes that can serve the call, in the order of their trial. At least one.
+        var routes: [CallBound]
         var amounts: HoldAmounts
         /// The feature that asked (`x-operation`).
         var operation: String?
@@ -42,6 +43,8 @@ final class MeteredCall: @unchecked Sendable {
     private let startedAt = Instant.now()
     private let started: MonotonicInstant
     private var state: CallState
+    /// Nil once the provider has begun to answer.
+    private var attempts: Attempts?
     private var call: ProviderCall?
     private var stream: AnswerStream?
     /// The part of the answer that came.
@@ -62,7 +65,8 @@ final class MeteredCall: @unchecked Sendable {
         (self.services, self.sink, self.principal) = (services, sink, principal)
         (request, isStreaming, amounts, operation) = (plan.request, plan.request.isStreaming, plan.amounts, plan.operation)
         includeUsage = plan.request.includeUsage
-        state = CallState(plan.bound, plan.amounts)
+        state = CallState(plan.routes[0], plan.amounts)
+        attempts = Attempts(plan.routes)
         started = services.loop.now
         let charge = ChargeID.make()
         self.context = context(charge)
@@ -98,7 +102,7 @@ final class MeteredCall: @unchecked Sendable {
         }
         guard let reply else { return .clientLeft }
         switch state.on(.held(reply)) {
-        case .send(let limit): sink.take(charge, limit)
+        case .send: sink.take(charge)
         case .refuse(let refusal):
             note(refusal, reply)
             return .refused(refusal)
@@ -120,12 +124,45 @@ final class MeteredCall: @unchecked Sendable {
     private func carryOut() async -> CallEnd {
         defer { call?.ended() }
         do throws(ProviderFailure) {
-            let (call, limit) = try send()
-            try await begin(call)
+            let (call, limit) = try await reach()
             return isStreaming ? await passThrough(call, limit) : try await collect(call)
         } catch {
             return failed(error)
         }
+    }
+
+    /// Calls one provider after the other until an answer begins.
+    private func reach() async throws(ProviderFailure) -> (ProviderCall, OutputLimit) {
+        while true {
+            do throws(ProviderFailure) {
+                let admission = try admit()
+                let (call, limit) = try send()
+                try await begin(call, admission)
+                return (call, limit)
+            } catch {
+                try await prepareAnotherAttempt(after: error)
+            }
+        }
+    }
+
+    /// - Throws: `failure`, if it is the last one.
+    @inline(never)
+    private func prepareAnotherAttempt(after failure: ProviderFailure) async throws(ProviderFailure) {
+        guard !sink.isClosed, request != nil,
+            case .send(let bound, let pause)? = attempts?.next(
+                after: failure, granted: state.granted, isOpen: { services.shared.breakers.wait(for: $0, at: loop.now) != nil })
+        else { throw failure }
+        note(failure)
+        call?.ended()
+        call = nil
+        if pause > .zero { try? await loop.sleep(for: pause) }
+        _ = state.on(.rerouted(bound))
+    }
+
+    private func admit() throws(ProviderFailure) -> CircuitBreaker.Admission {
+        let (breakers, provider) = (services.shared.breakers, model.provider.name)
+        if let admission = breakers.admit(to: provider, at: loop.now) { return admission }
+        throw ProviderFailure(.failing(wait: breakers.wait(for: provider, at: loop.now) ?? .zero))
     }
 
     // Not inlined, like `stream(of:_:)`: the frame of a task keeps the temporaries of inlined code
@@ -140,7 +177,29 @@ final class MeteredCall: @unchecked Sendable {
     }
 
     /// Waits until the provider has begun an answer that can be metered.
-    private func begin(_ call: ProviderCall) async throws(ProviderFailure) {
+    private func begin(_ call: ProviderCall, _ admission: CircuitBreaker.Admission) async throws(ProviderFailure) {
+        do throws(ProviderFailure) {
+            try await head(of: call)
+            try await call.check()
+        } catch {
+            note(.init(error), of: admission)
+            throw error
+        }
+        note(.answered, of: admission)
+        (request, attempts) = (nil, nil)
+        sink.dropRequest()
+    }
+
+    private func note(_ result: CircuitBreaker.Result, of admission: CircuitBreaker.Admission) {
+        let provider = model.provider.name
+        switch services.shared.breakers.ended(result, of: admission, at: provider, at: loop.now) {
+        case true?: services.log.error("provider unavailable", ["provider": .string(provider)], trace: context.trace)
+        case false?: services.log.info("provider recovered", ["provider": .string(provider)], trace: context.trace)
+        case nil: break
+        }
+    }
+
+    private func head(of call: ProviderCall) async throws(ProviderFailure) {
         let (watch, provider) = (services.shared.watch, model.provider.name)
         watch.sent(to: provider, isStream: isStreaming, at: loop.now)
         do throws(ProviderFailure) {
@@ -151,9 +210,6 @@ final class MeteredCall: @unchecked Sendable {
             throw error
         }
         watch.ended(at: provider, isStream: isStreaming, hasAnswered: true, at: loop.now)
-        request = nil
-        sink.dropRequest()
-        try await call.check()
     }
 
     private func clientLeft(_ call: ProviderCall) {
@@ -188,7 +244,7 @@ final class MeteredCall: @unchecked Sendable {
 
     @inline(never)
     private func stream(of call: ProviderCall, _ limit: OutputLimit) -> AnswerStream {
-        sink.begin(provider: model.provider.name)
+        sink.begin(provider: model.provider.name, maxTokensClamped: limit.isClamped ? limit.tokens : nil)
         let hold = StreamHold(granted: state.granted, bound: state.bound, limit: limit.tokens)
         return AnswerStream(call, to: sink, hold: hold, isListening: state.isListening, on: loop) { [weak self] in
             await self?.extend(by: $0) ?? .failure(.ledgerUnavailable)

@@ -51,17 +51,20 @@ struct Catalogue: Sendable {
         var provider: String
     }
 
-    /// The routes of each model that calls may go to: those of its first priority.
+    /// The routes of each model, those of the first priority first.
     private let routes: [String: [Model]]
     let unpricedRoutes: Set<UnpricedRoute>
     /// The ids of models that are switched on and have no priced route.
     let unpriced: Set<String>
+    /// The models that only providers serve which an administrator switched off, with one of them.
+    let switchedOff: [String: String]
 
-    init(models: [Model], unpricedRoutes: Set<UnpricedRoute> = []) {
+    /// - Parameter switchedOff: the models of providers that are switched off, with one of them.
+    init(models: [Model], unpricedRoutes: Set<UnpricedRoute> = [], switchedOff: [String: String] = [:]) {
         routes = Dictionary(grouping: models, by: \.id).mapValues { routes in
-            let first = routes.lazy.map(\.priority).min()
-            return routes.filter { $0.priority == first }.sorted { $0.provider.name < $1.provider.name }
+            routes.sorted { ($0.priority, $0.provider.name) < ($1.priority, $1.provider.name) }
         }
+        self.switchedOff = switchedOff.filter { [routes] in routes[$0.key] == nil }
         self.unpricedRoutes = unpricedRoutes
         unpriced = Set(unpricedRoutes.map(\.model)).subtracting(routes.keys)
     }
@@ -73,24 +76,31 @@ struct Catalogue: Sendable {
     /// The models in the order of their ids, as `GET /v1/models` lists them.
     var sorted: [Model] { routes.values.compactMap(Self.dearest).sorted { $0.id < $1.id } }
 
-    private static func dearest(_ routes: [Model]) -> Model? {
-        let sample = Usage(promptTokens: 1_000, completionTokens: 1_000)
-        func price(_ route: Model) -> Credits { route.price.credits(for: sample) ?? Credits(nano: .max) }
-        return routes.max { price($0) < price($1) }
+    private static func dearest(_ routes: [Model]) -> Model? { routes.max { samplePrice($0) < samplePrice($1) } }
+
+    /// Returns the price of 1,000 tokens of prompt and 1,000 of answer.
+    private static func samplePrice(_ route: Model) -> Credits {
+        route.price.credits(for: Usage(promptTokens: 1_000, completionTokens: 1_000)) ?? Credits(nano: .max)
+    }
+
+    /// Returns the cheapest model of a surface, by the same measure; of equals the first by its id.
+    func cheapest(for surface: Surface) -> Model? {
+        sorted.filter { $0.surfaces.contains(surface) }.min { Self.samplePrice($0) < Self.samplePrice($1) }
     }
 
     /// The price of each route that a call may go to.
     var prices: [(model: String, price: PriceVersion)] { routes.values.flatMap { routes in routes.map { ($0.id, $0.price) } } }
 
-    /// Returns the routes that a call may go to, in the order in which it tries them: drawn by
-    /// weight, without putting a drawn one back.
+    /// Returns the routes that a call may go to, in the order in which it tries them: by priority, and
+    /// among equals drawn by weight, without putting a drawn one back.
     func routes(to id: String, using generator: inout some RandomNumberGenerator) -> [Model] {
         guard var left = routes[id] else { return [] }
         guard left.count > 1 else { return left }
         var order: [Model] = []
-        while !left.isEmpty {
-            var drawn = Int64.random(in: 0..<left.reduce(0) { $0 + $1.weight }, using: &generator)
-            let index = left.firstIndex { model in
+        while let first = left.first {
+            let equals = left.prefix { $0.priority == first.priority }
+            var drawn = Int64.random(in: 0..<equals.reduce(0) { $0 + $1.weight }, using: &generator)
+            let index = equals.firstIndex { model in
                 drawn -= model.weight
                 return drawn < 0
             }

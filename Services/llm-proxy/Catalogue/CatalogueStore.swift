@@ -55,8 +55,10 @@ struct CatalogueStore: Sendable {
 
     func load() async throws -> Catalogue {
         let routes = try await pool.query(EnabledRoutes())
+        let (on, off) = (routes.filter(\.isProviderEnabled), routes.filter { !$0.isProviderEnabled })
         return Catalogue(
-            models: routes.compactMap(\.model), unpricedRoutes: Set(routes.filter { $0.model == nil }.map(\.route)))
+            models: on.compactMap(\.model), unpricedRoutes: Set(on.filter { $0.model == nil }.map(\.route)),
+            switchedOff: Dictionary(off.map { ($0.route.model, $0.route.provider) }, uniquingKeysWith: min))
     }
 }
 
@@ -212,11 +214,12 @@ struct DeleteRoutes: Statement {
     }
 }
 
-/// Reads the enabled routes of enabled models and providers, with the price in force. A price with
+/// Reads the enabled routes of enabled models, with the price in force. A price with
 /// doubts that no administrator confirmed is left out.
 struct EnabledRoutes: Statement {
     struct Output: Sendable {
         var route: Catalogue.UnpricedRoute
+        var isProviderEnabled: Bool
         /// Nil for a route that has no price.
         var model: Catalogue.Model?
     }
@@ -228,13 +231,13 @@ struct EnabledRoutes: Statement {
             c.markup_basis_points, c.credits_per_usd, c.credits_per_1k, c.minimum_charge, c.byok_fee_basis_points,
             u.names, u.tiers, u.steps, u.prices,
             m.context_tokens, m.max_output_tokens, m.default_output_tokens, m.output_tokens_least, m.image_tokens_max, m.reasoning,
-            m.output_limit_member, m.created_at
+            m.output_limit_member, m.created_at, p.is_enabled
         FROM route r
         JOIN model m ON m.id = r.model
         JOIN provider p ON p.name = r.provider
         LEFT JOIN price_in_force c ON c.model = r.model AND c.provider = r.provider
         \(UnitPriceRows.join)
-        WHERE r.is_enabled AND m.is_enabled AND p.is_enabled
+        WHERE r.is_enabled AND m.is_enabled
             AND (c.doubts IS NULL OR c.doubts = '{}' OR EXISTS (SELECT FROM price_confirmation WHERE version = c.version))
         """
 
@@ -256,7 +259,7 @@ struct EnabledRoutes: Statement {
             outputLimitMember: ModelLimits.OutputLimitMember(rawValue: try row.next()) ?? .maxTokens)
         let createdAt = try row.next(Instant.self)
         return Output(
-            route: .init(model: id, provider: provider.name),
+            route: .init(model: id, provider: provider.name), isProviderEnabled: try row.next(),
             model: price.map { price in
                 Catalogue.Model(
                     id: id, provider: provider, providerModel: providerModel, surfaces: surfaces, price: price, limits: limits,

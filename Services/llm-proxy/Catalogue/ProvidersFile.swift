@@ -27,7 +27,7 @@ import Values
 /// | `image_tokens_max` | 1…1000000 | none: a request with a picture is refused |
 /// | `reasoning` | `none`, `visible`, `hidden` | `hidden` |
 /// | `output_limit_member` | `max_tokens`, `max_completion_tokens` | `max_tokens` |
-/// | `priority` | 0…1000; calls go to the provider with the lowest number | 0 |
+/// | `priority` | 0…1000; calls go to the provider with the lowest number first | 0 |
 /// | `surfaces` | an array of `chat` | `["chat"]` |
 /// | `weight` | 1…1000; the share of the calls among providers of one priority | 1 |
 ///

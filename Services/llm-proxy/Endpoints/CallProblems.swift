@@ -36,12 +36,22 @@ extension ProviderFailure {
                 Problem.providerError(provider, "The provider '\(provider)' answered \(status).", upstreamStatus: status)
             case .wrongAnswer(let reason): Problem.providerError(provider, "The provider '\(provider)' answered \(reason).")
             case .failedMidStream: Problem.providerError(provider, "The provider '\(provider)' reported an error in its stream.")
+            case .failing: Problem.providerError(provider, "The provider '\(provider)' fails at present; retry later.")
             case .disabled: Problem.providerDisabled(provider)
             }
+        if case .failing(let wait) = kind { problem.headers.add("retry-after", Int(max(1, (wait.wholeMilliseconds + 999) / 1_000))) }
         if case .refused(_, let seconds?) = kind { problem.headers.add("retry-after", seconds) }
         // SDKs repeat a 502 unless the answer says that it is useless.
         if problem.status == 502, !isRetriable { problem.headers.add("x-should-retry", "false") }
         return problem
+    }
+}
+
+extension Catalogue {
+    /// Returns the reason why a model without a route cannot be called.
+    func problem(of model: String) -> Problem {
+        if let provider = switchedOff[model] { return .providerDisabled(provider) }
+        return unpriced.contains(model) ? .modelNotPriced(model) : .modelNotFound(model)
     }
 }
 

@@ -9,6 +9,9 @@ protocol CallShape: Sendable {
     /// Returns the body of an answer in one piece, with the credits that it cost.
     func body(of answer: WholeAnswer, _ receipt: CallReceipt) -> [UInt8]
 
+    /// Returns the translator of a stream from the surface's events into others. Nil for none.
+    func translator() -> (any StreamTranslator)?
+
     /// Returns the events that end a whole stream.
     /// - Parameters:
     ///   - usageChunk: the data of the provider's last event with usage, if it sent one.
@@ -18,4 +21,13 @@ protocol CallShape: Sendable {
 
     /// Returns the event that tells an error in a stream. No end marker follows it.
     func event(of problem: Problem) -> [UInt8]
+}
+
+extension CallShape {
+    func translator() -> (any StreamTranslator)? { nil }
+}
+
+/// Turns the events of one stream into others, on their way to the client.
+protocol StreamTranslator {
+    mutating func translate(_ bytes: UnsafeRawBufferPointer) -> [UInt8]
 }

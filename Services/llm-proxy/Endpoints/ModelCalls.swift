@@ -11,6 +11,11 @@ struct ModelCalls: Sendable {
     let services: CallServices
     let catalogue: CurrentCatalogue
     let topUpURL: String
+    /// The model of a simple chat that names none; nil for the cheapest one.
+    var simpleModel: String?
+
+    /// Returns the model of a request that names none.
+    var defaultModel: @Sendable () -> String? { { [simpleModel, catalogue] in simpleModel ?? catalogue.current.cheapest(for: .chat)?.id } }
 
     /// Returns the handler of a surface.
     func handler(_ shape: some CallShape) -> @Sendable (Exchange, RequestContext, Principal) async throws -> Void {
@@ -40,38 +45,55 @@ struct ModelCalls: Sendable {
         } catch {
             throw Problem(error)
         }
-        let (model, format) = try route(of: request)
         let asked = request.modelRequest
-        let bound = CallBound(
-            model: model, prompt: request.prompt, choices: asked.choices,
-            callerLimit: request.outputTokensMax, isStreaming: asked.isStreaming, logprobs: request.logprobs,
-            requiresLimit: format.requiresLimit, promptUnit: format.promptUnit(of: asked))
-        guard let amounts = bound.amounts else {
+        let routes = try routes(of: request)
+        guard var amounts = routes[0].amounts else {
             throw Problem.invalidRequest("The call costs more than one charge can hold; send less or set a lower limit.")
         }
-        let plan = MeteredCall.Plan(request: asked, bound: bound, amounts: amounts, operation: operation)
-        return MeteredCall(plan, to: ClientSink(exchange), for: principal, services) { charge in
+        // A dearer provider may have to answer instead of the first one.
+        for route in routes.dropFirst() { amounts.most = max(amounts.most, route.amounts?.most ?? .zero) }
+        let plan = MeteredCall.Plan(request: asked, routes: routes, amounts: amounts, operation: operation)
+        return MeteredCall(plan, to: ClientSink(exchange, shape.translator()), for: principal, services) { charge in
             MessageContext(
                 conversationID: ConversationID(context.requestID) ?? ConversationID(rawValue: charge.rawValue), trace: context.trace)
         }
     }
 
-    /// Draws the route of a call. A route that cannot serve the request is passed over, because the
-    /// providers of a model may have different wire formats.
+    /// Returns the bounds of a call on the routes that can serve it, in the order of their trial. A route
+    /// that cannot serve the request is passed over, because the providers of a model may have different
+    /// wire formats. A provider that fails at present is passed over too.
     /// - Throws: the problem of a route, if no route can serve the request.
-    private func route(of request: CallRequest) throws(Problem) -> (Catalogue.Model, any WireFormat) {
+    private func routes(of request: CallRequest) throws(Problem) -> [CallBound] {
         let (catalogue, name) = (catalogue.current, request.modelRequest.model)
         var generator = SystemRandomNumberGenerator()
+        var (routes, failing): ([CallBound], [(bound: CallBound, wait: Duration)]) = ([], [])
         var refusal: Problem?
-        for model in catalogue.routes(to: name, using: &generator) {
+        for model in catalogue.routes(to: name, using: &generator) where routes.count < Attempts.countMax {
             do throws(Problem) {
-                return (model, try format(of: model, for: request))
+                let bound = bound(of: request, on: model, in: try format(of: model, for: request))
+                if let wait = services.shared.breakers.wait(for: model.provider.name, at: services.loop.now) {
+                    failing.append((bound, wait))
+                } else {
+                    routes.append(bound)
+                }
             } catch {
                 // A flaw of the request says more than a provider that is switched off.
                 if refusal == nil || error.status == 400 { refusal = error }
             }
         }
-        throw refusal ?? (catalogue.unpriced.contains(name) ? .modelNotPriced(name) : .modelNotFound(name))
+        if !routes.isEmpty { return routes }
+        if let first = failing.min(by: { $0.wait < $1.wait }) {
+            throw ProviderFailure(.failing(wait: first.wait)).problem(of: first.bound.model.provider.name)
+        }
+        throw refusal ?? catalogue.problem(of: name)
+    }
+
+    private func bound(of request: CallRequest, on model: Catalogue.Model, in format: any WireFormat) -> CallBound {
+        let asked = request.modelRequest
+        return CallBound(
+            model: model, prompt: request.prompt, choices: asked.choices, callerLimit: request.outputTokensMax,
+            isStreaming: asked.isStreaming, logprobs: request.logprobs, requiresLimit: format.requiresLimit,
+            promptUnit: format.promptUnit(of: asked))
     }
 
     /// - Throws: the problem of a model, or a provider, that cannot serve the request.
@@ -135,6 +157,7 @@ struct ModelCalls: Sendable {
         headers.add("x-provider", provider)
         headers.add("x-credits-used", receipt.used.description)
         if let remaining = receipt.remaining { headers.add("x-credits-remaining", remaining.description) }
+        if let limit = receipt.maxTokensClamped { headers.add("x-max-tokens-clamped", Int(limit)) }
         exchange.respond(200, headers: headers, body: body)
     }
 }

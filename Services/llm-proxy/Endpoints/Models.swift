@@ -23,7 +23,7 @@ struct Models: Sendable {
         let catalogue = catalogue.current
         let id = request.pathParameters["id"]
         guard let model = catalogue[id] else {
-            throw catalogue.unpriced.contains(id) ? Problem.modelNotPriced(id) : Problem.modelNotFound(id)
+            throw catalogue.problem(of: id)
         }
         return .json(200) { json in json.object { $0.write(model) } }
     }

@@ -15,6 +15,7 @@ import Values
 /// | `hold.place.v1` | RPC | before a call |
 /// | `hold.extend.v1` | RPC | before a stream uses up its hold |
 /// | `charge.query.v1` | RPC | for a receipt that no proxy wrote, or with a price above its hold |
+/// | `balance.query.v1` | RPC | for `/api/v1/llm/balance` |
 /// | `charge.settle.v2` | confirmed, else outbox | after a call that is paid for, before its answer ends |
 /// | `hold.void.v1` | confirmed, else outbox | after a held call that costs nothing |
 /// | `hold.void.v1` | sent and forgotten | after a question for a hold that was sent and not answered |
@@ -98,6 +99,11 @@ struct LedgerClient: Sendable {
 
     /// Asks for the ledger's record of a charge.
     func record(_ query: QueryCharge) async throws -> ChargeReply { try await requests.ask(query, within: timing.holdWithin) }
+
+    /// Asks for the balance of an account.
+    func balance(of account: AccountID) async throws -> BalanceReply {
+        try await requests.ask(QueryBalance(accountID: account), within: timing.holdWithin)
+    }
 
     /// Repeats a question that the ledger was too busy to decide, within the time of one question.
     private func ask(_ question: some Message, on loop: EventLoop, in context: MessageContext) async throws -> HoldReply {

@@ -18,6 +18,8 @@ struct ProviderFailure: Error, Hashable, CustomStringConvertible {
         case wrongAnswer(String)
         /// The provider reported an error inside its stream. Its text may hold a secret, so it is dropped.
         case failedMidStream
+        /// The provider failed many calls in a row, and is not called for a while.
+        case failing(wait: Duration)
         /// The provider has no key, or its row names another address than the configuration.
         case disabled(String)
     }
@@ -36,7 +38,7 @@ struct ProviderFailure: Error, Hashable, CustomStringConvertible {
         case .disabled, .accountRefused: .operator
         case .refused(let status, _): [401, 402, 403, 404].contains(status) ? .operator : .provider
         case .saturated, .cancelled: .gateway
-        case .unreachable, .timedOut, .wrongAnswer, .failedMidStream: .provider
+        case .unreachable, .timedOut, .wrongAnswer, .failedMidStream, .failing: .provider
         }
     }
 
@@ -45,6 +47,14 @@ struct ProviderFailure: Error, Hashable, CustomStringConvertible {
         switch fault {
         case .client, .operator: false
         case .provider, .gateway: true
+        }
+    }
+
+    /// True if another provider, or the same one later, may serve the same request.
+    var isWorthAnotherAttempt: Bool {
+        switch kind {
+        case .refusedRequest, .cancelled, .failedMidStream: false
+        default: true
         }
     }
 
@@ -60,6 +70,7 @@ struct ProviderFailure: Error, Hashable, CustomStringConvertible {
         case .accountRefused: "account_refused"
         case .wrongAnswer: "wrong_answer"
         case .failedMidStream: "failed_mid_stream"
+        case .failing: "breaker_open"
         case .disabled: "disabled"
         }
     }

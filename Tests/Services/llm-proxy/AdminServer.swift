@@ -88,8 +88,13 @@ final class AdminServer: Sendable {
         let router = Routes(
             calls: ModelCalls(services: services, catalogue: catalogue, topUpURL: ""), models: Models(catalogue: catalogue),
             receipts: Receipts(reader: ReceiptReader(pool: pool, record: { ChargeReply(chargeID: $0.chargeID, state: .unknown) })),
+            balance: AccountBalance(ask: {
+                BalanceReply(accountID: $0, posted: Credits(whole: 7), held: Credits(whole: 2), available: Credits(whole: 5))
+            }),
+            usage: AdminUsage(pool: pool),
             admin: AdminModels(
                 prices: PriceAdministration(pool: pool, list: list, configured: ["openai"], rule: .standard), log: log),
+            providers: AdminProviders(providers: ProviderAdministration(pool: pool, configured: ["openai"]), log: log),
             gate: CallerGate(known: Self.principal, identify: { _, _ throws(Problem) in throw .invalidAPIKey }), log: log
         ).router
         server = HTTPServer(

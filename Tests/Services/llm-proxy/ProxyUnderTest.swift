@@ -28,6 +28,8 @@ import Values
 /// | `m`, `priced` | usually 100, at most 4,000, of use from 64 | visible |
 /// | `vendor/m`, `claude` | as `m`; `claude` speaks Anthropic's wire format and its prompt costs as much as output | visible |
 /// | `mixed` | is sold by three providers: as `m`, as `claude` and as `moved` | visible |
+/// | `backed` | is sold as `m` by `scripted-openai`, and at the double price by `spare`, which comes second | visible |
+/// | `backed-dear` | the same, at the thousandfold price by `spare` | visible |
 /// | `neighbour` | its provider has a private address that the configuration does not allow | |
 /// | `moved` | its row names an address that is not its key's | |
 /// | `hidden` | usually 100, at most 4,000, of use from 200; limit in `max_completion_tokens` | partly hidden |
@@ -139,11 +141,16 @@ final class ProxyUnderTest: @unchecked Sendable {
             calls: ModelCalls(services: services, catalogue: catalogue, topUpURL: "https://gateway.example/plans"),
             models: Models(catalogue: catalogue),
             receipts: Receipts(reader: ReceiptReader(pool: database, record: { try await client.record($0) })),
+            balance: AccountBalance(ask: {
+                BalanceReply(accountID: $0, posted: Credits(whole: 7), held: Credits(whole: 2), available: Credits(whole: 5))
+            }),
+            usage: AdminUsage(pool: database),
             admin: AdminModels(
                 prices: PriceAdministration(
                     pool: database, list: try ModelList(Array(#"{"date":"2026-07-24","about":"","origins":{},"models":[]}"#.utf8)),
                     configured: [],
                     rule: .standard), log: log),
+            providers: AdminProviders(providers: ProviderAdministration(pool: database, configured: []), log: log),
             gate: authenticator.gate, log: log
         ).router
         let proxyServer = try server(router, on: database.loop, bodiesMax: times.bodiesMax)
@@ -182,20 +189,24 @@ final class ProxyUnderTest: @unchecked Sendable {
         let scripted = ["openai", "anthropic"].map { kind in
             Catalogue.Provider(name: "scripted-\(kind)", kind: kind, baseURL: "http://127.0.0.1:\(port)/v1", apiKeyVariable: "KEY")
         }
-        return scripted + [Catalogue.Provider(name: "neighbour", kind: "openai", baseURL: "https://10.0.0.1/v1", apiKeyVariable: "KEY")]
+        return scripted + [
+            Catalogue.Provider(name: "neighbour", kind: "openai", baseURL: "https://10.0.0.1/v1", apiKeyVariable: "KEY"),
+            Catalogue.Provider(name: "spare", kind: "openai", baseURL: "http://127.0.0.1:\(port)/spare", apiKeyVariable: "KEY"),
+        ]
     }
 
     private static func catalogue(of providers: [Catalogue.Provider]) -> Catalogue {
         func model(
-            _ id: String, of provider: Catalogue.Provider, promptPicoUSD: Int64 = 0, least: Int64 = 64, isHidden: Bool = false
+            _ id: String, of provider: Catalogue.Provider, promptPicoUSD: Int64 = 0, completionPicoUSD: Int64 = 1_000_000_000,
+            least: Int64 = 64, isHidden: Bool = false, priority: Int64 = 0
         ) -> Catalogue.Model {
             Catalogue.Model(
                 id: id, provider: provider, providerModel: id,
-                price: PriceVersion(prompt: promptPicoUSD, completion: 1_000_000_000),
+                price: PriceVersion(prompt: promptPicoUSD, completion: completionPicoUSD),
                 limits: ModelLimits(
                     contextTokens: 100_000, maxOutputTokens: 4_000, defaultOutputTokens: 100, outputTokensLeast: least, imageTokensMax: nil,
                     reasoning: isHidden ? .hidden : .none, outputLimitMember: isHidden ? .maxCompletionTokens : .maxTokens),
-                createdAt: .now())
+                createdAt: .now(), priority: priority)
         }
         var moved = providers[0]
         (moved.name, moved.baseURL) = ("moved", moved.baseURL.replacing("127.0.0.1", with: "127.0.0.2"))
@@ -205,7 +216,9 @@ final class ProxyUnderTest: @unchecked Sendable {
                 model("hidden", of: providers[0], least: 200, isHidden: true), model("vendor/m", of: providers[0]),
                 model("claude", of: providers[1], promptPicoUSD: 1_000_000_000), model("moved", of: moved),
                 model("neighbour", of: providers[2]), model("mixed", of: providers[0]), model("mixed", of: providers[1]),
-                model("mixed", of: moved),
+                model("mixed", of: moved), model("backed", of: providers[0]), model("backed-dear", of: providers[0]),
+                model("backed", of: providers[3], completionPicoUSD: 2_000_000_000, priority: 1),
+                model("backed-dear", of: providers[3], completionPicoUSD: 1_000_000_000_000, priority: 1),
             ], unpricedRoutes: [.init(model: "unpriced", provider: "scripted-openai")])
     }
 
@@ -246,7 +259,7 @@ final class ProxyUnderTest: @unchecked Sendable {
     }
 
     /// Sends a body unchanged.
-    func send(_ body: String) -> Caller { Caller(pool, key: person(), body: body) }
+    func send(_ body: String, to path: String = "/v1/chat/completions") -> Caller { Caller(pool, key: person(), path: path, body: body) }
 
     /// Reads as the owner of `key`, or as a new person.
     func get(_ path: String, key: String? = nil) async throws -> (status: Int, contentType: String?, body: [UInt8]) {
@@ -346,12 +359,18 @@ final class Caller: @unchecked Sendable {
     /// Nil for an answer that ended properly.
     private(set) var failure: UpstreamError?
 
-    init(_ pool: UpstreamPool, key: String, body: String, operation: String? = nil, headers more: HeaderBlock = [:]) {
+    private let path: String
+
+    init(
+        _ pool: UpstreamPool, key: String, path: String = "/v1/chat/completions", body: String, operation: String? = nil,
+        headers more: HeaderBlock = [:]
+    ) {
+        self.path = path
         var headers: HeaderBlock = ["content-type": "application/json"]
         headers.add("authorization", "Bearer " + key)
         headers.add(more)
         if let operation { headers.add("x-operation", operation) }
-        let call = pool.begin(method: "POST", target: Array("/v1/chat/completions".utf8), headers: headers, body: Array(body.utf8))
+        let call = pool.begin(method: "POST", target: Array(path.utf8), headers: headers, body: Array(body.utf8))
         self.call = call
         Task(executorPreference: TestDatabase.loop) {
             do throws(UpstreamError) {
@@ -371,7 +390,7 @@ final class Caller: @unchecked Sendable {
         guard status != 200 else { return }
         #expect(throws: Never.self) {
             let differences = try ProxyUnderTest.document.get().differences(
-                "POST", "/v1/chat/completions", status: status, contentType: headers.string(for: "content-type"), body: bytes)
+                "POST", path, status: status, contentType: headers.string(for: "content-type"), body: bytes)
             #expect(differences == [], "\(status)")
         }
     }

@@ -8,13 +8,16 @@ import TestSupport
 final class ScriptedProvider: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
     private(set) var calls: [ScriptedCall] = []
+    /// Answers each further call, if it is set.
+    var onCall: ((ScriptedCall) -> Void)?
 
     var router: Router {
         var router = Router()
-        for path in ["/v1/chat/completions", "/v1/messages"] {
+        for path in ["/v1/chat/completions", "/v1/messages", "/spare/chat/completions"] {
             router.onExchange(.post, path) { exchange, _ in
                 let call = ScriptedCall(exchange)
                 self.calls.append(call)
+                self.onCall?(call)
                 await call.ended()
             }
         }
@@ -25,6 +28,7 @@ final class ScriptedProvider: @unchecked Sendable {
 final class ScriptedCall: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
     let body: JSONObject?
+    let path: String
     var headers: HeaderBlock { exchange.headers }
     private let exchange: Exchange
     private let over = Promise<Void>(on: TestDatabase.loop)
@@ -32,6 +36,7 @@ final class ScriptedCall: @unchecked Sendable {
     init(_ exchange: Exchange) {
         self.exchange = exchange
         body = try? JSONObject(exchange.body)
+        path = exchange.path
         exchange.onClose = { [over] in over.succeed(()) }
     }
 
@@ -77,6 +82,12 @@ final class ScriptedCall: @unchecked Sendable {
     /// Ends the answer properly, without an end marker.
     func end() {
         exchange.end()
+        over.succeed(())
+    }
+
+    /// Closes the connection without an answer.
+    func breakOff() {
+        exchange.abort()
         over.succeed(())
     }
 

@@ -231,8 +231,8 @@ struct HangUpTests {
     @Test(arguments: [400, 404, 429, 500, 503])
     func `a provider's refusal costs nothing: its void is sent`(status: Int) async throws {
         try await ProxyUnderTest.with { proxy in
-            let (caller, provider) = try await started(proxy, stream: false)
-            provider.answer(#"{"error":{"message":"no"}}"#, status: status)
+            proxy.provider.onCall = { $0.answer(#"{"error":{"message":"no"}}"#, status: status) }
+            let (caller, _) = try await started(proxy, stream: false)
             try await costsNothing(proxy)
             try await until("the answer is over") { caller.isOver }
             // The operator's catalogue names a model that the provider does not have: 404.

@@ -378,7 +378,7 @@ struct HoldRuleTests {
             try await until("the answer is over") { caller.isOver }
             #expect(caller.status == 200)
             let (refused, other) = try await started(proxy, stream: false)
-            other.answer(#"{"error":{"message":"no"}}"#, status: 500)
+            other.answer(#"{"error":{"message":"no"}}"#, status: 404)
             try await until("the answer is over") { refused.isOver }
             #expect(try await proxy.outboxed() == [.init(type: SettleCharges.name, key: nil), .init(type: VoidHold.name, key: nil)])
         }

@@ -322,7 +322,7 @@ struct CatalogueStoreTests {
         }
     }
 
-    @Test func `the dearest route that can be drawn is shown`() async throws {
+    @Test func `the dearest route that a call can take is shown`() async throws {
         try await TestDatabase.current.withPool { pool in
             let store = CatalogueStore(pool: pool)
             try await store.apply(
@@ -331,8 +331,8 @@ struct CatalogueStoreTests {
                     Self.provider("c", model: "listed", prompt: "9", members: #","priority":1"#),
                 ]), .standard)
             let catalogue = try await store.load()
-            #expect(catalogue["listed"]?.provider.name == "b")
-            #expect(catalogue.sorted.first { $0.id == "listed" }?.provider.name == "b")
+            #expect(catalogue["listed"]?.provider.name == "c")
+            #expect(catalogue.sorted.first { $0.id == "listed" }?.provider.name == "c")
         }
     }
 

@@ -249,7 +249,7 @@ struct ServiceCallTests {
             let user = UserID.make()
             let refused = proxy.call(stream: false, key: Self.web, headers: headers(for: user))
             try await until("the provider is called") { proxy.provider.calls.count == 1 }
-            proxy.provider.calls[0].answer(#"{"error":{"message":"down"}}"#, status: 503)
+            proxy.provider.calls[0].answer(#"{"error":{"message":"down"}}"#, status: 504)
             try await until("the answer is over") { refused.isOver }
             #expect(refused.status == 502)
             let failed = try await receipt(of: refused, proxy, for: user)

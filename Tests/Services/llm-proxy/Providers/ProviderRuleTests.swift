@@ -326,8 +326,8 @@ struct ProviderRuleTests {
     @Test(arguments: [(401, "false"), (404, "false"), (429, nil), (500, nil)])
     func `an error that a retry cannot mend says so`(status: Int, shouldRetry: String?) async throws {
         try await ProxyUnderTest.with { proxy in
-            let (caller, provider) = try await started(proxy, stream: false)
-            provider.answer(#"{"error":{"message":"secret"}}"#, status: status)
+            proxy.provider.onCall = { $0.answer(#"{"error":{"message":"secret"}}"#, status: status) }
+            let (caller, _) = try await started(proxy, stream: false)
             try await isRefused(caller, proxy)
             #expect(caller.headers.string(for: "x-should-retry") == shouldRetry)
             #expect(try caller.error().integer("provider_status") == Int64(status))

@@ -55,7 +55,7 @@ struct ReceiptTests {
             let key = proxy.person()
             let caller = proxy.call(stream: false, key: key)
             try await until("the provider is called") { !proxy.provider.calls.isEmpty }
-            proxy.provider.calls[0].answer(#"{"error":{"message":"down"}}"#, status: 503)
+            proxy.provider.calls[0].answer(#"{"error":{"message":"down"}}"#, status: 504)
             try await until("the answer has ended") { caller.isOver }
             let id = try #require(caller.headers.string(for: "x-generation-id"))
             try await until("the receipt is written") { try await receipt(id, proxy, key: key).status == 200 }
