@@ -56,6 +56,9 @@ struct LLMProxyService {
         let receipts = Receipts(reader: ReceiptReader(pool: receiptPool, record: { try await ledger.record($0) }))
         let prices = PriceAdministration(pool: pool, list: list, configured: configured, rule: settings.pricing)
         let providers = ProviderAdministration(pool: pool, configured: configured)
+        let repeated = RepeatedCalls(
+            store: IdempotencyStore(pool: pool, record: { try await ledger.record($0) }), log: runtime.log)
+        runtime.add(repeated.store.upkeep)
         let topUpURL = runtime.configuration.topUpURL
         runtime.serve { context in
             let services = CallServices(
@@ -63,7 +66,8 @@ struct LLMProxyService {
                 providers: ProviderConnections(loop: context.loop, keys: keys, timing: settings.providerTiming), shared: shared,
                 log: context.log)
             return Routes(
-                calls: ModelCalls(services: services, catalogue: catalogue, topUpURL: topUpURL, simpleModel: settings.simpleModel),
+                calls: ModelCalls(
+                    services: services, catalogue: catalogue, repeated: repeated, topUpURL: topUpURL, simpleModel: settings.simpleModel),
                 models: Models(catalogue: catalogue), receipts: receipts,
                 balance: AccountBalance(ask: { try await ledger.balance(of: $0) }), usage: AdminUsage(pool: receiptPool),
                 admin: AdminModels(prices: prices, log: context.log),

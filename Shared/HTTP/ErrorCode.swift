@@ -47,6 +47,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     case emailTaken = "email_taken"
     case alreadySubscribed = "already_subscribed"
     case idempotencyConflict = "idempotency_conflict"
+    case idempotencyInProgress = "idempotency_in_progress"
     case payloadTooLarge = "payload_too_large"
     case uriTooLong = "uri_too_long"
     case expectationFailed = "expectation_failed"
@@ -81,7 +82,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
         case .modelNotFound, .notFound: 404
         case .methodNotAllowed: 405
         case .requestTimeout: 408
-        case .alreadySubscribed, .conflict, .emailTaken, .idempotencyConflict: 409
+        case .alreadySubscribed, .conflict, .emailTaken, .idempotencyConflict, .idempotencyInProgress: 409
         case .payloadTooLarge: 413
         case .uriTooLong: 414
         case .expectationFailed: 417
@@ -108,7 +109,9 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     }
 
     /// True if the same request may succeed later.
-    package var isRetriable: Bool { status >= 500 || [.rateLimited, .requestTimeout, .authorizationPending, .slowDown].contains(self) }
+    package var isRetriable: Bool {
+        status >= 500 || [.rateLimited, .requestTimeout, .idempotencyInProgress, .authorizationPending, .slowDown].contains(self)
+    }
 
     /// The value of `www-authenticate` (RFC 6750 §3; RFC 6749 §5.2 for a client). Nil for a status
     /// other than 401.

@@ -171,6 +171,10 @@ extension Problem {
     package static var idempotencyConflict: Problem {
         Problem(.idempotencyConflict, "This idempotency key was used with another request.")
     }
+    package static var idempotencyInProgress: Problem {
+        Problem(
+            .idempotencyInProgress, "The call with this idempotency key is still running; retry later.", retryAfter: .seconds(2))
+    }
     package static func conflict(_ message: String) -> Problem { Problem(.conflict, message) }
     package static var emailTaken: Problem {
         Problem(.emailTaken, "This email address is registered already.", param: "email")

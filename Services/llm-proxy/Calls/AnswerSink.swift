@@ -6,7 +6,8 @@ protocol AnswerSink: AnyObject {
     var isClosed: Bool { get }
     /// True if more bytes wait for the client than it reads. ``onDrain`` follows.
     var isBackpressured: Bool { get }
-    /// Called once, when the client leaves before the answer has ended.
+    /// Called when the client leaves before the answer has ended. A client that repeats the call may come
+    /// and leave after that.
     var onClose: (() -> Void)? { get set }
     var onDrain: (() -> Void)? { get set }
     /// Calls `action` when the process stops, also after the client has left.

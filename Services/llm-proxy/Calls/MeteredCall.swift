@@ -19,6 +19,8 @@ final class MeteredCall: @unchecked Sendable {
         var amounts: HoldAmounts
         /// The feature that asked (`x-operation`).
         var operation: String?
+        /// The id of the charge. It is of this call only.
+        var charge = ChargeID.make()
     }
 
     private enum Delivery {
@@ -68,7 +70,7 @@ final class MeteredCall: @unchecked Sendable {
         state = CallState(plan.routes[0], plan.amounts)
         attempts = Attempts(plan.routes)
         started = services.loop.now
-        let charge = ChargeID.make()
+        let charge = plan.charge
         self.context = context(charge)
         funding =
             principal.service != nil && services.shared.skipsServiceCalls
@@ -216,7 +218,8 @@ final class MeteredCall: @unchecked Sendable {
         switch state.on(.clientLeft(hasDelivered: stream?.meter.contentEvents ?? 0 > 0, isUnsent: call.isUnsent)) {
         case .listen:
             stream?.listen()
-            loop.schedule(after: services.shared.listensFor) { call.cancel() }
+            // Another client may have come meanwhile, which repeats the call.
+            loop.schedule(after: services.shared.listensFor) { [sink] in if sink.isClosed { call.cancel() } }
             sink.whenServerStops { call.cancel() }
         default:
             funding.leave()

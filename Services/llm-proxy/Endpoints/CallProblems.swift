@@ -70,6 +70,13 @@ extension Problem {
             "The model '\(model.id)' is not served by \(surface.path); call \(paths.joined(separator: " or ")).", param: "model")
     }
 
+    static func answerLost(_ charge: String) -> Problem {
+        Problem(
+            .idempotencyConflict,
+            "The call with this key was made, but its answer was not kept; see its receipt, and use a new key for a new call.",
+            fields: [("charge_id", .text(charge))])
+    }
+
     static func providerBeyondLimit(_ provider: String) -> Problem {
         .providerError(provider, "The provider '\(provider)' went on beyond the limit of the answer.")
     }

@@ -10,6 +10,7 @@ import Values
 struct ModelCalls: Sendable {
     let services: CallServices
     let catalogue: CurrentCatalogue
+    let repeated: RepeatedCalls
     let topUpURL: String
     /// The model of a simple chat that names none; nil for the cheapest one.
     var simpleModel: String?
@@ -24,8 +25,13 @@ struct ModelCalls: Sendable {
 
     /// - Throws: ``Problem`` before the answer has begun.
     private func run(_ shape: any CallShape, _ exchange: Exchange, _ context: RequestContext, _ caller: Principal) async throws(Problem) {
-        let call = try call(shape, exchange, context, caller)
-        try answer(exchange, in: shape, await call.run(), of: call)
+        let isAnswered = try await repeated.answer(exchange, by: caller, shape) { sink, charge throws(Problem) in
+            let call = try self.call(shape, exchange, context, caller, to: sink, charge)
+            return reply(in: shape, await call.run(), of: call)
+        }
+        guard !isAnswered else { return }
+        let call = try call(shape, exchange, context, caller, to: ClientSink(exchange, shape.translator()), .make())
+        try reply(in: shape, await call.run(), of: call).send(to: exchange)
     }
 
     // MARK: The request
@@ -35,7 +41,8 @@ struct ModelCalls: Sendable {
     /// - Throws: ``Problem`` for a request that cannot be served as it is. Nothing is held yet.
     @inline(never)
     private func call(
-        _ shape: any CallShape, _ exchange: Exchange, _ context: RequestContext, _ principal: Principal
+        _ shape: any CallShape, _ exchange: Exchange, _ context: RequestContext, _ principal: Principal, to sink: any AnswerSink,
+        _ charge: ChargeID
     ) throws(Problem) -> MeteredCall {
         let request: CallRequest
         let operation: String?
@@ -52,8 +59,8 @@ struct ModelCalls: Sendable {
         }
         // A dearer provider may have to answer instead of the first one.
         for route in routes.dropFirst() { amounts.most = max(amounts.most, route.amounts?.most ?? .zero) }
-        let plan = MeteredCall.Plan(request: asked, routes: routes, amounts: amounts, operation: operation)
-        return MeteredCall(plan, to: ClientSink(exchange, shape.translator()), for: principal, services) { charge in
+        let plan = MeteredCall.Plan(request: asked, routes: routes, amounts: amounts, operation: operation, charge: charge)
+        return MeteredCall(plan, to: sink, for: principal, services) { charge in
             MessageContext(
                 conversationID: ConversationID(context.requestID) ?? ConversationID(rawValue: charge.rawValue), trace: context.trace)
         }
@@ -121,43 +128,31 @@ struct ModelCalls: Sendable {
     // MARK: The answer
 
     @inline(never)
-    private func answer(
-        _ exchange: Exchange, in shape: any CallShape, _ outcome: CallOutcome, of call: MeteredCall
-    ) throws(Problem) {
+    private func reply(in shape: any CallShape, _ outcome: CallOutcome, of call: MeteredCall) -> CallReply {
         let provider = call.model.provider.name
-        func abort(_ problem: Problem) {
-            exchange.write(shape.event(of: problem))
-            exchange.abort()
-        }
-        // Without an end marker.
-        func finish(_ problem: Problem) {
-            exchange.write(shape.event(of: problem))
-            exchange.end()
-        }
         switch outcome {
-        case .clientLeft: break
-        case .refused(let refusal): throw refusal.problem(topUpURL: topUpURL)
-        case .failed(let failure): throw failure.problem(of: provider)
-        case .whole(let answer, let receipt): respond(exchange, shape.body(of: answer, receipt), receipt, provider)
+        case .clientLeft: return .nothing
+        case .refused(let refusal): return .refused(refusal.problem(topUpURL: topUpURL))
+        case .failed(let failure): return .refused(failure.problem(of: provider))
+        case .whole(let answer, let receipt): return .whole(headers(receipt, provider), shape.body(of: answer, receipt))
         case .streamed(let usageChunk, let receipt):
-            exchange.write(shape.end(usageChunk, receipt, includeUsage: call.includeUsage, model: call.model.id))
-            exchange.end()
-        // No reader may take the stream for the whole answer.
-        case .brokeOff(let failure): abort(failure.problem(of: provider))
-        case .cut(let refusal): finish(refusal.problem(topUpURL: topUpURL))
-        case .beyondLimit: finish(.providerBeyondLimit(provider))
+            return .endOfStream(shape.end(usageChunk, receipt, includeUsage: call.includeUsage, model: call.model.id))
+        case .brokeOff(let failure): return .brokenStream(shape.event(of: failure.problem(of: provider)))
+        // A stream that ends properly, without an end marker.
+        case .cut(let refusal): return .endOfStream(shape.event(of: refusal.problem(topUpURL: topUpURL)))
+        case .beyondLimit: return .endOfStream(shape.event(of: .providerBeyondLimit(provider)))
         case .unconfirmed(let charge, let isStreaming):
-            guard isStreaming else { throw .chargeUnconfirmed(charge.description) }
-            abort(.chargeUnconfirmed(charge.description))
+            let problem = Problem.chargeUnconfirmed(charge.description)
+            return isStreaming ? .brokenStream(shape.event(of: problem)) : .refused(problem)
         }
     }
 
-    private func respond(_ exchange: Exchange, _ body: [UInt8], _ receipt: CallReceipt, _ provider: String) {
+    private func headers(_ receipt: CallReceipt, _ provider: String) -> HeaderBlock {
         var headers: HeaderBlock = ["content-type": "application/json"]
         headers.add("x-provider", provider)
         headers.add("x-credits-used", receipt.used.description)
         if let remaining = receipt.remaining { headers.add("x-credits-remaining", remaining.description) }
         if let limit = receipt.maxTokensClamped { headers.add("x-max-tokens-clamped", Int(limit)) }
-        exchange.respond(200, headers: headers, body: body)
+        return headers
     }
 }

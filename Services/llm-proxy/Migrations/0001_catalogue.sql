@@ -174,3 +174,19 @@ CREATE TABLE receipt (
 ) PARTITION BY RANGE (charge_id);
 
 SELECT create_partitions('receipt', 'day', 7);
+
+-- The calls of the last 24 hours that clients can repeat (`Idempotency-Key`).
+CREATE TABLE idempotency_key (
+    account_id uuid        NOT NULL,
+    key        text        NOT NULL CONSTRAINT idempotency_key_length CHECK (length(key) BETWEEN 1 AND 255),
+    request    bytea       NOT NULL,  -- SHA-256 of path and body
+    charge_id  uuid        NOT NULL,
+    is_running boolean     NOT NULL DEFAULT true,
+    media_type text,                  -- of the answer; null while the call runs, and for an answer that is too long to keep
+    provider   text,
+    answer     bytea CONSTRAINT idempotency_key_answer_length CHECK (length(answer) <= 1048576),
+    claimed_at timestamptz NOT NULL DEFAULT now(),
+    touched_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT idempotency_key_once PRIMARY KEY (account_id, key)
+);
+CREATE INDEX idempotency_key_claimed ON idempotency_key (claimed_at);

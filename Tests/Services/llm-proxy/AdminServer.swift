@@ -86,7 +86,11 @@ final class AdminServer: Sendable {
             shared: ReplicaState(),
             log: log)
         let router = Routes(
-            calls: ModelCalls(services: services, catalogue: catalogue, topUpURL: ""), models: Models(catalogue: catalogue),
+            calls: ModelCalls(
+                services: services, catalogue: catalogue,
+                repeated: RepeatedCalls(
+                    store: IdempotencyStore(pool: pool, record: { ChargeReply(chargeID: $0.chargeID, state: .unknown) }), log: log),
+                topUpURL: ""), models: Models(catalogue: catalogue),
             receipts: Receipts(reader: ReceiptReader(pool: pool, record: { ChargeReply(chargeID: $0.chargeID, state: .unknown) })),
             balance: AccountBalance(ask: {
                 BalanceReply(accountID: $0, posted: Credits(whole: 7), held: Credits(whole: 2), available: Credits(whole: 5))

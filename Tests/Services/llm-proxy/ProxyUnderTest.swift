@@ -138,7 +138,10 @@ final class ProxyUnderTest: @unchecked Sendable {
             serviceTokens: try ServiceTokens(Environment(["WEB_GATEWAY_TOKEN": webToken, "MCP_SERVER_TOKEN": mcpToken])), amqp: nil,
             source: identities, log: log)
         let router = Routes(
-            calls: ModelCalls(services: services, catalogue: catalogue, topUpURL: "https://gateway.example/plans"),
+            calls: ModelCalls(
+                services: services, catalogue: catalogue,
+                repeated: RepeatedCalls(store: IdempotencyStore(pool: database, record: { try await client.record($0) }), log: log),
+                topUpURL: "https://gateway.example/plans"),
             models: Models(catalogue: catalogue),
             receipts: Receipts(reader: ReceiptReader(pool: database, record: { try await client.record($0) })),
             balance: AccountBalance(ask: {
@@ -308,6 +311,9 @@ extension ProxyUnderTest {
                 """)
         }
     }
+
+    /// Runs SQL in the proxy's schema.
+    func sql(_ text: String) async throws { try await database.withConnection { try await $0.script(text) } }
 
     /// Holds a lock on the receipts, so that the database does not answer a statement that writes them.
     func withLockedReceipts(_ body: () async throws -> Void) async throws {

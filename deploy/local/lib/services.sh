@@ -87,7 +87,10 @@ service_environment() {
     HEALTH_PORT=$(health_port_of "$1")
     case $program in
     auth) export ADMIN_EMAIL MAIL_FROM ;;
-    llm-proxy) export PROVIDERS_FILE=providers.json OPENAI_BASE_URL ;;
+    llm-proxy)
+        export PROVIDERS_FILE=providers.json OPENAI_BASE_URL
+        if [[ -n ${SIMPLE_CHAT_MODEL:-} ]]; then export SIMPLE_CHAT_MODEL; fi
+        ;;
     billing) stripe_environment ;;
     esac
     give_secrets "$1"

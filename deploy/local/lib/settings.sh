@@ -10,7 +10,7 @@ LOG=$STACK_DIR/log RUN=$STACK_DIR/run SECRETS=$STACK_DIR/secrets
 
 ALL_COMPONENTS="postgres rabbitmq provider-simulator mail-sink stripe-simulator auth ledger ledger-2 billing llm-proxy-1 llm-proxy-2 edge"
 USUAL_COMPONENTS=${ALL_COMPONENTS/ ledger-2/} # a second ledger only where STACK_COMPONENTS names it
-SETTING_NAMES="STACK_COMPONENTS STACK_BIN PUBLIC_URL ADMIN_EMAIL MAIL_FROM OPENAI_BASE_URL PROVIDERS_FILE POSTGRES_OPTIONS
+SETTING_NAMES="STACK_COMPONENTS STACK_BIN PUBLIC_URL ADMIN_EMAIL MAIL_FROM OPENAI_BASE_URL PROVIDERS_FILE SIMPLE_CHAT_MODEL POSTGRES_OPTIONS
 EDGE_CONNECTIONS_PER_ADDRESS EDGE_REQUESTS_PER_SECOND EDGE_AUTH_REQUESTS_PER_SECOND
 EDGE_PORT AUTH_PORT LEDGER_PORT LEDGER_2_PORT BILLING_PORT LLM_PROXY_1_PORT LLM_PROXY_2_PORT
 AUTH_HEALTH_PORT LEDGER_HEALTH_PORT LEDGER_2_HEALTH_PORT BILLING_HEALTH_PORT LLM_PROXY_1_HEALTH_PORT LLM_PROXY_2_HEALTH_PORT
@@ -67,11 +67,13 @@ apply_defaults() {
     MAIL_FROM=${MAIL_FROM:-SmartSpec <no-reply@smartspec.local>}
     # One key turns the real provider on; without it the simulator answers.
     if [[ -n ${OPENAI_API_KEY:-} ]]; then
+        SIMPLE_CHAT_MODEL=${SIMPLE_CHAT_MODEL:-}
         OPENAI_BASE_URL=${OPENAI_BASE_URL:-https://api.openai.com/v1}
         PROVIDERS_FILE=${PROVIDERS_FILE:-$PROJECT/deploy/providers/public.json}
     else
         OPENAI_BASE_URL=${OPENAI_BASE_URL:-http://127.0.0.1:$PROVIDER_SIMULATOR_PORT/v1}
         PROVIDERS_FILE=${PROVIDERS_FILE:-$PROJECT/deploy/providers/simulator.json}
+        SIMPLE_CHAT_MODEL=${SIMPLE_CHAT_MODEL:-sim-fast} # not the cheapest: that may be one that refuses every call
     fi
 }
 
