@@ -49,4 +49,17 @@ try:
 except openai.APIError:
     pass
 
+texts = client.embeddings.create(model="sim-embed", input=["one text", "another text"])
+assert [list(item.embedding) for item in texts.data] == [[1.0] * 6] * 2, texts
+assert texts.usage.prompt_tokens > 0, texts
+assert texts.usage.model_extra["credits_used"] > 0, texts
+numbers = client.embeddings.create(model="sim-embed", input=[1, 2, 3], dimensions=2, encoding_format="float")
+assert numbers.data[0].embedding == [1, 1] and numbers.usage.prompt_tokens == 3, numbers
+
+try:
+    client.embeddings.create(model="sim-fast", input="a text")
+    raise SystemExit("a chat model made embeddings")
+except openai.BadRequestError as error:
+    assert error.param == "model", error
+
 print("the SDK is content")

@@ -34,6 +34,7 @@ final class MeteredCall: @unchecked Sendable {
     private let amounts: HoldAmounts
     private let operation: String?
     private let isStreaming: Bool
+    let surface: Surface
     /// True if the client asked for usage in the stream.
     let includeUsage: Bool
     /// Nil once the provider has begun to answer.
@@ -61,7 +62,7 @@ final class MeteredCall: @unchecked Sendable {
     ) {
         (self.services, self.sink, self.principal) = (services, sink, principal)
         (request, isStreaming, amounts, operation) = (plan.request, plan.request.isStreaming, plan.amounts, plan.operation)
-        includeUsage = plan.request.includeUsage
+        (surface, includeUsage) = (plan.request.surface, plan.request.includeUsage)
         state = CallState(plan.bound, plan.amounts)
         started = services.loop.now
         let charge = ChargeID.make()
@@ -173,6 +174,7 @@ final class MeteredCall: @unchecked Sendable {
         answeredAt = loop.now
         var end = end(.whole)
         (end.delivered, end.isEstimated) = answer.delivered(promptTokens: state.estimatedPromptTokens)
+        end.hasUncountedResult = answer.hasUncountedResult
         delivery = .whole(answer, end.delivered)
         return end
     }

@@ -31,7 +31,9 @@ extension CallRequest {
     /// Parses a body.
     /// - Parameter ours: the members that the gateway reads or writes. A member that differs from
     ///   one of them only in letter case is refused.
-    static func parse(_ body: [UInt8], ours: [StaticString]) throws(RequestRefusal) -> JSONObject {
+    static func parse(
+        _ body: [UInt8], ours: [StaticString], valuesMax: Int = valuesMax
+    ) throws(RequestRefusal) -> JSONObject {
         let json: JSONObject
         do { json = try JSONObject(body, valuesMax: valuesMax) } catch { throw .json(error) }
         do throws(RequestFlaw) { try MemberNames.check(json, ours) } catch { throw RequestRefusal(error) }

@@ -5,7 +5,7 @@ import SSE
 /// `POST /v1/chat/completions`: OpenAI's shape.
 struct ChatCompletions: CallShape {
     private static let ours: [StaticString] =
-        PricedMembers.names + [
+        PricedMembers.chat.names + [
             "model", "messages", "stream", "stream_options", "n", "logprobs", "top_logprobs", "max_tokens", "max_completion_tokens",
         ]
     static let topLogprobsMax: Int64 = 20

@@ -81,7 +81,7 @@ struct ModelCalls: Sendable {
             throw Problem.wrongSurface(asked.surface, of: model)
         }
         guard asked.pictures == 0 || model.limits.imageTokensMax != nil else {
-            throw Problem.invalidRequest("The model '\(model.id)' takes no pictures; send text only.", param: "messages")
+            throw Problem.invalidRequest("The model '\(model.id)' takes no pictures; send text only.", param: asked.surface.promptMember)
         }
         if let flaw = format.flaw(in: asked) { throw Problem(.init(flaw)) }
         return format
@@ -92,7 +92,7 @@ struct ModelCalls: Sendable {
             return try services.providers.format(of: provider, for: surface)
         } catch {
             services.log.error("provider refused", ["provider": .string(provider.name), "reason": .string(error.description)])
-            throw error.problem(of: provider.name)
+            throw error.problem(of: provider.name, on: surface)
         }
     }
 
@@ -115,13 +115,13 @@ struct ModelCalls: Sendable {
         switch outcome {
         case .clientLeft: break
         case .refused(let refusal): throw refusal.problem(topUpURL: topUpURL)
-        case .failed(let failure): throw failure.problem(of: provider)
+        case .failed(let failure): throw failure.problem(of: provider, on: call.surface)
         case .whole(let answer, let receipt): respond(exchange, shape.body(of: answer, receipt), receipt, provider)
         case .streamed(let usageChunk, let receipt):
             exchange.write(shape.end(usageChunk, receipt, includeUsage: call.includeUsage, model: call.model.id))
             exchange.end()
         // No reader may take the stream for the whole answer.
-        case .brokeOff(let failure): abort(failure.problem(of: provider))
+        case .brokeOff(let failure): abort(failure.problem(of: provider, on: call.surface))
         case .cut(let refusal): finish(refusal.problem(topUpURL: topUpURL))
         case .beyondLimit: finish(.providerBeyondLimit(provider))
         case .unconfirmed(let charge, let isStreaming):

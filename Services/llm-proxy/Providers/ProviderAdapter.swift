@@ -47,6 +47,9 @@ struct WholeAnswer: Sendable {
     var reported: Usage?
     /// The bytes of text, tool calls and reasoning of all choices.
     var contentBytes: Int64
+    /// True if the answer has a result without output tokens, such as vectors. It is charged by its
+    /// prompt.
+    var hasUncountedResult = false
 }
 
 /// The facts of a call that a format needs to read and to write its answer.

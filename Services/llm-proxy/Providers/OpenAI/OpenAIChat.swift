@@ -11,18 +11,13 @@ struct OpenAIChat: WireFormat {
     /// OpenAI writes prompts to its cache unasked.
     func promptUnit(of request: ModelRequest) -> UsageUnit { .cacheWrite }
 
-    func flaw(in request: ModelRequest) -> RequestFlaw? { PricedMembers.flaw(in: request.json) }
+    func flaw(in request: ModelRequest) -> RequestFlaw? { PricedMembers.chat.flaw(in: request.json) }
 
     /// The request has the provider's name of the model, asks for usage, and has the limit of the
     /// answer in the member that the model reads.
     func body(of request: ModelRequest, for model: Catalogue.Model, limit: OutputLimit) -> [UInt8] {
         let json = request.json
-        var splice = JSONSplice(json)
-        if model.providerModel != request.model {
-            var name = JSONWriter()
-            name.string(model.providerModel)
-            splice.set("model", raw: name.bytes)
-        }
+        var splice = request.splice(for: model)
         if request.isStreaming, !request.includeUsage { splice.set("stream_options", raw: streamOptionsWithUsage(json)) }
         if limit.isSent {
             let member = model.limits.outputLimitMember.rawValue

@@ -1,15 +1,18 @@
 import JSON
 
-/// The members of a chat completion request that change its price. None has a price here yet, so
-/// each is refused, except with the value that changes nothing.
-enum PricedMembers {
-    private enum Rule: Sendable {
+/// The members of a surface's requests that change the price. None has a price here yet, so each is
+/// refused, except with the value that changes nothing.
+struct PricedMembers: Sendable {
+    enum Rule: Sendable {
         case absent
         case onlyFalse
         case only(String)
     }
 
-    private static let rules: [(name: StaticString, rule: Rule)] = [
+    typealias Row = (name: StaticString, rule: Rule)
+
+    /// The members that servers may know on every surface.
+    private static let common: [Row] = [
         ("service_tier", .only("default")), ("store", .onlyFalse), ("background", .onlyFalse), ("audio", .absent), ("prediction", .absent),
         ("web_search_options", .absent), ("previous_response_id", .absent), ("conversation", .absent), ("container", .absent),
         // Members of other servers than OpenAI: hosted search, fallback models, and candidates that are billed and not shown.
@@ -23,18 +26,26 @@ enum PricedMembers {
         ("extra_body", .absent),
     ]
 
-    private static let ruleByName = Dictionary(uniqueKeysWithValues: rules.map { ($0.name.description, $0.rule) })
+    static let chat = PricedMembers([])
 
     /// The members whose names may not be written in another letter case.
-    static let names = rules.map(\.name) + ["modalities", "tools"]
+    let names: [StaticString]
+    private let ruleByName: [String: Rule]
 
-    static func flaw(in request: JSONObject) -> RequestFlaw? {
+    /// - Parameter own: the members of one surface only.
+    init(_ own: [Row]) {
+        let rules = Self.common + own
+        names = rules.map(\.name) + ["modalities", "tools"]
+        ruleByName = Dictionary(uniqueKeysWithValues: rules.map { ($0.name.description, $0.rule) })
+    }
+
+    func flaw(in request: JSONObject) -> RequestFlaw? {
         for member in request.members where member.kind != .null {
-            if let rule = ruleByName[member.name], !allows(rule, member, request) {
-                return RequestFlaw(param: member.name, message: message(member.name, rule))
+            if let rule = ruleByName[member.name], !Self.allows(rule, member, request) {
+                return RequestFlaw(param: member.name, message: Self.message(member.name, rule))
             }
         }
-        return modalityFlaw(request) ?? toolFlaw(request)
+        return Self.modalityFlaw(request) ?? Self.toolFlaw(request)
     }
 
     private static func allows(_ rule: Rule, _ member: JSONObject.Member, _ request: JSONObject) -> Bool {

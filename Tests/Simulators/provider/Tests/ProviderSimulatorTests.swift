@@ -49,6 +49,12 @@ struct ProviderSimulatorTests {
             return try events.map { try JSONObject(Array($0.utf8)) }
         }
 
+        func post(_ path: String, _ body: String) async throws -> [UInt8] {
+            let call = pool.begin(
+                method: "POST", target: Array(path.utf8), headers: ["authorization": "Bearer k"], body: Array(body.utf8))
+            return try await call.collect(upTo: 16 << 20)
+        }
+
         func statistics() async throws -> JSONObject {
             let call = pool.begin(method: "GET", target: Array("/stats".utf8), headers: [:], body: [])
             return try JSONObject(try await call.collect(upTo: 1_024))
@@ -93,6 +99,20 @@ struct ProviderSimulatorTests {
             #expect(!unasked.contains { $0.has("usage") })
             let silent = try await stage.events("sim-no-usage", #","stream_options":{"include_usage":true},"max_tokens":5"#)
             #expect(!silent.contains { $0.has("usage") })
+        }
+    }
+
+    @Test(
+        arguments: [
+            (#""12345678""#, 1, 2), (#"["12345","1"]"#, 2, 3), ("[7,8,9]", 1, 3), ("[[7],[8,9]]", 2, 3),
+        ] as [(String, Int, Int64)])
+    func `each text has a vector, and its tokens can be computed by hand`(input: String, vectors: Int, tokens: Int64) async throws {
+        try await onLoop { stage in
+            let body = try await stage.post("/v1/embeddings", #"{"model":"sim-embed","dimensions":2,"input":\#(input)}"#)
+            let answer = try JSONObject(body)
+            #expect(try answer.array("data").count == vectors)
+            #expect(try answer.array("data")[0].object?.raw("embedding").map { Array($0) } == Array("[1,1]".utf8))
+            #expect(try answer.object("usage").integer("prompt_tokens") == tokens)
         }
     }
 
