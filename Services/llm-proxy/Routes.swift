@@ -19,6 +19,9 @@ struct Routes: HTTPDoor {
             .post, ["/v1/chat/completions"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
             exchange: { $0.calls.handler(ChatCompletions()) }),
         Route(
+            .post, ["/v1/responses"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
+            exchange: { $0.calls.handler(Responses()) }),
+        Route(
             .post, ["/v1/embeddings"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
             exchange: { $0.calls.handler(Embeddings()) }),
         Route(.get, ["/v1/generation"], access: .credential(scope: "llm")) { $0.receipts.show },

@@ -53,6 +53,8 @@ final class MeteredCall: @unchecked Sendable {
     private var answeredAt: MonotonicInstant?
 
     var model: Catalogue.Model { state.bound.model }
+    /// The number of the last event of a stream whose provider numbers them.
+    var lastEventNumber: Int64? { stream?.meter.lastEventNumber }
     private var charge: ChargeID { funding.charge }
     private var loop: EventLoop { services.loop }
 

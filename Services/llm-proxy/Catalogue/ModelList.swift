@@ -73,7 +73,8 @@ struct ModelList: Sendable {
 
     private static func model(_ json: JSONObject) throws -> Model {
         let (id, provider, mode) = (try json.string("id"), try json.string("provider"), try json.string("mode"))
-        let surfaces = surfaces(ofMode: mode)
+        let isOpenAI = provider == "openai"
+        let surfaces = surfaces(ofMode: mode, isOpenAI: isOpenAI)
         // The vectors of an embedding are no tokens.
         let isEmbedding = surfaces == [.embeddings]
         let prices = try prices(json.object("prices"), of: id, isOutputFree: isEmbedding)
@@ -85,7 +86,7 @@ struct ModelList: Sendable {
         if let flaw = PriceFlaw.find(in: prices) { throw ProvidersFile.Malformed(reason: "prices of \(id): \(flaw)") }
         let output = isEmbedding ? 1 : try json.optionalInteger("max_output_tokens")
         let reasons = try json.optionalBool("supports_reasoning") ?? false
-        let limits = limits(context: context, output: output, isReasoning: reasons, isOpenAI: provider == "openai")
+        let limits = limits(context: context, output: output, isReasoning: reasons, isOpenAI: isOpenAI)
         guard ModelLimits.contextRange.contains(limits.contextTokens), ModelLimits.outputRange.contains(limits.maxOutputTokens) else {
             throw ProvidersFile.Malformed(reason: "limits of \(id) are out of range")
         }
@@ -98,14 +99,18 @@ struct ModelList: Sendable {
     }
 
     /// The kinds of models that endpoints serve. A model of several surfaces is of the first kind.
-    private static let modes: [(name: String, surface: Surface)] = [("chat", .chat), ("embedding", .embeddings)]
+    private static let modes: [(name: String, surface: Surface)] = [
+        ("chat", .chat), ("responses", .responses), ("embedding", .embeddings),
+    ]
 
     /// Returns the kind of a model, as the list names it.
     static func mode(of surfaces: Set<Surface>) -> String { modes.first { surfaces.contains($0.surface) }?.name ?? "" }
 
-    /// Returns no surface for a kind of model that no endpoint serves.
-    private static func surfaces(ofMode mode: String) -> Set<Surface> {
-        Set(modes.first { $0.name == mode }.map(\.surface).map { [$0] } ?? [])
+    /// Returns no surface for a kind of model that no endpoint serves. OpenAI has each of its chat models
+    /// as a model of responses too.
+    private static func surfaces(ofMode mode: String, isOpenAI: Bool) -> Set<Surface> {
+        guard let surface = modes.first(where: { $0.name == mode })?.surface else { return [] }
+        return isOpenAI && surface == .chat ? [.chat, .responses] : [surface]
     }
 
     /// Takes the most careful value of what the list does not know. Such a model reasons in hidden

@@ -9,6 +9,8 @@ struct CallRequest: Sendable {
     /// The client's limit of one answer; nil if the client set none. 0 for a surface whose answers
     /// have no output tokens.
     var outputTokensMax: Int64?
+    /// The least limit that the surface allows.
+    var limitLeast: Int64 = 1
     /// The number of probabilities that the answer lists for each token.
     var logprobs: Int64 = 0
 }

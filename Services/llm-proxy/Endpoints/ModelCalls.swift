@@ -45,7 +45,7 @@ struct ModelCalls: Sendable {
         let bound = CallBound(
             model: model, prompt: request.prompt, choices: asked.choices,
             callerLimit: request.outputTokensMax, isStreaming: asked.isStreaming, logprobs: request.logprobs,
-            requiresLimit: format.requiresLimit, promptUnit: format.promptUnit(of: asked))
+            requiresLimit: format.requiresLimit, limitLeast: request.limitLeast, promptUnit: format.promptUnit(of: asked))
         guard let amounts = bound.amounts else {
             throw Problem.invalidRequest("The call costs more than one charge can hold; send less or set a lower limit.")
         }
@@ -104,12 +104,12 @@ struct ModelCalls: Sendable {
     ) throws(Problem) {
         let provider = call.model.provider.name
         func abort(_ problem: Problem) {
-            exchange.write(shape.event(of: problem))
+            exchange.write(shape.event(of: problem, after: call.lastEventNumber))
             exchange.abort()
         }
         // Without an end marker.
         func finish(_ problem: Problem) {
-            exchange.write(shape.event(of: problem))
+            exchange.write(shape.event(of: problem, after: call.lastEventNumber))
             exchange.end()
         }
         switch outcome {

@@ -395,7 +395,12 @@ final class Caller: @unchecked Sendable {
     var text: String { String(decoding: bytes, as: UTF8.self) }
     /// Events with content, of one token each.
     var tokens: Int { text.matches(of: /"content":"/).count }
-    var events: [Substring] { text.split(separator: "\n\n").filter { $0.hasPrefix("data: ") }.map { $0.dropFirst(6) } }
+    /// The data of events of one line of data.
+    var events: [Substring] {
+        text.split(separator: "\n\n").compactMap { event in
+            event.split(separator: "\n").first { $0.hasPrefix("data: ") }?.dropFirst(6)
+        }
+    }
     var isDone: Bool { events.last == "[DONE]" }
 
     /// The error object of a refusal, or of the last event.

@@ -19,6 +19,7 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
         let prompt =
             switch surface {
             case .chat: #""messages":[{"role":"user","content":"Say something."}]"#
+            case .responses: #""input":"Say something.""#
             case .embeddings: #""input":["Say","something."]"#
             }
         return #"{"model":"\#(model)",\#(stream ? #""stream":true,"# : "")\#(prompt)\#(more)}"#
@@ -35,6 +36,8 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
         let usage = usage ? "," + self.usage(5) : ""
         return switch surface {
         case .chat: #"{"choices":[{"message":{"content":"12345678"}}]\#(usage)}"#
+        case .responses:
+            #"{"status":"completed","error":null,"output":[{"type":"message","content":[{"type":"output_text","text":"12345678"}]}]\#(usage)}"#
         case .embeddings: #"{"data":[{"embedding":[1]}]\#(usage)}"#
         }
     }
@@ -43,6 +46,7 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
     var emptyAnswer: String {
         switch surface {
         case .chat: #"{"choices":[]}"#
+        case .responses: #"{"output":[]}"#
         case .embeddings: #"{"data":[],"usage":{"prompt_tokens":9}}"#
         }
     }
@@ -50,6 +54,7 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
     private func usage(_ output: Int) -> String {
         switch surface {
         case .chat: #""usage":{"prompt_tokens":9,"completion_tokens":\#(output),"total_tokens":\#(9 + output)}"#
+        case .responses: #""usage":{"input_tokens":9,"output_tokens":\#(output),"total_tokens":\#(9 + output)}"#
         case .embeddings: #""usage":{"prompt_tokens":9,"total_tokens":9}"#
         }
     }
@@ -60,6 +65,10 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
     func events(_ tokens: Int) -> String {
         switch surface {
         case .chat: String(repeating: #"data: {"choices":[{"index":0,"delta":{"content":"x"}}]}"# + "\n\n", count: tokens)
+        case .responses:
+            (0..<tokens).map {
+                named("response.output_text.delta", #""sequence_number":\#($0),"item_id":"i","content_index":0,"delta":"x""#)
+            }.joined()
         case .embeddings: ""
         }
     }
@@ -69,6 +78,12 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
     func end(_ tokens: Int?) -> String {
         switch surface {
         case .chat: (tokens.map { "data: {\"choices\":[],\(usage($0))}\n\n" } ?? "") + "data: [DONE]\n\n"
+        case .responses:
+            named("response.output_text.done", #""sequence_number":97,"text":"a text that counts nothing""#)
+                + named(
+                    "response.completed",
+                    #""sequence_number":98,"response":{"id":"r","status":"completed","error":null,\#(tokens.map(usage) ?? #""usage":null"#)}"#
+                )
         case .embeddings: ""
         }
     }
@@ -77,7 +92,15 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
     var errorEvent: String {
         switch surface {
         case .chat: #"data: {"error":{"message":"key sk-secret"}}"# + "\n\n"
+        case .responses: named("response.failed", #""response":{"status":"failed","error":{"message":"key sk-secret"}}"#)
         case .embeddings: ""
         }
+    }
+
+    /// The text that only the end of a whole stream has.
+    var endMark: String { surface == .responses ? "response.completed" : "[DONE]" }
+
+    private func named(_ type: String, _ members: String) -> String {
+        "event: \(type)\n" + #"data: {"type":"\#(type)",\#(members)}"# + "\n\n"
     }
 }

@@ -17,6 +17,8 @@ struct SimulatedRequest: Sendable {
     var dimensions = 6
     /// True if vectors must be in base64.
     var wantsBase64 = false
+    /// The function that the answer calls, in the place of text.
+    var function: String?
 }
 
 /// The bytes of one answer, in the shape of one path.

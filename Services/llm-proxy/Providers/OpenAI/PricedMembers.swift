@@ -7,6 +7,8 @@ struct PricedMembers: Sendable {
         case absent
         case onlyFalse
         case only(String)
+        /// An object with a mode of the prompt cache, and the usual time to keep it.
+        case cacheOptions
     }
 
     typealias Row = (name: StaticString, rule: Rule)
@@ -53,7 +55,13 @@ struct PricedMembers: Sendable {
         case .absent: false
         case .onlyFalse: request.bytes[member.valueRange].elementsEqual("false".utf8)
         case .only(let value): (try? request.string(member.name)) == value
+        case .cacheOptions: (try? request.object(member.name)).map(hasUsualTime) ?? false
         }
+    }
+
+    /// Returns true if a prompt is kept in the cache as long as its price is for.
+    private static func hasUsualTime(_ options: JSONObject) -> Bool {
+        options.members.allSatisfy { $0.name == "mode" || $0.name == "ttl" && (try? options.string("ttl")) == "30m" }
     }
 
     private static func message(_ name: String, _ rule: Rule) -> String {
@@ -61,6 +69,7 @@ struct PricedMembers: Sendable {
         case .absent: "\(name) has no price here; remove it."
         case .onlyFalse: "\(name) must be false; anything else has no price here."
         case .only(let value): "\(name) must be '\(value)'; anything else has no price here."
+        case .cacheOptions: "\(name) may have mode and a ttl of '30m'; anything else has no price here."
         }
     }
 
@@ -99,6 +108,13 @@ struct PricedMembers: Sendable {
             }
         }
         return flaw
+    }
+
+    /// Returns the flaw of a place in the prompt up to which the provider is asked to write its cache.
+    static func cacheTimeFlaw(_ breakpoint: JSONScan?, in place: @autoclosure () -> String) -> RequestFlaw? {
+        guard let breakpoint, (try? JSONObject(Array(breakpoint.bytes))).map(hasUsualTime) != true else { return nil }
+        let param = place() + ".prompt_cache_breakpoint"
+        return RequestFlaw(param: param, message: message(param, .cacheOptions))
     }
 
     /// Returns the flaw of a member that asks the provider to write a part of the prompt into its

@@ -148,6 +148,124 @@ struct SurfaceTests {
         }
     }
 
+    // MARK: Streams
+
+    @Test(arguments: SurfaceScript.streaming)
+    func `a whole stream is charged its usage, and its end comes once the charge is safe`(script: SurfaceScript) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, script, script.body(stream: true))
+            provider.begin()
+            provider.write(script.events(4))
+            try await until("it is delivered") { caller.text == script.events(4) }
+            provider.write(script.end(5))
+            provider.end()
+            let charge = try await charge(proxy)
+            #expect((charge.amount, charge.call.end, charge.call.isEstimated) == (tokens(14), .completed, false))
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.failure == nil)
+            #expect(caller.text.contains(script.endMark))
+            #expect(try caller.differences() == [])
+        }
+    }
+
+    @Test(arguments: SurfaceScript.streaming)
+    func `a whole stream without usage is charged what was delivered`(script: SurfaceScript) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let body = script.body(stream: true)
+            let (caller, provider) = try await started(proxy, script, body)
+            provider.begin()
+            provider.write(script.events(4) + script.end(nil))
+            provider.end()
+            let charge = try await charge(proxy)
+            #expect((charge.amount, charge.call.end, charge.call.isEstimated) == (tokens(prompt(body) + 4), .completed, true))
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.text.contains(script.endMark))
+        }
+    }
+
+    @Test(arguments: SurfaceScript.streaming)
+    func `an empty stream costs nothing`(script: SurfaceScript) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, script, script.body(stream: true))
+            provider.begin()
+            provider.write(script.end(0))
+            provider.end()
+            try await costsNothing(proxy)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.failure == nil && caller.text.contains(script.endMark))
+        }
+    }
+
+    @Test(arguments: SurfaceScript.streaming, [1, 7])
+    func `a client that leaves a stream pays the prompt and what was delivered`(script: SurfaceScript, delivered: Int) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let body = script.body(stream: true)
+            let (caller, provider) = try await started(proxy, script, body)
+            provider.begin()
+            provider.write(script.events(delivered))
+            try await until("it is delivered") { caller.text == script.events(delivered) }
+            caller.hangUp()
+            let charge = try await charge(proxy)
+            #expect((charge.amount, charge.call.end) == (tokens(prompt(body) + Int64(delivered)), .clientDisconnected))
+            try await until("the provider's call is cancelled") { provider.isCancelled }
+        }
+    }
+
+    private enum Break: String, CaseIterable { case dies, ends, reportsError, goesOnInAnotherWay }
+
+    @Test(arguments: SurfaceScript.streaming, Break.allCases)
+    private func `a stream that breaks after some output is charged what was delivered, and never looks whole`(
+        script: SurfaceScript, how: Break
+    ) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let body = script.body(stream: true)
+            let (caller, provider) = try await started(proxy, script, body)
+            provider.begin()
+            provider.write(script.events(3))
+            try await until("it is delivered") { caller.text == script.events(3) }
+            switch how {
+            case .dies: provider.die()
+            case .ends: provider.end()
+            case .reportsError: provider.write(script.errorEvent)
+            case .goesOnInAnotherWay: provider.write("data: <html>secret</html>\n\n")
+            }
+            let charge = try await charge(proxy)
+            #expect((charge.amount, charge.call.end, charge.call.isEstimated) == (tokens(prompt(body) + 3), .providerError, true))
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.failure != nil)
+            #expect(!caller.text.contains("secret") && !caller.text.contains(script.endMark))
+            #expect(try caller.error().string("code") == "provider_error")
+        }
+    }
+
+    @Test(arguments: SurfaceScript.streaming)
+    func `a stream that reports an error before its first token costs nothing`(script: SurfaceScript) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, script, script.body(stream: true))
+            provider.begin()
+            provider.write(script.errorEvent)
+            try await costsNothing(proxy)
+            try await until("the answer is over") { caller.isOver }
+            #expect(!caller.text.contains("secret"))
+        }
+    }
+
+    @Test(arguments: SurfaceScript.streaming)
+    func `a stream that gets no more credits ends with an error and is charged what was delivered`(script: SurfaceScript) async throws {
+        try await ProxyUnderTest.with { proxy in
+            proxy.ledger.answerExtend = { ScriptedLedger.refused(.insufficientFunds, $0.chargeID) }
+            let (caller, provider) = try await started(proxy, script, script.body(model: "m", stream: true))
+            provider.begin()
+            provider.write(script.events(120))
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.failure == nil)
+            #expect(caller.text.hasPrefix(script.events(100)) && !caller.text.contains(script.endMark))
+            #expect(try caller.error().string("code") == "insufficient_credits")
+            let charge = try await charge(proxy)
+            #expect((charge.amount, charge.call.end) == (tokens(100), .holdExhausted))
+        }
+    }
+
     // MARK: Refusals
 
     @Test(arguments: SurfaceScript.all.filter { $0.surface != .chat })

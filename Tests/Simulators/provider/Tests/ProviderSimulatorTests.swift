@@ -102,6 +102,41 @@ struct ProviderSimulatorTests {
         }
     }
 
+    /// Returns the data of the events of a response.
+    private func responseEvents(_ stage: Stage, _ more: String = "") async throws -> [JSONObject] {
+        let body = try await stage.post("/v1/responses", #"{"model":"sim-fast","input":"12345678","stream":true\#(more)}"#)
+        return try String(decoding: body, as: UTF8.self).split(separator: "\n\n").map { event in
+            let lines = event.split(separator: "\n")
+            let data = try JSONObject(Array(lines[1].dropFirst("data: ".count).utf8))
+            #expect(lines[0] == "event: \(try data.string("type"))")
+            return data
+        }
+    }
+
+    @Test func `a response has the text of its events, and says if it is cut`() async throws {
+        try await onLoop { stage in
+            let events = try await responseEvents(stage)
+            #expect(try events.map { try $0.integer("sequence_number") } == (0..<Int64(events.count)).map { $0 })
+            let response = try events[events.count - 1].object("response")
+            #expect(try (response.string("status"), response.object("usage").integer("input_tokens")) == ("completed", 2))
+            let text = try response.array("output")[0].object?.array("content")[0].object?.string("text")
+            #expect(try events.compactMap { try $0.optionalString("delta") }.joined() == text)
+            let cut = try await responseEvents(stage, #","max_output_tokens":20"#)
+            #expect(try cut[cut.count - 1].string("type") == "response.incomplete")
+            #expect(try cut[cut.count - 1].object("response").object("usage").integer("output_tokens") == 20)
+        }
+    }
+
+    @Test func `a response to a request with a function calls it`() async throws {
+        try await onLoop { stage in
+            let events = try await responseEvents(stage, #","tools":[{"type":"function","name":"f"}]"#)
+            let arguments = try events.compactMap { try $0.optionalString("delta") }.joined()
+            #expect(try !JSONObject(Array(arguments.utf8)).string("text").isEmpty)
+            let call = try events[events.count - 1].object("response").array("output")[0].object
+            #expect(try (call?.string("type"), call?.string("name"), call?.string("arguments")) == ("function_call", "f", arguments))
+        }
+    }
+
     @Test(
         arguments: [
             (#""12345678""#, 1, 2), (#"["12345","1"]"#, 2, 3), ("[7,8,9]", 1, 3), ("[[7],[8,9]]", 2, 3),
