@@ -24,6 +24,9 @@ struct Routes: HTTPDoor {
         Route(
             .post, ["/v1/embeddings"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
             exchange: { $0.calls.handler(Embeddings()) }),
+        Route(
+            .post, ["/v1/completions"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
+            exchange: { $0.calls.handler(TextCompletions()) }),
         Route(.get, ["/v1/generation"], access: .credential(scope: "llm")) { $0.receipts.show },
         Route(.get, ["/v1/models"], access: .credential(scope: "models")) { $0.models.list },
         Route(.get, ["/v1/models/{id...}"], access: .credential(scope: "models")) { $0.models.show },

@@ -91,6 +91,25 @@ try:
 except openai.APIError as error:
     assert error.code == "provider_error", error
 
+completion = client.completions.create(model="sim-fast", prompt=["Say", "something."], max_tokens=20)
+assert [choice.finish_reason for choice in completion.choices] == ["length"] * 2, completion
+assert completion.usage.completion_tokens == 40 and completion.usage.model_extra["credits_used"] > 0, completion
+chunks = list(
+    client.completions.create(
+        model="sim-fast", prompt=[1, 2, 3], max_tokens=20, stream=True, stream_options={"include_usage": True}
+    )
+)
+assert "".join(c.choices[0].text for c in chunks if c.choices) == completion.choices[0].text, chunks
+assert chunks[-1].usage.prompt_tokens == 3 and chunks[-1].usage.model_extra["credits_used"] > 0, chunks[-1]
+plain = list(client.completions.create(model="sim-fast", prompt="Say something.", stream=True))
+assert all(c.usage is None for c in plain), plain[-1]
+
+try:
+    client.completions.create(model="sim-fast", prompt="Say something.", best_of=3)
+    raise SystemExit("hidden candidates were served")
+except openai.BadRequestError as error:
+    assert error.param == "best_of", error
+
 texts = client.embeddings.create(model="sim-embed", input=["one text", "another text"])
 assert [list(item.embedding) for item in texts.data] == [[1.0] * 6] * 2, texts
 assert texts.usage.prompt_tokens > 0, texts

@@ -100,7 +100,7 @@ struct ModelList: Sendable {
 
     /// The kinds of models that endpoints serve. A model of several surfaces is of the first kind.
     private static let modes: [(name: String, surface: Surface)] = [
-        ("chat", .chat), ("responses", .responses), ("embedding", .embeddings),
+        ("chat", .chat), ("responses", .responses), ("embedding", .embeddings), ("completion", .completions),
     ]
 
     /// Returns the kind of a model, as the list names it.

@@ -1,7 +1,7 @@
 /// A shape in which clients call models. The raw value is its name in the providers file and in the
 /// table `route`.
 enum Surface: String, CaseIterable, Sendable {
-    case chat, responses, embeddings
+    case chat, responses, embeddings, completions
 
     /// The surfaces of a model whose row names none.
     static let usual: Set<Surface> = [.chat]
@@ -12,6 +12,7 @@ enum Surface: String, CaseIterable, Sendable {
         case .chat: "/v1/chat/completions"
         case .responses: "/v1/responses"
         case .embeddings: "/v1/embeddings"
+        case .completions: "/v1/completions"
         }
     }
 
@@ -20,6 +21,7 @@ enum Surface: String, CaseIterable, Sendable {
         switch self {
         case .chat: "messages"
         case .responses, .embeddings: "input"
+        case .completions: "prompt"
         }
     }
 }

@@ -12,9 +12,10 @@ enum ResponseUsage {
     }
 
     /// Makes the last chunk of a stream whose provider reported no usage.
-    static func chunk(_ receipt: CallReceipt, model: String) -> [UInt8] {
+    /// - Parameter object: the name of such chunks.
+    static func chunk(_ receipt: CallReceipt, object: String, model: String) -> [UInt8] {
         JSONWriter.object { chunk in
-            chunk.field("object", "chat.completion.chunk")
+            chunk.field("object", object)
             chunk.field("model", model)
             chunk.array("choices") { _ in }
             chunk.object("usage") { write(receipt, .chat, to: &$0) }

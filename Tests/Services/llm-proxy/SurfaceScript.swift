@@ -21,6 +21,7 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
             case .chat: #""messages":[{"role":"user","content":"Say something."}]"#
             case .responses: #""input":"Say something.""#
             case .embeddings: #""input":["Say","something."]"#
+            case .completions: #""prompt":"Say something.""#
             }
         return #"{"model":"\#(model)",\#(stream ? #""stream":true,"# : "")\#(prompt)\#(more)}"#
     }
@@ -39,13 +40,14 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
         case .responses:
             #"{"status":"completed","error":null,"output":[{"type":"message","content":[{"type":"output_text","text":"12345678"}]}]\#(usage)}"#
         case .embeddings: #"{"data":[{"embedding":[1]}]\#(usage)}"#
+        case .completions: #"{"choices":[{"text":"12345678"}]\#(usage)}"#
         }
     }
 
     /// An answer without any content.
     var emptyAnswer: String {
         switch surface {
-        case .chat: #"{"choices":[]}"#
+        case .chat, .completions: #"{"choices":[]}"#
         case .responses: #"{"output":[]}"#
         case .embeddings: #"{"data":[],"usage":{"prompt_tokens":9}}"#
         }
@@ -53,7 +55,7 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
 
     private func usage(_ output: Int) -> String {
         switch surface {
-        case .chat: #""usage":{"prompt_tokens":9,"completion_tokens":\#(output),"total_tokens":\#(9 + output)}"#
+        case .chat, .completions: #""usage":{"prompt_tokens":9,"completion_tokens":\#(output),"total_tokens":\#(9 + output)}"#
         case .responses: #""usage":{"input_tokens":9,"output_tokens":\#(output),"total_tokens":\#(9 + output)}"#
         case .embeddings: #""usage":{"prompt_tokens":9,"total_tokens":9}"#
         }
@@ -65,6 +67,7 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
     func events(_ tokens: Int) -> String {
         switch surface {
         case .chat: String(repeating: #"data: {"choices":[{"index":0,"delta":{"content":"x"}}]}"# + "\n\n", count: tokens)
+        case .completions: String(repeating: #"data: {"choices":[{"index":0,"text":"x"}]}"# + "\n\n", count: tokens)
         case .responses:
             (0..<tokens).map {
                 named("response.output_text.delta", #""sequence_number":\#($0),"item_id":"i","content_index":0,"delta":"x""#)
@@ -77,7 +80,7 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
     /// - Parameter tokens: the output tokens; nil: no usage.
     func end(_ tokens: Int?) -> String {
         switch surface {
-        case .chat: (tokens.map { "data: {\"choices\":[],\(usage($0))}\n\n" } ?? "") + "data: [DONE]\n\n"
+        case .chat, .completions: (tokens.map { "data: {\"choices\":[],\(usage($0))}\n\n" } ?? "") + "data: [DONE]\n\n"
         case .responses:
             named("response.output_text.done", #""sequence_number":97,"text":"a text that counts nothing""#)
                 + named(
@@ -91,7 +94,7 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
     /// An event in which the provider reports an error.
     var errorEvent: String {
         switch surface {
-        case .chat: #"data: {"error":{"message":"key sk-secret"}}"# + "\n\n"
+        case .chat, .completions: #"data: {"error":{"message":"key sk-secret"}}"# + "\n\n"
         case .responses: named("response.failed", #""response":{"status":"failed","error":{"message":"key sk-secret"}}"#)
         case .embeddings: ""
         }

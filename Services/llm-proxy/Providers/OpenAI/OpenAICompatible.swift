@@ -7,6 +7,7 @@ struct OpenAICompatible: ProviderAdapter {
         case .chat: OpenAIChat()
         case .responses: OpenAIResponses()
         case .embeddings: OpenAIEmbeddings()
+        case .completions: OpenAICompletions()
         }
     }
 

@@ -31,6 +31,18 @@ struct OpenAIChoice {
 
 /// The size of the content in answers of OpenAI's shape: text, tool calls and reasoning.
 enum OpenAIContent {
+    /// Reads an answer in one piece that has choices.
+    /// - Parameter name: the kind of answer, for the failure of another one.
+    static func answer(_ body: [UInt8], named name: String) throws(ProviderFailure) -> WholeAnswer {
+        let failure = ProviderFailure(.wrongAnswer("with something else than \(name)"))
+        guard let json = try? JSONObject(body), !json.has("error"), json.member("choices")?.kind == .array else { throw failure }
+        let content = read(json)
+        guard !content.hasFailed else { throw failure }
+        var reported = json.raw("usage").flatMap { $0.withUnsafeBytes { Usage(openAI: JSONScan($0)) } }
+        json.raw("service_tier")?.withUnsafeBytes { reported?.take(tier: JSONScan($0)) }
+        return WholeAnswer(json: json, reported: reported, contentBytes: content.bytes)
+    }
+
     /// Reads all choices of an answer in one piece.
     /// - Returns: the bytes of their content, and whether the provider reported an error in one.
     static func read(_ answer: JSONObject) -> (bytes: Int64, hasFailed: Bool) {

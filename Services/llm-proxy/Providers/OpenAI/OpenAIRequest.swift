@@ -11,4 +11,12 @@ extension ModelRequest {
         }
         return splice
     }
+
+    /// The options of a stream, with usage asked for. The rest stays as the client sent it.
+    var streamOptionsWithUsage: [UInt8] {
+        guard let options = try? json.optionalObject("stream_options") else { return Array(#"{"include_usage":true}"#.utf8) }
+        var splice = JSONSplice(options)
+        splice.set("include_usage", raw: Array("true".utf8))
+        return splice.apply()
+    }
 }

@@ -20,6 +20,7 @@ struct OpenAIResponses: WireFormat {
     /// Stored prompts and compaction add tokens that the gateway cannot count.
     static let priced = PricedMembers([
         ("prompt", .absent), ("context_management", .absent), ("background_options", .absent), ("prompt_cache_options", .cacheOptions),
+        ("max_tokens", .renamed("max_output_tokens")), ("max_completion_tokens", .renamed("max_output_tokens")),
     ])
 
     func flaw(in request: ModelRequest) -> RequestFlaw? {

@@ -9,6 +9,8 @@ struct PricedMembers: Sendable {
         case only(String)
         /// An object with a mode of the prompt cache, and the usual time to keep it.
         case cacheOptions
+        /// The name of another surface for a limit. A server that knows both names may read this one.
+        case renamed(String)
     }
 
     typealias Row = (name: StaticString, rule: Rule)
@@ -52,7 +54,7 @@ struct PricedMembers: Sendable {
 
     private static func allows(_ rule: Rule, _ member: JSONObject.Member, _ request: JSONObject) -> Bool {
         switch rule {
-        case .absent: false
+        case .absent, .renamed: false
         case .onlyFalse: request.bytes[member.valueRange].elementsEqual("false".utf8)
         case .only(let value): (try? request.string(member.name)) == value
         case .cacheOptions: (try? request.object(member.name)).map(hasUsualTime) ?? false
@@ -67,6 +69,7 @@ struct PricedMembers: Sendable {
     private static func message(_ name: String, _ rule: Rule) -> String {
         switch rule {
         case .absent: "\(name) has no price here; remove it."
+        case .renamed(let other): "\(name) is not the limit of this surface; send \(other)."
         case .onlyFalse: "\(name) must be false; anything else has no price here."
         case .only(let value): "\(name) must be '\(value)'; anything else has no price here."
         case .cacheOptions: "\(name) may have mode and a ttl of '30m'; anything else has no price here."

@@ -50,6 +50,8 @@ struct ResponsesTests {
             (#""input":"x","prompt_cache_options":{"prewarm":true}"#, .invalidRequest, "prompt_cache_options"),
             (#""input":"x","prompt_cache_options":{"ttl":"12h"}"#, .invalidRequest, "prompt_cache_options"),
             (#""input":"x","tools":[{"type":"function"},{"type":"web_search"}]"#, .invalidRequest, "tools[1].type"),
+            (#""input":"x","max_tokens":99"#, .invalidRequest, "max_tokens"),
+            (#""input":"x","max_completion_tokens":99"#, .invalidRequest, "max_completion_tokens"),
             (#""input":"x","tools":[{"type":"namespace","tools":[]}]"#, .invalidRequest, "tools[0].type"),
         ] as [(String, ErrorCode, String)])
     func `a member that is wrong or changes the price is refused by name`(members: String, code: ErrorCode, param: String) throws {

@@ -137,6 +137,24 @@ struct ProviderSimulatorTests {
         }
     }
 
+    @Test func `each text of a legacy prompt has its answers, streamed or not`() async throws {
+        try await onLoop { stage in
+            let members = #"{"model":"sim-fast","prompt":["a","b"],"n":2,"max_tokens":5"#
+            let whole = try JSONObject(try await stage.post("/v1/completions", members + "}"))
+            let texts = try whole.array("choices").map { try $0.object?.string("text") }
+            #expect(texts.count == 4)
+            #expect(try whole.object("usage").integer("completion_tokens") == 20)
+            let stream = try await stage.post("/v1/completions", members + #","stream":true,"stream_options":{"include_usage":true}}"#)
+            var events = String(decoding: stream, as: UTF8.self).split(separator: "\n\n").map { $0.dropFirst("data: ".count) }
+            #expect(events.popLast() == "[DONE]")
+            let chunks = try events.map { try JSONObject(Array($0.utf8)) }
+            let first = try chunks.flatMap { try $0.array("choices") }.compactMap(\.object).filter { try $0.integer("index") == 0 }
+            #expect(try first.map { try $0.string("text") }.joined() == texts[0])
+            #expect(try first.last?.string("finish_reason") == "length")
+            #expect(try chunks.last?.object("usage").integer("total_tokens") == 22)
+        }
+    }
+
     @Test(
         arguments: [
             (#""12345678""#, 1, 2), (#"["12345","1"]"#, 2, 3), ("[7,8,9]", 1, 3), ("[[7],[8,9]]", 2, 3),
