@@ -65,7 +65,8 @@ struct TextInputs: Hashable {
         return isKnown
     }
 
+    /// Each text counts as a message, because providers add tokens to it.
     func prompt(of request: JSONObject) -> PromptSize {
-        PromptSize(textBytes: Int64(request.decodedCount) - tokenBytes, messages: 0, pictures: 0, tokens: tokens)
+        PromptSize(textBytes: Int64(request.decodedCount) - tokenBytes, messages: count, pictures: 0, tokens: tokens)
     }
 }

@@ -17,15 +17,18 @@ struct EmbeddingsTests {
         }
     }
 
-    @Test(arguments: [
-        (#""input":"some text""#, 0), (#""input":["some","texts"]"#, 0), (#""input":[1,22,333]"#, 3), (#""input":[[1,22],[],[333]]"#, 3),
-    ])
-    func `each form of the input is read`(input: String, tokens: Int64) throws {
+    @Test(
+        arguments: [
+            (#""input":"some text""#, 0, 1), (#""input":["some","texts"]"#, 0, 2), (#""input":[1,22,333]"#, 3, 1),
+            (#""input":[[1,22],[],[333]]"#, 3, 3),
+        ] as [(String, Int64, Int64)])
+    func `each form of the input is read`(input: String, tokens: Int64, texts: Int64) throws {
         let body = #"{"model":"m",\#(input)}"#
         let call = try request(body)
         #expect((call.modelRequest.model, call.modelRequest.isStreaming, call.modelRequest.choices) == ("m", false, 1))
         #expect(call.outputTokensMax == 0)
         #expect(call.prompt.tokens == tokens)
+        #expect(call.prompt.messages == texts)
         #expect((1...Int64(body.utf8.count)).contains(call.prompt.textBytes + call.prompt.tokens))
         #expect((call.prompt.textBytes == Int64(body.utf8.count)) == (tokens == 0))
     }
