@@ -39,6 +39,8 @@ extension PromptSize {
             guard members["encrypted_content"] != nil || members["content"] != nil else {
                 throw place.invalid(".encrypted_content", "is missing, and no response is stored here; send the item as it came.")
             }
+            try read(parts: members["content"], at: place.list("content"))
+            try read(parts: members["summary"], at: place.list("summary"))
         default:
             throw place.invalid(
                 ".type",
@@ -62,7 +64,7 @@ extension PromptSize {
 
     private mutating func read(part: JSONScan, at place: InputPlace) throws(RequestRefusal) {
         let members = try InputMembers(part, InputMembers.ofPart, at: place)
-        guard let type = members.type, ["input_text", "output_text", "refusal", "input_image"].contains(type) else {
+        guard let type = members.type, InputMembers.partTypes.contains(type) else {
             throw place.invalid(
                 ".type", "must be 'input_text', 'output_text', 'refusal' or 'input_image'; other content has no price here.")
         }
@@ -96,8 +98,10 @@ private struct InputPlace: CustomStringConvertible {
 
 /// The members of an item, or of a part of one, that the gateway reads.
 private struct InputMembers {
-    static let ofItem: [StaticString] = ["type", "role", "content", "output", "encrypted_content", "file_id"]
+    static let ofItem: [StaticString] = ["type", "role", "content", "output", "summary", "encrypted_content", "file_id"]
     static let ofPart: [StaticString] = ["type", "image_url", "file_id", "detail", "prompt_cache_breakpoint"]
+
+    static let partTypes: Set<String> = ["input_text", "output_text", "refusal", "input_image", "reasoning_text", "summary_text"]
 
     private let ours: [StaticString]
     /// The values in the order of ``ours``.

@@ -5,7 +5,9 @@ import SSE
 /// `POST /v1/responses`: OpenAI's shape.
 struct Responses: CallShape {
     private static let ours: [StaticString] =
-        OpenAIResponses.priced.names + ["model", "input", "stream", "max_output_tokens", "top_logprobs", "include"]
+        OpenAIResponses.priced.names + [
+            "model", "input", "instructions", "reasoning", "stream", "max_output_tokens", "top_logprobs", "include",
+        ]
 
     // MARK: The request
 
@@ -16,6 +18,8 @@ struct Responses: CallShape {
         let limit: Int64?
         let logprobs: Int64
         do throws(JSONError) {
+            // Items in their place could be pictures.
+            _ = try json.optionalString("instructions")
             isStreaming = try json.optionalBool("stream") ?? false
             limit = try json.optionalInteger("max_output_tokens", in: OpenAIResponses.limitLeast...10_000_000)
             let topLogprobs = try json.optionalInteger("top_logprobs", in: 0...ChatCompletions.topLogprobsMax)

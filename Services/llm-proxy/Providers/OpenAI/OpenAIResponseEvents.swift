@@ -9,6 +9,7 @@ struct OpenAIResponseEvents: EventReader {
     /// The last event has the whole answer, and the instructions and tools of the request.
     let eventBytesMax = 16 << 20
 
+    private var hasContent = false
     private var isDone = false
 
     mutating func read(_ event: SSEEvent) -> StreamEvent {
@@ -34,9 +35,15 @@ struct OpenAIResponseEvents: EventReader {
         case "response.completed", "response.incomplete":
             guard let response, response.isObject, response["error"]?.isNull ?? true else { return .failed(.failedMidStream) }
             isDone = true
+            let usage = OpenAIResponses.usage(of: response)
+            // Some servers send no deltas.
+            let bytes = usage == nil && !hasContent ? OpenAIResponses.content(response) : 0
             return StreamEvent(
-                output: .nothing, usage: OpenAIResponses.usage(of: response), usageChunk: Array(data), number: read.number, isEnd: true)
-        case let type? where type.hasSuffix(".delta"): read.choicesWithContent = read.contentBytes > 0 ? 1 : 0
+                output: .nothing, choicesWithContent: bytes > 0 ? 1 : 0, contentBytes: bytes, usage: usage, usageChunk: Array(data),
+                number: read.number, isEnd: true)
+        case let type? where type.hasSuffix(".delta") && read.contentBytes > 0:
+            hasContent = true
+            read.choicesWithContent = 1
         // Events such as `response.output_text.done` repeat the content.
         default: read.contentBytes = 0
         }

@@ -24,7 +24,15 @@ struct OpenAIResponses: WireFormat {
     ])
 
     func flaw(in request: ModelRequest) -> RequestFlaw? {
-        Self.storedFlaw(request.json) ?? Self.priced.flaw(in: request.json)
+        Self.storedFlaw(request.json) ?? Self.reasoningFlaw(request.json) ?? Self.priced.flaw(in: request.json)
+    }
+
+    /// Another mode can make several answers of which the client gets one.
+    private static func reasoningFlaw(_ request: JSONObject) -> RequestFlaw? {
+        guard let reasoning = (try? request.optionalObject("reasoning")) ?? nil else { return nil }
+        do throws(RequestFlaw) { try MemberNames.check(reasoning, ["mode"], at: "reasoning.") } catch { return error }
+        guard reasoning.has("mode"), (try? reasoning.string("mode")) != "standard" else { return nil }
+        return RequestFlaw(param: "reasoning.mode", message: "reasoning.mode must be 'standard'; anything else has no price here.")
     }
 
     /// Returns the flaw of a member that needs a stored response, with a remedy of its own.
@@ -67,7 +75,7 @@ struct OpenAIResponses: WireFormat {
     }
 
     /// Returns the bytes of the texts, calls and thoughts of a response.
-    private static func content(_ response: JSONScan) -> Int64 {
+    static func content(_ response: JSONScan) -> Int64 {
         var bytes = 0
         response["output"]?.forEachElement { item in
             item.forEachMember { name, value in

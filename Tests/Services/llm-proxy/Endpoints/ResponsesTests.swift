@@ -51,6 +51,10 @@ struct ResponsesTests {
             (#""input":"x","prompt_cache_options":{"ttl":"12h"}"#, .invalidRequest, "prompt_cache_options"),
             (#""input":"x","tools":[{"type":"function"},{"type":"web_search"}]"#, .invalidRequest, "tools[1].type"),
             (#""input":"x","max_tokens":99"#, .invalidRequest, "max_tokens"),
+            (#""input":"x","reasoning":{"mode":"pro"}"#, .invalidRequest, "reasoning.mode"),
+            (#""input":"x","reasoning":{"mode":"standard","MODE":"pro"}"#, .invalidRequest, "reasoning.MODE"),
+            (#""input":"x","reasoning":{"mode":7}"#, .invalidRequest, "reasoning.mode"),
+            (#""input":"x","instructions":[{"type":"input_image","image_url":"u"}]"#, .invalidRequest, "instructions"),
             (#""input":"x","max_completion_tokens":99"#, .invalidRequest, "max_completion_tokens"),
             (#""input":"x","tools":[{"type":"namespace","tools":[]}]"#, .invalidRequest, "tools[0].type"),
         ] as [(String, ErrorCode, String)])
@@ -63,13 +67,14 @@ struct ResponsesTests {
     @Test(arguments: [
         #""input":"x","store":false"#, #""input":"x","store":null,"previous_response_id":null"#, #""input":"x","service_tier":"default""#,
         #""input":"x","tools":[{"type":"function","name":"f","parameters":{}},{"type":"custom","name":"c"}],"tool_choice":"auto""#,
-        #""input":"x","reasoning":{"effort":"low"},"text":{"format":{"type":"text"}},"truncation":"auto","metadata":{}"#,
+        #""input":"x","instructions":"y","reasoning":{"effort":"low","mode":"standard"},"text":{"format":{"type":"text"}},"truncation":"auto","metadata":{}"#,
         #""input":"x","prompt_cache_options":{"mode":"explicit","ttl":"30m"},"prompt_cache_key":"k""#, #""input":[]"#,
         #""input":[{"role":"user","content":"x"},{"type":"message","role":"assistant","id":"msg_1","content":[{"type":"output_text","text":"y"}]}]"#,
         #""input":[{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":"1"}]"#,
         #""input":[{"type":"function_call_output","call_id":"c","output":[{"type":"input_text","text":"1"}]}]"#,
         #""input":[{"type":"custom_tool_call","name":"f","input":"x"},{"type":"custom_tool_call_output","output":"1"}]"#,
-        #""input":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"abc"}]"#,
+        #""input":[{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"x"}],"encrypted_content":"abc"}]"#,
+        #""input":[{"type":"reasoning","id":"rs_1","summary":[],"content":[{"type":"reasoning_text","text":"x"}]}]"#,
         #""input":[{"role":"user","content":[{"type":"input_text","text":"x","prompt_cache_breakpoint":{"mode":"explicit"}}]}]"#,
     ])
     func `a member that leaves the price alone passes`(members: String) { #expect(Self.refusal(members)?.message == nil) }
@@ -79,6 +84,7 @@ struct ResponsesTests {
         (#"{"type":"web_search_call"}"#, "input[0].type"), (#"{"type":"compaction","encrypted_content":"x"}"#, "input[0].type"),
         (#"{"type":7,"role":"user"}"#, "input[0].type"), (#"{"type":"image_generation_call","id":"ig_1"}"#, "input[0].type"),
         (#"{"type":"reasoning","id":"rs_1","summary":[]}"#, "input[0].encrypted_content"),
+        (#"{"type":"reasoning","content":[{"type":"input_file"}]}"#, "input[0].content[0].type"),
         (#"{"role":"user","content":{}}"#, "input[0].content"), (#"{"role":"user","content":[7]}"#, "input[0].content[0]"),
         (#"{"role":"user","content":[{"type":"input_text"},{"type":"input_file","file_data":"x"}]}"#, "input[0].content[1].type"),
         (#"{"role":"user","content":[{"type":"input_audio"}]}"#, "input[0].content[0].type"),

@@ -139,6 +139,18 @@ struct OpenAIResponsesTests {
         #expect(meter.failure != nil && !meter.isEnded)
     }
 
+    @Test func `the content of a response counts if no event and no usage counted it`() {
+        let response = #""response":{"output":[{"type":"message","content":[{"type":"output_text","text":"12345678"}]}],"usage":null}"#
+        let (meter, _) = read(Self.created + Self.event("response.completed", response))
+        #expect((meter.contentEvents, meter.outputTokensDelivered, meter.isEnded) == (1, 2, true))
+        let (counted, _) = read(
+            Self.event("response.output_text.delta", #""delta":"Hello""#) + Self.event("response.completed", response))
+        #expect((counted.contentEvents, counted.outputTokensDelivered) == (1, 2))
+        let (reported, _) = read(
+            Self.event("response.completed", response.replacing("null", with: #"{"input_tokens":1,"output_tokens":3}"#)))
+        #expect((reported.contentEvents, reported.usage?.completionTokens) == (0, 3))
+    }
+
     @Test func `the last event may have more than a megabyte`() {
         let text = String(repeating: "x", count: 3 << 20)
         let (meter, _) = read(
