@@ -22,6 +22,15 @@ struct Routes: HTTPDoor {
             .post, ["/v1/chat/completions"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
             exchange: { $0.calls.handler(ChatCompletions()) }),
         Route(
+            .post, ["/v1/responses"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
+            exchange: { $0.calls.handler(Responses()) }),
+        Route(
+            .post, ["/v1/embeddings"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
+            exchange: { $0.calls.handler(Embeddings()) }),
+        Route(
+            .post, ["/v1/completions"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
+            exchange: { $0.calls.handler(TextCompletions()) }),
+        Route(
             .post, ["/api/llm/chat", "/api/v1/llm/invoke"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
             exchange: { $0.calls.handler(SimpleChat(defaultModel: $0.calls.defaultModel)) }),
         Route(

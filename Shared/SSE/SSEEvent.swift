@@ -66,6 +66,9 @@ package struct SSEEvent {
 }
 
 extension SSEEvent {
+    /// Encodes an event with a name, which must have no line end.
+    package static func encode(_ data: [UInt8], name: String) -> [UInt8] { Array("event: \(name)\n".utf8) + encode(data) }
+
     /// Encodes an event with nothing but data. Data of several lines, separated by LF, gets a field a
     /// line.
     package static func encode(_ data: [UInt8]) -> [UInt8] {

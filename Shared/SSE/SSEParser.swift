@@ -3,8 +3,11 @@
 /// A line ends with LF, CR or CRLF; an empty line ends an event; a BOM may open the stream. An event
 /// that lies whole in one read is not copied. Linear in the bytes, however they are cut.
 package struct SSEParser: Sendable {
-    /// The longest event in bytes. After a longer one the parser reads nothing more.
+    /// The usual bound of an event in bytes.
     package static let eventBytesMax = 1 << 20
+
+    /// The longest event in bytes. After a longer one the parser reads nothing more.
+    private let eventBytesMax: Int
 
     /// True after an event of more than ``eventBytesMax`` bytes. It and all later bytes are dropped.
     package private(set) var isBroken = false
@@ -16,7 +19,7 @@ package struct SSEParser: Sendable {
     /// True if the last byte was a CR: the next byte may be the LF of the same line end.
     private var endsWithCR = false
 
-    package init() {}
+    package init(eventBytesMax: Int = eventBytesMax) { self.eventBytesMax = eventBytesMax }
 
     /// True between two events.
     package var isBetweenEvents: Bool { partial.isEmpty }
@@ -32,7 +35,7 @@ package struct SSEParser: Sendable {
             guard let end = eventEnd(in: bytes, from: at, &lines) else { return keep(bytes, from: at) }
             defer { at = end }
             let part = UnsafeRawBufferPointer(rebasing: bytes[at..<end])
-            guard partial.count + part.count <= Self.eventBytesMax else { return giveUp(bytes) }
+            guard partial.count + part.count <= eventBytesMax else { return giveUp(bytes) }
             guard partial.isEmpty else {
                 partial.append(contentsOf: part)
                 guard emitPartial(body) else { return end }
@@ -52,7 +55,7 @@ package struct SSEParser: Sendable {
     }
 
     private mutating func keep(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
-        guard partial.count + bytes.count - start <= Self.eventBytesMax else { return giveUp(bytes) }
+        guard partial.count + bytes.count - start <= eventBytesMax else { return giveUp(bytes) }
         partial.append(contentsOf: bytes[start...])
         return bytes.count
     }

@@ -192,11 +192,18 @@ final class Gateway: @unchecked Sendable {
     func stream(
         _ account: Account, model: String, maxTokens: Int? = nil, leaveAfter: Int? = nil, headers extra: HeaderBlock = [:]
     ) async throws -> Streamed {
+        try await stream(
+            account, "/v1/chat/completions", Self.chatBody(model: model, stream: true, maxTokens: maxTokens), leaveAfter: leaveAfter,
+            headers: extra)
+    }
+
+    func stream(
+        _ account: Account, _ path: String, _ body: String, leaveAfter: Int? = nil, headers extra: HeaderBlock = [:]
+    ) async throws -> Streamed {
         var headers: HeaderBlock = ["content-type": "application/json"]
         headers.add("authorization", "Bearer " + account.token)
         headers.add(extra)
-        let body = Array(Self.chatBody(model: model, stream: true, maxTokens: maxTokens).utf8)
-        let call = try await streams.send(method: "POST", target: Array("/v1/chat/completions".utf8), headers: headers, body: body)
+        let call = try await streams.send(method: "POST", target: Array(path.utf8), headers: headers, body: Array(body.utf8))
         guard call.status == 200 else {
             throw Stack.Failure(description: "\(call.status): \(String(decoding: try await call.collect(upTo: 65_536), as: UTF8.self))")
         }

@@ -1,5 +1,7 @@
 """What a user of the official openai package does, with nothing but its base URL and key set by the environment."""
 
+import json
+
 import openai
 
 client = openai.OpenAI(max_retries=0)
@@ -48,5 +50,77 @@ try:
     raise SystemExit("a broken stream looked whole")
 except openai.APIError:
     pass
+
+response = client.responses.create(model="sim-fast", input="Say something.")
+assert response.output_text and response.status == "completed", response
+assert response.usage.output_tokens > 0, response
+assert response.usage.model_extra["credits_used"] > 0, response
+
+events = list(client.responses.create(model="sim-fast", input=[{"role": "user", "content": "Say it."}], stream=True))
+assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == response.output_text
+assert [e.sequence_number for e in events] == list(range(len(events))), events
+assert events[-1].type == "response.completed", events[-1]
+assert events[-1].response.usage.model_extra["credits_used"] > 0, events[-1]
+
+with client.responses.stream(model="sim-fast", input="Say something.") as stream:
+    assert stream.get_final_response().output_text == response.output_text
+
+events = list(client.responses.create(model="sim-fast", input="Say it.", max_output_tokens=20, stream=True))
+assert events[-1].type == "response.incomplete" and events[-1].response.usage.output_tokens == 20, events[-1]
+
+tools = [{"type": "function", "name": "say", "parameters": {"type": "object"}, "strict": False}]
+call = client.responses.create(model="sim-fast", input="Say something.", tools=tools).output[0]
+assert call.type == "function_call" and call.name == "say" and json.loads(call.arguments)["text"], call
+result = {"type": "function_call_output", "call_id": call.call_id, "output": "said"}
+turn = [{"role": "user", "content": "Say something."}, call.model_dump(exclude_none=True), result]
+assert client.responses.create(model="sim-fast", input=turn).output_text
+events = list(client.responses.create(model="sim-fast", input="Say something.", tools=tools, stream=True))
+arguments = "".join(e.delta for e in events if e.type == "response.function_call_arguments.delta")
+assert json.loads(arguments) == json.loads(call.arguments), arguments
+
+for refused in [{"store": True}, {"previous_response_id": "resp_1"}, {"tools": [{"type": "web_search"}]}]:
+    try:
+        client.responses.create(model="sim-fast", input="Say something.", **refused)
+        raise SystemExit(f"a response with {refused} was served")
+    except openai.BadRequestError as error:
+        assert error.param.split("[")[0] in refused, error
+
+try:
+    list(client.responses.create(model="sim-dies", input="Say something.", stream=True))
+    raise SystemExit("a broken stream looked whole")
+except openai.APIError as error:
+    assert error.code == "provider_error", error
+
+completion = client.completions.create(model="sim-fast", prompt=["Say", "something."], max_tokens=20)
+assert [choice.finish_reason for choice in completion.choices] == ["length"] * 2, completion
+assert completion.usage.completion_tokens == 40 and completion.usage.model_extra["credits_used"] > 0, completion
+chunks = list(
+    client.completions.create(
+        model="sim-fast", prompt=[1, 2, 3], max_tokens=20, stream=True, stream_options={"include_usage": True}
+    )
+)
+assert "".join(c.choices[0].text for c in chunks if c.choices) == completion.choices[0].text, chunks
+assert chunks[-1].usage.prompt_tokens == 3 and chunks[-1].usage.model_extra["credits_used"] > 0, chunks[-1]
+plain = list(client.completions.create(model="sim-fast", prompt="Say something.", stream=True))
+assert all(c.usage is None for c in plain), plain[-1]
+
+try:
+    client.completions.create(model="sim-fast", prompt="Say something.", best_of=3)
+    raise SystemExit("hidden candidates were served")
+except openai.BadRequestError as error:
+    assert error.param == "best_of", error
+
+texts = client.embeddings.create(model="sim-embed", input=["one text", "another text"])
+assert [list(item.embedding) for item in texts.data] == [[1.0] * 6] * 2, texts
+assert texts.usage.prompt_tokens > 0, texts
+assert texts.usage.model_extra["credits_used"] > 0, texts
+numbers = client.embeddings.create(model="sim-embed", input=[1, 2, 3], dimensions=2, encoding_format="float")
+assert numbers.data[0].embedding == [1, 1] and numbers.usage.prompt_tokens == 3, numbers
+
+try:
+    client.embeddings.create(model="sim-fast", input="a text")
+    raise SystemExit("a chat model made embeddings")
+except openai.BadRequestError as error:
+    assert error.param == "model", error
 
 print("the SDK is content")

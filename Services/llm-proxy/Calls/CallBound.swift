@@ -15,16 +15,18 @@ final class CallBound: Sendable {
     let logprobs: Int64
     /// True if the provider's wire format requires a limit in each request.
     let requiresLimit: Bool
+    /// The least limit that the surface allows.
+    let limitLeast: Int64
     /// The dearest unit that a token of the prompt can be charged as.
     let promptUnit: UsageUnit
 
     init(
         model: Catalogue.Model, prompt: PromptSize, choices: Int64, callerLimit: Int64?, isStreaming: Bool, logprobs: Int64,
-        requiresLimit: Bool = false, promptUnit: UsageUnit = .input
+        requiresLimit: Bool = false, limitLeast: Int64 = 1, promptUnit: UsageUnit = .input
     ) {
         (self.model, self.prompt, self.choices) = (model, prompt, choices)
         (self.callerLimit, self.isStreaming, self.logprobs, self.requiresLimit) = (callerLimit, isStreaming, logprobs, requiresLimit)
-        self.promptUnit = promptUnit
+        (self.limitLeast, self.promptUnit) = (limitLeast, promptUnit)
     }
 
     /// The most credits that the ledger takes in one charge.
@@ -52,7 +54,7 @@ final class CallBound: Sendable {
         return max(1, Int64(Self.answerBytesMax) / (choices * (Self.tokenBytesMax + logprobs * Self.logprobBytesMax)))
     }
     /// The shortest limit with which an answer is of use, in tokens.
-    var outputLeast: Int64 { min(model.limits.outputTokensLeast, outputMax) }
+    var outputLeast: Int64 { min(max(model.limits.outputTokensLeast, limitLeast), outputMax) }
     var outputUsual: Int64 { min(max(model.limits.defaultOutputTokens, outputLeast), outputMax) }
 
     /// The amounts of the hold. Nil if even the least answer costs more than one charge can hold.

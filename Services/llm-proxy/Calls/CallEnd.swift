@@ -24,6 +24,8 @@ struct CallEnd: Sendable {
     /// The usage of what was delivered, or of the whole answer.
     var delivered = Usage.none
     var isEstimated = false
+    /// True if a whole answer has a result without output tokens.
+    var hasUncountedResult = false
     /// The usage that the provider reported last.
     var reported: Usage?
     var estimatedPromptTokens: Int64 = 0
@@ -37,7 +39,7 @@ struct CallEnd: Sendable {
     var charge: Charge {
         switch answer {
         case .refused(let status): return .nothing(because: "the provider answered \(status)")
-        case .whole where delivered.completionTokens == 0: return .nothing(because: "the answer is empty")
+        case .whole where delivered.completionTokens == 0 && !hasUncountedResult: return .nothing(because: "the answer is empty")
         case .whole: return .usage(delivered, isEstimated: isEstimated, end: isClientGone ? .clientDisconnected : .completed)
         case .partial where delivered.completionTokens > 0: return .usage(delivered, isEstimated: isEstimated, end: stoppedBy)
         case .partial, .none: break

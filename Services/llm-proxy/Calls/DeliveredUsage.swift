@@ -22,8 +22,12 @@ extension Usage {
 extension WholeAnswer {
     /// Returns the usage that the answer is charged for. It is the provider's figure. If the provider
     /// reports no usage of what it delivered, it is our count of four bytes a token. Zero completion
-    /// tokens mean that there was no answer.
+    /// tokens mean that there was no answer, unless it has a result without output tokens.
     func delivered(promptTokens: @autoclosure () -> Int64) -> (usage: Usage, isEstimated: Bool) {
+        if hasUncountedResult {
+            if let reported, reported.promptTokens > 0 { return (reported, false) }
+            return (Usage(promptTokens: promptTokens(), completionTokens: 0), true)
+        }
         if let reported, reported.completionTokens > 0 { return reported.withPrompt(promptTokens()) }
         let counted = (contentBytes + 3) / 4
         guard counted > 0 else { return (reported ?? .none, reported == nil) }

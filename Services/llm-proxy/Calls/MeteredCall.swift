@@ -37,6 +37,7 @@ final class MeteredCall: @unchecked Sendable {
     private let amounts: HoldAmounts
     private let operation: String?
     private let isStreaming: Bool
+    let surface: Surface
     /// True if the client asked for usage in the stream.
     let includeUsage: Bool
     /// Nil once the provider has begun to answer.
@@ -57,6 +58,8 @@ final class MeteredCall: @unchecked Sendable {
     private var answeredAt: MonotonicInstant?
 
     var model: Catalogue.Model { state.bound.model }
+    /// The number of the last event of a stream whose provider numbers them.
+    var lastEventNumber: Int64? { stream?.meter.lastEventNumber }
     private var charge: ChargeID { funding.charge }
     private var loop: EventLoop { services.loop }
 
@@ -66,7 +69,7 @@ final class MeteredCall: @unchecked Sendable {
     ) {
         (self.services, self.sink, self.principal) = (services, sink, principal)
         (request, isStreaming, amounts, operation) = (plan.request, plan.request.isStreaming, plan.amounts, plan.operation)
-        includeUsage = plan.request.includeUsage
+        (surface, includeUsage) = (plan.request.surface, plan.request.includeUsage)
         state = CallState(plan.routes[0], plan.amounts)
         attempts = Attempts(plan.routes)
         started = services.loop.now
@@ -232,6 +235,7 @@ final class MeteredCall: @unchecked Sendable {
         answeredAt = loop.now
         var end = end(.whole)
         (end.delivered, end.isEstimated) = answer.delivered(promptTokens: state.estimatedPromptTokens)
+        end.hasUncountedResult = answer.hasUncountedResult
         delivery = .whole(answer, end.delivered)
         return end
     }

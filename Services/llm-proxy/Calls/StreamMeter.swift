@@ -12,12 +12,14 @@ struct StreamMeter {
     private(set) var usage: Usage?
     /// The last chunk that carries nothing but usage, without its line ends.
     private(set) var usageChunk: [UInt8]?
+    /// The number of the last event, if the surface numbers events.
+    private(set) var lastEventNumber: Int64?
     /// The reason why the rest of the stream cannot be passed on. All later bytes are dropped.
     private(set) var failure: ProviderFailure?
     /// Set before the first byte; later by ``raiseBudget(_:forward:)``.
     var budget = TokenBudget()
 
-    private var parser = SSEParser()
+    private var parser: SSEParser
     private var reader: any EventReader
     private var count = Count()
     /// The first event that the hold does not pay for, with its output.
@@ -26,7 +28,10 @@ struct StreamMeter {
     private var waiting: [UInt8] = []
     private var isFinished = false
 
-    init(_ reader: any EventReader) { self.reader = reader }
+    init(_ reader: any EventReader) {
+        self.reader = reader
+        parser = SSEParser(eventBytesMax: reader.eventBytesMax)
+    }
 
     /// The choices that got content, event by event: text, tool calls, reasoning.
     var contentEvents: Int64 { count.contentEvents }
@@ -60,7 +65,7 @@ struct StreamMeter {
         run.flush(forward)
         if isOverBudget { waiting.append(contentsOf: bytes[used...]) }
         if self.parser.isBroken, failure == nil {
-            failure = ProviderFailure(.unreachable, cause: "an event of more than \(SSEParser.eventBytesMax) bytes")
+            failure = ProviderFailure(.unreachable, cause: "an event of more than \(reader.eventBytesMax) bytes")
         }
     }
 
@@ -140,6 +145,7 @@ struct StreamMeter {
         count = next
         if event.usage != nil { usage = event.usage }
         if event.usageChunk != nil { usageChunk = event.usageChunk }
+        if event.number != nil { lastEventNumber = event.number }
         if event.isEnd { isEnded = true }
         return true
     }

@@ -33,6 +33,7 @@ struct ListModels: Statement {
         var id: String
         var provider: String
         var source: String
+        var surfaces: Set<Surface>
         var isEnabled: Bool
         var isRouteEnabled: Bool
         var isProviderEnabled: Bool
@@ -41,7 +42,7 @@ struct ListModels: Statement {
     }
 
     static let sql = """
-        SELECT m.id, r.provider, r.source, m.is_enabled, r.is_enabled, p.is_enabled, n.version, n.effective_at, \(PriceColumns.list)
+        SELECT m.id, r.provider, r.source, r.surfaces, m.is_enabled, r.is_enabled, p.is_enabled, n.version, n.effective_at, \(PriceColumns.list)
         FROM route r
         JOIN model m ON m.id = r.model
         JOIN provider p ON p.name = r.provider
@@ -64,12 +65,13 @@ struct ListModels: Statement {
 
     static func decode(_ row: inout RowReader) throws(PostgresError) -> Output {
         let (id, provider, source) = try (row.next(String.self), row.next(String.self), row.next(String.self))
+        let surfaces = Set(try row.next([String].self).compactMap(Surface.init))
         let (isEnabled, isRouteEnabled, isProviderEnabled) = try (row.next(Bool.self), row.next(Bool.self), row.next(Bool.self))
         let (version, effectiveAt) = try (row.next(Int64?.self), row.next(Instant?.self))
         var next: (Int64, Instant)?
         if let version, let effectiveAt { next = (version, effectiveAt) }
         return Output(
-            id: id, provider: provider, source: source, isEnabled: isEnabled, isRouteEnabled: isRouteEnabled,
+            id: id, provider: provider, source: source, surfaces: surfaces, isEnabled: isEnabled, isRouteEnabled: isRouteEnabled,
             isProviderEnabled: isProviderEnabled, next: next, price: try PriceColumns.read(&row, model: id, provider: provider))
     }
 }

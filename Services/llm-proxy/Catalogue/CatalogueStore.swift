@@ -27,16 +27,17 @@ struct CatalogueStore: Sendable {
                 }
             }
             for model in listed {
-                guard let chat = model.chat, let date = list?.date else { continue }
+                guard let terms = model.terms, let date = list?.date else { continue }
                 try await transaction.put(
-                    PutModel(id: model.id, limits: chat.limits, source: .list),
-                    PutRoute(model: model.id, provider: model.provider, providerModel: model.id, source: .list),
+                    PutModel(id: model.id, limits: terms.limits, source: .list),
+                    PutRoute(
+                        model: model.id, provider: model.provider, providerModel: model.id, surfaces: terms.surfaces, source: .list),
                     NewPrice(
-                        model: model.id, provider: model.provider, rule: rule, rows: chat.prices, source: .list, sourceDate: date,
-                        doubts: chat.doubts))
+                        model: model.id, provider: model.provider, rule: rule, rows: terms.prices, source: .list, sourceDate: date,
+                        doubts: terms.doubts))
             }
             let named = file.providers.flatMap { entry in entry.models.map { ($0.id, entry.provider.name) } }
-            _ = try await transaction.query(DeleteRoutes(except: named + listed.filter { $0.chat != nil }.map { ($0.id, $0.provider) }))
+            _ = try await transaction.query(DeleteRoutes(except: named + listed.filter { $0.terms != nil }.map { ($0.id, $0.provider) }))
         }
     }
 

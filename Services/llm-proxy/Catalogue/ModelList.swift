@@ -24,10 +24,12 @@ struct ModelList: Sendable {
         /// The kind of the model, such as `chat` or `image_generation`.
         var mode: String
         /// Nil for a model that no endpoint serves.
-        var chat: Chat?
+        var terms: Terms?
     }
 
-    struct Chat: Sendable {
+    /// The surfaces by which a model can be called, and what bounds and prices its calls.
+    struct Terms: Sendable {
+        var surfaces: Set<Surface>
         var limits: ModelLimits
         var prices: [UnitPriceRow]
         var doubts: [PriceDoubt]
@@ -71,14 +73,20 @@ struct ModelList: Sendable {
 
     private static func model(_ json: JSONObject) throws -> Model {
         let (id, provider, mode) = (try json.string("id"), try json.string("provider"), try json.string("mode"))
-        let prices = try prices(json.object("prices"), of: id)
-        guard mode == "chat", let context = try json.optionalInteger("max_input_tokens"), !prices.isEmpty else {
+        let isOpenAI = provider == "openai"
+        let surfaces = surfaces(ofMode: mode, isOpenAI: isOpenAI)
+        // The vectors of an embedding are no tokens.
+        let isEmbedding = surfaces == [.embeddings]
+        let prices = try prices(json.object("prices"), of: id, isOutputFree: isEmbedding)
+        // A request may have several inputs, each of which has a limit of its own.
+        let context = try json.optionalInteger("max_request_tokens") ?? json.optionalInteger("max_input_tokens")
+        guard !surfaces.isEmpty, let context, !prices.isEmpty else {
             return Model(id: id, provider: provider, mode: mode)
         }
         if let flaw = PriceFlaw.find(in: prices) { throw ProvidersFile.Malformed(reason: "prices of \(id): \(flaw)") }
-        let output = try json.optionalInteger("max_output_tokens")
+        let output = isEmbedding ? 1 : try json.optionalInteger("max_output_tokens")
         let reasons = try json.optionalBool("supports_reasoning") ?? false
-        let limits = limits(context: context, output: output, isReasoning: reasons, isOpenAI: provider == "openai")
+        let limits = limits(context: context, output: output, isReasoning: reasons, isOpenAI: isOpenAI)
         guard ModelLimits.contextRange.contains(limits.contextTokens), ModelLimits.outputRange.contains(limits.maxOutputTokens) else {
             throw ProvidersFile.Malformed(reason: "limits of \(id) are out of range")
         }
@@ -86,7 +94,23 @@ struct ModelList: Sendable {
         var doubts: [PriceDoubt] = agree == true ? [] : agree == false ? [.sourcesDisagree] : [.oneSource]
         if output == nil { doubts.append(.noOutputCap) }
         if hasDoubtfulHour(prices) { doubts.append(.cacheHourPrice) }
-        return Model(id: id, provider: provider, mode: mode, chat: Chat(limits: limits, prices: prices, doubts: doubts))
+        return Model(
+            id: id, provider: provider, mode: mode, terms: Terms(surfaces: surfaces, limits: limits, prices: prices, doubts: doubts))
+    }
+
+    /// The kinds of models that endpoints serve. A model of several surfaces is of the first kind.
+    private static let modes: [(name: String, surface: Surface)] = [
+        ("chat", .chat), ("responses", .responses), ("embedding", .embeddings), ("completion", .completions),
+    ]
+
+    /// Returns the kind of a model, as the list names it.
+    static func mode(of surfaces: Set<Surface>) -> String { modes.first { surfaces.contains($0.surface) }?.name ?? "" }
+
+    /// Returns no surface for a kind of model that no endpoint serves. OpenAI has each of its chat models
+    /// as a model of responses too.
+    private static func surfaces(ofMode mode: String, isOpenAI: Bool) -> Set<Surface> {
+        guard let surface = modes.first(where: { $0.name == mode })?.surface else { return [] }
+        return isOpenAI && surface == .chat ? [.chat, .responses] : [surface]
     }
 
     /// Takes the most careful value of what the list does not know. Such a model reasons in hidden
@@ -122,8 +146,9 @@ struct ModelList: Sendable {
 
     /// Reads the prices of tokens. A condition without a price of input and of output is left out: it
     /// has no price then.
-    private static func prices(_ json: JSONObject, of model: String) throws -> [UnitPriceRow] {
-        let rows = try json.members.compactMap { member -> UnitPriceRow? in
+    /// - Parameter isOutputFree: true if a condition needs no price of output.
+    private static func prices(_ json: JSONObject, of model: String, isOutputFree: Bool) throws -> [UnitPriceRow] {
+        var rows = try json.members.compactMap { member -> UnitPriceRow? in
             guard var row = row(member.name) else { return nil }
             let text = try json.string(member.name)
             guard let price = PicoUSD(perMillion: text), UnitPriceRow.priceRange.contains(price.value) else {
@@ -132,6 +157,11 @@ struct ModelList: Sendable {
             }
             row.price = price
             return row
+        }
+        if isOutputFree {
+            rows += rows.filter { $0.unit == .input }.map { row in
+                UnitPriceRow(unit: .output, tier: row.tier, aboveInputTokens: row.aboveInputTokens, price: PicoUSD(value: 0))
+            }
         }
         func has(_ unit: UsageUnit, with row: UnitPriceRow) -> Bool {
             rows.contains { $0.unit == unit && $0.tier == row.tier && $0.aboveInputTokens == row.aboveInputTokens }

@@ -182,14 +182,15 @@ struct PriceAdministration: Sendable {
         if !configured.contains(row.provider) { obstacles.append(.providerNotConfigured) }
         if row.price == nil { obstacles.append(.notPriced) }
         return ListedModel(
-            id: row.id, provider: row.provider, mode: "chat", source: row.source, price: row.price, next: row.next, obstacles: obstacles,
+            id: row.id, provider: row.provider, mode: ModelList.mode(of: row.surfaces), source: row.source, price: row.price,
+            next: row.next, obstacles: obstacles,
             doubts: row.price.flatMap { $0.isDoubtful ? $0.doubts : nil } ?? [])
     }
 
     private func listed(_ model: ModelList.Model) -> ListedModel {
         ListedModel(
             id: model.id, provider: model.provider, mode: model.mode,
-            obstacles: model.chat == nil ? [.noEndpoint] : [.providerNotConfigured],
-            doubts: model.chat?.doubts.map(\.rawValue) ?? [])
+            obstacles: model.terms == nil ? [.noEndpoint] : [.providerNotConfigured],
+            doubts: model.terms?.doubts.map(\.rawValue) ?? [])
     }
 }

@@ -28,7 +28,7 @@ import Values
 /// | `reasoning` | `none`, `visible`, `hidden` | `hidden` |
 /// | `output_limit_member` | `max_tokens`, `max_completion_tokens` | `max_tokens` |
 /// | `priority` | 0…1000; calls go to the provider with the lowest number first | 0 |
-/// | `surfaces` | an array of `chat` | `["chat"]` |
+/// | `surfaces` | an array of `chat`, `responses`, `embeddings`, `completions` | `["chat"]` |
 /// | `weight` | 1…1000; the share of the calls among providers of one priority | 1 |
 ///
 /// A model that several providers sell stands under each of them, with the same limits.

@@ -21,7 +21,7 @@ extension HoldRefusal {
 }
 
 extension ProviderFailure {
-    func problem(of provider: String) -> Problem {
+    func problem(of provider: String, on surface: Surface) -> Problem {
         var problem =
             switch kind {
             case .unreachable, .cancelled:
@@ -29,7 +29,7 @@ extension ProviderFailure {
             case .timedOut: Problem.providerTimeout(provider)
             case .saturated: Problem.overloaded()
             case .refusedRequest(413, _, _):
-                Problem.invalidRequest("The provider '\(provider)' takes no request of this size; send less.", param: "messages")
+                Problem.invalidRequest("The provider '\(provider)' takes no request of this size; send less.", param: surface.promptMember)
             case .refusedRequest(_, let message, let param):
                 Problem.invalidRequest(message ?? "The provider '\(provider)' refused the request.", param: param)
             case .refused(let status, _), .accountRefused(let status):

@@ -9,6 +9,8 @@ struct CallRequest: Sendable {
     /// The client's limit of one answer; nil if the client set none. 0 for a surface whose answers
     /// have no output tokens.
     var outputTokensMax: Int64?
+    /// The least limit that the surface allows.
+    var limitLeast: Int64 = 1
     /// The number of probabilities that the answer lists for each token.
     var logprobs: Int64 = 0
 }
@@ -31,7 +33,9 @@ extension CallRequest {
     /// Parses a body.
     /// - Parameter ours: the members that the gateway reads or writes. A member that differs from
     ///   one of them only in letter case is refused.
-    static func parse(_ body: [UInt8], ours: [StaticString]) throws(RequestRefusal) -> JSONObject {
+    static func parse(
+        _ body: [UInt8], ours: [StaticString], valuesMax: Int = valuesMax
+    ) throws(RequestRefusal) -> JSONObject {
         let json: JSONObject
         do { json = try JSONObject(body, valuesMax: valuesMax) } catch { throw .json(error) }
         do throws(RequestFlaw) { try MemberNames.check(json, ours) } catch { throw RequestRefusal(error) }

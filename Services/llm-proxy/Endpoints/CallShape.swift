@@ -21,6 +21,14 @@ protocol CallShape: Sendable {
 
     /// Returns the event that tells an error in a stream. No end marker follows it.
     func event(of problem: Problem) -> [UInt8]
+
+    /// Returns the same event for a surface that numbers its events.
+    /// - Parameter last: the number of the last event that the provider sent. Nil if it sent none.
+    func event(of problem: Problem, after last: Int64?) -> [UInt8]
+}
+
+extension CallShape {
+    func event(of problem: Problem, after last: Int64?) -> [UInt8] { event(of: problem) }
 }
 
 extension CallShape {

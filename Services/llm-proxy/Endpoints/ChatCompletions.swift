@@ -5,7 +5,7 @@ import SSE
 /// `POST /v1/chat/completions`: OpenAI's shape.
 struct ChatCompletions: CallShape {
     private static let ours: [StaticString] =
-        PricedMembers.names + [
+        PricedMembers.chat.names + [
             "model", "messages", "stream", "stream_options", "n", "logprobs", "top_logprobs", "max_tokens", "max_completion_tokens",
         ]
     static let topLogprobsMax: Int64 = 20
@@ -49,10 +49,16 @@ struct ChatCompletions: CallShape {
     func body(of answer: WholeAnswer, _ receipt: CallReceipt) -> [UInt8] { ResponseUsage.adding(receipt, to: answer.json) }
 
     func end(_ usageChunk: [UInt8]?, _ receipt: CallReceipt, includeUsage: Bool, model: String) -> [UInt8] {
+        Self.end(usageChunk, receipt, includeUsage: includeUsage, object: "chat.completion.chunk", model: model)
+    }
+
+    /// - Parameter object: the name of chunks.
+    static func end(_ usageChunk: [UInt8]?, _ receipt: CallReceipt, includeUsage: Bool, object: String, model: String) -> [UInt8] {
         let done = SSEEvent.encode(Array("[DONE]".utf8))
         guard includeUsage else { return done }
         let chunk = usageChunk.flatMap { try? JSONObject($0) }
-        return SSEEvent.encode(chunk.map { ResponseUsage.adding(receipt, to: $0) } ?? ResponseUsage.chunk(receipt, model: model)) + done
+        let usage = chunk.map { ResponseUsage.adding(receipt, to: $0) } ?? ResponseUsage.chunk(receipt, object: object, model: model)
+        return SSEEvent.encode(usage) + done
     }
 
     func event(of problem: Problem) -> [UInt8] { SSEEvent.encode(problem.body) }

@@ -90,7 +90,7 @@ struct ModelCalls: Sendable {
         }
         if !routes.isEmpty { return routes }
         if let first = failing.min(by: { $0.wait < $1.wait }) {
-            throw ProviderFailure(.failing(wait: first.wait)).problem(of: first.bound.model.provider.name)
+            throw ProviderFailure(.failing(wait: first.wait)).problem(of: first.bound.model.provider.name, on: request.modelRequest.surface)
         }
         throw refusal ?? catalogue.problem(of: name)
     }
@@ -100,7 +100,7 @@ struct ModelCalls: Sendable {
         return CallBound(
             model: model, prompt: request.prompt, choices: asked.choices, callerLimit: request.outputTokensMax,
             isStreaming: asked.isStreaming, logprobs: request.logprobs, requiresLimit: format.requiresLimit,
-            promptUnit: format.promptUnit(of: asked))
+            limitLeast: request.limitLeast, promptUnit: format.promptUnit(of: asked))
     }
 
     /// - Throws: the problem of a model, or a provider, that cannot serve the request.
@@ -110,7 +110,7 @@ struct ModelCalls: Sendable {
             throw Problem.wrongSurface(asked.surface, of: model)
         }
         guard asked.pictures == 0 || model.limits.imageTokensMax != nil else {
-            throw Problem.invalidRequest("The model '\(model.id)' takes no pictures; send text only.", param: "messages")
+            throw Problem.invalidRequest("The model '\(model.id)' takes no pictures; send text only.", param: asked.surface.promptMember)
         }
         if let flaw = format.flaw(in: asked) { throw Problem(.init(flaw)) }
         return format
@@ -121,7 +121,7 @@ struct ModelCalls: Sendable {
             return try services.providers.format(of: provider, for: surface)
         } catch {
             services.log.error("provider refused", ["provider": .string(provider.name), "reason": .string(error.description)])
-            throw error.problem(of: provider.name)
+            throw error.problem(of: provider.name, on: surface)
         }
     }
 
@@ -130,20 +130,21 @@ struct ModelCalls: Sendable {
     @inline(never)
     private func reply(in shape: any CallShape, _ outcome: CallOutcome, of call: MeteredCall) -> CallReply {
         let provider = call.model.provider.name
+        func event(_ problem: Problem) -> [UInt8] { shape.event(of: problem, after: call.lastEventNumber) }
         switch outcome {
         case .clientLeft: return .nothing
         case .refused(let refusal): return .refused(refusal.problem(topUpURL: topUpURL))
-        case .failed(let failure): return .refused(failure.problem(of: provider))
+        case .failed(let failure): return .refused(failure.problem(of: provider, on: call.surface))
         case .whole(let answer, let receipt): return .whole(headers(receipt, provider), shape.body(of: answer, receipt))
         case .streamed(let usageChunk, let receipt):
             return .endOfStream(shape.end(usageChunk, receipt, includeUsage: call.includeUsage, model: call.model.id))
-        case .brokeOff(let failure): return .brokenStream(shape.event(of: failure.problem(of: provider)))
+        case .brokeOff(let failure): return .brokenStream(event(failure.problem(of: provider, on: call.surface)))
         // A stream that ends properly, without an end marker.
-        case .cut(let refusal): return .endOfStream(shape.event(of: refusal.problem(topUpURL: topUpURL)))
-        case .beyondLimit: return .endOfStream(shape.event(of: .providerBeyondLimit(provider)))
+        case .cut(let refusal): return .endOfStream(event(refusal.problem(topUpURL: topUpURL)))
+        case .beyondLimit: return .endOfStream(event(.providerBeyondLimit(provider)))
         case .unconfirmed(let charge, let isStreaming):
             let problem = Problem.chargeUnconfirmed(charge.description)
-            return isStreaming ? .brokenStream(shape.event(of: problem)) : .refused(problem)
+            return isStreaming ? .brokenStream(event(problem)) : .refused(problem)
         }
     }
 

@@ -5,32 +5,33 @@ import Values
 enum ResponseUsage {
     /// Adds the credits to the usage object of an answer, without touching the rest. An answer
     /// without a usage object gets one.
-    static func adding(_ receipt: CallReceipt, to answer: JSONObject) -> [UInt8] {
+    static func adding(_ receipt: CallReceipt, to answer: JSONObject, _ names: OpenAIUsageNames = .chat) -> [UInt8] {
         var splice = JSONSplice(answer)
-        splice.set("usage", raw: usage(of: answer, receipt))
+        splice.set("usage", raw: usage(of: answer, receipt, names))
         return splice.apply()
     }
 
     /// Makes the last chunk of a stream whose provider reported no usage.
-    static func chunk(_ receipt: CallReceipt, model: String) -> [UInt8] {
+    /// - Parameter object: the name of such chunks.
+    static func chunk(_ receipt: CallReceipt, object: String, model: String) -> [UInt8] {
         JSONWriter.object { chunk in
-            chunk.field("object", "chat.completion.chunk")
+            chunk.field("object", object)
             chunk.field("model", model)
             chunk.array("choices") { _ in }
-            chunk.object("usage") { write(receipt, to: &$0) }
+            chunk.object("usage") { write(receipt, .chat, to: &$0) }
         }
     }
 
-    private static func usage(of answer: JSONObject, _ receipt: CallReceipt) -> [UInt8] {
-        guard let member = try? answer.optionalObject("usage") else { return JSONWriter.object { write(receipt, to: &$0) } }
+    private static func usage(of answer: JSONObject, _ receipt: CallReceipt, _ names: OpenAIUsageNames) -> [UInt8] {
+        guard let member = try? answer.optionalObject("usage") else { return JSONWriter.object { write(receipt, names, to: &$0) } }
         var splice = JSONSplice(member)
         for (name, text) in credits(receipt) { splice.set(name, raw: Array(text.utf8)) }
         return splice.apply()
     }
 
-    private static func write(_ receipt: CallReceipt, to json: inout JSONWriter) {
-        json.field("prompt_tokens", receipt.usage.promptTokens)
-        json.field("completion_tokens", receipt.usage.completionTokens)
+    private static func write(_ receipt: CallReceipt, _ names: OpenAIUsageNames, to json: inout JSONWriter) {
+        json.field(names.prompt.description, receipt.usage.promptTokens)
+        json.field(names.completion.description, receipt.usage.completionTokens)
         json.field("total_tokens", receipt.usage.promptTokens + receipt.usage.completionTokens)
         for (name, text) in credits(receipt) { json.field(name, raw: Array(text.utf8)) }
     }

@@ -47,6 +47,9 @@ struct WholeAnswer: Sendable {
     var reported: Usage?
     /// The bytes of text, tool calls and reasoning of all choices.
     var contentBytes: Int64
+    /// True if the answer has a result without output tokens, such as vectors. It is charged by its
+    /// prompt.
+    var hasUncountedResult = false
 }
 
 /// The facts of a call that a format needs to read and to write its answer.
@@ -62,7 +65,14 @@ struct AnswerContext: Sendable {
 
 /// The reader of one stream. Its events come in order.
 protocol EventReader: Sendable {
+    /// The longest event in bytes. A longer one ends the stream.
+    var eventBytesMax: Int { get }
+
     mutating func read(_ event: SSEEvent) -> StreamEvent
+}
+
+extension EventReader {
+    var eventBytesMax: Int { SSEParser.eventBytesMax }
 }
 
 /// One event of a provider's stream: its output for the client, and its meaning for the call.
@@ -82,6 +92,8 @@ struct StreamEvent: Sendable {
     /// The data of the last event that carries usage, in the shape of the surface. The endpoint
     /// sends it once the charge is safe.
     var usageChunk: [UInt8]?
+    /// The number of the event in its stream, if the surface numbers events.
+    var number: Int64?
     /// True if the provider says that the answer is whole.
     var isEnd = false
     var failure: ProviderFailure?

@@ -20,6 +20,7 @@ import Values
 /// The proxy's calls on a real server, broker and database, between a ledger and a provider that do
 /// what the test says.
 ///
+/// `m`, `priced` and `hidden` have all surfaces, other models that of chat.
 /// An output token costs a thousandth of a credit. A prompt token costs nothing, except that of the
 /// model `priced`, which costs as much as output.
 ///
@@ -201,10 +202,10 @@ final class ProxyUnderTest: @unchecked Sendable {
     private static func catalogue(of providers: [Catalogue.Provider]) -> Catalogue {
         func model(
             _ id: String, of provider: Catalogue.Provider, promptPicoUSD: Int64 = 0, completionPicoUSD: Int64 = 1_000_000_000,
-            least: Int64 = 64, isHidden: Bool = false, priority: Int64 = 0
+            least: Int64 = 64, isHidden: Bool = false, surfaces: [Surface] = [.chat], priority: Int64 = 0
         ) -> Catalogue.Model {
             Catalogue.Model(
-                id: id, provider: provider, providerModel: id,
+                id: id, provider: provider, providerModel: id, surfaces: Set(surfaces),
                 price: PriceVersion(prompt: promptPicoUSD, completion: completionPicoUSD),
                 limits: ModelLimits(
                     contextTokens: 100_000, maxOutputTokens: 4_000, defaultOutputTokens: 100, outputTokensLeast: least, imageTokensMax: nil,
@@ -215,8 +216,10 @@ final class ProxyUnderTest: @unchecked Sendable {
         (moved.name, moved.baseURL) = ("moved", moved.baseURL.replacing("127.0.0.1", with: "127.0.0.2"))
         return Catalogue(
             models: [
-                model("m", of: providers[0]), model("priced", of: providers[0], promptPicoUSD: 1_000_000_000),
-                model("hidden", of: providers[0], least: 200, isHidden: true), model("vendor/m", of: providers[0]),
+                model("m", of: providers[0], surfaces: Surface.allCases),
+                model("priced", of: providers[0], promptPicoUSD: 1_000_000_000, surfaces: Surface.allCases),
+                model("hidden", of: providers[0], least: 200, isHidden: true, surfaces: Surface.allCases),
+                model("vendor/m", of: providers[0]),
                 model("claude", of: providers[1], promptPicoUSD: 1_000_000_000), model("moved", of: moved),
                 model("neighbour", of: providers[2]), model("mixed", of: providers[0]), model("mixed", of: providers[1]),
                 model("mixed", of: moved), model("backed", of: providers[0]), model("backed-dear", of: providers[0]),
@@ -262,7 +265,7 @@ final class ProxyUnderTest: @unchecked Sendable {
     }
 
     /// Sends a body unchanged.
-    func send(_ body: String, to path: String = "/v1/chat/completions") -> Caller { Caller(pool, key: person(), path: path, body: body) }
+    func send(_ body: String, to path: String = Surface.chat.path) -> Caller { Caller(pool, key: person(), body: body, path: path) }
 
     /// Reads as the owner of `key`, or as a new person.
     func get(_ path: String, key: String? = nil) async throws -> (status: Int, contentType: String?, body: [UInt8]) {
@@ -360,15 +363,14 @@ final class SwitchedOff: Sendable {
 final class Caller: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
     private let call: UpstreamResponse
+    private let path: String
     private(set) var bytes: [UInt8] = []
     private(set) var isOver = false
     /// Nil for an answer that ended properly.
     private(set) var failure: UpstreamError?
 
-    private let path: String
-
     init(
-        _ pool: UpstreamPool, key: String, path: String = "/v1/chat/completions", body: String, operation: String? = nil,
+        _ pool: UpstreamPool, key: String, body: String, path: String = Surface.chat.path, operation: String? = nil,
         headers more: HeaderBlock = [:]
     ) {
         self.path = path
@@ -395,10 +397,15 @@ final class Caller: @unchecked Sendable {
     private func compareRefusal() {
         guard status != 200 else { return }
         #expect(throws: Never.self) {
-            let differences = try ProxyUnderTest.document.get().differences(
-                "POST", path, status: status, contentType: headers.string(for: "content-type"), body: bytes)
+            let differences = try differences()
             #expect(differences == [], "\(status)")
         }
+    }
+
+    /// Returns what in the answer the document does not promise.
+    func differences() throws -> [String] {
+        try ProxyUnderTest.document.get().differences(
+            "POST", path, status: status, contentType: headers.string(for: "content-type"), body: bytes)
     }
 
     var status: Int { call.status }
@@ -406,7 +413,12 @@ final class Caller: @unchecked Sendable {
     var text: String { String(decoding: bytes, as: UTF8.self) }
     /// Events with content, of one token each.
     var tokens: Int { text.matches(of: /"content":"/).count }
-    var events: [Substring] { text.split(separator: "\n\n").filter { $0.hasPrefix("data: ") }.map { $0.dropFirst(6) } }
+    /// The data of events of one line of data.
+    var events: [Substring] {
+        text.split(separator: "\n\n").compactMap { event in
+            event.split(separator: "\n").first { $0.hasPrefix("data: ") }?.dropFirst(6)
+        }
+    }
     var isDone: Bool { events.last == "[DONE]" }
 
     /// The error object of a refusal, or of the last event.

@@ -13,7 +13,9 @@ final class ScriptedProvider: @unchecked Sendable {
 
     var router: Router {
         var router = Router()
-        for path in ["/v1/chat/completions", "/v1/messages", "/spare/chat/completions"] {
+        for path in [
+            "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/messages", "/spare/chat/completions",
+        ] {
             router.onExchange(.post, path) { exchange, _ in
                 let call = ScriptedCall(exchange)
                 self.calls.append(call)

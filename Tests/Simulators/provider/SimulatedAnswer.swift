@@ -11,6 +11,14 @@ struct SimulatedRequest: Sendable {
     var maxTokens: Int?
     /// One for every four bytes of text, rounded up, at least one.
     var promptTokens: Int
+    /// The texts of the prompt.
+    var texts = 1
+    /// The numbers of each vector.
+    var dimensions = 6
+    /// True if vectors must be in base64.
+    var wantsBase64 = false
+    /// The function that the answer calls, in the place of text.
+    var function: String?
 }
 
 /// The bytes of one answer, in the shape of one path.

@@ -21,7 +21,7 @@ struct ChatOverMessages: WireFormat {
     ]
 
     func flaw(in request: ModelRequest) -> RequestFlaw? {
-        if let flaw = missingAbility(in: request) ?? PricedMembers.flaw(in: request.json) { return flaw }
+        if let flaw = missingAbility(in: request) ?? PricedMembers.chat.flaw(in: request.json) { return flaw }
         for member in request.json.members where member.kind != .null && !Self.known.contains(member.name) {
             return RequestFlaw(
                 param: member.name, message: "\(member.name) is not supported by the model '\(request.model)'; remove it.")

@@ -26,7 +26,7 @@ enum MemberNames {
         flaw(of: name, ofPart, at: place())
     }
 
-    private static func flaw(
+    static func flaw(
         of name: UnsafeRawBufferPointer, _ ours: [StaticString], at place: @autoclosure () -> String
     ) -> RequestFlaw? {
         guard name.contains(where: mayFold), let our = ours.first(where: { Spelling(of: name, as: $0) == .otherCase }) else {

@@ -31,6 +31,18 @@ struct OpenAIChoice {
 
 /// The size of the content in answers of OpenAI's shape: text, tool calls and reasoning.
 enum OpenAIContent {
+    /// Reads an answer in one piece that has choices.
+    /// - Parameter name: the kind of answer, for the failure of another one.
+    static func answer(_ body: [UInt8], named name: String) throws(ProviderFailure) -> WholeAnswer {
+        let failure = ProviderFailure(.wrongAnswer("with something else than \(name)"))
+        guard let json = try? JSONObject(body), !json.has("error"), json.member("choices")?.kind == .array else { throw failure }
+        let content = read(json)
+        guard !content.hasFailed else { throw failure }
+        var reported = json.raw("usage").flatMap { $0.withUnsafeBytes { Usage(openAI: JSONScan($0)) } }
+        json.raw("service_tier")?.withUnsafeBytes { reported?.take(tier: JSONScan($0)) }
+        return WholeAnswer(json: json, reported: reported, contentBytes: content.bytes)
+    }
+
     /// Reads all choices of an answer in one piece.
     /// - Returns: the bytes of their content, and whether the provider reported an error in one.
     static func read(_ answer: JSONObject) -> (bytes: Int64, hasFailed: Bool) {
@@ -70,6 +82,21 @@ enum OpenAIContent {
     }
 }
 
+/// The names of the members of a `usage` object, which differ between OpenAI's surfaces.
+struct OpenAIUsageNames: Sendable {
+    let prompt: StaticString
+    let completion: StaticString
+    let promptDetails: StaticString
+    let completionDetails: StaticString
+
+    static let chat = OpenAIUsageNames(
+        prompt: "prompt_tokens", completion: "completion_tokens", promptDetails: "prompt_tokens_details",
+        completionDetails: "completion_tokens_details")
+    static let responses = OpenAIUsageNames(
+        prompt: "input_tokens", completion: "output_tokens", promptDetails: "input_tokens_details",
+        completionDetails: "output_tokens_details")
+}
+
 extension Usage {
     /// More than the longest answers a request may ask for. A provider that reports more is not
     /// believed.
@@ -79,21 +106,21 @@ extension Usage {
     ///
     /// Some providers leave their thoughts out of `completion_tokens`, but count them in
     /// `total_tokens`. The larger figure is charged.
-    init?(openAI usage: JSONScan) {
+    init?(openAI usage: JSONScan, _ names: OpenAIUsageNames = .chat) {
         guard usage.isObject else { return nil }
-        let prompt = usage["prompt_tokens"]?.integer
-        let completion = usage["completion_tokens"]?.integer
+        let prompt = usage[names.prompt]?.integer
+        let completion = usage[names.completion]?.integer
         let possible = 0...Self.reportedMax
         let total = usage["total_tokens"]?.integer ?? 0
         guard prompt != nil || completion != nil, possible.contains(prompt ?? 0), possible.contains(completion ?? 0) else { return nil }
         let beyondPrompt = possible.contains(total) && prompt ?? 0 > 0 ? total - (prompt ?? 0) : 0
         self.init(promptTokens: prompt ?? 0, completionTokens: max(completion ?? 0, beyondPrompt))
-        if let details = usage["prompt_tokens_details"] {
+        if let details = usage[names.promptDetails] {
             move(details["audio_tokens"]?.integer, from: .input, to: .audioInput)
             move(details["cached_tokens"]?.integer, from: .input, to: .cachedInput)
             move(details["cache_write_tokens"]?.integer, from: .input, to: .cacheWrite)
         }
-        move(usage["completion_tokens_details"]?["audio_tokens"]?.integer, from: .output, to: .audioOutput)
+        move(usage[names.completionDetails]?["audio_tokens"]?.integer, from: .output, to: .audioOutput)
     }
 
     /// Takes the `service_tier` of an answer. OpenAI's tiers below have prices of their own. Other

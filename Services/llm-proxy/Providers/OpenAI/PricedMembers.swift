@@ -1,15 +1,22 @@
 import JSON
 
-/// The members of a chat completion request that change its price. None has a price here yet, so
-/// each is refused, except with the value that changes nothing.
-enum PricedMembers {
-    private enum Rule: Sendable {
+/// The members of a surface's requests that change the price. None has a price here yet, so each is
+/// refused, except with the value that changes nothing.
+struct PricedMembers: Sendable {
+    enum Rule: Sendable {
         case absent
         case onlyFalse
         case only(String)
+        /// An object with a mode of the prompt cache, and the usual time to keep it.
+        case cacheOptions
+        /// The name of another surface for a limit. A server that knows both names may read this one.
+        case renamed(String)
     }
 
-    private static let rules: [(name: StaticString, rule: Rule)] = [
+    typealias Row = (name: StaticString, rule: Rule)
+
+    /// The members that servers may know on every surface.
+    private static let common: [Row] = [
         ("service_tier", .only("default")), ("store", .onlyFalse), ("background", .onlyFalse), ("audio", .absent), ("prediction", .absent),
         ("web_search_options", .absent), ("previous_response_id", .absent), ("conversation", .absent), ("container", .absent),
         // Members of other servers than OpenAI: hosted search, fallback models, and candidates that are billed and not shown.
@@ -23,33 +30,49 @@ enum PricedMembers {
         ("extra_body", .absent),
     ]
 
-    private static let ruleByName = Dictionary(uniqueKeysWithValues: rules.map { ($0.name.description, $0.rule) })
+    static let chat = PricedMembers([])
 
     /// The members whose names may not be written in another letter case.
-    static let names = rules.map(\.name) + ["modalities", "tools"]
+    let names: [StaticString]
+    private let ruleByName: [String: Rule]
 
-    static func flaw(in request: JSONObject) -> RequestFlaw? {
+    /// - Parameter own: the members of one surface only.
+    init(_ own: [Row]) {
+        let rules = Self.common + own
+        names = rules.map(\.name) + ["modalities", "tools"]
+        ruleByName = Dictionary(uniqueKeysWithValues: rules.map { ($0.name.description, $0.rule) })
+    }
+
+    func flaw(in request: JSONObject) -> RequestFlaw? {
         for member in request.members where member.kind != .null {
-            if let rule = ruleByName[member.name], !allows(rule, member, request) {
-                return RequestFlaw(param: member.name, message: message(member.name, rule))
+            if let rule = ruleByName[member.name], !Self.allows(rule, member, request) {
+                return RequestFlaw(param: member.name, message: Self.message(member.name, rule))
             }
         }
-        return modalityFlaw(request) ?? toolFlaw(request)
+        return Self.modalityFlaw(request) ?? Self.toolFlaw(request)
     }
 
     private static func allows(_ rule: Rule, _ member: JSONObject.Member, _ request: JSONObject) -> Bool {
         switch rule {
-        case .absent: false
+        case .absent, .renamed: false
         case .onlyFalse: request.bytes[member.valueRange].elementsEqual("false".utf8)
         case .only(let value): (try? request.string(member.name)) == value
+        case .cacheOptions: (try? request.object(member.name)).map(hasUsualTime) ?? false
         }
+    }
+
+    /// Returns true if a prompt is kept in the cache as long as its price is for.
+    private static func hasUsualTime(_ options: JSONObject) -> Bool {
+        options.members.allSatisfy { $0.name == "mode" || $0.name == "ttl" && (try? options.string("ttl")) == "30m" }
     }
 
     private static func message(_ name: String, _ rule: Rule) -> String {
         switch rule {
         case .absent: "\(name) has no price here; remove it."
+        case .renamed(let other): "\(name) is not the limit of this surface; send \(other)."
         case .onlyFalse: "\(name) must be false; anything else has no price here."
         case .only(let value): "\(name) must be '\(value)'; anything else has no price here."
+        case .cacheOptions: "\(name) may have mode and a ttl of '30m'; anything else has no price here."
         }
     }
 
@@ -88,6 +111,13 @@ enum PricedMembers {
             }
         }
         return flaw
+    }
+
+    /// Returns the flaw of a place in the prompt up to which the provider is asked to write its cache.
+    static func cacheTimeFlaw(_ breakpoint: JSONScan?, in place: @autoclosure () -> String) -> RequestFlaw? {
+        guard let breakpoint, (try? JSONObject(Array(breakpoint.bytes))).map(hasUsualTime) != true else { return nil }
+        let param = place() + ".prompt_cache_breakpoint"
+        return RequestFlaw(param: param, message: message(param, .cacheOptions))
     }
 
     /// Returns the flaw of a member that asks the provider to write a part of the prompt into its

@@ -99,6 +99,24 @@ struct CallBoundTests {
         #expect(Self.bound(streams: false, price: high).amounts?.most == CallBound.amountMax)
     }
 
+    @Test func `a call without output tokens holds its prompt and sends no longer limit`() {
+        let bound = Self.bound(limit: 0, streams: false)
+        expect(bound, 1_000, 1_000, 500, share: false)
+        for credits in [0, 500, 999, 1_000, 9_999] as [Int64] {
+            #expect(bound.limit(paidBy: Self.tokens(credits)) == OutputLimit(tokens: 0, isSent: true, isClamped: false))
+        }
+        let limit = bound.limit(paidBy: Self.tokens(1_000))
+        #expect(bound.allows(Usage(promptTokens: 1_000, completionTokens: 0), limit: limit))
+        #expect(!bound.allows(Usage(promptTokens: 1_001, completionTokens: 0), limit: limit))
+        #expect(!bound.allows(Usage(promptTokens: 1_000, completionTokens: 1), limit: limit))
+    }
+
+    @Test func `a token that the client sent as a number is one token in each bound`() {
+        let prompt = PromptSize(textBytes: 40, messages: 0, pictures: 0, tokens: 1_000)
+        let limits = Self.model().limits
+        #expect((prompt.tokensMax(limits), prompt.tokensLeast(limits), prompt.estimatedTokens(limits)) == (1_040, 1_020, 1_010))
+    }
+
     @Test func `no value of a request or of the catalogue traps`() {
         let wide = PricingRule(
             formula: .costPlus(markupBasisPoints: 100_000, creditsPerUSD: Credits(whole: 1_000_000)), minimumCharge: .zero)

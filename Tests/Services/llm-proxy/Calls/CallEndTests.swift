@@ -29,6 +29,14 @@ struct CallEndTests {
         }
     }
 
+    @Test func `an answer with a result that has no output tokens is charged its prompt`() {
+        var end = end(.whole)
+        end.delivered = Usage(promptTokens: 9, completionTokens: 0)
+        #expect(isFree(end))
+        end.hasUncountedResult = true
+        #expect(end.charge == .usage(Usage(promptTokens: 9, completionTokens: 0), isEstimated: false, end: .completed))
+    }
+
     @Test(arguments: [CallFacts.End.clientDisconnected, .providerError, .timedOut, .holdExhausted])
     func `the delivered part of a stream is charged for every cause of its end`(cause: CallFacts.End) {
         #expect(

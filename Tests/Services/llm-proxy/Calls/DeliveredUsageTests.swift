@@ -37,6 +37,19 @@ struct DeliveredUsageTests {
         #expect((usage[.cachedInput], usage[.input], usage[.output]) == (4, 0, 2))
     }
 
+    @Test func `an answer with a result that has no output tokens is its prompt, as reported or as estimated`() throws {
+        for (reported, prompt, isEstimated) in [
+            (Usage(promptTokens: 9, completionTokens: 0), 9, false), (Usage.none, 30, true), (nil, 30, true),
+        ] as [(Usage?, Int64, Bool)] {
+            var whole = try answer(reported, bytes: 0)
+            #expect(whole.delivered(promptTokens: 30).usage.promptTokens == reported?.promptTokens ?? 0)
+            whole.hasUncountedResult = true
+            let delivered = whole.delivered(promptTokens: 30)
+            #expect(delivered.usage == Usage(promptTokens: prompt, completionTokens: 0))
+            #expect(delivered.isEstimated == isEstimated)
+        }
+    }
+
     @Test func `a client that leaves pays in the units that the provider reported`() {
         let end = CallEnd(
             answer: .none, stoppedBy: .clientDisconnected, reported: cached(), estimatedPromptTokens: 30, isClientGone: true,

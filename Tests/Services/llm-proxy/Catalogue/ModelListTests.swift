@@ -7,17 +7,17 @@ import Values
 @testable import LLMProxy
 
 struct ModelListTests {
-    private static func list(_ members: String) throws -> ModelList {
+    private static func list(_ members: String, mode: String = "chat") throws -> ModelList {
         try ModelList(
             Array(
-                #"{"date":"2026-07-24","about":"","origins":{"here":"https://h"},"models":[{"id":"m","provider":"anthropic","mode":"chat",\#(members)}]}"#
+                #"{"date":"2026-07-24","about":"","origins":{"here":"https://h"},"models":[{"id":"m","provider":"anthropic","mode":"\#(mode)",\#(members)}]}"#
                     .utf8))
     }
 
     private static func chat(_ prices: String, _ members: String = #""max_output_tokens":50,"two_sources_agree":true"#) throws -> ModelList
-        .Chat?
+        .Terms?
     {
-        try list(#""max_input_tokens":100,\#(members),"prices":{\#(prices)}"#).models[0].chat
+        try list(#""max_input_tokens":100,\#(members),"prices":{\#(prices)}"#).models[0].terms
     }
 
     private static let tokens = #""input_usd_per_million":"3","output_usd_per_million":"15""#
@@ -28,14 +28,21 @@ struct ModelListTests {
         #expect(list.date == "2026-07-24")
         #expect(list.models.count == 147)
         #expect(Set(list.models.map(\.id)).count == 147)
-        let chats = list.models.compactMap(\.chat)
+        let chats = list.models.compactMap(\.terms).filter { $0.surfaces.contains(.chat) }
         #expect(chats.count == 104)
         #expect(chats.filter(\.doubts.isEmpty).count == 86)
+        #expect(list.models.filter { $0.terms?.surfaces == [.chat, .responses] }.allSatisfy { $0.provider == "openai" })
+        #expect(list.models.filter { $0.mode == "responses" }.allSatisfy { $0.terms?.surfaces == [.responses] })
+        #expect(list.models.count { $0.terms?.surfaces.contains(.responses) == true } == 89)
+        let embeddings = list.models.filter { $0.terms?.surfaces == [.embeddings] }
+        #expect(embeddings.map(\.id) == ["text-embedding-3-small", "text-embedding-3-large"])
+        #expect(embeddings.map(\.terms?.limits.contextTokens) == [300_000, 300_000])
+        #expect(embeddings.map(\.terms?.doubts) == [[.oneSource], [.oneSource]])
         for id in ["claude-3-haiku-20240307", "claude-3-opus-20240229"] {
-            #expect(list.models.first { $0.id == id }?.chat?.doubts == [.cacheHourPrice])
+            #expect(list.models.first { $0.id == id }?.terms?.doubts == [.cacheHourPrice])
         }
-        #expect(list.models.first { $0.id == "gpt-5.6-luna" }?.chat?.doubts == [.sourcesDisagree])
-        #expect(list.models.first { $0.id == "claude-mythos-5" }?.chat?.doubts == [.oneSource])
+        #expect(list.models.first { $0.id == "gpt-5.6-luna" }?.terms?.doubts == [.sourcesDisagree])
+        #expect(list.models.first { $0.id == "claude-mythos-5" }?.terms?.doubts == [.oneSource])
     }
 
     @Test func `a provider has the prices of the list at the address of the list only`() throws {
@@ -92,10 +99,23 @@ struct ModelListTests {
                     reasoning: .hidden, outputLimitMember: .maxTokens))
     }
 
+    @Test func `the output of an embedding is free, and its context is that of all its inputs`() throws {
+        let terms = try #require(
+            try Self.list(
+                #""max_input_tokens":8192,"max_request_tokens":300000,"two_sources_agree":true,"prices":{"input_usd_per_million":"0.1"}"#,
+                mode: "embedding"
+            ).models[0].terms)
+        #expect(terms.surfaces == [.embeddings])
+        #expect(terms.doubts == [])
+        #expect((terms.limits.contextTokens, terms.limits.maxOutputTokens) == (300_000, 1))
+        let price = PriceVersion(version: 1, rule: .standard, rows: terms.prices)
+        #expect(price.units.listed == [.input: PicoUSD(value: 100_000), .output: PicoUSD(value: 0)])
+    }
+
     @Test(arguments: [#""prices":{"image_usd":{"hd":"1"}}"#, #""max_input_tokens":9,"prices":{"input_usd_per_million":"1"}"#])
     func `a model without prices of text, or without limits, is known and not sold`(members: String) throws {
         #expect(try Self.list(members).models.map(\.id) == ["m"])
-        #expect(try Self.list(members).models[0].chat == nil)
+        #expect(try Self.list(members).models[0].terms == nil)
     }
 
     @Test(arguments: [

@@ -23,7 +23,8 @@ struct ResponseUsageTests {
     @Test func `a stream without usage gets a last chunk of the gateway`() throws {
         let receipt = CallReceipt(
             used: Credits(nano: 5), remaining: .zero, usage: Usage(promptTokens: 1, completionTokens: 2), maxTokensClamped: nil)
-        let chunk = try JSONObject(ResponseUsage.chunk(receipt, model: "m"))
+        let chunk = try JSONObject(ResponseUsage.chunk(receipt, object: "text_completion", model: "m"))
+        #expect(try (chunk.string("object"), chunk.string("model")) == ("text_completion", "m"))
         #expect(try chunk.array("choices").isEmpty)
         #expect(try chunk.object("usage").integer("total_tokens") == 3)
         #expect(try chunk.object("usage").decimalText("credits_used") == "0.000000005")

@@ -49,6 +49,12 @@ struct ProviderSimulatorTests {
             return try events.map { try JSONObject(Array($0.utf8)) }
         }
 
+        func post(_ path: String, _ body: String) async throws -> [UInt8] {
+            let call = pool.begin(
+                method: "POST", target: Array(path.utf8), headers: ["authorization": "Bearer k"], body: Array(body.utf8))
+            return try await call.collect(upTo: 16 << 20)
+        }
+
         func statistics() async throws -> JSONObject {
             let call = pool.begin(method: "GET", target: Array("/stats".utf8), headers: [:], body: [])
             return try JSONObject(try await call.collect(upTo: 1_024))
@@ -93,6 +99,73 @@ struct ProviderSimulatorTests {
             #expect(!unasked.contains { $0.has("usage") })
             let silent = try await stage.events("sim-no-usage", #","stream_options":{"include_usage":true},"max_tokens":5"#)
             #expect(!silent.contains { $0.has("usage") })
+        }
+    }
+
+    /// Returns the data of the events of a response.
+    private func responseEvents(_ stage: Stage, _ more: String = "") async throws -> [JSONObject] {
+        let body = try await stage.post("/v1/responses", #"{"model":"sim-fast","input":"12345678","stream":true\#(more)}"#)
+        return try String(decoding: body, as: UTF8.self).split(separator: "\n\n").map { event in
+            let lines = event.split(separator: "\n")
+            let data = try JSONObject(Array(lines[1].dropFirst("data: ".count).utf8))
+            #expect(lines[0] == "event: \(try data.string("type"))")
+            return data
+        }
+    }
+
+    @Test func `a response has the text of its events, and says if it is cut`() async throws {
+        try await onLoop { stage in
+            let events = try await responseEvents(stage)
+            #expect(try events.map { try $0.integer("sequence_number") } == (0..<Int64(events.count)).map { $0 })
+            let response = try events[events.count - 1].object("response")
+            #expect(try (response.string("status"), response.object("usage").integer("input_tokens")) == ("completed", 2))
+            let text = try response.array("output")[0].object?.array("content")[0].object?.string("text")
+            #expect(try events.compactMap { try $0.optionalString("delta") }.joined() == text)
+            let cut = try await responseEvents(stage, #","max_output_tokens":20"#)
+            #expect(try cut[cut.count - 1].string("type") == "response.incomplete")
+            #expect(try cut[cut.count - 1].object("response").object("usage").integer("output_tokens") == 20)
+        }
+    }
+
+    @Test func `a response to a request with a function calls it`() async throws {
+        try await onLoop { stage in
+            let events = try await responseEvents(stage, #","tools":[{"type":"function","name":"f"}]"#)
+            let arguments = try events.compactMap { try $0.optionalString("delta") }.joined()
+            #expect(try !JSONObject(Array(arguments.utf8)).string("text").isEmpty)
+            let call = try events[events.count - 1].object("response").array("output")[0].object
+            #expect(try (call?.string("type"), call?.string("name"), call?.string("arguments")) == ("function_call", "f", arguments))
+        }
+    }
+
+    @Test func `each text of a legacy prompt has its answers, streamed or not`() async throws {
+        try await onLoop { stage in
+            let members = #"{"model":"sim-fast","prompt":["a","b"],"n":2,"max_tokens":5"#
+            let whole = try JSONObject(try await stage.post("/v1/completions", members + "}"))
+            let texts = try whole.array("choices").map { try $0.object?.string("text") }
+            #expect(texts.count == 4)
+            #expect(try whole.object("usage").integer("completion_tokens") == 20)
+            let stream = try await stage.post("/v1/completions", members + #","stream":true,"stream_options":{"include_usage":true}}"#)
+            var events = String(decoding: stream, as: UTF8.self).split(separator: "\n\n").map { $0.dropFirst("data: ".count) }
+            #expect(events.popLast() == "[DONE]")
+            let chunks = try events.map { try JSONObject(Array($0.utf8)) }
+            let first = try chunks.flatMap { try $0.array("choices") }.compactMap(\.object).filter { try $0.integer("index") == 0 }
+            #expect(try first.map { try $0.string("text") }.joined() == texts[0])
+            #expect(try first.last?.string("finish_reason") == "length")
+            #expect(try chunks.last?.object("usage").integer("total_tokens") == 22)
+        }
+    }
+
+    @Test(
+        arguments: [
+            (#""12345678""#, 1, 2), (#"["12345","1"]"#, 2, 3), ("[7,8,9]", 1, 3), ("[[7],[8,9]]", 2, 3),
+        ] as [(String, Int, Int64)])
+    func `each text has a vector, and its tokens can be computed by hand`(input: String, vectors: Int, tokens: Int64) async throws {
+        try await onLoop { stage in
+            let body = try await stage.post("/v1/embeddings", #"{"model":"sim-embed","dimensions":2,"input":\#(input)}"#)
+            let answer = try JSONObject(body)
+            #expect(try answer.array("data").count == vectors)
+            #expect(try answer.array("data")[0].object?.raw("embedding").map { Array($0) } == Array("[1,1]".utf8))
+            #expect(try answer.object("usage").integer("prompt_tokens") == tokens)
         }
     }
 
