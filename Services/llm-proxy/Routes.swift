@@ -18,6 +18,9 @@ struct Routes: HTTPDoor {
         Route(
             .post, ["/v1/chat/completions"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
             exchange: { $0.calls.handler(ChatCompletions()) }),
+        Route(
+            .post, ["/v1/messages"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls, errors: .anthropic,
+            exchange: { $0.calls.handler(CreateMessage()) }),
         Route(.get, ["/v1/generation"], access: .credential(scope: "llm")) { $0.receipts.show },
         Route(.get, ["/v1/models"], access: .credential(scope: "models")) { $0.models.list },
         Route(.get, ["/v1/models/{id...}"], access: .credential(scope: "models")) { $0.models.show },

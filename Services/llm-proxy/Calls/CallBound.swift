@@ -17,14 +17,16 @@ final class CallBound: Sendable {
     let requiresLimit: Bool
     /// The dearest unit that a token of the prompt can be charged as.
     let promptUnit: UsageUnit
+    /// The shortest limit with which an answer to the request is of use, in tokens.
+    private let requestLeast: Int64
 
     init(
         model: Catalogue.Model, prompt: PromptSize, choices: Int64, callerLimit: Int64?, isStreaming: Bool, logprobs: Int64,
-        requiresLimit: Bool = false, promptUnit: UsageUnit = .input
+        requiresLimit: Bool = false, promptUnit: UsageUnit = .input, outputLeast: Int64 = 0
     ) {
         (self.model, self.prompt, self.choices) = (model, prompt, choices)
         (self.callerLimit, self.isStreaming, self.logprobs, self.requiresLimit) = (callerLimit, isStreaming, logprobs, requiresLimit)
-        self.promptUnit = promptUnit
+        (self.promptUnit, requestLeast) = (promptUnit, outputLeast)
     }
 
     /// The most credits that the ledger takes in one charge.
@@ -52,7 +54,7 @@ final class CallBound: Sendable {
         return max(1, Int64(Self.answerBytesMax) / (choices * (Self.tokenBytesMax + logprobs * Self.logprobBytesMax)))
     }
     /// The shortest limit with which an answer is of use, in tokens.
-    var outputLeast: Int64 { min(model.limits.outputTokensLeast, outputMax) }
+    var outputLeast: Int64 { min(max(model.limits.outputTokensLeast, requestLeast), outputMax) }
     var outputUsual: Int64 { min(max(model.limits.defaultOutputTokens, outputLeast), outputMax) }
 
     /// The amounts of the hold. Nil if even the least answer costs more than one charge can hold.

@@ -1,15 +1,16 @@
 /// A shape in which clients call models. The raw value is its name in the providers file and in the
 /// table `route`.
 enum Surface: String, CaseIterable, Sendable {
-    case chat
+    case chat, messages
 
     /// The surfaces of a model whose row names none.
-    static let usual: Set<Surface> = [.chat]
+    static let usual: Set<Surface> = [.chat, .messages]
 
     /// The path of its calls.
     var path: String {
         switch self {
         case .chat: "/v1/chat/completions"
+        case .messages: "/v1/messages"
         }
     }
 }

@@ -32,20 +32,23 @@ struct ModelCalls: Sendable {
     private func call(
         _ shape: any CallShape, _ exchange: Exchange, _ context: RequestContext, _ principal: Principal
     ) throws(Problem) -> MeteredCall {
-        let request: CallRequest
+        var request: CallRequest
         let operation: String?
         do throws(RequestRefusal) {
             request = try shape.read(exchange.body)
+            request.modelRequest.headers = shape.providerHeaders(exchange.headers)
             operation = try CallRequest.operation(exchange.headers.string(for: "x-operation"))
         } catch {
             throw Problem(error)
         }
         let (model, format) = try route(of: request)
         let asked = request.modelRequest
+        request.prompt.addedTokens = format.addedPromptTokens(to: asked)
         let bound = CallBound(
             model: model, prompt: request.prompt, choices: asked.choices,
             callerLimit: request.outputTokensMax, isStreaming: asked.isStreaming, logprobs: request.logprobs,
-            requiresLimit: format.requiresLimit, promptUnit: format.promptUnit(of: asked))
+            requiresLimit: format.requiresLimit, promptUnit: format.promptUnit(of: asked),
+            outputLeast: format.outputTokensLeast(of: asked))
         guard let amounts = bound.amounts else {
             throw Problem.invalidRequest("The call costs more than one charge can hold; send less or set a lower limit.")
         }
@@ -83,7 +86,7 @@ struct ModelCalls: Sendable {
         guard asked.pictures == 0 || model.limits.imageTokensMax != nil else {
             throw Problem.invalidRequest("The model '\(model.id)' takes no pictures; send text only.", param: "messages")
         }
-        if let flaw = format.flaw(in: asked) { throw Problem(.init(flaw)) }
+        if let flaw = format.flaw(in: asked) ?? format.flaw(in: asked, for: model) { throw Problem(.init(flaw)) }
         return format
     }
 

@@ -27,6 +27,7 @@ import Values
 /// |---|---|---|
 /// | `m`, `priced` | usually 100, at most 4,000, of use from 64 | visible |
 /// | `vendor/m`, `claude` | as `m`; `claude` speaks Anthropic's wire format and its prompt costs as much as output | visible |
+/// | `thinker` | speaks Anthropic's wire format; usually 100, at most 8,000, of use from 64; its prompt and its cache have prices, and it takes pictures | partly hidden |
 /// | `mixed` | is sold by three providers: as `m`, as `claude` and as `moved` | visible |
 /// | `neighbour` | its provider has a private address that the configuration does not allow | |
 /// | `moved` | its row names an address that is not its key's | |
@@ -197,6 +198,16 @@ final class ProxyUnderTest: @unchecked Sendable {
                     reasoning: isHidden ? .hidden : .none, outputLimitMember: isHidden ? .maxCompletionTokens : .maxTokens),
                 createdAt: .now())
         }
+        func thinker(of provider: Catalogue.Provider) -> Catalogue.Model {
+            var thinker = model("thinker", of: provider, isHidden: true)
+            thinker.price.units = [
+                .input: PicoUSD(value: 1_000_000_000), .cachedInput: PicoUSD(value: 100_000_000),
+                .cacheWrite: PicoUSD(value: 1_250_000_000),
+                .cacheWrite1h: PicoUSD(value: 2_000_000_000), .output: PicoUSD(value: 1_000_000_000),
+            ]
+            (thinker.limits.maxOutputTokens, thinker.limits.imageTokensMax) = (8_000, 1_000)
+            return thinker
+        }
         var moved = providers[0]
         (moved.name, moved.baseURL) = ("moved", moved.baseURL.replacing("127.0.0.1", with: "127.0.0.2"))
         return Catalogue(
@@ -204,7 +215,8 @@ final class ProxyUnderTest: @unchecked Sendable {
                 model("m", of: providers[0]), model("priced", of: providers[0], promptPicoUSD: 1_000_000_000),
                 model("hidden", of: providers[0], least: 200, isHidden: true), model("vendor/m", of: providers[0]),
                 model("claude", of: providers[1], promptPicoUSD: 1_000_000_000), model("moved", of: moved),
-                model("neighbour", of: providers[2]), model("mixed", of: providers[0]), model("mixed", of: providers[1]),
+                thinker(of: providers[1]), model("neighbour", of: providers[2]), model("mixed", of: providers[0]),
+                model("mixed", of: providers[1]),
                 model("mixed", of: moved),
             ], unpricedRoutes: [.init(model: "unpriced", provider: "scripted-openai")])
     }
@@ -246,7 +258,19 @@ final class ProxyUnderTest: @unchecked Sendable {
     }
 
     /// Sends a body unchanged.
-    func send(_ body: String) -> Caller { Caller(pool, key: person(), body: body) }
+    func send(_ body: String, to path: String = "/v1/chat/completions", key: String? = nil, headers: HeaderBlock = [:]) -> Caller {
+        Caller(pool, to: path, key: key ?? person(), body: body, headers: headers)
+    }
+
+    /// Sends a call in Anthropic's shape.
+    /// - Parameter members: further members of the body.
+    func message(
+        _ members: String = "", model: String = "claude", limit: Int = 70, stream: Bool = true, headers: HeaderBlock = [:]
+    ) -> Caller {
+        send(
+            #"{"model":"\#(model)","max_tokens":\#(limit),"stream":\#(stream),"messages":[{"role":"user","content":"Say something."}]\#(members)}"#,
+            to: "/v1/messages", headers: headers)
+    }
 
     /// Reads as the owner of `key`, or as a new person.
     func get(_ path: String, key: String? = nil) async throws -> (status: Int, contentType: String?, body: [UInt8]) {
@@ -341,17 +365,22 @@ final class SwitchedOff: Sendable {
 final class Caller: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
     private let call: UpstreamResponse
+    private let path: String
     private(set) var bytes: [UInt8] = []
     private(set) var isOver = false
     /// Nil for an answer that ended properly.
     private(set) var failure: UpstreamError?
 
-    init(_ pool: UpstreamPool, key: String, body: String, operation: String? = nil, headers more: HeaderBlock = [:]) {
+    init(
+        _ pool: UpstreamPool, to path: String = "/v1/chat/completions", key: String, body: String, operation: String? = nil,
+        headers more: HeaderBlock = [:]
+    ) {
+        self.path = path
         var headers: HeaderBlock = ["content-type": "application/json"]
         headers.add("authorization", "Bearer " + key)
         headers.add(more)
         if let operation { headers.add("x-operation", operation) }
-        let call = pool.begin(method: "POST", target: Array("/v1/chat/completions".utf8), headers: headers, body: Array(body.utf8))
+        let call = pool.begin(method: "POST", target: Array(path.utf8), headers: headers, body: Array(body.utf8))
         self.call = call
         Task(executorPreference: TestDatabase.loop) {
             do throws(UpstreamError) {
@@ -371,7 +400,7 @@ final class Caller: @unchecked Sendable {
         guard status != 200 else { return }
         #expect(throws: Never.self) {
             let differences = try ProxyUnderTest.document.get().differences(
-                "POST", "/v1/chat/completions", status: status, contentType: headers.string(for: "content-type"), body: bytes)
+                "POST", path, status: status, contentType: headers.string(for: "content-type"), body: bytes)
             #expect(differences == [], "\(status)")
         }
     }
@@ -381,7 +410,10 @@ final class Caller: @unchecked Sendable {
     var text: String { String(decoding: bytes, as: UTF8.self) }
     /// Events with content, of one token each.
     var tokens: Int { text.matches(of: /"content":"/).count }
-    var events: [Substring] { text.split(separator: "\n\n").filter { $0.hasPrefix("data: ") }.map { $0.dropFirst(6) } }
+    /// The data of each event.
+    var events: [Substring] {
+        text.split(separator: "\n\n").compactMap { $0.split(separator: "\n").last { $0.hasPrefix("data: ") }?.dropFirst(6) }
+    }
     var isDone: Bool { events.last == "[DONE]" }
 
     /// The error object of a refusal, or of the last event.

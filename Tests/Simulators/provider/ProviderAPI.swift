@@ -10,6 +10,7 @@ final class ProviderAPI: Sendable {
     func serve(_ exchange: Exchange) async {
         switch (exchange.method, exchange.path) {
         case (.post, "/v1/chat/completions"): await complete(exchange, ChatCompletion.self)
+        case (.post, "/v1/messages"): await complete(exchange, SimulatedMessage.self)
         case (.get, "/v1/models"):
             guard ChatCompletion.isAuthorised(exchange.headers) else {
                 return refuse(exchange, ChatCompletion.self, 401, "invalid_request_error", "invalid_api_key")

@@ -11,6 +11,12 @@ struct SimulatedRequest: Sendable {
     var maxTokens: Int?
     /// One for every four bytes of text, rounded up, at least one.
     var promptTokens: Int
+    /// The name of the first tool. The answer calls it.
+    var tool: String?
+    /// True if the answer has thoughts.
+    var thinks = false
+    /// True if a part of the prompt is written to a cache.
+    var writesCache = false
 }
 
 /// The bytes of one answer, in the shape of one path.
