@@ -5,7 +5,7 @@ struct OpenAICompatible: ProviderAdapter {
     func format(for surface: Surface) -> (any WireFormat)? {
         switch surface {
         case .chat: OpenAIChat()
-        case .messages: nil
+        case .messages: MessagesOverChat()
         }
     }
 
