@@ -22,6 +22,9 @@ struct Routes: HTTPDoor {
             .post, ["/v1/chat/completions"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
             exchange: { $0.calls.handler(ChatCompletions()) }),
         Route(
+            .post, ["/v1/messages"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls, errors: .anthropic,
+            exchange: { $0.calls.handler(CreateMessage()) }),
+        Route(
             .post, ["/v1/responses"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
             exchange: { $0.calls.handler(Responses()) }),
         Route(

@@ -5,6 +5,9 @@ import JSON
 package enum ErrorShape: String, Sendable, CaseIterable {
     /// `{"error":{"message","type","code","param",…}}`. The four members are always there.
     case openAI = "OpenAI"
+    /// `{"type":"error","error":{"type","message","code","param",…},"request_id"}`: see
+    /// ``Problem/anthropicBody(requestID:)``.
+    case anthropic = "Anthropic"
     /// The envelope of trpc.io: see ``TRPCError``.
     case trpc = "tRPC"
     /// `{"error","error_description"}` (RFC 6749 §5.2).
@@ -23,16 +26,21 @@ extension Problem {
             json.object("error") { json in
                 json.field("message", message)
                 json.field("type", code.type)
-                json.field("code", code.rawValue)
-                json.field("param", param)
-                for (name, value) in fields {
-                    switch value {
-                    case .text(let text): json.field(name, text)
-                    case .integer(let number): json.field(name, number)
-                    case .number(let text): json.field(name, raw: Array(text.utf8))
-                    case .bool(let flag): json.field(name, flag)
-                    }
-                }
+                writeDetails(to: &json)
+            }
+        }
+    }
+
+    /// Writes the members of the error object that all shapes of JSON share.
+    func writeDetails(to json: inout JSONWriter) {
+        json.field("code", code.rawValue)
+        json.field("param", param)
+        for (name, value) in fields {
+            switch value {
+            case .text(let text): json.field(name, text)
+            case .integer(let number): json.field(name, number)
+            case .number(let text): json.field(name, raw: Array(text.utf8))
+            case .bool(let flag): json.field(name, flag)
             }
         }
     }

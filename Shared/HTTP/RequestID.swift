@@ -4,6 +4,8 @@ import Text
 /// Names one request in answers, logs and messages: the client's own `x-request-id`, or a new UUIDv7's text.
 package enum RequestID {
     static let header: StaticString = "x-request-id"
+    /// The name of the field in Anthropic's API.
+    static let anthropicHeader: StaticString = "request-id"
 
     /// Accepts 1 to 128 visible ASCII characters (0x21–0x7E); anything else could forge log lines.
     static func of(_ headers: HeaderBlock) -> String {

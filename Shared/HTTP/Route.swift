@@ -30,6 +30,7 @@ extension HTTPDoor {
     func refusal(_ problem: Problem, _ shape: ErrorShape, to exchange: Exchange) -> Response {
         switch shape {
         case .openAI: problem.response
+        case .anthropic: problem.anthropicResponse(to: exchange)
         case .trpc: TRPCCall(target: exchange.target).response(problem)
         case .oauth: problem.oauthResponse
         case .page: page(for: problem, to: exchange)

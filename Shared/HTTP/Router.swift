@@ -40,8 +40,12 @@ package struct Router: Sendable {
         /// The answer to another method. A person who opens the address of a form gets a page.
         func refusal(of exchange: Exchange) -> Response {
             let problem = Problem.methodNotAllowed(allow: allow)
-            return entries.first(where: \.row.isPage)?.refuse(problem, exchange) ?? problem.response
+            return entries.first { $0.row.isPage || $0.row.errors == .anthropic }?.refuse(problem, exchange) ?? problem.response
         }
+
+        /// True for a path of Anthropic's API, whose clients read the id of a request from another
+        /// field.
+        var isAnthropic: Bool { entries.contains { $0.row.errors == .anthropic } }
     }
 
     private var paths = RouteTable<Path>()
@@ -226,6 +230,7 @@ package struct Router: Sendable {
         case .found(let path, let pattern, let parameters):
             found.metrics = path.metrics
             (found.context.pattern, found.context.pathParameters) = (pattern, parameters)
+            if path.isAnthropic { exchange.commonHeaders.add(RequestID.anthropicHeader, requestID) }
             switch (path.entry(for: exchange.method), exchange.refusal) {
             case (nil, _): exchange.respond(path.refusal(of: exchange))
             case (let entry?, let refusal?): exchange.respond(entry.refuse(refusal, exchange))

@@ -66,20 +66,23 @@ package struct SSEEvent {
 }
 
 extension SSEEvent {
-    /// Encodes an event with a name, which must have no line end.
-    package static func encode(_ data: [UInt8], name: String) -> [UInt8] { Array("event: \(name)\n".utf8) + encode(data) }
-
-    /// Encodes an event with nothing but data. Data of several lines, separated by LF, gets a field a
-    /// line.
-    package static func encode(_ data: [UInt8]) -> [UInt8] {
-        let field: StaticString = "data: "
+    /// Encodes an event. Data of several lines, separated by LF, gets a field a line.
+    /// - Parameter name: the value of the `event` field. Nil: the event has data only.
+    package static func encode(_ data: [UInt8], name: StaticString? = nil) -> [UInt8] {
         var event: [UInt8] = []
-        event.reserveCapacity(data.count + 8)
-        func begin() { event.append(contentsOf: UnsafeBufferPointer(start: field.utf8Start, count: field.utf8CodeUnitCount)) }
-        begin()
+        event.reserveCapacity(data.count + 8 + (name.map { $0.utf8CodeUnitCount + 8 } ?? 0))
+        func append(_ text: StaticString) {
+            event.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        }
+        if let name {
+            append("event: ")
+            append(name)
+            append("\n")
+        }
+        append("data: ")
         for byte in data {
             event.append(byte)
-            if byte == 0x0A { begin() }
+            if byte == 0x0A { append("data: ") }
         }
         event.append(0x0A)
         event.append(0x0A)

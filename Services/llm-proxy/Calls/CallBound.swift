@@ -15,7 +15,7 @@ final class CallBound: Sendable {
     let logprobs: Int64
     /// True if the provider's wire format requires a limit in each request.
     let requiresLimit: Bool
-    /// The least limit that the surface allows.
+    /// The least limit that the surface allows, and with which an answer to the request is of use.
     let limitLeast: Int64
     /// The dearest unit that a token of the prompt can be charged as.
     let promptUnit: UsageUnit

@@ -28,7 +28,9 @@ import Values
 /// | `reasoning` | `none`, `visible`, `hidden` | `hidden` |
 /// | `output_limit_member` | `max_tokens`, `max_completion_tokens` | `max_tokens` |
 /// | `priority` | 0…1000; calls go to the provider with the lowest number first | 0 |
-/// | `surfaces` | an array of `chat`, `responses`, `embeddings`, `completions` | `["chat"]` |
+/// | `cached_input_usd_per_million`, `cache_write_usd_per_million` | a decimal | as `prompt_usd_per_million` |
+/// | `cache_write_1h_usd_per_million` | a decimal | none |
+/// | `surfaces` | an array of `chat`, `messages`, `responses`, `embeddings`, `completions` | `["chat", "messages"]` |
 /// | `weight` | 1…1000; the share of the calls among providers of one priority | 1 |
 ///
 /// A model that several providers sell stands under each of them, with the same limits.
@@ -109,13 +111,26 @@ struct ProvidersFile: Sendable {
         let id = try json.string("id")
         return Model(
             id: id, providerModel: try json.optionalString("provider_model") ?? id, surfaces: try surfaces(json, of: id),
-            prices: [
-                .input: try perToken(json, "prompt_usd_per_million", of: id),
-                .output: try perToken(json, "completion_usd_per_million", of: id),
-            ],
+            prices: try prices(json, of: id),
             limits: try limits(json, of: id),
             priority: json.has("priority") ? try tokens(json, "priority", of: id, in: 0...1_000) : 0,
             weight: json.has("weight") ? try tokens(json, "weight", of: id, in: 1...1_000) : 1)
+    }
+
+    private static func prices(_ json: JSONObject, of model: String) throws -> [UsageUnit: PicoUSD] {
+        var prices: [UsageUnit: PicoUSD] = [
+            .input: try perToken(json, "prompt_usd_per_million", of: model),
+            .output: try perToken(json, "completion_usd_per_million", of: model),
+        ]
+        let cache: [(name: String, unit: UsageUnit)] = [
+            ("cached_input_usd_per_million", .cachedInput), ("cache_write_usd_per_million", .cacheWrite),
+            ("cache_write_1h_usd_per_million", .cacheWrite1h),
+        ]
+        for (name, unit) in cache where json.has(name) { prices[unit] = try perToken(json, name, of: model) }
+        if let flaw = PriceFlaw.find(in: prices.map { UnitPriceRow(unit: $0.key, price: $0.value) }) {
+            throw Malformed(reason: "prices of model \(model): \(flaw)")
+        }
+        return prices
     }
 
     private static func surfaces(_ json: JSONObject, of model: String) throws -> Set<Surface> {

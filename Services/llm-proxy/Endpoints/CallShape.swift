@@ -1,10 +1,14 @@
 import HTTP
+import HTTPWire
 
 /// The shape of one surface: it reads requests, and writes answers, the end of a stream and errors.
 /// A surface is one type in a file of its own.
 protocol CallShape: Sendable {
     /// - Throws: a flaw of the request by the name of its member.
     func read(_ body: [UInt8]) throws(RequestRefusal) -> CallRequest
+
+    /// Returns the fields of a request that its provider may get too.
+    func providerHeaders(_ headers: HeaderBlock) -> HeaderBlock
 
     /// Returns the body of an answer in one piece, with the credits that it cost.
     func body(of answer: WholeAnswer, _ receipt: CallReceipt) -> [UInt8]
@@ -38,4 +42,8 @@ extension CallShape {
 /// Turns the events of one stream into others, on their way to the client.
 protocol StreamTranslator {
     mutating func translate(_ bytes: UnsafeRawBufferPointer) -> [UInt8]
+}
+
+extension CallShape {
+    func providerHeaders(_ headers: HeaderBlock) -> HeaderBlock { [:] }
 }

@@ -44,10 +44,11 @@ struct ModelCalls: Sendable {
         _ shape: any CallShape, _ exchange: Exchange, _ context: RequestContext, _ principal: Principal, to sink: any AnswerSink,
         _ charge: ChargeID
     ) throws(Problem) -> MeteredCall {
-        let request: CallRequest
+        var request: CallRequest
         let operation: String?
         do throws(RequestRefusal) {
             request = try shape.read(exchange.body)
+            request.modelRequest.headers = shape.providerHeaders(exchange.headers)
             operation = try CallRequest.operation(exchange.headers.string(for: "x-operation"))
         } catch {
             throw Problem(error)
@@ -97,10 +98,12 @@ struct ModelCalls: Sendable {
 
     private func bound(of request: CallRequest, on model: Catalogue.Model, in format: any WireFormat) -> CallBound {
         let asked = request.modelRequest
+        var prompt = request.prompt
+        prompt.addedTokens = format.addedPromptTokens(to: asked)
         return CallBound(
-            model: model, prompt: request.prompt, choices: asked.choices, callerLimit: request.outputTokensMax,
+            model: model, prompt: prompt, choices: asked.choices, callerLimit: request.outputTokensMax,
             isStreaming: asked.isStreaming, logprobs: request.logprobs, requiresLimit: format.requiresLimit,
-            limitLeast: request.limitLeast, promptUnit: format.promptUnit(of: asked))
+            limitLeast: max(request.limitLeast, format.outputTokensLeast(of: asked)), promptUnit: format.promptUnit(of: asked))
     }
 
     /// - Throws: the problem of a model, or a provider, that cannot serve the request.
@@ -112,7 +115,7 @@ struct ModelCalls: Sendable {
         guard asked.pictures == 0 || model.limits.imageTokensMax != nil else {
             throw Problem.invalidRequest("The model '\(model.id)' takes no pictures; send text only.", param: asked.surface.promptMember)
         }
-        if let flaw = format.flaw(in: asked) { throw Problem(.init(flaw)) }
+        if let flaw = format.flaw(in: asked) ?? format.flaw(in: asked, for: model) { throw Problem(.init(flaw)) }
         return format
     }
 

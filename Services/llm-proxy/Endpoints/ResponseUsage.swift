@@ -36,7 +36,8 @@ enum ResponseUsage {
         for (name, text) in credits(receipt) { json.field(name, raw: Array(text.utf8)) }
     }
 
-    private static func credits(_ receipt: CallReceipt) -> [(name: String, text: String)] {
+    /// Returns the members that tell what a call cost.
+    static func credits(_ receipt: CallReceipt) -> [(name: String, text: String)] {
         [("credits_used", receipt.used.description)]
             + (receipt.remaining.map { [("credits_remaining", $0.description)] } ?? [])
             + (receipt.maxTokensClamped.map { [("max_tokens_clamped", String($0))] } ?? [])

@@ -38,7 +38,7 @@ CREATE TABLE route (
     model          text NOT NULL REFERENCES model (id),
     provider       text NOT NULL REFERENCES provider (name),
     provider_model text NOT NULL,
-    surfaces       text[] NOT NULL DEFAULT '{chat}',  -- the shapes in which clients can call it
+    surfaces       text[] NOT NULL DEFAULT '{chat,messages}',  -- the shapes in which clients can call it
     priority       bigint NOT NULL DEFAULT 0 CONSTRAINT route_priority_range CHECK (priority BETWEEN 0 AND 1000),
     weight         bigint NOT NULL DEFAULT 1 CONSTRAINT route_weight_range CHECK (weight BETWEEN 1 AND 1000),
     is_enabled     boolean NOT NULL DEFAULT true,

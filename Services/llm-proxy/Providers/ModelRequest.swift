@@ -1,3 +1,5 @@
+import Contracts
+import HTTPWire
 import JSON
 
 /// A request for a model as wire formats read it, checked by its endpoint.
@@ -14,6 +16,10 @@ struct ModelRequest: Sendable {
     let choices: Int64
     /// The number of pictures in the prompt.
     let pictures: Int64
+    /// The dearest write to the provider's cache that the request asks for. Nil: it asks for none.
+    var cacheWrite: UsageUnit?
+    /// The fields of the client's request that its provider may get too.
+    var headers = HeaderBlock()
 
     static let choicesMax: Int64 = 128
 }

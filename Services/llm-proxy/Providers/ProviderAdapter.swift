@@ -32,12 +32,32 @@ protocol WireFormat: Sendable {
     /// Returns the first member that cannot be served at a known price.
     func flaw(in request: ModelRequest) -> RequestFlaw?
 
+    /// Returns the first member that this model cannot serve, or not at its price.
+    func flaw(in request: ModelRequest, for model: Catalogue.Model) -> RequestFlaw?
+
+    /// Returns the most tokens that the provider adds to the prompt for what the request asks, such as
+    /// its own text about tools.
+    func addedPromptTokens(to request: ModelRequest) -> Int64
+
+    /// Returns the shortest limit with which an answer to this request is of use, in tokens.
+    func outputTokensLeast(of request: ModelRequest) -> Int64
+
+    /// Returns the fields that the provider gets with this request.
+    func headers(of request: ModelRequest, for model: Catalogue.Model) -> HeaderBlock
+
     /// - Throws: a flaw that ``flaw(in:)`` finds too. No part of a request is left out instead.
     func body(of request: ModelRequest, for model: Catalogue.Model, limit: OutputLimit) throws(RequestFlaw) -> [UInt8]
 
     /// Reads an answer in one piece.
     func answer(_ body: [UInt8], _ context: AnswerContext) throws(ProviderFailure) -> WholeAnswer
     func reader(_ context: AnswerContext) -> any EventReader
+}
+
+extension WireFormat {
+    func flaw(in request: ModelRequest, for model: Catalogue.Model) -> RequestFlaw? { nil }
+    func addedPromptTokens(to request: ModelRequest) -> Int64 { 0 }
+    func outputTokensLeast(of request: ModelRequest) -> Int64 { 0 }
+    func headers(of request: ModelRequest, for model: Catalogue.Model) -> HeaderBlock { [:] }
 }
 
 /// An answer in one piece, in the shape of its surface.

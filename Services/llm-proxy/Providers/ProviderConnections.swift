@@ -59,8 +59,10 @@ final class ProviderConnections: @unchecked Sendable {
         } catch {
             throw ProviderFailure(.refusedRequest(status: 400, message: error.message, param: error.param))
         }
+        var headers = way.headers
+        headers.add(path.format.headers(of: request, for: model))
         let answer = way.pool.begin(
-            method: "POST", target: path.target, headers: way.headers, body: body,
+            method: "POST", target: path.target, headers: headers, body: body,
             firstByteWithin: request.isStreaming ? timing.firstByteWithin : timing.answerWithin)
         return ProviderCall(
             answer, of: way.adapter, in: path.format, to: request, model: model, longest: timing.longest, on: loop)

@@ -28,6 +28,7 @@ import Values
 /// |---|---|---|
 /// | `m`, `priced` | usually 100, at most 4,000, of use from 64 | visible |
 /// | `vendor/m`, `claude` | as `m`; `claude` speaks Anthropic's wire format and its prompt costs as much as output | visible |
+/// | `thinker` | speaks Anthropic's wire format; usually 100, at most 8,000, of use from 64; its prompt and its cache have prices, and it takes pictures | partly hidden |
 /// | `mixed` | is sold by three providers: as `m`, as `claude` and as `moved` | visible |
 /// | `backed` | is sold as `m` by `scripted-openai`, and at the double price by `spare`, which comes second | visible |
 /// | `backed-dear` | the same, at the thousandfold price by `spare` | visible |
@@ -212,6 +213,16 @@ final class ProxyUnderTest: @unchecked Sendable {
                     reasoning: isHidden ? .hidden : .none, outputLimitMember: isHidden ? .maxCompletionTokens : .maxTokens),
                 createdAt: .now(), priority: priority)
         }
+        func thinker(of provider: Catalogue.Provider) -> Catalogue.Model {
+            var thinker = model("thinker", of: provider, isHidden: true)
+            thinker.price.units = [
+                .input: PicoUSD(value: 1_000_000_000), .cachedInput: PicoUSD(value: 100_000_000),
+                .cacheWrite: PicoUSD(value: 1_250_000_000),
+                .cacheWrite1h: PicoUSD(value: 2_000_000_000), .output: PicoUSD(value: 1_000_000_000),
+            ]
+            (thinker.limits.maxOutputTokens, thinker.limits.imageTokensMax) = (8_000, 1_000)
+            return thinker
+        }
         var moved = providers[0]
         (moved.name, moved.baseURL) = ("moved", moved.baseURL.replacing("127.0.0.1", with: "127.0.0.2"))
         return Catalogue(
@@ -221,7 +232,8 @@ final class ProxyUnderTest: @unchecked Sendable {
                 model("hidden", of: providers[0], least: 200, isHidden: true, surfaces: Surface.allCases),
                 model("vendor/m", of: providers[0]),
                 model("claude", of: providers[1], promptPicoUSD: 1_000_000_000), model("moved", of: moved),
-                model("neighbour", of: providers[2]), model("mixed", of: providers[0]), model("mixed", of: providers[1]),
+                thinker(of: providers[1]), model("neighbour", of: providers[2]), model("mixed", of: providers[0]),
+                model("mixed", of: providers[1]),
                 model("mixed", of: moved), model("backed", of: providers[0]), model("backed-dear", of: providers[0]),
                 model("backed", of: providers[3], completionPicoUSD: 2_000_000_000, priority: 1),
                 model("backed-dear", of: providers[3], completionPicoUSD: 1_000_000_000_000, priority: 1),
@@ -265,7 +277,19 @@ final class ProxyUnderTest: @unchecked Sendable {
     }
 
     /// Sends a body unchanged.
-    func send(_ body: String, to path: String = Surface.chat.path) -> Caller { Caller(pool, key: person(), body: body, path: path) }
+    func send(_ body: String, to path: String = Surface.chat.path, key: String? = nil, headers: HeaderBlock = [:]) -> Caller {
+        Caller(pool, key: key ?? person(), body: body, path: path, headers: headers)
+    }
+
+    /// Sends a call in Anthropic's shape.
+    /// - Parameter members: further members of the body.
+    func message(
+        _ members: String = "", model: String = "claude", limit: Int = 70, stream: Bool = true, headers: HeaderBlock = [:]
+    ) -> Caller {
+        send(
+            #"{"model":"\#(model)","max_tokens":\#(limit),"stream":\#(stream),"messages":[{"role":"user","content":"Say something."}]\#(members)}"#,
+            to: "/v1/messages", headers: headers)
+    }
 
     /// Reads as the owner of `key`, or as a new person.
     func get(_ path: String, key: String? = nil) async throws -> (status: Int, contentType: String?, body: [UInt8]) {
@@ -413,11 +437,9 @@ final class Caller: @unchecked Sendable {
     var text: String { String(decoding: bytes, as: UTF8.self) }
     /// Events with content, of one token each.
     var tokens: Int { text.matches(of: /"content":"/).count }
-    /// The data of events of one line of data.
+    /// The data of each event.
     var events: [Substring] {
-        text.split(separator: "\n\n").compactMap { event in
-            event.split(separator: "\n").first { $0.hasPrefix("data: ") }?.dropFirst(6)
-        }
+        text.split(separator: "\n\n").compactMap { $0.split(separator: "\n").last { $0.hasPrefix("data: ") }?.dropFirst(6) }
     }
     var isDone: Bool { events.last == "[DONE]" }
 

@@ -19,10 +19,12 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
         let prompt =
             switch surface {
             case .chat: #""messages":[{"role":"user","content":"Say something."}]"#
+            case .messages: #""max_tokens":4000,"messages":[{"role":"user","content":"Say something."}]"#
             case .responses: #""input":"Say something.""#
             case .embeddings: #""input":["Say","something."]"#
             case .completions: #""prompt":"Say something.""#
             }
+        let model = surface == .messages && model == "priced" ? "claude" : model
         return #"{"model":"\#(model)",\#(stream ? #""stream":true,"# : "")\#(prompt)\#(more)}"#
     }
 
@@ -37,6 +39,7 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
         let usage = usage ? "," + self.usage(5) : ""
         return switch surface {
         case .chat: #"{"choices":[{"message":{"content":"12345678"}}]\#(usage)}"#
+        case .messages: #"{"type":"message","content":[{"type":"text","text":"12345678"}],"stop_reason":"end_turn"\#(usage)}"#
         case .responses:
             #"{"status":"completed","error":null,"output":[{"type":"message","content":[{"type":"output_text","text":"12345678"}]}]\#(usage)}"#
         case .embeddings: #"{"data":[{"embedding":[1]}]\#(usage)}"#
@@ -48,6 +51,7 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
     var emptyAnswer: String {
         switch surface {
         case .chat, .completions: #"{"choices":[]}"#
+        case .messages: #"{"type":"message","content":[]}"#
         case .responses: #"{"output":[]}"#
         case .embeddings: #"{"data":[],"usage":{"prompt_tokens":9}}"#
         }
@@ -56,6 +60,7 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
     private func usage(_ output: Int) -> String {
         switch surface {
         case .chat, .completions: #""usage":{"prompt_tokens":9,"completion_tokens":\#(output),"total_tokens":\#(9 + output)}"#
+        case .messages: #""usage":{"input_tokens":9,"output_tokens":\#(output)}"#
         case .responses: #""usage":{"input_tokens":9,"output_tokens":\#(output),"total_tokens":\#(9 + output)}"#
         case .embeddings: #""usage":{"prompt_tokens":9,"total_tokens":9}"#
         }
@@ -68,6 +73,10 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
         switch surface {
         case .chat: String(repeating: #"data: {"choices":[{"index":0,"delta":{"content":"x"}}]}"# + "\n\n", count: tokens)
         case .completions: String(repeating: #"data: {"choices":[{"index":0,"text":"x"}]}"# + "\n\n", count: tokens)
+        case .messages:
+            (0..<tokens).map { _ in
+                named("content_block_delta", #""index":0,"delta":{"type":"text_delta","text":"x"}"#)
+            }.joined()
         case .responses:
             (0..<tokens).map {
                 named("response.output_text.delta", #""sequence_number":\#($0),"item_id":"i","content_index":0,"delta":"x""#)
@@ -81,6 +90,9 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
     func end(_ tokens: Int?) -> String {
         switch surface {
         case .chat, .completions: (tokens.map { "data: {\"choices\":[],\(usage($0))}\n\n" } ?? "") + "data: [DONE]\n\n"
+        case .messages:
+            named("message_delta", #""delta":{"stop_reason":"end_turn"}"# + (tokens.map { "," + usage($0) } ?? ""))
+                + named("message_stop", #""x":0"#)
         case .responses:
             named("response.output_text.done", #""sequence_number":97,"text":"a text that counts nothing""#)
                 + named(
@@ -95,13 +107,20 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
     var errorEvent: String {
         switch surface {
         case .chat, .completions: #"data: {"error":{"message":"key sk-secret"}}"# + "\n\n"
+        case .messages: named("error", #""error":{"type":"overloaded_error","message":"key sk-secret"}"#)
         case .responses: named("response.failed", #""response":{"status":"failed","error":{"message":"key sk-secret"}}"#)
         case .embeddings: ""
         }
     }
 
     /// The text that only the end of a whole stream has.
-    var endMark: String { surface == .responses ? "response.completed" : "[DONE]" }
+    var endMark: String {
+        switch surface {
+        case .messages: "message_stop"
+        case .responses: "response.completed"
+        default: "[DONE]"
+        }
+    }
 
     private func named(_ type: String, _ members: String) -> String {
         "event: \(type)\n" + #"data: {"type":"\#(type)",\#(members)}"# + "\n\n"

@@ -26,13 +26,14 @@ struct ChatCompletion: SimulatedAnswer {
         return SimulatedRequest(
             model: try json.string("model"), streams: try json.optionalBool("stream") ?? false,
             includesUsage: try json.optionalObject("stream_options")?.optionalBool("include_usage") ?? false,
-            maxTokens: limit.map { Int(clamping: max(0, $0)) }, promptTokens: SimulatedText.tokens(ofBytes: bytes))
+            maxTokens: limit.map { Int(clamping: max(0, $0)) }, promptTokens: SimulatedText.tokens(ofBytes: bytes),
+            tool: try json.optionalArray("tools")?.first?.object?.optionalObject("function")?.optionalString("name"))
     }
 
     init(_ request: SimulatedRequest, _ scenario: Scenario) {
         self.request = request
         self.scenario = scenario
-        pieces = min(scenario.pieces, request.maxTokens ?? .max)
+        pieces = min(request.tool == nil ? scenario.pieces : Self.toolPieces, request.maxTokens ?? .max)
         let number = Self.count.add(1, ordering: .relaxed).newValue
         let object = request.streams ? "chat.completion.chunk" : "chat.completion"
         // Events of about 250 bytes, as OpenAI's are.
@@ -44,7 +45,15 @@ struct ChatCompletion: SimulatedAnswer {
         closing = Array((request.includesUsage && scenario.sendsUsage ? #"],"usage":null}"# : "]}").utf8) + Array("\n\n".utf8)
     }
 
-    private var finishReason: String { pieces < scenario.pieces ? "length" : "stop" }
+    private var finishReason: String {
+        if request.tool != nil { return pieces < Self.toolPieces ? "length" : "tool_calls" }
+        return pieces < scenario.pieces ? "length" : "stop"
+    }
+
+    /// The call of a tool, up to the text of its arguments.
+    private var callStart: String {
+        #"{"index":0,"id":"call_simulated","type":"function","function":{"name":"\#(request.tool ?? "")","arguments":""#
+    }
 
     private var usage: String {
         #""usage":{"prompt_tokens":\#(request.promptTokens),"completion_tokens":\#(pieces),"total_tokens":\#(request.promptTokens + pieces)}"#
@@ -55,9 +64,11 @@ struct ChatCompletion: SimulatedAnswer {
     var body: [UInt8] {
         var bytes = opening
         bytes.reserveCapacity(512 + pieces * scenario.pieceBytes)
-        bytes.append(contentsOf: #"{"index":0,"message":{"role":"assistant","content":""#.utf8)
+        bytes.append(contentsOf: #"{"index":0,"message":{"role":"assistant","content":"#.utf8)
+        bytes.append(contentsOf: request.tool == nil ? "\"".utf8 : (#"null,"tool_calls":["# + callStart + #"{\"text\":\""#).utf8)
         for index in 0..<pieces { SimulatedText.append(piece: index, of: scenario, to: &bytes) }
-        bytes.append(contentsOf: #"","refusal":null},"logprobs":null,"finish_reason":"\#(finishReason)"}]"#.utf8)
+        bytes.append(contentsOf: request.tool == nil ? "\"".utf8 : #"\"}"}}]"#.utf8)
+        bytes.append(contentsOf: #","refusal":null},"logprobs":null,"finish_reason":"\#(finishReason)"}]"#.utf8)
         if scenario.sendsUsage { bytes.append(contentsOf: ",\(usage)".utf8) }
         bytes.append(UInt8(ascii: "}"))
         return bytes
@@ -71,10 +82,15 @@ struct ChatCompletion: SimulatedAnswer {
 
     func event(_ index: Int, into bytes: inout [UInt8]) {
         bytes.removeAll(keepingCapacity: true)
+        if request.tool != nil, index == 0 {
+            bytes += opening + Array(#"{"index":0,"delta":{"tool_calls":[\#(callStart)"}}]}}"#.utf8) + closing
+        }
         bytes.append(contentsOf: opening)
-        bytes.append(contentsOf: Self.beforePiece)
+        bytes.append(contentsOf: request.tool == nil ? Self.beforePiece : Self.beforeArguments)
+        if request.tool != nil, index == 0 { bytes.append(contentsOf: #"{\"text\":\""#.utf8) }
         SimulatedText.append(piece: index, of: scenario, to: &bytes)
-        bytes.append(contentsOf: Self.afterPiece)
+        if request.tool != nil, index == pieces - 1 { bytes.append(contentsOf: #"\"}"#.utf8) }
+        bytes.append(contentsOf: request.tool == nil ? Self.afterPiece : Self.afterArguments)
         bytes.append(contentsOf: closing)
     }
 
@@ -85,6 +101,9 @@ struct ChatCompletion: SimulatedAnswer {
         return bytes + Array("data: [DONE]\n\n".utf8)
     }
 
+    private static let toolPieces = 8
+    private static let beforeArguments = Array(#"{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":""#.utf8)
+    private static let afterArguments = Array(#""}}]},"finish_reason":null}"#.utf8)
     private static let beforePiece = Array(#"{"index":0,"delta":{"content":""#.utf8)
     private static let afterPiece = Array(#""},"finish_reason":null}"#.utf8)
 }

@@ -10,6 +10,7 @@ final class ProviderAPI: Sendable {
     func serve(_ exchange: Exchange) async {
         switch (exchange.method, exchange.path) {
         case (.post, "/v1/chat/completions"): await complete(exchange, ChatCompletion.self)
+        case (.post, "/v1/messages"): await complete(exchange, SimulatedMessage.self)
         case (.post, "/v1/responses"): await complete(exchange, ResponseAnswer.self)
         case (.post, "/v1/embeddings"): await complete(exchange, EmbeddingList.self)
         case (.post, "/v1/completions"): await complete(exchange, TextCompletion.self)

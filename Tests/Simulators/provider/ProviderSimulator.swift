@@ -5,11 +5,12 @@ import HTTP
 import Lifecycle
 import Telemetry
 
-/// An OpenAI-compatible provider for tests and benchmarks, whose behaviour is chosen by model name
+/// A provider with the APIs of OpenAI and Anthropic for tests and benchmarks, whose behaviour is chosen by model name
 /// (``Scenario``).
 ///
 /// - `POST /v1/chat/completions`, `POST /v1/responses`, `POST /v1/embeddings`, `POST
 ///   /v1/completions`, `GET /v1/models`: with any `Authorization: Bearer`.
+/// - `POST /v1/messages`: Anthropic's API, with any `x-api-key` and the version 2023-06-01.
 /// - `GET /stats`: `{calls, finished, aborted, active, prompt_tokens, completion_tokens}`; `POST
 ///   /reset` sets all but `active` to zero.
 /// - `GET /livez`, `GET /readyz`: 200.

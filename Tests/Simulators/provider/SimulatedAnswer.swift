@@ -19,6 +19,12 @@ struct SimulatedRequest: Sendable {
     var wantsBase64 = false
     /// The function that the answer calls, in the place of text.
     var function: String?
+    /// The name of the first tool. The answer calls it.
+    var tool: String?
+    /// True if the answer has thoughts.
+    var thinks = false
+    /// True if a part of the prompt is written to a cache.
+    var writesCache = false
 }
 
 /// The bytes of one answer, in the shape of one path.

@@ -5,6 +5,7 @@ struct Anthropic: ProviderAdapter {
     func format(for surface: Surface) -> (any WireFormat)? {
         switch surface {
         case .chat: ChatOverMessages()
+        case .messages: AnthropicMessages()
         case .responses, .embeddings, .completions: nil
         }
     }

@@ -1,13 +1,25 @@
 import Contracts
 import JSON
 import SSE
+import Text
 import Values
 
-/// The encoder of Anthropic's stream as chunks in OpenAI's shape. It knows text only.
+/// The encoder of Anthropic's stream as chunks in OpenAI's shape.
 struct ChatOverMessagesEvents: EventReader {
+    /// A call of a tool whose block is open.
+    private struct OpenCall {
+        var index: Int
+        /// The arguments that stood at the start of the block. They count if no part of them follows.
+        var arguments: [UInt8]
+        var hasParts = false
+    }
+
     private let context: AnswerContext
     private var id = ""
     private var usage = AnthropicUsage()
+    private var hasBlocks = false
+    private var calls = 0
+    private var openCall: OpenCall?
     /// True once the client got the reason why the answer ended.
     private var hasFinished = false
     private var isDone = false
@@ -17,22 +29,16 @@ struct ChatOverMessagesEvents: EventReader {
     mutating func read(_ event: SSEEvent) -> StreamEvent {
         guard !isDone, let data = event.data else { return StreamEvent(output: .nothing) }
         let json = JSONScan(data)
-        switch json["type"]?.string {
-        case "message_start": return start(json)
-        case "content_block_start":
-            // Other blocks come only after a request for them, and no request asks for one.
-            guard let block = json["content_block"], block["type"]?.string == "text" else {
-                return .failed(.wrongAnswer("with content that is not text"))
-            }
-            return content(block["text"])
-        case "content_block_delta":
-            guard let delta = json["delta"], delta["type"]?.string == "text_delta" else { return StreamEvent(output: .nothing) }
-            return content(delta["text"])
-        case "message_delta": return change(json)
-        case "message_stop":
+        switch json["type"]?.bytes ?? UnsafeRawBufferPointer(start: nil, count: 0) {
+        case #""message_start""#: return start(json)
+        case #""content_block_start""#: return begin(json["content_block"])
+        case #""content_block_delta""#: return change(json["delta"])
+        case #""content_block_stop""#: return endBlock()
+        case #""message_delta""#: return change(json)
+        case #""message_stop""#:
             isDone = true
             return StreamEvent(output: hasFinished ? .nothing : .instead(finish("stop")), isEnd: true)
-        case "error": return .failed(.failedMidStream)
+        case #""error""#: return .failed(.failedMidStream)
         default: return StreamEvent(output: .nothing)
         }
     }
@@ -53,24 +59,108 @@ struct ChatOverMessagesEvents: EventReader {
         return StreamEvent(output: .instead(SSEEvent.encode(chunk)), usage: usage.tokens)
     }
 
-    /// Passes a text on. A block may begin with one, before its deltas.
-    private func content(_ text: JSONScan?) -> StreamEvent {
+    // MARK: Blocks
+
+    /// A block may begin with content, before its deltas.
+    private mutating func begin(_ block: JSONScan?) -> StreamEvent {
+        guard let block, let type = block["type"]?.bytes else { return .failed(.wrongAnswer("with a block that has no type")) }
+        hasBlocks = true
+        switch type {
+        case #""text""#: return content(block["text"], as: "content")
+        case #""thinking""#: return content(block["thinking"], as: "reasoning_content")
+        // A hidden thought is output that the client does not see.
+        case #""redacted_thinking""#: return StreamEvent(output: .nothing, choicesWithContent: 1)
+        case #""tool_use""#: return call(block)
+        default: return .failed(.wrongAnswer("with content that no request asks for"))
+        }
+    }
+
+    private mutating func change(_ delta: JSONScan?) -> StreamEvent {
+        guard let delta, let type = delta["type"]?.bytes else { return StreamEvent(output: .nothing) }
+        hasBlocks = true
+        switch type {
+        case #""text_delta""#: return content(delta["text"], as: "content")
+        case #""thinking_delta""#: return content(delta["thinking"], as: "reasoning_content")
+        case #""input_json_delta""#:
+            guard let part = delta["partial_json"], let decoded = part.string else {
+                return .failed(.wrongAnswer("with arguments that cannot be read"))
+            }
+            guard !decoded.isEmpty, let call = openCall else { return StreamEvent(output: .nothing) }
+            openCall?.hasParts = true
+            return arguments(part.bytes, of: call)
+        default: return StreamEvent(output: .nothing)
+        }
+    }
+
+    /// Passes a text or a thought on.
+    private func content(_ text: JSONScan?, as member: String) -> StreamEvent {
         guard let text, !text.isNull else { return StreamEvent(output: .nothing) }
         guard let decoded = text.string else { return .failed(.wrongAnswer("with a text that cannot be read")) }
         guard !decoded.isEmpty else { return StreamEvent(output: .nothing) }
+        return delta(bytes: OpenAIContent.bytes(ofValue: text.bytes)) { $0.field(member, raw: text.bytes) }
+    }
+
+    private mutating func call(_ block: JSONScan) -> StreamEvent {
+        guard let id = block["id"], id.string != nil, let name = block["name"], name.string != nil else {
+            return .failed(.wrongAnswer("with a call of a tool that cannot be read"))
+        }
+        let index = calls
+        calls += 1
+        openCall = OpenCall(index: index, arguments: block["input"].map { Array($0.bytes) } ?? Array("{}".utf8))
+        return delta(bytes: AnthropicContent.bytes(of: block)) { delta in
+            delta.array("tool_calls") { list in
+                list.object { call in
+                    call.field("index", index)
+                    call.field("id", raw: id.bytes)
+                    call.field("type", "function")
+                    call.object("function") { function in
+                        function.field("name", raw: name.bytes)
+                        function.field("arguments", "")
+                    }
+                }
+            }
+        }
+    }
+
+    /// - Parameter text: a JSON string with a part of the arguments.
+    private func arguments(_ text: UnsafeRawBufferPointer, of call: OpenCall) -> StreamEvent {
+        delta(bytes: OpenAIContent.bytes(ofValue: text)) { delta in
+            delta.array("tool_calls") { list in
+                list.object { json in
+                    json.field("index", call.index)
+                    json.object("function") { $0.field("arguments", raw: text) }
+                }
+            }
+        }
+    }
+
+    /// The arguments of a call without any are an empty object.
+    private mutating func endBlock() -> StreamEvent {
+        defer { openCall = nil }
+        guard let call = openCall, !call.hasParts else { return StreamEvent(output: .nothing) }
+        var text = JSONWriter()
+        text.string(String(decoding: call.arguments, as: UTF8.self))
+        // Its bytes were counted at the start of the block.
+        var event = text.bytes.withUnsafeBytes { arguments($0, of: call) }
+        (event.choicesWithContent, event.contentBytes) = (0, 0)
+        return event
+    }
+
+    private func delta(bytes: Int, _ write: (inout JSONWriter) -> Void) -> StreamEvent {
         let chunk = chunk { choice in
-            choice.object("delta") { $0.field("content", raw: text.bytes) }
+            choice.object("delta", write)
             choice.field("finish_reason", nil as String?)
         }
-        return StreamEvent(
-            output: .instead(SSEEvent.encode(chunk)), choicesWithContent: 1,
-            contentBytes: Int64(OpenAIContent.bytes(ofValue: text.bytes)))
+        return StreamEvent(output: .instead(SSEEvent.encode(chunk)), choicesWithContent: 1, contentBytes: Int64(bytes))
     }
+
+    // MARK: The end
 
     /// Takes usage, a reason for the end, or both. The answer may go on, and more changes may come.
     private mutating func change(_ json: JSONScan) -> StreamEvent {
         var event = StreamEvent(output: .nothing)
         if let reported = json["usage"], usage.update(reported) {
+            if !hasBlocks { usage.output = 0 }
             event.usage = usage.tokens
             event.usageChunk = JSONWriter.object { chunk in
                 writeHead(of: &chunk)
@@ -114,60 +204,11 @@ struct ChatOverMessagesEvents: EventReader {
 
     static func finishReason(_ stopReason: String?) -> String {
         switch stopReason {
-        case "max_tokens", "model_context_window_exceeded": "length"
+        case "tool_use": "tool_calls"
+        // A paused turn is not finished either.
+        case "max_tokens", "model_context_window_exceeded", "pause_turn": "length"
         case "refusal": "content_filter"
         default: "stop"
         }
-    }
-}
-
-/// The usage of one message in tokens. Cached and cache-writing input are counted apart from the
-/// rest of the input.
-struct AnthropicUsage: Hashable, Sendable {
-    var input: Int64 = 0
-    /// All tokens written to the cache.
-    var cacheWrite: Int64 = 0
-    /// The tokens written for an hour, at most ``cacheWrite``.
-    var cacheWrite1h: Int64 = 0
-    var cacheRead: Int64 = 0
-    var output: Int64 = 0
-
-    init() {}
-
-    init?(_ usage: JSONScan) {
-        update(usage)
-        guard usage.isObject else { return nil }
-    }
-
-    /// Takes the counts that are present. A count that no call can have is not believed.
-    /// - Returns: true if there is a count of output.
-    @discardableResult
-    mutating func update(_ usage: JSONScan) -> Bool {
-        func count(_ name: StaticString, in usage: JSONScan) -> Int64? {
-            usage[name]?.integer.flatMap { (0...Usage.reportedMax).contains($0) ? $0 : nil }
-        }
-        input = count("input_tokens", in: usage) ?? input
-        cacheWrite = count("cache_creation_input_tokens", in: usage) ?? cacheWrite
-        cacheWrite1h = usage["cache_creation"].flatMap { count("ephemeral_1h_input_tokens", in: $0) } ?? cacheWrite1h
-        cacheRead = count("cache_read_input_tokens", in: usage) ?? cacheRead
-        let counted = count("output_tokens", in: usage)
-        output = counted ?? output
-        return counted != nil
-    }
-
-    var tokens: Usage {
-        var usage = Usage(promptTokens: input, completionTokens: output)
-        usage[.cachedInput] = cacheRead
-        usage[.cacheWrite] = cacheWrite
-        usage.move(cacheWrite1h, from: .cacheWrite, to: .cacheWrite1h)
-        return usage
-    }
-
-    /// Writes the members of OpenAI's usage object.
-    func write(to json: inout JSONWriter) {
-        json.field("prompt_tokens", tokens.promptTokens)
-        json.field("completion_tokens", output)
-        json.field("total_tokens", tokens.promptTokens + output)
-        json.object("prompt_tokens_details") { $0.field("cached_tokens", cacheRead) }
     }
 }

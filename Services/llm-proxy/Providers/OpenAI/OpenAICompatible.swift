@@ -5,6 +5,7 @@ struct OpenAICompatible: ProviderAdapter {
     func format(for surface: Surface) -> (any WireFormat)? {
         switch surface {
         case .chat: OpenAIChat()
+        case .messages: MessagesOverChat()
         case .responses: OpenAIResponses()
         case .embeddings: OpenAIEmbeddings()
         case .completions: OpenAICompletions()

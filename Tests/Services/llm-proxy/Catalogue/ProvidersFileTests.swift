@@ -20,6 +20,23 @@ struct ProvidersFileTests {
         #expect(refused?.description == "prompt_usd_per_million of m must be a decimal with at most 6 fraction digits, not 0.1500001")
     }
 
+    @Test func `a model of the providers file may have prices of the provider's cache`() throws {
+        func prices(_ members: String) throws -> [UsageUnit: PicoUSD] {
+            let text =
+                #"{"providers":[{"name":"p","base_url":"https://h/v1","api_key_variable":"K","models":[{"id":"m","prompt_usd_per_million":1,"completion_usd_per_million":5,"context_tokens":1,"max_output_tokens":1,"default_output_tokens":1\#(members)}]}]}"#
+            return try ProvidersFile(Array(text.utf8), kinds: ["openai"], variables: { _ in nil }).providers[0].models[0].prices
+        }
+        let all = try prices(
+            #","cached_input_usd_per_million":0.1,"cache_write_usd_per_million":1.25,"cache_write_1h_usd_per_million":2"#)
+        #expect(
+            all == [
+                .input: PicoUSD(value: 1_000_000), .output: PicoUSD(value: 5_000_000), .cachedInput: PicoUSD(value: 100_000),
+                .cacheWrite: PicoUSD(value: 1_250_000), .cacheWrite1h: PicoUSD(value: 2_000_000),
+            ])
+        let refused = #expect(throws: ProvidersFile.Malformed.self) { try prices(#","cache_write_usd_per_million":0.5"#) }
+        #expect(refused?.description.hasPrefix("prices of model m: ") == true)
+    }
+
     @Test(arguments: [
         (#""context_tokens":0"#, "context_tokens of model m must be a whole number from 1 to 100000000, not 0"),
         (#""max_output_tokens":null"#, "max_output_tokens of model m must be a whole number from 1 to 128000, not null"),

@@ -29,7 +29,7 @@ struct ChatOverMessagesTests {
             """#)
         #expect(
             body.members.map(\.name) == [
-                "model", "max_tokens", "stream", "system", "messages", "temperature", "top_p", "stop_sequences", "metadata",
+                "model", "max_tokens", "stream", "service_tier", "system", "messages", "temperature", "top_p", "stop_sequences", "metadata",
             ])
         #expect(try body.string("model") == "claude-sonnet-4-5")
         #expect(try body.integer("max_tokens") == 64)
@@ -45,12 +45,19 @@ struct ChatOverMessagesTests {
 
     @Test(
         arguments: [
-            (#""tools":[]"#, "tools"), (#""n":2"#, "n"), (#""logprobs":true"#, "logprobs"),
+            (#""tools":[{"type":"custom","custom":{"name":"f"}}]"#, "tools[0].type"),
+            (#""tools":[{"type":"function","function":{}}]"#, "tools[0].function"),
+            (#""tools":[{"type":"function","function":{"name":"f","parameters":"x"}}]"#, "tools[0].function"),
+            (#""tools":[{"type":"function","type":"function","function":{"name":"f"}}]"#, "tools"),
+            (#""tool_choice":"some""#, "tool_choice"), (#""tool_choice":{"type":"allowed_tools"}"#, "tool_choice"),
+            (#""parallel_tool_calls":1"#, "parallel_tool_calls"), (#""functions":[]"#, "functions"),
+            (#""reasoning_effort":"some""#, "reasoning_effort"), (#""response_format":{"type":"json_schema"}"#, "response_format"),
+            (#""n":2"#, "n"), (#""logprobs":true"#, "logprobs"),
             (#""response_format":{"type":"json_object"}"#, "response_format"), (#""seed":1"#, "seed"), (#""stop":[1]"#, "stop"),
             (#""temperature":"hot""#, "temperature"), (#""service_tier":"priority""#, "service_tier"),
             (#""thinking":{"type":"enabled"}"#, "thinking"), (#""container":"c""#, "container"), (#""mcp_servers":[]"#, "mcp_servers"),
         ] as [(String, String)])
-    func `a member that needs more than text is refused by name`(member: String, param: String) throws {
+    func `a member that cannot be translated is refused by name`(member: String, param: String) throws {
         let flaw = ChatOverMessages().flaw(in: try request(#"{"model":"claude","messages":[],\#(member)}"#))
         #expect(flaw?.param == param)
         #expect(flaw.map { $0.message.hasPrefix(param) && $0.message.hasSuffix(".") } == true)
@@ -58,9 +65,21 @@ struct ChatOverMessagesTests {
 
     @Test(
         arguments: [
-            (#"{"role":"tool","content":"x"}"#, "messages[0].role"), (#"{"content":"x"}"#, "messages[0].role"),
+            (#"{"role":"function","content":"x"}"#, "messages[0].role"), (#"{"content":"x"}"#, "messages[0].role"),
+            (#"{"role":"tool","content":"x"}"#, "messages[0].tool_call_id"),
+            (
+                #"{"role":"tool","tool_call_id":"c","content":[{"type":"image_url","image_url":{"url":"https://h"}}]}"#,
+                "messages[0].content"
+            ),
+            (#"{"role":"user","content":"x","tool_calls":[]}"#, "messages[0].tool_calls"),
+            (#"{"role":"user","content":"x","tool_call_id":"c"}"#, "messages[0].tool_call_id"),
+            (#"{"role":"assistant","tool_calls":[{"id":"c","function":{}}]}"#, "messages[0].tool_calls[0]"),
+            (#"{"role":"assistant","tool_calls":[{"id":"c","type":"custom","function":{"name":"f"}}]}"#, "messages[0].tool_calls[0]"),
+            (
+                #"{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f","arguments":"{"}}]}"#,
+                "messages[0].tool_calls[0].function.arguments"
+            ), (#"{"role":"assistant","content":"x","function_call":{}}"#, "messages[0].function_call"),
             (#"{"role":"assistant","content":null}"#, "messages[0].content"),
-            (#"{"role":"assistant","content":"x","tool_calls":[]}"#, "messages[0].tool_calls"),
             (#"{"role":"user","content":[{"type":"refusal","refusal":"no"}]}"#, "messages[0].content"),
             (#"{"role":"user","content":"x","content":"y"}"#, "messages[0].content"),
             (#"{"role":"user","role":"assistant","content":"x"}"#, "messages[0].role"),
@@ -68,10 +87,17 @@ struct ChatOverMessagesTests {
             (#"{"role":"user","content":[{"type":"text","text":7}]}"#, "messages[0].content"),
             (#"{"role":"user","content":[{"type":"refusal","refusal":"a","text":"b"}]}"#, "messages[0].content"),
             (#"{"role":"user","content":"x","t\u006fol_calls":[]}"#, "messages[0].tool_calls"),
-            ("{" + (0..<300).map { #""name\#($0)":null,"# }.joined() + #""role":"tool","content":"x"}"#, "messages[0].role"),
-            (#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"u"}}]}"#, "messages"),
+            ("{" + (0..<300).map { #""name\#($0)":null,"# }.joined() + #""role":"robot","content":"x"}"#, "messages[0].role"),
+            (#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"http://h"}}]}"#, "messages[0].content[0].image_url"),
+            (
+                #"{"role":"user","content":[{"type":"image_url","image_url":"data:image/tiff;base64,AA"}]}"#,
+                "messages[0].content[0].image_url"
+            ),
+            (#"{"role":"user","content":[{"type":"image_url","image_url":"data:image/png,AA"}]}"#, "messages[0].content[0].image_url"),
+            (#"{"role":"assistant","content":[{"type":"image_url","image_url":"https://h"}]}"#, "messages[0].content"),
+            (#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a","url":"https://b"}}]}"#, "messages[0].content"),
         ] as [(String, String)])
-    func `a message that is not text is refused by name`(message: String, param: String) throws {
+    func `a message that cannot be translated is refused by name`(message: String, param: String) throws {
         #expect(ChatOverMessages().flaw(in: try request(#"{"model":"claude","messages":[\#(message)]}"#))?.param == param)
     }
 
@@ -102,6 +128,7 @@ struct ChatOverMessagesTests {
     @Test(arguments: [
         "", "{}", #"{"type":"error","error":{"type":"overloaded_error","message":"secret"}}"#,
         #"{"type":"message","content":[{"type":"tool_use","id":"x"}]}"#, #"{"type":"message","content":"text"}"#,
+        #"{"type":"message","content":[{"type":"server_tool_use","id":"x"}]}"#, #"{"type":"message","content":[{"type":"text"}]}"#,
     ])
     func `an answer that is no text message is a provider error without its text`(body: String) {
         let failure = #expect(throws: ProviderFailure.self) { try ChatOverMessages().answer(Array(body.utf8), Self.context) }
@@ -117,6 +144,163 @@ struct ChatOverMessagesTests {
         }
         #expect(flaw?.param == "messages[1].content")
         #expect(flaw?.message == "messages[1].content is given more than once; send it once.")
+    }
+
+    // MARK: Tools, pictures, thoughts and schemas
+
+    @Test func `tools, their calls and their results are translated`() throws {
+        let body = try body(
+            #"""
+            {"model":"claude","tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"},"strict":true}},
+             {"type":"function","function":{"name":"g"}}],"tool_choice":"required","parallel_tool_calls":false,
+             "messages":[{"role":"user","content":"Go"},
+             {"role":"assistant","content":null,"refusal":null,"reasoning_content":"hm","tool_calls":[
+              {"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\": 1.0}"}},{"id":"c2","function":{"name":"g","arguments":""}}]},
+             {"role":"tool","tool_call_id":"c1","content":"one"},{"role":"tool","tool_call_id":"c2","content":[{"type":"text","text":"two"}]},
+             {"role":"user","content":"And?"},{"role":"assistant","content":""}]}
+            """#)
+        func text(_ name: String) -> String { String(decoding: body.raw(name) ?? [], as: UTF8.self) }
+        #expect(
+            text("tools")
+                == #"[{"name":"f","description":"d","input_schema":{"type":"object"},"strict":true},{"name":"g","input_schema":{"type":"object"}}]"#
+        )
+        #expect(text("tool_choice") == #"{"type":"any","disable_parallel_tool_use":true}"#)
+        #expect(
+            text("messages")
+                == #"[{"role":"user","content":[{"type":"text","text":"Go"}]},"#
+                + #"{"role":"assistant","content":[{"type":"tool_use","id":"c1","name":"f","input":{"a": 1.0}},{"type":"tool_use","id":"c2","name":"g","input":{}}]},"#
+                + #"{"role":"user","content":[{"type":"tool_result","tool_use_id":"c1","content":[{"type":"text","text":"one"}]},"#
+                + #"{"type":"tool_result","tool_use_id":"c2","content":[{"type":"text","text":"two"}]}]},"#
+                + #"{"role":"user","content":[{"type":"text","text":"And?"}]},{"role":"assistant","content":[]}]"#)
+    }
+
+    @Test(
+        arguments: [
+            (#""tool_choice":"auto""#, #"{"type":"auto"}"#), (#""tool_choice":"none","parallel_tool_calls":false"#, #"{"type":"none"}"#),
+            (#""tool_choice":{"type":"function","function":{"name":"f"}}"#, #"{"type":"tool","name":"f"}"#),
+            (#""parallel_tool_calls":false"#, #"{"type":"auto","disable_parallel_tool_use":true}"#),
+        ] as [(String, String)])
+    func `a choice of tools is translated`(members: String, choice: String) throws {
+        let tools = #""tools":[{"type":"function","function":{"name":"f"}}]"#
+        let body = try body(#"{"model":"claude","messages":[],\#(tools),\#(members)}"#)
+        #expect(body.raw("tool_choice").map { String(decoding: $0, as: UTF8.self) } == choice)
+        #expect(try !self.body(#"{"model":"claude","messages":[],"tools":[],\#(members)}"#).has("tool_choice"))
+    }
+
+    @Test func `pictures are translated with the bytes that they have`() throws {
+        let body = try body(
+            #"""
+            {"model":"claude","messages":[{"role":"user","content":[{"type":"text","text":"Look"},
+             {"type":"image_url","image_url":{"url":"data:image\/png;base64,AB\/C+=","detail":"high"}},
+             {"type":"image_url","image_url":{"url":"https://h/x.png"}}]}]}
+            """#)
+        #expect(
+            String(decoding: body.raw("messages") ?? [], as: UTF8.self)
+                == #"[{"role":"user","content":[{"type":"text","text":"Look"},"#
+                + #"{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AB\/C+="}},"#
+                + #"{"type":"image","source":{"type":"url","url":"https://h/x.png"}}]}]"#)
+    }
+
+    @Test(
+        arguments: [
+            ("claude-sonnet-4-5", "high", #"{"type":"enabled","budget_tokens":6400}"#, nil),
+            ("claude-haiku-4-5-20251001", "low", #"{"type":"enabled","budget_tokens":1600}"#, nil), ("kimi", "none", nil, nil),
+            ("claude-opus-4-7", "medium", #"{"type":"adaptive"}"#, #"{"effort":"medium"}"#),
+            ("claude-opus-5", "minimal", #"{"type":"adaptive"}"#, #"{"effort":"low"}"#),
+            ("claude-opus-5", "none", #"{"type":"disabled"}"#, nil),
+        ] as [(String, String, String?, String?)])
+    func `an effort becomes a budget of thoughts or an effort, by the model`(
+        name: String, effort: String, thinking: String?, config: String?
+    ) throws {
+        var model = CallBoundTests.model(reasoning: .hidden)
+        model.providerModel = name
+        func sent(_ messages: String) throws -> JSONObject {
+            let request = try request(#"{"model":"m","messages":\#(messages),"reasoning_effort":"\#(effort)"}"#)
+            return try JSONObject(
+                try ChatOverMessages().body(of: request, for: model, limit: .init(tokens: 8_000, isSent: true, isClamped: false)))
+        }
+        let body = try sent(#"[{"role":"user","content":"Hi"}]"#)
+        #expect(body.raw("thinking").map { String(decoding: $0, as: UTF8.self) } == thinking)
+        #expect(body.raw("output_config").map { String(decoding: $0, as: UTF8.self) } == config)
+        // A turn that goes on after results of tools would need its first thoughts.
+        let inTurn = try sent(#"[{"role":"tool","tool_call_id":"c","content":"x"}]"#)
+        #expect(inTurn.has("thinking") == (thinking != nil && !ReasoningEffort.isBudget(of: name)))
+    }
+
+    @Test func `an effort needs a model that reasons, and room for thoughts`() throws {
+        func param(_ members: String, _ reasoning: ModelLimits.Reasoning) throws -> String? {
+            ChatOverMessages().flaw(
+                in: try request(#"{"model":"m","messages":[]\#(members)}"#), for: CallBoundTests.model(reasoning: reasoning))?.param
+        }
+        #expect(try param(#","reasoning_effort":"low""#, .none) == "reasoning_effort")
+        #expect(try param(#","reasoning_effort":"none""#, .none) == nil)
+        #expect(try param(#","reasoning_effort":"low","max_tokens":2047"#, .hidden) == "reasoning_effort")
+        #expect(try param(#","reasoning_effort":"low","max_tokens":2048"#, .hidden) == nil)
+        #expect(try param(#","reasoning_effort":"low""#, .visible) == nil)
+        #expect(try ChatOverMessages().outputTokensLeast(of: request(#"{"model":"m","messages":[],"reasoning_effort":"low"}"#)) == 2_048)
+    }
+
+    @Test func `a schema of the answer is translated, and its tokens are held for`() throws {
+        let text =
+            #"{"model":"m","messages":[],"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}}}"#
+        #expect(
+            try body(text).raw("output_config").map { String(decoding: $0, as: UTF8.self) }
+                == #"{"format":{"type":"json_schema","schema":{"type":"object"}}}"#)
+        #expect(try ChatOverMessages().addedPromptTokens(to: request(text)) == 1_024)
+        #expect(try !body(#"{"model":"m","messages":[],"response_format":{"type":"text"}}"#).has("output_config"))
+    }
+
+    @Test func `an answer with thoughts and calls of tools is translated`() throws {
+        let message =
+            #"{"type":"message","content":[{"type":"thinking","thinking":"Hm.","signature":"abc"},{"type":"redacted_thinking","data":"x"},"#
+            + #"{"type":"tool_use","id":"t1","name":"f","input":{"a": [1]}},{"type":"tool_use","id":"t2","name":"g","input":{}}],"stop_reason":"tool_use","usage":{"input_tokens":1,"output_tokens":9}}"#
+        let answer = try ChatOverMessages().answer(Array(message.utf8), Self.context)
+        let choice = try #require(try answer.json.array("choices").first?.object)
+        #expect(
+            try choice.object("message").bytes
+                == Array(
+                    (#"{"role":"assistant","content":null,"reasoning_content":"Hm.","tool_calls":[{"id":"t1","type":"function","function":{"name":"f","arguments":"{\"a\": [1]}"}},"#
+                        + #"{"id":"t2","type":"function","function":{"name":"g","arguments":"{}"}}],"refusal":null}"#).utf8))
+        #expect(try choice.string("finish_reason") == "tool_calls")
+        // The thought, the names and the arguments.
+        #expect(answer.contentBytes == 3 + 1 + 8 + 1)
+    }
+
+    @Test func `an answer without content has no output`() throws {
+        let message = #"{"type":"message","content":[],"stop_reason":"end_turn","usage":{"input_tokens":10,"output_tokens":3}}"#
+        #expect(try ChatOverMessages().answer(Array(message.utf8), Self.context).reported?.completionTokens == 0)
+        let (meter, _) = read(Self.events([Self.stream[0], Self.stream[6], Self.stream[7]]))
+        #expect(meter.isEnded)
+        #expect(meter.delivered(promptTokens: 9).usage.completionTokens == 0)
+    }
+
+    @Test func `a stream with thoughts and calls of tools is translated`() throws {
+        let (meter, forwarded) = read(AnthropicEventsTests.stream)
+        let deltas = try forwarded.split(separator: "\n\n").map { event in
+            let choice = try #require(JSONObject(Array(event.dropFirst(6).utf8)).array("choices").first?.object)
+            return String(decoding: choice.raw("delta") ?? [], as: UTF8.self)
+        }
+        #expect(
+            deltas == [
+                #"{"role":"assistant","content":""}"#, #"{"reasoning_content":"Let me"}"#, #"{"content":"Hel\"lo w\u00f6"}"#,
+                #"{"tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"f","arguments":""}}]}"#,
+                #"{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":1}"}}]}"#, "{}",
+            ])
+        #expect(try chunks(forwarded).reasons == ["tool_calls"])
+        #expect(meter.contentEvents == 4)
+        #expect(meter.delivered(promptTokens: 9) == (Usage(promptTokens: 25, completionTokens: 15), false))
+    }
+
+    @Test func `a call without parts of arguments has those of its start`() throws {
+        func call(_ input: String) -> String {
+            AnthropicEventsTests.event("content_block_start", #""content_block":{"type":"tool_use","id":"t","name":"f","input":\#(input)}"#)
+                + AnthropicEventsTests.event("content_block_delta", #""delta":{"type":"input_json_delta","partial_json":""}"#)
+                + AnthropicEventsTests.event("content_block_stop", "")
+        }
+        let (meter, forwarded) = read(call("{}") + call(#"{"a":1}"#))
+        #expect(forwarded.contains(#"{"index":0,"function":{"arguments":"{}"}}"#))
+        #expect(forwarded.contains(#"{"index":1,"function":{"arguments":"{\"a\":1}"}}"#))
+        #expect(meter.contentEvents == 2)
     }
 
     // MARK: Streams
@@ -174,6 +358,7 @@ struct ChatOverMessagesTests {
     @Test(arguments: [
         #"{"type":"error","error":{"type":"overloaded_error","message":"secret"}}"#,
         #"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"x"}}"#,
+        #"{"type":"content_block_start","index":1,"content_block":{"type":"server_tool_use","id":"x"}}"#,
         #"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"\ud800"}}"#,
     ])
     func `an error, or a block that is not readable text, fails the stream`(event: String) {
@@ -287,13 +472,13 @@ struct AnthropicCallTests {
         }
     }
 
-    @Test func `a member that needs more than text is refused before anything is held`() async throws {
+    @Test func `a member that cannot be translated is refused before anything is held`() async throws {
         try await ProxyUnderTest.with { proxy in
-            let caller = proxy.call(#","tools":[{"type":"function"}]"#, model: "claude")
+            let caller = proxy.call(#","seed":1"#, model: "claude")
             try await until("the answer is over") { caller.isOver }
             #expect(caller.status == 400)
-            #expect(try caller.error().string("param") == "tools")
-            #expect(try caller.error().string("message") == "tools is not supported by the model 'claude'; remove it.")
+            #expect(try caller.error().string("param") == "seed")
+            #expect(try caller.error().string("message") == "seed is not supported by the model 'claude'; remove it.")
             #expect(proxy.ledger.holds.isEmpty && proxy.provider.calls.isEmpty)
         }
     }

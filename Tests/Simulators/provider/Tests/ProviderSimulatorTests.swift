@@ -55,6 +55,16 @@ struct ProviderSimulatorTests {
             return try await call.collect(upTo: 16 << 20)
         }
 
+        /// The answer in Anthropic's API to a request with `members`.
+        func message(_ model: String, _ members: String, key: String = "k") async throws -> (status: Int, text: String) {
+            let body = #"{"model":"\#(model)","messages":[{"role":"user","content":"123456789"}]\#(members)}"#
+            var headers: HeaderBlock = ["anthropic-version": "2023-06-01"]
+            if !key.isEmpty { headers.add("x-api-key", key) }
+            let call = pool.begin(method: "POST", target: Array("/v1/messages".utf8), headers: headers, body: Array(body.utf8))
+            let text = String(decoding: try await call.collect(upTo: 1 << 20), as: UTF8.self)
+            return (call.status, text)
+        }
+
         func statistics() async throws -> JSONObject {
             let call = pool.begin(method: "GET", target: Array("/stats".utf8), headers: [:], body: [])
             return try JSONObject(try await call.collect(upTo: 1_024))
@@ -166,6 +176,51 @@ struct ProviderSimulatorTests {
             #expect(try answer.array("data").count == vectors)
             #expect(try answer.array("data")[0].object?.raw("embedding").map { Array($0) } == Array("[1,1]".utf8))
             #expect(try answer.object("usage").integer("prompt_tokens") == tokens)
+        }
+    }
+
+    @Test func `a message has its thoughts, its text, its call of a tool and its usage`() async throws {
+        try await onLoop { stage in
+            let members = #","max_tokens":100,"thinking":{"type":"enabled","budget_tokens":64},"tools":[{"name":"f"}]"#
+            let whole = try JSONObject(Array(try await stage.message("sim-fast", members).text.utf8))
+            #expect(try whole.array("content").map { try $0.object?.string("type") } == ["thinking", "text", "tool_use"])
+            #expect(try whole.string("stop_reason") == "tool_use")
+            #expect(try whole.object("usage").integer("input_tokens") == 3)
+            #expect(try whole.object("usage").integer("output_tokens") == 16)
+            let text = try await stage.message("sim-fast", members + #","stream":true"#).text
+            let events = try text.split(separator: "\n\n").map { event in
+                let lines = event.split(separator: "\n")
+                let json = try JSONObject(Array(try #require(lines.last).dropFirst("data: ".count).utf8))
+                #expect(try lines[0] == "event: \(json.string("type"))")
+                return json
+            }
+            #expect(
+                try events.compactMap { try $0.optionalObject("content_block")?.string("type") } == ["thinking", "text", "tool_use"])
+            let arguments = try events.compactMap { try $0.optionalObject("delta")?.optionalString("partial_json") }.joined()
+            #expect(try whole.array("content")[2].object?.object("input").bytes == Array(arguments.utf8))
+            #expect(try events.suffix(2).map { try $0.string("type") } == ["message_delta", "message_stop"])
+            let cached = try JSONObject(
+                Array(try await stage.message("sim-fast", #","max_tokens":1,"cache_control":{"type":"ephemeral"}"#).text.utf8))
+            #expect(try cached.object("usage").integer("cache_creation_input_tokens") == 3)
+            #expect(try cached.string("stop_reason") == "max_tokens")
+            #expect(try await stage.message("sim-fast", members, key: "").status == 401)
+            #expect(try JSONObject(Array(try await stage.message("sim-429", members).text.utf8)).string("type") == "error")
+        }
+    }
+
+    @Test func `a chat completion with tools calls the first one`() async throws {
+        try await onLoop { stage in
+            let tools = #","tools":[{"type":"function","function":{"name":"f"}}]"#
+            let answer = try JSONObject(try await stage.chat("sim-fast", tools).body)
+            let call = try answer.array("choices").first?.object?.object("message").array("tool_calls").first?.object
+            #expect(try reason(answer) == "tool_calls")
+            let arguments = try call?.object("function").string("arguments")
+            #expect(throws: Never.self) { try JSONObject(Array((arguments ?? "").utf8)) }
+            let parts = try await stage.events("sim-fast", tools).compactMap { event in
+                try event.array("choices").first?.object?.optionalObject("delta")?.optionalArray("tool_calls")?.first?.object?
+                    .object("function").string("arguments")
+            }
+            #expect(parts.joined() == arguments)
         }
     }
 
