@@ -1,7 +1,7 @@
 import HTTPWire
 
 /// The betas of Anthropic's API that cost nothing, or what has a price here. Others are left out of a
-/// request, because Claude Code names all that it knows, and works without them.
+/// request without an error, because Claude Code names many.
 enum AnthropicBetas {
     static let field: StaticString = "anthropic-beta"
 

@@ -25,7 +25,9 @@ struct AnthropicEvents: EventReader {
         case #""content_block_delta""#:
             hasBlocks = true
             read = content(json["delta"])
-        case #""content_block_stop""#, #""ping""#: read = StreamEvent()
+        case #""content_block_stop""#: read = StreamEvent()
+        // A ping does not end the wait for the last event.
+        case #""ping""#: return StreamEvent(output: held.isEmpty ? .asSent : .nothing)
         case #""message_delta""#: return change(json, event)
         case #""message_stop""#:
             isDone = true

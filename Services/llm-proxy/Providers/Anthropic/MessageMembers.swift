@@ -37,25 +37,21 @@ enum MessageMembers {
     /// Clearing a part of the prompt costs nothing. A summary is an answer of its own that costs.
     private static func contextFlaw(in request: JSONObject) -> RequestFlaw? {
         guard request.has("context_management") else { return nil }
-        let edits = (try? request.object("context_management"))?.raw("edits")
-        var isFree = true
-        edits?.withUnsafeBytes { bytes in
-            JSONScan(bytes).forEachElement { edit in
-                var types: [String] = []
-                edit.forEachMember { name, value in
-                    if Spelling(of: name, as: "type") != .different { types.append(value.string ?? "") }
-                    return true
-                }
-                isFree = types.count == 1 && (types[0].hasPrefix("clear_tool_uses_") || types[0].hasPrefix("clear_thinking_"))
-                return isFree
-            }
-        }
-        guard isFree else {
+        let edits = contextEdits(of: request) ?? [""]
+        guard edits.allSatisfy({ $0.hasPrefix("clear_tool_uses_") || $0.hasPrefix("clear_thinking_") }) else {
             return RequestFlaw(
                 param: "context_management",
                 message: "context_management may have edits that clear tool uses or thinking; other edits have no price here.")
         }
         return nil
+    }
+
+    /// Returns the types of the edits in `context_management`. Nil if they cannot be read.
+    static func contextEdits(of request: JSONObject) -> [String]? {
+        guard let context = try? request.object("context_management"), context.members.allSatisfy({ $0.name == "edits" }),
+            let edits = try? context.optionalArray("edits") ?? []
+        else { return nil }
+        return edits.map { (try? $0.object?.string("type")) ?? "" }
     }
 }
 

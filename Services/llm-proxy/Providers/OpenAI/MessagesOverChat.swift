@@ -22,7 +22,8 @@ struct MessagesOverChat: WireFormat {
         for name in ["temperature", "top_p"] where json.has(name) && json.member(name)?.kind != .number {
             return RequestFlaw(param: name, message: "\(name) must be a number.")
         }
-        if clearsToolUses(json) {
+        // Thoughts are left out of the prompt anyway, so clearing them changes nothing.
+        if MessageMembers.contextEdits(of: json)?.allSatisfy({ $0.hasPrefix("clear_thinking_") }) == false {
             return RequestFlaw(
                 param: "context_management",
                 message: "context_management may only clear thinking for the model '\(request.model)'; remove other edits.")
@@ -36,12 +37,6 @@ struct MessagesOverChat: WireFormat {
             return error
         }
         return nil
-    }
-
-    /// Thoughts are left out of the prompt anyway, so clearing them changes nothing.
-    private func clearsToolUses(_ request: JSONObject) -> Bool {
-        guard let edits = try? request.optionalObject("context_management")?.optionalArray("edits") else { return false }
-        return !edits.allSatisfy { (try? $0.object?.string("type"))??.hasPrefix("clear_thinking_") ?? false }
     }
 
     func flaw(in request: ModelRequest, for model: Catalogue.Model) -> RequestFlaw? {

@@ -204,6 +204,18 @@ struct MessageCallTests {
         }
     }
 
+    @Test(arguments: [("text/html", true), ("application/json", true), ("text/event-stream", false)])
+    func `an answer of another media type is a provider error and costs nothing`(type: String, stream: Bool) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (caller, provider) = try await started(proxy, stream: stream)
+            provider.answer(AnthropicEventsTests.stream, type: type)
+            try await until("the answer is over") { caller.isOver }
+            #expect(caller.status == 502)
+            try await until("the hold is void") { proxy.ledger.voids.count == 1 }
+            #expect(proxy.ledger.settlements.isEmpty)
+        }
+    }
+
     @Test func `a stream at the end of its hold ends with an event of the error`() async throws {
         try await ProxyUnderTest.with { proxy in
             proxy.ledger.answerExtend = { ScriptedLedger.refused(.insufficientFunds, $0.chargeID) }
@@ -272,6 +284,9 @@ struct MessageCallTests {
             (#","inference_geo":"us""#, "inference_geo"), (#","fallbacks":[]"#, "fallbacks"),
             (#","service_tier":"priority""#, "service_tier"),
             (#","context_management":{"edits":[{"type":"compact_20260112"}]}"#, "context_management"),
+            (#","context_management":{"edits":[],"edits":[{"type":"compact_20260112"}]}"#, "context_management"),
+            (#","context_management":{"edits":[],"Edits":[{"type":"compact_20260112"}]}"#, "context_management"),
+            (#","context_management":{"edits":[7]}"#, "context_management"),
             (#","tools":[{"type":"web_search_20250305","name":"web_search"}]"#, "tools[0].type"),
             (#","tools":[{"name":"f"},{"type":"computer_20250124","name":"computer"}]"#, "tools[1].type"),
             (#","tools":[{"type":"custom","Type":"web_search_20250305"}]"#, "tools[0].type"),

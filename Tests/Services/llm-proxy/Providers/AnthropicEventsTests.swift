@@ -76,6 +76,13 @@ struct AnthropicEventsTests {
         #expect(try JSONObject(try #require(meter.usageChunk)).object("delta").string("stop_reason") == "end_turn")
     }
 
+    @Test func `a ping behind the last message delta does not release it`() throws {
+        let stop = Self.event("message_stop", "")
+        let (meter, forwarded) = read(Self.stream.replacing(stop, with: Self.event("ping", "") + stop))
+        #expect(forwarded == Self.passed)
+        #expect(meter.isEnded && meter.usageChunk != nil)
+    }
+
     @Test(arguments: [
         AnthropicEventsTests.event("error", #""error":{"type":"overloaded_error","message":"secret"}"#), "event: error\ndata: secret\n\n",
         "data: {\"type\":\"error\",\"error\":{\"message\":\"secret\"}}\n\n", "data: secret\n\n", "data: [\"secret\"]\n\n",
