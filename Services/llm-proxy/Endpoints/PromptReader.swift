@@ -87,7 +87,8 @@ extension PromptSize {
         return nil
     }
 
-    private static func isText(_ expected: StaticString, _ value: JSONScan) -> Bool {
+    /// Makes no string: a request may have hundreds of thousands of parts.
+    static func isText(_ expected: StaticString, _ value: JSONScan) -> Bool {
         guard value.bytes.first == UInt8(ascii: "\""), value.bytes.count >= 2 else { return false }
         return Spelling(of: UnsafeRawBufferPointer(rebasing: value.bytes[1..<value.bytes.count - 1]), as: expected) == .same
     }

@@ -27,21 +27,19 @@ extension PromptSize {
 
     private mutating func read(_ item: JSONScan, at place: InputPlace) throws(RequestRefusal) {
         let members = try InputMembers(item, InputMembers.ofItem, at: place)
-        switch members.type {
         // Some clients leave the type of a message out. Without a role, the item names a stored one.
-        case "message",
-            nil where members["role"] != nil:
+        if members.type == nil ? members["role"] != nil : members.isOfType("message") {
             try read(parts: members["content"], at: place.list("content"))
-        case "function_call", "custom_tool_call": break
-        case "function_call_output", "custom_tool_call_output": try read(parts: members["output"], at: place.list("output"))
-        case "reasoning":
+        } else if members.isOfType("function_call_output", "custom_tool_call_output") {
+            try read(parts: members["output"], at: place.list("output"))
+        } else if members.isOfType("reasoning") {
             // Without its thoughts, the item names a stored one.
             guard members["encrypted_content"] != nil || members["content"] != nil else {
                 throw place.invalid(".encrypted_content", "is missing, and no response is stored here; send the item as it came.")
             }
             try read(parts: members["content"], at: place.list("content"))
             try read(parts: members["summary"], at: place.list("summary"))
-        default:
+        } else if !members.isOfType("function_call", "custom_tool_call") {
             throw place.invalid(
                 ".type",
                 "must be 'message', 'function_call', 'function_call_output', 'custom_tool_call', 'custom_tool_call_output' or "
@@ -64,13 +62,14 @@ extension PromptSize {
 
     private mutating func read(part: JSONScan, at place: InputPlace) throws(RequestRefusal) {
         let members = try InputMembers(part, InputMembers.ofPart, at: place)
-        guard let type = members.type, InputMembers.partTypes.contains(type) else {
+        let isPicture = members.isOfType("input_image")
+        guard isPicture || members.isOfType("input_text", "output_text", "refusal", "reasoning_text", "summary_text") else {
             throw place.invalid(
                 ".type", "must be 'input_text', 'output_text', 'refusal' or 'input_image'; other content has no price here.")
         }
         if let flaw = PricedMembers.cacheTimeFlaw(members["prompt_cache_breakpoint"], in: "\(place)") { throw RequestRefusal(flaw) }
         // Servers differ in which of these makes a part a picture: its type, or the member.
-        guard type == "input_image" || members["image_url"] != nil else { return }
+        guard isPicture || members["image_url"] != nil else { return }
         if let detail = members["detail"], !["auto", "low", "high"].contains(detail.string) {
             throw place.invalid(".detail", "must be 'auto', 'low' or 'high'; anything else has no price here.")
         }
@@ -101,8 +100,6 @@ private struct InputMembers {
     static let ofItem: [StaticString] = ["type", "role", "content", "output", "summary", "encrypted_content", "file_id"]
     static let ofPart: [StaticString] = ["type", "image_url", "file_id", "detail", "prompt_cache_breakpoint"]
 
-    static let partTypes: Set<String> = ["input_text", "output_text", "refusal", "input_image", "reasoning_text", "summary_text"]
-
     private let ours: [StaticString]
     /// The values in the order of ``ours``.
     private var values: [JSONScan?]
@@ -131,6 +128,10 @@ private struct InputMembers {
         return value.isNull ? nil : value
     }
 
-    /// Empty for a type that is no string.
-    var type: String? { self["type"].map { $0.string ?? "" } }
+    var type: JSONScan? { self["type"] }
+
+    func isOfType(_ names: StaticString...) -> Bool {
+        guard let type else { return false }
+        return names.contains { PromptSize.isText($0, type) }
+    }
 }

@@ -203,7 +203,7 @@ final class ProxyUnderTest: @unchecked Sendable {
     private static func catalogue(of providers: [Catalogue.Provider]) -> Catalogue {
         func model(
             _ id: String, of provider: Catalogue.Provider, promptPicoUSD: Int64 = 0, completionPicoUSD: Int64 = 1_000_000_000,
-            least: Int64 = 64, isHidden: Bool = false, surfaces: [Surface] = [.chat], priority: Int64 = 0
+            least: Int64 = 64, isHidden: Bool = false, surfaces: some Sequence<Surface> = Surface.usual, priority: Int64 = 0
         ) -> Catalogue.Model {
             Catalogue.Model(
                 id: id, provider: provider, providerModel: id, surfaces: Set(surfaces),
