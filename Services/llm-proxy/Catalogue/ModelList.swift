@@ -110,7 +110,8 @@ struct ModelList: Sendable {
     /// as a model of responses too.
     private static func surfaces(ofMode mode: String, isOpenAI: Bool) -> Set<Surface> {
         guard let surface = modes.first(where: { $0.name == mode })?.surface else { return [] }
-        return isOpenAI && surface == .chat ? [.chat, .responses] : [surface]
+        guard surface == .chat else { return [surface] }
+        return isOpenAI ? Surface.usual.union([.responses]) : Surface.usual
     }
 
     /// Takes the most careful value of what the list does not know. Such a model reasons in hidden

@@ -26,13 +26,15 @@ struct SimpleChat: CallShape {
         }
         splice.set("stream", raw: Array("\(isStreaming)".utf8))
         if !json.has("model"), let model = defaultModel() { splice.set("model", raw: Self.text(model)) }
-        if !json.has("messages") {
-            let prompt: String?
-            do throws(JSONError) { prompt = try json.optionalString("prompt") ?? defaultPrompt } catch { throw .json(error) }
-            if json.member("prompt") != nil { splice.remove("prompt") }
-            if let prompt {
-                splice.set("messages", raw: Array(#"[{"role":"user","content":"#.utf8) + Self.text(prompt) + Array("}]".utf8))
+        let prompt: String?
+        do throws(JSONError) { prompt = try json.optionalString("prompt") } catch { throw .json(error) }
+        if json.member("prompt") != nil { splice.remove("prompt") }
+        if json.has("messages") {
+            guard prompt == nil else {
+                throw .invalid(param: "prompt", message: "prompt cannot be given with messages; send one of them.")
             }
+        } else if let prompt = prompt ?? defaultPrompt {
+            splice.set("messages", raw: Array(#"[{"role":"user","content":"#.utf8) + Self.text(prompt) + Array("}]".utf8))
         }
         return try ChatCompletions().read(splice.apply())
     }

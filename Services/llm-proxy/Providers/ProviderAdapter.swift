@@ -110,7 +110,7 @@ struct StreamEvent: Sendable {
     var contentBytes: Int64 = 0
     var usage: Usage?
     /// The data of the last event that carries usage, in the shape of the surface. The endpoint
-    /// sends it once the charge is safe.
+    /// sends it once the charge is safe. Empty if the last one went on after all.
     var usageChunk: [UInt8]?
     /// The number of the event in its stream, if the surface numbers events.
     var number: Int64?

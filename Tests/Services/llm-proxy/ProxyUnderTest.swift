@@ -230,7 +230,7 @@ final class ProxyUnderTest: @unchecked Sendable {
                 model("m", of: providers[0], surfaces: Surface.allCases),
                 model("priced", of: providers[0], promptPicoUSD: 1_000_000_000, surfaces: Surface.allCases),
                 model("hidden", of: providers[0], least: 200, isHidden: true, surfaces: Surface.allCases),
-                model("vendor/m", of: providers[0]),
+                model("vendor/m", of: providers[0], surfaces: [.chat]),
                 model("claude", of: providers[1], promptPicoUSD: 1_000_000_000), model("moved", of: moved),
                 thinker(of: providers[1]), model("neighbour", of: providers[2]), model("mixed", of: providers[0]),
                 model("mixed", of: providers[1]),

@@ -28,6 +28,9 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
         return #"{"model":"\#(model)",\#(stream ? #""stream":true,"# : "")\#(prompt)\#(more)}"#
     }
 
+    /// A member that the gateway does not read. Anthropic's surface refuses unknown ones.
+    var passed: String { surface == .messages ? "temperature" : "extra" }
+
     // MARK: In one piece
 
     /// An answer of a prompt of 9 tokens and, where there is output, of 5 tokens.

@@ -38,6 +38,8 @@ struct AnthropicEvents: EventReader {
         }
         if !held.isEmpty {
             read.output = .instead(held + event.raw)
+            // The endpoint must not send it a second time.
+            read.usageChunk = []
             held = []
         }
         return read

@@ -31,7 +31,7 @@ struct ModelListTests {
         let chats = list.models.compactMap(\.terms).filter { $0.surfaces.contains(.chat) }
         #expect(chats.count == 104)
         #expect(chats.filter(\.doubts.isEmpty).count == 86)
-        #expect(list.models.filter { $0.terms?.surfaces == [.chat, .responses] }.allSatisfy { $0.provider == "openai" })
+        #expect(list.models.filter { $0.terms?.surfaces == [.chat, .messages, .responses] }.allSatisfy { $0.provider == "openai" })
         #expect(list.models.filter { $0.mode == "responses" }.allSatisfy { $0.terms?.surfaces == [.responses] })
         #expect(list.models.count { $0.terms?.surfaces.contains(.responses) == true } == 89)
         let embeddings = list.models.filter { $0.terms?.surfaces == [.embeddings] }

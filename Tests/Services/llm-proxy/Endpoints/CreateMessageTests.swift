@@ -181,8 +181,8 @@ struct MessageCallTests {
     @Test(arguments: [(429, "api_error"), (529, "api_error"), (500, "api_error"), (400, "invalid_request_error")])
     func `a refusal of the provider costs nothing, and has Anthropic's shape`(status: Int, type: String) async throws {
         try await ProxyUnderTest.with { proxy in
-            let (caller, provider) = try await started(proxy, stream: true)
-            provider.answer(#"{"type":"error","error":{"type":"x","message":"why"}}"#, status: status)
+            proxy.provider.onCall = { $0.answer(#"{"type":"error","error":{"type":"x","message":"why"}}"#, status: status) }
+            let (caller, _) = try await started(proxy, stream: true)
             try await until("the answer is over") { caller.isOver }
             #expect(caller.status == (status == 400 ? 400 : 502))
             let body = try JSONObject(caller.bytes)

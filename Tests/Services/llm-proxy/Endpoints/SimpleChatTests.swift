@@ -90,7 +90,8 @@ struct SimpleChatTests {
     @Test(
         arguments: [
             (#"{"prompt":"x","stream":true}"#, "stream"), (#"{"prompt":"x","n":2}"#, "n"), (#"{"model":"m"}"#, "messages"),
-            (#"{"prompt":7}"#, "prompt"), (#"{"prompt":"x","Model":"y"}"#, "Model"),
+            (#"{"prompt":7}"#, "prompt"), (#"{"prompt":{},"messages":[]}"#, "prompt"), (#"{"prompt":"x","messages":[]}"#, "prompt"),
+            (#"{"prompt":"x","Model":"y"}"#, "Model"),
             (#"{"prompt":"x","service_tier":"flex"}"#, "service_tier"),
         ])
     func `a bad member is refused by name`(body: String, param: String) async throws {

@@ -76,6 +76,15 @@ struct AnthropicEventsTests {
         #expect(try JSONObject(try #require(meter.usageChunk)).object("delta").string("stop_reason") == "end_turn")
     }
 
+    @Test func `a message delta that was passed on is not kept for the end`() throws {
+        let change = Self.event("message_delta", #""delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":15}"#)
+        let text = Self.event("content_block_delta", #""index":1,"delta":{"type":"text_delta","text":"x"}"#)
+        let (meter, forwarded) = read(Self.passed + change + text + Self.event("message_stop", ""))
+        #expect(forwarded == Self.passed + change + text)
+        #expect(meter.usageChunk == [])
+        #expect(meter.isEnded)
+    }
+
     @Test func `a ping behind the last message delta does not release it`() throws {
         let stop = Self.event("message_stop", "")
         let (meter, forwarded) = read(Self.stream.replacing(stop, with: Self.event("ping", "") + stop))
