@@ -100,11 +100,17 @@ final class Gateway: @unchecked Sendable {
         return account
     }
 
+    /// A token of an administrator, once the services admit one: after an outage of the broker they hear of revocations again, each
+    /// in its time.
     func adminToken() async throws -> String {
         let answer = try await post(
             "/api/auth/login", token: nil, #"{"email":"\#(try stack.adminEmail)","password":"\#(try stack.adminPassword)"}"#)
         try expect(answer, 200)
-        return try JSONObject(answer.body).string("access_token")
+        let token = try JSONObject(answer.body).string("access_token")
+        for path in ["/api/admin/credits/balance", "/api/admin/plans", "/api/admin/models"] {
+            try await until("\(path) admits an administrator", within: .seconds(60)) { try await get(path, token: token).status != 503 }
+        }
+        return token
     }
 
     /// Returns the mails to a user, oldest first.
