@@ -33,7 +33,7 @@ struct LLMProxyService {
         let catalogue = CurrentCatalogue(Catalogue(models: []))
         let keeper = CatalogueKeeper(
             store: CatalogueStore(pool: pool),
-            wanted: .init(file: file, list: list, sellers: configured.intersection(list.providers(in: file)), rule: settings.pricing),
+            wanted: .init(file: file, list: list, sellers: configured.intersection(list.providers(in: file)), rules: settings.pricing),
             catalogue: catalogue, log: runtime.log)
         let following = keeper.job
         runtime.add(following)
@@ -54,7 +54,7 @@ struct LLMProxyService {
             switchOff: { route in Task(executorPreference: pool.loop) { await keeper.switchOff(route) } },
             skipsServiceCalls: settings.skipsServiceCalls)
         let receipts = Receipts(reader: ReceiptReader(pool: receiptPool, record: { try await ledger.record($0) }))
-        let prices = PriceAdministration(pool: pool, list: list, configured: configured, rule: settings.pricing)
+        let prices = PriceAdministration(pool: pool, list: list, configured: configured, rules: settings.pricing)
         let providers = ProviderAdministration(pool: pool, configured: configured)
         let repeated = RepeatedCalls(
             store: IdempotencyStore(pool: pool, record: { try await ledger.record($0) }), log: runtime.log)

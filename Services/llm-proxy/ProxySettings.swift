@@ -27,7 +27,7 @@ import Values
 struct ProxySettings: Sendable {
     let providersFile: String
     let modelListFile: String
-    let pricing: PricingRule
+    let pricing: PricingRules
     let timing: LedgerClient.Timing
     let providerTiming: ProviderConnections.Timing
     let receiptDays: Int
@@ -54,18 +54,19 @@ struct ProxySettings: Sendable {
             confirmWithin: try environment.duration("CONFIRM_WITHIN", default: .seconds(5), in: .milliseconds(100) ... .seconds(30)))
     }
 
-    private static func pricing(_ environment: Environment) throws(ConfigurationError) -> PricingRule {
+    private static func pricing(_ environment: Environment) throws(ConfigurationError) -> PricingRules {
         let isPerToken = try environment.choice("PRICING_RULE", default: "cost_plus", of: ["cost_plus", "per_token"]) == "per_token"
-        let formula: PricingRule.Formula =
-            isPerToken
-            ? .perToken(creditsPer1kTokens: try credits(environment, "WEB_LLM_CREDIT_PER_1K_TOKENS", default: Credits(whole: 1)))
-            : .costPlus(
+        let flat = PricingRule.Formula.perToken(
+            creditsPer1kTokens: try credits(environment, "WEB_LLM_CREDIT_PER_1K_TOKENS", default: Credits(whole: 1)))
+        let media = PricingRule(
+            formula: .costPlus(
                 markupBasisPoints: Int64(try environment.integer("MARKUP_BASIS_POINTS", default: 1_500, in: 0...100_000)),
-                creditsPerUSD: try credits(environment, "CREDITS_PER_USD", default: Credits(whole: 25)))
-        return PricingRule(
-            formula: formula,
+                creditsPerUSD: try credits(environment, "CREDITS_PER_USD", default: Credits(whole: 25))),
             minimumCharge: try credits(environment, "WEB_LLM_MIN_CREDITS", default: isPerToken ? Credits(whole: 1) : .zero),
             byokFeeBasisPoints: Int64(try environment.integer("BYOK_FEE_BASIS_POINTS", default: 0, in: 0...100_000)))
+        var tokens = media
+        if isPerToken { tokens.formula = flat }
+        return PricingRules(tokens: tokens, media: media)
     }
 
     private static func credits(_ environment: Environment, _ name: String, default fallback: Credits) throws(ConfigurationError) -> Credits

@@ -34,6 +34,12 @@ struct Routes: HTTPDoor {
             .post, ["/v1/completions"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
             exchange: { $0.calls.handler(TextCompletions()) }),
         Route(
+            .post, ["/v1/images/generations"], access: .credential(scope: "llm"), bodyBytesMax: 1 << 20, rate: .calls,
+            exchange: { $0.calls.handler(Images()) }),
+        Route(
+            .post, ["/v1/audio/speech"], access: .credential(scope: "llm"), bodyBytesMax: 1 << 20, rate: .calls,
+            exchange: { $0.calls.handler(Speech()) }),
+        Route(
             .post, ["/api/llm/chat", "/api/v1/llm/invoke"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
             exchange: { $0.calls.handler(SimpleChat(defaultModel: $0.calls.defaultModel)) }),
         Route(

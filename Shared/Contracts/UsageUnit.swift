@@ -9,6 +9,10 @@ package enum UsageUnit: String, CaseIterable, Sendable {
     case reasoning
     case audioInput = "audio_input"
     case audioOutput = "audio_output"
+    /// A token of a picture that the client sent.
+    case imageInput = "image_input"
+    /// A token of a picture that the model made.
+    case imageOutput = "image_output"
     case image
     case videoSecond = "video_second"
     case audio30s = "audio_30s"
@@ -19,7 +23,7 @@ package enum UsageUnit: String, CaseIterable, Sendable {
     /// True for a token that the client sent to the model.
     package var isPromptToken: Bool {
         switch self {
-        case .input, .cachedInput, .cacheWrite, .cacheWrite1h, .audioInput: true
+        case .input, .cachedInput, .cacheWrite, .cacheWrite1h, .audioInput, .imageInput: true
         default: false
         }
     }
@@ -27,7 +31,7 @@ package enum UsageUnit: String, CaseIterable, Sendable {
     /// True for a token that the model made.
     package var isCompletionToken: Bool {
         switch self {
-        case .output, .reasoning, .audioOutput: true
+        case .output, .reasoning, .audioOutput, .imageOutput: true
         default: false
         }
     }

@@ -66,6 +66,27 @@ extension SystemTests {
             }
         }
 
+        @Test(
+            arguments: [
+                ("images/generations", #"{"model":"sim-picture","prompt":"a point","n":2}"#, "image", 2, "2.3"),
+                ("images/generations", #"{"model":"sim-picture-flat","prompt":"a point","quality":"hd"}"#, "image:hd", 1, "1.5"),
+                ("images/generations", #"{"model":"sim-picture-flat","prompt":"a point","size":"4K"}"#, "image:4k", 1, "2"),
+                ("audio/speech", #"{"model":"sim-voice","input":"Some words","voice":"alloy"}"#, "character", 10, "0.0043125"),
+            ] as [(String, String, String, Int64, String)])
+        func `pictures and sound cost exactly their price`(path: String, body: String, unit: String, quantity: Int64, price: String)
+            async throws
+        {
+            try await Gateway.run { gateway in
+                let account = try await gateway.register()
+                try gateway.expect(try await gateway.post("/v1/" + path, token: account.token, body), 200)
+                try await gateway.until("the charge is settled") { try await gateway.charges(of: account).count == 1 }
+                let charge = try #require(try await gateway.charges(of: account).first)
+                #expect(charge.amount == Credits(decimal: price))
+                #expect(try JSONObject(Array((charge.metadata ?? "").utf8)).object("usage").integer(unit) == quantity)
+                #expect(try await gateway.openHolds(of: account) == 0)
+            }
+        }
+
         @Test(arguments: Surface.allCases, [true, false])
         func `an answer without usage is charged what was delivered`(surface: Surface, stream: Bool) async throws {
             try await Gateway.run { gateway in

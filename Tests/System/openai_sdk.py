@@ -114,6 +114,27 @@ texts = client.embeddings.create(model="sim-embed", input=["one text", "another 
 assert [list(item.embedding) for item in texts.data] == [[1.0] * 6] * 2, texts
 assert texts.usage.prompt_tokens > 0, texts
 assert texts.usage.model_extra["credits_used"] > 0, texts
+pictures = client.images.generate(model="sim-picture", prompt="a grey point", n=2, size="1024x1792", quality="hd")
+assert all(picture.b64_json.startswith("iVBOR") for picture in pictures.data) and len(pictures.data) == 2, pictures
+assert pictures.usage.credits_used == 6.9, pictures.usage  # two at 0.12 USD, 15 % on top, 25 credits a dollar
+try:
+    client.images.generate(model="sim-picture", prompt="a grey point", size="512x512")
+    raise SystemExit("a picture without a price was made")
+except openai.BadRequestError as error:
+    assert error.param == "size", error
+tokens = client.images.generate(model="sim-picture-tokens", prompt="a grey point").usage
+assert tokens.output_tokens == 1056 and tokens.credits_used > 1.2, tokens
+
+with client.audio.speech.with_streaming_response.create(model="sim-voice", input="Some words", voice="alloy") as sound:
+    assert sound.headers["content-type"] == "audio/mpeg", sound.headers
+    assert float(sound.headers["x-credits-used"]) == 0.0043125, sound.headers  # ten characters at 15 USD a million
+    assert len(sound.read()) == 16_000
+events = client.audio.speech.with_streaming_response.create(
+    model="sim-voice-events", input="Some words", voice="alloy", stream_format="sse")
+with events as sound:
+    lines = [line for line in sound.iter_lines() if line.startswith("data: ")]
+assert len(lines) == 21 and "credits_used" in lines[-1], lines[-1]
+
 numbers = client.embeddings.create(model="sim-embed", input=[1, 2, 3], dimensions=2, encoding_format="float")
 assert numbers.data[0].embedding == [1, 1] and numbers.usage.prompt_tokens == 3, numbers
 

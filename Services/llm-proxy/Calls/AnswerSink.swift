@@ -18,9 +18,17 @@ protocol AnswerSink: AnyObject {
     /// Frees the request: the provider has it, and the call needs nothing more of it.
     func dropRequest()
     /// Begins a stream.
-    /// - Parameter maxTokensClamped: the limit of the answer, if it is below the client's.
-    func begin(provider: String, maxTokensClamped: Int64?)
+    func begin(_ head: StreamHead)
     func write(_ bytes: UnsafeRawBufferPointer)
     /// Ends the part of the stream that the provider sends. The endpoint ends the stream itself.
     func providerEnded()
+}
+
+/// The facts that a client learns before the first byte of a stream.
+struct StreamHead: Sendable {
+    var provider: String
+    /// The limit of the answer, if it is below the client's.
+    var maxTokensClamped: Int64?
+    /// The media type of an answer that is no events. Its cost is known before it begins.
+    var binary: (mediaType: String, receipt: CallReceipt)?
 }

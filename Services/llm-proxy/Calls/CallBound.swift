@@ -19,14 +19,23 @@ final class CallBound: Sendable {
     let limitLeast: Int64
     /// The dearest unit that a token of the prompt can be charged as.
     let promptUnit: UsageUnit
+    /// The dearest unit that a token of the answer can be charged as.
+    let answerUnit: UsageUnit
+    /// False if no limit ends the answer, or its tokens cannot be counted while it comes. It is then as
+    /// long as the model's longest one.
+    let takesLimit: Bool
+    /// The most units of a call whose model is not sold by tokens.
+    let units: Usage?
 
     init(
         model: Catalogue.Model, prompt: PromptSize, choices: Int64, callerLimit: Int64?, isStreaming: Bool, logprobs: Int64,
-        requiresLimit: Bool = false, limitLeast: Int64 = 1, promptUnit: UsageUnit = .input
+        requiresLimit: Bool = false, limitLeast: Int64 = 1, promptUnit: UsageUnit = .input, answerUnit: UsageUnit = .output,
+        takesLimit: Bool = true, units: Usage? = nil
     ) {
         (self.model, self.prompt, self.choices) = (model, prompt, choices)
         (self.callerLimit, self.isStreaming, self.logprobs, self.requiresLimit) = (callerLimit, isStreaming, logprobs, requiresLimit)
-        (self.limitLeast, self.promptUnit) = (limitLeast, promptUnit)
+        (self.limitLeast, self.promptUnit, self.answerUnit) = (limitLeast, promptUnit, answerUnit)
+        (self.takesLimit, self.units) = (takesLimit, units)
     }
 
     /// The most credits that the ledger takes in one charge.
@@ -44,7 +53,7 @@ final class CallBound: Sendable {
 
     /// True if the gateway cannot count the tokens on the way. The hold must then pay for the whole
     /// answer.
-    var isHeldWhole: Bool { !isStreaming || model.limits.reasoning == .hidden }
+    var isHeldWhole: Bool { !isStreaming || model.limits.reasoning == .hidden || !takesLimit || units != nil }
 
     /// The longest answer that may come, in tokens.
     var outputMax: Int64 { min(callerLimit ?? .max, model.limits.maxOutputTokens, outputCollected) }
@@ -54,11 +63,16 @@ final class CallBound: Sendable {
         return max(1, Int64(Self.answerBytesMax) / (choices * (Self.tokenBytesMax + logprobs * Self.logprobBytesMax)))
     }
     /// The shortest limit with which an answer is of use, in tokens.
-    var outputLeast: Int64 { min(max(model.limits.outputTokensLeast, limitLeast), outputMax) }
+    var outputLeast: Int64 { takesLimit ? min(max(model.limits.outputTokensLeast, limitLeast), outputMax) : outputMax }
     var outputUsual: Int64 { min(max(model.limits.defaultOutputTokens, outputLeast), outputMax) }
 
     /// The amounts of the hold. Nil if even the least answer costs more than one charge can hold.
     var amounts: HoldAmounts? {
+        if let units {
+            guard let price = price(of: units) else { return nil }
+            let held = max(price, Credits(nano: 1))
+            return HoldAmounts(most: held, usual: held, least: held)
+        }
         guard let least = model.price.credits(for: usage(prompt: prompt.tokensLeast(model.limits), answer: outputLeast)),
             least <= Self.amountMax
         else { return nil }
@@ -70,7 +84,7 @@ final class CallBound: Sendable {
 
     /// True if the client set no limit. Its call gets a share of what is available, so that many
     /// such calls share the credits.
-    var takesShare: Bool { isHeldWhole && callerLimit == nil }
+    var takesShare: Bool { isHeldWhole && callerLimit == nil && takesLimit && units == nil }
 
     /// Returns the price of the prompt's bound and `outputTokens` in each answer, at most
     /// ``amountMax``.
@@ -101,7 +115,8 @@ final class CallBound: Sendable {
 
     /// - Parameter answer: the tokens of each answer.
     private func usage(prompt: Int64, answer: Int64) -> Usage {
-        var usage = Usage(promptTokens: 0, completionTokens: answer * choices)
+        var usage = Usage()
+        usage[answerUnit] = answer * choices
         usage[promptUnit] = prompt
         return usage
     }
@@ -109,6 +124,7 @@ final class CallBound: Sendable {
     /// - Parameter credits: the hold. For a visible stream also the credits that the account can
     ///   still spend.
     func limit(paidBy credits: Credits) -> OutputLimit {
+        guard takesLimit, units == nil else { return OutputLimit(tokens: outputMax, isSent: false, isClamped: false) }
         let affordable = outputTokens(paidBy: credits, upTo: outputMax)
         let wanted = callerLimit ?? model.limits.maxOutputTokens
         if callerLimit == nil, affordable == wanted, !requiresLimit { return OutputLimit(tokens: wanted, isSent: false, isClamped: false) }
@@ -121,7 +137,26 @@ final class CallBound: Sendable {
 extension CallBound {
     /// Returns whether the call can have used this much with `limit` for each answer.
     func allows(_ usage: Usage, limit: OutputLimit) -> Bool {
-        usage.promptTokens <= prompt.tokensMax(model.limits) && usage.completionTokens <= limit.tokens * choices
+        if let units { return usage.tier == units.tier && usage.forEachUnit { unit, quantity in quantity <= units[unit] } }
+        return usage.promptTokens <= prompt.tokensMax(model.limits) && usage.completionTokens <= limit.tokens * choices
+    }
+}
+
+extension CallBound {
+    /// Returns the usage that an answer in one piece is charged for.
+    func usage(of answer: WholeAnswer) -> (usage: Usage, isEstimated: Bool) {
+        let promptTokens = prompt.estimatedTokens(model.limits)
+        if var usage = units {
+            guard answer.hasUncountedResult else { return (.none, false) }
+            // A server may make fewer pictures than it was asked for.
+            if usage[.image] > 0 { usage[.image] = min(usage[.image], answer.pictures) }
+            return (usage, false)
+        }
+        guard answer.pictures > 0 else { return answer.delivered(promptTokens: promptTokens) }
+        if let reported = answer.reported, reported.completionTokens > 0 { return reported.withPrompt(promptTokens) }
+        var usage = answer.reported ?? .none
+        usage[answerUnit] = model.limits.maxOutputTokens * min(answer.pictures, choices)
+        return (usage.withPrompt(promptTokens).usage, true)
     }
 }
 

@@ -24,8 +24,10 @@ struct CallEnd: Sendable {
     /// The usage of what was delivered, or of the whole answer.
     var delivered = Usage.none
     var isEstimated = false
-    /// True if a whole answer has a result without output tokens.
+    /// True if the answer has a result without output tokens.
     var hasUncountedResult = false
+    /// True if the prompt has no price of its own.
+    var isPromptFree = false
     /// The usage that the provider reported last.
     var reported: Usage?
     var estimatedPromptTokens: Int64 = 0
@@ -41,12 +43,16 @@ struct CallEnd: Sendable {
         case .refused(let status): return .nothing(because: "the provider answered \(status)")
         case .whole where delivered.completionTokens == 0 && !hasUncountedResult: return .nothing(because: "the answer is empty")
         case .whole: return .usage(delivered, isEstimated: isEstimated, end: isClientGone ? .clientDisconnected : .completed)
+        // Sound is sold by its text. The client has the sound that it wanted, or left it.
+        case .partial where hasUncountedResult && stoppedBy == .clientDisconnected:
+            return .usage(delivered, isEstimated: isEstimated, end: stoppedBy)
         case .partial where delivered.completionTokens > 0: return .usage(delivered, isEstimated: isEstimated, end: stoppedBy)
         case .partial, .none: break
         }
         guard stoppedBy == .clientDisconnected else { return .nothing(because: "\(stoppedBy.rawValue) before the first token") }
         guard isAcknowledged else { return .nothing(because: "the client left before the provider had the request") }
         guard !isProviderSilent else { return .nothing(because: "the client left a provider that is silent") }
+        guard !isPromptFree else { return .nothing(because: "the client left before the answer") }
         var usage = reported ?? .none
         let isEstimated = usage.promptTokens == 0
         if isEstimated { usage[.input] = estimatedPromptTokens }

@@ -104,7 +104,7 @@ struct CallState: Sendable {
         case .nothing(let reason): return .void(because: reason)
         case .usage(let usage, let isEstimated, let how):
             let (amount, isExact) = amount(for: usage)
-            let isUnpriced = bound.model.price.cost(of: usage) == nil
+            let isUnpriced = !bound.model.price.hasPrice(of: usage)
             return .settle(
                 Settlement(
                     amount: amount, usage: usage, isEstimated: isEstimated || !isExact, end: how,
@@ -117,6 +117,7 @@ struct CallState: Sendable {
     /// Returns the amount of a report. It is zero before the provider has the request, and then pays
     /// for the prompt and the delivered output.
     func usedSoFar(delivered: Usage, isAcknowledged: Bool) -> Credits {
+        if bound.units != nil { return delivered.isEmpty ? .zero : amount(for: delivered).credits }
         var usage = delivered
         if isListening || usage.completionTokens == 0 {
             guard isAcknowledged else { return .zero }

@@ -27,6 +27,8 @@ final class MeteredCall: @unchecked Sendable {
         case failed(ProviderFailure)
         case whole(WholeAnswer, Usage)
         case stream(AnswerStream.End)
+        /// Bytes, until they ended or failed.
+        case bytes(ProviderFailure?)
     }
 
     private let services: CallServices
@@ -38,6 +40,8 @@ final class MeteredCall: @unchecked Sendable {
     private let operation: String?
     private let isStreaming: Bool
     let surface: Surface
+    /// True if the answer is bytes instead of JSON or events.
+    let isBinary: Bool
     /// True if the client asked for usage in the stream.
     let includeUsage: Bool
     /// Nil once the provider has begun to answer.
@@ -69,7 +73,7 @@ final class MeteredCall: @unchecked Sendable {
     ) {
         (self.services, self.sink, self.principal) = (services, sink, principal)
         (request, isStreaming, amounts, operation) = (plan.request, plan.request.isStreaming, plan.amounts, plan.operation)
-        (surface, includeUsage) = (plan.request.surface, plan.request.includeUsage)
+        (surface, includeUsage, isBinary) = (plan.request.surface, plan.request.includeUsage, plan.request.isBinary)
         state = CallState(plan.routes[0], plan.amounts)
         attempts = Attempts(plan.routes)
         started = services.loop.now
@@ -130,6 +134,7 @@ final class MeteredCall: @unchecked Sendable {
         defer { call?.ended() }
         do throws(ProviderFailure) {
             let (call, limit) = try await reach()
+            if isBinary { return await passBytes(call) }
             return isStreaming ? await passThrough(call, limit) : try await collect(call)
         } catch {
             return failed(error)
@@ -217,8 +222,10 @@ final class MeteredCall: @unchecked Sendable {
         watch.ended(at: provider, isStream: isStreaming, hasAnswered: true, at: loop.now)
     }
 
+    private var hasDelivered: Bool { isBinary ? answeredAt != nil : stream?.meter.contentEvents ?? 0 > 0 }
+
     private func clientLeft(_ call: ProviderCall) {
-        switch state.on(.clientLeft(hasDelivered: stream?.meter.contentEvents ?? 0 > 0, isUnsent: call.isUnsent)) {
+        switch state.on(.clientLeft(hasDelivered: hasDelivered, isUnsent: call.isUnsent)) {
         case .listen:
             stream?.listen()
             // Another client may have come meanwhile, which repeats the call.
@@ -234,10 +241,40 @@ final class MeteredCall: @unchecked Sendable {
         let answer = try await call.whole(upTo: CallBound.answerBytesMax)
         answeredAt = loop.now
         var end = end(.whole)
-        (end.delivered, end.isEstimated) = answer.delivered(promptTokens: state.estimatedPromptTokens)
+        (end.delivered, end.isEstimated) = state.bound.usage(of: answer)
         end.hasUncountedResult = answer.hasUncountedResult
         delivery = .whole(answer, end.delivered)
         return end
+    }
+
+    /// Passes bytes on as they come. Their price does not depend on their number.
+    private func passBytes(_ call: ProviderCall) async -> CallEnd {
+        sink.onDrain = { call.resume() }
+        defer {
+            sink.providerEnded()
+            sink.onDrain = nil
+        }
+        do throws(ProviderFailure) {
+            try await call.pipe { [self] bytes in
+                if answeredAt == nil { beginBytes(of: call) }
+                sink.write(bytes)
+                if sink.isBackpressured { call.pause() }
+            }
+        } catch {
+            let end = failed(error)
+            if answeredAt != nil { delivery = .bytes(error) }
+            return end
+        }
+        guard answeredAt != nil else { return failed(ProviderFailure(.wrongAnswer("without a byte"))) }
+        delivery = .bytes(nil)
+        return end(.whole)
+    }
+
+    private func beginBytes(of call: ProviderCall) {
+        answeredAt = loop.now
+        let units = state.bound.units ?? .none
+        let used = state.bound.price(of: units) ?? state.granted
+        sink.begin(StreamHead(provider: model.provider.name, binary: (call.mediaType, receipt(units, used))))
     }
 
     private func passThrough(_ call: ProviderCall, _ limit: OutputLimit) async -> CallEnd {
@@ -251,7 +288,7 @@ final class MeteredCall: @unchecked Sendable {
 
     @inline(never)
     private func stream(of call: ProviderCall, _ limit: OutputLimit) -> AnswerStream {
-        sink.begin(provider: model.provider.name, maxTokensClamped: limit.isClamped ? limit.tokens : nil)
+        sink.begin(StreamHead(provider: model.provider.name, maxTokensClamped: limit.isClamped ? limit.tokens : nil))
         let hold = StreamHold(granted: state.granted, bound: state.bound, limit: limit.tokens)
         return AnswerStream(call, to: sink, hold: hold, isListening: state.isListening, on: loop) { [weak self] in
             await self?.extend(by: $0) ?? .failure(.ledgerUnavailable)
@@ -292,7 +329,8 @@ final class MeteredCall: @unchecked Sendable {
     // MARK: After
 
     private var delivered: (usage: Usage, isEstimated: Bool) {
-        stream?.meter.delivered(promptTokens: state.estimatedPromptTokens) ?? (.none, true)
+        if isBinary, answeredAt != nil { return (state.bound.units ?? .none, false) }
+        return stream?.meter.delivered(promptTokens: state.estimatedPromptTokens) ?? (.none, true)
     }
 
     private var usedSoFar: Credits { state.usedSoFar(delivered: delivered.usage, isAcknowledged: call?.isAcknowledged ?? false) }
@@ -324,7 +362,8 @@ final class MeteredCall: @unchecked Sendable {
 
     private func stopped(by cause: CallFacts.End) -> CallEnd {
         // The client got nothing of the answer that came while the gateway waited.
-        var end = end(state.isListening || stream == nil ? .none : .partial)
+        let hasBegun = stream != nil || isBinary && answeredAt != nil
+        var end = end(state.isListening || !hasBegun ? .none : .partial)
         end.stoppedBy = cause
         return end
     }
@@ -332,7 +371,8 @@ final class MeteredCall: @unchecked Sendable {
     private func end(_ how: CallEnd.Answer) -> CallEnd {
         let delivered = delivered
         return CallEnd(
-            answer: how, delivered: delivered.usage, isEstimated: delivered.isEstimated, reported: stream?.meter.usage,
+            answer: how, delivered: delivered.usage, isEstimated: delivered.isEstimated, hasUncountedResult: isBinary && answeredAt != nil,
+            isPromptFree: state.bound.units != nil, reported: stream?.meter.usage,
             estimatedPromptTokens: state.estimatedPromptTokens, isClientGone: sink.isClosed, isAcknowledged: call?.isAcknowledged ?? false,
             isProviderSilent: isProviderSilent)
     }
@@ -392,12 +432,13 @@ final class MeteredCall: @unchecked Sendable {
         services.shared.switchOff(model)
     }
 
+    private func receipt(_ usage: Usage, _ used: Credits) -> CallReceipt {
+        CallReceipt(
+            used: funding.isSkipped ? .zero : used, remaining: funding.isSkipped ? nil : state.remaining(after: used), usage: usage,
+            maxTokensClamped: state.limit.flatMap { $0.isClamped ? $0.tokens : nil })
+    }
+
     private func outcome(after charged: Credits?) -> CallOutcome {
-        func receipt(_ usage: Usage, _ used: Credits) -> CallReceipt {
-            CallReceipt(
-                used: used, remaining: funding.isSkipped ? nil : state.remaining(after: used), usage: usage,
-                maxTokensClamped: state.limit.flatMap { $0.isClamped ? $0.tokens : nil })
-        }
         switch (delivery, charged) {
         case (.failed(let failure), _): return .failed(failure)
         case (.whole, nil): return .unconfirmed(charge, isStreaming: false)
@@ -406,7 +447,9 @@ final class MeteredCall: @unchecked Sendable {
         case (.stream(.whole), let used?): return .streamed(usageChunk: stream?.meter.usageChunk, receipt(delivered.usage, used))
         case (.stream(.cut(let refusal)), _): return .cut(refusal)
         case (.stream(.beyondLimit), _): return .beyondLimit
-        case (.stream(.failed(let failure)), _): return .brokeOff(failure)
+        case (.stream(.failed(let failure)), _), (.bytes(let failure?), _): return .brokeOff(failure)
+        case (.bytes(nil), nil): return .unconfirmed(charge, isStreaming: true)
+        case (.bytes(nil), let used?): return .streamed(usageChunk: nil, receipt(delivered.usage, used))
         }
     }
 }

@@ -6,7 +6,7 @@ import Values
 private enum PriceColumns {
     static let list = """
         c.version, c.formula, c.markup_basis_points, c.credits_per_usd, c.credits_per_1k, c.minimum_charge, c.byok_fee_basis_points,
-            u.names, u.tiers, u.steps, u.prices, c.source, c.source_date::text, c.doubts, f.confirmed_at, c.effective_at
+            u.names, u.tiers, u.steps, u.prices, u.flats, c.source, c.source_date::text, c.doubts, f.confirmed_at, c.effective_at
         """
 
     static let joins = """

@@ -14,7 +14,7 @@ final class CatalogueKeeper: Sendable {
         var list: ModelList?
         /// The providers that sell the models of the list: their key is set.
         var sellers: Set<String> = []
-        var rule: PricingRule
+        var rules: PricingRules
     }
 
     private let store: CatalogueStore
@@ -50,7 +50,7 @@ final class CatalogueKeeper: Sendable {
     }
 
     private func apply() async throws {
-        try await store.apply(wanted.file, wanted.rule, list: wanted.list, sellers: wanted.sellers)
+        try await store.apply(wanted.file, wanted.rules, list: wanted.list, sellers: wanted.sellers)
         isApplied.store(true, ordering: .relaxed)
     }
 

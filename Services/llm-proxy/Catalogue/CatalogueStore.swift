@@ -13,7 +13,7 @@ struct CatalogueStore: Sendable {
     /// price becomes a new version if it differs from the last one. A price of an administrator takes
     /// over all later prices of its route. A route that neither names any more is deleted.
     /// - Parameter sellers: the providers of the file that sell the models of the list.
-    func apply(_ file: ProvidersFile, _ rule: PricingRule, list: ModelList? = nil, sellers: Set<String> = []) async throws {
+    func apply(_ file: ProvidersFile, _ rules: PricingRules, list: ModelList? = nil, sellers: Set<String> = []) async throws {
         let inFile = Set(file.providers.flatMap { $0.models.map(\.id) })
         let listed = list?.models.filter { sellers.contains($0.provider) && !inFile.contains($0.id) } ?? []
         try await pool.transaction { transaction in
@@ -23,7 +23,7 @@ struct CatalogueStore: Sendable {
                 for model in entry.models {
                     try await transaction.put(
                         PutModel(id: model.id, limits: model.limits), PutRoute(model: model, provider: entry.provider.name),
-                        NewPrice(model, provider: entry.provider.name, rule: rule))
+                        NewPrice(model, provider: entry.provider.name, rules: rules))
                 }
             }
             for model in listed {
@@ -33,8 +33,8 @@ struct CatalogueStore: Sendable {
                     PutRoute(
                         model: model.id, provider: model.provider, providerModel: model.id, surfaces: terms.surfaces, source: .list),
                     NewPrice(
-                        model: model.id, provider: model.provider, rule: rule, rows: terms.prices, source: .list, sourceDate: date,
-                        doubts: terms.doubts))
+                        model: model.id, provider: model.provider, rule: rules.rule(for: terms.prices), rows: terms.prices, source: .list,
+                        sourceDate: date, doubts: terms.doubts))
             }
             let named = file.providers.flatMap { entry in entry.models.map { ($0.id, entry.provider.name) } }
             _ = try await transaction.query(DeleteRoutes(except: named + listed.filter { $0.terms != nil }.map { ($0.id, $0.provider) }))
@@ -230,7 +230,7 @@ struct EnabledRoutes: Statement {
             m.id, p.name, p.kind, p.base_url, p.api_key_variable, r.provider_model, r.surfaces, r.priority, r.weight,
             c.version, c.formula,
             c.markup_basis_points, c.credits_per_usd, c.credits_per_1k, c.minimum_charge, c.byok_fee_basis_points,
-            u.names, u.tiers, u.steps, u.prices,
+            u.names, u.tiers, u.steps, u.prices, u.flats,
             m.context_tokens, m.max_output_tokens, m.default_output_tokens, m.output_tokens_least, m.image_tokens_max, m.reasoning,
             m.output_limit_member, m.created_at, p.is_enabled
         FROM route r
@@ -261,9 +261,11 @@ struct EnabledRoutes: Statement {
         let createdAt = try row.next(Instant.self)
         return Output(
             route: .init(model: id, provider: provider.name), isProviderEnabled: try row.next(),
-            model: price.map { price in
-                Catalogue.Model(
-                    id: id, provider: provider, providerModel: providerModel, surfaces: surfaces, price: price, limits: limits,
+            model: price.flatMap { price in
+                let sold = surfaces.filter { $0.isSold(by: price) }
+                guard !sold.isEmpty else { return nil }
+                return Catalogue.Model(
+                    id: id, provider: provider, providerModel: providerModel, surfaces: sold, price: price, limits: limits,
                     createdAt: createdAt, priority: priority, weight: weight)
             })
     }

@@ -28,6 +28,10 @@ struct ModelLimits: Hashable, Sendable {
     var reasoning: Reasoning
     var outputLimitMember: OutputLimitMember
 
+    /// The limits of a model whose calls have no tokens.
+    static let none = ModelLimits(
+        contextTokens: 1, maxOutputTokens: 1, defaultOutputTokens: 1, outputTokensLeast: 1, reasoning: .none, outputLimitMember: .maxTokens)
+
     static let contextRange: ClosedRange<Int64> = 1...100_000_000
     static let outputRange: ClosedRange<Int64> = 1...10_000_000
     static let imageRange: ClosedRange<Int64> = 1...1_000_000

@@ -77,16 +77,22 @@ struct ModelList: Sendable {
         let surfaces = surfaces(ofMode: mode, isOpenAI: isOpenAI)
         // The vectors of an embedding are no tokens.
         let isEmbedding = surfaces == [.embeddings]
-        let prices = try prices(json.object("prices"), of: id, isOutputFree: isEmbedding)
-        // A request may have several inputs, each of which has a limit of its own.
-        let context = try json.optionalInteger("max_request_tokens") ?? json.optionalInteger("max_input_tokens")
+        let isMedia = !surfaces.isDisjoint(with: [.images, .speech])
+        let list = try json.object("prices")
+        var prices = try prices(list, of: id, isOutputFree: isEmbedding, isMedia: isMedia)
+        if prices.isEmpty, isMedia { prices = try picturePrices(list, of: id) }
+        let hasTokens = prices.contains { $0.unit.isPromptToken }
+        // A request may have several inputs, each of which has a limit of its own. Lists do not bound the
+        // texts of media.
+        let context =
+            try json.optionalInteger("max_request_tokens") ?? json.optionalInteger("max_input_tokens") ?? (isMedia ? 1 << 20 : nil)
         guard !surfaces.isEmpty, let context, !prices.isEmpty else {
             return Model(id: id, provider: provider, mode: mode)
         }
         if let flaw = PriceFlaw.find(in: prices) { throw ProvidersFile.Malformed(reason: "prices of \(id): \(flaw)") }
-        let output = isEmbedding ? 1 : try json.optionalInteger("max_output_tokens")
+        let output = isEmbedding || !hasTokens ? 1 : try json.optionalInteger("max_output_tokens")
         let reasons = try json.optionalBool("supports_reasoning") ?? false
-        let limits = limits(context: context, output: output, isReasoning: reasons, isOpenAI: isOpenAI)
+        let limits = hasTokens ? limits(context: context, output: output, isReasoning: reasons, isOpenAI: isOpenAI) : .none
         guard ModelLimits.contextRange.contains(limits.contextTokens), ModelLimits.outputRange.contains(limits.maxOutputTokens) else {
             throw ProvidersFile.Malformed(reason: "limits of \(id) are out of range")
         }
@@ -101,6 +107,7 @@ struct ModelList: Sendable {
     /// The kinds of models that endpoints serve. A model of several surfaces is of the first kind.
     private static let modes: [(name: String, surface: Surface)] = [
         ("chat", .chat), ("responses", .responses), ("embedding", .embeddings), ("completion", .completions),
+        ("image_generation", .images), ("audio_speech", .speech),
     ]
 
     /// Returns the kind of a model, as the list names it.
@@ -143,14 +150,19 @@ struct ModelList: Sendable {
         "input": .input, "output": .output, "cache_read_input": .cachedInput, "cache_creation_input": .cacheWrite,
         "cache_creation_input_above_1hr": .cacheWrite1h, "input_per_audio_token": .audioInput, "output_per_audio_token": .audioOutput,
     ]
+    /// The units of models that make pictures or sound.
+    private static let mediaUnits: [Substring: UsageUnit] = [
+        "input_per_image_token": .imageInput, "output_per_image_token": .imageOutput, "audio_output": .audioOutput,
+        "character": .character,
+    ]
     private static let tiers: [(suffix: String, tier: ServiceTier)] = [("_flex", .flex), ("_priority", .priority), ("_batches", .batch)]
 
-    /// Reads the prices of tokens. A condition without a price of input and of output is left out: it
-    /// has no price then.
+    /// Reads the prices of tokens and characters. A condition without a price of input and of output is
+    /// left out: it has no price then.
     /// - Parameter isOutputFree: true if a condition needs no price of output.
-    private static func prices(_ json: JSONObject, of model: String, isOutputFree: Bool) throws -> [UnitPriceRow] {
+    private static func prices(_ json: JSONObject, of model: String, isOutputFree: Bool, isMedia: Bool) throws -> [UnitPriceRow] {
         var rows = try json.members.compactMap { member -> UnitPriceRow? in
-            guard var row = row(member.name) else { return nil }
+            guard var row = row(member.name, isMedia: isMedia) else { return nil }
             let text = try json.string(member.name)
             guard let price = PicoUSD(perMillion: text), UnitPriceRow.priceRange.contains(price.value) else {
                 throw ProvidersFile.Malformed(
@@ -164,15 +176,40 @@ struct ModelList: Sendable {
                 UnitPriceRow(unit: .output, tier: row.tier, aboveInputTokens: row.aboveInputTokens, price: PicoUSD(value: 0))
             }
         }
-        func has(_ unit: UsageUnit, with row: UnitPriceRow) -> Bool {
-            rows.contains { $0.unit == unit && $0.tier == row.tier && $0.aboveInputTokens == row.aboveInputTokens }
+        func has(_ units: Set<UsageUnit>, with row: UnitPriceRow) -> Bool {
+            rows.contains { units.contains($0.unit) && $0.tier == row.tier && $0.aboveInputTokens == row.aboveInputTokens }
         }
-        return rows.filter { has(.input, with: $0) && has(.output, with: $0) }
+        let answers: Set<UsageUnit> = isMedia ? [.output, .audioOutput, .imageOutput] : [.output]
+        return rows.filter { $0.unit == .character || has([.input], with: $0) && has(answers, with: $0) }
+    }
+
+    /// Reads the prices of pictures by quality and size: `{"image_usd": {"hd 1024x1792": "0.12"}}`. The
+    /// square picture of the usual quality is the one of a request that names neither.
+    private static func picturePrices(_ json: JSONObject, of model: String) throws -> [UnitPriceRow] {
+        func row(_ tier: ServiceTier, _ text: String) throws -> UnitPriceRow {
+            guard let usd = Credits(decimal: text), usd > .zero, usd <= Credits(whole: 1_000) else {
+                throw ProvidersFile.Malformed(
+                    reason: "a picture of \(model) must cost at most 1000 USD with at most 9 fraction digits, not \(text)")
+            }
+            return UnitPriceRow(unit: .image, tier: tier, price: PicoUSD(value: usd.nano * 1_000))
+        }
+        if json.has("output_per_image_usd") { return [try row(.standard, json.string("output_per_image_usd"))] }
+        guard let list = try json.optionalObject("image_usd") else { return [] }
+        return try list.members.flatMap { member in
+            let words = member.name.split(separator: " ").map(String.init)
+            guard words.count == 2, let tier = ServiceTier(rawValue: words[0] == "standard" ? words[1] : words.joined(separator: "_"))
+            else {
+                throw ProvidersFile.Malformed(reason: "image_usd of \(model) must name a quality and a size, not \(member.name)")
+            }
+            let price = try list.string(member.name)
+            let isUsual = member.name == "standard 1024x1024"
+            return try [row(tier, price)] + (isUsual ? [row(.standard, price)] : member.name == "hd 1024x1024" ? [row(.hd, price)] : [])
+        }
     }
 
     /// Reads a name such as `cache_read_input_above_200k_tokens_usd_per_million`.
-    /// - Returns: nil for a price of another thing than tokens of text and sound.
-    private static func row(_ name: String) -> UnitPriceRow? {
+    /// - Returns: nil for a price of another thing than tokens, and characters of media.
+    private static func row(_ name: String, isMedia: Bool) -> UnitPriceRow? {
         guard name.hasSuffix("_usd_per_million") else { return nil }
         var rest = name.dropLast("_usd_per_million".count)
         var row = UnitPriceRow(unit: .input, price: PicoUSD(value: 0))
@@ -187,7 +224,7 @@ struct ModelList: Sendable {
             row.tier = tier
             rest = rest.dropLast(suffix.count)
         }
-        guard let unit = units[rest] else { return nil }
+        guard let unit = units[rest] ?? (isMedia ? mediaUnits[rest] : nil) else { return nil }
         row.unit = unit
         return row
     }

@@ -50,7 +50,7 @@ struct PriceAdministration: Sendable {
     /// The providers whose key is set.
     let configured: Set<String>
     /// The rule of a price that names none.
-    let rule: PricingRule
+    let rules: PricingRules
 
     struct Overview: Sendable {
         var models: [ListedModel]

@@ -30,8 +30,16 @@ import Values
 /// | `priority` | 0…1000; calls go to the provider with the lowest number first | 0 |
 /// | `cached_input_usd_per_million`, `cache_write_usd_per_million` | a decimal | as `prompt_usd_per_million` |
 /// | `cache_write_1h_usd_per_million` | a decimal | none |
-/// | `surfaces` | an array of `chat`, `messages`, `responses`, `embeddings`, `completions` | `["chat", "messages"]` |
+/// | `surfaces` | an array of `chat`, `messages`, `responses`, `embeddings`, `completions`, `images`, `speech` | `["chat", "messages"]` |
+/// | `audio_output_usd_per_million`, `image_input_usd_per_million`, `image_output_usd_per_million` | a decimal | none; as `prompt_usd_per_million`; as `completion_usd_per_million` |
 /// | `weight` | 1…1000; the share of the calls among providers of one priority | 1 |
+///
+/// A model that is not sold by tokens has, in the place of the prices and limits of tokens, one of
+///
+/// | member | |
+/// |---|---|
+/// | `usd_per_unit` | an object of USD by unit and class: `{"image": 0.04, "image:hd": 0.08}`, `{"character": 0.000015}` |
+/// | `flat_credits` | the same in credits, whatever a unit costs; `{}`: the prices of ``FlatPrices`` |
 ///
 /// A model that several providers sell stands under each of them, with the same limits.
 struct ProvidersFile: Sendable {
@@ -39,7 +47,7 @@ struct ProvidersFile: Sendable {
         var id: String
         var providerModel: String
         var surfaces: Set<Surface>
-        var prices: [UsageUnit: PicoUSD]
+        var prices: [UnitPriceRow]
         var limits: ModelLimits
         var priority: Int64
         var weight: Int64
@@ -109,28 +117,29 @@ struct ProvidersFile: Sendable {
 
     private static func model(_ json: JSONObject) throws -> Model {
         let id = try json.string("id")
+        let surfaces = try surfaces(json, of: id)
+        let media = try MediaPrices.rows(json, of: id, surfaces)
         return Model(
-            id: id, providerModel: try json.optionalString("provider_model") ?? id, surfaces: try surfaces(json, of: id),
-            prices: try prices(json, of: id),
-            limits: try limits(json, of: id),
+            id: id, providerModel: try json.optionalString("provider_model") ?? id, surfaces: surfaces,
+            prices: try media ?? prices(json, of: id), limits: media == nil ? try limits(json, of: id) : .none,
             priority: json.has("priority") ? try tokens(json, "priority", of: id, in: 0...1_000) : 0,
             weight: json.has("weight") ? try tokens(json, "weight", of: id, in: 1...1_000) : 1)
     }
 
-    private static func prices(_ json: JSONObject, of model: String) throws -> [UsageUnit: PicoUSD] {
+    private static func prices(_ json: JSONObject, of model: String) throws -> [UnitPriceRow] {
         var prices: [UsageUnit: PicoUSD] = [
             .input: try perToken(json, "prompt_usd_per_million", of: model),
             .output: try perToken(json, "completion_usd_per_million", of: model),
         ]
-        let cache: [(name: String, unit: UsageUnit)] = [
+        let others: [(name: String, unit: UsageUnit)] = [
             ("cached_input_usd_per_million", .cachedInput), ("cache_write_usd_per_million", .cacheWrite),
-            ("cache_write_1h_usd_per_million", .cacheWrite1h),
+            ("cache_write_1h_usd_per_million", .cacheWrite1h), ("audio_output_usd_per_million", .audioOutput),
+            ("image_input_usd_per_million", .imageInput), ("image_output_usd_per_million", .imageOutput),
         ]
-        for (name, unit) in cache where json.has(name) { prices[unit] = try perToken(json, name, of: model) }
-        if let flaw = PriceFlaw.find(in: prices.map { UnitPriceRow(unit: $0.key, price: $0.value) }) {
-            throw Malformed(reason: "prices of model \(model): \(flaw)")
-        }
-        return prices
+        for (name, unit) in others where json.has(name) { prices[unit] = try perToken(json, name, of: model) }
+        let rows = prices.map { UnitPriceRow(unit: $0.key, price: $0.value) }
+        if let flaw = PriceFlaw.find(in: rows) { throw Malformed(reason: "prices of model \(model): \(flaw)") }
+        return rows
     }
 
     private static func surfaces(_ json: JSONObject, of model: String) throws -> Set<Surface> {

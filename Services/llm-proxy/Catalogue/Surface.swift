@@ -1,7 +1,9 @@
+import Contracts
+
 /// A shape in which clients call models. The raw value is its name in the providers file and in the
 /// table `route`.
 enum Surface: String, CaseIterable, Sendable {
-    case chat, messages, responses, embeddings, completions
+    case chat, messages, responses, embeddings, completions, images, speech
 
     /// The surfaces of a model whose row names none.
     static let usual: Set<Surface> = [.chat, .messages]
@@ -14,6 +16,8 @@ enum Surface: String, CaseIterable, Sendable {
         case .responses: "/v1/responses"
         case .embeddings: "/v1/embeddings"
         case .completions: "/v1/completions"
+        case .images: "/v1/images/generations"
+        case .speech: "/v1/audio/speech"
         }
     }
 
@@ -21,8 +25,19 @@ enum Surface: String, CaseIterable, Sendable {
     var promptMember: String {
         switch self {
         case .chat, .messages: "messages"
-        case .responses, .embeddings: "input"
-        case .completions: "prompt"
+        case .responses, .embeddings, .speech: "input"
+        case .completions, .images: "prompt"
+        }
+    }
+
+    /// Returns true if calls of the surface can be charged by these prices.
+    func isSold(by price: PriceVersion) -> Bool {
+        let units = price.units.units
+        return switch self {
+        case .chat, .messages, .responses, .embeddings, .completions: units.isSuperset(of: [.input, .output])
+        case .images: units.contains(.image) || units.contains(.input) && !units.isDisjoint(with: [.output, .imageOutput])
+        case .speech:
+            units.contains(.character) || units.contains(.request) || units.isSuperset(of: [.input, .audioOutput])
         }
     }
 }

@@ -36,10 +36,11 @@ struct AdminModels: Sendable {
     func putPrice(_ request: Request, administrator: Principal) async throws -> Response {
         let json = try request.json()
         try json.refuseMembers(except: ["model", "provider", "units", "rule", "effective_at", "dry_run"])
+        let edited = try json.optionalObject("rule").map(PricingRule.init(edited:))
+        let rows = try json.unitPrices(isFlat: edited?.formula == .flat)
         let price = NewPrice(
-            model: try json.string("model"), provider: try json.string("provider"),
-            rule: try json.optionalObject("rule").map(PricingRule.init(edited:)) ?? prices.rule, rows: try json.unitPrices(),
-            source: .admin, author: administrator.userID, effectiveAt: try json.effectiveAt(now: .now()))
+            model: try json.string("model"), provider: try json.string("provider"), rule: edited ?? prices.rules.rule(for: rows),
+            rows: rows, source: .admin, author: administrator.userID, effectiveAt: try json.effectiveAt(now: .now()))
         let isDryRun = try json.optionalBool("dry_run") ?? false
         let change = try done(await prices.put(price, isDryRun: isDryRun))
         if change.isChanged, !isDryRun {
@@ -101,7 +102,7 @@ extension JSONObject {
         return time
     }
 
-    fileprivate func unitPrices() throws -> [UnitPriceRow] {
+    fileprivate func unitPrices(isFlat: Bool) throws -> [UnitPriceRow] {
         let values = try array("units")
         guard (1...UnitPriceRow.countMax).contains(values.count) else {
             throw Problem.invalidRequest("`units` must have 1 to \(UnitPriceRow.countMax) rows.", param: "units")
@@ -109,7 +110,7 @@ extension JSONObject {
         let rows = try values.enumerated().map { index, value in
             do {
                 guard let row = value.object else { throw Problem.invalidRequest("Expected an object.") }
-                return try row.unitPrice()
+                return try row.unitPrice(isFlat: isFlat)
             } catch {
                 guard var problem = error as? Problem ?? (error as? JSONError).map(Problem.init) else { throw error }
                 problem.param = "units[\(index)]" + (problem.param.map { ".\($0)" } ?? "")
@@ -120,29 +121,38 @@ extension JSONObject {
         return rows
     }
 
-    private func unitPrice() throws -> UnitPriceRow {
-        try refuseMembers(except: ["unit", "service_tier", "above_input_tokens", "usd_per_million"])
+    /// - Parameter isFlat: true if the price is in credits, with or without the provider's price.
+    private func unitPrice(isFlat: Bool) throws -> UnitPriceRow {
+        try refuseMembers(
+            except: ["unit", "service_tier", "above_input_tokens", "usd_per_million"] + (isFlat ? ["credits_per_unit"] : []))
         guard let unit = UsageUnit(rawValue: try string("unit")) else { throw Problem.oneOf("unit", UsageUnit.allCases.map(\.rawValue)) }
-        guard let tier = ServiceTier(rawValue: try optionalString("service_tier") ?? ServiceTier.standard.rawValue) else {
-            throw Problem.oneOf("service_tier", ServiceTier.allCases.map(\.rawValue))
+        let isToken = unit.isPromptToken || unit.isCompletionToken
+        let name = try optionalString("service_tier") ?? ServiceTier.standard.rawValue
+        guard let tier = isToken ? ServiceTier.service(named: name) : ServiceTier(rawValue: name) else {
+            throw Problem.invalidRequest(
+                "`service_tier` must be \(ServiceTier.services.map(\.rawValue).joined(separator: ", ")), or name a quality or a size of pictures and videos, such as hd, in at most \(ServiceTier.nameBytesMax) small letters, digits and underscores.",
+                param: "service_tier")
         }
         let step = try optionalInteger("above_input_tokens") ?? 0
         guard UnitPriceRow.stepRange.contains(step) else {
             throw Problem.invalidRequest(
                 "`above_input_tokens` must be a whole number from 0 to \(UnitPriceRow.stepRange.upperBound).", param: "above_input_tokens")
         }
-        guard let price = PicoUSD(perMillion: try decimalText("usd_per_million")), UnitPriceRow.priceRange.contains(price.value) else {
+        let cost = isFlat && !has("usd_per_million") ? "0" : try decimalText("usd_per_million")
+        guard let price = PicoUSD(perMillion: cost), UnitPriceRow.priceRange.contains(price.value) else {
             throw Problem.invalidRequest(
                 "`usd_per_million` must be a decimal from 0 to 1000000000 with at most 6 fraction digits.", param: "usd_per_million")
         }
-        return UnitPriceRow(unit: unit, tier: tier, aboveInputTokens: step, price: price)
+        let flat = isFlat ? try credits("credits_per_unit", place: "credits_per_unit") : nil
+        return UnitPriceRow(unit: unit, tier: tier, aboveInputTokens: step, price: price, flat: flat)
     }
 
-    fileprivate func credits(_ name: String, default fallback: Credits? = nil) throws -> Credits {
+    /// - Parameter place: the name of the member in an error. Nil: a member of `rule`.
+    fileprivate func credits(_ name: String, default fallback: Credits? = nil, place: String? = nil) throws -> Credits {
         if let fallback, !has(name) { return fallback }
         guard let credits = Credits(decimal: try decimalText(name)), .zero...Credits(whole: 1_000_000) ~= credits else {
             throw Problem.invalidRequest(
-                "`\(name)` must be a decimal from 0 to 1000000 with at most 9 fraction digits.", param: "rule.\(name)")
+                "`\(name)` must be a decimal from 0 to 1000000 with at most 9 fraction digits.", param: place ?? "rule.\(name)")
         }
         return credits
     }
@@ -167,7 +177,10 @@ extension PricingRule {
         case "per_token":
             try json.refuseMembers(except: names + ["credits_per_1k_tokens"])
             formula = .perToken(creditsPer1kTokens: try json.credits("credits_per_1k_tokens"))
-        default: throw Problem.oneOf("formula", ["cost_plus", "per_token"])
+        case "flat":
+            try json.refuseMembers(except: names)
+            formula = .flat
+        default: throw Problem.oneOf("formula", ["cost_plus", "per_token", "flat"])
         }
         self.init(
             formula: formula, minimumCharge: try json.credits("min_credits", default: .zero),
@@ -249,6 +262,7 @@ extension JSONWriter {
                     json.field("service_tier", row.tier.rawValue)
                     json.field("above_input_tokens", row.aboveInputTokens)
                     json.field("usd_per_million", raw: row.price.perMillion.utf8)
+                    if let flat = row.flat { json.field("credits_per_unit", raw: flat.description.utf8) }
                 }
             }
         }
@@ -263,6 +277,7 @@ extension JSONWriter {
         case .perToken(let creditsPer1kTokens):
             field("formula", "per_token")
             field("credits_per_1k_tokens", raw: creditsPer1kTokens.description.utf8)
+        case .flat: field("formula", "flat")
         }
         field("min_credits", raw: rule.minimumCharge.description.utf8)
         field("byok_fee_basis_points", rule.byokFeeBasisPoints)

@@ -28,13 +28,16 @@ final class ClientSink: AnswerSink {
 
     func dropRequest() { exchange.dropBody() }
 
-    func begin(provider: String, maxTokensClamped: Int64?) {
-        var headers: HeaderBlock = ["content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"]
+    func begin(_ head: StreamHead) {
+        var headers: HeaderBlock = ["cache-control": "no-cache"]
+        headers.add("content-type", head.mediaType)
         headers.add("x-accel-buffering", "no")
-        headers.add("x-provider", provider)
-        if let maxTokensClamped { headers.add("x-max-tokens-clamped", Int(maxTokensClamped)) }
+        headers.add("x-provider", head.provider)
+        if let limit = head.maxTokensClamped { headers.add("x-max-tokens-clamped", Int(limit)) }
+        if let receipt = head.binary?.receipt { headers.add(receipt) }
         exchange.begin(200, headers: headers)
-        keepAlive = KeepAlive(exchange)
+        // A comment in other bytes than events would damage them.
+        if head.binary == nil { keepAlive = KeepAlive(exchange) }
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) {
@@ -46,5 +49,17 @@ final class ClientSink: AnswerSink {
     func providerEnded() {
         keepAlive?.stop()
         keepAlive = nil
+    }
+}
+
+extension StreamHead {
+    var mediaType: String { binary?.mediaType ?? "text/event-stream; charset=utf-8" }
+}
+
+extension HeaderBlock {
+    /// Adds what a call cost.
+    mutating func add(_ receipt: CallReceipt) {
+        add("x-credits-used", receipt.used.description)
+        if let remaining = receipt.remaining { add("x-credits-remaining", remaining.description) }
     }
 }

@@ -78,7 +78,7 @@ struct ModelCalls: Sendable {
         var refusal: Problem?
         for model in catalogue.routes(to: name, using: &generator) where routes.count < Attempts.countMax {
             do throws(Problem) {
-                let bound = bound(of: request, on: model, in: try format(of: model, for: request))
+                let bound = try bound(of: request, on: model, in: try format(of: model, for: request))
                 if let wait = services.shared.breakers.wait(for: model.provider.name, at: services.loop.now) {
                     failing.append((bound, wait))
                 } else {
@@ -96,14 +96,17 @@ struct ModelCalls: Sendable {
         throw refusal ?? catalogue.problem(of: name)
     }
 
-    private func bound(of request: CallRequest, on model: Catalogue.Model, in format: any WireFormat) -> CallBound {
+    private func bound(of request: CallRequest, on model: Catalogue.Model, in format: any WireFormat) throws(Problem) -> CallBound {
         let asked = request.modelRequest
+        let units: Usage?
+        do throws(RequestFlaw) { units = try format.units(of: asked, for: model) } catch { throw Problem(.init(error)) }
         var prompt = request.prompt
         prompt.addedTokens = format.addedPromptTokens(to: asked)
         return CallBound(
             model: model, prompt: prompt, choices: asked.choices, callerLimit: request.outputTokensMax,
             isStreaming: asked.isStreaming, logprobs: request.logprobs, requiresLimit: format.requiresLimit,
-            limitLeast: max(request.limitLeast, format.outputTokensLeast(of: asked)), promptUnit: format.promptUnit(of: asked))
+            limitLeast: max(request.limitLeast, format.outputTokensLeast(of: asked)), promptUnit: format.promptUnit(of: asked),
+            answerUnit: model.price.units.dearest(of: format.answerUnits(of: asked)), takesLimit: format.takesLimit, units: units)
     }
 
     /// - Throws: the problem of a model, or a provider, that cannot serve the request.
@@ -133,7 +136,7 @@ struct ModelCalls: Sendable {
     @inline(never)
     private func reply(in shape: any CallShape, _ outcome: CallOutcome, of call: MeteredCall) -> CallReply {
         let provider = call.model.provider.name
-        func event(_ problem: Problem) -> [UInt8] { shape.event(of: problem, after: call.lastEventNumber) }
+        func event(_ problem: Problem) -> [UInt8] { call.isBinary ? [] : shape.event(of: problem, after: call.lastEventNumber) }
         switch outcome {
         case .clientLeft: return .nothing
         case .refused(let refusal): return .refused(refusal.problem(topUpURL: topUpURL))
@@ -154,8 +157,7 @@ struct ModelCalls: Sendable {
     private func headers(_ receipt: CallReceipt, _ provider: String) -> HeaderBlock {
         var headers: HeaderBlock = ["content-type": "application/json"]
         headers.add("x-provider", provider)
-        headers.add("x-credits-used", receipt.used.description)
-        if let remaining = receipt.remaining { headers.add("x-credits-remaining", remaining.description) }
+        headers.add(receipt)
         if let limit = receipt.maxTokensClamped { headers.add("x-max-tokens-clamped", Int(limit)) }
         return headers
     }

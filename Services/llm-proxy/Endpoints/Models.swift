@@ -48,6 +48,18 @@ extension JSONWriter {
             object.field(
                 "credits_per_1k_completion_tokens", credits: price.credits(for: Usage(promptTokens: 0, completionTokens: 1_000)))
             object.field("min_credits", credits: model.price.rule.minimumCharge)
+            object.array("units") { list in
+                for row in price.rows where !row.unit.isPromptToken && !row.unit.isCompletionToken {
+                    var one = Usage()
+                    one[row.unit] = 1
+                    one.tier = row.tier
+                    list.object { json in
+                        json.field("unit", row.unit.rawValue)
+                        json.field("class", row.tier.rawValue)
+                        json.field("credits", credits: price.credits(for: one))
+                    }
+                }
+            }
         }
     }
 

@@ -115,7 +115,7 @@ struct RepeatedCalls: Sendable {
                     guard var translator = shape.translator() else { return stream }
                     return stream.withUnsafeBytes { translator.translate($0) }
                 }
-                try await keep(events.map { $0 + end }, "text/event-stream; charset=utf-8", key, charge, answer.provider)
+                try await keep(events.map { $0 + end }, answer.mediaType, key, charge, answer.provider)
             }
         } catch {
             log.warning("idempotency key failed", error: error)

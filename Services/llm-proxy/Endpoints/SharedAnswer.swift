@@ -28,11 +28,6 @@ final class SharedAnswer: AnswerSink, @unchecked Sendable {
         }
     }
 
-    private struct Head {
-        var provider: String
-        var maxTokensClamped: Int64?
-    }
-
     private let loop: EventLoop
     private let host: Exchange
     private let hostSink: ClientSink
@@ -40,7 +35,7 @@ final class SharedAnswer: AnswerSink, @unchecked Sendable {
     private let isKept: Bool
     private var guests: [Guest] = []
     private var charge: ChargeID?
-    private var head: Head?
+    private var head: StreamHead?
     /// The stream from its beginning. Empty if it is not kept.
     private var record: [UInt8] = []
     /// False once the stream is too long, or has begun without a record.
@@ -81,9 +76,9 @@ final class SharedAnswer: AnswerSink, @unchecked Sendable {
 
     func dropRequest() { hostSink.dropRequest() }
 
-    func begin(provider: String, maxTokensClamped: Int64?) {
-        head = Head(provider: provider, maxTokensClamped: maxTokensClamped)
-        if !hostSink.isClosed { hostSink.begin(provider: provider, maxTokensClamped: maxTokensClamped) }
+    func begin(_ head: StreamHead) {
+        self.head = head
+        if !hostSink.isClosed { hostSink.begin(head) }
         for guest in guests { begin(guest) }
     }
 
@@ -109,6 +104,7 @@ final class SharedAnswer: AnswerSink, @unchecked Sendable {
 
     /// The provider of a stream. Empty before it begins.
     var provider: String { head?.provider ?? "" }
+    var mediaType: String { head?.mediaType ?? "" }
 
     /// The whole stream, if it is kept.
     var keptStream: [UInt8]? { isKept && isWholeRecord ? record : nil }
@@ -158,7 +154,7 @@ final class SharedAnswer: AnswerSink, @unchecked Sendable {
         guard let head else { return }
         let record = record
         guest.perform { guest in
-            guest.sink.begin(provider: head.provider, maxTokensClamped: head.maxTokensClamped)
+            guest.sink.begin(head)
             Self.write(record, to: guest)
         }
     }

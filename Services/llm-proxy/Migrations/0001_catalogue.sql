@@ -67,20 +67,22 @@ CREATE TABLE price (
         (CASE formula
             WHEN 'cost_plus' THEN markup_basis_points BETWEEN 0 AND 100000 AND credits_per_usd >= 0
             WHEN 'per_token' THEN credits_per_1k >= 0
+            WHEN 'flat' THEN true
             ELSE false
         END) IS TRUE),
     CONSTRAINT price_minimum_not_negative CHECK (minimum_charge >= 0)
 );
 CREATE INDEX price_newest ON price (model, provider, effective_at DESC, version DESC);
 
--- The conditions of a row: the provider's tier, and prompts of more than a number of tokens.
+-- The conditions of a row: the provider's tier, or a quality or size of pictures and videos, and prompts of more than a number of
+-- tokens. A flat version has prices in nano-credits, and the provider's as far as the operator knows them.
 CREATE TABLE unit_price (
     version            bigint NOT NULL REFERENCES price (version),
     unit               text NOT NULL,
-    service_tier       text NOT NULL DEFAULT 'standard' CONSTRAINT unit_price_tier_known CHECK (
-        service_tier IN ('standard', 'flex', 'priority', 'batch')),
+    service_tier       text NOT NULL DEFAULT 'standard' CONSTRAINT unit_price_tier_name CHECK (service_tier ~ '^[a-z0-9_]{1,32}$'),
     above_input_tokens bigint NOT NULL DEFAULT 0 CONSTRAINT unit_price_step_range CHECK (above_input_tokens BETWEEN 0 AND 100000000),
     pico_usd           bigint NOT NULL CONSTRAINT unit_price_not_negative CHECK (pico_usd >= 0),
+    flat_credits       bigint CONSTRAINT unit_price_flat_not_negative CHECK (flat_credits >= 0),
     CONSTRAINT unit_price_once PRIMARY KEY (version, unit, service_tier, above_input_tokens)
 );
 

@@ -51,16 +51,20 @@ struct Margin: Hashable, Sendable {
         return earned < cost
     }
 
-    /// Compares each offer with the price of the model that costs most for one credit.
+    /// Compares each offer with the price of the model that costs most for one credit. Flat prices whose
+    /// cost is not known are left out.
     /// - Parameter prices: the prices in force by model. Without any there is nothing to compare.
     static func check(_ offers: [CreditOffer], _ prices: [(model: String, price: PriceVersion)]) -> [Margin] {
-        let costs = prices.map { (model: $0.model, cost: $0.price.costOfCredit) }
+        let costs = prices.filter(\.price.isCostKnown).map { (model: $0.model, cost: $0.price.costOfCredit) }
         let dearest = costs.first { $0.cost == nil } ?? costs.max { $0.cost?.value ?? .max < $1.cost?.value ?? .max }
         return dearest.map { dearest in offers.map { Margin(offer: $0, model: dearest.model, cost: dearest.cost) } } ?? []
     }
 }
 
 extension PriceVersion {
+    /// False for flat prices without a figure of their cost.
+    var isCostKnown: Bool { rule.formula != .flat || rows.allSatisfy { $0.price.value > 0 } }
+
     /// The provider's cost that one credit buys at most, rounded up. Nil if it has no bound.
     var costOfCredit: PicoUSD? {
         let (numerator, denominator): (Int128, Int128)
@@ -72,6 +76,13 @@ extension PriceVersion {
             let dearest = rows.filter { $0.unit.isPromptToken || $0.unit.isCompletionToken }.map(\.price).max()
             numerator = Int128(dearest?.value ?? 0) * 1_000 * Int128(Credits.nanoPerCredit)
             denominator = Int128(creditsPer1kTokens.nano)
+        case .flat:
+            // The row that costs most for one credit.
+            return rows.map { row -> PicoUSD? in
+                guard let flat = row.flat, flat > .zero else { return nil }
+                let cost = Int128(row.price.value) * Int128(Credits.nanoPerCredit)
+                return Int64(exactly: (cost + Int128(flat.nano) - 1) / Int128(flat.nano)).map(PicoUSD.init(value:))
+            }.reduce(PicoUSD(value: 0)) { most, cost in most.flatMap { most in cost.map { max(most, $0) } } }
         }
         guard denominator > 0 else { return nil }
         return Int64(exactly: (numerator + denominator - 1) / denominator).map(PicoUSD.init(value:))

@@ -43,8 +43,8 @@ struct PriceVersion: Hashable, Sendable {
     var conditional: [ConditionalPrices] = []
 
     /// Returns the provider's cost.
-    /// - Returns: nil beyond the integer range (about 9 million USD), and for a unit or a condition
-    ///   without a price.
+    /// - Returns: nil beyond the integer range (about 9 million USD), for a unit or a condition
+    ///   without a price, and for a flat price whose cost is not known.
     func cost(of usage: Usage) -> PicoUSD? {
         // Most models have no conditions. A copy of the prices would be their largest cost.
         guard conditional.isEmpty else { return prices(of: usage)?.cost(of: usage) }
@@ -61,6 +61,12 @@ struct PriceVersion: Hashable, Sendable {
         for prices in conditional where prices.aboveInputTokens < promptTokens { step = max(step, prices.aboveInputTokens) }
         if step == 0, usage.tier == .standard { return units }
         return conditional.first { $0.tier == usage.tier && $0.aboveInputTokens == step }?.units
+    }
+
+    /// True if every unit of the usage has a price.
+    func hasPrice(of usage: Usage) -> Bool {
+        guard rule.formula == .flat else { return cost(of: usage) != nil }
+        return prices(of: usage)?.flat(for: usage) != nil
     }
 
     /// Returns the price of a call, rounded up once, at the end, to a nano-credit. No usage costs
@@ -84,10 +90,17 @@ struct PriceVersion: Hashable, Sendable {
             let (price, overflow) = Int128(cost.value).multipliedReportingOverflow(by: basisPoints * Int128(creditsPerUSD.nano))
             return overflow ? nil : Self.roundedUp(price, over: 10_000 * Int128(PicoUSD.perUSD))
         case .perToken(let creditsPer1kTokens):
-            guard let prices = prices(of: usage), usage.forEachUnit({ unit, _ in prices[unit] != nil }) else { return nil }
+            // Only tokens have this price.
+            guard let prices = prices(of: usage),
+                usage.forEachUnit({ unit, _ in prices[unit] != nil && (unit.isPromptToken || unit.isCompletionToken) })
+            else { return nil }
             let tokens = Int128(usage.promptTokens) + Int128(usage.completionTokens)
             let (price, overflow) = (tokens * Int128(creditsPer1kTokens.nano)).multipliedReportingOverflow(by: basisPoints)
             return overflow ? nil : Self.roundedUp(price, over: 10_000 * 1_000)
+        case .flat:
+            guard let flat = prices(of: usage)?.flat(for: usage) else { return nil }
+            let (price, overflow) = flat.multipliedReportingOverflow(by: basisPoints)
+            return overflow ? nil : Self.roundedUp(price, over: 10_000)
         }
     }
 
@@ -105,20 +118,23 @@ struct ConditionalPrices: Hashable, Sendable {
     var units: UnitPrices
 }
 
-/// The provider's price of each unit under one condition.
+/// The price of each unit under one condition.
 ///
-/// Without prices of their own, cached input and cache writes cost as much as other input.
+/// Without prices of their own, cached input, cache writes and pictures cost as much as other input, and
+/// the tokens of a picture that the model made as much as other output.
 struct UnitPrices: Hashable, Sendable, ExpressibleByDictionaryLiteral {
-    /// The prices as they are listed.
+    /// The provider's prices as they are listed.
     let listed: [UsageUnit: PicoUSD]
+    /// The operator's flat prices. Empty unless the formula is flat.
+    let flat: [UsageUnit: Credits]
     // The prices of the units of most calls, so that a call looks nothing up.
     private let input: PicoUSD?
     private let cachedInput: PicoUSD?
     private let cacheWrite: PicoUSD?
     private let output: PicoUSD?
 
-    init(_ listed: [UsageUnit: PicoUSD]) {
-        self.listed = listed
+    init(_ listed: [UsageUnit: PicoUSD], flat: [UsageUnit: Credits] = [:]) {
+        (self.listed, self.flat) = (listed, flat)
         input = listed[.input]
         cachedInput = listed[.cachedInput] ?? input
         cacheWrite = listed[.cacheWrite] ?? input
@@ -133,8 +149,27 @@ struct UnitPrices: Hashable, Sendable, ExpressibleByDictionaryLiteral {
         case .cachedInput: cachedInput
         case .cacheWrite: cacheWrite
         case .output: output
+        case .imageInput: listed[.imageInput] ?? input
+        case .imageOutput: listed[.imageOutput] ?? output
         default: listed[unit]
         }
+    }
+
+    /// Returns the unit that costs most.
+    func dearest(of units: [UsageUnit]) -> UsageUnit { units.max { (self[$0]?.value ?? 0) < (self[$1]?.value ?? 0) } ?? .output }
+
+    /// The units with a price.
+    var units: Set<UsageUnit> { flat.isEmpty ? Set(listed.keys) : Set(flat.keys) }
+
+    /// Returns the sum of the flat prices in nano-credits. Nil for a unit without one.
+    func flat(for usage: Usage) -> Int128? {
+        var sum: Int128 = 0
+        let isPriced = usage.forEachUnit { unit, quantity in
+            guard let price = flat[unit] else { return false }
+            sum += Int128(quantity) * Int128(price.nano)
+            return true
+        }
+        return isPriced ? sum : nil
     }
 
     /// - Returns: nil beyond the integer range, and for a unit without a price.
@@ -142,7 +177,7 @@ struct UnitPrices: Hashable, Sendable, ExpressibleByDictionaryLiteral {
         var sum: Int64 = 0
         guard Self.add(usage[.input], input, to: &sum), Self.add(usage[.cachedInput], cachedInput, to: &sum),
             Self.add(usage[.cacheWrite], cacheWrite, to: &sum), Self.add(usage[.output], output, to: &sum),
-            usage.others.isEmpty || usage.others.allSatisfy({ Self.add($0.value, listed[$0.key], to: &sum) })
+            usage.others.isEmpty || usage.others.allSatisfy({ Self.add($0.value, self[$0.key], to: &sum) })
         else { return nil }
         return PicoUSD(value: sum)
     }
@@ -159,13 +194,15 @@ struct UnitPrices: Hashable, Sendable, ExpressibleByDictionaryLiteral {
     }
 }
 
-/// How cost becomes credits. The operator chooses it for all models.
+/// How cost becomes credits. The operator chooses it for all models, and a flat price for single ones.
 struct PricingRule: Hashable, Sendable {
     enum Formula: Hashable, Sendable {
         /// Cost × (1 + markup) × credits per USD.
         case costPlus(markupBasisPoints: Int64, creditsPerUSD: Credits)
         /// A flat number of credits per 1,000 tokens, whatever the model costs.
         case perToken(creditsPer1kTokens: Credits)
+        /// Each unit has a price in credits, whatever it costs.
+        case flat
     }
 
     var formula: Formula

@@ -1,12 +1,16 @@
 import Contracts
+import Values
 
-/// A row of a price version: the provider's price of a unit under a condition.
+/// A row of a price version: the price of a unit under a condition.
 struct UnitPriceRow: Hashable, Sendable {
     var unit: UsageUnit
     var tier = ServiceTier.standard
     /// The row applies to prompts of more tokens than this. 0: to any prompt.
     var aboveInputTokens: Int64 = 0
+    /// The provider's price. In a flat version the operator's figure of it, zero if it is not known.
     var price: PicoUSD
+    /// The price of a flat version.
+    var flat: Credits?
 
     static let stepRange: ClosedRange<Int64> = 0...100_000_000
     /// 0 to 1,000 USD for a unit.
@@ -18,7 +22,9 @@ struct UnitPriceRow: Hashable, Sendable {
 extension PriceVersion {
     init(version: Int64, rule: PricingRule, rows: [UnitPriceRow]) {
         func prices(_ rows: [UnitPriceRow]) -> UnitPrices {
-            UnitPrices(Dictionary(rows.map { ($0.unit, $0.price) }) { first, _ in first })
+            UnitPrices(
+                Dictionary(rows.map { ($0.unit, $0.price) }) { first, _ in first },
+                flat: Dictionary(rows.compactMap { row in row.flat.map { (row.unit, $0) } }) { first, _ in first })
         }
         let conditions = Dictionary(grouping: rows, by: Condition.init)
         self.init(
@@ -33,7 +39,8 @@ extension PriceVersion {
         let conditions = [ConditionalPrices(units: units)] + conditional
         return conditions.flatMap { prices in
             prices.units.listed.sorted { $0.key.rawValue < $1.key.rawValue }.map { unit, price in
-                UnitPriceRow(unit: unit, tier: prices.tier, aboveInputTokens: prices.aboveInputTokens, price: price)
+                UnitPriceRow(
+                    unit: unit, tier: prices.tier, aboveInputTokens: prices.aboveInputTokens, price: price, flat: prices.units.flat[unit])
             }
         }
     }
@@ -58,7 +65,7 @@ extension Condition {
 /// A rule that rows of a price version break. The rules keep each hold an upper bound of its charge.
 enum PriceFlaw: Hashable {
     case twice(UnitPriceRow)
-    /// A condition has no price of input or of output.
+    /// There is no price, or a condition has tokens with a price, but no price of input or none of output.
     case incomplete(ServiceTier, aboveInputTokens: Int64)
     /// Cached input that costs more than input, or an unasked cache write that costs less.
     case cacheOutOfOrder(UnitPriceRow)
@@ -67,15 +74,16 @@ enum PriceFlaw: Hashable {
 
     /// Returns the first broken rule.
     static func find(in rows: [UnitPriceRow]) -> PriceFlaw? {
+        guard !rows.isEmpty else { return .incomplete(.standard, aboveInputTokens: 0) }
         var keys: Set<UnitPriceRow> = []
         for row in rows {
             var key = row
-            key.price = PicoUSD(value: 0)
+            (key.price, key.flat) = (PicoUSD(value: 0), nil)
             guard keys.insert(key).inserted else { return .twice(row) }
         }
         let conditions = Dictionary(grouping: rows, by: Condition.init)
         let prices = conditions.mapValues { UnitPrices(Dictionary($0.map { ($0.unit, $0.price) }) { first, _ in first }) }
-        for condition in Set(prices.keys).union([.usual]) where prices[condition]?[.input] == nil || prices[condition]?[.output] == nil {
+        for (condition, prices) in prices where prices.hasTokens && !(prices.hasPrompt && prices.hasAnswer) {
             return .incomplete(condition.tier, aboveInputTokens: condition.aboveInputTokens)
         }
         for row in rows {
@@ -88,4 +96,12 @@ enum PriceFlaw: Hashable {
         }
         return nil
     }
+}
+
+extension UnitPrices {
+    /// True if the model is sold by tokens.
+    var hasTokens: Bool { units.contains { $0.isPromptToken || $0.isCompletionToken } }
+    var hasPrompt: Bool { units.contains(.input) }
+    /// True if what the model makes has a price: text, sound or pictures.
+    var hasAnswer: Bool { !units.isDisjoint(with: [.output, .audioOutput, .imageOutput]) }
 }

@@ -1,10 +1,5 @@
 import Contracts
 
-/// A class of service that a provider sells at prices of its own. The raw value is OpenAI's name.
-enum ServiceTier: String, CaseIterable, Sendable {
-    case standard, flex, priority, batch
-}
-
 /// The quantity of each unit that a call used. A quantity is never negative.
 struct Usage: Hashable, Sendable {
     // Most calls use these units only, and a stream copies its usage with each event, so the other

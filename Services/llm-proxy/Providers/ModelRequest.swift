@@ -16,6 +16,8 @@ struct ModelRequest: Sendable {
     let choices: Int64
     /// The number of pictures in the prompt.
     let pictures: Int64
+    /// True if the answer is bytes that come piece by piece, such as sound.
+    var isBinary = false
     /// The dearest write to the provider's cache that the request asks for. Nil: it asks for none.
     var cacheWrite: UsageUnit?
     /// The fields of the client's request that its provider may get too.

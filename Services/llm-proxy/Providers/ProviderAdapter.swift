@@ -26,8 +26,19 @@ protocol WireFormat: Sendable {
     /// True if every request must have a limit of the answer.
     var requiresLimit: Bool { get }
 
+    /// False if the length of an answer cannot be limited, or not counted while it comes. The hold must
+    /// then pay for the longest one.
+    var takesLimit: Bool { get }
+
     /// Returns the dearest unit that a token of the prompt can be charged as.
     func promptUnit(of request: ModelRequest) -> UsageUnit
+
+    /// Returns the units that the answer is charged as tokens of.
+    func answerUnits(of request: ModelRequest) -> [UsageUnit]
+
+    /// Returns the most units of a call whose model is not sold by tokens. Nil for a model that is.
+    /// - Throws: the member whose value has no price.
+    func units(of request: ModelRequest, for model: Catalogue.Model) throws(RequestFlaw) -> Usage?
 
     /// Returns the first member that cannot be served at a known price.
     func flaw(in request: ModelRequest) -> RequestFlaw?
@@ -54,6 +65,9 @@ protocol WireFormat: Sendable {
 }
 
 extension WireFormat {
+    var takesLimit: Bool { true }
+    func answerUnits(of request: ModelRequest) -> [UsageUnit] { [.output] }
+    func units(of request: ModelRequest, for model: Catalogue.Model) throws(RequestFlaw) -> Usage? { nil }
     func flaw(in request: ModelRequest, for model: Catalogue.Model) -> RequestFlaw? { nil }
     func addedPromptTokens(to request: ModelRequest) -> Int64 { 0 }
     func outputTokensLeast(of request: ModelRequest) -> Int64 { 0 }
@@ -70,6 +84,8 @@ struct WholeAnswer: Sendable {
     /// True if the answer has a result without output tokens, such as vectors. It is charged by its
     /// prompt.
     var hasUncountedResult = false
+    /// The number of pictures.
+    var pictures: Int64 = 0
 }
 
 /// The facts of a call that a format needs to read and to write its answer.

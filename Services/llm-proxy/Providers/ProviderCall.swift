@@ -12,6 +12,7 @@ final class ProviderCall {
     private let format: any WireFormat
     private let context: AnswerContext
     private let isStreaming: Bool
+    private let isBinary: Bool
     private let loop: EventLoop
     private var longest: TimerID?
 
@@ -24,7 +25,7 @@ final class ProviderCall {
         model: Catalogue.Model, longest: Duration, on loop: EventLoop
     ) {
         (self.answer, self.adapter, self.format, self.loop) = (answer, adapter, format, loop)
-        isStreaming = request.isStreaming
+        (isStreaming, isBinary) = (request.isStreaming, request.isBinary)
         context = AnswerContext(
             model: model.id, choices: request.choices, includeUsage: request.includeUsage, createdAt: Instant.now().seconds)
         self.longest = loop.schedule(after: longest) { answer.cancel() }
@@ -60,8 +61,8 @@ final class ProviderCall {
     func check() async throws(ProviderFailure) {
         guard answer.status == 200 else { throw await refusal() }
         let type = mediaType
-        let expected = isStreaming ? "text/event-stream" : "application/json"
-        guard type == expected else {
+        let expected = isBinary ? "audio/*" : isStreaming ? "text/event-stream" : "application/json"
+        guard type == expected || isBinary && (type.hasPrefix("audio/") || type == "application/octet-stream") else {
             answer.cancel()
             throw ProviderFailure(
                 .wrongAnswer("with another media type than it was asked for"),
@@ -86,7 +87,7 @@ final class ProviderCall {
     }
 
     /// Returns the media type in small letters, without its parameters (RFC 9110 §8.3.1).
-    private var mediaType: String {
+    var mediaType: String {
         let field = (answer.headers.string(for: "content-type") ?? "").utf8
         return String(decoding: field.prefix { $0 != UInt8(ascii: ";") }.filter { ![0x20, 0x09].contains($0) }, as: UTF8.self).lowercased()
     }

@@ -117,7 +117,7 @@ final class ProviderConnections: @unchecked Sendable {
     private func headers(_ credentials: HeaderBlock) -> HeaderBlock {
         var headers = credentials
         headers.add("content-type", "application/json")
-        headers.add("accept", "application/json, text/event-stream")
+        headers.add("accept", "application/json, text/event-stream, audio/*")
         // An answer that is coded cannot be metered.
         headers.add("accept-encoding", "identity")
         return headers

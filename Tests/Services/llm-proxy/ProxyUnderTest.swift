@@ -30,6 +30,9 @@ import Values
 /// | `vendor/m`, `claude` | as `m`; `claude` speaks Anthropic's wire format and its prompt costs as much as output | visible |
 /// | `thinker` | speaks Anthropic's wire format; usually 100, at most 8,000, of use from 64; its prompt and its cache have prices, and it takes pictures | partly hidden |
 /// | `mixed` | is sold by three providers: as `m`, as `claude` and as `moved` | visible |
+/// | `picture` | pictures at the price of 40 tokens, HD of 80 | |
+/// | `singer` | speech as events; a token of the text or of sound at the price of a token | visible |
+/// | `voice` | speech, a character at the price of a token | |
 /// | `backed` | is sold as `m` by `scripted-openai`, and at the double price by `spare`, which comes second | visible |
 /// | `backed-dear` | the same, at the thousandfold price by `spare` | visible |
 /// | `neighbour` | its provider has a private address that the configuration does not allow | |
@@ -154,7 +157,7 @@ final class ProxyUnderTest: @unchecked Sendable {
                 prices: PriceAdministration(
                     pool: database, list: try ModelList(Array(#"{"date":"2026-07-24","about":"","origins":{},"models":[]}"#.utf8)),
                     configured: [],
-                    rule: .standard), log: log),
+                    rules: .standard), log: log),
             providers: AdminProviders(providers: ProviderAdministration(pool: database, configured: []), log: log),
             gate: authenticator.gate, log: log
         ).router
@@ -213,6 +216,17 @@ final class ProxyUnderTest: @unchecked Sendable {
                     reasoning: isHidden ? .hidden : .none, outputLimitMember: isHidden ? .maxCompletionTokens : .maxTokens),
                 createdAt: .now(), priority: priority)
         }
+        func media(
+            _ id: String, of provider: Catalogue.Provider, _ surface: Surface, _ prices: [(UsageUnit, ServiceTier, Int64)],
+            hasTokens: Bool = false
+        ) -> Catalogue.Model {
+            var media = model(id, of: provider, surfaces: [surface])
+            media.price = PriceVersion(
+                version: 1, rule: media.price.rule,
+                rows: prices.map { UnitPriceRow(unit: $0.0, tier: $0.1, price: PicoUSD(value: $0.2)) })
+            if !hasTokens { media.limits = .none }
+            return media
+        }
         func thinker(of provider: Catalogue.Provider) -> Catalogue.Model {
             var thinker = model("thinker", of: provider, isHidden: true)
             thinker.price.units = [
@@ -227,6 +241,11 @@ final class ProxyUnderTest: @unchecked Sendable {
         (moved.name, moved.baseURL) = ("moved", moved.baseURL.replacing("127.0.0.1", with: "127.0.0.2"))
         return Catalogue(
             models: [
+                media("picture", of: providers[0], .images, [(.image, .standard, 40_000_000_000), (.image, .hd, 80_000_000_000)]),
+                media(
+                    "singer", of: providers[0], .speech,
+                    [(.input, .standard, 1_000_000_000), (.audioOutput, .standard, 1_000_000_000)], hasTokens: true),
+                media("voice", of: providers[0], .speech, [(.character, .standard, 1_000_000_000)]),
                 model("m", of: providers[0], surfaces: Surface.allCases),
                 model("priced", of: providers[0], promptPicoUSD: 1_000_000_000, surfaces: Surface.allCases),
                 model("hidden", of: providers[0], least: 200, isHidden: true, surfaces: Surface.allCases),

@@ -14,7 +14,8 @@ final class ScriptedProvider: @unchecked Sendable {
     var router: Router {
         var router = Router()
         for path in [
-            "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/messages", "/spare/chat/completions",
+            "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/messages", "/v1/images/generations",
+            "/v1/audio/speech", "/spare/chat/completions",
         ] {
             router.onExchange(.post, path) { exchange, _ in
                 let call = ScriptedCall(exchange)
@@ -70,7 +71,11 @@ final class ScriptedCall: @unchecked Sendable {
     }
 
     /// Sends the head of a stream, or of an answer in one piece that never ends.
-    func begin() { exchange.begin(200, headers: ["content-type": "text/event-stream"]) }
+    func begin(_ type: String = "text/event-stream") {
+        var headers = HeaderBlock()
+        headers.add("content-type", type)
+        exchange.begin(200, headers: headers)
+    }
 
     func write(_ text: String) { exchange.write(Array(text.utf8)) }
 

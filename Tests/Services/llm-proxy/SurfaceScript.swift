@@ -6,7 +6,8 @@ import Testing
 struct SurfaceScript: Sendable, CustomTestStringConvertible {
     let surface: Surface
 
-    static let all = Surface.allCases.map(SurfaceScript.init)
+    /// The surfaces of text. Those of media have tests of their own.
+    static let all = [Surface.chat, .messages, .responses, .embeddings, .completions].map(SurfaceScript.init)
     /// The surfaces whose answers can be streams.
     static let streaming = all.filter { $0.surface != .embeddings }
 
@@ -22,7 +23,7 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
             case .messages: #""max_tokens":4000,"messages":[{"role":"user","content":"Say something."}]"#
             case .responses: #""input":"Say something.""#
             case .embeddings: #""input":["Say","something."]"#
-            case .completions: #""prompt":"Say something.""#
+            default: #""prompt":"Say something.""#
             }
         let model = surface == .messages && model == "priced" ? "claude" : model
         return #"{"model":"\#(model)",\#(stream ? #""stream":true,"# : "")\#(prompt)\#(more)}"#
@@ -46,26 +47,26 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
         case .responses:
             #"{"status":"completed","error":null,"output":[{"type":"message","content":[{"type":"output_text","text":"12345678"}]}]\#(usage)}"#
         case .embeddings: #"{"data":[{"embedding":[1]}]\#(usage)}"#
-        case .completions: #"{"choices":[{"text":"12345678"}]\#(usage)}"#
+        default: #"{"choices":[{"text":"12345678"}]\#(usage)}"#
         }
     }
 
     /// An answer without any content.
     var emptyAnswer: String {
         switch surface {
-        case .chat, .completions: #"{"choices":[]}"#
         case .messages: #"{"type":"message","content":[]}"#
         case .responses: #"{"output":[]}"#
         case .embeddings: #"{"data":[],"usage":{"prompt_tokens":9}}"#
+        default: #"{"choices":[]}"#
         }
     }
 
     private func usage(_ output: Int) -> String {
         switch surface {
-        case .chat, .completions: #""usage":{"prompt_tokens":9,"completion_tokens":\#(output),"total_tokens":\#(9 + output)}"#
         case .messages: #""usage":{"input_tokens":9,"output_tokens":\#(output)}"#
         case .responses: #""usage":{"input_tokens":9,"output_tokens":\#(output),"total_tokens":\#(9 + output)}"#
         case .embeddings: #""usage":{"prompt_tokens":9,"total_tokens":9}"#
+        default: #""usage":{"prompt_tokens":9,"completion_tokens":\#(output),"total_tokens":\#(9 + output)}"#
         }
     }
 
@@ -84,7 +85,7 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
             (0..<tokens).map {
                 named("response.output_text.delta", #""sequence_number":\#($0),"item_id":"i","content_index":0,"delta":"x""#)
             }.joined()
-        case .embeddings: ""
+        default: ""
         }
     }
 
@@ -102,7 +103,7 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
                     "response.completed",
                     #""sequence_number":98,"response":{"id":"r","status":"completed","error":null,\#(tokens.map(usage) ?? #""usage":null"#)}"#
                 )
-        case .embeddings: ""
+        default: ""
         }
     }
 
@@ -112,7 +113,7 @@ struct SurfaceScript: Sendable, CustomTestStringConvertible {
         case .chat, .completions: #"data: {"error":{"message":"key sk-secret"}}"# + "\n\n"
         case .messages: named("error", #""error":{"type":"overloaded_error","message":"key sk-secret"}"#)
         case .responses: named("response.failed", #""response":{"status":"failed","error":{"message":"key sk-secret"}}"#)
-        case .embeddings: ""
+        default: ""
         }
     }
 

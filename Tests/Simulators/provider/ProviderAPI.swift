@@ -14,6 +14,8 @@ final class ProviderAPI: Sendable {
         case (.post, "/v1/responses"): await complete(exchange, ResponseAnswer.self)
         case (.post, "/v1/embeddings"): await complete(exchange, EmbeddingList.self)
         case (.post, "/v1/completions"): await complete(exchange, TextCompletion.self)
+        case (.post, "/v1/images/generations"): await complete(exchange, PictureList.self)
+        case (.post, "/v1/audio/speech"): await complete(exchange, SpokenText.self)
         case (.get, "/v1/models"):
             guard ChatCompletion.isAuthorised(exchange.headers) else {
                 return refuse(exchange, ChatCompletion.self, 401, "invalid_request_error", "invalid_api_key")
@@ -64,7 +66,6 @@ final class ProviderAPI: Sendable {
     }
 
     private static let json: HeaderBlock = ["content-type": "application/json"]
-    private static let events: HeaderBlock = ["content-type": "text/event-stream", "cache-control": "no-cache"]
 
     // MARK: Answers
 
@@ -116,7 +117,9 @@ final class ProviderAPI: Sendable {
     private func stream(
         _ exchange: Exchange, _ answer: some SimulatedAnswer, pieces: Int, whole request: SimulatedRequest?
     ) async throws {
-        exchange.begin(200, headers: Self.events)
+        var headers: HeaderBlock = ["cache-control": "no-cache"]
+        headers.add("content-type", answer.streamType)
+        exchange.begin(200, headers: headers)
         exchange.write(answer.firstEvents)
         if answer.scenario.perSecond > 0 {
             try await PacedStream(exchange, answer, pieces: pieces).run()

@@ -17,6 +17,10 @@ struct SimulatedRequest: Sendable {
     var dimensions = 6
     /// True if vectors must be in base64.
     var wantsBase64 = false
+    /// The pictures that the answer must have.
+    var pictures = 1
+    /// True if sound must come as events.
+    var wantsEvents = false
     /// The function that the answer calls, in the place of text.
     var function: String?
     /// The name of the first tool. The answer calls it.
@@ -41,6 +45,8 @@ protocol SimulatedAnswer: Sendable {
     init(_ request: SimulatedRequest, _ scenario: Scenario)
 
     var scenario: Scenario { get }
+    /// The media type of an answer that is no JSON.
+    var streamType: String { get }
     /// The completion tokens: pieces that are sent, clamped by the request.
     var pieces: Int { get }
 
@@ -56,6 +62,8 @@ protocol SimulatedAnswer: Sendable {
 }
 
 extension SimulatedAnswer {
+    var streamType: String { "text/event-stream" }
+
     static func isAuthorised(_ headers: HeaderBlock) -> Bool {
         guard let index = headers.find("authorization") else { return false }
         let value = headers.value(at: index)

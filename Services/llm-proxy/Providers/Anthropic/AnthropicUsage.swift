@@ -39,7 +39,7 @@ struct AnthropicUsage: Hashable, Sendable {
             serverTools = max(serverTools, value.integer ?? 0)
             return true
         }
-        tier = usage["service_tier"]?.string.flatMap(ServiceTier.init(rawValue:)) ?? tier
+        tier = usage["service_tier"]?.string.flatMap(ServiceTier.service) ?? tier
         let counted = count("output_tokens", in: usage)
         output = counted ?? output
         return counted != nil

@@ -9,6 +9,8 @@ struct OpenAICompatible: ProviderAdapter {
         case .responses: OpenAIResponses()
         case .embeddings: OpenAIEmbeddings()
         case .completions: OpenAICompletions()
+        case .images: OpenAIImages()
+        case .speech: OpenAISpeech()
         }
     }
 

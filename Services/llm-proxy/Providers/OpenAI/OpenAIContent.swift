@@ -126,6 +126,6 @@ extension Usage {
     /// Takes the `service_tier` of an answer. OpenAI's tiers below have prices of their own. Other
     /// servers have other names for their only tier.
     mutating func take(tier: JSONScan?) {
-        self.tier = tier?.string.flatMap(ServiceTier.init(rawValue:)) ?? .standard
+        self.tier = tier?.string.flatMap(ServiceTier.service) ?? .standard
     }
 }

@@ -197,6 +197,11 @@ extension PriceVersion {
     }
 }
 
+extension PricingRules {
+    /// The rules of an operator who sets no variable.
+    static let standard = PricingRules(tokens: .standard, media: .standard)
+}
+
 extension PricingRule {
     /// The rule of an operator who sets no variable.
     static let standard = PricingRule(

@@ -15,7 +15,7 @@ struct CatalogueKeeperTests {
         -> CatalogueKeeper
     {
         CatalogueKeeper(
-            store: CatalogueStore(pool: pool), wanted: .init(file: try CatalogueStoreTests.file(model: model), rule: .standard),
+            store: CatalogueStore(pool: pool), wanted: .init(file: try CatalogueStoreTests.file(model: model), rules: .standard),
             catalogue: catalogue, log: log)
     }
 

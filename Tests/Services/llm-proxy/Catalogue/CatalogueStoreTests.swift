@@ -167,8 +167,8 @@ struct CatalogueStoreTests {
             let store = CatalogueStore(pool: pool)
             try await store.apply(Self.file(model: "ruled"), .standard)
             let flat = PricingRule(formula: .perToken(creditsPer1kTokens: Credits(whole: 2)), minimumCharge: Credits(whole: 1))
-            try await store.apply(Self.file(model: "ruled"), flat)
-            try await store.apply(Self.file(model: "ruled"), flat)
+            try await store.apply(Self.file(model: "ruled"), PricingRules(tokens: flat, media: .standard))
+            try await store.apply(Self.file(model: "ruled"), PricingRules(tokens: flat, media: .standard))
             #expect(try await Self.model("ruled", in: pool)?.price.rule == flat)
             #expect(try await pool.first(PriceVersions(model: "ruled")) == 2)
         }
@@ -316,7 +316,7 @@ struct CatalogueStoreTests {
                 try await store.apply(Self.file(prompt: "2", model: "raced"), .standard)
                 let late = try Self.file(prompt: "3", model: "raced").providers[0]
                 _ = try await early.query(LockCatalogue())
-                _ = try await early.query(PutPriceIfChanged(price: NewPrice(late.models[0], provider: "p-raced", rule: .standard)))
+                _ = try await early.query(PutPriceIfChanged(price: NewPrice(late.models[0], provider: "p-raced", rules: .standard)))
             }
             #expect(try await Self.model("raced", in: pool)?.price.units[.input] == PicoUSD(value: 3_000_000))
         }

@@ -7,6 +7,25 @@ import Values
 @testable import LLMProxy
 
 struct ModelListTests {
+    @Test func `pictures are sold by quality and size or by tokens, and speech by characters`() throws {
+        func prices(_ members: String, _ mode: String) throws -> [String: String] {
+            let terms = try #require(try Self.list(#""prices":{\#(members)}"#, mode: mode).models[0].terms)
+            return Dictionary(uniqueKeysWithValues: terms.prices.map { ("\($0.unit.rawValue):\($0.tier.rawValue)", $0.price.description) })
+        }
+        #expect(
+            try prices(#""image_usd":{"standard 1024x1024":"0.04","hd 1024x1024":"0.08","hd 1024x1792":"0.12"}"#, "image_generation") == [
+                "image:standard": "0.040000000000", "image:1024x1024": "0.040000000000", "image:hd": "0.080000000000",
+                "image:hd_1024x1024": "0.080000000000", "image:hd_1024x1792": "0.120000000000",
+            ])
+        #expect(
+            try prices(
+                #""input_usd_per_million":"5","input_per_image_token_usd_per_million":"10","output_per_image_token_usd_per_million":"40""#,
+                "image_generation") == [
+                    "input:standard": "0.000005000000", "image_input:standard": "0.000010000000", "image_output:standard": "0.000040000000",
+                ])
+        #expect(try prices(#""character_usd_per_million":"15""#, "audio_speech") == ["character:standard": "0.000015000000"])
+    }
+
     private static func list(_ members: String, mode: String = "chat") throws -> ModelList {
         try ModelList(
             Array(

@@ -1,6 +1,7 @@
 import Contracts
 import Foundation
 import Testing
+import Values
 
 @testable import LLMProxy
 
@@ -12,7 +13,7 @@ struct ProvidersFileTests {
                     .utf8)
         }
         #expect(
-            try ProvidersFile(file("0.150001"), kinds: ["openai"], variables: { _ in nil }).providers[0].models[0].prices[.input]
+            try ProvidersFile(file("0.150001"), kinds: ["openai"], variables: { _ in nil }).providers[0].models[0].priceByUnit[.input]
                 == PicoUSD(value: 150_001))
         let refused = #expect(throws: ProvidersFile.Malformed.self) {
             try ProvidersFile(file("0.1500001"), kinds: ["openai"], variables: { _ in nil })
@@ -20,11 +21,53 @@ struct ProvidersFileTests {
         #expect(refused?.description == "prompt_usd_per_million of m must be a decimal with at most 6 fraction digits, not 0.1500001")
     }
 
+    private func media(_ members: String) throws -> ProvidersFile.Model {
+        let text =
+            #"{"providers":[{"name":"p","base_url":"https://h/v1","api_key_variable":"K","models":[{"id":"m",\#(members)}]}]}"#
+        return try ProvidersFile(Array(text.utf8), kinds: ["openai"], variables: { _ in nil }).providers[0].models[0]
+    }
+
+    @Test func `a model may be sold by pictures in classes, or by characters, and needs no limits then`() throws {
+        let picture = try media(#""surfaces":["images"],"usd_per_unit":{"image":0.04,"image:hd_1024x1792":0.12}"#)
+        #expect(
+            picture.prices == [
+                UnitPriceRow(unit: .image, price: PicoUSD(value: 40_000_000_000)),
+                UnitPriceRow(unit: .image, tier: .media("hd_1024x1792"), price: PicoUSD(value: 120_000_000_000)),
+            ])
+        #expect(picture.limits == .none)
+        let voice = try media(#""surfaces":["speech"],"usd_per_unit":{"character":0.000015}"#)
+        #expect(voice.prices == [UnitPriceRow(unit: .character, price: PicoUSD(value: 15_000_000))])
+    }
+
+    @Test func `a flat price is credits, and an empty one that of pictures`() throws {
+        let flat = try media(#""surfaces":["images"],"flat_credits":{}"#)
+        let prices = flat.prices.map { [$0.tier.rawValue, $0.flat?.description ?? ""] }
+        #expect(prices == [["standard", "1"], ["hd", "1.5"], ["4k", "2"]])
+        #expect(try media(#""surfaces":["speech"],"flat_credits":{"request":0.25}"#).prices.map(\.flat) == [Credits(decimal: "0.25")])
+    }
+
+    @Test(
+        arguments: [
+            (#""usd_per_unit":{}"#, "model m needs a price of a unit"),
+            (#""surfaces":["speech"],"flat_credits":{}"#, "model m needs a price of a unit"),
+            (#""usd_per_unit":{"image":1},"flat_credits":{}"#, "model m must have usd_per_unit or flat_credits, not both"),
+            (#""usd_per_unit":{"picture":1}"#, "picture of model m must be a unit"),
+            (#""usd_per_unit":{"output":1}"#, "output of model m must be a unit"),
+            (#""usd_per_unit":{"image:HD":1}"#, "image:HD of model m must be a unit"),
+            (#""usd_per_unit":{"image":1.0000000001}"#, "image of model m must be a decimal from 0 to 1000"),
+            (#""usd_per_unit":{"image":-1}"#, "image of model m must be a decimal from 0 to 1000"),
+            (#""flat_credits":{"image":1001}"#, "image of model m must be a decimal from 0 to 1000"),
+        ])
+    func `a price of media that is no price is refused by name`(members: String, message: String) throws {
+        let refused = #expect(throws: ProvidersFile.Malformed.self) { try media(members) }
+        #expect(refused?.description.hasPrefix(message) == true, "\(refused?.description ?? "")")
+    }
+
     @Test func `a model of the providers file may have prices of the provider's cache`() throws {
         func prices(_ members: String) throws -> [UsageUnit: PicoUSD] {
             let text =
                 #"{"providers":[{"name":"p","base_url":"https://h/v1","api_key_variable":"K","models":[{"id":"m","prompt_usd_per_million":1,"completion_usd_per_million":5,"context_tokens":1,"max_output_tokens":1,"default_output_tokens":1\#(members)}]}]}"#
-            return try ProvidersFile(Array(text.utf8), kinds: ["openai"], variables: { _ in nil }).providers[0].models[0].prices
+            return try ProvidersFile(Array(text.utf8), kinds: ["openai"], variables: { _ in nil }).providers[0].models[0].priceByUnit
         }
         let all = try prices(
             #","cached_input_usd_per_million":0.1,"cache_write_usd_per_million":1.25,"cache_write_1h_usd_per_million":2"#)
@@ -110,4 +153,8 @@ struct ProvidersFileTests {
         }
         #expect(refused?.description == "kind of p must be one of anthropic, openai, not cohere")
     }
+}
+
+extension ProvidersFile.Model {
+    fileprivate var priceByUnit: [UsageUnit: PicoUSD] { Dictionary(uniqueKeysWithValues: prices.map { ($0.unit, $0.price) }) }
 }

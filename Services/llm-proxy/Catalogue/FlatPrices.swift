@@ -1,0 +1,17 @@
+import Contracts
+import Values
+
+/// The flat prices of models whose provider's price the operator does not know, in credits.
+///
+/// | | credits |
+/// |---|---|
+/// | a picture | 1; HD 1.5; 4K 2 |
+enum FlatPrices {
+    static func rows(for surfaces: Set<Surface>) -> [UnitPriceRow] {
+        func row(_ unit: UsageUnit, _ tier: ServiceTier, tenths: Int64) -> UnitPriceRow {
+            UnitPriceRow(unit: unit, tier: tier, price: PicoUSD(value: 0), flat: Credits(nano: tenths * Credits.nanoPerCredit / 10))
+        }
+        return surfaces.contains(.images)
+            ? [row(.image, .standard, tenths: 10), row(.image, .hd, tenths: 15), row(.image, .fourK, tenths: 20)] : []
+    }
+}
