@@ -44,9 +44,13 @@ let package = Package(
 
         // Wires.
         .target(name: "HTTPWire", dependencies: ["CHTTPParser", "Text"], path: "Shared/HTTPWire"),
-        .target(name: "HTTP", dependencies: ["EventLoop", "HTTPWire", "JSON", "Telemetry", "Text", "Values"], path: "Shared/HTTP"),
+        .target(name: "Multipart", dependencies: ["HTTPWire"], path: "Shared/Multipart"),
+        .target(name: "Uploads", path: "Shared/Uploads"),
+        .target(
+            name: "HTTP", dependencies: ["EventLoop", "HTTPWire", "JSON", "Telemetry", "Text", "Uploads", "Values"], path: "Shared/HTTP"),
         .target(name: "TLS", dependencies: ["COpenSSLTLS"], path: "Shared/TLS"),
-        .target(name: "UpstreamClient", dependencies: ["EventLoop", "HTTPWire", "TLS", "Telemetry"], path: "Shared/UpstreamClient"),
+        .target(
+            name: "UpstreamClient", dependencies: ["EventLoop", "HTTPWire", "TLS", "Telemetry", "Uploads"], path: "Shared/UpstreamClient"),
         .target(name: "Curl", dependencies: ["CCurl", "EventLoop"], path: "Shared/Curl"),
         .target(name: "HTTPClient", dependencies: ["Curl", "EventLoop"], path: "Shared/HTTPClient"),
         .target(
@@ -168,11 +172,15 @@ let package = Package(
             name: "LifecycleTests", dependencies: ["Lifecycle", "EventLoop", "Telemetry", "TestSupport"], path: "Tests/Shared/Lifecycle"),
         .testTarget(name: "HTTPWireTests", dependencies: ["HTTPWire", "TestSupport"], path: "Tests/Shared/HTTPWire"),
         .testTarget(
-            name: "HTTPTests", dependencies: ["HTTP", "EventLoop", "HTTPWire", "JSON", "Telemetry", "TestSupport"],
+            name: "MultipartTests", dependencies: ["HTTPWire", "Multipart", "TestSupport", "Text"], path: "Tests/Shared/Multipart",
+            exclude: ["python_multipart.txt", "reference.py"]),
+        .testTarget(name: "UploadsTests", dependencies: ["TestSupport", "Uploads"], path: "Tests/Shared/Uploads"),
+        .testTarget(
+            name: "HTTPTests", dependencies: ["HTTP", "EventLoop", "HTTPWire", "JSON", "Telemetry", "TestSupport", "Uploads"],
             path: "Tests/Shared/HTTP"),
         .testTarget(
             name: "UpstreamClientTests",
-            dependencies: ["UpstreamClient", "EventLoop", "HTTP", "HTTPWire", "TLS", "Telemetry", "TestSupport"],
+            dependencies: ["UpstreamClient", "EventLoop", "HTTP", "HTTPWire", "TLS", "Telemetry", "TestSupport", "Uploads"],
             path: "Tests/Shared/UpstreamClient"),
         .testTarget(
             name: "HTTPClientTests", dependencies: ["HTTPClient", "EventLoop", "HTTP", "Telemetry", "TestSupport"],
@@ -284,7 +292,7 @@ let package = Package(
 if Context.environment["FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "Fuzz", dependencies: ["AMQP", "CRabbitMQ", "Contracts", "HTTPWire", "JSON", "SSE", "Telemetry", "Values"],
+            name: "Fuzz", dependencies: ["AMQP", "CRabbitMQ", "Contracts", "HTTPWire", "JSON", "Multipart", "SSE", "Telemetry", "Values"],
             path: "Tests/Fuzz",
             exclude: ["Corpus", "fuzz.sh"]))
 }
