@@ -116,7 +116,9 @@ let package = Package(
             name: "LLMProxy",
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
-                "Jobs", "Lifecycle", "Messaging", "Outbox", "Postgres", "SSE", "Telemetry", "Text", "UpstreamClient", "Values",
+                "Jobs", "Lifecycle", "Messaging", "Multipart", "Outbox", "Postgres", "SSE", "Telemetry", "Text", "Uploads",
+                "UpstreamClient",
+                "Values",
             ],
             path: "Services/llm-proxy", exclude: ["Migrations", "models.json", "openapi.json"]),
         .executableTarget(
@@ -129,7 +131,8 @@ let package = Package(
 
         // Simulators.
         .executableTarget(
-            name: "ProviderSimulator", dependencies: ["Configuration", "EventLoop", "HTTP", "HTTPWire", "JSON", "Lifecycle", "Telemetry"],
+            name: "ProviderSimulator",
+            dependencies: ["Configuration", "EventLoop", "HTTP", "HTTPWire", "JSON", "Lifecycle", "Multipart", "Telemetry"],
             path: "Tests/Simulators/provider", exclude: ["Tests"]),
 
         .executableTarget(

@@ -37,6 +37,12 @@ struct Routes: HTTPDoor {
             .post, ["/v1/images/generations"], access: .credential(scope: "llm"), bodyBytesMax: 1 << 20, rate: .calls,
             exchange: { $0.calls.handler(Images()) }),
         Route(
+            .post, ["/v1/images/edits"], access: .credential(scope: "llm"), uploadBytesMax: 64 << 20, rate: .calls,
+            exchange: { $0.calls.handler(ImageEdits()) }),
+        Route(
+            .post, ["/v1/audio/transcriptions"], access: .credential(scope: "llm"), uploadBytesMax: 64 << 20, rate: .calls,
+            exchange: { $0.calls.handler(Transcriptions()) }),
+        Route(
             .post, ["/v1/audio/speech"], access: .credential(scope: "llm"), bodyBytesMax: 1 << 20, rate: .calls,
             exchange: { $0.calls.handler(Speech()) }),
         Route(

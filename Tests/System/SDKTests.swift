@@ -3,6 +3,7 @@ import HTTPClient
 import JSON
 import TestSupport
 import Testing
+import Values
 
 extension SystemTests {
     /// The official `openai` and `anthropic` packages from PyPI, unchanged, against the edge.
@@ -10,7 +11,7 @@ extension SystemTests {
         @Test(arguments: ["access token", "API key"])
         func `the openai package works unchanged, unary and streaming`(credential: String) async throws {
             try await Gateway.run { gateway in
-                let account = try await gateway.register()
+                let account = try await gateway.register(credits: Credits(whole: 100))
                 var secret = account.token
                 if credential == "API key" {
                     let made = try await gateway.post("/api/keys", token: account.token, #"{"name":"sdk test"}"#)

@@ -135,6 +135,17 @@ with events as sound:
     lines = [line for line in sound.iter_lines() if line.startswith("data: ")]
 assert len(lines) == 21 and "credits_used" in lines[-1], lines[-1]
 
+scribed = client.audio.transcriptions.create(model="sim-scribe", file=("a.wav", b"x" * 500_000))
+assert scribed.text == "Simulated words." and scribed.usage.credits_used == 0.1725, scribed  # 32 s: twice 0.003 USD
+subtitles = client.audio.transcriptions.create(model="sim-scribe", file=("a.wav", b"x" * 500_000), response_format="srt")
+assert "-->" in subtitles, subtitles
+assert client.audio.transcriptions.create(model="sim-scribe-flat", file=("a.wav", b"x"), response_format="text").strip() == "Simulated words."
+with client.audio.transcriptions.create(model="sim-scribe-tokens", file=("a.wav", b"x" * 50_000), stream=True) as events:
+    kinds = [event.type for event in events]
+assert kinds == ["transcript.text.delta"] * 10 + ["transcript.text.done"], kinds
+edited = client.images.edit(model="sim-picture-tokens", image=[("a.png", b"x" * 1_000), ("b.png", b"y" * 1_000)], prompt="a hat")
+assert len(edited.data) == 1 and edited.usage.output_tokens == 1056, edited
+
 numbers = client.embeddings.create(model="sim-embed", input=[1, 2, 3], dimensions=2, encoding_format="float")
 assert numbers.data[0].embedding == [1, 1] and numbers.usage.prompt_tokens == 3, numbers
 

@@ -149,6 +149,10 @@ extension CallBound {
         if var usage = units {
             guard answer.hasUncountedResult else { return (.none, false) }
             // A server may make fewer pictures than it was asked for.
+            if usage[.audio30s] > 0 {
+                guard let seconds = answer.seconds else { return (usage, true) }
+                usage[.audio30s] = OpenAITranscriptions.started30s(seconds: seconds)
+            }
             if usage[.image] > 0 { usage[.image] = min(usage[.image], answer.pictures) }
             return (usage, false)
         }

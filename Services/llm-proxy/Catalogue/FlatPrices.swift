@@ -6,12 +6,15 @@ import Values
 /// | | credits |
 /// |---|---|
 /// | a picture | 1; HD 1.5; 4K 2 |
+/// | 30 s of sound that are written down, or a part of them | 0.5 |
 enum FlatPrices {
     static func rows(for surfaces: Set<Surface>) -> [UnitPriceRow] {
         func row(_ unit: UsageUnit, _ tier: ServiceTier, tenths: Int64) -> UnitPriceRow {
             UnitPriceRow(unit: unit, tier: tier, price: PicoUSD(value: 0), flat: Credits(nano: tenths * Credits.nanoPerCredit / 10))
         }
-        return surfaces.contains(.images)
-            ? [row(.image, .standard, tenths: 10), row(.image, .hd, tenths: 15), row(.image, .fourK, tenths: 20)] : []
+        let pictures =
+            surfaces.isDisjoint(with: [.images, .imageEdits])
+            ? [] : [row(.image, .standard, tenths: 10), row(.image, .hd, tenths: 15), row(.image, .fourK, tenths: 20)]
+        return pictures + (surfaces.contains(.transcriptions) ? [row(.audio30s, .standard, tenths: 5)] : [])
     }
 }

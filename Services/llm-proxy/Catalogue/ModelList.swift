@@ -77,10 +77,10 @@ struct ModelList: Sendable {
         let surfaces = surfaces(ofMode: mode, isOpenAI: isOpenAI)
         // The vectors of an embedding are no tokens.
         let isEmbedding = surfaces == [.embeddings]
-        let isMedia = !surfaces.isDisjoint(with: [.images, .speech])
+        let isMedia = !surfaces.isDisjoint(with: [.images, .speech, .transcriptions])
         let list = try json.object("prices")
         var prices = try prices(list, of: id, isOutputFree: isEmbedding, isMedia: isMedia)
-        if prices.isEmpty, isMedia { prices = try picturePrices(list, of: id) }
+        if prices.isEmpty, isMedia { prices = try picturePrices(list, of: id) + minutePrices(list, of: id) }
         let hasTokens = prices.contains { $0.unit.isPromptToken }
         // A request may have several inputs, each of which has a limit of its own. Lists do not bound the
         // texts of media.
@@ -107,7 +107,7 @@ struct ModelList: Sendable {
     /// The kinds of models that endpoints serve. A model of several surfaces is of the first kind.
     private static let modes: [(name: String, surface: Surface)] = [
         ("chat", .chat), ("responses", .responses), ("embedding", .embeddings), ("completion", .completions),
-        ("image_generation", .images), ("audio_speech", .speech),
+        ("image_generation", .images), ("audio_speech", .speech), ("audio_transcription", .transcriptions),
     ]
 
     /// Returns the kind of a model, as the list names it.
@@ -181,6 +181,16 @@ struct ModelList: Sendable {
         }
         let answers: Set<UsageUnit> = isMedia ? [.output, .audioOutput, .imageOutput] : [.output]
         return rows.filter { $0.unit == .character || has([.input], with: $0) && has(answers, with: $0) }
+    }
+
+    /// Reads the price of a minute of sound: `{"minute_usd": "0.006"}`.
+    private static func minutePrices(_ json: JSONObject, of model: String) throws -> [UnitPriceRow] {
+        guard let text = try json.optionalString("minute_usd") else { return [] }
+        guard let usd = Credits(decimal: text), usd > .zero, usd <= Credits(whole: 1_000), usd.nano % 2 == 0 else {
+            throw ProvidersFile.Malformed(
+                reason: "a minute of \(model) must cost at most 1000 USD with at most 9 fraction digits, not \(text)")
+        }
+        return [UnitPriceRow(unit: .audio30s, price: PicoUSD(value: usd.nano / 2 * 1_000))]
     }
 
     /// Reads the prices of pictures by quality and size: `{"image_usd": {"hd 1024x1792": "0.12"}}`. The

@@ -30,8 +30,8 @@ import Values
 /// | `priority` | 0…1000; calls go to the provider with the lowest number first | 0 |
 /// | `cached_input_usd_per_million`, `cache_write_usd_per_million` | a decimal | as `prompt_usd_per_million` |
 /// | `cache_write_1h_usd_per_million` | a decimal | none |
-/// | `surfaces` | an array of `chat`, `messages`, `responses`, `embeddings`, `completions`, `images`, `speech` | `["chat", "messages"]` |
-/// | `audio_output_usd_per_million`, `image_input_usd_per_million`, `image_output_usd_per_million` | a decimal | none; as `prompt_usd_per_million`; as `completion_usd_per_million` |
+/// | `surfaces` | an array of `chat`, `messages`, `responses`, `embeddings`, `completions`, `images`, `image_edits`, `speech`, `transcriptions` | `["chat", "messages"]` |
+/// | `audio_input_usd_per_million`, `audio_output_usd_per_million`, `image_input_usd_per_million`, `image_output_usd_per_million` | a decimal | none; none; as `prompt_usd_per_million`; as `completion_usd_per_million` |
 /// | `weight` | 1…1000; the share of the calls among providers of one priority | 1 |
 ///
 /// A model that is not sold by tokens has, in the place of the prices and limits of tokens, one of
@@ -133,7 +133,8 @@ struct ProvidersFile: Sendable {
         ]
         let others: [(name: String, unit: UsageUnit)] = [
             ("cached_input_usd_per_million", .cachedInput), ("cache_write_usd_per_million", .cacheWrite),
-            ("cache_write_1h_usd_per_million", .cacheWrite1h), ("audio_output_usd_per_million", .audioOutput),
+            ("cache_write_1h_usd_per_million", .cacheWrite1h), ("audio_input_usd_per_million", .audioInput),
+            ("audio_output_usd_per_million", .audioOutput),
             ("image_input_usd_per_million", .imageInput), ("image_output_usd_per_million", .imageOutput),
         ]
         for (name, unit) in others where json.has(name) { prices[unit] = try perToken(json, name, of: model) }

@@ -3,7 +3,8 @@ import Contracts
 /// A shape in which clients call models. The raw value is its name in the providers file and in the
 /// table `route`.
 enum Surface: String, CaseIterable, Sendable {
-    case chat, messages, responses, embeddings, completions, images, speech
+    case chat, messages, responses, embeddings, completions, images, speech, transcriptions
+    case imageEdits = "image_edits"
 
     /// The surfaces of a model whose row names none.
     static let usual: Set<Surface> = [.chat, .messages]
@@ -17,7 +18,9 @@ enum Surface: String, CaseIterable, Sendable {
         case .embeddings: "/v1/embeddings"
         case .completions: "/v1/completions"
         case .images: "/v1/images/generations"
+        case .imageEdits: "/v1/images/edits"
         case .speech: "/v1/audio/speech"
+        case .transcriptions: "/v1/audio/transcriptions"
         }
     }
 
@@ -26,7 +29,8 @@ enum Surface: String, CaseIterable, Sendable {
         switch self {
         case .chat, .messages: "messages"
         case .responses, .embeddings, .speech: "input"
-        case .completions, .images: "prompt"
+        case .completions, .images, .imageEdits: "prompt"
+        case .transcriptions: "file"
         }
     }
 
@@ -35,7 +39,8 @@ enum Surface: String, CaseIterable, Sendable {
         let units = price.units.units
         return switch self {
         case .chat, .messages, .responses, .embeddings, .completions: units.isSuperset(of: [.input, .output])
-        case .images: units.contains(.image) || units.contains(.input) && !units.isDisjoint(with: [.output, .imageOutput])
+        case .images, .imageEdits: units.contains(.image) || units.contains(.input) && !units.isDisjoint(with: [.output, .imageOutput])
+        case .transcriptions: units.contains(.audio30s) || units.isSuperset(of: [.input, .audioInput, .output])
         case .speech:
             units.contains(.character) || units.contains(.request) || units.isSuperset(of: [.input, .audioOutput])
         }

@@ -7,6 +7,13 @@ protocol CallShape: Sendable {
     /// - Throws: a flaw of the request by the name of its member.
     func read(_ body: [UInt8]) throws(RequestRefusal) -> CallRequest
 
+    /// True if requests are forms with files.
+    var takesForms: Bool { get }
+
+    /// Reads a request that came as a form. Only shapes whose route takes uploads have forms.
+    /// - Throws: a flaw of the form by the name of its part.
+    func read(_ form: CallForm) throws(RequestRefusal) -> CallRequest
+
     /// Returns the fields of a request that its provider may get too.
     func providerHeaders(_ headers: HeaderBlock) -> HeaderBlock
 
@@ -36,6 +43,12 @@ extension CallShape {
 }
 
 extension CallShape {
+    var takesForms: Bool { false }
+
+    func read(_ form: CallForm) throws(RequestRefusal) -> CallRequest {
+        throw .invalid(param: "content-type", message: "content-type must be application/json.")
+    }
+
     func translator() -> (any StreamTranslator)? { nil }
 }
 

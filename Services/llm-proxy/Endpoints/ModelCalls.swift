@@ -3,6 +3,7 @@ import EventLoop
 import HTTP
 import HTTPWire
 import Identity
+import Multipart
 import Telemetry
 import Values
 
@@ -47,7 +48,7 @@ struct ModelCalls: Sendable {
         var request: CallRequest
         let operation: String?
         do throws(RequestRefusal) {
-            request = try shape.read(exchange.body)
+            request = try Self.request(in: exchange, shape)
             request.modelRequest.headers = shape.providerHeaders(exchange.headers)
             operation = try CallRequest.operation(exchange.headers.string(for: "x-operation"))
         } catch {
@@ -65,6 +66,18 @@ struct ModelCalls: Sendable {
             MessageContext(
                 conversationID: ConversationID(context.requestID) ?? ConversationID(rawValue: charge.rawValue), trace: context.trace)
         }
+    }
+
+    private static func request(in exchange: Exchange, _ shape: any CallShape) throws(RequestRefusal) -> CallRequest {
+        guard shape.takesForms else { return try shape.read(exchange.body) }
+        guard let upload = exchange.upload else { throw .invalid(param: "body", message: "The body is empty; send a form with a file.") }
+        let form: CallForm
+        do throws(MultipartError) {
+            form = try CallForm(upload, contentType: exchange.headers.string(for: "content-type") ?? "")
+        } catch {
+            throw .invalid(param: error == .notFormData || error == .boundary ? "content-type" : "body", message: error.message)
+        }
+        return try shape.read(form)
     }
 
     /// Returns the bounds of a call on the routes that can serve it, in the order of their trial. A route
@@ -115,7 +128,7 @@ struct ModelCalls: Sendable {
         guard model.surfaces.contains(asked.surface), let format = try format(of: model.provider, for: asked.surface) else {
             throw Problem.wrongSurface(asked.surface, of: model)
         }
-        guard asked.pictures == 0 || model.limits.imageTokensMax != nil else {
+        guard asked.pictures == 0 || model.limits.imageTokensMax != nil || asked.surface == .imageEdits else {
             throw Problem.invalidRequest("The model '\(model.id)' takes no pictures; send text only.", param: asked.surface.promptMember)
         }
         if let flaw = format.flaw(in: asked) ?? format.flaw(in: asked, for: model) { throw Problem(.init(flaw)) }
@@ -141,7 +154,10 @@ struct ModelCalls: Sendable {
         case .clientLeft: return .nothing
         case .refused(let refusal): return .refused(refusal.problem(topUpURL: topUpURL))
         case .failed(let failure): return .refused(failure.problem(of: provider, on: call.surface))
-        case .whole(let answer, let receipt): return .whole(headers(receipt, provider), shape.body(of: answer, receipt))
+        case .whole(let answer, let receipt):
+            return .whole(
+                headers(receipt, provider, answer.text == nil ? "application/json" : "text/plain; charset=utf-8"),
+                answer.text ?? shape.body(of: answer, receipt))
         case .streamed(let usageChunk, let receipt):
             return .endOfStream(shape.end(usageChunk, receipt, includeUsage: call.includeUsage, model: call.model.id))
         case .brokeOff(let failure): return .brokenStream(event(failure.problem(of: provider, on: call.surface)))
@@ -154,8 +170,9 @@ struct ModelCalls: Sendable {
         }
     }
 
-    private func headers(_ receipt: CallReceipt, _ provider: String) -> HeaderBlock {
-        var headers: HeaderBlock = ["content-type": "application/json"]
+    private func headers(_ receipt: CallReceipt, _ provider: String, _ mediaType: String) -> HeaderBlock {
+        var headers = HeaderBlock()
+        headers.add("content-type", mediaType)
         headers.add("x-provider", provider)
         headers.add(receipt)
         if let limit = receipt.maxTokensClamped { headers.add("x-max-tokens-clamped", Int(limit)) }

@@ -5,6 +5,7 @@ import HTTP
 import HTTPWire
 import Identity
 import Telemetry
+import Uploads
 import Values
 
 /// The calls that a client can repeat: under an `Idempotency-Key`, or as the retry of an SDK.
@@ -50,7 +51,8 @@ struct RepeatedCalls: Sendable {
     }
 
     private static func digest(of exchange: Exchange) -> SHA256Digest {
-        sha256(sha256(Array(exchange.pathBytes)).bytes + sha256(exchange.body).bytes)
+        let body = exchange.upload.map { upload in upload.withUnsafeBytes { sha256($0) } } ?? sha256(exchange.body)
+        return sha256(sha256(Array(exchange.pathBytes)).bytes + body.bytes)
     }
 
     // MARK: Under a key

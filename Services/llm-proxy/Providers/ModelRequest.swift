@@ -16,6 +16,8 @@ struct ModelRequest: Sendable {
     let choices: Int64
     /// The number of pictures in the prompt.
     let pictures: Int64
+    /// The form, if the request came as one. ``json`` has its texts then.
+    var form: CallForm?
     /// True if the answer is bytes that come piece by piece, such as sound.
     var isBinary = false
     /// The dearest write to the provider's cache that the request asks for. Nil: it asks for none.

@@ -56,6 +56,13 @@ protocol WireFormat: Sendable {
     /// Returns the fields that the provider gets with this request.
     func headers(of request: ModelRequest, for model: Catalogue.Model) -> HeaderBlock
 
+    /// Returns the texts of a form that differ from the client's.
+    func texts(of request: ModelRequest, for model: Catalogue.Model) -> [(name: String, text: String)]
+
+    /// The media types of an answer in one piece, in small letters.
+    func mediaTypes(of request: ModelRequest) -> [String]
+
+    /// Returns the body of a request that came as JSON.
     /// - Throws: a flaw that ``flaw(in:)`` finds too. No part of a request is left out instead.
     func body(of request: ModelRequest, for model: Catalogue.Model, limit: OutputLimit) throws(RequestFlaw) -> [UInt8]
 
@@ -72,6 +79,8 @@ extension WireFormat {
     func addedPromptTokens(to request: ModelRequest) -> Int64 { 0 }
     func outputTokensLeast(of request: ModelRequest) -> Int64 { 0 }
     func headers(of request: ModelRequest, for model: Catalogue.Model) -> HeaderBlock { [:] }
+    func texts(of request: ModelRequest, for model: Catalogue.Model) -> [(name: String, text: String)] { [("model", model.providerModel)] }
+    func mediaTypes(of request: ModelRequest) -> [String] { ["application/json"] }
 }
 
 /// An answer in one piece, in the shape of its surface.
@@ -86,6 +95,11 @@ struct WholeAnswer: Sendable {
     var hasUncountedResult = false
     /// The number of pictures.
     var pictures: Int64 = 0
+    /// The length of the sound that was written down, in seconds, rounded up. Nil if the answer does not
+    /// say it.
+    var seconds: Int64?
+    /// The body for the client, if it is no JSON.
+    var text: [UInt8]?
 }
 
 /// The facts of a call that a format needs to read and to write its answer.
@@ -95,6 +109,8 @@ struct AnswerContext: Sendable {
     var choices: Int64
     /// True if the client asked for usage.
     var includeUsage: Bool
+    /// The `response_format` of a transcription.
+    var format: String?
     /// The time of the answer in seconds since 1970.
     var createdAt: Int64
 }

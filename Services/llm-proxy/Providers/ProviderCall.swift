@@ -1,6 +1,7 @@
 import Contracts
 import EventLoop
 import HTTPWire
+import JSON
 import UpstreamClient
 import Values
 
@@ -13,6 +14,8 @@ final class ProviderCall {
     private let context: AnswerContext
     private let isStreaming: Bool
     private let isBinary: Bool
+    /// The media types of an answer in one piece.
+    private let mediaTypes: [String]
     private let loop: EventLoop
     private var longest: TimerID?
 
@@ -25,9 +28,11 @@ final class ProviderCall {
         model: Catalogue.Model, longest: Duration, on loop: EventLoop
     ) {
         (self.answer, self.adapter, self.format, self.loop) = (answer, adapter, format, loop)
-        (isStreaming, isBinary) = (request.isStreaming, request.isBinary)
+        (isStreaming, isBinary, mediaTypes) = (request.isStreaming, request.isBinary, format.mediaTypes(of: request))
         context = AnswerContext(
-            model: model.id, choices: request.choices, includeUsage: request.includeUsage, createdAt: Instant.now().seconds)
+            model: model.id, choices: request.choices, includeUsage: request.includeUsage,
+            format: request.form == nil ? nil : (try? request.json.optionalString("response_format")) ?? nil,
+            createdAt: Instant.now().seconds)
         self.longest = loop.schedule(after: longest) { answer.cancel() }
     }
 
@@ -61,12 +66,12 @@ final class ProviderCall {
     func check() async throws(ProviderFailure) {
         guard answer.status == 200 else { throw await refusal() }
         let type = mediaType
-        let expected = isBinary ? "audio/*" : isStreaming ? "text/event-stream" : "application/json"
-        guard type == expected || isBinary && (type.hasPrefix("audio/") || type == "application/octet-stream") else {
+        let expected = isBinary ? ["audio/*"] : isStreaming ? ["text/event-stream"] : mediaTypes
+        guard expected.contains(type) || isBinary && (type.hasPrefix("audio/") || type == "application/octet-stream") else {
             answer.cancel()
             throw ProviderFailure(
                 .wrongAnswer("with another media type than it was asked for"),
-                cause: "media type '\(type.prefix(100))' instead of \(expected)")
+                cause: "media type '\(type.prefix(100))' instead of \(expected.joined(separator: " or "))")
         }
         if let coding = answer.headers.string(for: "content-encoding"), coding.lowercased() != "identity" {
             answer.cancel()

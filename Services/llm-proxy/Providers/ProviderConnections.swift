@@ -1,5 +1,6 @@
 import EventLoop
 import HTTPWire
+import Multipart
 import UpstreamClient
 
 /// The connections of one loop to the providers. The key of a provider goes only to the address that
@@ -53,19 +54,43 @@ final class ProviderConnections: @unchecked Sendable {
         guard let path = way.paths[request.surface] else {
             throw ProviderFailure(.disabled("The provider '\(model.provider.name)' does not serve \(request.surface.path)."))
         }
-        let body: [UInt8]
-        do throws(RequestFlaw) {
-            body = try path.format.body(of: request, for: model, limit: limit)
-        } catch {
-            throw ProviderFailure(.refusedRequest(status: 400, message: error.message, param: error.param))
+        let answer: UpstreamResponse
+        if let form = request.form {
+            answer = try begin(form, of: request, to: model, way, path)
+        } else {
+            let body: [UInt8]
+            do throws(RequestFlaw) {
+                body = try path.format.body(of: request, for: model, limit: limit)
+            } catch {
+                throw ProviderFailure(.refusedRequest(status: 400, message: error.message, param: error.param))
+            }
+            var headers = way.headers
+            headers.add("content-type", "application/json")
+            headers.add(path.format.headers(of: request, for: model))
+            answer = way.pool.begin(
+                method: "POST", target: path.target, headers: headers, body: body, firstByteWithin: firstByteWithin(request))
         }
-        var headers = way.headers
-        headers.add(path.format.headers(of: request, for: model))
-        let answer = way.pool.begin(
-            method: "POST", target: path.target, headers: headers, body: body,
-            firstByteWithin: request.isStreaming ? timing.firstByteWithin : timing.answerWithin)
         return ProviderCall(
             answer, of: way.adapter, in: path.format, to: request, model: model, longest: timing.longest, on: loop)
+    }
+
+    private func begin(
+        _ form: CallForm, of request: ModelRequest, to model: Catalogue.Model, _ way: Way, _ path: Path
+    ) throws(ProviderFailure) -> UpstreamResponse {
+        let body: [BodySegment]
+        do throws(MultipartError) {
+            body = try form.body(replacing: path.format.texts(of: request, for: model))
+        } catch {
+            throw ProviderFailure(.refusedRequest(status: 400, message: error.message, param: nil))
+        }
+        var headers = way.headers
+        headers.add("content-type", form.contentType)
+        return way.pool.begin(
+            method: "POST", target: path.target, headers: headers, body: body, of: form.upload, firstByteWithin: firstByteWithin(request))
+    }
+
+    private func firstByteWithin(_ request: ModelRequest) -> Duration {
+        request.isStreaming ? timing.firstByteWithin : timing.answerWithin
     }
 
     private func way(to provider: Catalogue.Provider) throws(ProviderFailure) -> Way {
@@ -116,7 +141,6 @@ final class ProviderConnections: @unchecked Sendable {
 
     private func headers(_ credentials: HeaderBlock) -> HeaderBlock {
         var headers = credentials
-        headers.add("content-type", "application/json")
         headers.add("accept", "application/json, text/event-stream, audio/*")
         // An answer that is coded cannot be metered.
         headers.add("accept-encoding", "identity")

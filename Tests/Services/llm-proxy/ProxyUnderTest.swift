@@ -31,6 +31,8 @@ import Values
 /// | `thinker` | speaks Anthropic's wire format; usually 100, at most 8,000, of use from 64; its prompt and its cache have prices, and it takes pictures | partly hidden |
 /// | `mixed` | is sold by three providers: as `m`, as `claude` and as `moved` | visible |
 /// | `picture` | pictures at the price of 40 tokens, HD of 80 | |
+/// | `scribe` | 30 s of sound written down at the price of 10 tokens | |
+/// | `writer` | sound written down; a token at the price of a token | visible |
 /// | `singer` | speech as events; a token of the text or of sound at the price of a token | visible |
 /// | `voice` | speech, a character at the price of a token | |
 /// | `backed` | is sold as `m` by `scripted-openai`, and at the double price by `spare`, which comes second | visible |
@@ -220,7 +222,7 @@ final class ProxyUnderTest: @unchecked Sendable {
             _ id: String, of provider: Catalogue.Provider, _ surface: Surface, _ prices: [(UsageUnit, ServiceTier, Int64)],
             hasTokens: Bool = false
         ) -> Catalogue.Model {
-            var media = model(id, of: provider, surfaces: [surface])
+            var media = model(id, of: provider, surfaces: surface == .images ? [.images, .imageEdits] : [surface])
             media.price = PriceVersion(
                 version: 1, rule: media.price.rule,
                 rows: prices.map { UnitPriceRow(unit: $0.0, tier: $0.1, price: PicoUSD(value: $0.2)) })
@@ -241,6 +243,10 @@ final class ProxyUnderTest: @unchecked Sendable {
         (moved.name, moved.baseURL) = ("moved", moved.baseURL.replacing("127.0.0.1", with: "127.0.0.2"))
         return Catalogue(
             models: [
+                media("scribe", of: providers[0], .transcriptions, [(.audio30s, .standard, 10_000_000_000)]),
+                media(
+                    "writer", of: providers[0], .transcriptions, [.input, .audioInput, .output].map { ($0, .standard, 1_000_000_000) },
+                    hasTokens: true),
                 media("picture", of: providers[0], .images, [(.image, .standard, 40_000_000_000), (.image, .hd, 80_000_000_000)]),
                 media(
                     "singer", of: providers[0], .speech,
@@ -400,72 +406,6 @@ final class SwitchedOff: Sendable {
 
     var models: [String] { all.withLock { $0 } }
     func add(_ model: String) { all.withLock { $0.append(model) } }
-}
-
-/// A client's call, with the part of the answer that has come.
-final class Caller: @unchecked Sendable {
-    // @unchecked Sendable: used on the test loop only.
-    private let call: UpstreamResponse
-    private let path: String
-    private(set) var bytes: [UInt8] = []
-    private(set) var isOver = false
-    /// Nil for an answer that ended properly.
-    private(set) var failure: UpstreamError?
-
-    init(
-        _ pool: UpstreamPool, key: String, body: String, path: String = Surface.chat.path, operation: String? = nil,
-        headers more: HeaderBlock = [:]
-    ) {
-        self.path = path
-        var headers: HeaderBlock = ["content-type": "application/json"]
-        headers.add("authorization", "Bearer " + key)
-        headers.add(more)
-        if let operation { headers.add("x-operation", operation) }
-        let call = pool.begin(method: "POST", target: Array(path.utf8), headers: headers, body: Array(body.utf8))
-        self.call = call
-        Task(executorPreference: TestDatabase.loop) {
-            do throws(UpstreamError) {
-                try await call.head()
-                try await call.pipe { self.bytes.append(contentsOf: $0) }
-                self.compareRefusal()
-            } catch {
-                self.failure = error
-            }
-            self.isOver = true
-        }
-    }
-
-    /// Compares a refusal with what the document promises. The answers of ``ScriptedProvider`` lack
-    /// members that a provider sends.
-    private func compareRefusal() {
-        guard status != 200 else { return }
-        #expect(throws: Never.self) {
-            let differences = try differences()
-            #expect(differences == [], "\(status)")
-        }
-    }
-
-    /// Returns what in the answer the document does not promise.
-    func differences() throws -> [String] {
-        try ProxyUnderTest.document.get().differences(
-            "POST", path, status: status, contentType: headers.string(for: "content-type"), body: bytes)
-    }
-
-    var status: Int { call.status }
-    var headers: HeaderBlock { call.headers }
-    var text: String { String(decoding: bytes, as: UTF8.self) }
-    /// Events with content, of one token each.
-    var tokens: Int { text.matches(of: /"content":"/).count }
-    /// The data of each event.
-    var events: [Substring] {
-        text.split(separator: "\n\n").compactMap { $0.split(separator: "\n").last { $0.hasPrefix("data: ") }?.dropFirst(6) }
-    }
-    var isDone: Bool { events.last == "[DONE]" }
-
-    /// The error object of a refusal, or of the last event.
-    func error() throws -> JSONObject { try JSONObject(status == 200 ? Array((events.last ?? "").utf8) : bytes).object("error") }
-
-    func hangUp() { call.cancel() }
 }
 
 /// Keys of people, each of a person of its own.

@@ -15,7 +15,7 @@ final class ScriptedProvider: @unchecked Sendable {
         var router = Router()
         for path in [
             "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/messages", "/v1/images/generations",
-            "/v1/audio/speech", "/spare/chat/completions",
+            "/v1/audio/speech", "/v1/images/edits", "/v1/audio/transcriptions", "/spare/chat/completions",
         ] {
             router.onExchange(.post, path) { exchange, _ in
                 let call = ScriptedCall(exchange)
@@ -32,13 +32,16 @@ final class ScriptedCall: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
     let body: JSONObject?
     let path: String
+    /// The body as it came.
+    let bytes: [UInt8]
     var headers: HeaderBlock { exchange.headers }
     private let exchange: Exchange
     private let over = Promise<Void>(on: TestDatabase.loop)
 
     init(_ exchange: Exchange) {
         self.exchange = exchange
-        body = try? JSONObject(exchange.body)
+        bytes = exchange.body
+        body = try? JSONObject(bytes)
         path = exchange.path
         exchange.onClose = { [over] in over.succeed(()) }
     }

@@ -22,6 +22,17 @@ struct PictureList: SimulatedAnswer {
         return request
     }
 
+    /// Reads a form of edits.
+    static func request(_ body: [UInt8], contentType: String) throws -> SimulatedRequest {
+        guard contentType.hasPrefix("multipart/") else { return try request(body) }
+        let form = try SimulatedForm(body, contentType)
+        var request = SimulatedRequest(
+            model: try form.text("model"), streams: false, includesUsage: false, maxTokens: nil,
+            promptTokens: SimulatedText.tokens(ofBytes: try form.text("prompt").utf8.count))
+        request.pictures = Int((try? form.text("n")) ?? "1") ?? 1
+        return request
+    }
+
     init(_ request: SimulatedRequest, _ scenario: Scenario) { (self.request, self.scenario) = (request, scenario) }
 
     var body: [UInt8] {

@@ -15,6 +15,8 @@ final class ProviderAPI: Sendable {
         case (.post, "/v1/embeddings"): await complete(exchange, EmbeddingList.self)
         case (.post, "/v1/completions"): await complete(exchange, TextCompletion.self)
         case (.post, "/v1/images/generations"): await complete(exchange, PictureList.self)
+        case (.post, "/v1/images/edits"): await complete(exchange, PictureList.self)
+        case (.post, "/v1/audio/transcriptions"): await complete(exchange, Transcript.self)
         case (.post, "/v1/audio/speech"): await complete(exchange, SpokenText.self)
         case (.get, "/v1/models"):
             guard ChatCompletion.isAuthorised(exchange.headers) else {
@@ -75,7 +77,7 @@ final class ProviderAPI: Sendable {
         defer { exchange.isClosed && !exchange.hasEnded ? call.abort() : call.finish() }
         guard shape.isAuthorised(exchange.headers) else { return refuse(exchange, shape, 401, "invalid_request_error", "invalid_api_key") }
         do {
-            let request = try shape.request(exchange.body)
+            let request = try shape.request(exchange.body, contentType: exchange.headers.string(for: "content-type") ?? "")
             guard var scenario = Scenario(model: request.model) else {
                 return refuse(exchange, shape, 404, "invalid_request_error", "model_not_found")
             }
@@ -89,7 +91,9 @@ final class ProviderAPI: Sendable {
             case .answers where request.streams: try await stream(exchange, answer, pieces: answer.pieces, whole: request)
             case .answers:
                 statistics.made(prompt: request.promptTokens, completion: answer.pieces)
-                exchange.respond(200, headers: Self.json, body: answer.body)
+                var headers = HeaderBlock()
+                headers.add("content-type", answer.mediaType)
+                exchange.respond(200, headers: headers, body: answer.body)
             }
         } catch {
             if exchange.status == 0, !exchange.isClosed {

@@ -25,6 +25,7 @@ struct Scenario: Sendable {
         "sim-fast", "sim-burst", "sim-paced", "sim-slow-first", "sim-dies", "sim-no-usage", "sim-429", "sim-500", "sim-503", "sim-hangs",
         "sim-huge", "sim-long", "sim-to-limit", "sim-second", "sim-steady", "sim-lasting", "sim-embed",
         "sim-picture", "sim-picture-flat", "sim-picture-tokens", "sim-voice", "sim-voice-events",
+        "sim-scribe", "sim-scribe-flat", "sim-scribe-tokens",
     ]
 
     /// The longest answer of `sim-to-limit`: the cap of gpt-4.1.
@@ -32,7 +33,9 @@ struct Scenario: Sendable {
 
     init?(model: some StringProtocol) {
         switch model {
-        case "sim-fast", "sim-embed", "sim-picture", "sim-picture-flat", "sim-picture-tokens": break
+        case "sim-fast", "sim-embed", "sim-picture", "sim-picture-flat", "sim-picture-tokens", "sim-scribe", "sim-scribe-flat",
+            "sim-scribe-tokens":
+            break
         // Sound of a second.
         case "sim-voice", "sim-voice-events": (pieces, pieceBytes, perSecond) = (20, 800, 100)
         case "sim-burst": pieces = 200

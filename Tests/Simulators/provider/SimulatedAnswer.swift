@@ -21,6 +21,10 @@ struct SimulatedRequest: Sendable {
     var pictures = 1
     /// True if sound must come as events.
     var wantsEvents = false
+    /// The bytes of sound to write down.
+    var soundBytes = 0
+    /// The `response_format` of a transcription.
+    var format = "json"
     /// The function that the answer calls, in the place of text.
     var function: String?
     /// The name of the first tool. The answer calls it.
@@ -36,6 +40,9 @@ protocol SimulatedAnswer: Sendable {
     /// Reads a request to the path.
     static func request(_ body: [UInt8]) throws(JSONError) -> SimulatedRequest
 
+    /// Reads a request that may be a form.
+    static func request(_ body: [UInt8], contentType: String) throws -> SimulatedRequest
+
     /// Returns true if the request has a key where the path expects it.
     static func isAuthorised(_ headers: HeaderBlock) -> Bool
 
@@ -45,7 +52,9 @@ protocol SimulatedAnswer: Sendable {
     init(_ request: SimulatedRequest, _ scenario: Scenario)
 
     var scenario: Scenario { get }
-    /// The media type of an answer that is no JSON.
+    /// The media type of an answer in one piece.
+    var mediaType: String { get }
+    /// The media type of a stream.
     var streamType: String { get }
     /// The completion tokens: pieces that are sent, clamped by the request.
     var pieces: Int { get }
@@ -62,7 +71,10 @@ protocol SimulatedAnswer: Sendable {
 }
 
 extension SimulatedAnswer {
+    var mediaType: String { "application/json" }
     var streamType: String { "text/event-stream" }
+
+    static func request(_ body: [UInt8], contentType: String) throws -> SimulatedRequest { try request(body) }
 
     static func isAuthorised(_ headers: HeaderBlock) -> Bool {
         guard let index = headers.find("authorization") else { return false }

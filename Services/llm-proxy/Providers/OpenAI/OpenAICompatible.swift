@@ -10,6 +10,8 @@ struct OpenAICompatible: ProviderAdapter {
         case .embeddings: OpenAIEmbeddings()
         case .completions: OpenAICompletions()
         case .images: OpenAIImages()
+        case .imageEdits: OpenAIImages(path: "/images/edits")
+        case .transcriptions: OpenAITranscriptions()
         case .speech: OpenAISpeech()
         }
     }

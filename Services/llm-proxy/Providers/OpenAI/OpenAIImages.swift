@@ -4,7 +4,7 @@ import Text
 
 /// OpenAI's pictures. A model is sold by pictures in classes, or by tokens that the provider reports.
 struct OpenAIImages: WireFormat {
-    let path = "/images/generations"
+    var path = "/images/generations"
 
     let requiresLimit = false
     let takesLimit = false
@@ -12,10 +12,16 @@ struct OpenAIImages: WireFormat {
     /// Pictures of an unfinished state cost tokens of their own.
     static let priced = PricedMembers([("stream", .onlyFalse), ("partial_images", .absent)])
 
-    func promptUnit(of request: ModelRequest) -> UsageUnit { .input }
+    /// Pictures of the prompt have a price of their own.
+    func promptUnit(of request: ModelRequest) -> UsageUnit { request.pictures > 0 ? .imageInput : .input }
     func answerUnits(of request: ModelRequest) -> [UsageUnit] { [.output, .imageOutput] }
 
     func flaw(in request: ModelRequest) -> RequestFlaw? { Self.priced.flaw(in: request.json) }
+
+    func flaw(in request: ModelRequest, for model: Catalogue.Model) -> RequestFlaw? {
+        guard request.pictures > 0, !model.price.sells(.image), model.limits.imageTokensMax == nil else { return nil }
+        return RequestFlaw(param: "image", message: "The model '\(model.id)' takes no pictures; call /v1/images/generations.")
+    }
 
     func units(of request: ModelRequest, for model: Catalogue.Model) throws(RequestFlaw) -> Usage? {
         guard model.price.sells(.image) else { return nil }

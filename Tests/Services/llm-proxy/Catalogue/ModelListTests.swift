@@ -23,6 +23,7 @@ struct ModelListTests {
                 "image_generation") == [
                     "input:standard": "0.000005000000", "image_input:standard": "0.000010000000", "image_output:standard": "0.000040000000",
                 ])
+        #expect(try prices(#""minute_usd":"0.006""#, "audio_transcription") == ["audio_30s:standard": "0.003000000000"])
         #expect(try prices(#""character_usd_per_million":"15""#, "audio_speech") == ["character:standard": "0.000015000000"])
     }
 
