@@ -44,9 +44,12 @@ let package = Package(
 
         // Wires.
         .target(name: "HTTPWire", dependencies: ["CHTTPParser", "Text"], path: "Shared/HTTPWire"),
-        .target(name: "HTTP", dependencies: ["EventLoop", "HTTPWire", "JSON", "Telemetry", "Text", "Values"], path: "Shared/HTTP"),
+        .target(name: "Uploads", path: "Shared/Uploads"),
+        .target(
+            name: "HTTP", dependencies: ["EventLoop", "HTTPWire", "JSON", "Telemetry", "Text", "Uploads", "Values"], path: "Shared/HTTP"),
         .target(name: "TLS", dependencies: ["COpenSSLTLS"], path: "Shared/TLS"),
-        .target(name: "UpstreamClient", dependencies: ["EventLoop", "HTTPWire", "TLS", "Telemetry"], path: "Shared/UpstreamClient"),
+        .target(
+            name: "UpstreamClient", dependencies: ["EventLoop", "HTTPWire", "TLS", "Telemetry", "Uploads"], path: "Shared/UpstreamClient"),
         .target(name: "Curl", dependencies: ["CCurl", "EventLoop"], path: "Shared/Curl"),
         .target(name: "HTTPClient", dependencies: ["Curl", "EventLoop"], path: "Shared/HTTPClient"),
         .target(
@@ -167,12 +170,13 @@ let package = Package(
         .testTarget(
             name: "LifecycleTests", dependencies: ["Lifecycle", "EventLoop", "Telemetry", "TestSupport"], path: "Tests/Shared/Lifecycle"),
         .testTarget(name: "HTTPWireTests", dependencies: ["HTTPWire", "TestSupport"], path: "Tests/Shared/HTTPWire"),
+        .testTarget(name: "UploadsTests", dependencies: ["TestSupport", "Uploads"], path: "Tests/Shared/Uploads"),
         .testTarget(
-            name: "HTTPTests", dependencies: ["HTTP", "EventLoop", "HTTPWire", "JSON", "Telemetry", "TestSupport"],
+            name: "HTTPTests", dependencies: ["HTTP", "EventLoop", "HTTPWire", "JSON", "Telemetry", "TestSupport", "Uploads"],
             path: "Tests/Shared/HTTP"),
         .testTarget(
             name: "UpstreamClientTests",
-            dependencies: ["UpstreamClient", "EventLoop", "HTTP", "HTTPWire", "TLS", "Telemetry", "TestSupport"],
+            dependencies: ["UpstreamClient", "EventLoop", "HTTP", "HTTPWire", "TLS", "Telemetry", "TestSupport", "Uploads"],
             path: "Tests/Shared/UpstreamClient"),
         .testTarget(
             name: "HTTPClientTests", dependencies: ["HTTPClient", "EventLoop", "HTTP", "Telemetry", "TestSupport"],

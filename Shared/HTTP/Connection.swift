@@ -1,6 +1,7 @@
 import EventLoop
 import Glibc
 import HTTPWire
+import Uploads
 
 /// One client's connection: reads requests, runs their handlers one after the other, writes the answers in that order.
 ///
@@ -33,7 +34,10 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
 
     // The request that is being read.
     private var headSeen = false
+    private var isUpload = false
     private var body: [UInt8] = []
+    /// The body of a row for uploads.
+    private var upload: UploadWriter?
     /// The limit of the body, known once its head is admitted.
     private var bodyBytesMax = 0
     /// The reason why ``receive(_:)`` stopped the parser.
@@ -155,7 +159,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         defer { isPumping = false }
         while phase == .reading {
             if parser.state == .complete {
-                start()
+                if let upload { start(upload) } else { start() }
             } else if !readAhead.isEmpty {
                 readAhead.use(readAhead.unread.withUnsafeBytes { parse($0) })
             } else {
@@ -185,6 +189,9 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
             if case .bodyTooLarge = error, headSeen {
                 dropBody()
                 start(refusal: .payloadTooLarge(limit: bodyBytesMax))
+            } else if upload != nil, let bodyRefusal {
+                dropBody()
+                start(refusal: bodyRefusal)
             } else {
                 refuse(bodyRefusal ?? Problem(error, limits: server.configuration))
             }
@@ -201,7 +208,8 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         let path = parser.target.prefix { $0 != UInt8(ascii: "?") }
         do throws(Problem) {
             let admission = try server.admit(parser.method, path, parser.headers)
-            bodyBytesMax = min(admission.bodyBytesMax, server.configuration.bodyBytesMax)
+            isUpload = admission.isUpload
+            bodyBytesMax = isUpload ? admission.bodyBytesMax : min(admission.bodyBytesMax, server.configuration.bodyBytesMax)
             guard parser.limitBody(to: bodyBytesMax) else { throw .payloadTooLarge(limit: bodyBytesMax) }
             guard let check = admission.check else { return expectBody() }
             awaitCaller(check)
@@ -231,12 +239,21 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
 
     /// Makes ready for the body of an admitted request.
     private func expectBody() -> Bool {
-        guard server.hasRoomForBody else {
-            refuse(.overloaded())
-            return false
+        if isUpload {
+            do throws(UploadError) {
+                upload = try server.configuration.uploads.begin(length: parser.contentLength)
+            } catch {
+                start(refusal: server.refusal(error))
+                return false
+            }
+        } else {
+            guard server.hasRoomForBody else {
+                refuse(.overloaded())
+                return false
+            }
+            if let length = parser.contentLength { body.reserveCapacity(min(length, 1 << 20)) }
         }
         readDeadline = loop.now.advanced(by: server.deadlines.body)
-        if let length = parser.contentLength { body.reserveCapacity(min(length, 1 << 20)) }
         guard parser.isHTTP11, let expectation = parser.headers.string(for: "expect") else { return true }
         guard expectation.lowercased() == "100-continue" else {
             refuse(.expectationFailed)
@@ -249,24 +266,40 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     }
 
     func receive(_ bytes: UnsafeRawBufferPointer) {
+        if let upload { return receive(bytes, into: upload) }
         body.append(contentsOf: bytes)
         guard !server.bufferBody(bytes.count) else { return }
         bodyRefusal = .overloaded()
         parser.stop()
     }
 
+    private func start(_ upload: UploadWriter) {
+        do throws(UploadError) { start(upload: try upload.finish()) } catch { start(refusal: server.refusal(error)) }
+    }
+
+    private func receive(_ bytes: UnsafeRawBufferPointer, into upload: UploadWriter) {
+        do throws(UploadError) {
+            try upload.append(bytes)
+        } catch {
+            bodyRefusal = server.refusal(error)
+            parser.stop()
+        }
+    }
+
     /// Runs the handler.
     /// - Parameter refusal: set if the body is not read. The connection then ends after the answer,
     ///   and lingers, because the client may still send.
-    private func start(refusal: Problem? = nil) {
+    private func start(upload: Upload? = nil, refusal: Problem? = nil) {
         phase = .answering
         readDeadline = .never
         encoder = AnswerEncoder(isHTTP11: parser.isHTTP11, keepsAlive: parser.keepsAlive && refusal == nil)
         clientAskedToClose = !parser.keepsAlive && refusal == nil
-        let exchange = Exchange(connection: self, parser: parser, body: body, startedAt: startedAt, refusal: refusal)
+        let exchange = Exchange(
+            connection: self, parser: parser, body: body, upload: upload, startedAt: startedAt, refusal: refusal)
         self.exchange = exchange
         body = []
-        headSeen = false
+        self.upload = nil
+        (headSeen, isUpload) = (false, false)
         if refusal == nil { parser.next() }
         server.taskBegan()
         let (server, handler) = (server, server.handler)
@@ -297,6 +330,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     private func dropBody() {
         server.forgetBody(body.count)
         body = []
+        upload = nil
     }
 
     // MARK: Writing

@@ -1,5 +1,6 @@
 package import EventLoop
 package import HTTPWire
+package import Uploads
 
 /// One request and its one answer, where the bytes are: for streaming and hot routes. Confined to its loop.
 ///
@@ -15,8 +16,11 @@ package final class Exchange: @unchecked Sendable {
     /// Origin form: `/path?query`.
     package let target: [UInt8]
     package let headers: HeaderBlock
-    /// Empty after ``dropBody()``.
+    /// Empty after ``dropBody()``, and for an upload.
     package private(set) var body: [UInt8]
+    /// The body of a row with `uploadBytesMax`. Nil if the request has no body, and after
+    /// ``dropBody()``. A handler may keep it beyond the exchange.
+    package private(set) var upload: Upload?
     /// When the head's first byte was read.
     package let startedAt: MonotonicInstant
 
@@ -44,7 +48,7 @@ package final class Exchange: @unchecked Sendable {
     /// Nil once the answer has ended.
     private var connection: Connection?
 
-    init(connection: Connection, parser: HTTPParser, body: [UInt8], startedAt: MonotonicInstant, refusal: Problem?) {
+    init(connection: Connection, parser: HTTPParser, body: [UInt8], upload: Upload?, startedAt: MonotonicInstant, refusal: Problem?) {
         origin = connection
         self.refusal = refusal
         self.connection = connection
@@ -53,6 +57,7 @@ package final class Exchange: @unchecked Sendable {
         target = parser.target
         headers = parser.headers
         self.body = body
+        self.upload = upload
         self.startedAt = startedAt
     }
 
@@ -76,11 +81,12 @@ package final class Exchange: @unchecked Sendable {
     var trustedProxies: TrustedProxies { origin.server.configuration.trustedProxies }
 
     /// Frees the body and its place in the server's budget, before the handler returns. A long
-    /// answer would keep both.
+    /// answer would keep both. An upload is freed with its last reference.
     package func dropBody() {
         assertCurrent()
         origin.server.forgetBody(body.count)
         body = []
+        upload = nil
     }
 
     // MARK: The answer

@@ -2,6 +2,7 @@ package import EventLoop
 import Glibc
 package import HTTPWire
 package import Telemetry
+import Uploads
 
 /// Accepts connections on one loop and hands their requests to one handler, one task a request on that loop.
 /// Once started it lives until it is drained.
@@ -160,6 +161,12 @@ package final class HTTPServer: @unchecked Sendable {
 
     func forgetBody(_ count: Int) { bufferedBodyBytes -= count }
 
+    /// Returns the refusal of an upload that cannot be stored.
+    func refusal(_ error: UploadError) -> Problem {
+        log.warning("upload failed", error: error)
+        return .overloaded()
+    }
+
     // MARK: What connections share
 
     /// Buffers kept for the next answer; more, or larger ones, are freed.
@@ -188,10 +195,14 @@ package struct Admission: Sendable {
 
     /// The limit of the body in bytes.
     package var bodyBytesMax: Int
+    /// True if the body becomes an upload.
+    package var isUpload: Bool
     /// Set if the body is read only after it, because the caller is not known yet.
     package var check: Check?
 
-    package init(bodyBytesMax: Int, check: Check? = nil) { (self.bodyBytesMax, self.check) = (bodyBytesMax, check) }
+    package init(bodyBytesMax: Int, isUpload: Bool = false, check: Check? = nil) {
+        (self.bodyBytesMax, self.isUpload, self.check) = (bodyBytesMax, isUpload, check)
+    }
 }
 
 /// Owns the listening socket.

@@ -1,5 +1,6 @@
 import EventLoop
 import HTTPWire
+package import Uploads
 
 /// Where a server listens and what it bears. Deadlines are looked at once a second.
 package struct HTTPServerConfiguration: Sendable {
@@ -17,12 +18,15 @@ package struct HTTPServerConfiguration: Sendable {
     /// Beyond it: 414.
     package var targetBytesMax = 8 << 10
     /// The body limit of every request, in bytes. A row of a table can set a lower one. Beyond it,
-    /// declared or counted: 413.
+    /// declared or counted: 413. An upload has the limit of its row only.
     package var bodyBytesMax = 16 << 20
     /// The bytes of all request bodies on this loop as they were received, each until its handler
     /// drops it or returns. Beyond it: 503 `overloaded` and closed. Copies that a handler makes,
     /// answers and bytes read ahead are not counted.
     package var bufferedBodyBytesMax = 256 << 20
+    /// The place of the uploads of all loops. Beyond its limit, or if its disk is full: 503
+    /// `overloaded` and closed.
+    package var uploads = UploadStore.standard
 
     /// The time from the first byte of a request (or the connection's opening) to the end of its head. Then: 408.
     package var headWithin = Duration.seconds(10)

@@ -62,6 +62,8 @@ package struct RouteRow: Sendable {
     package let access: Access
     /// A longer body is refused with 413.
     package let bodyBytesMax: Int
+    /// True if the body is received into a file: ``Exchange/upload``.
+    package let isUpload: Bool
     package let rate: RateClass
     package let errors: ErrorShape
     /// True for a route that a probe asks every few seconds. It has no spans, and its access log
@@ -111,11 +113,12 @@ package struct Route<Door: HTTPDoor>: Sendable {
     package typealias CallerExchangeHandler = @Sendable (Exchange, RequestContext, Door.Caller) async throws -> Void
 
     private init(
-        _ method: Method, _ paths: [String], _ access: Access, _ bodyBytesMax: Int, _ rate: RateClass, _ errors: ErrorShape,
-        isQuiet: Bool = false, _ handler: Handler
+        _ method: Method, _ paths: [String], _ access: Access, _ bodyBytesMax: Int, isUpload: Bool = false, _ rate: RateClass,
+        _ errors: ErrorShape, isQuiet: Bool = false, _ handler: Handler
     ) {
         row = RouteRow(
-            method: method, paths: paths, access: access, bodyBytesMax: bodyBytesMax, rate: rate, errors: errors, isQuiet: isQuiet)
+            method: method, paths: paths, access: access, bodyBytesMax: bodyBytesMax, isUpload: isUpload, rate: rate, errors: errors,
+            isQuiet: isQuiet)
         self.handler = handler
     }
 
@@ -154,5 +157,16 @@ package struct Route<Door: HTTPDoor>: Sendable {
         rate: RateClass = .general, errors: ErrorShape = .openAI, exchange handler: @escaping @Sendable (Door) -> CallerExchangeHandler
     ) {
         self.init(method, paths, .caller(access), bodyBytesMax, rate, errors, .exchange(access, handler))
+    }
+
+    /// Makes a route whose body is received into a file, and never as a whole into memory. The handler
+    /// finds it in ``Exchange/upload``. The gate does not read it: what names or proves the caller must
+    /// be in the head.
+    /// - Parameter uploadBytesMax: the limit of the body. The limit of the server does not lower it.
+    package init(
+        _ method: Method, _ paths: [String], access: CallerAccess, uploadBytesMax: Int, rate: RateClass = .general,
+        errors: ErrorShape = .openAI, exchange handler: @escaping @Sendable (Door) -> CallerExchangeHandler
+    ) {
+        self.init(method, paths, .caller(access), uploadBytesMax, isUpload: true, rate, errors, .exchange(access, handler))
     }
 }

@@ -181,7 +181,8 @@ package struct Router: Sendable {
             case .malformed: throw Self.malformedPath
             case .found(let path, _, _):
                 guard let entry = path.entry(for: method) else { throw .methodNotAllowed(allow: path.allow) }
-                return Admission(bodyBytesMax: entry.row.bodyBytesMax, check: try entry.admit?(headers))
+                return Admission(
+                    bodyBytesMax: entry.row.bodyBytesMax, isUpload: entry.row.isUpload, check: try entry.admit?(headers))
             }
         }
     }
