@@ -44,6 +44,7 @@ let package = Package(
 
         // Wires.
         .target(name: "HTTPWire", dependencies: ["CHTTPParser", "Text"], path: "Shared/HTTPWire"),
+        .target(name: "Multipart", dependencies: ["HTTPWire"], path: "Shared/Multipart"),
         .target(name: "Uploads", path: "Shared/Uploads"),
         .target(
             name: "HTTP", dependencies: ["EventLoop", "HTTPWire", "JSON", "Telemetry", "Text", "Uploads", "Values"], path: "Shared/HTTP"),
@@ -170,6 +171,9 @@ let package = Package(
         .testTarget(
             name: "LifecycleTests", dependencies: ["Lifecycle", "EventLoop", "Telemetry", "TestSupport"], path: "Tests/Shared/Lifecycle"),
         .testTarget(name: "HTTPWireTests", dependencies: ["HTTPWire", "TestSupport"], path: "Tests/Shared/HTTPWire"),
+        .testTarget(
+            name: "MultipartTests", dependencies: ["HTTPWire", "Multipart", "TestSupport", "Text"], path: "Tests/Shared/Multipart",
+            exclude: ["python_multipart.txt", "reference.py"]),
         .testTarget(name: "UploadsTests", dependencies: ["TestSupport", "Uploads"], path: "Tests/Shared/Uploads"),
         .testTarget(
             name: "HTTPTests", dependencies: ["HTTP", "EventLoop", "HTTPWire", "JSON", "Telemetry", "TestSupport", "Uploads"],
@@ -288,7 +292,7 @@ let package = Package(
 if Context.environment["FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "Fuzz", dependencies: ["AMQP", "CRabbitMQ", "Contracts", "HTTPWire", "JSON", "SSE", "Telemetry", "Values"],
+            name: "Fuzz", dependencies: ["AMQP", "CRabbitMQ", "Contracts", "HTTPWire", "JSON", "Multipart", "SSE", "Telemetry", "Values"],
             path: "Tests/Fuzz",
             exclude: ["Corpus", "fuzz.sh"]))
 }

@@ -2,7 +2,7 @@ import Glibc
 
 private let targets: [String: @Sendable (UnsafeRawBufferPointer) -> Void] = [
     "http-request": HTTPTarget.request, "http-response": HTTPTarget.response, "json": JSONTarget.run, "amqp": AMQPTarget.run,
-    "message": MessageTarget.run, "sse": SSETarget.run,
+    "message": MessageTarget.run, "multipart": MultipartTarget.run, "sse": SSETarget.run,
 ]
 
 /// Looked up once: the parser that `FUZZ_TARGET` names.

@@ -31,7 +31,7 @@ fuzz() {
 }
 
 targets=("$@")
-if [[ $# == 0 ]]; then targets=(http-request json http-response amqp message sse); fi
+if [[ $# == 0 ]]; then targets=(http-request json http-response amqp message multipart sse); fi
 echo "fuzzing ${targets[*]} (FUZZ_SEED=$seed)"
 failed=0
 for ((first = 0; first < ${#targets[@]}; first += 2)); do
