@@ -107,7 +107,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
     /// True if the kernel of the peer has acknowledged all bytes of the request.
     var isRequestAcknowledged: Bool {
         if hasAnswered { return true }
-        guard phase == .ready, let call, sent == call.request.count, !writeFailed else { return false }
+        guard phase == .ready, let call, sent == call.requestCount, !writeFailed else { return false }
         return socket?.unacknowledged == 0
     }
 
@@ -124,7 +124,7 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
         return unacknowledged >= given
     }
 
-    private var hasUnsent: Bool { call.map { sent < $0.request.count && !writeFailed } ?? false }
+    private var hasUnsent: Bool { call.map { sent < $0.requestCount && !writeFailed } ?? false }
 
     private func complete(mayKeep: Bool) {
         let call = call
@@ -308,11 +308,15 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
 
     // MARK: Writing
 
+    /// The bytes of an upload in a turn of the loop, so that one call cannot hold the others.
+    private static let uploadBytesPerTurnMax = 1 << 20
+
     /// One `send` for head and body together in the usual case.
     private func flush() {
         guard let call, let socket else { return arm() }
-        while hasUnsent {
-            switch call.request.withUnsafeBytes({ socket.write(UnsafeRawBufferPointer(rebasing: $0[sent...])) }) {
+        let turnEnd = call.segments == nil ? Int.max : sent + Self.uploadBytesPerTurnMax
+        while hasUnsent, sent < turnEnd {
+            switch call.withRequest(from: sent, { socket.write($0) }) {
             case .bytes(let count): sent += count
             case .wantsWritable: return arm()
             case .wantsReadable: return setInterest(.readable)
@@ -385,7 +389,10 @@ final class UpstreamConnection: IOHandler, HTTPBodyReceiver {
         guard !hasAnswered else { return }
         hasAnswered = true
         // The request is kept to be sent again until the first byte of an answer; from here on it is only memory.
-        if !hasUnsent { (call.request, sent) = ([], 0) }
+        if !hasUnsent {
+            call.dropRequest()
+            sent = 0
+        }
     }
 
     /// Answers whether the final answer is whole, and how many bytes belong to it.

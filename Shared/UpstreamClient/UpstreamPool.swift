@@ -1,6 +1,7 @@
 package import EventLoop
 package import HTTPWire
 package import TLS
+package import Uploads
 
 /// Kept connections to one origin on one loop: the way to providers.
 ///
@@ -94,10 +95,27 @@ package final class UpstreamPool: @unchecked Sendable {
     package func begin(
         method: StaticString, target: [UInt8], headers: HeaderBlock, body: [UInt8], firstByteWithin: Duration? = nil
     ) -> UpstreamResponse {
+        begin(method, target, request(method, target, headers, body), nil, firstByteWithin)
+    }
+
+    /// Sends a request whose body is built from an upload. The bytes go from the file to the socket,
+    /// as it takes them; the call keeps the upload until its answer begins or it ends. All else is as
+    /// with a body in memory. A segment beyond the upload is an error of the caller, and traps.
+    package func begin(
+        method: StaticString, target: [UInt8], headers: HeaderBlock, body segments: [BodySegment], of upload: Upload,
+        firstByteWithin: Duration? = nil
+    ) -> UpstreamResponse {
+        let body = SegmentedBody(segments, of: upload)
+        return begin(method, target, head(method, target, headers, bodyCount: body.count), body, firstByteWithin)
+    }
+
+    private func begin(
+        _ method: StaticString, _ target: [UInt8], _ request: [UInt8], _ segments: SegmentedBody?, _ firstByteWithin: Duration?
+    ) -> UpstreamResponse {
         loop.preconditionCurrent()
-        let request = request(method, target, headers, body)
         let call = UpstreamResponse(
-            loop: loop, request: request, isHead: method.utf8CodeUnitCount == 4 && method.utf8Start.pointee == 0x48,
+            loop: loop, request: request, segments: segments,
+            isHead: method.utf8CodeUnitCount == 4 && method.utf8Start.pointee == 0x48,
             firstByteWithin: firstByteWithin ?? configuration.firstByteWithin)
         if isClosed {
             call.fail(UpstreamError(.cancelled, "the pool is closed"))
@@ -119,8 +137,17 @@ package final class UpstreamPool: @unchecked Sendable {
     }
 
     private func request(_ method: StaticString, _ target: [UInt8], _ headers: HeaderBlock, _ body: [UInt8]) -> [UInt8] {
+        var bytes = head(method, target, headers, bodyCount: body.count, extraCapacity: body.count)
+        bytes.append(contentsOf: body)
+        return bytes
+    }
+
+    /// - Parameter extraCapacity: the bytes that the caller appends.
+    private func head(
+        _ method: StaticString, _ target: [UInt8], _ headers: HeaderBlock, bodyCount: Int, extraCapacity: Int = 0
+    ) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(1_024 + target.count + body.count)
+        bytes.reserveCapacity(1_024 + target.count + extraCapacity)
         bytes.append(method)
         bytes.append(UInt8(ascii: " "))
         bytes.append(contentsOf: target)
@@ -128,14 +155,13 @@ package final class UpstreamPool: @unchecked Sendable {
         for index in 0..<headers.count where !headers.isHopByHop(at: index) && !headers.isNamed("host", at: index) {
             headers.write(at: index, to: &bytes)
         }
-        let isBodyless = body.isEmpty && (method.utf8Start.pointee == 0x47 || method.utf8Start.pointee == 0x48)  // GET, HEAD
+        let isBodyless = bodyCount == 0 && (method.utf8Start.pointee == 0x47 || method.utf8Start.pointee == 0x48)  // GET, HEAD
         if !isBodyless {
             bytes.append("Content-Length: ")
-            bytes.append(decimal: body.count)
+            bytes.append(decimal: bodyCount)
             bytes.append("\r\n")
         }
         bytes.append("\r\n")
-        bytes.append(contentsOf: body)
         return bytes
     }
 

@@ -32,16 +32,30 @@ package final class UpstreamResponse: @unchecked Sendable {
     let isHead: Bool
     let firstByteWithin: Duration
     /// Request line, fields and body as they go out; given back when the answer has begun.
-    var request: [UInt8]
+    private(set) var request: [UInt8]
+    /// The body that follows ``request``, if it is built from an upload.
+    private(set) var segments: SegmentedBody?
     var connection: UpstreamConnection?
     /// True if the call runs on its second connection. The first one brought nothing to the server.
     var wasRetried = false
     private(set) var isPaused = false
     private var wasAcknowledged = false
 
-    init(loop: EventLoop, request: [UInt8], isHead: Bool, firstByteWithin: Duration) {
-        (self.loop, self.request, self.isHead, self.firstByteWithin) = (loop, request, isHead, firstByteWithin)
+    init(loop: EventLoop, request: [UInt8], segments: SegmentedBody? = nil, isHead: Bool, firstByteWithin: Duration) {
+        (self.loop, self.request, self.segments, self.isHead, self.firstByteWithin) = (loop, request, segments, isHead, firstByteWithin)
     }
+
+    /// The bytes of head and body.
+    var requestCount: Int { request.count + (segments?.count ?? 0) }
+
+    /// Calls `write` with bytes of the request from `offset` on. The same offset gives the same bytes,
+    /// as TLS demands of a write that is tried again.
+    func withRequest<Result>(from offset: Int, _ write: (UnsafeRawBufferPointer) -> Result) -> Result {
+        if let segments, offset >= request.count { return segments.withBytes(from: offset - request.count, write) }
+        return request.withUnsafeBytes { write(UnsafeRawBufferPointer(rebasing: $0[offset...])) }
+    }
+
+    func dropRequest() { (request, segments) = ([], nil) }
 
     var isOver: Bool { if case .running = outcome { false } else { true } }
 
@@ -164,6 +178,7 @@ package final class UpstreamResponse: @unchecked Sendable {
     func finish() {
         guard !isOver else { return }
         outcome = .whole
+        dropRequest()
         wake()
     }
 
@@ -172,7 +187,7 @@ package final class UpstreamResponse: @unchecked Sendable {
         guard !isOver else { return }
         _ = isAcknowledged  // the last moment to ask, because the call loses its connection
         outcome = .failed(error)
-        request = []
+        dropRequest()
         let connection = connection
         self.connection = nil
         connection?.callGaveUp()

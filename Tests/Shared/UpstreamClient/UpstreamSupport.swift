@@ -122,9 +122,12 @@ final class FullServer: Sendable {
         #expect(pool.idleCount == 1)
         let second = pool.begin(method: "POST", target: Array("/again".utf8), headers: [:], body: [1])
         #expect(pool.idleCount == 0)
-        may.open()
+        end()
         return second
     }
+
+    /// Ends the first connection.
+    func end() { may.open() }
 }
 
 /// Answers every request on the connection with 200 and its path.
