@@ -150,6 +150,25 @@ extension SystemTests {
             return try await ChildProcess.run("/usr/bin/env", ["bash", "-c", send, "-", "\(port)", text]).output
         }
 
+        @Test(arguments: [
+            ("/v1/models", 20), ("/api/llm/chat", 20), ("/v1/audio/x", 64), ("/v1/images/edits", 64), ("/v1/images/editsx", 20),
+        ])
+        func `a body beyond the limit of its path is refused by the edge, and a service answers before a body that is not`(
+            path: String, limit: Int
+        ) async throws {
+            let stack = try await Stack.shared()
+            func answer(to length: Int) async throws -> Answer? {
+                let head = #"POST \#(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: \#(length)\r\n\r\n"#
+                return Self.answers(in: try await Self.send(head, to: stack)).first
+            }
+            let refusal = try #require(try await answer(to: limit << 20 + 1))
+            #expect(refusal.status == 413)
+            #expect(refusal.body.contains(#""code":"payload_too_large""#) && refusal.body.contains(#""limit":\#(limit << 20)"#))
+            // The edge keeps other bodies, so only an upload has its answer before its body.
+            guard limit == 64 else { return }
+            #expect(try await [401, 404].contains(answer(to: limit << 20)?.status ?? 0))
+        }
+
         @Test(.enabled(if: getuid() == 0, "needs root"))
         func `a start of the edge takes large bodies, even if another user owns the folder of an older start`() async throws {
             try await Gateway.run { gateway in
