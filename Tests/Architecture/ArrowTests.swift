@@ -25,7 +25,7 @@ struct ArrowTests {
         "Services/ledger/Audit/LotReplay.swift",
         "Services/auth/Domain/", "Services/billing/Effects/", "Services/billing/Plans/", "Services/billing/Purchases/",
         "Services/billing/Refunds/",
-        "Services/billing/StripeObjects/", "Services/billing/Subscriptions/", "Shared/Contracts/", "Shared/JSON/",
+        "Services/billing/StripeObjects/", "Services/billing/Subscriptions/", "Shared/Contracts/", "Shared/JSON/", "Shared/Multipart/",
         "Shared/SMTP/HeaderText.swift", "Shared/SMTP/Mail", "Shared/SSE/",
     ]
 
