@@ -159,7 +159,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         defer { isPumping = false }
         while phase == .reading {
             if parser.state == .complete {
-                start()
+                if let upload { start(upload) } else { start() }
             } else if !readAhead.isEmpty {
                 readAhead.use(readAhead.unread.withUnsafeBytes { parse($0) })
             } else {
@@ -240,7 +240,12 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     /// Makes ready for the body of an admitted request.
     private func expectBody() -> Bool {
         if isUpload {
-            guard beginUpload() else { return false }
+            do throws(UploadError) {
+                upload = try server.configuration.uploads.begin(length: parser.contentLength)
+            } catch {
+                start(refusal: server.refusal(error))
+                return false
+            }
         } else {
             guard server.hasRoomForBody else {
                 refuse(.overloaded())
@@ -279,6 +284,10 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         parser.stop()
     }
 
+    private func start(_ upload: UploadWriter) {
+        do throws(UploadError) { start(upload: try upload.finish()) } catch { start(refusal: server.refusal(error)) }
+    }
+
     private func receive(_ bytes: UnsafeRawBufferPointer, into upload: UploadWriter) {
         do throws(UploadError) {
             try upload.append(bytes)
@@ -291,11 +300,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     /// Runs the handler.
     /// - Parameter refusal: set if the body is not read. The connection then ends after the answer,
     ///   and lingers, because the client may still send.
-    private func start(refusal: Problem? = nil) {
-        var (refusal, upload) = (refusal, Upload?.none)
-        if let writer = self.upload, refusal == nil {
-            do throws(UploadError) { upload = try writer.finish() } catch { refusal = server.refusal(error) }
-        }
+    private func start(upload: Upload? = nil, refusal: Problem? = nil) {
         phase = .answering
         readDeadline = .never
         encoder = AnswerEncoder(isHTTP11: parser.isHTTP11, keepsAlive: parser.keepsAlive && refusal == nil)

@@ -163,7 +163,7 @@ package final class HTTPServer: @unchecked Sendable {
 
     /// Returns the refusal of an upload that cannot be stored.
     func refusal(_ error: UploadError) -> Problem {
-        log.error("upload failed", error: error)
+        log.warning("upload failed", error: error)
         return .overloaded()
     }
 

@@ -160,7 +160,8 @@ package struct Route<Door: HTTPDoor>: Sendable {
     }
 
     /// Makes a route whose body is received into a file, and never as a whole into memory. The handler
-    /// finds it in ``Exchange/upload``.
+    /// finds it in ``Exchange/upload``. The gate does not read it: what names or proves the caller must
+    /// be in the head.
     /// - Parameter uploadBytesMax: the limit of the body. The limit of the server does not lower it.
     package init(
         _ method: Method, _ paths: [String], access: CallerAccess, uploadBytesMax: Int, rate: RateClass = .general,

@@ -32,24 +32,32 @@ enum Grammar {
     }
 
     /// Returns the index of the first `text` after a CR or LF, in the bytes of `body` between the
-    /// bounds. `text` begins with a hyphen and has no line break, so the comparisons of two line
+    /// bounds. `text` begins with two hyphens and has no line break, so the comparisons of two line
     /// starts do not overlap, and the search is linear.
     static func lineStart(of text: [UInt8], in body: UnsafeRawBufferPointer, from start: Int, to end: Int) -> Int? {
-        var index = start
-        while index + text.count < end {
-            // Eight positions at a time: a line break, and a hyphen after it.
-            if index + 9 <= end {
-                let bytes = body.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-                let next = body.loadUnaligned(fromByteOffset: index + 1, as: UInt64.self)
-                if (zeroBytes(bytes ^ repeated(lf)) | zeroBytes(bytes ^ repeated(cr))) & zeroBytes(next ^ repeated(hyphen)) == 0 {
-                    index += 8
-                    continue
+        text.withUnsafeBytes { text in
+            var index = start
+            while index + text.count < end {
+                // Eight places at a time, if the bytes for them are there: a line break and two hyphens.
+                if index + 10 <= end {
+                    let found = lineStarts(body, at: index)
+                    index += found == 0 ? 8 : found.trailingZeroBitCount / 8
+                    if found == 0 || index + text.count >= end { continue }
                 }
+                let isLineBreak = body[index] == lf || body[index] == cr
+                if isLineBreak, memcmp(text.baseAddress!, body.baseAddress! + index + 1, text.count) == 0 { return index + 1 }
+                index += 1
             }
-            if body[index] == lf || body[index] == cr, matches(text, body, at: index + 1) { return index + 1 }
-            index += 1
+            return nil
         }
-        return nil
+    }
+
+    /// Returns a bit in the byte of each place that has a line break and two hyphens, and perhaps of
+    /// other places.
+    private static func lineStarts(_ body: UnsafeRawBufferPointer, at index: Int) -> UInt64 {
+        func word(_ offset: Int) -> UInt64 { UInt64(littleEndian: body.loadUnaligned(fromByteOffset: index + offset, as: UInt64.self)) }
+        let lineBreaks = zeroBytes(word(0) ^ repeated(lf)) | zeroBytes(word(0) ^ repeated(cr))
+        return lineBreaks & zeroBytes(word(1) ^ repeated(hyphen)) & zeroBytes(word(2) ^ repeated(hyphen))
     }
 
     private static func repeated(_ byte: UInt8) -> UInt64 { 0x0101_0101_0101_0101 &* UInt64(byte) }

@@ -86,6 +86,33 @@ struct UploadTests {
         #expect(client.text.hasSuffix("true"))
     }
 
+    @Test func `an upload of 64 MiB takes no memory of the process`() async throws {
+        let store = UploadStore(folder: NSTemporaryDirectory(), bytesMax: 64 << 20)
+        let client = try await server(store).client()
+        let piece = [UInt8](repeating: 7, count: 1 << 20)
+        client.send(Self.head("/large", "Content-Length: \(64 << 20)\r\n"))
+        client.send(piece)
+        try await until { store.bytes == 1 << 20 }
+        let before = try Self.memory()
+        for _ in 1..<64 { client.send(piece) }
+        client.read { $0.statuses == [200] }
+        #expect(client.text.hasSuffix("7 67108864"))
+        #expect(try Self.memory() < before + (16 << 20))
+    }
+
+    /// The bytes of the process that are in memory and in no file.
+    private static func memory() throws -> Int {
+        let file = try #require(fopen("/proc/self/status", "r"))
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 256)
+        while fgets(&line, Int32(line.count), file) != nil {
+            let words = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self).split(
+                whereSeparator: \.isWhitespace)
+            if words.first == "RssAnon:" { return try #require(Int(words[1])) << 10 }
+        }
+        throw CocoaError(.fileReadUnknown)
+    }
+
     @Test func `a request without a body has no upload`() async throws {
         let client = try await server().client()
         client.send(Self.head("/upload", "Content-Length: 0\r\n") + Self.head("/upload", "Content-Length: 1\r\n") + "x")
@@ -266,6 +293,12 @@ private struct UploadDoor: HTTPDoor {
         Route(.post, ["/held"], access: .credential(), uploadBytesMax: 8 << 20) { $0.hold },
         Route(.post, ["/body-is-empty"], access: .credential(), uploadBytesMax: 8 << 20) { _ in
             { exchange, _, _ in exchange.respond(200, body: Array("\(exchange.body.isEmpty)".utf8)) }
+        },
+        Route(.post, ["/large"], access: .credential(), uploadBytesMax: 64 << 20) { _ in
+            { exchange, _, _ in
+                let last = exchange.upload?.withUnsafeBytes { "\($0.last ?? 0) \($0.count)" }
+                exchange.respond(200, body: Array((last ?? "none").utf8))
+            }
         },
         Route(.post, ["/plain"], access: .credential()) { _ in { request, _ in .text(200, "\(request.body.count)") } },
     ]
