@@ -253,7 +253,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
             }
             if let length = parser.contentLength { body.reserveCapacity(min(length, 1 << 20)) }
         }
-        readDeadline = loop.now.advanced(by: server.deadlines.body)
+        readDeadline = loop.now.advanced(by: isUpload ? server.deadlines.upload : server.deadlines.body)
         guard parser.isHTTP11, let expectation = parser.headers.string(for: "expect") else { return true }
         guard expectation.lowercased() == "100-continue" else {
             refuse(.expectationFailed)
@@ -263,17 +263,6 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         output.append("HTTP/1.1 100 Continue\r\n\r\n")
         scheduleFlush()
         return true
-    }
-
-    /// - Returns: false if the request is refused.
-    private func beginUpload() -> Bool {
-        do throws(UploadError) {
-            upload = try server.configuration.uploads.begin(length: parser.contentLength)
-            return true
-        } catch {
-            start(refusal: server.refusal(error))
-            return false
-        }
     }
 
     func receive(_ bytes: UnsafeRawBufferPointer) {

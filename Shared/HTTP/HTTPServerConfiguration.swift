@@ -32,6 +32,8 @@ package struct HTTPServerConfiguration: Sendable {
     package var headWithin = Duration.seconds(10)
     /// The time from the end of the head to the end of the body. Then: 408.
     package var bodyWithin = Duration.seconds(60)
+    /// The same for an upload: 64 MiB come within it at 1 Mbit/s.
+    package var uploadWithin = Duration.seconds(600)
     /// The time between requests. Then: closed silently.
     package var idleWithin = Duration.seconds(75)
     /// Without the client taking a single byte of what waits for it. Then: reset.
@@ -62,7 +64,8 @@ package struct HTTPServerConfiguration: Sendable {
 
     var deadlines: HTTPDeadlines {
         HTTPDeadlines(
-            head: UInt64(headWithin.nanoseconds), body: UInt64(bodyWithin.nanoseconds), idle: UInt64(idleWithin.nanoseconds),
+            head: UInt64(headWithin.nanoseconds), body: UInt64(bodyWithin.nanoseconds),
+            upload: UInt64(uploadWithin.nanoseconds), idle: UInt64(idleWithin.nanoseconds),
             writeStall: UInt64(writeStallWithin.nanoseconds), linger: UInt64(lingerWithin.nanoseconds))
     }
 
@@ -76,6 +79,7 @@ package struct HTTPServerConfiguration: Sendable {
 struct HTTPDeadlines: Sendable {
     let head: UInt64
     let body: UInt64
+    let upload: UInt64
     let idle: UInt64
     let writeStall: UInt64
     let linger: UInt64

@@ -238,7 +238,7 @@ struct UploadTests {
     }
 
     @Test func `an upload that comes too slowly is 408, and is freed`() async throws {
-        let server = try await server { $0.bodyWithin = .milliseconds(100) }
+        let server = try await server { $0.uploadWithin = .milliseconds(100) }
         let client = server.client()
         client.send(Self.head("/upload", "Content-Length: 1000\r\n") + "x")
         try await until { store.bytes == 1 }
