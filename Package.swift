@@ -272,7 +272,8 @@ let package = Package(
             ],
             path: "Tests/System",
             exclude: [
-                "browser", "oauth_clients.py", "oauth_clients.txt", "anthropic_sdk.py", "anthropic_sdk.txt", "openai_sdk.py",
+                "browser", "clients", "servers", "oauth_clients.py", "oauth_clients.txt", "anthropic_sdk.py", "anthropic_sdk.txt",
+                "openai_sdk.py",
                 "openai_sdk.txt", "openid_mock.txt",
                 "schemathesis.toml",
                 "schemathesis.txt", "token_verifiers.py",
