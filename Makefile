@@ -35,7 +35,7 @@ test-long: test differential ## the same, with the fuzzer for an hour, five mill
 fuzz: ## the fuzzer alone: the parsers, built with the address sanitizer (FUZZ_SECONDS= for each, FUZZ_SEED=)
 	@bash Tests/Fuzz/fuzz.sh $(ARGS)
 
-differential: ## the parsers of JSON and event streams next to Python's and httpx-sse's, five million cases; about ten minutes (SEED=)
+differential: ## the parsers of JSON and event streams next to Python's and httpx-sse's, five million cases; ten to thirty minutes (SEED=)
 	@bash deploy/local/packages.sh test
 	@bash Tests/Differential/differential.sh $(ARGS)
 

@@ -2,6 +2,7 @@
 
 import struct
 import subprocess
+import threading
 
 
 def number(value):
@@ -34,10 +35,16 @@ class Probe:
         self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=1 << 20)
 
     def ask(self, cases):
-        """Sends cases, at most as many as a pipe of the system holds, and returns their answers."""
+        """Sends cases and returns their answers. A thread sends, because both pipes may be full at once."""
+        sender = threading.Thread(target=self._send, args=(cases,), daemon=True)
+        sender.start()
+        answers = [self._answer() for _ in cases]
+        sender.join()
+        return answers
+
+    def _send(self, cases):
         self.process.stdin.write(b"".join(block(case) for case in cases))
         self.process.stdin.flush()
-        return [self._answer() for _ in cases]
 
     def _answer(self):
         head = self.process.stdout.read(4)
