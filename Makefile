@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SWIFT_SOURCES := Package.swift Services Shared Tests
 
-.PHONY: help run up down build test test-long fuzz check format bench bench-auth bench-bodies bench-ledger bench-outbox bench-faults bench-versions bench-pages pages soak-ledger clean
+.PHONY: help run up down build test test-long fuzz differential check format bench bench-auth bench-bodies bench-ledger bench-outbox bench-faults bench-versions bench-pages pages soak-ledger clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is"; sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 18
@@ -30,10 +30,14 @@ test-long: export FUZZ_SECONDS ?= 1200
 test-long: export SCHEMATHESIS_EXAMPLES ?= 1000
 test-long: export BILLING_DELIVERIES ?= 10000
 test-long: export OUTAGE_SECONDS ?= 600
-test-long: test ## the same, with the fuzzer for an hour, 1,000 random requests for each operation, 10,000 deliveries of Stripe, outages of ten minutes
+test-long: test differential ## the same, with the fuzzer for an hour, five million cases for the parsers, 1,000 random requests for each operation, 10,000 deliveries of Stripe, outages of ten minutes
 
 fuzz: ## the fuzzer alone: the parsers, built with the address sanitizer (FUZZ_SECONDS= for each, FUZZ_SEED=)
 	@bash Tests/Fuzz/fuzz.sh $(ARGS)
+
+differential: ## the parsers of JSON and event streams next to Python's and httpx-sse's, five million cases; ten to thirty minutes (SEED=)
+	@bash deploy/local/packages.sh test
+	@bash Tests/Differential/differential.sh $(ARGS)
 
 check: ## format, warnings, imports, architecture and scripts, as CI wants them
 	@bash deploy/local/check.sh

@@ -268,6 +268,13 @@ let package = Package(
                 "JSON", "Outbox", "Postgres", "Telemetry", "TestSupport", "Text", "Values", "Web",
             ],
             path: "Tests/Services/billing", exclude: ["Stripe/oracle.py", "Stripe/signature-vectors.json"]),
+        .executableTarget(name: "parser-probe", dependencies: ["JSON", "SSE"], path: "Tests/Differential/Probe"),
+        .testTarget(
+            name: "DifferentialTests", dependencies: ["TestSupport", "parser-probe"], path: "Tests/Differential",
+            exclude: [
+                "Probe", "differential.py", "differential.sh", "events.py", "json_cases.py", "requirements.txt", "scanner.py", "splicer.py",
+                "wire.py",
+            ]),
         .testTarget(name: "BenchTests", dependencies: ["Bench"], path: "Tests/BenchTests"),
         .testTarget(
             name: "SoakTests", dependencies: ["Contracts", "EventLoop", "LedgerCore", "Soak", "TestSupport", "Values"],
@@ -283,7 +290,8 @@ let package = Package(
             ],
             path: "Tests/System",
             exclude: [
-                "browser", "oauth_clients.py", "oauth_clients.txt", "anthropic_sdk.py", "anthropic_sdk.txt", "openai_sdk.py",
+                "browser", "clients", "servers", "oauth_clients.py", "oauth_clients.txt", "anthropic_sdk.py", "anthropic_sdk.txt",
+                "openai_sdk.py",
                 "openai_sdk.txt", "openid_mock.txt",
                 "schemathesis.toml",
                 "schemathesis.txt", "token_verifiers.py",

@@ -51,7 +51,7 @@ package struct JSONObject: Sendable {
             guard members.count < Self.membersMax else { throw .tooManyMembers }
             guard keyEnd - keyStart - 2 <= Self.nameBytesMax else { throw .nameTooLong }
             let name = JSONLiteral.decode(buffer, keyStart..<keyEnd)
-            guard !members.contains(where: { $0.name == name }) else { throw .duplicateKey(name) }
+            guard !members.contains(where: { $0.name.hasSameBytes(as: name) }) else { throw .duplicateKey(name) }
             members.append(Member(name: name, range: keyStart..<value.upperBound, valueRange: value, kind: kind))
         }
         reader.skipSpace()
@@ -60,8 +60,7 @@ package struct JSONObject: Sendable {
     }
 
     package func member(_ name: String) -> Member? {
-        // Swift's == takes U+212A for "K": the count tells an ASCII name from what merely looks like it.
-        members.first { $0.name.utf8.count == name.utf8.count && $0.name == name }
+        members.first { $0.name.hasSameBytes(as: name) }
     }
 
     /// Present and not null.
@@ -151,4 +150,9 @@ package struct JSONObject: Sendable {
         guard let value else { throw .missing(name) }
         return value
     }
+}
+
+extension String {
+    /// Compares names as other readers do. Swift's `==` takes U+212A for "K", and "e\u{301}" for "é".
+    func hasSameBytes(as other: String) -> Bool { utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8) }
 }

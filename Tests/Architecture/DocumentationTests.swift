@@ -102,6 +102,13 @@ struct DocumentationTests {
         }
     }
 
+    @Test func `docs/servers.md shows the servers that the tests run`() throws {
+        let page = try Self.page("docs/servers.md")
+        for server in ["forwarding", "service"] {
+            #expect(page.contains("```python\n\(try Self.page("Tests/System/servers/\(server).py"))```"), "\(server)")
+        }
+    }
+
     @Test func `prose of a page is wrapped`() throws {
         for page in try SourceTree.files(in: ["docs"], endingWith: ".md") {
             var isCode = false

@@ -40,6 +40,15 @@ package final class ChildProcess: Sendable {
         self.id = id
     }
 
+    /// Returns the path of an executable of this package, which was built with the tests.
+    package static func built(_ name: String) throws -> String {
+        guard let bundle = CommandLine.arguments.first(where: { $0.contains(".xctest") }) else {
+            throw Failure(description: "no test bundle is in the arguments \(CommandLine.arguments)")
+        }
+        let folder = bundle.split(separator: "/", omittingEmptySubsequences: false).prefix { !$0.contains(".xctest") }
+        return folder.joined(separator: "/") + "/" + name
+    }
+
     package func signal(_ number: Int32) { kill(-id, number) }
 
     /// Waits for the program's end (of itself or by a signal sent before).

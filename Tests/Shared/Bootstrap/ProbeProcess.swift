@@ -1,5 +1,6 @@
 import Glibc
 import JSON
+import TestSupport
 import Testing
 
 /// A service in a process of its own. Whatever waits here gives up after ten seconds.
@@ -24,7 +25,7 @@ final class ProbeProcess {
         posix_spawn_file_actions_adddup2(&actions, errorEnds[1], STDERR_FILENO)
         defer { posix_spawn_file_actions_destroy(&actions) }
 
-        let program = try Self.directory() + "/bootstrap-probe"
+        let program = try ChildProcess.built("bootstrap-probe")
         var argumentPointers = ([program] + arguments).map { strdup($0) } + [nil]
         var environmentPointers = environment.map { strdup("\($0)=\($1)") } + [nil]
         defer { for pointer in argumentPointers + environmentPointers { free(pointer) } }
@@ -43,12 +44,6 @@ final class ProbeProcess {
         }
         close(output)
         close(errors)
-    }
-
-    /// Programs are in the folder of the test bundle.
-    private static func directory() throws -> String {
-        let bundle = try #require(CommandLine.arguments.first { $0.contains(".xctest") })
-        return bundle.split(separator: "/", omittingEmptySubsequences: false).prefix { !$0.contains(".xctest") }.joined(separator: "/")
     }
 
     func signal(_ signal: Int32) { kill(pid, signal) }

@@ -192,8 +192,32 @@ struct JSONSpliceTests {
         splice.remove("absent")
         splice.set("new", raw: Array("{}".utf8))
         splice.set("new", raw: Array("[]".utf8))
-        #expect(String(decoding: splice.apply(), as: UTF8.self) == #"{"a" : 1.10,"b":true,"d":null,"new":[]}"#)
+        #expect(String(decoding: splice.apply(), as: UTF8.self) == #" { "a" : 1.10 , "b":true, "d":null,"new":[] }"#)
         #expect(JSONSplice(json).apply() == json.bytes)
+    }
+
+    @Test(arguments: [
+        ("\r\n{\t\"a\" : 1\n,  \"b\":2 , \"c\":3 }\n", "a", "\r\n{\t\"b\":2 , \"c\":3 }\n"),
+        ("\r\n{\t\"a\" : 1\n,  \"b\":2 , \"c\":3 }\n", "b", "\r\n{\t\"a\" : 1 , \"c\":3 }\n"),
+        ("\r\n{\t\"a\" : 1\n,  \"b\":2 , \"c\":3 }\n", "c", "\r\n{\t\"a\" : 1\n,  \"b\":2 }\n"), (" { \"a\" : 1 } ", "a", " {  } "),
+    ])
+    func `a removed member takes one comma with it, and all white space but its own stays`(text: String, name: String, left: String) throws
+    {
+        var splice = JSONSplice(try object(text))
+        splice.remove(name)
+        #expect(String(decoding: splice.apply(), as: UTF8.self) == left)
+    }
+
+    /// Swift's `==` takes the Kelvin sign for "K", and both spellings of é for one.
+    @Test func `names that only look alike are different members`() throws {
+        let json = try object("{\"\u{212A}\":1,\"\u{E9}\":2,\"e\u{301}\":3}")
+        #expect(json.member("K") == nil)
+        #expect(try json.integer("e\u{301}") == 3)
+        var splice = JSONSplice(json)
+        splice.set("K", raw: [0x34])
+        splice.remove("e\u{301}")
+        let spliced = Array("{\"\u{212A}\":1,\"\u{E9}\":2,\"K\":4}".utf8)
+        #expect(splice.apply() == spliced)
     }
 
     @Test func `an emptied object and an empty one are well-formed`() throws {

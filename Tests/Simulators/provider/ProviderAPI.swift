@@ -2,10 +2,13 @@ import EventLoop
 import HTTP
 import HTTPWire
 import JSON
+import Synchronization
 
 /// The simulator's routes. Works on exchanges: it shares the machine with what it measures.
 final class ProviderAPI: Sendable {
     private let statistics = Statistics()
+    /// The body of the last call of a model.
+    private let lastRequest = Mutex<[UInt8]>([])
 
     func serve(_ exchange: Exchange) async {
         switch (exchange.method, exchange.path) {
@@ -46,6 +49,7 @@ final class ProviderAPI: Sendable {
                 json.field("prompt_tokens", tokens.prompt)
                 json.field("completion_tokens", tokens.completion)
             }
+        case (.get, "/last-request"): exchange.respond(200, headers: Self.json, body: lastRequest.withLock { $0 })
         case (.post, "/reset"):
             statistics.reset()
             exchange.respond(204)
@@ -73,6 +77,7 @@ final class ProviderAPI: Sendable {
 
     private func complete<Answer: SimulatedAnswer>(_ exchange: Exchange, _ shape: Answer.Type) async {
         let call = statistics.begin()
+        lastRequest.withLock { $0 = exchange.body }
         exchange.onClose = { call.abort() }
         defer { exchange.isClosed && !exchange.hasEnded ? call.abort() : call.finish() }
         guard shape.isAuthorised(exchange.headers) else { return refuse(exchange, shape, 401, "invalid_request_error", "invalid_api_key") }

@@ -13,6 +13,7 @@ import Telemetry
 /// - `POST /v1/messages`: Anthropic's API, with any `x-api-key` and the version 2023-06-01.
 /// - `GET /stats`: `{calls, finished, aborted, active, prompt_tokens, completion_tokens}`; `POST
 ///   /reset` sets all but `active` to zero.
+/// - `GET /last-request`: the body of the last call of a model, as it came.
 /// - `GET /livez`, `GET /readyz`: 200.
 ///
 /// Environment:

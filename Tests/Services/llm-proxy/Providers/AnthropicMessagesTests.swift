@@ -29,7 +29,7 @@ struct AnthropicMessagesTests {
     @Test func `a request keeps its bytes but for the model, the limit and the tier`() throws {
         #expect(
             try body(#","top_p":0.90,"service_tier":"standard_only""#, limit: 1_000)
-                == #"{"model":"claude-sonnet-4-5","messages":[{"role":"user","content":"Hi"}],"max_tokens":1000,"top_p":0.90,"service_tier":"standard_only"}"#
+                == #"{"model":"claude-sonnet-4-5", "messages":[{"role":"user","content":"Hi"}],"max_tokens":1000,"top_p":0.90,"service_tier":"standard_only"}"#
         )
         let clamped = try JSONObject(Array(try body("", limit: 300).utf8))
         #expect((try clamped.integer("max_tokens"), try clamped.string("service_tier")) == (300, "standard_only"))
