@@ -8,6 +8,7 @@ import Jobs
 import Lifecycle
 import Postgres
 import Telemetry
+import Values
 
 /// Sells model calls: knows the caller, holds what the call may cost, streams the answer through, charges what it used.
 ///
@@ -59,6 +60,11 @@ struct LLMProxyService {
         let repeated = RepeatedCalls(
             store: IdempotencyStore(pool: pool, record: { try await ledger.record($0) }), log: runtime.log)
         runtime.add(repeated.store.upkeep)
+        let videos = VideoStore(pool: pool)
+        let videoKeeper = VideoKeeper(
+            store: videos, providers: ProviderConnections(loop: runtime.loop, keys: keys),
+            report: { ledger.prolong($0) }, keepReceipt: { shared.note($0) }, log: runtime.log)
+        for job in videoKeeper.jobs { runtime.add(job) }
         let topUpURL = runtime.configuration.topUpURL
         runtime.serve { context in
             let services = CallServices(
@@ -68,6 +74,7 @@ struct LLMProxyService {
             return Routes(
                 calls: ModelCalls(
                     services: services, catalogue: catalogue, repeated: repeated, topUpURL: topUpURL, simpleModel: settings.simpleModel),
+                videos: Videos(services: services, catalogue: catalogue, store: videos, topUpURL: topUpURL),
                 models: Models(catalogue: catalogue), receipts: receipts,
                 balance: AccountBalance(ask: { try await ledger.balance(of: $0) }), usage: AdminUsage(pool: receiptPool),
                 admin: AdminModels(prices: prices, log: context.log),

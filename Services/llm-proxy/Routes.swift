@@ -8,6 +8,7 @@ import Telemetry
 /// The HTTP door of the proxy. `Endpoints/` has the handlers.
 struct Routes: HTTPDoor {
     let calls: ModelCalls
+    let videos: Videos
     let models: Models
     let receipts: Receipts
     let balance: AccountBalance
@@ -45,6 +46,13 @@ struct Routes: HTTPDoor {
         Route(
             .post, ["/v1/audio/speech"], access: .credential(scope: "llm"), bodyBytesMax: 1 << 20, rate: .calls,
             exchange: { $0.calls.handler(Speech()) }),
+        Route(
+            .post, ["/v1/videos"], access: .credential(scope: "llm"), uploadBytesMax: VideoOrder.uploadBytesMax, rate: .calls,
+            exchange: { $0.videos.create }),
+        Route(.get, ["/v1/videos"], access: .credential(scope: "llm")) { $0.videos.list },
+        Route(.get, ["/v1/videos/{id}"], access: .credential(scope: "llm")) { $0.videos.show },
+        Route(.get, ["/v1/videos/{id}/content"], access: .credential(scope: "llm"), exchange: { $0.videos.content }),
+        Route(.delete, ["/v1/videos/{id}"], access: .credential(scope: "llm")) { $0.videos.delete },
         Route(
             .post, ["/api/llm/chat", "/api/v1/llm/invoke"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
             exchange: { $0.calls.handler(SimpleChat(defaultModel: $0.calls.defaultModel)) }),

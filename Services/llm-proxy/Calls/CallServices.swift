@@ -31,4 +31,10 @@ struct ReplicaState: Sendable {
     var listensFor = Duration.seconds(10)
     /// True if no account pays for the calls of our own servers.
     var skipsServiceCalls = false
+
+    /// Counts a call that ended, and keeps its receipt.
+    func note(_ receipt: Receipt) {
+        metrics.record(receipt)
+        keepReceipt(receipt)
+    }
 }

@@ -406,8 +406,7 @@ final class MeteredCall: @unchecked Sendable {
             held: funding.isSkipped ? .zero : state.granted, price: price, startedAt: startedAt,
             firstTokenMilliseconds: (stream?.firstContentAt ?? answeredAt).map { ($0 - started).wholeMilliseconds },
             durationMilliseconds: (loop.now - started).wholeMilliseconds)
-        services.shared.metrics.record(receipt)
-        services.shared.keepReceipt(receipt)
+        services.shared.note(receipt)
     }
 
     private func facts(_ settlement: CallState.Settlement) -> CallFacts {

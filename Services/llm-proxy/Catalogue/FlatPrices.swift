@@ -6,6 +6,7 @@ import Values
 /// | | credits |
 /// |---|---|
 /// | a picture | 1; HD 1.5; 4K 2 |
+/// | a video | 5; of more than 5 s 10 |
 /// | 30 s of sound that are written down, or a part of them | 0.5 |
 enum FlatPrices {
     static func rows(for surfaces: Set<Surface>) -> [UnitPriceRow] {
@@ -15,6 +16,8 @@ enum FlatPrices {
         let pictures =
             surfaces.isDisjoint(with: [.images, .imageEdits])
             ? [] : [row(.image, .standard, tenths: 10), row(.image, .hd, tenths: 15), row(.image, .fourK, tenths: 20)]
-        return pictures + (surfaces.contains(.transcriptions) ? [row(.audio30s, .standard, tenths: 5)] : [])
+        let videos = surfaces.contains(.videos) ? [row(.request, .standard, tenths: 50), row(.request, .above5Seconds, tenths: 100)] : []
+        let sound = surfaces.contains(.transcriptions) ? [row(.audio30s, .standard, tenths: 5)] : []
+        return pictures + videos + sound
     }
 }

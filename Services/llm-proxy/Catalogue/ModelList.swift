@@ -77,10 +77,10 @@ struct ModelList: Sendable {
         let surfaces = surfaces(ofMode: mode, isOpenAI: isOpenAI)
         // The vectors of an embedding are no tokens.
         let isEmbedding = surfaces == [.embeddings]
-        let isMedia = !surfaces.isDisjoint(with: [.images, .speech, .transcriptions])
+        let isMedia = !surfaces.isDisjoint(with: [.images, .speech, .transcriptions, .videos])
         let list = try json.object("prices")
         var prices = try prices(list, of: id, isOutputFree: isEmbedding, isMedia: isMedia)
-        if prices.isEmpty, isMedia { prices = try picturePrices(list, of: id) + minutePrices(list, of: id) }
+        if prices.isEmpty, isMedia { prices = try picturePrices(list, of: id) + minutePrices(list, of: id) + videoPrices(list, of: id) }
         let hasTokens = prices.contains { $0.unit.isPromptToken }
         // A request may have several inputs, each of which has a limit of its own. Lists do not bound the
         // texts of media.
@@ -107,7 +107,7 @@ struct ModelList: Sendable {
     /// The kinds of models that endpoints serve. A model of several surfaces is of the first kind.
     private static let modes: [(name: String, surface: Surface)] = [
         ("chat", .chat), ("responses", .responses), ("embedding", .embeddings), ("completion", .completions),
-        ("image_generation", .images), ("audio_speech", .speech), ("audio_transcription", .transcriptions),
+        ("image_generation", .images), ("audio_speech", .speech), ("audio_transcription", .transcriptions), ("video", .videos),
     ]
 
     /// Returns the kind of a model, as the list names it.
@@ -193,15 +193,33 @@ struct ModelList: Sendable {
         return [UnitPriceRow(unit: .audio30s, price: PicoUSD(value: usd.nano / 2 * 1_000))]
     }
 
+    /// Reads the prices of a second of video by its size: `{"video_second_usd": {"720x1280": "0.1"}}`. That
+    /// size is the one of a request that names none.
+    private static func videoPrices(_ json: JSONObject, of model: String) throws -> [UnitPriceRow] {
+        guard let list = try json.optionalObject("video_second_usd") else { return [] }
+        return try list.members.flatMap { member in
+            guard let tier = ServiceTier(rawValue: member.name) else {
+                throw ProvidersFile.Malformed(reason: "video_second_usd of \(model) must name sizes, not \(member.name)")
+            }
+            let price = try price(list.string(member.name), of: "a second of \(model)")
+            return (member.name == "720x1280" ? [.standard, tier] : [tier]).map {
+                UnitPriceRow(unit: .videoSecond, tier: $0, price: price)
+            }
+        }
+    }
+
+    private static func price(_ text: String, of what: String) throws -> PicoUSD {
+        guard let usd = Credits(decimal: text), usd > .zero, usd <= Credits(whole: 1_000) else {
+            throw ProvidersFile.Malformed(reason: "\(what) must cost at most 1000 USD with at most 9 fraction digits, not \(text)")
+        }
+        return PicoUSD(value: usd.nano * 1_000)
+    }
+
     /// Reads the prices of pictures by quality and size: `{"image_usd": {"hd 1024x1792": "0.12"}}`. The
     /// square picture of the usual quality is the one of a request that names neither.
     private static func picturePrices(_ json: JSONObject, of model: String) throws -> [UnitPriceRow] {
         func row(_ tier: ServiceTier, _ text: String) throws -> UnitPriceRow {
-            guard let usd = Credits(decimal: text), usd > .zero, usd <= Credits(whole: 1_000) else {
-                throw ProvidersFile.Malformed(
-                    reason: "a picture of \(model) must cost at most 1000 USD with at most 9 fraction digits, not \(text)")
-            }
-            return UnitPriceRow(unit: .image, tier: tier, price: PicoUSD(value: usd.nano * 1_000))
+            UnitPriceRow(unit: .image, tier: tier, price: try price(text, of: "a picture of \(model)"))
         }
         if json.has("output_per_image_usd") { return [try row(.standard, json.string("output_per_image_usd"))] }
         guard let list = try json.optionalObject("image_usd") else { return [] }

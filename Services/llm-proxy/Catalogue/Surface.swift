@@ -3,7 +3,7 @@ import Contracts
 /// A shape in which clients call models. The raw value is its name in the providers file and in the
 /// table `route`.
 enum Surface: String, CaseIterable, Sendable {
-    case chat, messages, responses, embeddings, completions, images, speech, transcriptions
+    case chat, messages, responses, embeddings, completions, images, speech, transcriptions, videos
     case imageEdits = "image_edits"
 
     /// The surfaces of a model whose row names none.
@@ -21,6 +21,7 @@ enum Surface: String, CaseIterable, Sendable {
         case .imageEdits: "/v1/images/edits"
         case .speech: "/v1/audio/speech"
         case .transcriptions: "/v1/audio/transcriptions"
+        case .videos: "/v1/videos"
         }
     }
 
@@ -29,7 +30,7 @@ enum Surface: String, CaseIterable, Sendable {
         switch self {
         case .chat, .messages: "messages"
         case .responses, .embeddings, .speech: "input"
-        case .completions, .images, .imageEdits: "prompt"
+        case .completions, .images, .imageEdits, .videos: "prompt"
         case .transcriptions: "file"
         }
     }
@@ -40,6 +41,7 @@ enum Surface: String, CaseIterable, Sendable {
         return switch self {
         case .chat, .messages, .responses, .embeddings, .completions: units.isSuperset(of: [.input, .output])
         case .images, .imageEdits: units.contains(.image) || units.contains(.input) && !units.isDisjoint(with: [.output, .imageOutput])
+        case .videos: price.sells(.videoSecond) || price.sells(.request)
         case .transcriptions: units.contains(.audio30s) || units.isSuperset(of: [.input, .audioInput, .output])
         case .speech:
             units.contains(.character) || units.contains(.request) || units.isSuperset(of: [.input, .audioOutput])

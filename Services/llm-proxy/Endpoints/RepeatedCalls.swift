@@ -20,9 +20,19 @@ struct RepeatedCalls: Sendable {
     /// Makes a call to a sink, and returns the end of its answer.
     typealias Call = (any AnswerSink, ChargeID) async throws(Problem) -> CallReply
 
-    private enum Repetition {
+    /// The sign by which a request can be told to be a repeated one.
+    enum Repetition {
         case key(IdempotencyKey)
         case request(RunningAnswers.Request, isRetry: Bool)
+
+        var key: String? { if case .key(let key) = self { key.text } else { nil } }
+
+        var digest: SHA256Digest {
+            switch self {
+            case .key(let key): key.request
+            case .request(let request, _): request.digest
+            }
+        }
     }
 
     /// Answers a request that may be repeated, or repeats another one.
@@ -38,7 +48,7 @@ struct RepeatedCalls: Sendable {
         return true
     }
 
-    private static func repetition(of exchange: Exchange, by caller: Principal) throws(Problem) -> Repetition? {
+    static func repetition(of exchange: Exchange, by caller: Principal) throws(Problem) -> Repetition? {
         if let text = exchange.headers.string(for: "idempotency-key"), !text.isEmpty {
             guard let key = IdempotencyKey(text, of: caller.accountID, request: digest(of: exchange)) else {
                 throw Problem.invalidRequest(

@@ -73,11 +73,12 @@ struct LedgerClient: Sendable {
     ///   question that may have arrived. It is not durable: an overload must not cost a durable
     ///   message for each refused call. Without a connection none is sent, and the hold expires.
     func place(
-        _ charge: ChargeID, for caller: Principal, _ amounts: HoldAmounts, takesShare: Bool, on loop: EventLoop, in context: MessageContext
+        _ charge: ChargeID, for caller: Principal, _ amounts: HoldAmounts, takesShare: Bool, timeToLive: Duration? = nil,
+        on loop: EventLoop, in context: MessageContext
     ) async throws -> HoldReply {
         let question = PlaceHold(
             chargeID: charge, accountID: caller.accountID, amounts: amounts, takesShare: takesShare,
-            timeToLiveMilliseconds: timing.holdTimeToLive.wholeMilliseconds, replica: replica, apiKeyID: caller.apiKeyID,
+            timeToLiveMilliseconds: (timeToLive ?? timing.holdTimeToLive).wholeMilliseconds, replica: replica, apiKeyID: caller.apiKeyID,
             keyLimits: caller.keyLimits, service: caller.service)
         do {
             return try await ask(question, on: loop, in: context)
@@ -135,10 +136,12 @@ struct LedgerClient: Sendable {
     }
 
     /// Reports the usage of a running call, which prolongs its hold. The next report makes up for a lost one.
-    func report(_ charge: ChargeID, of account: AccountID, usedSoFar: Credits, in context: MessageContext) {
+    func report(
+        _ charge: ChargeID, of account: AccountID, usedSoFar: Credits, timeToLive: Duration? = nil, in context: MessageContext
+    ) {
         let report = ReportUsage(
             chargeID: charge, accountID: account, usedSoFar: usedSoFar,
-            timeToLiveMilliseconds: timing.holdTimeToLive.wholeMilliseconds)
+            timeToLiveMilliseconds: (timeToLive ?? timing.holdTimeToLive).wholeMilliseconds)
         try? publisher.send(self.message(report, in: context), within: timing.confirmWithin)
     }
 

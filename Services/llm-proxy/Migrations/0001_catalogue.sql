@@ -192,3 +192,32 @@ CREATE TABLE idempotency_key (
     CONSTRAINT idempotency_key_once PRIMARY KEY (account_id, key)
 );
 CREATE INDEX idempotency_key_claimed ON idempotency_key (claimed_at);
+
+-- Videos that providers make. A row is written before the provider is asked; whichever replica sees the outcome charges or frees the hold.
+CREATE TABLE video_job (
+    charge_id       uuid        CONSTRAINT video_job_once PRIMARY KEY,
+    account_id      uuid        NOT NULL,
+    conversation_id uuid        NOT NULL,
+    provider        text        NOT NULL REFERENCES provider (name),
+    provider_job_id text,
+    state           text        NOT NULL DEFAULT 'submitting' CONSTRAINT video_job_state_known CHECK (
+        state IN ('submitting', 'running', 'completed', 'failed', 'lost')),
+    amount          bigint      NOT NULL CONSTRAINT video_job_amount_not_negative CHECK (amount >= 0),  -- nano-credits
+    is_skipped      boolean     NOT NULL,  -- no account pays
+    call            jsonb       NOT NULL,  -- the facts of the charge
+    idempotency_key text,
+    request_digest  bytea       CONSTRAINT video_job_request_is_sha256 CHECK (length(request_digest) = 32),
+    answer          bytea       CONSTRAINT video_job_answer_length CHECK (length(answer) <= 65536),  -- JSON of the provider
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    reported_at     timestamptz NOT NULL DEFAULT now(),
+    asked_at        timestamptz NOT NULL DEFAULT now(),
+    ended_at        timestamptz,
+    deleted_at      timestamptz,
+    CONSTRAINT video_job_ended CHECK ((ended_at IS NULL) = (state IN ('submitting', 'running'))),
+    CONSTRAINT video_job_running_is_known CHECK (state <> 'running' OR provider_job_id IS NOT NULL)
+);
+CREATE UNIQUE INDEX video_job_key_once ON video_job (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX video_job_open ON video_job (asked_at) WHERE ended_at IS NULL;
+CREATE INDEX video_job_open_request ON video_job (account_id, request_digest) WHERE ended_at IS NULL;
+CREATE INDEX video_job_of_account ON video_job (account_id, charge_id);
+CREATE INDEX video_job_ended_at ON video_job (ended_at) WHERE ended_at IS NOT NULL;

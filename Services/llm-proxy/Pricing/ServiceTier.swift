@@ -9,6 +9,7 @@ enum ServiceTier: RawRepresentable, Hashable, Sendable {
     /// The tiers that a provider names in its answers.
     static let services: [ServiceTier] = [.standard, .flex, .priority, .batch]
     static let hd = ServiceTier.media("hd")
+    static let above5Seconds = ServiceTier.media("above_5s")
     static let fourK = ServiceTier.media("4k")
     static let nameBytesMax = 32
 

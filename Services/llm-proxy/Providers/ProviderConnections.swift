@@ -25,15 +25,17 @@ final class ProviderConnections: @unchecked Sendable {
     /// The ways by the provider's row. A call may have an older row than the next one.
     private var ways: [Catalogue.Provider: Way] = [:]
 
-    private struct Way {
+    struct Way {
         var adapter: any ProviderAdapter
         var pool: UpstreamPool
+        /// The path of the provider's address, before that of a call.
+        var base: String
         /// The surfaces that the provider serves.
-        var paths: [Surface: Path]
+        fileprivate var paths: [Surface: Path]
         var headers: HeaderBlock
     }
 
-    private struct Path {
+    fileprivate struct Path {
         var format: any WireFormat
         var target: [UInt8]
     }
@@ -93,7 +95,9 @@ final class ProviderConnections: @unchecked Sendable {
         request.isStreaming ? timing.firstByteWithin : timing.answerWithin
     }
 
-    private func way(to provider: Catalogue.Provider) throws(ProviderFailure) -> Way {
+    /// Returns the way to a provider.
+    /// - Throws: if the provider cannot be called.
+    func way(to provider: Catalogue.Provider) throws(ProviderFailure) -> Way {
         if let known = ways[provider] { return known }
         guard let adapter = ProviderKinds.adapters[provider.kind] else {
             throw ProviderFailure(.disabled("The kind of the provider '\(provider.name)' is not known."))
@@ -116,7 +120,8 @@ final class ProviderConnections: @unchecked Sendable {
             paths[surface] = Path(format: format, target: Array((endpoint.path + format.path).utf8))
         }
         let way = Way(
-            adapter: adapter, pool: try pool(origin, configuration), paths: paths, headers: headers(adapter.credentials(key.secret)))
+            adapter: adapter, pool: try pool(origin, configuration), base: String(endpoint.path), paths: paths,
+            headers: headers(adapter.credentials(key.secret)))
         closeUnused(provider.name)
         ways[provider] = way
         return way

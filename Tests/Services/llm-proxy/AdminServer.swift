@@ -90,7 +90,9 @@ final class AdminServer: Sendable {
                 services: services, catalogue: catalogue,
                 repeated: RepeatedCalls(
                     store: IdempotencyStore(pool: pool, record: { ChargeReply(chargeID: $0.chargeID, state: .unknown) }), log: log),
-                topUpURL: ""), models: Models(catalogue: catalogue),
+                topUpURL: ""),
+            videos: Videos(services: services, catalogue: catalogue, store: VideoStore(pool: pool), topUpURL: ""),
+            models: Models(catalogue: catalogue),
             receipts: Receipts(reader: ReceiptReader(pool: pool, record: { ChargeReply(chargeID: $0.chargeID, state: .unknown) })),
             balance: AccountBalance(ask: {
                 BalanceReply(accountID: $0, posted: Credits(whole: 7), held: Credits(whole: 2), available: Credits(whole: 5))

@@ -35,6 +35,8 @@ import Values
 /// | `writer` | sound written down; a token at the price of a token | visible |
 /// | `singer` | speech as events; a token of the text or of sound at the price of a token | visible |
 /// | `voice` | speech, a character at the price of a token | |
+/// | `film` | a second of video at the price of 100 tokens; of 1024x1792 of 500 | |
+/// | `film-flat` | videos of 5 credits, of more than 5 s of 10 | |
 /// | `backed` | is sold as `m` by `scripted-openai`, and at the double price by `spare`, which comes second | visible |
 /// | `backed-dear` | the same, at the thousandfold price by `spare` | visible |
 /// | `neighbour` | its provider has a private address that the configuration does not allow | |
@@ -48,6 +50,8 @@ final class ProxyUnderTest: @unchecked Sendable {
     let ledger: ScriptedLedger
     /// The models whose routes were switched off.
     let switchedOff: SwitchedOff
+    /// The job that follows videos. It runs when the test says so.
+    let videoKeeper: VideoKeeper
     private let markers: AMQPPublisher
     let provider: ScriptedProvider
     let server: HTTPServer
@@ -102,6 +106,20 @@ final class ProxyUnderTest: @unchecked Sendable {
         }
     }
 
+    /// Runs a proxy without videos of earlier tests, and with the row of the provider that makes them.
+    static func withVideos(_ body: @escaping @Sendable (ProxyUnderTest) async throws -> Void) async throws {
+        try await with { proxy in
+            try await proxy.sql(
+                """
+                DELETE FROM video_job;
+                INSERT INTO provider (name, kind, base_url, api_key_variable)
+                VALUES ('scripted-openai', 'openai', 'http://127.0.0.1:\(proxy.provider.port)/v1', 'KEY')
+                ON CONFLICT (name) DO UPDATE SET base_url = excluded.base_url
+                """)
+            try await body(proxy)
+        }
+    }
+
     private static func run(
         _ broker: TestBroker, _ database: PostgresPool, _ times: Times,
         _ body: @escaping @Sendable (ProxyUnderTest) async throws -> Void
@@ -118,7 +136,8 @@ final class ProxyUnderTest: @unchecked Sendable {
         let provider = ScriptedProvider()
         let providerServer = try server(provider.router, on: database.loop)
         let identities = KnownKeys()
-        let scripted = providers(port: providerServer.port)
+        provider.port = providerServer.port
+        let scripted = providers(port: provider.port)
         let client = LedgerClient(
             requests: requests, publisher: publisher,
             outbox: ChargeOutbox(pool: database, loop: database.loop, enqueueWithin: times.keepWithin),
@@ -129,6 +148,9 @@ final class ProxyUnderTest: @unchecked Sendable {
             log: log)
         let writer = ReceiptWriter(pool: database, log: log)
         let switchedOff = SwitchedOff()
+        let shared = ReplicaState(
+            keepReceipt: { writer.add($0) }, switchOff: { switchedOff.add($0.id) }, listensFor: times.listensFor,
+            skipsServiceCalls: times.skipsServiceCalls)
         let services = CallServices(
             loop: database.loop, ledger: client,
             providers: ProviderConnections(
@@ -136,9 +158,11 @@ final class ProxyUnderTest: @unchecked Sendable {
                 keys: ProviderKeys(of: scripted.map { .init(provider: $0, models: [], isPrivateNetwork: false) }) { _ in
                     Secret("provider-key")
                 }, timing: times.provider),
-            shared: ReplicaState(
-                keepReceipt: { writer.add($0) }, switchOff: { switchedOff.add($0.id) }, listensFor: times.listensFor,
-                skipsServiceCalls: times.skipsServiceCalls), log: log)
+            shared: shared, log: log)
+        let videos = VideoStore(pool: database)
+        let videoKeeper = VideoKeeper(
+            store: videos, providers: services.providers,
+            report: { client.prolong($0) }, keepReceipt: { shared.note($0) }, log: log)
         let catalogue = CurrentCatalogue(catalogue(of: scripted))
         let authenticator = Authenticator(
             service: "test", publicURL: "https://gateway.example",
@@ -149,6 +173,7 @@ final class ProxyUnderTest: @unchecked Sendable {
                 services: services, catalogue: catalogue,
                 repeated: RepeatedCalls(store: IdempotencyStore(pool: database, record: { try await client.record($0) }), log: log),
                 topUpURL: "https://gateway.example/plans"),
+            videos: Videos(services: services, catalogue: catalogue, store: videos, topUpURL: "https://gateway.example/plans"),
             models: Models(catalogue: catalogue),
             receipts: Receipts(reader: ReceiptReader(pool: database, record: { try await client.record($0) })),
             balance: AccountBalance(ask: {
@@ -165,7 +190,7 @@ final class ProxyUnderTest: @unchecked Sendable {
         ).router
         let proxyServer = try server(router, on: database.loop, bodiesMax: times.bodiesMax)
         let proxy = try ProxyUnderTest(
-            ledger, switchedOff, markers, provider, identities, broker, database, proxyServer)
+            ledger, switchedOff, videoKeeper, markers, provider, identities, broker, database, proxyServer)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await requests.run() }
             if !times.isPublisherDown { group.addTask { await publisher.run() } }
@@ -239,6 +264,8 @@ final class ProxyUnderTest: @unchecked Sendable {
             (thinker.limits.maxOutputTokens, thinker.limits.imageTokensMax) = (8_000, 1_000)
             return thinker
         }
+        var film = media("film-flat", of: providers[0], .videos, [])
+        film.price = PriceVersion(version: 1, rule: film.price.rule, rows: FlatPrices.rows(for: [.videos]))
         var moved = providers[0]
         (moved.name, moved.baseURL) = ("moved", moved.baseURL.replacing("127.0.0.1", with: "127.0.0.2"))
         return Catalogue(
@@ -252,6 +279,10 @@ final class ProxyUnderTest: @unchecked Sendable {
                     "singer", of: providers[0], .speech,
                     [(.input, .standard, 1_000_000_000), (.audioOutput, .standard, 1_000_000_000)], hasTokens: true),
                 media("voice", of: providers[0], .speech, [(.character, .standard, 1_000_000_000)]),
+                media(
+                    "film", of: providers[0], .videos,
+                    [(.videoSecond, .standard, 100_000_000_000), (.videoSecond, .media("1024x1792"), 500_000_000_000)]),
+                film,
                 model("m", of: providers[0], surfaces: Surface.allCases),
                 model("priced", of: providers[0], promptPicoUSD: 1_000_000_000, surfaces: Surface.allCases),
                 model("hidden", of: providers[0], least: 200, isHidden: true, surfaces: Surface.allCases),
@@ -266,8 +297,8 @@ final class ProxyUnderTest: @unchecked Sendable {
     }
 
     private init(
-        _ ledger: ScriptedLedger, _ switchedOff: SwitchedOff, _ markers: AMQPPublisher, _ provider: ScriptedProvider,
-        _ identities: KnownKeys, _ broker: TestBroker,
+        _ ledger: ScriptedLedger, _ switchedOff: SwitchedOff, _ videoKeeper: VideoKeeper, _ markers: AMQPPublisher,
+        _ provider: ScriptedProvider, _ identities: KnownKeys, _ broker: TestBroker,
         _ database: PostgresPool, _ server: HTTPServer
     ) throws {
         self.markers = markers
@@ -276,6 +307,7 @@ final class ProxyUnderTest: @unchecked Sendable {
         self.database = database
         self.ledger = ledger
         self.switchedOff = switchedOff
+        self.videoKeeper = videoKeeper
         self.provider = provider
         self.identities = identities
         pool = try UpstreamPool(loop: database.loop, origin: try #require(Origin("http://127.0.0.1:\(server.port)")))
@@ -324,6 +356,14 @@ final class ProxyUnderTest: @unchecked Sendable {
     func get(_ path: String, _ headers: HeaderBlock) async throws -> (status: Int, contentType: String?, body: [UInt8]) {
         let answer = try await pool.send(method: "GET", target: Array(path.utf8), headers: headers, body: [])
         return (answer.status, answer.headers.string(for: "content-type"), try await answer.collect(upTo: 1 << 20))
+    }
+
+    /// - Returns: the status.
+    func delete(_ path: String, key: String) async throws -> Int {
+        let answer = try await pool.send(
+            method: "DELETE", target: Array(path.utf8), headers: ["authorization": "Bearer \(key)"], body: [])
+        _ = try await answer.collect(upTo: 1 << 20)
+        return answer.status
     }
 
     /// Makes an API key of a new person.

@@ -8,6 +8,7 @@ import TestSupport
 final class ScriptedProvider: @unchecked Sendable {
     // @unchecked Sendable: used on the test loop only.
     private(set) var calls: [ScriptedCall] = []
+    var port = 0
     /// Answers each further call, if it is set.
     var onCall: ((ScriptedCall) -> Void)?
 
@@ -17,14 +18,21 @@ final class ScriptedProvider: @unchecked Sendable {
             "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/messages", "/v1/images/generations",
             "/v1/audio/speech", "/v1/images/edits", "/v1/audio/transcriptions", "/spare/chat/completions",
         ] {
-            router.onExchange(.post, path) { exchange, _ in
-                let call = ScriptedCall(exchange)
-                self.calls.append(call)
-                self.onCall?(call)
-                await call.ended()
-            }
+            router.onExchange(.post, path) { exchange, _ in await self.take(exchange) }
+        }
+        for (method, path) in [
+            (Method.post, "/v1/videos"), (.get, "/v1/videos/{id}"), (.get, "/v1/videos/{id}/content"), (.delete, "/v1/videos/{id}"),
+        ] {
+            router.onExchange(method, path) { exchange, _ in await self.take(exchange) }
         }
         return router
+    }
+
+    private func take(_ exchange: Exchange) async {
+        let call = ScriptedCall(exchange)
+        calls.append(call)
+        onCall?(call)
+        await call.ended()
     }
 }
 

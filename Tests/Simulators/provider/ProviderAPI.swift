@@ -9,6 +9,7 @@ final class ProviderAPI: Sendable {
     private let statistics = Statistics()
     /// The body of the last call of a model.
     private let lastRequest = Mutex<[UInt8]>([])
+    private let videos = VideoJobs()
 
     func serve(_ exchange: Exchange) async {
         switch (exchange.method, exchange.path) {
@@ -54,6 +55,9 @@ final class ProviderAPI: Sendable {
             statistics.reset()
             exchange.respond(204)
         case (.get, "/livez"), (.get, "/readyz"): answer(exchange) { $0.field("status", "ready") }
+        case (_, let path) where path.hasPrefix("/v1/videos"):
+            let answer = videos.answer(exchange)
+            exchange.respond(answer.status, headers: answer.headers, body: answer.body)
         default: refuse(exchange, ChatCompletion.self, 404, "invalid_request_error", "unknown_url")
         }
     }

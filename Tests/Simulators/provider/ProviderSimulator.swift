@@ -11,6 +11,7 @@ import Telemetry
 /// - `POST /v1/chat/completions`, `POST /v1/responses`, `POST /v1/embeddings`, `POST
 ///   /v1/completions`, `GET /v1/models`: with any `Authorization: Bearer`.
 /// - `POST /v1/messages`: Anthropic's API, with any `x-api-key` and the version 2023-06-01.
+/// - `/v1/videos`: jobs (``VideoJobs``).
 /// - `GET /stats`: `{calls, finished, aborted, active, prompt_tokens, completion_tokens}`; `POST
 ///   /reset` sets all but `active` to zero.
 /// - `GET /last-request`: the body of the last call of a model, as it came.

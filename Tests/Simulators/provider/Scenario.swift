@@ -25,7 +25,7 @@ struct Scenario: Sendable {
         "sim-fast", "sim-burst", "sim-paced", "sim-slow-first", "sim-dies", "sim-no-usage", "sim-429", "sim-500", "sim-503", "sim-hangs",
         "sim-huge", "sim-long", "sim-to-limit", "sim-second", "sim-steady", "sim-lasting", "sim-embed",
         "sim-picture", "sim-picture-flat", "sim-picture-tokens", "sim-voice", "sim-voice-events",
-        "sim-scribe", "sim-scribe-flat", "sim-scribe-tokens",
+        "sim-scribe", "sim-scribe-flat", "sim-scribe-tokens", "sim-video", "sim-video-fails", "sim-video-runs",
     ]
 
     /// The longest answer of `sim-to-limit`: the cap of gpt-4.1.
@@ -34,7 +34,7 @@ struct Scenario: Sendable {
     init?(model: some StringProtocol) {
         switch model {
         case "sim-fast", "sim-embed", "sim-picture", "sim-picture-flat", "sim-picture-tokens", "sim-scribe", "sim-scribe-flat",
-            "sim-scribe-tokens":
+            "sim-scribe-tokens", "sim-video", "sim-video-fails", "sim-video-runs":
             break
         // Sound of a second.
         case "sim-voice", "sim-voice-events": (pieces, pieceBytes, perSecond) = (20, 800, 100)

@@ -6,7 +6,7 @@ struct Anthropic: ProviderAdapter {
         switch surface {
         case .chat: ChatOverMessages()
         case .messages: AnthropicMessages()
-        case .responses, .embeddings, .completions, .images, .imageEdits, .speech, .transcriptions: nil
+        case .responses, .embeddings, .completions, .images, .imageEdits, .speech, .transcriptions, .videos: nil
         }
     }
 

@@ -12,6 +12,8 @@ struct OpenAICompatible: ProviderAdapter {
         case .images: OpenAIImages()
         case .imageEdits: OpenAIImages(path: "/images/edits")
         case .transcriptions: OpenAITranscriptions()
+        // A video is a job, and no call.
+        case .videos: nil
         case .speech: OpenAISpeech()
         }
     }
