@@ -36,6 +36,8 @@ final class BillingUnderTest: Sendable {
     static func with<Value: Sendable>(_ body: @escaping @Sendable (BillingUnderTest) async throws -> Value) async throws -> Value {
         try await TestDatabase.current.withPool(connectionsMax: 16) { pool in
             try await StripeSimulator.with(loop: pool.loop) { stripe in
+                // The clock of an earlier test went further than that of this one begins.
+                try await pool.withConnection { try await $0.script("DELETE FROM sweep") }
                 let clock = TestClock()
                 let prices = try await stripe.makePrices()
                 let port = Int(try freePorts(1)[0])
