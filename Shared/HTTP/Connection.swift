@@ -10,27 +10,11 @@ import Uploads
 final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     // @unchecked Sendable: confined to its loop.
 
-    private enum Phase {
-        /// Waiting for a request, or in the middle of one.
-        case reading
-        /// A check of the caller must end before the body is read.
-        case admitting
-        /// A handler owns the exchange.
-        case answering
-        /// The answer has ended but waits for the client; the next request waits for that.
-        case flushing
-        /// The last answer is on its way out; nothing more is read.
-        case closing
-        /// We have said our last; what the client still sends is thrown away, so that no reset overtakes our answer.
-        case lingering
-        case closed
-    }
-
     let loop: EventLoop
     let server: HTTPServer
     private let descriptor: Int32
     private let parser: HTTPParser
-    private var phase = Phase.reading
+    private var phase = ConnectionPhase.reading
 
     // The request that is being read.
     private var headSeen = false
@@ -54,6 +38,8 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     private var outputOffset = 0
     private var isFlushScheduled = false
     private var isBlocked = false
+    /// The bytes that the server counts for a client that takes nothing at present.
+    private(set) var waitingBytes = 0
     private var interest: IOEvents = [.readable, .peerClosed]
 
     // Two clocks run at a time: the client owes us bytes, and owes us the taking of ours.
@@ -422,6 +408,8 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
                 guard errno == EAGAIN else { return closeNow() }
                 if !isBlocked { writeDeadline = loop.now.advanced(by: server.deadlines.writeStall) }
                 isBlocked = true
+                countWaiting(buffered)
+                guard phase != .closed else { return }
                 if outputOffset > 64 << 10, outputOffset > output.count / 2 {
                     output.removeSubrange(..<outputOffset)
                     outputOffset = 0
@@ -438,9 +426,22 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         if isBlocked {
             isBlocked = false
             writeDeadline = .never
+            countWaiting(0)
         }
         if phase == .closing { return finishClosing() }
         outputShrank()
+    }
+
+    private func countWaiting(_ count: Int) {
+        let change = count - waitingBytes
+        waitingBytes = count
+        server.waitingOutput(changedBy: change)
+    }
+
+    /// Resets a connection whose client takes too little of what waits for it.
+    func giveUp() {
+        TCP.resetOnClose(descriptor)
+        closeNow()
     }
 
     private func outputShrank() {
@@ -487,6 +488,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
         dropBody()
         if output.capacity > 0 { server.returnBuffer(&output) }
         outputOffset = 0
+        countWaiting(0)
         server.connectionClosed(descriptor)
         guard let exchange else { return }
         self.exchange = nil

@@ -36,6 +36,7 @@ package final class HTTPServer: @unchecked Sendable {
     private var stopActions: [ObjectIdentifier: () -> Void] = [:]
     /// The bytes of bodies that are being read or handled.
     private var bufferedBodyBytes = 0
+    private var waitingOutputBytes = 0
     /// One for each caller of ``drain(within:)``.
     private var drains: [Promise<Void>] = []
     private var buffers: [[UInt8]] = []
@@ -160,6 +161,15 @@ package final class HTTPServer: @unchecked Sendable {
     }
 
     func forgetBody(_ count: Int) { bufferedBodyBytes -= count }
+
+    /// Counts a change of the bytes that wait for a client. Beyond the loop's budget, the slowest client is given up.
+    func waitingOutput(changedBy count: Int) {
+        waitingOutputBytes += count
+        guard count > 0, waitingOutputBytes > configuration.waitingOutputBytesMax else { return }
+        guard let slowest = connections.values.max(by: { $0.waitingBytes < $1.waitingBytes }) else { return }
+        log.warning("client too slow", ["waiting.bytes": .integer(slowest.waitingBytes)])
+        slowest.giveUp()
+    }
 
     /// Returns the refusal of an upload that cannot be stored.
     func refusal(_ error: UploadError) -> Problem {

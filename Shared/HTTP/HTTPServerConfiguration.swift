@@ -24,6 +24,9 @@ package struct HTTPServerConfiguration: Sendable {
     /// drops it or returns. Beyond it: 503 `overloaded` and closed. Copies that a handler makes,
     /// answers and bytes read ahead are not counted.
     package var bufferedBodyBytesMax = 256 << 20
+    /// The bytes of all answers on this loop that wait for clients that do not take them. Beyond it the connection with
+    /// the most of them is reset.
+    package var waitingOutputBytesMax = 256 << 20
     /// The place of the uploads of all loops. Beyond its limit, or if its disk is full: 503
     /// `overloaded` and closed.
     package var uploads = UploadStore.standard

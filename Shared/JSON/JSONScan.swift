@@ -65,6 +65,7 @@ package struct JSONScan {
 
     package var isNull: Bool { bytes.first == 0x6E }
     package var isObject: Bool { bytes.first == 0x7B }
+    package var isString: Bool { bytes.first == 0x22 }
 
     /// Nil unless it is a whole number that fits.
     package var integer: Int64? {

@@ -11,7 +11,7 @@
 ///   first two hyphens must be those of the delimiter. A part after a damaged delimiter would be
 ///   lost otherwise.
 /// - A header is on one line. The three headers that are read stand once in a part. `name*` is
-///   refused, `filename*` is ignored (RFC 7578 §4.2).
+///   refused, and with `filename*` a part is a file without a name (RFC 7578 §4.2).
 ///
 /// A name may stand several times. The time is linear in the length of the body.
 package struct MultipartForm: Sendable {

@@ -93,7 +93,8 @@ struct PartHeaders {
         }
         switch field.find("filename") {
         case .several: throw .dispositionParameters(part: part)
-        case .none: return (name, nil)
+        // Some readers take the extended form for the name of a file.
+        case .none: return (name, field.hasExtended("filename") ? "" : nil)
         case .one(let found):
             guard let text = found.text else { throw .notUTF8(part: part) }
             return (name, text)

@@ -25,6 +25,8 @@ package final class UpstreamResponse: @unchecked Sendable {
     private var buffered: [UInt8] = []
     private var sink: ((UnsafeRawBufferPointer) -> Void)?
     private var collectedBytesMax: Int?
+    /// Takes each read of a collected body. False: there is no room for it.
+    private var takesBytes: ((Int) -> Bool)?
     private var waiter: CheckedContinuation<Void, Never>?
     private var waitsForHead = false
 
@@ -81,11 +83,14 @@ package final class UpstreamResponse: @unchecked Sendable {
     }
 
     /// The whole body, decoded from its chunks.
-    /// - Throws: `.tooLarge` as soon as it is known to be longer than `limit` bytes; the connection is closed then.
-    package func collect(upTo limit: Int) async throws(UpstreamError) -> [UInt8] {
+    /// - Parameter takesBytes: called on the loop with the size of each read; false if there is no room for it.
+    /// - Throws: `.tooLarge` as soon as it is known to be longer than `limit` bytes, `.saturated` without room. The connection is
+    ///   closed then.
+    package func collect(upTo limit: Int, takesBytes: ((Int) -> Bool)? = nil) async throws(UpstreamError) -> [UInt8] {
         loop.preconditionCurrent()
-        collectedBytesMax = limit
-        if buffered.count > limit { fail(UpstreamError(.tooLarge, "more than \(limit) bytes")) }
+        (collectedBytesMax, self.takesBytes) = (limit, takesBytes)
+        defer { self.takesBytes = nil }
+        check(buffered.count)
         connection?.interestChanged()
         if !isOver { await wait(forHead: false) }
         if case .failed(let error) = outcome { throw error }
@@ -172,7 +177,14 @@ package final class UpstreamResponse: @unchecked Sendable {
     func gotBody(_ bytes: UnsafeRawBufferPointer) {
         if let sink { return sink(bytes) }
         buffered.append(contentsOf: bytes)
-        if let limit = collectedBytesMax, buffered.count > limit { fail(UpstreamError(.tooLarge, "more than \(limit) bytes")) }
+        check(bytes.count)
+    }
+
+    /// Checks the body after a read, if it is collected.
+    private func check(_ count: Int) {
+        guard let limit = collectedBytesMax else { return }
+        if buffered.count > limit { return fail(UpstreamError(.tooLarge, "more than \(limit) bytes")) }
+        if takesBytes?(count) == false { fail(UpstreamError(.saturated, "too many answers are collected at once")) }
     }
 
     func finish() {

@@ -9,6 +9,8 @@ protocol AnswerSink: AnyObject {
     /// Called when the client leaves before the answer has ended. A client that repeats the call may come
     /// and leave after that.
     var onClose: (() -> Void)? { get set }
+    /// Called when a client comes that repeats the call of one that has left.
+    var onReturn: (() -> Void)? { get set }
     var onDrain: (() -> Void)? { get set }
     /// Calls `action` when the process stops, also after the client has left.
     func whenServerStops(_ action: @escaping () -> Void)

@@ -156,7 +156,7 @@ extension CallBound {
             if usage[.image] > 0 { usage[.image] = min(usage[.image], answer.pictures) }
             return (usage, false)
         }
-        guard answer.pictures > 0 else { return answer.delivered(promptTokens: promptTokens) }
+        guard answer.pictures > 0 else { return answer.delivered(promptTokens: promptTokens, of: answerUnit) }
         if let reported = answer.reported, reported.completionTokens > 0 { return reported.withPrompt(promptTokens) }
         var usage = answer.reported ?? .none
         usage[answerUnit] = model.limits.maxOutputTokens * min(answer.pictures, choices)

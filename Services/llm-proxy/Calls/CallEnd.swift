@@ -41,7 +41,9 @@ struct CallEnd: Sendable {
     var charge: Charge {
         switch answer {
         case .refused(let status): return .nothing(because: "the provider answered \(status)")
-        case .whole where delivered.completionTokens == 0 && !hasUncountedResult: return .nothing(because: "the answer is empty")
+        // A written cache makes later calls cheaper.
+        case .whole where delivered.completionTokens == 0 && !hasUncountedResult && !delivered.hasWrittenCache:
+            return .nothing(because: "the answer is empty")
         case .whole: return .usage(delivered, isEstimated: isEstimated, end: isClientGone ? .clientDisconnected : .completed)
         // Sound is sold by its text. The client has the sound that it wanted, or left it.
         case .partial where hasUncountedResult && stoppedBy == .clientDisconnected:

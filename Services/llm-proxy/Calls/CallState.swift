@@ -47,7 +47,7 @@ struct CallState: Sendable {
     private var availableAfterHold = Credits.zero
     /// The same, as far as the limits of the account and the key leave it.
     private var spendableAfterHold = Credits.zero
-    /// True while the gateway waits for a provider whose client left before the answer began.
+    /// True while the gateway waits for a provider whose client left before the answer began, and none returned.
     private(set) var isListening = false
 
     init(_ bound: CallBound, _ amounts: HoldAmounts) { (self.bound, self.amounts) = (bound, amounts) }
@@ -98,6 +98,9 @@ struct CallState: Sendable {
         isListening = true
         return .listen
     }
+
+    /// A client came that repeats the call: it gets the answer, as the first one would have.
+    mutating func clientReturned() { isListening = false }
 
     private func ended(_ end: CallEnd) -> Action {
         switch end.charge {

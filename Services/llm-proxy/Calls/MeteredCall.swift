@@ -101,7 +101,7 @@ final class MeteredCall: @unchecked Sendable {
     /// - Returns: nil if the hold is granted.
     private func hold() async -> CallOutcome? {
         sink.onClose = { [self] in funding.leave() }
-        defer { sink.onClose = nil }
+        defer { (sink.onClose, sink.onReturn) = (nil, nil) }
         let reply: HoldReply?
         do {
             reply = try await funding.place(amounts, takesShare: state.bound.takesShare) { sink.isClosed }
@@ -230,7 +230,8 @@ final class MeteredCall: @unchecked Sendable {
             stream?.listen()
             // Another client may have come meanwhile, which repeats the call.
             loop.schedule(after: services.shared.listensFor) { [sink] in if sink.isClosed { call.cancel() } }
-            sink.whenServerStops { call.cancel() }
+            sink.onReturn = { [self] in state.clientReturned() }
+            sink.whenServerStops { [sink] in if sink.isClosed { call.cancel() } }
         default:
             funding.leave()
             call.cancel()
@@ -261,8 +262,11 @@ final class MeteredCall: @unchecked Sendable {
                 if sink.isBackpressured { call.pause() }
             }
         } catch {
-            let end = failed(error)
-            if answeredAt != nil { delivery = .bytes(error) }
+            var end = failed(error)
+            guard answeredAt != nil else { return end }
+            delivery = .bytes(error)
+            // A client that stops reading has left the answer, however the connections end.
+            if sink.isBackpressured || error.kind == .cancelled { end.stoppedBy = .clientDisconnected }
             return end
         }
         guard answeredAt != nil else { return failed(ProviderFailure(.wrongAnswer("without a byte"))) }
@@ -330,7 +334,7 @@ final class MeteredCall: @unchecked Sendable {
 
     private var delivered: (usage: Usage, isEstimated: Bool) {
         if isBinary, answeredAt != nil { return (state.bound.units ?? .none, false) }
-        return stream?.meter.delivered(promptTokens: state.estimatedPromptTokens) ?? (.none, true)
+        return stream?.meter.delivered(promptTokens: state.estimatedPromptTokens, of: state.bound.answerUnit) ?? (.none, true)
     }
 
     private var usedSoFar: Credits { state.usedSoFar(delivered: delivered.usage, isAcknowledged: call?.isAcknowledged ?? false) }

@@ -1,3 +1,4 @@
+import Contracts
 import SSE
 
 /// The meter of a provider's stream on its way to the client.
@@ -44,13 +45,15 @@ struct StreamMeter {
 
     /// Returns the usage to charge so far: the provider's figure if it covers everything delivered
     /// and is not zero, otherwise our own count.
-    /// - Parameter promptTokens: the estimate, for a provider that does not count the prompt.
-    func delivered(promptTokens: Int64) -> (usage: Usage, isEstimated: Bool) {
+    /// - Parameters:
+    ///   - promptTokens: the estimate, for a provider that does not count the prompt.
+    ///   - unit: the unit of output that the provider did not report.
+    func delivered(promptTokens: Int64, of unit: UsageUnit = .output) -> (usage: Usage, isEstimated: Bool) {
         if let usage, count.isReportCurrent, usage.completionTokens > 0 || contentEvents == 0 {
             return usage.withPrompt(promptTokens)
         }
         guard contentEvents > 0 else { return (.none, true) }
-        return ((usage ?? .none).withOutput(atLeast: outputTokensDelivered).withPrompt(promptTokens).usage, true)
+        return ((usage ?? .none).withOutput(atLeast: outputTokensDelivered, of: unit).withPrompt(promptTokens).usage, true)
     }
 
     /// Takes the bytes that arrived and hands on, in order, what may go to the client now.

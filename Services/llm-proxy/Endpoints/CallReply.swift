@@ -11,6 +11,8 @@ enum CallReply: Sendable {
     case endOfStream([UInt8])
     /// The last event of a stream that no reader may take for the whole answer.
     case brokenStream([UInt8])
+    /// The same, of a call that may have been charged: the refusal, or the last event of a stream.
+    case unconfirmed(Problem, event: [UInt8]?)
 
     /// - Throws: the refusal. The error shape of the route encodes it.
     func send(to exchange: Exchange) throws(Problem) {
@@ -21,7 +23,8 @@ enum CallReply: Sendable {
         case .endOfStream(let events):
             exchange.write(events)
             exchange.end()
-        case .brokenStream(let events):
+        case .unconfirmed(let problem, nil): throw problem
+        case .brokenStream(let events), .unconfirmed(_, let events?):
             exchange.write(events)
             exchange.abort()
         }

@@ -18,6 +18,8 @@ final class ClientSink: AnswerSink {
         get { exchange.onClose }
         set { exchange.onClose = newValue }
     }
+    /// A connection has one client.
+    var onReturn: (() -> Void)?
     var onDrain: (() -> Void)? {
         get { exchange.onDrain }
         set { exchange.onDrain = newValue }

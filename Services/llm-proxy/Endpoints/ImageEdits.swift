@@ -3,7 +3,7 @@ import JSON
 
 /// `POST /v1/images/edits`: OpenAI's form.
 struct ImageEdits: CallShape {
-    private static let ours: [StaticString] = ["model", "n", "size", "quality", "stream", "partial_images"]
+    private static let ours: [StaticString] = ["model", "n", "size", "quality", "stream"] + OpenAIImages.dearer
     private static let files: [StaticString] = ["image", "image[]", "mask"]
     /// The most pictures that a form may have.
     static let picturesMax = 16
@@ -23,10 +23,8 @@ struct ImageEdits: CallShape {
             throw .invalid(param: "image", message: "image must be 1 to \(Self.picturesMax) files, not \(pictures).")
         }
         let stream = try? json.optionalString("stream")
-        guard [nil, "", "false"].contains(stream ?? nil), (try? json.optionalString("partial_images")) ?? nil == nil else {
-            let param = json.has("partial_images") ? "partial_images" : "stream"
-            throw .invalid(param: param, message: "\(param) has no price here; remove it.")
-        }
+        let dearer = [nil, "", "false"].contains(stream ?? nil) ? OpenAIImages.dearer.first { json.has($0.description) } : "stream"
+        if let dearer { throw .invalid(param: dearer.description, message: "\(dearer) has no price here; remove it.") }
         let count = try json.number("n", in: 1...Images.picturesMax) ?? 1
         let textBytes = form.bytes(except: Self.files.map(\.description))
         var request = ModelRequest(

@@ -166,7 +166,7 @@ struct ModelCalls: Sendable {
         case .beyondLimit: return .endOfStream(event(.providerBeyondLimit(provider)))
         case .unconfirmed(let charge, let isStreaming):
             let problem = Problem.chargeUnconfirmed(charge.description)
-            return isStreaming ? .brokenStream(event(problem)) : .refused(problem)
+            return .unconfirmed(problem, event: isStreaming ? event(problem) : nil)
         }
     }
 

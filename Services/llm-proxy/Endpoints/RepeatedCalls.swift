@@ -113,13 +113,14 @@ struct RepeatedCalls: Sendable {
         try reply.send(to: exchange)
     }
 
-    /// Keeps a whole answer, and frees the key of any other call: it may be repeated.
+    /// Keeps a whole answer. Frees the key of a call that cost nothing, or whose stream broke off: it may be repeated.
     private func conclude(
         _ key: IdempotencyKey, _ charge: ChargeID, _ reply: CallReply, _ answer: SharedAnswer, _ shape: any CallShape
     ) async {
         do {
             switch reply {
             case .nothing, .refused, .brokenStream: try await store.free(key, charge)
+            case .unconfirmed: try await store.keep(nil, of: key, charge)
             case .whole(let headers, let body):
                 try await keep(body, headers.string(for: "content-type"), key, charge, headers.string(for: "x-provider"))
             case .endOfStream(let end):
@@ -171,8 +172,7 @@ struct RepeatedCalls: Sendable {
     }
 
     private func joined(_ answer: SharedAnswer, _ exchange: Exchange, _ shape: any CallShape) async -> CallReply? {
-        exchange.commonHeaders.add("idempotency-replayed", "true")
-        return (try? await answer.join(exchange, shape.translator())) ?? nil
+        (try? await answer.join(exchange, shape.translator())) ?? nil
     }
 
     private static func replayed(_ charge: ChargeID) -> HeaderBlock {

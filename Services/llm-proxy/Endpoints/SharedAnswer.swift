@@ -1,5 +1,6 @@
 import EventLoop
 import HTTP
+import HTTPWire
 import Synchronization
 import Values
 
@@ -44,6 +45,7 @@ final class SharedAnswer: AnswerSink, @unchecked Sendable {
     private var reply: CallReply?
 
     var onClose: (() -> Void)?
+    var onReturn: (() -> Void)?
     var onDrain: (() -> Void)?
 
     /// A guest with more bytes that wait for it is dropped.
@@ -118,7 +120,9 @@ final class SharedAnswer: AnswerSink, @unchecked Sendable {
     }
 
     private func clientLeft() {
-        if isClosed, reply == nil { onClose?() }
+        guard reply == nil else { return }
+        // A call that goes on without its client waits for no client that reads slowly.
+        if isClosed { onClose?() } else if !isBackpressured { onDrain?() }
     }
 
     // MARK: Guests
@@ -143,13 +147,16 @@ final class SharedAnswer: AnswerSink, @unchecked Sendable {
             return true
         }
         guard !isStopping, head == nil || isKept && isWholeRecord else { return false }
+        let isReturn = isClosed
         guests.append(guest)
+        if isReturn { onReturn?() }
         begin(guest)
         return true
     }
 
     /// Sends the guest what the answer has so far.
     private func begin(_ guest: Guest) {
+        guest.perform { $0.exchange.commonHeaders.add("idempotency-replayed", "true") }
         if let charge { guest.perform { $0.sink.take(charge) } }
         guard let head else { return }
         let record = record

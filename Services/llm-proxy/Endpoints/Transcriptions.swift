@@ -31,8 +31,9 @@ struct Transcriptions: CallShape {
         var request = ModelRequest(
             surface: .transcriptions, json: json, model: model, isStreaming: stream == "true", includeUsage: true, choices: 1, pictures: 0)
         request.form = form
-        // Sound has as many tokens as the context takes, at most.
-        return CallRequest(modelRequest: request, prompt: PromptSize(textBytes: 0, messages: 0, pictures: 0, tokens: .max / 4))
+        var prompt = PromptSize(textBytes: 0, messages: 0, pictures: 0)
+        prompt.soundBytes = Int64(form.fileBytes("file"))
+        return CallRequest(modelRequest: request, prompt: prompt)
     }
 
     func body(of answer: WholeAnswer, _ receipt: CallReceipt) -> [UInt8] { ResponseUsage.adding(receipt, to: answer.json, .responses) }

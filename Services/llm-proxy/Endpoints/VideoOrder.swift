@@ -118,9 +118,3 @@ struct VideoOrder: Sendable {
         return usage
     }
 }
-
-/// The body of an order as it goes to the provider.
-enum VideoBody {
-    case json([UInt8])
-    case form(CallForm, [BodySegment])
-}

@@ -108,7 +108,7 @@ struct Videos: Sendable {
         do {
             reply = try await questions.place(HoldAmounts(most: held, usual: held, least: held), takesShare: false) { false }
         } catch {
-            services.log.warning("hold failed", error: error, trace: questions.context.trace)
+            services.log.warning("hold request failed", error: error, trace: questions.context.trace)
             throw Problem.ledgerUnavailable
         }
         guard let reply else { throw Problem.ledgerUnavailable }
@@ -126,7 +126,7 @@ struct Videos: Sendable {
             let made = try await services.providers.makeVideo(try order.body(for: model), at: model.provider)
             (job.providerJob, job.answer, job.state) = (made.id, made.answer, .running)
         } catch {
-            // Without the provider's id nobody can follow a video, should it be made.
+            // A video that is made nevertheless cannot be followed without the provider's id.
             services.log.warning(
                 "video not begun",
                 ["charge.id": .describing(job.charge), "provider": .string(model.provider.name), "reason": .string(error.description)])

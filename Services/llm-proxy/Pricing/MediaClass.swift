@@ -15,7 +15,7 @@ extension PriceVersion {
             if let tier = ServiceTier(rawValue: name), hasPrice(of: unit, in: tier) { return tier }
         }
         // A class that costs more has a price of its own, or it is not sold.
-        let isUsual = !Self.isFourK(size) && (quality == nil || Self.usualQualities.contains(quality ?? ""))
+        let isUsual = Self.isUsual(size) && (quality == nil || Self.usualQualities.contains(quality ?? ""))
         let hasSizes = conditional.contains { $0.tier.rawValue.utf8.contains(UInt8(ascii: "x")) }
         return isUsual && (size == nil || !hasSizes) && hasPrice(of: unit, in: .standard) ? .standard : nil
     }
@@ -33,6 +33,13 @@ extension PriceVersion {
     private static func named(_ text: String?) -> String? {
         guard let text = text?.lowercased(), !["", "auto", "standard"].contains(text) else { return nil }
         return text
+    }
+
+    /// Returns true for a size of two sides of which none is above 2,048, and without one.
+    private static func isUsual(_ size: String?) -> Bool {
+        guard let size else { return true }
+        let sides = size.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
+        return sides.count == 2 && sides.allSatisfy((1...2_048).contains)
     }
 
     private static func isFourK(_ size: String?) -> Bool {

@@ -90,8 +90,13 @@ enum PriceFlaw: Hashable {
             guard let units = prices[Condition(row)], let input = units[.input] else { continue }
             if row.unit == .cachedInput, row.price > input { return .cacheOutOfOrder(row) }
             if row.unit == .cacheWrite, row.price < input { return .cacheOutOfOrder(row) }
-            for (condition, lower) in prices where condition.tier == row.tier && condition.aboveInputTokens < row.aboveInputTokens {
-                if let price = lower[row.unit], row.price < price { return .cheaperAbove(row) }
+            // A unit without a price of its own in a condition has that of another unit.
+            for (condition, higher) in prices where condition.tier == row.tier && condition.aboveInputTokens > row.aboveInputTokens {
+                if let price = higher[row.unit], price < row.price {
+                    var cheaper = row
+                    (cheaper.aboveInputTokens, cheaper.price) = (condition.aboveInputTokens, price)
+                    return .cheaperAbove(cheaper)
+                }
             }
         }
         return nil

@@ -44,6 +44,8 @@ struct Usage: Hashable, Sendable {
         }
     }
 
+    /// True if the provider wrote a part of the prompt into its cache.
+    var hasWrittenCache: Bool { cacheWrite > 0 || self[.cacheWrite1h] > 0 }
     var isEmpty: Bool { input == 0 && cachedInput == 0 && cacheWrite == 0 && output == 0 && others.isEmpty }
 
     /// Calls `body` with each unit that has a quantity above zero, until it returns false.

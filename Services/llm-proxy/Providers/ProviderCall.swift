@@ -17,6 +17,9 @@ final class ProviderCall {
     /// The media types of an answer in one piece.
     private let mediaTypes: [String]
     private let loop: EventLoop
+    private let room: AnswerRoom
+    /// The bytes of ``room`` that the answer takes.
+    private var collected = 0
     private var longest: TimerID?
 
     /// The longest body of a refusal that is read, in bytes.
@@ -25,9 +28,9 @@ final class ProviderCall {
 
     init(
         _ answer: UpstreamResponse, of adapter: any ProviderAdapter, in format: any WireFormat, to request: ModelRequest,
-        model: Catalogue.Model, longest: Duration, on loop: EventLoop
+        model: Catalogue.Model, longest: Duration, room: AnswerRoom, on loop: EventLoop
     ) {
-        (self.answer, self.adapter, self.format, self.loop) = (answer, adapter, format, loop)
+        (self.answer, self.adapter, self.format, self.room, self.loop) = (answer, adapter, format, room, loop)
         (isStreaming, isBinary, mediaTypes) = (request.isStreaming, request.isBinary, format.mediaTypes(of: request))
         context = AnswerContext(
             model: model.id, choices: request.choices, includeUsage: request.includeUsage,
@@ -45,8 +48,10 @@ final class ProviderCall {
     func pause() { answer.pause() }
     func resume() { answer.resume() }
 
-    /// Ends the deadline of the call. Every call needs it once.
+    /// Ends the deadline of the call, and gives the room of its answer back. Every call needs it once.
     func ended() {
+        room.give(collected)
+        collected = 0
         if let longest { loop.cancel(longest) }
         longest = nil
     }
@@ -100,7 +105,14 @@ final class ProviderCall {
     /// Collects an answer in one piece.
     func whole(upTo bytesMax: Int) async throws(ProviderFailure) -> WholeAnswer {
         let body: [UInt8]
-        do throws(UpstreamError) { body = try await answer.collect(upTo: bytesMax) } catch { throw ProviderFailure(error) }
+        do throws(UpstreamError) {
+            body = try await answer.collect(upTo: bytesMax) { [self] count in
+                collected += count
+                return room.take(count)
+            }
+        } catch {
+            throw ProviderFailure(error)
+        }
         return try format.answer(body, context)
     }
 
@@ -110,6 +122,21 @@ final class ProviderCall {
     func pipe(_ sink: @escaping (UnsafeRawBufferPointer) -> Void) async throws(ProviderFailure) {
         do throws(UpstreamError) { try await answer.pipe(sink) } catch { throw ProviderFailure(error) }
     }
+}
+
+/// The room for the answers in one piece that the calls of a loop collect, in bytes. Confined to the loop.
+final class AnswerRoom {
+    private var left: Int
+
+    init(bytesMax: Int = 256 << 20) { left = bytesMax }
+
+    /// - Returns: false if there is less room left. It is taken nevertheless, until it is given back.
+    func take(_ count: Int) -> Bool {
+        left -= count
+        return left >= 0
+    }
+
+    func give(_ count: Int) { left += count }
 }
 
 extension ProviderFailure {

@@ -22,6 +22,7 @@ final class ProviderConnections: @unchecked Sendable {
     private let keys: ProviderKeys
     private let timing: Timing
     private let pools: UpstreamPool.Configuration
+    private let room: AnswerRoom
     /// The ways by the provider's row. A call may have an older row than the next one.
     private var ways: [Catalogue.Provider: Way] = [:]
 
@@ -40,8 +41,11 @@ final class ProviderConnections: @unchecked Sendable {
         var target: [UInt8]
     }
 
-    init(loop: EventLoop, keys: ProviderKeys, timing: Timing = Timing(), pools: UpstreamPool.Configuration = .init()) {
-        (self.loop, self.keys, self.timing, self.pools) = (loop, keys, timing, pools)
+    init(
+        loop: EventLoop, keys: ProviderKeys, timing: Timing = Timing(), pools: UpstreamPool.Configuration = .init(),
+        room: AnswerRoom = AnswerRoom()
+    ) {
+        (self.loop, self.keys, self.timing, self.pools, self.room) = (loop, keys, timing, pools, room)
     }
 
     /// Returns the format in which calls of a surface go to a provider. Nil if it cannot serve them.
@@ -73,7 +77,7 @@ final class ProviderConnections: @unchecked Sendable {
                 method: "POST", target: path.target, headers: headers, body: body, firstByteWithin: firstByteWithin(request))
         }
         return ProviderCall(
-            answer, of: way.adapter, in: path.format, to: request, model: model, longest: timing.longest, on: loop)
+            answer, of: way.adapter, in: path.format, to: request, model: model, longest: timing.longest, room: room, on: loop)
     }
 
     private func begin(

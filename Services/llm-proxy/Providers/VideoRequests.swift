@@ -87,3 +87,9 @@ extension ProviderConnections {
         return adapter.failure(status: answer.status, body: body, retryAfter: answer.headers.string(for: "retry-after"))
     }
 }
+
+/// The body of an order as it goes to the provider.
+enum VideoBody {
+    case json([UInt8])
+    case form(CallForm, [BodySegment])
+}

@@ -56,14 +56,3 @@ struct VideoJob: Sendable {
         id.hasPrefix(idPrefix) ? ChargeID(String(id.dropFirst(idPrefix.count))) : nil
     }
 }
-
-/// The progress of a job as its provider tells it.
-struct VideoProgress: Sendable {
-    enum Outcome: Sendable { case running, completed, failed }
-
-    /// The provider's id of the job.
-    var id: String
-    var outcome: Outcome
-    /// The video as the provider describes it.
-    var answer: JSONObject
-}

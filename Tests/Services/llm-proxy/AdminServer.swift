@@ -16,7 +16,7 @@ import Values
 
 /// The routes of administrators on a real server and database, without a broker.
 ///
-/// The list has the model `sure` (1 and 4 USD), the model `unsure`, which one source has, and the video model `brush`.
+/// The list has the model `sure` (1 and 4 USD), the model `unsure`, which one source has, and `brush`, whose kind no endpoint serves.
 final class AdminServer: Sendable {
     enum Caller: String, CaseIterable { case admin, staleAdmin, adminsKey, user }
 
@@ -40,7 +40,7 @@ final class AdminServer: Sendable {
          "prices":{"input_usd_per_million":"1","output_usd_per_million":"4"},"two_sources_agree":\(agree)}
         """
     }
-    private static let brush = #"{"id":"brush","provider":"openai","mode":"video","prices":{"video_second_usd":{"720x1280":"0.1"}}}"#
+    private static let brush = #"{"id":"brush","provider":"openai","mode":"rerank","prices":{"input_usd_per_million":"0.1"}}"#
     private static let provider =
         #"{"providers":[{"name":"openai","base_url":"https://h/v1","api_key_variable":"K","models":[]}]}"#
 

@@ -70,5 +70,8 @@ final class Caller: @unchecked Sendable {
     /// The error object of a refusal, or of the last event.
     func error() throws -> JSONObject { try JSONObject(status == 200 ? Array((events.last ?? "").utf8) : bytes).object("error") }
 
+    /// Reads no more.
+    func pause() { call.pause() }
+
     func hangUp() { call.cancel() }
 }

@@ -84,6 +84,8 @@ final class ProxyUnderTest: @unchecked Sendable {
         var provider = ProviderConnections.Timing()
         /// True if no account pays for the calls of our own servers.
         var skipsServiceCalls = false
+        /// The answers in one piece that are collected at once, in bytes.
+        var answersMax = 256 << 20
         /// The bodies of all requests, in bytes.
         var bodiesMax = HTTPServerConfiguration().bufferedBodyBytesMax
     }
@@ -157,7 +159,7 @@ final class ProxyUnderTest: @unchecked Sendable {
                 loop: database.loop,
                 keys: ProviderKeys(of: scripted.map { .init(provider: $0, models: [], isPrivateNetwork: false) }) { _ in
                     Secret("provider-key")
-                }, timing: times.provider),
+                }, timing: times.provider, room: AnswerRoom(bytesMax: times.answersMax)),
             shared: shared, log: log)
         let videos = VideoStore(pool: database)
         let videoKeeper = VideoKeeper(
@@ -265,7 +267,8 @@ final class ProxyUnderTest: @unchecked Sendable {
             return thinker
         }
         var film = media("film-flat", of: providers[0], .videos, [])
-        film.price = PriceVersion(version: 1, rule: film.price.rule, rows: FlatPrices.rows(for: [.videos]))
+        film.price = PriceVersion(
+            version: 1, rule: PricingRule(formula: .flat, minimumCharge: .zero), rows: FlatPrices.rows(for: [.videos]))
         var moved = providers[0]
         (moved.name, moved.baseURL) = ("moved", moved.baseURL.replacing("127.0.0.1", with: "127.0.0.2"))
         return Catalogue(

@@ -104,6 +104,22 @@ struct StreamingTests {
         #expect(client.readToEnd() == .reset)
     }
 
+    @Test func `beyond the budget of waiting answers the client with the most of them is reset, and the others go on`() async throws {
+        var configuration = HTTPServerConfiguration()
+        configuration.waitingOutputBytesMax = 40 << 20
+        let server = try await TestServer(configuration) { exchange in
+            exchange.respond(200, body: [UInt8](repeating: 0x78, count: exchange.path == "/large" ? 40 << 20 : 16 << 20))
+        }
+        let large = server.client(receiveBuffer: 4 << 10)
+        large.send(get("/large"))
+        large.read { $0.received.count > 1 }
+        let small = server.client(receiveBuffer: 4 << 10)
+        small.send(get("/"))
+        #expect(large.readToEnd() == .reset)
+        small.read { $0.received.count > 16 << 20 }
+        #expect(small.statuses == [200])
+    }
+
     @Test(arguments: ["leaves", "resets", "half-closes", "leaves after sending more than is read ahead"])
     func `a vanished client is noticed while its handler waits`(how: String) async throws {
         let (events, say) = AsyncStream.makeStream(of: String.self)

@@ -64,6 +64,10 @@ struct MultipartFormTests {
         #expect(try Self.form(Self.body((Self.named("file") + "; filename=\"\(written)\"", "x"))).parts[0].filename == name)
     }
 
+    @Test func `a part with an extended file name is a file`() throws {
+        #expect(try Self.form(Self.body((Self.named("quality") + "; filename*=UTF-8''x", "low"))).parts[0].filename == "")
+    }
+
     @Test(arguments: ["binary", "8BIT", "7bit"])
     func `a transfer encoding that changes no byte is accepted`(encoding: String) throws {
         #expect(refusal(ofHeaders: Self.named("a") + "\r\nContent-Transfer-Encoding: \(encoding)") == nil)

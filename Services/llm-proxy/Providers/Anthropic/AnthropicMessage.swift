@@ -61,10 +61,10 @@ enum AnthropicPicture {
     init?(_ url: JSONScan, at start: Int) {
         let bytes = url.bytes
         guard bytes.count > 2, bytes.first == UInt8(ascii: "\"") else { return nil }
-        let comma = bytes.firstIndex(of: UInt8(ascii: ",")) ?? bytes.count - 1
         // The head may have escapes. The bytes behind it are copied as they are written.
-        let head = Array(bytes[..<comma]) + [UInt8(ascii: "\"")]
-        guard comma <= 64, let head = head.withUnsafeBytes({ JSONScan($0).string }), head.hasPrefix("data:") else {
+        guard let comma = bytes.firstIndex(of: UInt8(ascii: ",")), comma <= 64,
+            let head = (Array(bytes[..<comma]) + [UInt8(ascii: "\"")]).withUnsafeBytes({ JSONScan($0).string }), head.hasPrefix("data:")
+        else {
             guard let address = url.string, address.hasPrefix("https://") else { return nil }
             self = .url(start..<start + bytes.count)
             return

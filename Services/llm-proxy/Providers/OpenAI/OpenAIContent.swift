@@ -58,22 +58,46 @@ enum OpenAIContent {
         return (Int64(bytes), hasFailed)
     }
 
-    /// Counts a message, or the delta of one.
+    /// Counts the texts of a message, or of the delta of one: names and arguments of tool calls are among
+    /// them. Some servers send one thought in several forms.
     static func bytes(ofMessage message: JSONScan) -> Int {
-        var bytes = 0
+        var (bytes, thoughts) = (0, 0)
         message.forEachMember { name, value in
-            if !("role" ~= name) { bytes += Self.bytes(ofValue: value.bytes) }
+            switch name {
+            case "role": break
+            case "reasoning", "reasoning_content", "reasoning_details", "thinking": thoughts = max(thoughts, texts(in: value))
+            default: bytes += texts(in: value)
+            }
+            return true
+        }
+        return bytes + thoughts
+    }
+
+    /// Counts the strings of a value, but for those that name or sign a part of it.
+    /// - Parameter depth: the levels that are read; what is nested deeper counts as it is written.
+    private static func texts(in value: JSONScan, depth: Int = 8) -> Int {
+        guard depth > 0, !value.isString else { return bytes(ofValue: value.bytes) }
+        var bytes = 0
+        value.forEachElement { element in
+            bytes += texts(in: element, depth: depth - 1)
+            return true
+        }
+        value.forEachMember { name, member in
+            switch name {
+            case "id", "type", "format", "signature", "data": break
+            default: bytes += texts(in: member, depth: depth - 1)
+            }
             return true
         }
         return bytes
     }
 
-    /// Returns the bytes of a string, array or object that count as content. An empty value, a
-    /// number and null count as zero.
+    /// Returns the bytes of a string without its escapes, or of an array or object as it is written. An empty
+    /// value, a number and null count as zero.
     static func bytes(ofValue value: UnsafeRawBufferPointer) -> Int {
         guard value.count > 2, let first = value.first else { return 0 }
         switch first {
-        case UInt8(ascii: "\""): return value.count - 2
+        case UInt8(ascii: "\""): return (value.contains(UInt8(ascii: "\\")) ? JSONScan(value).decodedCount : value.count) - 2
         case UInt8(ascii: "["), UInt8(ascii: "{"):
             let isEmpty = value.dropFirst().dropLast().allSatisfy { [0x20, 0x09, 0x0A, 0x0D].contains($0) }
             return isEmpty ? 0 : value.count - 2

@@ -9,8 +9,13 @@ struct OpenAIImages: WireFormat {
     let requiresLimit = false
     let takesLimit = false
 
-    /// Pictures of an unfinished state cost tokens of their own.
-    static let priced = PricedMembers([("stream", .onlyFalse), ("partial_images", .absent)])
+    /// Members of several servers that make a picture larger or dearer in other words than quality and
+    /// size. Pictures of an unfinished state cost tokens of their own.
+    static let dearer: [StaticString] = [
+        "partial_images", "width", "height", "steps", "num_inference_steps", "resolution", "image_size", "aspect_ratio", "megapixels",
+        "frame_count", "complexity", "input_fidelity",
+    ]
+    static let priced = PricedMembers([("stream", .onlyFalse)] + dearer.map { ($0, .absent) }, free: ["background"])
 
     /// Pictures of the prompt have a price of their own.
     func promptUnit(of request: ModelRequest) -> UsageUnit { request.pictures > 0 ? .imageInput : .input }

@@ -19,7 +19,7 @@ struct OpenAIResponses: WireFormat {
 
     /// Stored prompts and compaction add tokens that the gateway cannot count.
     static let priced = PricedMembers([
-        ("prompt", .absent), ("context_management", .absent), ("background_options", .absent), ("prompt_cache_options", .cacheOptions),
+        ("prompt", .absent), ("context_management", .absent), ("background_options", .absent),
         ("max_tokens", .renamed("max_output_tokens")), ("max_completion_tokens", .renamed("max_output_tokens")),
     ])
 
@@ -29,7 +29,13 @@ struct OpenAIResponses: WireFormat {
 
     /// Another mode can make several answers of which the client gets one.
     private static func reasoningFlaw(_ request: JSONObject) -> RequestFlaw? {
-        guard let reasoning = (try? request.optionalObject("reasoning")) ?? nil else { return nil }
+        let reasoning: JSONObject
+        do throws(JSONError) {
+            guard let object = try request.optionalObject("reasoning") else { return nil }
+            reasoning = object
+        } catch {
+            return RequestFlaw(param: "reasoning", message: "reasoning cannot be read: \(error).")
+        }
         do throws(RequestFlaw) { try MemberNames.check(reasoning, ["mode"], at: "reasoning.") } catch { return error }
         guard reasoning.has("mode"), (try? reasoning.string("mode")) != "standard" else { return nil }
         return RequestFlaw(param: "reasoning.mode", message: "reasoning.mode must be 'standard'; anything else has no price here.")

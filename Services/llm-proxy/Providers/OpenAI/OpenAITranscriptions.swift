@@ -61,7 +61,9 @@ struct OpenAITranscriptions: WireFormat {
 
     func answer(_ body: [UInt8], _ context: AnswerContext) throws(ProviderFailure) -> WholeAnswer {
         if ["srt", "vtt"].contains(context.format), let json = try? JSONObject(Array("{}".utf8)) {
-            var answer = WholeAnswer(json: json, contentBytes: Int64(body.count), hasUncountedResult: !body.isEmpty)
+            // Subtitles of silence have a head, and no times.
+            let hasWords = String(decoding: body, as: UTF8.self).contains("-->")
+            var answer = WholeAnswer(json: json, contentBytes: Int64(body.count), hasUncountedResult: hasWords)
             (answer.seconds, answer.text) = (Subtitles.seconds(of: body), body)
             return answer
         }

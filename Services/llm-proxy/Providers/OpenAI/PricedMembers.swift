@@ -27,7 +27,7 @@ struct PricedMembers: Sendable {
         // Writing a prompt cache has a price of its own; the others add tokens to the prompt, the answer or a picture.
         ("cache_control", .absent), ("prompt_logprobs", .absent), ("mm_processor_kwargs", .absent), ("chat_template", .absent),
         // Google's own members, such as a cached prompt.
-        ("extra_body", .absent),
+        ("extra_body", .absent), ("prompt_cache_options", .cacheOptions),
     ]
 
     static let chat = PricedMembers([])
@@ -36,11 +36,13 @@ struct PricedMembers: Sendable {
     let names: [StaticString]
     private let ruleByName: [String: Rule]
 
-    /// - Parameter own: the members of one surface only.
-    init(_ own: [Row]) {
-        let rules = Self.common + own
+    /// - Parameters:
+    ///   - own: the members of one surface only.
+    ///   - free: the members that change no price on this surface.
+    init(_ own: [Row], free: Set<String> = []) {
+        let rules = Self.common.filter { !free.contains($0.name.description) } + own
         names = rules.map(\.name) + ["modalities", "tools"]
-        ruleByName = Dictionary(uniqueKeysWithValues: rules.map { ($0.name.description, $0.rule) })
+        ruleByName = Dictionary(rules.map { ($0.name.description, $0.rule) }) { _, own in own }
     }
 
     func flaw(in request: JSONObject) -> RequestFlaw? {

@@ -13,6 +13,13 @@ struct CallEndTests {
             estimatedPromptTokens: 30, isClientGone: stoppedBy == .clientDisconnected, isAcknowledged: true)
     }
 
+    @Test(arguments: [UsageUnit.cacheWrite, .cacheWrite1h])
+    func `a prompt that was written to the cache is charged without an answer`(unit: UsageUnit) {
+        var usage = Usage(promptTokens: 9, completionTokens: 0)
+        usage[unit] = 150_000
+        #expect(CallEnd(answer: .whole, delivered: usage).charge == .usage(usage, isEstimated: false, end: .completed))
+    }
+
     private func isFree(_ end: CallEnd) -> Bool { if case .nothing = end.charge { true } else { false } }
 
     @Test func `a complete answer is charged completely, also after its client left`() {

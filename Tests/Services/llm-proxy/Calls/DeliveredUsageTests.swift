@@ -26,9 +26,9 @@ struct DeliveredUsageTests {
     }
 
     @Test func `counted output is added to what the provider reported, in its units`() {
-        let usage = cached().withOutput(atLeast: 7)
+        let usage = cached().withOutput(atLeast: 7, of: .output)
         #expect((usage[.cachedInput], usage[.reasoning], usage[.output]) == (4, 2, 5))
-        #expect(cached(thoughts: 9).withOutput(atLeast: 7) == cached(thoughts: 9))
+        #expect(cached(thoughts: 9).withOutput(atLeast: 7, of: .output) == cached(thoughts: 9))
     }
 
     @Test func `an answer whose output the provider did not report keeps the units of its prompt`() throws {

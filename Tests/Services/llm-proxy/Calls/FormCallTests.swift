@@ -128,6 +128,29 @@ struct FormCallTests {
         }
     }
 
+    @Test(arguments: [("vtt", "WEBVTT\n\n", "text/vtt"), ("srt", "\n", "text/plain")])
+    func `subtitles of silence cost nothing`(format: String, body: String, type: String) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let form = Self.form([("model", "scribe"), ("response_format", format)], file: ("file", 200_000))
+            let (_, provider) = try await started(proxy, .transcriptions, form)
+            provider.answer(body, type: type)
+            try await until("the void is there") { !proxy.ledger.voids.isEmpty }
+            #expect(proxy.ledger.settlements.isEmpty)
+        }
+    }
+
+    @Test func `a stream of words that stops is charged the likely tokens of its sound`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let form = Self.form([("model", "writer"), ("stream", "true")], file: ("file", 16_000))
+            let (caller, provider) = try await started(proxy, .transcriptions, form)
+            provider.begin()
+            provider.write(#"data: {"type":"transcript.text.delta","delta":"word"}"# + "\n\n")
+            try await until("the event is there") { caller.text.contains("delta") }
+            caller.hangUp()
+            #expect(try await charge(proxy).amount == tokens(11))
+        }
+    }
+
     @Test func `edits are charged like pictures, and their files pass`() async throws {
         try await ProxyUnderTest.with { proxy in
             let form = Self.form([("prompt", "a hat"), ("model", "picture"), ("n", "2"), ("quality", "hd")], file: ("image[]", 300_000))

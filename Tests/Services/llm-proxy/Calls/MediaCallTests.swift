@@ -65,7 +65,19 @@ struct MediaCallTests {
         }
     }
 
-    @Test(arguments: [#""size":"4K""#, #""quality":"ultra""#, #""size":7"#, #""size":"\#(String(repeating: "1", count: 33))""#])
+    @Test func `a background changes no price, and is passed`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let (_, provider) = try await started(proxy, .images, #"{"model":"picture","prompt":"a cat","background":"transparent"}"#)
+            #expect(try provider.body?.string("background") == "transparent")
+            provider.answer(Self.pictures(1))
+            #expect(try await charge(proxy).amount == tokens(40))
+        }
+    }
+
+    @Test(arguments: [
+        #""size":"8K""#, #""size":"4096*4096""#, #""width":2048"#, #""steps":50"#, #""resolution":"2k""#, #""input_fidelity":"high""#,
+        #""frame_count":16"#, #""size":"4K""#, #""quality":"ultra""#, #""size":7"#, #""size":"\#(String(repeating: "1", count: 33))""#,
+    ])
     func `a picture without a price is refused by name before anything is held`(members: String) async throws {
         try await ProxyUnderTest.with { proxy in
             let caller = proxy.send(#"{"model":"picture","prompt":"a cat",\#(members)}"#, to: Surface.images.path)
@@ -230,6 +242,21 @@ struct MediaCallTests {
             #expect(proxy.ledger.holds[0].amounts.least >= tokens(4_000))
             try await until("the answer is over") { caller.isOver }
             #expect(caller.text.contains("speech.audio.done") && caller.text.contains("credits_used"))
+        }
+    }
+
+    @Test func `events of sound that stop are charged in sound, and their model is sold on`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let body = #"{"model":"singer","input":"Hello","voice":"alloy","stream_format":"sse"}"#
+            let (caller, provider) = try await started(proxy, .speech, body)
+            provider.begin()
+            provider.write(#"data: {"type":"speech.audio.delta","audio":"AAAA"}"# + "\n\n")
+            try await until("the event is there") { caller.text.contains("delta") }
+            caller.hangUp()
+            let charge = try await charge(proxy)
+            #expect(charge.call.usage.all.map { $0.key.rawValue }.sorted() == ["audio_output", "input"])
+            #expect(charge.amount < tokens(100) && charge.call.end == .clientDisconnected)
+            #expect(proxy.switchedOff.models.isEmpty)
         }
     }
 

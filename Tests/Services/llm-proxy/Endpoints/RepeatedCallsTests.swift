@@ -217,6 +217,43 @@ struct RepeatedCallsTests {
         }
     }
 
+    @Test func `a call under a key is finished when a client that reads slowly leaves`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let caller = proxy.call(headers: Self.key)
+            try await until("the provider is called") { proxy.provider.calls.count == 1 }
+            let provider = proxy.provider.calls[0]
+            provider.send(tokens: 1)
+            try await until("the stream has begun") { caller.tokens == 1 }
+            caller.pause()
+            // It is more than all buffers between the provider and the client hold.
+            let event = #"data: {"choices":[],"pad":"\#(String(repeating: "p", count: 1 << 17))"}"# + "\n\n"
+            for _ in 0..<256 { provider.write(event) }
+            try await heard(proxy)
+            caller.hangUp()
+            provider.send(["x"], thenEnd: 2)
+            try await until("the call is charged") { !proxy.ledger.settlements.isEmpty }
+            #expect(proxy.ledger.settlements[0].amount == ProxyUnderTest.tokens(2))
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func `a call that may have been charged is not made again under its key`(stream: Bool) async throws {
+        try await ProxyUnderTest.with(.init(keepWithin: .milliseconds(300), isPublisherDown: true)) { proxy in
+            proxy.provider.onCall = { stream ? $0.send(["a"], thenEnd: 2) : $0.answer(Self.answer) }
+            let person = proxy.person()
+            try await proxy.withoutOutbox {
+                let first = proxy.call(stream: stream, key: person, headers: Self.key)
+                try await over(first)
+                #expect(stream ? first.failure != nil : first.status == 503)
+            }
+            let second = proxy.call(stream: stream, key: person, headers: Self.key)
+            try await over(second)
+            #expect(second.status == 409)
+            #expect(try second.error().has("charge_id"))
+            #expect(proxy.provider.calls.count == 1)
+        }
+    }
+
     // MARK: Retries of SDKs
 
     @Test func `the retry of an SDK joins its call while the gateway still listens to the provider`() async throws {
@@ -233,6 +270,50 @@ struct RepeatedCallsTests {
             #expect(second.status == 200)
             #expect((proxy.provider.calls.count, proxy.ledger.settlements.count) == (1, 1))
             #expect(proxy.ledger.settlements.map(\.amount) == [ProxyUnderTest.tokens(5)])
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func `a stream that a retry took over is charged what the retry got`(isCut: Bool) async throws {
+        try await ProxyUnderTest.with { proxy in
+            let person = proxy.person()
+            if isCut { proxy.ledger.answerExtend = { ScriptedLedger.refused(.insufficientFunds, $0.chargeID) } }
+            let first = proxy.call(model: "priced", key: person, headers: ["x-stainless-retry-count": "0"])
+            try await until("the provider is called") { proxy.provider.calls.count == 1 }
+            first.hangUp()
+            try await heard(proxy)
+            let second = proxy.call(model: "priced", key: person, headers: ["x-stainless-retry-count": "1"])
+            try await heard(proxy)
+            let provider = proxy.provider.calls[0]
+            provider.send(tokens: isCut ? 2_000 : 40)
+            if isCut {
+                try await over(second)
+                #expect(try second.error().string("code") == "insufficient_credits")
+            } else {
+                try await until("the retry has its part") { second.tokens == 40 }
+                second.hangUp()
+            }
+            try await until("the call is charged") { !proxy.ledger.settlements.isEmpty }
+            try await until("the provider's call is cancelled") { provider.isCancelled }
+            let charge = proxy.ledger.settlements[0]
+            #expect(charge.call.usage.all.first { $0.key == .output }?.value == Int64(second.tokens))
+            #expect(charge.call.end == (isCut ? .holdExhausted : .clientDisconnected))
+            #expect(proxy.provider.calls.count == 1)
+        }
+    }
+
+    @Test func `a retry that comes too late to join is no replay`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            let person = proxy.person()
+            let first = proxy.call(key: person, headers: ["x-stainless-retry-count": "0"])
+            try await until("the provider is called") { proxy.provider.calls.count == 1 }
+            proxy.provider.calls[0].send(tokens: 1)
+            try await until("the stream has begun") { first.tokens == 1 }
+            let second = proxy.call(key: person, headers: ["x-stainless-retry-count": "1"])
+            try await until("the provider is called again") { proxy.provider.calls.count == 2 }
+            for call in proxy.provider.calls { call.send(["x"], thenEnd: 2) }
+            try await over(first, second)
+            #expect(second.headers.string(for: "idempotency-replayed") == nil)
         }
     }
 

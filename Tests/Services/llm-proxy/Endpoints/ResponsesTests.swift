@@ -54,6 +54,8 @@ struct ResponsesTests {
             (#""input":"x","reasoning":{"mode":"pro"}"#, .invalidRequest, "reasoning.mode"),
             (#""input":"x","reasoning":{"mode":"standard","MODE":"pro"}"#, .invalidRequest, "reasoning.MODE"),
             (#""input":"x","reasoning":{"mode":7}"#, .invalidRequest, "reasoning.mode"),
+            (#""input":"x","reasoning":{"mode":"standard","mode":"pro"}"#, .invalidRequest, "reasoning"),
+            (#""input":"x","reasoning":"pro""#, .invalidRequest, "reasoning"),
             (#""input":"x","instructions":[{"type":"input_image","image_url":"u"}]"#, .invalidRequest, "instructions"),
             (#""input":"x","max_completion_tokens":99"#, .invalidRequest, "max_completion_tokens"),
             (#""input":"x","tools":[{"type":"namespace","tools":[]}]"#, .invalidRequest, "tools[0].type"),

@@ -68,7 +68,7 @@ struct VideosTests {
         }
     }
 
-    @Test func `a form goes on with its picture and the provider's name of the model`() async throws {
+    @Test func `a form is passed with its picture and the provider's name of the model`() async throws {
         try await with { proxy in
             func part(_ name: String, _ value: String) -> String {
                 "--b\r\nContent-Disposition: form-data; name=\"\(name)\"\r\n\r\n\(value)\r\n"

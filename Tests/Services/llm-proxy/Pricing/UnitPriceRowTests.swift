@@ -29,6 +29,12 @@ struct UnitPriceRowTests {
         #expect(flaw(adding: Self.row(.cachedInput, 3, tier: .flex)) == .cacheOutOfOrder(Self.row(.cachedInput, 3, tier: .flex)))
         let cheap = [Self.row(.input, 7, above: 300), Self.row(.output, 12, above: 300)]
         #expect(PriceFlaw.find(in: Self.rows + cheap) == .cheaperAbove(cheap[0]))
+        // Without a price of its own, a write costs as much as input.
+        let write = [
+            Self.row(.cacheWrite, 50), Self.row(.input, 4), Self.row(.output, 8), Self.row(.input, 7, above: 300),
+            Self.row(.output, 20, above: 300),
+        ]
+        #expect(PriceFlaw.find(in: write) == .cheaperAbove(Self.row(.cacheWrite, 7, above: 300)))
         #expect(PriceFlaw.find(in: []) == .incomplete(.standard, aboveInputTokens: 0))
     }
 }

@@ -87,14 +87,27 @@ struct OpenAIChatTests {
 
     @Test(
         arguments: [
+            (#"{"role":"assistant","content":""}"#, 0), (#"{"content":"1234"}"#, 4), (#"{"content":"\u0e01\n"}"#, 4),
+            (#"{"tool_calls":[{"index":0,"function":{"arguments":"{\""}}]}"#, 2),
+            (#"{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":""}}]}"#, 1),
+            (#"{"reasoning":"123","reasoning_details":[{"type":"reasoning.text","text":"123","format":"x","index":0}],"content":"4"}"#, 4),
+            (#"{"content":[{"type":"text","text":"12"},{"type":"text","text":"3"}]}"#, 3), (#"{"content":[[[[[[[[["x"]]]]]]]]]}"#, 3),
+        ])
+    func `the content of a delta is its text, without the words around it`(delta: String, bytes: Int) {
+        let counted = Array(delta.utf8).withUnsafeBytes { OpenAIContent.bytes(ofMessage: JSONScan($0)) }
+        #expect(counted == bytes)
+    }
+
+    @Test(
+        arguments: [
             // The usage is reported whole, without a prompt, with no output, or not at all. The last
             // rows have no answer.
             (#"{"choices":[{"message":{"role":"assistant","content":"12345678"}}]}"#, 7, 5, 7, 5, false),
             (#"{"choices":[{"message":{"role":"assistant","content":"12345678"}}]}"#, 0, 5, 99, 5, true),
             (#"{"choices":[{"message":{"role":"assistant","content":"12345678"}}]}"#, 7, 0, 7, 2, true),
             (
-                #"{"choices":[{"message":{"content":"12345678"}},{"message":{"content":null,"tool_calls":[12345678]}}]}"#, nil, 0, 99, 4,
-                true
+                #"{"choices":[{"message":{"content":"12345678"}},{"message":{"content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"1234","arguments":"5678"}}]}}]}"#,
+                nil, 0, 99, 4, true
             ),
             (#"{"error":{"message":"a long story about why there is no answer"}}"#, nil, 0, 0, 0, true),
             (#"{"choices":[{"message":{"role":"assistant","content":"","annotations":[]}}]}"#, 7, 0, 7, 0, false),
