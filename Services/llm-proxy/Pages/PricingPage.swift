@@ -59,10 +59,11 @@ struct PricingPage {
         form.search(Place.pricing.link) {
             form.field(Self.filter, strings.filter, .search)
             submit(strings.find, .secondary)
-            if found < models.count { linkButton(strings.showAll, Place.pricing.link) }
+            if (1..<models.count).contains(found) { linkButton(strings.showAll, Place.pricing.link) }
         }
         p(.class("muted small")) {
             strings.count(viewer.number(Int64(found)), of: viewer.number(Int64(models.count)))
+            if minimumColumn.isEmpty { " · \(strings.noMinimum)" }
             if found > Self.modelsMax { " · \(strings.cut(viewer.number(Int64(Self.modelsMax))))" }
         }
     }
@@ -75,14 +76,18 @@ struct PricingPage {
                 dataTable(
                     "\(strings.tokens). \(strings.per1k)",
                     [
-                        Column(strings.model, isLong: true), .figures(strings.prompt, isLabelled: true),
-                        .figures(strings.cachedPrompt, isLabelled: true), .figures(strings.completion, isLabelled: true),
-                        .figures(strings.minimum, isLabelled: true),
-                    ], models.flatMap(rows), isStacked: true)
+                        Column(strings.model, isLong: true), .prices(strings.prompt), .prices(strings.cachedPrompt),
+                        .prices(strings.completion),
+                    ]
+                        + minimumColumn,
+                    models.flatMap(rows), isStacked: true)
                 p(.class("muted small")) { strings.notes }
             }
         }
     }
+
+    /// A column for the least that a call costs, if any model has it.
+    private var minimumColumn: [Column] { models.contains { $0.price.minimum > .zero } ? [.prices(strings.minimum)] : [] }
 
     /// The usual prices of a model, and below them those of long prompts, of sound and of pictures.
     private func rows(_ model: Model) -> [[HTML]] {
@@ -92,7 +97,7 @@ struct PricingPage {
             + [(strings.sound, price.sound), (strings.pictures, price.pictures)].filter { !$0.1.isEmpty }
         return [[name(model)] + figures(price.tokens) + [viewer.price(price.minimum)]]
             + further.map { text, tokens in
-                [span(.class("muted small")) { span(.class("hidden")) { bdi { "\(model.name): " } } + HTML(text) }] + figures(tokens) + [
+                [span(.class("under")) { span(.class("hidden")) { bdi { "\(model.name): " } } + HTML(text) }] + figures(tokens) + [
                     .empty
                 ]
             }
@@ -111,10 +116,7 @@ struct PricingPage {
             panel(strings.units, side: span(.class("muted small")) { strings.perUnit }) {
                 dataTable(
                     "\(strings.units). \(strings.perUnit)",
-                    [
-                        Column(strings.model, isLong: true), Column(strings.perUnit),
-                        .figures(strings.minimum, isLabelled: true),
-                    ],
+                    [Column(strings.model, isLong: true), Column(strings.perUnit)] + minimumColumn,
                     models.map { model in
                         [
                             name(model), ul(.class("lines")) { for unit in model.price.units { line(unit) } },
@@ -152,8 +154,8 @@ struct PricingPage {
             caption, [Column(what), Column(strings.charged)],
             rules.enumerated().map { index, rule in
                 [
-                    Self.html(rule.text.what) + HTML(" ")
-                        + a(fragment: rule.id, .id(rule.id), .class("anchor"), .ariaLabel(strings.link(to: String(index + 1)))) { "#" },
+                    a(fragment: rule.id, .id(rule.id), .class("anchor"), .ariaLabel(strings.link(to: String(index + 1)))) { "#" }
+                        + Self.html(rule.text.what),
                     rule.id == ChargeRule.leftBeforeAnswer.rawValue
                         ? a(fragment: EarlyLeaveRule.complete.rawValue) { rule.text.charged } : Self.html(rule.text.charged),
                 ]

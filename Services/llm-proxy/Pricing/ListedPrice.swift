@@ -13,6 +13,12 @@ struct ListedPrice: Sendable {
         let cachedPrompt: Credits?
 
         var isEmpty: Bool { prompt == nil && completion == nil }
+
+        /// True if every call costs the same by both.
+        fileprivate func costsAsMuch(as other: Tokens) -> Bool {
+            prompt == other.prompt && completion == other.completion
+                && (cachedPrompt ?? prompt) == (other.cachedPrompt ?? other.prompt)
+        }
     }
 
     /// The price of one unit that is no token.
@@ -38,14 +44,16 @@ struct ListedPrice: Sendable {
         price.rule.minimumCharge = .zero
         self.version = version.version
         minimum = version.rule.minimumCharge
-        let tokens = Tokens(price)
+        // Without its conditions: 1,000 tokens may be a long prompt.
+        let usual = PriceVersion(version: price.version, rule: price.rule, units: price.units)
+        let tokens = Tokens(usual)
         self.tokens = tokens
         longPrompts = price.conditional.filter { $0.tier == .standard && $0.aboveInputTokens > 0 }.compactMap { [price] step in
             let above = Tokens(PriceVersion(version: price.version, rule: price.rule, units: step.units))
-            return above == tokens ? nil : (step.aboveInputTokens, above)
+            return above.costsAsMuch(as: tokens) ? nil : (step.aboveInputTokens, above)
         }
-        sound = Tokens(price, .audioInput, .audioOutput)
-        pictures = Tokens(price, .imageInput, .imageOutput)
+        sound = Tokens(usual, .audioInput, .audioOutput)
+        pictures = Tokens(usual, .imageInput, .imageOutput)
         units = price.rows.filter { !$0.unit.isPromptToken && !$0.unit.isCompletionToken && $0.aboveInputTokens == 0 }.map { [price] row in
             var one = Usage()
             one[row.unit] = 1

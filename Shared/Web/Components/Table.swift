@@ -22,11 +22,14 @@ package struct Column: Sendable {
     private init(title: String, style: Attribute, label: Attribute) { (self.title, self.style, self.label) = (title, style, label) }
 
     /// A column of figures, which end at its right side.
-    /// - Parameter isLabelled: true for a stacked table with more than two figures, which stand in a grid with their titles.
-    package static func figures(_ title: String, isMinor: Bool = false, isLabelled: Bool = false) -> Column {
-        Column(
-            title: title, style: isMinor ? .class("minor figures") : .class("figures"),
-            label: isLabelled ? Attribute("data-label", title) : .none)
+    package static func figures(_ title: String, isMinor: Bool = false) -> Column {
+        Column(title: title, style: isMinor ? .class("minor figures") : .class("figures"), label: .none)
+    }
+
+    /// A column of prices, which begin at its left side: most are below ten, so that their points stand one below the other.
+    /// In a stacked table they stand in a grid, each below its title.
+    package static func prices(_ title: String) -> Column {
+        Column(title: title, style: .class("price"), label: Attribute("data-label", title))
     }
 }
 

@@ -116,7 +116,6 @@ PAGES = [
     Page("not-found", "/assets/auth/none", status=404, secret=True),
     Page("pricing", "/pricing", service="llm-proxy"),
     Page("pricing-filtered", "/pricing?q=fast", service="llm-proxy", viewer=USER),
-    Page("pricing-none", "/pricing?q=none", service="llm-proxy"),
     Page("pricing-refused", "/pricing?q=a&q=b", service="llm-proxy", status=400, secret=True),
     Page("edge-not-found", "/none", status=404, of_edge=True),
 ]

@@ -115,7 +115,7 @@ struct ChargeStrings {
             (
                 language(en: "Our gateway failed during the call.", th: "เกตเวย์ของเราขัดข้องระหว่างการเรียกใช้"),
                 language(
-                    en: "What it had reported until then, every few seconds; nothing before its first report",
+                    en: "What it reported last, which it does every few seconds; nothing before its first report",
                     th: "ตามยอดที่รายงานไว้ทุกไม่กี่วินาทีจนถึงตอนนั้น หากยังไม่มีรายงานแรก จะไม่คิดเครดิต")
             )
         case .reading: (language(en: "You look at models, balance or transactions.", th: "คุณดูโมเดล ยอดเครดิต หรือรายการ"), nothing)

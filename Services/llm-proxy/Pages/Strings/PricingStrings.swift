@@ -31,13 +31,14 @@ struct PricingStrings {
 
     // MARK: Tokens
 
-    var tokens: String { language(en: "Text and other tokens", th: "ข้อความและโทเค็นอื่น") }
+    var tokens: String { language(en: "Models sold by tokens", th: "โมเดลที่คิดตามโทเค็น") }
     var per1k: String { language(en: "Credits per 1,000 tokens", th: "เครดิตต่อ 1,000 โทเค็น") }
     var model: String { language(en: "Model", th: "โมเดล") }
     var prompt: String { language(en: "Prompt", th: "พรอมต์") }
     var cachedPrompt: String { language(en: "Cached prompt", th: "พรอมต์จากแคช") }
     var completion: String { language(en: "Completion", th: "คำตอบ") }
     var minimum: String { language(en: "Minimum per call", th: "ขั้นต่ำต่อครั้ง") }
+    var noMinimum: String { language(en: "No call has a minimum price.", th: "ไม่มีราคาขั้นต่ำต่อครั้ง") }
     func longPrompts(_ tokens: String) -> String {
         language(en: "prompts above \(tokens) tokens", th: "พรอมต์ที่ยาวกว่า \(tokens) โทเค็น")
     }
@@ -54,9 +55,8 @@ struct PricingStrings {
 
     // MARK: Units
 
-    var units: String { language(en: "Pictures, sound and calls", th: "ภาพ เสียง และการเรียกใช้") }
+    var units: String { language(en: "Models sold by pictures, sound or calls", th: "โมเดลที่คิดตามภาพ เสียง หรือครั้ง") }
     var perUnit: String { language(en: "Credits for each", th: "เครดิตต่อหน่วย") }
-    var credits: String { language(en: "Credits", th: "เครดิต") }
     func name(of unit: UsageUnit) -> String {
         switch unit {
         case .image: language(en: "Picture", th: "ภาพ")

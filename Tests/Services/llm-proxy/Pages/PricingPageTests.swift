@@ -48,7 +48,7 @@ struct PricingPageTests {
         guard let from = page.firstRange(of: start)?.upperBound, let to = page[from...].firstRange(of: "</tr>")?.lowerBound else {
             return []
         }
-        return page[from..<to].matches(of: /<td class="figures"[^>]*>(?:<span[^>]*>)?([^<]*)/).map { String($0.output.1) }
+        return page[from..<to].matches(of: /<td class="price"[^>]*>(?:<span[^>]*>)?([^<]*)/).map { String($0.output.1) }
     }
 
     @Test func `a model has its prices of 1,000 tokens with markup, of long prompts, of sound, and its minimum`() async throws {
@@ -66,7 +66,7 @@ struct PricingPageTests {
             #expect(Self.figures(after: "tokens of sound", in: page) == ["0.92", "–", "1.84", ""])
             #expect(Self.figures(after: "<code>other</code>", in: page) == ["57.5", "–", "0", "0"])
             #expect(page.matches(of: /<code>(other|priced)/).map(\.output.1) == ["other", "priced"])
-            #expect(!page.contains("Pictures, sound and calls"))
+            #expect(!page.contains("Models sold by pictures"))
         }
     }
 
@@ -94,7 +94,7 @@ struct PricingPageTests {
                     "Picture: 1", "Picture <bdi>HD</bdi>: 1.5", "Picture <bdi>HD 1024×1792</bdi>: 2", "30 seconds of sound, begun: 0.5",
                     "Character of text: 0.0001",
                 ])
-            #expect(!page.contains("Text and other tokens"))
+            #expect(!page.contains("Models sold by tokens"))
         }
     }
 
