@@ -118,7 +118,7 @@ let package = Package(
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPWire", "Identity", "JSON",
                 "Jobs", "Lifecycle", "Messaging", "Multipart", "Outbox", "Postgres", "SSE", "Telemetry", "Text", "Uploads",
                 "UpstreamClient",
-                "Values",
+                "Values", "Web",
             ],
             path: "Services/llm-proxy", exclude: ["Migrations", "models.json", "openapi.json"]),
         .executableTarget(
@@ -258,7 +258,7 @@ let package = Package(
             dependencies: [
                 "AMQP", "Bootstrap", "Configuration", "Contracts", "Crypto", "EventLoop", "HTTP", "HTTPClient", "HTTPWire", "Identity",
                 "JSON", "Jobs", "LLMProxy",
-                "Messaging", "Outbox", "Postgres", "SSE", "Telemetry", "TestSupport", "UpstreamClient", "Values",
+                "Messaging", "Outbox", "Postgres", "SSE", "Telemetry", "TestSupport", "UpstreamClient", "Values", "Web",
             ],
             path: "Tests/Services/llm-proxy"),
         .testTarget(

@@ -9,6 +9,7 @@ import Lifecycle
 import Postgres
 import Telemetry
 import Values
+import Web
 
 /// Sells model calls: knows the caller, holds what the call may cost, streams the answer through, charges what it used.
 ///
@@ -66,6 +67,11 @@ struct LLMProxyService {
             report: { ledger.prolong($0) }, keepReceipt: { shared.note($0) }, log: runtime.log)
         for job in videoKeeper.jobs { runtime.add(job) }
         let topUpURL = runtime.configuration.topUpURL
+        let balances = BalanceClient(rpc: requests, log: runtime.log)
+        let pages = PricePages(
+            catalogue: catalogue,
+            site: Site(service: "llm-proxy", publicURL: AccessToken.issuer(publicURL: runtime.configuration.publicURL.reveal())),
+            viewer: authenticator.gate.viewer, balance: { await balances.balance(of: $0) })
         runtime.serve { context in
             let services = CallServices(
                 loop: context.loop, ledger: ledger,
@@ -78,7 +84,8 @@ struct LLMProxyService {
                 models: Models(catalogue: catalogue), receipts: receipts,
                 balance: AccountBalance(ask: { try await ledger.balance(of: $0) }), usage: AdminUsage(pool: receiptPool),
                 admin: AdminModels(prices: prices, log: context.log),
-                providers: AdminProviders(providers: providers, log: context.log), gate: authenticator.gate, log: context.log
+                providers: AdminProviders(providers: providers, log: context.log), pages: pages, gate: authenticator.gate,
+                log: context.log
             ).router
         }
     }

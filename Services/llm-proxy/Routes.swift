@@ -4,6 +4,7 @@ import HTTPWire
 import Identity
 import Postgres
 import Telemetry
+import Web
 
 /// The HTTP door of the proxy. `Endpoints/` has the handlers.
 struct Routes: HTTPDoor {
@@ -15,6 +16,7 @@ struct Routes: HTTPDoor {
     let usage: AdminUsage
     let admin: AdminModels
     let providers: AdminProviders
+    let pages: PricePages
     let gate: CallerGate<Principal>
     let log: Logger
 
@@ -80,7 +82,15 @@ struct Routes: HTTPDoor {
         ) { $0.providers.disable },
         Route(.put, ["/api/admin/pricing"], access: .admin(freshWithin: .seconds(900)), bodyBytesMax: 65_536) { $0.admin.putPrice },
         Route(.get, ["/api/admin/pricing/{version}"], access: .admin()) { $0.admin.show },
+
+        // Pages.
+        Route(.get, ["/pricing"], access: .public, errors: .page) { $0.pages.show },
+        Route(.get, ["/assets/llm-proxy/{file}"], access: .public, errors: .page) { $0.pages.showAsset },
     ]
+
+    func page(for problem: Problem, to exchange: Exchange) -> Response {
+        pages.site.page(for: problem, to: exchange, gate.knownViewer(exchange.headers))
+    }
 
     /// Maps a lost database, and a ledger that does not answer, to 503.
     func problem(for error: any Error, in trace: TraceContext) -> Problem? {

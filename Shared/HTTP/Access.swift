@@ -80,6 +80,11 @@ package struct CallerGate<Caller: Sendable>: Sendable {
         try? known(CallerDemand(.credential(), cookie: .accepted), headers)
     }
 
+    /// Returns the signed-in person who looks at a public page. Nil for any other client, and while sessions cannot be checked.
+    package func viewer(_ headers: HeaderBlock) async -> Caller? {
+        try? await caller(CallerDemand(.session(), cookie: .accepted), headers, body: [])
+    }
+
     /// Checks a request to a row of ``Access/serviceWithoutUser``.
     /// - Throws: 401 without a service token.
     func checkService(_ headers: HeaderBlock) throws(Problem) {

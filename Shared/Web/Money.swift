@@ -10,6 +10,13 @@ extension Viewer {
     /// An amount in a column whose head names the unit. The exact amount stands in `title`.
     package func figure(_ amount: Credits) -> HTML { shown(amount.description, Self.short(amount)) }
 
+    /// A price in such a column, with all its digits.
+    package func price(_ amount: Credits) -> HTML {
+        let exact = amount.description
+        let whole = exact.prefix { $0 != "." }
+        return shown(exact, Self.grouped(String(whole)) + exact.dropFirst(whole.count))
+    }
+
     /// A change of a balance in such a column. Credits that arrive have a plus sign.
     package func change(_ amount: Credits) -> HTML {
         guard amount > .zero else { return figure(amount) }

@@ -77,7 +77,7 @@ extension Viewer {
                         .id("main"), page.isWide ? .class("wide") : .class("narrow"), .tabindex(-1),
                         page.next.map { Attribute("data-next", $0.description) } ?? .none
                     ) { content }
-                    bottom
+                    bottom(page)
                 }
             }
     }
@@ -153,9 +153,10 @@ extension Viewer {
         a(place.link, place == page.place ? .ariaCurrentPage : .none) { title }
     }
 
-    private var bottom: HTML {
+    private func bottom(_ page: Page) -> HTML {
         footer(.class("bottom")) {
             span { "© SmartSpec" }
+            entry(.pricing, Place.pricing.title(language), page)
             for other in Language.allCases where other != language {
                 Form(self).languageSwitch(to: other, backTo: here)
             }

@@ -40,23 +40,17 @@ extension JSONWriter {
         array("surfaces") { list in for surface in Surface.allCases where model.surfaces.contains(surface) { list.string(surface.rawValue) }
         }
         object("pricing") { object in
-            var price = model.price
-            price.rule.minimumCharge = .zero
+            let price = ListedPrice(model.price)
             object.field("price_version", price.version)
-            object.field(
-                "credits_per_1k_prompt_tokens", credits: price.credits(for: Usage(promptTokens: 1_000, completionTokens: 0)))
-            object.field(
-                "credits_per_1k_completion_tokens", credits: price.credits(for: Usage(promptTokens: 0, completionTokens: 1_000)))
-            object.field("min_credits", credits: model.price.rule.minimumCharge)
+            object.field("credits_per_1k_prompt_tokens", credits: price.tokens.prompt)
+            object.field("credits_per_1k_completion_tokens", credits: price.tokens.completion)
+            object.field("min_credits", credits: price.minimum)
             object.array("units") { list in
-                for row in price.rows where !row.unit.isPromptToken && !row.unit.isCompletionToken {
-                    var one = Usage()
-                    one[row.unit] = 1
-                    one.tier = row.tier
+                for unit in price.units {
                     list.object { json in
-                        json.field("unit", row.unit.rawValue)
-                        json.field("class", row.tier.rawValue)
-                        json.field("credits", credits: price.credits(for: one))
+                        json.field("unit", unit.unit.rawValue)
+                        json.field("class", unit.tier.rawValue)
+                        json.field("credits", credits: unit.credits)
                     }
                 }
             }

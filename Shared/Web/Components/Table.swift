@@ -2,12 +2,14 @@
 package struct Column: Sendable {
     fileprivate let title: String
     fileprivate let style: Attribute
+    /// The title next to each cell, where the screen is narrow.
+    fileprivate let label: Attribute
 
     /// - Parameters:
     ///   - isMinor: left out where the screen is narrow.
     ///   - isLong: its words may be broken anywhere.
     package init(_ title: String, isMinor: Bool = false, isLong: Bool = false) {
-        self.title = title
+        (self.title, label) = (title, .none)
         style =
             switch (isMinor, isLong) {
             case (false, false): .none
@@ -17,11 +19,17 @@ package struct Column: Sendable {
             }
     }
 
-    private init(title: String, style: Attribute) { (self.title, self.style) = (title, style) }
+    private init(title: String, style: Attribute, label: Attribute) { (self.title, self.style, self.label) = (title, style, label) }
 
     /// A column of figures, which end at its right side.
     package static func figures(_ title: String, isMinor: Bool = false) -> Column {
-        Column(title: title, style: isMinor ? .class("minor figures") : .class("figures"))
+        Column(title: title, style: isMinor ? .class("minor figures") : .class("figures"), label: .none)
+    }
+
+    /// A column of prices, which begin at its left side: most are below ten, so that their points stand one below the other.
+    /// In a stacked table they stand in a grid, each below its title.
+    package static func prices(_ title: String) -> Column {
+        Column(title: title, style: .class("price"), label: Attribute("data-label", title))
     }
 }
 
@@ -32,7 +40,7 @@ package func dataTable(_ caption: String, _ columns: [Column], _ rows: [[HTML]],
         Element("caption")(.class("hidden")) { caption }
         thead { tr { for column in columns { th(.scope("col"), column.style) { column.title } } } }
         tbody {
-            for row in rows { tr { for (column, cell) in zip(columns, row) { td(column.style) { cell } } } }
+            for row in rows { tr { for (column, cell) in zip(columns, row) { td(column.style, column.label) { cell } } } }
         }
     }
 }

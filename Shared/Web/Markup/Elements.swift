@@ -67,7 +67,7 @@ func form(_ action: Link, method: StaticString, _ attributes: [Attribute], _ con
 }
 
 /// A link to a part of the same page.
-func a(fragment id: String, _ attributes: Attribute..., @HTMLBuilder content: () -> HTML) -> HTML {
+package func a(fragment id: String, _ attributes: Attribute..., @HTMLBuilder content: () -> HTML) -> HTML {
     .element("a", [Attribute("href", "#\(id)")] + attributes, content())
 }
 

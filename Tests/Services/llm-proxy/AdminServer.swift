@@ -85,6 +85,7 @@ final class AdminServer: Sendable {
             providers: ProviderConnections(loop: pool.loop, keys: ProviderKeys(of: []) { _ in nil }, timing: .init()),
             shared: ReplicaState(),
             log: log)
+        let gate = CallerGate(known: Self.principal, identify: { _, _ throws(Problem) in throw .invalidAPIKey })
         let router = Routes(
             calls: ModelCalls(
                 services: services, catalogue: catalogue,
@@ -101,7 +102,7 @@ final class AdminServer: Sendable {
             admin: AdminModels(
                 prices: PriceAdministration(pool: pool, list: list, configured: ["openai"], rules: .standard), log: log),
             providers: AdminProviders(providers: ProviderAdministration(pool: pool, configured: ["openai"]), log: log),
-            gate: CallerGate(known: Self.principal, identify: { _, _ throws(Problem) in throw .invalidAPIKey }), log: log
+            pages: .test(catalogue, viewer: gate.viewer), gate: gate, log: log
         ).router
         server = HTTPServer(
             loop: pool.loop, configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0), admit: router.admit,
@@ -127,6 +128,16 @@ final class AdminServer: Sendable {
             method, path, status: answer.status, contentType: type, body: answer.body)
         #expect(differences == [], "\(method) \(path): \(answer.status)")
         return Answer(status: answer.status, body: answer.body)
+    }
+
+    /// Opens a page.
+    func open(_ path: String, as caller: Caller? = nil, in language: String = "en") async throws -> (status: Int, text: String) {
+        let headers = caller.map { [(name: "authorization", value: $0.rawValue)] } ?? []
+        let answer = try await client.request(
+            ClientRequest(
+                "GET", "http://127.0.0.1:\(server.port)\(path)", headers: headers + [(name: "accept-language", value: language)], body: nil)
+        )
+        return (answer.status, String(decoding: answer.body, as: UTF8.self))
     }
 
     /// Asks for the list, and returns one model.

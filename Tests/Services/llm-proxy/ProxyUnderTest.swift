@@ -188,7 +188,7 @@ final class ProxyUnderTest: @unchecked Sendable {
                     configured: [],
                     rules: .standard), log: log),
             providers: AdminProviders(providers: ProviderAdministration(pool: database, configured: []), log: log),
-            gate: authenticator.gate, log: log
+            pages: .test(catalogue), gate: authenticator.gate, log: log
         ).router
         let proxyServer = try server(router, on: database.loop, bodiesMax: times.bodiesMax)
         let proxy = try ProxyUnderTest(

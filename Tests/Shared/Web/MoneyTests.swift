@@ -31,6 +31,12 @@ struct MoneyTests {
         #expect(viewer.change(.zero).text == #"<span class="amount" title="0 credits">0</span>"#)
     }
 
+    @Test(arguments: [("0.000575", "0.000575"), ("0.02875", "0.02875"), ("0", "0"), ("1234.5", "1,234.5")])
+    func `a price has all its digits`(exact: String, text: String) throws {
+        let html = Viewer.test().price(try #require(Credits(decimal: exact))).text
+        #expect(html == #"<span class="amount" title="\#(exact) credits">\#(text)</span>"#)
+    }
+
     @Test(arguments: [
         ("0.0431", "0.0431"), ("9223372036.5", "9,223,372,036.50"), ("123456789012.5", "123,456,789,012"),
         ("-123456789012.5", "−123,456,789,012"),

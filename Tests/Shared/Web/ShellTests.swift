@@ -138,6 +138,11 @@ struct ShellTests {
         #expect(viewer.at("/other").formOrigins == viewer.formOrigins)
     }
 
+    @Test func `the footer of every page leads to the prices, and marks them as the place`() {
+        #expect(show().text.contains(#"<a href="/pricing">Prices</a>"#))
+        #expect(show(.test(.th), Page("A page", place: .pricing)).text.contains(#"<a href="/pricing" aria-current="page">ราคา</a>"#))
+    }
+
     @Test func `the footer switches the language and leads back to the page`() {
         let text = show(.test(here: "/login?next=%2F&a=b")).text
         #expect(text.contains(#"<form action="/language" method="post" class="inline">"#))

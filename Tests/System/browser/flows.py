@@ -336,6 +336,26 @@ def a_low_balance_is_said_on_the_pages_of_every_service(gateway, person):
     person.press("link", "Buy credits")
     person.sees("Buy credits")
     person.reads(warning)
+    person.press("link", "Prices")
+    person.sees("Prices")
+    person.reads(warning)
+
+
+def a_visitor_reads_what_a_model_costs(gateway, person):
+    person.open("/login")
+    person.press("link", "Prices")
+    person.sees("Prices")
+    person.fill("Name of the model", "sim-fast")
+    person.enter()
+    person.page.wait_for_url("**/pricing?q=sim-fast")
+    person.reads("sim-fast")
+    person.reads("0.02875")
+    expect(person.page.get_by_text("sim-long", exact=True)).to_have_count(0)
+    person.press("link", "Show all models")
+    person.page.wait_for_url("**/pricing")
+    person.reads("sim-long")
+    person.press("link", "See the next table")
+    expect(person.page.locator("tr:has(:target)")).to_contain_text("A complete answer")
 
 
 def an_administrator_adjusts_credits(gateway, person):
@@ -618,6 +638,7 @@ FLOWS = [
     the_chart_is_also_a_table,
     a_user_limits_its_spending,
     a_low_balance_is_said_on_the_pages_of_every_service,
+    a_visitor_reads_what_a_model_costs,
     an_administrator_adjusts_credits,
     credits_are_bought_a_plan_begins_changes_and_ends_and_all_stands_in_the_history,
     an_amount_of_ones_own_is_bought_and_a_wrong_one_named,

@@ -114,6 +114,9 @@ PAGES = [
     Page("admin-event", "/admin/payments/{event}", service="billing", viewer=ADMIN),
     Page("admin-refused", "/admin/users", viewer=USER, status=403, secret=True),
     Page("not-found", "/assets/auth/none", status=404, secret=True),
+    Page("pricing", "/pricing", service="llm-proxy"),
+    Page("pricing-filtered", "/pricing?q=fast", service="llm-proxy", viewer=USER),
+    Page("pricing-refused", "/pricing?q=a&q=b", service="llm-proxy", status=400, secret=True),
     Page("edge-not-found", "/none", status=404, of_edge=True),
 ]
 

@@ -21,6 +21,9 @@ FURTHER = [
     ("keys", 390, "light", "en"),
     ("sessions", 1280, "dark", "en"),
     ("admin-users", 390, "light", "th"),
+    ("pricing", 390, "light", "en"),
+    ("pricing", 390, "dark", "th"),
+    ("pricing", 1280, "dark", "en"),
 ]
 
 HEAD = """# Pages

@@ -24,6 +24,11 @@ struct TableTests {
         #expect(html.contains(#"<td class="figures">1</td><td class="minor figures">2</td>"#))
     }
 
+    @Test func `a price has the title of its column next to it`() {
+        let html = dataTable("C", [Column("A"), .prices("B")], [[HTML("1"), HTML("2")]], isStacked: true).text
+        #expect(html.contains(#"<td>1</td><td class="price" data-label="B">2</td>"#))
+    }
+
     @Test func `a switch marks the view that is shown`() {
         let html = segments("Period", [("30 days", "/a"), ("90 days", "/a?days=90")], current: "/a").text
         #expect(
