@@ -146,6 +146,14 @@ assert kinds == ["transcript.text.delta"] * 10 + ["transcript.text.done"], kinds
 edited = client.images.edit(model="sim-picture-tokens", image=[("a.png", b"x" * 1_000), ("b.png", b"y" * 1_000)], prompt="a hat")
 assert len(edited.data) == 1 and edited.usage.output_tokens == 1056, edited
 
+video = client.videos.create_and_poll(model="sim-video", prompt="a cat", seconds="4", size="1280x720")
+assert video.status == "completed" and video.model_extra["usage"]["credits_used"] == 11.5, video
+assert len(client.videos.download_content(video.id).read()) == 262_144
+assert video.id in [one.id for one in client.videos.list()]
+assert client.videos.delete(video.id).deleted
+start = client.videos.create(model="sim-video-flat", prompt="a cat", seconds="8", input_reference=("a.png", b"x" * 1_000, "image/png"))
+assert start.model_extra["usage"]["credits_held"] == 10, start
+
 numbers = client.embeddings.create(model="sim-embed", input=[1, 2, 3], dimensions=2, encoding_format="float")
 assert numbers.data[0].embedding == [1, 1] and numbers.usage.prompt_tokens == 3, numbers
 

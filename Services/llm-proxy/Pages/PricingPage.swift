@@ -131,15 +131,16 @@ struct PricingPage {
         li {
             span {
                 strings.name(of: price.unit)
-                if price.tier != .standard { HTML(" ") + bdi { Self.text(of: price.tier) } }
+                if price.tier != .standard { HTML(" ") + bdi { text(of: price.tier) } }
             }
             price.credits.map(viewer.price) ?? HTML("–")
         }
     }
 
     /// `hd_1024x1792` as people write it: `HD 1024×1792`.
-    private static func text(of tier: ServiceTier) -> String {
-        tier.rawValue.split(separator: "_").map(String.init).map { part in
+    private func text(of tier: ServiceTier) -> String {
+        guard tier != .above5Seconds else { return strings.above5Seconds }
+        return tier.rawValue.split(separator: "_").map(String.init).map { part in
             ["hd", "4k"].contains(part) ? part.uppercased() : part.first?.isNumber == true ? part.replacing("x", with: "×") : part
         }.joined(separator: " ")
     }

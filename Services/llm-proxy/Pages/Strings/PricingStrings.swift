@@ -55,7 +55,7 @@ struct PricingStrings {
 
     // MARK: Units
 
-    var units: String { language(en: "Models sold by pictures, sound or calls", th: "โมเดลที่คิดตามภาพ เสียง หรือครั้ง") }
+    var units: String { language(en: "Models sold by pictures, sound, video or calls", th: "โมเดลที่คิดตามภาพ เสียง วิดีโอ หรือครั้ง") }
     var perUnit: String { language(en: "Credits for each", th: "เครดิตต่อหน่วย") }
     func name(of unit: UsageUnit) -> String {
         switch unit {
@@ -64,11 +64,13 @@ struct PricingStrings {
         case .audio30s: language(en: "30 seconds of sound, begun", th: "เสียงทุก 30 วินาทีที่เริ่มแล้ว")
         case .character: language(en: "Character of text", th: "ข้อความ 1 อักขระ")
         case .gigabyteDay: language(en: "Gigabyte stored for a day", th: "พื้นที่ 1 กิกะไบต์ต่อวัน")
-        case .request: language(en: "Call", th: "การเรียกใช้ 1 ครั้ง")
+        case .request: language(en: "Call, or video", th: "การเรียกใช้หรือวิดีโอ 1 ครั้ง")
         case .input, .cachedInput, .cacheWrite, .cacheWrite1h, .output, .reasoning, .audioInput, .audioOutput, .imageInput, .imageOutput:
             language(en: "Token", th: "โทเค็น")
         }
     }
+
+    var above5Seconds: String { language(en: "of more than 5 seconds", th: "ที่ยาวกว่า 5 วินาที") }
 
     // MARK: What is charged
 
