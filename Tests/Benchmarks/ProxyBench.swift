@@ -32,6 +32,7 @@ struct ProxyBench {
         print("Medians of \(Self.repetitions) alternating runs of \(Self.seconds) s; ratio = llm-proxy / nginx.\n")
         try await unary(sides, account)
         try await streams(sides, account)
+        try await surfaces(sides, account)
     }
 
     // MARK: Unary
@@ -51,7 +52,7 @@ struct ProxyBench {
             for _ in 0..<Self.repetitions {
                 for side in sides {
                     runs[side.name, default: []].append(
-                        try WrkRun(side, connections: connections, seconds: Self.seconds, key: account.apiKey, body: Self.unaryBody))
+                        try WrkRun(side, connections: connections, seconds: Self.seconds, key: account.apiKey, .init(body: Self.unaryBody)))
                     try await Backlog(stack).drained(on: loop)
                 }
             }
@@ -66,6 +67,78 @@ struct ProxyBench {
             ])
             let failed = ours.map(\.failed).reduce(0, +)
             if failed > 0 { print("llm-proxy: \(failed) answers were not 2xx at \(connections) connections\n") }
+        }
+        table.print()
+    }
+
+    // MARK: Surfaces
+
+    private struct SurfaceCall {
+        var name: String
+        var call: WrkRun.Call
+        var connections = 16
+    }
+
+    /// A form with a file of 100 KB.
+    private static func form(_ path: String, _ texts: [(name: String, text: String)], file: String) -> WrkRun.Call {
+        var body = texts.map { "--bench\r\nContent-Disposition: form-data; name=\"\($0.name)\"\r\n\r\n\($0.text)\r\n" }.joined()
+        body += "--bench\r\nContent-Disposition: form-data; name=\"\(file)\"; filename=\"a\"\r\n\r\n"
+        body += String(repeating: "x", count: 100_000) + "\r\n--bench--\r\n"
+        return WrkRun.Call(path: path, type: "multipart/form-data; boundary=bench", body: body)
+    }
+
+    private static let surfaceCalls = [
+        SurfaceCall(name: "responses", call: .init(path: "/v1/responses", body: #"{"model":"sim-fast","input":"Say something."}"#)),
+        SurfaceCall(
+            name: "messages, of Anthropic",
+            call: .init(
+                path: "/v1/messages",
+                body: #"{"model":"sim-claude","max_tokens":250,"messages":[{"role":"user","content":"Say something."}]}"#)
+        ),
+        SurfaceCall(
+            name: "messages, translated",
+            call: .init(
+                path: "/v1/messages",
+                body: #"{"model":"sim-fast","max_tokens":250,"messages":[{"role":"user","content":"Say something."}]}"#)),
+        SurfaceCall(name: "completions", call: .init(path: "/v1/completions", body: #"{"model":"sim-fast","prompt":"Say something."}"#)),
+        SurfaceCall(name: "embeddings", call: .init(path: "/v1/embeddings", body: #"{"model":"sim-embed","input":["a text","another"]}"#)),
+        SurfaceCall(name: "images", call: .init(path: "/v1/images/generations", body: #"{"model":"sim-picture","prompt":"a point"}"#)),
+        SurfaceCall(
+            name: "image edits, 100 KB", call: form("/v1/images/edits", [("model", "sim-picture"), ("prompt", "a point")], file: "image")),
+        SurfaceCall(
+            name: "speech, 1 s of 16 KB",
+            call: .init(path: "/v1/audio/speech", body: #"{"model":"sim-voice","input":"Some words","voice":"alloy"}"#)),
+        SurfaceCall(name: "transcriptions, 100 KB", call: form("/v1/audio/transcriptions", [("model", "sim-scribe")], file: "file")),
+        // Each order makes a job, which the proxy follows.
+        SurfaceCall(name: "videos", call: .init(path: "/v1/videos", body: #"{"model":"sim-video","prompt":"a cat"}"#), connections: 1),
+    ]
+
+    private func surfaces(_ sides: [Side], _ account: BenchAccount) async throws {
+        print("\nA call of each other surface, wrk with one thread:\n")
+        var table = Table(header: [
+            "surface", "connections", "llm-proxy req/s", "nginx req/s", "ratio", "p50 ms", "nginx p50", "CPU µs/req", "nginx CPU",
+            "CPU ratio",
+            "failed",
+        ])
+        for surface in Self.surfaceCalls {
+            var runs: [[WrkRun]] = [[], []]
+            for _ in 0..<Self.repetitions {
+                for (index, side) in sides.enumerated() {
+                    // The provider has no model of that name.
+                    var call = surface.call
+                    if index == 1 { call.body = call.body.replacing("sim-claude", with: "sim-fast") }
+                    runs[index].append(
+                        try WrkRun(side, connections: surface.connections, seconds: Self.seconds / 2, key: account.apiKey, call))
+                    try await Backlog(stack).drained(on: loop)
+                }
+            }
+            func median(_ side: Int, _ value: (WrkRun) -> Double) -> Double { runs[side].map(value).median }
+            table.rows.append([
+                surface.name, "\(surface.connections)", rounded(median(0, \.perSecond), 0), rounded(median(1, \.perSecond), 0),
+                rounded(median(0, \.perSecond) / median(1, \.perSecond)), rounded(median(0, \.p50)), rounded(median(1, \.p50)),
+                rounded(median(0, \.cpuMicroseconds), 1), rounded(median(1, \.cpuMicroseconds), 1),
+                rounded(median(0, \.cpuMicroseconds) / median(1, \.cpuMicroseconds)), "\(runs[0].map(\.failed).reduce(0, +))",
+            ])
         }
         table.print()
     }

@@ -40,7 +40,7 @@ struct VersionBench {
             table.rows.append(
                 try await row("\(connections) connections, a call", sides, repetitions) { side in
                     let run = try WrkRun(
-                        side.proxy, connections: connections, seconds: seconds, key: side.account.apiKey, body: ProxyBench.unaryBody)
+                        side.proxy, connections: connections, seconds: seconds, key: side.account.apiKey, .init(body: ProxyBench.unaryBody))
                     guard run.failed == 0 else { throw BenchError(description: "\(run.failed) answers of \(side.proxy.name) were not 2xx") }
                     return (run.cpuMicroseconds, run.perSecond)
                 })

@@ -10,20 +10,35 @@ struct WrkRun {
     var failed = 0
     var cpuMicroseconds = 0.0
 
-    init(_ side: ProxyBench.Side, connections: Int, seconds: Int, key: String, body: String) throws {
-        let script = FileManager.default.temporaryDirectory.appending(path: "bench-\(UUID().uuidString).lua")
-        defer { try? FileManager.default.removeItem(at: script) }
+    /// A request that is sent again and again.
+    struct Call {
+        var path = "/v1/chat/completions"
+        var type = "application/json"
+        var body: String
+    }
+
+    init(_ side: ProxyBench.Side, connections: Int, seconds: Int, key: String, _ call: Call) throws {
+        let name = "bench-\(UUID().uuidString)"
+        let (script, body) = (
+            FileManager.default.temporaryDirectory.appending(path: name + ".lua"),
+            FileManager.default.temporaryDirectory.appending(path: name)
+        )
+        defer { for file in [script, body] { try? FileManager.default.removeItem(at: file) } }
+        try Data(call.body.utf8).write(to: body)
+        // A provider with Anthropic's API wants a key and a version of its own.
         try """
         wrk.method = "POST"
-        wrk.headers["content-type"] = "application/json"
+        wrk.headers["content-type"] = "\(call.type)"
         wrk.headers["authorization"] = "Bearer \(key)"
-        wrk.body = [[\(body)]]
+        wrk.headers["x-api-key"] = "\(key)"
+        wrk.headers["anthropic-version"] = "2023-06-01"
+        wrk.body = io.open("\(body.path(percentEncoded: false))", "rb"):read("*a")
         \(Self.report)
         """.write(to: script, atomically: true, encoding: .utf8)
         let before = try ProcessStats(pid: side.pid)
         let output = try execute(
             "/usr/bin/wrk",
-            ["-t1", "-c\(connections)", "-d\(seconds)s", "-s", script.path(percentEncoded: false), side.url + "/v1/chat/completions"])
+            ["-t1", "-c\(connections)", "-d\(seconds)s", "-s", script.path(percentEncoded: false), side.url + call.path])
         let after = try ProcessStats(pid: side.pid)
         self = try WrkRun(reading: output)
         cpuMicroseconds = Double((after.cpu - before.cpu).nanoseconds) / 1e3 / max(1, requests)
