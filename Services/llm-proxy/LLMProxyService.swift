@@ -81,6 +81,7 @@ struct LLMProxyService {
                 calls: ModelCalls(
                     services: services, catalogue: catalogue, repeated: repeated, topUpURL: topUpURL, simpleModel: settings.simpleModel),
                 videos: Videos(services: services, catalogue: catalogue, store: videos, topUpURL: topUpURL),
+                tokens: CountTokens(providers: services.providers, catalogue: catalogue),
                 models: Models(catalogue: catalogue), receipts: receipts,
                 balance: AccountBalance(ask: { try await ledger.balance(of: $0) }), usage: AdminUsage(pool: receiptPool),
                 admin: AdminModels(prices: prices, log: context.log),

@@ -10,6 +10,7 @@ import Web
 struct Routes: HTTPDoor {
     let calls: ModelCalls
     let videos: Videos
+    let tokens: CountTokens
     let models: Models
     let receipts: Receipts
     let balance: AccountBalance
@@ -27,6 +28,10 @@ struct Routes: HTTPDoor {
         Route(
             .post, ["/v1/messages"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls, errors: .anthropic,
             exchange: { $0.calls.handler(CreateMessage()) }),
+        Route(
+            .post, ["/v1/messages/count_tokens"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
+            errors: .anthropic
+        ) { $0.tokens.count },
         Route(
             .post, ["/v1/responses"], access: .credential(scope: "llm"), bodyBytesMax: 16 << 20, rate: .calls,
             exchange: { $0.calls.handler(Responses()) }),

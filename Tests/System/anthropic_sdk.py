@@ -22,6 +22,15 @@ def credits(usage):
     return usage.model_extra["credits_used"]
 
 
+count = client.messages.count_tokens(model="sim-claude", system="Be short.", messages=messages)
+assert count.input_tokens > 3, count
+try:
+    client.messages.count_tokens(model="sim-fast", messages=messages)
+    raise SystemExit("a model without a count was counted")
+except anthropic.BadRequestError as error:
+    assert "counts no tokens" in str(error), error
+
+
 def serves(model):
     answer = client.messages.create(model=model, max_tokens=50, system="Be short.", messages=messages)
     assert answer.type == "message" and answer.content[0].text, answer

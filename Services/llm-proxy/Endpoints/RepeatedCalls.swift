@@ -60,9 +60,11 @@ struct RepeatedCalls: Sendable {
         return .request(.init(account: caller.accountID, digest: digest(of: exchange)), isRetry: count != "0")
     }
 
+    /// A beta of Anthropic can change the answer as a member of the body can.
     private static func digest(of exchange: Exchange) -> SHA256Digest {
         let body = exchange.upload.map { upload in upload.withUnsafeBytes { sha256($0) } } ?? sha256(exchange.body)
-        return sha256(sha256(Array(exchange.pathBytes)).bytes + body.bytes)
+        let betas = exchange.headers.strings(for: AnthropicBetas.field).joined(separator: ",")
+        return sha256(sha256(Array(exchange.pathBytes)).bytes + body.bytes + sha256(Array(betas.utf8)).bytes)
     }
 
     // MARK: Under a key

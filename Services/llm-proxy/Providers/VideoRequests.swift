@@ -23,7 +23,7 @@ extension ProviderConnections {
             answer = way.pool.begin(
                 method: "POST", target: target, headers: headers, body: segments, of: form.upload, firstByteWithin: Self.beginWithin)
         }
-        let text = try await collect(answer, way.adapter, within: Self.beginWithin)
+        let text = try await collect(answer, way.adapter, upTo: OpenAIVideos.answerBytesMax, within: Self.beginWithin)
         guard let progress = OpenAIVideos.progress(text) else { throw ProviderFailure(.wrongAnswer("with something else than a video")) }
         return progress
     }
@@ -31,7 +31,7 @@ extension ProviderConnections {
     /// Asks for the progress of a job.
     func video(_ id: String, of provider: Catalogue.Provider) async throws(ProviderFailure) -> VideoProgress {
         let (answer, way) = try begin("GET", "/\(id)", of: provider)
-        let text = try await collect(answer, way.adapter, within: Self.askWithin)
+        let text = try await collect(answer, way.adapter, upTo: OpenAIVideos.answerBytesMax, within: Self.askWithin)
         guard let progress = OpenAIVideos.progress(text), progress.id == id else {
             throw ProviderFailure(.wrongAnswer("with something else than the video"))
         }
@@ -51,7 +51,7 @@ extension ProviderConnections {
     func deleteVideo(_ id: String, of provider: Catalogue.Provider) async throws(ProviderFailure) {
         let (answer, way) = try begin("DELETE", "/\(id)", of: provider)
         do throws(ProviderFailure) {
-            _ = try await collect(answer, way.adapter, within: Self.askWithin)
+            _ = try await collect(answer, way.adapter, upTo: OpenAIVideos.answerBytesMax, within: Self.askWithin)
         } catch {
             // The provider deletes old videos itself.
             guard answer.status == 404 else { throw error }
@@ -64,27 +64,6 @@ extension ProviderConnections {
         let way = try way(to: provider)
         let target = Array((way.base + OpenAIVideos.path + path).utf8)
         return (way.pool.begin(method: method, target: target, headers: way.headers, body: [], firstByteWithin: Self.askWithin), way)
-    }
-
-    private func collect(
-        _ answer: UpstreamResponse, _ adapter: any ProviderAdapter, within time: Duration
-    ) async throws(ProviderFailure) -> [UInt8] {
-        let patience = loop.schedule(after: time) { answer.cancel() }
-        defer { loop.cancel(patience) }
-        do throws(UpstreamError) { try await answer.head() } catch { throw ProviderFailure(error) }
-        guard (200..<300).contains(answer.status) else { throw await refusal(answer, adapter) }
-        do throws(UpstreamError) {
-            return try await answer.collect(upTo: OpenAIVideos.answerBytesMax)
-        } catch {
-            throw ProviderFailure(error)
-        }
-    }
-
-    private func refusal(_ answer: UpstreamResponse, _ adapter: any ProviderAdapter) async -> ProviderFailure {
-        let patience = loop.schedule(after: Self.askWithin) { answer.cancel() }
-        defer { loop.cancel(patience) }
-        let body = (try? await answer.collect(upTo: OpenAIVideos.answerBytesMax)) ?? []
-        return adapter.failure(status: answer.status, body: body, retryAfter: answer.headers.string(for: "retry-after"))
     }
 }
 

@@ -93,6 +93,7 @@ final class AdminServer: Sendable {
                     store: IdempotencyStore(pool: pool, record: { ChargeReply(chargeID: $0.chargeID, state: .unknown) }), log: log),
                 topUpURL: ""),
             videos: Videos(services: services, catalogue: catalogue, store: VideoStore(pool: pool), topUpURL: ""),
+            tokens: CountTokens(providers: services.providers, catalogue: catalogue),
             models: Models(catalogue: catalogue),
             receipts: Receipts(reader: ReceiptReader(pool: pool, record: { ChargeReply(chargeID: $0.chargeID, state: .unknown) })),
             balance: AccountBalance(ask: {

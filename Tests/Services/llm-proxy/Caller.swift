@@ -18,7 +18,7 @@ final class Caller: @unchecked Sendable {
     private(set) var failure: UpstreamError?
 
     init(
-        _ pool: UpstreamPool, key: String, body: String, path: String = Surface.chat.path, operation: String? = nil,
+        _ pool: UpstreamPool, key: String, body: [UInt8], path: String = Surface.chat.path, operation: String? = nil,
         headers more: HeaderBlock = [:]
     ) {
         self.path = path
@@ -26,7 +26,7 @@ final class Caller: @unchecked Sendable {
         headers.add("authorization", "Bearer " + key)
         headers.add(more)
         if let operation { headers.add("x-operation", operation) }
-        let call = pool.begin(method: "POST", target: Array(path.utf8), headers: headers, body: Array(body.utf8))
+        let call = pool.begin(method: "POST", target: Array(path.utf8), headers: headers, body: body)
         self.call = call
         Task(executorPreference: TestDatabase.loop) {
             do throws(UpstreamError) {

@@ -176,6 +176,7 @@ final class ProxyUnderTest: @unchecked Sendable {
                 repeated: RepeatedCalls(store: IdempotencyStore(pool: database, record: { try await client.record($0) }), log: log),
                 topUpURL: "https://gateway.example/plans"),
             videos: Videos(services: services, catalogue: catalogue, store: videos, topUpURL: "https://gateway.example/plans"),
+            tokens: CountTokens(providers: services.providers, catalogue: catalogue),
             models: Models(catalogue: catalogue),
             receipts: Receipts(reader: ReceiptReader(pool: database, record: { try await client.record($0) })),
             balance: AccountBalance(ask: {
@@ -328,7 +329,7 @@ final class ProxyUnderTest: @unchecked Sendable {
         operation: String? = nil, headers: HeaderBlock = [:]
     ) -> Caller {
         Caller(
-            pool, key: key ?? identities.add(limits: limits), body: Self.body(members, model: model, stream: stream), operation: operation,
+            pool, key: key ?? identities.add(limits: limits), body: Array(Self.body(members, model: model, stream: stream).utf8), operation: operation,
             headers: headers)
     }
 
@@ -338,7 +339,11 @@ final class ProxyUnderTest: @unchecked Sendable {
 
     /// Sends a body unchanged.
     func send(_ body: String, to path: String = Surface.chat.path, key: String? = nil, headers: HeaderBlock = [:]) -> Caller {
-        Caller(pool, key: key ?? person(), body: body, path: path, headers: headers)
+        send(bytes: Array(body.utf8), to: path, key: key, headers: headers)
+    }
+
+    func send(bytes: [UInt8], to path: String, key: String? = nil, headers: HeaderBlock = [:]) -> Caller {
+        Caller(pool, key: key ?? person(), body: bytes, path: path, headers: headers)
     }
 
     /// Sends a call in Anthropic's shape.

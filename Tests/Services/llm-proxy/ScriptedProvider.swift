@@ -15,7 +15,8 @@ final class ScriptedProvider: @unchecked Sendable {
     var router: Router {
         var router = Router()
         for path in [
-            "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/messages", "/v1/images/generations",
+            "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/messages", "/v1/messages/count_tokens",
+            "/v1/images/generations",
             "/v1/audio/speech", "/v1/images/edits", "/v1/audio/transcriptions", "/spare/chat/completions",
         ] {
             router.onExchange(.post, path) { exchange, _ in await self.take(exchange) }

@@ -15,6 +15,7 @@ final class ProviderAPI: Sendable {
         switch (exchange.method, exchange.path) {
         case (.post, "/v1/chat/completions"): await complete(exchange, ChatCompletion.self)
         case (.post, "/v1/messages"): await complete(exchange, SimulatedMessage.self)
+        case (.post, "/v1/messages/count_tokens"): countTokens(exchange)
         case (.post, "/v1/responses"): await complete(exchange, ResponseAnswer.self)
         case (.post, "/v1/embeddings"): await complete(exchange, EmbeddingList.self)
         case (.post, "/v1/completions"): await complete(exchange, TextCompletion.self)
@@ -64,6 +65,21 @@ final class ProviderAPI: Sendable {
 
     private func answer(_ exchange: Exchange, _ write: (inout JSONWriter) -> Void) {
         exchange.respond(200, headers: Self.json, body: JSONWriter.object(write))
+    }
+
+    private func countTokens(_ exchange: Exchange) {
+        lastRequest.withLock { $0 = exchange.body }
+        guard SimulatedMessage.isAuthorised(exchange.headers) else {
+            return refuse(exchange, SimulatedMessage.self, 401, "authentication_error", "invalid_api_key")
+        }
+        do {
+            var splice = JSONSplice(try JSONObject(exchange.body))
+            splice.set("max_tokens", raw: Array("1".utf8))
+            let request = try SimulatedMessage.request(splice.apply())
+            answer(exchange) { $0.field("input_tokens", request.promptTokens) }
+        } catch {
+            refuse(exchange, SimulatedMessage.self, 400, "invalid_request_error", "invalid_json", message: "\(error)")
+        }
     }
 
     private func refuse(

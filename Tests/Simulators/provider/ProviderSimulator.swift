@@ -10,7 +10,7 @@ import Telemetry
 ///
 /// - `POST /v1/chat/completions`, `POST /v1/responses`, `POST /v1/embeddings`, `POST
 ///   /v1/completions`, `GET /v1/models`: with any `Authorization: Bearer`.
-/// - `POST /v1/messages`: Anthropic's API, with any `x-api-key` and the version 2023-06-01.
+/// - `POST /v1/messages`, `POST /v1/messages/count_tokens`: Anthropic's API, with any `x-api-key` and the version 2023-06-01.
 /// - `/v1/videos`: jobs (``VideoJobs``).
 /// - `GET /stats`: `{calls, finished, aborted, active, prompt_tokens, completion_tokens}`; `POST
 ///   /reset` sets all but `active` to zero.

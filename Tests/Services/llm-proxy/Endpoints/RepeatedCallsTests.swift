@@ -62,6 +62,23 @@ struct RepeatedCallsTests {
         }
     }
 
+    @Test func `the same key with another beta of Anthropic is a conflict`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            proxy.provider.onCall = {
+                $0.answer(#"{"type":"message","content":[{"type":"text","text":"x"}],"usage":{"input_tokens":9,"output_tokens":5}}"#)
+            }
+            let person = proxy.person()
+            let body = #"{"model":"claude","max_tokens":70,"messages":[{"role":"user","content":"x"}]}"#
+            let first = proxy.send(body, to: "/v1/messages", key: person, headers: Self.key)
+            try await over(first)
+            var headers = Self.key
+            headers.add("anthropic-beta", "context-1m-2025-08-07")
+            let second = proxy.send(body, to: "/v1/messages", key: person, headers: headers)
+            try await over(second)
+            #expect((first.status, second.status) == (200, 409))
+        }
+    }
+
     @Test func `the same key of another account is another key`() async throws {
         try await ProxyUnderTest.with { proxy in
             proxy.provider.onCall = { $0.answer(Self.answer) }
