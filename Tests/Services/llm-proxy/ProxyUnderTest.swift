@@ -329,7 +329,8 @@ final class ProxyUnderTest: @unchecked Sendable {
         operation: String? = nil, headers: HeaderBlock = [:]
     ) -> Caller {
         Caller(
-            pool, key: key ?? identities.add(limits: limits), body: Array(Self.body(members, model: model, stream: stream).utf8), operation: operation,
+            pool, key: key ?? identities.add(limits: limits), body: Array(Self.body(members, model: model, stream: stream).utf8),
+            operation: operation,
             headers: headers)
     }
 
