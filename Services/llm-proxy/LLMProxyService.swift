@@ -64,7 +64,7 @@ struct LLMProxyService {
         let videos = VideoStore(pool: pool)
         let videoKeeper = VideoKeeper(
             store: videos, providers: ProviderConnections(loop: runtime.loop, keys: keys),
-            report: { ledger.prolong($0) }, keepReceipt: { shared.note($0) }, log: runtime.log)
+            report: { ledger.prolong($0) }, keepReceipt: { shared.note($0) }, log: runtime.log, canReport: { ledger.isConnected })
         for job in videoKeeper.jobs { runtime.add(job) }
         let topUpURL = runtime.configuration.topUpURL
         let balances = BalanceClient(rpc: requests, log: runtime.log)

@@ -36,8 +36,7 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     private var clientAskedToClose = false
     private var output: [UInt8] = []
     private var outputOffset = 0
-    private var isFlushScheduled = false
-    private var isBlocked = false
+    private var (isFlushScheduled, isBlocked) = (false, false)
     /// The bytes that the server counts for a client that takes nothing at present.
     private(set) var waitingBytes = 0
     private var interest: IOEvents = [.readable, .peerClosed]
@@ -389,12 +388,16 @@ final class Connection: IOHandler, HTTPBodyReceiver, @unchecked Sendable {
     }
 
     private func scheduleFlush() {
-        guard !isFlushScheduled, !isBlocked, phase != .closed else { return }
+        guard !isFlushScheduled, phase != .closed else { return }
         isFlushScheduled = true
         loop.flushSoon(self)
     }
 
-    override func flushDue() { flush() }
+    override func flushDue() {
+        guard isBlocked else { return flush() }
+        isFlushScheduled = false
+        if phase != .closed { countWaiting(buffered) }
+    }
 
     private func flush() {
         isFlushScheduled = false

@@ -36,7 +36,8 @@ package final class HTTPServer: @unchecked Sendable {
     private var stopActions: [ObjectIdentifier: () -> Void] = [:]
     /// The bytes of bodies that are being read or handled.
     private var bufferedBodyBytes = 0
-    private var waitingOutputBytes = 0
+    /// The bytes of answers that wait for clients that take nothing at present.
+    package private(set) var waitingOutputBytes = 0
     /// One for each caller of ``drain(within:)``.
     private var drains: [Promise<Void>] = []
     private var buffers: [[UInt8]] = []

@@ -10,12 +10,10 @@ struct HoldQuestions: Sendable {
     let principal: Principal
     let asker: FundsLines.Asker
     let context: MessageContext
-    /// The time that the hold lives without a report; nil: the usual one.
-    let timeToLive: Duration?
 
-    init(services: CallServices, principal: Principal, charge: ChargeID, context: MessageContext, timeToLive: Duration? = nil) {
+    init(services: CallServices, principal: Principal, charge: ChargeID, context: MessageContext) {
         let key = FundsLines.Key(account: principal.accountID, limitedKey: principal.keyLimits == nil ? nil : principal.apiKeyID)
-        (self.services, self.principal, self.context, self.timeToLive) = (services, principal, context, timeToLive)
+        (self.services, self.principal, self.context) = (services, principal, context)
         asker = FundsLines.Asker(key: key, charge: charge)
     }
 
@@ -24,7 +22,7 @@ struct HoldQuestions: Sendable {
     func place(_ amounts: HoldAmounts, takesShare: Bool, hasLeft: () -> Bool) async throws -> HoldReply? {
         try await ask(amounts, isNewCall: true, hasLeft: hasLeft) { amounts in
             try await services.ledger.place(
-                asker.charge, for: principal, amounts, takesShare: takesShare, timeToLive: timeToLive, on: services.loop, in: context)
+                asker.charge, for: principal, amounts, takesShare: takesShare, on: services.loop, in: context)
         }
     }
 

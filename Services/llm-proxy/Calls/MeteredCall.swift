@@ -93,7 +93,10 @@ final class MeteredCall: @unchecked Sendable {
         }
         let end = await carryOut()
         reports?.stop()
-        return outcome(after: await conclude(end))
+        let charged = await conclude(end)
+        // The sink of a repeated call lives as long as this call does, and refers to it.
+        (sink.onClose, sink.onReturn) = (nil, nil)
+        return outcome(after: charged)
     }
 
     // MARK: Before
@@ -101,7 +104,7 @@ final class MeteredCall: @unchecked Sendable {
     /// - Returns: nil if the hold is granted.
     private func hold() async -> CallOutcome? {
         sink.onClose = { [self] in funding.leave() }
-        defer { (sink.onClose, sink.onReturn) = (nil, nil) }
+        defer { sink.onClose = nil }
         let reply: HoldReply?
         do {
             reply = try await funding.place(amounts, takesShare: state.bound.takesShare) { sink.isClosed }
@@ -266,7 +269,7 @@ final class MeteredCall: @unchecked Sendable {
             guard answeredAt != nil else { return end }
             delivery = .bytes(error)
             // A client that stops reading has left the answer, however the connections end.
-            if sink.isBackpressured || error.kind == .cancelled { end.stoppedBy = .clientDisconnected }
+            if sink.isBackpressured { end.stoppedBy = .clientDisconnected }
             return end
         }
         guard answeredAt != nil else { return failed(ProviderFailure(.wrongAnswer("without a byte"))) }

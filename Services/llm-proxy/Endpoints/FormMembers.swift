@@ -5,10 +5,17 @@ enum FormMembers {
     /// - Parameters:
     ///   - ours: the names of the parts that the gateway reads. Another letter case of one is refused.
     ///   - files: the parts that are files.
-    static func read(_ form: CallForm, ours: [StaticString], files: [StaticString]) throws(RequestRefusal) -> JSONObject {
+    ///   - priced: the members that change the price. A part with the name of one is refused.
+    static func read(
+        _ form: CallForm, ours: [StaticString], files: [StaticString], priced: PricedMembers
+    ) throws(RequestRefusal) -> JSONObject {
+        let refused = priced.names.filter { name in !ours.contains { $0.description == name.description } }
         for name in form.names {
-            for known in ours + files where isOtherCase(name, of: known) {
+            for known in ours + files + refused where isOtherCase(name, of: known) {
                 throw .invalid(param: name, message: "\(name) must be written \(known.description).")
+            }
+            if refused.contains(where: { $0.description == name }) {
+                throw .invalid(param: name, message: "\(name) has no price here; remove it.")
             }
         }
         var texts: [(name: String, text: String)] = []

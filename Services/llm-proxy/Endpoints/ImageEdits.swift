@@ -3,7 +3,7 @@ import JSON
 
 /// `POST /v1/images/edits`: OpenAI's form.
 struct ImageEdits: CallShape {
-    private static let ours: [StaticString] = ["model", "n", "size", "quality", "stream"] + OpenAIImages.dearer
+    private static let ours: [StaticString] = ["model", "n", "size", "quality", "stream"]
     private static let files: [StaticString] = ["image", "image[]", "mask"]
     /// The most pictures that a form may have.
     static let picturesMax = 16
@@ -15,7 +15,7 @@ struct ImageEdits: CallShape {
     }
 
     func read(_ form: CallForm) throws(RequestRefusal) -> CallRequest {
-        let json = try FormMembers.read(form, ours: Self.ours, files: Self.files)
+        let json = try FormMembers.read(form, ours: Self.ours, files: Self.files, priced: OpenAIImages.priced)
         let model = try CallRequest.modelName(of: json)
         let pictures = form.count(of: "image") + form.count(of: "image[]")
         guard form.count(of: "prompt") == 1 else { throw .json(.missing("prompt")) }
@@ -23,8 +23,9 @@ struct ImageEdits: CallShape {
             throw .invalid(param: "image", message: "image must be 1 to \(Self.picturesMax) files, not \(pictures).")
         }
         let stream = try? json.optionalString("stream")
-        let dearer = [nil, "", "false"].contains(stream ?? nil) ? OpenAIImages.dearer.first { json.has($0.description) } : "stream"
-        if let dearer { throw .invalid(param: dearer.description, message: "\(dearer) has no price here; remove it.") }
+        guard [nil, "", "false"].contains(stream ?? nil) else {
+            throw .invalid(param: "stream", message: "stream has no price here; remove it.")
+        }
         let count = try json.number("n", in: 1...Images.picturesMax) ?? 1
         let textBytes = form.bytes(except: Self.files.map(\.description))
         var request = ModelRequest(

@@ -44,6 +44,9 @@ extension JSONWriter {
             object.field("price_version", price.version)
             object.field("credits_per_1k_prompt_tokens", credits: price.tokens.prompt)
             object.field("credits_per_1k_completion_tokens", credits: price.tokens.completion)
+            object.field("credits_per_1k_cached_prompt_tokens", credits: price.tokens.cachedPrompt)
+            object.field("credits_per_1k_cache_write_tokens", credits: price.cacheWrite.prompt)
+            object.field("credits_per_1k_cache_write_1h_tokens", credits: price.cacheWriteHour.prompt)
             object.field("min_credits", credits: price.minimum)
             object.array("units") { list in
                 for unit in price.units {

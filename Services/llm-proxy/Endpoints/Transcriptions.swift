@@ -15,7 +15,7 @@ struct Transcriptions: CallShape {
     }
 
     func read(_ form: CallForm) throws(RequestRefusal) -> CallRequest {
-        let json = try FormMembers.read(form, ours: Self.ours, files: Self.files)
+        let json = try FormMembers.read(form, ours: Self.ours, files: Self.files, priced: .chat)
         let model = try CallRequest.modelName(of: json)
         guard form.count(of: "file") == 1, form.fileBytes("file") > 0 else {
             throw .invalid(param: "file", message: "file must be one file that is not empty.")

@@ -17,7 +17,7 @@ struct VideoOrder: Sendable {
     static let uploadBytesMax = 64 << 20
     private static let jsonBytesMax = 1 << 20
     private static let ours: [StaticString] = OpenAIVideos.priced.names + ["model", "prompt", "seconds", "size"]
-    private static let formTexts: [StaticString] = ["model", "seconds", "size", "stream", "remix_video_id", "n"]
+    private static let formTexts: [StaticString] = ["model", "seconds", "size"]
     private static let picture: StaticString = "input_reference"
     private static let secondsRange: ClosedRange<Int64> = 1...60
     /// OpenAI's length of a video whose order names none.
@@ -63,7 +63,7 @@ struct VideoOrder: Sendable {
     }
 
     private static func read(_ form: CallForm) throws(RequestRefusal) -> JSONObject {
-        let json = try FormMembers.read(form, ours: formTexts, files: ["prompt", picture])
+        let json = try FormMembers.read(form, ours: formTexts, files: ["prompt", picture], priced: OpenAIVideos.priced)
         guard form.count(of: "prompt") == 1 else { throw .json(.missing("prompt")) }
         guard form.count(of: picture.description) <= 1 else {
             throw .invalid(param: picture.description, message: "\(picture) must be one file.")
@@ -82,20 +82,24 @@ struct VideoOrder: Sendable {
         return seconds
     }
 
-    /// Returns the body with the provider's name of the model.
+    /// Returns the body with the provider's name of the model, and with the length that is charged.
     func body(for model: Catalogue.Model) throws(ProviderFailure) -> VideoBody {
         guard let form else {
             var (name, splice) = (JSONWriter(), JSONSplice(json))
             name.string(model.providerModel)
             splice.set("model", raw: name.bytes)
+            if namesNoLength { splice.set("seconds", raw: Array("\"\(seconds)\"".utf8)) }
             return .json(splice.apply())
         }
+        let texts = [("model", model.providerModel)] + (namesNoLength ? [("seconds", String(seconds))] : [])
         do throws(MultipartError) {
-            return .form(form, try form.body(replacing: [("model", model.providerModel)]))
+            return .form(form, try form.body(replacing: texts))
         } catch {
             throw ProviderFailure(.refusedRequest(status: 400, message: error.message, param: nil))
         }
     }
+
+    private var namesNoLength: Bool { json.member("seconds").map { $0.kind == .null } ?? true }
 
     /// Returns the seconds of the video in the class of its size, or one video in the class of its length.
     func usage(of model: Catalogue.Model) throws(Problem) -> Usage {

@@ -17,6 +17,8 @@ struct Videos: Sendable {
 
     /// The longest time for the bytes of a video.
     private static let contentWithin = Duration.seconds(3_600)
+    /// The longest pause before a job is stored again. All pauses together are shorter than ``VideoJob/begunWithin``.
+    private static let notePauseMax = Duration.seconds(64)
 
     // MARK: POST
 
@@ -28,9 +30,17 @@ struct Videos: Sendable {
         if try await repeated(repetition, exchange, caller) { return }
         let job = try job(order, model, exchange, context, caller, repetition)
         let messages = MessageContext(conversationID: job.conversation, trace: context.trace)
-        let questions = HoldQuestions(
-            services: services, principal: caller, charge: job.charge, context: messages, timeToLive: VideoJob.holdTimeToLive)
-        if !job.isSkipped { try await hold(job.amount, questions) }
+        // A client without a key may repeat its order: then only the repeated one counts.
+        let hasLeft = { job.idempotencyKey == nil && exchange.isClosed }
+        if !job.isSkipped,
+            try await !hold(
+                job, exchange,
+                HoldQuestions(
+                    services: services, principal: caller, charge: job.charge, context: messages), hasLeft: hasLeft)
+        {
+            return
+        }
+        guard !hasLeft() else { return await free(job, caller, messages) }
         do {
             guard try await store.add(job) else {
                 // Another request with this key was faster.
@@ -43,7 +53,8 @@ struct Videos: Sendable {
             await free(job, caller, messages)
             throw error
         }
-        Self.send(try await submit(job, order, to: model), to: exchange)
+        services.ledger.prolong(.init(charge: job.charge, account: job.account, conversation: job.conversation))
+        Self.send(try await submit(job, order, to: model, caller), to: exchange)
     }
 
     /// Answers with the job that an earlier request made.
@@ -102,17 +113,23 @@ struct Videos: Sendable {
             request: repetition?.digest, createdAt: .now())
     }
 
-    private func hold(_ amount: Credits, _ questions: HoldQuestions) async throws {
-        let held = max(amount, Credits(nano: 1))
+    /// - Returns: false if the client left before the ledger decided.
+    private func hold(
+        _ job: VideoJob, _ exchange: Exchange, _ questions: HoldQuestions, hasLeft: () -> Bool
+    ) async throws -> Bool {
+        let held = max(job.amount, Credits(nano: 1))
+        if job.idempotencyKey == nil { exchange.onClose = { questions.services.shared.funds.leave(questions.asker) } }
+        defer { exchange.onClose = nil }
         let reply: HoldReply?
         do {
-            reply = try await questions.place(HoldAmounts(most: held, usual: held, least: held), takesShare: false) { false }
+            reply = try await questions.place(HoldAmounts(most: held, usual: held, least: held), takesShare: false, hasLeft: hasLeft)
         } catch {
             services.log.warning("hold request failed", error: error, trace: questions.context.trace)
             throw Problem.ledgerUnavailable
         }
-        guard let reply else { throw Problem.ledgerUnavailable }
+        guard let reply else { return false }
         if let refusal = HoldRefusal(reply, least: held) { throw refusal.problem(topUpURL: topUpURL) }
+        return true
     }
 
     private func free(_ job: VideoJob, _ caller: Principal, _ messages: MessageContext) async {
@@ -120,7 +137,7 @@ struct Videos: Sendable {
         _ = await services.ledger.void(job.charge, for: caller, because: "no video was asked for", in: messages)
     }
 
-    private func submit(_ job: VideoJob, _ order: VideoOrder, to model: Catalogue.Model) async throws -> VideoJob {
+    private func submit(_ job: VideoJob, _ order: VideoOrder, to model: Catalogue.Model, _ caller: Principal) async throws -> VideoJob {
         var job = job
         do throws(ProviderFailure) {
             let made = try await services.providers.makeVideo(try order.body(for: model), at: model.provider)
@@ -135,8 +152,32 @@ struct Videos: Sendable {
             }
             throw error.problem(of: model.provider.name, on: .videos)
         }
-        try await store.note(job)
-        return job
+        if try await note(job) { return job }
+        return try await store.find(job.charge, of: caller.accountID)?.job ?? job
+    }
+
+    /// Stores what the provider said of a new job. Without its id the video would be lost, so an outage of the
+    /// database is waited for.
+    /// - Returns: false if the job has ended meanwhile.
+    private func note(_ job: VideoJob) async throws -> Bool {
+        var pause = Duration.seconds(1)
+        while true {
+            do {
+                return try await store.note(job)
+            } catch {
+                guard pause <= Self.notePauseMax else {
+                    services.log.error(
+                        "video not stored",
+                        [
+                            "charge.id": .describing(job.charge), "provider": .string(job.call.provider),
+                            "provider.job": .string(job.providerJob ?? ""),
+                        ], error: error)
+                    throw error
+                }
+                try await services.loop.sleep(for: pause)
+                pause = pause * 2
+            }
+        }
     }
 
     // MARK: The other methods

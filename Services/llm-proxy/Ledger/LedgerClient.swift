@@ -78,7 +78,7 @@ struct LedgerClient: Sendable {
     ) async throws -> HoldReply {
         let question = PlaceHold(
             chargeID: charge, accountID: caller.accountID, amounts: amounts, takesShare: takesShare,
-            timeToLiveMilliseconds: (timeToLive ?? timing.holdTimeToLive).wholeMilliseconds, replica: replica, apiKeyID: caller.apiKeyID,
+            timeToLiveMilliseconds: timing.holdTimeToLive.wholeMilliseconds, replica: replica, apiKeyID: caller.apiKeyID,
             keyLimits: caller.keyLimits, service: caller.service)
         do {
             return try await ask(question, on: loop, in: context)
@@ -135,7 +135,11 @@ struct LedgerClient: Sendable {
         return await publishOrEnqueue(void, in: context)
     }
 
+    /// True if reports can be sent.
+    var isConnected: Bool { publisher.isConnected }
+
     /// Reports the usage of a running call, which prolongs its hold. The next report makes up for a lost one.
+    /// - Parameter timeToLive: the time that the hold then lives; nil: the usual one.
     func report(
         _ charge: ChargeID, of account: AccountID, usedSoFar: Credits, timeToLive: Duration? = nil, in context: MessageContext
     ) {

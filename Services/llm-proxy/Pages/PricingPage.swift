@@ -89,12 +89,15 @@ struct PricingPage {
     /// A column for the least that a call costs, if any model has it.
     private var minimumColumn: [Column] { models.contains { $0.price.minimum > .zero } ? [.prices(strings.minimum)] : [] }
 
-    /// The usual prices of a model, and below them those of long prompts, of sound and of pictures.
+    /// The usual prices of a model, and below them those of long prompts, of writes to the cache, of sound and of pictures.
     private func rows(_ model: Model) -> [[HTML]] {
         let price = model.price
         let further =
             price.longPrompts.map { (strings.longPrompts(viewer.number($0.aboveInputTokens)), $0.tokens) }
-            + [(strings.sound, price.sound), (strings.pictures, price.pictures)].filter { !$0.1.isEmpty }
+            + [
+                (strings.cacheWrite, price.cacheWrite), (strings.cacheWriteHour, price.cacheWriteHour), (strings.sound, price.sound),
+                (strings.pictures, price.pictures),
+            ].filter { !$0.1.isEmpty }
         return [[name(model)] + figures(price.tokens) + [viewer.price(price.minimum)]]
             + further.map { text, tokens in
                 [span(.class("under")) { span(.class("hidden")) { bdi { "\(model.name): " } } + HTML(text) }] + figures(tokens) + [

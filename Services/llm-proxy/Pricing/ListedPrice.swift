@@ -37,6 +37,10 @@ struct ListedPrice: Sendable {
     /// The prices of tokens of sound and of pictures, where they have prices of their own.
     let sound: Tokens
     let pictures: Tokens
+    /// The prices of a prompt that the provider writes to its cache, for some minutes and for an hour, where they have prices
+    /// of their own.
+    let cacheWrite: Tokens
+    let cacheWriteHour: Tokens
     let units: [Unit]
 
     init(_ version: PriceVersion) {
@@ -54,6 +58,8 @@ struct ListedPrice: Sendable {
         }
         sound = Tokens(usual, .audioInput, .audioOutput)
         pictures = Tokens(usual, .imageInput, .imageOutput)
+        cacheWrite = Tokens(usual, .cacheWrite)
+        cacheWriteHour = Tokens(usual, .cacheWrite1h)
         units = price.rows.filter { !$0.unit.isPromptToken && !$0.unit.isCompletionToken && $0.aboveInputTokens == 0 }.map { [price] row in
             var one = Usage()
             one[row.unit] = 1
@@ -70,9 +76,9 @@ extension ListedPrice.Tokens {
         cachedPrompt = price.listedThousand(.cachedInput)
     }
 
-    fileprivate init(_ price: PriceVersion, _ input: UsageUnit, _ output: UsageUnit) {
+    fileprivate init(_ price: PriceVersion, _ input: UsageUnit, _ output: UsageUnit? = nil) {
         prompt = price.listedThousand(input)
-        completion = price.listedThousand(output)
+        completion = output.flatMap { price.listedThousand($0) }
         cachedPrompt = nil
     }
 }

@@ -91,6 +91,9 @@ enum PriceFlaw: Hashable {
             if row.unit == .cachedInput, row.price > input { return .cacheOutOfOrder(row) }
             if row.unit == .cacheWrite, row.price < input { return .cacheOutOfOrder(row) }
             // A unit without a price of its own in a condition has that of another unit.
+            for (condition, lower) in prices where condition.tier == row.tier && condition.aboveInputTokens < row.aboveInputTokens {
+                if let price = lower[row.unit], row.price < price { return .cheaperAbove(row) }
+            }
             for (condition, higher) in prices where condition.tier == row.tier && condition.aboveInputTokens > row.aboveInputTokens {
                 if let price = higher[row.unit], price < row.price {
                     var cheaper = row

@@ -6,7 +6,7 @@ import UpstreamClient
 extension ProviderConnections {
     /// The time for the provider's answer to an order, which may have a picture of many megabytes.
     private static let beginWithin = Duration.seconds(120)
-    private static let askWithin = Duration.seconds(30)
+    private static let askWithin = Duration.seconds(10)
 
     /// Asks a provider to make a video. A failure leaves open whether it makes one.
     func makeVideo(_ body: VideoBody, at provider: Catalogue.Provider) async throws(ProviderFailure) -> VideoProgress {

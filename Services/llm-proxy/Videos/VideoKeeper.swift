@@ -14,8 +14,10 @@ struct VideoKeeper: Sendable {
     let report: @Sendable (ClaimVideoReports.Output) -> Void
     let keepReceipt: @Sendable (Receipt) -> Void
     let log: Logger
+    /// False while no report can be sent.
+    let canReport: @Sendable () -> Bool
 
-    /// The providers' answers that a replica waits for at once.
+    /// The answers of one provider that a replica waits for at once.
     private static let atOnce = 8
 
     var jobs: [Job] {
@@ -26,31 +28,60 @@ struct VideoKeeper: Sendable {
         ]
     }
 
-    func reportDue() async throws { for hold in try await store.claimReports() { report(hold) } }
+    /// A replica that cannot report leaves the holds to the others.
+    func reportDue() async throws {
+        guard canReport() else { return }
+        for hold in try await store.claimReports() { report(hold) }
+    }
 
     func followDue() async throws {
-        let due = try await store.claimDue()
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for (index, claim) in due.enumerated() {
-                if index >= Self.atOnce { try await group.next() }
-                group.addTask(executorPreference: providers.loop) { try await follow(claim) }
-            }
-            try await group.waitForAll()
+        let due = Dictionary(grouping: try await store.claimDue(), by: \.provider.name)
+        await withTaskGroup(of: Void.self) { group in
+            for claims in due.values { group.addTask(executorPreference: providers.loop) { await follow(claims) } }
         }
     }
 
-    private func follow(_ claim: ClaimVideos.Output) async throws {
-        var job = claim.job
-        guard let id = job.providerJob else {
-            log.warning("video not begun", ["charge.id": .describing(job.charge), "provider": .string(job.call.provider)])
-            return try await end(job, .failed, because: "the provider began no video")
+    /// Follows the jobs of one provider. One that does not answer is not asked for the rest of them.
+    private func follow(_ claims: [ClaimVideos.Output]) async {
+        await withTaskGroup(of: Bool.self) { group in
+            var running = 0
+            for claim in claims {
+                if running == Self.atOnce {
+                    guard await group.next() ?? true else { break }
+                    running -= 1
+                }
+                group.addTask(executorPreference: providers.loop) { await follow(claim) }
+                running += 1
+            }
         }
-        let progress = await progress(of: id, claim)
+    }
+
+    /// - Returns: false if the provider did not answer.
+    private func follow(_ claim: ClaimVideos.Output) async -> Bool {
+        do {
+            guard let id = claim.job.providerJob else {
+                log.warning("video not begun", ["charge.id": .describing(claim.job.charge), "provider": .string(claim.provider.name)])
+                try await end(claim.job, .failed, because: "the provider began no video")
+                return true
+            }
+            let progress = await progress(of: id, claim)
+            // A question that this process gave up says nothing about the video.
+            try Task.checkCancellation()
+            try await conclude(claim, progress)
+            return progress != nil
+        } catch {
+            log.warning("video not stored", ["charge.id": .describing(claim.job.charge)], error: error)
+            return true
+        }
+    }
+
+    private func conclude(_ claim: ClaimVideos.Output, _ progress: VideoProgress?) async throws {
+        var job = claim.job
         job.answer = progress?.answer ?? job.answer
         switch progress?.outcome {
         case .completed?: return try await end(job, .completed, because: "the video is complete")
         case .failed?: return try await end(job, .failed, because: "the provider reported a failure")
-        case .running? where !claim.isOverdue: return try await store.note(job)
+        case .running? where !claim.isOverdue: _ = try await store.note(job)
         case .running?, nil: break
         }
         guard claim.isOverdue else { return }

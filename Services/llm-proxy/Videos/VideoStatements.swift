@@ -130,7 +130,14 @@ struct ClaimVideoReports: Statement {
 ///
 /// A young job is asked every 3 s, one of more than two minutes every 15 s.
 struct ClaimVideos: Statement {
-    static let rowsMax = 64
+    /// The most jobs of one provider, so that no provider keeps the others waiting, and of all.
+    static let (rowsOfProviderMax, rowsMax) = (32, 512)
+
+    private static let isDue = """
+        ended_at IS NULL
+        AND asked_at < now() - CASE WHEN created_at > now() - interval '2 minutes' THEN interval '3 s' ELSE interval '15 s' END
+        AND (provider_job_id IS NOT NULL OR created_at < now() - make_interval(secs => $2))
+        """
 
     static let sql = """
         WITH claimed AS (
@@ -139,10 +146,16 @@ struct ClaimVideos: Statement {
             WHERE charge_id IN (
                 SELECT charge_id
                 FROM video_job
-                WHERE ended_at IS NULL
-                    AND asked_at < now() - CASE WHEN created_at > now() - interval '2 minutes' THEN interval '3 s' ELSE interval '15 s' END
-                    AND (provider_job_id IS NOT NULL OR created_at < now() - make_interval(secs => $2))
-                ORDER BY asked_at
+                WHERE \(isDue)
+                    AND charge_id IN (
+                        SELECT charge_id
+                        FROM (
+                            SELECT charge_id, row_number() OVER (PARTITION BY provider ORDER BY asked_at) AS place
+                            FROM video_job
+                            WHERE \(isDue)
+                        ) due
+                        WHERE place <= \(rowsOfProviderMax)
+                    )
                 LIMIT \(rowsMax)
                 FOR UPDATE SKIP LOCKED
             )

@@ -14,7 +14,8 @@ struct VideoStore: Sendable {
     func add(_ job: VideoJob) async throws -> Bool { try await onLoop { try await pool.execute(AddVideoJob(job: job)) } == 1 }
 
     /// Notes what the provider said of a job that runs.
-    func note(_ job: VideoJob) async throws { _ = try await onLoop { try await pool.execute(NoteVideo(job: job)) } }
+    /// - Returns: false if the job has ended.
+    func note(_ job: VideoJob) async throws -> Bool { try await onLoop { try await pool.execute(NoteVideo(job: job)) } == 1 }
 
     /// Ends a job: settles the hold of a completed one, and frees that of any other.
     /// - Parameter answer: the provider's last description; nil if it gave none.

@@ -52,6 +52,8 @@ final class ProxyUnderTest: @unchecked Sendable {
     let switchedOff: SwitchedOff
     /// The job that follows videos. It runs when the test says so.
     let videoKeeper: VideoKeeper
+    /// The answers that a repeated call may join.
+    let running: RunningAnswers
     private let markers: AMQPPublisher
     let provider: ScriptedProvider
     let server: HTTPServer
@@ -164,16 +166,16 @@ final class ProxyUnderTest: @unchecked Sendable {
         let videos = VideoStore(pool: database)
         let videoKeeper = VideoKeeper(
             store: videos, providers: services.providers,
-            report: { client.prolong($0) }, keepReceipt: { shared.note($0) }, log: log)
+            report: { client.prolong($0) }, keepReceipt: { shared.note($0) }, log: log, canReport: { client.isConnected })
         let catalogue = CurrentCatalogue(catalogue(of: scripted))
         let authenticator = Authenticator(
             service: "test", publicURL: "https://gateway.example",
             serviceTokens: try ServiceTokens(Environment(["WEB_GATEWAY_TOKEN": webToken, "MCP_SERVER_TOKEN": mcpToken])), amqp: nil,
             source: identities, log: log)
+        let repeated = RepeatedCalls(store: IdempotencyStore(pool: database, record: { try await client.record($0) }), log: log)
         let router = Routes(
             calls: ModelCalls(
-                services: services, catalogue: catalogue,
-                repeated: RepeatedCalls(store: IdempotencyStore(pool: database, record: { try await client.record($0) }), log: log),
+                services: services, catalogue: catalogue, repeated: repeated,
                 topUpURL: "https://gateway.example/plans"),
             videos: Videos(services: services, catalogue: catalogue, store: videos, topUpURL: "https://gateway.example/plans"),
             tokens: CountTokens(providers: services.providers, catalogue: catalogue),
@@ -193,7 +195,7 @@ final class ProxyUnderTest: @unchecked Sendable {
         ).router
         let proxyServer = try server(router, on: database.loop, bodiesMax: times.bodiesMax)
         let proxy = try ProxyUnderTest(
-            ledger, switchedOff, videoKeeper, markers, provider, identities, broker, database, proxyServer)
+            ledger, switchedOff, videoKeeper, repeated.running, markers, provider, identities, broker, database, proxyServer)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await requests.run() }
             if !times.isPublisherDown { group.addTask { await publisher.run() } }
@@ -301,7 +303,8 @@ final class ProxyUnderTest: @unchecked Sendable {
     }
 
     private init(
-        _ ledger: ScriptedLedger, _ switchedOff: SwitchedOff, _ videoKeeper: VideoKeeper, _ markers: AMQPPublisher,
+        _ ledger: ScriptedLedger, _ switchedOff: SwitchedOff, _ videoKeeper: VideoKeeper, _ running: RunningAnswers,
+        _ markers: AMQPPublisher,
         _ provider: ScriptedProvider, _ identities: KnownKeys, _ broker: TestBroker,
         _ database: PostgresPool, _ server: HTTPServer
     ) throws {
@@ -312,6 +315,7 @@ final class ProxyUnderTest: @unchecked Sendable {
         self.ledger = ledger
         self.switchedOff = switchedOff
         self.videoKeeper = videoKeeper
+        self.running = running
         self.provider = provider
         self.identities = identities
         pool = try UpstreamPool(loop: database.loop, origin: try #require(Origin("http://127.0.0.1:\(server.port)")))

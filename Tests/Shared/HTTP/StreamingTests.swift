@@ -120,6 +120,28 @@ struct StreamingTests {
         #expect(small.statuses == [200])
     }
 
+    @Test func `an answer behind one that waits is counted too`() async throws {
+        let server = try await TestServer { exchange in
+            guard exchange.path != "/large" else { return exchange.respond(200, body: [UInt8](repeating: 0x78, count: 16 << 20)) }
+            // At its end little waits, so the next request is handled.
+            exchange.begin(200)
+            while exchange.buffered < 100 << 10 {
+                exchange.write(Self.piece)
+                try? await exchange.loop.sleep(for: .milliseconds(1))
+            }
+            exchange.end()
+        }
+        var client: RawClient? = server.client(receiveBuffer: 4 << 10)
+        client?.send(get("/") + get("/large"))
+        try await until("the second answer is counted") {
+            await Task(executorPreference: server.loop) { server.server.waitingOutputBytes > 16 << 20 }.value
+        }
+        client = nil
+        try await until("nothing is counted any more") {
+            await Task(executorPreference: server.loop) { server.server.waitingOutputBytes == 0 }.value
+        }
+    }
+
     @Test(arguments: ["leaves", "resets", "half-closes", "leaves after sending more than is read ahead"])
     func `a vanished client is noticed while its handler waits`(how: String) async throws {
         let (events, say) = AsyncStream.makeStream(of: String.self)

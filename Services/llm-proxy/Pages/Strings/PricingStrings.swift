@@ -42,6 +42,8 @@ struct PricingStrings {
     func longPrompts(_ tokens: String) -> String {
         language(en: "prompts above \(tokens) tokens", th: "พรอมต์ที่ยาวกว่า \(tokens) โทเค็น")
     }
+    var cacheWrite: String { language(en: "written to the cache", th: "เขียนลงแคช") }
+    var cacheWriteHour: String { language(en: "written to the cache for an hour", th: "เขียนลงแคชหนึ่งชั่วโมง") }
     var sound: String { language(en: "tokens of sound", th: "โทเค็นเสียง") }
     var pictures: String { language(en: "tokens of pictures", th: "โทเค็นภาพ") }
     var notes: String {

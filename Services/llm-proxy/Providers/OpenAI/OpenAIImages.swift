@@ -11,7 +11,7 @@ struct OpenAIImages: WireFormat {
 
     /// Members of several servers that make a picture larger or dearer in other words than quality and
     /// size. Pictures of an unfinished state cost tokens of their own.
-    static let dearer: [StaticString] = [
+    private static let dearer: [StaticString] = [
         "partial_images", "width", "height", "steps", "num_inference_steps", "resolution", "image_size", "aspect_ratio", "megapixels",
         "frame_count", "complexity", "input_fidelity",
     ]

@@ -11,7 +11,14 @@ enum OpenAIVideos {
     /// The longest answer about a job, in bytes.
     static let answerBytesMax = 65_536
 
-    static let priced = PricedMembers([("stream", .onlyFalse), ("remix_video_id", .absent), ("n", .absent)])
+    /// Members of several servers that make a video longer, larger or dearer in other words than seconds and size.
+    private static let dearer: [StaticString] = [
+        "remix_video_id", "n", "n_variants", "num_videos", "n_seconds", "num_seconds", "duration", "duration_seconds", "num_frames",
+        "frames",
+        "frame_count", "fps", "frame_rate", "width", "height", "resolution", "aspect_ratio", "quality", "steps", "num_inference_steps",
+        "megapixels", "extra_params",
+    ]
+    static let priced = PricedMembers([("stream", .onlyFalse)] + dearer.map { ($0, .absent) })
 
     /// Reads a job.
     /// - Returns: nil for an answer that is none.

@@ -319,6 +319,19 @@ struct RepeatedCallsTests {
         }
     }
 
+    @Test func `nothing of a call under a key stays in memory when it is over`() async throws {
+        try await ProxyUnderTest.with { proxy in
+            weak var answer: SharedAnswer?
+            let caller = proxy.call(stream: false, headers: Self.key)
+            try await until("the call runs") { proxy.provider.calls.count == 1 }
+            answer = proxy.running[proxy.ledger.holds[0].chargeID]
+            #expect(answer != nil)
+            proxy.provider.calls[0].answer(Self.answer)
+            try await over(caller)
+            try await until("nothing refers to the answer") { answer == nil }
+        }
+    }
+
     @Test func `a retry that comes too late to join is no replay`() async throws {
         try await ProxyUnderTest.with { proxy in
             let person = proxy.person()

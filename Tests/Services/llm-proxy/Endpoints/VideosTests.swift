@@ -1,4 +1,5 @@
 import Contracts
+import EventLoop
 import HTTP
 import HTTPWire
 import JSON
@@ -48,7 +49,9 @@ struct VideosTests {
             (#"{"model":"film","prompt":"a","seconds":61}"#, "seconds"), (#"{"model":"film","prompt":"a","seconds":"1e1"}"#, "seconds"),
             (#"{"model":"film","prompt":"a","seconds":[1]}"#, "seconds"), (#"{"model":"film","prompt":"a","Seconds":"4"}"#, "Seconds"),
             (#"{"model":"film","prompt":"a","size":"9x9"}"#, "size"), (#"{"model":"film","prompt":"a","size":7}"#, "size"),
-            (#"{"model":"film","prompt":"a","n":2}"#, "n"), (#"{"model":"film","prompt":"a","remix_video_id":"v"}"#, "remix_video_id"),
+            (#"{"model":"film","prompt":"a","n":2}"#, "n"), (#"{"model":"film","prompt":"a","num_frames":1440}"#, "num_frames"),
+            (#"{"model":"film","prompt":"a","width":3840}"#, "width"), (#"{"model":"film","prompt":"a","extra_body":{}}"#, "extra_body"),
+            (#"{"model":"film","prompt":"a","remix_video_id":"v"}"#, "remix_video_id"),
             (#"{"model":"film","prompt":"a","input_reference":"x"}"#, "input_reference"), (#"{"model":"m","prompt":"a"}"#, "size"),
             (#"{"model":"claude","prompt":"a"}"#, "model"),
         ])
@@ -82,6 +85,18 @@ struct VideosTests {
         }
     }
 
+    @Test(arguments: ["num_frames", "fps", "extra_body", "service_tier", "remix_video_id", "Width", "tools"])
+    func `a form with a part that makes a video dearer is refused by name`(name: String) async throws {
+        try await with { proxy in
+            let parts = [("model", "film"), ("prompt", "a"), (name, "1")].map {
+                "--b\r\nContent-Disposition: form-data; name=\"\($0.0)\"\r\n\r\n\($0.1)\r\n"
+            }
+            let caller = try await send(proxy, parts.joined() + "--b--\r\n", headers: ["content-type": "multipart/form-data; boundary=b"])
+            #expect(try caller.error().string("param") == name)
+            #expect(proxy.ledger.holds.isEmpty && proxy.provider.calls.isEmpty)
+        }
+    }
+
     @Test(arguments: ["seconds", "size", "model", "prompt"])
     func `a form that names a member twice is refused`(name: String) async throws {
         try await with { proxy in
@@ -100,6 +115,56 @@ struct VideosTests {
             let caller = try await send(proxy, #"{"model":"film","prompt":"a"}"#)
             #expect(caller.status == 402)
             #expect(proxy.provider.calls.isEmpty)
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func `a client that leaves while its order waits for credits orders nothing, but under a key`(hasKey: Bool) async throws {
+        try await with { proxy in
+            let (held, grant) = (Promise<Void>(on: TestDatabase.loop), Promise<Void>(on: TestDatabase.loop))
+            proxy.ledger.answerHold = { question in
+                held.succeed(())
+                try? await grant.value()
+                return ScriptedLedger.granted(question.amounts.most, to: question.chargeID)
+            }
+            let headers: HeaderBlock = hasKey ? ["idempotency-key": "one"] : ["x-stainless-retry-count": "0"]
+            let caller = proxy.send(#"{"model":"film","prompt":"a"}"#, to: "/v1/videos", headers: headers)
+            try await held.value()
+            caller.hangUp()
+            let other = proxy.send("{")
+            try await until("another call is refused") { other.isOver }
+            grant.succeed(())
+            if hasKey {
+                try await until("the video is ordered") { proxy.provider.calls.count == 1 }
+            } else {
+                try await until("the hold is freed") { proxy.ledger.voids.count == 1 }
+                #expect(proxy.provider.calls.isEmpty)
+            }
+        }
+    }
+
+    @Test func `an order whose job cannot be stored at once is stored when the database is there again`() async throws {
+        try await with { proxy in
+            proxy.provider.onCall = { call in
+                Task(executorPreference: TestDatabase.loop) {
+                    try await proxy.sql("ALTER TABLE video_job RENAME TO video_job_gone")
+                    call.answer(Self.queued)
+                    try await TestDatabase.loop.sleep(for: .milliseconds(500))
+                    try await proxy.sql("ALTER TABLE video_job_gone RENAME TO video_job")
+                }
+            }
+            let key = proxy.person()
+            let caller = try await send(proxy, #"{"model":"film","prompt":"a"}"#, key: key)
+            #expect(caller.status == 200)
+            let id = try JSONObject(caller.bytes).string("id")
+            #expect(try await proxy.get("/v1/videos/\(id)", key: key).status == 200)
+        }
+    }
+
+    @Test func `the length that is charged is the one that is ordered`() async throws {
+        try await with { proxy in
+            _ = try await send(proxy, #"{"model":"film","prompt":"a"}"#)
+            #expect(try proxy.provider.calls[0].body?.string("seconds") == "4")
         }
     }
 

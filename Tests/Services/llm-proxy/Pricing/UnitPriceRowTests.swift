@@ -35,6 +35,11 @@ struct UnitPriceRowTests {
             Self.row(.output, 20, above: 300),
         ]
         #expect(PriceFlaw.find(in: write) == .cheaperAbove(Self.row(.cacheWrite, 7, above: 300)))
+        let pictures = Self.row(.imageInput, 1, above: 300)
+        let cheapPictures = [
+            Self.row(.input, 2), Self.row(.output, 4), Self.row(.input, 4, above: 300), Self.row(.output, 8, above: 300), pictures,
+        ]
+        #expect(PriceFlaw.find(in: cheapPictures) == .cheaperAbove(pictures))
         #expect(PriceFlaw.find(in: []) == .incomplete(.standard, aboveInputTokens: 0))
     }
 }

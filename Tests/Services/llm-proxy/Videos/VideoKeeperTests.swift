@@ -55,7 +55,8 @@ struct VideoKeeperTests {
             #expect(try video.string("status") == "queued" && video.string("model") == "film")
             #expect(try video.object("usage").decimalText("credits_used") == "0")
             let hold = try #require(proxy.ledger.holds.first)
-            #expect(hold.amounts.least == ProxyUnderTest.tokens(800) && hold.timeToLiveMilliseconds == 600_000)
+            #expect(hold.amounts.least == ProxyUnderTest.tokens(800))
+            try await until("the hold lives on") { proxy.ledger.reports.map(\.timeToLiveMilliseconds) == [600_000] }
             #expect(try id(caller) == "video_\(hold.chargeID)")
             #expect(try proxy.provider.calls[0].body?.string("prompt") == "a cat")
 
@@ -98,15 +99,15 @@ struct VideoKeeperTests {
             }
             #expect(try await shown(proxy, id(caller), key: key).string("status") == "queued")
             #expect(try await proxy.outboxed() == [])
+            try await until("the order is reported") { proxy.ledger.reports.count == 1 }
             try await proxy.videoKeeper.reportDue()
-            #expect(proxy.ledger.reports.isEmpty)
             try await proxy.sql("UPDATE video_job SET reported_at = now() - interval '61 s'")
             try await proxy.videoKeeper.reportDue()
             try await proxy.videoKeeper.reportDue()
             try await proxy.sendMarker()
             try await until("the marker has come") { proxy.ledger.voids.contains { $0.reason == "marker" } }
-            #expect(proxy.ledger.reports.map(\.chargeID) == proxy.ledger.holds.map(\.chargeID))
-            #expect(proxy.ledger.reports.map(\.timeToLiveMilliseconds) == [600_000])
+            #expect(proxy.ledger.reports.map(\.chargeID) == proxy.ledger.holds.flatMap { [$0.chargeID, $0.chargeID] })
+            #expect(proxy.ledger.reports.map(\.timeToLiveMilliseconds) == [600_000, 600_000])
         }
     }
 
@@ -152,6 +153,40 @@ struct VideoKeeperTests {
             #expect(proxy.provider.calls.count == 1)
             #expect(try await proxy.outboxed().map(\.type) == [VoidHold.name])
             #expect(try await shown(proxy, id(caller), key: key).object("error").string("code") == "not_begun")
+        }
+    }
+
+    @Test func `the holds of videos are left to other replicas while a replica cannot report`() async throws {
+        try await ProxyUnderTest.withVideos { proxy in
+            _ = try await ordered(proxy, key: proxy.person())
+            try await until("the order is reported") { proxy.ledger.reports.count == 1 }
+            try await proxy.sql("UPDATE video_job SET reported_at = now() - interval '61 s'")
+            let cut = VideoKeeper(
+                store: proxy.videoKeeper.store, providers: proxy.videoKeeper.providers, report: { _ in }, keepReceipt: { _ in },
+                log: ProxyUnderTest.log, canReport: { false })
+            try await cut.reportDue()
+            try await proxy.videoKeeper.reportDue()
+            try await until("the other replica has reported") { proxy.ledger.reports.count == 2 }
+        }
+    }
+
+    @Test func `a claim has some jobs of each provider`() async throws {
+        try await ProxyUnderTest.withVideos { proxy in
+            try await proxy.sql(
+                """
+                INSERT INTO provider (name, kind, base_url, api_key_variable) VALUES ('silent', 'openai', 'http://127.0.0.1:1/v1', 'KEY')
+                ON CONFLICT (name) DO NOTHING;
+                INSERT INTO video_job (
+                    charge_id, account_id, conversation_id, provider, provider_job_id, state, amount, is_skipped, call, asked_at)
+                SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), CASE WHEN n > 4 THEN 'silent' ELSE 'scripted-openai' END,
+                    'v' || n, 'running', 1, true,
+                    '{"model":"film","provider":"p","usage":{},"estimated":false,"end":"completed","price_version":1}',
+                    now() - n * interval '1 minute'
+                FROM generate_series(1, 100) n
+                """)
+            let claims = try await proxy.videoKeeper.store.claimDue()
+            #expect(claims.count { $0.provider.name == "silent" } == ClaimVideos.rowsOfProviderMax)
+            #expect(claims.count { $0.provider.name == "scripted-openai" } == 4)
         }
     }
 
