@@ -22,10 +22,6 @@ final class ProviderCall {
     private var collected = 0
     private var longest: TimerID?
 
-    /// The longest body of a refusal that is read, in bytes.
-    private static let refusalBytesMax = 65_536
-    private static let refusalWithin = Duration.seconds(10)
-
     init(
         _ answer: UpstreamResponse, of adapter: any ProviderAdapter, in format: any WireFormat, to request: ModelRequest,
         model: Catalogue.Model, longest: Duration, room: AnswerRoom, on loop: EventLoop
@@ -90,10 +86,7 @@ final class ProviderCall {
             answer.cancel()
             return ProviderFailure(.wrongAnswer("with status \(answer.status)"))
         }
-        let patience = loop.schedule(after: Self.refusalWithin) { [answer] in answer.cancel() }
-        defer { loop.cancel(patience) }
-        let body = (try? await answer.collect(upTo: Self.refusalBytesMax)) ?? []
-        return adapter.failure(status: answer.status, body: body, retryAfter: answer.headers.string(for: "retry-after"))
+        return await adapter.failure(of: answer, on: loop)
     }
 
     /// Returns the media type in small letters, without its parameters (RFC 9110 §8.3.1).

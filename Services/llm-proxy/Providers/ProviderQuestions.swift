@@ -2,12 +2,8 @@ import EventLoop
 import HTTPWire
 import UpstreamClient
 
-/// The answers to requests that cost nothing.
+/// The answers of providers in one piece, to requests that cost nothing.
 extension ProviderConnections {
-    /// The longest refusal that is read, in bytes.
-    private static let refusalBytesMax = 65_536
-    private static let refusalWithin = Duration.seconds(10)
-
     /// Collects a success in one piece.
     func collect(
         _ answer: UpstreamResponse, _ adapter: any ProviderAdapter, upTo bytesMax: Int, within time: Duration
@@ -15,19 +11,21 @@ extension ProviderConnections {
         let patience = loop.schedule(after: time) { answer.cancel() }
         defer { loop.cancel(patience) }
         do throws(UpstreamError) { try await answer.head() } catch { throw ProviderFailure(error) }
-        guard (200..<300).contains(answer.status) else { throw await refusal(answer, adapter) }
+        guard (200..<300).contains(answer.status) else { throw await adapter.failure(of: answer, on: loop) }
         do throws(UpstreamError) {
             return try await answer.collect(upTo: bytesMax)
         } catch {
             throw ProviderFailure(error)
         }
     }
+}
 
-    /// Reads an answer that is no success.
-    func refusal(_ answer: UpstreamResponse, _ adapter: any ProviderAdapter) async -> ProviderFailure {
-        let patience = loop.schedule(after: Self.refusalWithin) { answer.cancel() }
+extension ProviderAdapter {
+    /// Reads an answer that is no success, up to 64 KiB and for 10 s.
+    func failure(of answer: UpstreamResponse, on loop: EventLoop) async -> ProviderFailure {
+        let patience = loop.schedule(after: .seconds(10)) { answer.cancel() }
         defer { loop.cancel(patience) }
-        let body = (try? await answer.collect(upTo: Self.refusalBytesMax)) ?? []
-        return adapter.failure(status: answer.status, body: body, retryAfter: answer.headers.string(for: "retry-after"))
+        let body = (try? await answer.collect(upTo: 65_536)) ?? []
+        return failure(status: answer.status, body: body, retryAfter: answer.headers.string(for: "retry-after"))
     }
 }

@@ -44,7 +44,7 @@ extension ProviderConnections {
     func videoContent(_ id: String, variant: String?, of provider: Catalogue.Provider) async throws(ProviderFailure) -> UpstreamResponse {
         let (answer, way) = try begin("GET", "/\(id)/content" + (variant.map { "?variant=\($0)" } ?? ""), of: provider)
         do throws(UpstreamError) { try await answer.head() } catch { throw ProviderFailure(error) }
-        guard answer.status == 200 else { throw await refusal(answer, way.adapter) }
+        guard answer.status == 200 else { throw await way.adapter.failure(of: answer, on: loop) }
         return answer
     }
 
