@@ -20,8 +20,8 @@ enum OpenAIVideos {
     ]
     static let priced = PricedMembers([("stream", .onlyFalse)] + dearer.map { ($0, .absent) })
 
-    /// Reads a job.
-    /// - Returns: nil for an answer that is none.
+    /// Reads the provider's answer about a job.
+    /// - Returns: nil for an answer that is no video.
     static func progress(_ body: [UInt8]) -> VideoProgress? {
         guard let json = try? JSONObject(body), let id = try? json.string("id"), isSafe(id), let status = try? json.string("status") else {
             return nil
