@@ -32,14 +32,8 @@ struct Videos: Sendable {
         let messages = MessageContext(conversationID: job.conversation, trace: context.trace)
         // A client without a key may repeat its order: then only the repeated one counts.
         let hasLeft = { job.idempotencyKey == nil && exchange.isClosed }
-        if !job.isSkipped,
-            try await !hold(
-                job, exchange,
-                HoldQuestions(
-                    services: services, principal: caller, charge: job.charge, context: messages), hasLeft: hasLeft)
-        {
-            return
-        }
+        let questions = HoldQuestions(services: services, principal: caller, charge: job.charge, context: messages)
+        if !job.isSkipped, try await !hold(job, exchange, questions, hasLeft: hasLeft) { return }
         guard !hasLeft() else { return await free(job, caller, messages) }
         do {
             guard try await store.add(job) else {
@@ -53,12 +47,12 @@ struct Videos: Sendable {
             await free(job, caller, messages)
             throw error
         }
-        services.ledger.prolong(.init(charge: job.charge, account: job.account, conversation: job.conversation))
+        if !job.isSkipped { services.ledger.prolong(.init(charge: job.charge, account: job.account, conversation: job.conversation)) }
         Self.send(try await submit(job, order, to: model, caller), to: exchange)
     }
 
     /// Answers with the job that an earlier request made.
-    /// - Returns: false if there is none.
+    /// - Returns: false if no earlier request made this job.
     private func repeated(_ repetition: RepeatedCalls.Repetition?, _ exchange: Exchange, _ caller: Principal) async throws -> Bool {
         let found: VideoJob?
         switch repetition {

@@ -67,8 +67,8 @@ struct VideoKeeper: Sendable {
             let progress = await progress(of: id, claim)
             // A question that this process gave up says nothing about the video.
             try Task.checkCancellation()
-            try await conclude(claim, progress)
-            return progress != nil
+            try await conclude(claim, try? progress.get())
+            return !progress.isSilence
         } catch {
             log.warning("video not stored", ["charge.id": .describing(claim.job.charge)], error: error)
             return true
@@ -89,9 +89,9 @@ struct VideoKeeper: Sendable {
         try await end(job, .lost, because: "no outcome within a day")
     }
 
-    private func progress(of id: String, _ claim: ClaimVideos.Output) async -> VideoProgress? {
+    private func progress(of id: String, _ claim: ClaimVideos.Output) async -> Result<VideoProgress, ProviderFailure> {
         do throws(ProviderFailure) {
-            return try await providers.video(id, of: claim.provider)
+            return .success(try await providers.video(id, of: claim.provider))
         } catch {
             log.warning(
                 "video not followed",
@@ -99,12 +99,20 @@ struct VideoKeeper: Sendable {
                     "charge.id": .describing(claim.job.charge), "provider": .string(claim.provider.name),
                     "reason": .string(error.description),
                 ])
-            return nil
+            return .failure(error)
         }
     }
 
     private func end(_ job: VideoJob, _ state: VideoJob.State, because reason: String) async throws {
         if try await store.end(job, state, answer: job.answer, because: reason) { keepReceipt(job.receipt(state)) }
+    }
+}
+
+extension Result<VideoProgress, ProviderFailure> {
+    /// True if the provider said nothing, so that the next question would wait in vain too.
+    fileprivate var isSilence: Bool {
+        guard case .failure(let failure) = self else { return false }
+        return [.unreachable, .timedOut, .saturated, .cancelled].contains(failure.kind)
     }
 }
 

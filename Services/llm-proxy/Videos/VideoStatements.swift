@@ -126,7 +126,8 @@ struct ClaimVideoReports: Statement {
     }
 }
 
-/// Claims open jobs whose providers are to be asked, those that waited longest first, and those that are overdue.
+/// Claims open jobs whose providers are to be asked, and those that are overdue. Of each provider they are the
+/// jobs that waited longest.
 ///
 /// A young job is asked every 3 s, one of more than two minutes every 15 s.
 struct ClaimVideos: Statement {

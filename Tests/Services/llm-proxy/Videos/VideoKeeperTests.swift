@@ -190,6 +190,26 @@ struct VideoKeeperTests {
         }
     }
 
+    @Test func `a video that its provider does not know keeps no other one waiting`() async throws {
+        try await ProxyUnderTest.withVideos { proxy in
+            for _ in 0..<20 { _ = try await ordered(proxy, key: proxy.person()) }
+            // More jobs are unknown than are asked for at once.
+            try await proxy.sql(
+                """
+                UPDATE video_job SET provider_job_id = 'gone' WHERE charge_id IN (SELECT charge_id FROM video_job LIMIT 19);
+                UPDATE video_job SET asked_at = now() - interval '1 minute'
+                """)
+            let completed = told("completed")
+            proxy.provider.onCall = { call in
+                call.path.hasSuffix("gone") ? call.answer("{}", status: 404) : call.answer(completed)
+            }
+            let before = proxy.provider.calls.count
+            try await proxy.videoKeeper.followDue()
+            #expect(proxy.provider.calls.count == before + 20)
+            #expect(try await proxy.outboxed().map(\.type) == [SettleCharges.name])
+        }
+    }
+
     @Test func `two replicas that follow one video charge it once`() async throws {
         try await ProxyUnderTest.withVideos { proxy in
             let key = proxy.person()
